@@ -1,0 +1,76 @@
+"""Every event is a frozen model with a type, a topic and a key; models only ever grow.
+
+No field leaves and none becomes required. On Kafka an event is CloudEvents 1.0 in binary mode: the attributes are
+headers, the body is JSON, decimals are strings.
+Source: CloudEvents 1.0, Kafka protocol binding 1.0.2 (binary content mode).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+REGISTRY = "registry"
+SUBMISSIONS = "submissions"
+VERDICTS = "verdicts"
+COMPLIANCE = "compliance"
+NOTIFICATIONS = "notifications"
+
+#: topic -> the service that owns (publishes) it; nobody else produces to it
+OWNERS: dict[str, str] = {
+    REGISTRY: "intake",
+    SUBMISSIONS: "intake",
+    VERDICTS: "validator",
+    COMPLIANCE: "scoring",
+    NOTIFICATIONS: "notifier",
+}
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError("a float cannot carry an exact decimal; give a string")
+    return value
+
+
+#: An exact decimal: a string in JSON, never a float.
+ExactDecimal = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json"),
+]
+
+#: A moment with its offset, ISO 8601 in JSON.
+Moment = AwareDatetime
+
+
+class Model(BaseModel):
+    """A frozen value inside an event. Unknown fields of a newer producer are ignored by an older reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="iso8601")
+
+
+class EventModel(Model):
+    """The body of an event.
+
+    TYPE is the CloudEvents type, TOPIC the owner's topic; `key` is the partition key and the CloudEvents subject.
+    """
+
+    TYPE: ClassVar[str]
+    TOPIC: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """Partition key: all events with one key keep their order."""
+        raise TypeError(f"{type(self).__name__} has no key")
+
+    def encode(self) -> bytes:
+        """The body as UTF-8 JSON."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 text of an aware moment."""
+    return moment.isoformat()
