@@ -1,0 +1,173 @@
+"""Notifier's tables. The CHECKs make a half-set lease, an outcome without a reason and a mail to nobody impossible."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.tables import backbone_tables
+
+metadata = MetaData()
+backbone_tables(metadata)
+
+agencies = Table(
+    "agencies",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("parent", Text),
+    Column("closed_on", Date),
+    Column("version", Integer, nullable=False),
+)
+
+officers = Table(
+    "officers",
+    metadata,
+    Column("officer_id", Text, primary_key=True),
+    Column("agency", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("regimes", ARRAY(Text), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+regimes = Table(  # names only: what a mail calls the report
+    "regimes",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("code", "regime_version"),
+)
+
+requests = Table(  # ad hoc and thematic requests: their title names the period
+    "requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("deadline", DateTime(timezone=True)),
+    Column("standing", Text),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("verdict_version", Integer, nullable=False, server_default="0"),
+    Column("accepted_version", Integer, nullable=False, server_default="0"),
+    # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
+    Column("recorded_version", Integer, nullable=False, server_default="0"),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("obligation", Text, ForeignKey("obligations.obligation"), nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("officer_id", Text, nullable=False),  # '' where the step is staffed by nobody
+    Column("channel", Text, nullable=False, server_default="email"),
+    Column("recipient", Text),  # the address as it was when the notification was made
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("submission_version", Integer, nullable=False, server_default="0"),
+    Column("facts", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),  # business time
+    Column("settled_at", DateTime(timezone=True)),  # business time of the last outcome
+    Column("due_at", DateTime(timezone=True)),  # system time of the next attempt
+    Column("token", Uuid),
+    Column("lease_until", DateTime(timezone=True)),  # system time
+    Column("first_tried_at", DateTime(timezone=True)),  # system time
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("refusals", Integer, nullable=False, server_default="0"),
+    Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts whose end nobody saw
+    UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
+    CheckConstraint(
+        "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
+        name="notifications_state",
+    ),
+    CheckConstraint("kind IN ('reminder','overdue','returned','escalation')", name="notifications_kind"),
+    CheckConstraint(
+        "(state IN ('claimed','in_data')) = (token IS NOT NULL) AND (token IS NULL) = (lease_until IS NULL)",
+        name="notifications_lease_whole",
+    ),
+    CheckConstraint(
+        "CASE WHEN state IN ('pending','retry') THEN due_at IS NOT NULL"
+        " WHEN state = 'unknown' THEN TRUE ELSE due_at IS NULL END",
+        name="notifications_due",
+    ),
+    CheckConstraint(
+        "state NOT IN ('failed','cancelled','skipped','unknown') OR reason IS NOT NULL", name="notifications_reason"
+    ),
+    CheckConstraint("(state = 'skipped') = (recipient IS NULL)", name="notifications_recipient"),
+    CheckConstraint("(state = 'unknown') <= (unknowns > 0)", name="notifications_unknown_counted"),
+    Index("notifications_due_first", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("notifications_leases", "lease_until", postgresql_where=text("token IS NOT NULL")),
+    Index(
+        "notifications_stoppable",
+        "obligation",
+        postgresql_where=text("state IN ('pending','retry','claimed','unknown','skipped')"),
+    ),
+    Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
+    Index("notifications_by_agency", "agency", "id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("token", Uuid, primary_key=True),  # the lease under which it was made
+    Column("notification_id", Uuid, ForeignKey("notifications.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("resend", Boolean, nullable=False),  # sent again after an unknown outcome
+    Column("claimed_at", DateTime(timezone=True), nullable=False),  # system time, like all of this table
+    Column("in_data_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text),
+    Column("stage", Text),
+    Column("smtp_code", Integer),
+    Column("answer", Text),
+    Column("late", Boolean, nullable=False, server_default=text("false")),  # known only after the lease was gone
+    UniqueConstraint("notification_id", "number", name="attempts_number"),
+    CheckConstraint(
+        "outcome IN ('sent','retry','refused','unknown','failed','released','expired','cancelled')",
+        name="attempts_outcome",
+    ),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="attempts_ended"),
+)
