@@ -1,0 +1,313 @@
+"""Errors say what happened, where, and how to put it right, in Vietnamese and in English.
+
+Exception
+ ├─ Problem                 an answer of an HTTP door (RFC 9457); rendered by shared.http
+ ├─ DataError               bad data inside an event: the batch runtime dead-letters that event and goes on
+ └─ InfrastructureTrouble   a database or broker that will be back: waited for, never dead-lettered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Language = Literal["vi", "en"]
+Where = Literal["body", "query", "path", "header", "cookie"]
+
+#: problem types are relative URI references; every service serves a readable page there
+TYPE_PREFIX = "/problems/"
+
+
+class DataError(Exception):
+    """The event itself is bad and will be bad again: park it with its evidence. The text says what is wrong."""
+
+
+class InfrastructureTrouble(Exception):
+    """Something we need is away and will come back: wait and try the same thing again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with the request.
+
+    `pointer` is a JSON Pointer (RFC 6901) into the part named by `where`: `/figures/A01` of the body,
+    `/limit` of the query. Texts are Vietnamese, their twins with `_en` English.
+    """
+
+    pointer: str
+    message: str
+    message_en: str
+    fix: str = ""
+    fix_en: str = ""
+    where: Where = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """What a problem type means, for the page behind its link."""
+
+    slug: str
+    status: int
+    title: str
+    title_en: str
+    meaning: str
+    meaning_en: str
+
+    @property
+    def type(self) -> str:
+        return TYPE_PREFIX + self.slug
+
+
+#: every kind of problem with a page; services add theirs with `describe`
+KINDS: dict[str, ProblemKind] = {}
+
+
+def describe(slug: str, status: int, title: str, title_en: str, meaning: str, meaning_en: str) -> ProblemKind:
+    """Declare a kind of problem; its page appears at `/problems/<slug>`. Declaring it twice differently is an error."""
+    kind = ProblemKind(slug, status, title, title_en, meaning, meaning_en)
+    if KINDS.setdefault(slug, kind) != kind:
+        raise ValueError(f"problem {slug!r} is described twice, differently")
+    return kind
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked, as RFC 9457 problem details.
+
+    title, detail: Vietnamese; title_en, detail_en: English. `errors` lists single faults with their places.
+    `headers` go out with the answer; `extensions` become further members of the body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        title: str,
+        title_en: str,
+        detail: str = "",
+        detail_en: str = "",
+        *,
+        errors: Iterable[FieldError | Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {slug}: {detail_en or title_en}")
+        self.status = status
+        self.slug = slug
+        self.title = title
+        self.title_en = title_en
+        self.detail = detail
+        self.detail_en = detail_en
+        self.errors: list[FieldError] = [
+            error if isinstance(error, FieldError) else FieldError(**error)  # type: ignore[arg-type]
+            for error in errors
+        ]
+        self.headers: dict[str, str] = dict(headers or {})
+        self.extensions: dict[str, Any] = dict(extensions or {})
+
+    @classmethod
+    def of(
+        cls,
+        kind: ProblemKind,
+        detail: str = "",
+        detail_en: str = "",
+        *,
+        errors: Iterable[FieldError | Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> Problem:
+        """A problem of a described kind; without a detail, the kind's meaning is the detail."""
+        return cls(
+            kind.status,
+            kind.slug,
+            kind.title,
+            kind.title_en,
+            detail or kind.meaning,
+            detail_en or kind.meaning_en,
+            errors=errors,
+            headers=headers,
+            extensions=extensions,
+        )
+
+    @property
+    def type(self) -> str:
+        return TYPE_PREFIX + self.slug
+
+    def document(self, language: Language = "vi", **more: Any) -> dict[str, Any]:
+        """The JSON members.
+
+        `title`, `detail` and, in `errors`, `message` and `fix` are in the language asked for; the same names with
+        `_vi` and `_en` are always there in both, so a client may rely on them whatever the language of the answer.
+        """
+        return {
+            "type": self.type,
+            "status": self.status,
+            "title": self.title if language == "vi" else self.title_en,
+            "detail": self.detail if language == "vi" else self.detail_en,
+            "title_vi": self.title,
+            "title_en": self.title_en,
+            "detail_vi": self.detail,
+            "detail_en": self.detail_en,
+            "errors": [_error(error, language) for error in self.errors],
+            **self.extensions,
+            **more,
+        }
+
+
+def _error(error: FieldError, language: Language) -> dict[str, str]:
+    return {
+        "in": error.where,
+        "pointer": error.pointer,
+        "message": error.message if language == "vi" else error.message_en,
+        "fix": error.fix if language == "vi" else error.fix_en,
+        "message_vi": error.message,
+        "message_en": error.message_en,
+        "fix_vi": error.fix,
+        "fix_en": error.fix_en,
+    }
+
+
+BAD_REQUEST = describe(
+    "bad-request",
+    400,
+    "Yêu cầu không đọc được",
+    "The request cannot be read",
+    "Yêu cầu không đúng cú pháp. Hãy sửa theo danh sách lỗi rồi gửi lại.",
+    "The request is not well formed. Correct it as listed and send it again.",
+)
+UNAUTHORIZED = describe(
+    "unauthorized",
+    401,
+    "Chưa xác thực",
+    "Not authenticated",
+    "Cần một khóa hợp lệ trong tiêu đề Authorization: Bearer.",
+    "A valid key is needed in the header Authorization: Bearer.",
+)
+FORBIDDEN = describe(
+    "forbidden",
+    403,
+    "Không có quyền",
+    "Not permitted",
+    "Khóa này không có quyền thực hiện thao tác. Hãy dùng khóa có quyền hoặc liên hệ quản trị hệ thống.",
+    "This key may not do this. Use one that may, or ask the system administrator.",
+)
+NOT_FOUND = describe(
+    "not-found",
+    404,
+    "Không tìm thấy",
+    "Not found",
+    "Không có dữ liệu này, hoặc khóa của cơ quan không được xem. Hãy kiểm tra lại địa chỉ và mã.",
+    "There is no such thing, or this agency's key may not see it. Check the address and the id.",
+)
+METHOD_NOT_ALLOWED = describe(
+    "method-not-allowed",
+    405,
+    "Phương thức không được phép",
+    "Method not allowed",
+    "Địa chỉ này có, nhưng không nhận phương thức đã dùng; xem tiêu đề Allow.",
+    "The address exists but does not take this method; see the Allow header.",
+)
+CONFLICT = describe(
+    "conflict",
+    409,
+    "Xung đột với trạng thái hiện tại",
+    "Conflict with the current state",
+    "Dữ liệu đã đổi hoặc đang được xử lý. Hãy đọc lại trạng thái rồi thử lại.",
+    "The state has changed or is being worked on. Read it again, then retry.",
+)
+TOO_LARGE = describe(
+    "too-large",
+    413,
+    "Nội dung quá lớn",
+    "Content too large",
+    "Nội dung gửi lên vượt quá giới hạn. Hãy chia nhỏ hoặc rút gọn.",
+    "The body is over the limit. Split it or shorten it.",
+)
+UNPROCESSABLE = describe(
+    "unprocessable",
+    422,
+    "Dữ liệu chưa hợp lệ",
+    "The data is not valid",
+    "Đọc được yêu cầu nhưng nội dung chưa hợp lệ. Hãy sửa từng lỗi trong danh sách rồi gửi lại.",
+    "The request was read but its content is not valid. Correct each listed error and send it again.",
+)
+TOO_MANY = describe(
+    "too-many-requests",
+    429,
+    "Quá nhiều yêu cầu",
+    "Too many requests",
+    "Hãy chờ số giây trong tiêu đề Retry-After rồi gửi lại; gửi lại cùng Idempotency-Key là an toàn.",
+    "Wait for the seconds given in Retry-After and send again; the same Idempotency-Key is safe to repeat.",
+)
+INTERNAL = describe(
+    "internal",
+    500,
+    "Lỗi hệ thống",
+    "Internal error",
+    "Hệ thống gặp lỗi ngoài dự kiến. Hãy thử lại; nếu vẫn lỗi, gửi mã request_id cho bộ phận hỗ trợ.",
+    "Something unexpected failed. Try again; if it goes on, give the request_id to support.",
+)
+UNAVAILABLE = describe(
+    "unavailable",
+    503,
+    "Tạm thời chưa phục vụ được",
+    "Temporarily unavailable",
+    "Hệ thống đang chờ một thành phần hoạt động lại. Hãy gửi lại sau số giây trong tiêu đề Retry-After;"
+    " gửi lại cùng Idempotency-Key là an toàn.",
+    "The system waits for one of its parts. Send again after the seconds given in Retry-After;"
+    " the same Idempotency-Key is safe to repeat.",
+)
+
+
+def bad_request(detail: str, detail_en: str, *, errors: Iterable[FieldError] = ()) -> Problem:
+    return Problem.of(BAD_REQUEST, detail, detail_en, errors=errors)
+
+
+def unauthorized(detail: str = "", detail_en: str = "") -> Problem:
+    return Problem.of(UNAUTHORIZED, detail, detail_en, headers={"WWW-Authenticate": 'Bearer realm="thongsuot"'})
+
+
+def forbidden(detail: str = "", detail_en: str = "") -> Problem:
+    return Problem.of(FORBIDDEN, detail, detail_en)
+
+
+def not_found(what: str = "", what_en: str = "") -> Problem:
+    """`what`: the thing that is not there, in words (`bài nộp 0197…`); a foreign thing is not found either."""
+    if not what:
+        return Problem.of(NOT_FOUND)
+    return Problem.of(
+        NOT_FOUND,
+        f"Không tìm thấy {what}. Hãy kiểm tra lại mã và địa chỉ.",
+        f"There is no {what_en or what}. Check the id and the address.",
+    )
+
+
+def conflict(detail: str, detail_en: str, *, headers: Mapping[str, str] | None = None) -> Problem:
+    return Problem.of(CONFLICT, detail, detail_en, headers=headers)
+
+
+def unprocessable(errors: Iterable[FieldError], detail: str = "", detail_en: str = "") -> Problem:
+    return Problem.of(UNPROCESSABLE, detail, detail_en, errors=errors)
+
+
+def too_large(limit_bytes: int) -> Problem:
+    return Problem.of(
+        TOO_LARGE,
+        f"Nội dung vượt quá {limit_bytes} byte. Hãy chia nhỏ hoặc rút gọn.",
+        f"The body is over {limit_bytes} bytes. Split it or shorten it.",
+        headers={"Connection": "close"},  # the rest of the body is never read
+        extensions={"limit_bytes": limit_bytes},
+    )
+
+
+def too_many(retry_after_seconds: int) -> Problem:
+    return Problem.of(TOO_MANY, headers={"Retry-After": str(max(1, retry_after_seconds))})
+
+
+def unavailable(retry_after_seconds: int = 1, detail: str = "", detail_en: str = "") -> Problem:
+    return Problem.of(UNAVAILABLE, detail, detail_en, headers={"Retry-After": str(max(1, retry_after_seconds))})
+
+
+def internal() -> Problem:
+    """An answer that tells nothing of the inside."""
+    return Problem.of(INTERNAL)

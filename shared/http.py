@@ -1,0 +1,386 @@
+"""One HTTP door for every service: health, readiness, metrics, and problems that say how to put things right.
+
+The hot path is one pure ASGI layer: it binds the request id and the trace, counts the body while it streams in,
+measures by route template, and turns whatever is raised into RFC 9457 problem details in two languages.
+Infrastructure trouble is 503 with Retry-After, never a hang; the unforeseen is 500 and tells nothing of the inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from shared import http_pages, metrics, validation
+from shared import logging as logs
+from shared.db import is_infrastructure
+from shared.errors import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    KINDS,
+    METHOD_NOT_ALLOWED,
+    Language,
+    Problem,
+    ProblemKind,
+    internal,
+    not_found,
+    too_large,
+    unauthorized,
+    unavailable,
+)
+from shared.security import redact
+
+PROBLEM_JSON = "application/problem+json"
+DEFAULT_BODY_LIMIT_BYTES = 1_048_576
+READINESS_DEADLINE_SECONDS = 5.0
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_BODY = "thongsuot.body"
+
+log = logs.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing readiness depends on. `detail` is a sentence for the operator."""
+
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether requests and events can be served now, and each check that decided it."""
+
+    ready: bool
+    checks: Mapping[str, Check]
+
+    @classmethod
+    def of(cls, checks: Mapping[str, Check]) -> Readiness:
+        """Ready when every check is."""
+        return cls(all(check.ok for check in checks.values()), checks)
+
+
+class _CountedBody:
+    """The request's `receive`, which stops at the limit whatever Content-Length claims."""
+
+    __slots__ = ("_receive", "_seen_bytes", "declared_bytes", "limit_bytes")
+
+    def __init__(self, receive: Receive, limit_bytes: int, declared_bytes: int) -> None:
+        self._receive = receive
+        self._seen_bytes = 0
+        self.limit_bytes = limit_bytes
+        self.declared_bytes = declared_bytes
+
+    async def __call__(self) -> Message:
+        if self.declared_bytes > self.limit_bytes:
+            raise too_large(self.limit_bytes)
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen_bytes += len(message.get("body", b""))
+            if self._seen_bytes > self.limit_bytes:
+                raise too_large(self.limit_bytes)
+        return message
+
+
+async def read_body(source: Request | Receive, limit_bytes: int) -> bytes:
+    """The whole body, at most `limit_bytes`; it may be more than the application's default limit.
+
+    Raises the 413 problem as soon as the limit is passed (at once where Content-Length already says so), and
+    ClientDisconnect where the client went away.
+    """
+    if isinstance(source, Request):
+        counted = source.scope.get(_BODY)
+        if isinstance(counted, _CountedBody):
+            counted.limit_bytes = limit_bytes
+        receive = source.receive
+    else:
+        receive = source
+    chunks: list[bytes] = []
+    seen_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        seen_bytes += len(chunk)
+        if seen_bytes > limit_bytes:
+            raise too_large(limit_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+
+def preferred_language(accept_language: str) -> Language:
+    """`vi` unless Accept-Language (RFC 9110 §12.5.4) ranks English strictly higher."""
+    rank = {"vi": 0.0, "en": 0.0}
+    default = 0.0
+    for item in accept_language[:512].split(","):
+        name, _, parameters = item.strip().partition(";")
+        quality = 1.0
+        if parameters.strip().startswith("q="):
+            try:
+                quality = float(parameters.strip()[2:])
+            except ValueError:
+                continue
+        primary = name.strip().lower().partition("-")[0]
+        if primary in rank:
+            rank[primary] = max(rank[primary], quality)
+        elif primary == "*":
+            default = quality
+    return "en" if rank["en"] > max(rank["vi"], default) else "vi"
+
+
+def problem_response(problem: Problem, scope: Scope) -> Response:
+    """The problem in the language the client prefers, both languages inside."""
+    accept = ""
+    for name, value in scope.get("headers", ()):
+        if name == b"accept-language":
+            accept = value.decode("latin-1")
+    language = preferred_language(accept)
+    document = problem.document(language, instance=scope.get("path", ""), request_id=logs.current_id("request_id"))
+    # a client can send lone surrogates inside JSON; the answer about them must still be bytes
+    body = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+    headers = {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store", **problem.headers}
+    return Response(body, problem.status, headers, media_type=PROBLEM_JSON)
+
+
+def problem_for(error: BaseException) -> Problem:
+    """The problem that an exception amounts to."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return validation.problem_of(error)
+        case HTTPException():
+            return _of_http_exception(error)
+    if is_infrastructure(error):
+        return unavailable(1)
+    return internal()
+
+
+def _of_http_exception(error: HTTPException) -> Problem:
+    # FastAPI turns whatever is raised while it reads the body into its own 400; the cause is what happened
+    cause = error.__cause__
+    if isinstance(cause, Problem):
+        return cause
+    headers = dict(error.headers or {})
+    match error.status_code:
+        case 401:
+            return unauthorized()
+        case 403:
+            kind = FORBIDDEN
+        case 404:
+            return not_found()
+        case 405:
+            kind = METHOD_NOT_ALLOWED
+        case 400:
+            kind = BAD_REQUEST
+        case _:
+            kind = ProblemKind(
+                f"http-{error.status_code}", error.status_code, "Yêu cầu không thực hiện được",
+                "The request cannot be served", str(error.detail), str(error.detail),
+            )  # fmt: skip
+    return Problem.of(kind, headers=headers)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, ClientDisconnect):
+        raise error.__cause__
+    return problem_response(problem_for(error), request.scope)
+
+
+class Door:
+    """The one ASGI layer around every service's application."""
+
+    def __init__(self, app: ASGIApp, *, body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES) -> None:
+        self._app = app
+        self._body_limit_bytes = body_limit_bytes
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = perf_counter()
+        request_id = traceparent = ""
+        declared_bytes = 0
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                if _REQUEST_ID.fullmatch(value):
+                    request_id = value.decode("ascii")
+            elif name == b"traceparent":
+                traceparent = value.decode("latin-1")
+            elif name == b"content-length" and value.isdigit():
+                declared_bytes = int(value)
+        parent = logs.TraceContext.parse(traceparent) if traceparent else None
+        trace = parent.child() if parent is not None else logs.TraceContext.new()
+        if not request_id:
+            request_id = trace.trace_id
+        echoed = (b"x-request-id", request_id.encode("ascii"))
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), echoed]
+            await send(message)
+
+        scope[_BODY] = counted = _CountedBody(receive, self._body_limit_bytes, declared_bytes)
+        ids_token = logs.enter_ids({"request_id": request_id})
+        trace_token = logs.enter_trace(trace)
+        try:
+            await self._app(scope, counted, answer)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:
+            if status:  # the answer has begun: only a broken connection can tell the client
+                log.exception("An answer broke off.", action="http.broken_off", path=scope["path"])
+                raise
+            problem = problem_for(error)
+            if problem.status == 500:
+                log.exception("A request failed.", action="http.failed", method=scope["method"], path=scope["path"])
+            elif problem is not error and problem.status == 503:
+                log.warning(
+                    "A request met infrastructure trouble.",
+                    action="http.unavailable",
+                    path=scope["path"],
+                    error=f"{type(error).__name__}: {error}",
+                )
+            await problem_response(problem, scope)(scope, counted, answer)
+        finally:
+            seconds = perf_counter() - begun
+            self._measure(scope, status, seconds)
+            if logs.debug_enabled():
+                log.debug(
+                    "A request was answered.",
+                    action="http.answered",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    seconds=round(seconds, 6),
+                )
+            logs.leave_trace(trace_token)
+            logs.leave_ids(ids_token)
+
+    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        key = (method, _route_of(scope), status // 100)
+        children = self._children.get(key)
+        if children is None:
+            labels = (key[0], key[1], f"{key[2]}xx" if key[2] else "none")
+            children = self._children[key] = (
+                metrics.HTTP_REQUESTS_TOTAL.labels(*labels),
+                metrics.HTTP_REQUEST_DURATION_SECONDS.labels(*labels),
+            )
+        children[0].inc()
+        children[1].observe(seconds)
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template (`/v1/submissions/{submission_id}`), so that labels stay few."""
+    inner = scope.get("fastapi")
+    context = inner.get("effective_route_context") if inner else None  # carries the prefix of an included router
+    route = context if context is not None else scope.get("route")
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+
+
+def create_app(
+    service: str,
+    *,
+    title: str,
+    description: str = "",
+    readiness: Callable[[], Awaitable[Readiness]],
+    lifespan: Lifespan[Any] | None = None,
+    version: str = "1",
+    body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES,
+) -> FastAPI:
+    """The service's application: /healthz, /readyz, /metrics, /openapi.json, /docs, /problems, and the door around it.
+
+    `readiness` is asked on each /readyz, with a deadline. `body_limit_bytes` bounds every body except those read by
+    `read_body` with their own limit.
+    """
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=version,
+        docs_url=None,  # FastAPI's pages call a CDN
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        responses={"default": http_pages.PROBLEM_RESPONSE},
+    )
+    app.add_middleware(cast(Any, Door), body_limit_bytes=body_limit_bytes)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+    http_pages.add_problem_schema(app)
+
+    async def healthz(request: Request) -> Response:
+        return _json({"service": service, "alive": True})
+
+    async def readyz(request: Request) -> Response:
+        state = await _ask(readiness)
+        return _json(
+            {
+                "service": service,
+                "ready": state.ready,
+                "checks": {
+                    name: {"ok": check.ok, "detail": redact(check.detail)} for name, check in state.checks.items()
+                },
+            },
+            status=200 if state.ready else 503,
+            headers={} if state.ready else {"Retry-After": "1"},
+        )
+
+    async def show_metrics(request: Request) -> Response:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(http_pages.api_page(app.openapi()), headers=http_pages.PAGE_HEADERS)
+
+    async def problems(request: Request) -> Response:
+        return HTMLResponse(http_pages.problems_page(title, list(KINDS.values())), headers=http_pages.PAGE_HEADERS)
+
+    async def problem_page(request: Request) -> Response:
+        kind = KINDS.get(request.path_params["slug"])
+        if kind is None:
+            raise not_found("loại lỗi này", "such kind of problem")
+        return HTMLResponse(http_pages.problems_page(title, [kind]), headers=http_pages.PAGE_HEADERS)
+
+    for path, endpoint in (
+        ("/healthz", healthz),
+        ("/readyz", readyz),
+        ("/metrics", show_metrics),
+        ("/docs", docs),
+        ("/problems", problems),
+        ("/problems/{slug}", problem_page),
+    ):
+        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False, response_model=None)
+    return app
+
+
+async def _ask(readiness: Callable[[], Awaitable[Readiness]]) -> Readiness:
+    try:
+        async with asyncio.timeout(READINESS_DEADLINE_SECONDS):
+            return await readiness()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready, and says so
+        return Readiness(False, {"readiness": Check(False, f"{type(error).__name__}: {error}")})
+
+
+def _json(document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")

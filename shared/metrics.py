@@ -1,0 +1,214 @@
+"""Every metric is declared once, here or in a service's metrics.py, with its meaning, unit and bounded labels.
+
+Names follow Prometheus' conventions: `thongsuot_…`, base units (seconds, bytes), `_total` for counters.
+`CATALOGUE` is what docs/metrics.md is written from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+#: upper bounds in seconds: from half a millisecond to half a minute
+LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+#: upper bounds of a count of rows or events
+SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+_NAME = re.compile(r"thongsuot(_[a-z0-9]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A declared metric. `unit`: seconds, bytes, rows, events, requests …, or `1` for a flag."""
+
+    name: str
+    kind: Kind
+    help: str
+    unit: str
+    labels: tuple[str, ...]
+
+
+#: every declared metric by name
+CATALOGUE: dict[str, Metric] = {}
+
+
+def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str]) -> tuple[str, ...]:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"metric {name!r}: names are thongsuot_… in lower case")
+    if (kind == "counter") != name.endswith("_total"):
+        raise ValueError(f"metric {name!r}: counters, and only counters, end in _total")
+    if unit in ("seconds", "bytes") and not re.search(rf"_{unit}(_total)?$", name):
+        raise ValueError(f"metric {name!r}: the unit {unit} belongs at the end of the name")
+    if not help.endswith("."):
+        raise ValueError(f"metric {name!r}: the help is a sentence")
+    if name in CATALOGUE:
+        raise ValueError(f"metric {name!r} is declared twice")
+    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels))
+    return tuple(labels)
+
+
+def declare_counter(name: str, help: str, *, unit: str, labels: Sequence[str] = ()) -> Counter:
+    """A count that only grows; `name` ends in `_total`."""
+    return Counter(name, help, _declare("counter", name, help, unit, labels))
+
+
+def declare_gauge(name: str, help: str, *, unit: str, labels: Sequence[str] = ()) -> Gauge:
+    """A value that goes up and down."""
+    return Gauge(name, help, _declare("gauge", name, help, unit, labels))
+
+
+def declare_histogram(
+    name: str, help: str, *, unit: str, labels: Sequence[str] = (), buckets: Sequence[float] = LATENCY_BUCKETS
+) -> Histogram:
+    """A distribution; `buckets` are upper bounds in `unit`."""
+    return Histogram(name, help, _declare("histogram", name, help, unit, labels), buckets=tuple(buckets))
+
+
+# --- outbox and relay ---------------------------------------------------------------------------------------------
+OUTBOX_BACKLOG_ROWS = declare_gauge(
+    "thongsuot_outbox_backlog_rows", "Events stored in the outbox and not yet acknowledged by Kafka.", unit="rows"
+)
+OUTBOX_OLDEST_AGE_SECONDS = declare_gauge(
+    "thongsuot_outbox_oldest_age_seconds",
+    "Age of the oldest event that waits in the outbox; 0 if none.",
+    unit="seconds",
+)
+RELAY_PUBLISHED_TOTAL = declare_counter(
+    "thongsuot_relay_published_total", "Events the relay got acknowledged by Kafka.", unit="events", labels=["topic"]
+)
+RELAY_BATCH_ROWS = declare_histogram(
+    "thongsuot_relay_batch_rows", "Outbox rows in one relay batch.", unit="rows", buckets=SIZE_BUCKETS
+)
+RELAY_BATCH_DURATION_SECONDS = declare_histogram(
+    "thongsuot_relay_batch_duration_seconds", "Time from reading a relay batch to its deletion.", unit="seconds"
+)
+RELAY_PRODUCER_RECREATED_TOTAL = declare_counter(
+    "thongsuot_relay_producer_recreated_total",
+    "Times the relay replaced its producer after an error that cannot be retried.",
+    unit="producers",
+)
+RELAY_LEADER = declare_gauge("thongsuot_relay_leader", "1 while this instance leads the relay, else 0.", unit="1")
+REPLAY_PUBLISHED_TOTAL = declare_counter(
+    "thongsuot_replay_published_total", "Events sent again from the archive.", unit="events", labels=["topic"]
+)
+
+# --- consumers (group = <service>.<consumer>) ---------------------------------------------------------------------
+CONSUMER_LAG_EVENTS = declare_gauge(
+    "thongsuot_consumer_lag_events",
+    "Events of a partition that this group has not yet applied.",
+    unit="events",
+    labels=["group", "topic", "partition"],
+)
+CONSUMER_BATCH_EVENTS = declare_histogram(
+    "thongsuot_consumer_batch_events",
+    "Events in one consumed batch.",
+    unit="events",
+    labels=["group"],
+    buckets=SIZE_BUCKETS,
+)
+CONSUMER_BATCH_DURATION_SECONDS = declare_histogram(
+    "thongsuot_consumer_batch_duration_seconds",
+    "Time to apply one consumed batch, commit included.",
+    unit="seconds",
+    labels=["group"],
+)
+CONSUMER_APPLIED_TOTAL = declare_counter(
+    "thongsuot_consumer_applied_total", "Events applied exactly once.", unit="events", labels=["group", "type"]
+)
+CONSUMER_DUPLICATES_TOTAL = declare_counter(
+    "thongsuot_consumer_duplicates_total",
+    "Events that came again and were dropped by the inbox.",
+    unit="events",
+    labels=["group", "type"],
+)
+CONSUMER_SKIPPED_TOTAL = declare_counter(
+    "thongsuot_consumer_skipped_total",
+    "Events of a type this consumer does not follow; types it does not know count as `other`.",
+    unit="events",
+    labels=["group", "type"],
+)
+CONSUMER_WAITING_TOTAL = declare_counter(
+    "thongsuot_consumer_waiting_total",
+    "Events parked until something they speak of is known.",
+    unit="events",
+    labels=["group", "type"],
+)
+CONSUMER_REJECTED_TOTAL = declare_counter(
+    "thongsuot_consumer_rejected_total",
+    "Events refused for their data and sent to the dead-letter topic.",
+    unit="events",
+    labels=["group", "type"],
+)
+CONSUMER_COMMIT_FAILURES_TOTAL = declare_counter(
+    "thongsuot_consumer_commit_failures_total", "Offset commits that failed.", unit="commits", labels=["group"]
+)
+CONSUMER_REBALANCES_TOTAL = declare_counter(
+    "thongsuot_consumer_rebalances_total", "Times partitions were assigned anew.", unit="rebalances", labels=["group"]
+)
+CONSUMER_RETRIES_TOTAL = declare_counter(
+    "thongsuot_consumer_retries_total",
+    "Times a batch was tried again after database or broker trouble.",
+    unit="retries",
+    labels=["group"],
+)
+CONSUMER_HALTED = declare_gauge(
+    "thongsuot_consumer_halted",
+    "1 while a consumer has stopped because the share of bad events is absurd, else 0.",
+    unit="1",
+    labels=["group"],
+)
+DEAD_LETTERS_TOTAL = declare_counter(
+    "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
+)
+PARKED_EVENTS = declare_gauge(
+    "thongsuot_parked_events", "Events that now wait for something not yet known.", unit="events", labels=["group"]
+)
+
+# --- tickers ------------------------------------------------------------------------------------------------------
+TICKER_RUNS_TOTAL = declare_counter(
+    "thongsuot_ticker_runs_total",
+    "Runs of a ticker by result (ok, failed).",
+    unit="runs",
+    labels=["ticker", "result"],
+)
+TICKER_ROWS_TOTAL = declare_counter(
+    "thongsuot_ticker_rows_total", "Rows a ticker has handled.", unit="rows", labels=["ticker"]
+)
+TICKER_LAST_SUCCESS_TIMESTAMP_SECONDS = declare_gauge(
+    "thongsuot_ticker_last_success_timestamp_seconds",
+    "Unix time of a ticker's last run without error.",
+    unit="seconds",
+    labels=["ticker"],
+)
+
+# --- HTTP and database --------------------------------------------------------------------------------------------
+HTTP_REQUESTS_TOTAL = declare_counter(
+    "thongsuot_http_requests_total",
+    "HTTP requests by method, route template and status class (2xx …); unknown paths count as `unmatched`.",
+    unit="requests",
+    labels=["method", "route", "status"],
+)
+HTTP_REQUEST_DURATION_SECONDS = declare_histogram(
+    "thongsuot_http_request_duration_seconds",
+    "Time from the first byte handed to the application to the last byte of its answer.",
+    unit="seconds",
+    labels=["method", "route", "status"],
+)
+DATABASE_POOL_IN_USE = declare_gauge(
+    "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"
+)
+
+
+def document(title: str, metrics: Sequence[Metric]) -> str:
+    """The section of docs/metrics.md for these metrics."""
+    lines = [f"## {title}", "", "| metric | kind | unit | labels | meaning |", "|---|---|---|---|---|"]
+    for metric in sorted(metrics, key=lambda metric: metric.name):
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        lines.append(f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {metric.help} |")
+    return "\n".join([*lines, ""])
