@@ -1,0 +1,165 @@
+"""A verdict depends on the submission and its form alone: no clock, no I/O, and no input makes it raise.
+
+All findings are counted; errors come before warnings, then tiers, then the order of the form; only so many are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+
+from services.validator.rules import catalogue, narratives, sums
+from services.validator.rules.figures import check as check_figure
+from services.validator.rules.flaws import Flaw, pointer, render, shown
+from services.validator.rules.forms import CompiledForm
+from services.validator.rules.numbers import MAX_DIGITS, is_blank
+from shared.events import Finding, Outcome
+
+#: findings listed in a verdict; all are counted
+LISTED_FINDINGS = 500
+#: and their texts together stay this small, so that the verdict's event fits into a Kafka message
+LISTED_CHARACTERS = 200_000
+
+#: Two numbers of 38 digits span at most 76 places; a sum of them is exact or, by the trap, an error of ours. The
+#: default context would silently round at 28 digits.
+EXACT = Context(prec=200, Emax=999_999, Emin=-999_999, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be said of one submission."""
+
+    outcome: Outcome
+    errors: int
+    warnings: int
+    required_items: int  # figures and narratives the form requires of this submission
+    present_items: int  # of these, given and of the right type
+    findings: tuple[Finding, ...] = ()
+    findings_truncated: bool = False
+
+
+def judge(
+    form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], *, nil: bool
+) -> Judgement:
+    """Judge the content of one submission by its form.
+
+    A NIL report owes nothing where the form allows NIL. Where it does not, the report still owes everything, but the
+    one finding that says so is enough. Content beside NIL is checked as far as it goes.
+    """
+    flaws: list[Flaw] = []
+    values: dict[str, Decimal] = {}
+    absent = 0
+    with localcontext(EXACT):
+        for code, well_written, minimum, maximum, figure in form.steps:
+            text = figures.get(code)
+            if text is not None and len(text) <= MAX_DIGITS and well_written(text):
+                value = Decimal(text)
+                if minimum <= value <= maximum:
+                    values[code] = value
+                    continue
+            read = check_figure(figure, text, flaws, demanded=not nil)
+            if read is not None:
+                values[code] = read
+            elif figure.required:
+                absent += 1
+        sums.check(form, figures, values, flaws)
+    for narrative in form.narratives:
+        given = given_narratives.get(narrative.code)
+        content = narratives.trimmed(given) if given else ""
+        if content:
+            narratives.check(narrative, content, flaws)
+        elif narrative.required:
+            absent += 1
+            if not nil:
+                flaws.append(Flaw(catalogue.NARRATIVE_MISSING, narrative.path, narrative.words))
+    _check_codes(form, figures, given_narratives, flaws)
+    if nil or not (values or form.required_items):
+        _check_nil(form, figures, given_narratives, nil, flaws)
+
+    excused = nil and form.nil_allowed
+    required = 0 if excused else form.required_items
+    present = 0 if excused else required - absent
+    if not flaws:
+        return Judgement("accepted", 0, 0, required, present)
+    return _concluded(flaws, required, present)
+
+
+def _check_codes(
+    form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], flaws: list[Flaw]
+) -> None:
+    if not figures.keys() <= form.figure_codes:
+        for code in sorted(figures.keys() - form.figure_codes):
+            flaws.append(_unknown(form, catalogue.UNKNOWN_FIGURE, "figures", code))
+    if not given_narratives.keys() <= form.narrative_codes:
+        for code in sorted(given_narratives.keys() - form.narrative_codes):
+            flaws.append(_unknown(form, catalogue.UNKNOWN_NARRATIVE, "narratives", code))
+
+
+def _check_nil(
+    form: CompiledForm,
+    figures: Mapping[str, str | None],
+    given_narratives: Mapping[str, str],
+    nil: bool,
+    flaws: list[Flaw],
+) -> None:
+    """What is wrong between NIL and content; a report without either is worth a warning."""
+    content = [code for code, text in figures.items() if not is_blank(text)]
+    content += [code for code, text in given_narratives.items() if narratives.trimmed(text)]
+    if nil and not form.nil_allowed:
+        words = {"count": str(form.required_items)}
+        flaws.append(Flaw(catalogue.NIL_NOT_ALLOWED, "/nil", words, provided="true", expected="false"))
+    elif nil and content:
+        names = ", ".join(shown(code, 40) for code in sorted(content)[:10]) + (", …" if len(content) > 10 else "")
+        words = {"count": str(len(content)), "names": names}
+        flaws.append(Flaw(catalogue.NIL_WITH_CONTENT, "/nil", words, provided="true", expected="false"))
+    if not nil and not content and form.nil_allowed and (form.steps or form.narratives):
+        flaws.append(Flaw(catalogue.EMPTY_REPORT, "", {}))
+
+
+def _unknown(form: CompiledForm, rule: catalogue.Rule, member: str, code: str) -> Flaw:
+    meant = form.folded_codes.get(code.strip().casefold())
+    name = f"“{shown(code, 60)}”"
+    if meant is None:
+        hint = "Bỏ mã này khỏi báo cáo, hoặc viết lại đúng mã như trong biểu mẫu của phiên bản chế độ báo cáo này."
+        hint_en = "Leave this code out, or write it exactly as in the form of this version of the reporting regime."
+    else:
+        place = "figures" if meant in form.figure_codes else "narratives"
+        hint = f"Mã đúng là {meant}, đặt trong “{place}”."
+        hint_en = f'The right code is {meant}, under "{place}".'
+    words = {"name": name, "name_en": name, "hint": hint, "hint_en": hint_en}
+    return Flaw(rule, pointer(member, code), words, provided=shown(code), expected=meant)
+
+
+def _concluded(flaws: list[Flaw], required: int, present: int) -> Judgement:
+    errors = sum(flaw.rule.severity == "error" for flaw in flaws)
+    flaws.sort(key=lambda flaw: flaw.rule.rank)  # stable: within a tier the order of the form stays
+    listed: list[Finding] = []
+    characters = 0
+    for flaw in flaws[:LISTED_FINDINGS]:
+        finding = render(flaw)
+        characters += _characters(finding)
+        if listed and characters > LISTED_CHARACTERS:
+            break
+        listed.append(finding)
+    return Judgement(
+        outcome="returned" if errors else "accepted",
+        errors=errors,
+        warnings=len(flaws) - errors,
+        required_items=required,
+        present_items=present,
+        findings=tuple(listed),
+        findings_truncated=len(listed) < len(flaws),
+    )
+
+
+def _characters(finding: Finding) -> int:
+    return (
+        len(finding.path)
+        + len(finding.provided or "")
+        + len(finding.message)
+        + len(finding.message_en)
+        + len(finding.fix)
+        + len(finding.fix_en)
+        + 200  # the names of its fields
+    )

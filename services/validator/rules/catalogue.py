@@ -1,0 +1,294 @@
+"""Every finding code is declared once, here, with its tier, its severity and its words in Vietnamese and English.
+
+A code keeps its meaning for ever: agencies write them into their own programs. docs/findings.md lists the same codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from shared.events import Severity, Tier
+
+_TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of finding. Templates are `str.format` texts over the words of a flaw."""
+
+    code: str
+    tier: Tier
+    severity: Severity
+    meaning: str  # Vietnamese
+    meaning_en: str
+    message: str
+    message_en: str
+    fix: str
+    fix_en: str
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Where its findings stand in a verdict: errors before warnings, then by tier."""
+        return (self.severity == "warning", _TIER_RANK[self.tier])
+
+
+UNKNOWN_FIGURE = Rule(
+    "S01",
+    "structure",
+    "error",
+    "Chỉ tiêu không có trong biểu mẫu",
+    "A figure that the form does not have",
+    "Biểu mẫu không có chỉ tiêu {name}.",
+    "The form has no figure {name_en}.",
+    "{hint}",
+    "{hint_en}",
+)
+UNKNOWN_NARRATIVE = Rule(
+    "S02",
+    "structure",
+    "error",
+    "Mục thuyết minh không có trong biểu mẫu",
+    "A narrative section that the form does not have",
+    "Biểu mẫu không có mục thuyết minh {name}.",
+    "The form has no narrative section {name_en}.",
+    "{hint}",
+    "{hint_en}",
+)
+NIL_WITH_CONTENT = Rule(
+    "S03",
+    "structure",
+    "error",
+    "Báo cáo “không phát sinh” (NIL) nhưng lại có nội dung",
+    "A NIL report that has content",
+    "Báo cáo ghi “không phát sinh” (NIL) nhưng có {count} nội dung: {names}.",
+    "The report is marked NIL (nothing to report) but has {count} items: {names}.",
+    "Nếu có số liệu, đặt “nil” là false và gửi lại; nếu thật sự không phát sinh, bỏ hết chỉ tiêu và thuyết minh.",
+    'If there is something to report, set "nil" to false and send again; if not, leave out all figures and narratives.',
+)
+NIL_NOT_ALLOWED = Rule(
+    "S04",
+    "structure",
+    "error",
+    "Chế độ báo cáo này không nhận báo cáo “không phát sinh” (NIL)",
+    "A NIL report where the regime allows none",
+    "Chế độ báo cáo này không nhận báo cáo “không phát sinh” (NIL).",
+    "This reporting regime takes no NIL (nothing to report) reports.",
+    "Đặt “nil” là false và gửi đủ {count} mục bắt buộc; chỉ tiêu không phát sinh thì ghi 0.",
+    'Set "nil" to false and send all {count} required items; write 0 for a figure with nothing to report.',
+)
+FIGURE_MISSING = Rule(
+    "C01",
+    "completeness",
+    "error",
+    "Thiếu chỉ tiêu bắt buộc",
+    "A required figure is missing",
+    "Thiếu chỉ tiêu bắt buộc {name}.",
+    "The required figure {name_en} is missing.",
+    "Điền số liệu cho chỉ tiêu {code}{unit}; nếu không phát sinh thì ghi 0.",
+    "Give a value for figure {code}{unit}; write 0 if there is nothing to report.",
+)
+NARRATIVE_MISSING = Rule(
+    "C02",
+    "completeness",
+    "error",
+    "Thiếu mục thuyết minh bắt buộc",
+    "A required narrative section is missing",
+    "Thiếu mục thuyết minh bắt buộc {name}.",
+    "The required narrative section {name_en} is missing.",
+    "Viết mục {code}, từ {minimum} đến {maximum} ký tự.",
+    "Write section {code}, between {minimum} and {maximum} characters.",
+)
+EMPTY_REPORT = Rule(
+    "C03",
+    "completeness",
+    "warning",
+    "Báo cáo trống nhưng không ghi “không phát sinh” (NIL)",
+    "An empty report that is not marked NIL",
+    "Báo cáo không có chỉ tiêu hay thuyết minh nào.",
+    "The report holds no figure and no narrative.",
+    "Nếu kỳ này không phát sinh, gửi lại với “nil” là true; nếu có, điền số liệu rồi gửi lại.",
+    'If there is nothing to report, send again with "nil" set to true; otherwise fill in the form and send again.',
+)
+NOT_A_NUMBER = Rule(
+    "V01",
+    "validity",
+    "error",
+    "Giá trị không phải là số",
+    "The value is not a number",
+    "Chỉ tiêu {name}: “{provided}” không phải là một số.",
+    "Figure {name_en}: “{provided}” is not a number.",
+    "{hint}",
+    "{hint_en}",
+)
+SEPARATORS = Rule(
+    "V02",
+    "validity",
+    "error",
+    "Số có dấu phân cách hàng nghìn hoặc dấu phẩy thập phân",
+    "The number has grouping separators or a decimal comma",
+    "Chỉ tiêu {name}: “{provided}” có dấu phân cách hàng nghìn hoặc dấu phẩy thập phân.",
+    "Figure {name_en}: “{provided}” has grouping separators or a decimal comma.",
+    "{hint}",
+    "{hint_en}",
+)
+EXPONENT = Rule(
+    "V03",
+    "validity",
+    "error",
+    "Số viết dạng lũy thừa (khoa học)",
+    "The number is written with an exponent",
+    "Chỉ tiêu {name}: “{provided}” viết ở dạng lũy thừa.",
+    "Figure {name_en}: “{provided}” is written with an exponent.",
+    "{hint}",
+    "{hint_en}",
+)
+NOT_FINITE = Rule(
+    "V04",
+    "validity",
+    "error",
+    "Giá trị NaN hoặc vô cực",
+    "The value is NaN or infinite",
+    "Chỉ tiêu {name}: “{provided}” không phải là số hữu hạn.",
+    "Figure {name_en}: “{provided}” is not a finite number.",
+    "{hint}",
+    "{hint_en}",
+)
+TOO_MANY_DIGITS = Rule(
+    "V05",
+    "validity",
+    "error",
+    "Số có quá nhiều chữ số",
+    "The number has too many digits",
+    "Chỉ tiêu {name}: số có {digits} chữ số, nhiều hơn mức {limit} chữ số.",
+    "Figure {name_en}: the number has {digits} digits, more than {limit}.",
+    "Kiểm tra lại số liệu và đơn vị tính; viết số có tối đa {limit} chữ số.",
+    "Check the value and its unit; write a number of at most {limit} digits.",
+)
+FRACTION_DIGITS = Rule(
+    "V06",
+    "validity",
+    "error",
+    "Quá nhiều chữ số thập phân",
+    "Too many digits after the point",
+    "Chỉ tiêu {name}: “{provided}” có {digits} chữ số thập phân, biểu mẫu cho phép tối đa {limit}.",
+    "Figure {name_en}: “{provided}” has {digits} digits after the point, the form allows at most {limit}.",
+    "{hint}",
+    "{hint_en}",
+)
+BELOW_MINIMUM = Rule(
+    "V07",
+    "validity",
+    "error",
+    "Giá trị nhỏ hơn mức tối thiểu",
+    "The value is below the minimum",
+    "Chỉ tiêu {name}: {provided} nhỏ hơn mức tối thiểu {limit}, lệch {difference}{unit}.",
+    "Figure {name_en}: {provided} is below the minimum of {limit}, off by {difference}{unit}.",
+    "Kiểm tra lại số liệu, dấu âm và đơn vị tính của chỉ tiêu {code}; viết giá trị từ {limit} trở lên.",
+    "Check the value, sign and unit of figure {code}; write a value of {limit} or more.",
+)
+ABOVE_MAXIMUM = Rule(
+    "V08",
+    "validity",
+    "error",
+    "Giá trị lớn hơn mức tối đa",
+    "The value is above the maximum",
+    "Chỉ tiêu {name}: {provided} lớn hơn mức tối đa {limit}, lệch {difference}{unit}.",
+    "Figure {name_en}: {provided} is above the maximum of {limit}, off by {difference}{unit}.",
+    "Kiểm tra lại số liệu và đơn vị tính của chỉ tiêu {code}; viết giá trị không quá {limit}.",
+    "Check the value and unit of figure {code}; write a value of {limit} or less.",
+)
+SUM_DIFFERS = Rule(
+    "K01",
+    "consistency",
+    "error",
+    "Tổng không bằng cộng các thành phần",
+    "A total does not equal the sum of its terms",
+    "Quy tắc {rule}: chỉ tiêu {name} là {provided} nhưng {terms} = {expected}, lệch {difference}{tolerance}.{blanks}",
+    "Rule {rule}: figure {name_en} is {provided} but {terms} = {expected}, "
+    "off by {difference}{tolerance_en}.{blanks_en}",
+    "Sửa tổng {code} thành {expected}, hoặc sửa các thành phần {parts} cho đúng.",
+    "Change the total {code} to {expected}, or correct its terms {parts}.",
+)
+TOO_SHORT = Rule(
+    "N01",
+    "narrative",
+    "error",
+    "Thuyết minh quá ngắn",
+    "The narrative is too short",
+    "Mục thuyết minh {name} có {characters} ký tự, ít hơn mức tối thiểu {limit}.",
+    "Narrative section {name_en} has {characters} characters, fewer than {limit}.",
+    "Viết thêm ít nhất {difference} ký tự: kết quả, nguyên nhân, khó khăn và kiến nghị cụ thể.",
+    "Write at least {difference} characters more: results, causes, difficulties and concrete proposals.",
+)
+TOO_LONG = Rule(
+    "N02",
+    "narrative",
+    "error",
+    "Thuyết minh quá dài",
+    "The narrative is too long",
+    "Mục thuyết minh {name} có {characters} ký tự, nhiều hơn mức tối đa {limit}.",
+    "Narrative section {name_en} has {characters} characters, more than {limit}.",
+    "Rút gọn ít nhất {difference} ký tự.",
+    "Shorten it by at least {difference} characters.",
+)
+CONTROL_CHARACTER = Rule(
+    "N03",
+    "narrative",
+    "error",
+    "Thuyết minh có ký tự điều khiển",
+    "The narrative has control characters",
+    "Mục thuyết minh {name} có {count} ký tự điều khiển; ký tự đầu tiên là {provided}, ở vị trí {place}.",
+    "Narrative section {name_en} has {count} control characters; the first is {provided}, at position {place}.",
+    "Xóa các ký tự điều khiển: dán lại nội dung dưới dạng văn bản thuần (không định dạng) rồi gửi lại.",
+    "Remove the control characters: paste the content again as plain text, then send again.",
+)
+EMPTY_PHRASE = Rule(
+    "N04",
+    "narrative",
+    "warning",
+    "Thuyết minh chỉ có từ ngữ cho có",
+    "The narrative is only a placeholder",
+    "Mục thuyết minh {name} chỉ ghi “{provided}”.",
+    "Narrative section {name_en} says only “{provided}”.",
+    "Viết nội dung cụ thể của kỳ này; nếu không phát sinh, nêu rõ việc gì không phát sinh và vì sao.",
+    "Write what happened in this period; if nothing did, say what did not occur and why.",
+)
+PADDING = Rule(
+    "N05",
+    "narrative",
+    "warning",
+    "Thuyết minh lặp ký tự hoặc từ cho đủ độ dài",
+    "The narrative is padded with repetition",
+    "Mục thuyết minh {name} phần lớn là ký tự hoặc từ lặp lại: “{provided}”.",
+    "Narrative section {name_en} is mostly repeated characters or words: “{provided}”.",
+    "Thay phần lặp lại bằng nội dung cụ thể của kỳ này.",
+    "Replace the repetition by what happened in this period.",
+)
+
+RULES: dict[str, Rule] = {
+    rule.code: rule
+    for rule in (
+        UNKNOWN_FIGURE,
+        UNKNOWN_NARRATIVE,
+        NIL_WITH_CONTENT,
+        NIL_NOT_ALLOWED,
+        FIGURE_MISSING,
+        NARRATIVE_MISSING,
+        EMPTY_REPORT,
+        NOT_A_NUMBER,
+        SEPARATORS,
+        EXPONENT,
+        NOT_FINITE,
+        TOO_MANY_DIGITS,
+        FRACTION_DIGITS,
+        BELOW_MINIMUM,
+        ABOVE_MAXIMUM,
+        SUM_DIFFERS,
+        TOO_SHORT,
+        TOO_LONG,
+        CONTROL_CHARACTER,
+        EMPTY_PHRASE,
+        PADDING,
+    )
+}

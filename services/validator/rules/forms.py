@@ -1,0 +1,189 @@
+"""A form is compiled once into tuples and bound methods; a form that cannot be judged by is refused, never half used.
+
+A compiled form is immutable, as the published regime version that it comes from is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import itemgetter
+
+from services.validator.rules.flaws import pointer
+from services.validator.rules.numbers import MAX_DIGITS
+from shared.events import FigureField, Form, NarrativeField, SumRule
+
+_LOWEST = Decimal("-Infinity")
+_HIGHEST = Decimal("Infinity")
+
+
+class FormError(ValueError):
+    """The form contradicts itself: no submission could be judged by it. Publish a corrected regime version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure (chỉ tiêu) ready to be checked. Bounds are inclusive."""
+
+    code: str
+    path: str
+    required: bool
+    minimum: Decimal
+    maximum: Decimal
+    fraction_digits: int
+    words: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """A narrative section (mục thuyết minh) ready to be checked. Lengths in characters."""
+
+    code: str
+    path: str
+    required: bool
+    minimum: int
+    maximum: int
+    words: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """`total` equals the sum of `terms` within `tolerance`."""
+
+    code: str
+    path: str
+    total: str
+    terms: tuple[str, ...]
+    tolerance: Decimal
+    pick: Callable[[dict[str, Decimal]], tuple[Decimal, ...]]  # the values of the terms; KeyError where one is missing
+
+
+#: code, fullmatch of a well written value, minimum, maximum, the figure
+FigureStep = tuple[str, Callable[[str], object], Decimal, Decimal, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledForm:
+    """A form as the decision reads it."""
+
+    steps: tuple[FigureStep, ...]
+    figures: dict[str, Figure]
+    narratives: tuple[Narrative, ...]
+    sums: tuple[Sum, ...]
+    nil_allowed: bool
+    figure_codes: frozenset[str]
+    narrative_codes: frozenset[str]
+    folded_codes: dict[str, str]  # code without case and outer spaces -> code, for "did you mean"
+    required_items: int
+
+
+def compile_form(form: Form) -> CompiledForm:
+    """The form ready to judge by. Raises FormError where it contradicts itself."""
+    _refuse_duplicates("figure", (field.code for field in form.figures))
+    _refuse_duplicates("narrative", (field.code for field in form.narratives))
+    _refuse_duplicates("sum rule", (rule.code for rule in form.sums))
+    figures = {field.code: _figure(field) for field in form.figures}
+    narratives = tuple(_narrative(field) for field in form.narratives)
+    return CompiledForm(
+        steps=tuple(
+            (code, _well_written(figure.fraction_digits), figure.minimum, figure.maximum, figure)
+            for code, figure in figures.items()
+        ),
+        figures=figures,
+        narratives=narratives,
+        sums=tuple(_sum(rule, figures) for rule in form.sums),
+        nil_allowed=form.nil_allowed,
+        figure_codes=frozenset(figures),
+        narrative_codes=frozenset(narrative.code for narrative in narratives),
+        folded_codes={code.strip().casefold(): code for code in (*figures, *(item.code for item in narratives))},
+        required_items=sum(figure.required for figure in figures.values())
+        + sum(narrative.required for narrative in narratives),
+    )
+
+
+def _well_written(fraction_digits: int) -> Callable[[str], object]:
+    fraction = rf"(?:\.[0-9]{{1,{fraction_digits}}})?" if fraction_digits else ""
+    return re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}{fraction}").fullmatch
+
+
+def _figure(field: FigureField) -> Figure:
+    for bound in (field.minimum, field.maximum):
+        if bound is not None:
+            _refuse_unwritable(f"a bound of figure {field.code}", bound)
+    minimum = _LOWEST if field.minimum is None else field.minimum
+    maximum = _HIGHEST if field.maximum is None else field.maximum
+    if minimum > maximum:
+        raise FormError(f"figure {field.code}: the minimum {minimum} is above the maximum {maximum}")
+    return Figure(
+        code=field.code,
+        path=pointer("figures", field.code),
+        required=field.required,
+        minimum=minimum,
+        maximum=maximum,
+        fraction_digits=field.fraction_digits,
+        words=_words(field) | {"unit": f" ({field.unit})" if field.unit else ""},
+    )
+
+
+def _narrative(field: NarrativeField) -> Narrative:
+    if field.min_characters > field.max_characters:
+        raise FormError(f"narrative {field.code}: at least {field.min_characters}, at most {field.max_characters}")
+    return Narrative(
+        code=field.code,
+        path=pointer("narratives", field.code),
+        required=field.required,
+        minimum=field.min_characters,
+        maximum=field.max_characters,
+        words=_words(field) | {"minimum": str(max(1, field.min_characters)), "maximum": str(field.max_characters)},
+    )
+
+
+def _words(field: FigureField | NarrativeField) -> dict[str, str]:
+    label_en = field.label_en or field.label
+    return {
+        "code": field.code,
+        "name": f"{field.code} ({field.label})" if field.label else field.code,
+        "name_en": f"{field.code} ({label_en})" if label_en else field.code,
+    }
+
+
+def _sum(rule: SumRule, figures: dict[str, Figure]) -> Sum:
+    unknown = [code for code in (rule.total, *rule.terms) if code not in figures]
+    if unknown:
+        raise FormError(f"sum rule {rule.code} names figures that the form does not have: {', '.join(unknown)}")
+    if not rule.terms:
+        raise FormError(f"sum rule {rule.code} has no terms")
+    _refuse_unwritable(f"the tolerance of sum rule {rule.code}", rule.tolerance)
+    if rule.tolerance < 0:
+        raise FormError(f"sum rule {rule.code}: the tolerance {rule.tolerance} is negative")
+    return Sum(
+        code=rule.code,
+        path=pointer("figures", rule.total),
+        total=rule.total,
+        terms=rule.terms,
+        tolerance=rule.tolerance,
+        pick=_picker(rule.terms),
+    )
+
+
+def _picker(terms: tuple[str, ...]) -> Callable[[dict[str, Decimal]], tuple[Decimal, ...]]:
+    if len(terms) == 1:
+        (only,) = terms
+        return lambda values: (values[only],)
+    return itemgetter(*terms)
+
+
+def _refuse_duplicates(what: str, codes: Iterable[str]) -> None:
+    twice = sorted(code for code, count in Counter(codes).items() if count > 1)
+    if twice:
+        raise FormError(f"{what} codes used twice: {', '.join(twice)}")
+
+
+def _refuse_unwritable(what: str, value: Decimal) -> None:
+    """A limit that no value could be written for would make differences inexact."""
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MAX_DIGITS or (value and value.adjusted() > MAX_DIGITS):
+        raise FormError(f"{what} is not a number of at most {MAX_DIGITS} digits")

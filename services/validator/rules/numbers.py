@@ -1,0 +1,159 @@
+"""A figure is an exact decimal written `-?digits[.digits]` in ASCII, or it is misread with the likely meaning.
+
+Nothing is guessed silently: "1,234" is one thousand to some and one and a bit to others, so the sender decides.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.validator.rules import catalogue
+from services.validator.rules.catalogue import Rule
+
+MAX_DIGITS = 38
+
+_PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]{1,3}")
+_EXPONENT_ANY = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)[eE][+-]?[0-9]+")
+_NUMERIC = re.compile(r"[+-]?[0-9.,' _]*[0-9][0-9.,' _]*")
+_GROUPS = re.compile(r"[0-9]{1,3}(?:([., '_])[0-9]{3})(?:\1[0-9]{3})*")
+_NOT_FINITE = frozenset({"nan", "inf", "infinity", "∞", "snan", "qnan", "vô cực", "1.#inf", "1.#qnan"})
+_LONGEST_DIAGNOSED = 120
+_MARKS = str.maketrans({"−": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "ʼ": "'"})
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """The text is a number; `fraction_digits` are those written, trailing zeros too."""
+
+    value: Decimal
+    fraction_digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """The text is not a number as the form wants it; `readings` are what it may mean, likeliest first."""
+
+    rule: Rule
+    readings: tuple[str, ...] = ()
+    digits: int = 0
+
+
+def is_blank(text: str | None) -> bool:
+    """An empty cell: null, nothing or only spaces. It is "not given", neither zero nor a bad number."""
+    return text is None or not text or text.isspace()
+
+
+def read(text: str) -> Number | Misread:
+    """Read the text of a figure. Never raises; time is linear in the length of the text."""
+    plain = _PLAIN.fullmatch(text)
+    if plain:
+        whole, fraction = plain[1], plain[2] or ""
+        digits = len(whole) + len(fraction)
+        if digits > MAX_DIGITS:
+            return Misread(catalogue.TOO_MANY_DIGITS, digits=digits)
+        return Number(Decimal(text), len(fraction))
+    if len(text) > _LONGEST_DIAGNOSED:
+        return Misread(catalogue.NOT_A_NUMBER)
+    return _diagnose(_ascii(text))
+
+
+def thousands_reading(text: str) -> str | None:
+    """What "1.234" means if its point groups thousands, as Vietnamese writing does: "1234"."""
+    sign, body = _sign(text)
+    if _GROUPS.fullmatch(body) and body[0] != "0":
+        return sign + re.sub("[^0-9]", "", body)
+    return None
+
+
+def _diagnose(text: str) -> Misread:
+    sign, body = _sign(text)
+    if body.casefold() in _NOT_FINITE:
+        return Misread(catalogue.NOT_FINITE)
+    if _EXPONENT_ANY.fullmatch(text):
+        return Misread(catalogue.EXPONENT, _expanded(text))
+    if _PLAIN.fullmatch(sign + body):
+        return Misread(catalogue.NOT_A_NUMBER, _usable(sign + body))
+    if body.endswith("%"):
+        inner = _diagnose_or_plain(sign + body[:-1].rstrip())
+        return Misread(catalogue.NOT_A_NUMBER, inner)
+    if body[:1] in (".", ",") and body[1:].isascii() and body[1:].isdigit():
+        return Misread(catalogue.NOT_A_NUMBER, _usable(f"{sign}0.{body[1:]}"))
+    if body[-1:] in (".", ",") and body[:-1].isascii() and body[:-1].isdigit():
+        return Misread(catalogue.NOT_A_NUMBER, _usable(sign + body[:-1]))
+    if _NUMERIC.fullmatch(text):
+        readings = tuple(reading for body_read in _readings(body) for reading in _usable(sign + body_read))
+        return Misread(catalogue.SEPARATORS if readings else catalogue.NOT_A_NUMBER, readings)
+    return Misread(catalogue.NOT_A_NUMBER)
+
+
+def _diagnose_or_plain(text: str) -> tuple[str, ...]:
+    return _usable(text) or (_diagnose(text).readings if not text.endswith("%") else ())
+
+
+def _ascii(text: str) -> str:
+    """Digits of any script, full-width forms and typographic signs as ASCII; outer spaces gone."""
+    folded = unicodedata.normalize("NFKC", text).translate(_MARKS).strip()
+    if folded.isascii():
+        return folded
+    return "".join(
+        str(unicodedata.decimal(character)) if unicodedata.decimal(character, None) is not None else character
+        for character in folded
+    )
+
+
+def _sign(text: str) -> tuple[str, str]:
+    if text[:1] == "-":
+        return "-", text[1:].lstrip()
+    if text[:1] == "+":
+        return "", text[1:].lstrip()
+    return "", text
+
+
+def _usable(reading: str) -> tuple[str, ...]:
+    """The reading, if it would itself be accepted as a number."""
+    plain = _PLAIN.fullmatch(reading)
+    if plain and len(plain[1]) + len(plain[2] or "") <= MAX_DIGITS:
+        return (reading,)
+    return ()
+
+
+def _expanded(text: str) -> tuple[str, ...]:
+    if not _EXPONENT.fullmatch(text):
+        return ()
+    value = Decimal(text.replace(",", "."))
+    if abs(value.adjusted()) > MAX_DIGITS:
+        return ()
+    return _usable(format(value, "f") if value else "0")
+
+
+def _readings(body: str) -> tuple[str, ...]:
+    """What digits with separators may mean; empty when their grouping makes no sense."""
+    found = {mark for mark in body if not mark.isdigit()}
+    decimal_marks = found & {",", "."}
+    others = found - decimal_marks
+    if len(decimal_marks) == 2:
+        last = max(decimal_marks, key=body.rindex)
+        whole, _, fraction = body.rpartition(last)
+        return (f"{_ungrouped(whole)}.{fraction}",) if fraction.isdigit() and _ungrouped(whole) else ()
+    if others and decimal_marks:
+        mark = decimal_marks.pop()
+        whole, _, fraction = body.partition(mark)
+        return (f"{_ungrouped(whole)}.{fraction}",) if fraction.isdigit() and _ungrouped(whole) else ()
+    if body.count(",") == 1 and not others:
+        whole, _, fraction = body.partition(",")
+        decimal_reading = f"{whole}.{fraction}"
+        grouped = _ungrouped(body) if whole[0] != "0" else ""
+        return (decimal_reading, grouped) if grouped else (decimal_reading,)
+    grouped = _ungrouped(body)
+    return (grouped,) if grouped else ()
+
+
+def _ungrouped(body: str) -> str:
+    """The digits of a well grouped whole number ("1 234 567"), else nothing."""
+    if body.isdigit() or _GROUPS.fullmatch(body):
+        return re.sub("[^0-9]", "", body)
+    return ""
