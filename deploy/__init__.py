@@ -1,0 +1,1 @@
+"""Everything that runs the four services somewhere; no service imports it."""

@@ -1,0 +1,287 @@
+"""The stack from the command line; `make up|down|logs|clean` call this.
+
+    python -m deploy.local up|run|down|status|logs|clean [--directory D] [--brokers 3] [--broker tansu] [--free-ports]
+
+`up` starts a supervisor in the background and returns when everything is ready; `run` stays in the foreground.
+Exit codes: 0 well; 2 usage; 3 a program is missing; 4 port in use; 5 a child failed; 6 disk full; 7 already running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from deploy.local.errors import StackError, UsageError
+from deploy.local.options import ROOT, SERVICES, Options
+from deploy.local.process import poll_until
+from deploy.local.stack import Stack
+
+LOCAL = ROOT / ".local"
+DEFAULT_DIRECTORY = LOCAL / "stack"
+DOWN_TIMEOUT_SECONDS = 90.0
+FOLLOW_SECONDS = 0.3
+
+
+def supervisor_pid(directory: Path) -> int | None:
+    """Of the process that owns a stack's directory; None when nobody does."""
+    try:
+        with (directory / "lock").open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else None
+            return None
+    except FileNotFoundError:
+        return None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The supervisor itself, in the foreground."""
+    begun = time.monotonic()
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() or stack is None:
+            return
+        stop.set()
+        stack.abort()
+
+    def progress(text: str) -> None:
+        print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
+
+    stack: Stack | None = Stack(_options(arguments, progress))
+    assert stack is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    try:
+        stack.start()
+    except StackError as error:
+        if stop.is_set():
+            return 0
+        raise error
+    try:
+        _print_addresses(_state(stack.directory))
+        print(f"READY {time.monotonic() - begun:.1f} s", flush=True)
+        while not stop.wait(0.5):
+            if crashed := stack.crashed():
+                raise crashed[0].failure()
+    finally:
+        stack.stop()
+    return 0
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Start `run` in the background, show its progress, return when it is ready or has failed."""
+    directory: Path = arguments.directory
+    if (pid := supervisor_pid(directory)) is not None:
+        print(f"Đã chạy / already running (pid {pid})")
+        _print_addresses(_state(directory))
+        return 0
+    directory.mkdir(parents=True, exist_ok=True)
+    log_path = directory / "logs" / "supervisor.log"
+    log_path.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "deploy.local", "run", *_as_arguments(arguments)]
+    with log_path.open("wb") as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+        )
+    try:
+        for line in _follow(log_path, child):
+            if line.startswith("READY"):
+                print(f"Sẵn sàng sau / ready after {line.removeprefix('READY ')}; dừng / stop: make down")
+                return 0
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGTERM)
+        child.wait()
+        return 130
+    return child.wait() or 1
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """End the supervisor and with it everything; harmless when nothing runs."""
+    directory: Path = arguments.directory
+    pid = supervisor_pid(directory)
+    if pid is None:
+        print("Không có gì đang chạy / nothing is running")
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    if not poll_until(lambda: supervisor_pid(directory) is None, DOWN_TIMEOUT_SECONDS):
+        # Its watchdog then ends the children.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        poll_until(lambda: supervisor_pid(directory) is None, 10)
+    print("Đã dừng / stopped")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """What runs where; exit code 1 when nothing runs."""
+    pid = supervisor_pid(arguments.directory)
+    if pid is None:
+        print("Không chạy / not running")
+        return 1
+    print(f"supervisor      pid {pid}")
+    _print_addresses(_state(arguments.directory))
+    return 0
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """The last lines of each log (or of the named ones); -f follows them."""
+    folder: Path = arguments.directory / "logs"
+    wanted = [folder / f"{name}.log" for name in arguments.names] or sorted(folder.glob("*.log"))
+    if missing := [path.stem for path in wanted if not path.exists()]:
+        raise UsageError(f"Không có nhật ký: {', '.join(missing)}.", f"no log of: {', '.join(missing)} in {folder}")
+    places: dict[Path, int] = {}
+    for path in wanted:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines[-arguments.lines :]:
+            print(f"{path.stem:<12}| {line}")
+        places[path] = path.stat().st_size
+    with contextlib.suppress(KeyboardInterrupt):
+        while arguments.follow:
+            for path, place in places.items():
+                with path.open("rb") as file:
+                    file.seek(place)
+                    for raw in file.read().splitlines():
+                        print(f"{path.stem:<12}| {raw.decode('utf-8', 'replace')}", flush=True)
+                    places[path] = file.tell()
+            time.sleep(FOLLOW_SECONDS)
+    return 0
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    """Stop, and remove the data; with --all the downloaded jars too."""
+    directory: Path = arguments.directory
+    down(arguments)
+    stacks = [directory]
+    if directory == DEFAULT_DIRECTORY and LOCAL.is_dir():
+        stacks = [path for path in LOCAL.iterdir() if arguments.all or path.name != "kafka"]
+    for path in stacks:
+        if (pid := supervisor_pid(path)) is not None:
+            raise StackError(f"{path} đang được dùng (pid {pid}).", f"{path} is in use by pid {pid}; stop it first")
+        elsewhere = path / "postgres-elsewhere"
+        if elsewhere.exists():
+            shutil.rmtree(elsewhere.read_text(encoding="utf-8"), ignore_errors=True)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        print(f"Đã xoá / removed {path}")
+    return 0
+
+
+def _options(arguments: argparse.Namespace, progress: Any) -> Options:
+    services = dict.fromkeys(SERVICES, 1) if arguments.services is None else {}
+    for entry in arguments.services or ():
+        name, _, count = entry.partition("=")
+        services[name] = int(count or 1)
+    extra: dict[str, Any] = {"broker": arguments.broker} if arguments.broker else {}
+    return Options(
+        directory=arguments.directory,
+        fixed_ports=not arguments.free_ports,
+        brokers=arguments.brokers,
+        services=services,
+        progress=progress,
+        **extra,
+    )
+
+
+def _as_arguments(arguments: argparse.Namespace) -> list[str]:
+    words = ["--directory", str(arguments.directory), "--brokers", str(arguments.brokers)]
+    if arguments.broker:
+        words += ["--broker", arguments.broker]
+    if arguments.free_ports:
+        words.append("--free-ports")
+    if arguments.services is not None:
+        words += ["--services", *arguments.services]
+    return words
+
+
+def _state(directory: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        state = json.loads((directory / "stack.json").read_text(encoding="utf-8"))
+        assert isinstance(state, dict)
+        return state
+    return {}
+
+
+def _print_addresses(state: dict[str, Any]) -> None:
+    for name, component in state.get("components", {}).items():
+        where = component.get("url") or (f"127.0.0.1:{component['port']}" if "port" in component else "")
+        if name.startswith("kafka"):
+            where = f"{state.get('kafka_bootstrap')} ({state.get('broker')})" if name == "kafka" else ""
+        print(f"{name:<15} pid {component['pid']:<8} {where}", flush=True)
+
+
+def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Lines of a growing file until the process that writes it has ended."""
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        partial = ""
+        while True:
+            ended = child.poll() is not None
+            partial += file.read()
+            *lines, partial = partial.split("\n")
+            yield from lines
+            if ended:
+                if partial:
+                    yield partial
+                return
+            time.sleep(0.05)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, do, and turn errors into a message and an exit code."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DEFAULT_DIRECTORY)
+    starting = argparse.ArgumentParser(add_help=False, parents=[common])
+    starting.add_argument("--brokers", type=int, default=1, choices=(1, 3))
+    starting.add_argument("--broker", choices=("auto", "kafka", "tansu"))
+    starting.add_argument("--free-ports", action="store_true", help="any free ports instead of the documented ones")
+    starting.add_argument(
+        "--services", nargs="*", metavar="NAME[=N]", help="default: one of each; none: infrastructure"
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function, parent in (
+        ("up", up, starting),
+        ("run", run, starting),
+        ("down", down, common),
+        ("status", status, common),
+        ("logs", logs, common),
+        ("clean", clean, common),
+    ):
+        command = commands.add_parser(name, parents=[parent], help=(function.__doc__ or "").splitlines()[0])
+        command.set_defaults(function=function)
+        if name == "logs":
+            command.add_argument("names", nargs="*")
+            command.add_argument("-f", "--follow", action="store_true")
+            command.add_argument("-n", "--lines", type=int, default=20)
+        if name == "clean":
+            command.add_argument("--all", action="store_true", help="the downloaded jars too")
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.function(arguments))
+    except StackError as error:
+        print(error.message(), file=sys.stderr, flush=True)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The watchdog beside a stack: when the stack's process is gone, it ends every process group the stack left behind.
+
+Run as a plain script by `python -I -S`. Standard input is a pipe whose only writer is the stack's process:
+
+    + PID START_TICKS SIGNAL    a child (leader of its own process group) has been started
+    - PID                       it has ended
+
+End of file means that the stack's process ended, in whatever way. Death signals (launch.py) reach direct children
+only; this reaches their children too. The start ticks keep a recycled pid from being hit.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+GRACE_SECONDS = 5.0
+
+
+def start_ticks(pid: int) -> int | None:
+    """Field 22 of /proc/PID/stat: the start time of this very process; None when it is gone or a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def group_members(group: int) -> list[int]:
+    """Live processes of a process group."""
+    members = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] not in (b"Z", b"X"):
+                members.append(int(name))
+    return members
+
+
+def signal_group(group: int, number: int) -> None:
+    """A group that is already gone is what we want."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def end_all(children: dict[int, tuple[int, int]]) -> None:
+    """Each group gets its own signal (PostgreSQL: fast shutdown), then, after the grace, SIGKILL."""
+    left = {}
+    for pid, (ticks, number) in children.items():
+        now = start_ticks(pid)
+        if now is not None and now != ticks:
+            continue  # the pid was given to a stranger
+        left[pid] = number
+        if now is not None:
+            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, number)
+        else:
+            signal_group(pid, signal.SIGKILL)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline:
+        left = {pid: number for pid, number in left.items() if group_members(pid)}
+        if not left:
+            return
+        time.sleep(0.05)
+    for pid in left:
+        signal_group(pid, signal.SIGKILL)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    children: dict[int, tuple[int, int]] = {}
+    for line in sys.stdin:
+        match line.split():
+            case ["+", pid, ticks, death_signal]:
+                children[int(pid)] = (int(ticks), int(death_signal))
+            case ["-", pid]:
+                children.pop(int(pid), None)
+    end_all(children)
+
+
+if __name__ == "__main__":
+    main()

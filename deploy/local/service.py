@@ -1,0 +1,84 @@
+"""One instance of one of the four services as a child process, with exactly the environment of its contract."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+
+from deploy.local.component import Component, Setting, Spawn
+from deploy.local.errors import Aborted, ChildFailed
+from deploy.local.options import ROOT
+from deploy.local.ports import HOST
+from deploy.local.process import ChildProcess, poll_until, tail
+
+MIGRATE_TIMEOUT_SECONDS = 120.0
+
+
+class Service(Component):
+    """`serve` of one service; readiness is `GET /readyz` answering 200."""
+
+    grace_seconds = 15.0
+
+    def __init__(
+        self,
+        setting: Setting,
+        service: str,
+        instance: int,
+        port: int,
+        command: Sequence[str],
+        environment: Callable[[], Mapping[str, str]],
+    ) -> None:
+        super().__init__(service if instance == 0 else f"{service}-{instance + 1}", setting)
+        self.service = service
+        self.instance = instance
+        self.port = port
+        self._command = [part.format(python=sys.executable, name=service) for part in command]
+        self._env = environment
+
+    @property
+    def url(self) -> str:
+        """http://127.0.0.1:port"""
+        return f"http://{HOST}:{self.port}"
+
+    def prepare(self) -> Spawn:
+        return Spawn(command=[*self._command, "serve"], env=self._env(), cwd=ROOT)
+
+    def is_ready(self) -> bool:
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer,
+        ):
+            return bool(answer.status == 200)
+        return False
+
+    def migrate(self) -> None:
+        """Bring its database up to date. Raises ChildFailed with the output's end."""
+        log_path = self.setting.directory / "logs" / f"{self.service}-migrate.log"
+        child = ChildProcess(
+            [*self._command, "migrate"], guard=self.setting.guard, log_path=log_path, env=self._env(), cwd=ROOT
+        )
+        abort = self.setting.abort
+        poll_until(lambda: abort.is_set() or child.exit_code() is not None, MIGRATE_TIMEOUT_SECONDS)
+        code = child.exit_code()
+        child.end(signal.SIGTERM, 5)
+        if abort.is_set():
+            raise Aborted(f"{self.service} migrate: thôi chờ.", f"{self.service} migrate: no longer waited for")
+        if code != 0:
+            raise ChildFailed(
+                f"{self.service} migrate",
+                f"Không cập nhật được cơ sở dữ liệu của {self.service}.",
+                f"`{self.service} migrate` failed ({'too slow' if code is None else f'exit code {code}'})",
+                log_path,
+                tail(log_path, child.log_offset),
+            )
+
+
+def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What any child may see of our own environment: enough to run, none of the credentials around us."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "JAVA_HOME", "USER", "LOGNAME", "SSL_CERT_FILE", "PYTHONWARNINGS")
+    base = {key: env[key] for key in kept if key in env}
+    return {**base, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,458 @@
+"""The supervisor: one stack in one directory, started in the order of its needs and ended as a whole.
+
+Whatever goes wrong while starting, nothing is left running; whatever happens to this process, its children end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka.errors import KafkaError
+
+from deploy.kafka import provision as topics
+from deploy.local import postgres
+from deploy.local.calls import call
+from deploy.local.component import Component, Setting
+from deploy.local.errors import Aborted, DiskFull, MissingPrerequisite, StackError, StackInUse, UsageError
+from deploy.local.jars import find_kafka
+from deploy.local.kafka import KafkaBroker, Node, TansuBroker
+from deploy.local.mail import Mail, MailSink
+from deploy.local.options import FIXED_INSTANCE_STEP, FIXED_PORTS, SERVICES, Options
+from deploy.local.ports import HOST, Ports
+from deploy.local.postgres import Postgres
+from deploy.local.process import Guard
+from deploy.local.service import Service, interpreter_environment
+
+PASSED_THROUGH = (
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SSL_CAFILE",
+)
+TANSU_NOTICE = (
+    "Dùng Tansu thay cho Apache Kafka: dữ liệu chỉ trong bộ nhớ, không có idempotent producer; khi khởi động lại, các "
+    "topic được dựng lại từ kho lưu của outbox.\n"
+    "  (Tansu instead of Apache Kafka: in memory only, no idempotent producer; after a restart the topics are rebuilt "
+    "from the outbox archives.)"
+)
+
+
+class Stack:
+    """A context manager; start() and stop() do the same by hand. Safe to use from several threads once started."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.directory = options.directory.absolute()
+        self.broker: str = "none"
+        self._ports = Ports()
+        self._guard = Guard()
+        self._components: dict[str, Component] = {}
+        self._lock = threading.RLock()
+        self._directory_lock: int | None = None
+        self._secrets: dict[str, str] = {}
+        self._database_urls: dict[str, str] = dict(options.database_urls)
+        self._setting = Setting(
+            directory=self.directory,
+            guard=self._guard,
+            progress=options.progress,
+            ready_timeout_seconds=options.ready_timeout_seconds,
+            base_env=interpreter_environment(os.environ),
+        )
+
+    # ------------------------------------------------------------------ life
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Infrastructure, topics, migrations, services. Raises StackError after ending what was started."""
+        self._setting.abort.clear()
+        try:
+            self._take_directory()
+            self._load_secrets()
+            self._guard.start()
+            infrastructure = self._plan_infrastructure()
+            self._together(infrastructure, self._start_one)
+            self._together([self._prepare_databases, self._provision_if_any], lambda step: step())
+            services = self._plan_services()
+            first = {service.service: service for service in reversed(services)}
+            if first:
+                self._say("Cập nhật cơ sở dữ liệu / migrating")
+                self._together(first.values(), lambda service: service.migrate())
+                self._together(services, self._start_one)
+            self._write_state()
+            self._say("Sẵn sàng / ready")
+        except OSError as error:
+            self.stop()
+            if error.errno == errno.ENOSPC:
+                raise self._disk_full() from error
+            raise
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End services, then infrastructure. Harmless when already stopped."""
+        with self._lock:
+            services = [c for c in self._components.values() if isinstance(c, Service)]
+            others = [c for c in self._components.values() if not isinstance(c, Service)]
+            self._together(services, lambda component: component.stop())
+            self._together(others, lambda component: component.stop())
+            self._guard.stop()
+            self._ports.close()
+            if self._directory_lock is not None:
+                with contextlib.suppress(OSError):
+                    (self.directory / "stack.json").unlink(missing_ok=True)
+                os.close(self._directory_lock)
+                self._directory_lock = None
+
+    def abort(self) -> None:
+        """Make a start() in progress give up soon (from a signal handler or another thread); it raises Aborted."""
+        self._setting.abort.set()
+
+    # ------------------------------------------------------------------ where things are
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """host:port[,...]"""
+        if self.options.kafka_bootstrap:
+            return self.options.kafka_bootstrap
+        brokers = [c for c in self._components.values() if isinstance(c, KafkaBroker | TansuBroker)]
+        if not brokers:
+            raise UsageError("Ngăn xếp này không có Kafka.", "this stack has no Kafka")
+        return ",".join(broker.address for broker in brokers)
+
+    @property
+    def kafka_idempotence(self) -> bool:
+        """Whether the broker supports idempotent producers."""
+        if self.options.kafka_bootstrap:
+            return self.options.kafka_idempotence
+        return self.broker != "tansu"
+
+    @property
+    def admin_database_url(self) -> str:
+        """A superuser's URL, database postgres."""
+        if self.options.admin_database_url:
+            return self.options.admin_database_url
+        server = self._components.get("postgres")
+        if not isinstance(server, Postgres):
+            raise UsageError("Ngăn xếp này không có PostgreSQL.", "this stack has no PostgreSQL")
+        return server.admin_url
+
+    def database_url(self, service: str) -> str:
+        """The service's own database as its own role; made when first asked for."""
+        with self._lock:
+            if service not in self._database_urls:
+                name = self.options.database_prefix + service
+                self._database_urls[service] = postgres.create_database(
+                    self.admin_database_url, name, password=self._secret(f"{name}_password")
+                )
+            return self._database_urls[service]
+
+    def create_database(self, name: str, *, template: str | None = None) -> str:
+        """A fresh database and a role of that name (or a copy of `template`, owned by the template's role)."""
+        password = self._secret(f"{template or name}_password")
+        return postgres.create_database(self.admin_database_url, name, password=password, template=template)
+
+    def drop_database(self, name: str) -> None:
+        """Drop it with its sessions and its role."""
+        postgres.drop_database(self.admin_database_url, name)
+
+    @property
+    def smtp_address(self) -> tuple[str, int]:
+        """(host, port) of the mail sink."""
+        if self.options.smtp_address:
+            return self.options.smtp_address
+        return (HOST, self._sink().smtp_port)
+
+    @property
+    def mail_url(self) -> str:
+        """The sink's readable page; /api/mails below it is JSON."""
+        return self._sink().url
+
+    def mails(self, after: int = 0) -> list[Mail]:
+        """What the sink accepted, oldest first; `after`: only serials above it."""
+        return self._sink().mails(after)
+
+    @property
+    def operator_token(self) -> str:
+        """Random per directory; kept there with mode 600."""
+        return self._secret("operator_token")
+
+    def url(self, service: str) -> str:
+        """Of the first instance."""
+        return self.urls(service)[0]
+
+    def urls(self, service: str) -> list[str]:
+        """Of every instance, in order."""
+        found = [c for c in self._components.values() if isinstance(c, Service) and c.service == service]
+        if not found:
+            raise UsageError(f"Không có dịch vụ {service}.", f"this stack runs no {service}")
+        return [component.url for component in sorted(found, key=lambda c: c.instance)]
+
+    def service_env(self, service: str, instance: int = 0) -> dict[str, str]:
+        """The complete environment of a service process; of its own database only."""
+        upper = service.upper()
+        name = service if instance == 0 else f"{service}-{instance + 1}"
+        env = dict(self._setting.base_env)
+        env |= {key: os.environ[key] for key in PASSED_THROUGH if os.environ.get(key)}
+        env |= {
+            f"{upper}_DATABASE_URL": self.database_url(service),
+            f"{upper}_HOST": HOST,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "KAFKA_IDEMPOTENCE": "true" if self.kafka_idempotence else "false",
+            "KAFKA_TOPIC_PREFIX": self.options.topic_prefix,
+            "OPERATOR_TOKEN": self.operator_token,
+        }
+        component = self._components.get(name)
+        if isinstance(component, Service):
+            env[f"{upper}_PORT"] = str(component.port)
+        if service == "notifier" and (self.options.smtp_address or "mail" in self._components):
+            host, port = self.smtp_address
+            env |= {"NOTIFIER_SMTP_HOST": host, "NOTIFIER_SMTP_PORT": str(port)}
+        env |= self.options.env
+        env |= self.options.service_env.get(service, {})
+        if name != service:
+            env |= self.options.service_env.get(name, {})
+        return env
+
+    # ------------------------------------------------------------------ components
+
+    def component(self, name: str) -> Component:
+        """postgres, kafka, kafka-2, mail, intake, intake-2, …"""
+        try:
+            return self._components[name]
+        except KeyError:
+            known = ", ".join(self._components)
+            raise UsageError(f"Không có thành phần {name}.", f"no component {name}; there are: {known}") from None
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All, in the order of their start."""
+        return tuple(self._components.values())
+
+    def crashed(self) -> list[Component]:
+        """Components that ended although nobody asked them to."""
+        return [component for component in self.components if component.crashed]
+
+    def add_instance(self, service: str) -> Component:
+        """One more instance of a service, started and ready."""
+        with self._lock:
+            taken = [c.instance for c in self._components.values() if isinstance(c, Service) and c.service == service]
+            component = self._new_service(service, max(taken, default=-1) + 1)
+            if not taken:
+                component.migrate()
+        self._start_one(component)
+        self._write_state()
+        return component
+
+    def provision_topics(self, prefix: str | None = None) -> topics.Report:
+        """Make the cluster agree with deploy/kafka/topics.yaml, under the stack's prefix or the one given."""
+        arguments = topics.connection({**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap})
+        declared = topics.load()
+        chosen = self.options.topic_prefix if prefix is None else prefix
+        own = not self.options.kafka_bootstrap
+        replication = (3 if self.options.brokers == 3 else 1) if own else None
+        alter = self.broker != "tansu"
+        try:
+            return call(
+                lambda: topics.provision(arguments, declared, prefix=chosen, replication=replication, alter=alter)
+            )
+        except (KafkaError, topics.ProvisionError) as error:
+            raise StackError("Không tạo được các topic.", f"cannot provision the topics: {error}") from error
+
+    # ------------------------------------------------------------------ steps of start
+
+    def _take_directory(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StackInUse(
+                f"Một ngăn xếp khác đang chạy trong {self.directory} (`make down` để dừng).",
+                f"another stack runs in {self.directory}; `make down` stops it",
+            ) from None
+        self._directory_lock = descriptor
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))  # for `down`
+        if shutil.disk_usage(self.directory).free < self.options.minimum_free_bytes:
+            raise self._disk_full()
+
+    def _disk_full(self) -> DiskFull:
+        free = shutil.disk_usage(self.directory).free // (1024 * 1024)
+        need = self.options.minimum_free_bytes // (1024 * 1024)
+        return DiskFull(
+            f"Đĩa chứa {self.directory} chỉ còn {free} MiB, cần ít nhất {need} MiB.",
+            f"{free} MiB left where {self.directory} is, {need} MiB are needed; free some space, or `make clean`",
+        )
+
+    def _load_secrets(self) -> None:
+        path = self.directory / "secrets.json"
+        if path.exists():
+            self._secrets = json.loads(path.read_text(encoding="utf-8"))
+
+    def _secret(self, name: str) -> str:
+        with self._lock:
+            if name not in self._secrets:
+                self._secrets[name] = secrets.token_hex(24)
+                path = self.directory / "secrets.json"
+                fresh = path.with_suffix(".new")
+                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(self._secrets, file)
+                fresh.replace(path)
+            return self._secrets[name]
+
+    def _port(self, purpose: str, fixed: int | None = None) -> int:
+        if self.options.fixed_ports:
+            return self._ports.claim(fixed if fixed is not None else FIXED_PORTS[purpose], purpose)
+        return self._ports.free()
+
+    def _plan_infrastructure(self) -> list[Component]:
+        chosen = self.options.infrastructure
+        planned: list[Component] = []
+        if self._needs_postgres():
+            admin_password = self._secret("admin_password")
+            settings = self.options.postgres_settings
+            planned.append(Postgres(self._setting, self._port("postgres"), admin_password, settings))
+        if self.options.kafka_bootstrap:
+            self.broker = "outside"
+        elif "kafka" in chosen:
+            planned += self._plan_brokers()
+        if "mail" in chosen and not self.options.smtp_address:
+            planned.append(MailSink(self._setting, self._port("mail"), self._port("mail-http")))
+        self._components = {component.name: component for component in planned}
+        return planned
+
+    def _needs_postgres(self) -> bool:
+        if "postgres" not in self.options.infrastructure or self.options.admin_database_url:
+            return False
+        return not self.options.services or any(name not in self._database_urls for name in self.options.services)
+
+    def _plan_brokers(self) -> list[Component]:
+        if self.options.broker != "tansu":
+            try:
+                kafka = find_kafka(self._say)
+            except MissingPrerequisite as error:
+                if self.options.broker == "kafka" or self.options.brokers > 1:
+                    raise
+                self._say(f"{error.message()}\n{TANSU_NOTICE}")
+            else:
+                self.broker = "kafka"
+                names = ["kafka", "kafka-2", "kafka-3"][: self.options.brokers]
+                nodes = [
+                    Node(number, self._port(name), self._port(f"{name}-controller"))
+                    for number, name in enumerate(names, start=1)
+                ]
+                return [KafkaBroker(self._setting, kafka, nodes, node) for node in nodes]
+        else:
+            self._say(TANSU_NOTICE)
+        self.broker = "tansu"
+        return [TansuBroker(self._setting, self._port("kafka"))]
+
+    def _prepare_databases(self) -> None:
+        for service in self.options.services:
+            self.database_url(service)
+
+    def _provision_if_any(self) -> None:
+        if self.broker != "none":
+            self._say("Chuẩn bị các topic / provisioning topics")
+            self.provision_topics()
+
+    def _plan_services(self) -> list[Service]:
+        return [
+            self._new_service(name, instance)
+            for name, count in self.options.services.items()
+            for instance in range(count)
+        ]
+
+    def _new_service(self, name: str, instance: int) -> Service:
+        fixed = FIXED_PORTS[name] + FIXED_INSTANCE_STEP * instance if name in SERVICES else None
+        port = self._port(name, fixed) if fixed is not None else self._ports.free()
+        service = Service(
+            self._setting,
+            name,
+            instance,
+            port,
+            self.options.service_command,
+            lambda: self.service_env(name, instance),
+        )
+        self._components[service.name] = service
+        return service
+
+    def _start_one(self, component: Component) -> None:
+        self._say(f"{component.name}: đang khởi động / starting")
+        component.start()
+        component.wait_ready()
+        self._say(f"{component.name}: sẵn sàng / ready")
+
+    def _together(self, things: Iterable[Any], do: Callable[[Any], object]) -> None:
+        """All at once. The first error makes the others give up, and is raised when they have."""
+        listed = list(things)
+        if not listed:
+            return
+        with ThreadPoolExecutor(max_workers=len(listed), thread_name_prefix="local-stack") as pool:
+            futures = [pool.submit(do, thing) for thing in listed]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:  # Ctrl-C
+                self._setting.abort.set()
+                raise
+            if any(future.done() and future.exception() for future in futures):
+                self._setting.abort.set()
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Aborted)), errors[0])
+
+    def _write_state(self) -> None:
+        """For `status` and the curious: what runs where; no secrets."""
+        state: dict[str, Any] = {
+            "supervisor": os.getpid(),
+            "broker": self.broker,
+            "kafka_bootstrap": self.kafka_bootstrap if self.broker != "none" else None,
+            "mail": self.mail_url if "mail" in self._components else None,
+            "components": {
+                component.name: {
+                    "pid": component.pid,
+                    "log": str(component.log_path),
+                    **({"url": component.url} if isinstance(component, Service | MailSink) else {}),
+                    **({"port": component.port} if isinstance(component, Postgres) else {}),
+                }
+                for component in self.components
+                if component.running
+            },
+        }
+        path: Path = self.directory / "stack.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        fresh.replace(path)
+
+    def _sink(self) -> MailSink:
+        sink = self._components.get("mail")
+        if not isinstance(sink, MailSink):
+            raise UsageError("Ngăn xếp này không có hộp thư thử.", "this stack has no mail sink")
+        return sink
+
+    def _say(self, text: str) -> None:
+        self.options.progress(text)
