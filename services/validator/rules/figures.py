@@ -81,18 +81,17 @@ def _misread(figure: Figure, text: str, misread: Misread) -> Flaw:
 
 
 def _hint(readings: tuple[str, ...]) -> tuple[str, str]:
-    match readings:
-        case ():
-            return (
-                "Viết số bằng chữ số 0–9, dùng dấu chấm cho phần thập phân, không có dấu phân cách hàng nghìn, "
-                "ví dụ 1234.56; nếu không phát sinh thì ghi 0.",
-                "Write digits 0–9 with a point before the fraction and no grouping separators, such as 1234.56; "
-                "write 0 if there is nothing to report.",
-            )
-        case (reading,):
-            return f"Viết {reading}.", f"Write {reading}."
-        case (decimal, grouped, *_):
-            return (
-                f"Viết {decimal} nếu là số thập phân, hoặc {grouped} nếu dấu phẩy phân cách hàng nghìn.",
-                f"Write {decimal} if it is a decimal number, or {grouped} if the comma groups thousands.",
-            )
+    if not readings:
+        return (
+            "Viết số bằng chữ số 0–9, dùng dấu chấm cho phần thập phân, không có dấu phân cách hàng nghìn, "
+            "ví dụ 1234.56; nếu không phát sinh thì ghi 0.",
+            "Write digits 0–9 with a point before the fraction and no grouping separators, such as 1234.56; "
+            "write 0 if there is nothing to report.",
+        )
+    likeliest = readings[0]
+    if len(readings) == 1:
+        return f"Viết {likeliest}.", f"Write {likeliest}."
+    return (
+        f"Viết {likeliest} nếu là số thập phân, hoặc {readings[1]} nếu dấu phẩy phân cách hàng nghìn.",
+        f"Write {likeliest} if it is a decimal number, or {readings[1]} if the comma groups thousands.",
+    )
