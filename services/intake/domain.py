@@ -1,0 +1,166 @@
+"""What becomes of a group of submissions, decided from what is stored under the locks of their obligations.
+
+Versions of one obligation are 1, 2, … without gap; one idempotency key names one submission for ever; what is
+unchanged against the version in force is not stored again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.events import SubmissionReceived
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A submission past the door's checks, not yet stored. `received_at` is the server's business time."""
+
+    submission_id: UUID
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    officer_id: str
+    received_at: datetime
+    idempotency_key: str
+    sha256: bytes  # of the body, byte for byte
+    content_sha256: bytes  # of what the body says
+    body: bytes
+    nil: bool
+    figures: Mapping[str, str | None]
+    narratives: Mapping[str, str]
+
+    @property
+    def idempotency(self) -> tuple[str, str]:
+        return self.agency, self.idempotency_key
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a submission is stored; the same for every repetition of the request."""
+
+    submission_id: UUID
+    obligation: str
+    version: int
+    received_at: datetime
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The latest version of an obligation that was not returned."""
+
+    receipt: Receipt
+    content_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Stored by this request."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Stored by an earlier request with the same key and body."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The idempotency key belongs to a submission with another body."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The version in force says the same; nothing is stored."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The database did not answer in time: stored or not, only a repetition with the same key can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """The database refused this one submission for a reason the door should have found."""
+
+    reason: str
+
+
+Decided = Stored | Replayed | KeyReused | Unchanged
+Outcome = Decided | Unknown | Defect
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A submission to be stored under its version."""
+
+    pending: Pending
+    version: int
+
+    def event(self) -> SubmissionReceived:
+        pending = self.pending
+        return SubmissionReceived(
+            submission_id=pending.submission_id,
+            obligation=pending.obligation,
+            agency=pending.agency,
+            regime=pending.regime,
+            regime_version=pending.regime_version,
+            period=pending.period,
+            version=self.version,
+            officer_id=pending.officer_id,
+            received_at=pending.received_at,
+            sha256=pending.sha256.hex(),
+            nil=pending.nil,
+            figures=dict(pending.figures),
+            narratives=dict(pending.narratives),
+        )
+
+
+def decide(
+    group: Sequence[Pending],
+    last_versions: MutableMapping[str, int],
+    receipts: MutableMapping[tuple[str, str], Receipt],
+    in_force: MutableMapping[str, InForce],
+) -> tuple[list[Decided], list[Fresh]]:
+    """One outcome for each of the group, in its order, and what is to be stored.
+
+    The mappings hold what is stored for the group's obligations and idempotency keys; they are brought up to date,
+    so that the second of two equal requests in one group meets the first.
+    """
+    outcomes: list[Decided] = []
+    fresh: list[Fresh] = []
+    for pending in group:
+        receipt = receipts.get(pending.idempotency)
+        if receipt is not None:
+            if receipt.sha256 != pending.sha256:
+                outcomes.append(KeyReused(receipt))
+            elif receipt.submission_id == pending.submission_id:
+                # our own commit, whose answer was lost
+                outcomes.append(Stored(receipt))
+            else:
+                outcomes.append(Replayed(receipt))
+            continue
+        current = in_force.get(pending.obligation)
+        if current is not None and current.content_sha256 == pending.content_sha256:
+            outcomes.append(Unchanged(current.receipt))
+            continue
+        version = last_versions[pending.obligation] + 1
+        receipt = Receipt(pending.submission_id, pending.obligation, version, pending.received_at, pending.sha256)
+        last_versions[pending.obligation] = version
+        receipts[pending.idempotency] = receipt
+        in_force[pending.obligation] = InForce(receipt, pending.content_sha256)
+        fresh.append(Fresh(pending, version))
+        outcomes.append(Stored(receipt))
+    return outcomes, fresh

@@ -1,0 +1,44 @@
+"""Intake's own metrics, each declared once."""
+
+from __future__ import annotations
+
+from shared.metrics import SIZE_BUCKETS, declare_counter, declare_gauge, declare_histogram
+
+SUBMISSIONS_TOTAL = declare_counter(
+    "thongsuot_intake_submissions_total",
+    "Answers to submissions by outcome (stored, replayed, key_reused, unchanged, unknown, defect, in_flight, full).",
+    unit="requests",
+    labels=["outcome"],
+)
+GROUP_SUBMISSIONS = declare_histogram(
+    "thongsuot_intake_group_submissions", "Submissions that shared one commit.", unit="requests", buckets=SIZE_BUCKETS
+)
+GROUP_DURATION_SECONDS = declare_histogram(
+    "thongsuot_intake_group_duration_seconds", "Time from taking a group off the queue to its answers.", unit="seconds"
+)
+GROUP_RETRIES_TOTAL = declare_counter(
+    "thongsuot_intake_group_retries_total",
+    "Times a group was tried again after database trouble; what a lost answer had stored is found again.",
+    unit="retries",
+)
+GROUP_SPLITS_TOTAL = declare_counter(
+    "thongsuot_intake_group_splits_total", "Times a group was halved to find the one the database refuses.", unit="groups"
+)
+QUEUE_SUBMISSIONS = declare_gauge(
+    "thongsuot_intake_queue_submissions", "Submissions that wait for a group.", unit="requests"
+)
+UNAUTHORIZED_TOTAL = declare_counter(
+    "thongsuot_intake_unauthorized_total", "Requests without a valid key.", unit="requests"
+)
+RATE_LIMITED_TOTAL = declare_counter(
+    "thongsuot_intake_rate_limited_total",
+    "Requests refused with 429 by whose limit it was (agency, address).",
+    unit="requests",
+    labels=["limit"],
+)
+REGISTRY_ENTRIES = declare_gauge(
+    "thongsuot_intake_registry_entries", "Records of the registry held in memory, by kind.", unit="records", labels=["kind"]
+)
+REGISTRY_REFRESHES_TOTAL = declare_counter(
+    "thongsuot_intake_registry_refreshes_total", "Times the registry in memory took changes from the database.", unit="refreshes"
+)

@@ -1,0 +1,20 @@
+"""The first tables of intake, and the backbone's."""
+
+from alembic import op
+
+from services.intake.tables import metadata
+from shared.migrations import create_all
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    create_all(metadata)
+    op.execute("INSERT INTO registry_revision (only, revision) VALUES (true, 0)")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the first migration is not undone: drop the database instead")

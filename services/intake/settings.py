@@ -1,0 +1,36 @@
+"""Intake's settings: INTAKE_DATABASE_URL, INTAKE_PORT … Limits of a report are in limits.py: they are the contract."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class IntakeSettings(ServiceSettings):
+    """Prefix INTAKE_."""
+
+    model_config = SettingsConfigDict(env_prefix="INTAKE_", frozen=True)
+
+    port: int = 8801
+    #: submissions that may share one commit, and how long the first waits for company
+    group_size: int = Field(default=100, ge=1, le=1000)
+    group_linger_seconds: float = Field(default=0.002, ge=0, le=1)
+    #: groups in commit at the same time, each on a connection of its own
+    group_lanes: int = Field(default=2, ge=1, le=8)
+    #: submissions that may wait for a group before the door answers 503
+    queue_limit: int = Field(default=2000, ge=1)
+    #: how long a submission may wait for the database before the door answers 503
+    patience_seconds: float = Field(default=5, gt=0)
+    #: how old the registry and the keys in memory may be; a revoked key stops working within this
+    registry_poll_seconds: float = Field(default=0.5, gt=0)
+    registry_max_age_seconds: float = Field(default=5, gt=0)
+    #: requests of one agency: sustained per second, and at once
+    agency_rate_per_second: float = Field(default=200, gt=0)
+    agency_burst: int = Field(default=1000, ge=1)
+    #: requests without a valid key from one address: sustained per second, and at once
+    unauthorized_rate_per_second: float = Field(default=5, gt=0)
+    unauthorized_burst: int = Field(default=50, ge=1)
+    #: how often the last use of keys is written down
+    key_use_flush_seconds: float = Field(default=60, gt=0)

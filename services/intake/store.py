@@ -1,0 +1,139 @@
+"""Named queries on intake's submissions, each one statement for a whole group or batch; none ever commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from services.intake.domain import Fresh, InForce, Pending, Receipt
+from shared.db import Transaction
+from shared.errors import InfrastructureTrouble
+
+_OPEN_OBLIGATIONS = text("""
+    INSERT INTO obligations (obligation, last_version)
+    SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key
+    ON CONFLICT (obligation) DO NOTHING
+""")
+
+_LOCK_OBLIGATIONS = text("""
+    SELECT obligation, last_version FROM obligations
+    WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
+""")
+
+# One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
+_KNOWN = text("""
+    SELECT true AS by_key, known.idempotency_key, known.agency, known.submission_id, known.obligation, known.version,
+           known.received_at, known.sha256, known.content_sha256
+    FROM unnest(CAST(:agencies AS text[]), CAST(:keys AS text[])) AS asked (agency, key)
+    JOIN submissions AS known ON known.agency = asked.agency AND known.idempotency_key = asked.key
+    UNION ALL
+    SELECT false, '', latest.agency, latest.submission_id, latest.obligation, latest.version,
+           latest.received_at, latest.sha256, latest.content_sha256
+    FROM unnest(CAST(:resubmitted AS text[])) AS owed (obligation)
+    CROSS JOIN LATERAL (
+        SELECT submission.* FROM submissions AS submission
+        LEFT JOIN verdicts USING (submission_id)
+        WHERE submission.obligation = owed.obligation AND verdicts.outcome IS DISTINCT FROM 'returned'
+        ORDER BY submission.version DESC LIMIT 1
+    ) AS latest
+""")
+
+# A key that another process committed meanwhile for another obligation leaves its row out of the answer.
+_STORE = text("""
+    WITH fresh AS (
+        SELECT * FROM unnest(
+            CAST(:submission_ids AS uuid[]), CAST(:obligations AS text[]), CAST(:versions AS int[]),
+            CAST(:agencies AS text[]), CAST(:regimes AS text[]), CAST(:regime_versions AS int[]),
+            CAST(:periods AS text[]), CAST(:officer_ids AS text[]), CAST(:nils AS boolean[]),
+            CAST(:received_ats AS timestamptz[]), CAST(:idempotency_keys AS text[]), CAST(:sha256s AS bytea[]),
+            CAST(:content_sha256s AS bytea[]), CAST(:bodies AS bytea[])
+        ) AS fresh (submission_id, obligation, version, agency, regime, regime_version, period, officer_id, nil,
+                    received_at, idempotency_key, sha256, content_sha256, body)
+    ), raised AS (
+        UPDATE obligations SET last_version = newest.version
+        FROM (SELECT obligation, max(version) AS version FROM fresh GROUP BY obligation) AS newest
+        WHERE obligations.obligation = newest.obligation
+    )
+    INSERT INTO submissions (submission_id, obligation, version, agency, regime, regime_version, period, officer_id,
+                             nil, received_at, idempotency_key, sha256, content_sha256, body)
+    SELECT submission_id, obligation, version, agency, regime, regime_version, period, officer_id, nil,
+           received_at, idempotency_key, sha256, content_sha256, body FROM fresh
+    ON CONFLICT (agency, idempotency_key) DO NOTHING
+    RETURNING submission_id
+""")
+
+
+class KeyTakenMeanwhile(InfrastructureTrouble):
+    """Another process stored a submission under one of our idempotency keys after we looked: look again."""
+
+
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, int]:
+    """Lock the rows of these obligations (sorted, distinct), made where missing; their last versions by key.
+
+    Inserting first makes the first use of an obligation race-free: of two processes one waits for the other. As no
+    row is locked before the inserts are done, and both go in sorted order, no two groups wait for each other.
+    """
+    await tx.execute(_OPEN_OBLIGATIONS, {"keys": keys})
+    rows = await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})
+    return {row[0]: row[1] for row in rows}
+
+
+async def known(
+    tx: Transaction, group: Sequence[Pending], resubmitted: Sequence[str]
+) -> tuple[dict[tuple[str, str], Receipt], dict[str, InForce]]:
+    """Receipts by (agency, idempotency key), and the version in force of each `resubmitted` obligation that has one.
+
+    Call it after the obligations are locked: only then does it see what a waited-for group has stored.
+    """
+    rows = await tx.execute(
+        _KNOWN,
+        {
+            "agencies": [pending.agency for pending in group],
+            "keys": [pending.idempotency_key for pending in group],
+            "resubmitted": resubmitted,
+        },
+    )
+    receipts: dict[tuple[str, str], Receipt] = {}
+    in_force: dict[str, InForce] = {}
+    for by_key, key, agency, submission_id, obligation, version, received_at, sha256, content_sha256 in rows:
+        receipt = Receipt(submission_id, obligation, version, received_at, sha256)
+        if by_key:
+            receipts[agency, key] = receipt
+        else:
+            in_force[obligation] = InForce(receipt, content_sha256)
+    return receipts, in_force
+
+
+async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
+    """Store them and raise their obligations' versions. Raises KeyTakenMeanwhile, after which nothing may be kept."""
+    # in the order of the unique key, so that two groups that meet on two keys do not wait for each other
+    ordered = sorted(fresh, key=lambda item: item.pending.idempotency)
+    rows: list[tuple[Any, ...]] = [
+        (
+            item.pending.submission_id,
+            item.pending.obligation,
+            item.version,
+            item.pending.agency,
+            item.pending.regime,
+            item.pending.regime_version,
+            item.pending.period,
+            item.pending.officer_id,
+            item.pending.nil,
+            item.pending.received_at,
+            item.pending.idempotency_key,
+            item.pending.sha256,
+            item.pending.content_sha256,
+            item.pending.body,
+        )
+        for item in ordered
+    ]
+    names = (
+        "submission_ids", "obligations", "versions", "agencies", "regimes", "regime_versions", "periods",
+        "officer_ids", "nils", "received_ats", "idempotency_keys", "sha256s", "content_sha256s", "bodies",
+    )  # fmt: skip
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    stored = await tx.execute(_STORE, dict(zip(names, columns, strict=True)))
+    if len(stored.all()) != len(ordered):
+        raise KeyTakenMeanwhile("an idempotency key was taken by another process between lookup and insert")

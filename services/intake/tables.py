@@ -1,0 +1,148 @@
+"""Intake's tables. What must never happen twice is a unique key here, not a check in the code.
+
+A submission's row is written once and never updated: what validation said of it is a row of its own, so that a
+verdict does not rewrite the body and its four index entries.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.tables import backbone_tables
+
+metadata = MetaData()
+backbone_tables(metadata)
+
+_moment = DateTime(timezone=True)
+
+#: One row: grows by one with every load or key change, under its lock, so a reader asks one number for "anything new?"
+registry_revision = Table(
+    "registry_revision",
+    metadata,
+    Column("only", Boolean, primary_key=True, server_default=text("true")),
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("only", name="registry_revision_is_one_row"),
+)
+
+#: The current record of every agency, officer, regime version and request, as published (without `version`).
+registry = Table(
+    "registry",
+    metadata,
+    Column("key", Text, primary_key=True),  # agency/H99.01, officer/…, regime/BC-KTXH/1, request/…
+    Column("kind", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False, index=True),
+    Column("record", JSONB, nullable=False),
+    Column("changed_at", _moment, nullable=False),
+    CheckConstraint("kind IN ('agency', 'officer', 'regime', 'request')", name="registry_kind"),
+    CheckConstraint("starts_with(key, kind || '/')", name="registry_key_has_kind"),
+    CheckConstraint("version > 0", name="registry_version_positive"),
+)
+
+#: API keys: only the hash of a key is kept.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),  # the public part of tsk_<key_id>_<secret>
+    Column("agency", Text, nullable=False, index=True),
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("created_at", _moment, nullable=False),
+    Column("expires_at", _moment),
+    Column("revoked_at", _moment),
+    Column("last_used_at", _moment),
+    Column("revision", BigInteger, nullable=False, index=True),
+    CheckConstraint("octet_length(sha256) = 32", name="api_keys_sha256_is_32_bytes"),
+)
+
+#: The aggregate: its row is locked before a version is given or an event of it is published.
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("last_version", Integer, nullable=False),
+    CheckConstraint("last_version >= 0", name="obligations_version"),
+)
+
+#: One version of a report. `body` is what was sent, byte for byte; `content_sha256` names its canonical content.
+#: Rows are inserted under the lock of their obligation's row, which stands in for a foreign key.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("officer_id", Text, nullable=False),
+    Column("nil", Boolean, nullable=False),
+    Column("received_at", _moment, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("obligation", "version", name="submissions_one_row_per_version"),
+    UniqueConstraint("agency", "idempotency_key", name="submissions_one_row_per_idempotency_key"),
+    CheckConstraint("version > 0", name="submissions_version_positive"),
+    CheckConstraint("octet_length(sha256) = 32", name="submissions_sha256_is_32_bytes"),
+    CheckConstraint("octet_length(content_sha256) = 32", name="submissions_content_sha256_is_32_bytes"),
+    Index("submissions_of_agency", "agency", "submission_id"),
+)
+
+#: What validation said of a submission (intake's copy).
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("verdict_id", Uuid, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("decided_at", _moment, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("warnings", Integer, nullable=False),
+    Column("findings", JSONB, nullable=False),
+    Column("findings_truncated", Boolean, nullable=False),
+    CheckConstraint("outcome IN ('accepted', 'returned')", name="verdicts_outcome"),
+)
+
+#: Where each obligation stands (intake's copy of scoring's topic), shown to the agency that owes it.
+standings = Table(
+    "standings",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("deadline", _moment, nullable=False),
+    Column("cutoff_from", Date),
+    Column("cutoff_to", Date),
+    Column("standing", Text, nullable=False),
+    Column("overdue", Boolean, nullable=False),
+    Column("on_time", Boolean),
+    Column("score", Numeric),
+    Column("changed_at", _moment, nullable=False),
+    Index("standings_of_agency", "agency", "deadline", "obligation"),
+    CheckConstraint(
+        "standing IN ('nothing_sent', 'awaiting_verdict', 'returned', 'fulfilled')", name="standings_standing"
+    ),
+)
