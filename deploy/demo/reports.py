@@ -1,0 +1,139 @@
+"""Reports as clerks write them: a true one that holds all sums, a spoiled one, and one corrected after its findings.
+
+Figures are texts all the way, as the interface wants them; no float touches them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from shared.events import FigureField, Form, NarrativeField, SumRule
+
+_SENTENCES = (
+    "Trong kỳ, cơ quan đã triển khai đầy đủ các nhiệm vụ được giao theo kế hoạch.",
+    "Công tác tiếp nhận và trả kết quả hồ sơ được thực hiện đúng quy trình, không để tồn đọng kéo dài.",
+    "Một số hồ sơ đất đai phải xác minh nhiều lần nên thời gian giải quyết còn chậm so với yêu cầu.",
+    "Nguyên nhân chủ yếu là dữ liệu chưa đồng bộ sau sắp xếp đơn vị hành chính và thiếu cán bộ chuyên trách.",
+    "Lãnh đạo đã phân công người theo dõi từng nhiệm vụ, kiểm tra tiến độ hằng tuần và nhắc việc kịp thời.",
+    "Thu ngân sách đạt tiến độ, các khoản chi bảo đảm đúng dự toán và chế độ quy định.",
+    "Tình hình sản xuất ổn định; diện tích gieo trồng tăng nhẹ nhờ thời tiết thuận lợi đầu vụ.",
+    "Công tác tiếp công dân được duy trì, các kiến nghị được trả lời bằng văn bản trong thời hạn.",
+    "Kiến nghị tỉnh bổ sung kinh phí số hóa hồ sơ và tập huấn nghiệp vụ cho cán bộ đầu mối báo cáo.",
+    "Thời gian tới, cơ quan tiếp tục rà soát nhiệm vụ chậm tiến độ và báo cáo kết quả đúng hạn.",
+)
+#: what a figure of an unbounded field reaches at most
+_USUAL_MAXIMUM = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The content of one submission. A figure of None was sent as null."""
+
+    nil: bool = False
+    figures: Mapping[str, str | None] = field(default_factory=dict)
+    narratives: Mapping[str, str] = field(default_factory=dict)
+
+
+def truthful(form: Form, rng: random.Random) -> Report:
+    """A report without any flaw: totals are drawn first and split among their terms, so every sum holds exactly."""
+    figures = {figure.code: figure for figure in form.figures}
+    values: dict[str, Decimal] = {}
+    terms = {term for rule in form.sums for term in rule.terms}
+    for code, figure in figures.items():
+        if code not in terms:
+            values[code] = _draw(figure, rng)
+            _split(code, form.sums, figures, values, rng)
+    return Report(
+        figures={code: format(values[code], "f") for code in figures},
+        narratives={narrative.code: _prose(narrative, rng) for narrative in form.narratives},
+    )
+
+
+def _draw(figure: FigureField, rng: random.Random) -> Decimal:
+    step = Decimal(1).scaleb(-figure.fraction_digits)
+    low = figure.minimum if figure.minimum is not None else Decimal(0)
+    high = figure.maximum if figure.maximum is not None else low + _USUAL_MAXIMUM
+    # half of the room at most: terms of one sum must fit their own bounds too
+    return low + step * rng.randrange(int((high - low) / step) // 2 + 1)
+
+
+def _split(
+    total: str,
+    rules: Sequence[SumRule],
+    figures: Mapping[str, FigureField],
+    values: dict[str, Decimal],
+    rng: random.Random,
+) -> None:
+    for rule in rules:
+        if rule.total != total:
+            continue
+        step = Decimal(1).scaleb(-min(figures[code].fraction_digits for code in (total, *rule.terms)))
+        cuts = sorted(rng.randrange(int(values[total] / step) + 1) for _ in rule.terms[1:])
+        edges = [0, *cuts, int(values[total] / step)]
+        for place, term in enumerate(rule.terms):
+            values[term] = step * (edges[place + 1] - edges[place])
+        for term in rule.terms:
+            _split(term, rules, figures, values, rng)
+
+
+def _prose(narrative: NarrativeField, rng: random.Random) -> str:
+    sentences = rng.sample(_SENTENCES, k=len(_SENTENCES))
+    text = sentences.pop()
+    while sentences and len(text) < narrative.min_characters + 150:
+        text = f"{text} {sentences.pop()}"
+    return text
+
+
+def spoiled(form: Form, report: Report, mistakes: int, rng: random.Random) -> Report:
+    """The report with as many mistakes as asked for, each of another kind where the form allows."""
+    kinds = (_wrong_total, _comma_figure, _missing_figure, _short_narrative)
+    for place in sorted(rng.sample(range(len(kinds)), k=min(mistakes, len(kinds)))):
+        report = kinds[place](form, report, rng)
+    return report
+
+
+def _changed(report: Report, code: str, value: str | None) -> Report:
+    return replace(report, figures={**report.figures, code: value})
+
+
+def _wrong_total(form: Form, report: Report, rng: random.Random) -> Report:
+    code = rng.choice([rule.total for rule in form.sums] or [form.figures[0].code])
+    return _changed(report, code, format(Decimal(report.figures[code] or "0") + rng.choice((1, 9, 10, 100)), "f"))
+
+
+def _missing_figure(form: Form, report: Report, rng: random.Random) -> Report:
+    code = rng.choice([figure.code for figure in form.figures if figure.required])
+    return replace(report, figures={known: value for known, value in report.figures.items() if known != code})
+
+
+def _comma_figure(form: Form, report: Report, rng: random.Random) -> Report:
+    """A number as written by hand in Vietnamese: `1.234,50`."""
+    code = rng.choice([figure.code for figure in form.figures])
+    value = Decimal(report.figures.get(code) or "0")
+    return _changed(report, code, f"{value:,.2f}".translate(str.maketrans(",.", ".,")))
+
+
+def _short_narrative(form: Form, report: Report, rng: random.Random) -> Report:
+    code = rng.choice([narrative.code for narrative in form.narratives])
+    return replace(report, narratives={**report.narratives, code: "Đã thực hiện."})
+
+
+def corrected(sent: Report, truth: Report, findings: Sequence[Mapping[str, Any]]) -> Report:
+    """What a clerk sends after reading the findings: each named place (JSON Pointer, RFC 6901) is put right.
+
+    Equal to `sent` where no finding names a place that the clerk can change.
+    """
+    figures, narratives = dict(sent.figures), dict(sent.narratives)
+    for finding in findings:
+        match str(finding.get("path", "")).split("/"):
+            case ["", "figures", code] if code in truth.figures:
+                figures[code] = truth.figures[code]
+            case ["", "narratives", code] if code in truth.narratives:
+                narratives[code] = truth.narratives[code]
+            case _:
+                continue
+    return replace(sent, figures=figures, narratives=narratives)
