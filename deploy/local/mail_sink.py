@@ -55,6 +55,10 @@ class MailStore:
             self._file.flush()
             self._mails.append(mail)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def select(self, after: int = 0, to: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """Mails with a serial above `after`, oldest first."""
         with self._lock:
@@ -153,7 +157,8 @@ def _page(title: str, body: str) -> str:
     return (
         f"<!doctype html><html lang=vi><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<style>body{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-        "table{border-collapse:collapse}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}pre{white-space:pre-wrap}</style>"
+        "table{border-collapse:collapse}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
+        "pre{white-space:pre-wrap}</style>"
         f"<h1>{html.escape(title)}</h1>{body}</html>"
     )
 

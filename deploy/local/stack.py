@@ -272,7 +272,7 @@ class Stack:
         chosen = self.options.topic_prefix if prefix is None else prefix
         own = not self.options.kafka_bootstrap
         replication = (3 if self.options.brokers == 3 else 1) if own else None
-        alter = self.broker != "tansu"
+        alter = self.kafka_idempotence  # Tansu has neither
         try:
             return call(
                 lambda: topics.provision(arguments, declared, prefix=chosen, replication=replication, alter=alter)

@@ -1,0 +1,122 @@
+"""Fixtures of all tests; the session's infrastructure is shared by every worker (tests/stack.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local import Stack
+from tests.stack import MARK, Infra, InfraOwner, LocalMailSink, marked_processes, request_infra, unique
+
+DIRECTORY = "LOCAL_STACK_TEST_DIRECTORY"
+LEFTOVER_GRACE_SECONDS = 5.0
+owner_key = pytest.StashKey[InfraOwner]()
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The session's owner makes the folder and the mark; xdist workers inherit both by their environment."""
+    if _is_worker(config):
+        return
+    directory = Path(tempfile.mkdtemp(prefix="thong-suot-tests-"))
+    os.environ[DIRECTORY] = str(directory)
+    os.environ[MARK] = uuid.uuid4().hex
+    config.stash[owner_key] = InfraOwner(directory)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the workers have ended: stop the infrastructure; any process still alive is a failure."""
+    config = session.config
+    if _is_worker(config) or owner_key not in config.stash:
+        return
+    config.stash[owner_key].stop()
+    left = marked_processes(os.environ[MARK])
+    _, left = psutil.wait_procs(left, timeout=LEFTOVER_GRACE_SECONDS)
+    if left:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                print(f"\nleft running by a test: pid {process.pid}: {' '.join(process.cmdline())[:300]}")
+                process.kill()
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    shutil.rmtree(os.environ[DIRECTORY], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def infra() -> Infra:
+    """The session's PostgreSQL and broker."""
+    return request_infra(Path(os.environ[DIRECTORY]))
+
+
+@pytest.fixture
+def kafka_bootstrap(infra: Infra) -> str:
+    """host:port"""
+    return infra.kafka_bootstrap
+
+
+@pytest.fixture
+def database_url(infra: Infra) -> Iterator[str]:
+    """A fresh empty database, owned by a role of its own; dropped afterwards."""
+    name = unique("t")
+    yield infra.create_database(name)
+    infra.drop_database(name)
+
+
+@pytest.fixture
+def migrated_database(infra: Infra) -> Iterator[Callable[[str], str]]:
+    """`migrated_database("intake")`: the URL of a fresh database with that service's tables; dropped afterwards."""
+    made: list[str] = []
+
+    def make(service: str) -> str:
+        made.append(unique(f"t_{service}_"))
+        return infra.migrated_database(service, made[-1])
+
+    yield make
+    for name in made:
+        infra.drop_database(name, role=False)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix nobody else uses; no topics yet."""
+    return unique("t") + "."
+
+
+@pytest.fixture
+def topics(infra: Infra, topic_prefix: str) -> Iterator[str]:
+    """All declared topics under `topic_prefix`, which is the value; deleted afterwards."""
+    infra.provision(topic_prefix)
+    yield topic_prefix
+    infra.drop_topics(topic_prefix)
+
+
+@pytest.fixture
+def mail_sink(tmp_path: Path) -> Iterator[LocalMailSink]:
+    """An SMTP server of this test alone: `.address`, `.mails()`."""
+    with LocalMailSink(tmp_path) as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def province_stack(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The four services and a mail sink on the session's infrastructure, with databases and topics of their own."""
+    prefix = unique("p")
+    options = infra.options(tmp_path_factory.mktemp("province"), prefix)
+    try:
+        with Stack(options) as stack:
+            yield stack
+    finally:
+        for service in options.services:
+            infra.drop_database(f"{prefix}_{service}")
+        infra.drop_topics(f"{prefix}.")
