@@ -7,6 +7,7 @@ Names follow Prometheus' conventions: `thongsuot_…`, base units (seconds, byte
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -32,6 +33,7 @@ class Metric:
     help: str
     unit: str
     labels: tuple[str, ...]
+    module: str  # that declares it
 
 
 #: every declared metric by name
@@ -49,7 +51,9 @@ def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str])
         raise ValueError(f"metric {name!r}: the help is a sentence")
     if name in CATALOGUE:
         raise ValueError(f"metric {name!r} is declared twice")
-    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels))
+    # frame 0 is here, 1 is declare_…, 2 is the module that declares
+    module = str(sys._getframe(2).f_globals["__name__"])
+    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels), module)
     return tuple(labels)
 
 
