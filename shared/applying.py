@@ -1,0 +1,260 @@
+"""One batch, one transaction: claim, hold back what waits, handle, park, bury. Either all of it is committed or none.
+
+A data error is traced to its culprit with savepoints, by halving; infrastructure trouble passes through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared import deadletter, inbox, metrics, waiting
+from shared.batch import Batch, Event
+from shared.db import Transaction, is_infrastructure
+from shared.deadletters_tool import REPLAYED
+from shared.deadletter import DeadLetter
+from shared.events import EventModel
+from shared.outbox.publish import caused_by
+from shared.parsing import Bad, parse
+
+Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]
+Known = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
+
+#: a released key whose events are fed again at most this many at once
+RELEASE_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A subscription: which topics and models, what handles a batch, and how to tell what has become known.
+
+    The Kafka group and the inbox' consumer are `<service>.<name>`.
+    """
+
+    name: str
+    topics: Sequence[str]
+    models: Sequence[type[EventModel]]
+    handle: Handle
+    known: Known | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch, for metrics: counts by event type."""
+
+    applied: dict[str, int] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The event from which on a key waits, and the name it awaits."""
+
+    event_id: UUID
+    awaits: str
+
+
+class QueueBehind(Exception):
+    """A key waits although a later event of it was handled: do the batch again with those held back."""
+
+    def __init__(self, held: Mapping[str, Held]) -> None:
+        super().__init__(f"{len(held)} keys wait")
+        self.held = held
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How often and since when (system time) a batch has been tried; evidence for what is given up."""
+
+    attempts: int
+    first_seen: datetime
+
+    def letter(self, event: Event[EventModel], error_class: str, why: str) -> DeadLetter:
+        return DeadLetter(event.record, event.id, event.type, error_class, why[:2000], self.attempts, self.first_seen)
+
+
+def _count(target: dict[str, int], kind: str) -> None:
+    target[kind] = target.get(kind, 0) + 1
+
+
+class Applier:
+    """Applies batches of one subscription; opens no transaction and commits none."""
+
+    def __init__(self, service: str, inbound: Inbound, *, claim: bool = True) -> None:
+        self._service = service
+        self._inbound = inbound
+        self._claim = claim  # False only in negative controls: shows what the inbox protects from
+        self.consumer = f"{service}.{inbound.name}"
+        self._models = {model.TYPE.encode(): model for model in inbound.models}
+
+    async def apply(
+        self,
+        tx: Transaction,
+        events: Sequence[Event[EventModel]],
+        bad: Sequence[Bad],
+        seen: Seen,
+        *,
+        isolate: bool = False,
+    ) -> Outcome:
+        """Apply parsed events and bury bad records in the caller's transaction.
+
+        Without `isolate` the handler runs straight in the transaction and its errors come out: roll back and call
+        again with `isolate`, which puts savepoints around it and finds the culprit.
+        """
+        outcome = Outcome()
+        fresh = await self._claimed(tx, events, outcome)
+        letters = [
+            DeadLetter(b.record, b.event_id, b.type, b.error_class, b.why, seen.attempts, seen.first_seen) for b in bad
+        ]
+        if fresh:
+            held = await waiting.heads(tx, self.consumer, sorted({event.key for event in fresh}))
+            queued = [(event, held[event.key]) for event in fresh if event.key in held]
+            free = [event for event in fresh if event.key not in held]
+            parked, rejected = await self._handle(tx, free, isolate, seen)
+            await waiting.park(tx, self.consumer, [*queued, *parked])
+            set_aside = {event.id for event, _ in queued} | {event.id for event, _ in parked}
+            gone = {letter.event_id for letter in rejected}
+            for event in fresh:
+                if event.id not in gone:
+                    _count(outcome.waiting if event.id in set_aside else outcome.applied, event.type)
+            await inbox.release(tx, self.consumer, [i for i in gone if i is not None])
+            letters.extend(rejected)
+        for letter in letters:
+            _count(outcome.rejected, letter.type)
+        await deadletter.bury(tx, self._service, self.consumer, letters)
+        return outcome
+
+    async def _claimed(
+        self, tx: Transaction, events: Sequence[Event[EventModel]], outcome: Outcome
+    ) -> list[Event[EventModel]]:
+        if not self._claim:
+            return list(events)
+        unclaimed = await inbox.claim(tx, self.consumer, [event.id for event in events])
+        fresh = []
+        for event in events:
+            if event.id in unclaimed:
+                unclaimed.discard(event.id)  # the same event twice in one batch counts once
+                fresh.append(event)
+            else:
+                _count(outcome.duplicates, event.type)
+        return fresh
+
+    async def _handle(
+        self, tx: Transaction, events: Sequence[Event[EventModel]], isolate: bool, seen: Seen
+    ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
+        """Returns what must wait, with what it awaits, and what is given up."""
+        if not events:
+            return [], []
+        if not isolate:
+            return await self._attempt(tx, events, {}, seen)
+        held: dict[str, Held] = {}
+        while True:
+            try:
+                async with tx.begin_nested():
+                    return await self._attempt(tx, events, held, seen)
+            except QueueBehind as late:
+                held.update(late.held)
+            except Exception as error:
+                if is_infrastructure(error):
+                    raise
+                if len(events) == 1:
+                    return [], [seen.letter(events[0], type(error).__name__, f"{type(error).__name__}: {error}")]
+                break
+        half = len(events) // 2
+        first_parked, first_letters = await self._handle(tx, events[:half], True, seen)
+        # what queues behind a key that now waits must not run in the second half
+        names = {event.key: awaits for event, awaits in first_parked}
+        behind = [(event, names[event.key]) for event in events[half:] if event.key in names]
+        rest = [event for event in events[half:] if event.key not in names]
+        parked, letters = await self._handle(tx, rest, True, seen)
+        return [*first_parked, *behind, *parked], [*first_letters, *letters]
+
+    async def _attempt(
+        self, tx: Transaction, events: Sequence[Event[EventModel]], held: Mapping[str, Held], seen: Seen
+    ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
+        behind = _held_back(events, held)
+        batch: Batch[EventModel] = Batch(tuple(event for event in events if event.id not in behind))
+        with caused_by({event.key: event.traceparent for event in events if event.traceparent}):
+            await self._inbound.handle(batch, tx)
+        _check_order(batch)
+        if not (batch.waited or batch.rejected or behind):
+            return [], []
+        parked = [
+            (event, batch.waited.get(event.id) or behind[event.id])
+            for event in events
+            if event.id in batch.waited or event.id in behind
+        ]
+        letters = [
+            seen.letter(event, "DataError", batch.rejected[event.id]) for event in events if event.id in batch.rejected
+        ]
+        return parked, letters
+
+    async def release(self, tx: Transaction, first_seen: datetime) -> int:
+        """Feed waiting events whose time has come, in the caller's transaction. Returns how many were fed."""
+        if not await waiting.lock(tx, self.consumer):
+            return 0
+        after, known = "", set[str]()
+        while names := await waiting.awaited(tx, self.consumer, after, 500):
+            known |= {REPLAYED} & set(names)
+            if self._inbound.known is not None:
+                known |= await self._inbound.known(tx, names)
+            after = names[-1]
+            if len(known) >= RELEASE_EVENTS:
+                break
+        if not known:
+            return 0
+        rows = await waiting.ready(tx, self.consumer, sorted(known), RELEASE_EVENTS)
+        events: list[Event[EventModel]] = []
+        letters: list[DeadLetter] = []
+        for row in rows:
+            parsed = parse(row.record, self._models)
+            if isinstance(parsed, Event):
+                events.append(parsed)
+            elif isinstance(parsed, Bad):
+                letters.append(
+                    DeadLetter(row.record, row.event_id, parsed.type, parsed.error_class, parsed.why, 1, first_seen)
+                )
+        parked, rejected = await self._handle(tx, events, True, Seen(1, first_seen))
+        still = {event.id: awaits for event, awaits in parked}
+        letters.extend(rejected)
+        await waiting.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])
+        done = [row for row in rows if row.event_id not in still]
+        await waiting.remove(tx, [row.id for row in done])
+        await inbox.release(tx, self.consumer, [letter.event_id for letter in letters if letter.event_id])
+        await deadletter.bury(tx, self._service, self.consumer, letters)
+        for event in events:
+            if event.id not in still:
+                metrics.CONSUMER_APPLIED_TOTAL.labels(self.consumer, event.type).inc()
+        return len(done)
+
+
+def _held_back(events: Sequence[Event[EventModel]], held: Mapping[str, Held]) -> dict[UUID, str]:
+    """Events that come after the one from which on their key waits, with the name they wait for."""
+    passed: set[str] = set()
+    behind: dict[UUID, str] = {}
+    for event in events:
+        if event.key in passed:
+            behind[event.id] = held[event.key].awaits
+        elif event.key in held and held[event.key].event_id == event.id:
+            passed.add(event.key)
+    return behind
+
+
+def _check_order(batch: Batch[EventModel]) -> None:
+    """A key that waits may have no event handled after the first one that waits."""
+    if not batch.waited:
+        return
+    first: dict[str, Held] = {}
+    late: dict[str, Held] = {}
+    for event in batch._events:
+        if event.id in batch.waited:
+            first.setdefault(event.key, Held(event.id, batch.waited[event.id]))
+        elif event.key in first and event.id not in batch.rejected:
+            late[event.key] = first[event.key]
+    if late:
+        raise QueueBehind(late)

@@ -1,0 +1,89 @@
+"""What a handler sees of a batch: events it alone may apply, in order per key, and two ways to set one aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from shared.events import EventModel
+from shared.ids import new_id
+
+M = TypeVar("M", bound=EventModel, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message as it lies in Kafka (or in `waiting`): bytes, place, headers. `key` may be absent."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[M]):
+    """A parsed event. `id` is the CloudEvents id (UUIDv7), `time` its CloudEvents time (system time)."""
+
+    id: UUID
+    type: str
+    key: str
+    time: datetime | None
+    body: M
+    record: Record
+    traceparent: str | None = None
+
+    @property
+    def topic(self) -> str:
+        return self.record.topic
+
+
+@dataclass(slots=True)
+class Batch(Generic[M]):
+    """Claimed events. Iterating passes over events whose key waits, and over rejected ones, also while it goes on."""
+
+    _events: tuple[Event[M], ...]
+    waiting: dict[str, str] = field(default_factory=dict)  # key -> what it awaits
+    waited: dict[UUID, str] = field(default_factory=dict)
+    rejected: dict[UUID, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, models: Iterable[M]) -> Batch[M]:
+        """A batch of new events with these bodies, for calling a handler directly."""
+        events = []
+        for place, body in enumerate(models):
+            record = Record(body.TOPIC, 0, place, body.key.encode(), None, ())
+            events.append(Event(new_id(), body.TYPE, body.key, None, body, record))
+        return cls(tuple(events))
+
+    @property
+    def events(self) -> tuple[Event[M], ...]:
+        """The events that have been neither rejected nor left waiting, in order."""
+        return tuple(self)
+
+    @property
+    def keys(self) -> list[str]:
+        """Their keys, distinct and sorted: lock rows in this order."""
+        return sorted({event.key for event in self})
+
+    def __iter__(self) -> Iterator[Event[M]]:
+        for event in self._events:
+            if event.key not in self.waiting and event.id not in self.rejected:
+                yield event
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def wait(self, event: Event[EventModel], awaits: str) -> None:
+        """Park the event under its key until `awaits` (such as `regime/X/2`) is known; later ones queue behind it."""
+        self.waiting.setdefault(event.key, awaits)
+        self.waited[event.id] = awaits
+
+    def reject(self, event: Event[EventModel], why: str) -> None:
+        """A fault of this event's data: it goes to the dead-letter topic, its neighbours are applied."""
+        self.rejected[event.id] = why

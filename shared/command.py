@@ -1,0 +1,147 @@
+"""What every service can be told on its command line: serve, migrate, replay, dead-letters, and its own commands."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+import uvicorn
+
+from shared import logging as logs
+from shared.clock import SystemClock
+from shared.db import is_infrastructure, plain_url
+from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
+from shared.migrations import migrate
+from shared.outbox.relay import Relay
+from shared.outbox.replay import Selection, count_selected, replay_selected
+from shared.service import Service
+from shared.settings import CommonSettings, KafkaSettings
+
+#: an operator's command: gets its arguments, returns the exit code
+Command = Callable[[Sequence[str]], int]
+
+
+def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple[str, Command]] | None = None) -> None:
+    """Dispatch `python -m services.<service> …` and exit with the command's code.
+
+    commands: name -> (one-line help, function of the remaining arguments).
+    """
+    own = dict(commands or {})
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("serve", help="chạy dịch vụ / run the service")
+    actions.add_parser("migrate", help="cập nhật lược đồ cơ sở dữ liệu / bring the database to the newest schema")
+    _replay_arguments(actions.add_parser("replay", help="gửi lại sự kiện từ kho lưu / send archived events again"))
+    add_dead_letter_arguments(
+        actions.add_parser("dead-letters", help="xem và đưa lại sự kiện hỏng / list, show, replay dead letters")
+    )
+    for name, (help_text, _) in own.items():
+        actions.add_parser(name, help=help_text, add_help=False)
+    arguments, rest = parser.parse_known_args()
+    if arguments.action in own:
+        raise SystemExit(own[arguments.action][1](rest))
+    if rest:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    common = CommonSettings()
+    logs.configure(service, common.instance, common.log_level)
+    try:
+        raise SystemExit(_own_action(service, build, arguments))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _own_action(service: str, build: Callable[[], Service], arguments: argparse.Namespace) -> int:
+    if arguments.action == "serve":
+        return serve(build)
+    url = database_url(service)
+    match arguments.action:
+        case "migrate":
+            migrate(service, url)
+            return 0
+        case "replay":
+            return asyncio.run(_replay(service, url, arguments))
+        case _:
+            return asyncio.run(dead_letters(service, url, arguments))
+
+
+def database_url(service: str) -> str:
+    """The service's database from its environment; a clear message where it is missing."""
+    name = f"{service.upper()}_DATABASE_URL"
+    url = os.environ.get(name)
+    if not url:
+        sys.exit(f"Thiếu biến môi trường {name} / the environment variable {name} is missing (postgresql://…)")
+    return url
+
+
+def serve(build: Callable[[], Service]) -> int:
+    """Run until SIGTERM or SIGINT; then finish what is in hand within the grace."""
+    service = build()
+    config = uvicorn.Config(
+        service.app,
+        host=service.host,
+        port=service.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(service.grace_seconds),
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", type=datetime.fromisoformat, help="ISO 8601, tính cả / inclusive")
+    parser.add_argument("--until", type=datetime.fromisoformat, help="ISO 8601, không tính / exclusive")
+    parser.add_argument("--type", help="loại sự kiện / CloudEvents type")
+    parser.add_argument("--key", help="khoá / partition key")
+    parser.add_argument("--rate", type=float, help="sự kiện mỗi giây / events per second")
+    parser.add_argument("--dry-run", action="store_true", help="chỉ đếm / count only")
+
+
+async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
+    for bound in (arguments.since, arguments.until):
+        if bound is not None and bound.tzinfo is None:
+            print("Thời điểm cần có múi giờ / a moment needs an offset: 2026-01-31T00:00:00+07:00", file=sys.stderr)
+            return 2
+    selection = Selection(arguments.since, arguments.until, arguments.type, arguments.key)
+    try:
+        connection = await asyncpg.connect(plain_url(url), timeout=10)
+        try:
+            counts = await count_selected(connection, selection)
+            for kind, events in counts.items():
+                print(f"{events:>12,}  {kind}")
+            print(f"{sum(counts.values()):>12,}  tổng số / in all")
+            if arguments.dry_run:
+                return 0
+            relay = Relay(service, url, KafkaSettings(), SystemClock())
+            sent = await replay_selected(
+                connection,
+                selection,
+                relay.send,
+                rate_per_second=arguments.rate,
+                progress=lambda n: print(f"đã gửi / sent {n:,}", file=sys.stderr),
+            )
+            await relay.stop()
+            print(
+                f"Đã gửi lại {sent:,} sự kiện; bên nhận bỏ qua những gì đã có / sent again; inboxes drop what they have"
+            )
+            return 0
+        finally:
+            await connection.close()
+    except Exception as error:
+        if not is_infrastructure(error):
+            raise
+        print(f"Không kết nối được / cannot be reached: {error!r}", file=sys.stderr)
+        return 3

@@ -1,0 +1,356 @@
+"""The batch runtime under every Kafka door: a batch's effects and its inbox claims commit together, then its offsets.
+
+Nothing is acknowledged before it is applied, parked or buried. Infrastructure trouble is waited out inside the
+handler (FastStream's NACK has no delay); an absurd share of bad records halts the consumer instead of draining its
+topic into the dead-letter topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+
+from shared import failpoints, metrics
+from shared.applying import Applier, Inbound, QueueBehind, Seen
+from shared.batch import Batch, Event, Record
+from shared.clock import Clock, monotonic_seconds
+from shared.consumer_health import DlqLimit, Health, Listener
+from shared.db import Database, is_infrastructure
+from shared.kafka import make_broker
+from shared.logging import bound, get_logger
+from shared.parsing import Bad, Skipped, parse
+from shared.settings import KafkaSettings
+
+log = get_logger()
+
+#: a batch is fetched at most this long after its first record came
+POLL_MILLISECONDS = 10
+LONGEST_BACKOFF_SECONDS = 5.0
+
+
+class Stopping(Exception):
+    """Raised out of a batch that is waiting when the service stops: nothing of it is committed."""
+
+
+class Subscription:
+    """One inbound subscription of one service instance."""
+
+    def __init__(
+        self,
+        service: str,
+        inbound: Inbound,
+        database: Database,
+        kafka: KafkaSettings,
+        clock: Clock,
+        *,
+        max_records: int = 500,
+        release_seconds: float = 0.5,
+        dlq_limit: DlqLimit | None = None,
+        ack_policy: AckPolicy = AckPolicy.NACK_ON_ERROR,
+        claim: bool = True,
+    ) -> None:
+        self.inbound = inbound
+        self.health = Health()
+        self._applier = Applier(service, inbound, claim=claim)
+        self.name = self._applier.consumer
+        self._models = {model.TYPE.encode(): model for model in inbound.models}
+        self._database = database
+        self._kafka = kafka
+        self._clock = clock
+        self._max_records = max_records
+        self._release_seconds = release_seconds
+        self._limit = dlq_limit or DlqLimit()
+        self._ack_policy = ack_policy  # another policy only in negative controls
+        self._stopping = asyncio.Event()
+        self._subscriber: Any = None
+
+    def subscribe(self, broker: KafkaBroker) -> None:
+        """Register with FastStream. The group id carries the topic prefix: systems that share a cluster stay apart."""
+        subscriber = broker.subscriber(
+            *(self._kafka.topic(topic) for topic in self.inbound.topics),
+            group_id=f"{self._kafka.topic_prefix}{self.name}",
+            batch=True,
+            max_records=self._max_records,
+            batch_timeout_ms=POLL_MILLISECONDS,
+            ack_policy=self._ack_policy,
+            auto_offset_reset="earliest",
+            listener=Listener(self.name, self.health),
+            max_poll_interval_ms=int(self._kafka.max_poll_interval_seconds * 1000),
+            session_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 300),
+            fetch_max_wait_ms=100,
+            parser=self._parse_raw,
+            decoder=_raw_decoder,
+        )
+        subscriber(self._deliver)
+        self._subscriber = subscriber
+
+    async def _parse_raw(self, message: tuple[ConsumerRecord, ...]) -> KafkaAckableMessage:
+        consumer = self._subscriber.consumer
+        return KafkaAckableMessage(
+            body=message, headers={}, raw_message=message, message_id="", correlation_id=self.name, consumer=consumer
+        )
+
+    def watch(self) -> None:
+        """Wrap the client's poll and commit once it runs: the one proves that the loop turns, the other can fail."""
+        consumer = self._subscriber.consumer
+        getmany, commit = consumer.getmany, consumer.commit
+
+        async def polled(*args: Any, **kwargs: Any) -> Any:
+            self.health.turned()
+            return await getmany(*args, **kwargs)
+
+        async def committed(*args: Any, **kwargs: Any) -> Any:
+            failpoints.hit("consumer.between_database_and_offset_commit")
+            try:
+                return await commit(*args, **kwargs)
+            except Exception as error:
+                metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
+                log.warning(
+                    "Offsets were not committed; the batch will come again and the inbox will drop it.",
+                    action="consumer.commit_failed",
+                    consumer=self.name,
+                    error=repr(error),
+                )
+                raise
+
+        consumer.getmany, consumer.commit = polled, committed
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Events not yet taken of each assigned partition, as far as the client knows."""
+        consumer = self._subscriber.consumer if self._subscriber is not None else None
+        lags: dict[TopicPartition, int] = {}
+        if consumer is None:
+            return lags
+        for place in self.health.assigned:
+            state = consumer._subscription.subscription.assignment.state_value(place)
+            if state is None or not state.has_valid_position:
+                continue
+            end = consumer.highwater(place)
+            if end is not None:
+                lags[place] = max(0, end - state.position)
+        return lags
+
+    async def _deliver(self, message: tuple[ConsumerRecord, ...]) -> None:
+        prefix_length = len(self._kafka.topic_prefix)
+        records = [Record(r.topic[prefix_length:], r.partition, r.offset, r.key, r.value, r.headers) for r in message]
+        self.health.busy_since = monotonic_seconds()
+        try:
+            await self.process(records)
+        except BaseException:
+            self._rewind(message)
+            raise
+        finally:
+            self.health.busy_since = None
+            self.health.turned()
+
+    def _rewind(self, message: tuple[ConsumerRecord, ...]) -> None:
+        # FastStream's nack goes back in the first record's partition only; a batch spans many.
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        first: dict[TopicPartition, int] = {}
+        for record in message:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        for place, offset in first.items():
+            if place in consumer.assignment():
+                consumer.seek(place, offset)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Apply records until they are applied. Raises only Stopping (and cancellation)."""
+        events: list[Event[Any]] = []
+        bad: list[Bad] = []
+        for record in records:
+            parsed = parse(record, self._models)
+            if isinstance(parsed, Event):
+                events.append(parsed)
+            elif isinstance(parsed, Bad):
+                bad.append(parsed)
+            else:
+                self._skipped(parsed)
+        metrics.CONSUMER_BATCH_EVENTS.labels(self.name).observe(len(records))
+        if not events and not bad:
+            return
+        with bound(consumer=self.name), metrics.CONSUMER_BATCH_DURATION_SECONDS.labels(self.name).time():
+            await self._apply_until_done(events, bad, len(records))
+
+    def _skipped(self, skipped: Skipped) -> None:
+        known = skipped.type.startswith("vn.thongsuot.") and len(skipped.type) < 80
+        metrics.CONSUMER_SKIPPED_TOTAL.labels(self.name, skipped.type if known else "other").inc()
+
+    async def _apply_until_done(self, events: list[Event[Any]], bad: list[Bad], records: int) -> None:
+        first_seen = self._clock.now()
+        attempts, delay_seconds, isolate = 0, 0.05, False
+        while True:
+            attempts += 1
+            seen = Seen(attempts, first_seen)
+            try:
+                async with self._database.transaction() as tx:
+                    outcome = await self._applier.apply(tx, events, bad, seen, isolate=isolate)
+                    rejected = sum(outcome.rejected.values())
+                    if self._limit.absurd(records, rejected):
+                        raise _Absurd(rejected)
+                    failpoints.hit("consumer.before_database_commit")
+            except _Absurd as absurd:
+                await self._halt(absurd.rejected, records)
+            except QueueBehind:
+                isolate = True
+            except Exception as error:
+                if is_infrastructure(error):
+                    await self._wait_out(error, delay_seconds)
+                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
+                elif isolate:
+                    # not the handler's: a fault in how the batch is parked or buried; it must not be lost either
+                    await self._wait_out(error, LONGEST_BACKOFF_SECONDS)
+                else:
+                    log.warning(
+                        "A batch failed for its data; looking for the culprit.",
+                        action="consumer.isolating",
+                        events=len(events),
+                        error=repr(error)[:2000],
+                    )
+                    isolate = True
+            else:
+                self._limit.note(records, rejected)
+                self.health.trouble = ""
+                self._count(outcome)
+                return
+
+    def _count(self, outcome: Any) -> None:
+        for metric, counts in (
+            (metrics.CONSUMER_APPLIED_TOTAL, outcome.applied),
+            (metrics.CONSUMER_DUPLICATES_TOTAL, outcome.duplicates),
+            (metrics.CONSUMER_WAITING_TOTAL, outcome.waiting),
+            (metrics.CONSUMER_REJECTED_TOTAL, outcome.rejected),
+        ):
+            for kind, number in counts.items():
+                metric.labels(self.name, kind).inc(number)
+
+    async def _wait_out(self, error: BaseException, seconds: float) -> None:
+        self.health.trouble = repr(error)[:500]
+        metrics.CONSUMER_RETRIES_TOTAL.labels(self.name).inc()
+        log.warning(
+            "The batch waits for the database or the broker.",
+            action="consumer.waiting_out",
+            error=repr(error)[:2000],
+            seconds=seconds,
+        )
+        if await self._stopped_within(seconds):
+            raise Stopping(self.name)
+
+    async def _halt(self, rejected: int, records: int) -> None:
+        self.health.halted = True
+        metrics.CONSUMER_HALTED.labels(self.name).set(1)
+        log.critical(
+            "Too many records are bad: this looks like a broken deploy. The consumer halts; nothing is lost.",
+            action="consumer.halted",
+            rejected=rejected,
+            records=records,
+        )
+        await self._stopping.wait()
+        raise Stopping(self.name)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def release_loop(self) -> None:
+        """Feed what waits, again and again; by state, so that nothing missed stays missed."""
+        while not self._stopping.is_set():
+            try:
+                async with self._database.transaction() as tx:
+                    fed = await self._applier.release(tx, self._clock.now())
+            except Exception as error:
+                fed = 0
+                log.warning(
+                    "Waiting events could not be fed; trying again.",
+                    action="consumer.release_failed",
+                    consumer=self.name,
+                    error=repr(error)[:2000],
+                )
+            if not fed:
+                await self._stopped_within(self._release_seconds)
+
+    def stop(self) -> None:
+        """Let a waiting batch end without commit."""
+        self._stopping.set()
+
+
+class _Absurd(Exception):
+    def __init__(self, rejected: int) -> None:
+        super().__init__(rejected)
+        self.rejected = rejected
+
+
+async def _raw_decoder(message: KafkaAckableMessage) -> Any:
+    return message.raw_message
+
+
+class Consumers:
+    """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace."""
+
+    def __init__(
+        self, service: str, kafka: KafkaSettings, subscriptions: Sequence[Subscription], *, grace_seconds: float = 15
+    ) -> None:
+        self._service = service
+        self._kafka = kafka
+        self.subscriptions = tuple(subscriptions)
+        self._grace_seconds = grace_seconds
+        self._broker: KafkaBroker | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._connect(), name=f"{self._service} consumers")]
+        self._tasks += [asyncio.create_task(s.release_loop(), name=f"{s.name} release") for s in self.subscriptions]
+
+    async def _connect(self) -> None:
+        delay_seconds = 0.2
+        while not self._stopping.is_set():
+            broker = make_broker(self._kafka, self._service, graceful_timeout_seconds=self._grace_seconds)
+            for subscription in self.subscriptions:
+                subscription.subscribe(broker)
+            try:
+                await broker.start()
+                for subscription in self.subscriptions:
+                    subscription.watch()
+            except Exception as error:
+                log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])
+                await broker.stop()
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), delay_seconds)
+                except TimeoutError:
+                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
+                continue
+            self._broker = broker
+            return
+
+    async def stop(self) -> None:
+        """Finish the batches in hand within the grace; what is not finished is redelivered."""
+        self._stopping.set()
+        for subscription in self.subscriptions:
+            subscription.stop()
+        if self._broker is not None:
+            await self._broker.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def publish_lag(self) -> None:
+        """Write each assigned partition's lag to its metric."""
+        for subscription in self.subscriptions:
+            for place, lag in subscription.lag().items():
+                topic = place.topic[len(self._kafka.topic_prefix) :]
+                metrics.CONSUMER_LAG_EVENTS.labels(subscription.name, topic, str(place.partition)).set(lag)
+
+
+__all__ = ["Batch", "Consumers", "DlqLimit", "Event", "Inbound", "Stopping", "Subscription"]

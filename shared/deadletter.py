@@ -1,0 +1,111 @@
+"""A bad record is kept with all its evidence: a row here and, through the outbox, a message on `<service>.dlq`.
+
+Both are written in the transaction that gives the record up, before its offset is committed: it cannot be lost
+between the consumer and the dead-letter topic, and a lost commit does not double it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared import metrics
+from shared.batch import Record
+from shared.db import Transaction
+from shared.ids import new_id
+from shared.outbox.publish import Outgoing, publish_encoded
+from shared.outbox.wire import encode_headers
+
+DEAD_LETTER_TYPE = "vn.thongsuot.dead_letter.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record given up: why, after how many attempts, first seen when (system time)."""
+
+    record: Record
+    event_id: UUID | None
+    type: str
+    error_class: str
+    error_text: str
+    attempts: int
+    first_seen: datetime
+
+
+_INSERT = text("""
+    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", key, value, headers,
+                             error_class, error_text, attempts, first_seen)
+    SELECT id, :consumer, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts,
+           seen
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:partitions AS int[]),
+                  CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:bodies AS bytea[]),
+                  CAST(:headers AS jsonb[]), CAST(:error_classes AS text[]), CAST(:error_texts AS text[]),
+                  CAST(:attempts AS int[]), CAST(:first_seen AS timestamptz[]))
+           AS row (id, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts, seen)
+    ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING
+    RETURNING dead_letter_id
+""")
+
+
+async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
+    """Store the letters and publish each to the service's dead-letter topic with its original bytes and evidence."""
+    if not letters:
+        return
+    ids = [new_id() for _ in letters]
+    texts = [letter.error_text.replace("\x00", "\ufffd") for letter in letters]
+    originals = [encode_headers(letter.record.headers) for letter in letters]
+    result = await tx.execute(
+        _INSERT,
+        {
+            "consumer": consumer,
+            "ids": ids,
+            "event_ids": [letter.event_id for letter in letters],
+            "topics": [letter.record.topic for letter in letters],
+            "partitions": [letter.record.partition for letter in letters],
+            "offsets": [letter.record.offset for letter in letters],
+            "keys": [letter.record.key for letter in letters],
+            "bodies": [letter.record.value for letter in letters],
+            "headers": originals,
+            "error_classes": [letter.error_class for letter in letters],
+            "error_texts": texts,
+            "attempts": [letter.attempts for letter in letters],
+            "first_seen": [letter.first_seen for letter in letters],
+        },
+    )
+    new = set(result.scalars())
+    await publish_encoded(
+        tx,
+        [
+            Outgoing(
+                f"{service}.dlq",
+                str(dead_letter_id),
+                DEAD_LETTER_TYPE,
+                letter.record.value,
+                dead_letter_id,
+                encode_headers(_evidence(consumer, letter, error_text, original)),
+            )
+            for dead_letter_id, letter, error_text, original in zip(ids, letters, texts, originals, strict=True)
+            if dead_letter_id in new
+        ],
+    )
+    metrics.DEAD_LETTERS_TOTAL.labels(consumer).inc(len(new))
+
+
+def _evidence(consumer: str, letter: DeadLetter, error_text: str, original: str) -> list[tuple[str, bytes]]:
+    record = letter.record
+    return [
+        ("dlq_consumer", consumer.encode()),
+        ("dlq_topic", record.topic.encode()),
+        ("dlq_partition", str(record.partition).encode()),
+        ("dlq_offset", str(record.offset).encode()),
+        ("dlq_key", record.key or b""),
+        ("dlq_headers", original.encode()),
+        ("dlq_error_class", letter.error_class.encode()),
+        ("dlq_error", error_text.encode()),
+        ("dlq_attempts", str(letter.attempts).encode()),
+        ("dlq_first_seen", letter.first_seen.isoformat().encode()),
+    ]

@@ -1,0 +1,97 @@
+"""The operator's hand on dead letters: list, show, replay. A replay feeds the original to the consumer that gave it up.
+
+Replaying twice applies once: the letter is stamped in the transaction that feeds it, and the inbox claims the event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import asyncpg
+
+from shared.db import plain_url
+from shared.outbox.wire import decode_headers
+
+#: what replayed events "await": the runtime knows this name always, so they are fed at its next look
+REPLAYED = "dead-letter replay"
+
+_REPLAY = """
+    WITH letters AS (
+      UPDATE dead_letter SET replayed_at = clock_timestamp()
+       WHERE id = ANY($1::bigint[]) AND replayed_at IS NULL AND event_id IS NOT NULL AND consumer <> 'relay'
+       RETURNING id, consumer, convert_from(key, 'UTF8') AS key, event_id, topic, partition, "offset", headers, value),
+    claimed AS (
+      INSERT INTO inbox (consumer, event_id) SELECT consumer, event_id FROM letters ORDER BY event_id
+      ON CONFLICT DO NOTHING RETURNING consumer, event_id)
+    INSERT INTO waiting (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)
+    SELECT l.consumer, l.key, $2, l.event_id, l.topic, l.partition, l."offset", l.headers, l.value
+      FROM letters l JOIN claimed USING (consumer, event_id) ORDER BY l.id
+    RETURNING event_id
+"""
+
+
+def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="liệt kê / list those not replayed")
+    show = what.add_parser("show", help="toàn bộ bằng chứng / all evidence of one")
+    show.add_argument("id", type=int)
+    again = what.add_parser("replay", help="đưa lại cho bên nhận / feed to its consumer again")
+    again.add_argument("ids", type=int, nargs="*")
+    again.add_argument("--all", action="store_true", help="tất cả / all not yet replayed")
+
+
+async def dead_letters(service: str, url: str, arguments: argparse.Namespace) -> int:
+    """Run `dead-letters list|show|replay`. Exit code 0, or 1 where nothing was found."""
+    connection = await asyncpg.connect(plain_url(url), timeout=10)
+    try:
+        match arguments.what:
+            case "list":
+                return await _list(connection)
+            case "show":
+                return await _show(connection, arguments.id)
+            case _:
+                return await _feed(connection, arguments.ids, everything=arguments.all)
+    finally:
+        await connection.close()
+
+
+async def _list(connection: asyncpg.Connection) -> int:
+    rows = await connection.fetch(
+        'SELECT id, consumer, topic, partition, "offset", error_class, left(error_text, 100) AS error_text, rejected_at '
+        "FROM dead_letter WHERE replayed_at IS NULL ORDER BY id LIMIT 1000"
+    )
+    for row in rows:
+        place = f"{row['topic']}-{row['partition']}@{row['offset']}"
+        print(f"{row['id']:>8}  {row['rejected_at']:%F %T}  {row['consumer']:<24} {place:<28} {row['error_text']}")
+    print(f"{len(rows)} sự kiện hỏng / dead letters")
+    return 0
+
+
+async def _show(connection: asyncpg.Connection, number: int) -> int:
+    row = await connection.fetchrow("SELECT * FROM dead_letter WHERE id = $1", number)
+    if row is None:
+        print(f"Không có sự kiện hỏng {number} / there is no dead letter {number}", file=sys.stderr)
+        return 1
+    shown = {name: value for name, value in row.items() if name not in {"headers", "key", "value"}}
+    shown["headers"] = {name: value.decode("utf-8", "replace") for name, value in decode_headers(row["headers"])}
+    shown["key"] = row["key"].decode("utf-8", "replace") if row["key"] is not None else None
+    shown["value"] = row["value"].decode("utf-8", "replace") if row["value"] is not None else None
+    print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+    return 0
+
+
+async def _feed(connection: asyncpg.Connection, ids: list[int], *, everything: bool) -> int:
+    if everything:
+        ids = [row["id"] for row in await connection.fetch("SELECT id FROM dead_letter WHERE replayed_at IS NULL")]
+    if not ids:
+        print("Không có gì để đưa lại / nothing to replay", file=sys.stderr)
+        return 1
+    async with connection.transaction():
+        fed = await connection.fetch(_REPLAY, ids, REPLAYED)
+    print(
+        f"Đưa lại {len(fed)} sự kiện; đã đưa, đã áp dụng hoặc không đọc được: {len(ids) - len(fed)} / "
+        f"fed {len(fed)} again; already fed, applied or unreadable: {len(ids) - len(fed)}"
+    )
+    return 0

@@ -1,0 +1,136 @@
+"""The only place where Kafka clients are constructed, so that their settings cannot differ by accident."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from shared.settings import KafkaSettings
+
+#: A dead letter carries an original of up to 1 MiB plus its evidence.
+MAX_REQUEST_BYTES = 3 * 1024 * 1024
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    if "SSL" not in settings.security_protocol.replace("SASL", ""):
+        return None
+    return ssl.create_default_context(cafile=settings.ssl_cafile or None)
+
+
+def _client_options(settings: KafkaSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "security_protocol": settings.security_protocol,
+        "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
+    }
+    context = _ssl_context(settings)
+    if context is not None:
+        options["ssl_context"] = context
+    if settings.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    return options
+
+
+def make_producer(settings: KafkaSettings, client_id: str) -> AIOKafkaProducer:
+    """The relay's producer: acknowledged by all in-sync replicas; idempotent where the broker can."""
+    return AIOKafkaProducer(
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=settings.idempotence,
+        linger_ms=2,
+        max_batch_size=256 * 1024,
+        max_request_size=MAX_REQUEST_BYTES,
+        metadata_max_age_ms=30_000,
+        **_client_options(settings),
+    )
+
+
+def make_admin(settings: KafkaSettings, client_id: str) -> AIOKafkaAdminClient:
+    return AIOKafkaAdminClient(client_id=client_id, **_client_options(settings))
+
+
+def make_reader(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
+    """A consumer without a group, for looking at offsets and topics; it never commits."""
+    return AIOKafkaConsumer(
+        client_id=client_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **_client_options(settings),
+    )
+
+
+async def end_offsets(settings: KafkaSettings, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """The next offset of each partition; a partition that does not exist (any more) has 0."""
+    reader = make_reader(settings, "thongsuot-offsets")
+    await reader.start()
+    try:
+        wanted = list(partitions)
+        existing = {}
+        for topic in sorted({topic for topic, _ in wanted}):
+            existing[topic] = reader.partitions_for_topic(topic) or await _partitions(reader, topic)
+        there = [TopicPartition(topic, number) for topic, number in wanted if number in existing[topic]]
+        found = await reader.end_offsets(there) if there else {}
+        offsets = {(place.topic, place.partition): int(offset) for place, offset in found.items()}
+        return {place: offsets.get(place, 0) for place in wanted}
+    finally:
+        await reader.stop()
+
+
+async def _partitions(reader: AIOKafkaConsumer, topic: str) -> set[int]:
+    # a reader without subscription knows no topic until it has asked for it
+    await reader._client.add_topic(topic)
+    await reader._client.force_metadata_update()
+    return set(reader.partitions_for_topic(topic) or ())
+
+
+async def cluster_id(settings: KafkaSettings) -> str:
+    """The cluster's own id; another one means another, possibly empty, cluster."""
+    admin = make_admin(settings, "thongsuot-admin")
+    await admin.start()
+    try:
+        description = await admin.describe_cluster()
+        return str(description.get("cluster_id") or "")
+    finally:
+        await admin.close()
+
+
+def _security(settings: KafkaSettings) -> BaseSecurity | None:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = _ssl_context(settings)
+    if not settings.security_protocol.startswith("SASL"):
+        return BaseSecurity(ssl_context=context, use_ssl=True)
+    kind = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}[
+        settings.sasl_mechanism
+    ]
+    return kind(
+        username=settings.sasl_username,
+        password=settings.sasl_password.get_secret_value(),
+        ssl_context=context,
+        use_ssl=context is not None,
+    )
+
+
+def make_broker(settings: KafkaSettings, client_id: str, *, graceful_timeout_seconds: float) -> KafkaBroker:
+    """FastStream's broker, for consuming only: publishing is the relay's alone."""
+    return KafkaBroker(
+        settings.bootstrap_servers.split(","),
+        client_id=client_id,
+        security=_security(settings),
+        request_timeout_ms=int(settings.request_timeout_seconds * 1000),
+        metadata_max_age_ms=30_000,
+        allow_auto_create_topics=False,
+        consumer_only=True,
+        graceful_timeout=graceful_timeout_seconds,
+        apply_types=False,
+        logger=logging.getLogger("faststream"),
+    )

@@ -1,0 +1,91 @@
+"""Publishing is an INSERT into the outbox on the caller's transaction: it never commits, connects or sends.
+
+Lock the aggregate's row before publishing about it, so that id order is commit order per key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.db import Transaction
+from shared.events import EventModel
+from shared.ids import new_id
+from shared.logging import TraceContext
+
+_INSERT = text("""
+    INSERT INTO outbox (event_id, topic, key, type, traceparent, headers, body)
+    SELECT event_id, topic, key, type, traceparent, headers, body
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:types AS text[]),
+                  CAST(:traceparents AS text[]), CAST(:headers AS jsonb[]), CAST(:bodies AS bytea[]))
+           WITH ORDINALITY AS row (event_id, topic, key, type, traceparent, headers, body, place)
+     ORDER BY place
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event that is already encoded. `body` None is a tombstone; `headers` is JSON text of [[name, base64], …]."""
+
+    topic: str
+    key: str
+    type: str
+    body: bytes | None
+    event_id: UUID | None = None
+    headers: str | None = None
+
+
+#: key -> traceparent of the event being handled, set by the batch runtime so that effects carry their cause's trace
+_causes: ContextVar[Mapping[str, str] | None] = ContextVar("outbox_causes", default=None)
+
+
+@contextmanager
+def caused_by(traceparents: Mapping[str, str]) -> Iterator[None]:
+    """While open, events published about a key carry that key's traceparent (W3C Trace Context)."""
+    token = _causes.set(traceparents)
+    try:
+        yield
+    finally:
+        _causes.reset(token)
+
+
+async def publish(tx: Transaction, events: Iterable[EventModel | Outgoing]) -> list[UUID]:
+    """Write the events, in their order, into the outbox; one statement.
+
+    Returns their ids (UUIDv7) in the same order. Raises what the database raises; nothing is sent before the caller's
+    door commits.
+    """
+    return await publish_encoded(
+        tx,
+        [
+            event if isinstance(event, Outgoing) else Outgoing(event.TOPIC, event.key, event.TYPE, event.encode())
+            for event in events
+        ],
+    )
+
+
+async def publish_encoded(tx: Transaction, events: Sequence[Outgoing]) -> list[UUID]:
+    """As `publish`, for bodies that are encoded already."""
+    if not events:
+        return []
+    ids = [event.event_id or new_id() for event in events]
+    causes, trace = _causes.get() or {}, TraceContext.current()
+    own = trace.traceparent if trace else None
+    await tx.execute(
+        _INSERT,
+        {
+            "ids": ids,
+            "topics": [event.topic for event in events],
+            "keys": [event.key for event in events],
+            "types": [event.type for event in events],
+            "traceparents": [causes.get(event.key, own) for event in events],
+            "headers": [event.headers for event in events],
+            "bodies": [event.body for event in events],
+        },
+    )
+    return ids

@@ -1,0 +1,263 @@
+"""The relay sends what the outbox holds, in id order, and deletes a row only after Kafka has acknowledged it.
+
+One leader per service, by a session advisory lock on the very connection that deletes: a leader that loses its
+session cannot delete, so the worst that can happen is a second send, which inboxes drop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+
+from shared import failpoints, metrics
+from shared.clock import Clock, monotonic_seconds
+from shared.db import is_infrastructure, plain_url
+from shared.kafka import cluster_id, end_offsets, make_producer
+from shared.logging import get_logger
+from shared.outbox import archive
+from shared.outbox.replay import LogLost, Position, ReplayState, resend_archive
+from shared.outbox.wire import encode_headers, headers_of
+from shared.settings import KafkaSettings
+
+log = get_logger()
+
+#: the advisory lock of the relay; each service has its own database, so one number serves all
+LEADER_LOCK = 0x7468_6F6E
+
+_COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
+_SELECT = f"SELECT {_COLUMNS} FROM outbox ORDER BY id LIMIT $1"  # noqa: S608 - constant names
+#: delete, archive and remember how far each partition has got, in one statement: none without the others
+_SENT = f"""
+    WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING {_COLUMNS}),
+         kept AS (INSERT INTO outbox_archive ({_COLUMNS}) SELECT {_COLUMNS} FROM sent ORDER BY id),
+         placed AS (
+           INSERT INTO relay_position (topic, partition, last_offset)
+           SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[])
+           ON CONFLICT (topic, partition) DO UPDATE
+              SET last_offset = greatest(relay_position.last_offset, excluded.last_offset))
+    SELECT count(*) FROM sent
+"""  # noqa: S608 - constant names
+_TOO_LARGE = f"""
+    WITH gone AS (DELETE FROM outbox WHERE id = $1 RETURNING {_COLUMNS})
+    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", key, value, headers,
+                             error_class, error_text, attempts, first_seen)
+    SELECT event_id, 'relay', event_id, topic, -1, id, convert_to(key, 'UTF8'), body, $2::jsonb, $3, $4, 1, created_at
+      FROM gone
+"""  # noqa: S608 - constant names
+
+
+class Relay:
+    """The relay of one service; `start` and `stop` it with the service. Only the leader among instances works."""
+
+    def __init__(
+        self,
+        service: str,
+        database_url: str,
+        kafka: KafkaSettings,
+        clock: Clock,
+        *,
+        batch_rows: int = 1000,
+        retention_days: int = 400,
+        check_seconds: float = 30,
+    ) -> None:
+        self._service = service
+        self._url = plain_url(database_url)
+        self._kafka = kafka
+        self._clock = clock
+        self._batch_rows = batch_rows
+        self._retention_days = retention_days
+        self._check_seconds = check_seconds
+        self._source = f"/thongsuot/{service}".encode()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self.leading = False
+
+    async def start(self) -> None:
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._run(), name=f"{self._service} relay")
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, give up the lead."""
+        self._stopping.set()
+        if self._task is not None:
+            try:
+                await asyncio.wait_for(self._task, 10)
+            except TimeoutError:
+                self._task.cancel()
+        await self._drop_producer()
+
+    async def _run(self) -> None:
+        delay_seconds = 0.1
+        while not self._stopping.is_set():
+            started = monotonic_seconds()
+            try:
+                await self._lead()
+            except Exception as error:
+                # Whatever it is, the rows are still there: drop what is broken and begin again.
+                log.warning(
+                    "The relay lost its footing and will begin again.",
+                    action="relay.interrupted",
+                    error=repr(error),
+                    infrastructure=is_infrastructure(error),
+                )
+                await self._drop_producer()
+                metrics.RELAY_PRODUCER_RECREATED_TOTAL.inc()
+                delay_seconds = 0.1 if monotonic_seconds() - started > 30 else min(delay_seconds * 2, 5)
+                await self._pause(delay_seconds)
+            finally:
+                self.leading = False
+                metrics.RELAY_LEADER.set(0)
+
+    async def _lead(self) -> None:
+        connection = await asyncpg.connect(
+            self._url, timeout=5, command_timeout=60, server_settings={"application_name": f"{self._service} relay"}
+        )
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK):
+                await self._pause(0.5)
+                if self._stopping.is_set():
+                    return
+            self.leading = True
+            metrics.RELAY_LEADER.set(1)
+            log.info("This instance leads the relay.", action="relay.leading")
+            await archive.maintain(connection, self._clock.now(), retention_days=self._retention_days)
+            await self._pump(connection)
+        finally:
+            await connection.close(timeout=5)
+
+    async def _pump(self, connection: asyncpg.Connection) -> None:
+        checked = await self._check_log(connection)
+        while not self._stopping.is_set():
+            if monotonic_seconds() - checked > self._check_seconds:
+                checked = await self._check_log(connection)
+            rows = await connection.fetch(_SELECT, self._batch_rows)
+            if rows:
+                with metrics.RELAY_BATCH_DURATION_SECONDS.time():
+                    await self._send_batch(connection, rows)
+                metrics.RELAY_BATCH_ROWS.observe(len(rows))
+            # A full batch means more waits; a small one means that waiting a little makes a better batch.
+            if len(rows) < self._batch_rows:
+                await self._pause(0.005 if rows else 0.02)
+
+    async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            positions = await self.send(rows)
+        except (MessageSizeTooLargeError, RecordTooLargeError) as error:
+            await self._park_too_large(connection, rows, error)
+            return
+        failpoints.hit("relay.between_ack_and_delete")
+        topics, partitions, offsets = _columns(positions)
+        await connection.execute(_SENT, [row["id"] for row in rows], topics, partitions, offsets)
+        for topic in {row["topic"] for row in rows}:
+            metrics.RELAY_PUBLISHED_TOTAL.labels(topic).inc(sum(1 for row in rows if row["topic"] == topic))
+
+    async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Position]:
+        """Send rows and wait for every acknowledgement. Returns lowest and highest offset of each partition."""
+        producer = await self._ready_producer()
+        pending = []
+        try:
+            for row in rows:
+                pending.append(
+                    await producer.send(
+                        self._kafka.topic(row["topic"]),
+                        row["body"],
+                        key=row["key"].encode(),
+                        headers=headers_of(row, self._source),
+                    )
+                )
+        except BaseException:
+            for future in pending:
+                future.cancel()
+            raise
+        acknowledgements = await asyncio.wait_for(asyncio.gather(*pending), self._kafka.request_timeout_seconds * 4)
+        positions: dict[tuple[str, int], Position] = {}
+        for row, acknowledged in zip(rows, acknowledgements, strict=True):
+            place = (row["topic"], acknowledged.partition)
+            held = positions.get(place)
+            offset = acknowledged.offset
+            positions[place] = Position(offset, offset) if held is None else held.widened(offset)
+        return positions
+
+    async def _check_log(self, connection: asyncpg.Connection) -> float:
+        """Replay the archive if the cluster is another one or shorter than what it has acknowledged."""
+        state = ReplayState(connection)
+        cluster = await cluster_id(self._kafka)
+        positions = await state.positions()
+        ends = await end_offsets(self._kafka, [(self._kafka.topic(t), p) for t, p in positions]) if positions else {}
+        lost = [
+            (topic, partition)
+            for (topic, partition), last in positions.items()
+            if ends[(self._kafka.topic(topic), partition)] <= last
+        ]
+        known = await state.cluster()
+        if lost or (known is not None and known != cluster):
+            log.error(
+                "Kafka no longer holds what it had acknowledged; the archive is sent again.",
+                action="relay.log_lost",
+                partitions=[f"{topic}-{partition}" for topic, partition in sorted(lost)],
+                cluster=cluster,
+                known_cluster=known,
+            )
+            await state.begin(cluster)
+        elif known is None:
+            await state.remember_cluster(cluster)
+        if await state.pending():
+            await resend_archive(connection, state, self.send, self._stopping)
+        return monotonic_seconds()
+
+    async def _park_too_large(
+        self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]], error: KafkaError
+    ) -> None:
+        largest = max(rows, key=lambda row: len(row["body"] or b""))
+        log.error(
+            "An event is too large for Kafka and was parked as a dead letter.",
+            action="relay.too_large",
+            event_id=str(largest["event_id"]),
+            body_bytes=len(largest["body"] or b""),
+        )
+        headers = encode_headers(headers_of(largest, self._source))
+        await connection.execute(_TOO_LARGE, largest["id"], headers, type(error).__name__, str(error))
+        metrics.DEAD_LETTERS_TOTAL.labels("relay").inc()
+        await self._drop_producer()
+
+    async def _ready_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = make_producer(self._kafka, f"{self._service}-relay")
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except (TimeoutError, KafkaError, OSError) as error:
+                log.info("The old producer did not stop cleanly.", action="relay.producer_stop", error=repr(error))
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0.02:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+            except TimeoutError:
+                return
+        else:
+            await asyncio.sleep(seconds)
+
+
+def _columns(positions: Mapping[tuple[str, int], Position]) -> tuple[list[str], list[int], list[int]]:
+    places = sorted(positions)
+    return [t for t, _ in places], [p for _, p in places], [positions[place].highest for place in places]
+
+
+__all__ = ["LEADER_LOCK", "LogLost", "Relay"]

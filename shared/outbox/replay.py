@@ -1,0 +1,190 @@
+"""The archive can rebuild the topics: events are sent again with their own ids, and inboxes drop what they have.
+
+Progress is stored, so that a replay that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from shared import metrics
+from shared.clock import monotonic_seconds
+from shared.logging import get_logger
+
+log = get_logger()
+
+BATCH_ROWS = 1000
+_COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
+
+
+class LogLost(Exception):
+    """Kafka holds less than it once acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Lowest and highest offset acknowledged in one partition."""
+
+    lowest: int
+    highest: int
+
+    def widened(self, offset: int) -> Position:
+        return Position(min(self.lowest, offset), max(self.highest, offset))
+
+
+Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[tuple[str, int], Position]]]
+
+
+class ReplayState:
+    """What the relay remembers of the cluster: its id, how far each partition had got, and a replay under way."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def _value(self, name: str) -> str | None:
+        value = await self._connection.fetchval("SELECT value FROM relay_state WHERE name = $1", name)
+        return None if value is None else str(value)
+
+    async def _set(self, name: str, value: str) -> None:
+        await self._connection.execute(
+            "INSERT INTO relay_state VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            name,
+            value,
+        )
+
+    async def positions(self) -> dict[tuple[str, int], int]:
+        rows = await self._connection.fetch("SELECT topic, partition, last_offset FROM relay_position")
+        return {(row["topic"], row["partition"]): row["last_offset"] for row in rows}
+
+    async def cluster(self) -> str | None:
+        return await self._value("cluster")
+
+    async def remember_cluster(self, cluster: str) -> None:
+        await self._set("cluster", cluster)
+
+    async def pending(self) -> bool:
+        return await self._value("replay_after") is not None
+
+    async def begin(self, cluster: str) -> None:
+        """A replay of the whole archive is due; known positions belong to a log that is gone."""
+        async with self._connection.transaction():
+            await self._connection.execute("DELETE FROM relay_position")
+            await self._set("cluster", cluster)
+            await self._set("replay_after", "0")
+
+    async def after(self) -> int:
+        return int(await self._value("replay_after") or 0)
+
+    async def advance(self, last_id: int, positions: Mapping[tuple[str, int], Position]) -> None:
+        async with self._connection.transaction():
+            await self._connection.executemany(
+                "INSERT INTO relay_position VALUES ($1, $2, $3) ON CONFLICT (topic, partition) DO UPDATE "
+                "SET last_offset = greatest(relay_position.last_offset, excluded.last_offset)",
+                [(topic, partition, position.highest) for (topic, partition), position in positions.items()],
+            )
+            await self._set("replay_after", str(last_id))
+
+    async def finish(self) -> None:
+        await self._connection.execute("DELETE FROM relay_state WHERE name = 'replay_after'")
+
+
+async def resend_archive(
+    connection: asyncpg.Connection, state: ReplayState, send: Send, stopping: asyncio.Event
+) -> None:
+    """Send the whole archive again, in id order, from where the stored progress stands."""
+    total = 0
+    while not stopping.is_set():
+        after = await state.after()
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM outbox_archive WHERE id > $1 ORDER BY id LIMIT $2",  # noqa: S608 - constant names
+            after,
+            BATCH_ROWS,
+        )
+        if not rows:
+            await state.finish()
+            log.info("The archive has been sent again.", action="replay.finished", events=total)
+            return
+        positions = await send(rows)
+        await state.advance(rows[-1]["id"], positions)
+        total += len(rows)
+        _count(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which archived events an operator wants sent again; None means no bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    type: str | None = None
+    key: str | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """SQL condition with parameters from $2 on ($1 is the keyset position)."""
+        conditions, values = ["id > $1"], []
+        for column, operator, value in (
+            ("created_at", ">=", self.since),
+            ("created_at", "<", self.until),
+            ("type", "=", self.type),
+            ("key", "=", self.key),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(f"{column} {operator} ${len(values) + 1}")
+        return " AND ".join(conditions), values
+
+
+async def count_selected(connection: asyncpg.Connection, selection: Selection) -> dict[str, int]:
+    """Events by type that `replay_selected` would send."""
+    where, values = selection.where()
+    rows = await connection.fetch(
+        f"SELECT type, count(*) AS events FROM outbox_archive WHERE {where} GROUP BY type ORDER BY type",  # noqa: S608
+        0,
+        *values,
+    )
+    return {row["type"]: row["events"] for row in rows}
+
+
+async def replay_selected(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    send: Send,
+    *,
+    rate_per_second: float | None = None,
+    progress: Callable[[int], None] = lambda sent: None,
+) -> int:
+    """Send the selected archived events again, in id order, at most `rate_per_second`. Returns how many were sent."""
+    where, values = selection.where()
+    after, sent, started = 0, 0, monotonic_seconds()
+    batch_rows = BATCH_ROWS if rate_per_second is None else max(1, min(BATCH_ROWS, int(rate_per_second)))
+    while True:
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM outbox_archive WHERE {where} ORDER BY id LIMIT {batch_rows}",  # noqa: S608
+            after,
+            *values,
+        )
+        if not rows:
+            return sent
+        await send(rows)
+        after = rows[-1]["id"]
+        sent += len(rows)
+        _count(rows)
+        progress(sent)
+        if rate_per_second is not None:
+            ahead_seconds = sent / rate_per_second - (monotonic_seconds() - started)
+            if ahead_seconds > 0:
+                await asyncio.sleep(ahead_seconds)
+
+
+def _count(rows: Sequence[Mapping[str, Any]]) -> None:
+    by_topic: dict[str, int] = {}
+    for row in rows:
+        by_topic[row["topic"]] = by_topic.get(row["topic"], 0) + 1
+    for topic, events in by_topic.items():
+        metrics.REPLAY_PUBLISHED_TOTAL.labels(topic).inc(events)

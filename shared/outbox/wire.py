@@ -1,0 +1,39 @@
+"""An outbox row as a Kafka message: CloudEvents 1.0 in binary mode. The id is the row's, never Kafka's offset."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SPEC_VERSION = b"1.0"
+
+
+def headers_of(row: Mapping[str, Any], source: bytes) -> list[tuple[str, bytes]]:
+    """Kafka headers of a row of `outbox` or `outbox_archive`."""
+    headers: list[tuple[str, bytes]] = [
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", str(row["event_id"]).encode()),
+        ("ce_type", row["type"].encode()),
+        ("ce_source", source),
+        ("ce_time", row["created_at"].isoformat().encode()),
+        ("ce_subject", row["key"].encode()),
+        ("content-type", b"application/json"),
+    ]
+    if row["traceparent"]:
+        headers.append(("traceparent", row["traceparent"].encode()))
+    if row["headers"]:
+        headers.extend(decode_headers(row["headers"]))
+    return headers
+
+
+def encode_headers(headers: Any) -> str:
+    """Headers as JSON text, values in base64: any byte survives."""
+    return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers])
+
+
+def decode_headers(stored: Any) -> list[tuple[str, bytes]]:
+    """The inverse of `encode_headers`; takes JSON text or the parsed value."""
+    pairs = json.loads(stored) if isinstance(stored, str) else stored
+    return [(name, base64.b64decode(value)) for name, value in pairs]

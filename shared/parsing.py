@@ -1,0 +1,92 @@
+"""Parsing never raises: a record becomes an event, something not for this consumer, or something bad with a reason.
+
+A parser that raises would make FastStream skip the message, in batch mode the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from shared.batch import Event, Record
+from shared.events import EventModel
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record that cannot be an event. `error_class` names the kind of fault, `why` says it in a sentence."""
+
+    record: Record
+    error_class: str
+    why: str
+    event_id: UUID | None = None
+    type: str = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An event of a type that this consumer does not follow."""
+
+    record: Record
+    type: str
+
+
+Parsed = Event[EventModel] | Bad | Skipped
+
+
+def parse(record: Record, models: Mapping[bytes, type[EventModel]]) -> Parsed:
+    """Read one record by CloudEvents 1.0 binary mode. `models`: the followed models by CloudEvents type."""
+    try:
+        headers = dict(record.headers)
+        kind = headers.get("ce_type")
+        if kind is None:
+            return Bad(record, "MissingType", "the header ce_type is missing: not a CloudEvents message")
+        model = models.get(kind)
+        if model is None:
+            return Skipped(record, kind.decode("utf-8", "replace"))
+        return _event(record, headers, model)
+    except Exception as error:
+        return Bad(record, type(error).__name__, f"the record cannot be read: {error!r}"[:2000])
+
+
+def _event(record: Record, headers: Mapping[str, bytes], model: type[EventModel]) -> Event[EventModel] | Bad:
+    try:
+        event_id = UUID(headers["ce_id"].decode())
+    except (KeyError, ValueError):
+        return Bad(record, "MissingId", "the header ce_id is missing or no UUID", type=model.TYPE)
+    if record.value is None:
+        return Bad(record, "NullValue", "the event has no body", event_id, model.TYPE)
+    try:
+        body = model.model_validate_json(record.value)
+    except ValidationError as error:
+        places = "; ".join(f"/{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        return Bad(
+            record, "ValidationError", f"the body does not fit {model.TYPE}: {places}"[:2000], event_id, model.TYPE
+        )
+    key = body.key
+    if record.key is not None and record.key != key.encode():
+        why = f"Kafka's key {record.key!r} is not the body's {key!r}: order per key would be lost"
+        return Bad(record, "WrongKey", why[:2000], event_id, model.TYPE)
+    if "\x00" in key:
+        return Bad(record, "WrongKey", "the key holds a NUL character", event_id, model.TYPE)
+    traceparent = headers.get("traceparent")
+    return Event(
+        event_id,
+        model.TYPE,
+        key,
+        _time(headers.get("ce_time")),
+        body,
+        record,
+        traceparent.decode("ascii", "replace") if traceparent else None,
+    )
+
+
+def _time(value: bytes | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value.decode()) if value else None
+    except ValueError:
+        return None

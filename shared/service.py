@@ -1,0 +1,143 @@
+"""A service is an HTTP app, a database and backgrounds that start and stop together, the last started first stopped.
+
+Readiness tells the truth about work, not about processes: assignment, the age of the last poll, database, outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from shared import metrics
+from shared.clock import monotonic_seconds
+from shared.consumer import Consumers
+from shared.db import Database
+from shared.http import Check, Readiness
+from shared.logging import get_logger
+
+log = get_logger()
+
+#: a consumer that has not polled for so long, and handles nothing, has stalled
+STALL_SECONDS = 30
+#: a batch that takes longer than this makes the instance unready: it waits for something
+LONG_BATCH_SECONDS = 30
+#: events older than this in the outbox mean that Kafka does not take them; intake goes on accepting all the same
+OLD_OUTBOX_SECONDS = 60
+
+_OUTBOX = text("""
+    SELECT count(*) AS backlog,
+           coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS oldest_seconds
+      FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100001) AS waiting
+""")
+_WAITING = text("SELECT consumer, count(*) AS events FROM waiting GROUP BY consumer")
+
+
+class Background(Protocol):
+    """Something that runs beside the doors."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Service:
+    """What `main.build` returns. `app` is set by `main.build` once its lifespan can be bound to this object."""
+
+    name: str
+    database: Database
+    host: str
+    port: int
+    backgrounds: Sequence[Background] = ()
+    consumers: Consumers | None = None
+    #: whether an outbox that Kafka does not take makes the instance unready (not where accepting goes on without)
+    outbox_matters: bool = True
+    grace_seconds: float = 15
+    app: FastAPI = field(init=False)
+    _gauges: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        started: list[Background] = []
+        try:
+            for background in (*self.backgrounds, *([self.consumers] if self.consumers else [])):
+                await background.start()
+                started.append(background)
+            self._gauges = asyncio.create_task(self._publish_gauges(), name=f"{self.name} gauges")
+            log.info("The service has started.", action="service.started", service=self.name)
+            yield
+        finally:
+            if self._gauges is not None:
+                self._gauges.cancel()
+            for background in reversed(started):
+                await background.stop()
+            await self.database.close()
+            log.info("The service has stopped.", action="service.stopped", service=self.name)
+
+    async def readiness(self) -> Readiness:
+        """Whether this instance does its work now; each check says what it saw."""
+        checks = {"database": await self._database_check()}
+        if checks["database"].ok:
+            checks["outbox"] = await self._outbox_check()
+        for subscription in self.consumers.subscriptions if self.consumers else ():
+            checks[f"consumer {subscription.name}"] = _consumer_check(subscription.health)
+        return Readiness(ready=all(check.ok for check in checks.values()), checks=checks)
+
+    async def _database_check(self) -> Check:
+        try:
+            async with asyncio.timeout(2), self.database.reading() as snapshot:
+                await snapshot.execute(text("SELECT 1"))
+        except Exception as error:
+            return Check(ok=False, detail=f"the database does not answer: {type(error).__name__}")
+        return Check(ok=True, detail="answers")
+
+    async def _outbox_check(self) -> Check:
+        try:
+            async with asyncio.timeout(2), self.database.reading() as snapshot:
+                row = (await snapshot.execute(_OUTBOX)).one()
+        except Exception as error:
+            return Check(ok=False, detail=f"the outbox cannot be read: {type(error).__name__}")
+        old = float(row.oldest_seconds) > OLD_OUTBOX_SECONDS
+        detail = f"{row.backlog} events, the oldest {float(row.oldest_seconds):.1f} s"
+        return Check(ok=not (old and self.outbox_matters), detail=detail)
+
+    async def _publish_gauges(self) -> None:
+        while True:
+            try:
+                async with self.database.reading() as snapshot:
+                    row = (await snapshot.execute(_OUTBOX)).one()
+                    parked = {r.consumer: r.events for r in await snapshot.execute(_WAITING)}
+                metrics.OUTBOX_BACKLOG_ROWS.set(row.backlog)
+                metrics.OUTBOX_OLDEST_AGE_SECONDS.set(float(row.oldest_seconds))
+                for subscription in self.consumers.subscriptions if self.consumers else ():
+                    metrics.PARKED_EVENTS.labels(subscription.name).set(parked.get(subscription.name, 0))
+            except Exception as error:
+                log.info("Gauges could not be read.", action="service.gauges_failed", error=repr(error))
+            if self.consumers is not None:
+                self.consumers.publish_lag()
+            metrics.DATABASE_POOL_IN_USE.set(self.database.pool_in_use())
+            await asyncio.sleep(2)
+
+
+def _consumer_check(health: object) -> Check:
+    from shared.consumer_health import Health
+
+    assert isinstance(health, Health)
+    now = monotonic_seconds()
+    if health.halted:
+        return Check(ok=False, detail="halted: too many records are bad")
+    if not health.ever_assigned:
+        return Check(ok=False, detail="has not joined its group yet")
+    if health.busy_since is not None:
+        busy_seconds = now - health.busy_since
+        if busy_seconds > LONG_BATCH_SECONDS:
+            return Check(ok=False, detail=f"one batch has taken {busy_seconds:.0f} s; {health.trouble or 'no error'}")
+    elif now - health.last_turn > STALL_SECONDS:
+        return Check(ok=False, detail=f"has not polled for {now - health.last_turn:.0f} s")
+    return Check(ok=True, detail=f"{len(health.assigned)} partitions")

@@ -1,0 +1,128 @@
+"""Events about something not yet known wait under their key, in order, and are fed again once it is known.
+
+What waits is state in the database, and what is known is asked of the database: a release that was missed is made
+good by the next look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.batch import Event, Record
+from shared.db import Transaction
+from shared.events import EventModel
+from shared.outbox.wire import decode_headers, encode_headers
+
+_PARK = text("""
+    INSERT INTO waiting (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)
+    SELECT :consumer, key, awaits, event_id, topic, partition, place, headers, value
+      FROM unnest(CAST(:keys AS text[]), CAST(:awaits AS text[]), CAST(:ids AS uuid[]), CAST(:topics AS text[]),
+                  CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:headers AS jsonb[]),
+                  CAST(:bodies AS bytea[]))
+           WITH ORDINALITY AS row (key, awaits, event_id, topic, partition, place, headers, value, ordinal)
+     ORDER BY ordinal
+""")
+_HEADS = text("""
+    SELECT DISTINCT ON (key) key, awaits FROM waiting
+     WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) ORDER BY key, id
+""")
+# The names that the first event of some key awaits; later ones of the key only queue.
+_NAMES = text("""
+    SELECT DISTINCT awaits FROM waiting WHERE consumer = :consumer AND awaits > :after ORDER BY awaits LIMIT :limit
+""")
+_READY = text("""
+    WITH heads AS (
+      SELECT DISTINCT ON (w.key) w.key, w.id, w.awaits FROM waiting w
+       WHERE w.consumer = :consumer
+         AND w.key IN (SELECT key FROM waiting WHERE consumer = :consumer AND awaits = ANY(CAST(:names AS text[])))
+       ORDER BY w.key, w.id)
+    SELECT w.id, w.key, w.awaits, w.event_id, w.topic, w.partition, w."offset", w.headers, w.value
+      FROM waiting w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
+     WHERE w.consumer = :consumer
+     ORDER BY w.id LIMIT :limit
+       FOR UPDATE OF w
+""")
+_REMOVE = text("DELETE FROM waiting WHERE id = ANY(CAST(:ids AS bigint[]))")
+_RENAME = text("""
+    UPDATE waiting SET awaits = row.awaits
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:awaits AS text[])) AS row (id, awaits) WHERE waiting.id = row.id
+""")
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('waiting ' || :consumer, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A row of `waiting`."""
+
+    id: int
+    key: str
+    awaits: str
+    event_id: UUID
+    record: Record
+
+
+async def park(tx: Transaction, consumer: str, events: Sequence[tuple[Event[EventModel], str]]) -> None:
+    """Store events with what each awaits, behind whatever of their keys waits already."""
+    if not events:
+        return
+    await tx.execute(
+        _PARK,
+        {
+            "consumer": consumer,
+            "keys": [event.key for event, _ in events],
+            "awaits": [awaits for _, awaits in events],
+            "ids": [event.id for event, _ in events],
+            "topics": [event.record.topic for event, _ in events],
+            "partitions": [event.record.partition for event, _ in events],
+            "offsets": [event.record.offset for event, _ in events],
+            "headers": [encode_headers(event.record.headers) for event, _ in events],
+            "bodies": [event.record.value for event, _ in events],
+        },
+    )
+
+
+async def heads(tx: Transaction, consumer: str, keys: Sequence[str]) -> dict[str, str]:
+    """Of these keys, those that wait, with what their first event awaits."""
+    result = await tx.execute(_HEADS, {"consumer": consumer, "keys": list(keys)})
+    return {row.key: row.awaits for row in result}
+
+
+async def lock(tx: Transaction, consumer: str) -> bool:
+    """Whether this transaction alone may feed waiting events of the consumer."""
+    result = await tx.execute(_LOCK, {"consumer": consumer})
+    return bool(result.scalar_one())
+
+
+async def awaited(tx: Transaction, consumer: str, after: str, limit: int) -> list[str]:
+    """A page of the names that are awaited, in order."""
+    result = await tx.execute(_NAMES, {"consumer": consumer, "after": after, "limit": limit})
+    return [str(name) for name in result.scalars()]
+
+
+async def ready(tx: Transaction, consumer: str, names: Sequence[str], limit: int) -> list[Parked]:
+    """Waiting events, oldest first, of keys whose first event awaits one of `names`; locked."""
+    result = await tx.execute(_READY, {"consumer": consumer, "names": list(names), "limit": limit})
+    return [
+        Parked(
+            row.id,
+            row.key,
+            row.awaits,
+            row.event_id,
+            Record(row.topic, row.partition, row.offset, row.key.encode(), row.value, decode_headers(row.headers)),
+        )
+        for row in result
+    ]
+
+
+async def remove(tx: Transaction, ids: Sequence[int]) -> None:
+    await tx.execute(_REMOVE, {"ids": list(ids)})
+
+
+async def rename(tx: Transaction, changes: Sequence[tuple[int, str]]) -> None:
+    """What these rows await from now on."""
+    if changes:
+        await tx.execute(_RENAME, {"ids": [i for i, _ in changes], "awaits": [name for _, name in changes]})
