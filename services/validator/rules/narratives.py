@@ -54,6 +54,7 @@ _EMPTY_PHRASES = frozenset(
 
 _PADDING_WORDS = 200  # the share of distinct words falls in long honest texts: only the head is measured
 _FEWEST_PADDING_WORDS = 12
+_REPETITION = 6  # each word this many times, on average, is no prose
 _LONGEST_HONEST_AVERAGE = 20  # characters per word; Vietnamese has about 4
 
 
@@ -99,7 +100,7 @@ def _check_emptiness(narrative: Narrative, text: str, flaws: list[Flaw]) -> None
         return
     head = text.split(None, _PADDING_WORDS)[:_PADDING_WORDS]
     count = len(head)
-    repeated = count >= _FEWEST_PADDING_WORDS and len(set(head)) * 4 < count
+    repeated = count >= _FEWEST_PADDING_WORDS and len(set(head)) * _REPETITION < count
     if not repeated and characters > _LONGEST_HONEST_AVERAGE * count:
         repeated = 2 * sum(len(run[0]) for run in _RUN.finditer(text)) > characters
     if repeated:

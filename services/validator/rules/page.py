@@ -1,0 +1,53 @@
+"""docs/findings.md is written from the catalogue, so that what agencies read is what the code says."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from services.validator.rules.catalogue import RULES
+from shared.events import Severity, Tier
+
+_TIERS: dict[Tier, str] = {
+    "structure": "Cấu trúc / structure",
+    "completeness": "Đầy đủ / completeness",
+    "validity": "Hợp lệ / validity",
+    "consistency": "Nhất quán / consistency",
+    "history": "So với kỳ trước / history",
+    "narrative": "Thuyết minh / narrative",
+    "cross_report": "Liên báo cáo / cross-report",
+}
+_SEVERITIES: dict[Severity, str] = {"error": "lỗi / error", "warning": "cảnh báo / warning"}
+
+_HEAD = """# Mã kết quả kiểm tra – finding codes
+
+Mỗi dòng của kết quả kiểm tra (finding) có một mã không bao giờ đổi nghĩa. Có **lỗi** thì báo cáo bị trả lại; **cảnh
+báo** không làm báo cáo bị trả lại. Each line of a verdict has a code that never changes its meaning. An **error**
+returns the report, a **warning** does not.
+
+Each finding carries: `code`, `tier`, `severity`, `path` (JSON Pointer, RFC 6901, into the submission), `provided`,
+`expected`, `difference` (exact), and `message` and `fix` in Vietnamese, `message_en` and `fix_en` in English.
+The same list as JSON: `GET /v1/findings` of the validator. This page: `python -m services.validator findings`.
+
+- Figures are written `-?digits[.digits]` in ASCII, at most 38 digits. A blank figure (null or spaces) is not given:
+  it is neither zero nor a bad number.
+- A sum counts an optional figure left blank as nothing; it is not checked where its total, a required term, or every
+  term is missing, or where a term is not a number.
+- Narratives are measured in characters after NFC normalisation and trimming.
+- All findings are counted; at most 500 (and about 200,000 characters) are listed, errors first, and
+  `findings_truncated` says so.
+"""
+
+
+def document() -> str:
+    """The whole page, Markdown."""
+    parts = [_HEAD]
+    for tier in get_args(Tier):
+        rules = [rule for rule in RULES.values() if rule.tier == tier]
+        if not rules:
+            continue
+        parts += [f"## {_TIERS[tier]}", "", "| mã / code | mức / severity | ý nghĩa | meaning |", "|---|---|---|---|"]
+        parts += [
+            f"| `{rule.code}` | {_SEVERITIES[rule.severity]} | {rule.meaning} | {rule.meaning_en} |" for rule in rules
+        ]
+        parts.append("")
+    return "\n".join(parts)
