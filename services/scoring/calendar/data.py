@@ -1,0 +1,95 @@
+"""A calendar file is read whole or refused: its days are inside its years, each once, each off-day a reason to rest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from services.scoring.calendar.working_days import WorkingCalendar
+
+
+class CalendarError(ValueError):
+    """The calendar file is wrong; the message names the file and what to mend."""
+
+
+class CalendarDay(BaseModel):
+    """One day that differs from its weekday: off on a weekday, or (work) at work on a weekend."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    day: date
+    work: bool = False
+    name: str
+    name_en: str
+    source: str = ""
+
+
+class CalendarFile(BaseModel):
+    """A version of the calendar. `revision` orders versions; the greatest one is used for new deadlines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    revision: int
+    zone: str
+    source: str
+    first_year: int
+    last_year: int
+    days: tuple[CalendarDay, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CalendarFile:
+        seen: set[date] = set()
+        for entry in self.days:
+            if entry.day in seen:
+                raise ValueError(f"{entry.day} is listed twice")
+            if not self.first_year <= entry.day.year <= self.last_year:
+                raise ValueError(f"{entry.day} lies outside {self.first_year}-{self.last_year}")
+            if entry.work and entry.day.weekday() < 5:
+                raise ValueError(f"{entry.day} is a weekday: only a weekend day can be made up")
+            seen.add(entry.day)
+        return self
+
+    def calendar(self) -> WorkingCalendar:
+        """The arithmetic of this version."""
+        return working_calendar(self.version, self.first_year, self.last_year, self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCalendar:
+    """A calendar file with the digest of its bytes: the same version with another digest is refused by the store."""
+
+    file: CalendarFile
+    sha256: str
+
+
+def working_calendar(version: str, first_year: int, last_year: int, days: tuple[CalendarDay, ...]) -> WorkingCalendar:
+    """The arithmetic of a version's days."""
+    return WorkingCalendar(
+        version,
+        first_year,
+        last_year,
+        days_off=[entry.day for entry in days if not entry.work],
+        made_up=[entry.day for entry in days if entry.work],
+    )
+
+
+def read_calendar(path: Path) -> ReadCalendar:
+    """Read and check one calendar file (YAML, UTF-8). Raises CalendarError."""
+    body = path.read_bytes()
+    try:
+        file = CalendarFile.model_validate(yaml.safe_load(body))
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+        raise CalendarError(f"{path.name}: {error}") from error
+    return ReadCalendar(file, hashlib.sha256(body).hexdigest())
+
+
+def shipped_calendars() -> list[ReadCalendar]:
+    """Every calendar version that comes with the service, by revision."""
+    found = [read_calendar(path) for path in Path(__file__).parent.glob("*.yaml")]
+    return sorted(found, key=lambda read: read.file.revision)

@@ -1,0 +1,195 @@
+"""What a regime version and a period make of each other: when it opens, when it is owed, when to remind.
+
+Pure: same regime, period and calendar version, same moments, for ever.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from services.scoring.calendar import CalendarGap, WorkingCalendar
+from shared.clock import LOCAL_ZONE
+from shared.events.registry import AgencyKind, Cutoff, Deadline, Frequency
+from shared.period import Period, cutoff_range, governing_version, last_month, touching
+
+#: A reminder goes out when the working day begins, not at the hour of the deadline.
+REMIND_AT = time(8, 0)
+
+
+class NoDeadline(ValueError):
+    """A periodic regime whose deadline rule waits for a request: nothing can be owed until a version mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What scoring keeps of one regime version."""
+
+    code: str
+    regime_version: int
+    frequency: Frequency
+    effective_from: date
+    effective_to: date | None
+    submitter_kinds: tuple[AgencyKind, ...]
+    submitters: tuple[str, ...]
+    cutoff: Cutoff
+    deadline: Deadline
+    remind_working_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What scoring keeps of an ad hoc request; its id is the period."""
+
+    request_id: str
+    regime: str
+    issued_at: datetime
+    deadline: datetime
+    agencies: tuple[str, ...]  # empty: every submitter of the regime
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """What scoring keeps of an agency to know what it owes."""
+
+    code: str
+    kind: AgencyKind
+    opened_on: date
+    closed_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One regime version for one period: the part of an obligation that is the same for every agency that owes it.
+
+    An agency owes it that exists on `exists_from` and still on the local day of the deadline.
+    """
+
+    regime: str
+    regime_version: int
+    period: str
+    cutoff_from: date | None
+    cutoff_to: date | None
+    opens_at: datetime
+    deadline: datetime
+    remind_at: datetime
+    calendar_version: str
+
+    @property
+    def exists_from(self) -> date:
+        """The day by which the agency must have opened: the cut-off's last day, or the day of the request."""
+        return self.cutoff_to or self.opens_at.astimezone(LOCAL_ZONE).date()
+
+    @property
+    def due_on(self) -> date:
+        """The local day of the deadline."""
+        return self.deadline.astimezone(LOCAL_ZONE).date()
+
+
+def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
+    """The local day on which the report is owed (NĐ 09/2019/NĐ-CP Điều 8, 13).
+
+    day_of_month is clamped to the month's end and, of a week, counts in the month of its Sunday; weekday counts in
+    the week of the period, or of the cut-off's last day for month-based periods. Raises NoDeadline, CalendarGap.
+    """
+    match rule.rule:
+        case "day_of_month":
+            year, month = last_month(period)
+            months = year * 12 + month - 1 + rule.month_offset
+            year, month = divmod(months, 12)
+            day = date(year, month + 1, min(rule.day, monthrange(year, month + 1)[1]))
+        case "weekday":
+            iso = cutoff_to.isocalendar()
+            week_year, week = (period.year, period.number) if period.frequency == "weekly" else (iso.year, iso.week)
+            day = date.fromisocalendar(week_year, week, rule.weekday) + timedelta(weeks=rule.week_offset)
+        case "working_days_after_cutoff":
+            return calendar.add_working_days(cutoff_to, rule.working_days)
+        case "on_request":
+            raise NoDeadline(f"{period.id}: a periodic regime needs a deadline of its own")
+    return calendar.next_working_day(day) if rule.on_holiday == "next_working_day" else day
+
+
+def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Plan:
+    """The plan of a periodic period under a regime version. Raises NoDeadline, CalendarGap, PeriodError."""
+    first, last = cutoff_range(period, regime.frequency, regime.cutoff)
+    day = deadline_day(regime.deadline, period, last, calendar)
+    opens_at = datetime.combine(first, time(0, 0), LOCAL_ZONE)
+    deadline = datetime.combine(day, time(regime.deadline.hour, regime.deadline.minute), LOCAL_ZONE)
+    return Plan(
+        regime=regime.code,
+        regime_version=regime.regime_version,
+        period=period.id,
+        cutoff_from=first,
+        cutoff_to=last,
+        opens_at=opens_at,
+        deadline=deadline,
+        remind_at=_remind_at(regime, opens_at, deadline, calendar),
+        calendar_version=calendar.version,
+    )
+
+
+def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) -> Plan:
+    """The plan of an ad hoc or thematic request: it opens when it is issued and names its own deadline."""
+    return Plan(
+        regime=regime.code,
+        regime_version=regime.regime_version,
+        period=request.request_id,
+        cutoff_from=None,
+        cutoff_to=None,
+        opens_at=request.issued_at,
+        deadline=request.deadline,
+        remind_at=_remind_at(regime, request.issued_at, request.deadline, calendar),
+        calendar_version=calendar.version,
+    )
+
+
+def plans_between(
+    versions: Sequence[Regime], since: datetime, until: datetime, calendar: WorkingCalendar
+) -> Iterator[Plan]:
+    """Plans of one regime (all its versions) that open by `until` and are owed at `since` or later.
+
+    A year the calendar does not cover ends the enumeration of that version; the next calendar version goes on.
+    """
+    for version in versions:
+        if version.frequency == "adhoc" or version.deadline.rule == "on_request":
+            continue
+        first = since.astimezone(LOCAL_ZONE).date() - timedelta(days=_longest_wait_days(version.deadline))
+        last = until.astimezone(LOCAL_ZONE).date()
+        for period in touching(first, last, version.frequency, version.cutoff):
+            if governing_version(versions, period) is not version:
+                continue
+            try:
+                plan = plan_period(version, period, calendar)
+            except CalendarGap:
+                break
+            if plan.deadline >= since and plan.opens_at <= until:
+                yield plan
+
+
+def owes(agency: Agency, regime: Regime, plan: Plan, request: Request | None = None) -> bool:
+    """Whether the agency owes the report: it is a submitter (or is asked) and exists from cut-off to deadline."""
+    if agency.opened_on > plan.exists_from or (agency.closed_on is not None and agency.closed_on < plan.due_on):
+        return False
+    if request is not None and request.agencies:
+        return agency.code in request.agencies
+    return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
+
+
+def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar: WorkingCalendar) -> datetime:
+    day = deadline.astimezone(LOCAL_ZONE).date()
+    if regime.remind_working_days:
+        day = calendar.add_working_days(day, -regime.remind_working_days)
+    return min(deadline, max(opens_at, datetime.combine(day, REMIND_AT, LOCAL_ZONE)))
+
+
+def _longest_wait_days(deadline: Deadline) -> int:
+    """Days that may lie between a cut-off's last day and its deadline, generously: it only widens a search."""
+    match deadline.rule:
+        case "day_of_month":
+            return 31 * (max(0, deadline.month_offset) + 1) + 15
+        case "weekday":
+            return 7 * (max(0, deadline.week_offset) + 1) + 15
+        case _:
+            return 3 * deadline.working_days + 15

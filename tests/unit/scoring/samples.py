@@ -1,0 +1,87 @@
+"""Values the scoring tests share: one calendar, one policy, one obligation and the events about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from services.scoring.calendar import WorkingCalendar, shipped_calendars
+from services.scoring.domain import Obligation
+from services.scoring.policy import Policy, read_policies
+from shared.clock import LOCAL_ZONE
+from shared.events import SubmissionReceived, VerdictReached, obligation_key
+
+CALENDAR: WorkingCalendar = shipped_calendars()[-1].file.calendar()
+POLICY: Policy = read_policies().version("2019.1")
+KEY = obligation_key("H99.31", "KTXH-THANG", "2026-M10")
+DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)  # a Monday
+NAMES = UUID("0b0e5a54-1111-5222-8333-444455556666")
+
+
+def local(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=LOCAL_ZONE)
+
+
+def obligation(**changes: Any) -> Obligation:
+    given = Obligation(
+        key=KEY,
+        agency="H99.31",
+        regime="KTXH-THANG",
+        regime_version=1,
+        period="2026-M10",
+        deadline=DEADLINE,
+        calendar_version=CALENDAR.version,
+        policy_version=POLICY.version,
+        version=1,
+    )
+    return replace(given, **changes)
+
+
+def submission(
+    version: int = 1, received_at: datetime | None = None, key: str = KEY, **more: Any
+) -> SubmissionReceived:
+    agency, regime, period = key.split("/")
+    fields: dict[str, Any] = {
+        "submission_id": uuid5(NAMES, f"{key}/{version}"),
+        "obligation": key,
+        "agency": agency,
+        "regime": regime,
+        "regime_version": 1,
+        "period": period,
+        "version": version,
+        "officer_id": f"officer-{version}",
+        "received_at": received_at or DEADLINE - timedelta(days=1) + timedelta(minutes=version),
+        "sha256": "0" * 64,
+    }
+    return SubmissionReceived(**(fields | more))
+
+
+def verdict(
+    version: int = 1,
+    outcome: str = "accepted",
+    received_at: datetime | None = None,
+    *,
+    required: int = 3,
+    present: int = 3,
+    key: str = KEY,
+    **more: Any,
+) -> VerdictReached:
+    base = submission(version, received_at, key)
+    fields: dict[str, Any] = base.model_dump(
+        include={
+            "submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
+            "received_at",
+        }
+    )  # fmt: skip
+    fields |= {
+        "verdict_id": uuid5(NAMES, f"verdict/{key}/{version}"),
+        "decided_at": datetime(2026, 11, 2, 9, 0, tzinfo=UTC),
+        "outcome": outcome,
+        "errors": 0 if outcome == "accepted" else 1,
+        "warnings": 0,
+        "required_items": required,
+        "present_items": present,
+    }
+    return VerdictReached(**(fields | more))
