@@ -107,7 +107,7 @@ class Settled:
 
 
 def backoff_seconds(policy: Policy, attempts: int, spread: UUID) -> float:
-    """Seconds until the next attempt: doubling, capped, spread by up to a fifth so that a crowd does not return at once.
+    """Seconds until the next attempt: doubling, capped, spread by up to a fifth so that no crowd returns.
 
     The spread is taken from the notification's id: no randomness, a test can say what it expects.
     """

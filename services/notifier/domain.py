@@ -1,7 +1,7 @@
-"""What an event about an obligation means for its notifications. Pure: folded in order per key, older versions ignored.
+"""What an event about an obligation means for its notifications. Pure: folded in order per key.
 
-A fact that comes late is still a fact, but nobody is told of what is no longer so: an overdue event behind a fulfilment,
-or a returned verdict behind a newer verdict or acceptance, sends nothing.
+Older versions are ignored and nobody is told of what is no longer so: an overdue event behind a fulfilment, or a
+returned verdict behind a newer verdict or acceptance, sends nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
+from services.notifier.ladder import Agency, Directory, Officer
 from shared.clock import LOCAL_ZONE
 from shared.events import (
     NotificationKind,
@@ -21,8 +22,6 @@ from shared.events import (
     Standing,
     VerdictReached,
 )
-
-from services.notifier.ladder import Agency, Directory, Officer
 
 #: findings a mail lists; the rest are counted and read in the system
 MAX_LISTED_FINDINGS = 40
@@ -127,7 +126,7 @@ def needs_directory(event: ObligationEvent | VerdictReached) -> bool:
 
 
 def follow(obligation: Obligation, event: ObligationEvent, directory: Directory) -> Step:
-    """Fold one compliance event. Raises UnknownAgency when somebody must be told whom the registry has not named yet."""
+    """Fold one compliance event. Raises UnknownAgency when somebody must be told whom nobody has named yet."""
     if event.version <= obligation.version:
         return Step(obligation)
     now = replace(

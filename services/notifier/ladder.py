@@ -1,4 +1,4 @@
-"""Who is told: the officer answerable for a regime, and the rungs above; a rung nobody staffs is named, never silent."""
+"""Who is told: the officer answerable for a regime, and the rungs above; an unstaffed rung is named, not silent."""
 
 from __future__ import annotations
 

@@ -1,0 +1,264 @@
+"""Claims due mails and carries each through its states over a few reused connections; safe beside other processes.
+
+Nothing is claimed while the mail server is away, so an outage touches no row. `in_data` is committed before DATA and
+the outcome is handed to the journal before anything else happens on the connection, QUIT above all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.notifier import ledger, metrics
+from services.notifier.channels.journal import Journal
+from services.notifier.channels.smtp import Connection, Outage, Server
+from services.notifier.delivery import Policy, Released, Result, Unsendable
+from services.notifier.ledger import Claimed
+from services.notifier.templates import CannotRender, Composer
+from shared import failpoints
+from shared.clock import Clock, monotonic_seconds
+from shared.db import Database, is_infrastructure
+from shared.logging import get_logger
+
+log = get_logger()
+
+#: called with a state's name and the notification's id when that state is reached; tests end the sender there
+At = Callable[[str, UUID], None]
+
+
+def _failpoint(state: str, notification: UUID) -> None:
+    failpoints.hit(f"mail.{state}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once and how often; seconds of system time."""
+
+    connections: int = 4
+    claim: int = 64  # mails leased at once by one process
+    lease_seconds: float = 300.0
+    idle_poll_seconds: float = 0.5
+    sweep_seconds: float = 5.0  # between looks for leases that ran out
+    outage_seconds: float = 1.0  # first wait after the server was found away; doubles
+    outage_ceiling_seconds: float = 60.0
+    keep_idle_seconds: float = 20.0  # an idle connection is closed after it
+
+
+class Sender:
+    """One process's mail sender; a background with start and stop."""
+
+    name = "mail-sender"
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        composer: Composer,
+        server: Server,
+        *,
+        system: Clock,
+        business: Clock,
+        policy: Policy,
+        pace: Pace,
+        worker: str,
+        grace_seconds: float = 15.0,
+        at: At = _failpoint,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._composer = composer
+        self._system = system
+        self._business = business
+        self._policy = policy
+        self._pace = pace
+        self._worker = worker
+        self._grace_seconds = grace_seconds
+        self._at = at
+        self._connections = [Connection(server) for _ in range(pace.connections)]
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._swept_at = float("-inf")
+        self._used_at = 0.0
+
+    async def start(self) -> None:
+        """Begin sending in the background."""
+        self._stopping.clear()
+        self._task = asyncio.create_task(self.run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Finish the mails under way, give back the others; after the grace, leave them to their leases."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        _, pending = await asyncio.wait({self._task}, timeout=self._grace_seconds)
+        for task in pending:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended the loop, if it ended by itself."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        return self._task.exception()
+
+    async def run(self) -> None:
+        """Send until stopped; infrastructure trouble is waited out, anything else ends the process loudly."""
+        outage_seconds = self._pace.outage_seconds
+        try:
+            while not self._stopping.is_set():
+                try:
+                    sent = await self.round()
+                except Outage as error:
+                    metrics.SMTP_UP.set(0)
+                    log.warning("The mail server is away; waiting.", action="mail.outage", error=str(error))
+                    await self._pause(outage_seconds)
+                    outage_seconds = min(outage_seconds * 2, self._pace.outage_ceiling_seconds)
+                    continue
+                except Exception as error:
+                    if not is_infrastructure(error):
+                        raise
+                    log.warning("The database is away; waiting.", action="mail.database_away", error=str(error))
+                    await self._pause(1.0)
+                    continue
+                outage_seconds = self._pace.outage_seconds
+                if not sent:
+                    await self._close_idle()
+                    await self._pause(self._pace.idle_poll_seconds)
+        finally:
+            await self._close_all()
+
+    async def round(self) -> int:
+        """Take back expired leases, claim what is due, send it. Returns how many mails were claimed.
+
+        Raises Outage when mails are due and the server cannot be used.
+        """
+        await self._sweep()
+        if not await self._anything_due():
+            return 0
+        await self._connections[0].open()
+        metrics.SMTP_UP.set(1)
+        async with self._database.transaction() as tx:
+            claimed = await ledger.claim(
+                tx,
+                self._system.now(),
+                lease_seconds=self._pace.lease_seconds,
+                limit=self._pace.claim,
+                worker=self._worker,
+            )
+        if claimed:
+            await self._deliver(claimed)
+            self._used_at = monotonic_seconds()
+        return len(claimed)
+
+    async def _deliver(self, claimed: list[Claimed]) -> None:
+        for mail in claimed:
+            self._at("claimed", mail.id)
+        work = deque(claimed)
+        begun_at = self._system.now()
+        # a claim is begun only while its lease still covers a whole transaction
+        not_after = begun_at + timedelta(seconds=self._pace.lease_seconds / 2)
+        endings: list[asyncio.Future[bool]] = []
+
+        async def carry(connection: Connection) -> None:
+            while work:
+                mail = work.popleft()
+                if self._stopping.is_set() or self._system.now() >= not_after:
+                    endings.append(self._journal.end(mail, Released()))
+                    continue
+                try:
+                    result = await self._send(connection, mail)
+                except Outage:
+                    endings.append(self._journal.end(mail, Released("the mail server went away")))
+                    raise
+                if result is not None:
+                    endings.append(self._journal.end(mail, result))
+                    self._at("after_outcome", mail.id)
+
+        carriers = [asyncio.create_task(carry(each)) for each in self._connections[: len(claimed)]]
+        try:
+            results = await asyncio.gather(*carriers, return_exceptions=True)
+        except asyncio.CancelledError:
+            for carrier in carriers:
+                carrier.cancel()
+            raise
+        trouble = [each for each in results if isinstance(each, BaseException)]
+        for error in trouble:
+            if not isinstance(error, Outage):
+                raise error
+        while work:  # every connection met the outage
+            endings.append(self._journal.end(work.popleft(), Released("the mail server went away")))
+        if endings:
+            await asyncio.gather(*endings)
+        if trouble and len(trouble) == len(carriers):
+            raise trouble[0]
+
+    async def _send(self, connection: Connection, mail: Claimed) -> Result | None:
+        try:
+            message = self._composer.compose(mail)
+        except CannotRender as error:
+            log.error(
+                "A mail cannot be made from its facts.",
+                action="mail.unsendable",
+                notification=str(mail.id),
+                obligation=mail.obligation,
+                error=str(error),
+            )
+            return Unsendable(str(error))
+
+        async def before_data() -> bool:
+            self._at("before_mark", mail.id)
+            held = await self._journal.mark_in_data(mail)
+            if held:
+                self._at("in_data", mail.id)
+            return held
+
+        began = monotonic_seconds()
+        result = await connection.send(self._composer.sender_address, mail.recipient, message, before_data)
+        if result is None:
+            log.info("A mail was withdrawn before DATA.", action="mail.withdrawn", notification=str(mail.id))
+            return None
+        outcome = type(result).__name__.lower()
+        metrics.SMTP_SECONDS.labels(outcome).observe(monotonic_seconds() - began)
+        metrics.ATTEMPTS_TOTAL.labels(mail.kind, outcome).inc()
+        self._at("answered", mail.id)
+        return result
+
+    async def _sweep(self) -> None:
+        """Take back leases that ran out and look at the queue, at most every `sweep_seconds`."""
+        if monotonic_seconds() - self._swept_at < self._pace.sweep_seconds:
+            return
+        now = self._system.now()
+        async with self._database.transaction() as tx:
+            taken, recorded = await ledger.expire(tx, now=now, at=self._business.now(), limit=500, policy=self._policy)
+            state = await ledger.queue(tx, now)
+        self._swept_at = monotonic_seconds()
+        metrics.observe_queue(state, now)
+        for event in recorded:
+            metrics.count_outcome(event)
+        if taken:
+            metrics.LEASES_EXPIRED_TOTAL.inc(taken)
+            log.warning("Leases ran out and were taken back.", action="mail.leases_expired", count=taken)
+
+    async def _anything_due(self) -> bool:
+        async with self._database.reading() as snapshot:
+            return await ledger.anything_due(snapshot, self._system.now())
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _close_idle(self) -> None:
+        if self._used_at and monotonic_seconds() - self._used_at > self._pace.keep_idle_seconds:
+            await self._close_all()
+            self._used_at = 0.0
+
+    async def _close_all(self) -> None:
+        await asyncio.gather(*(each.close() for each in self._connections))

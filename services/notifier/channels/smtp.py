@@ -1,0 +1,216 @@
+"""One reused SMTP connection, one recipient per transaction; every answer is told apart by whether it is certain.
+
+Nothing before the body can be accepted by the server, so whatever goes wrong before it is certain; once the first byte
+of the body is written only an answer is. Source: RFC 5321 3.3, 4.1.1.4, 4.2.1, 4.5.3.2 (timeouts).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from aiosmtplib import SMTP
+from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeoutError
+from aiosmtplib.protocol import SMTPProtocol
+
+from services.notifier.delivery import Accepted, Deferred, Refused, Result, Stage, Uncertain
+
+TlsMode = Literal["none", "starttls", "tls"]
+_LOST = (OSError, SMTPServerDisconnected, SMTPTimeoutError, TimeoutError)
+
+
+class Outage(Exception):
+    """The mail server cannot be used now: refused, silent, 4xx greeting, TLS or login failed. Waited out."""
+
+
+class _Lost(Exception):
+    """The connection went away while an answer was awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The mail server and how to talk to it."""
+
+    host: str
+    port: int
+    tls: TlsMode = "none"
+    username: str = ""
+    password: str = ""
+    timeout_seconds: float = 30.0  # for one answer
+    data_timeout_seconds: float = 120.0  # for the answer to the body, which may take a scanner's time
+    messages_per_connection: int = 200
+    local_hostname: str = "localhost"
+    ca_file: str = ""
+
+
+class Connection:
+    """One connection to the server, made anew when it is lost or has carried its share."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._client: SMTP | None = None
+        self._carried = 0
+        self._fresh = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection looks usable; a dead peer shows only at the next command."""
+        return self._client is not None and self._client.is_connected
+
+    async def open(self) -> None:
+        """Connect, TLS, EHLO, login, as needed. Raises Outage."""
+        if self.is_open and self._carried < self._server.messages_per_connection:
+            return
+        await self.close()
+        server = self._server
+        context = ssl.create_default_context(cafile=server.ca_file or None) if server.tls != "none" else None
+        client = SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username or None,
+            password=server.password or None,
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
+            tls_context=context,
+            timeout=server.timeout_seconds,
+            local_hostname=server.local_hostname,
+        )
+        try:
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
+            client.close()
+            raise Outage(f"{server.host}:{server.port}: {type(error).__name__}: {error}") from error
+        self._client, self._carried, self._fresh = client, 0, True
+
+    async def send(
+        self, sender: str, recipient: str, message: bytes, before_data: Callable[[], Awaitable[bool]]
+    ) -> Result | None:
+        """One transaction: MAIL, RCPT, `before_data`, DATA, body.
+
+        message: RFC 5322 bytes. `before_data` commits that DATA begins and says whether it may; if not, nothing is
+        sent and the result is None. Raises Outage only before anything was tried.
+        """
+        await self.open()
+        reused = not self._fresh
+        self._fresh = False
+        try:
+            try:
+                early = await self._envelope(sender, recipient)
+            except _Lost:
+                if not reused:
+                    raise
+                # a server may drop an idle connection at any time: that says nothing about this mail
+                await self.close()
+                await self.open()
+                self._fresh = False
+                early = await self._envelope(sender, recipient)
+        except _Lost as error:
+            await self.close()
+            return Deferred("mail", None, str(error))
+        if early is not None:
+            await self._reset()
+            return early
+        if not await before_data():
+            await self._reset()
+            return None
+        self._carried += 1
+        return await self._data(message)
+
+    async def close(self) -> None:
+        """QUIT politely and drop the connection; a bad answer to QUIT changes nothing that was recorded before."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            if client.is_connected:
+                await client.quit(timeout=min(5.0, self._server.timeout_seconds))
+        except (SMTPException, OSError, TimeoutError):
+            pass
+        finally:
+            client.close()
+
+    def abandon(self) -> None:
+        """Drop the connection without a word, as a dying process would."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def _envelope(self, sender: str, recipient: str) -> Result | None:
+        code, answer = await self._command("MAIL", f"FROM:<{sender}>")
+        if code == 421:
+            raise _Lost(f"421 {answer}")
+        if code != 250:
+            # our own address is refused: a fault of the set-up, not of this mail, so never final
+            return Deferred("mail", code, answer)
+        code, answer = await self._command("RCPT", f"TO:<{recipient}>")
+        if code == 421:
+            raise _Lost(f"421 {answer}")
+        if code not in (250, 251):
+            return _negative("rcpt", code, answer)
+        return None
+
+    async def _data(self, message: bytes) -> Result:
+        try:
+            code, answer = await self._command("DATA")
+        except _Lost as error:  # not one byte of the body has left
+            await self.close()
+            return Deferred("data", None, str(error))
+        if code != 354:
+            await self._reset()
+            return _negative("data", code, answer)
+        protocol = self._protocol()
+        try:
+            # the answer is expected from here on: aiosmtplib drops bytes that come unasked
+            protocol._response_pending = True
+            protocol.write(dot_stuffed(message))
+            code, answer = await protocol.read_response(timeout=self._server.data_timeout_seconds)
+        except (*_LOST, SMTPException) as error:
+            self.abandon()
+            return Uncertain(f"{type(error).__name__}: {error}")
+        if 200 <= code < 300:
+            return Accepted(code, answer)
+        if code == 421:
+            self.abandon()
+        return _negative("body", code, answer)
+
+    async def _command(self, *words: str) -> tuple[int, str]:
+        try:
+            protocol = self._protocol()
+            response = await protocol.execute_command(
+                *(word.encode("ascii") for word in words), timeout=self._server.timeout_seconds
+            )
+        except (*_LOST, SMTPException) as error:
+            self.abandon()
+            raise _Lost(f"{type(error).__name__}: {error}") from error
+        return response.code, response.message
+
+    async def _reset(self) -> None:
+        try:
+            code, _ = await self._command("RSET")
+        except _Lost:
+            return
+        if code != 250:
+            await self.close()
+
+    def _protocol(self) -> SMTPProtocol:
+        if self._client is None or self._client.protocol is None:
+            raise SMTPServerDisconnected("not connected")
+        return self._client.protocol
+
+
+def dot_stuffed(message: bytes) -> bytes:
+    """The message as DATA carries it: CRLF line ends, leading dots doubled, the final dot (RFC 5321 4.5.2)."""
+    body = message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    if not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    if body.startswith(b"."):
+        body = b"." + body
+    return body.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+def _negative(stage: Stage, code: int, answer: str) -> Result:
+    return Refused(stage, code, answer) if 500 <= code < 600 else Deferred(stage, code, answer)

@@ -1,0 +1,67 @@
+"""Notifier's metrics, each declared once with its unit and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.events import NotificationRecorded
+from shared.metrics import declare_counter, declare_gauge, declare_histogram
+
+PLANNED_TOTAL = declare_counter(
+    "thongsuot_notifier_notifications_planned_total",
+    "Notifications entered into the ledger, by kind and by what they were entered as (pending, skipped, cancelled).",
+    unit="notifications",
+    labels=("kind", "state"),
+)
+OUTCOMES_TOTAL = declare_counter(
+    "thongsuot_notifier_notifications_outcomes_total",
+    "Outcomes recorded in the ledger and told to the other services, by kind and outcome (sent, unknown, failed).",
+    unit="notifications",
+    labels=("kind", "outcome"),
+)
+ATTEMPTS_TOTAL = declare_counter(
+    "thongsuot_notifier_smtp_attempts_total",
+    "SMTP transactions by kind of mail and by how they ended (accepted, deferred, refused, uncertain).",
+    unit="transactions",
+    labels=("kind", "result"),
+)
+SMTP_SECONDS = declare_histogram(
+    "thongsuot_notifier_smtp_transaction_seconds",
+    "Duration of one SMTP transaction, MAIL to the last answer, the commit of in_data included.",
+    unit="seconds",
+    labels=("result",),
+)
+SMTP_UP = declare_gauge(
+    "thongsuot_notifier_smtp_up", "1 if the mail server could be used at the last try, else 0.", unit="1"
+)
+QUEUE_ROWS = declare_gauge(
+    "thongsuot_notifier_queue_rows",
+    "Notifications not yet settled: due (may be sent now), waiting (due or later), leased, unknown (left in doubt).",
+    unit="rows",
+    labels=("state",),
+)
+OLDEST_DUE_SECONDS = declare_gauge(
+    "thongsuot_notifier_queue_oldest_due_age_seconds",
+    "How long the oldest due notification has been waiting; 0 if none is due.",
+    unit="seconds",
+)
+LEASES_EXPIRED_TOTAL = declare_counter(
+    "thongsuot_notifier_leases_expired_total",
+    "Leases that ran out and were taken back: a sender died, stalled or lost the database.",
+    unit="leases",
+)
+
+
+def observe_queue(state: Mapping[str, Any], now: datetime) -> None:
+    """Set the queue's gauges from one look at the ledger."""
+    for name in ("due", "waiting", "leased", "unknown"):
+        QUEUE_ROWS.labels(name).set(state[name])
+    oldest = state["oldest_due"]
+    OLDEST_DUE_SECONDS.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+
+
+def count_outcome(event: NotificationRecorded) -> None:
+    """Count one recorded outcome."""
+    OUTCOMES_TOTAL.labels(event.kind, event.outcome).inc()

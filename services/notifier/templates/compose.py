@@ -1,0 +1,131 @@
+"""A claimed notification becomes one RFC 5322 message; the same facts always make the same message.
+
+Whatever becomes a header is refused with a line break or another control character in it. Headers are encoded by
+`email.message.EmailMessage` (RFC 2047), bodies are UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from pydantic import TypeAdapter, ValidationError
+
+from services.notifier.domain import Facts
+from services.notifier.ledger import Claimed
+from services.notifier.templates import words
+from shared.security import header_safe
+
+FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+MAX_SUBJECT_CHARACTERS = 200
+
+#: 7-bit on the wire whatever the server offers; CRLF line ends
+_POLICY = SMTP.clone(cte_type="7bit", max_line_length=78)
+
+
+class CannotRender(ValueError):
+    """No message can be made of these facts; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who the mails come from. `reply_to` is an address or empty."""
+
+    address: str
+    name: str = "Thông Suốt"
+    reply_to: str = ""
+
+
+class Composer:
+    """Renders letters. Templates are loaded once; nothing here reads a clock or the network."""
+
+    def __init__(self, sender: Sender) -> None:
+        header_safe(sender.address + sender.name + sender.reply_to)
+        self._sender = sender
+        loader = PackageLoader("services.notifier", "templates")
+        options: dict[str, Any] = {
+            "loader": loader,
+            "undefined": StrictUndefined,
+            "trim_blocks": True,
+            "lstrip_blocks": True,
+            "keep_trailing_newline": True,
+        }
+        self._html = Environment(autoescape=True, **options)
+        self._text = Environment(autoescape=False, **options)  # noqa: S701 - plain text, nothing to escape
+
+    @property
+    def sender_address(self) -> str:
+        """The envelope's sender."""
+        return self._sender.address
+
+    def compose(self, mail: Claimed) -> bytes:
+        """The message as bytes with CRLF line ends. Raises CannotRender."""
+        try:
+            return self.message(mail).as_bytes()
+        except CannotRender:
+            raise
+        except (TemplateError, ValidationError, ValueError, TypeError, LookupError) as error:
+            raise CannotRender(f"{type(error).__name__}: {error}") from error
+
+    def message(self, mail: Claimed) -> EmailMessage:
+        """The message before it is flattened."""
+        view = self._view(mail)
+        subject = " ".join(self._text.get_template(f"{mail.kind}.subject.j2").render(view).split(" ")).strip("\n")
+        if len(subject) > MAX_SUBJECT_CHARACTERS:
+            subject = subject[: MAX_SUBJECT_CHARACTERS - 1] + "…"
+        message = EmailMessage(policy=_POLICY)
+        message["From"] = Address(header_safe(self._sender.name), addr_spec=self._sender.address)
+        name = view["facts"].recipient_name
+        message["To"] = Address(header_safe(name), addr_spec=header_safe(mail.recipient))
+        if self._sender.reply_to:
+            message["Reply-To"] = header_safe(self._sender.reply_to)
+        message["Subject"] = header_safe(subject)
+        message["Date"] = format_datetime(mail.created_at)
+        message["Message-ID"] = header_safe(mail.message_id)
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+        message["X-Auto-Response-Suppress"] = "All"
+        message["Content-Language"] = "vi, en"
+        message.set_content(self._text.get_template(f"{mail.kind}.txt.j2").render(view), cte="quoted-printable")
+        html = self._html.get_template(f"{mail.kind}.html.j2").render(view)
+        message.add_alternative(html, subtype="html", cte="quoted-printable")
+        # a random boundary would make two copies of one notification differ
+        message.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
+        return message
+
+    def _view(self, mail: Claimed) -> dict[str, Any]:
+        facts = FACTS.validate_python(dict(mail.facts))
+        deadline = facts.deadline or mail.deadline
+        period_vi, period_en = words.period_words(
+            facts.period, mail.names.get("request_title") or "", mail.names.get("request_title_en") or ""
+        )
+        regime_vi = mail.names.get("regime_name") or facts.regime
+        deadline_vi, deadline_en = words.deadline_words(deadline)
+        late_vi, late_en = words.lateness_words(deadline, mail.created_at)
+        standing_vi, standing_en = words.STANDINGS.get(facts.standing or "", ("", ""))
+        return {
+            "facts": facts,
+            "obligation": mail.obligation,
+            "regime_vi": regime_vi,
+            "regime_en": mail.names.get("regime_name_en") or regime_vi,
+            "legal_basis": mail.names.get("legal_basis") or "",
+            "agency_vi": facts.agency_name,
+            "agency_en": facts.agency_name_en or facts.agency_name,
+            "period_vi": period_vi,
+            "period_en": period_en,
+            "deadline_vi": deadline_vi,
+            "deadline_en": deadline_en,
+            "late_vi": late_vi,
+            "late_en": late_en,
+            "standing_vi": standing_vi,
+            "standing_en": standing_en,
+            "received_vi": words.deadline_words(facts.received_at)[0],
+            "received_en": words.deadline_words(facts.received_at)[1],
+            "item": words.pointer_words,
+            "signature": self._sender.name,
+            "message_id": mail.message_id,
+        }
