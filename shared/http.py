@@ -21,30 +21,28 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-from shared import http_pages, metrics, validation
+from shared import http_pages, metrics
 from shared import logging as logs
-from shared.db import is_infrastructure
-from shared.errors import (
-    BAD_REQUEST,
-    FORBIDDEN,
-    KINDS,
-    METHOD_NOT_ALLOWED,
-    Language,
-    Problem,
-    ProblemKind,
-    internal,
-    not_found,
-    too_large,
-    unauthorized,
-    unavailable,
-)
+from shared.errors import KINDS, not_found, too_large
+from shared.http_problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
 from shared.security import redact
 
-PROBLEM_JSON = "application/problem+json"
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
 READINESS_DEADLINE_SECONDS = 5.0
+
+__all__ = [
+    "PROBLEM_JSON",
+    "Check",
+    "Readiness",
+    "create_app",
+    "preferred_language",
+    "problem_for",
+    "problem_response",
+    "read_body",
+]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -122,79 +120,6 @@ async def read_body(source: Request | Receive, limit_bytes: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks) if len(chunks) > 1 else chunks[0]
-
-
-def preferred_language(accept_language: str) -> Language:
-    """`vi` unless Accept-Language (RFC 9110 §12.5.4) ranks English strictly higher."""
-    rank = {"vi": 0.0, "en": 0.0}
-    default = 0.0
-    for item in accept_language[:512].split(","):
-        name, _, parameters = item.strip().partition(";")
-        quality = 1.0
-        if parameters.strip().startswith("q="):
-            try:
-                quality = float(parameters.strip()[2:])
-            except ValueError:
-                continue
-        primary = name.strip().lower().partition("-")[0]
-        if primary in rank:
-            rank[primary] = max(rank[primary], quality)
-        elif primary == "*":
-            default = quality
-    return "en" if rank["en"] > max(rank["vi"], default) else "vi"
-
-
-def problem_response(problem: Problem, scope: Scope) -> Response:
-    """The problem in the language the client prefers, both languages inside."""
-    accept = ""
-    for name, value in scope.get("headers", ()):
-        if name == b"accept-language":
-            accept = value.decode("latin-1")
-    language = preferred_language(accept)
-    document = problem.document(language, instance=scope.get("path", ""), request_id=logs.current_id("request_id"))
-    # a client can send lone surrogates inside JSON; the answer about them must still be bytes
-    body = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-    headers = {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store", **problem.headers}
-    return Response(body, problem.status, headers, media_type=PROBLEM_JSON)
-
-
-def problem_for(error: BaseException) -> Problem:
-    """The problem that an exception amounts to."""
-    match error:
-        case Problem():
-            return error
-        case RequestValidationError():
-            return validation.problem_of(error)
-        case HTTPException():
-            return _of_http_exception(error)
-    if is_infrastructure(error):
-        return unavailable(1)
-    return internal()
-
-
-def _of_http_exception(error: HTTPException) -> Problem:
-    # FastAPI turns whatever is raised while it reads the body into its own 400; the cause is what happened
-    cause = error.__cause__
-    if isinstance(cause, Problem):
-        return cause
-    headers = dict(error.headers or {})
-    match error.status_code:
-        case 401:
-            return unauthorized()
-        case 403:
-            kind = FORBIDDEN
-        case 404:
-            return not_found()
-        case 405:
-            kind = METHOD_NOT_ALLOWED
-        case 400:
-            kind = BAD_REQUEST
-        case _:
-            kind = ProblemKind(
-                f"http-{error.status_code}", error.status_code, "Yêu cầu không thực hiện được",
-                "The request cannot be served", str(error.detail), str(error.detail),
-            )  # fmt: skip
-    return Problem.of(kind, headers=headers)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -299,6 +224,14 @@ def _route_of(scope: Scope) -> str:
     return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
 
 
+class _OwnRoute(Route):
+    """A route that is measured under its template, as FastAPI's are."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().handle(scope, receive, send)
+
+
 def create_app(
     service: str,
     *,
@@ -311,6 +244,8 @@ def create_app(
 ) -> FastAPI:
     """The service's application: /healthz, /readyz, /metrics, /openapi.json, /docs, /problems, and the door around it.
 
+    These stand behind the service's own routes, so mount nothing at `/`.
+
     `readiness` is asked on each /readyz, with a deadline. `body_limit_bytes` bounds every body except those read by
     `read_body` with their own limit.
     """
@@ -319,6 +254,7 @@ def create_app(
         description=description,
         version=version,
         docs_url=None,  # FastAPI's pages call a CDN
+        openapi_url=None,  # served below
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -361,15 +297,20 @@ def create_app(
             raise not_found("loại lỗi này", "such kind of problem")
         return HTMLResponse(http_pages.problems_page(title, [kind]), headers=http_pages.PAGE_HEADERS)
 
-    for path, endpoint in (
+    async def openapi(request: Request) -> Response:
+        return _json(app.openapi())
+
+    own = (
         ("/healthz", healthz),
         ("/readyz", readyz),
         ("/metrics", show_metrics),
+        ("/openapi.json", openapi),
         ("/docs", docs),
         ("/problems", problems),
         ("/problems/{slug}", problem_page),
-    ):
-        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False, response_model=None)
+    )
+    # behind the service's routes, not before them: each route in front costs a request about a microsecond
+    app.router.default = Router([_OwnRoute(path, endpoint) for path, endpoint in own], default=app.router.not_found)
     return app
 
 
@@ -377,7 +318,7 @@ async def _ask(readiness: Callable[[], Awaitable[Readiness]]) -> Readiness:
     try:
         async with asyncio.timeout(READINESS_DEADLINE_SECONDS):
             return await readiness()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready, and says so
+    except Exception as error:
         return Readiness(False, {"readiness": Check(False, f"{type(error).__name__}: {error}")})
 
 
