@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import httpx
 
@@ -151,11 +151,11 @@ _OWED_EVENTS = """
     CREATE TABLE owed AS
     SELECT s.consumer, e.event_id, e.type, e.key FROM events AS e JOIN subscriptions AS s USING (type)
      WHERE e.topic <> 'registry'
-        OR NOT EXISTS (SELECT 1 FROM events AS later WHERE later.key = e.key AND later.topic = e.topic AND later.id > e.id)
+        OR NOT EXISTS (SELECT 1 FROM events AS n WHERE n.key = e.key AND n.topic = e.topic AND n.id > e.id)
 """
 
 _TOTALS = """
-    SELECT agency || ' / ' || regime, count(*) AS owed, sum({0}.standing = 'fulfilled') AS fulfilled,
+    SELECT agency || ' / ' || regime AS place, count(*) AS owed, sum({0}.standing = 'fulfilled') AS fulfilled,
            coalesce(sum({0}.on_time), 0) AS on_time, sum({0}.standing = 'returned') AS returned
       FROM {0} GROUP BY agency, regime
 """
@@ -199,7 +199,7 @@ CHECKS = (
           "phải nộp {1}; hoàn thành {2}, tính lại {5}; đúng hạn {3}, tính lại {6}; trả lại {4}, tính lại {7}",
           "owed {1}; fulfilled {2}, recomputed {5}; on time {3}, recomputed {6}; returned {4}, recomputed {7}",
           f"SELECT a.*, b.fulfilled, b.on_time, b.returned FROM ({_TOTALS.format('obligations')}) AS a"  # noqa: S608
-          f" JOIN ({_TOTALS.format('expected')}) AS b USING (\"agency || ' / ' || regime\")"
+          f" JOIN ({_TOTALS.format('expected')}) AS b USING (place)"
           " WHERE (a.fulfilled, a.on_time, a.returned) IS NOT (b.fulfilled, b.on_time, b.returned)"),
     Check("event_lost", "{2} không áp dụng, không chờ, không nằm trong thư chết sự kiện {1} ({3})",
           "{2} has event {1} ({3}) neither applied, nor waiting, nor dead-lettered",
@@ -214,14 +214,13 @@ CHECKS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One difference, ready to be shown in both languages."""
 
     kind: str
     key: str
-    vi: str
-    en: str
+    message: str
+    message_en: str
 
 
 class _ExactSum:
@@ -263,7 +262,7 @@ class Stores:
             if page["next"] is None:
                 return
             if page["next"] == after:
-                raise CannotCompare(f"{service}/{export}: trang không tiến.", f"{service}/{export}: paging stands still")
+                raise CannotCompare(f"{service}/{export}: trang không tiến.", f"{service}/{export}: no progress")
             after = page["next"]
 
     def _page(self, service: str, export: str, query: dict[str, str]) -> dict[str, Any]:
@@ -276,9 +275,7 @@ class Stores:
                 said = repr(error)
             else:
                 if answer.status_code == 200:
-                    page = answer.json()
-                    assert isinstance(page, dict)
-                    return page
+                    return dict(answer.json())
                 said = f"HTTP {answer.status_code}"
                 if answer.status_code not in (429, 500, 502, 503, 504):
                     give_up_at = 0
@@ -297,7 +294,7 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
     database = sqlite3.connect(path, isolation_level=None)
     try:
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;")
-        database.create_aggregate("exact_sum", 1, _ExactSum)
+        database.create_aggregate("exact_sum", 1, _ExactSum)  # type: ignore[arg-type]
         database.create_function("same_number", 2, _same_number, deterministic=True)
         counts = _read(database, stores)
         database.execute("CREATE TABLE subscriptions (consumer, type)")
@@ -359,7 +356,9 @@ def reconcile(stores: Stores, settle_seconds: float) -> tuple[list[Difference], 
     return lasting, counts
 
 
-def main(argv: Sequence[str] | None = None, *, transport: httpx.BaseTransport | None = None, out: TextIO | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, *, transport: httpx.BaseTransport | None = None, out: TextIO | None = None
+) -> int:
     """`python -m services.scoring reconcile`. `transport` and `out` are for tests."""
     out = out or sys.stdout
     parser = argparse.ArgumentParser(prog="reconcile", description="Đối chiếu bốn kho / compare the four stores.")
@@ -376,7 +375,8 @@ def main(argv: Sequence[str] | None = None, *, transport: httpx.BaseTransport | 
         differences, counts = reconcile(stores, options.settle_seconds)
     except CannotCompare as error:
         if options.json:
-            out.write(json.dumps({"compared": False, "error": error.vi, "error_en": error.en}, ensure_ascii=False) + "\n")
+            document = {"compared": False, "error": error.vi, "error_en": error.en}
+            out.write(json.dumps(document, ensure_ascii=False) + "\n")
         else:
             out.write(f"Không đối chiếu được. {error.vi}\nCould not compare: {error.en}\n")
         return 2
@@ -388,14 +388,11 @@ def main(argv: Sequence[str] | None = None, *, transport: httpx.BaseTransport | 
 
 def _show(differences: Sequence[Difference], counts: dict[str, int], as_json: bool, out: TextIO) -> None:
     if as_json:
-        listed = [
-            {"kind": each.kind, "key": each.key, "message": each.vi, "message_en": each.en} for each in differences
-        ]
-        document = {"compared": True, "differences": listed, "rows": counts}
+        document = {"compared": True, "differences": [each._asdict() for each in differences], "rows": counts}
         out.write(json.dumps(document, ensure_ascii=False) + "\n")
         return
     for each in differences:
-        out.write(f"{each.kind}  {each.key}\n    {each.vi}\n    {each.en}\n")
+        out.write(f"{each.kind}  {each.key}\n    {each.message}\n    {each.message_en}\n")
     read = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     out.write(f"Đã đọc / read: {read or '0'}\n")
     out.write(f"Số sai lệch / differences: {len(differences)}\n")
