@@ -187,6 +187,9 @@ class KafkaBroker(Component):
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             "controlled.shutdown.max.retries": 1,
+            # A killed broker may register again only when its old session has ended; the default is 9 s.
+            "broker.session.timeout.ms": 4000,
+            "broker.heartbeat.interval.ms": 1000,
         }
         return "".join(f"{key}={value}\n" for key, value in settings.items())
 

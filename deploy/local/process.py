@@ -50,7 +50,7 @@ class _Forker:
             function, future = self._calls.get()
             try:
                 future.set_result(function())
-            except BaseException as error:  # noqa: BLE001  the caller's thread raises it
+            except BaseException as error:  # the caller's thread raises it
                 future.set_exception(error)
 
 
