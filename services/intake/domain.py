@@ -33,6 +33,7 @@ class Pending:
     nil: bool
     figures: Mapping[str, str | None]
     narratives: Mapping[str, str]
+    traceparent: str | None = None
 
     @property
     def idempotency(self) -> tuple[str, str]:

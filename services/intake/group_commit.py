@@ -24,7 +24,7 @@ Accept = Callable[[Transaction, Sequence[Pending]], Awaitable[list[Decided]]]
 log = get_logger()
 
 
-class QueueFull(Exception):  # noqa: N818 - a state, told to the client as 503
+class QueueFull(Exception):
     """As many submissions wait as may wait."""
 
 
@@ -161,7 +161,7 @@ class GroupCommit:
                         outcomes = await self._accept(tx, pending)
                         failpoints.hit("intake.before_commit")
                 failpoints.hit("intake.after_commit")
-            except Exception as error:  # noqa: BLE001 - sorted into the two kinds there are
+            except Exception as error:
                 if not is_infrastructure(error):
                     await self._split(group, error, deadline)
                     return

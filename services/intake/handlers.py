@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.intake import domain, store
+from services.intake import domain, encoding, store
 from services.intake.domain import Decided, Pending
 from shared.db import Transaction
-from shared.outbox import publish
+from shared.outbox import caused_by, publish_encoded
 
 
 async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
@@ -22,5 +22,7 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     outcomes, fresh = domain.decide(group, last_versions, receipts, in_force)
     if fresh:
         await store.insert_submissions(tx, fresh)
-        await publish(tx, [item.event() for item in fresh])
+        traces = {item.pending.obligation: item.pending.traceparent for item in fresh}
+        with caused_by({obligation: trace for obligation, trace in traces.items() if trace}):
+            await publish_encoded(tx, [encoding.outgoing(item) for item in fresh])
     return outcomes

@@ -22,7 +22,9 @@ GROUP_RETRIES_TOTAL = declare_counter(
     unit="retries",
 )
 GROUP_SPLITS_TOTAL = declare_counter(
-    "thongsuot_intake_group_splits_total", "Times a group was halved to find the one the database refuses.", unit="groups"
+    "thongsuot_intake_group_splits_total",
+    "Times a group was halved to find the one the database refuses.",
+    unit="groups",
 )
 QUEUE_SUBMISSIONS = declare_gauge(
     "thongsuot_intake_queue_submissions", "Submissions that wait for a group.", unit="requests"
@@ -37,8 +39,13 @@ RATE_LIMITED_TOTAL = declare_counter(
     labels=["limit"],
 )
 REGISTRY_ENTRIES = declare_gauge(
-    "thongsuot_intake_registry_entries", "Records of the registry held in memory, by kind.", unit="records", labels=["kind"]
+    "thongsuot_intake_registry_entries",
+    "Records of the registry held in memory, by kind.",
+    unit="records",
+    labels=["kind"],
 )
 REGISTRY_REFRESHES_TOTAL = declare_counter(
-    "thongsuot_intake_registry_refreshes_total", "Times the registry in memory took changes from the database.", unit="refreshes"
+    "thongsuot_intake_registry_refreshes_total",
+    "Times the registry in memory took changes from the database.",
+    unit="refreshes",
 )

@@ -32,7 +32,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     nil: bool | msgspec.UnsetType = msgspec.UNSET
     figures: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     narratives: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-    classification: str | None | msgspec.UnsetType = msgspec.UNSET
+    classification: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _FIELDS = frozenset(_Body.__struct_fields__)
@@ -61,6 +61,7 @@ class Unreadable:
     """A body that is not a report, with every error found in it."""
 
     errors: tuple[FieldError, ...]
+    malformed: bool = False  # not even a JSON object
 
 
 def read_report(body: bytes) -> Report | Unreadable:
@@ -126,7 +127,7 @@ def read_slow(body: bytes) -> Report | Unreadable:
     if not isinstance(document, dict):
         if not errors.found:
             errors.add("", "Nội dung phải là một đối tượng JSON.", "The body must be a JSON object.", *_SHAPE_FIX)
-        return Unreadable(tuple(errors.found))
+        return Unreadable(tuple(errors.found), malformed=True)
     for name in document.keys() - _FIELDS:
         errors.unknown_field(name, sorted(_FIELDS))
     regime = _code(document, "regime", errors)
@@ -157,9 +158,12 @@ def _code(document: dict[str, Any], name: str, errors: Errors) -> str:
         errors.missing(name)
     elif not isinstance(value, str) or isinstance(value, NumberText):
         errors.add(
-            f"/{name}", f"`{name}` phải là chuỗi ký tự.", f"`{name}` must be a text.", "Đặt giá trị trong dấu nháy kép.",
+            f"/{name}",
+            f"`{name}` phải là chuỗi ký tự.",
+            f"`{name}` must be a text.",
+            "Đặt giá trị trong dấu nháy kép.",
             "Put the value in double quotes.",
-        )  # fmt: skip
+        )
     elif not is_code(value):
         errors.bad_code(f"/{name}", value)
     else:
@@ -170,9 +174,12 @@ def _code(document: dict[str, Any], name: str, errors: Errors) -> str:
 def _figures(value: Any, errors: Errors) -> dict[str, str | None]:
     if not isinstance(value, dict):
         errors.add(
-            "/figures", "`figures` phải là một đối tượng JSON.", "`figures` must be a JSON object.",
-            'Ví dụ: {"A01": 12.5, "A02": null}.', 'For example {"A01": 12.5, "A02": null}.',
-        )  # fmt: skip
+            "/figures",
+            "`figures` phải là một đối tượng JSON.",
+            "`figures` must be a JSON object.",
+            'Ví dụ: {"A01": 12.5, "A02": null}.',
+            'For example {"A01": 12.5, "A02": null}.',
+        )
         return {}
     if len(value) > MAX_FIGURES:
         errors.too_many("/figures", len(value), MAX_FIGURES)
@@ -184,9 +191,12 @@ def _figures(value: Any, errors: Errors) -> dict[str, str | None]:
             figures[code] = None
         elif not isinstance(figure, str):
             errors.add(
-                pointer, "Chỉ tiêu phải là số, chuỗi hoặc null.", "A figure must be a number, a text or null.",
-                "Ghi một số, hoặc null nếu không có.", "Write a number, or null where there is none.",
-            )  # fmt: skip
+                pointer,
+                "Chỉ tiêu phải là số, chuỗi hoặc null.",
+                "A figure must be a number, a text or null.",
+                "Ghi một số, hoặc null nếu không có.",
+                "Write a number, or null where there is none.",
+            )
         elif errors.fits(pointer, figure, MAX_FIGURE_CHARACTERS):
             figures[code] = str(figure)
     return figures
@@ -195,9 +205,12 @@ def _figures(value: Any, errors: Errors) -> dict[str, str | None]:
 def _narratives(value: Any, errors: Errors) -> dict[str, str]:
     if not isinstance(value, dict):
         errors.add(
-            "/narratives", "`narratives` phải là một đối tượng JSON.", "`narratives` must be a JSON object.",
-            'Ví dụ: {"danh_gia": "…"}.', 'For example {"danh_gia": "…"}.',
-        )  # fmt: skip
+            "/narratives",
+            "`narratives` phải là một đối tượng JSON.",
+            "`narratives` must be a JSON object.",
+            'Ví dụ: {"danh_gia": "…"}.',
+            'For example {"danh_gia": "…"}.',
+        )
         return {}
     if len(value) > MAX_NARRATIVES:
         errors.too_many("/narratives", len(value), MAX_NARRATIVES)
@@ -207,10 +220,12 @@ def _narratives(value: Any, errors: Errors) -> dict[str, str]:
         pointer = errors.code_of("/narratives", code)
         if not isinstance(text, str) or isinstance(text, NumberText):
             errors.add(
-                pointer, "Mục thuyết minh phải là chuỗi ký tự.", "A narrative must be a text.",
+                pointer,
+                "Mục thuyết minh phải là chuỗi ký tự.",
+                "A narrative must be a text.",
                 "Đặt nội dung trong dấu nháy kép; bỏ mục này nếu không có.",
                 "Put it in double quotes; leave the section out where there is none.",
-            )  # fmt: skip
+            )
         elif errors.fits(pointer, text, MAX_NARRATIVE_CHARACTERS):
             narratives[code] = text
     return narratives

@@ -130,9 +130,21 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
         for item in ordered
     ]
     names = (
-        "submission_ids", "obligations", "versions", "agencies", "regimes", "regime_versions", "periods",
-        "officer_ids", "nils", "received_ats", "idempotency_keys", "sha256s", "content_sha256s", "bodies",
-    )  # fmt: skip
+        "submission_ids",
+        "obligations",
+        "versions",
+        "agencies",
+        "regimes",
+        "regime_versions",
+        "periods",
+        "officer_ids",
+        "nils",
+        "received_ats",
+        "idempotency_keys",
+        "sha256s",
+        "content_sha256s",
+        "bodies",
+    )
     columns = [list(column) for column in zip(*rows, strict=True)]
     stored = await tx.execute(_STORE, dict(zip(names, columns, strict=True)))
     if len(stored.all()) != len(ordered):

@@ -1,0 +1,56 @@
+"""Who is asking is decided by the key alone, and within limits: per agency with a key, per address without."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from starlette.types import Scope
+
+from services.intake import metrics, problems
+from services.intake.known import Known
+from services.intake.limiter import Limiter
+from shared.errors import unauthorized
+from shared.security import parse_key
+
+
+class Access:
+    """Turns a request's key into its agency."""
+
+    def __init__(self, known: Known, agencies: Limiter, strangers: Limiter) -> None:
+        self._known = known
+        self._agencies = agencies
+        self._strangers = strangers
+
+    async def agency_of(self, scope: Scope) -> str:
+        """The agency of the request's key. Raises 401; 429 where the agency, or a stranger's address, asks too much."""
+        authorization = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+        scheme, _, text = authorization.partition(b" ")
+        if scheme.lower() == b"bearer":
+            key = parse_key(text.strip().decode("latin-1"))
+            if key is not None:
+                agency = self._known.agency_at_once(key)
+                if agency is None:
+                    agency = await self._known.agency_of(key)
+                if agency is not None:
+                    self._limit(self._agencies, agency, "agency")
+                    return agency
+        metrics.UNAUTHORIZED_TOTAL.inc()
+        client = scope.get("client")
+        self._limit(self._strangers, client[0] if client else "", "address")
+        raise unauthorized(
+            "Cần khóa API của cơ quan còn hiệu lực: Authorization: Bearer tsk_…",
+            "A live API key of the agency is needed: Authorization: Bearer tsk_…",
+        )
+
+    @staticmethod
+    def _limit(limiter: Limiter, name: str, limit: str) -> None:
+        wait_seconds = limiter.take(name)
+        if wait_seconds:
+            metrics.RATE_LIMITED_TOTAL.labels(limit).inc()
+            raise problems.rate_limited(wait_seconds)
+
+    async def __call__(self, request: Request) -> str:
+        """As a FastAPI dependency."""
+        return await self.agency_of(request.scope)

@@ -1,0 +1,199 @@
+"""POST /v1/submissions: a thin raw handler, because this is where all agencies meet at the deadline.
+
+A 201 or 200 leaves only after the commit; every other answer says whether something is stored, or how to find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from services.intake import envelope, metrics, problems
+from services.intake.access import Access
+from services.intake.domain import Defect, KeyReused, Outcome, Pending, Receipt, Replayed, Stored, Unchanged, Unknown
+from services.intake.envelope import Admitted, Closed, Refused
+from services.intake.group_commit import GroupCommit, QueueFull
+from services.intake.known import Known
+from services.intake.limits import MAX_BODY_BYTES, is_idempotency_key
+from services.intake.reading import Report, Unreadable, read_report
+from shared.clock import LOCAL_ZONE, Clock
+from shared.errors import Problem, internal
+from shared.events import obligation_key
+from shared.http import read_body
+from shared.ids import new_id
+from shared.logging import TraceContext
+
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_REPLAYED = (b"idempotent-replayed", b"true")
+#: envelopes judged good, remembered until registry or day change
+_MAX_REMEMBERED = 100_000
+
+_stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
+
+
+class SubmissionDoor:
+    """The ASGI application of the one hot route."""
+
+    def __init__(self, access: Access, known: Known, commits: GroupCommit, business_clock: Clock) -> None:
+        self._access = access
+        self._known = known
+        self._commits = commits
+        self._clock = business_clock
+        self._in_flight: set[tuple[str, str]] = set()
+        self._admitted: dict[tuple[str, str, str, str], int] = {}
+        self._admitted_for: tuple[int, Any] = (-1, None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One submission. Raises Problem for everything that is not a receipt."""
+        agency = await self._access.agency_of(scope)
+        key = _idempotency_key(scope)
+        body = await read_body(receive, MAX_BODY_BYTES)
+        received_at = self._clock.now()
+        report = read_report(body)
+        if isinstance(report, Unreadable):
+            raise problems.unreadable(report.errors) if report.malformed else problems.invalid(report.errors)
+        regime_version = await self._admit(report, agency, received_at)
+        trace = TraceContext.current()
+        pending = Pending(
+            submission_id=new_id(),
+            obligation=obligation_key(agency, report.regime, report.period),
+            agency=agency,
+            regime=report.regime,
+            regime_version=regime_version,
+            period=report.period,
+            officer_id=report.officer,
+            received_at=received_at,
+            idempotency_key=key,
+            sha256=hashlib.sha256(body).digest(),
+            content_sha256=report.content_sha256(),
+            body=body,
+            nil=report.nil,
+            figures=report.figures,
+            narratives=report.narratives,
+            traceparent=trace.traceparent if trace else None,
+        )
+        await _answer(await self._store(pending), send)
+
+    async def _store(self, pending: Pending) -> Outcome:
+        if pending.idempotency in self._in_flight:
+            metrics.SUBMISSIONS_TOTAL.labels("in_flight").inc()
+            raise problems.in_progress()
+        try:
+            answer = self._commits.offer(pending)
+        except QueueFull:
+            metrics.SUBMISSIONS_TOTAL.labels("full").inc()
+            raise problems.queue_full() from None
+        self._in_flight.add(pending.idempotency)
+        answer.add_done_callback(lambda _: self._in_flight.discard(pending.idempotency))
+        # a client that goes away cancels its own waiting, never the commit that its neighbours share
+        return await asyncio.shield(answer)
+
+    async def _admit(self, report: Report, agency: str, now: datetime) -> int:
+        """The governing version of the regime. Raises the problem that tells why the report may not come in."""
+        await self._known.be_fresh()
+        state = (self._known.revision, now.astimezone(LOCAL_ZONE).date())
+        if state != self._admitted_for or len(self._admitted) > _MAX_REMEMBERED:
+            self._admitted.clear()
+            self._admitted_for = state
+        question = (agency, report.regime, report.period, report.officer)
+        regime_version = self._admitted.get(question)
+        if regime_version is not None:
+            return regime_version
+        judged = envelope.check(report, agency, self._known.registry, now)
+        if not isinstance(judged, Admitted):
+            # refused only by what the database holds now
+            await self._known.refresh()
+            judged = envelope.check(report, agency, self._known.registry, now)
+        match judged:
+            case Admitted(regime_version):
+                if self._known.revision == state[0]:
+                    self._admitted[question] = regime_version
+                return regime_version
+            case Closed():
+                raise problems.closed(judged)
+            case Refused(errors):
+                raise problems.invalid(errors)
+
+
+def _idempotency_key(scope: Scope) -> str:
+    """The Idempotency-Key. Raises 400 without a good one, 415 for anything but plain JSON."""
+    key = content_type = b""
+    keys = 0
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key = value
+            keys += 1
+        elif name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept-Encoding": "identity"})
+    if content_type != b"application/json" and not _is_json(content_type):
+        raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
+    if keys != 1 or not is_idempotency_key(key):
+        raise Problem.of(problems.KEY_MISSING)
+    return key.decode("ascii")
+
+
+def _is_json(content_type: bytes) -> bool:
+    media, _, parameters = content_type.partition(b";")
+    charset = parameters.strip().lower().replace(b'"', b"")
+    return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as its JSON members; the same for the first answer and for every repetition."""
+    return {
+        "submission_id": str(receipt.submission_id),
+        "obligation": receipt.obligation,
+        "version": receipt.version,
+        "received_at": receipt.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "sha256": receipt.sha256.hex(),
+        "status": "received",
+    }
+
+
+async def _answer(outcome: Outcome, send: Send) -> None:
+    match outcome:
+        case Stored(receipt):
+            _stored.inc()
+            await _send_receipt(send, 201, receipt)
+        case Replayed(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("replayed").inc()
+            await _send_receipt(send, 200, receipt, _REPLAYED)
+        case KeyReused(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("key_reused").inc()
+            raise problems.key_reused(receipt)
+        case Unchanged(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("unchanged").inc()
+            raise problems.unchanged(receipt)
+        case Unknown():
+            metrics.SUBMISSIONS_TOTAL.labels("unknown").inc()
+            raise problems.outcome_unknown()
+        case Defect():
+            metrics.SUBMISSIONS_TOTAL.labels("defect").inc()
+            raise internal()
+
+
+async def _send_receipt(send: Send, status: int, receipt: Receipt, *headers: tuple[bytes, bytes]) -> None:
+    document = receipt_document(receipt)
+    body = msgspec.json.encode(document)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                _JSON,
+                _NO_STORE,
+                (b"content-length", str(len(body)).encode()),
+                (b"location", b"/v1/submissions/" + document["submission_id"].encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

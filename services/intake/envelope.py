@@ -1,0 +1,216 @@
+"""Whether an agency may send this report at all: known regime, its submitter, its period, its officer.
+
+Pure. What the report says is the validator's to judge. NĐ 09/2019/NĐ-CP Điều 7 (who submits), Điều 12 (cut-offs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from services.intake.reading import Report
+from services.intake.registry.records import Registry
+from shared import period as periods
+from shared.clock import LOCAL_ZONE
+from shared.errors import FieldError
+from shared.events import AgencyRegistered, RegimePublished
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The report may come in; this version of the regime governs its period."""
+
+    regime_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The agency had closed before the period's window; its successors owe the report."""
+
+    agency: str
+    closed_on: date
+    successors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Everything that is wrong with the envelope."""
+
+    errors: tuple[FieldError, ...]
+
+
+def check(report: Report, agency_code: str, registry: Registry, now: datetime) -> Admitted | Closed | Refused:
+    """Judge the envelope by the registry at business time `now`."""
+    agency = registry.agencies.get(agency_code)
+    if agency is None:
+        return Refused((_NO_AGENCY,))
+    errors = [*_officer_errors(report, agency, registry)]
+    versions = registry.regimes.get(report.regime)
+    if not versions:
+        return Refused((*errors, _unknown_regime(report.regime)))
+    found = _window(report, registry, versions, now)
+    if isinstance(found, FieldError):
+        return Refused((*errors, found))
+    regime, first, last, addressed = found
+    if not (agency.code in addressed if addressed else _submits(agency, regime)):
+        errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
+    if agency.closed_on is not None and agency.closed_on < first:
+        if errors:
+            return Refused(tuple(errors))
+        return Closed(agency.code, agency.closed_on, agency.successors)
+    if agency.opened_on > last:
+        errors.append(_not_open_yet(agency))
+    today = now.astimezone(LOCAL_ZONE).date()
+    if today < first:
+        errors.append(_not_begun(report.period, first))
+    return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
+
+
+def _submits(agency: AgencyRegistered, regime: RegimePublished) -> bool:
+    return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
+
+
+def _window(
+    report: Report, registry: Registry, versions: dict[int, RegimePublished], now: datetime
+) -> tuple[RegimePublished, date, date, tuple[str, ...]] | FieldError:
+    """The governing version, first and last day of the window, and the agencies a request addresses."""
+    try:
+        period = periods.parse(report.period)
+    except periods.PeriodError as error:
+        return _bad_period(report.period, versions, str(error))
+    if period.frequency == "adhoc":
+        request = registry.requests.get(report.period)
+        if request is None or request.regime != report.regime:
+            return _no_request(report.period, report.regime)
+        if now < request.issued_at:
+            return _not_begun(report.period, request.issued_at.astimezone(LOCAL_ZONE).date())
+        day = request.issued_at.astimezone(LOCAL_ZONE).date()
+        governing = periods.governing_version(versions.values(), period, issued_on=day)
+        if governing is None:
+            return _not_in_force(report.regime, report.period)
+        return governing, day, day, request.agencies
+    if not any(periods.fits(period, version.frequency) for version in versions.values()):
+        return _bad_period(report.period, versions, "")
+    comparable = [version for version in versions.values() if version.frequency != "adhoc"]
+    governing = periods.governing_version(comparable, period)
+    if governing is None:
+        return _not_in_force(report.regime, report.period)
+    first, last = periods.cutoff_range(period, governing.frequency, governing.cutoff)
+    return governing, first, last, ()
+
+
+def _officer_errors(report: Report, agency: AgencyRegistered, registry: Registry) -> list[FieldError]:
+    officer = registry.officers.get(report.officer)
+    # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
+    if officer is None or officer.agency != agency.code:
+        return [
+            FieldError(
+                "/officer",
+                f"Cơ quan {agency.code} không có cán bộ “{report.officer}”.",
+                f"Agency {agency.code} has no officer “{report.officer}”.",
+                "Ghi mã cán bộ đầu mối của cơ quan mình, hoặc đề nghị bổ sung cán bộ vào danh mục.",
+                "Name an officer of your own agency, or ask for the officer to be added to the registry.",
+            )
+        ]
+    if not officer.active:
+        return [
+            FieldError(
+                "/officer",
+                f"Cán bộ “{report.officer}” không còn phụ trách báo cáo.",
+                f"Officer “{report.officer}” is no longer active.",
+                "Ghi mã cán bộ đang phụ trách.",
+                "Name an officer who is active.",
+            )
+        ]
+    return []
+
+
+_NO_AGENCY = FieldError(
+    "",
+    "Cơ quan của khóa này không có trong danh mục.",
+    "The agency of this key is not in the registry.",
+    "Liên hệ quản trị hệ thống để nạp danh mục cơ quan.",
+    "Ask the system administrator to load the registry.",
+)
+
+_EXAMPLES = {
+    "weekly": "2026-W07",
+    "monthly": "2026-M10",
+    "quarterly": "2026-Q3",
+    "half_yearly": "2026-H1",
+    "nine_monthly": "2026-9M",
+    "yearly": "2026",
+    "adhoc": "DX-2026-003",
+}
+
+
+def _unknown_regime(code: str) -> FieldError:
+    return FieldError(
+        "/regime",
+        f"Không có chế độ báo cáo “{code}”.",
+        f"There is no reporting regime “{code}”.",
+        "Kiểm tra mã chế độ; GET /v1/obligations liệt kê những báo cáo cơ quan phải gửi.",
+        "Check the code; GET /v1/obligations lists what the agency owes.",
+    )
+
+
+def _bad_period(period: str, versions: dict[int, RegimePublished], why: str) -> FieldError:
+    newest = versions[max(versions)]
+    example = _EXAMPLES[newest.frequency]
+    return FieldError(
+        "/period",
+        f"“{period}” không phải kỳ báo cáo của {newest.code}.",
+        f"“{period}” is not a period of {newest.code}{f': {why}' if why else ''}.",
+        f"Ghi kỳ như {example}.",
+        f"Write the period like {example}.",
+    )
+
+
+def _no_request(period: str, regime: str) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Không có yêu cầu báo cáo “{period}” theo chế độ {regime}.",
+        f"There is no request “{period}” under regime {regime}.",
+        "Ghi mã của yêu cầu đột xuất hoặc chuyên đề, hoặc kỳ báo cáo đúng dạng (2026-M10).",
+        "Write the id of the ad hoc request, or a period in its form (2026-M10).",
+    )
+
+
+def _not_in_force(regime: str, period: str) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Chế độ {regime} không có hiệu lực trong kỳ {period}.",
+        f"Regime {regime} is not in force for the period {period}.",
+        "Kiểm tra kỳ báo cáo.",
+        "Check the period.",
+    )
+
+
+def _not_submitter(agency: str, what: str) -> FieldError:
+    return FieldError(
+        "/regime",
+        f"Cơ quan {agency} không thuộc diện gửi báo cáo {what}.",
+        f"Agency {agency} is not among those who submit {what}.",
+        "Kiểm tra mã chế độ và kỳ báo cáo; GET /v1/obligations liệt kê những báo cáo phải gửi.",
+        "Check regime and period; GET /v1/obligations lists what is owed.",
+    )
+
+
+def _not_open_yet(agency: AgencyRegistered) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Cơ quan {agency.code} thành lập ngày {agency.opened_on:%d/%m/%Y}, sau kỳ báo cáo này.",
+        f"Agency {agency.code} opened on {agency.opened_on.isoformat()}, after this period.",
+        "Kiểm tra kỳ báo cáo.",
+        "Check the period.",
+    )
+
+
+def _not_begun(period: str, first: date) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Kỳ {period} chưa bắt đầu (từ {first:%d/%m/%Y}).",
+        f"The period {period} has not begun (it begins on {first.isoformat()}).",
+        "Gửi khi kỳ đã bắt đầu, hoặc kiểm tra kỳ báo cáo.",
+        "Send once it has begun, or check the period.",
+    )

@@ -1,0 +1,147 @@
+"""Every problem a sender of reports can meet, declared once; docs/api.md and /problems are written from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from services.intake.domain import Receipt
+from services.intake.envelope import Closed
+from services.intake.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
+from shared.errors import FieldError, Problem, bad_request, describe, too_many, unavailable, unprocessable
+
+INVALID_REPORT = describe(
+    "invalid-report",
+    422,
+    "Báo cáo chưa nhận được",
+    "The report cannot be taken",
+    "Báo cáo chưa đúng: hãy sửa từng lỗi trong danh sách rồi gửi lại. Nội dung số liệu được kiểm tra sau khi nhận.",
+    "The report cannot be taken as it is: correct each listed error and send it again. Figures are checked after "
+    "receipt.",
+)
+AGENCY_CLOSED = describe(
+    "agency-closed",
+    422,
+    "Cơ quan đã kết thúc hoạt động",
+    "The agency has closed",
+    "Cơ quan kết thúc hoạt động trước kỳ báo cáo; cơ quan kế thừa gửi báo cáo này.",
+    "The agency closed before the period; its successors send this report.",
+)
+KEY_MISSING = describe(
+    "idempotency-key-missing",
+    400,
+    "Thiếu hoặc sai Idempotency-Key",
+    "Idempotency-Key is missing or malformed",
+    f"Mỗi lần gửi cần tiêu đề Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} ký tự ASCII nhìn thấy được, ví dụ "
+    "một UUID. Gửi lại với cùng khóa thì không bị trùng.",
+    f"Every submission needs the header Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} visible ASCII characters, "
+    "such as a UUID. Sending again with the same key never stores twice.",
+)
+KEY_REUSED = describe(
+    "idempotency-key-reused",
+    422,
+    "Idempotency-Key đã dùng cho nội dung khác",
+    "The Idempotency-Key was used for another body",
+    "Khóa này đã dùng cho một báo cáo có nội dung khác. Báo cáo mới cần khóa mới.",
+    "This key was used for a report with another body. A new report needs a new key.",
+)
+IN_PROGRESS = describe(
+    "request-in-progress",
+    409,
+    "Yêu cầu cùng khóa đang được xử lý",
+    "A request with this key is in progress",
+    "Yêu cầu trước với cùng Idempotency-Key chưa xong. Hãy gửi lại sau số giây trong Retry-After để nhận biên nhận.",
+    "The earlier request with this Idempotency-Key has not ended. Send it again after Retry-After to get its receipt.",
+)
+UNCHANGED = describe(
+    "unchanged",
+    409,
+    "Nội dung không thay đổi",
+    "Nothing has changed",
+    "Báo cáo giống hệt phiên bản đang có hiệu lực nên không lưu thành phiên bản mới. Không cần làm gì thêm, hoặc hãy "
+    "sửa nội dung rồi gửi lại.",
+    "The report equals the version in force, so no new version is stored. Nothing is left to do, or change the "
+    "content and send it again.",
+)
+UNSUPPORTED_MEDIA_TYPE = describe(
+    "unsupported-media-type",
+    415,
+    "Định dạng không được nhận",
+    "The media type is not supported",
+    "Gửi JSON mã hóa UTF-8 không nén, với Content-Type: application/json.",
+    "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
+)
+
+
+def unreadable(errors: Iterable[FieldError]) -> Problem:
+    """400 where the body is no JSON object at all."""
+    return bad_request("Nội dung không đọc được.", "The body cannot be read.", errors=errors)
+
+
+def invalid(errors: Iterable[FieldError]) -> Problem:
+    return Problem.of(INVALID_REPORT, errors=errors)
+
+
+def closed(agency: Closed) -> Problem:
+    """Names who owes the report instead."""
+    successors = ", ".join(agency.successors)
+    whom = f"Cơ quan kế thừa: {successors}." if successors else "Danh mục không ghi cơ quan kế thừa."
+    whom_en = f"Its successors: {successors}." if successors else "The registry names no successor."
+    return Problem.of(
+        AGENCY_CLOSED,
+        f"{agency.agency} kết thúc hoạt động ngày {agency.closed_on:%d/%m/%Y}, trước kỳ báo cáo. {whom}",
+        f"{agency.agency} closed on {agency.closed_on.isoformat()}, before the period. {whom_en}",
+        extensions={"successors": list(agency.successors), "closed_on": agency.closed_on.isoformat()},
+    )
+
+
+def key_reused(receipt: Receipt) -> Problem:
+    return Problem.of(KEY_REUSED, extensions={"submission_id": str(receipt.submission_id)})
+
+
+def unchanged(receipt: Receipt) -> Problem:
+    """Names the submission that says the same."""
+    extensions: Mapping[str, Any] = {
+        "submission_id": str(receipt.submission_id),
+        "obligation": receipt.obligation,
+        "version": receipt.version,
+    }
+    return Problem.of(
+        UNCHANGED,
+        f"{UNCHANGED.meaning} Bài nộp: {receipt.submission_id}, phiên bản {receipt.version}.",
+        f"{UNCHANGED.meaning_en} Submission {receipt.submission_id}, version {receipt.version}.",
+        headers={"Link": f'</v1/submissions/{receipt.submission_id}>; rel="related"'},
+        extensions=extensions,
+    )
+
+
+def in_progress() -> Problem:
+    return Problem.of(IN_PROGRESS, headers={"Retry-After": "1"})
+
+
+def queue_full() -> Problem:
+    """Certainly not stored."""
+    return unavailable(
+        1,
+        "Đang có quá nhiều báo cáo chờ lưu; báo cáo này chưa được lưu. Hãy gửi lại với cùng Idempotency-Key.",
+        "Too many reports wait to be stored; this one is not stored. Send it again with the same Idempotency-Key.",
+    )
+
+
+def outcome_unknown() -> Problem:
+    """The database gave no answer: only a repetition with the same key can tell."""
+    return unavailable(
+        2,
+        "Chưa xác nhận được báo cáo đã lưu hay chưa. Hãy gửi lại với cùng Idempotency-Key: nếu đã lưu, biên nhận cũ "
+        "được trả lại; nếu chưa, báo cáo được lưu một lần.",
+        "It is not certain whether the report is stored. Send it again with the same Idempotency-Key: if it is stored "
+        "you get its receipt, if not it is stored once.",
+    )
+
+
+def rate_limited(retry_after_seconds: int) -> Problem:
+    return too_many(retry_after_seconds)
+
+
+def bad_query(pointer: str, message: str, message_en: str, fix: str, fix_en: str) -> Problem:
+    return unprocessable([FieldError(pointer, message, message_en, fix, fix_en, where="query")])

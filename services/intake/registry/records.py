@@ -1,0 +1,71 @@
+"""The registry's records are the bodies of its events; what is stored of one is its content, without the version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+
+Kind = Literal["agency", "officer", "regime", "request"]
+KINDS: dict[Kind, type[RegistryEvent]] = {
+    "agency": AgencyRegistered,
+    "officer": OfficerRegistered,
+    "regime": RegimePublished,
+    "request": RequestIssued,
+}
+
+
+def kind_of(key: str) -> Kind:
+    """The kind in a key such as `agency/H99.01`."""
+    for kind in KINDS:
+        if key.startswith(kind + "/"):
+            return kind
+    raise ValueError(f"{key!r} is no key of the registry")
+
+
+def content_of(record: RegistryEvent) -> dict[str, Any]:
+    """What the record says, as JSON values, without its version: equal contents are equal dicts."""
+    return record.model_dump(mode="json", exclude={"version"})
+
+
+def record_of(key: str, version: int, content: Mapping[str, Any]) -> RegistryEvent:
+    """The record stored under `key`."""
+    return KINDS[kind_of(key)].model_validate({**content, "version": version})
+
+
+@dataclass(slots=True)
+class Registry:
+    """All records, by what they are looked up by."""
+
+    agencies: dict[str, AgencyRegistered] = field(default_factory=dict)
+    officers: dict[str, OfficerRegistered] = field(default_factory=dict)
+    regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
+    requests: dict[str, RequestIssued] = field(default_factory=dict)
+
+    def put(self, record: RegistryEvent) -> None:
+        """Add the record, or replace an older version of it; a newer one stays."""
+        match record:
+            case AgencyRegistered():
+                _newer(self.agencies, record.code, record)
+            case OfficerRegistered():
+                _newer(self.officers, record.officer_id, record)
+            case RegimePublished():
+                _newer(self.regimes.setdefault(record.code, {}), record.regime_version, record)
+            case RequestIssued():
+                _newer(self.requests, record.request_id, record)
+
+    def sizes(self) -> dict[Kind, int]:
+        return {
+            "agency": len(self.agencies),
+            "officer": len(self.officers),
+            "regime": sum(len(versions) for versions in self.regimes.values()),
+            "request": len(self.requests),
+        }
+
+
+def _newer(records: dict[Any, Any], key: Any, record: Any) -> None:
+    stored = records.get(key)
+    if stored is None or stored.version <= record.version:
+        records[key] = record

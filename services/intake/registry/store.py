@@ -1,0 +1,61 @@
+"""Named queries on the registry; none ever commits. The revision's row lock makes loads and key changes serial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+
+from services.intake.registry.records import content_of, kind_of, record_of
+from shared.db import Reading, Transaction
+from shared.events import RegistryEvent
+
+_RAISE_REVISION = text("UPDATE registry_revision SET revision = revision + 1 RETURNING revision")
+_LOCK_REVISION = text("SELECT revision FROM registry_revision FOR UPDATE")
+_REVISION = text("SELECT revision FROM registry_revision")
+_RECORDS = text("SELECT key, version, record FROM registry WHERE revision > :after ORDER BY key")
+_SAVE = text("""
+    INSERT INTO registry (key, kind, version, revision, record, changed_at)
+    SELECT key, kind, version, :revision, record, :changed_at
+    FROM unnest(CAST(:keys AS text[]), CAST(:kinds AS text[]), CAST(:versions AS int[]), CAST(:records AS jsonb[]))
+         AS changed (key, kind, version, record)
+    ON CONFLICT (key) DO UPDATE SET version = excluded.version, revision = excluded.revision,
+                                    record = excluded.record, changed_at = excluded.changed_at
+""")
+
+
+async def lock(tx: Transaction) -> int:
+    """Make this the only writer of registry and keys until the door ends the transaction; the revision so far."""
+    return int((await tx.execute(_LOCK_REVISION)).scalar_one())
+
+
+async def raise_revision(tx: Transaction) -> int:
+    """The next revision; readers see that something is new."""
+    return int((await tx.execute(_RAISE_REVISION)).scalar_one())
+
+
+async def revision(reading: Reading) -> int:
+    return int((await reading.execute(_REVISION)).scalar_one())
+
+
+async def changed_after(reading: Reading, after: int) -> list[RegistryEvent]:
+    """Records that changed after a revision, current versions; all of them after -1."""
+    rows = await reading.execute(_RECORDS, {"after": after})
+    return [record_of(key, version, record) for key, version, record in rows]
+
+
+async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:
+    """Store the records as current under their versions."""
+    await tx.execute(
+        _SAVE,
+        {
+            "revision": new_revision,
+            "changed_at": changed_at,
+            "keys": [record.key for record in records],
+            "kinds": [kind_of(record.key) for record in records],
+            "versions": [record.version for record in records],
+            "records": [json.dumps(content_of(record), ensure_ascii=False) for record in records],
+        },
+    )
