@@ -118,5 +118,5 @@ def _exact_sum(values: list[Decimal]) -> Decimal:
 def _scaled(value: Decimal, scale: int) -> int:
     sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
-    number = int("".join(map(str, digits))) * 10 ** (exponent + scale)
+    number: int = int("".join(map(str, digits))) * 10 ** (exponent + scale)
     return -number if sign else number

@@ -25,7 +25,7 @@ def test_a_report_that_obeys_its_form_is_accepted_without_findings(case: _Case) 
     form, figures, narratives = case
     judgement = judge(compile_form(form), figures, narratives, nil=False)
     assert codes(judgement) == []
-    required = sum(field.required for field in (*form.figures, *form.narratives))
+    required = sum(field.required for field in form.figures) + sum(field.required for field in form.narratives)
     assert (judgement.required_items, judgement.present_items) == (required, required)
 
 
@@ -51,18 +51,16 @@ def test_one_fault_gives_exactly_its_finding(case: _Case, data: st.DataObject) -
     }[fault]
     assume(expected is not None)
     whole, _, fraction = text.partition(".")
-    mutated = (
-        figures
-        | {
-            "missing": {target.code: None},
-            "word": {target.code: "chưa rõ"},
-            "comma": {target.code: f"{whole},{fraction or '5'}"},
-            "exponent": {target.code: f"{whole}e0"},
-            "nan": {target.code: "NaN"},
-            "digits": {target.code: "1" * 39},
-            "unknown": {"không có trong mẫu": text},
-        }[fault]
-    )
+    faults: dict[str, dict[str, str | None]] = {
+        "missing": {target.code: None},
+        "word": {target.code: "chưa rõ"},
+        "comma": {target.code: f"{whole},{fraction or '5'}"},
+        "exponent": {target.code: f"{whole}e0"},
+        "nan": {target.code: "NaN"},
+        "digits": {target.code: "1" * 39},
+        "unknown": {"không có trong mẫu": text},
+    }
+    mutated = figures | faults[fault]
     judgement = judge(compile_form(form), mutated, narratives, nil=False)
     assert codes(judgement) == expected
     assert judgement.outcome == "returned"
@@ -115,7 +113,7 @@ def test_no_submission_makes_it_raise_and_every_finding_is_whole(
 ) -> None:
     event = SubmissionReceived(
         submission_id=UUID(int=1), obligation="a/r/p", agency="a", regime="r", regime_version=1, period="p",
-        version=1, officer_id="o", received_at="2026-01-01T00:00:00+07:00", sha256="", nil=nil,  # type: ignore[arg-type]
+        version=1, officer_id="o", received_at="2026-01-01T00:00:00+07:00", sha256="", nil=nil,
         figures=figures, narratives=narratives,
     )  # fmt: skip
     form = compile_form(FORM.model_copy(update={"nil_allowed": nil_allowed}))

@@ -1,0 +1,19 @@
+"""python -m services.validator serve | migrate | replay | dead-letters | findings"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.validator.main import build
+from services.validator.rules.page import document
+from shared.command import run
+
+
+def findings(arguments: Sequence[str]) -> int:
+    """Print docs/findings.md."""
+    print(document(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    run("validator", build, {"findings": ("in bảng mã kết quả kiểm tra / print docs/findings.md", findings)})

@@ -1,0 +1,102 @@
+"""What validator does with events. A verdict, its findings and its event commit together, once per submission."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from services.validator import domain, metrics, store
+from services.validator.form_cache import FormCache
+from services.validator.rules.forms import FormError, compile_form
+from shared.batch import Batch
+from shared.clock import Clock
+from shared.db import Transaction
+from shared.events import RegimePublished, SubmissionReceived, VerdictReached
+from shared.ids import new_id
+from shared.outbox import publish
+
+
+async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
+    """Keep a copy of each published regime version. Its form never changes: an event that says so is refused."""
+    known = await store.lock_regimes(tx, batch.keys)
+    changed: dict[str, RegimePublished] = {}
+    for event in batch:
+        regime = event.body
+        version, form = known.get(event.key, (None, None))
+        if form is not None and form != regime.form:
+            batch.reject(
+                event,
+                f"{event.key}: a published regime version never changes, but this event (version {regime.version}) has "
+                f"another form than the one kept (version {version}); publish the change as a new regime version",
+            )
+            metrics.REGIMES_TOTAL.labels("refused").inc()
+            continue
+        if version is not None and regime.version <= version:
+            metrics.REGIMES_TOTAL.labels("repeated").inc()
+            continue
+        try:
+            compile_form(regime.form)
+        except FormError as error:
+            batch.reject(event, f"{event.key}: no submission could be judged by this form: {error}")
+            metrics.REGIMES_TOTAL.labels("refused").inc()
+            continue
+        known[event.key] = (regime.version, regime.form)
+        changed[event.key] = regime
+        metrics.REGIMES_TOTAL.labels("kept").inc()
+    if changed:
+        await store.save_regimes(tx, list(changed.values()))
+
+
+async def judge(batch: Batch[SubmissionReceived], tx: Transaction, *, forms: FormCache, clock: Clock) -> None:
+    """Judge each submission by the form of its regime version; wait where that version is not known yet."""
+    names = {event.id: f"regime/{event.body.regime}/{event.body.regime_version}" for event in batch}
+    compiled = await forms.load(tx, names.values())
+    decided_at = clock.now()
+    verdicts: list[VerdictReached] = []
+    with metrics.JUDGE_DURATION_SECONDS.time():
+        for event in batch:
+            form = compiled.get(names[event.id])
+            if form is None:
+                batch.wait(event, names[event.id])
+                metrics.WAITING_TOTAL.inc()
+                continue
+            body = event.body
+            judgement = domain.judge(form, body.figures, body.narratives, nil=body.nil)
+            verdicts.append(
+                VerdictReached.model_construct(
+                    verdict_id=new_id(),
+                    submission_id=body.submission_id,
+                    obligation=body.obligation,
+                    agency=body.agency,
+                    regime=body.regime,
+                    regime_version=body.regime_version,
+                    period=body.period,
+                    version=body.version,
+                    officer_id=body.officer_id,
+                    received_at=body.received_at,
+                    decided_at=decided_at,
+                    nil=body.nil,
+                    outcome=judgement.outcome,
+                    errors=judgement.errors,
+                    warnings=judgement.warnings,
+                    required_items=judgement.required_items,
+                    present_items=judgement.present_items,
+                    findings=judgement.findings,
+                    findings_truncated=judgement.findings_truncated,
+                )
+            )
+    if not verdicts:
+        return
+    inserted = await store.insert_verdicts(tx, verdicts)
+    fresh = [verdict for verdict in verdicts if verdict.verdict_id in inserted]
+    metrics.REPEATED_TOTAL.inc(len(verdicts) - len(fresh))
+    await store.insert_findings(tx, fresh)
+    await publish(tx, fresh)
+    _count(fresh)
+
+
+def _count(verdicts: list[VerdictReached]) -> None:
+    for outcome, number in Counter(verdict.outcome for verdict in verdicts).items():
+        metrics.VERDICTS_TOTAL.labels(outcome).inc(number)
+    kinds = Counter((finding.tier, finding.severity) for verdict in verdicts for finding in verdict.findings)
+    for (tier, severity), number in kinds.items():
+        metrics.FINDINGS_TOTAL.labels(tier, severity).inc(number)

@@ -1,0 +1,56 @@
+"""The composition root of validator: the only place where its parts are constructed."""
+
+from __future__ import annotations
+
+from services.validator.api import EXPORTS, router
+from services.validator.consumer import inbounds
+from services.validator.form_cache import FormCache
+from services.validator.settings import ValidatorSettings
+from shared.clock import Clock, SystemClock, business_clock
+from shared.consumer import Consumers, Subscription
+from shared.db import Database
+from shared.exports import backbone_exports, mount_exports
+from shared.http import create_app
+from shared.outbox.relay import Relay
+from shared.service import Service
+from shared.settings import CommonSettings, KafkaSettings
+
+
+def build(
+    *,
+    settings: ValidatorSettings | None = None,
+    common: CommonSettings | None = None,
+    kafka: KafkaSettings | None = None,
+    clock: Clock | None = None,
+) -> Service:
+    """Validator, ready to be served; settings come from the environment unless they are given."""
+    settings = settings or ValidatorSettings()
+    common = common or CommonSettings()
+    kafka = kafka or KafkaSettings()
+    system = SystemClock()
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-validator"
+    )
+    subscriptions = [
+        Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
+        for inbound in inbounds(FormCache(settings.cached_forms), clock or business_clock(common.business_clock))
+    ]
+    service = Service(
+        "validator",
+        database,
+        settings.host,
+        settings.port,
+        backgrounds=[Relay("validator", settings.database_url, kafka, system)],
+        consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
+        grace_seconds=settings.grace_seconds,
+    )
+    service.app = create_app(
+        "validator",
+        title="Thông Suốt – kiểm tra báo cáo / validator",
+        description="Kiểm tra từng bản nộp theo biểu mẫu / checks each submission against its form.",
+        readiness=service.readiness,
+        lifespan=service.lifespan,
+    )
+    service.app.include_router(router(database, common.operator_token))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    return service

@@ -1,0 +1,47 @@
+"""Validator's own metrics, each declared once. A batch that is rolled back and tried again counts again."""
+
+from __future__ import annotations
+
+from shared.metrics import declare_counter, declare_gauge, declare_histogram
+
+VERDICTS_TOTAL = declare_counter(
+    "thongsuot_validator_verdicts_total",
+    "Verdicts reached by outcome (accepted, returned).",
+    unit="verdicts",
+    labels=["outcome"],
+)
+FINDINGS_TOTAL = declare_counter(
+    "thongsuot_validator_findings_total",
+    "Findings listed in verdicts by tier and severity (error, warning).",
+    unit="findings",
+    labels=["tier", "severity"],
+)
+WAITING_TOTAL = declare_counter(
+    "thongsuot_validator_waiting_total",
+    "Submissions that had to wait because their regime version was not known yet.",
+    unit="events",
+)
+REPEATED_TOTAL = declare_counter(
+    "thongsuot_validator_repeated_total",
+    "Submissions that came again in another event and kept the verdict they had.",
+    unit="events",
+)
+JUDGE_DURATION_SECONDS = declare_histogram(
+    "thongsuot_validator_judge_duration_seconds",
+    "Time to judge the submissions of one batch, without database.",
+    unit="seconds",
+)
+FORMS_CACHED = declare_gauge(
+    "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"
+)
+FORMS_LOADED_TOTAL = declare_counter(
+    "thongsuot_validator_forms_loaded_total",
+    "Forms read from the database because they were not in memory.",
+    unit="forms",
+)
+REGIMES_TOTAL = declare_counter(
+    "thongsuot_validator_regimes_total",
+    "Regime events by result (kept, repeated, refused).",
+    unit="events",
+    labels=["result"],
+)

@@ -1,0 +1,161 @@
+"""Named queries of validator. Set-based, on the caller's transaction; nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from shared.db import Reading, Transaction
+from shared.events import Form, RegimePublished, VerdictReached
+
+_LOCK_REGIMES = text("""
+    SELECT key, version, CAST(form AS text) AS form FROM regime
+     WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key FOR UPDATE
+""")
+
+# The form of a known version is never written again, whatever comes.
+_SAVE_REGIMES = text("""
+    INSERT INTO regime (key, code, regime_version, version, name, name_en, form)
+    SELECT key, code, regime_version, version, name, name_en, CAST(form AS jsonb)
+      FROM unnest(CAST(:keys AS text[]), CAST(:codes AS text[]), CAST(:regime_versions AS int[]),
+                  CAST(:versions AS int[]), CAST(:names AS text[]), CAST(:names_en AS text[]), CAST(:forms AS text[]))
+           AS row (key, code, regime_version, version, name, name_en, form)
+     ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET version = excluded.version, name = excluded.name, name_en = excluded.name_en
+     WHERE regime.version < excluded.version
+""")
+
+_FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = ANY(CAST(:keys AS text[]))")
+
+_KNOWN = text("SELECT key FROM regime WHERE key = ANY(CAST(:names AS text[]))")
+
+_COLUMNS: dict[str, str] = {
+    "verdict_id": "uuid",
+    "submission_id": "uuid",
+    "obligation": "text",
+    "agency": "text",
+    "regime": "text",
+    "regime_version": "int",
+    "period": "text",
+    "version": "int",
+    "officer_id": "text",
+    "received_at": "timestamptz",
+    "decided_at": "timestamptz",
+    "nil": "bool",
+    "outcome": "text",
+    "errors": "int",
+    "warnings": "int",
+    "required_items": "int",
+    "present_items": "int",
+    "findings_truncated": "bool",
+}
+_FINDING_COLUMNS = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
+                    "fix", "fix_en")  # fmt: skip
+_NAMES = ", ".join(_COLUMNS)
+_FINDING_NAMES = ", ".join(_FINDING_COLUMNS)
+
+# Another event about a submission that has its verdict changes nothing. Another submission under a version that has
+# its verdict is a fault of that event and raises.
+_INSERT_VERDICTS = text(
+    f"INSERT INTO verdict ({_NAMES}) SELECT {_NAMES} FROM unnest("  # noqa: S608 - constant names
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())
+    + f") WITH ORDINALITY AS row ({_NAMES}, place) ORDER BY place"
+    " ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id"
+)
+
+_INSERT_FINDINGS = text(
+    f"INSERT INTO finding (verdict_id, position, {_FINDING_NAMES}) SELECT * FROM unnest("  # noqa: S608 - constant names
+    "CAST(:verdict_id AS uuid[]), CAST(:position AS int[]), "
+    + ", ".join(f"CAST(:{name} AS text[])" for name in _FINDING_COLUMNS)
+    + ")"
+)
+
+_BY_SUBMISSION = text(f"SELECT {_NAMES} FROM verdict WHERE submission_id = :submission_id")  # noqa: S608
+
+_BY_OBLIGATION = text(
+    f"SELECT {_NAMES} FROM verdict WHERE obligation = :obligation AND version < :before"  # noqa: S608
+    " ORDER BY version DESC LIMIT :limit"
+)
+
+_FINDINGS = text(f"SELECT {_FINDING_NAMES} FROM finding WHERE verdict_id = :verdict_id ORDER BY position")  # noqa: S608
+
+
+async def lock_regimes(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[int, Form]]:
+    """Known regime versions by registry key: the event version seen last, and the form. Their rows are locked."""
+    rows = await tx.execute(_LOCK_REGIMES, {"keys": list(keys)})
+    return {row.key: (row.version, Form.model_validate_json(row.form)) for row in rows}
+
+
+async def save_regimes(tx: Transaction, regimes: Sequence[RegimePublished]) -> None:
+    """Write one event per key; an older event never overwrites a newer one."""
+    await tx.execute(
+        _SAVE_REGIMES,
+        {
+            "keys": [regime.key for regime in regimes],
+            "codes": [regime.code for regime in regimes],
+            "regime_versions": [regime.regime_version for regime in regimes],
+            "versions": [regime.version for regime in regimes],
+            "names": [regime.name for regime in regimes],
+            "names_en": [regime.name_en for regime in regimes],
+            "forms": [regime.form.model_dump_json() for regime in regimes],
+        },
+    )
+
+
+async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
+    """The forms (JSON text) of the known ones among these registry keys."""
+    rows = await tx.execute(_FORMS, {"keys": list(keys)})
+    return {row.key: row.form for row in rows}
+
+
+async def known_regimes(tx: Transaction, names: Sequence[str]) -> set[str]:
+    """Which of these registry keys are known."""
+    rows = await tx.execute(_KNOWN, {"names": list(names)})
+    return {row.key for row in rows}
+
+
+async def insert_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> set[UUID]:
+    """Insert the verdicts on submissions that have none; returns the ids of those inserted.
+
+    Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
+    """
+    columns: dict[str, list[Any]] = {name: [getattr(verdict, name) for verdict in verdicts] for name in _COLUMNS}
+    rows = await tx.execute(_INSERT_VERDICTS, columns)
+    # the driver's UUIDs are a subclass of ours and equal to them
+    return {row.verdict_id for row in rows}
+
+
+async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
+    """Insert the findings of these verdicts, numbered from 0 in the verdict's order."""
+    lines = [
+        (verdict.verdict_id, position, finding)
+        for verdict in verdicts
+        for position, finding in enumerate(verdict.findings)
+    ]
+    if not lines:
+        return
+    columns: dict[str, list[Any]] = {
+        "verdict_id": [verdict_id for verdict_id, _, _ in lines],
+        "position": [position for _, position, _ in lines],
+    }
+    for name in _FINDING_COLUMNS:
+        columns[name] = [getattr(finding, name) for _, _, finding in lines]
+    await tx.execute(_INSERT_FINDINGS, columns)
+
+
+async def verdict_on(snapshot: Reading, submission_id: UUID) -> tuple[RowMapping, Sequence[RowMapping]] | None:
+    """The verdict on a submission and its findings in order."""
+    verdict = (await snapshot.execute(_BY_SUBMISSION, {"submission_id": submission_id})).mappings().one_or_none()
+    if verdict is None:
+        return None
+    findings = (await snapshot.execute(_FINDINGS, {"verdict_id": verdict["verdict_id"]})).mappings().all()
+    return verdict, findings
+
+
+async def verdicts_of(snapshot: Reading, obligation: str, *, before_version: int, limit: int) -> Sequence[RowMapping]:
+    """Verdicts of an obligation, the newest version first, below `before_version`."""
+    parameters = {"obligation": obligation, "before": before_version, "limit": limit}
+    return (await snapshot.execute(_BY_OBLIGATION, parameters)).mappings().all()

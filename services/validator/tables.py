@@ -1,0 +1,96 @@
+"""Validator's tables. A submission has one verdict for ever: that is a unique key here, not a check in the code.
+
+A regime version's form is written once; only its event version may grow.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.tables import backbone_tables
+
+metadata = MetaData()
+backbone_tables(metadata)
+
+_moment = DateTime(timezone=True)
+
+#: Copy of the published regime versions, from intake's registry topic.
+regime = Table(
+    "regime",
+    metadata,
+    Column("key", Text, primary_key=True),  # regime/<code>/<regime_version>, as in the registry topic
+    Column("code", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("version", Integer, nullable=False),  # of the event seen last
+    Column("name", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("form", JSONB, nullable=False),
+    Column("learned_at", _moment, nullable=False, server_default=func.clock_timestamp()),
+    UniqueConstraint("code", "regime_version", name="regime_code_version"),
+)
+
+#: One verdict per submission, with what its followers need of the submission.
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("verdict_id", Uuid, primary_key=True),  # UUIDv7
+    Column("submission_id", Uuid, nullable=False),
+    Column("obligation", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("version", Integer, nullable=False),  # the submission's version within its obligation
+    Column("officer_id", Text, nullable=False),
+    Column("received_at", _moment, nullable=False),
+    Column("decided_at", _moment, nullable=False),
+    Column("nil", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("warnings", Integer, nullable=False),
+    Column("required_items", Integer, nullable=False),
+    Column("present_items", Integer, nullable=False),
+    Column("findings_truncated", Boolean, nullable=False),
+    UniqueConstraint("submission_id", name="verdict_once_per_submission"),
+    UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
+    CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),
+    CheckConstraint("(outcome = 'accepted') = (errors = 0)", name="verdict_accepted_means_no_error"),
+    CheckConstraint("errors >= 0 AND warnings >= 0", name="verdict_counts"),
+    CheckConstraint("present_items BETWEEN 0 AND required_items", name="verdict_items"),
+)
+
+#: The listed findings of each verdict, in its order, in the words in which they were told.
+finding = Table(
+    "finding",
+    metadata,
+    Column("verdict_id", Uuid, ForeignKey("verdict.verdict_id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("provided", Text),
+    Column("expected", Text),
+    Column("difference", Text),
+    Column("message", Text, nullable=False),
+    Column("message_en", Text, nullable=False),
+    Column("fix", Text, nullable=False),
+    Column("fix_en", Text, nullable=False),
+    PrimaryKeyConstraint("verdict_id", "position"),
+    CheckConstraint("severity IN ('error', 'warning')", name="finding_severity"),
+)
