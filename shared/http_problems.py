@@ -1,4 +1,4 @@
-"""Whatever a request handler raises becomes RFC 9457 problem details, in Vietnamese and English, and tells no insides."""
+"""Whatever a request handler raises becomes RFC 9457 problem details in two languages, and tells nothing inside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.db import is_infrastructure
 from shared.errors import (
     BAD_REQUEST,
     FORBIDDEN,
+    KINDS,
     METHOD_NOT_ALLOWED,
     Language,
     Problem,
@@ -98,4 +99,5 @@ def _of_http_exception(error: HTTPException) -> Problem:
                 f"http-{error.status_code}", error.status_code, "Yêu cầu không thực hiện được",
                 "The request cannot be served", str(error.detail), str(error.detail),
             )  # fmt: skip
+            KINDS.setdefault(kind.slug, kind)  # so that its link leads somewhere
     return Problem.of(kind, headers=headers)

@@ -1,0 +1,83 @@
+"""Rules that keep the tree readable and movable: size, invariants stated, no sleeping tests, nothing of one machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from tests.architecture.tree import Tree, dotted
+
+MAX_LINES = 400
+_TEXT = ".py .md .toml .txt .in .yaml .yml .json .sh .xml .cfg .ini .html .css .js .sql .properties .conf .mako"
+TEXT = frozenset({*_TEXT.split(), ""})
+
+# Written in pieces, so that this file does not contain what it looks for.
+_HOME = "|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/[a-z]", "/Us" + "ers/[A-Za-z]", "/tm" + "p/briefs"))
+_REGISTRY = "|".join(
+    (
+        "--(extra-)?index" + "-url",
+        "index" + "_url *=",
+        "https?://[^ /]*py" + "pi[^ ]*/simple",
+        "registry" + r"\.npmjs\.org",
+        "repo1?" + r"\.maven(\.apache)?\.org",
+        "https?://[^ /]*(artifac" + "tory|nex" + "us)",
+    )
+)
+MACHINE = re.compile(rf"(?<![A-Za-z0-9_.}}])({_HOME})")
+REGISTRY = re.compile(_REGISTRY)
+
+
+def files_stay_short(tree: Tree) -> list[str]:
+    return [
+        f"{module.path}:{MAX_LINES + 1}: {lines} lines; split it by noun (limit {MAX_LINES})"
+        for module in tree.modules("services", "shared", "deploy", "tests")
+        if (lines := module.text.count("\n")) > MAX_LINES
+    ]
+
+
+def modules_state_their_invariant(tree: Tree) -> list[str]:
+    return [
+        f"{module.path}:1: no module docstring; say in a sentence or two what always holds here"
+        for module in tree.modules("services", "shared", "deploy", "tests")
+        if module.tree.body and ast.get_docstring(module.tree) is None
+    ]
+
+
+def tests_never_sleep_and_hope(tree: Tree) -> list[str]:
+    found = []
+    for module in tree.modules("tests"):
+        if not module.path.name.startswith("test_"):
+            continue
+        for call in module.calls():
+            if dotted(call.func) == "time.sleep":
+                found.append(module.at(call, "time.sleep: poll with a deadline instead"))
+        for node, name in module.imports():
+            if name == "time.sleep":
+                found.append(module.at(node, "time.sleep: poll with a deadline instead"))
+    return found
+
+
+def nothing_of_one_machine_is_committed(tree: Tree) -> list[str]:
+    found = []
+    for path in tree.files():
+        if path.suffix not in TEXT or path.stat().st_size > 2_000_000:
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            place = f"{path.relative_to(tree.root)}:{number}"
+            if match := MACHINE.search(line):
+                found.append(f"{place}: a path of one machine: {match[0]}")
+            if match := REGISTRY.search(line):
+                found.append(f"{place}: a package registry's address: {match[0]}")
+    return found
+
+
+RULES = (
+    files_stay_short,
+    modules_state_their_invariant,
+    tests_never_sleep_and_hope,
+    nothing_of_one_machine_is_committed,
+)

@@ -1,0 +1,112 @@
+# ruff: noqa: E501 - a snippet to a line reads as a table
+"""The tree keeps every rule, and every rule turns red on a tree that breaks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import backbone, boundaries, habits
+from tests.architecture.tree import ROOT, Rule, Tree
+
+RULES = {rule.__name__: rule for rule in (*boundaries.RULES, *backbone.RULES, *habits.RULES)}
+TREE = Tree(ROOT)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_the_tree_keeps_the_rule(rule: Rule) -> None:
+    breaches = rule(TREE)
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+#: rule -> (file, bad text, part of the message): what the rule must find
+BAD: list[tuple[str, str, str, str]] = [
+    ("services_import_only_shared_and_themselves", "services/intake/api.py", "from services.scoring import store\n", ":1: imports"),
+    ("services_import_only_shared_and_themselves", "services/intake/api.py", "def f():\n    import services.notifier.domain\n", ":2: imports"),
+    ("services_import_only_shared_and_themselves", "services/intake/api.py", "from ..validator import domain\n", "services.validator"),
+    ("services_import_only_shared_and_themselves", "services/intake/api.py", "from tests.stack import x\n", "tests.stack"),
+    ("shared_imports_no_service", "shared/http.py", "from services.intake import domain\n", "beneath"),
+    ("stores_and_handlers_never_end_transactions", "services/intake/store.py", "async def f(tx):\n    await tx.commit()\n", ":2: calls tx.commit()"),
+    ("stores_and_handlers_never_end_transactions", "services/scoring/handlers.py", "async def f(tx):\n    async with tx.begin_nested(): ...\n", "begin_nested"),
+    ("stores_and_handlers_never_end_transactions", "services/scoring/handlers.py", "async def f(db):\n    async with db.transaction() as tx: ...\n", "transaction"),
+    ("stores_and_handlers_never_end_transactions", "services/intake/registry/store.py", "async def f(tx):\n    await tx.rollback()\n", "rollback"),
+    ("shared_publish_and_inbox_never_end_transactions", "shared/outbox/publish.py", "async def f(tx):\n    await tx.commit()\n", "caller's"),
+    ("pure_rooms_do_no_io", "services/scoring/domain.py", "import asyncio\n", "asyncio"),
+    ("pure_rooms_do_no_io", "services/scoring/domain.py", "from sqlalchemy import text\n", "sqlalchemy"),
+    ("pure_rooms_do_no_io", "services/scoring/domain.py", "from services.scoring import store\n", "doors and stores"),
+    ("pure_rooms_do_no_io", "services/scoring/domain.py", "from shared.db import Transaction\n", "shared.db"),
+    ("pure_rooms_do_no_io", "services/scoring/domain.py", "from shared import outbox\n", "shared.outbox"),
+    ("pure_rooms_do_no_io", "services/validator/rules/sums.py", "x = open('f')\n", "open()"),
+    ("pure_rooms_do_no_io", "shared/events/base.py", "import random\n", "random"),
+    ("every_service_is_known", "services/billing/domain.py", "", "billing"),
+    ("only_the_outbox_produces", "services/intake/api.py", "from aiokafka import AIOKafkaProducer\n", "outbox"),
+    ("only_the_outbox_produces", "shared/consumer.py", "async def f(broker):\n    await broker.publish(b'')\n", ":2: calls broker.publish"),
+    ("services_touch_no_kafka_client", "services/intake/consumer.py", "from faststream.kafka import KafkaBroker\n", "faststream"),
+    ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "from faststream import AckPolicy\nx = AckPolicy.ACK_FIRST\n", ":2: AckPolicy.ACK_FIRST"),
+    ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', batch=True, auto_offset_reset='earliest')\n", "without ack_policy"),
+    ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', batch=True, ack_policy=p)\n", "auto_offset_reset"),
+    ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', batch=True, ack_policy=p, auto_offset_reset='latest')\n", "auto_offset_reset"),
+    ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', ack_policy=p, auto_offset_reset='earliest')\n", "batch=True"),
+    ("the_wall_clock_is_read_only_in_clock", "services/scoring/handlers.py", "from datetime import datetime, UTC\nx = datetime.now(UTC)\n", ":2: calls datetime.now()"),
+    ("the_wall_clock_is_read_only_in_clock", "services/scoring/handlers.py", "import datetime as dt\nimport datetime\nx = datetime.datetime.utcnow()\n", "utcnow"),
+    ("the_wall_clock_is_read_only_in_clock", "shared/ticker.py", "import time\nx = time.time()\n", "time.time()"),
+    ("the_wall_clock_is_read_only_in_clock", "shared/ticker.py", "from time import time\n", "imports time.time"),
+    ("every_log_line_has_its_action", "shared/ticker.py", "log.info('A sentence.', rows=1)\n", "without action"),
+    ("every_log_line_has_its_action", "shared/ticker.py", "self._log.error('A sentence.')\n", "without action"),
+    ("every_log_line_has_its_action", "shared/ticker.py", "log.info('A sentence.', action='Stored It')\n", "noun.verb"),
+    ("every_log_line_has_its_action", "services/intake/api.py", "import logging\n", "shared.logging"),
+    ("metrics_are_declared_once_and_documented", "services/intake/metrics.py", "A = declare_gauge('thongsuot_intake_x_rows', 'X.', unit='rows')\n", "not in docs/metrics.md"),
+    ("metrics_are_declared_once_and_documented", "services/intake/metrics.py", "A = declare_gauge('thongsuot_a', 'X.', unit='rows')\nB = declare_gauge('thongsuot_a', 'X.', unit='rows')\n", ":2: thongsuot_a is declared already"),
+    ("metrics_are_declared_once_and_documented", "services/intake/metrics.py", "A = declare_gauge('thongsuot_queue', 'X.', unit='rows')\n", "begins with thongsuot_intake_"),
+    ("metrics_are_declared_once_and_documented", "services/intake/api.py", "A = metrics.declare_gauge('thongsuot_intake_b', 'X.', unit='rows')\n", "outside metrics.py"),
+    ("metrics_are_declared_once_and_documented", "services/intake/metrics.py", "from prometheus_client import Gauge\nA = Gauge('a', 'b')\n", "through shared.metrics"),
+    ("metrics_are_declared_once_and_documented", "docs/metrics.md", "`thongsuot_gone_rows`\n", "declared nowhere"),
+    ("every_problem_has_its_page", "services/intake/api.py", "raise Problem(409, 'no-such-page', 'a', 'b')\n", "/problems/no-such-page"),
+    ("every_problem_has_its_page", "services/intake/api.py", "raise Problem(status=409, slug='no-such-page')\n", "/problems/no-such-page"),
+    ("files_stay_short", "services/intake/api.py", "x = 1\n" * 401, "401 lines"),
+    ("modules_state_their_invariant", "services/intake/api.py", "x = 1\n", "no module docstring"),
+    ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "import time\ntime.sleep(1)\n", ":2: time.sleep"),
+    ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "from time import sleep\n", "time.sleep"),
+    ("nothing_of_one_machine_is_committed", "docs/a.md", "one\nsee /wo" + "rk/main\n", "docs/a.md:2: a path of one machine"),
+    ("nothing_of_one_machine_is_committed", "scripts/a.sh", "pip install --index" + "-url x y\n", "registry"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "file", "text", "message"), BAD)
+def test_the_rule_turns_red_on_a_tree_that_breaks_it(
+    tmp_path: Path, rule: str, file: str, text: str, message: str
+) -> None:
+    (tmp_path / "services").mkdir()
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    breaches = RULES[rule](Tree(tmp_path))
+    assert any(message in breach for breach in breaches), breaches
+
+
+#: what must stay allowed, or the rules would be in the way
+GOOD: list[tuple[str, str, str]] = [
+    ("services_import_only_shared_and_themselves", "services/intake/api.py", "from services.intake import store\nfrom . import domain\nimport shared.db\n"),
+    ("stores_and_handlers_never_end_transactions", "services/intake/consumer.py", "async def f(db):\n    async with db.transaction() as tx: ...\n"),
+    ("pure_rooms_do_no_io", "services/intake/domain.py", "from datetime import date\nfrom shared.events import Model\nfrom services.intake.limits import MAX\n"),
+    ("only_the_outbox_produces", "services/intake/handlers.py", "async def f(tx):\n    await outbox.publish(tx, [])\n"),
+    ("only_the_outbox_produces", "shared/outbox/relay.py", "from aiokafka import AIOKafkaProducer\n"),
+    ("the_wall_clock_is_read_only_in_clock", "shared/clock.py", "x = datetime.now(UTC)\n"),
+    ("the_wall_clock_is_read_only_in_clock", "shared/http.py", "x = clock.now()\ny = time.monotonic()\n"),
+    ("every_log_line_has_its_action", "shared/http.py", "log.info('A sentence.', action='http.answered')\nresult.error('x')\n"),
+    ("every_problem_has_its_page", "services/intake/api.py", "K = describe('a-page', 409, '', '', '', '')\nraise Problem(409, 'a-page', 'a', 'b')\n"),
+    ("modules_state_their_invariant", "services/__init__.py", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "file", "text"), GOOD)
+def test_the_rule_leaves_good_code_alone(tmp_path: Path, rule: str, file: str, text: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    assert RULES[rule](Tree(tmp_path)) == []
+
+
+def test_every_rule_has_a_negative_control() -> None:
+    assert {rule for rule, *_ in BAD} == set(RULES)
