@@ -57,11 +57,12 @@ def end_all(children: dict[int, tuple[int, int]]) -> None:
         if now is not None and now != ticks:
             continue  # the pid was given to a stranger
         left[pid] = number
-        if now is not None:
-            os.kill(pid, signal.SIGCONT)
-            os.kill(pid, number)
-        else:
+        if now is None or number == signal.SIGKILL:
             signal_group(pid, signal.SIGKILL)
+        else:
+            signal_group(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
     deadline = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < deadline:
         left = {pid: number for pid, number in left.items() if group_members(pid)}
