@@ -16,6 +16,7 @@ from shared.events import (
     EventModel,
     ObligationDueSoon,
     ObligationFulfilled,
+    ObligationOpened,
     ObligationOverdue,
     OfficerRegistered,
     RegimePublished,
@@ -35,7 +36,14 @@ FOLLOWS: dict[str, tuple[type[EventModel], ...]] = {
     "intake": (VerdictReached,),
     "validator": (RegimePublished, SubmissionReceived),
     "scoring": (*REGISTRY_EVENTS, SubmissionReceived, VerdictReached),
-    "notifier": (*REGISTRY_EVENTS, VerdictReached, ObligationDueSoon, ObligationOverdue, ObligationFulfilled),
+    "notifier": (
+        *REGISTRY_EVENTS,
+        VerdictReached,
+        ObligationOpened,
+        ObligationDueSoon,
+        ObligationOverdue,
+        ObligationFulfilled,
+    ),
 }
 
 TITLES: dict[str, tuple[str, str]] = {
