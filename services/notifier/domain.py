@@ -126,7 +126,7 @@ def needs_directory(event: ObligationEvent | VerdictReached) -> bool:
 
 
 def follow(obligation: Obligation, event: ObligationEvent, directory: Directory) -> Step:
-    """Fold one compliance event. Raises UnknownAgency when somebody must be told whom nobody has named yet."""
+    """Fold one compliance event. Raises NotYetKnown when somebody must be told whom nobody has named yet."""
     if event.version <= obligation.version:
         return Step(obligation)
     now = replace(
@@ -152,7 +152,7 @@ def follow(obligation: Obligation, event: ObligationEvent, directory: Directory)
 
 
 def judge(obligation: Obligation, verdict: VerdictReached, directory: Directory) -> Step:
-    """Fold one returned verdict. Raises UnknownAgency as `follow` does.
+    """Fold one returned verdict. Raises NotYetKnown as `follow` does.
 
     A return older than the newest one told, or than the acceptance that fulfilled the obligation, tells nobody.
     """

@@ -56,12 +56,12 @@ def usable_address(address: str) -> bool:
     return len(address) <= MAX_ADDRESS_CHARACTERS and _ADDRESS.fullmatch(address) is not None
 
 
-class UnknownAgency(LookupError):
-    """The registry has not told of this agency yet: the event waits for it."""
+class NotYetKnown(LookupError):
+    """The registry has not told of this agency or person yet: the event waits. `awaits` is its registry key."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"agency {code} is not known yet")
-        self.code = code
+    def __init__(self, awaits: str) -> None:
+        super().__init__(f"{awaits} is not known yet")
+        self.awaits = awaits
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +70,24 @@ class Directory:
 
     agencies: Mapping[str, Agency] = field(default_factory=dict)
     officers: Mapping[str, tuple[Officer, ...]] = field(default_factory=dict)  # by agency code
+    people: Mapping[str, Officer] = field(default_factory=dict)  # by officer id
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], officers: Iterable[Officer]) -> Directory:
         """Build it from rows; people are ordered by id, so that a choice among equals is always the same."""
+        people = {each.officer_id: each for each in officers}
         by_agency: dict[str, list[Officer]] = {}
-        for officer in sorted(officers, key=lambda each: each.officer_id):
+        for _, officer in sorted(people.items()):
             by_agency.setdefault(officer.agency, []).append(officer)
-        return cls({each.code: each for each in agencies}, {code: tuple(each) for code, each in by_agency.items()})
+        staff = {code: tuple(each) for code, each in by_agency.items()}
+        return cls({each.code: each for each in agencies}, staff, people)
 
     def agency(self, code: str) -> Agency:
-        """The agency; raises UnknownAgency."""
+        """The agency; raises NotYetKnown."""
         try:
             return self.agencies[code]
         except KeyError:
-            raise UnknownAgency(code) from None
-
-    def person(self, agency: str, officer_id: str) -> Officer | None:
-        """The person of that agency with that id, active or not."""
-        return next((each for each in self.officers.get(agency, ()) if each.officer_id == officer_id), None)
+            raise NotYetKnown(f"agency/{code}") from None
 
     def responsible(self, agency: str, regime: str) -> Officer | None:
         """The officer who answers for a regime: one named for it, else one for all regimes, else any active one.
@@ -101,16 +100,21 @@ class Directory:
         return next(iter(named or general or active), None)
 
     def submitter(self, agency: str, regime: str, officer_id: str) -> Officer | None:
-        """The officer who submitted, while active; else whoever answers for the regime now."""
-        officer = self.person(agency, officer_id)
-        if officer is not None and officer.active and usable_address(officer.email):
+        """The officer who submitted, while active there; else whoever answers for the regime now.
+
+        Raises NotYetKnown where the registry has not told of the officer.
+        """
+        officer = self.people.get(officer_id)
+        if officer is None:
+            raise NotYetKnown(f"officer/{officer_id}")
+        if officer.agency == agency and officer.active and usable_address(officer.email):
             return officer
         return self.responsible(agency, regime)
 
     def climb(self, agency: str, on: date) -> tuple[Rung, ...]:
         """The rungs from the agency's own head up to the first that is staffed, unstaffed ones with their reason.
 
-        A closed agency cannot act, so its rung is passed over. Raises UnknownAgency for a parent not known yet.
+        A closed agency cannot act, so its rung is passed over. Raises NotYetKnown for a parent not known yet.
         """
         rungs: list[Rung] = []
         seen: set[str] = set()

@@ -26,7 +26,7 @@ from services.notifier.delivery import (
     expire_in_data,
     settle,
 )
-from shared.db import Reading, Transaction
+from shared.db import Transaction
 from shared.events import NotificationRecorded
 from shared.outbox import publish
 
@@ -115,6 +115,10 @@ _LOCK_OBLIGATIONS = text("""
     SELECT obligation FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
+_LOCK_NOTIFICATIONS = text("""
+    SELECT id FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
+""")
+
 _SETTLE = text("""
     UPDATE notifications n
        SET state = e.state, reason = e.reason, due_at = e.due_at, token = NULL, lease_until = NULL,
@@ -179,18 +183,6 @@ _TAKE_EXPIRED = text("""
      ORDER BY id FOR UPDATE SKIP LOCKED
 """)
 
-_QUEUE = text("""
-    SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= :now) AS due,
-           count(*) FILTER (WHERE state IN ('pending', 'retry')) AS waiting,
-           count(*) FILTER (WHERE token IS NOT NULL) AS leased,
-           min(due_at) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= :now) AS oldest_due
-      FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL
-""")
-
-_ANYTHING_DUE = text("SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :now)")
-
-_UNKNOWN = text("SELECT count(*) FROM notifications WHERE state = 'unknown'")
-
 
 async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str) -> list[Claimed]:
     """Lease up to `limit` due notifications and open an attempt for each; rows another sender takes are passed over."""
@@ -199,6 +191,12 @@ async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: 
         {"now": now, "lease_until": now + timedelta(seconds=lease_seconds), "limit": limit, "worker": worker},
     )
     return [_claimed(row) for row in rows.mappings()]
+
+
+async def lock(tx: Transaction, mine: Collection[Claimed], settling: Collection[str]) -> None:
+    """Lock the obligations whose outcome will be told, then the notifications; before `end` and `mark_in_data`."""
+    await _lock_obligations(tx, set(settling))
+    await tx.execute(_LOCK_NOTIFICATIONS, {"ids": sorted({each.id for each in mine})})
 
 
 async def mark_in_data(tx: Transaction, mine: Collection[Claimed], now: datetime, *, lease_seconds: float) -> set[UUID]:
@@ -248,17 +246,6 @@ async def expire(
     return len(rows), await _record(tx, changes, now=now, at=at)
 
 
-async def anything_due(snapshot: Reading, now: datetime) -> bool:
-    """Whether a claim would find something."""
-    return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now})).scalar_one())
-
-
-async def queue(tx: Transaction, now: datetime) -> dict[str, Any]:
-    """due, waiting, leased (rows), oldest_due (instant or None), unknown (rows)."""
-    row = (await tx.execute(_QUEUE, {"now": now})).mappings().one()
-    return {**row, "unknown": (await tx.execute(_UNKNOWN)).scalar_one()}
-
-
 async def close_stopped(tx: Transaction, stopped: Sequence[Claimed], now: datetime) -> None:
     """Close attempts whose claim was withdrawn before DATA (fulfilled meanwhile, or the lease went to another)."""
     await _end_attempts(
@@ -272,7 +259,6 @@ async def _record(
     if not changes:
         return []
     changes = sorted(changes, key=lambda each: each.id)
-    await _lock_obligations(tx, {each.obligation for each in changes if each.settled.recorded})
     settled = [each.settled for each in changes]
     held = set(
         (

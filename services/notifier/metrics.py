@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
+from services.notifier.backlog import Backlog
 from shared.events import NotificationRecorded
 from shared.metrics import declare_counter, declare_gauge, declare_histogram
 
@@ -47,6 +46,11 @@ OLDEST_DUE_SECONDS = declare_gauge(
     "How long the oldest due notification has been waiting; 0 if none is due.",
     unit="seconds",
 )
+SENDER_FAULTS_TOTAL = declare_counter(
+    "thongsuot_notifier_sender_faults_total",
+    "Rounds of the sender that ended by an error nobody foresaw; the mails come back when their leases run out.",
+    unit="rounds",
+)
 LEASES_EXPIRED_TOTAL = declare_counter(
     "thongsuot_notifier_leases_expired_total",
     "Leases that ran out and were taken back: a sender died, stalled or lost the database.",
@@ -54,12 +58,13 @@ LEASES_EXPIRED_TOTAL = declare_counter(
 )
 
 
-def observe_queue(state: Mapping[str, Any], now: datetime) -> None:
-    """Set the queue's gauges from one look at the ledger."""
-    for name in ("due", "waiting", "leased", "unknown"):
-        QUEUE_ROWS.labels(name).set(state[name])
-    oldest = state["oldest_due"]
-    OLDEST_DUE_SECONDS.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+def observe_backlog(seen: Backlog, now: datetime) -> None:
+    """Set the queue's gauges from one look at the ledger. `now` is system time."""
+    QUEUE_ROWS.labels("due").set(seen.due)
+    QUEUE_ROWS.labels("waiting").set(seen.waiting)
+    QUEUE_ROWS.labels("leased").set(seen.leased)
+    QUEUE_ROWS.labels("unknown").set(seen.unknown)
+    OLDEST_DUE_SECONDS.set(max(0.0, (now - seen.oldest_due).total_seconds()) if seen.oldest_due else 0.0)
 
 
 def count_outcome(event: NotificationRecorded) -> None:

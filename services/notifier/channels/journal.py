@@ -130,7 +130,7 @@ class Journal:
         held: set[UUID] = set()
         recorded: list[NotificationRecorded] = []
         async with self._database.transaction() as tx:
-            # endings lock obligations and then notifications; marks, which lock only notifications, come after
+            await ledger.lock(tx, [call.claimed for call in calls], {each.claimed.obligation for each in endings})
             if endings:
                 recorded = await ledger.end(tx, endings, now=now, at=self._business.now(), policy=self._policy)
             if marks:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.notifier import ledger, metrics
+from services.notifier.backlog import anything_due, backlog
 from services.notifier.channels.journal import Journal
 from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import Policy, Released, Result, Unsendable
@@ -102,15 +103,8 @@ class Sender:
             await self._task
         self._task = None
 
-    @property
-    def failed(self) -> BaseException | None:
-        """What ended the loop, if it ended by itself."""
-        if self._task is None or not self._task.done() or self._task.cancelled():
-            return None
-        return self._task.exception()
-
     async def run(self) -> None:
-        """Send until stopped; infrastructure trouble is waited out, anything else ends the process loudly."""
+        """Send until stopped; an outage of server or database is waited out, any other fault is logged and counted."""
         outage_seconds = self._pace.outage_seconds
         try:
             while not self._stopping.is_set():
@@ -123,10 +117,13 @@ class Sender:
                     outage_seconds = min(outage_seconds * 2, self._pace.outage_ceiling_seconds)
                     continue
                 except Exception as error:
-                    if not is_infrastructure(error):
-                        raise
-                    log.warning("The database is away; waiting.", action="mail.database_away", error=str(error))
-                    await self._pause(1.0)
+                    if is_infrastructure(error):
+                        log.warning("The database is away; waiting.", action="mail.database_away", error=repr(error))
+                        await self._pause(1.0)
+                    else:  # a sender that died of it would leave every other mail lying
+                        metrics.SENDER_FAULTS_TOTAL.inc()
+                        log.exception("A round of the sender failed.", action="mail.round_failed")
+                        await self._pause(5.0)
                     continue
                 outage_seconds = self._pace.outage_seconds
                 if not sent:
@@ -238,9 +235,9 @@ class Sender:
         now = self._system.now()
         async with self._database.transaction() as tx:
             taken, recorded = await ledger.expire(tx, now=now, at=self._business.now(), limit=500, policy=self._policy)
-            state = await ledger.queue(tx, now)
+            seen = await backlog(tx, now)
         self._swept_at = monotonic_seconds()
-        metrics.observe_queue(state, now)
+        metrics.observe_backlog(seen, now)
         for event in recorded:
             metrics.count_outcome(event)
         if taken:
@@ -249,7 +246,7 @@ class Sender:
 
     async def _anything_due(self) -> bool:
         async with self._database.reading() as snapshot:
-            return await ledger.anything_due(snapshot, self._system.now())
+            return await anything_due(snapshot, self._system.now())
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

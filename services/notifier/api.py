@@ -1,0 +1,113 @@
+"""The HTTP door, for the operator: who was told what, when, with which answer of the mail server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import SecretStr
+
+from services.notifier import reading
+from services.notifier.delivery import State
+from services.notifier.reading import Filter
+from shared.db import Database
+from shared.errors import not_found
+from shared.events import NotificationKind
+from shared.exports import Export
+from shared.paging import PageRequest, link_next, page_request, paginate
+from shared.security import operator_token
+
+EXPORTS = (
+    Export(
+        "notifications",
+        "SELECT id, obligation, agency, regime, period, kind, step, officer_id, channel, message_id,"
+        " submission_version, state, reason, created_at, settled_at, attempts, refusals, unknowns FROM notifications"
+        " WHERE id > :after ORDER BY id LIMIT :limit",
+        "id",
+        UUID,
+    ),
+    Export(
+        "attempts",
+        "SELECT notification_id, number, worker, resend, claimed_at, in_data_at, ended_at, outcome, stage, smtp_code,"
+        " answer, late FROM attempts WHERE (notification_id, number) >"
+        " (CAST(:after_notification_id AS uuid), CAST(:after_number AS bigint))"
+        " ORDER BY notification_id, number LIMIT :limit",
+        ("notification_id", "number"),
+        (UUID, int),
+    ),
+    Export(
+        "obligations",
+        "SELECT obligation, agency, deadline, standing, version, verdict_version, accepted_version, recorded_version"
+        " FROM obligations WHERE obligation > :after ORDER BY obligation LIMIT :limit",
+        "obligation",
+        str,
+    ),
+)
+
+_Text = Query(max_length=300, pattern=r"^[^\x00-\x1f]*$")
+
+
+def router(database: Database, token: SecretStr | str | None = None) -> APIRouter:
+    """Notifier's routes."""
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(operator_token(token))])
+
+    @routes.get(
+        "/notifications",
+        tags=["notifications"],
+        summary="Sổ thông báo, mới nhất trước / the ledger of notifications, newest first",
+    )
+    async def notifications(
+        request: Request,
+        response: Response,
+        page: Annotated[PageRequest, Depends(page_request)],
+        obligation: Annotated[str | None, _Text] = None,
+        agency: Annotated[str | None, _Text] = None,
+        officer: Annotated[str | None, _Text] = None,
+        kind: NotificationKind | None = None,
+        state: State | None = None,
+    ) -> dict[str, Any]:
+        wanted = Filter(obligation, agency, officer, kind, state)
+        # a cursor belongs to the filters it was given for
+        listing = "notifications/" + "/".join(
+            each or "*" for each in (wanted.obligation, wanted.agency, wanted.officer_id, wanted.kind, wanted.state)
+        )
+        position = page.position(listing, [UUID])
+        before = position[0] if position else None
+        assert before is None or isinstance(before, UUID)
+        async with database.reading() as snapshot:
+            rows = await reading.notifications(snapshot, wanted, before=before, limit=page.limit + 1)
+        answer = paginate(listing, [_plain(row) for row in rows], page.limit, lambda row: [UUID(row["id"])])
+        link_next(request, response, answer.next)
+        return answer.document()
+
+    @routes.get(
+        "/notifications/{notification_id}",
+        tags=["notifications"],
+        summary="Một thông báo với từng lần gửi / a notification with each attempt and the server's answers",
+    )
+    async def notification(notification_id: UUID) -> dict[str, Any]:
+        async with database.reading() as snapshot:
+            found = await reading.notification(snapshot, notification_id)
+        if found is None:
+            raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")
+        row, attempts = found
+        return _plain(row) | {"attempts_made": [_plain(each) for each in attempts]}
+
+    return routes
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case _:
+            return value

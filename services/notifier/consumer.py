@@ -1,0 +1,55 @@
+"""The Kafka door: a signature and one call each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.notifier import handlers, store
+from services.notifier.handlers import Desk
+from shared.applying import Inbound
+from shared.batch import Batch
+from shared.db import Transaction
+from shared.events import (
+    COMPLIANCE,
+    REGISTRY,
+    VERDICTS,
+    AgencyRegistered,
+    ComplianceEvent,
+    ObligationDueSoon,
+    ObligationFulfilled,
+    ObligationOpened,
+    ObligationOverdue,
+    OfficerRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+    VerdictReached,
+)
+
+
+def inbounds(desk: Desk) -> Sequence[Inbound]:
+    """What notifier follows."""
+
+    async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
+        await handlers.copy_registry(batch, tx, desk)
+
+    async def compliance(batch: Batch[ComplianceEvent], tx: Transaction) -> None:
+        await handlers.follow_compliance(batch, tx, desk)
+
+    async def verdicts(batch: Batch[VerdictReached], tx: Transaction) -> None:
+        await handlers.follow_verdicts(batch, tx, desk)
+
+    return (
+        Inbound(
+            "registry", (REGISTRY,), (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued), registry
+        ),
+        Inbound(
+            "compliance",
+            (COMPLIANCE,),
+            # opened is followed for the deadline that a returned mail names
+            (ObligationOpened, ObligationDueSoon, ObligationOverdue, ObligationFulfilled),
+            compliance,
+            store.known,
+        ),
+        Inbound("verdicts", (VERDICTS,), (VerdictReached,), verdicts, store.known),
+    )

@@ -1,0 +1,82 @@
+"""The composition root of notifier: the only place where its parts are constructed."""
+
+from __future__ import annotations
+
+from services.notifier import metrics
+from services.notifier.api import EXPORTS, router
+from services.notifier.channels.journal import Journal
+from services.notifier.channels.sender import Sender
+from services.notifier.consumer import inbounds
+from services.notifier.handlers import Desk
+from services.notifier.settings import NotifierSettings
+from services.notifier.templates import Composer
+from shared.clock import Clock, SystemClock, business_clock
+from shared.consumer import Consumers, Subscription
+from shared.db import Database
+from shared.exports import backbone_exports, mount_exports
+from shared.http import create_app
+from shared.outbox.relay import Relay
+from shared.service import Service
+from shared.settings import CommonSettings, KafkaSettings
+
+
+def build(
+    *,
+    settings: NotifierSettings | None = None,
+    common: CommonSettings | None = None,
+    kafka: KafkaSettings | None = None,
+    clock: Clock | None = None,
+) -> Service:
+    """Notifier, ready to be served; settings come from the environment unless they are given."""
+    settings = settings or NotifierSettings()
+    common = common or CommonSettings()
+    kafka = kafka or KafkaSettings()
+    system, business = SystemClock(), clock or business_clock(common.business_clock)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-notifier"
+    )
+    composer = Composer(settings.sender())
+    journal = Journal(
+        database,
+        system=system,
+        business=business,
+        policy=settings.policy(),
+        lease_seconds=settings.lease_seconds,
+        on_recorded=metrics.count_outcome,
+    )
+    sender = Sender(
+        database,
+        journal,
+        composer,
+        settings.server(),
+        system=system,
+        business=business,
+        policy=settings.policy(),
+        pace=settings.pace(),
+        worker=common.instance,
+        grace_seconds=settings.grace_seconds,
+    )
+    desk = Desk(system, settings.message_id_domain)
+    subscriptions = [
+        Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
+        for inbound in inbounds(desk)
+    ]
+    service = Service(
+        "notifier",
+        database,
+        settings.host,
+        settings.port,
+        backgrounds=[Relay("notifier", settings.database_url, kafka, system), sender],
+        consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
+        grace_seconds=settings.grace_seconds,
+    )
+    service.app = create_app(
+        "notifier",
+        title="Thông Suốt – thông báo / notifier",
+        description="Báo đúng người, đúng một lần, có sổ theo dõi / tells whoever must act, once.",
+        readiness=service.readiness,
+        lifespan=service.lifespan,
+    )
+    service.app.include_router(router(database, common.operator_token))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    return service

@@ -1,0 +1,60 @@
+"""What the HTTP door reads: the ledger, newest first, and each notification with its attempts. Read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from shared.db import Reading
+
+_COLUMNS = (
+    "id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient, message_id,"
+    " submission_version, state, reason, created_at, settled_at, due_at, attempts, refusals, unknowns"
+)
+
+_ONE = text(f"SELECT {_COLUMNS}, facts FROM notifications WHERE id = :id")  # noqa: S608 - constants
+
+_ATTEMPTS = text("""
+    SELECT number, worker, resend, claimed_at, in_data_at, ended_at, outcome, stage, smtp_code, answer, late
+      FROM attempts WHERE notification_id = :id ORDER BY number
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which notifications; None: whatever."""
+
+    obligation: str | None = None
+    agency: str | None = None
+    officer_id: str | None = None
+    kind: str | None = None
+    state: str | None = None
+
+
+async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | None, limit: int) -> list[RowMapping]:
+    """Up to `limit` notifications older than `before`, newest first (ids are UUIDv7)."""
+    parameters: dict[str, Any] = {"limit": limit}
+    conditions = []
+    for column in ("obligation", "agency", "officer_id", "kind", "state"):
+        value = getattr(wanted, column)
+        if value is not None:
+            conditions.append(f"{column} = :{column}")
+            parameters[column] = value
+    if before is not None:
+        conditions.append("id < :before")
+        parameters["before"] = before
+    where = " AND ".join(conditions) or "TRUE"
+    # only column names of the list above are put into the text
+    statement = text(f"SELECT {_COLUMNS} FROM notifications WHERE {where} ORDER BY id DESC LIMIT :limit")  # noqa: S608
+    return list((await snapshot.execute(statement, parameters)).mappings())
+
+
+async def notification(snapshot: Reading, notification_id: UUID) -> tuple[RowMapping, list[RowMapping]] | None:
+    """One notification with its facts, and its attempts in order."""
+    row = (await snapshot.execute(_ONE, {"id": notification_id})).mappings().one_or_none()
+    if row is None:
+        return None
+    return row, list((await snapshot.execute(_ATTEMPTS, {"id": notification_id})).mappings())

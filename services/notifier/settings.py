@@ -1,0 +1,123 @@
+"""Notifier's settings: NOTIFIER_DATABASE_URL, NOTIFIER_SMTP_HOST … Durations are system time, never scaled."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.notifier.channels.sender import Pace
+from services.notifier.channels.smtp import Server
+from services.notifier.delivery import Policy
+from services.notifier.ladder import usable_address
+from services.notifier.templates import Sender
+from shared.security import header_safe
+from shared.settings import ServiceSettings
+
+
+class NotifierSettings(ServiceSettings):
+    """Prefix NOTIFIER_."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", frozen=True)
+
+    port: int = 8804
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = Field(default=8825, ge=1, le=65535)
+    smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_ca_file: str = ""  # PEM; empty: the system's authorities
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_local_hostname: str = "localhost"  # what EHLO says
+    #: how long one answer may take, and the answer to the message itself (RFC 5321 4.5.3.2 allows minutes)
+    smtp_timeout_seconds: float = Field(default=30, gt=0)
+    smtp_data_timeout_seconds: float = Field(default=60, gt=0)
+    smtp_messages_per_connection: int = Field(default=200, ge=1)
+    #: connections of one process, and mails it leases at once
+    smtp_pool_size: int = Field(default=4, ge=1, le=64)
+    claim_size: int = Field(default=64, ge=1, le=1000)
+
+    sender_address: str = "khong-tra-loi@thongsuot.example"
+    sender_name: str = "Thông Suốt"
+    reply_to: str = ""
+
+    lease_seconds: float = Field(default=300, gt=0)
+    sweep_seconds: float = Field(default=5, gt=0)
+    idle_poll_seconds: float = Field(default=0.5, gt=0)
+    outage_ceiling_seconds: float = Field(default=60, gt=0)
+    #: first wait after a 4xx, its ceiling, and how long a 4xx about one mail is retried before it has failed
+    retry_seconds: float = Field(default=30, gt=0)
+    retry_ceiling_seconds: float = Field(default=3600, gt=0)
+    retry_window_seconds: float = Field(default=3 * 86400, gt=0)
+    #: 5xx answers about one mail after which it has failed
+    refusals: int = Field(default=1, ge=1, le=10)
+    #: how long after an unknown outcome the mail is sent once more
+    resend_seconds: float = Field(default=60, gt=0)
+
+    @field_validator("sender_address", "reply_to")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not usable_address(value):
+            raise ValueError("not an e-mail address (địa chỉ thư không hợp lệ)")
+        return value
+
+    @field_validator("sender_name", "smtp_local_hostname")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        return header_safe(value)
+
+    @model_validator(mode="after")
+    def _lease_covers_a_transaction(self) -> Self:
+        # half a lease is the latest start of a mail, and in_data renews it: the rest must hold the longest answer
+        if self.lease_seconds < 2 * self.smtp_data_timeout_seconds:
+            raise ValueError(
+                f"NOTIFIER_LEASE_SECONDS={self.lease_seconds:g} must be at least twice "
+                "NOTIFIER_SMTP_DATA_TIMEOUT_SECONDS: else a slow server makes certain outcomes unknown"
+            )
+        return self
+
+    @property
+    def message_id_domain(self) -> str:
+        """Right side of the Message-IDs."""
+        return self.sender_address.rpartition("@")[2]
+
+    def server(self) -> Server:
+        """The mail server and how to talk to it."""
+        return Server(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            tls=self.smtp_tls,
+            username=self.smtp_username,
+            password=self.smtp_password.get_secret_value(),
+            timeout_seconds=self.smtp_timeout_seconds,
+            data_timeout_seconds=self.smtp_data_timeout_seconds,
+            messages_per_connection=self.smtp_messages_per_connection,
+            local_hostname=self.smtp_local_hostname,
+            ca_file=self.smtp_ca_file,
+        )
+
+    def pace(self) -> Pace:
+        """How much at once and how often."""
+        return Pace(
+            connections=self.smtp_pool_size,
+            claim=self.claim_size,
+            lease_seconds=self.lease_seconds,
+            idle_poll_seconds=self.idle_poll_seconds,
+            sweep_seconds=self.sweep_seconds,
+            outage_ceiling_seconds=self.outage_ceiling_seconds,
+        )
+
+    def policy(self) -> Policy:
+        """How long and how often a mail is tried."""
+        return Policy(
+            backoff_seconds=self.retry_seconds,
+            backoff_ceiling_seconds=self.retry_ceiling_seconds,
+            retry_window_seconds=self.retry_window_seconds,
+            refusals=self.refusals,
+            resend_after_seconds=self.resend_seconds,
+        )
+
+    def sender(self) -> Sender:
+        """Who the mails come from."""
+        return Sender(self.sender_address, self.sender_name, self.reply_to)
