@@ -5,9 +5,8 @@ A 201 or 200 leaves only after the commit; every other answer says whether somet
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -47,7 +46,7 @@ class SubmissionDoor:
         self._clock = business_clock
         self._in_flight: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str, str, str], int] = {}
-        self._admitted_for: tuple[int, Any] = (-1, None)
+        self._admitted_for: tuple[int, date | None] = (-1, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
@@ -91,8 +90,8 @@ class SubmissionDoor:
             raise problems.queue_full() from None
         self._in_flight.add(pending.idempotency)
         answer.add_done_callback(lambda _: self._in_flight.discard(pending.idempotency))
-        # a client that goes away cancels its own waiting, never the commit that its neighbours share
-        return await asyncio.shield(answer)
+        # a client that goes away cancels its own answer, never the commit that its neighbours share
+        return await answer
 
     async def _admit(self, report: Report, agency: str, now: datetime) -> int:
         """The governing version of the regime. Raises the problem that tells why the report may not come in."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.intake import metrics
@@ -42,7 +43,10 @@ class Entry:
 
 
 class GroupCommit:
-    """Takes submissions off a bounded queue in groups, each group one transaction on one of `lanes` connections."""
+    """Takes submissions off a bounded queue in groups, each group one transaction on one of `lanes` connections.
+
+    `database` is its own, with a connection for each lane; it is closed with it.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class GroupCommit:
         self._gathering = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = 0
+        self._idle = asyncio.Event()
         self._open = False
 
     @property
@@ -86,12 +91,15 @@ class GroupCommit:
         self._open = False
         deadline = monotonic_seconds() + self._grace_seconds
         while (self._queue or self._busy) and monotonic_seconds() < deadline:
-            await asyncio.sleep(0.01)
+            self._idle.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), 0.1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         while self._queue:
             self._queue.popleft().resolve(Unknown())
+        await self._database.close()
 
     def offer(self, pending: Pending) -> asyncio.Future[Outcome]:
         """Queue a submission; the future always gets an outcome, never an exception. Raises QueueFull."""
@@ -121,6 +129,7 @@ class GroupCommit:
                 timer.cancel()
                 _give_up(group)  # answers only what a cancelled lane left open
                 self._busy -= 1
+                self._idle.set()
                 metrics.GROUP_SUBMISSIONS.observe(len(group))
                 metrics.GROUP_DURATION_SECONDS.observe(monotonic_seconds() - begun)
 
@@ -134,7 +143,7 @@ class GroupCommit:
                 waited = monotonic_seconds() - self._queue[0].waiting_since
                 if waited < self._linger_seconds:
                     await asyncio.sleep(self._linger_seconds - waited)
-            group = []
+            group: list[Entry] = []
             while self._queue and len(group) < self._group_size:
                 entry = self._queue.popleft()
                 if not entry.answer.done():
@@ -156,7 +165,7 @@ class GroupCommit:
         pause_seconds = 0.02
         while True:
             try:
-                async with asyncio.timeout(max(0.0, deadline - monotonic_seconds())):
+                async with asyncio.timeout(max(0.0, min(deadline - monotonic_seconds(), self._patience_seconds / 2))):
                     async with self._database.transaction() as tx:
                         outcomes = await self._accept(tx, pending)
                         failpoints.hit("intake.before_commit")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
 
 from services.intake import domain, encoding, store
 from services.intake.domain import Decided, Pending
+from services.intake.standing import Standing, fold
+from shared.batch import Batch
 from shared.db import Transaction
+from shared.events import ComplianceEvent, VerdictReached
 from shared.outbox import caused_by, publish_encoded
 
 
@@ -26,3 +31,39 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
         with caused_by({obligation: trace for obligation, trace in traces.items() if trace}):
             await publish_encoded(tx, [encoding.outgoing(item) for item in fresh])
     return outcomes
+
+
+async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+    """Keep what validation said of each submission and where each obligation stands, newest first known.
+
+    A verdict on a submission that is not here waits for it: that happens only after intake's database was restored.
+    """
+    asked = [event.body.submission_id for event in batch if isinstance(event.body, VerdictReached)]
+    stored = await store.stored_submissions(tx, asked) if asked else set()
+    verdicts: dict[UUID, VerdictReached] = {}
+    standings: dict[str, Standing] = {}
+    for event in batch:
+        match event.body:
+            case VerdictReached() as verdict:
+                if verdict.submission_id not in stored:
+                    batch.wait(event, f"submission/{verdict.submission_id}")
+                    continue
+                before = verdicts.get(verdict.submission_id)
+                if before is None or _rank(before) < _rank(verdict):
+                    verdicts[verdict.submission_id] = verdict
+            case compliance:
+                standings[compliance.obligation] = fold(standings.get(compliance.obligation), compliance)
+    if verdicts:
+        await store.save_verdicts(tx, [verdict for _, verdict in sorted(verdicts.items())])
+    if standings:
+        await store.save_standings(tx, [standing for _, standing in sorted(standings.items())])
+
+
+def _rank(verdict: VerdictReached) -> tuple[datetime, UUID]:
+    return verdict.decided_at, verdict.verdict_id
+
+
+async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
+    """Which of the awaited `submission/<id>` are stored by now."""
+    ids = [UUID(name.removeprefix("submission/")) for name in names]
+    return {f"submission/{submission_id}" for submission_id in await store.stored_submissions(tx, ids)}

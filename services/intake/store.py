@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
 from services.intake.domain import Fresh, InForce, Pending, Receipt
+from services.intake.standing import Standing
 from shared.db import Transaction
 from shared.errors import InfrastructureTrouble
+from shared.events import VerdictReached
 
 _OPEN_OBLIGATIONS = text("""
     INSERT INTO obligations (obligation, last_version)
@@ -62,6 +66,41 @@ _STORE = text("""
            received_at, idempotency_key, sha256, content_sha256, body FROM fresh
     ON CONFLICT (agency, idempotency_key) DO NOTHING
     RETURNING submission_id
+""")
+
+
+_STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
+
+_SAVE_VERDICTS = text("""
+    INSERT INTO verdicts (submission_id, verdict_id, outcome, decided_at, errors, warnings, findings,
+                          findings_truncated)
+    SELECT * FROM unnest(CAST(:submission_ids AS uuid[]), CAST(:verdict_ids AS uuid[]), CAST(:outcomes AS text[]),
+                         CAST(:decided_ats AS timestamptz[]), CAST(:errors AS int[]), CAST(:warnings AS int[]),
+                         CAST(:findings AS jsonb[]), CAST(:truncated AS boolean[]))
+    ON CONFLICT (submission_id) DO UPDATE
+    SET verdict_id = excluded.verdict_id, outcome = excluded.outcome, decided_at = excluded.decided_at,
+        errors = excluded.errors, warnings = excluded.warnings, findings = excluded.findings,
+        findings_truncated = excluded.findings_truncated
+    WHERE (verdicts.decided_at, verdicts.verdict_id) < (excluded.decided_at, excluded.verdict_id)
+""")
+
+# What an event does not say (a score, the cut-off) stays as an earlier one said it.
+_SAVE_STANDINGS = text("""
+    INSERT INTO standings (obligation, version, agency, regime, regime_version, period, deadline, cutoff_from,
+                           cutoff_to, standing, overdue, on_time, score, changed_at)
+    SELECT * FROM unnest(CAST(:obligations AS text[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
+                         CAST(:regimes AS text[]), CAST(:regime_versions AS int[]), CAST(:periods AS text[]),
+                         CAST(:deadlines AS timestamptz[]), CAST(:cutoff_froms AS date[]), CAST(:cutoff_tos AS date[]),
+                         CAST(:standings AS text[]), CAST(:overdues AS boolean[]), CAST(:on_times AS boolean[]),
+                         CAST(:scores AS numeric[]), CAST(:changed_ats AS timestamptz[]))
+    ON CONFLICT (obligation) DO UPDATE
+    SET version = excluded.version, regime_version = excluded.regime_version, deadline = excluded.deadline,
+        cutoff_from = coalesce(excluded.cutoff_from, standings.cutoff_from),
+        cutoff_to = coalesce(excluded.cutoff_to, standings.cutoff_to),
+        standing = excluded.standing, overdue = coalesce(excluded.overdue, standings.overdue),
+        on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score),
+        changed_at = excluded.changed_at
+    WHERE standings.version < excluded.version
 """)
 
 
@@ -149,3 +188,51 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
     stored = await tx.execute(_STORE, dict(zip(names, columns, strict=True)))
     if len(stored.all()) != len(ordered):
         raise KeyTakenMeanwhile("an idempotency key was taken by another process between lookup and insert")
+
+
+async def stored_submissions(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the ids that are stored."""
+    return {row[0] for row in await tx.execute(_STORED, {"ids": list(ids)})}
+
+
+async def save_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
+    """Keep each verdict (one per submission, sorted by it) unless a later one is kept already."""
+    await tx.execute(
+        _SAVE_VERDICTS,
+        {
+            "submission_ids": [verdict.submission_id for verdict in verdicts],
+            "verdict_ids": [verdict.verdict_id for verdict in verdicts],
+            "outcomes": [verdict.outcome for verdict in verdicts],
+            "decided_ats": [verdict.decided_at for verdict in verdicts],
+            "errors": [verdict.errors for verdict in verdicts],
+            "warnings": [verdict.warnings for verdict in verdicts],
+            "findings": [
+                json.dumps([finding.model_dump(mode="json") for finding in verdict.findings], ensure_ascii=False)
+                for verdict in verdicts
+            ],
+            "truncated": [verdict.findings_truncated for verdict in verdicts],
+        },
+    )
+
+
+async def save_standings(tx: Transaction, standings: Sequence[Standing]) -> None:
+    """Keep each standing (one per obligation, sorted by it) unless a newer version is kept already."""
+    await tx.execute(
+        _SAVE_STANDINGS,
+        {
+            "obligations": [standing.obligation for standing in standings],
+            "versions": [standing.version for standing in standings],
+            "agencies": [standing.agency for standing in standings],
+            "regimes": [standing.regime for standing in standings],
+            "regime_versions": [standing.regime_version for standing in standings],
+            "periods": [standing.period for standing in standings],
+            "deadlines": [standing.deadline for standing in standings],
+            "cutoff_froms": [standing.cutoff_from for standing in standings],
+            "cutoff_tos": [standing.cutoff_to for standing in standings],
+            "standings": [standing.standing for standing in standings],
+            "overdues": [standing.overdue for standing in standings],
+            "on_times": [standing.on_time for standing in standings],
+            "scores": [standing.score for standing in standings],
+            "changed_ats": [standing.changed_at for standing in standings],
+        },
+    )

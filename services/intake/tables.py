@@ -137,7 +137,7 @@ standings = Table(
     Column("cutoff_from", Date),
     Column("cutoff_to", Date),
     Column("standing", Text, nullable=False),
-    Column("overdue", Boolean, nullable=False),
+    Column("overdue", Boolean),  # null: nothing was said of it yet
     Column("on_time", Boolean),
     Column("score", Numeric),
     Column("changed_at", _moment, nullable=False),

@@ -1,0 +1,8 @@
+"""python -m services.intake serve | migrate | load FOLDER | registry republish | keys … | replay | dead-letters."""
+
+from services.intake.commands import COMMANDS
+from services.intake.main import build
+from shared.command import run
+
+if __name__ == "__main__":
+    run("intake", build, COMMANDS)

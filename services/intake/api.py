@@ -1,0 +1,124 @@
+"""The HTTP door for agencies: it translates, asks one query of one agency's own data, and never knows another's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from starlette.routing import Route
+
+from services.intake import api_schema, views
+from services.intake.access import Access
+from services.intake.door import SubmissionDoor
+from services.intake.known import Known
+from services.intake.views import (
+    ObligationPage,
+    ObligationView,
+    StandingName,
+    Status,
+    SubmissionDetail,
+    SubmissionPage,
+    SubmissionView,
+)
+from shared.db import Database
+from shared.errors import not_found
+from shared.exports import Export
+from shared.paging import PageRequest, link_next, page_request, paginate
+
+SUBMISSIONS_EXPORT = Export(
+    "submissions",
+    """
+    SELECT submission_id, obligation, agency, regime, regime_version, period, version, officer_id, received_at,
+           encode(sha256, 'hex') AS sha256, nil, coalesce(outcome, 'received') AS status, outcome AS verdict_outcome
+    FROM submissions LEFT JOIN verdicts USING (submission_id)
+    WHERE submission_id > CAST(:after AS uuid) ORDER BY submission_id LIMIT :limit
+    """,
+    cursor_column="submission_id",
+    cursor_type=UUID,
+)
+
+_Code = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
+_Page = Annotated[PageRequest, Depends(page_request)]
+
+
+def mount(app: FastAPI, *, access: Access, known: Known, door: SubmissionDoor, database: Database) -> None:
+    """Put the agencies' routes on the application."""
+    agency_of_key = Annotated[str, Depends(access)]
+
+    # Before FastAPI's own routes, and without its machinery: see door.py. Its OpenAPI entry is made by hand.
+    app.router.routes.insert(0, Route("/v1/submissions", cast(Any, door), methods=["POST"]))
+    api_schema.add_submission_operation(app)
+
+    @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")
+    async def submission(submission_id: str, agency: agency_of_key) -> SubmissionDetail:
+        try:
+            wanted = UUID(submission_id)
+        except ValueError:
+            raise not_found("bài nộp này", "such submission") from None
+        async with database.reading() as reading:
+            found = await views.submission(reading, agency, wanted)
+        if found is None:
+            raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+        return found
+
+    @app.get("/v1/submissions", tags=["submissions"], summary="Các bài nộp, mới nhất trước / submissions, newest first")
+    async def submissions(
+        request: Request,
+        response: Response,
+        agency: agency_of_key,
+        page: _Page,
+        regime: _Code = None,
+        period: _Code = None,
+        status: Status | None = None,
+    ) -> SubmissionPage:
+        position = page.position("submissions", (UUID,))
+        async with database.reading() as reading:
+            rows = await views.submissions(
+                reading,
+                agency,
+                regime=regime,
+                period=period,
+                status=status,
+                before=cast(UUID, position[0]) if position else None,
+                limit=page.limit + 1,
+            )
+        found = paginate("submissions", rows, page.limit, _submission_position)
+        link_next(request, response, found.next)
+        return SubmissionPage(items=list(found.items), next=found.next)
+
+    @app.get("/v1/obligations", tags=["obligations"], summary="Báo cáo phải gửi, theo hạn / what is owed, by deadline")
+    async def obligations(
+        request: Request,
+        response: Response,
+        agency: agency_of_key,
+        page: _Page,
+        regime: _Code = None,
+        period: _Code = None,
+        standing: StandingName | None = None,
+    ) -> ObligationPage:
+        position = page.position("obligations", (datetime, str))
+        await known.be_fresh()
+        async with database.reading() as reading:
+            rows = await views.obligations(
+                reading,
+                agency,
+                known.registry,
+                regime=regime,
+                period=period,
+                standing=standing,
+                after=cast("tuple[datetime, str]", position) if position else None,
+                limit=page.limit + 1,
+            )
+        found = paginate("obligations", rows, page.limit, _obligation_position)
+        link_next(request, response, found.next)
+        return ObligationPage(items=list(found.items), next=found.next)
+
+
+def _submission_position(row: SubmissionView) -> tuple[UUID]:
+    return (row.submission_id,)
+
+
+def _obligation_position(row: ObligationView) -> tuple[datetime, str]:
+    return row.deadline, row.obligation

@@ -1,0 +1,198 @@
+"""Operator commands of intake: load the registry, publish it again, make, list and revoke API keys.
+
+Exit codes: 0 done, 1 refused (what to correct is on stderr), 2 wrong use, 3 the database cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from services.intake import keys
+from services.intake.keys import KeyRefused
+from services.intake.registry import load as loading
+from services.intake.registry.files import read_folder
+from services.intake.registry.load import RegistryRefused
+from shared.clock import LOCAL_ZONE, Clock, SystemClock
+from shared.command import Command, database_url
+from shared.db import Database, Transaction, is_infrastructure
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _err(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:
+    """Run a command's work in one transaction of intake's database; its exit code."""
+
+    async def run() -> int:
+        database = Database(database_url("intake"), pool_size=1, application_name="thongsuot-intake-command")
+        try:
+            async with database.transaction() as tx:
+                return await work(tx)
+        except (RegistryRefused, KeyRefused) as refused:
+            _err(str(refused))
+            if isinstance(refused, RegistryRefused):
+                count = len(refused.errors)
+                _err(f"{count} lỗi; không có gì được lưu. / {count} errors; nothing was stored.")
+            return 1
+        except Exception as error:
+            if not is_infrastructure(error):
+                raise
+            _err(f"Không dùng được cơ sở dữ liệu / the database cannot be used: {type(error).__name__}: {error}")
+            return 3
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
+    """`load FOLDER`: everything is checked first; all is stored, or nothing."""
+    parser = argparse.ArgumentParser(prog="python -m services.intake load")
+    parser.add_argument("folder", type=Path, help="thư mục danh mục / folder with the registry's files")
+    parser.add_argument("--json", action="store_true", help="in kết quả dạng JSON / print the result as JSON")
+    asked = parser.parse_args(arguments)
+    records, errors = read_folder(asked.folder)
+
+    async def work(tx: Transaction) -> int:
+        try:
+            loaded = await loading.load(tx, records, (clock or SystemClock()).now())
+        except RegistryRefused as refused:
+            raise RegistryRefused([*errors, *refused.errors]) from None
+        if errors:
+            raise RegistryRefused(errors)
+        counts: dict[str, Any] = {
+            "new": loaded.new,
+            "changed": loaded.changed,
+            "unchanged": loaded.unchanged,
+            "published": loaded.published,
+        }
+        if asked.json:
+            _out(json.dumps(counts))
+        else:
+            for title, by_kind in (
+                ("mới / new", loaded.new),
+                ("thay đổi / changed", loaded.changed),
+                ("không đổi / unchanged", loaded.unchanged),
+            ):
+                _out(f"{title}: {', '.join(f'{kind} {count}' for kind, count in by_kind.items()) or '0'}")
+            _out(f"đã công bố / published: {loaded.published}")
+        return 0
+
+    return in_transaction(work)
+
+
+def registry(arguments: Sequence[str]) -> int:
+    """`registry republish`: send every current record again."""
+    parser = argparse.ArgumentParser(prog="python -m services.intake registry")
+    parser.add_argument("action", choices=["republish"], help="công bố lại toàn bộ / publish everything again")
+    parser.parse_args(arguments)
+
+    async def work(tx: Transaction) -> int:
+        count = await loading.republish(tx)
+        _out(f"đã công bố lại / published again: {count}")
+        return 0
+
+    return in_transaction(work)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=LOCAL_ZONE)
+
+
+def api_keys(arguments: Sequence[str]) -> int:
+    """`keys create | list | revoke`. A key is shown once, when it is made."""
+    parser = argparse.ArgumentParser(prog="python -m services.intake keys")
+    actions = parser.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="tạo khóa / make keys")
+    whose = create.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--agency", help="mã cơ quan / code of the agency")
+    whose.add_argument("--all", action="store_true", help="một khóa cho mỗi cơ quan / one key for every agency")
+    create.add_argument("--expires", type=_moment, help="hết hạn lúc (ISO 8601) / expires at")
+    create.add_argument("--json", action="store_true", help="in dạng JSON / print as JSON")
+    listing = actions.add_parser("list", help="liệt kê khóa / list keys")
+    listing.add_argument("--agency", help="chỉ của cơ quan này / of this agency only")
+    listing.add_argument("--json", action="store_true", help="in dạng JSON / print as JSON")
+    revoke = actions.add_parser("revoke", help="thu hồi khóa / revoke a key")
+    revoke.add_argument("key_id", metavar="KEY_ID")
+    asked = parser.parse_args(arguments)
+    match asked.action:
+        case "create":
+            return in_transaction(lambda tx: _create(tx, asked))
+        case "list":
+            return in_transaction(lambda tx: _list(tx, asked))
+        case _:
+            return in_transaction(lambda tx: _revoke(tx, asked.key_id))
+
+
+async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
+    now = SystemClock().now()
+    if asked.expires is not None and asked.expires <= now:
+        raise KeyRefused("Thời điểm hết hạn đã qua.", "The expiry is in the past.")
+    agencies = await keys.known_agencies(tx) if asked.all else [asked.agency]
+    made = await keys.create(tx, agencies, now, asked.expires)
+    expires = asked.expires.isoformat() if asked.expires else None
+    if asked.json:
+        listed = [
+            {"agency": agency, "key_id": key.key_id, "key": key.secret_text, "expires_at": expires}
+            for agency, key in made.items()
+        ]
+        _out(json.dumps({"keys": listed}, ensure_ascii=False))
+        return 0
+    for agency, key in made.items():
+        _out(f"{agency}\t{key.secret_text}")
+    _err("Khóa chỉ hiện một lần; hãy lưu lại. / Keys are shown once; keep them.")
+    return 0
+
+
+async def _list(tx: Transaction, asked: argparse.Namespace) -> int:
+    now = SystemClock().now()
+    listed = [
+        {
+            "key_id": key.key_id,
+            "agency": key.agency,
+            "live": key.is_live(now),
+            "created_at": _shown(key.created_at),
+            "expires_at": _shown(key.expires_at),
+            "revoked_at": _shown(key.revoked_at),
+            "last_used_at": _shown(key.last_used_at),
+        }
+        for key in await keys.changed_after(tx, -1, asked.agency)
+    ]
+    if asked.json:
+        _out(json.dumps({"keys": listed}, ensure_ascii=False))
+        return 0
+    for key in listed:
+        state = "đang dùng / live" if key["live"] else "hết hiệu lực / ended"
+        used = key["last_used_at"] or "chưa dùng / never used"
+        _out(f"{key['key_id']}\t{key['agency']}\t{state}\t{key['created_at']}\t{used}")
+    return 0
+
+
+async def _revoke(tx: Transaction, key_id: str) -> int:
+    agency = await keys.revoke(tx, key_id, SystemClock().now())
+    _out(f"Đã thu hồi khóa {key_id} của {agency}. / Key {key_id} of {agency} is revoked.")
+    return 0
+
+
+def _shown(moment: datetime | None) -> str | None:
+    return moment.astimezone(LOCAL_ZONE).isoformat(timespec="seconds") if moment else None
+
+
+COMMANDS: dict[str, tuple[str, Command]] = {
+    "load": ("nạp danh mục / load the registry from a folder", load),
+    "registry": ("công bố lại danh mục / publish the registry again", registry),
+    "keys": ("khóa API / API keys", api_keys),
+}

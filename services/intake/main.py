@@ -1,0 +1,117 @@
+"""The composition root: the only file of intake that constructs things."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from services.intake import api, handlers
+from services.intake.access import Access
+from services.intake.consumer import FOLLOW
+from services.intake.door import SubmissionDoor
+from services.intake.group_commit import Accept, GroupCommit
+from services.intake.known import Known
+from services.intake.limiter import Limiter
+from services.intake.limits import MAX_BODY_BYTES
+from services.intake.settings import IntakeSettings
+from shared.clock import Clock, SystemClock, business_clock
+from shared.consumer import Consumers, Subscription
+from shared.db import Database
+from shared.exports import backbone_exports, mount_exports
+from shared.http import create_app
+from shared.outbox.relay import Relay
+from shared.service import Background, Service
+from shared.settings import CommonSettings, KafkaSettings
+from shared.ticker import Ticker
+
+
+def build(
+    settings: IntakeSettings | None = None,
+    *,
+    common: CommonSettings | None = None,
+    kafka: KafkaSettings | None = None,
+    clock: Clock | None = None,
+    system_clock: Clock | None = None,
+    accept: Accept = handlers.accept,
+    with_kafka: bool = True,
+) -> Service:
+    """Intake, ready to be served. What is not given comes from the environment.
+
+    `with_kafka` False leaves out relay and consumer: for tests of the HTTP door alone.
+    """
+    settings = settings or IntakeSettings()
+    common = common or CommonSettings()
+    kafka = kafka or KafkaSettings()
+    clock = clock or business_clock(common.business_clock)
+    system_clock = system_clock or SystemClock()
+
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-intake"
+    )
+    # of its own, so that neither readers nor the consumer can keep a submission waiting for a connection
+    committing = Database(
+        settings.database_url,
+        pool_size=settings.group_lanes,
+        statement_timeout_seconds=settings.patience_seconds,
+        application_name="thongsuot-intake-commit",
+    )
+    known = Known(
+        database,
+        system_clock,
+        poll_seconds=settings.registry_poll_seconds,
+        max_age_seconds=settings.registry_max_age_seconds,
+    )
+    commits = GroupCommit(
+        committing,
+        accept,
+        group_size=settings.group_size,
+        linger_seconds=settings.group_linger_seconds,
+        lanes=settings.group_lanes,
+        queue_limit=settings.queue_limit,
+        patience_seconds=settings.patience_seconds,
+        grace_seconds=settings.grace_seconds,
+    )
+    key_uses = Ticker(
+        "intake.key_uses",
+        database,
+        system_clock,
+        known.flush_uses,
+        interval_seconds=settings.key_use_flush_seconds,
+        alone=False,
+    )
+    access = Access(
+        known,
+        Limiter(settings.agency_rate_per_second, settings.agency_burst),
+        Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst),
+    )
+    backgrounds: list[Background] = [known, key_uses, commits]
+    consumers = None
+    if with_kafka:
+        backgrounds.append(Relay("intake", settings.database_url, kafka, system_clock))
+        subscription = Subscription(
+            "intake", FOLLOW, database, kafka, system_clock, max_records=settings.consumer_max_records
+        )
+        consumers = Consumers("intake", kafka, [subscription], grace_seconds=settings.grace_seconds)
+
+    service = Service(
+        "intake",
+        database,
+        settings.host,
+        settings.port,
+        backgrounds,
+        consumers,
+        outbox_matters=False,  # intake goes on accepting while Kafka is away
+        grace_seconds=settings.grace_seconds,
+    )
+    app: FastAPI = create_app(
+        "intake",
+        title="Thông Suốt – tiếp nhận / intake",
+        description="Nhận báo cáo của cơ quan, trả biên nhận và kết quả. / Takes agencies' reports; receipts, results.",
+        readiness=service.readiness,
+        lifespan=service.lifespan,
+        body_limit_bytes=MAX_BODY_BYTES,
+    )
+    door = SubmissionDoor(access, known, commits, clock)
+    api.mount(app, access=access, known=known, door=door, database=database)
+    mount_exports(app, database, [*backbone_exports(), api.SUBMISSIONS_EXPORT], token=common.operator_token)
+    service.app = app
+    return service
