@@ -49,6 +49,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             with contextlib.suppress(psutil.Error):
                 print(f"\nleft running by a test: pid {process.pid}: {' '.join(process.cmdline())[:300]}")
                 process.kill()
+        psutil.wait_procs(left, timeout=LEFTOVER_GRACE_SECONDS)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     shutil.rmtree(os.environ[DIRECTORY], ignore_errors=True)
 

@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         stack.abort()
 
     def progress(text: str) -> None:
-        print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
+        # One write: several threads report.
+        print(f"[{time.monotonic() - begun:5.1f} s] {text}\n", end="", flush=True)
 
     stack: Stack | None = Stack(_options(arguments, progress))
     assert stack is not None
