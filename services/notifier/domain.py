@@ -165,6 +165,7 @@ def judge(obligation: Obligation, verdict: VerdictReached, directory: Directory)
     facts = replace(
         _facts(now, agency, officer),
         regime_version=verdict.regime_version,
+        standing=None,  # what scoring said last may be older than this verdict
         submission_version=verdict.version,
         received_at=verdict.received_at,
         accepted_version=obligation.accepted_version,

@@ -81,7 +81,7 @@ def samples() -> dict[str, Claimed]:
 
     head = {"recipient_name": "Trần Quốc Vượng", "recipient_title": "Giám đốc Sở"}
     returned = {
-        "standing": "returned",
+        "standing": None,
         "submission_version": 2,
         "received_at": _DEADLINE - timedelta(hours=7),
         "errors": 2,
