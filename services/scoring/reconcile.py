@@ -40,9 +40,8 @@ _REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry
 _OBLIGATION = ("obligation.opened", "obligation.due_soon", "obligation.overdue", "obligation.fulfilled")
 #: consumer (as in its inbox) -> the event types it applies; a test holds it against the services' own subscriptions
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "intake.verdicts": ("verdict.reached",),
-    "intake.compliance": (*_OBLIGATION, "score.changed"),
-    "validator.registry": _REGISTRY,
+    "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
+    "validator.registry": ("registry.regime",),
     "validator.submissions": ("submission.received",),
     "scoring.registry": _REGISTRY,
     "scoring.follow": ("submission.received", "verdict.reached"),

@@ -1,0 +1,154 @@
+"""`make demo`: plays a quarter of the sample province and says, counted from the stores, what became of it.
+
+    python -m deploy.demo [--seconds 90] [--exit] [--free-ports] [--directory D] [--seed N]
+
+DEMO_EXIT=1 is `--exit`. Exit codes: 0 all is well; 1 something was lost, dead-lettered or differs; 130 stopped by
+Ctrl-C while playing; otherwise those of the local stack (3 a program is missing, 4 port in use, 5 a child failed …).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from deploy.demo.counting import Count, Counting
+from deploy.demo.play import Demo, Wishes
+from deploy.demo.screen import Screen
+from deploy.local import StackError, StackInUse
+from deploy.local.__main__ import LOCAL, clean, supervisor_pid
+from shared.clock import monotonic_seconds
+
+DIRECTORY = LOCAL / "demo"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description="Chạy thử một quý / play a quarter.")
+    parser.add_argument(
+        "--seconds", type=float, default=90.0, help="thời gian chơi một quý / real seconds of the quarter"
+    )
+    parser.add_argument("--seed", type=int, default=20260101, help="hạt giống ngẫu nhiên / random seed")
+    parser.add_argument("--exit", action="store_true", help="dừng khi xong / end when done (DEMO_EXIT=1)")
+    parser.add_argument("--free-ports", action="store_true", help="dùng cổng trống / any free ports")
+    parser.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DIRECTORY)
+    options = parser.parse_args(argv)
+    if options.seconds < 5:
+        parser.error("--seconds: ít nhất 5 / at least 5")
+    stays = not (options.exit or os.environ.get("DEMO_EXIT", "") not in ("", "0"))
+    wishes = Wishes(options.directory, options.seconds, options.seed, fixed_ports=not options.free_ports)
+    screen = Screen()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    demo: Demo | None = None
+    try:
+        _fresh(wishes.directory)
+        demo = Demo(wishes, screen)
+        screen.say("Thông Suốt: một quý của tỉnh mẫu H99, từ 15/12/2025 đến 23/3/2026, rút còn "
+                   f"{wishes.seconds:.0f} giây.", f"One quarter of the sample province in {wishes.seconds:.0f} s.")  # fmt: skip
+        demo.prepare()
+        code = asyncio.run(_run(demo))
+        if stays:
+            _links(demo, screen)
+            _stay(demo)
+        return code
+    except StackError as error:
+        screen.still()
+        screen.say(f"✗ {error.vi}", error.en)
+        return error.exit_code
+    except KeyboardInterrupt:
+        screen.still()
+        screen.say("Đang dừng …", "stopping")
+        return 130
+    finally:
+        if demo is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a stack behind
+            demo.close()
+            screen.say("Đã dừng tất cả.", "everything is stopped")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fresh(directory: Path) -> None:
+    """The demo counts from zero: data of an earlier run goes, data in use does not."""
+    if (pid := supervisor_pid(directory)) is not None:
+        raise StackInUse(f"Bản chạy thử khác đang chạy (pid {pid}).", f"another demo runs (pid {pid})")
+    if directory.exists():
+        with contextlib.redirect_stdout(io.StringIO()):
+            clean(argparse.Namespace(directory=directory, all=False))
+
+
+async def _run(demo: Demo) -> int:
+    began = monotonic_seconds()
+    screen = demo.screen
+    async with Counting(demo.stack) as counting:
+        await demo.play(counting)
+        screen.say("Hết quý; chờ mọi việc còn dở …", "The quarter is over; waiting for what is still on its way")
+        backlog = await demo.settle(counting)
+        screen.say("Đối chiếu bốn kho …", "Comparing the four stores")
+        reconciled, differences = await demo.reconcile()
+        count = await demo.count(counting)
+    summary = demo.summary(count, backlog, len(differences), monotonic_seconds() - began)
+    path = demo.wishes.directory / "summary.json"
+    path.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    screen.results(count, len(differences), demo.province.regimes)
+    bad = faults(summary, count, reconciled)
+    for each in differences[:20]:
+        screen.say(f"✗ {each['kind']} {each.get('key', '')}: {each['message']}", str(each.get("message_en", "")))
+    for vi, en in bad:
+        screen.say(f"✗ {vi}", en)
+    if not bad:
+        screen.say("✓ Không mất gì, không sai lệch.", "nothing lost, nothing differs")
+    screen.say(f"Số liệu: {path}", "the same figures as JSON")
+    return 1 if bad else 0
+
+
+def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple[str, str]]:
+    """Why the run is not good, in both languages; empty if it is."""
+    checks = (
+        (summary["lost_receipts"], "biên nhận không có trong kho", "receipts that the store does not have"),
+        (count.submissions < summary["clients"]["receipts"], "kho có ít bản nộp hơn biên nhận", "fewer stored than receipted"),
+        (summary["dead_letters"], "thư chết", "dead letters"),
+        (summary["outbox"], "sự kiện còn trong hộp gửi", "events left in outboxes"),
+        (sum(summary["backlog"].values()), f"còn dở dang: {summary['backlog']}", "something was still on its way"),
+        (summary["reconcile_differences"] or reconciled, "sai lệch khi đối chiếu", "reconcile differences"),
+        (count.mails["?"], "thư không có trong sổ", "mails that the ledger does not know"),
+        (summary["clients"]["gave_up"], "cơ quan không nhận được trả lời", "agencies were not answered"),
+        (not summary["accepted"], "không bản nộp nào đạt", "nothing was accepted"),
+    )  # fmt: skip
+    return [(f"{vi} ({int(amount)})", en) for amount, vi, en in checks if amount]
+
+
+def _links(demo: Demo, screen: Screen) -> None:
+    for vi, en, address in (
+        ("Thư đã gửi", "mails", demo.stack.mail_url),
+        ("Giao diện tiếp nhận", "intake API", f"{demo.stack.url('intake')}/docs"),
+        ("Chấm điểm", "scoring API", f"{demo.stack.url('scoring')}/docs"),
+        ("Số đo", "metrics", f"{demo.stack.url('intake')}/metrics"),
+    ):
+        screen.say(f"{vi} / {en}: {address}")
+    screen.say("Mọi thứ vẫn chạy; nhấn Ctrl-C để dừng.", "everything stays up; Ctrl-C ends it")
+
+
+def _stay(demo: Demo) -> None:
+    """Until Ctrl-C; a component that ends by itself ends the demo."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if crashed := demo.stack.crashed():
+                raise crashed[0].failure()
+            signal.sigtimedwait([signal.SIGCHLD], 1.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""An agency's own software: it posts with retries under one idempotency key, and remembers every receipt it was given.
+
+A receipt is what the agency can hold against us: each one must be found in the store at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from deploy.demo.people import Duty
+from deploy.demo.reports import Report
+from shared.clock import monotonic_seconds
+
+#: how long an agency keeps trying before it goes home
+PATIENCE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 2.0
+VERDICT_PATIENCE_SECONDS = 60.0
+_RETRIED = frozenset({409, 429, 500, 502, 503, 504})
+
+
+class GaveUp(Exception):
+    """No usable answer within the agency's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What intake answered with 2xx."""
+
+    submission_id: str
+    obligation: str
+    version: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What all agencies were answered; the demo's only own record, compared with the stores at the end."""
+
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+    refusals: Counter[str] = field(default_factory=Counter)  # problem type -> how often
+    gave_up: list[str] = field(default_factory=list)  # obligations
+    retries: int = 0
+    requests: int = 0
+
+
+class Portal:
+    """The public interface of intake with one agency's key."""
+
+    def __init__(self, http: httpx.AsyncClient, key: str, doors: asyncio.Semaphore, ledger: Ledger) -> None:
+        self._http = http
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._doors = doors
+        self._ledger = ledger
+
+    async def duties(self) -> list[Duty]:
+        """Everything the agency owes, as the public interface tells it. Raises GaveUp."""
+        found: list[Duty] = []
+        after: str | None = None
+        while True:
+            query = {"limit": "1000"} | ({"after": after} if after else {})
+            answer = await self._call("GET", "/v1/obligations", params=query)
+            if answer.status_code != 200:
+                raise GaveUp(f"GET /v1/obligations: {answer.status_code} {answer.text[:300]}")
+            page = answer.json()
+            found += [_duty(item) for item in page["items"]]
+            after = page["next"]
+            if after is None:
+                return found
+
+    async def submit(self, duty: Duty, officer: str, report: Report) -> Receipt | None:
+        """Post one version; None where it was refused (counted). Raises GaveUp."""
+        body = {"regime": duty.regime, "period": duty.period, "officer": officer, "nil": report.nil}
+        if not report.nil:
+            body |= {"figures": dict(report.figures), "narratives": dict(report.narratives)}
+        answer = await self._call(
+            "POST",
+            "/v1/submissions",
+            content=json.dumps(body, ensure_ascii=False).encode(),
+            headers={"Content-Type": "application/json", "Idempotency-Key": str(uuid4())},
+        )
+        if answer.is_success:
+            told = answer.json()
+            receipt = Receipt(told["submission_id"], told["obligation"], told["version"])
+            self._ledger.receipts[receipt.submission_id] = receipt
+            return receipt
+        self._ledger.refusals[f"{answer.status_code} {_problem(answer)}"] += 1
+        return None
+
+    async def verdict(self, submission_id: str) -> dict[str, Any]:
+        """The submission as soon as it has its verdict. Raises GaveUp."""
+        give_up_at = monotonic_seconds() + VERDICT_PATIENCE_SECONDS
+        pause_seconds = 0.2
+        while monotonic_seconds() < give_up_at:
+            answer = await self._call("GET", f"/v1/submissions/{submission_id}")
+            told = answer.json()
+            if answer.status_code == 200 and told["status"] != "received":
+                return dict(told)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 1.5, LONGEST_PAUSE_SECONDS)
+        raise GaveUp(f"no verdict on {submission_id}")
+
+    async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """One call, tried again with the same idempotency key while the trouble is not ours."""
+        give_up_at = monotonic_seconds() + PATIENCE_SECONDS
+        pause_seconds = 0.1
+        headers = {**self._headers, **request.pop("headers", {})}
+        while True:
+            said = ""
+            try:
+                async with self._doors:
+                    self._ledger.requests += 1
+                    answer = await self._http.request(method, path, headers=headers, **request)
+                if answer.status_code not in _RETRIED or not _may_pass(answer):
+                    return answer
+                said = f"HTTP {answer.status_code}"
+                pause_seconds = _asked_pause(answer.headers) or pause_seconds
+            except httpx.TransportError as error:
+                said = repr(error)
+            self._ledger.retries += 1
+            if monotonic_seconds() + pause_seconds > give_up_at:
+                raise GaveUp(f"{method} {path}: {said}")
+            await asyncio.sleep(pause_seconds * random.uniform(0.7, 1.3))
+            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _duty(item: Mapping[str, Any]) -> Duty:
+    closed = item.get("cutoff_to")
+    return Duty(
+        obligation=item["obligation"],
+        regime=item["regime"],
+        period=item["period"],
+        deadline=datetime.fromisoformat(item["deadline"]),
+        figures_closed_on=date.fromisoformat(closed) if closed else None,
+    )
+
+
+def _problem(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("type", "")).rsplit("/", 1)[-1]
+    except ValueError:
+        return "?"
+
+
+def _may_pass(answer: httpx.Response) -> bool:
+    """409 is worth another try only where the first request with this key is still being handled."""
+    return answer.status_code != 409 or "retry-after" in answer.headers
+
+
+def _asked_pause(headers: httpx.Headers) -> float | None:
+    text = headers.get("retry-after", "")
+    return min(float(text), 10.0) if text.isdigit() else None

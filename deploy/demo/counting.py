@@ -1,0 +1,196 @@
+"""Every figure the demo shows is counted here: from the four databases, the topics and the mail sink, nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from deploy.kafka import provision
+from deploy.local import Stack
+from deploy.local.options import SERVICES
+from services.scoring.reconcile import SUBSCRIPTIONS
+from shared.events import MODELS, OWNERS
+from shared.kafka import end_offsets, make_admin
+from shared.settings import KafkaSettings
+
+_UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
+_OBLIGATIONS = """
+    SELECT agency, regime, count(*) AS owed, count(*) FILTER (WHERE on_time) AS on_time,
+           count(*) FILTER (WHERE NOT on_time) AS late,
+           count(*) FILTER (WHERE standing = 'nothing_sent') AS nothing_sent,
+           count(*) FILTER (WHERE standing = 'returned') AS returned,
+           count(*) FILTER (WHERE standing = 'awaiting_verdict') AS awaiting
+      FROM obligations WHERE owed AND deadline < $1 GROUP BY agency, regime
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is shown while the quarter runs."""
+
+    received: int
+    accepted: int
+    returned: int
+    on_time: int
+    overdue: int
+    mails: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is still on its way; the system has come to rest when all is zero."""
+
+    unsent: int  # outbox rows
+    lag: int  # events not yet taken by a consumer
+    waiting: int  # events parked until something is known
+    undecided: int  # submissions without verdict at intake
+    mails: int  # notifications not yet sent
+
+    @property
+    def total(self) -> int:
+        return self.unsent + self.lag + self.waiting + self.undecided + self.mails
+
+
+@dataclass(slots=True)
+class Row:
+    """Obligations whose deadline has passed. `nothing_sent` and `returned` are overdue."""
+
+    owed: int = 0
+    on_time: int = 0
+    late: int = 0
+    nothing_sent: int = 0
+    returned: int = 0
+    awaiting: int = 0
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        for name in ("owed", "on_time", "late", "nothing_sent", "returned", "awaiting"):
+            setattr(self, name, getattr(self, name) + other[name])
+
+    @property
+    def overdue(self) -> int:
+        return self.nothing_sent + self.returned + self.awaiting
+
+
+@dataclass(slots=True)
+class Count:
+    """The final count."""
+
+    submissions: int = 0
+    accepted: int = 0
+    returned: int = 0
+    total: Row = field(default_factory=Row)
+    by_kind: dict[str, Row] = field(default_factory=dict)
+    by_regime: dict[str, Row] = field(default_factory=dict)
+    mails: Counter[str] = field(default_factory=Counter)
+    events: dict[str, int] = field(default_factory=dict)  # by topic
+    dead_letters: int = 0
+    outbox: int = 0
+    lost_receipts: tuple[str, ...] = ()  # answered 2xx, not in the store
+
+
+class Counting:
+    """Connections to all stores of one stack, for reading only."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._databases: dict[str, asyncpg.Connection] = {}
+        self._kafka = KafkaSettings(bootstrap_servers=stack.kafka_bootstrap)
+
+    async def __aenter__(self) -> Counting:
+        for service in SERVICES:
+            url = self._stack.database_url(service)
+            self._databases[service] = await asyncpg.connect(
+                url, timeout=10, command_timeout=60, server_settings={"default_transaction_read_only": "on"}
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for connection in self._databases.values():
+            await connection.close(timeout=5)
+
+    async def glance(self) -> Glance:
+        """A few cheap counts."""
+        received = await self._one("intake", "SELECT count(*) FROM submissions")
+        outcomes = await self._pairs("validator", "SELECT outcome, count(*) FROM verdict GROUP BY outcome")
+        on_time = await self._one("scoring", "SELECT count(*) FROM obligations WHERE owed AND on_time")
+        overdue = await self._one(
+            "scoring", "SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND on_time IS NULL"
+        )
+        mails = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'sent'")
+        return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
+
+    async def backlog(self) -> Backlog:
+        """What is on its way now."""
+        return Backlog(
+            unsent=await self._everywhere("outbox"),
+            lag=await self._lag(),
+            waiting=await self._everywhere("waiting"),
+            undecided=await self._one(
+                "intake",
+                "SELECT count(*) FROM submissions LEFT JOIN verdicts USING (submission_id) WHERE verdict_id IS NULL",
+            ),
+            mails=await self._one("notifier", f"SELECT count(*) FROM notifications WHERE {_UNFINISHED_MAILS}"),
+        )
+
+    async def count(self, receipts: set[str], kinds: Mapping[str, str], until: datetime) -> Count:
+        """Everything. `receipts`: ids answered with 2xx; `kinds`: kind by agency; deadlines before `until` count."""
+        made = Count()
+        stored = {str(row[0]) for row in await self._databases["intake"].fetch("SELECT submission_id FROM submissions")}
+        made.submissions = len(stored)
+        made.lost_receipts = tuple(sorted(receipts - stored))
+        outcomes = await self._pairs("validator", "SELECT outcome, count(*) FROM verdict GROUP BY outcome")
+        made.accepted, made.returned = outcomes.get("accepted", 0), outcomes.get("returned", 0)
+        for row in await self._databases["scoring"].fetch(_OBLIGATIONS, until):
+            made.total.add(row)
+            made.by_kind.setdefault(kinds[row["agency"]], Row()).add(row)
+            made.by_regime.setdefault(row["regime"], Row()).add(row)
+        made.mails = await self._mails()
+        ends = await self._ends(OWNERS)
+        made.events = {topic: sum(end for place, end in ends.items() if place[0] == topic) for topic in OWNERS}
+        buried = await self._ends([f"{service}.dlq" for service in SERVICES])
+        made.dead_letters = max(sum(buried.values()), await self._everywhere("dead_letter"))
+        made.outbox = await self._everywhere("outbox")
+        return made
+
+    async def _mails(self) -> Counter[str]:
+        """Mails in the sink by the kind that the ledger gives their Message-ID; `?` where the ledger has none."""
+        kinds = await self._pairs("notifier", "SELECT message_id, kind FROM notifications")
+        mails = await asyncio.to_thread(self._stack.mails)
+        return Counter(str(kinds.get(mail.message_id, "?")) for mail in mails)
+
+    async def _lag(self) -> int:
+        """Events that some consumer has not committed yet."""
+        ends = await self._ends(OWNERS)
+        admin = make_admin(self._kafka, "thongsuot-demo")
+        await admin.start()
+        try:
+            lag = 0
+            for consumer, types in SUBSCRIPTIONS.items():
+                offsets = await admin.list_consumer_group_offsets(consumer)
+                committed = {(place.topic, place.partition): held.offset for place, held in offsets.items()}
+                topics = {MODELS[f"vn.thongsuot.{short}.v1"].TOPIC for short in types}
+                lag += sum(
+                    max(0, end - max(0, committed.get(place, 0))) for place, end in ends.items() if place[0] in topics
+                )
+            return lag
+        finally:
+            await admin.close()
+
+    async def _ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        partitions = {topic.name: topic.partitions for topic in provision.load()}
+        return await end_offsets(self._kafka, [(topic, n) for topic in topics for n in range(partitions[topic])])
+
+    async def _everywhere(self, table: str) -> int:
+        return sum([await self._one(service, f"SELECT count(*) FROM {table}") for service in SERVICES])
+
+    async def _one(self, service: str, query: str) -> int:
+        return int(await self._databases[service].fetchval(query))
+
+    async def _pairs(self, service: str, query: str) -> dict[str, Any]:
+        return {row[0]: row[1] for row in await self._databases[service].fetch(query)}

@@ -1,0 +1,248 @@
+"""One run of the demo: a fresh stack, the sample province, a quarter played over HTTP, and an honest count at the end.
+
+Nothing here decides what the result is: figures come from counting.py, differences from reconcile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from deploy.demo.client import Ledger, Portal
+from deploy.demo.counting import Backlog, Count, Counting
+from deploy.demo.people import temperaments
+from deploy.demo.screen import Screen
+from deploy.demo.season import Agency, Season, Staff
+from deploy.local import Options, Stack, StackError
+from deploy.local.options import ROOT, SERVICES
+from shared.clock import LOCAL_ZONE, business_clock, monotonic_seconds
+from shared.events import Form, RegimePublished
+
+SAMPLE = ROOT / "deploy" / "sample"
+#: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
+START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
+END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
+#: business time stands still at START while the services come up
+HOLD_SECONDS = 8.0
+#: requests under way at the same time, of all agencies together
+DOORS = 48
+DRAIN_SECONDS = 120.0
+#: looks in a row at which nothing may be on its way
+QUIET_LOOKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for."""
+
+    directory: Path
+    seconds: float = 90.0
+    seed: int = 20260101
+    fixed_ports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Province:
+    """What the agencies' own people know: who they are, who signs, what the forms are."""
+
+    kinds: Mapping[str, str]  # by agency code, closed ones too
+    open: tuple[str, ...]
+    staff: Mapping[str, Staff]
+    forms: Mapping[str, Form]
+    regimes: Mapping[str, str]  # short Vietnamese name by code
+
+    @classmethod
+    def read(cls, folder: Path) -> Province:
+        """From the sample's files."""
+        agencies = yaml.safe_load((folder / "agencies.yaml").read_text(encoding="utf-8"))["agencies"]
+        officers = yaml.safe_load((folder / "officers.yaml").read_text(encoding="utf-8"))["officers"]
+        published = [
+            RegimePublished(version=1, **yaml.safe_load(path.read_text(encoding="utf-8")))
+            for path in sorted(folder.glob("regimes/*.yaml"))
+        ]
+        general: dict[str, str] = {}
+        special: dict[str, dict[str, str]] = {}
+        for officer in officers:
+            if officer["role"] == "reporting_officer" and officer.get("active", True):
+                for regime in officer.get("regimes", ()):
+                    special.setdefault(officer["agency"], {})[regime] = officer["officer_id"]
+                if not officer.get("regimes"):
+                    general[officer["agency"]] = officer["officer_id"]
+        return cls(
+            kinds={agency["code"]: agency["kind"] for agency in agencies},
+            open=tuple(agency["code"] for agency in agencies if "closed_on" not in agency),
+            staff={code: Staff(officer, special.get(code, {})) for code, officer in general.items()},
+            forms={regime.code: regime.form for regime in published},
+            regimes={regime.code: regime.name.split(" tình hình ")[0].removeprefix("Báo cáo ") for regime in published},
+        )
+
+
+class Demo:
+    """`prepare` the stack, `play` the quarter, `settle` and count; `close` in any case."""
+
+    def __init__(self, wishes: Wishes, screen: Screen) -> None:
+        self.wishes = wishes
+        self.screen = screen
+        self.province = Province.read(SAMPLE)
+        self._env: dict[str, str] = {}
+        self.stack = Stack(
+            Options(
+                directory=wishes.directory,
+                fixed_ports=wishes.fixed_ports,
+                services={},  # they start when the registry is loaded and the clock is set
+                env=self._env,
+                progress=screen.step,
+            )
+        )
+        self.ledger = Ledger()
+        self._keys: dict[str, str] = {}
+        self.season = Season(START, END, (END - START).total_seconds() / wishes.seconds, business_clock(""))
+
+    def prepare(self) -> None:
+        """Everything up, the province loaded, business time about to start. Raises StackError."""
+        self.stack.start()
+        self._intake("migrate")
+        self._intake("load", str(SAMPLE))
+        made = json.loads(self._intake("keys", "create", "--all", "--json"))
+        self._keys = {key["agency"]: key["key"] for key in made["keys"]}
+        begins_at = time.time() + HOLD_SECONDS
+        clock = f"{START.isoformat()}@{begins_at:.3f}x{self.season.rate!r}..{END.isoformat()}"
+        self._env["BUSINESS_CLOCK"] = clock
+        self._env["LOG_LEVEL"] = "INFO"
+        for service in SERVICES:
+            self.stack.add_instance(service)
+        self.season = Season(START, END, self.season.rate, business_clock(clock))
+
+    def _intake(self, *arguments: str) -> str:
+        """One operator command of intake; its output. Raises StackError with what it said."""
+        env = {"INTAKE_PORT": "0", **self.stack.service_env("intake")}
+        done = subprocess.run(
+            [sys.executable, "-m", "services.intake", *arguments],
+            env=env, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout)[-2000:]
+            raise StackError(f"`intake {arguments[0]}` thất bại:\n{said}", f"`intake {arguments[0]}` failed")
+        return done.stdout
+
+    async def play(self, counting: Counting) -> None:
+        """Let the agencies live through the season; returns when all their requests are answered."""
+        given = temperaments(self.province.open, self.wishes.seed)
+        doors = asyncio.Semaphore(DOORS)
+        limits = httpx.Limits(max_connections=DOORS, max_keepalive_connections=DOORS)
+        async with httpx.AsyncClient(
+            base_url=self.stack.url("intake"), timeout=30, limits=limits, trust_env=False
+        ) as http:
+            showing = asyncio.create_task(self._show(counting))
+            try:
+                async with asyncio.TaskGroup() as living:
+                    for code, temperament in given.items():
+                        agency = Agency(
+                            code=code,
+                            temperament=temperament,
+                            staff=self.province.staff[code],
+                            portal=Portal(http, self._keys[code], doors, self.ledger),
+                            forms=self.province.forms,
+                            season=self.season,
+                            ledger=self.ledger,
+                            seed=self.wishes.seed,
+                        )
+                        living.create_task(agency.live())
+            finally:
+                showing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await showing
+                self.screen.still()
+
+    async def _show(self, counting: Counting) -> None:
+        began = monotonic_seconds()
+        while True:
+            glance = await counting.glance()
+            self.screen.watch(self.season.clock.now(), self.season.share, glance, monotonic_seconds() - began)
+            if crashed := self.stack.crashed():
+                raise crashed[0].failure()
+            await asyncio.sleep(0.5)
+
+    async def settle(self, counting: Counting) -> Backlog:
+        """Wait until nothing is on its way any more, or the patience ends; what was left at the last look."""
+        give_up_at = monotonic_seconds() + DRAIN_SECONDS
+        quiet = 0
+        while True:
+            backlog = await counting.backlog()
+            quiet = quiet + 1 if backlog.total == 0 else 0
+            if quiet >= QUIET_LOOKS or monotonic_seconds() > give_up_at:
+                return backlog
+            await asyncio.sleep(0.5)
+
+    async def reconcile(self) -> tuple[int, list[Mapping[str, Any]]]:
+        """Run reconcile as an operator would: its exit code and differences."""
+        env = dict(self.stack.service_env("scoring"))
+        options = [part for service in SERVICES for part in (f"--{service}", self.stack.url(service))]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.scoring", "reconcile", *options, "--json", env=env, cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        code = process.returncode if process.returncode is not None else 2
+        try:
+            told = json.loads(out)
+        except ValueError:
+            return code or 2, [{"kind": "could_not_compare", "message": err.decode(errors="replace")[-500:]}]
+        if not told["compared"]:
+            return code, [{"kind": "could_not_compare", "message": told["error"]}]
+        return code, told["differences"]
+
+    async def count(self, counting: Counting) -> Count:
+        """The final count, over all deadlines of the season."""
+        return await counting.count(set(self.ledger.receipts), self.province.kinds, END + timedelta(0))
+
+    def summary(self, count: Count, backlog: Backlog, differences: int, seconds: float) -> dict[str, Any]:
+        """What summary.json holds: figures of stores, topics and sink; `clients` is what the agencies were answered."""
+        total = count.total
+        return {
+            "accepted": count.accepted,
+            "returned": count.returned,
+            "submissions": count.submissions,
+            "on_time": total.on_time,
+            "late": total.late,
+            "overdue": total.overdue,
+            "overdue_nothing_sent": total.nothing_sent,
+            "overdue_returned": total.returned + total.awaiting,
+            "obligations_due": total.owed,
+            "mails": sum(count.mails.values()),
+            "mails_by_kind": dict(count.mails),
+            "events": sum(count.events.values()),
+            "events_by_topic": count.events,
+            "dead_letters": count.dead_letters,
+            "outbox": count.outbox,
+            "reconcile_differences": differences,
+            "lost_receipts": len(count.lost_receipts),
+            "backlog": asdict(backlog),
+            "clients": {
+                "receipts": len(self.ledger.receipts),
+                "refusals": dict(self.ledger.refusals),
+                "gave_up": len(self.ledger.gave_up),
+                "requests": self.ledger.requests,
+                "retries": self.ledger.retries,
+            },
+            "broker": self.stack.broker,
+            "seconds": round(seconds, 1),
+            "seed": self.wishes.seed,
+        }
+
+    def close(self) -> None:
+        """End everything."""
+        self.screen.still()
+        self.stack.stop()

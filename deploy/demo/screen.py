@@ -1,0 +1,175 @@
+"""What a person sees: Vietnamese first, English beside; moving figures on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from deploy.demo.counting import Count, Glance, Row
+from shared.clock import LOCAL_ZONE
+
+KINDS = {
+    "province": "UBND tỉnh",
+    "office": "Văn phòng",
+    "department": "Sở, ngành",
+    "commune": "Xã",
+    "ward": "Phường",
+    "special_zone": "Đặc khu",
+    "district": "Huyện (đã giải thể)",
+}
+KINDS_EN = {
+    "province": "province",
+    "office": "office",
+    "department": "departments",
+    "commune": "communes",
+    "ward": "wards",
+    "special_zone": "special zone",
+    "district": "districts (closed)",
+}
+MAIL_KINDS = {
+    "reminder": "nhắc hạn / reminder",
+    "overdue": "quá hạn / overdue",
+    "returned": "trả lại / returned",
+    "escalation": "chuyển cấp / escalation",
+}
+#: seconds between two plain lines where nothing can move
+PLAIN_SECONDS = 5.0
+
+
+class Screen:
+    """Prints; holds no figures of its own."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._live: Live | None = None
+        self._last_plain = -PLAIN_SECONDS
+
+    def say(self, vi: str, en: str = "") -> None:
+        """One line for each language that has something to say."""
+        self.console.print(escape(vi), soft_wrap=False)
+        if en:
+            self.console.print(Text(f"  {en}", style="dim"))
+
+    def step(self, text: str) -> None:
+        """Progress of the local stack; called from any thread."""
+        self.console.print(Text(f"· {text}", style="dim"))
+
+    def watch(self, moment: datetime, share: float, glance: Glance, elapsed_seconds: float) -> None:
+        """Show where the quarter is."""
+        day = moment.astimezone(LOCAL_ZONE)
+        if not self.console.is_terminal:
+            if elapsed_seconds - self._last_plain >= PLAIN_SECONDS:
+                self._last_plain = elapsed_seconds
+                self.console.print(
+                    f"{day:%d/%m/%Y} {share:4.0%} | nhận/received {glance.received} | đạt/accepted {glance.accepted}"
+                    f" | trả lại/returned {glance.returned} | đúng hạn/on time {glance.on_time}"
+                    f" | quá hạn/overdue {glance.overdue} | thư/mails {glance.mails}",
+                    soft_wrap=True,
+                )
+            return
+        if self._live is None:
+            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        self._live.update(_panel(day, share, glance, elapsed_seconds))
+
+    def still(self) -> None:
+        """End the moving figures."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def results(self, count: Count, reconcile_differences: int, regimes: Mapping[str, str]) -> None:
+        """The readable table at the end."""
+        self.console.print()
+        self.console.print(_outcome(count, reconcile_differences))
+        named = {f"{KINDS[kind]} / {KINDS_EN[kind]}": row for kind, row in sorted(count.by_kind.items())}
+        self.console.print(_rates("Theo loại cơ quan / by kind of agency", named, count.total))
+        coded = {f"{code} {regimes.get(code, '')}": row for code, row in sorted(count.by_regime.items())}
+        self.console.print(_rates("Theo chế độ báo cáo / by regime", coded, count.total))
+        mails = [(MAIL_KINDS.get(kind, kind), number) for kind, number in sorted(count.mails.items())]
+        self.console.print(_pairs("Thư đã gửi theo loại / mails by kind", mails))
+        events = [(topic, number) for topic, number in count.events.items()]
+        self.console.print(_pairs("Sự kiện qua Kafka theo topic / events through Kafka", events))
+
+
+def _panel(day: datetime, share: float, glance: Glance, elapsed_seconds: float) -> Group:
+    figures = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        figures.add_column(justify="right")
+    figures.add_row("nhận / received", f"[bold]{glance.received}", "đúng hạn / on time", f"[green]{glance.on_time}")
+    figures.add_row("đạt / accepted", f"[green]{glance.accepted}", "quá hạn / overdue", f"[red]{glance.overdue}")
+    figures.add_row("trả lại / returned", f"[yellow]{glance.returned}", "thư / mails", f"[cyan]{glance.mails}")
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        f"[bold]{day:%d/%m/%Y}",
+        ProgressBar(total=1.0, completed=share, width=30),
+        f"{share:4.0%}",
+        f"[dim]{elapsed_seconds:.0f} s",
+    )
+    return Group(head, figures)
+
+
+def _outcome(count: Count, reconcile_differences: int) -> Table:
+    table = Table(title="Kết quả / results", title_justify="left", show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", style="bold")
+    total = count.total
+    for label, number in (
+        ("Bản nộp đã nhận / submissions stored", count.submissions),
+        ("  đạt / accepted", count.accepted),
+        ("  trả lại / returned", count.returned),
+        ("Nghĩa vụ đã đến hạn / obligations due", total.owed),
+        ("  đúng hạn / on time", total.on_time),
+        ("  nộp trễ / late", total.late),
+        ("  quá hạn, chưa nộp / overdue, nothing sent", total.nothing_sent),
+        ("  quá hạn, bị trả lại / overdue, returned", total.returned + total.awaiting),
+        ("Thư đã gửi / mails", sum(count.mails.values())),
+        ("Sự kiện qua Kafka / events", sum(count.events.values())),
+    ):
+        table.add_row(label, str(number))
+    for label, number in (
+        ("Biên nhận bị mất / receipts lost", len(count.lost_receipts)),
+        ("Thư chết / dead letters", count.dead_letters),
+        ("Còn trong hộp gửi / left in outboxes", count.outbox),
+        ("Sai lệch khi đối chiếu / reconcile differences", reconcile_differences),
+    ):
+        table.add_row(label, Text(str(number), style="bold green" if number == 0 else "bold red"))
+    return table
+
+
+def _rates(title: str, rows: Mapping[str, Row], total: Row) -> Table:
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column("", footer="Cộng / total", overflow="fold", ratio=1)
+    for vi, en, number in (
+        ("Phải nộp", "owed", total.owed),
+        ("Đúng hạn", "on time", total.on_time),
+        ("Trễ", "late", total.late),
+        ("Chưa nộp", "none", total.nothing_sent),
+        ("Trả lại", "returned", total.returned + total.awaiting),
+    ):
+        table.add_column(f"{vi}\n[dim]{en}", footer=str(number), justify="right", no_wrap=True)
+    table.add_column("Tỷ lệ\n[dim]rate", footer=_rate(total), justify="right", no_wrap=True)
+    for name, row in rows.items():
+        numbers = (row.owed, row.on_time, row.late, row.nothing_sent, row.returned + row.awaiting)
+        table.add_row(name, *(str(number) for number in numbers), _rate(row))
+    return table
+
+
+def _rate(row: Row) -> str:
+    return f"{100 * row.on_time / row.owed:.1f} %" if row.owed else "–"
+
+
+def _pairs(title: str, rows: Iterable[tuple[str, int]]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    for label, number in rows:
+        table.add_row(label, str(number))
+    return table
