@@ -37,9 +37,9 @@ _moment = DateTime(timezone=True)
 registry_revision = Table(
     "registry_revision",
     metadata,
-    Column("only", Boolean, primary_key=True, server_default=text("true")),
+    Column("one_row", Boolean, primary_key=True, server_default=text("true")),
     Column("revision", BigInteger, nullable=False),
-    CheckConstraint("only", name="registry_revision_is_one_row"),
+    CheckConstraint("one_row", name="registry_revision_is_one_row"),
 )
 
 #: The current record of every agency, officer, regime version and request, as published (without `version`).

@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     create_all(metadata)
-    op.execute("INSERT INTO registry_revision (only, revision) VALUES (true, 0)")
+    op.execute("INSERT INTO registry_revision (one_row, revision) VALUES (true, 0)")
 
 
 def downgrade() -> None:

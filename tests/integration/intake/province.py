@@ -1,0 +1,200 @@
+"""A small registry and an intake instance for tests: the same records everywhere, real PostgreSQL underneath."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import httpx
+
+from services.intake import handlers, keys
+from services.intake.group_commit import Accept
+from services.intake.main import build
+from services.intake.registry import load as loading
+from services.intake.registry.files import Located
+from services.intake.settings import IntakeSettings
+from shared.clock import LOCAL_ZONE, ManualClock
+from shared.db import Database
+from shared.events import (
+    AgencyRegistered,
+    Deadline,
+    FigureField,
+    Form,
+    NarrativeField,
+    OfficerRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
+from shared.settings import CommonSettings
+
+#: a moment at which 2026-M10 (15/9 to 14/10) has begun and 2026-M12 has not
+NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
+OPERATOR_TOKEN = "operator-of-the-tests"
+DEPARTMENT, COMMUNE, OFFICE, DISTRICT = "H99.01", "H99.50", "H99.02", "H99.90"
+
+
+def agency(code: str, kind: str = "department", **others: Any) -> AgencyRegistered:
+    record = {"code": code, "name": f"Cơ quan {code}", "kind": kind, "opened_on": date(2020, 1, 1), "version": 0}
+    return AgencyRegistered.model_validate({**record, **others})
+
+
+def officer(officer_id: str, of: str, **others: Any) -> OfficerRegistered:
+    record = {
+        "officer_id": officer_id, "agency": of, "name": "Nguyễn Văn A", "email": f"{officer_id}@example.vn",
+        "role": "reporting_officer", "version": 0,
+    }  # fmt: skip
+    return OfficerRegistered.model_validate({**record, **others})
+
+
+def regime(code: str = "KTXH", **others: Any) -> RegimePublished:
+    record = {
+        "code": code, "regime_version": 1, "name": "Báo cáo kinh tế – xã hội", "frequency": "monthly",
+        "effective_from": date(2020, 1, 1), "submitter_kinds": ("department", "commune", "district"),
+        "receiver": OFFICE, "deadline": Deadline(rule="day_of_month"), "version": 0,
+        "form": Form(
+            figures=(FigureField(code="A01", label="Thu ngân sách", fraction_digits=2),),
+            narratives=(NarrativeField(code="danh_gia", label="Đánh giá"),),
+        ),
+    }  # fmt: skip
+    return RegimePublished.model_validate({**record, **others})
+
+
+def request(request_id: str = "DX-2026-001", **others: Any) -> RequestIssued:
+    record = {
+        "request_id": request_id, "regime": "THIENTAI", "title": "Báo cáo bão",
+        "issued_at": datetime(2026, 10, 1, 8, tzinfo=LOCAL_ZONE),
+        "deadline": datetime(2026, 10, 25, 17, tzinfo=LOCAL_ZONE), "version": 0,
+    }  # fmt: skip
+    return RequestIssued.model_validate({**record, **others})
+
+
+def records() -> list[RegistryEvent]:
+    """One province: two agencies that report, an office that receives, a district closed on 30/6/2025."""
+    return [
+        agency("H99", "province"),
+        agency(DEPARTMENT, parent="H99"),
+        agency(OFFICE, "office", parent="H99"),
+        agency(COMMUNE, "commune", parent="H99"),
+        agency(DISTRICT, "district", parent="H99", closed_on=date(2025, 6, 30), successors=(COMMUNE,)),
+        officer("cb-01", DEPARTMENT),
+        officer("cb-02", DEPARTMENT, active=False),
+        officer("cb-50", COMMUNE),
+        officer("cb-90", DISTRICT),
+        regime(),
+        regime("TUAN", frequency="weekly", deadline=Deadline(rule="weekday"), submitter_kinds=("department",)),
+        regime("THIENTAI", frequency="adhoc", deadline=Deadline(rule="on_request")),
+        request(),
+        request("DX-2026-002", agencies=(COMMUNE,)),
+    ]
+
+
+def located(found: Sequence[RegistryEvent]) -> list[Located]:
+    return [Located(record, "test.yaml", number, f"/{number}") for number, record in enumerate(found, 1)]
+
+
+@dataclass(frozen=True)
+class Province:
+    """A loaded registry and one key of each agency that has one."""
+
+    url: str
+    keys: dict[str, str]
+
+
+async def load(url: str, found: Sequence[RegistryEvent]) -> loading.Loaded:
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            return await loading.load(tx, located(found), datetime.now(UTC))
+    finally:
+        await database.close()
+
+
+async def make_keys(url: str, agencies: Sequence[str]) -> dict[str, str]:
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            made = await keys.create(tx, agencies, datetime.now(UTC))
+        return {code: key.secret_text for code, key in made.items()}
+    finally:
+        await database.close()
+
+
+async def make_province(url: str) -> Province:
+    await load(url, records())
+    return Province(url, await make_keys(url, [DEPARTMENT, COMMUNE, DISTRICT, OFFICE]))
+
+
+class Intake:
+    """One running instance and a client of it."""
+
+    def __init__(self, client: httpx.AsyncClient, province: Province, clock: ManualClock, service: Any) -> None:
+        self.client = client
+        self.province = province
+        self.clock = clock
+        self.service = service
+
+    def headers(self, of: str = DEPARTMENT, key: str | None = None) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self.province.keys[of]}",
+            "Idempotency-Key": key or uuid.uuid4().hex,
+            "Content-Type": "application/json",
+        }
+
+    async def post(
+        self, body: dict[str, Any] | bytes | str, *, of: str = DEPARTMENT, key: str | None = None, **headers: str
+    ) -> httpx.Response:
+        content = json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body
+        return await self.client.post("/v1/submissions", content=content, headers={**self.headers(of, key), **headers})
+
+    async def get(self, path: str, *, of: str = DEPARTMENT, **params: Any) -> httpx.Response:
+        return await self.client.get(path, params=params, headers=self.headers(of))
+
+
+def report(value: object = 1, **others: Any) -> dict[str, Any]:
+    """A good report of the department; `value` makes its content differ."""
+    return {
+        "regime": "KTXH", "period": "2026-M10", "officer": "cb-01", "figures": {"A01": value},
+        "narratives": {"danh_gia": "Ổn định."}, **others,
+    }  # fmt: skip
+
+
+@asynccontextmanager
+async def intake(
+    province: Province, *, accept: Accept = handlers.accept, clock: ManualClock | None = None, **settings: Any
+) -> AsyncIterator[Intake]:
+    """An instance of the HTTP door on the province's database, without Kafka."""
+    clock = clock or ManualClock(NOW)
+    service = build(
+        IntakeSettings(database_url=province.url, database_pool_size=4, **settings),
+        common=CommonSettings(operator_token=OPERATOR_TOKEN),  # type: ignore[arg-type]
+        clock=clock,
+        accept=accept,
+        with_kafka=False,
+    )
+    async with service.lifespan(service.app):
+        transport = httpx.ASGITransport(app=service.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://intake.test") as client:
+            yield Intake(client, province, clock, service)
+
+
+async def rows(url: str, query: str, **parameters: Any) -> list[Any]:
+    """What the database holds."""
+    from sqlalchemy import text
+
+    database = Database(url, pool_size=1)
+    try:
+        async with database.reading() as reading:
+            return list((await reading.execute(text(query), parameters)).all())
+    finally:
+        await database.close()
+
+
+async def all_of(*answers: Any) -> list[httpx.Response]:
+    return list(await asyncio.gather(*answers))
