@@ -6,14 +6,13 @@ Nothing here decides what the result is: figures come from counting.py, differen
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,31 +138,34 @@ class Demo:
 
     async def play(self, counting: Counting) -> None:
         """Let the agencies live through the season; returns when all their requests are answered."""
-        given = temperaments(self.province.open, self.wishes.seed)
         doors = asyncio.Semaphore(DOORS)
         limits = httpx.Limits(max_connections=DOORS, max_keepalive_connections=DOORS)
-        async with httpx.AsyncClient(
-            base_url=self.stack.url("intake"), timeout=30, limits=limits, trust_env=False
-        ) as http:
+        url = self.stack.url("intake")
+        async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as http:
+            agencies = [
+                Agency(
+                    code=code,
+                    temperament=temperament,
+                    staff=self.province.staff[code],
+                    portal=Portal(http, self._keys[code], doors, self.ledger),
+                    forms=self.province.forms,
+                    season=self.season,
+                    ledger=self.ledger,
+                    seed=self.wishes.seed,
+                )
+                for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
+            ]
+            living = asyncio.ensure_future(asyncio.gather(*(agency.live() for agency in agencies)))
             showing = asyncio.create_task(self._show(counting))
             try:
-                async with asyncio.TaskGroup() as living:
-                    for code, temperament in given.items():
-                        agency = Agency(
-                            code=code,
-                            temperament=temperament,
-                            staff=self.province.staff[code],
-                            portal=Portal(http, self._keys[code], doors, self.ledger),
-                            forms=self.province.forms,
-                            season=self.season,
-                            ledger=self.ledger,
-                            seed=self.wishes.seed,
-                        )
-                        living.create_task(agency.live())
+                # showing ends only by an error, such as a service that is gone: then there is no point in going on
+                done, _ = await asyncio.wait({living, showing}, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done:
+                    ended.result()
             finally:
-                showing.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await showing
+                for task in (living, showing):
+                    task.cancel()
+                await asyncio.gather(living, showing, return_exceptions=True)
                 self.screen.still()
 
     async def _show(self, counting: Counting) -> None:
@@ -206,7 +208,7 @@ class Demo:
 
     async def count(self, counting: Counting) -> Count:
         """The final count, over all deadlines of the season."""
-        return await counting.count(set(self.ledger.receipts), self.province.kinds, END + timedelta(0))
+        return await counting.count(set(self.ledger.receipts), self.province.kinds, END)
 
     def summary(self, count: Count, backlog: Backlog, differences: int, seconds: float) -> dict[str, Any]:
         """What summary.json holds: figures of stores, topics and sink; `clients` is what the agencies were answered."""
