@@ -12,7 +12,7 @@ from services.validator import domain
 from services.validator.rules import catalogue
 from services.validator.rules.forms import FormError, compile_form
 from shared.events import FigureField, Finding, Form, NarrativeField, SumRule
-from tests.unit.validator.forms_for_tests import FIGURES, FORM, NARRATIVE, NARRATIVES, codes, judged
+from tests.unit.validator.reports import FIGURES, FORM, NARRATIVE, NARRATIVES, codes, judged
 
 
 def only(judgement: domain.Judgement) -> Finding:

@@ -1,0 +1,217 @@
+"""What validator stores and publishes, on the real PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event as sa_event
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from services.validator import handlers, store
+from shared.batch import Batch
+from shared.events import FigureField, Form, SumRule
+from tests.integration.validator.validator_rig import FORM, GOOD, NOW, Rig, event_of, regime, submission
+
+BAD: dict[str, str | None] = {"T": "4", "A": "1", "B": "2", "ữ/~": "x"}
+
+
+async def test_verdict_findings_and_event_are_stored_together(rig: Rig) -> None:
+    await rig.keep(regime())
+    good, bad = submission(), submission("H99.03", figures=BAD)
+    await rig.judge(good, bad)
+    accepted, returned = await rig.published()
+    assert (accepted.submission_id, accepted.outcome, accepted.errors) == (good.submission_id, "accepted", 0)
+    assert (accepted.required_items, accepted.present_items) == (3, 3)
+    assert (returned.outcome, returned.errors, returned.warnings) == ("returned", 2, 0)
+    assert (returned.decided_at, returned.received_at, returned.officer_id) == (NOW, bad.received_at, "o1")
+    assert returned.verdict_id.version == 7
+    rows = await rig.rows("SELECT * FROM verdict ORDER BY verdict_id")
+    for row, verdict in zip(rows, (accepted, returned), strict=True):
+        assert row == verdict.model_dump(exclude={"findings"})
+    findings = await rig.rows("SELECT * FROM finding ORDER BY verdict_id, position")
+    assert [
+        {name: value for name, value in row.items() if name not in ("verdict_id", "position")} for row in findings
+    ] == [finding.model_dump() for finding in returned.findings]
+    assert [(row["position"], row["code"], row["path"]) for row in findings] == [
+        (0, "S01", "/figures/ữ~1~0"),
+        (1, "K01", "/figures/T"),
+    ]
+
+
+async def test_nothing_remains_of_a_batch_whose_transaction_fails(rig: Rig) -> None:
+    await rig.keep(regime())
+    async with rig.rolled_back() as tx:
+        await handlers.judge(Batch.of([submission(figures=BAD)]), tx, forms=rig.forms, clock=rig.clock)
+    counts = await rig.rows(
+        "SELECT (SELECT count(*) FROM verdict) AS verdicts, (SELECT count(*) FROM finding) AS findings,"
+        " (SELECT count(*) FROM outbox) AS events"
+    )
+    assert counts == [{"verdicts": 0, "findings": 0, "events": 0}]
+
+
+async def test_a_submission_is_decided_once_however_often_it_comes(rig: Rig) -> None:
+    await rig.keep(regime())
+    body = submission(figures=BAD)
+    await rig.judge(body, body)
+    first = await rig.published()
+    rig.clock.advance(days=1)
+    await rig.judge(body)
+    assert len(first) == 1
+    assert await rig.published() == first
+    assert len(await rig.rows("SELECT 1 FROM verdict")) == 1
+    assert len(await rig.rows("SELECT 1 FROM finding")) == 2
+
+
+async def test_negative_control_without_the_unique_keys_it_would_be_decided_twice(rig: Rig) -> None:
+    """Shows what `verdict_once_per_submission` protects from: with keys that hold nothing back, two verdicts."""
+    await rig.keep(regime())
+    async with rig.database.transaction() as tx:
+        for name in ("verdict_once_per_submission", "verdict_once_per_version"):
+            await tx.execute(text(f"ALTER TABLE verdict DROP CONSTRAINT {name}"))
+    without = re.sub(r"ON CONFLICT \(submission_id\) DO NOTHING", "", store._INSERT_VERDICTS.text)
+    body = submission()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_INSERT_VERDICTS", text(without))
+        await rig.judge(body)
+        await rig.judge(body)
+    assert len(await rig.published()) == 2
+
+
+async def test_versions_of_an_obligation_each_keep_their_verdict(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission(version=1, figures=BAD), submission(version=2))
+    await rig.judge(submission(version=3, figures={}, nil=True))
+    rows = await rig.rows("SELECT version, outcome, nil FROM verdict ORDER BY version")
+    assert rows == [
+        {"version": 1, "outcome": "returned", "nil": False},
+        {"version": 2, "outcome": "accepted", "nil": False},
+        {"version": 3, "outcome": "accepted", "nil": True},
+    ]
+
+
+async def test_another_submission_under_the_same_version_is_buried_and_its_neighbours_are_judged(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission(version=1))
+    neighbours = [submission(f"H99.{i}") for i in range(10, 15)]
+    impostor = submission(version=1)
+    outcome = await rig.consume(
+        "submissions", [event_of(body) for body in (*neighbours[:2], impostor, *neighbours[2:])]
+    )
+    assert (sum(outcome.applied.values()), sum(outcome.rejected.values())) == (5, 1)
+    (letter,) = await rig.rows("SELECT error_class, error_text FROM dead_letter")
+    assert "verdict_once_per_version" in letter["error_text"]
+    judged = {verdict.submission_id for verdict in await rig.published()}
+    assert {body.submission_id for body in neighbours} <= judged
+    assert impostor.submission_id not in judged
+
+
+async def test_submissions_wait_for_their_regime_version_in_order_and_are_then_judged(rig: Rig) -> None:
+    first, second, other = submission(version=1), submission(version=2), submission("H99.03")
+    later = submission(version=3, regime_version=2)
+    await rig.keep(regime(regime_version=2))
+    outcome = await rig.consume("submissions", [event_of(body) for body in (first, second, other, later)])
+    assert sum(outcome.waiting.values()) == 4
+    awaited = await rig.rows("SELECT DISTINCT awaits FROM waiting")
+    assert {row["awaits"] for row in awaited} == {"regime/BC/1"}
+    assert await rig.release() == 0
+    assert await rig.published() == []
+    await rig.consume("registry", [event_of(regime())])
+    assert await rig.release() == 4
+    by_key = [verdict for verdict in await rig.published() if verdict.obligation == first.obligation]
+    assert [(verdict.version, verdict.regime_version) for verdict in by_key] == [(1, 1), (2, 1), (3, 2)]
+    assert await rig.rows("SELECT 1 FROM waiting") == []
+
+
+async def test_a_published_form_never_changes(rig: Rig) -> None:
+    await rig.keep(regime(version=1))
+    await rig.judge(submission())
+    changed = regime(version=2, form=FORM.model_copy(update={"nil_allowed": False}))
+    batch = await rig.keep(changed, regime(version=3))
+    (why,) = batch.rejected.values()
+    assert "never changes" in why
+    assert await rig.rows("SELECT version, form ->> 'nil_allowed' AS nil_allowed FROM regime") == [
+        {"version": 3, "nil_allowed": "true"}
+    ]
+    await rig.judge(submission(version=2, figures={}, nil=True))
+    assert [verdict.outcome for verdict in await rig.published()] == ["accepted", "accepted"]
+
+
+async def test_an_older_regime_event_never_overwrites_a_newer_one(rig: Rig) -> None:
+    await rig.keep(regime(version=5))
+    await rig.keep(regime(version=4), regime(version=4))
+    assert await rig.rows("SELECT version FROM regime") == [{"version": 5}]
+
+
+async def test_the_statement_itself_keeps_the_form_even_where_the_check_is_passed_by(rig: Rig) -> None:
+    """Two instances may load before either writes: the row, not the check, is the last word."""
+    await rig.keep(regime(version=1))
+    changed = regime(version=9, form=FORM.model_copy(update={"nil_allowed": False}))
+    async with rig.database.transaction() as tx:
+        await store.save_regimes(tx, [changed])
+    assert await rig.rows("SELECT version, form ->> 'nil_allowed' AS nil_allowed FROM regime") == [
+        {"version": 9, "nil_allowed": "true"}
+    ]
+
+
+async def test_a_form_that_contradicts_itself_is_refused_with_the_reason(rig: Rig) -> None:
+    broken = Form(figures=(FigureField(code="A", label=""),), sums=(SumRule(code="K", total="A", terms=("Z",)),))
+    outcome = await rig.consume("registry", [event_of(regime(form=broken)), event_of(regime("GOOD"))])
+    assert sum(outcome.rejected.values()) == 1
+    (letter,) = await rig.rows("SELECT error_text FROM dead_letter")
+    assert "names figures that the form does not have: Z" in letter["error_text"]
+    assert await rig.rows("SELECT code FROM regime") == [{"code": "GOOD"}]
+
+
+async def test_a_form_that_was_rolled_back_is_not_known_afterwards(rig: Rig) -> None:
+    async with rig.rolled_back() as tx:
+        await handlers.keep_regimes(Batch.of([regime()]), tx)
+    batch = await rig.judge(submission())
+    assert list(batch.waited.values()) == ["regime/BC/1"]
+
+
+async def test_a_batch_costs_one_statement_per_table_whatever_its_size(rig: Rig) -> None:
+    await rig.keep(*(regime(f"R{i}") for i in range(20)))
+    statements: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(re.sub(r"\s+", " ", arguments[2]).strip())
+
+    sa_event.listen(rig.database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        for expected in (4, 3):  # the second batch finds every form in memory
+            statements.clear()
+            await rig.judge(
+                *(submission(f"H99.{uuid4()}", code=f"R{i % 20}", figures=BAD if i % 2 else GOOD) for i in range(200))
+            )
+            assert len(statements) == expected, statements
+    finally:
+        sa_event.remove(rig.database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(await rig.published()) == 400
+
+
+async def test_texts_that_postgresql_refuses_are_stored_as_escapes(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission(figures=GOOD | {"x\x00y": "1\x00"}, narratives={"N": "một\x00hai " * 5}))
+    (verdict,) = await rig.published()
+    assert [finding.code for finding in verdict.findings] == ["S01", "N03"]
+    assert verdict.findings[0].path == "/figures/x\\u0000y"
+
+
+async def test_a_flood_of_faults_is_counted_whole_and_fits_into_a_message(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission(figures=GOOD | {f"x{i:05}" + "ế" * 300: "9" * 300 for i in range(5000)}))
+    (verdict,) = await rig.published()
+    assert (verdict.errors, verdict.findings_truncated) == (5000, True)
+    assert len(verdict.encode()) < 900_000
+
+
+async def test_the_database_refuses_an_accepted_verdict_with_errors(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission(figures=BAD))
+    with pytest.raises(IntegrityError, match="verdict_accepted_means_no_error"):
+        async with rig.database.transaction() as tx:
+            await tx.execute(text("UPDATE verdict SET outcome = 'accepted'"))

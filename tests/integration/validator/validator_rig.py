@@ -1,0 +1,160 @@
+"""A validator on a real database: events to give it, and what it has stored and published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from services.validator import handlers
+from services.validator.consumer import inbounds
+from services.validator.form_cache import FormCache
+from shared.applying import Applier, Inbound, Outcome, Seen
+from shared.batch import Batch, Event, Record
+from shared.clock import ManualClock
+from shared.db import Database, Transaction
+from shared.events import (
+    Deadline,
+    EventModel,
+    FigureField,
+    Form,
+    NarrativeField,
+    RegimePublished,
+    SubmissionReceived,
+    SumRule,
+    VerdictReached,
+    obligation_key,
+)
+from shared.ids import new_id
+
+NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
+
+FORM = Form(
+    figures=(
+        FigureField(code="T", label="Tổng số", label_en="Total", minimum="0"),
+        FigureField(code="A", label="Đúng hạn", label_en="On time", minimum="0"),
+        FigureField(code="B", label="Quá hạn", label_en="Late", minimum="0"),
+    ),
+    narratives=(NarrativeField(code="N", label="Đánh giá", required=False, max_characters=500),),
+    sums=(SumRule(code="K", total="T", terms=("A", "B")),),
+)
+GOOD: dict[str, str | None] = {"T": "3", "A": "1", "B": "2"}
+
+
+def regime(code: str = "BC", regime_version: int = 1, *, version: int = 1, form: Form = FORM) -> RegimePublished:
+    return RegimePublished.model_validate(
+        {
+            "code": code,
+            "regime_version": regime_version,
+            "name": "Báo cáo tháng",
+            "name_en": "Monthly report",
+            "frequency": "monthly",
+            "effective_from": "2026-01-01",
+            "receiver": "H99.01",
+            "deadline": Deadline(rule="day_of_month"),
+            "form": form,
+            "version": version,
+        }
+    )
+
+
+def submission(
+    agency: str = "H99.02", version: int = 1, *, code: str = "BC", regime_version: int = 1, **others: Any
+) -> SubmissionReceived:
+    values: dict[str, Any] = {
+        "submission_id": uuid4(),
+        "obligation": obligation_key(agency, code, "2026-M03"),
+        "agency": agency,
+        "regime": code,
+        "regime_version": regime_version,
+        "period": "2026-M03",
+        "version": version,
+        "officer_id": "o1",
+        "received_at": datetime(2026, 3, 18, 9, tzinfo=UTC),
+        "sha256": "0" * 64,
+        "figures": GOOD,
+        **others,
+    }
+    return SubmissionReceived.model_validate(values)
+
+
+def event_of(body: EventModel) -> Event[Any]:
+    """The event as it would come from Kafka."""
+    event_id = new_id()
+    record = Record(
+        body.TOPIC,
+        0,
+        event_id.int % 10**9,
+        body.key.encode(),
+        body.encode(),
+        [("ce_id", str(event_id).encode()), ("ce_type", body.TYPE.encode())],
+    )
+    return Event(event_id, body.TYPE, body.key, None, body, record)
+
+
+class DoorFailed(Exception):
+    """Stands for whatever happens between the handler and the commit."""
+
+
+class Rig:
+    """Handlers on a database; every call of a door is one committed transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = ManualClock(NOW)
+        self.forms = FormCache()
+
+    @asynccontextmanager
+    async def rolled_back(self) -> AsyncIterator[Transaction]:
+        """A transaction whose door fails before it commits."""
+        with suppress(DoorFailed):
+            async with self.database.transaction() as tx:
+                yield tx
+                raise DoorFailed
+
+    async def keep(self, *regimes: RegimePublished) -> Batch[RegimePublished]:
+        batch = Batch.of(regimes)
+        async with self.database.transaction() as tx:
+            await handlers.keep_regimes(batch, tx)
+        return batch
+
+    async def judge(self, *submissions: SubmissionReceived) -> Batch[SubmissionReceived]:
+        batch = Batch.of(submissions)
+        async with self.database.transaction() as tx:
+            await handlers.judge(batch, tx, forms=self.forms, clock=self.clock)
+        return batch
+
+    def inbound(self, name: str) -> Inbound:
+        (found,) = [inbound for inbound in inbounds(self.forms, self.clock) if inbound.name == name]
+        return found
+
+    async def consume(self, name: str, events: Sequence[Event[Any]]) -> Outcome:
+        """As the batch runtime does it: claimed, and with savepoints where the batch fails for its data."""
+        applier = Applier("validator", self.inbound(name))
+        try:
+            async with self.database.transaction() as tx:
+                return await applier.apply(tx, events, [], Seen(1, NOW))
+        except Exception:
+            async with self.database.transaction() as tx:
+                return await applier.apply(tx, events, [], Seen(2, NOW), isolate=True)
+
+    async def release(self) -> int:
+        async with self.database.transaction() as tx:
+            return await Applier("validator", self.inbound("submissions")).release(tx, NOW)
+
+    async def rows(self, query: str) -> list[dict[str, Any]]:
+        async with self.database.reading() as snapshot:
+            return [dict(row) for row in (await snapshot.execute(text(query))).mappings()]
+
+    async def published(self) -> list[VerdictReached]:
+        """The verdicts in the outbox, in order."""
+        rows = await self.rows("SELECT topic, key, body FROM outbox WHERE type LIKE '%verdict%' ORDER BY id")
+        verdicts = [VerdictReached.model_validate_json(row["body"]) for row in rows]
+        assert [(row["topic"], row["key"]) for row in rows] == [("verdicts", verdict.key) for verdict in verdicts]
+        assert all("null" not in json.loads(row["body"]) for row in rows)
+        return verdicts
