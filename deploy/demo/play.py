@@ -155,8 +155,8 @@ class Demo:
                 )
                 for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
             ]
-            living = asyncio.ensure_future(asyncio.gather(*(agency.live() for agency in agencies)))
-            showing = asyncio.create_task(self._show(counting))
+            living: asyncio.Future[Any] = asyncio.gather(*(agency.live() for agency in agencies))
+            showing: asyncio.Future[Any] = asyncio.create_task(self._show(counting))
             try:
                 # showing ends only by an error, such as a service that is gone: then there is no point in going on
                 done, _ = await asyncio.wait({living, showing}, return_when=asyncio.FIRST_COMPLETED)
