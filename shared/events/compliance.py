@@ -33,10 +33,11 @@ class ObligationEvent(EventModel):
 
 
 class ObligationOpened(ObligationEvent):
-    """An obligation exists (mở kỳ)."""
+    """An obligation exists (mở kỳ); told ahead, when it is generated. Told again if a new regime version changes it."""
 
     TYPE: ClassVar[str] = "vn.thongsuot.obligation.opened.v1"
 
+    opens_at: Moment | None = None  # when its cut-off window opens, or the request was issued; may lie ahead
     cutoff_from: date | None = None
     cutoff_to: date | None = None
     calendar_version: str

@@ -9,11 +9,16 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.errors import InfrastructureTrouble
 from shared.events.base import ExactDecimal
 
 
 class PolicyError(ValueError):
     """A policy file is wrong, or no policy governs a day; the message names it."""
+
+
+class PolicyMissing(InfrastructureTrouble):
+    """Obligations were scored by a policy whose file is not deployed: put it back; events wait meanwhile."""
 
 
 class _Part(BaseModel):
@@ -71,11 +76,11 @@ class PolicyBook:
         return self._by_day[-1]
 
     def version(self, version: str) -> Policy:
-        """A policy by its version. Raises PolicyError if its file is gone."""
+        """A policy by its version. Raises PolicyMissing if its file is gone."""
         try:
             return self._by_version[version]
         except KeyError:
-            raise PolicyError(f"the scoring policy {version!r} has no file any more; put it back") from None
+            raise PolicyMissing(f"the scoring policy {version!r} has no file any more; put it back") from None
 
 
 def read_policies(folder: Path | None = None) -> PolicyBook:

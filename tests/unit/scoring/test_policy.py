@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.policy import Facts, Policy, PolicyBook, PolicyError, assess, read_policies
+from services.scoring.policy import Facts, Policy, PolicyBook, PolicyError, PolicyMissing, assess, read_policies
 from services.scoring.policy.assess import completeness_points, working_days_late
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, local
 
@@ -116,7 +116,7 @@ def test_ambiguous_or_missing_policies_are_refused(tmp_path: Path) -> None:
         PolicyBook([POLICY, other("2019.1", date(2027, 1, 1))])
     with pytest.raises(PolicyError):
         PolicyBook([POLICY, other("2019.2", POLICY.effective_from)])
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyMissing):
         PolicyBook([POLICY]).version("2018.1")
     (tmp_path / "p.yaml").write_text('version: "1"\n', encoding="utf-8")
     with pytest.raises(PolicyError, match=r"p\.yaml"):

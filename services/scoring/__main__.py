@@ -1,0 +1,19 @@
+"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | calendar-load | calendar-draft"""
+
+from __future__ import annotations
+
+from services.scoring import reconcile
+from services.scoring.calendar import draft, loading
+from services.scoring.main import build
+from shared.command import run
+
+if __name__ == "__main__":
+    run(
+        "scoring",
+        build,
+        {
+            "reconcile": ("so bốn kho dữ liệu / compare the four stores", reconcile.main),
+            "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),
+            "calendar-draft": ("in lịch dự thảo / print a calendar draft", draft.main),
+        },
+    )

@@ -1,0 +1,107 @@
+"""The HTTP door of scoring: what is owed, how it stands, what it scores and why. It only reads; the operator's token
+opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import SecretStr
+
+from services.scoring import reading
+from services.scoring.calendar.store import CalendarShelf, read_days
+from shared.db import Database
+from shared.errors import not_found
+from shared.events import obligation_key
+from shared.paging import PageRequest, link_next, page_request, paginate
+from shared.security import operator_token
+
+#: what agencies call the standings
+STANDINGS: dict[str, tuple[str, str]] = {
+    "nothing_sent": ("chưa nộp", "nothing sent"),
+    "awaiting_verdict": ("chờ kiểm tra", "awaiting verdict"),
+    "returned": ("trả lại", "returned"),
+    "fulfilled": ("đã nộp, đạt", "fulfilled"),
+}
+_LISTING = "obligations"
+_Filter = Annotated[str | None, Query(max_length=64)]
+_Part = Annotated[str, Path(min_length=1, max_length=64)]
+
+
+def router(database: Database, token: SecretStr) -> APIRouter:
+    """Scoring's routes."""
+    routes = APIRouter(prefix="/v1", tags=["scoring"], dependencies=[Depends(operator_token(token))])
+
+    @routes.get("/obligations", summary="Danh sách nghĩa vụ báo cáo / obligations")
+    async def obligations(
+        request: Request,
+        response: Response,
+        page: Annotated[PageRequest, Depends(page_request)],
+        agency: _Filter = None,
+        regime: _Filter = None,
+        period: _Filter = None,
+        standing: Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"] | None = None,
+        overdue: bool | None = None,
+    ) -> dict[str, Any]:
+        position = page.position(_LISTING, [str])
+        wanted = reading.Filter(agency, regime, period, standing, overdue)
+        async with database.reading() as snapshot:
+            rows = await reading.list_obligations(
+                snapshot, wanted, str(position[0]) if position else "", page.limit + 1
+            )
+        shown = paginate(_LISTING, rows, page.limit, lambda row: [row["obligation"]])
+        link_next(request, response, shown.next)
+        return {"items": [_obligation(row) for row in shown.items], "next": shown.next}
+
+    @routes.get("/obligations/{agency}/{regime}/{period}", summary="Một nghĩa vụ và điểm / one obligation, its score")
+    async def obligation(agency: _Part, regime: _Part, period: _Part) -> dict[str, Any]:
+        key = obligation_key(agency, regime, period)
+        async with database.reading() as snapshot:
+            found = await reading.one_obligation(snapshot, key)
+            if found is None:
+                raise not_found("nghĩa vụ báo cáo này", "such obligation")
+            lines = await reading.score_lines(snapshot, key)
+        return _obligation(found) | {"lines": [plain(line) for line in lines]}
+
+    @routes.get("/calendar/{year}", summary="Ngày nghỉ và ngày làm bù / days off and make-up working days")
+    async def calendar(year: Annotated[int, Path(ge=1900, le=2999)]) -> dict[str, Any]:
+        async with database.reading() as snapshot:
+            current = await CalendarShelf().current(snapshot)
+            if not current.covers(date(year, 1, 1)):
+                raise not_found(f"lịch làm việc năm {year}", f"calendar of {year}")
+            days = await read_days(snapshot, current.version)
+        return {
+            "year": year,
+            "version": current.version,
+            "weekend": [6, 7],
+            "days": [day.model_dump(mode="json") for day in days if day.day.year == year],
+        }
+
+    return routes
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON values: exact decimals and moments as text."""
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case date():  # and datetime
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case _:
+            return value
+
+
+def _obligation(row: Mapping[str, Any]) -> dict[str, Any]:
+    vi, en = STANDINGS[row["standing"]]
+    late = row["overdue_at"] is not None and row["accepted_version"] is None
+    return plain(row) | {"standing_vi": vi, "standing_en": en, "overdue": late and row["owed"]}

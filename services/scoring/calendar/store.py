@@ -1,0 +1,110 @@
+"""Calendar versions in the database: loaded once, never changed; the greatest revision gives new deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import text
+
+from services.scoring.calendar.data import CalendarDay, CalendarError, ReadCalendar, working_calendar
+from services.scoring.calendar.working_days import WorkingCalendar
+from shared.db import Reading, Transaction
+from shared.errors import InfrastructureTrouble
+
+_LOADED = text("SELECT version, sha256 FROM calendar_versions")
+_LOAD = text("""
+    INSERT INTO calendar_versions (version, revision, sha256, zone, source, first_year, last_year)
+    VALUES (:version, :revision, :sha256, :zone, :source, :first_year, :last_year)
+    ON CONFLICT (version) DO NOTHING
+    RETURNING version
+""")
+_LOAD_DAYS = text("""
+    INSERT INTO calendar_days (version, day, work, name, name_en, source)
+    SELECT :version, * FROM unnest(CAST(:day AS date[]), CAST(:work AS boolean[]), CAST(:name AS text[]),
+                                   CAST(:name_en AS text[]), CAST(:source AS text[]))
+""")
+_CURRENT = text("SELECT version FROM calendar_versions ORDER BY revision DESC LIMIT 1")
+_VERSIONS = text(
+    "SELECT version, first_year, last_year FROM calendar_versions WHERE version = ANY(CAST(:versions AS text[]))"
+)
+_DAYS = text("""
+    SELECT version, day, work, name, name_en, source FROM calendar_days
+     WHERE version = ANY(CAST(:versions AS text[])) ORDER BY version, day
+""")
+_YEARS = text("SELECT first_year, last_year FROM calendar_versions ORDER BY revision DESC LIMIT 1")
+
+
+async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> list[str]:
+    """Store calendar versions that are not there yet; returns their names.
+
+    Raises CalendarError if a stored version has other contents: deadlines were given by it, so it may not change.
+    """
+    stored = {row.version: row.sha256 for row in await tx.execute(_LOADED)}
+    loaded: list[str] = []
+    for read in calendars:
+        file = read.file
+        if file.version in stored:
+            if stored[file.version] != read.sha256:
+                raise CalendarError(
+                    f"Lịch {file.version} đã được dùng và không được sửa: hãy tạo phiên bản mới / calendar "
+                    f"{file.version} is in use and may not change: write a new version with a greater revision"
+                )
+            continue
+        head = file.model_dump(include={"version", "revision", "zone", "source", "first_year", "last_year"})
+        if (await tx.execute(_LOAD, head | {"sha256": read.sha256})).first() is None:
+            continue  # another instance has just loaded it
+        days = {
+            "day": [entry.day for entry in file.days],
+            "work": [entry.work for entry in file.days],
+            "name": [entry.name for entry in file.days],
+            "name_en": [entry.name_en for entry in file.days],
+            "source": [entry.source for entry in file.days],
+        }
+        await tx.execute(_LOAD_DAYS, {"version": file.version, **days})
+        loaded.append(file.version)
+    return loaded
+
+
+async def read_days(tx: Reading, version: str) -> list[CalendarDay]:
+    """The listed days of a version, by date."""
+    rows = await tx.execute(_DAYS, {"versions": [version]})
+    return [CalendarDay(day=row[1], work=row[2], name=row[3], name_en=row[4], source=row[5]) for row in rows]
+
+
+class NoCalendar(InfrastructureTrouble):
+    """No calendar is loaded. The service loads it when it starts; until then nothing can be dated."""
+
+
+class CalendarShelf:
+    """Calendars by version, read once: a version never changes, so this cache cannot be stale."""
+
+    def __init__(self) -> None:
+        self._calendars: dict[str, WorkingCalendar] = {}
+
+    async def current(self, tx: Reading) -> WorkingCalendar:
+        """The calendar that gives new deadlines. Raises NoCalendar if none has been loaded."""
+        version = (await tx.execute(_CURRENT)).scalar_one_or_none()
+        if version is None:
+            raise NoCalendar("no calendar is loaded; it is loaded when the service starts")
+        await self.fetch(tx, [version])
+        return self._calendars[version]
+
+    async def fetch(self, tx: Reading, versions: Iterable[str]) -> None:
+        """Read those of the versions that are not on the shelf yet."""
+        missing = sorted(set(versions) - self._calendars.keys())
+        if not missing:
+            return
+        days: dict[str, list[CalendarDay]] = {version: [] for version in missing}
+        for row in await tx.execute(_DAYS, {"versions": missing}):
+            days[row[0]].append(CalendarDay(day=row[1], work=row[2], name=row[3], name_en=row[4], source=row[5]))
+        for row in await tx.execute(_VERSIONS, {"versions": missing}):
+            self._calendars[row[0]] = working_calendar(row[0], row[1], row[2], tuple(days[row[0]]))
+
+    def __getitem__(self, version: str) -> WorkingCalendar:
+        return self._calendars[version]
+
+
+async def covered_years(tx: Reading) -> Sequence[int]:
+    """Years the current calendar covers; empty if none is loaded."""
+    row = (await tx.execute(_YEARS)).first()
+    return () if row is None else range(row[0], row[1] + 1)

@@ -1,0 +1,47 @@
+"""The Kafka door: what scoring listens to, each a signature and one call."""
+
+from __future__ import annotations
+
+from services.scoring import handlers
+from services.scoring.rules import Rules
+from shared.batch import Batch
+from shared.consumer import Inbound
+from shared.db import Transaction
+from shared.events import (
+    REGISTRY,
+    SUBMISSIONS,
+    VERDICTS,
+    AgencyRegistered,
+    OfficerRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+    SubmissionReceived,
+    VerdictReached,
+)
+
+
+def inbounds(rules: Rules) -> tuple[Inbound, ...]:
+    """Scoring's subscriptions."""
+
+    async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
+        await handlers.take_registry(batch, tx)
+
+    async def follow(batch: Batch[handlers.Report], tx: Transaction) -> None:
+        await handlers.follow(batch, tx, rules)
+
+    return (
+        Inbound(
+            "registry",
+            topics=(REGISTRY,),
+            models=(AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued),
+            handle=registry,
+        ),
+        Inbound(
+            "follow",
+            topics=(SUBMISSIONS, VERDICTS),
+            models=(SubmissionReceived, VerdictReached),
+            handle=follow,
+            known=handlers.known_names,
+        ),
+    )

@@ -1,0 +1,107 @@
+"""A report never waits for the generator: its obligation is made on the spot if regime and agency are known.
+
+What is not known yet is named, so that the report waits for just that. A report nobody asked of this agency gets an
+obligation that is not owed: followed and shown, never scored, reminded of or overdue, and counted in a metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from services.scoring.calendar import CalendarGap, WorkingCalendar
+from services.scoring.deadlines import Agency, NoDeadline, Plan, Regime, Request, owes, plan_period, plan_request
+from services.scoring.openings import Demand
+from services.scoring.rules import Rules
+from shared.clock import LOCAL_ZONE
+from shared.events import SubmissionReceived, VerdictReached
+from shared.events.registry import Deadline
+from shared.period import Period, PeriodError, governing_version, parse
+
+#: deadline of a report of a periodic regime whose rule names none: nobody owes it, the column must still have a moment
+_SOME_DEADLINE = Deadline(rule="working_days_after_cutoff", working_days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Awaits:
+    """The report waits for this name: `regime/X/2`, `agency/H99.31`, `request/DX-2026-003` or `calendar/2040`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """No obligation can ever be made of it; the text says why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The registry's part that decides."""
+
+    agencies: Mapping[str, Agency]
+    regimes: Mapping[str, Sequence[Regime]]
+    requests: Mapping[str, Request]
+    calendar: WorkingCalendar
+
+
+def demand(event: SubmissionReceived | VerdictReached, known: Known, rules: Rules) -> Demand | Awaits | Impossible:
+    """What to do with a report whose obligation does not exist yet."""
+    try:
+        period = parse(event.period)
+    except PeriodError as error:
+        return Impossible(str(error))
+    versions = known.regimes.get(event.regime, ())
+    named = next((version for version in versions if version.regime_version == event.regime_version), None)
+    if named is None:
+        return Awaits(f"regime/{event.regime}/{event.regime_version}")
+    agency = known.agencies.get(event.agency)
+    if agency is None:
+        return Awaits(f"agency/{event.agency}")
+    if period.frequency != named.frequency:
+        return Impossible(f"{event.period} is no period of {event.regime}, which is {named.frequency}")
+    request = known.requests.get(event.period) if period.frequency == "adhoc" else None
+    if period.frequency == "adhoc" and request is None:
+        return Awaits(f"request/{event.period}")
+    if request is not None and request.regime != event.regime:
+        return Impossible(f"the request {event.period} asks for {request.regime}, not for {event.regime}")
+    try:
+        plan, owed = _plan(agency, named, versions, period, request, known.calendar)
+        known.calendar.is_working_day(event.received_at.astimezone(LOCAL_ZONE).date())
+    except CalendarGap as gap:
+        if gap.year < known.calendar.first_year:
+            return Impossible(f"{event.period} lies before {known.calendar.first_year}, where the calendar begins")
+        return Awaits(f"calendar/{gap.year}")
+    return Demand(event.agency, rules.opening(plan), owed, event.received_at)
+
+
+def _plan(
+    agency: Agency,
+    named: Regime,
+    versions: Sequence[Regime],
+    period: Period,
+    request: Request | None,
+    calendar: WorkingCalendar,
+) -> tuple[Plan, bool]:
+    """The plan by the governing version, and whether it is owed; by the version the report names if none governs."""
+    if request is not None:
+        governing = governing_version(versions, period, issued_on=_local_day(request.issued_at))
+        plan = plan_request(governing or named, request, calendar)
+        return plan, governing is not None and owes(agency, governing, plan, request)
+    governing = governing_version(versions, period)
+    if governing is not None:
+        try:
+            plan = plan_period(governing, period, calendar)
+        except NoDeadline:
+            governing = None
+        else:
+            return plan, owes(agency, governing, plan)
+    if named.deadline.rule == "on_request":
+        named = replace(named, deadline=_SOME_DEADLINE)
+    return plan_period(named, period, calendar), False
+
+
+def _local_day(moment: datetime) -> date:
+    return moment.astimezone(LOCAL_ZONE).date()

@@ -1,0 +1,72 @@
+"""The composition root of scoring: the only place where its parts are constructed."""
+
+from __future__ import annotations
+
+from services.scoring.api import router
+from services.scoring.calendar.loading import CalendarLoader
+from services.scoring.consumer import inbounds
+from services.scoring.policy import read_policies
+from services.scoring.reading import EXPORTS
+from services.scoring.rules import Rules
+from services.scoring.settings import ScoringSettings
+from services.scoring.ticks import Generator, Marker, Settled
+from shared.clock import Clock, SystemClock, business_clock
+from shared.consumer import Consumers, Subscription
+from shared.db import Database
+from shared.exports import backbone_exports, mount_exports
+from shared.http import create_app
+from shared.outbox.relay import Relay
+from shared.service import Service
+from shared.settings import CommonSettings, KafkaSettings
+from shared.ticker import Ticker
+
+
+def build(
+    *,
+    settings: ScoringSettings | None = None,
+    common: CommonSettings | None = None,
+    kafka: KafkaSettings | None = None,
+    clock: Clock | None = None,
+) -> Service:
+    """Scoring, ready to be served; settings come from the environment unless they are given."""
+    settings = settings or ScoringSettings()
+    common = common or CommonSettings()
+    kafka = kafka or KafkaSettings()
+    system, business = SystemClock(), clock or business_clock(common.business_clock)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-scoring"
+    )
+    rules = Rules(read_policies())
+    generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
+    marker = Marker(rules, business, Settled(business, settings.settle_seconds), rows_a_tick=settings.mark_rows)
+    tickers = [
+        Ticker(name, database, system, tick, interval_seconds=seconds)
+        for name, tick, seconds in (
+            ("generate", generator.tick, settings.generate_interval_seconds),
+            ("remind", marker.remind, settings.mark_interval_seconds),
+            ("overdue", marker.mark_overdue, settings.mark_interval_seconds),
+        )
+    ]
+    subscriptions = [
+        Subscription("scoring", inbound, database, kafka, system, max_records=settings.consumer_max_records)
+        for inbound in inbounds(rules)
+    ]
+    service = Service(
+        "scoring",
+        database,
+        settings.host,
+        settings.port,
+        backgrounds=[CalendarLoader(database), Relay("scoring", settings.database_url, kafka, system), *tickers],
+        consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
+        grace_seconds=settings.grace_seconds,
+    )
+    service.app = create_app(
+        "scoring",
+        title="Thông Suốt – chấm điểm / scoring",
+        description="Nghĩa vụ báo cáo, thời hạn và điểm / obligations, deadlines and scores.",
+        readiness=service.readiness,
+        lifespan=service.lifespan,
+    )
+    service.app.include_router(router(database, common.operator_token))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    return service

@@ -1,0 +1,53 @@
+"""Scoring's own metrics, each declared once."""
+
+from __future__ import annotations
+
+from shared.metrics import declare_counter, declare_gauge, declare_histogram
+
+OBLIGATIONS_OPENED_TOTAL = declare_counter(
+    "thongsuot_scoring_obligations_opened_total",
+    "Obligations opened or changed before anybody acted on them, by cause (generator, report).",
+    unit="obligations",
+    labels=["cause"],
+)
+UNOWED_REPORTS_TOTAL = declare_counter(
+    "thongsuot_scoring_unowed_reports_total",
+    "Reports that came for something their agency does not owe; followed, not scored.",
+    unit="reports",
+)
+WITHDRAWN_TOTAL = declare_counter(
+    "thongsuot_scoring_obligations_withdrawn_total",
+    "Obligations no longer owed: the agency closes before the deadline, or the regime changed its periods.",
+    unit="obligations",
+)
+MARKED_TOTAL = declare_counter(
+    "thongsuot_scoring_marked_total", "Obligations marked by the ticker (due_soon, overdue).", unit="obligations",
+    labels=["mark"],
+)  # fmt: skip
+OVERDUE_TAKEN_BACK_TOTAL = declare_counter(
+    "thongsuot_scoring_overdue_taken_back_total",
+    "Overdue marks taken back because a report in time arrived after the ticker; many mean a lag at deadlines.",
+    unit="obligations",
+)
+FULFILLED_TOTAL = declare_counter(
+    "thongsuot_scoring_fulfilled_total", "Obligations fulfilled, by whether in time (yes, no).", unit="obligations",
+    labels=["on_time"],
+)  # fmt: skip
+SCORE_LINES_TOTAL = declare_counter(
+    "thongsuot_scoring_score_lines_total", "Score lines appended, counter-lines included.", unit="lines"
+)
+FOLD_DURATION_SECONDS = declare_histogram(
+    "thongsuot_scoring_fold_duration_seconds", "Time to fold one batch of events, database apart.", unit="seconds"
+)
+OVERDUE_OBLIGATIONS = declare_gauge(
+    "thongsuot_scoring_overdue_obligations", "Owed, past the deadline and not fulfilled, at the last tick.",
+    unit="obligations",
+)  # fmt: skip
+CALENDAR_LAST_YEAR = declare_gauge(
+    "thongsuot_scoring_calendar_last_year", "Last year the current working-day calendar covers.", unit="year"
+)
+CALENDAR_GAPS_TOTAL = declare_counter(
+    "thongsuot_scoring_calendar_gaps_total",
+    "Events that had to wait because no calendar covers their year; load a newer calendar.",
+    unit="events",
+)

@@ -1,0 +1,27 @@
+"""Scoring's settings: SCORING_DATABASE_URL, SCORING_PORT … Weights are not here: they are policy, see policy/."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class ScoringSettings(ServiceSettings):
+    """Prefix SCORING_."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORING_", frozen=True)
+
+    port: int = 8803
+    #: obligations are generated this many days (business time) before their cut-off window opens
+    horizon_days: int = Field(default=45, ge=0, le=400)
+    #: deadlines this many days back are still generated, for a registry that arrives late
+    catch_up_days: int = Field(default=7, ge=0, le=400)
+    #: pauses between ticks, real seconds
+    generate_interval_seconds: float = Field(default=1.0, gt=0)
+    mark_interval_seconds: float = Field(default=0.5, gt=0)
+    #: real seconds a report may need from intake's receipt to here before its deadline is judged
+    settle_seconds: float = Field(default=5.0, ge=0)
+    #: obligations marked in one transaction
+    mark_rows: int = Field(default=500, ge=1, le=5000)
