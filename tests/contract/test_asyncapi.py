@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import asyncapi, events
+from shared import asyncapi
 from shared.asyncapi import FOLLOWS, document, document_text, file_of, sends
 from shared.events import MODELS, OWNERS
 from tests.architecture.tree import ROOT, dotted, keyword
@@ -75,7 +75,7 @@ def _followed_in(source: str) -> set[str]:
                 return {name for item in items for name in names(item)}
             case ast.Starred(value=value):
                 return names(value)
-            case ast.Name(id=name) if name in named and name not in events.__all__:
+            case ast.Name(id=name) if name in named:
                 return names(named[name])
             case ast.Name() | ast.Attribute():
                 return {dotted(node).rpartition(".")[2]}

@@ -1,0 +1,26 @@
+"""Ask an application in this process, with no server between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from shared.http import Readiness, create_app
+
+
+def bare_app(**options: Any) -> FastAPI:
+    """An application with nothing of its own."""
+
+    async def readiness() -> Readiness:
+        return Readiness.of({})
+
+    return create_app("test", title="Test", readiness=options.pop("readiness", readiness), **options)
+
+
+async def ask(app: FastAPI, method: str, url: str, **options: Any) -> httpx.Response:
+    """The application's answer."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, url, **options)

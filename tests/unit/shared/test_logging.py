@@ -1,0 +1,165 @@
+"""Every line is one JSON object with its action and ids, without secrets, whoever wrote it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import logging as logs
+from shared.logging import TraceContext, bound, configure, current_id, get_logger
+from shared.security import new_key
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Lines:
+    """What was logged."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    def __call__(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    lines = Lines()
+    configure("intake", "intake-1", "INFO", stream=lines.stream)
+    yield lines
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+    logs._DEBUG[0] = False
+
+
+def test_a_line_is_json_with_sentence_action_and_service(lines: Lines) -> None:
+    get_logger().info("Đã lưu bài nộp.", action="submission.stored", obligation="H99.1/R/2026")
+    (line,) = lines()
+    assert line["message"] == "Đã lưu bài nộp."
+    assert (line["action"], line["level"], line["service"], line["instance"]) == (
+        "submission.stored",
+        "info",
+        "intake",
+        "intake-1",
+    )
+    assert line["timestamp"].endswith("Z")
+    assert "Đã lưu" in lines.stream.getvalue(), "people read these: not escaped"
+
+
+def test_lines_beneath_the_level_are_not_written(lines: Lines) -> None:
+    get_logger().debug("Nothing.", action="a.b")
+    assert lines() == []
+    assert not logs.debug_enabled()
+
+
+def test_bound_ids_are_on_every_line_of_the_block_and_gone_after(lines: Lines) -> None:
+    log = get_logger()
+    with bound(consumer="scoring.follow"), bound(batch=7):
+        log.info("Inside.", action="a.b")
+        assert current_id("batch") == 7
+    log.info("Outside.", action="a.b")
+    inside, outside = lines()
+    assert (inside["consumer"], inside["batch"]) == ("scoring.follow", 7)
+    assert "consumer" not in outside
+    assert current_id("batch") is None
+
+
+def test_no_key_reaches_a_line(lines: Lines) -> None:
+    key = new_key()
+    secret = key.secret_text[13:]
+    try:
+        raise RuntimeError(f"refused {key.secret_text}")
+    except RuntimeError:
+        get_logger().exception(
+            f"Said {key.secret_text}.", action="a.b", headers={"authorization": f"Bearer {key.secret_text}"}
+        )
+    logging.getLogger("aiokafka").warning("got %s", key.secret_text)
+    assert len(lines()) == 2
+    assert secret not in lines.stream.getvalue()
+    assert "RuntimeError" in lines()[0]["exception"]
+
+
+def test_lines_of_libraries_are_json_too_and_only_from_warning_up(lines: Lines) -> None:
+    logging.getLogger("aiokafka.consumer").info("chatter")
+    logging.getLogger("uvicorn.error").error("It broke %s.", "off")
+    (line,) = lines()
+    assert (line["message"], line["action"], line["level"]) == ("It broke off.", "library.uvicorn", "error")
+    assert line["service"] == "intake"
+
+
+def test_what_cannot_be_json_or_utf8_is_written_all_the_same(lines: Lines) -> None:
+    get_logger().info("Odd \ud800.", action="a.b", what=object(), raw=b"\xff", nested={1: {2, 3}})
+    (line,) = lines()
+    assert line["message"] == "Odd \ud800."
+    assert "object" in line["what"]
+
+
+def test_a_newline_in_a_value_does_not_begin_a_new_line(lines: Lines) -> None:
+    get_logger().info('a\n{"action": "forged"}', action="a.b", path="/x\r\ny")
+    assert len(lines()) == 1
+
+
+def test_a_trace_is_continued_and_bound_to_lines(lines: Lines) -> None:
+    with TraceContext.bind(PARENT) as trace:
+        get_logger().info("Inside.", action="a.b")
+        assert TraceContext.current() == trace
+    assert TraceContext.current() is None
+    assert trace.trace_id == "0af7651916cd43dd8448eb211c80319c"
+    assert trace.span_id != "b7ad6b7169203331"
+    assert lines()[0]["trace_id"] == trace.trace_id
+
+
+def test_a_parsed_traceparent_is_written_as_it_came() -> None:
+    parsed = TraceContext.parse(PARENT)
+    assert parsed is not None
+    assert parsed.traceparent == PARENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "00",
+        PARENT.upper(),
+        PARENT + "-extra",
+        PARENT.replace("00-", "ff-", 1),
+        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-" + "0" * 16 + "-01",
+        PARENT + "\n",
+        PARENT[:-1],
+    ],
+)
+def test_a_malformed_traceparent_begins_a_new_trace(text: str | None) -> None:
+    assert TraceContext.parse(text) is None
+    with TraceContext.bind(text) as trace:
+        assert TraceContext.parse(trace.traceparent) == trace
+
+
+def test_a_traceparent_of_a_later_version_is_understood() -> None:
+    parsed = TraceContext.parse(PARENT.replace("00-", "01-", 1) + "-more")
+    assert parsed is not None
+    assert parsed.traceparent == PARENT
+
+
+@given(st.text(max_size=80))
+def test_no_text_makes_parsing_raise(text: str) -> None:
+    assert TraceContext.parse(text) is None or text.count("-") >= 3
+
+
+def test_child_spans_share_the_trace_alone() -> None:
+    root = TraceContext.new()
+    child = root.child()
+    assert child.trace_id == root.trace_id
+    assert child.span_id != root.span_id

@@ -1,0 +1,145 @@
+"""Keys are random, stored as hashes, compared whole, and never shown in a log."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from starlette.requests import Request
+
+from shared.errors import Problem
+from shared.security import header_safe, new_key, operator_token, parse_key, presented_key, redact
+from tests.unit.shared.asking import ask, bare_app
+
+
+def test_a_new_key_has_a_public_id_and_256_random_bits() -> None:
+    keys = [new_key() for _ in range(200)]
+    for key in keys:
+        assert re.fullmatch(r"tsk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", key.secret_text)
+        assert key.secret_text.split("_")[1] == key.key_id
+        assert key.sha256 == hashlib.sha256(key.secret_text.encode()).digest()
+    assert len({key.secret_text for key in keys}) == 200
+
+
+def test_a_key_is_not_in_its_own_repr() -> None:
+    key = new_key()
+    assert key.secret_text not in f"{key!r} {key}"
+
+
+def test_a_presented_key_matches_its_hash_and_no_other() -> None:
+    key, other = new_key(), new_key()
+    presented = parse_key(key.secret_text)
+    assert presented is not None
+    assert presented.key_id == key.key_id
+    assert presented.matches(key.sha256)
+    assert presented.matches(other.sha256, key.sha256)
+    assert not presented.matches(other.sha256)
+    assert not presented.matches()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tsk_", "tsk_0123456_" + "a" * 43, "tsk_01234567_" + "a" * 42, "xyz_01234567_" + "a" * 43]
+)
+def test_what_is_not_of_the_form_is_no_key(text: str) -> None:
+    assert parse_key(text) is None
+
+
+def test_a_key_with_anything_before_or_after_is_no_key() -> None:
+    text = new_key().secret_text
+    assert parse_key(text) is not None
+    for other in (text + "\n", " " + text, text + "a", text.upper()):
+        assert parse_key(other) is None
+
+
+def _request(authorization: bytes) -> Request:
+    return Request({"type": "http", "headers": [(b"authorization", authorization)]})
+
+
+def test_the_key_is_read_from_the_bearer_header() -> None:
+    key = new_key()
+    assert presented_key(_request(b"bearer  " + key.secret_text.encode())).matches(key.sha256)
+
+
+@pytest.mark.parametrize("header", [b"", b"Bearer", b"Bearer ", b"Basic abc", b"Bearer not-a-key", b"Bearer \xff\xfe"])
+def test_without_a_key_the_answer_is_401(header: bytes) -> None:
+    with pytest.raises(Problem) as raised:
+        presented_key(_request(header))
+    assert raised.value.status == 401
+    assert raised.value.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def _operated(token: str | SecretStr | None) -> FastAPI:
+    app = bare_app()
+
+    async def secret() -> dict[str, bool]:
+        return {"in": True}
+
+    app.add_api_route("/v1/secret", secret, dependencies=[Depends(operator_token(token))])
+    return app
+
+
+async def _try(app: FastAPI, authorization: str) -> httpx.Response:
+    return await ask(app, "GET", "/v1/secret", headers={"Authorization": authorization.encode()})
+
+
+@pytest.mark.parametrize("token", ["open-sesame", SecretStr("open-sesame")])
+async def test_only_the_operator_gets_in(token: str | SecretStr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPERATOR_TOKEN", raising=False)
+    app = _operated(token)
+    assert (await _try(app, "Bearer open-sesame")).json() == {"in": True}
+    for wrong in ("Bearer open-sesam", "Bearer open-sesame2", "Bearer", "Basic open-sesame", "", "Bearer mở-ra"):
+        assert (await _try(app, wrong)).status_code == 401
+
+
+async def test_the_operators_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_TOKEN", "from-env")
+    assert (await _try(_operated(None), "Bearer from-env")).status_code == 200
+
+
+@pytest.mark.parametrize("token", [None, "", SecretStr("")])
+async def test_without_an_operators_token_nobody_gets_in(
+    token: str | SecretStr | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPERATOR_TOKEN", raising=False)
+    for header in ("Bearer ", "Bearer x", ""):
+        answer = await _try(_operated(token), header)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/operator-disabled")
+
+
+@pytest.mark.parametrize("text", ["a\r\nBcc: x@y.vn", "a\nb", "a\rb", "a\x00b", "a\x7f", "a\u0085b", "a\u2028b"])
+def test_what_could_begin_a_new_header_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"U\+"):
+        header_safe(text)
+
+
+def test_vietnamese_text_is_fit_for_a_header() -> None:
+    assert header_safe("Nhắc nộp báo cáo tháng 3") == "Nhắc nộp báo cáo tháng 3"
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_key_is_redacted_wherever_it_stands(before: str, after: str) -> None:
+    key = new_key()
+    secret = key.secret_text.rpartition(key.key_id + "_")[2]
+    shown = redact({"a": [before + key.secret_text + after], "b": (key.secret_text.encode(),)})
+    assert secret not in str(shown)
+
+
+def test_tokens_and_passwords_are_redacted_and_the_rest_is_kept() -> None:
+    assert redact("Authorization: Bearer abcdef.123") == "Authorization: Bearer [redacted]"
+    assert redact("postgresql://intake:s3cret@127.0.0.1/x") == "postgresql://intake:[redacted]@127.0.0.1/x"
+    assert redact({"operator_token": "x", "password": "y", "key": "agency/H99.1"}) == {
+        "operator_token": "[redacted]",
+        "password": "[redacted]",
+        "key": "agency/H99.1",
+    }
+    assert redact([1, True, None, "agency/H99"]) == [1, True, None, "agency/H99"]
+    assert redact(UUID(int=1)) == str(UUID(int=1))
+    key = new_key()
+    assert key.key_id in redact(key.secret_text), "which key it was stays readable"
