@@ -310,7 +310,9 @@ def create_app(
         ("/problems/{slug}", problem_page),
     )
     # behind the service's routes, not before them: each route in front costs a request about a microsecond
-    app.router.default = Router([_OwnRoute(path, endpoint) for path, endpoint in own], default=app.router.not_found)
+    app.router.default = Router(
+        [_OwnRoute(path, endpoint) for path, endpoint in own], redirect_slashes=False, default=app.router.not_found
+    )
     return app
 
 
