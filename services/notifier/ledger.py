@@ -320,7 +320,7 @@ async def _tell(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[No
         counts[row["obligation"]] = counts.get(row["obligation"], 0) + 1
     keys = sorted(counts)
     bumped = await tx.execute(_BUMP, {"keys": keys, "counts": [counts[key] for key in keys]})
-    following = {key: version - counts[key] + 1 for key, version in bumped.tuples()}
+    following = {key: version - counts[key] + 1 for key, version in bumped}
     events = []
     for row in rows:
         version = following[row["obligation"]]

@@ -281,7 +281,7 @@ async def insert_notifications(
         return []
     rows = [_row(each, now, domain) for each in notifications]
     result = await tx.execute(_INSERT_NOTIFICATIONS, {"rows": json.dumps(rows)})
-    return [(kind, state) for kind, state in result.tuples()]
+    return [(kind, state) for kind, state in result]
 
 
 async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: datetime, domain: str) -> int:

@@ -248,6 +248,12 @@ class Sender:
         async with self._database.reading() as snapshot:
             return await anything_due(snapshot, self._system.now())
 
+    def abandon(self) -> None:
+        """Let go of everything unfinished, as a dying process would."""
+        self._journal.abandon()
+        for connection in self._connections:
+            connection.abandon()
+
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -1,0 +1,325 @@
+"""What the notifier's integration tests stand on: a province in the registry copy, events, and one sender's world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from services.notifier.channels.journal import Journal
+from services.notifier.channels.sender import At, Pace, Sender
+from services.notifier.channels.smtp import Server
+from services.notifier.consumer import inbounds
+from services.notifier.delivery import Policy
+from services.notifier.handlers import Desk
+from services.notifier.templates import Composer
+from services.notifier.templates import Sender as From
+from shared.batch import Batch
+from shared.clock import LOCAL_ZONE, ManualClock
+from shared.db import Database
+from shared.events import (
+    AgencyRegistered,
+    EventModel,
+    Finding,
+    ObligationDueSoon,
+    ObligationFulfilled,
+    ObligationOpened,
+    ObligationOverdue,
+    OfficerRegistered,
+    RegimePublished,
+    VerdictReached,
+)
+from tests.fakes.smtp import FakeSmtp
+
+DOMAIN = "thongsuot.example"
+REGIME = "BC-THANG"
+DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
+PROVINCE, DEPARTMENT, COMMUNE = "H99", "H99.12", "H99.X07"
+
+
+def agency(code: str, parent: str | None = None, **changes: Any) -> AgencyRegistered:
+    base: dict[str, Any] = {
+        "code": code,
+        "name": f"Cơ quan {code}",
+        "kind": "department",
+        "parent": parent,
+        "opened_on": date(2020, 1, 1),
+        "version": 1,
+    }
+    return AgencyRegistered(**{**base, **changes})
+
+
+def officer(officer_id: str, agency: str, role: str = "reporting_officer", **changes: Any) -> OfficerRegistered:
+    base: dict[str, Any] = {
+        "officer_id": officer_id,
+        "agency": agency,
+        "name": f"Nguyễn Thị {officer_id}",
+        "title": "Chuyên viên",
+        "email": f"{officer_id}@h99.example",
+        "role": role,
+        "version": 1,
+    }
+    return OfficerRegistered(**{**base, **changes})
+
+
+def registry() -> list[EventModel]:
+    """A province with a head, a department with officer and head, a commune with an officer and no head."""
+    return [
+        agency(PROVINCE, kind="province", name="Ủy ban nhân dân tỉnh"),
+        agency(DEPARTMENT, PROVINCE, name="Sở Nông nghiệp và Môi trường"),
+        agency(COMMUNE, PROVINCE, kind="commune", name="Xã Tân Lập"),
+        officer("chair", PROVINCE, "head"),
+        officer("dept-any", DEPARTMENT),
+        officer("dept-named", DEPARTMENT, regimes=(REGIME,)),
+        officer("dept-head", DEPARTMENT, "head"),
+        officer("commune-any", COMMUNE),
+        RegimePublished.model_validate(
+            {
+                "code": REGIME,
+                "regime_version": 1,
+                "name": "Báo cáo tháng",
+                "name_en": "Monthly report",
+                "frequency": "monthly",
+                "effective_from": "2026-01-01",
+                "receiver": PROVINCE,
+                "deadline": {"rule": "day_of_month"},
+                "form": {},
+                "version": 1,
+            }
+        ),
+    ]
+
+
+def _fields(code: str, period: str, version: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "obligation": f"{code}/{REGIME}/{period}",
+        "agency": code,
+        "regime": REGIME,
+        "regime_version": 1,
+        "period": period,
+        "deadline": DEADLINE,
+        "standing": "nothing_sent",
+        "at": DEADLINE,
+        "version": version,
+        **changes,
+    }
+
+
+def opened(version: int = 1, *, code: str = DEPARTMENT, period: str = "2026-M10") -> ObligationOpened:
+    return ObligationOpened(**_fields(code, period, version), calendar_version="2026.1")
+
+
+def due_soon(
+    version: int = 2, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any
+) -> ObligationDueSoon:
+    at = DEADLINE - timedelta(days=3)
+    return ObligationDueSoon(**_fields(code, period, version, at=at, **changes))
+
+
+def overdue(
+    version: int = 3, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any
+) -> ObligationOverdue:
+    return ObligationOverdue(**_fields(code, period, version, **changes))
+
+
+def fulfilled(
+    version: int = 4, *, code: str = DEPARTMENT, period: str = "2026-M10", submission_version: int = 1
+) -> ObligationFulfilled:
+    return ObligationFulfilled(
+        **_fields(code, period, version, standing="fulfilled"),
+        submission_id=uuid4(),
+        submission_version=submission_version,
+        received_at=DEADLINE,
+        on_time=True,
+    )
+
+
+FINDING = Finding(
+    code="SUM",
+    tier="consistency",
+    severity="error",
+    path="/figures/A10",
+    provided="12.5",
+    expected="12.0",
+    difference="0.5",
+    message="Tổng không khớp",
+    message_en="The sum differs",
+    fix="Sửa A10",
+    fix_en="Correct A10",
+)
+
+
+def verdict(
+    outcome: str = "returned",
+    version: int = 1,
+    *,
+    code: str = DEPARTMENT,
+    period: str = "2026-M10",
+    officer_id: str = "dept-any",
+) -> VerdictReached:
+    findings = (FINDING,) if outcome == "returned" else ()
+    return VerdictReached.model_validate(
+        {
+            "verdict_id": uuid4(),
+            "submission_id": uuid4(),
+            "obligation": f"{code}/{REGIME}/{period}",
+            "agency": code,
+            "regime": REGIME,
+            "regime_version": 1,
+            "period": period,
+            "version": version,
+            "officer_id": officer_id,
+            "received_at": DEADLINE - timedelta(hours=2),
+            "decided_at": DEADLINE - timedelta(hours=1),
+            "outcome": outcome,
+            "errors": len(findings),
+            "warnings": 0,
+            "required_items": 1,
+            "present_items": 1,
+            "findings": findings,
+        }
+    )
+
+
+class Crashed(BaseException):
+    """The process is gone: nothing after it runs."""
+
+
+@dataclass
+class World:
+    """One database, two clocks, and as many senders as a test wants."""
+
+    database: Database
+    system: ManualClock = field(default_factory=lambda: ManualClock(datetime(2026, 10, 19, 3, tzinfo=UTC)))
+    business: ManualClock = field(default_factory=lambda: ManualClock(DEADLINE))
+    policy: Policy = field(default_factory=lambda: Policy(backoff_seconds=10, resend_after_seconds=60))
+    pace: Pace = field(
+        default_factory=lambda: Pace(connections=2, claim=20, lease_seconds=120, idle_poll_seconds=0.02, sweep_seconds=0)
+    )
+
+    async def feed(self, name: str, *events: EventModel) -> Batch[Any]:
+        """One batch through the door of that name, committed."""
+        inbound = next(each for each in inbounds(Desk(self.system, DOMAIN)) if each.name == name)
+        batch: Batch[Any] = Batch.of(events)
+        async with self.database.transaction() as tx:
+            await inbound.handle(batch, tx)
+        return batch
+
+    def sender(
+        self,
+        smtp: FakeSmtp,
+        *,
+        at: At = lambda state, notification: None,
+        journal: Callable[..., Journal] = Journal,
+        timeout_seconds: float = 5.0,
+        data_timeout_seconds: float = 5.0,
+        worker: str = "test",
+        **pace: Any,
+    ) -> Sender:
+        server = Server(
+            "127.0.0.1",
+            smtp.port,
+            timeout_seconds=timeout_seconds,
+            data_timeout_seconds=data_timeout_seconds,
+        )
+        return Sender(
+            self.database,
+            journal(
+                self.database,
+                system=self.system,
+                business=self.business,
+                policy=self.policy,
+                lease_seconds=self.pace.lease_seconds,
+            ),
+            Composer(From(f"khong-tra-loi@{DOMAIN}")),
+            server,
+            system=self.system,
+            business=self.business,
+            policy=self.policy,
+            pace=replace(self.pace, **pace),
+            worker=worker,
+            grace_seconds=5,
+            at=at,
+        )
+
+    async def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+        async with self.database.reading() as snapshot:
+            return [dict(row) for row in (await snapshot.execute(text(statement), parameters)).mappings()]
+
+    async def ledger(self) -> list[dict[str, Any]]:
+        return await self.rows("SELECT * FROM notifications ORDER BY created_at, kind, step, officer_id")
+
+    async def one(self) -> dict[str, Any]:
+        (row,) = await self.ledger()
+        return row
+
+    async def attempts(self) -> list[dict[str, Any]]:
+        return await self.rows("SELECT * FROM attempts ORDER BY notification_id, number")
+
+    async def recorded(self) -> list[dict[str, Any]]:
+        rows = await self.rows("SELECT type, key, body FROM outbox ORDER BY id")
+        from shared.events import NotificationRecorded
+
+        return [NotificationRecorded.model_validate_json(bytes(row["body"])).model_dump() for row in rows]
+
+    async def reminder(self) -> UUID:
+        """One pending reminder; its id."""
+        await self.feed("registry", *registry())
+        await self.feed("compliance", due_soon())
+        row = await self.one()
+        assert row["state"] == "pending"
+        return UUID(str(row["id"]))
+
+    async def crash(self, sender: Sender) -> None:
+        """One round that must end in the scripted crash; its connections and unwritten notes are lost with it."""
+        try:
+            await sender.round()
+        except Crashed:
+            sender.abandon()
+            return
+        raise AssertionError("the sender did not crash")
+
+    async def drain(self, sender: Sender, *, rounds: int = 12, seconds: float = 130) -> None:
+        """Rounds with time passing between them until nothing is unsettled."""
+        for _ in range(rounds):
+            await sender.round()
+            if not await self.rows("SELECT 1 FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL"):
+                return
+            self.system.advance(seconds=seconds)
+        raise AssertionError(f"not settled: {await self.ledger()}")
+
+
+async def i5_violations(world: World, smtp: FakeSmtp) -> list[str]:
+    """I5: copies accepted by the server per notification: at least 1 if sent, at most 1 + those left unknown."""
+    accepted = smtp.times_accepted()
+    wrong = []
+    for row in await world.ledger():
+        copies = accepted[row["message_id"]]
+        least = 1 if row["state"] == "sent" else 0
+        most = {"sent": 1, "unknown": 0}.get(row["state"], 0) + row["unknowns"]
+        if not least <= copies <= most:
+            wrong.append(f"{row['step']}: {copies} copies, {least}..{most} allowed ({row['state']})")
+    return wrong
+
+
+@asynccontextmanager
+async def world_of(url: str) -> AsyncIterator[World]:
+    database = Database(url, pool_size=8)
+    try:
+        yield World(database)
+    finally:
+        await database.close()
+
+
+async def eventually(condition: Callable[[], Any], *, seconds: float = 10) -> None:
+    """Poll an async condition until it holds; fail at the deadline."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not await condition():
+        assert asyncio.get_running_loop().time() < end, "the condition did not come true in time"
+        await asyncio.sleep(0.01)
