@@ -7,7 +7,7 @@ a fault of the data (park it). Codes: PostgreSQL manual, appendix A.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -53,6 +53,7 @@ class Database:
         pool_timeout_seconds: float = 5,
         statement_timeout_seconds: float = 30,
         application_name: str = "thongsuot",
+        server_settings: Mapping[str, str] | None = None,
     ) -> None:
         self.url = plain_url(url)
         self._statement_timeout_seconds = statement_timeout_seconds
@@ -71,6 +72,7 @@ class Database:
                     "statement_timeout": str(int(statement_timeout_seconds * 1000)),
                     "idle_in_transaction_session_timeout": "60000",
                     "jit": "off",
+                    **(server_settings or {}),
                 },
             },
         )

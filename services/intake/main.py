@@ -53,6 +53,9 @@ def build(
         pool_size=settings.group_lanes,
         statement_timeout_seconds=settings.patience_seconds,
         application_name="thongsuot-intake-commit",
+        # Its statements look up by unique key in tables that only grow. Plans are cached, and one made while a table
+        # was small would read all of it for every group, until statistics come by.
+        server_settings={"enable_seqscan": "off"},
     )
     known = Known(
         database,

@@ -31,7 +31,10 @@ _KNOWN = text("""
     SELECT true AS by_key, known.idempotency_key, known.agency, known.submission_id, known.obligation, known.version,
            known.received_at, known.sha256, known.content_sha256
     FROM unnest(CAST(:agencies AS text[]), CAST(:keys AS text[])) AS asked (agency, key)
-    JOIN submissions AS known ON known.agency = asked.agency AND known.idempotency_key = asked.key
+    CROSS JOIN LATERAL (
+        SELECT * FROM submissions AS submission
+        WHERE submission.agency = asked.agency AND submission.idempotency_key = asked.key LIMIT 1
+    ) AS known
     UNION ALL
     SELECT false, '', latest.agency, latest.submission_id, latest.obligation, latest.version,
            latest.received_at, latest.sha256, latest.content_sha256
