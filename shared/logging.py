@@ -145,11 +145,10 @@ def _text(value: Any, **options: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def configure(service: str, instance: str = "", level: str = "INFO", *, stream: TextIO | None = None) -> None:
-    """Send our lines at `level`, and those of libraries at WARNING, to stdout (or `stream`) as JSON.
-
-    `instance` names the process among its replicas. Calling it again replaces the earlier configuration.
-    """
+def _set_up(
+    service: str, instance: str, number: int, stream: TextIO | None
+) -> tuple[list[structlog.types.Processor], list[structlog.types.Processor]]:
+    """Configure structlog alone; returns what every line goes through first and last. No stream: stdout as it is."""
 
     def _who(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["service"] = service
@@ -157,10 +156,8 @@ def configure(service: str, instance: str = "", level: str = "INFO", *, stream: 
             event["instance"] = instance
         return event
 
-    number = logging.getLevelNamesMapping()[level.upper()]
     _DEBUG[0] = number <= logging.DEBUG
-    out = stream or sys.stdout
-    common: list[structlog.types.Processor] = [
+    first: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         _merge_bound,
         _who,
@@ -174,15 +171,25 @@ def configure(service: str, instance: str = "", level: str = "INFO", *, stream: 
         structlog.processors.JSONRenderer(serializer=_text, default=str),
     ]
     structlog.configure(
-        processors=[*common, *last],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    return first, last
+
+
+def configure(service: str, instance: str = "", level: str = "INFO", *, stream: TextIO | None = None) -> None:
+    """Send our lines at `level`, and those of libraries at WARNING, to stdout (or `stream`) as JSON.
+
+    `instance` names the process among its replicas. Calling it again replaces the earlier configuration.
+    """
+    out = stream or sys.stdout
+    first, last = _set_up(service, instance, logging.getLevelNamesMapping()[level.upper()], out)
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*common, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*first, structlog.stdlib.ExtraAdder()],
             processors=[_std_action, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -205,3 +212,8 @@ def debug_enabled() -> bool:
 def get_logger(**ids: Any) -> Any:
     """`log = get_logger(); log.info("A human sentence.", action="submission.stored", obligation=…)`."""
     return structlog.get_logger(**ids)
+
+
+# Before `configure` (in tools, in tests) lines look the same. structlog's own default renders tracebacks with every
+# local variable: it took seconds of the event loop, and shows secrets.
+_set_up("unconfigured", "", logging.INFO, None)

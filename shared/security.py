@@ -138,7 +138,7 @@ def redact(value: Any, name: str = "") -> Any:
         case bytes():
             return redact(value.decode("utf-8", "backslashreplace"))
         case Mapping():
-            return {key: redact(inner, str(key)) for key, inner in value.items()}
+            return {str(key): redact(inner, str(key)) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
             return [redact(inner) for inner in value]
         case None | bool() | int() | float():

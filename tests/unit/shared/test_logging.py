@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,10 +36,9 @@ def lines() -> Iterator[Lines]:
     lines = Lines()
     configure("intake", "intake-1", "INFO", stream=lines.stream)
     yield lines
-    structlog.reset_defaults()
+    logs._set_up("unconfigured", "", logging.INFO, None)
     root.handlers[:], root.level = handlers, level
     logging.captureWarnings(False)
-    logs._DEBUG[0] = False
 
 
 def test_a_line_is_json_with_sentence_action_and_service(lines: Lines) -> None:
@@ -99,7 +97,7 @@ def test_lines_of_libraries_are_json_too_and_only_from_warning_up(lines: Lines) 
 
 
 def test_what_cannot_be_json_or_utf8_is_written_all_the_same(lines: Lines) -> None:
-    get_logger().info("Odd \ud800.", action="a.b", what=object(), raw=b"\xff", nested={1: {2, 3}})
+    get_logger().info("Odd \ud800.", action="a.b", what=object(), raw=b"\xff", nested={(1, 2): {3}})
     (line,) = lines()
     assert line["message"] == "Odd \ud800."
     assert "object" in line["what"]
@@ -163,3 +161,16 @@ def test_child_spans_share_the_trace_alone() -> None:
     child = root.child()
     assert child.trace_id == root.trace_id
     assert child.span_id != root.span_id
+
+
+def test_before_configuration_an_error_is_a_json_line_without_local_variables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hidden = "local-variable"
+    try:
+        raise RuntimeError("told")
+    except RuntimeError:
+        get_logger().exception("It failed.", action="a.b")
+    written = capsys.readouterr().out
+    assert "told" in json.loads(written)["exception"]
+    assert hidden not in written
