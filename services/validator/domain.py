@@ -19,7 +19,7 @@ from shared.events import Finding, Outcome
 #: findings listed in a verdict; all are counted
 LISTED_FINDINGS = 500
 #: and their texts together stay this small, so that the verdict's event fits into a Kafka message
-LISTED_CHARACTERS = 200_000
+LISTED_CHARACTERS = 300_000
 
 #: Two numbers of 38 digits span at most 76 places; a sum of them is exact or, by the trap, an error of ours. The
 #: default context would silently round at 28 digits.

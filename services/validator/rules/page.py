@@ -33,7 +33,7 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - A sum counts an optional figure left blank as nothing; it is not checked where its total, a required term, or every
   term is missing, or where a term is not a number.
 - Narratives are measured in characters after NFC normalisation and trimming.
-- All findings are counted; at most 500 (and about 200,000 characters) are listed, errors first, and
+- All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and
   `findings_truncated` says so.
 """
 
