@@ -1,0 +1,85 @@
+"""Deciding a group: versions without gap, one submission per idempotency key, nothing unchanged stored again."""
+
+from __future__ import annotations
+
+from services.intake.domain import (
+    Fresh,
+    InForce,
+    KeyReused,
+    Receipt,
+    Replayed,
+    Stored,
+    Unchanged,
+    decide,
+)
+from services.intake.encoding import outgoing
+from shared.events import SubmissionReceived
+from shared.ids import new_id
+from tests.unit.intake.samples import pending
+
+OBLIGATION = "H99.01/KTXH/2026-M10"
+
+
+def test_several_submissions_for_one_obligation_in_one_group_get_consecutive_versions() -> None:
+    group = [
+        pending("1", key="a"),
+        pending("2", key="b"),
+        pending("3", key="c", obligation="other"),
+        pending("4", key="d"),
+    ]
+    outcomes, fresh = decide(group, {OBLIGATION: 7, "other": 0}, {}, {})
+    assert [item.version for item in fresh] == [8, 9, 1, 10]
+    assert all(isinstance(outcome, Stored) for outcome in outcomes)
+
+
+def test_the_same_key_twice_in_one_group_is_stored_once_and_answered_twice() -> None:
+    first, second = pending("1"), pending("1")
+    outcomes, fresh = decide([first, second], {OBLIGATION: 0}, {}, {})
+    assert [item.pending for item in fresh] == [first]
+    stored, replayed = outcomes
+    assert isinstance(stored, Stored)
+    assert isinstance(replayed, Replayed)
+    assert stored.receipt == replayed.receipt
+    assert stored.receipt.submission_id == first.submission_id
+
+
+def test_the_same_key_with_another_body_in_one_group_is_refused() -> None:
+    outcomes, fresh = decide([pending("1"), pending("2")], {OBLIGATION: 0}, {}, {})
+    assert isinstance(outcomes[1], KeyReused)
+    assert len(fresh) == 1
+
+
+def test_our_own_commit_whose_answer_was_lost_is_no_replay() -> None:
+    ours = pending("1")
+    receipt = Receipt(ours.submission_id, OBLIGATION, 3, ours.received_at, ours.sha256)
+    outcomes, fresh = decide([ours], {OBLIGATION: 3}, {ours.idempotency: receipt}, {})
+    assert outcomes == [Stored(receipt)]
+    assert fresh == []
+
+
+def test_what_the_version_in_force_says_already_is_not_stored_again() -> None:
+    again = pending("1", key="new", body="the same, spaced")
+    receipt = Receipt(new_id(), OBLIGATION, 2, again.received_at, b"x" * 32)
+    in_force = {OBLIGATION: InForce(receipt, again.content_sha256)}
+    outcomes, fresh = decide([again], {OBLIGATION: 2}, {}, in_force)
+    assert outcomes == [Unchanged(receipt)]
+    assert fresh == []
+
+
+def test_going_back_to_an_earlier_content_is_a_change() -> None:
+    group = [pending("1", key="a"), pending("2", key="b"), pending("1", key="c")]
+    _, fresh = decide(group, {OBLIGATION: 0}, {}, {})
+    assert [item.version for item in fresh] == [1, 2, 3]
+
+
+def test_the_fast_encoding_is_the_model_field_for_field() -> None:
+    fresh = Fresh(pending(), 12)
+    event = outgoing(fresh)
+    assert event.body is not None
+    assert SubmissionReceived.model_validate_json(event.body) == fresh.event()
+    assert SubmissionReceived.model_validate_json(fresh.event().encode()) == fresh.event()
+    assert (event.topic, event.type, event.key) == (
+        SubmissionReceived.TOPIC,
+        SubmissionReceived.TYPE,
+        fresh.event().key,
+    )

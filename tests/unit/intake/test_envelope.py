@@ -1,0 +1,105 @@
+"""The envelope: who may send what for which period, judged by the registry and the hour alone."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from services.intake.envelope import Admitted, Closed, Refused, check
+from services.intake.reading import Report
+from services.intake.registry.records import Registry
+from shared.clock import LOCAL_ZONE
+from shared.events import RegistryEvent
+from tests.integration.intake import province
+from tests.integration.intake.province import COMMUNE, DEPARTMENT, DISTRICT, OFFICE
+
+
+def registry(*more: RegistryEvent) -> Registry:
+    found = Registry()
+    for record in (*province.records(), *more):
+        found.put(record)
+    return found
+
+
+def judged(
+    agency: str = DEPARTMENT, *more: RegistryEvent, now: datetime = province.NOW, **fields: Any
+) -> Admitted | Closed | Refused:
+    asked = {"regime": "KTXH", "period": "2026-M10", "officer": "cb-01", **fields}
+    return check(Report(nil=False, figures={}, narratives={}, **asked), agency, registry(*more), now)
+
+
+def pointers(found: object) -> list[str]:
+    assert isinstance(found, Refused)
+    assert all(error.message and error.message_en and error.fix and error.fix_en for error in found.errors)
+    return [error.pointer for error in found.errors]
+
+
+def test_a_department_may_send_a_period_that_has_begun() -> None:
+    assert judged() == Admitted(1)
+
+
+def test_everything_wrong_with_the_envelope_is_told_at_once() -> None:
+    assert pointers(judged(regime="NONE", officer="nobody")) == ["/officer", "/regime"]
+
+
+@pytest.mark.parametrize("period", ["2026-W10", "2026-M13", "2026", "x", "2026-m10", "DX-2026-001"])
+def test_a_period_that_does_not_fit_the_frequency_is_refused(period: str) -> None:
+    assert pointers(judged(period=period)) == ["/period"]
+
+
+def test_a_period_begins_with_its_cut_off_window() -> None:
+    # 2026-M11 holds 15/10 to 14/11
+    before = datetime(2026, 10, 14, 23, 59, tzinfo=LOCAL_ZONE)
+    assert pointers(judged(period="2026-M11", now=before)) == ["/period"]
+    assert judged(period="2026-M11", now=datetime(2026, 10, 15, 0, 0, tzinfo=LOCAL_ZONE)) == Admitted(1)
+
+
+def test_an_agency_that_closed_before_the_window_is_told_its_successors() -> None:
+    # closed on 30/6/2025: 2025-M07 holds 15/6 to 14/7, 2025-M08 begins on 15/7
+    assert judged(DISTRICT, officer="cb-90", period="2025-M07") == Admitted(1)
+    assert judged(DISTRICT, officer="cb-90", period="2025-M08") == Closed(DISTRICT, date(2025, 6, 30), (COMMUNE,))
+
+
+def test_an_agency_that_did_not_exist_yet_is_refused() -> None:
+    young = province.agency("H99.77", opened_on=date(2026, 7, 1))
+    officer = province.officer("cb-77", "H99.77")
+    assert pointers(judged("H99.77", young, officer, officer="cb-77", period="2026-M06")) == ["/period"]
+    assert judged("H99.77", young, officer, officer="cb-77", period="2026-M07") == Admitted(1)
+
+
+def test_only_submitters_by_kind_or_by_name_may_send() -> None:
+    assert pointers(judged(OFFICE, province.officer("cb-o", OFFICE), officer="cb-o")) == ["/regime"]
+    named = province.regime("RIENG", submitter_kinds=(), submitters=(OFFICE,))
+    assert judged(OFFICE, province.officer("cb-o", OFFICE), named, officer="cb-o", regime="RIENG") == Admitted(1)
+
+
+def test_the_officer_must_be_active_and_of_the_agency_and_a_foreign_one_is_told_like_an_unknown_one() -> None:
+    assert pointers(judged(officer="cb-02")) == ["/officer"]
+    foreign, unknown = judged(officer="cb-50"), judged(officer="cb-99")
+    assert isinstance(foreign, Refused)
+    assert isinstance(unknown, Refused)
+    assert foreign.errors[0].message_en.replace("cb-50", "cb-99") == unknown.errors[0].message_en
+
+
+def test_the_version_in_force_on_the_last_day_of_the_window_governs() -> None:
+    newer = province.regime(regime_version=2, effective_from=date(2026, 10, 14))
+    assert judged(DEPARTMENT, newer) == Admitted(2)
+    later = province.regime(regime_version=2, effective_from=date(2026, 10, 15))
+    assert judged(DEPARTMENT, later) == Admitted(1)
+    assert pointers(judged(period="2019-M12")) == ["/period"]
+
+
+def test_a_request_exists_belongs_to_its_regime_and_addresses_the_agency() -> None:
+    assert judged(regime="THIENTAI", period="DX-2026-001") == Admitted(1)
+    assert pointers(judged(regime="THIENTAI", period="DX-2026-009")) == ["/period"]
+    assert pointers(judged(regime="THIENTAI", period="2026-M10")) == ["/period"]
+    assert pointers(judged(regime="THIENTAI", period="DX-2026-002")) == ["/regime"]
+    assert judged(COMMUNE, regime="THIENTAI", period="DX-2026-002", officer="cb-50") == Admitted(1)
+    early = datetime(2026, 9, 30, tzinfo=LOCAL_ZONE)
+    assert pointers(judged(regime="THIENTAI", period="DX-2026-001", now=early)) == ["/period"]
+
+
+def test_an_agency_outside_the_registry_may_send_nothing() -> None:
+    assert pointers(judged("H99.404")) == [""]

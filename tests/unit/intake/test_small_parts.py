@@ -1,0 +1,74 @@
+"""Limits per client, and the folding of an obligation's standing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from services.intake import limiter
+from services.intake.limiter import Limiter
+from services.intake.standing import fold
+from shared.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    moment = [100.0]
+    monkeypatch.setattr(limiter, "monotonic_seconds", lambda: moment[0])
+    return moment
+
+
+def test_a_bucket_lets_a_burst_through_then_the_rate(now: list[float]) -> None:
+    bucket = Limiter(2, 3)
+    assert [bucket.take("a") for _ in range(4)] == [0, 0, 0, 1]
+    assert bucket.take("b") == 0
+    now[0] += 0.5
+    assert [bucket.take("a"), bucket.take("a")] == [0, 1]
+
+
+def test_waiting_is_told_in_whole_seconds(now: list[float]) -> None:
+    bucket = Limiter(0.1, 1)
+    bucket.take("a")
+    assert bucket.take("a") == 10
+
+
+def test_memory_stays_bounded_and_the_loud_are_not_forgotten_first(now: list[float]) -> None:
+    bucket = Limiter(1, 2, max_names=10)
+    for number in range(1000):
+        bucket.take(f"name-{number}")
+        now[0] += 0.001
+    assert len(bucket._buckets) <= 10
+    bucket.take("name-999")
+    assert bucket.take("name-999") == 1
+
+
+_COMMON = {
+    "obligation": "H99.01/KTXH/2026-M10", "agency": "H99.01", "regime": "KTXH", "regime_version": 1,
+    "period": "2026-M10", "deadline": datetime(2026, 10, 18, 10, tzinfo=UTC), "at": datetime(2026, 10, 1, tzinfo=UTC),
+}  # fmt: skip
+
+
+def test_a_standing_keeps_what_a_later_event_does_not_say_and_ignores_older_ones() -> None:
+    opened = ObligationOpened(**_COMMON, standing="nothing_sent", version=1, calendar_version="v1")
+    overdue = ObligationOverdue(**_COMMON, standing="nothing_sent", version=2)
+    scored = ScoreChanged(
+        **_COMMON, standing="nothing_sent", version=3, policy_version="p", score=Decimal("-1.50"), lines=()
+    )
+    fulfilled = ObligationFulfilled(
+        **_COMMON, standing="fulfilled", version=4, submission_id=UUID(int=1), submission_version=1,
+        received_at=_COMMON["at"], on_time=False,
+    )  # fmt: skip
+    standing = None
+    for event in (opened, overdue, scored, fulfilled, overdue, opened):
+        standing = fold(standing, event)
+    assert standing is not None
+    assert (standing.version, standing.standing, standing.overdue, standing.on_time, standing.score) == (
+        4,
+        "fulfilled",
+        False,
+        False,
+        Decimal("-1.50"),
+    )
