@@ -53,6 +53,10 @@ def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -
     if not fraction[limit:].strip("0"):
         exact = f"{whole}.{fraction[:limit]}" if limit else whole
         hint, hint_en = f"Viết {exact}.", f"Write {exact}."
+    elif limit == 0:
+        exact = None
+        hint = f"Làm tròn số của chỉ tiêu {figure.code} thành số nguyên."
+        hint_en = f"Round figure {figure.code} to a whole number."
     else:
         exact = None
         hint = f"Làm tròn số của chỉ tiêu {figure.code} còn tối đa {limit} chữ số thập phân."
@@ -72,12 +76,19 @@ def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -
 
 
 def _misread(figure: Figure, text: str, misread: Misread) -> Flaw:
-    hint, hint_en = _hint(misread.readings)
+    readings = _fitting(figure, misread.readings)
+    hint, hint_en = _hint(readings)
     words = figure.words | {"hint": hint, "hint_en": hint_en, "provided": shown(text.strip() or text, 60)}
     if misread.rule is catalogue.TOO_MANY_DIGITS:
         words |= {"digits": str(misread.digits), "limit": str(MAX_DIGITS)}
         return Flaw(misread.rule, figure.path, words, shown(text), str(MAX_DIGITS), str(misread.digits - MAX_DIGITS))
-    return Flaw(misread.rule, figure.path, words, provided=shown(text), expected=" | ".join(misread.readings) or None)
+    return Flaw(misread.rule, figure.path, words, provided=shown(text), expected=" | ".join(readings) or None)
+
+
+def _fitting(figure: Figure, readings: tuple[str, ...]) -> tuple[str, ...]:
+    """Readings the form would take; where none fits, all: a figure without fractions has no "1.234" to be read."""
+    fitting = tuple(text for text in readings if len(text.partition(".")[2]) <= figure.fraction_digits)
+    return fitting or readings
 
 
 def _hint(readings: tuple[str, ...]) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def test_a_valid_report_is_accepted_and_its_items_are_counted() -> None:
         ("1'234", "V02", "1234"),
         ("1_000", "V02", "1000"),
         ("-1.234.567", "V02", "-1234567"),
-        ("1,234", "V02", "1.234 | 1234"),
+        ("1,234", "V02", "1234"),  # this figure has no fractions
         ("0,234", "V02", "0.234"),
         ("1,234,567", "V02", "1234567"),
         ("1,23,456", "V01", None),
@@ -80,7 +80,8 @@ def test_a_decimal_comma_is_answered_with_the_text_to_write() -> None:
 
 
 def test_an_ambiguous_comma_is_asked_about_and_never_guessed() -> None:
-    finding = only(judged(FIGURES | {"A": "1,234"}))
+    finding = only(judged(FIGURES | {"O": "1,234"}))
+    assert finding.expected == "1.234 | 1234"
     assert "Viết 1.234 nếu là số thập phân, hoặc 1234 nếu dấu phẩy phân cách hàng nghìn." in finding.fix
 
 
@@ -95,6 +96,7 @@ def test_fraction_digits_are_those_written_and_zeros_are_told_how_to_go() -> Non
     finding = only(judged(FIGURES | {"A": "100.0"}))
     assert (finding.code, finding.expected, finding.fix) == ("V06", "100", "Viết 100.")
     assert only(judged(FIGURES | {"P": "83.335"})).expected is None
+    assert "thành số nguyên" in judged(FIGURES | {"A": "100.5"}).findings[0].fix
 
 
 def test_digits_are_counted_before_and_after_the_point_together() -> None:
