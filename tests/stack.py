@@ -25,7 +25,7 @@ from aiosmtpd.smtp import SMTP
 
 from deploy.kafka import provision
 from deploy.local import Mail, Options, Stack, StackError
-from deploy.local.calls import call
+from deploy.local.calls import call, in_thread
 from deploy.local.mail_sink import Handler, MailStore
 from deploy.local.postgres import create_database, drop_database
 from deploy.local.process import poll_until
@@ -61,7 +61,8 @@ class Infra:
             if not done.exists():
                 from shared.migrations import migrate
 
-                migrate(service, self.create_database(template))
+                url = self.create_database(template)
+                in_thread(lambda: migrate(service, url))
                 done.touch()
             return create_database(self.admin_database_url, name, password=TEST_PASSWORD, template=template)
 

@@ -91,7 +91,7 @@ class Options:
     )
     smtp_address: tuple[str, int] | None = None
     service_command: Sequence[str] = ("{python}", "-m", "services.{name}")
-    ready_timeout_seconds: float = 60.0
+    ready_timeout_seconds: float = 120.0
     minimum_free_bytes: int = 512 * 1024 * 1024
     postgres_settings: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = _silent

@@ -174,7 +174,7 @@ class Postgres(Component):
         command = [
             *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), "9", self._identity.launch, "--"),
             *(str(self._binaries / "initdb"), "-D", str(fresh), "-U", ADMIN, f"--pwfile={password_file}"),
-            *("--auth=scram-sha-256", "--locale=C.UTF-8", "--encoding=UTF8"),
+            *("--auth=scram-sha-256", "--locale=C.UTF-8", "--encoding=UTF8", "--data-checksums"),
         ]
         try:
             done = subprocess.run(

@@ -5,27 +5,21 @@ Whatever goes wrong while starting, nothing is left running; whatever happens to
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import json
 import os
-import secrets
-import shutil
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from deploy.kafka import provision as topics
 from deploy.local import postgres
-from deploy.local.calls import call
+from deploy.local.calls import call, together
 from deploy.local.component import Component, Setting
-from deploy.local.errors import Aborted, DiskFull, MissingPrerequisite, StackError, StackInUse, UsageError
+from deploy.local.directory import Directory
+from deploy.local.errors import MissingPrerequisite, StackError, UsageError
 from deploy.local.jars import find_kafka
 from deploy.local.kafka import KafkaBroker, Node, TansuBroker
 from deploy.local.mail import Mail, MailSink
@@ -42,6 +36,7 @@ PASSED_THROUGH = (
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SSL_CAFILE",
 )
+T = TypeVar("T")
 TANSU_NOTICE = (
     "Dùng Tansu thay cho Apache Kafka: dữ liệu chỉ trong bộ nhớ, không có idempotent producer; khi khởi động lại, các "
     "topic được dựng lại từ kho lưu của outbox.\n"
@@ -61,8 +56,7 @@ class Stack:
         self._guard = Guard()
         self._components: dict[str, Component] = {}
         self._lock = threading.RLock()
-        self._directory_lock: int | None = None
-        self._secrets: dict[str, str] = {}
+        self._home = Directory(self.directory, options.minimum_free_bytes)
         self._database_urls: dict[str, str] = dict(options.database_urls)
         self._setting = Setting(
             directory=self.directory,
@@ -87,24 +81,19 @@ class Stack:
         """Infrastructure, topics, migrations, services. Raises StackError after ending what was started."""
         self._setting.abort.clear()
         try:
-            self._take_directory()
-            self._load_secrets()
+            self._home.take()
             self._guard.start()
-            infrastructure = self._plan_infrastructure()
-            self._together(infrastructure, self._start_one)
-            self._together([self._prepare_databases, self._provision_if_any], lambda step: step())
-            services = self._plan_services()
-            first = {service.service: service for service in reversed(services)}
-            if first:
-                self._say("Cập nhật cơ sở dữ liệu / migrating")
-                self._together(first.values(), lambda service: service.migrate())
-                self._together(services, self._start_one)
+            self._plan_infrastructure()
+            services = self._plan_services(self.options.services)
+            steps = (lambda: self._start_databases(services), self._start_brokers, self._start_mail)
+            self._together(steps, lambda step: step())
+            self._together(services, self._start_one)
             self._write_state()
             self._say("Sẵn sàng / ready")
         except OSError as error:
             self.stop()
             if error.errno == errno.ENOSPC:
-                raise self._disk_full() from error
+                raise self._home.disk_full() from error
             raise
         except BaseException:
             self.stop()
@@ -119,11 +108,7 @@ class Stack:
             self._together(others, lambda component: component.stop())
             self._guard.stop()
             self._ports.close()
-            if self._directory_lock is not None:
-                with contextlib.suppress(OSError):
-                    (self.directory / "stack.json").unlink(missing_ok=True)
-                os.close(self._directory_lock)
-                self._directory_lock = None
+            self._home.release()
 
     def abort(self) -> None:
         """Make a start() in progress give up soon (from a signal handler or another thread); it raises Aborted."""
@@ -164,13 +149,13 @@ class Stack:
             if service not in self._database_urls:
                 name = self.options.database_prefix + service
                 self._database_urls[service] = postgres.create_database(
-                    self.admin_database_url, name, password=self._secret(f"{name}_password")
+                    self.admin_database_url, name, password=self._home.secret(f"{name}_password")
                 )
             return self._database_urls[service]
 
     def create_database(self, name: str, *, template: str | None = None) -> str:
         """A fresh database and a role of that name (or a copy of `template`, owned by the template's role)."""
-        password = self._secret(f"{template or name}_password")
+        password = self._home.secret(f"{template or name}_password")
         return postgres.create_database(self.admin_database_url, name, password=password, template=template)
 
     def drop_database(self, name: str) -> None:
@@ -196,7 +181,7 @@ class Stack:
     @property
     def operator_token(self) -> str:
         """Random per directory; kept there with mode 600."""
-        return self._secret("operator_token")
+        return self._home.secret("operator_token")
 
     def url(self, service: str) -> str:
         """Of the first instance."""
@@ -222,6 +207,7 @@ class Stack:
             "KAFKA_IDEMPOTENCE": "true" if self.kafka_idempotence else "false",
             "KAFKA_TOPIC_PREFIX": self.options.topic_prefix,
             "OPERATOR_TOKEN": self.operator_token,
+            "INSTANCE": name,
         }
         component = self._components.get(name)
         if isinstance(component, Service):
@@ -254,6 +240,15 @@ class Stack:
         """Components that ended although nobody asked them to."""
         return [component for component in self.components if component.crashed]
 
+    def add_services(self, wanted: Mapping[str, int]) -> None:
+        """Services of a stack that was started without them, migrated and started together as start() does."""
+        self._setting.abort.clear()
+        with self._lock:
+            planned = self._plan_services(wanted)
+        self._migrate(planned)
+        self._together(planned, self._start_one)
+        self._write_state()
+
     def add_instance(self, service: str) -> Component:
         """One more instance of a service, started and ready."""
         with self._lock:
@@ -282,58 +277,16 @@ class Stack:
 
     # ------------------------------------------------------------------ steps of start
 
-    def _take_directory(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise StackInUse(
-                f"Một ngăn xếp khác đang chạy trong {self.directory} (`make down` để dừng).",
-                f"another stack runs in {self.directory}; `make down` stops it",
-            ) from None
-        self._directory_lock = descriptor
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))  # for `down`
-        if shutil.disk_usage(self.directory).free < self.options.minimum_free_bytes:
-            raise self._disk_full()
-
-    def _disk_full(self) -> DiskFull:
-        free = shutil.disk_usage(self.directory).free // (1024 * 1024)
-        need = self.options.minimum_free_bytes // (1024 * 1024)
-        return DiskFull(
-            f"Đĩa chứa {self.directory} chỉ còn {free} MiB, cần ít nhất {need} MiB.",
-            f"{free} MiB left where {self.directory} is, {need} MiB are needed; free some space, or `make clean`",
-        )
-
-    def _load_secrets(self) -> None:
-        path = self.directory / "secrets.json"
-        if path.exists():
-            self._secrets = json.loads(path.read_text(encoding="utf-8"))
-
-    def _secret(self, name: str) -> str:
-        with self._lock:
-            if name not in self._secrets:
-                self._secrets[name] = secrets.token_hex(24)
-                path = self.directory / "secrets.json"
-                fresh = path.with_suffix(".new")
-                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(self._secrets, file)
-                fresh.replace(path)
-            return self._secrets[name]
-
     def _port(self, purpose: str, fixed: int | None = None) -> int:
         if self.options.fixed_ports:
             return self._ports.claim(fixed if fixed is not None else FIXED_PORTS[purpose], purpose)
         return self._ports.free()
 
-    def _plan_infrastructure(self) -> list[Component]:
+    def _plan_infrastructure(self) -> None:
         chosen = self.options.infrastructure
         planned: list[Component] = []
         if self._needs_postgres():
-            admin_password = self._secret("admin_password")
+            admin_password = self._home.secret("admin_password")
             settings = self.options.postgres_settings
             planned.append(Postgres(self._setting, self._port("postgres"), admin_password, settings))
         if self.options.kafka_bootstrap:
@@ -343,7 +296,6 @@ class Stack:
         if "mail" in chosen and not self.options.smtp_address:
             planned.append(MailSink(self._setting, self._port("mail"), self._port("mail-http")))
         self._components = {component.name: component for component in planned}
-        return planned
 
     def _needs_postgres(self) -> bool:
         if "postgres" not in self.options.infrastructure or self.options.admin_database_url:
@@ -371,21 +323,30 @@ class Stack:
         self.broker = "tansu"
         return [TansuBroker(self._setting, self._port("kafka"))]
 
-    def _prepare_databases(self) -> None:
-        for service in self.options.services:
-            self.database_url(service)
+    def _start_databases(self, services: list[Service]) -> None:
+        """The server, the services' databases and their migrations, while the brokers still start."""
+        self._together([c for c in self.components if isinstance(c, Postgres)], self._start_one)
+        for name in self.options.services:
+            self.database_url(name)
+        self._migrate(services)
 
-    def _provision_if_any(self) -> None:
+    def _migrate(self, services: list[Service]) -> None:
+        first = {service.service: service for service in reversed(services)}
+        if first:
+            self._say("Cập nhật cơ sở dữ liệu / migrating")
+            self._together(first.values(), lambda service: service.migrate())
+
+    def _start_brokers(self) -> None:
+        self._together([c for c in self.components if isinstance(c, KafkaBroker | TansuBroker)], self._start_one)
         if self.broker != "none":
-            self._say("Chuẩn bị các topic / provisioning topics")
             self.provision_topics()
+            self._say("kafka: đã có đủ topic / topics provisioned")
 
-    def _plan_services(self) -> list[Service]:
-        return [
-            self._new_service(name, instance)
-            for name, count in self.options.services.items()
-            for instance in range(count)
-        ]
+    def _start_mail(self) -> None:
+        self._together([c for c in self.components if isinstance(c, MailSink)], self._start_one)
+
+    def _plan_services(self, wanted: Mapping[str, int]) -> list[Service]:
+        return [self._new_service(name, instance) for name, count in wanted.items() for instance in range(count)]
 
     def _new_service(self, name: str, instance: int) -> Service:
         fixed = FIXED_PORTS[name] + FIXED_INSTANCE_STEP * instance if name in SERVICES else None
@@ -407,26 +368,10 @@ class Stack:
         component.wait_ready()
         self._say(f"{component.name}: sẵn sàng / ready")
 
-    def _together(self, things: Iterable[Any], do: Callable[[Any], object]) -> None:
-        """All at once. The first error makes the others give up, and is raised when they have."""
-        listed = list(things)
-        if not listed:
-            return
-        with ThreadPoolExecutor(max_workers=len(listed), thread_name_prefix="local-stack") as pool:
-            futures = [pool.submit(do, thing) for thing in listed]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            except BaseException:  # Ctrl-C
-                self._setting.abort.set()
-                raise
-            if any(future.done() and future.exception() for future in futures):
-                self._setting.abort.set()
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Aborted)), errors[0])
+    def _together(self, things: Iterable[T], do: Callable[[T], object]) -> None:
+        together(things, do, self._setting.abort)
 
     def _write_state(self) -> None:
-        """For `status` and the curious: what runs where; no secrets."""
         state: dict[str, Any] = {
             "supervisor": os.getpid(),
             "broker": self.broker,
@@ -443,10 +388,7 @@ class Stack:
                 if component.running
             },
         }
-        path: Path = self.directory / "stack.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")
-        fresh.replace(path)
+        self._home.write_state(state)
 
     def _sink(self) -> MailSink:
         sink = self._components.get("mail")

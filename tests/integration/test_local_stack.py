@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import smtplib
 import socket
 import stat
@@ -51,6 +53,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[name.upper() + "_PO
 """
 
 
+pytestmark = pytest.mark.timeout(240)  # a start on a busy machine
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("stack with a space")
@@ -88,8 +93,6 @@ def test_every_component_is_ready_and_listens_on_loopback_only(stack: Stack) -> 
 
 
 def test_a_service_gets_exactly_its_contract(stack: Stack) -> None:
-    import json
-
     env = json.loads(get(stack.url("intake") + "/env"))
     assert env["INTAKE_DATABASE_URL"] == stack.database_url("intake")
     assert stack.url("intake") == f"http://127.0.0.1:{env['INTAKE_PORT']}"
@@ -163,7 +166,7 @@ async def test_postgres_killed_and_restarted_keeps_what_was_committed(stack: Sta
     with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
         await connection.fetchval("SELECT 1")
     server.start()
-    server.wait_ready(30)
+    server.wait_ready(90)
     assert server.pid != old_pid
     connection = await asyncpg.connect(url)
     try:
@@ -223,6 +226,16 @@ def test_another_instance_joins_on_its_own_port(stack: Stack) -> None:
         stack.component("intake-3")
 
 
+async def shows(admin: AIOKafkaAdminClient, topic: str, wanted: dict[str, str]) -> dict[str, str]:
+    """The topic's configuration as soon as it agrees; a broker follows its controller a moment later."""
+    for _ in range(200):
+        now = await configs_of(admin, topic)
+        if wanted.items() <= now.items():
+            return now
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{topic} never showed {wanted}")
+
+
 async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     return {entry[0]: entry[1] for entry in response.resources[0][4]}
@@ -248,13 +261,12 @@ async def test_topics_are_as_declared_and_drift_is_put_right(stack: Stack) -> No
         # Somebody changes retention by hand, sets something of their own, and we want more partitions.
         drift = {"retention.ms": "1000", "segment.bytes": "104857600"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "own.verdicts", drift)])
+        await shows(admin, "own.verdicts", drift)
         wanted = provision.Topic("verdicts", 14, declared["verdicts"].configs)
         report = await provision.provision(arguments, [wanted], prefix="own.")
         assert report.grown == {"own.verdicts": (12, 14)}
         assert report.altered["own.verdicts"]["retention.ms"] == str(14 * 86_400_000)
-        now = await configs_of(admin, "own.verdicts")
-        assert now["retention.ms"] == str(14 * 86_400_000)
-        assert now["segment.bytes"] == "104857600"
+        await shows(admin, "own.verdicts", {"retention.ms": str(14 * 86_400_000), "segment.bytes": "104857600"})
         with pytest.raises(provision.ProvisionError, match="cannot be taken away"):
             await provision.provision(arguments, [declared["verdicts"]], prefix="own.")
     finally:
@@ -296,7 +308,7 @@ async def test_kafka_killed_keeps_messages_and_wiped_is_another_cluster(stack: S
     await producer.stop()
     broker.kill()
     broker.start()
-    broker.wait_ready(30)
+    broker.wait_ready(90)
     consumer = AIOKafkaConsumer(bootstrap_servers=stack.kafka_bootstrap)
     await consumer.start()
     try:
@@ -311,7 +323,7 @@ async def test_kafka_killed_keeps_messages_and_wiped_is_another_cluster(stack: S
 
     broker.wipe()
     broker.start()
-    broker.wait_ready(30)
+    broker.wait_ready(90)
     assert await cluster_id(stack.kafka_bootstrap) != before
     assert len(stack.provision_topics().created) == len(provision.load())
 

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from deploy.local import Options, Stack
 from deploy.local.kafka import reachable_brokers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ async def test_one_broker_lost_loses_nothing_and_two_lost_refuse_writes(cluster:
     for name in ("kafka-2", "kafka-3"):
         cluster.component(name).start()
     for name in ("kafka-2", "kafka-3"):
-        cluster.component(name).wait_ready(60)
+        cluster.component(name).wait_ready()
     await write(cluster.kafka_bootstrap, b"three again", request_timeout_ms=20_000)
 
 

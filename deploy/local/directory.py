@@ -1,0 +1,87 @@
+"""A stack's directory: one supervisor at a time, its secrets (mode 600), and the state that `status` shows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.local.errors import DiskFull, StackInUse
+
+MEBIBYTE = 1024 * 1024
+
+
+class Directory:
+    """Owned from take() to release()."""
+
+    def __init__(self, path: Path, minimum_free_bytes: int) -> None:
+        self.path = path
+        self._minimum_free_bytes = minimum_free_bytes
+        self._descriptor: int | None = None
+        self._secrets: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Make it and own it. Raises StackInUse or DiskFull."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StackInUse(
+                f"Một ngăn xếp khác đang chạy trong {self.path} (`make down` để dừng).",
+                f"another stack runs in {self.path}; `make down` stops it",
+            ) from None
+        self._descriptor = descriptor
+        if shutil.disk_usage(self.path).free < self._minimum_free_bytes:
+            raise self.disk_full()
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))  # for `down`
+        kept = self.path / "secrets.json"
+        if kept.exists():
+            self._secrets = json.loads(kept.read_text(encoding="utf-8"))
+
+    def release(self) -> None:
+        """Harmless when not taken."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                (self.path / "stack.json").unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def disk_full(self) -> DiskFull:
+        """The error that says how much is free and how much is needed."""
+        free = shutil.disk_usage(self.path).free // MEBIBYTE
+        need = self._minimum_free_bytes // MEBIBYTE
+        return DiskFull(
+            f"Đĩa chứa {self.path} chỉ còn {free} MiB, cần ít nhất {need} MiB.",
+            f"{free} MiB left where {self.path} is, {need} MiB are needed; free some space, or `make clean`",
+        )
+
+    def secret(self, name: str) -> str:
+        """A random word of 48 hexadecimal digits, the same at every start."""
+        with self._lock:
+            if name not in self._secrets:
+                self._secrets[name] = secrets.token_hex(24)
+                path = self.path / "secrets.json"
+                fresh = path.with_suffix(".new")
+                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(self._secrets, file)
+                fresh.replace(path)
+            return self._secrets[name]
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """What runs where, for `status` and the curious; no secrets belong here."""
+        path = self.path / "stack.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        fresh.replace(path)
