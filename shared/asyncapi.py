@@ -21,6 +21,7 @@ from shared.events import (
     OfficerRegistered,
     RegimePublished,
     RequestIssued,
+    ScoreChanged,
     SubmissionReceived,
     VerdictReached,
 )
@@ -30,19 +31,23 @@ DIRECTORY = ROOT / "docs" / "asyncapi"
 SCHEMAS_FROM_DIRECTORY = "../../shared/schemas"
 
 REGISTRY_EVENTS: tuple[type[EventModel], ...] = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
+OBLIGATION_EVENTS: tuple[type[EventModel], ...] = (
+    ObligationOpened,
+    ObligationDueSoon,
+    ObligationOverdue,
+    ObligationFulfilled,
+)
+COMPLIANCE_EVENTS: tuple[type[EventModel], ...] = (*OBLIGATION_EVENTS, ScoreChanged)
 
 #: service -> the events it follows; a contract test compares it with the `models` of the service's Inbounds
 FOLLOWS: dict[str, tuple[type[EventModel], ...]] = {
-    "intake": (VerdictReached,),
+    "intake": (VerdictReached, *COMPLIANCE_EVENTS),
     "validator": (RegimePublished, SubmissionReceived),
     "scoring": (*REGISTRY_EVENTS, SubmissionReceived, VerdictReached),
     "notifier": (
         *REGISTRY_EVENTS,
         VerdictReached,
-        ObligationOpened,
-        ObligationDueSoon,
-        ObligationOverdue,
-        ObligationFulfilled,
+        *OBLIGATION_EVENTS,
     ),
 }
 
