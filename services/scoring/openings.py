@@ -81,7 +81,7 @@ _PLANNED = text("""
 """)
 _PROGRESS = text("""
     INSERT INTO generation (started_at, complete_at) VALUES (:now, :now)
-    ON CONFLICT (only) DO UPDATE SET complete_at = generation.complete_at
+    ON CONFLICT (one_row) DO UPDATE SET complete_at = generation.complete_at
     RETURNING started_at, complete_at
 """)
 _COMPLETE = text("UPDATE generation SET complete_at = greatest(complete_at, :now)")

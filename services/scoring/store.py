@@ -21,7 +21,7 @@ _NO_LINES = "[]"
 _STATE = """obligation, agency, regime, regime_version, period, deadline, calendar_version, policy_version, version,
     owed, received_version, first_received_at, last_received_at, on_time_version, decided_version, accepted_version,
     accepted_submission_id, accepted_received_at, measured_version, measured_accepted, required_items, present_items,
-    officer_id, due_soon_at, overdue_at, lines, line_count"""
+    officer_id, due_soon_at, overdue_at, CAST(lines AS text), line_count"""
 
 _LOCK = text(f"""
     SELECT {_STATE} FROM obligations

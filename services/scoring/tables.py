@@ -133,10 +133,10 @@ calendar_days = Table(
 generation = Table(
     "generation",
     metadata,
-    Column("only", Boolean, primary_key=True, server_default=_true),
+    Column("one_row", Boolean, primary_key=True, server_default=_true),
     Column("started_at", _moment, nullable=False),
     Column("complete_at", _moment, nullable=False),
-    CheckConstraint("only", name="generation_is_one_row"),
+    CheckConstraint("one_row", name="generation_is_one_row"),
 )
 
 #: Periods whose obligations have been generated for all agencies; a row leaves when its regime or request changes.

@@ -1,9 +1,10 @@
-"""The shipped calendars are in the database before anything is dated; trouble is waited out, a changed version is not."""
+"""Shipped calendars are loaded before anything is dated: trouble is waited out, a changed version is refused."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class CalendarLoader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -31,13 +33,20 @@ class CalendarLoader:
             self._task = asyncio.create_task(self._until_loaded(), name="scoring calendars")
 
     async def stop(self) -> None:
+        self._stopping.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _until_loaded(self) -> None:
-        while not await self._load():
-            await asyncio.sleep(RETRY_SECONDS)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS)
+            try:
+                if await self._load():
+                    return
+            except CalendarError as error:
+                log.critical("A shipped calendar cannot be loaded.", action="calendar.refused", error=str(error))
+                return
 
     async def _load(self) -> bool:
         try:
