@@ -18,7 +18,7 @@ from shared import http
 from shared.errors import Problem
 from shared.http import Check, Readiness, preferred_language, read_body
 from shared.logging import TraceContext, current_id
-from tests.unit.shared.asking import ask
+from tests.unit.shared.asking import ask, bare_app
 from tests.unit.shared.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
