@@ -14,8 +14,8 @@ from uuid import UUID
 from shared import deadletter, inbox, metrics, waiting
 from shared.batch import Batch, Event
 from shared.db import Transaction, is_infrastructure
-from shared.deadletters_tool import REPLAYED
 from shared.deadletter import DeadLetter
+from shared.deadletters_tool import REPLAYED
 from shared.events import EventModel
 from shared.outbox.publish import caused_by
 from shared.parsing import Bad, parse

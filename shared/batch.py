@@ -45,11 +45,11 @@ class Event(Generic[M]):
 
 @dataclass(slots=True)
 class Batch(Generic[M]):
-    """Claimed events. Iterating passes over events whose key waits, and over rejected ones, also while it goes on."""
+    """Claimed events. Iterating passes over events that wait, those behind them, and rejected ones, also while
+    it goes on."""
 
     _events: tuple[Event[M], ...]
-    waiting: dict[str, str] = field(default_factory=dict)  # key -> what it awaits
-    waited: dict[UUID, str] = field(default_factory=dict)
+    waited: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
     rejected: dict[UUID, str] = field(default_factory=dict)
 
     @classmethod
@@ -72,16 +72,18 @@ class Batch(Generic[M]):
         return sorted({event.key for event in self})
 
     def __iter__(self) -> Iterator[Event[M]]:
+        passed: set[str] = set()  # keys that wait from here on; what came before them is applied
         for event in self._events:
-            if event.key not in self.waiting and event.id not in self.rejected:
+            if event.id not in self.waited and event.key not in passed and event.id not in self.rejected:
                 yield event
+            if event.id in self.waited:
+                passed.add(event.key)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def wait(self, event: Event[EventModel], awaits: str) -> None:
         """Park the event under its key until `awaits` (such as `regime/X/2`) is known; later ones queue behind it."""
-        self.waiting.setdefault(event.key, awaits)
         self.waited[event.id] = awaits
 
     def reject(self, event: Event[EventModel], why: str) -> None:

@@ -46,8 +46,10 @@ _INSERT = text("""
                   CAST(:headers AS jsonb[]), CAST(:error_classes AS text[]), CAST(:error_texts AS text[]),
                   CAST(:attempts AS int[]), CAST(:first_seen AS timestamptz[]))
            AS row (id, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts, seen)
-    ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING
-    RETURNING dead_letter_id
+    ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
+       SET replayed_at = NULL, error_class = excluded.error_class, error_text = excluded.error_text,
+           attempts = dead_letter.attempts + excluded.attempts
+    RETURNING dead_letter_id, xmax = 0 AS inserted
 """)
 
 
@@ -76,7 +78,8 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
             "first_seen": [letter.first_seen for letter in letters],
         },
     )
-    new = set(result.scalars())
+    # a replayed letter that is bad again is the same letter: its topic has it already
+    new = {row.dead_letter_id for row in result if row.inserted}
     await publish_encoded(
         tx,
         [

@@ -21,7 +21,8 @@ _REPLAY = """
     WITH letters AS (
       UPDATE dead_letter SET replayed_at = clock_timestamp()
        WHERE id = ANY($1::bigint[]) AND replayed_at IS NULL AND event_id IS NOT NULL AND consumer <> 'relay'
-       RETURNING id, consumer, convert_from(key, 'UTF8') AS key, event_id, topic, partition, "offset", headers, value),
+       RETURNING id, consumer, coalesce(encode(key, 'escape'), '') AS key, event_id, topic, partition, "offset",
+                 headers, value),
     claimed AS (
       INSERT INTO inbox (consumer, event_id) SELECT consumer, event_id FROM letters ORDER BY event_id
       ON CONFLICT DO NOTHING RETURNING consumer, event_id)
@@ -59,7 +60,7 @@ async def dead_letters(service: str, url: str, arguments: argparse.Namespace) ->
 
 async def _list(connection: asyncpg.Connection) -> int:
     rows = await connection.fetch(
-        'SELECT id, consumer, topic, partition, "offset", error_class, left(error_text, 100) AS error_text, rejected_at '
+        'SELECT id, consumer, topic, partition, "offset", left(error_text, 100) AS error_text, rejected_at '
         "FROM dead_letter WHERE replayed_at IS NULL ORDER BY id LIMIT 1000"
     )
     for row in rows:
