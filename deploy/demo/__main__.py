@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -105,16 +105,30 @@ async def _run(demo: Demo) -> int:
     summary = demo.summary(count, backlog, len(differences), monotonic_seconds() - began)
     path = demo.wishes.directory / "summary.json"
     path.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if differences:
+        listed = json.dumps(differences, ensure_ascii=False, indent=1)
+        path.with_name("differences.json").write_text(listed + "\n", encoding="utf-8")
     screen.results(count, len(differences), demo.province.regimes)
     bad = faults(summary, count, reconciled)
-    for each in differences[:20]:
-        screen.say(f"✗ {each['kind']} {each.get('key', '')}: {each['message']}", str(each.get("message_en", "")))
+    for kind, alike in _by_kind(differences).items():
+        first = alike[0]
+        screen.say(
+            f"✗ {kind} × {len(alike)}: {first.get('key', '')} {first['message']}", str(first.get("message_en", ""))
+        )
     for vi, en in bad:
         screen.say(f"✗ {vi}", en)
     if not bad:
         screen.say("✓ Không mất gì, không sai lệch.", "nothing lost, nothing differs")
     screen.say(f"Số liệu: {path}", "the same figures as JSON")
     return 1 if bad else 0
+
+
+def _by_kind(differences: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """One example of each kind is for the screen; all of them are in differences.json."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for each in differences:
+        found.setdefault(each["kind"], []).append(each)
+    return found
 
 
 def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple[str, str]]:

@@ -33,9 +33,9 @@ SAMPLE = ROOT / "deploy" / "sample"
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
-#: Business time stands still at START while the services come up: this many times as long as one command of theirs
-#: has just taken (a busy machine gets more), within these bounds.
-HOLD_FACTOR, SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 4.0, 6.0, 60.0
+#: Business time stands still at START while the services come up: this many times as long as the commands before took
+#: (a busy machine gets more), within these bounds.
+HOLD_FACTOR, SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 3.0, 8.0, 90.0
 #: requests under way at the same time, of all agencies together
 DOORS = 48
 DRAIN_SECONDS = 120.0
@@ -118,7 +118,7 @@ class Demo:
         self._intake("load", str(SAMPLE))
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
-        hold_seconds = HOLD_FACTOR * (monotonic_seconds() - began) / 3
+        hold_seconds = HOLD_FACTOR * (monotonic_seconds() - began)
         begins_at = time.time() + min(LONGEST_HOLD_SECONDS, max(SHORTEST_HOLD_SECONDS, hold_seconds))
         clock = f"{START.isoformat()}@{begins_at:.3f}x{self.season.rate!r}..{END.isoformat()}"
         self._env["BUSINESS_CLOCK"] = clock

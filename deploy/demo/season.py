@@ -42,10 +42,11 @@ class Season:
         """Wait for a moment; False where the season ends before it."""
         if moment >= self.end:
             return False
-        left = moment - self.clock.now()
-        # a millisecond more than reckoned: to wake before the moment would be to send before it
-        await asyncio.sleep(max(0.0, left.total_seconds() / self.rate) + 0.001)
-        return True
+        while True:  # again, where business time stood still meanwhile
+            left = moment - self.clock.now()
+            if left <= timedelta(0):
+                return True
+            await asyncio.sleep(left.total_seconds() / self.rate + 0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,12 @@ class Agency:
         self, duty: Duty, report: Report, truth: Report, *, corrects: bool, rng: random.Random
     ) -> None:
         """Send, read the verdict, correct what its findings name, send again."""
+        officer = self.staff.officer_for(duty.regime)
         for _ in range(1 + MOST_CORRECTIONS):
-            receipt = await self.portal.submit(duty, self.staff.officer_for(duty.regime), report)
+            receipt = await self.portal.submit(duty, officer, report)
+            if receipt is None:  # not open yet, most likely: the clerk comes back once, nearer to the deadline
+                later = duty.deadline - timedelta(hours=rng.uniform(12, 48))
+                receipt = await self.portal.submit(duty, officer, report) if await self.season.reach(later) else None
             if receipt is None:
                 return
             told = await self.portal.verdict(receipt.submission_id)
