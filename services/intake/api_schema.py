@@ -81,7 +81,7 @@ _PROBLEMS = {
 
 def _operation() -> dict[str, Any]:
     receipt = {"application/json": {"schema": RECEIPT}}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     location = {"Location": {"schema": {"type": "string"}, "description": "/v1/submissions/{submission_id}"}}
     replayed = {**location, "Idempotent-Replayed": {"schema": {"const": "true"}}}
     return {

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
+import httpx
+
 from shared.events import SubmissionReceived
-from tests.integration.intake.province import NOW, Province, intake, report, rows
+from tests.integration.intake.province import COMMUNE, DISTRICT, NOW, Province, intake, report, rows
+
+
+def places(answer: httpx.Response) -> list[str]:
+    return [error["pointer"] for error in answer.json()["errors"]]
+
+
+def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["type"] == f"/problems/{slug}"
+    assert problem["title_vi"]
+    assert problem["title_en"]
+    assert problem["detail_vi"]
+    assert problem["detail_en"]
+    return problem
 
 
 async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with_exact_figures(
@@ -34,22 +54,141 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
         }
         detail = (await door.get(answer.headers["location"])).json()
     figures = {
-        "A01": "12345678901234567.89", "A02": "1.50", "A03": "-0", "A04": "0012", "A05": None,
-        "A06": "123456789012345678901234567890", "A07": "1E-7",
-    }  # fmt: skip
+        "A01": "12345678901234567.89",
+        "A02": "1.50",
+        "A03": "-0",
+        "A04": "0012",
+        "A05": None,
+        "A06": "123456789012345678901234567890",
+        "A07": "1E-7",
+    }
     assert detail["figures"] == figures
     assert detail["status"] == "received"
     assert detail["verdict"] is None
-    [(event,)] = await rows(province.url, "SELECT body FROM outbox WHERE topic = 'submissions'")
+    [(event, traceparent)] = await rows(
+        province.url, "SELECT body, traceparent FROM outbox WHERE topic = 'submissions'"
+    )
     sent = SubmissionReceived.model_validate_json(event)
     assert sent.figures == figures
     assert sent.received_at == NOW
     assert (sent.version, sent.regime_version, sent.sha256) == (1, 1, receipt["sha256"])
+    assert traceparent
     [(stored,)] = await rows(province.url, "SELECT body FROM submissions")
     assert stored == body.encode()
 
 
-async def test_smoke_json(province: Province) -> None:
+async def test_the_trace_of_a_request_goes_on_in_its_event(province: Province) -> None:
     async with intake(province) as door:
-        answer = await door.post(json.dumps(report()))
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        await door.post(report(), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    [(traceparent,)] = await rows(province.url, "SELECT traceparent FROM outbox WHERE topic = 'submissions'")
+    assert traceparent.split("-")[1] == trace
+
+
+async def test_every_error_of_a_body_is_told_at_once_with_its_place_and_its_cure(province: Province) -> None:
+    async with intake(province) as door:
+        answer = await door.post(
+            '{"regime":"KTXH","period":5,"figures":{"A":true,"b c":1},"narratives":{"n":1},"agency":"H99.50"}'
+        )
+        problem = assert_problem(answer, 422, "invalid-report")
+        wrong = {"/period", "/officer", "/figures/A", "/figures/b c", "/narratives/n", "/agency"}
+        assert set(places(answer)) == wrong
+        for error in problem["errors"]:
+            assert error["message_vi"]
+            assert error["message_en"]
+            assert error["fix_vi"]
+            assert error["fix_en"]
+        answer = await door.post(report(regime="NONE", officer="nobody"))
+        assert_problem(answer, 422, "invalid-report")
+        assert set(places(answer)) == {"/regime", "/officer"}
+        answer = await door.post(report(classification="mật"))
+        assert_problem(answer, 422, "invalid-report")
+        assert places(answer) == ["/classification"]
+    assert await rows(province.url, "SELECT 1 FROM submissions") == []
+
+
+async def test_what_is_no_json_is_a_bad_request(province: Province) -> None:
+    async with intake(province) as door:
+        for body in (b"", b"[]", b"{", b"\xff\xfe"):
+            assert_problem(await door.post(body), 400, "bad-request")
+
+
+async def test_an_idempotency_key_is_needed_and_visible(province: Province) -> None:
+    async with intake(province) as door:
+        headers = door.headers()
+        del headers["Idempotency-Key"]
+        answer = await door.client.post("/v1/submissions", content=json.dumps(report()), headers=headers)
+        assert_problem(answer, 400, "idempotency-key-missing")
+        for bad in ("", "a b", "é", "x" * 256):
+            raw = [*headers.items(), ("Idempotency-Key", bad.encode("latin-1"))]
+            answer = await door.client.post("/v1/submissions", content=json.dumps(report()), headers=raw)  # type: ignore[arg-type]
+            assert_problem(answer, 400, "idempotency-key-missing")
+        assert (await door.post(report(), key="x" * 255)).status_code == 201
+
+
+async def test_only_plain_json_is_taken(province: Province) -> None:
+    async with intake(province) as door:
+        for kind in ("text/plain", "application/xml", "application/json; charset=latin-1", ""):
+            answer = await door.post(report(), **{"Content-Type": kind})
+            assert_problem(answer, 415, "unsupported-media-type")
+        assert_problem(await door.post(report(), **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type")
+        answer = await door.post(report(), **{"Content-Type": 'Application/JSON; charset="UTF-8"'})
         assert answer.status_code == 201
+
+
+async def test_a_body_is_counted_while_it_streams_whatever_its_length_header_claims(province: Province) -> None:
+    limit = 256 * 1024
+    sent = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 4096
+            yield b" " * 4096
+
+    async with intake(province) as door:
+        answer = await door.client.post("/v1/submissions", content=stream(), headers=door.headers())
+        problem = assert_problem(answer, 413, "too-large")
+        assert problem["limit_bytes"] == limit
+        padded = json.dumps(report()).encode().ljust(limit)
+        assert (await door.post(padded)).status_code == 201
+        assert_problem(await door.post(padded + b" "), 413, "too-large")
+
+
+async def test_a_closed_district_is_told_its_successor(province: Province) -> None:
+    async with intake(province) as door:
+        answer = await door.post(report(officer="cb-90", period="2025-M08"), of=DISTRICT)
+        problem = assert_problem(answer, 422, "agency-closed")
+        assert problem["successors"] == [COMMUNE]
+        assert COMMUNE in problem["detail_vi"]
+        assert (await door.post(report(officer="cb-90", period="2025-M07"), of=DISTRICT)).status_code == 201
+
+
+async def test_a_nil_report_and_an_answer_to_a_request_are_stored(province: Province) -> None:
+    async with intake(province) as door:
+        assert (await door.post(report(nil=True, figures={}, narratives={}))).status_code == 201
+        answer = await door.post(report(regime="THIENTAI", period="DX-2026-001"))
+        assert answer.json()["obligation"] == "H99.01/THIENTAI/DX-2026-001"
+    [(nil,)] = await rows(province.url, "SELECT nil FROM submissions WHERE regime = 'KTXH'")
+    assert nil is True
+
+
+async def test_the_openapi_document_knows_the_raw_route_and_every_property_it_takes(province: Province) -> None:
+    from services.intake.reading import _FIELDS
+
+    async with intake(province) as door:
+        document = (await door.client.get("/openapi.json")).json()
+    operation = document["paths"]["/v1/submissions"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == set(_FIELDS)
+    assert {"201", "200", "400", "401", "409", "413", "415", "422", "429", "503"} <= set(operation["responses"])
+    assert "get" in document["paths"]["/v1/submissions"]
+    assert "ProblemDetails" in document["components"]["schemas"]
+
+
+async def test_requests_are_measured_under_their_route(province: Province) -> None:
+    async with intake(province) as door:
+        await door.post(report())
+        text = (await door.client.get("/metrics")).text
+    assert 'thongsuot_http_requests_total{method="POST",route="/v1/submissions",status="2xx"}' in text
+    assert 'thongsuot_intake_submissions_total{outcome="stored"}' in text
