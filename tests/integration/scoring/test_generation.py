@@ -1,0 +1,237 @@
+"""Obligations generated ahead from regimes, agencies and periods: each once, none missing, changes followed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring import openings
+from shared.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
+from shared.events.registry import Cutoff, Deadline
+from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime, request
+from tests.unit.scoring.samples import DEADLINE, submission, verdict
+
+ADHOC: dict[str, Any] = {"frequency": "adhoc", "deadline": Deadline(rule="on_request"), "remind_working_days": 1}
+
+
+async def test_what_opens_within_the_horizon_is_generated_for_every_agency_that_owes_it(rig: Rig) -> None:
+    await rig.registry(regime(), agency(), agency("H99.32", kind="ward"), agency("H99.02", kind="department"))
+    await rig.generate()
+    # on 1/10 with 45 days ahead: M10 (15/9–14/10) and M11 (15/10–14/11) and M12, which opens on 15/11
+    assert await rig.keys() == [key_of("H99.31", f"2026-M{month}") for month in (10, 11, 12)]
+    row = await rig.one()
+    assert (row["deadline"], row["remind_at"]) == (DEADLINE, local(2026, 10, 15, 8))
+    assert (row["opens_at"], row["calendar_version"]) == (local(2026, 9, 15), "VN-2026.1")
+    opened = await rig.told(ObligationOpened)
+    assert (opened[0].period, opened[0].version, opened[0].opens_at) == ("2026-M10", 1, local(2026, 9, 15))
+    assert len(opened) == 3
+
+
+async def test_generating_again_changes_and_tells_nothing(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    before = await rig.rows("SELECT * FROM obligations ORDER BY 1"), await rig.told()
+    async with rig.database.transaction() as tx:
+        await tx.execute(text("DELETE FROM plans"))
+        await tx.execute(text("UPDATE agencies SET planned = false"))
+    assert await rig.generate() > 0
+    assert (await rig.rows("SELECT * FROM obligations ORDER BY 1"), await rig.told()) == before
+
+
+async def test_two_generators_at_once_make_each_obligation_once(rig: Rig) -> None:
+    await rig.registry(regime(), *(agency(f"H99.{number}") for number in range(100, 130)))
+
+    async def generator() -> None:
+        for _ in range(12):
+            async with rig.database.transaction() as tx:
+                await rig.generator.tick(tx)
+
+    await asyncio.gather(generator(), generator())
+    assert len(await rig.keys()) == 90
+    assert len(await rig.told(ObligationOpened)) == 90
+
+
+async def test_a_district_closed_on_30_june_2025_owes_nothing_after(rig: Rig) -> None:
+    rig.clock.set(local(2025, 5, 20))
+    await rig.registry(
+        regime(submitter_kinds=("commune", "district")),
+        agency(
+            "H99.20", kind="district", opened_on=date(2000, 1, 1), closed_on=date(2025, 6, 30), successors=("H99.31",)
+        ),
+        agency("H99.31"),
+    )
+    await rig.generate()
+    await rig.at(local(2026, 1, 1))
+    assert await rig.periods("H99.20") == ["2025-M06"]
+    assert (await rig.periods("H99.31"))[0] == "2025-M07"
+    late = await rig.rows("SELECT 1 FROM obligations WHERE agency = 'H99.20' AND deadline > '2025-07-01'")
+    assert late == []
+
+
+async def test_an_agency_that_arrives_later_gets_its_obligations(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.registry(agency("H99.40"))
+    await rig.generate()
+    assert await rig.periods("H99.40") == ["2026-M10", "2026-M11", "2026-M12"]
+    assert len(await rig.told(ObligationOpened)) == 6
+
+
+async def test_an_agency_whose_closing_becomes_known_stops_owing_and_is_never_overdue(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.follow(verdict(outcome="returned", key=key_of("H99.31", "2026-M11"), received_at=local(2026, 10, 3)))
+    await rig.registry(agency(closed_on=date(2026, 10, 31), version=2))
+    await rig.generate()
+    assert await rig.periods() == ["2026-M10"]
+    returned = await rig.one(key_of("H99.31", "2026-M11"))
+    assert (returned["owed"], returned["score"]) == (False, 0)
+    await rig.at(local(2027, 1, 10))
+    assert {event.period for event in await rig.told(ObligationOverdue)} == {"2026-M10"}
+    await rig.check_scores()
+
+
+async def test_an_older_record_never_overwrites_a_newer_one(rig: Rig) -> None:
+    await rig.registry(agency(version=3, name="mới"), agency(version=2, name="cũ"), regime())
+    await rig.registry(agency(version=1, name="cũ hơn", closed_on=date(2026, 9, 1)))
+    await rig.generate()
+    assert (await rig.rows("SELECT name, version FROM agencies")) == [{"name": "mới", "version": 3}]
+    assert await rig.periods() == ["2026-M10", "2026-M11", "2026-M12"]
+
+
+async def test_without_the_version_guard_an_older_record_would_close_the_agency(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.scoring import registry_copy
+
+    unguarded = text(str(registry_copy._AGENCIES).replace("WHERE agencies.version < excluded.version", ""))
+    monkeypatch.setattr(registry_copy, "_AGENCIES", unguarded)
+    await rig.registry(agency(version=3, name="mới"))
+    await rig.registry(agency(version=1, name="cũ"))
+    assert (await rig.rows("SELECT name FROM agencies")) == [{"name": "cũ"}]
+
+
+async def test_obligations_of_a_new_regime_version_follow_it_where_nothing_has_happened_yet(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.follow(submission(key=key_of("H99.31", "2026-M12"), received_at=local(2026, 10, 2)))
+    await rig.registry(
+        regime(regime_version=2, effective_from=date(2026, 11, 1), deadline=Deadline(rule="day_of_month", day=25))
+    )
+    await rig.generate()
+    rows = {
+        row["period"]: (row["regime_version"], row["deadline"]) for row in await rig.rows("SELECT * FROM obligations")
+    }
+    assert rows["2026-M10"] == (1, DEADLINE)
+    assert rows["2026-M11"] == (2, local(2026, 11, 25, 17))
+    assert rows["2026-M12"] == (1, local(2026, 12, 18, 17))  # a report has come: its deadline is not moved
+    again = [event for event in await rig.told(ObligationOpened) if event.period == "2026-M11"]
+    assert [(event.version, event.regime_version) for event in again] == [(1, 1), (2, 2)]
+
+
+async def test_periods_of_a_superseded_frequency_are_not_owed_any_more(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.registry(regime(regime_version=2, frequency="quarterly", effective_from=date(2026, 11, 1)))
+    await rig.generate()
+    assert await rig.periods() == ["2026-M10", "2026-Q4"]
+    await rig.at(local(2027, 1, 5))
+    assert {event.period for event in await rig.told(ObligationOverdue)} == {"2026-M10", "2026-Q4"}
+
+
+async def test_a_request_is_owed_by_the_agencies_it_names_or_by_all_submitters(rig: Rig) -> None:
+    await rig.registry(
+        regime("THIENTAI-DX", **ADHOC),
+        agency("H99.31"),
+        agency("H99.32"),
+        request("DX-2026-003"),
+        request("DX-2026-004", agencies=("H99.32",)),
+    )
+    await rig.generate()
+    assert await rig.keys() == [
+        "H99.31/THIENTAI-DX/DX-2026-003",
+        "H99.32/THIENTAI-DX/DX-2026-003",
+        "H99.32/THIENTAI-DX/DX-2026-004",
+    ]
+    row = await rig.one("H99.31/THIENTAI-DX/DX-2026-003")
+    assert (row["opens_at"], row["deadline"]) == (local(2026, 10, 5, 8), local(2026, 10, 9, 17))
+    assert row["remind_at"] == local(2026, 10, 8, 8)
+
+
+async def test_a_request_prolonged_before_anybody_acted_moves_its_deadline(rig: Rig) -> None:
+    await rig.registry(regime("THIENTAI-DX", **ADHOC), agency(), request())
+    await rig.generate()
+    await rig.registry(request(deadline=local(2026, 10, 12, 17), version=2))
+    await rig.generate()
+    assert (await rig.one("H99.31/THIENTAI-DX/DX-2026-003"))["deadline"] == local(2026, 10, 12, 17)
+
+
+async def test_weeks_and_years_are_generated_over_the_edge_of_the_year(rig: Rig) -> None:
+    rig.clock.set(local(2026, 12, 20))
+    await rig.registry(
+        agency(),
+        regime("TUAN", frequency="weekly", cutoff=Cutoff(weekday=4), deadline=Deadline(rule="weekday", weekday=5)),
+        regime("NAM", frequency="yearly", deadline=Deadline(rule="day_of_month", day=15, month_offset=1)),
+    )
+    await rig.generate()
+    periods = await rig.periods()
+    assert [period for period in periods if "-W" in period] == [
+        "2026-W52", "2026-W53", *(f"2027-W{week:02d}" for week in range(1, 6)),
+    ]  # fmt: skip
+    assert [period for period in periods if "-W" not in period] == ["2026", "2027"]
+
+
+async def test_what_was_owed_before_the_first_start_is_left_alone(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    rig.clock.set(local(2026, 11, 1))
+    await rig.generate()
+    assert (await rig.periods())[0] == "2026-M11"
+
+
+async def test_hours_of_standstill_are_made_good(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.at(local(2027, 4, 1))  # nothing ran for half a year
+    assert await rig.periods() == [
+        "2026-M10", "2026-M11", "2026-M12", *(f"2027-M{month:02d}" for month in range(1, 7)),
+    ]  # fmt: skip
+    overdue = [event.period for event in await rig.told(ObligationOverdue)]
+    assert overdue == ["2026-M10", "2026-M11", "2026-M12", "2027-M01", "2027-M02", "2027-M03"]
+    assert await rig.told(ObligationDueSoon) == []  # too late to remind of anything
+
+
+async def test_forgetting_how_far_it_got_would_leave_a_gap(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+
+    async def forgetful(tx: Any, now: Any) -> tuple[Any, Any]:
+        return local(2026, 10, 1), now
+
+    monkeypatch.setattr(openings, "progress", forgetful)
+    await rig.at(local(2027, 4, 1))
+    assert "2027-M01" not in await rig.periods()
+
+
+async def test_a_registry_that_arrives_days_late_still_gives_what_was_due_meanwhile(rig: Rig) -> None:
+    await rig.generate()
+    rig.clock.set(DEADLINE + timedelta(days=5))
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    assert KEY in await rig.keys()
+    rig.clock.set(DEADLINE + timedelta(days=20))
+    await rig.registry(agency("H99.40"))  # registered three weeks after: it is not overdue at once for the past
+    await rig.generate()
+    assert (await rig.periods("H99.40"))[0] == "2026-M11"
+
+
+async def test_an_unforeseen_request_id_or_regime_without_deadline_stops_nothing(rig: Rig) -> None:
+    await rig.registry(
+        agency(), regime(), regime("HONG", deadline=Deadline(rule="on_request")), request("2026-M10"),
+        request("DX-2026-009", regime="KHONG-CO"), request("DX-2026-008", regime="KTXH-THANG"),
+    )  # fmt: skip
+    await rig.generate()
+    assert {key.split("/")[1] for key in await rig.keys()} == {"KTXH-THANG"}

@@ -1,0 +1,191 @@
+"""Reminders and overdue marks by state: once each, in time, none for what came in time, all missed hours made good."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.ticks import Marker, Settled
+from shared.clock import ManualClock
+from shared.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
+from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
+from tests.unit.scoring.samples import DEADLINE, submission, verdict
+
+REMIND = local(2026, 10, 15, 8)
+AFTER = DEADLINE + timedelta(minutes=1)
+
+
+async def ready(rig: Rig, agencies: int = 1) -> list[str]:
+    codes = [f"H99.{31 + number}" for number in range(agencies)]
+    await rig.registry(regime(), *(agency(code) for code in codes))
+    await rig.generate()
+    return [key_of(code, "2026-M10") for code in codes]
+
+
+async def test_it_reminds_once_and_then_marks_overdue_once(rig: Rig) -> None:
+    await ready(rig)
+    await rig.at(REMIND - timedelta(seconds=1))
+    assert kinds(await rig.told(key=KEY)) == ["ObligationOpened"]
+    await rig.at(REMIND)
+    await rig.at(DEADLINE)
+    assert kinds(await rig.told(key=KEY)) == ["ObligationOpened", "ObligationDueSoon"]
+    await rig.at(AFTER)
+    await rig.at(AFTER + timedelta(days=3))
+    told = await rig.told(key=KEY)
+    assert kinds(told) == ["ObligationOpened", "ObligationDueSoon", "ObligationOverdue", "ScoreChanged"]
+    assert [event.version for event in told] == [1, 2, 3, 4]
+    assert {event.standing for event in told} == {"nothing_sent"}
+
+
+async def test_a_batch_larger_than_a_tick_is_marked_whole(rig: Rig) -> None:
+    keys = await ready(rig, 10)  # a tick takes three
+    await rig.at(REMIND)
+    await rig.at(AFTER)
+    assert sorted(event.obligation for event in await rig.told(ObligationDueSoon)) == sorted(keys)
+    assert sorted(event.obligation for event in await rig.told(ObligationOverdue)) == sorted(keys)
+    await rig.check_scores()
+
+
+async def test_two_markers_at_once_mark_each_obligation_once(rig: Rig) -> None:
+    keys = await ready(rig, 12)
+    rig.clock.set(AFTER)
+    await asyncio.gather(rig.mark_overdue(), rig.mark_overdue())
+    await rig.mark_overdue()
+    assert sorted(event.obligation for event in await rig.told(ObligationOverdue)) == sorted(keys)
+
+
+async def test_what_was_returned_is_reminded_of_and_overdue_as_returned(rig: Rig) -> None:
+    await ready(rig)
+    await rig.follow(verdict(outcome="returned", received_at=local(2026, 10, 14)))
+    await rig.at(REMIND)
+    await rig.at(AFTER)
+    assert [event.standing for event in await rig.told(ObligationDueSoon)] == ["returned"]
+    assert [event.standing for event in await rig.told(ObligationOverdue)] == ["returned"]
+    await rig.check_scores()
+
+
+async def test_what_waits_for_its_verdict_is_neither_reminded_of_nor_overdue_until_it_is_returned(rig: Rig) -> None:
+    await ready(rig)
+    await rig.follow(submission(received_at=DEADLINE))
+    await rig.at(REMIND)
+    await rig.at(AFTER + timedelta(days=4))
+    assert kinds(await rig.told(key=KEY)) == ["ObligationOpened"]
+    await rig.follow(verdict(outcome="returned", received_at=DEADLINE))
+    await rig.at(AFTER + timedelta(days=5))
+    assert [event.standing for event in await rig.told(ObligationOverdue)] == ["returned"]
+
+
+async def test_an_accepted_report_is_left_in_peace(rig: Rig) -> None:
+    await ready(rig)
+    await rig.follow(verdict(received_at=local(2026, 10, 14)))
+    await rig.at(AFTER)
+    assert kinds(await rig.told(key=KEY)) == ["ObligationOpened", "ObligationFulfilled", "ScoreChanged"]
+
+
+async def test_a_late_report_that_waits_does_not_stop_the_overdue_mark(rig: Rig) -> None:
+    await ready(rig)
+    await rig.follow(submission(received_at=AFTER))
+    await rig.at(AFTER)
+    assert [event.standing for event in await rig.told(ObligationOverdue)] == ["awaiting_verdict"]
+
+
+async def test_overdue_scores_a_line_in_the_name_of_the_reporting_officer(rig: Rig) -> None:
+    await rig.registry(
+        officer("b-all"), officer("z-named", regimes=("KTXH-THANG",)), officer("a-other", regimes=("OTHER",)),
+        officer("a-head", role="head"), officer("a-gone", active=False),
+    )  # fmt: skip
+    await ready(rig)
+    await rig.at(AFTER)
+    changed = (await rig.told(ScoreChanged))[0]
+    assert changed.officer_id == "z-named"
+    assert [(line.component, line.points) for line in changed.lines] == [("timeliness", Decimal(0))]
+    assert (await rig.rows("SELECT clause, points FROM score_lines")) == [{"clause": "1.c", "points": Decimal(0)}]
+
+
+async def test_a_report_in_time_that_arrives_here_after_the_mark_takes_it_back(rig: Rig) -> None:
+    await ready(rig)
+    await rig.at(AFTER)
+    await rig.follow(submission(received_at=DEADLINE))
+    row = await rig.one()
+    assert (row["overdue_at"], row["standing"], row["score"]) == (None, "awaiting_verdict", 0)
+    await rig.follow(verdict(received_at=DEADLINE))
+    row = await rig.one()
+    assert (row["on_time"], row["score"]) == (True, Decimal(100))
+    await rig.check_scores()
+
+
+async def test_the_settled_hour_gives_reports_time_to_arrive(rig: Rig) -> None:
+    await ready(rig)
+    real = [100.0]
+    marker = Marker(rig.rules, rig.clock, Settled(rig.clock, 5, lambda: real[0]))
+
+    async def mark() -> int:
+        async with rig.database.transaction() as tx:
+            return await marker.mark_overdue(tx)
+
+    rig.clock.set(DEADLINE)
+    assert await mark() == 0
+    rig.clock.set(AFTER)
+    real[0] += 4
+    assert await mark() == 0
+    real[0] += 2  # the settled hour is that of the first look, the deadline itself
+    assert await mark() == 0
+    await rig.follow(submission(received_at=DEADLINE))
+    real[0] += 5
+    assert await mark() == 0
+    assert await rig.told(ObligationOverdue) == []
+
+
+async def test_without_settling_the_same_report_would_have_been_called_overdue(rig: Rig) -> None:
+    await ready(rig)
+    rig.clock.set(AFTER)
+    assert await rig.mark_overdue() == 1
+    await rig.follow(submission(received_at=DEADLINE))
+    assert len(await rig.told(ObligationOverdue)) == 1
+
+
+def test_the_settled_hour_runs_behind_by_real_seconds_however_fast_business_time_is() -> None:
+    clock, real = ManualClock(local(2026, 10, 1)), [0.0]
+    settled = Settled(clock, 2, lambda: real[0])
+    seen = []
+    for _ in range(6):
+        seen.append(settled.now())
+        clock.advance(days=1)
+        real[0] += 1
+    assert seen == [None, None, *(local(2026, 10, day) for day in (1, 2, 3, 4))]
+
+
+async def test_marks_by_equality_of_days_would_miss_what_the_tick_by_state_finds(rig: Rig) -> None:
+    await ready(rig)
+    rig.clock.set(DEADLINE + timedelta(days=40))  # forty days without a tick
+    same_day = await rig.rows(
+        "SELECT 1 FROM obligations WHERE CAST(deadline AS date) = CAST(:now AS date)", now=rig.clock.now()
+    )
+    assert same_day == []
+    assert await rig.mark_overdue() >= 1
+
+
+async def test_due_queries_use_their_partial_indexes(rig: Rig) -> None:
+    from services.scoring import store
+
+    await ready(rig)
+    for query, index in ((store._DUE_SOON, "obligations_to_remind"), (store._OVERDUE, "obligations_to_mark")):
+        async with rig.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL enable_seqscan = off"))
+            plan = await tx.execute(text(f"EXPLAIN {query}"), {"now": rig.clock.now(), "limit": 10})
+            assert index in "\n".join(plan.scalars())
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "returned"])
+async def test_lines_sum_to_the_score_whatever_came_before(rig: Rig, outcome: str) -> None:
+    await ready(rig)
+    await rig.follow(verdict(outcome="returned", present=2, received_at=local(2026, 10, 14)))
+    await rig.at(AFTER)
+    late = AFTER + timedelta(days=2)
+    await rig.follow(verdict(2, outcome, late, present=3 if outcome == "accepted" else 1))
+    assert (await rig.one())["score"] == (Decimal(80) if outcome == "accepted" else Decimal("13.33"))
+    await rig.check_scores()
