@@ -330,20 +330,24 @@ class Consumers:
                     await asyncio.wait_for(self._stopping.wait(), delay_seconds)
                 except TimeoutError:
                     delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
-                continue
-            self._broker = broker
-            return
+            except BaseException:
+                # stopped while connecting: a member left behind would hold partitions and never work on them
+                await broker.stop()
+                raise
+            else:
+                self._broker = broker
+                return
 
     async def stop(self) -> None:
         """Finish the batches in hand within the grace; what is not finished is redelivered."""
         self._stopping.set()
         for subscription in self.subscriptions:
             subscription.stop()
-        if self._broker is not None:
-            await self._broker.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._broker is not None:
+            await self._broker.stop()
 
     def publish_lag(self) -> None:
         """Write each assigned partition's lag to its metric."""

@@ -354,7 +354,7 @@ async def test_members_that_come_and_go_neither_lose_nor_repeat(database: Databa
             await asyncio.wait([producing], timeout=1)
             await guest.stop()
         await producing
-        await eventually(has_applied(database, 600), "everything is applied")
+        await eventually(has_applied(database, 600), "everything is applied", seconds=90)
     finally:
         await stable.stop()
         await sender.stop()
