@@ -13,6 +13,8 @@ from shared.clock import LOCAL_ZONE
 #: đúng hạn, hay trễ, cẩu thả, im lặng
 Temperament = Literal["punctual", "late", "sloppy", "silent"]
 SHARES: dict[Temperament, float] = {"punctual": 0.70, "late": 0.12, "sloppy": 0.13, "silent": 0.05}
+#: a punctual agency sends within this share of its time: a day of the demo is a second, and the last ones are not safe
+PROMPT_SHARE = 0.6
 #: of the ad hoc reports, how many have nothing to tell (NIL)
 NIL_SHARE = 0.55
 
@@ -72,10 +74,10 @@ def plan(temperament: Temperament, duty: Duty, *, seen_at: datetime, nil_allowed
 
 
 def _in_time(duty: Duty, seen_at: datetime, rng: random.Random) -> datetime:
-    """A moment between the close of the figures and half a day before the deadline, or as soon as may be."""
+    """A moment in the first part of the time between the close of the figures and the deadline, or as soon as may be."""
     first = seen_at
     if duty.figures_closed_on is not None:
         closed = datetime.combine(duty.figures_closed_on + timedelta(days=1), time(0, 30), LOCAL_ZONE)
         first = max(seen_at, closed)
-    last = duty.deadline - timedelta(hours=12)
-    return first + (last - first) * rng.random() if last > first else first
+    left = max(duty.deadline - first, timedelta(0))
+    return first + left * rng.uniform(0, PROMPT_SHARE)

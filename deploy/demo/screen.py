@@ -87,16 +87,20 @@ class Screen:
 
     def results(self, count: Count, reconcile_differences: int, regimes: Mapping[str, str]) -> None:
         """The readable table at the end."""
-        self.console.print()
-        self.console.print(_outcome(count, reconcile_differences))
+        self._titled("Kết quả", "results", _outcome(count, reconcile_differences))
         named = {f"{KINDS[kind]} / {KINDS_EN[kind]}": row for kind, row in sorted(count.by_kind.items())}
-        self.console.print(_rates("Theo loại cơ quan / by kind of agency", named, count.total))
+        self._titled("Theo loại cơ quan", "by kind of agency", _rates(named, count.total))
         coded = {f"{code} {regimes.get(code, '')}": row for code, row in sorted(count.by_regime.items())}
-        self.console.print(_rates("Theo chế độ báo cáo / by regime", coded, count.total))
+        self._titled("Theo chế độ báo cáo", "by regime", _rates(coded, count.total))
         mails = [(MAIL_KINDS.get(kind, kind), number) for kind, number in sorted(count.mails.items())]
-        self.console.print(_pairs("Thư đã gửi theo loại / mails by kind", mails))
+        self._titled("Thư đã gửi theo loại", "mails by kind", _pairs(mails))
         events = [(topic, number) for topic, number in count.events.items()]
-        self.console.print(_pairs("Sự kiện qua Kafka theo topic / events through Kafka", events))
+        self._titled("Sự kiện qua Kafka theo topic", "events through Kafka by topic", _pairs(events))
+
+    def _titled(self, vi: str, en: str, table: Table) -> None:
+        self.console.print()
+        self.console.print(f"[bold]{vi}[/] [dim]/ {en}")
+        self.console.print(table)
 
 
 def _panel(day: datetime, share: float, glance: Glance, elapsed_seconds: float) -> Group:
@@ -117,7 +121,7 @@ def _panel(day: datetime, share: float, glance: Glance, elapsed_seconds: float) 
 
 
 def _outcome(count: Count, reconcile_differences: int) -> Table:
-    table = Table(title="Kết quả / results", title_justify="left", show_header=False)
+    table = Table(show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right", style="bold")
     total = count.total
@@ -144,9 +148,9 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
     return table
 
 
-def _rates(title: str, rows: Mapping[str, Row], total: Row) -> Table:
-    table = Table(title=title, title_justify="left", show_footer=True)
-    table.add_column("", footer="Cộng / total", overflow="fold", ratio=1)
+def _rates(rows: Mapping[str, Row], total: Row) -> Table:
+    table = Table(show_footer=True)
+    table.add_column("", footer="Cộng / total", overflow="ellipsis", no_wrap=True)
     for vi, en, number in (
         ("Phải nộp", "owed", total.owed),
         ("Đúng hạn", "on time", total.on_time),
@@ -166,8 +170,8 @@ def _rate(row: Row) -> str:
     return f"{100 * row.on_time / row.owed:.1f} %" if row.owed else "–"
 
 
-def _pairs(title: str, rows: Iterable[tuple[str, int]]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
+def _pairs(rows: Iterable[tuple[str, int]]) -> Table:
+    table = Table(show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right")
     for label, number in rows:
