@@ -74,7 +74,7 @@ def plan(temperament: Temperament, duty: Duty, *, seen_at: datetime, nil_allowed
 
 
 def _in_time(duty: Duty, seen_at: datetime, rng: random.Random) -> datetime:
-    """A moment in the first part of the time between the close of the figures and the deadline, or as soon as may be."""
+    """A moment in the first part of the time from the close of the figures to the deadline, or as soon as may be."""
     first = seen_at
     if duty.figures_closed_on is not None:
         closed = datetime.combine(duty.figures_closed_on + timedelta(days=1), time(0, 30), LOCAL_ZONE)
