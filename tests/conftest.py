@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,16 @@ import psutil
 import pytest
 
 from deploy.local import Stack
-from tests.stack import MARK, Infra, InfraOwner, LocalMailSink, marked_processes, request_infra, unique
+from tests.stack import (
+    MARK,
+    Infra,
+    InfraOwner,
+    LocalMailSink,
+    marked_processes,
+    request_infra,
+    session_directory,
+    unique,
+)
 
 DIRECTORY = "LOCAL_STACK_TEST_DIRECTORY"
 LEFTOVER_GRACE_SECONDS = 5.0
@@ -29,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The session's owner makes the folder and the mark; xdist workers inherit both by their environment."""
     if _is_worker(config):
         return
-    directory = Path(tempfile.mkdtemp(prefix="thong-suot-tests-"))
+    directory = session_directory()
     os.environ[DIRECTORY] = str(directory)
     os.environ[MARK] = uuid.uuid4().hex
     config.stash[owner_key] = InfraOwner(directory)

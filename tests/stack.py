@@ -6,11 +6,14 @@ own database and its own topic prefix, so tests never see each other's rows or m
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import shutil
+import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,12 +30,39 @@ from deploy.kafka import provision
 from deploy.local import Mail, Options, Stack, StackError
 from deploy.local.calls import call, in_thread
 from deploy.local.mail_sink import Handler, MailStore
+from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import create_database, drop_database
 from deploy.local.process import poll_until
 
 MARK = "LOCAL_STACK_MARK"  # in the environment of every process a test session starts
 TEST_PASSWORD = "test-only"  # of roles that live as long as one test session on 127.0.0.1
 START_TIMEOUT_SECONDS = 240.0
+PREFIX = "thong-suot-tests-"
+MEMORY = Path("/dev/shm")
+NEW_SECONDS = 60.0
+MEMORY_NEEDED_BYTES = 6 * 1024**3
+
+
+def session_directory() -> Path:
+    """A folder for one session, in memory where there is room: every database made or dropped is a checkpoint.
+
+    PostgreSQL keeps fsync on there too. What sessions that were killed left in memory is removed first; the lock on
+    each folder tells them from living ones.
+    """
+    bases = [Path(tempfile.gettempdir())]
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES:
+        bases.insert(0, MEMORY)
+    for left in (folder for base in bases for folder in base.glob(f"{PREFIX}*")):
+        status = left.stat()
+        if status.st_uid != os.getuid() or time.time() - status.st_mtime < NEW_SECONDS:
+            continue  # a stranger's, or one that has yet to take its lock
+        with contextlib.suppress(OSError), (left / "owner").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=bases[0]))
+    descriptor = os.open(directory / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # held until this process ends
+    return directory
 
 
 @dataclass(frozen=True)
@@ -182,7 +212,9 @@ class LocalMailSink:
             def factory(self) -> SMTP:
                 return SMTP(self.handler, enable_SMTPUTF8=True, hostname="localhost", loop=self.loop)
 
-        self._controller = Sink(Handler(self._store), hostname="127.0.0.1", port=0)
+        self._ports = Ports()
+        self._port = self._ports.free()
+        self._controller = Sink(Handler(self._store), hostname=HOST, port=self._port)
 
     def __enter__(self) -> Self:
         self._controller.start()
@@ -193,14 +225,12 @@ class LocalMailSink:
     ) -> None:
         self._controller.stop()
         self._store.close()
+        self._ports.close()
 
     @property
     def address(self) -> tuple[str, int]:
         """(host, port)"""
-        server = self._controller.server
-        assert isinstance(server, asyncio.Server)
-        host, port = server.sockets[0].getsockname()[:2]
-        return str(host), int(port)
+        return HOST, self._port
 
     def mails(self, after: int = 0) -> list[Mail]:
         """What was accepted, oldest first."""
