@@ -54,13 +54,25 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """The polite answer once the test opens the gate (`gate.open.set()`); `reached` is set when the client waits."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def pass_through(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+@dataclass(frozen=True)
 class Garbage:
     """Bytes that are no SMTP answer."""
 
     line: bytes = b"what?\r\n"
 
 
-Act = Answer | Drop | AcceptThenDrop | AcceptThenHang | Hang | Slow | Garbage
+Act = Answer | Drop | AcceptThenDrop | AcceptThenHang | Hang | Slow | Gate | Garbage
 
 _POLITE: dict[str, tuple[int, str]] = {
     "CONNECT": (220, "fake.example ESMTP"),
@@ -131,6 +143,12 @@ class FakeSmtp:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
         self._server = None
+
+    def hold(self, verb: Verb) -> Gate:
+        """Hold up the next answer to the verb until the test opens the gate."""
+        gate = Gate()
+        self.script[verb].append(gate)
+        return gate
 
     def drop_connections(self) -> None:
         """Close every open connection, as a server does with idle ones."""
@@ -208,6 +226,8 @@ class FakeSmtp:
                 await self._until_gone(reader)
             case Slow(seconds=seconds):
                 await asyncio.sleep(seconds)
+            case Gate():
+                await act.pass_through()
             case _:
                 pass
         self.accepted.append(Taken(sender, recipient, content))
@@ -225,13 +245,16 @@ class FakeSmtp:
 
     async def _answer(self, verb: Verb, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
         code, text = _POLITE[verb]
-        match self.script[verb].popleft() if self.script[verb] else None:
-            case Answer() as act:
+        act = self.script[verb].popleft() if self.script[verb] else None
+        match act:
+            case Answer():
                 code, text = act.code, act.text
             case Drop():
                 raise _Closed
             case Hang():
                 await self._until_gone(reader)
+            case Gate():
+                await act.pass_through()
             case Slow(seconds=seconds):
                 await asyncio.sleep(seconds)
             case Garbage(line=line):

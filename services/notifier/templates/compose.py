@@ -1,16 +1,17 @@
 """A claimed notification becomes one RFC 5322 message; the same facts always make the same message.
 
-Whatever becomes a header is refused with a line break or another control character in it. Headers are encoded by
-`email.message.EmailMessage` (RFC 2047), bodies are UTF-8.
+Whatever becomes a header is refused with a line break or another control character in it. Headers are encoded words
+(RFC 2047), bodies are UTF-8.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
+from email.policy import EmailPolicy
+from email.utils import format_datetime, formataddr
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
@@ -24,8 +25,38 @@ from shared.security import header_safe
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 MAX_SUBJECT_CHARACTERS = 200
 
-#: 7-bit on the wire whatever the server offers; CRLF line ends
-_POLICY = SMTP.clone(cte_type="7bit", max_line_length=78)
+
+class _Wire(EmailPolicy):
+    """CRLF line ends, 7 bits, and encoded words that come back as they were.
+
+    The standard library's own folding of non-ASCII headers (CPython 3.11) drops spaces between encoded words:
+    "và Môi" arrives as "vàMôi". `email.header.Header` encodes the spaces with the words.
+    """
+
+    def fold(self, name: str, value: Any) -> str:
+        if str(value).isascii():
+            return str(super().fold(name, value))
+        if hasattr(value, "addresses"):
+            text = ", ".join(_mailbox(name, each) for each in value.addresses)
+        else:
+            text = _encoded(name, str(value))
+        return f"{name}: {text}\r\n"
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("ascii")
+
+
+def _encoded(name: str, text: str) -> str:
+    return Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
+
+
+def _mailbox(name: str, address: Address) -> str:
+    if address.display_name.isascii():
+        return formataddr((address.display_name, address.addr_spec))
+    return f"{_encoded(name, address.display_name)}\r\n <{address.addr_spec}>"
+
+
+_POLICY = _Wire(linesep="\r\n", cte_type="7bit", max_line_length=78)
 
 
 class CannotRender(ValueError):

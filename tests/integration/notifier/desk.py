@@ -122,9 +122,7 @@ def due_soon(
     return ObligationDueSoon(**_fields(code, period, version, at=at, **changes))
 
 
-def overdue(
-    version: int = 3, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any
-) -> ObligationOverdue:
+def overdue(version: int = 3, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any) -> ObligationOverdue:
     return ObligationOverdue(**_fields(code, period, version, **changes))
 
 
@@ -200,7 +198,9 @@ class World:
     business: ManualClock = field(default_factory=lambda: ManualClock(DEADLINE))
     policy: Policy = field(default_factory=lambda: Policy(backoff_seconds=10, resend_after_seconds=60))
     pace: Pace = field(
-        default_factory=lambda: Pace(connections=2, claim=20, lease_seconds=120, idle_poll_seconds=0.02, sweep_seconds=0)
+        default_factory=lambda: Pace(
+            connections=2, claim=20, lease_seconds=120, idle_poll_seconds=0.02, sweep_seconds=0
+        )
     )
 
     async def feed(self, name: str, *events: EventModel) -> Batch[Any]:

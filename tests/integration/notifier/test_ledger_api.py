@@ -1,0 +1,128 @@
+"""The operator's door: the ledger with filters and cursor, one notification with its attempts, exports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from services.notifier.main import build
+from services.notifier.settings import NotifierSettings
+from shared.settings import CommonSettings, KafkaSettings
+from tests.fakes.smtp import Answer, FakeSmtp
+from tests.integration.notifier.desk import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
+
+TOKEN = {"Authorization": "Bearer operator-of-the-test"}
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    service = build(
+        settings=NotifierSettings.model_validate({"database_url": world.database.url}),
+        common=CommonSettings.model_validate({"operator_token": "operator-of-the-test"}),
+        kafka=KafkaSettings(),
+    )
+    transport = httpx.ASGITransport(app=service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://notifier") as made:
+        yield made
+    await service.database.close()
+
+
+async def _some(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(), overdue(code=COMMUNE), due_soon(period="2026-M11"))
+    smtp.script["RCPT"].append(Answer(450, "later"))
+    await world.drain(world.sender(smtp, connections=1))
+
+
+@pytest.mark.parametrize("path", ["/v1/notifications", "/v1/exports/notifications", "/v1/exports/attempts"])
+async def test_the_ledger_is_for_the_operator_only(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 401
+    assert (await client.get(path, headers={"Authorization": "Bearer wrong"})).status_code == 401
+    assert (await client.get(path, headers=TOKEN)).status_code == 200
+
+
+async def test_the_ledger_is_read_page_by_page_newest_first(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await _some(world, smtp)
+    seen: list[str] = []
+    after = ""
+    while True:
+        answer = (await client.get("/v1/notifications", params={"limit": 2, "after": after}, headers=TOKEN)).json()
+        seen += [item["id"] for item in answer["items"]]
+        after = answer["next"]
+        if after is None:
+            break
+    assert len(seen) == len(set(seen)) == 6
+    assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({"agency": DEPARTMENT}, 3),
+        ({"officer": "dept-named"}, 2),
+        ({"kind": "escalation"}, 3),
+        ({"state": "skipped"}, 1),
+        ({"obligation": f"{DEPARTMENT}/BC-THANG/2026-M11"}, 1),
+        ({"agency": COMMUNE, "state": "sent", "kind": "overdue"}, 1),
+        ({"agency": "H99.NONE"}, 0),
+    ],
+)
+async def test_the_ledger_is_filtered(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient, filters: dict[str, str], count: int
+) -> None:
+    await _some(world, smtp)
+    answer = (await client.get("/v1/notifications", params=filters, headers=TOKEN)).json()
+    assert len(answer["items"]) == count
+
+
+async def test_a_cursor_belongs_to_its_filters(world: World, smtp: FakeSmtp, client: httpx.AsyncClient) -> None:
+    await _some(world, smtp)
+    cursor = (await client.get("/v1/notifications?limit=1", headers=TOKEN)).json()["next"]
+    answer = await client.get("/v1/notifications", params={"after": cursor, "kind": "overdue"}, headers=TOKEN)
+    assert answer.status_code in (400, 422)
+
+
+async def test_a_notification_shows_every_attempt_with_the_servers_answer(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await _some(world, smtp)
+    attempts = await world.rows("SELECT notification_id FROM attempts WHERE outcome = 'retry'")
+    answer = (await client.get(f"/v1/notifications/{attempts[0]['notification_id']}", headers=TOKEN)).json()
+    assert answer["state"] == "sent"
+    assert [(each["outcome"], each["smtp_code"]) for each in answer["attempts_made"]] == [("retry", 450), ("sent", 250)]
+    assert answer["attempts_made"][0]["answer"] == "later"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/notifications/01990000-0000-7000-8000-000000000000", 404),
+        ("/v1/notifications/nonsense", 422),
+        ("/v1/notifications?kind=letter", 422),
+        ("/v1/notifications?state=lost", 422),
+        ("/v1/notifications?agency=%00", 422),
+        ("/v1/notifications?limit=0", 422),
+        ("/v1/notifications?after=nonsense", 400),
+    ],
+)
+async def test_a_bad_question_is_answered_with_a_problem(client: httpx.AsyncClient, path: str, status: int) -> None:
+    answer = await client.get(path, headers=TOKEN)
+    assert answer.status_code in ({400, 422} if status == 422 else {status, 422})
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["title_vi"]
+
+
+async def test_the_exports_hold_the_ledger_and_its_attempts(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await _some(world, smtp)
+    rows = (await client.get("/v1/exports/notifications", headers=TOKEN)).json()["items"]
+    assert {row["state"] for row in rows} == {"sent", "skipped"}
+    attempts = (await client.get("/v1/exports/attempts", headers=TOKEN)).json()["items"]
+    assert len(attempts) == 6
+    obligations = (await client.get("/v1/exports/obligations", headers=TOKEN)).json()["items"]
+    assert len(obligations) == 3

@@ -1,0 +1,333 @@
+"""A sender that dies in each state of a mail, leases that run out while it lives, several senders at once: I5 holds.
+
+The negative control shows what committing in_data before DATA protects from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from services.notifier.channels.journal import Journal
+from services.notifier.channels.sender import At
+from services.notifier.ledger import Claimed
+from tests.fakes.smtp import FakeSmtp
+from tests.integration.notifier.desk import (
+    Crashed,
+    World,
+    due_soon,
+    eventually,
+    fulfilled,
+    i5_violations,
+    registry,
+)
+
+
+def crash_at(state: str) -> At:
+    """Die when a mail first reaches the state."""
+
+    def at(reached: str, notification: UUID) -> None:
+        if reached == state:
+            raise Crashed(state)
+
+    return at
+
+
+@pytest.mark.parametrize("state", ["claimed", "before_mark"])
+async def test_a_crash_before_data_is_tried_again_and_sent_once(world: World, smtp: FakeSmtp, state: str) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at(state)))
+    assert (await world.one())["state"] == "claimed"
+    successor = world.sender(smtp, worker="successor")
+    assert await successor.round() == 0, "the lease still holds"
+    world.system.advance(seconds=121)
+    await world.drain(successor)
+    row = await world.one()
+    assert (row["state"], row["unknowns"], row["attempts"]) == ("sent", 0, 2)
+    assert [attempt["outcome"] for attempt in await world.attempts()] == ["expired", "sent"]
+    assert list(smtp.times_accepted().values()) == [1]
+
+
+async def test_a_crash_in_data_before_the_body_is_unknown_and_resent_once(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at("in_data")))
+    assert (await world.one())["state"] == "in_data"
+    assert smtp.accepted == []
+    world.system.advance(seconds=121)
+    await world.drain(world.sender(smtp))
+    row = await world.one()
+    assert (row["state"], row["unknowns"]) == ("sent", 1)
+    assert list(smtp.times_accepted().values()) == [1]
+    assert await i5_violations(world, smtp) == []
+
+
+async def test_a_crash_between_acceptance_and_its_record_is_unknown_counted_and_resent_once(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at("answered")))
+    assert (await world.one())["state"] == "in_data"
+    world.system.advance(seconds=121)
+    await world.drain(world.sender(smtp))
+    row = await world.one()
+    assert (row["state"], row["unknowns"]) == ("sent", 1)
+    assert list(smtp.times_accepted().values()) == [2], "one Message-ID, two copies, one counted doubt"
+    assert await i5_violations(world, smtp) == []
+    assert [event["outcome"] for event in await world.recorded()] == ["unknown", "sent"]
+
+
+async def test_a_crash_right_after_the_outcome_was_handed_over_never_sends_undetected(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at("after_outcome")))
+    world.system.advance(seconds=121)
+    await world.drain(world.sender(smtp))
+    assert await i5_violations(world, smtp) == []
+
+
+async def test_a_sender_that_dies_at_every_second_mail_leaves_every_mail_accounted_for(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", *(due_soon(period=f"2026-M{month:02d}") for month in range(1, 13)))
+    reached = 0
+
+    def at(state: str, notification: UUID) -> None:
+        nonlocal reached
+        reached += 1
+        if reached % 7 == 0:
+            raise Crashed(state)
+
+    for _ in range(60):
+        sender = world.sender(smtp, at=at, claim=3)
+        try:
+            await sender.round()
+        except Crashed:
+            sender.abandon()
+        world.system.advance(seconds=70)
+    await world.drain(world.sender(smtp))
+    rows = await world.ledger()
+    assert len(rows) == 12
+    assert {row["state"] for row in rows} <= {"sent", "unknown"}
+    assert await i5_violations(world, smtp) == []
+
+
+class Careless(Journal):
+    """The protection switched off: DATA begins without a committed in_data."""
+
+    async def mark_in_data(self, claimed: Claimed) -> bool:
+        return True
+
+
+async def test_without_in_data_a_crash_sends_twice_and_nobody_notices(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at("answered"), journal=Careless))
+    world.system.advance(seconds=121)
+    await world.drain(world.sender(smtp, journal=Careless))
+    row = await world.one()
+    assert (row["state"], row["unknowns"]) == ("sent", 0)
+    assert list(smtp.times_accepted().values()) == [2]
+    assert await i5_violations(world, smtp) == ["due_soon: 2 copies, 1..1 allowed (sent)"]
+
+
+async def test_a_late_sent_of_an_expired_lease_settles_the_doubt_and_stops_the_resend(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    gate = smtp.hold("BODY")
+    slow = asyncio.create_task(world.sender(smtp, worker="slow").round())
+    await gate.reached.wait()
+    world.system.advance(seconds=121)
+    other = world.sender(smtp, worker="other")
+    await other.round()
+    assert (await world.one())["state"] == "unknown"
+    gate.open.set()
+    await slow
+    row = await world.one()
+    assert (row["state"], row["due_at"], row["unknowns"]) == ("sent", None, 1)
+    (attempt,) = await world.attempts()
+    assert (attempt["outcome"], attempt["late"]) == ("sent", True)
+    world.system.advance(days=1)
+    assert await other.round() == 0
+    assert list(smtp.times_accepted().values()) == [1]
+    assert [(each["outcome"], each["version"]) for each in await world.recorded()] == [("unknown", 1), ("sent", 2)]
+
+
+async def test_a_late_sent_takes_the_mail_from_a_successor_that_has_not_begun_data(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    gate = smtp.hold("BODY")
+    slow = asyncio.create_task(world.sender(smtp, worker="slow").round())
+    await gate.reached.wait()
+    world.system.advance(seconds=121)
+    await world.sender(smtp).round()  # unknown now
+    world.system.advance(seconds=61)
+    before_data = smtp.hold("RCPT")
+    successor = asyncio.create_task(world.sender(smtp, worker="successor").round())
+    await before_data.reached.wait()
+    gate.open.set()
+    await slow
+    before_data.open.set()
+    await successor
+    assert list(smtp.times_accepted().values()) == [1]
+    assert (await world.one())["state"] == "sent"
+    assert [attempt["outcome"] for attempt in await world.attempts()] == ["sent", "cancelled"]
+
+
+async def test_a_late_sent_beside_a_resend_that_went_out_is_recorded_as_what_it_is(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    gate = smtp.hold("BODY")
+    slow = asyncio.create_task(world.sender(smtp, worker="slow").round())
+    await gate.reached.wait()
+    world.system.advance(seconds=121)
+    await world.sender(smtp).round()
+    world.system.advance(seconds=61)
+    await world.sender(smtp).round()
+    assert (await world.one())["state"] == "sent"
+    gate.open.set()
+    await slow
+    assert [(each["outcome"], each["late"]) for each in await world.attempts()] == [("sent", True), ("sent", False)]
+    assert list(smtp.times_accepted().values()) == [2]
+    assert await i5_violations(world, smtp) == []
+    assert len(await world.recorded()) == 2, "the late one adds no third event"
+
+
+async def test_a_lease_lost_before_data_sends_nothing(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    gate = smtp.hold("RCPT")
+    slow = asyncio.create_task(world.sender(smtp, worker="slow").round())
+    await gate.reached.wait()
+    world.system.advance(seconds=121)
+    await world.sender(smtp, worker="other").round()
+    gate.open.set()
+    await slow
+    assert list(smtp.times_accepted().values()) == [1]
+    assert [attempt["outcome"] for attempt in await world.attempts()] == ["expired", "sent"]
+
+
+async def test_a_fulfilment_takes_a_claimed_mail_from_its_sender(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    gate = smtp.hold("RCPT")
+    sending = asyncio.create_task(world.sender(smtp).round())
+    await gate.reached.wait()
+    await world.feed("compliance", fulfilled())
+    gate.open.set()
+    await sending
+    row = await world.one()
+    assert (row["state"], row["reason"]) == ("cancelled", "fulfilled")
+    assert smtp.accepted == []
+    (attempt,) = await world.attempts()
+    assert attempt["outcome"] == "cancelled"
+
+
+async def test_a_fulfilment_leaves_a_mail_in_data_to_its_end(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    gate = smtp.hold("BODY")
+    sending = asyncio.create_task(world.sender(smtp).round())
+    await gate.reached.wait()
+    await world.feed("compliance", fulfilled())
+    gate.open.set()
+    await sending
+    assert (await world.one())["state"] == "sent"
+
+
+async def test_a_fulfilment_stops_the_resend_of_an_unknown_mail_and_keeps_the_doubt(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.reminder()
+    await world.crash(world.sender(smtp, at=crash_at("answered")))
+    world.system.advance(seconds=121)
+    await world.sender(smtp).round()
+    await world.feed("compliance", fulfilled())
+    row = await world.one()
+    assert (row["state"], row["due_at"], row["unknowns"]) == ("unknown", None, 1)
+    world.system.advance(days=1)
+    assert await world.sender(smtp).round() == 0
+
+
+async def test_four_senders_share_the_queue_and_send_each_mail_once(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed(
+        "compliance", *(due_soon(period=f"{year}-M{m:02d}") for year in range(2000, 2010) for m in (1, 2, 3))
+    )
+    senders = [world.sender(smtp, worker=f"w{number}", claim=4) for number in range(4)]
+    for sender in senders:
+        await sender.start()
+    await eventually(
+        lambda: world.rows("SELECT 1 FROM notifications HAVING count(*) FILTER (WHERE state <> 'sent') = 0")
+    )
+    await asyncio.gather(*(sender.stop() for sender in senders))
+    assert len(smtp.accepted) == 30
+    assert set(smtp.times_accepted().values()) == {1}
+    assert len({attempt["worker"] for attempt in await world.attempts()}) > 1, "the work was shared"
+
+
+async def test_a_stop_finishes_the_mail_under_way_and_gives_the_others_back(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", *(due_soon(period=f"2026-M{month:02d}") for month in range(1, 11)))
+    gate = smtp.hold("BODY")
+    sender = world.sender(smtp, connections=1)
+    await sender.start()
+    await gate.reached.wait()
+    stopping = asyncio.create_task(sender.stop())
+    await asyncio.sleep(0)
+    gate.open.set()
+    await stopping
+    states = [row["state"] for row in await world.ledger()]
+    assert states.count("sent") == len(smtp.accepted) == 1
+    assert states.count("retry") == 10 - len(smtp.accepted)
+    assert not await world.rows("SELECT 1 FROM notifications WHERE token IS NOT NULL")
+    await world.drain(world.sender(smtp))
+    assert set(smtp.times_accepted().values()) == {1}
+    assert len(smtp.accepted) == 10
+
+
+async def test_system_time_that_jumps_an_hour_either_way_sends_nothing_twice(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    gate = smtp.hold("RCPT")
+    sending = asyncio.create_task(world.sender(smtp).round())
+    await gate.reached.wait()
+    world.system.advance(seconds=3600)
+    await world.sender(smtp, worker="other").round()
+    world.system.advance(seconds=-7200)
+    gate.open.set()
+    await sending
+    world.system.advance(seconds=7200)
+    await world.drain(world.sender(smtp))
+    assert list(smtp.times_accepted().values()) == [1]
+    assert await i5_violations(world, smtp) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "token = gen_random_uuid()",
+        "lease_until = now()",
+        "state = 'claimed', due_at = NULL",
+        "state = 'in_data', due_at = NULL, token = gen_random_uuid()",
+        "due_at = NULL",
+        "state = 'sent'",
+        "state = 'failed', due_at = NULL",
+        "state = 'unknown', reason = 'x'",
+        "state = 'lost', due_at = NULL",
+        "recipient = NULL",
+    ],
+)
+async def test_postgresql_refuses_states_that_mean_nothing(world: World, smtp: FakeSmtp, change: str) -> None:
+    await world.reminder()
+
+    async def break_it() -> Any:
+        async with world.database.transaction() as tx:
+            await tx.execute(text(f"UPDATE notifications SET {change}"))
+
+    with pytest.raises(IntegrityError):
+        await break_it()

@@ -1,0 +1,252 @@
+"""Who is told what: registry, compliance and verdicts become notifications; late facts tell nobody."""
+
+from __future__ import annotations
+
+from tests.fakes.smtp import FakeSmtp
+from tests.integration.notifier.desk import (
+    COMMUNE,
+    DEPARTMENT,
+    PROVINCE,
+    REGIME,
+    World,
+    agency,
+    due_soon,
+    fulfilled,
+    officer,
+    opened,
+    overdue,
+    registry,
+    verdict,
+)
+
+
+async def told(world: World) -> dict[str, tuple[str, str]]:
+    """step -> (officer, state)"""
+    return {row["step"]: (row["officer_id"], row["state"]) for row in await world.ledger()}
+
+
+async def test_an_overdue_report_is_told_to_the_officer_and_to_the_head(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", opened(), due_soon(), overdue())
+    assert await told(world) == {
+        "due_soon": ("dept-named", "cancelled"),
+        "overdue": ("dept-named", "pending"),
+        "overdue/rung-1": ("dept-head", "pending"),
+    }
+    await world.drain(world.sender(smtp))
+    assert sorted(smtp.recipients()) == ["dept-head@h99.example", "dept-named@h99.example"]
+    subjects = {taken.recipient: str(taken.message["Subject"]) for taken in smtp.accepted}
+    assert subjects["dept-head@h99.example"].startswith("[Báo cáo chậm] Sở Nông nghiệp và Môi trường")
+    assert "chưa nộp" in subjects["dept-named@h99.example"]
+
+
+async def test_an_unstaffed_rung_is_recorded_as_skipped_and_the_climb_goes_on(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(code=COMMUNE))
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert rows["overdue/rung-1"]["state"] == "skipped"
+    assert rows["overdue/rung-1"]["reason"] == f"no_head:{COMMUNE}"
+    assert rows["overdue/rung-1"]["recipient"] is None
+    assert (rows["overdue/rung-2"]["officer_id"], rows["overdue/rung-2"]["state"]) == ("chair", "pending")
+    assert rows["overdue/rung-2"]["facts"]["passed_over"] == ["Xã Tân Lập"]
+
+
+async def test_a_fulfilment_stops_what_has_not_gone_out(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(), overdue())
+    await world.feed("verdicts", verdict())
+    await world.feed("compliance", fulfilled(submission_version=2))
+    rows = await world.ledger()
+    assert len(rows) == 4
+    assert {row["state"] for row in rows} == {"cancelled"}
+    assert {row["reason"] for row in rows} == {"fulfilled", "superseded_by_overdue"}
+
+
+async def test_a_fulfilment_leaves_other_obligations_alone(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(), due_soon(period="2026-M11"))
+    await world.feed("compliance", fulfilled())
+    assert [row["state"] for row in await world.ledger()].count("pending") == 1
+
+
+async def test_a_late_overdue_behind_its_fulfilment_tells_nobody(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", fulfilled(4))
+    await world.feed("compliance", overdue(3))
+    await world.feed("compliance", due_soon(2))
+    assert await world.ledger() == []
+
+
+async def test_without_the_version_guard_the_late_overdue_would_be_told(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", fulfilled(4))
+    await world.feed("compliance", overdue(5))
+    assert len(await world.ledger()) == 2
+
+
+async def test_the_same_events_again_tell_nobody_twice(world: World) -> None:
+    await world.feed("registry", *registry())
+    events = (due_soon(), overdue())
+    await world.feed("compliance", *events)
+    before = await world.ledger()
+    await world.feed("compliance", *events, *events)
+    await world.feed("verdicts", returned := verdict(), returned)
+    await world.feed("verdicts", returned)
+    assert len(await world.ledger()) == len(before) + 1
+
+
+async def test_one_step_of_one_obligation_is_one_row_even_with_the_version_guard_gone(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(3))
+    await world.feed("compliance", overdue(9))
+    assert len(await world.ledger()) == 2, "unique (obligation, step, recipient, channel)"
+
+
+async def test_an_event_waits_for_an_agency_nobody_has_told_of_and_later_ones_queue_behind(world: World) -> None:
+    batch = await world.feed("compliance", opened(), due_soon(), overdue(), opened(code=COMMUNE))
+    assert list(batch.waited.values()) == [f"agency/{DEPARTMENT}"] * 2
+    assert [row["version"] for row in await world.rows("SELECT version FROM obligations ORDER BY obligation")] == [1, 1]
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(), overdue())
+    assert len(await world.ledger()) == 3
+
+
+async def test_known_names_are_those_the_registry_has_told_of(world: World) -> None:
+    from services.notifier import store
+
+    await world.feed("registry", *registry())
+    async with world.database.transaction() as tx:
+        names = [f"agency/{DEPARTMENT}", "agency/H99.NONE", "officer/chair", "officer/none", "agency/chair"]
+        assert await store.known(tx, names) == {f"agency/{DEPARTMENT}", "officer/chair"}
+
+
+async def test_an_escalation_waits_for_the_parent_it_must_climb_to(world: World) -> None:
+    await world.feed("registry", agency(COMMUNE, PROVINCE), officer("commune-any", COMMUNE))
+    batch = await world.feed("compliance", overdue(code=COMMUNE))
+    assert list(batch.waited.values()) == [f"agency/{PROVINCE}"]
+
+
+async def test_a_return_is_told_to_who_submitted_with_findings_version_and_deadline(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("verdicts", verdict(version=2))
+    await world.feed("compliance", opened())
+    await world.drain(world.sender(smtp))
+    (taken,) = smtp.accepted
+    assert taken.recipient == "dept-any@h99.example", "not the officer named for the regime: who submitted"
+    part = taken.message.get_body(("plain",))
+    assert part is not None
+    text = part.get_content()
+    for words in ("Phiên bản 2", "A10: Tổng không khớp", "Cách sửa: Sửa A10", "trước 17:00 ngày 19/10/2026"):
+        assert words in text
+
+
+async def test_a_return_goes_to_a_colleague_when_the_submitter_has_left(world: World) -> None:
+    await world.feed("registry", *registry(), officer("dept-any", DEPARTMENT, active=False, version=2))
+    await world.feed("verdicts", verdict())
+    assert await told(world) == {"returned/1": ("dept-named", "pending")}
+
+
+async def test_a_return_waits_for_a_submitter_nobody_has_told_of(world: World) -> None:
+    await world.feed("registry", *registry())
+    batch = await world.feed("verdicts", verdict(officer_id="new"), verdict("accepted", 2, officer_id="new"))
+    assert list(batch.waited.values()) == ["officer/new"] * 2
+
+
+async def test_a_return_older_than_the_fulfilment_tells_nobody(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", fulfilled(submission_version=2))
+    await world.feed("verdicts", verdict(version=1))
+    await world.feed("verdicts", verdict(version=2))
+    assert await world.ledger() == []
+
+
+async def test_a_return_of_a_correction_after_the_fulfilment_is_told_and_says_what_stands(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", fulfilled(submission_version=1))
+    await world.feed("verdicts", verdict(version=2))
+    (row,) = await world.ledger()
+    assert (row["state"], row["facts"]["accepted_version"]) == ("pending", 1)
+
+
+async def test_of_two_returns_only_the_newer_is_told(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("verdicts", verdict(version=1))
+    await world.feed("verdicts", verdict(version=2))
+    await world.feed("verdicts", verdict(version=1))
+    assert {step: state for step, (_, state) in (await told(world)).items()} == {
+        "returned/1": "cancelled",
+        "returned/2": "pending",
+    }
+
+
+async def test_an_acceptance_stops_a_return_of_an_older_version_also_within_one_batch(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("verdicts", verdict(version=1), verdict("accepted", 2))
+    assert await told(world) == {"returned/1": ("dept-any", "cancelled")}
+    await world.feed("verdicts", verdict(version=3))
+    await world.feed("verdicts", verdict("accepted", 4))
+    assert {state for _, state in (await told(world)).values()} == {"cancelled"}
+
+
+async def test_an_acceptance_of_an_older_version_does_not_stop_a_newer_return(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("verdicts", verdict(version=2))
+    await world.feed("verdicts", verdict("accepted", 1))
+    assert await told(world) == {"returned/2": ("dept-any", "pending")}
+
+
+async def test_an_older_registry_event_never_overwrites_a_newer_one(world: World) -> None:
+    await world.feed("registry", officer("dept-any", DEPARTMENT, version=5, email="new@h99.example"))
+    await world.feed("registry", officer("dept-any", DEPARTMENT, version=4, email="old@h99.example"))
+    await world.feed(
+        "registry",
+        agency(DEPARTMENT, version=3, name="mới"),
+        agency(DEPARTMENT, version=2, name="cũ"),
+    )
+    assert (await world.rows("SELECT email FROM officers"))[0]["email"] == "new@h99.example"
+    assert (await world.rows("SELECT name FROM agencies"))[0]["name"] == "mới"
+
+
+async def test_a_notice_nobody_could_receive_goes_to_the_officer_designated_later(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", agency(DEPARTMENT), officer("dept-head", DEPARTMENT, "head"))
+    await world.feed("compliance", due_soon(), overdue())
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert (rows["overdue"]["state"], rows["overdue"]["reason"]) == ("skipped", "no_reporting_officer")
+    await world.feed("registry", officer("late", DEPARTMENT))
+    await world.drain(world.sender(smtp))
+    assert sorted(smtp.recipients()) == ["dept-head@h99.example", "late@h99.example"]
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert rows["due_soon"]["state"] == "skipped", "a reminder after the deadline would be noise"
+    assert rows["overdue"]["officer_id"] == "late"
+    assert rows["overdue"]["facts"]["recipient_name"] == "Nguyễn Thị late"
+
+
+async def test_a_skipped_notice_of_a_fulfilled_obligation_stays_skipped(world: World) -> None:
+    await world.feed("registry", agency(DEPARTMENT))
+    await world.feed("compliance", overdue(), fulfilled())
+    await world.feed("registry", officer("late", DEPARTMENT))
+    assert {row["state"] for row in await world.ledger()} == {"skipped"}
+
+
+async def test_recorded_events_rise_in_version_per_obligation(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(), overdue(code=COMMUNE))
+    await world.drain(world.sender(smtp))
+    events = await world.recorded()
+    for key in {event["obligation"] for event in events}:
+        versions = [event["version"] for event in events if event["obligation"] == key]
+        assert versions == list(range(1, len(versions) + 1))
+    assert len(events) == 4
+
+
+async def test_a_mail_that_cannot_be_made_has_failed_and_the_others_go_out(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("registry", officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=2, name="a\r\nBcc: b"))
+    await world.feed("compliance", overdue())
+    await world.drain(world.sender(smtp))
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert rows["overdue"]["state"] == "failed"
+    assert rows["overdue"]["reason"].startswith("unsendable:")
+    assert rows["overdue/rung-1"]["state"] == "sent"

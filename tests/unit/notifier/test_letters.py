@@ -1,0 +1,205 @@
+"""The letters: both languages, correct diacritics, nothing in a header that does not belong there."""
+
+from __future__ import annotations
+
+import quopri
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import getaddresses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier.ledger import Claimed
+from services.notifier.preview import samples, write
+from services.notifier.templates import CannotRender, Composer, Sender, deadline_words, period_words
+from services.notifier.templates.words import lateness_words
+
+COMPOSER = Composer(Sender("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))
+
+
+def read(mail: Claimed) -> EmailMessage:
+    parsed = message_from_bytes(COMPOSER.compose(mail), policy=policy.default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def changed(mail: Claimed, **facts: object) -> Claimed:
+    return replace(mail, facts={**mail.facts, **facts})
+
+
+@pytest.mark.parametrize("name", samples())
+def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> None:
+    message = read(samples()[name])
+    for kind in ("plain", "html"):
+        text = body(message, kind)
+        assert text.index("Kính gửi: Ông/Bà") < text.index("Dear ")
+        assert "tháng 10/2026" in text
+        assert "October 2026" in text
+        assert "17:00 ngày 19/10/2026" in text
+        assert "Sở Nông nghiệp và Môi trường" in text
+        assert "{{" not in text
+        assert "None" not in text
+    assert str(message["Subject"]).startswith("[")
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Reply-To"] == "van-phong@h99.example"
+
+
+def test_on_the_wire_a_letter_is_seven_bit_with_crlf_and_short_lines() -> None:
+    for mail in samples().values():
+        wire = COMPOSER.compose(mail)
+        assert wire.isascii()
+        assert b"\n" not in wire.replace(b"\r\n", b"")
+        assert max(map(len, wire.split(b"\r\n"))) <= 998  # RFC 5322 2.1.1
+        head = wire.partition(b"\r\n\r\n")[0]
+        assert max(map(len, head.split(b"\r\n"))) <= 78
+
+
+def test_the_same_notification_always_makes_the_same_bytes() -> None:
+    for mail in samples().values():
+        assert COMPOSER.compose(mail) == Composer(COMPOSER._sender).compose(mail)
+
+
+def test_an_overdue_letter_tells_nothing_sent_from_returned() -> None:
+    nothing = read(samples()["overdue-nothing-sent"])
+    returned = read(samples()["overdue-returned"])
+    assert "chưa nộp" in nothing["Subject"]
+    assert "bị trả lại" in returned["Subject"]
+    assert "Chưa nộp – chưa nhận được báo cáo nào" in body(nothing, "plain")
+    assert "Trả lại" in body(returned, "html")
+    assert "Chưa nộp" not in body(returned, "plain")
+
+
+def test_a_returned_letter_names_the_version_the_deadline_and_what_to_do_about_each_finding() -> None:
+    text = body(read(samples()["returned"]), "plain")
+    for part in (
+        "Phiên bản 2",
+        "Phải sửa 2 lỗi (1 cảnh báo",
+        "A10",
+        "Đã gửi: 1250.5",
+        "Cần: 1205.5",
+        "Cách sửa: ",
+        "How to fix: ",
+        "trước 17:00 ngày 19/10/2026",
+    ):
+        assert part in text
+    late = body(read(samples()["returned-after-acceptance"]), "plain")
+    assert "hạn 17:00 ngày 19/10/2026 đã qua" in late
+    assert "Phiên bản 1 đã đạt trước đó vẫn có hiệu lực" in late
+    assert "và 12 mục nữa" in late
+
+
+def test_an_escalation_names_the_officer_and_the_agencies_passed_over() -> None:
+    assert "Nguyễn Thị Hồng Ánh (cán bộ đầu mối, đã được thông báo)" in body(read(samples()["escalation"]), "plain")
+    climbed = body(read(samples()["escalation-climbed"]), "html")
+    assert "chưa có thủ trưởng tiếp nhận tại: Sở Nông nghiệp và Môi trường" in climbed
+
+
+def test_what_people_wrote_is_text_and_never_markup() -> None:
+    finding = {**samples()["returned"].facts["findings"][0], "message": "<script>alert(1)</script> & co"}
+    mail = changed(samples()["returned"], findings=[finding], agency_name="<b>Sở</b>")
+    html = body(read(mail), "html")
+    assert "<script>" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in html
+    assert "<b>" not in html
+    assert "<script>alert(1)</script> & co" in body(read(mail), "plain")
+
+
+@pytest.mark.parametrize("character", ["\r\n", "\n", "\r", "\x00", "\x0b", "\u2028"])
+@pytest.mark.parametrize("place", ["recipient_name", "agency_name", "regime_name", "recipient", "message_id"])
+def test_a_line_break_in_what_becomes_a_header_is_refused(place: str, character: str) -> None:
+    mail = samples()["escalation"]
+    bad = f"x{character}Bcc: everybody@h99.example"
+    match place:
+        case "recipient_name" | "agency_name":
+            mail = changed(mail, **{place: bad})
+        case "regime_name":
+            mail = replace(mail, names={**mail.names, "regime_name": bad})
+        case "recipient":
+            mail = replace(mail, recipient=f"a@h99.example{character}")
+        case _:
+            mail = replace(mail, message_id=f"<a{character}b@x.example>")
+    with pytest.raises(CannotRender):
+        COMPOSER.compose(mail)
+
+
+def test_facts_that_lack_something_are_refused_as_unsendable() -> None:
+    with pytest.raises(CannotRender):
+        COMPOSER.compose(replace(samples()["reminder"], facts={"recipient_name": "x"}))
+
+
+def test_a_long_name_makes_a_long_subject_short() -> None:
+    mail = samples()["reminder"]
+    message = read(replace(mail, names={**mail.names, "regime_name": "Báo cáo " * 60}))
+    assert len(str(message["Subject"])) <= 200
+
+
+def test_the_html_survives_its_transport_encoding() -> None:
+    wire = COMPOSER.compose(samples()["reminder"])
+    assert "Sắp đến hạn nộp báo cáo" in quopri.decodestring(wire).decode("utf-8")
+
+
+def test_the_preview_writes_every_letter_in_three_forms(tmp_path: Path) -> None:
+    files = write(COMPOSER, tmp_path / "letters")
+    assert len(files) == 3 * len(samples())
+    assert all(path.stat().st_size > 500 for path in files)
+
+
+@pytest.mark.parametrize(
+    ("period", "vi", "en"),
+    [
+        ("2026-W07", "tuần 7 năm 2026", "week 7 of 2026"),
+        ("2026-M01", "tháng 1/2026", "January 2026"),
+        ("2026-Q3", "quý III/2026", "quarter 3 of 2026"),
+        ("2026-H1", "6 tháng đầu năm 2026", "first half of 2026"),
+        ("2026-H2", "6 tháng cuối năm 2026", "second half of 2026"),
+        ("2026-9M", "9 tháng năm 2026", "nine months of 2026"),
+        ("2026", "năm 2026", "year 2026"),
+        ("DX-2026-003", "Lũ lụt (DX-2026-003)", "Floods (DX-2026-003)"),
+        ("2026-M13", "2026-M13", "2026-M13"),
+    ],
+)
+def test_periods_in_words(period: str, vi: str, en: str) -> None:
+    assert period_words(period, "Lũ lụt", "Floods") == (vi, en)
+
+
+def test_deadlines_and_lateness_in_words() -> None:
+    deadline = datetime(2026, 10, 19, 10, 0, tzinfo=UTC)
+    assert deadline_words(deadline) == ("17:00 ngày 19/10/2026", "17:00 on 19 October 2026 (Vietnam time)")
+    assert deadline_words(None)[0] == "xem trong hệ thống"
+    assert lateness_words(deadline, deadline) == ("", "")
+    assert lateness_words(deadline, deadline + timedelta(minutes=59))[0] == "dưới 1 giờ"
+    assert lateness_words(deadline, deadline + timedelta(hours=1))[1] == "1 hour"
+    assert lateness_words(deadline, deadline + timedelta(hours=47))[0] == "47 giờ"
+    assert lateness_words(deadline, deadline + timedelta(hours=48))[0] == "2 ngày"
+    assert lateness_words(None, deadline) == ("", "")
+
+
+WORDS = st.text('aàảãáạăằâầđĐeềéiìoồơờuừyỳ NMSTX,–(/)"<>', min_size=1, max_size=170)
+
+
+@given(words=WORDS)
+def test_a_subject_and_a_name_come_back_as_they_were_written(words: str) -> None:
+    words = f"Sở {' '.join(words.split())} Môi trường"
+    mail = changed(samples()["escalation"], recipient_name=words)
+    mail = replace(mail, names={**mail.names, "regime_name": words})
+    wire = COMPOSER.compose(mail)
+    head = wire.partition(b"\r\n\r\n")[0]
+    assert max(map(len, head.split(b"\r\n"))) <= 78
+    for parsed in (message_from_bytes(wire, policy=policy.default), message_from_bytes(wire, policy=policy.compat32)):
+        subject = str(make_header(decode_header(parsed["Subject"])))
+        assert subject == f"[Báo cáo chậm] Sở Nông nghiệp và Môi trường: {words}, tháng 10/2026"[:199] + subject[199:]
+    ((name, address),) = getaddresses([message_from_bytes(wire)["To"]])
+    assert str(make_header(decode_header(name))) == words
+    assert address == mail.recipient
