@@ -28,8 +28,9 @@ STANDINGS: dict[str, tuple[str, str]] = {
     "fulfilled": ("đã nộp, đạt", "fulfilled"),
 }
 _LISTING = "obligations"
-_Filter = Annotated[str | None, Query(max_length=64)]
-_Part = Annotated[str, Path(min_length=1, max_length=64)]
+_CODE = r"^[0-9A-Za-z._-]{1,64}$"
+_Filter = Annotated[str | None, Query(pattern=_CODE)]
+_Part = Annotated[str, Path(pattern=_CODE)]
 
 
 def router(database: Database, token: SecretStr) -> APIRouter:

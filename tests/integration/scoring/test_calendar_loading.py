@@ -1,0 +1,84 @@
+"""Calendar versions in the database: loaded once, never changed, the newest gives new deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from services.scoring.calendar import CalendarError, shipped_calendars
+from services.scoring.calendar.loading import CalendarLoader, load_command
+from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars
+from shared.db import Database, is_infrastructure
+from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime
+
+SHIPPED = shipped_calendars()[-1]
+
+
+def newer() -> str:
+    """The shipped file as a later version in which 19 October 2026 is a holiday."""
+    body = Path("services/scoring/calendar/vn-2026-1.yaml").read_text(encoding="utf-8")
+    extra = '  - {day: 2026-10-19, name: "Ngày nghỉ", name_en: "Day off"}\n'
+    return body.replace("version: VN-2026.1", "version: VN-2026.2").replace("revision: 1", "revision: 2") + extra
+
+
+async def test_loading_twice_loads_once(rig: Rig) -> None:
+    async with rig.database.transaction() as tx:
+        assert await load_calendars(tx, shipped_calendars()) == []
+    assert len(await rig.rows("SELECT 1 FROM calendar_days")) == len(SHIPPED.file.days)
+
+
+async def test_a_version_in_use_may_not_change(rig: Rig) -> None:
+    with pytest.raises(CalendarError, match="may not change"):
+        async with rig.database.transaction() as tx:
+            await load_calendars(tx, [replace(SHIPPED, sha256="0" * 64)])
+
+
+async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
+    rig: Rig, scoring_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    path = tmp_path / "vn-2026-2.yaml"
+    path.write_text(newer(), encoding="utf-8")
+    monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
+
+    assert await asyncio.to_thread(load_command, [str(path)]) == 0
+    await rig.registry(agency("H99.40"))
+    await rig.generate()
+    old, new = await rig.one(KEY), await rig.one(key_of("H99.40", "2026-M10"))
+    assert (old["calendar_version"], old["deadline"]) == ("VN-2026.1", local(2026, 10, 19, 17))
+    assert (new["calendar_version"], new["deadline"]) == ("VN-2026.2", local(2026, 10, 20, 17))
+
+
+async def test_a_wrong_file_is_refused_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    monkeypatch.setenv("SCORING_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    path = tmp_path / "wrong.yaml"
+    path.write_text("version: X\n", encoding="utf-8")
+    assert await asyncio.to_thread(load_command, [str(path)]) == 2
+
+
+async def test_without_a_calendar_everything_waits_and_nothing_is_guessed(scoring_url: str) -> None:
+    database = Database(scoring_url, pool_size=2)
+    async with database.reading() as snapshot:
+        with pytest.raises(NoCalendar) as caught:
+            await CalendarShelf().current(snapshot)
+    assert is_infrastructure(caught.value)
+    loader = CalendarLoader(database)
+    await loader.start()
+    async with database.reading() as snapshot:
+        assert not (await CalendarShelf().current(snapshot)).is_working_day(date(2026, 1, 2))
+    await loader.stop()
+    await database.close()
+
+
+async def test_the_loader_waits_for_a_database_that_is_away() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
+    loader = CalendarLoader(database)
+    await loader.start()
+    await loader.stop()
+    await database.close()
