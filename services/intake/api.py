@@ -128,7 +128,7 @@ def mount(app: FastAPI, *, access: Access, known: Known, door: SubmissionDoor, d
 
 
 def _submission_position(row: SubmissionView) -> tuple[UUID]:
-    return (row.submission_id,)
+    return (UUID(int=row.submission_id.int),)  # the driver's UUID is a subclass of ours
 
 
 def _obligation_position(row: ObligationView) -> tuple[datetime, str]:

@@ -87,7 +87,11 @@ async def test_two_equal_keys_inside_one_group_are_one_submission(province: Prov
 async def test_the_same_requests_sent_to_two_instances_at_once_are_stored_once_each(province: Province) -> None:
     async with intake(province) as one, intake(province) as two:
         answers = await all_of(
-            *(door.post(report(n, period=f"2026-M{n % 9 + 1:02}"), key=f"k{n}") for n in range(30) for door in (one, two))
+            *(
+                door.post(report(n, period=f"2026-M{n % 9 + 1:02}"), key=f"k{n}")
+                for n in range(30)
+                for door in (one, two)
+            )
         )
     assert {answer.status_code for answer in answers} == {200, 201}
     for first, second in zip(answers[::2], answers[1::2], strict=True):

@@ -1,0 +1,198 @@
+"""An agency sees and sends only its own, by its key alone; keys end when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.intake import keys
+from services.intake.keys import KeyRefused
+from shared.db import Database
+from tests.integration.intake.province import (
+    COMMUNE,
+    DEPARTMENT,
+    OPERATOR_TOKEN,
+    Intake,
+    Province,
+    agency,
+    intake,
+    load,
+    make_keys,
+    officer,
+    regime,
+    report,
+    rows,
+)
+from tests.integration.intake.test_following import apply, opened, verdict
+from tests.integration.intake.test_submitting import assert_problem
+
+
+async def until_refused(door: Intake) -> None:
+    """Returns once the department's key opens nothing any more."""
+    deadline = time.monotonic() + 5
+    while (await door.get("/v1/submissions")).status_code != 401:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def sent(door: Intake) -> tuple[str, str]:
+    """One submission of each of two agencies; their ids."""
+    first = (await door.post(report())).json()["submission_id"]
+    second = (await door.post(report(officer="cb-50"), of=COMMUNE)).json()["submission_id"]
+    return first, second
+
+
+async def test_no_route_shows_one_agency_what_is_anothers(province: Province) -> None:
+    async with intake(province) as door:
+        of_department, of_commune = await sent(door)
+        [(commune_id,)] = await rows(province.url, "SELECT submission_id FROM submissions WHERE agency = 'H99.50'")
+        await apply(province.url, [verdict(str(commune_id), agency=COMMUNE), opened(COMMUNE), opened(DEPARTMENT)])
+
+        foreign = await door.get(f"/v1/submissions/{of_commune}")
+        unknown = await door.get("/v1/submissions/01890000-0000-7000-8000-000000000000")
+        malformed = await door.get("/v1/submissions/1")
+        for answer in (foreign, unknown, malformed):
+            assert_problem(answer, 404, "not-found")
+        assert (await door.get(f"/v1/submissions/{of_commune}", of=COMMUNE)).status_code == 200
+
+        listed = (await door.get("/v1/submissions")).json()["items"]
+        assert [item["submission_id"] for item in listed] == [of_department]
+        for filters in ({"regime": "KTXH"}, {"period": "2026-M10"}, {"status": "accepted"}):
+            for item in (await door.get("/v1/submissions", **filters)).json()["items"]:
+                assert item["submission_id"] == of_department
+        cursor = (await door.get("/v1/submissions", of=COMMUNE, limit=1)).json()
+        assert [item["submission_id"] for item in cursor["items"]] == [of_commune]
+
+        owed = (await door.get("/v1/obligations")).json()["items"]
+        assert [item["obligation"] for item in owed] == [f"{DEPARTMENT}/KTXH/2026-M10"]
+
+        # a report names no agency: the key does, and a foreign officer is unknown
+        assert_problem(await door.post(report(2, officer="cb-50")), 422, "invalid-report")
+        assert_problem(await door.post(report(2, agency=COMMUNE)), 422, "invalid-report")
+        # the same idempotency key of two agencies is two keys
+        assert (await door.post(report(3), key="same")).status_code == 201
+        assert (await door.post(report(3, officer="cb-50"), of=COMMUNE, key="same")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/submissions"),
+        ("GET", "/v1/submissions"),
+        ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000"),
+        ("GET", "/v1/obligations"),
+        ("GET", "/v1/exports/submissions"),
+    ],
+)
+async def test_every_route_needs_a_key(province: Province, method: str, path: str) -> None:
+    key = province.keys[DEPARTMENT]
+    wrong = [
+        "",
+        "Bearer",
+        "Bearer x",
+        f"Basic {key}",
+        f"Bearer {key}x",
+        f"Bearer {key[:-1]}",
+        f"Bearer tsk_{'0' * 8}_{'A' * 43}",
+    ]
+    async with intake(province) as door:
+        for authorization in wrong:
+            headers = {"Authorization": authorization, "Idempotency-Key": "k", "Content-Type": "application/json"}
+            answer = await door.client.request(
+                method, path, headers=headers, content=b"{}" if method == "POST" else None
+            )
+            assert_problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_an_agencys_key_opens_no_export(province: Province) -> None:
+    async with intake(province) as door:
+        await sent(door)
+        assert (await door.get("/v1/exports/submissions")).status_code == 401
+        operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        answer = await door.client.get("/v1/exports/submissions", headers=operator)
+        assert answer.status_code == 200
+        [first, second] = answer.json()["items"]
+        assert {first["agency"], second["agency"]} == {DEPARTMENT, COMMUNE}
+        assert set(first) == {
+            "submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
+            "received_at", "sha256", "nil", "status", "verdict_outcome",
+        }  # fmt: skip
+        assert (first["status"], first["verdict_outcome"]) == ("received", None)
+        page = (await door.client.get("/v1/exports/submissions?limit=1", headers=operator)).json()
+        rest = await door.client.get(f"/v1/exports/submissions?limit=1&after={page['next']}", headers=operator)
+        assert [*page["items"], *rest.json()["items"]] == [first, second]
+        assert rest.json()["next"] is None
+
+
+async def test_a_revoked_key_ends_within_the_poll_and_an_expired_one_at_its_moment(province: Province) -> None:
+    async with intake(province, registry_poll_seconds=0.05) as door:
+        assert (await door.get("/v1/submissions")).status_code == 200
+        database = Database(province.url, pool_size=1)
+        async with database.transaction() as tx:
+            await keys.revoke(tx, province.keys[DEPARTMENT][4:12], datetime.now(UTC))
+        await until_refused(door)
+        soon = datetime.now(UTC) + timedelta(seconds=1.5)
+        async with database.transaction() as tx:
+            made = await keys.create(tx, [DEPARTMENT], datetime.now(UTC), soon)
+        await database.close()
+        door.province.keys[DEPARTMENT] = made[DEPARTMENT].secret_text
+        assert (await door.get("/v1/submissions")).status_code == 200
+        await until_refused(door)
+        assert datetime.now(UTC) >= soon
+
+
+async def test_an_agency_has_at_most_two_live_keys_and_only_hashes_are_stored(province: Province) -> None:
+    second = await make_keys(province.url, [DEPARTMENT])
+    with pytest.raises(KeyRefused, match="2 live keys"):
+        await make_keys(province.url, [DEPARTMENT])
+    with pytest.raises(KeyRefused, match="no agency"):
+        await make_keys(province.url, ["H99.404"])
+    async with intake(province) as door:
+        for key in (province.keys[DEPARTMENT], second[DEPARTMENT]):
+            answer = await door.client.get("/v1/submissions", headers={"Authorization": f"Bearer {key}"})
+            assert answer.status_code == 200
+    dumped = str(await rows(province.url, "SELECT * FROM api_keys"))
+    assert province.keys[DEPARTMENT][13:] not in dumped
+
+
+async def test_what_another_process_has_just_published_is_never_refused_for_being_new(province: Province) -> None:
+    """The poll is an hour away: only looking again on a miss can know of it."""
+    async with intake(province, registry_poll_seconds=3600, registry_max_age_seconds=3600) as door:
+        assert (await door.post(report())).status_code == 201
+        new = [agency("H99.60", parent="H99"), officer("cb-60", "H99.60"), regime("MOI")]
+        await load(province.url, new)
+        door.province.keys.update(await make_keys(province.url, ["H99.60"]))
+        answer = await door.post(report(regime="MOI", officer="cb-60"), of="H99.60")
+        assert answer.status_code == 201, answer.text
+        await load(province.url, [officer("cb-02", DEPARTMENT)])
+        assert (await door.post(report(5, officer="cb-02"))).status_code == 201
+
+
+async def test_an_agency_that_asks_too_much_is_told_when_to_come_back(province: Province) -> None:
+    async with intake(province, agency_rate_per_second=0.1, agency_burst=3) as door:
+        answers = [await door.post(report(n)) for n in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+        assert_problem(answers[-1], 429, "too-many-requests")
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 10
+        assert (await door.post(report(officer="cb-50"), of=COMMUNE)).status_code == 201, "its neighbour is served"
+
+
+async def test_an_address_that_guesses_keys_is_slowed_and_good_keys_from_it_still_work(province: Province) -> None:
+    async with intake(province, unauthorized_rate_per_second=0.1, unauthorized_burst=3) as door:
+        bad = {"Authorization": "Bearer tsk_00000000_" + "A" * 43}
+        answers = [await door.client.get("/v1/submissions", headers=bad) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+        assert (await door.get("/v1/submissions")).status_code == 200
+
+
+async def test_the_last_use_of_a_key_is_written_later_and_not_by_the_request(province: Province) -> None:
+    query = "SELECT last_used_at FROM api_keys WHERE agency = 'H99.01'"
+    async with intake(province, key_use_flush_seconds=3600) as door:
+        await door.post(report())
+        assert await rows(province.url, query) == [(None,)]
+    [(used,)] = await rows(province.url, query)
+    assert used is not None, "a stop writes what is not written yet"

@@ -1,0 +1,207 @@
+"""Intake follows verdicts and compliance: newest known wins, whatever the order in which they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from services.intake import handlers
+from services.intake.domain import Stored, Unchanged
+from shared.batch import Batch
+from shared.db import Database
+from shared.events import (
+    EventModel,
+    Finding,
+    ObligationFulfilled,
+    ObligationOpened,
+    ObligationOverdue,
+    ScoreChanged,
+    VerdictReached,
+)
+from shared.ids import new_id
+from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, intake, report, rows
+from tests.unit.intake.samples import pending
+
+DECIDED = datetime(2026, 10, 20, 3, tzinfo=UTC)
+
+
+def verdict(submission_id: str, outcome: str = "accepted", *, seconds: float = 0, **others: Any) -> VerdictReached:
+    agency = others.pop("agency", DEPARTMENT)
+    findings = (
+        Finding(
+            code="K01", tier="validity", severity="error", path="/figures/A01", provided="x", expected="số",
+            message="Sai.", message_en="Wrong.", fix="Sửa.", fix_en="Correct it.",
+        ),
+    )  # fmt: skip
+    record = {
+        "verdict_id": new_id(), "submission_id": UUID(submission_id), "obligation": f"{agency}/KTXH/2026-M10",
+        "agency": agency, "regime": "KTXH", "regime_version": 1, "period": "2026-M10", "version": 1,
+        "officer_id": "cb-01", "received_at": DECIDED, "decided_at": DECIDED + timedelta(seconds=seconds),
+        "outcome": outcome, "errors": int(outcome == "returned"), "warnings": 0, "required_items": 2,
+        "present_items": 2, "findings": findings if outcome == "returned" else (),
+    }  # fmt: skip
+    return VerdictReached.model_validate({**record, **others})
+
+
+def _common(agency: str, period: str) -> dict[str, Any]:
+    return {
+        "obligation": f"{agency}/KTXH/{period}", "agency": agency, "regime": "KTXH", "regime_version": 1,
+        "period": period, "deadline": datetime(2026, 10, 18, 10, tzinfo=UTC), "at": DECIDED,
+    }  # fmt: skip
+
+
+def opened(agency: str, period: str = "2026-M10", version: int = 1, **others: Any) -> ObligationOpened:
+    record = {
+        **_common(agency, period), "standing": "nothing_sent", "version": version, "calendar_version": "2026-1",
+        "cutoff_from": date(2026, 9, 15), "cutoff_to": date(2026, 10, 14),
+    }  # fmt: skip
+    return ObligationOpened.model_validate({**record, **others})
+
+
+async def apply(url: str, events: Sequence[EventModel]) -> Batch[Any]:
+    """Hand a batch to the handler in a transaction of its own, as the runtime does."""
+    database = Database(url, pool_size=1)
+    batch: Batch[Any] = Batch.of(events)
+    async with database.transaction() as tx:
+        await handlers.follow(batch, tx)
+    await database.close()
+    return batch
+
+
+async def test_the_status_of_a_submission_follows_its_verdict(province: Province) -> None:
+    async with intake(province) as door:
+        sent = (await door.post(report())).json()
+        path = f"/v1/submissions/{sent['submission_id']}"
+        await apply(province.url, [verdict(sent["submission_id"], "returned")])
+        detail = (await door.get(path)).json()
+        assert (detail["status"], detail["verdict"]["outcome"], detail["verdict"]["errors"]) == (
+            "returned",
+            "returned",
+            1,
+        )
+        assert detail["findings"][0]["path"] == "/figures/A01"
+        assert detail["findings"][0]["fix"] == "Sửa."
+        assert detail["verdict"]["decided_at"] == "2026-10-20T10:00:00+07:00"
+        assert [item["status"] for item in (await door.get("/v1/submissions", status="returned")).json()["items"]] == [
+            "returned"
+        ]
+        assert (await door.get("/v1/submissions", status="received")).json()["items"] == []
+        # the receipt of a repetition stays the receipt
+        assert (await door.post(report(), key="other")).status_code == 201, (
+            "a returned report may be sent again as it is"
+        )
+
+
+async def test_an_older_verdict_never_overwrites_a_newer_one_in_any_order(province: Province) -> None:
+    async with intake(province) as door:
+        ids = [(await door.post(report(n, period=f"2026-M{n:02}"))).json()["submission_id"] for n in (1, 2, 3)]
+        older = [verdict(one, "returned") for one in ids]
+        newer = [verdict(one, "accepted", seconds=1) for one in ids]
+        await apply(province.url, [older[0], newer[0], newer[1], older[1]])
+        await apply(province.url, [newer[2]])
+        await apply(province.url, [older[2]])
+        for one in ids:
+            detail = (await door.get(f"/v1/submissions/{one}")).json()
+            assert (detail["status"], detail["findings"]) == ("accepted", [])
+
+
+async def test_a_verdict_on_an_unknown_submission_waits_for_it(province: Province) -> None:
+    missing = str(new_id())
+    batch = await apply(province.url, [verdict(missing)])
+    assert list(batch.waited.values()) == [f"submission/{missing}"]
+    assert await rows(province.url, "SELECT 1 FROM verdicts") == []
+    database = Database(province.url, pool_size=1)
+    stored = pending()
+    async with database.transaction() as tx:
+        await handlers.accept(tx, [stored])
+        names = [f"submission/{missing}", f"submission/{stored.submission_id}"]
+        assert await handlers.known(tx, names) == {f"submission/{stored.submission_id}"}
+    await database.close()
+
+
+async def test_a_returned_version_does_not_count_as_in_force(province: Province) -> None:
+    database = Database(province.url, pool_size=1)
+    first, second = pending("1", key="a"), pending("2", key="b")
+    async with database.transaction() as tx:
+        await handlers.accept(tx, [first])
+        await handlers.accept(tx, [second])
+    await apply(province.url, [verdict(str(second.submission_id), "returned")])
+    async with database.transaction() as tx:
+        # version 1 is in force again: its content is unchanged, that of the returned version 2 is not
+        [unchanged] = await handlers.accept(tx, [pending("1", key="c")])
+        assert isinstance(unchanged, Unchanged)
+        assert unchanged.receipt.submission_id == first.submission_id
+        [stored] = await handlers.accept(tx, [pending("2", key="d")])
+        assert isinstance(stored, Stored)
+        assert stored.receipt.version == 3
+    await database.close()
+
+
+async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(province: Province) -> None:
+    common = _common(DEPARTMENT, "2026-M10")
+    await apply(province.url, [opened(DEPARTMENT), opened(DEPARTMENT, "2026-M11", deadline=DECIDED), opened(COMMUNE)])
+    await apply(
+        province.url,
+        [
+            ObligationOverdue(**common, standing="nothing_sent", version=2),
+            ScoreChanged(
+                **common, standing="nothing_sent", version=3, policy_version="p1", score=Decimal("-2.50"), lines=()
+            ),
+        ],
+    )
+    async with intake(province) as door:
+        [owed, later] = (await door.get("/v1/obligations")).json()["items"]
+        assert later["period"] == "2026-M11"
+        assert owed == {
+            "obligation": "H99.01/KTXH/2026-M10",
+            "regime": "KTXH",
+            "regime_version": 1,
+            "regime_name": "Báo cáo kinh tế – xã hội",
+            "regime_name_en": "Báo cáo kinh tế – xã hội",
+            "period": "2026-M10",
+            "deadline": "2026-10-18T17:00:00+07:00",
+            "cutoff_from": "2026-09-15",
+            "cutoff_to": "2026-10-14",
+            "standing": "nothing_sent",
+            "overdue": True,
+            "on_time": None,
+            "score": "-2.50",
+            "changed_at": "2026-10-20T10:00:00+07:00",
+        }
+        fulfilled = ObligationFulfilled(
+            **common, standing="fulfilled", version=4, submission_id=new_id(), submission_version=1,
+            received_at=DECIDED, on_time=False,
+        )  # fmt: skip
+        await apply(province.url, [fulfilled])
+        await apply(province.url, [opened(DEPARTMENT), ObligationOverdue(**common, standing="nothing_sent", version=2)])
+        [owed] = (await door.get("/v1/obligations", standing="fulfilled")).json()["items"]
+        assert (owed["overdue"], owed["on_time"], owed["score"]) == (False, False, "-2.50")
+        assert owed["cutoff_from"] == "2026-09-15"
+
+
+async def test_pages_follow_each_other_without_hole_or_repetition(province: Province) -> None:
+    async with intake(province) as door:
+        sent = [(await door.post(report(n))).json()["submission_id"] for n in range(7)]
+        await apply(province.url, [opened(DEPARTMENT, f"2026-M{month:02}") for month in range(1, 8)])
+        for path, name, expected in (
+            ("/v1/submissions", "submission_id", sent[::-1]),
+            ("/v1/obligations", "period", [f"2026-M{month:02}" for month in range(1, 8)]),
+        ):
+            seen: list[str] = []
+            after: dict[str, str] = {}
+            while True:
+                answer = await door.get(path, limit=3, **after)
+                page = answer.json()
+                seen += [item[name] for item in page["items"]]
+                if page["next"] is None:
+                    assert "link" not in answer.headers
+                    break
+                assert 'rel="next"' in answer.headers["link"]
+                after = {"after": page["next"]}
+            assert seen == expected
+        assert (await door.get("/v1/submissions", after="x")).status_code == 400
+        assert (await door.get("/v1/submissions", regime="a\x00b")).status_code == 422
+        assert (await door.get("/v1/submissions", limit=0)).status_code == 422
