@@ -145,7 +145,9 @@ notifications = Table(
         postgresql_where=text("state IN ('pending','retry','claimed','unknown','skipped')"),
     ),
     Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
+    Index("notifications_unknown", "id", postgresql_where=text("state = 'unknown'")),
     Index("notifications_by_agency", "agency", "id"),
+    Index("notifications_by_officer", "officer_id", "id"),
 )
 
 attempts = Table(

@@ -28,6 +28,9 @@ from shared.logging import get_logger
 
 log = get_logger()
 
+#: how long a stopping sender waits for outcomes to be written
+LAST_WORDS_SECONDS = 2.0
+
 #: called with a state's name and the notification's id when that state is reached; tests end the sender there
 At = Callable[[str, UUID], None]
 
@@ -102,6 +105,10 @@ class Sender:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         self._task = None
+        try:
+            await asyncio.wait_for(self._journal.settle(), LAST_WORDS_SECONDS)
+        except TimeoutError:  # the database is away: what was not written is left to its lease
+            self._journal.abandon()
 
     async def run(self) -> None:
         """Send until stopped; an outage of server or database is waited out, any other fault is logged and counted."""
