@@ -52,21 +52,33 @@ class Ledger:
     requests: int = 0
 
 
+class Doors:
+    """How many requests of all agencies together may be under way: reports do not queue behind readings."""
+
+    def __init__(self, posts: int = 24, readings: int = 16) -> None:
+        self.most = posts + readings
+        self._posts = asyncio.Semaphore(posts)
+        self._readings = asyncio.Semaphore(readings)
+
+    def of(self, method: str) -> asyncio.Semaphore:
+        return self._posts if method == "POST" else self._readings
+
+
 class Portal:
     """The public interface of intake with one agency's key."""
 
-    def __init__(self, http: httpx.AsyncClient, key: str, doors: asyncio.Semaphore, ledger: Ledger) -> None:
+    def __init__(self, http: httpx.AsyncClient, key: str, doors: Doors, ledger: Ledger) -> None:
         self._http = http
         self._headers = {"Authorization": f"Bearer {key}"}
         self._doors = doors
         self._ledger = ledger
 
     async def duties(self) -> list[Duty]:
-        """Everything the agency owes, as the public interface tells it. Raises GaveUp."""
+        """Everything the agency owes and has sent nothing for, as the public interface tells it. Raises GaveUp."""
         found: list[Duty] = []
         after: str | None = None
         while True:
-            query = {"limit": "1000"} | ({"after": after} if after else {})
+            query = {"limit": "1000", "standing": "nothing_sent"} | ({"after": after} if after else {})
             answer = await self._call("GET", "/v1/obligations", params=query)
             if answer.status_code != 200:
                 raise GaveUp(f"GET /v1/obligations: {answer.status_code} {answer.text[:300]}")
@@ -98,7 +110,7 @@ class Portal:
     async def verdict(self, submission_id: str) -> dict[str, Any]:
         """The submission as soon as it has its verdict. Raises GaveUp."""
         give_up_at = monotonic_seconds() + VERDICT_PATIENCE_SECONDS
-        pause_seconds = 0.2
+        pause_seconds = 0.4
         while monotonic_seconds() < give_up_at:
             answer = await self._call("GET", f"/v1/submissions/{submission_id}")
             told = answer.json()
@@ -116,7 +128,7 @@ class Portal:
         while True:
             said = ""
             try:
-                async with self._doors:
+                async with self._doors.of(method):
                     self._ledger.requests += 1
                     answer = await self._http.request(method, path, headers=headers, **request)
                 if answer.status_code not in _RETRIED or not _may_pass(answer):

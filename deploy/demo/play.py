@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import yaml
 
-from deploy.demo.client import Ledger, Portal
+from deploy.demo.client import Doors, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
 from deploy.demo.people import temperaments
 from deploy.demo.screen import Screen
@@ -36,8 +36,6 @@ END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
 #: Business time stands still at START while the services come up: this many times as long as the commands before took
 #: (a busy machine gets more), within these bounds.
 HOLD_FACTOR, SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 3.0, 8.0, 90.0
-#: requests under way at the same time, of all agencies together
-DOORS = 48
 DRAIN_SECONDS = 120.0
 #: looks in a row at which nothing may be on its way
 QUIET_LOOKS = 2
@@ -85,7 +83,7 @@ class Province:
             open=tuple(agency["code"] for agency in agencies if "closed_on" not in agency),
             staff={code: Staff(officer, special.get(code, {})) for code, officer in general.items()},
             forms={regime.code: regime.form for regime in published},
-            regimes={regime.code: regime.name.split(" tình hình ")[0].removeprefix("Báo cáo ") for regime in published},
+            regimes={regime.code: regime.name.removeprefix("Báo cáo ") for regime in published},
         )
 
 
@@ -140,8 +138,8 @@ class Demo:
 
     async def play(self, counting: Counting) -> None:
         """Let the agencies live through the season; returns when all their requests are answered."""
-        doors = asyncio.Semaphore(DOORS)
-        limits = httpx.Limits(max_connections=DOORS, max_keepalive_connections=DOORS)
+        doors = Doors()
+        limits = httpx.Limits(max_connections=doors.most, max_keepalive_connections=doors.most)
         url = self.stack.url("intake")
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as http:
             agencies = [

@@ -39,6 +39,8 @@ MAIL_KINDS = {
     "returned": "trả lại / returned",
     "escalation": "chuyển cấp / escalation",
 }
+#: what six columns of figures and all borders need, characters
+NUMBERS_WIDTH = 64
 #: seconds between two plain lines where nothing can move
 PLAIN_SECONDS = 5.0
 
@@ -88,10 +90,10 @@ class Screen:
     def results(self, count: Count, reconcile_differences: int, regimes: Mapping[str, str]) -> None:
         """The readable table at the end."""
         self._titled("Kết quả", "results", _outcome(count, reconcile_differences))
-        named = {f"{KINDS[kind]} / {KINDS_EN[kind]}": row for kind, row in sorted(count.by_kind.items())}
-        self._titled("Theo loại cơ quan", "by kind of agency", _rates(named, count.total))
-        coded = {f"{code} {regimes.get(code, '')}": row for code, row in sorted(count.by_regime.items())}
-        self._titled("Theo chế độ báo cáo", "by regime", _rates(coded, count.total))
+        named = [(KINDS[kind], KINDS_EN[kind], row) for kind, row in sorted(count.by_kind.items())]
+        self._titled("Theo loại cơ quan", "by kind of agency", _rates(named, count.total, self.console.width))
+        coded = [(code, regimes.get(code, ""), row) for code, row in sorted(count.by_regime.items())]
+        self._titled("Theo chế độ báo cáo", "by regime", _rates(coded, count.total, self.console.width))
         mails = [(MAIL_KINDS.get(kind, kind), number) for kind, number in sorted(count.mails.items())]
         self._titled("Thư đã gửi theo loại", "mails by kind", _pairs(mails))
         events = [(topic, number) for topic, number in count.events.items()]
@@ -148,9 +150,11 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
     return table
 
 
-def _rates(rows: Mapping[str, Row], total: Row) -> Table:
+def _rates(rows: Iterable[tuple[str, str, Row]], total: Row, width: int) -> Table:
+    """A name over a longer one for each row; names are cut so that the figures never are."""
+    room = max(14, width - NUMBERS_WIDTH)
     table = Table(show_footer=True)
-    table.add_column("", footer="Cộng / total", overflow="ellipsis", no_wrap=True)
+    table.add_column("", footer="Cộng / total")
     for vi, en, number in (
         ("Phải nộp", "owed", total.owed),
         ("Đúng hạn", "on time", total.on_time),
@@ -160,14 +164,15 @@ def _rates(rows: Mapping[str, Row], total: Row) -> Table:
     ):
         table.add_column(f"{vi}\n[dim]{en}", footer=str(number), justify="right", no_wrap=True)
     table.add_column("Tỷ lệ\n[dim]rate", footer=_rate(total), justify="right", no_wrap=True)
-    for name, row in rows.items():
+    for name, longer, row in rows:
         numbers = (row.owed, row.on_time, row.late, row.nothing_sent, row.returned + row.awaiting)
-        table.add_row(name, *(str(number) for number in numbers), _rate(row))
+        cut = longer if len(longer) <= room else f"{longer[: room - 1].rstrip()}…"
+        table.add_row(f"{name}\n[dim]{cut}", *(str(number) for number in numbers), _rate(row))
     return table
 
 
 def _rate(row: Row) -> str:
-    return f"{100 * row.on_time / row.owed:.1f} %" if row.owed else "–"
+    return f"{100 * row.on_time / row.owed:.0f} %" if row.owed else "–"
 
 
 def _pairs(rows: Iterable[tuple[str, int]]) -> Table:

@@ -15,7 +15,7 @@ from shared.clock import Clock
 from shared.events import Form
 
 #: how often an agency looks up what it owes, real seconds
-LOOK_SECONDS = 2.5
+LOOK_SECONDS = 4.0
 #: times a clerk corrects one report before leaving it
 MOST_CORRECTIONS = 3
 
