@@ -127,7 +127,7 @@ def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -
         header_safe(officer.title)
     except ValueError:
         yield located.error(
-            "",
+            "name",
             "Tên, chức danh hoặc thư điện tử có ký tự điều khiển.",
             "Name, title or e-mail has a control character.",
             "Bỏ ký tự đó.",

@@ -1,0 +1,154 @@
+"""A load stores all or nothing, publishes only what changed, and is heard by every running instance."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from services.intake import commands
+from services.intake.registry.load import RegistryRefused
+from shared.events import MODELS, AgencyRegistered, RegimePublished
+from tests.integration.intake import province as sample
+from tests.integration.intake.province import DEPARTMENT, Province, load, rows
+from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write
+
+SAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "sample"
+
+
+async def published(url: str) -> list[tuple[str, int]]:
+    """(key, version) of every registry event, in order; each parses to its model."""
+    found = []
+    for kind, key, body in await rows(url, "SELECT type, key, body FROM outbox WHERE topic = 'registry' ORDER BY id"):
+        event = MODELS[kind].model_validate_json(body)
+        assert event.key == key
+        found.append((key, event.version))  # type: ignore[attr-defined]
+    return found
+
+
+async def test_a_first_load_publishes_everything_as_version_one_and_a_second_nothing(database_of_intake: str) -> None:
+    first = await load(database_of_intake, sample.records())
+    assert (first.published, first.new["agency"], first.unchanged) == (len(sample.records()), 5, {})
+    assert await published(database_of_intake) == [(record.key, 1) for record in sample.records()]
+    second = await load(database_of_intake, sample.records())
+    assert (second.published, second.unchanged["agency"]) == (0, 5)
+    assert len(await published(database_of_intake)) == len(sample.records())
+    assert await rows(database_of_intake, "SELECT revision FROM registry_revision") == [(1,)]
+
+
+async def test_only_what_changed_gets_a_new_version_and_is_published(province: Province) -> None:
+    before = len(await published(province.url))
+    loaded = await load(
+        province.url, [sample.agency(DEPARTMENT, parent="H99", name="Sở mới"), sample.officer("cb-01", DEPARTMENT)]
+    )
+    assert (loaded.changed, loaded.unchanged) == ({"agency": 1}, {"officer": 1})
+    assert (await published(province.url))[before:] == [(f"agency/{DEPARTMENT}", 2)]
+    body = (await rows(province.url, "SELECT body FROM outbox WHERE topic = 'registry' ORDER BY id DESC LIMIT 1"))[0][0]
+    assert AgencyRegistered.model_validate_json(body).name == "Sở mới"
+
+
+async def test_one_error_and_nothing_is_stored_or_published(province: Province) -> None:
+    before = await rows(province.url, "SELECT key, version, revision FROM registry ORDER BY key")
+    with pytest.raises(RegistryRefused) as refused:
+        await load(province.url, [sample.agency("H99.61"), sample.officer("cb-61", "H77"), sample.regime(name="Khác")])
+    assert len(refused.value.errors) == 2
+    assert "regime_version: 2" in str(refused.value)
+    assert await rows(province.url, "SELECT key, version, revision FROM registry ORDER BY key") == before
+
+
+async def test_a_new_version_of_a_regime_stands_beside_the_old_one(province: Province) -> None:
+    await load(province.url, [sample.regime(name="Khác", regime_version=2)])
+    keys = [
+        row[0] for row in await rows(province.url, "SELECT key FROM registry WHERE key LIKE 'regime/KTXH/%' ORDER BY 1")
+    ]
+    assert keys == ["regime/KTXH/1", "regime/KTXH/2"]
+
+
+async def test_two_loads_at_once_are_one_after_the_other(database_of_intake: str) -> None:
+    renamed = [*sample.records()[1:], sample.agency("H99", "province", name="Tên khác")]
+    await asyncio.gather(load(database_of_intake, sample.records()), load(database_of_intake, renamed))
+    versions: dict[str, list[int]] = {}
+    for key, version in await published(database_of_intake):
+        versions.setdefault(key, []).append(version)
+    assert versions.pop("agency/H99") == [1, 2]
+    assert all(given == [1] for given in versions.values())
+
+
+def run(url: str, command: Callable[[Sequence[str]], int], *arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv("INTAKE_DATABASE_URL", url)
+    return command(arguments)
+
+
+def test_the_commands_load_republish_and_make_keys(
+    database_of_intake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = database_of_intake
+    folder = write(tmp_path, agencies=AGENCIES, regimes__ktxh=REGIME)
+    assert run(url, commands.load, str(folder), "--json", monkeypatch=monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out)["published"] == 3
+    assert run(url, commands.load, str(folder), monkeypatch=monkeypatch) == 0
+    assert "published: 0" in capsys.readouterr().out
+    assert run(url, commands.registry, "republish", monkeypatch=monkeypatch) == 0
+    assert asyncio.run(published(url)) == [
+        ("agency/H99", 1), ("agency/H99.01", 1), ("regime/KTXH/1", 1),
+        ("agency/H99", 1), ("agency/H99.01", 1), ("regime/KTXH/1", 1),
+    ]  # fmt: skip
+
+    assert run(url, commands.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    made = json.loads(out[out.index("{") :])["keys"]
+    assert [key["agency"] for key in made] == ["H99", "H99.01"]
+    assert (
+        run(url, commands.api_keys, "create", "--agency", "H99", "--expires", "2099-01-01", monkeypatch=monkeypatch)
+        == 0
+    )
+    assert run(url, commands.api_keys, "create", "--agency", "H99", monkeypatch=monkeypatch) == 1
+    assert "revoke one first" in capsys.readouterr().err
+    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 0
+    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 1
+    capsys.readouterr()
+    assert run(url, commands.api_keys, "list", "--json", monkeypatch=monkeypatch) == 0
+    listed = capsys.readouterr().out
+    assert [key["live"] for key in json.loads(listed)["keys"]] == [False, True, True]
+    assert not any(key["key"][13:] in listed for key in made)
+
+
+def test_a_load_with_errors_tells_them_all_and_exits_with_one(
+    database_of_intake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = AGENCIES.replace("parent: H99", "parent: H77").replace("kind: province", "kind: planet")
+    folder = write(tmp_path, agencies=bad)
+    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 1
+    told = capsys.readouterr().err
+    assert "agencies.yaml:4 /agencies/0/kind" in told
+    assert "agencies.yaml:6 /agencies/1/parent" in told
+    assert "2 errors; nothing was stored" in told
+
+
+def test_a_command_without_its_database_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "postgresql://nobody:x@127.0.0.1:9/none"
+    assert run(url, commands.registry, "republish", monkeypatch=monkeypatch) == 3
+    assert "cannot be used" in capsys.readouterr().err
+
+
+def test_the_sample_province_loads(
+    database_of_intake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(database_of_intake, commands.load, str(SAMPLE), "--json", monkeypatch=monkeypatch) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts["new"]["agency"] >= 120
+    assert counts["new"]["regime"] >= 6
+
+
+def test_regimes_are_compared_by_what_they_say_not_by_how_they_were_written() -> None:
+    from services.intake.registry.records import content_of, record_of
+
+    regime = sample.regime(version=3)
+    stored = record_of(regime.key, 3, json.loads(json.dumps(content_of(regime))))
+    assert isinstance(stored, RegimePublished)
+    assert stored == regime
