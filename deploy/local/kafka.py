@@ -49,6 +49,8 @@ class Node:
     number: int
     port: int
     controller_port: int
+    proxied_port: int | None = None  # a second listener, presented to clients under `advertised_port`
+    advertised_port: int | None = None
 
 
 class KafkaBroker(Component):
@@ -161,16 +163,19 @@ class KafkaBroker(Component):
 
     def _properties(self) -> str:
         many = len(self._nodes) > 1
+        proxied = self.node.proxied_port is not None
+        own = f",PROXIED://{HOST}:{self.node.proxied_port}" if proxied else ""
+        presented = f",PROXIED://{HOST}:{self.node.advertised_port}" if proxied else ""
         voters = ",".join(f"{node.number}@{HOST}:{node.controller_port}" for node in self._nodes)
         settings = {
             "process.roles": "broker,controller",
             "node.id": self.node.number,
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{HOST}:{self.node.port},CONTROLLER://{HOST}:{self.node.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.node.port}",
+            "listeners": f"PLAINTEXT://{HOST}:{self.node.port},CONTROLLER://{HOST}:{self.node.controller_port}{own}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.node.port}{presented}",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
             "log.dirs": self.data / "log",
             "auto.create.topics.enable": "false",
             "default.replication.factor": 3 if many else 1,

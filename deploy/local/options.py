@@ -63,6 +63,8 @@ class Options:
     topic_prefix, database_prefix: put before every topic, database and role, to share one broker or server.
     kafka_bootstrap: an outside cluster (default: KAFKA_BOOTSTRAP_SERVERS); KAFKA_SASL_* and so on are passed through.
     kafka_idempotence: whether an outside cluster supports idempotent producers.
+    kafka_advertised: by broker's name, the port under which a second listener presents it to clients (a proxy's).
+    migrate: whether start() brings databases up to date; False where they are copies of migrated ones.
     admin_database_url: an outside PostgreSQL where we may create roles and databases.
     database_urls: outside databases by service (default: <NAME>_DATABASE_URL), used as they are.
     service_command: the command of a service up to its subcommand; `{name}` is replaced.
@@ -81,6 +83,8 @@ class Options:
     database_prefix: str = ""
     kafka_bootstrap: str | None = field(default_factory=lambda: os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or None)
     kafka_idempotence: bool = field(default_factory=lambda: os.environ.get("KAFKA_IDEMPOTENCE", "true") != "false")
+    kafka_advertised: Mapping[str, int] = field(default_factory=dict)
+    migrate: bool = True
     admin_database_url: str | None = None
     database_urls: Mapping[str, str] = field(
         default_factory=lambda: {

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 
+from deploy.local import migrated
 from deploy.local.component import Component, Setting, Spawn
 from deploy.local.errors import Aborted, ChildFailed
 from deploy.local.options import ROOT
@@ -57,9 +58,14 @@ class Service(Component):
 
     def migrate(self) -> None:
         """Bring its database up to date. Raises ChildFailed with the output's end."""
+        env = self._env()
+        url = env.get(f"{self.service.upper()}_DATABASE_URL", "")
+        stamp = self.setting.directory / f"{self.service}-migrated.json"
+        if migrated.is_current(stamp, self.service, url):
+            return
         log_path = self.setting.directory / "logs" / f"{self.service}-migrate.log"
         child = ChildProcess(
-            [*self._command, "migrate"], guard=self.setting.guard, log_path=log_path, env=self._env(), cwd=ROOT
+            [*self._command, "migrate"], guard=self.setting.guard, log_path=log_path, env=env, cwd=ROOT
         )
         abort = self.setting.abort
         poll_until(lambda: abort.is_set() or child.exit_code() is not None, MIGRATE_TIMEOUT_SECONDS)
@@ -75,6 +81,7 @@ class Service(Component):
                 log_path,
                 tail(log_path, child.log_offset),
             )
+        migrated.remember(stamp, self.service, url)
 
 
 KEPT = (

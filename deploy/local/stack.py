@@ -313,10 +313,14 @@ class Stack:
             else:
                 self.broker = "kafka"
                 names = ["kafka", "kafka-2", "kafka-3"][: self.options.brokers]
+                advertised = self.options.kafka_advertised
                 nodes = [
-                    Node(number, self._port(name), self._port(f"{name}-controller"))
+                    Node(
+                        number, self._port(name), self._port(f"{name}-controller"),
+                        self._ports.free() if name in advertised else None, advertised.get(name),
+                    )
                     for number, name in enumerate(names, start=1)
-                ]
+                ]  # fmt: skip
                 return [KafkaBroker(self._setting, kafka, nodes, node) for node in nodes]
         else:
             self._say(TANSU_NOTICE)
@@ -332,7 +336,7 @@ class Stack:
 
     def _migrate(self, services: list[Service]) -> None:
         first = {service.service: service for service in reversed(services)}
-        if first:
+        if first and self.options.migrate:
             self._say("Cập nhật cơ sở dữ liệu / migrating")
             self._together(first.values(), lambda service: service.migrate())
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.kafka import provision
+from deploy.local import migrated
 from deploy.local.options import SERVICES
 from tests.stack import Infra, LocalMailSink
 
@@ -44,6 +46,17 @@ async def test_a_migrated_database_is_complete_and_writable(
         await connection.execute("CREATE TABLE mine (n int)")
     finally:
         await connection.close()
+
+
+def test_a_migration_is_skipped_only_while_files_and_database_agree(
+    migrated_database: Callable[[str], str], database_url: str, tmp_path: Path
+) -> None:
+    stamp, url = tmp_path / "stamp", migrated_database("validator")
+    assert not migrated.is_current(stamp, "validator", url)
+    migrated.remember(stamp, "validator", url)
+    assert migrated.is_current(stamp, "validator", url)
+    assert not migrated.is_current(stamp, "validator", database_url)  # an empty database in its place
+    assert not migrated.is_current(stamp, "intake", url)  # other files
 
 
 async def test_topics_are_made_under_a_prefix_of_their_own(topics: str, infra: Infra) -> None:
