@@ -173,7 +173,7 @@ async def intake(
     clock = clock or ManualClock(NOW)
     service = build(
         IntakeSettings(database_url=province.url, database_pool_size=4, **settings),
-        common=CommonSettings(operator_token=OPERATOR_TOKEN),  # type: ignore[arg-type]
+        common=CommonSettings(operator_token=OPERATOR_TOKEN),
         clock=clock,
         accept=accept,
         with_kafka=False,

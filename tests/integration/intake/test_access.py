@@ -11,6 +11,7 @@ import pytest
 from services.intake import keys
 from services.intake.keys import KeyRefused
 from shared.db import Database
+from shared.events import RegistryEvent
 from tests.integration.intake.province import (
     COMMUNE,
     DEPARTMENT,
@@ -163,7 +164,7 @@ async def test_what_another_process_has_just_published_is_never_refused_for_bein
     """The poll is an hour away: only looking again on a miss can know of it."""
     async with intake(province, registry_poll_seconds=3600, registry_max_age_seconds=3600) as door:
         assert (await door.post(report())).status_code == 201
-        new = [agency("H99.60", parent="H99"), officer("cb-60", "H99.60"), regime("MOI")]
+        new: list[RegistryEvent] = [agency("H99.60", parent="H99"), officer("cb-60", "H99.60"), regime("MOI")]
         await load(province.url, new)
         door.province.keys.update(await make_keys(province.url, ["H99.60"]))
         answer = await door.post(report(regime="MOI", officer="cb-60"), of="H99.60")

@@ -65,7 +65,7 @@ async def race(url: str) -> list[BaseException | None]:
 
     found = await asyncio.gather(one("a"), one("b"), return_exceptions=True)
     await database.close()
-    return found
+    return list(found)
 
 
 async def test_two_transactions_at_once_wait_for_each_other(province: Province) -> None:

@@ -89,7 +89,7 @@ def test_sizes_are_limited() -> None:
     assert pointers(read_report(body(narratives={"n": "ă" * (MAX_NARRATIVE_CHARACTERS + 1)}))) == ["/narratives/n"]
     assert isinstance(read_report(body(narratives={"n": "ă" * MAX_NARRATIVE_CHARACTERS})), Report)
     assert pointers(read_report(body(figures={"A" * 65: 1}))) == ["/figures/" + "A" * 65]
-    wrong = {f"A{i}": [] for i in range(MAX_FIGURES)}
+    wrong: dict[str, list[int]] = {f"A{i}": [] for i in range(MAX_FIGURES)}
     assert len(pointers(read_report(body(figures=wrong)))) == MAX_ERRORS
 
 
