@@ -6,13 +6,18 @@ import copy
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
 import pytest
 
+import services.intake.consumer as intake
+import services.notifier.consumer as notifier
+import services.scoring.consumer as scoring
+import services.validator.consumer as validator
 from services.scoring import reconcile
+from shared.applying import Inbound
 from shared.events import MODELS, OWNERS
 
 Exports = dict[tuple[str, str], list[dict[str, Any]]]
@@ -58,8 +63,8 @@ def agreeing() -> Exports:
     for key, points in ((KEY, "100"), (KEY, "-2.5"), (LATE, "0.1"), (LATE, "0.2")):
         put("scoring", "score-lines", obligation=key, points=points)
     published = (
-        ("intake", "registry", "registry.agency", "agency/H99.101"),
-        ("intake", "registry", "registry.agency", "agency/H99.101"),
+        ("intake", "registry", "registry.regime", "regime/KTXH-THANG/1"),
+        ("intake", "registry", "registry.regime", "regime/KTXH-THANG/1"),
         ("intake", "submissions", "submission.received", KEY),
         ("validator", "verdicts", "verdict.reached", KEY),
         ("scoring", "compliance", "obligation.overdue", SILENT),
@@ -70,7 +75,7 @@ def agreeing() -> Exports:
         put(service, "events", id=place, event_id=_uuid(100 + place), type=f"vn.thongsuot.{short}.v1", topic=topic,
             key=key, published=True)  # fmt: skip
         for consumer, types in reconcile.SUBSCRIPTIONS.items():
-            if short in types and place != 1:  # the first word on the agency was compacted away
+            if short in types and place != 1:  # the first word on the regime was compacted away
                 put(consumer.split(".")[0], "inbox", consumer=consumer, event_id=_uuid(100 + place))
     return exports
 
@@ -301,3 +306,21 @@ def test_all_subscribed_types_exist_and_every_type_but_the_notifiers_has_a_reade
     read = {f"vn.thongsuot.{short}.v1" for types in reconcile.SUBSCRIPTIONS.values() for short in types}
     assert read <= set(MODELS)
     assert set(MODELS) - read == {"vn.thongsuot.notification.recorded.v1"}
+
+
+def test_the_table_of_subscriptions_is_what_the_services_subscribe_to() -> None:
+    """The doors only close over what they are given, so nothing real is needed to read their signatures."""
+    nothing: Any = None
+    doors: dict[str, Iterable[Inbound]] = {
+        "intake": [intake.FOLLOW],
+        "validator": validator.inbounds(nothing, nothing),
+        "scoring": scoring.inbounds(nothing),
+        "notifier": notifier.inbounds(nothing),
+    }
+    subscribed = {
+        f"{service}.{inbound.name}": {model.TYPE for model in inbound.models}
+        for service, inbounds in doors.items()
+        for inbound in inbounds
+    }
+    table = {name: {f"vn.thongsuot.{short}.v1" for short in types} for name, types in reconcile.SUBSCRIPTIONS.items()}
+    assert table == subscribed
