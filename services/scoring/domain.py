@@ -151,22 +151,27 @@ def follow(
         return Decision(obligation)
     if after.overdue_at is not None and after.may_still_be_on_time:
         after = replace(after, overdue_at=None)  # it was in time after all: its event came after the ticker
-    if not after.owed:
+    decides = (
+        after.first_accepted is not obligation.first_accepted
+        or after.measured is not obligation.measured
+        or after.overdue_at is not obligation.overdue_at
+    )
+    if not after.owed or not decides:  # the score follows from these three and the deadline alone
         return Decision(after)
     events: list[ComplianceEvent] = []
-    accepted = after.first_accepted
-    if accepted is not None and accepted != obligation.first_accepted:
-        after = replace(after, version=after.version + 1)
+    accepted, version = after.first_accepted, after.version
+    if accepted is not None and accepted is not obligation.first_accepted:
+        version += 1
         events.append(
             ObligationFulfilled(
-                **_common(after, at),
+                **_common(after, at, version),
                 submission_id=accepted.submission_id,
                 submission_version=accepted.version,
                 received_at=accepted.received_at,
                 on_time=accepted.received_at <= after.deadline,
             )
         )
-    return _settled(after, tuple(events), event_id, at, policy, calendar)
+    return _settled(after, version, tuple(events), event_id, at, policy, calendar)
 
 
 def is_overdue(obligation: Obligation, at: datetime) -> bool:
@@ -193,7 +198,7 @@ def is_due_soon(obligation: Obligation, remind_at: datetime, at: datetime) -> bo
 def mark_due_soon(obligation: Obligation, at: datetime) -> Decision:
     """Tell that the deadline is near (sắp đến hạn)."""
     after = replace(obligation, due_soon_at=at, version=obligation.version + 1)
-    return Decision(after, (), (ObligationDueSoon(**_common(after, at)),))
+    return Decision(after, (), (ObligationDueSoon(**_common(after, at, after.version)),))
 
 
 def mark_overdue(
@@ -203,13 +208,14 @@ def mark_overdue(
     after = replace(
         obligation, overdue_at=at, officer_id=obligation.officer_id or officer_id, version=obligation.version + 1
     )
-    return _settled(after, (ObligationOverdue(**_common(after, at)),), None, at, policy, calendar)
+    told = ObligationOverdue(**_common(after, at, after.version))
+    return _settled(after, after.version, (told,), None, at, policy, calendar)
 
 
 def withdraw(obligation: Obligation, at: datetime, policy: Policy, calendar: WorkingCalendar) -> Decision:
     """It is not owed any more (the agency closes before the deadline, or the regime ended): its lines are countered."""
     after = replace(obligation, owed=False, overdue_at=None)
-    return _settled(after, (), None, at, policy, calendar)
+    return _settled(after, after.version, (), None, at, policy, calendar)
 
 
 def _received(obligation: Obligation, event: SubmissionReceived | VerdictReached) -> Obligation:
@@ -252,16 +258,20 @@ def newer(version: int, seen: int) -> bool:
 
 def _settled(
     obligation: Obligation,
+    version: int,
     events: tuple[ComplianceEvent, ...],
     event_id: UUID | None,
     at: datetime,
     policy: Policy,
     calendar: WorkingCalendar,
 ) -> Decision:
-    """Append what turns the lines in force into those deserved: counter-lines for what fell, lines for what came."""
+    """Append what turns the lines in force into those deserved: counter-lines for what fell, lines for what came.
+
+    `version` is that of the last of `events`, which go before what is told of the score.
+    """
     due = assess(_facts(obligation), policy, calendar) if obligation.owed else ()
     if len(due) == len(obligation.lines) and all(map(_same, obligation.lines, due)):
-        return Decision(obligation, (), events)
+        return Decision(replace(obligation, version=version), (), events)
     stays = [line for line in obligation.lines if any(_same(line, wanted) for wanted in due)]
     fallen = [line for line in obligation.lines if line not in stays]
     appended: list[Line] = []
@@ -290,9 +300,9 @@ def _settled(
             )  # fmt: skip
             appended.append(kept)
         in_force.append(kept)
-    after = replace(obligation, lines=tuple(in_force), line_count=seq, version=obligation.version + 1)
+    after = replace(obligation, lines=tuple(in_force), line_count=seq, version=version + 1)
     changed = ScoreChanged(
-        **_common(after, at),
+        **_common(after, at, after.version),
         officer_id=after.officer_id,
         policy_version=policy.version,
         score=after.score,
@@ -338,7 +348,7 @@ def _told(line: Line) -> ScoreLine:
     )
 
 
-def _common(obligation: Obligation, at: datetime) -> dict[str, object]:
+def _common(obligation: Obligation, at: datetime, version: int) -> dict[str, object]:
     return {
         "obligation": obligation.key,
         "agency": obligation.agency,
@@ -348,5 +358,5 @@ def _common(obligation: Obligation, at: datetime) -> dict[str, object]:
         "deadline": obligation.deadline,
         "standing": obligation.standing,
         "at": at,
-        "version": obligation.version,
+        "version": version,
     }
