@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from services.notifier.channels.journal import Journal
 from services.notifier.channels.sender import At
 from services.notifier.ledger import Claimed
-from tests.fakes.smtp import FakeSmtp
+from tests.fakes.smtp import Answer, FakeSmtp
 from tests.integration.notifier.desk import (
     Crashed,
     World,
@@ -134,6 +134,49 @@ async def test_without_in_data_a_crash_sends_twice_and_nobody_notices(world: Wor
     assert (row["state"], row["unknowns"]) == ("sent", 0)
     assert list(smtp.times_accepted().values()) == [2]
     assert await i5_violations(world, smtp) == ["due_soon: 2 copies, 1..1 allowed (sent)"]
+
+
+class AnswerLost(Journal):
+    """Every commit succeeds, and the news of it is lost the first time."""
+
+    _lost = False
+
+    async def _once(self, calls: Any) -> set[UUID]:
+        held = await super()._once(calls)
+        self._lost = not self._lost
+        if self._lost:
+            raise ConnectionError("the answer to COMMIT is lost")
+        return held
+
+
+@pytest.mark.parametrize("verb", ["none", "RCPT", "BODY"])
+async def test_a_commit_whose_answer_is_lost_changes_nothing(world: World, smtp: FakeSmtp, verb: str) -> None:
+    await world.reminder()
+    smtp.script[verb].append(Answer(450))
+    await world.drain(world.sender(smtp, journal=AnswerLost))
+    assert (await world.one())["state"] == "sent"
+    assert list(smtp.times_accepted().values()) == [1]
+    outcomes = [(attempt["outcome"], attempt["late"]) for attempt in await world.attempts()]
+    assert outcomes == [("retry", False)] * (verb != "none") + [("sent", False)]
+    assert len(await world.recorded()) == 1
+
+
+async def test_a_database_that_drops_its_connections_is_waited_out(world: World, smtp: FakeSmtp) -> None:
+    await world.reminder()
+    gate = smtp.hold("RCPT")
+    sending = asyncio.create_task(world.sender(smtp).round())
+    await gate.reached.wait()
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    gate.open.set()
+    await sending
+    assert (await world.one())["state"] == "sent"
+    assert list(smtp.times_accepted().values()) == [1]
 
 
 async def test_a_late_sent_of_an_expired_lease_settles_the_doubt_and_stops_the_resend(
