@@ -175,7 +175,7 @@ class Demo:
             self.screen.watch(self.season.clock.now(), self.season.share, glance, monotonic_seconds() - began)
             if crashed := self.stack.crashed():
                 raise crashed[0].failure()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
 
     async def settle(self, counting: Counting) -> Backlog:
         """Wait until nothing is on its way any more, or the patience ends; what was left at the last look."""

@@ -14,8 +14,9 @@ from deploy.demo.reports import Report, corrected, spoiled, truthful
 from shared.clock import Clock
 from shared.events import Form
 
-#: how often an agency looks up what it owes, real seconds
-LOOK_SECONDS = 4.0
+#: how often an agency looks up what it owes, and how soon all have looked for the first time, real seconds
+LOOK_SECONDS = 8.0
+FIRST_LOOK_SECONDS = 2.0
 #: times a clerk corrects one report before leaving it
 MOST_CORRECTIONS = 3
 
@@ -77,14 +78,16 @@ class Agency:
         """Look up duties until the season is over, and answer each as the temperament has it."""
         known: set[str] = set()
         rng = random.Random(f"{self.seed}/{self.code}")
-        await asyncio.sleep(rng.uniform(0, LOOK_SECONDS))
+        await asyncio.sleep(rng.uniform(0, FIRST_LOOK_SECONDS))
+        pause_seconds = rng.uniform(FIRST_LOOK_SECONDS, LOOK_SECONDS)
         async with asyncio.TaskGroup() as work:
             while not self.season.over:
                 for duty in await self._look():
                     if duty.obligation not in known:
                         known.add(duty.obligation)
                         work.create_task(self._answer(duty))
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = LOOK_SECONDS
 
     async def _look(self) -> list[Duty]:
         try:
