@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from hashlib import blake2b
 from typing import assert_never
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.policy import Due, Facts, Policy, assess
@@ -27,8 +28,9 @@ from shared.events import (
     VerdictReached,
 )
 
-#: line ids are named by obligation and place, so that a repeated decision writes the same line
-_LINES = UUID("6f0f9c1e-53a4-5c0e-9f0b-7f1b5a3f6d52")
+#: bits of a UUIDv8 (RFC 9562): version 8, variant 0b10
+_UUID_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
+_UUID_8 = (0x8 << 76) | (0x2 << 62)
 _NOTHING = Decimal(0)
 
 
@@ -312,8 +314,9 @@ def _settled(
 
 
 def line_id(key: str, seq: int) -> UUID:
-    """The id of the seq-th line of an obligation."""
-    return uuid5(_LINES, f"{key}#{seq}")
+    """The id of the seq-th line of an obligation, named by both: a repeated decision writes the same line."""
+    digest = blake2b(f"{key}#{seq}".encode(), digest_size=16, person=b"score line").digest()
+    return UUID(int=int.from_bytes(digest, "big") & _UUID_MASK | _UUID_8)
 
 
 def _facts(obligation: Obligation) -> Facts:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import RFC_4122
 
 import pytest
 from hypothesis import given
@@ -194,6 +195,7 @@ def test_line_ids_follow_from_the_obligation_and_their_place() -> None:
     one, two = Story().follow(verdict()), Story().follow(verdict())
     assert [line.line_id for line in one.written] == [line.line_id for line in two.written]
     assert len({line.line_id for line in one.written}) == 2
+    assert {(line.line_id.version, line.line_id.variant) for line in one.written} == {(8, RFC_4122)}
 
 
 # --- any order, any repetition -------------------------------------------------------------------------------------
