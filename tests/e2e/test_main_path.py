@@ -1,0 +1,136 @@
+"""The main path on the whole stack: post → verdict → score → mail; the same on Tansu with LOCAL_BROKER=tansu."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from deploy.local import Stack
+from shared.clock import business_clock, scaled_specification
+from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
+from tests.stack import Infra, unique
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+OBLIGATION = f"{DEPARTMENT}/{REGIME}/{PERIOD}"
+NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
+
+
+@pytest.fixture(scope="module")
+def province(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
+    prefix = unique("e")
+    clock = scaled_specification(datetime.fromisoformat(NOW), 1)
+    options = infra.options(tmp_path_factory.mktemp("main-path"), prefix, env={"BUSINESS_CLOCK": clock})
+    try:
+        with Stack(options) as stack:
+            yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
+    finally:
+        for service in options.services:
+            infra.drop_database(f"{prefix}_{service}")
+        infra.drop_topics(f"{prefix}.")
+
+
+def settled(province: Province, submission_id: str) -> dict[str, Any] | None:
+    """The submission once its verdict is known."""
+    shown = province.get(DEPARTMENT, f"/v1/submissions/{submission_id}")
+    return shown if shown["status"] != "received" else None
+
+
+def test_a_report_is_returned_with_findings_corrected_accepted_and_scored(province: Province) -> None:
+    wrong = {"A": 100, "A1": 90, "A2": 5, "B": 12345678901234567.5}
+    answer = province.post(DEPARTMENT, "first", figures=wrong, narratives=NARRATIVE)
+    assert answer.status_code == 201, answer.text
+    receipt = answer.json()
+    assert receipt["obligation"] == OBLIGATION
+    assert receipt["version"] == 1
+
+    returned = eventually(lambda: settled(province, receipt["submission_id"]), "a verdict on the first version")
+    assert returned["status"] == "returned"
+    finding = next(f for f in returned["findings"] if f["tier"] == "consistency")
+    assert finding["path"] == "/figures/A"
+    assert (finding["provided"], finding["expected"]) == ("100", "95")
+    assert finding["message"]
+    assert finding["fix"]
+
+    mail = eventually(
+        lambda: next((m for m in province.mails_to("hanh@sonoivu.example") if "trả lại" in m.subject.lower()), None),
+        "a mail about the returned report",
+    )
+    assert finding["fix"] in mail.text or finding["message"] in mail.text
+
+    right = {"A": 95, "A1": 90, "A2": 5, "B": "0.10"}
+    answer = province.post(DEPARTMENT, "second", figures=right, narratives=NARRATIVE)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["version"] == 2
+    accepted = eventually(lambda: settled(province, answer.json()["submission_id"]), "a verdict on the second version")
+    assert accepted["status"] == "accepted"
+
+    def fulfilled() -> dict[str, Any] | None:
+        shown = province.operator("scoring", f"/v1/obligations/{OBLIGATION}").json()
+        return shown if shown.get("standing") == "fulfilled" else None
+
+    obligation = eventually(fulfilled, "the obligation is fulfilled")
+    assert obligation["on_time"] is True
+    assert Decimal(obligation["score"]) == 100
+    assert sum(Decimal(line["points"]) for line in obligation["lines"]) == Decimal(obligation["score"])
+    assert all(line["cause"] and line["cause_en"] for line in obligation["lines"])
+
+    def shown_to_agency() -> bool:
+        items = province.get(DEPARTMENT, "/v1/obligations")["items"]
+        return any(item["obligation"] == OBLIGATION and item["standing"] == "fulfilled" for item in items)
+
+    assert eventually(shown_to_agency, "the agency sees that it has fulfilled")
+
+
+def test_the_same_idempotency_key_gets_the_same_receipt_and_stores_once(province: Province) -> None:
+    figures = {"A": 1, "A1": 1, "A2": 0, "B": 1}
+    first = province.post(COMMUNE, "again", figures=figures, narratives=NARRATIVE)
+    second = province.post(COMMUNE, "again", figures=figures, narratives=NARRATIVE)
+    assert first.status_code == 201
+    assert second.json()["submission_id"] == first.json()["submission_id"]
+    other = province.post(COMMUNE, "again", figures={**figures, "B": 2}, narratives=NARRATIVE)
+    assert other.status_code == 422
+    assert other.headers["content-type"].startswith("application/problem+json")
+
+
+def test_what_is_overdue_is_told_to_the_officer_and_to_the_head(province: Province) -> None:
+    province.request(seconds=10)
+
+    def told(address: str) -> Any:
+        return next((m for m in province.mails_to(address) if "quá hạn" in (m.subject + m.text).lower()), None)
+
+    officer = eventually(lambda: told("sen@anbinh.example"), "the officer is told")
+    head = eventually(lambda: told("lua@anbinh.example"), "the head is told")
+    assert "chưa nộp" in officer.text.lower()
+    assert REQUEST in officer.text or "Thiệt hại do mưa đá" in officer.text
+    assert officer.message_id != head.message_id
+
+
+def test_the_stores_agree_at_the_end(province: Province) -> None:
+    """`reconcile` finds no difference once everything has drained."""
+    stack = province.stack
+    urls = [f"--{name}={stack.url(name)}" for name in ("intake", "validator", "scoring", "notifier")]
+
+    def agree() -> bool:
+        done = subprocess.run(
+            [sys.executable, "-m", "services.scoring", "reconcile", *urls],
+            env={**os.environ, **stack.service_env("scoring")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        outputs.append(done.stdout + done.stderr)
+        return done.returncode == 0
+
+    outputs: list[str] = []
+    try:
+        eventually(agree, "no difference", seconds=90)
+    except AssertionError as error:
+        raise AssertionError(outputs[-1][-4000:]) from error
