@@ -1,6 +1,6 @@
 """`make demo`: plays a quarter of the sample province and says, counted from the stores, what became of it.
 
-    python -m deploy.demo [--seconds 90] [--exit] [--free-ports] [--directory D] [--seed N]
+    python -m deploy.demo [--seconds N] [--exit] [--free-ports] [--directory D] [--seed N]
 
 DEMO_EXIT=1 is `--exit`. Exit codes: 0 all is well; 1 something was lost, dead-lettered or differs; 130 stopped by
 Ctrl-C while playing; otherwise those of the local stack (3 a program is missing, 4 port in use, 5 a child failed …).
@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from deploy.demo.counting import Count, Counting
-from deploy.demo.play import Demo, Wishes
+from deploy.demo.play import USUAL_SECONDS, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.local import StackError, StackInUse
 from deploy.local.__main__ import LOCAL, clean, supervisor_pid
@@ -34,15 +34,13 @@ DIRECTORY = LOCAL / "demo"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description="Chạy thử một quý / play a quarter.")
-    parser.add_argument(
-        "--seconds", type=float, default=90.0, help="thời gian chơi một quý / real seconds of the quarter"
-    )
+    parser.add_argument("--seconds", type=float, help="một quý dài bao nhiêu giây / seconds of the quarter (90)")
     parser.add_argument("--seed", type=int, default=20260101, help="hạt giống ngẫu nhiên / random seed")
     parser.add_argument("--exit", action="store_true", help="dừng khi xong / end when done (DEMO_EXIT=1)")
     parser.add_argument("--free-ports", action="store_true", help="dùng cổng trống / any free ports")
     parser.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DIRECTORY)
     options = parser.parse_args(argv)
-    if options.seconds < 5:
+    if options.seconds is not None and options.seconds < 5:
         parser.error("--seconds: ít nhất 5 / at least 5")
     stays = not (options.exit or os.environ.get("DEMO_EXIT", "") not in ("", "0"))
     wishes = Wishes(options.directory, options.seconds, options.seed, fixed_ports=not options.free_ports)
@@ -53,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _fresh(wishes.directory)
         demo = Demo(wishes, screen)
-        seconds = f"{wishes.seconds:.0f}"
+        seconds = wishes.seconds or USUAL_SECONDS
         screen.say(
-            f"Thông Suốt: một quý của tỉnh mẫu H99, từ 15/12/2025 đến 23/3/2026, rút còn {seconds} giây.",
-            f"one quarter of the sample province in {seconds} seconds",
+            f"Thông Suốt: một quý của tỉnh mẫu H99 (15/12/2025 – 23/3/2026) trong {seconds:.0f} giây",
+            "a quarter of the sample province H99, from its first cut-off to its last deadline",
         )
         demo.prepare()
         code = asyncio.run(_run(demo))

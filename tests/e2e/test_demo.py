@@ -1,0 +1,156 @@
+"""The demo plays a quarter on the real stack, counts what became of it, and turns red when anything is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+from rich.console import Console
+
+from deploy.demo.__main__ import faults
+from deploy.demo.counting import Counting
+from deploy.demo.play import Demo, Wishes
+from deploy.demo.screen import Screen
+from deploy.local.options import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+async def _execute(url: str, statement: str, *values: object) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_path: Path) -> None:
+    text = io.StringIO()
+    demo = Demo(Wishes(tmp_path / "demo", seconds=45, fixed_ports=False), Screen(Console(file=text, width=100)))
+
+    async def run() -> None:
+        async with Counting(demo.stack) as counting:
+            await demo.play(counting)
+            backlog = await demo.settle(counting)
+            reconciled, differences = await demo.reconcile()
+            count = await demo.count(counting)
+            summary = demo.summary(count, backlog, len(differences), 0.0)
+            assert (differences, reconciled) == ([], 0)
+            assert faults(summary, count, reconciled) == []
+            assert summary["accepted"] > 300
+            assert summary["returned"] > 20
+            assert summary["submissions"] == summary["accepted"] + summary["returned"] == len(demo.ledger.receipts)
+            assert summary["on_time"] > 0
+            assert summary["late"] > 0
+            assert summary["overdue_nothing_sent"] > 0
+            assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation"}
+            assert summary["events_by_topic"]["submissions"] == summary["submissions"]
+            assert summary["events_by_topic"]["verdicts"] == summary["submissions"]
+            assert summary["events_by_topic"]["notifications"] == summary["mails"]
+            assert not any(kind == "district" for kind in count.by_kind)
+            demo.screen.results(count, len(differences), demo.province.regimes)
+            await _sabotage(counting)
+
+    async def _sabotage(counting: Counting) -> None:
+        """What the checks are for: each loss is found, and only in its own words."""
+        lost = sorted(demo.ledger.receipts)[7]
+        await _execute(demo.stack.database_url("validator"), "DELETE FROM finding")
+        await _execute(demo.stack.database_url("validator"), "DELETE FROM verdict WHERE submission_id = $1::uuid", lost)
+        await _execute(
+            demo.stack.database_url("scoring"),
+            "DELETE FROM inbox WHERE event_id ="
+            " (SELECT event_id FROM inbox WHERE consumer = 'scoring.follow' ORDER BY event_id DESC LIMIT 1)",
+        )
+        code, differences = await demo.reconcile()
+        assert code == 1
+        kinds = {each["kind"] for each in differences}
+        assert {"submission_without_verdict", "event_lost"} <= kinds
+        await _execute(
+            demo.stack.database_url("intake"), "DELETE FROM submissions WHERE submission_id = $1::uuid", lost
+        )
+        count = await demo.count(counting)
+        assert count.lost_receipts == (lost,)
+
+    try:
+        demo.prepare()
+        asyncio.run(run())
+    finally:
+        demo.close()
+    shown = text.getvalue()
+    assert "Sai lệch khi đối chiếu / reconcile differences │    0 │" in shown
+    assert re.search(r"\d\d/\d\d/2026 +\d+% \| nhận/received \d+", shown)
+
+
+@pytest.mark.parametrize("moment", ["đang khởi động", "nhận/received"], ids=["while starting", "while playing"])
+def test_ctrl_c_ends_everything_at_any_time(tmp_path: Path, moment: str) -> None:
+    command = [sys.executable, "-m", "deploy.demo", "--free-ports", "--directory", str(tmp_path / "demo")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if moment in line:
+                break
+        assert moment in said
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        # a terminal sends it to the whole group
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.communicate(timeout=90)[0]
+        assert process.returncode == 130, rest
+        assert "Đã dừng tất cả" in rest
+        assert "Traceback" not in rest
+        _, left = psutil.wait_procs(children, timeout=10)
+        assert left == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_second_demo_in_the_same_place_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    directory = tmp_path / "demo"
+    directory.mkdir()
+    with (directory / "lock").open("w") as held:
+        held.write("1234\n")
+        held.flush()
+        flock(held, LOCK_EX | LOCK_NB)
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.demo", "--free-ports", "--directory", str(directory)],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 7
+    assert "1234" in done.stdout
+    assert (directory / "lock").exists()
+
+
+def test_the_summary_holds_what_is_promised(tmp_path: Path) -> None:
+    env = {**os.environ, "DEMO_EXIT": "1"}
+    directory = tmp_path / "demo"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.demo", "--free-ports", "--seconds", "20", "--directory", str(directory)],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=380, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert time.monotonic() - began > 20
+    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    assert {"accepted", "returned", "on_time", "overdue", "mails", "events", "dead_letters", "outbox",
+            "reconcile_differences"} <= set(summary)  # fmt: skip
+    assert summary["accepted"] > 0
+    assert (summary["dead_letters"], summary["outbox"], summary["reconcile_differences"]) == (0, 0, 0)
