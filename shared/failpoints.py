@@ -1,7 +1,8 @@
 """Named points between two effects at which a test can end, delay or fail the process; absent unless enabled.
 
-`FAILPOINTS="relay.between_ack_and_delete=exit*1"` names what happens at which point and how often. Without the
-variable `hit` is an empty function: nothing is looked up on a hot path.
+`FAILPOINTS="relay.between_ack_and_delete=exit@3"` names what happens at which point: `exit`, `sleep:SECONDS` or
+`raise`, `*N` for N times, `@N` from the Nth passage on. Without the variable `hit` is an empty function: nothing is
+looked up on a hot path.
 """
 
 from __future__ import annotations
@@ -9,29 +10,42 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-_armed: dict[str, tuple[str, int]] = {}
+
+@dataclass(slots=True)
+class _Point:
+    act: str
+    times: int
+    passages: int  # still let pass before it acts
 
 
-def _parse(specification: str) -> dict[str, tuple[str, int]]:
+_armed: dict[str, _Point] = {}
+
+
+def _parse(specification: str) -> dict[str, _Point]:
     armed = {}
     for part in filter(None, specification.split(",")):
         name, _, rest = part.partition("=")
+        rest, _, first = rest.partition("@")
         act, _, times = rest.partition("*")
-        armed[name.strip()] = (act.strip() or "exit", int(times or 1))
+        armed[name.strip()] = _Point(act.strip() or "exit", int(times or 1), int(first or 1) - 1)
     return armed
 
 
 def _hit(name: str) -> None:
-    act, times = _armed.get(name, ("", 0))
-    if times <= 0:
+    point = _armed.get(name)
+    if point is None or point.times <= 0:
         return
-    _armed[name] = (act, times - 1)
-    if act == "exit":
+    if point.passages > 0:
+        point.passages -= 1
+        return
+    point.times -= 1
+    if point.act == "exit":
         os._exit(137)
-    if act.startswith("sleep:"):
-        time.sleep(float(act.removeprefix("sleep:")))
-    if act == "raise":
+    if point.act.startswith("sleep:"):
+        time.sleep(float(point.act.removeprefix("sleep:")))
+    if point.act == "raise":
         raise ConnectionError(f"failpoint {name}")
 
 

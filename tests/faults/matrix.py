@@ -1,0 +1,263 @@
+"""A row is one function: it breaks something under load and has the stores judged. This file runs rows and tells.
+
+What a row proves is only worth something if it could have failed: each row's checks are held against spoiled stores,
+and where a protection can be taken out of a service, the same fault must turn the check red.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.local.calls import call
+from tests.faults import doctored, load, people
+from tests.faults.ground import Ground, Province
+from tests.faults.invariants import CHECKS, SHOWN
+from tests.faults.load import Ledger, Load
+from tests.faults.stores import Stores, read_databases, read_topics
+
+DRAIN_SECONDS = 90.0  # I6: stated for a machine of two cores with other work on it
+
+
+class Unproved(Exception):
+    """The fault did not happen, or a control did not turn red: the row says nothing."""
+
+
+@dataclass
+class Result:
+    """What is known of one row afterwards."""
+
+    number: str
+    fault: str
+    invariants: tuple[str, ...]
+    seed: int
+    expected_failure: str = ""
+    wrongs: dict[str, list[str]] = field(default_factory=dict)
+    checked: set[str] = field(default_factory=set)
+    reds: dict[str, list[str]] = field(default_factory=dict)  # control -> invariants it turned red
+    figures: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return not self.error and not any(self.wrongs.values()) and set(self.invariants) <= self.checked
+
+    @property
+    def control_red(self) -> bool:
+        """Every invariant of the row has been seen red by at least one control."""
+        return set(self.invariants) <= {name for names in self.reds.values() for name in names}
+
+    @property
+    def as_it_should(self) -> bool:
+        """Strict: a row that is expected to fail must fail."""
+        if self.expected_failure:
+            return not self.passed
+        return self.passed and self.control_red
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in .local/faults.json."""
+        return {
+            "fault": f"{self.number} {self.fault}",
+            "invariants": list(self.invariants),
+            "passed": self.passed,
+            "control_red": self.control_red,
+            "expected_failure": self.expected_failure or None,
+            "figures": {**self.figures, "seconds": round(self.seconds, 1)},
+            "seed": self.seed,
+            "controls": self.reds,
+            "wrongs": {name: found[:SHOWN] for name, found in self.wrongs.items() if found},
+            "error": self.error or None,
+        }
+
+
+class Field:
+    """What a row's function gets: the ground, a seeded dice, and the judge."""
+
+    def __init__(self, ground: Ground, result: Result, scale: float = 1.0) -> None:
+        self.ground = ground
+        self.result = result
+        self.seed = result.seed
+        self.dice = random.Random(result.seed)
+        self.scale = scale
+        self._serial = 0
+
+    def figure(self, name: str, value: Any) -> None:
+        """A figure for the table."""
+        self.result.figures[name] = value
+
+    @contextmanager
+    def province(self, **options: Any) -> Iterator[Province]:
+        """A fresh province; the ground is healed afterwards."""
+        try:
+            with Province(self.ground, **options) as province:
+                yield province
+        finally:
+            self.ground.heal()
+
+    def load(
+        self,
+        province: Province,
+        posts: int = 240,
+        *,
+        versions: int = 2,
+        agencies: Sequence[str] = people.AGENCIES,
+        **options: Any,
+    ) -> Load:
+        """A seeded load on every intake instance of the province; `with` starts it."""
+        posts = max(20, int(posts * self.scale))
+        chains = load.plan(self.dice, posts, agencies, versions, self._serial)
+        self._serial += posts
+        return Load(province.stack.urls("intake"), self.ground.keys, chains, seed=self.seed, **options)
+
+    def settle(self, province: Province, ledger: Ledger, seconds: float = DRAIN_SECONDS) -> tuple[Stores, list[str]]:
+        """Read until nothing is on its way any more, twice in a row; what is left at the deadline is told."""
+        began = time.monotonic()
+        quiet_seconds, looks, size = 0.0, 0, -1
+        while True:
+            stores = call(lambda: read_databases(province.database_urls))
+            left = CHECKS["I6"](ledger, stores)
+            if not left and len(stores.told) == size:
+                looks += 1
+            else:
+                looks, quiet_seconds = 0, time.monotonic() - began
+            size = len(stores.told)
+            if looks >= 2:
+                self.figure("drain_seconds", round(quiet_seconds, 1))
+                return stores, []
+            if time.monotonic() - began > seconds:
+                return stores, left or ["events still come"]
+            time.sleep(0.4)
+
+    def read(self, province: Province, stores: Stores, mails: Sequence[str] | None = None) -> Stores:
+        """Add to a reading of the databases what the topics and the mail server hold."""
+        stores.messages = call(lambda: read_topics(self.ground.kafka_direct, province.prefix))
+        stores.mails = list(mails) if mails is not None else [mail.message_id for mail in province.stack.mails()]
+        return stores
+
+    def judge(
+        self,
+        province: Province,
+        ledger: Ledger,
+        *,
+        drain_seconds: float = DRAIN_SECONDS,
+        mails: Callable[[], Sequence[str]] | None = None,
+        instead: Mapping[str, Callable[[Ledger, Stores], list[str]]] | None = None,
+    ) -> Stores:
+        """Wait until all has drained (I6), check the row's invariants, hold each check against spoiled stores."""
+        result = self.result
+        stores, left = self.settle(province, ledger, drain_seconds)
+        self.read(province, stores, mails() if mails else None)
+        checks = {**CHECKS, **(instead or {})}
+        if left and "I6" not in result.invariants:
+            result.wrongs.setdefault("I6", []).extend(left)
+        for name in result.invariants:
+            result.wrongs.setdefault(name, []).extend(left if name == "I6" else checks[name](ledger, stores))
+            result.checked.add(name)
+            if missed := doctored.not_noticed(name, ledger, stores):
+                raise Unproved(f"{name} does not notice: {', '.join(missed)}")
+            self._red("spoiled stores", name)
+        if "I7" in result.invariants:
+            code, told = province.reconcile()
+            if code != 0:
+                said = told.get("differences") or told
+                result.wrongs["I7"].append(f"reconcile: exit code {code}: {str(said)[:800]}")
+        self.figure("receipts", len(ledger.receipts))
+        self.figure("stored", len(stores.submissions))
+        self.figure("events", len(stores.told))
+        retried = sum(n for answer, n in ledger.answers.items() if answer not in ("200", "201"))
+        if retried:
+            self.figure("answers that were not receipts", retried)
+        if ledger.gave_up:
+            self.figure("gave up", len(ledger.gave_up))
+        if ledger.refused:
+            result.wrongs.setdefault("I1", []).append(f"refused: {ledger.refused[0][1:]}")
+        return stores
+
+    def control(
+        self,
+        name: str,
+        province: Province,
+        ledger: Ledger,
+        invariants: Sequence[str],
+        *,
+        seconds: float = 12.0,
+        mails: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
+        """The same fault with a protection out: at least these invariants must be red now. Raises Unproved."""
+        stores, _ = self.settle(province, ledger, seconds)
+        self.read(province, stores, mails() if mails else None)
+        for invariant in invariants:
+            found = CHECKS[invariant](ledger, stores)
+            if not found:
+                raise Unproved(f"{invariant} stays green without {name}")
+            self._red(name, invariant)
+            self.figure(f"{name}: {invariant} wrongs", len(found))
+
+    def _red(self, control: str, invariant: str) -> None:
+        names = self.result.reds.setdefault(control, [])
+        if invariant not in names:
+            names.append(invariant)
+
+    def happened(self, what: str, count: int) -> None:
+        """Proof that the fault was injected. Raises Unproved for 0."""
+        self.figure(what, count)
+        if not count:
+            raise Unproved(f"it did not happen: {what}")
+
+
+RowFunction = Callable[[Field], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A registered row."""
+
+    number: str
+    fault: str
+    invariants: tuple[str, ...]
+    run: RowFunction
+    expected_failure: str = ""
+    quick: bool = False
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(
+    number: str, fault: str, *invariants: str, expected_failure: str = "", quick: bool = False
+) -> Callable[[RowFunction], RowFunction]:
+    """Register a row of the matrix. `quick`: it belongs to the subset of `make test`."""
+
+    def register(function: RowFunction) -> RowFunction:
+        if number in ROWS:
+            raise ValueError(f"row {number} is registered twice")
+        ROWS[number] = Row(number, fault, invariants, function, expected_failure, quick)
+        return function
+
+    return register
+
+
+def order(number: str) -> tuple[int, str]:
+    """Rows by number, then by letter."""
+    digits = "".join(c for c in number if c.isdigit())
+    return int(digits or 99), number
+
+
+def run_row(chosen: Row, ground: Ground, seed: int, scale: float = 1.0) -> Result:
+    """One row, whatever happens in it."""
+    result = Result(chosen.number, chosen.fault, chosen.invariants, seed, chosen.expected_failure)
+    began = time.monotonic()
+    try:
+        chosen.run(Field(ground, result, scale))
+    except Exception as error:
+        result.error = f"{type(error).__name__}: {error}"[:2000]
+        if not isinstance(error, Unproved) and not chosen.expected_failure:
+            result.error += "\n" + traceback.format_exc(limit=-4)
+    result.seconds = time.monotonic() - began
+    return result

@@ -1,0 +1,17 @@
+"""One statement on one database, past the services; for faults that are made with SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+
+async def execute(url: str, statement: str, *values: Any) -> int:
+    """Run it; the first column of its first row as a number, 0 where there is none."""
+    connection = await asyncpg.connect(url, timeout=20)
+    try:
+        found = await connection.fetchval(statement, *values)
+        return int(found or 0)
+    finally:
+        await connection.close()

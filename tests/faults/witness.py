@@ -1,0 +1,65 @@
+"""A witness writes down, in the transaction that applies an event, that it was applied; it does not use the inbox.
+
+So an event applied twice is seen even where the service's own protection (inbox, versions, unique keys) is switched
+off or hides it, and the order of application per key is kept as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+from typing import Any
+
+from sqlalchemy import text
+
+from shared.applying import Handle
+from shared.batch import Batch
+from shared.consumer import Subscription
+from shared.db import Transaction
+
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS fault_witness (place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, consumer text, "
+    "event_id uuid, topic text, key text, version int, type text)"
+)
+_RECORD = text("""
+    INSERT INTO fault_witness (consumer, event_id, topic, key, version, type)
+    SELECT :consumer, id, topic, key, version, type
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:versions AS int[]),
+                  CAST(:types AS text[])) WITH ORDINALITY AS row (id, topic, key, version, type, place)
+     ORDER BY place
+""")
+#: `scoring.follow=0.2`: every batch of that consumer takes so much longer, before its effects
+SLOW = dict(part.partition("=")[::2] for part in os.environ.get("FAULT_SLOW", "").split(",") if part)
+
+
+def watch(subscription: Subscription) -> None:
+    """Put the witness around the handler of a subscription that has not started yet."""
+    applier = subscription._applier
+    applier._inbound = dataclasses.replace(
+        applier._inbound, handle=_recorded(applier.consumer, applier._inbound.handle)
+    )
+
+
+def _recorded(consumer: str, handle: Handle) -> Handle:
+    slow_seconds = float(SLOW.get(consumer, 0))
+
+    async def recorded(batch: Batch[Any], tx: Transaction) -> None:
+        if slow_seconds:
+            await asyncio.sleep(slow_seconds)
+        await handle(batch, tx)
+        events = batch.events  # neither waiting nor rejected
+        if events:
+            await tx.execute(
+                _RECORD,
+                {
+                    "consumer": consumer,
+                    "ids": [event.id for event in events],
+                    "topics": [event.topic for event in events],
+                    "keys": [event.key for event in events],
+                    "versions": [event.body.version for event in events],
+                    "types": [event.type for event in events],
+                },
+            )
+
+    return recorded
