@@ -1,6 +1,6 @@
 """Compares the four stores from outside, through their exports only, and names every difference; it changes nothing.
 
-Rows go to a temporary file on disk page by page and are joined there, so memory does not grow with the stores and no
+Rows go to a temporary file on disk page by page and are joined there, so memory grows with the differences only and no
 two exports need the same order. A difference counts only if it is there in the first reading and in the last one:
 what is merely on its way between two services is not lost.
 

@@ -210,6 +210,7 @@ obligations = Table(
         name="obligation_measured_is_whole",
     ),
     CheckConstraint("opens_at <= remind_at AND remind_at <= deadline", name="obligation_moments"),
+    Index("obligations_by_agency", "agency", "obligation"),
     Index("obligations_by_regime", "regime", "period", "obligation"),
     # the conditions are those of the store's due queries, word for word
     Index(

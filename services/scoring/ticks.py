@@ -138,6 +138,8 @@ class Generator:
     ) -> int:
         withdrawn = 0
         for code in sorted({plan.regime for plan in plans}):
+            if not _may_lose_periods(regimes.get(code, [])):
+                continue
             untouched = await store.lock_untouched(tx, code, now)
             lost = [each for each in untouched if not _still_governed(each, regimes.get(code, []), requests)]
             withdrawn += await self._withdraw(tx, lost, now)
@@ -220,6 +222,11 @@ def _governing_request(versions: list[Regime], request: Request) -> Regime | Non
     if period.frequency != "adhoc":
         return None
     return governing_version(versions, period, issued_on=request.issued_at.astimezone(LOCAL_ZONE).date())
+
+
+def _may_lose_periods(versions: list[Regime]) -> bool:
+    """Whether generated periods of a regime can have lost their governing version, or their request's agencies."""
+    return len(versions) != 1 or versions[0].frequency == "adhoc" or versions[0].effective_to is not None
 
 
 def _still_governed(obligation: Obligation, versions: list[Regime], requests: dict[str, Request]) -> bool:
