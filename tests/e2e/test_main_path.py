@@ -1,4 +1,4 @@
-"""The main path on the whole stack: post → verdict → score → mail; the same on Tansu with LOCAL_BROKER=tansu."""
+"""The main path on the whole stack: post → verdict → score → mail; on Kafka and on Tansu."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ OBLIGATION = f"{DEPARTMENT}/{REGIME}/{PERIOD}"
 NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
 
 
-@pytest.fixture(scope="module")
-def province(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
+@pytest.fixture(scope="module", params=["session", "tansu"])
+def province(
+    request: pytest.FixtureRequest, infra: Infra, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Province]:
+    """The small province on the session's broker, and on a Tansu broker of its own: what stands in without Java."""
     prefix = unique("e")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
-    options = infra.options(tmp_path_factory.mktemp("main-path"), prefix, env={"BUSINESS_CLOCK": clock})
+    own: dict[str, Any] = {"env": {"BUSINESS_CLOCK": clock}}
+    if request.param == "tansu":
+        infrastructure = frozenset({"kafka", "mail"})
+        own |= {"broker": "tansu", "infrastructure": infrastructure, "kafka_bootstrap": None, "kafka_idempotence": False}
+    options = infra.options(tmp_path_factory.mktemp("main-path"), prefix, **own)
     try:
         with Stack(options) as stack:
             yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
