@@ -1,0 +1,194 @@
+"""python -m tests.bench: set up, measure in interleaved rounds, print and keep the table."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from deploy.local import Stack, StackError
+from deploy.local.options import ROOT
+from tests.bench import limits, rounds
+from tests.bench.load import Load, NoLoadGenerator, require
+from tests.bench.plan import Plan, chosen
+from tests.bench.province import REGIME, Province
+from tests.bench.results import WIDE, Measured, rows
+from tests.bench.systems import NAMES, Name, System, infrastructure, set_up_ours, wait_generated
+from tests.bench.table import Table, machine
+
+NARROW = 64
+_begun = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"[{time.monotonic() - _begun:6.1f} s] {text}", flush=True)
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """Beside the project, on a disk: what is measured is durable. Removed at the end."""
+    base = ROOT / ".local" / "bench"
+    base.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, plan: Plan, place: Path, table: Table) -> None:
+        self.plan = plan
+        self.place = place
+        self.table = table
+        self.measured = Measured()
+        self.province = Province.of(plan.agencies, plan.periods)
+        self.load_data, self.floor_data = place / "load.lua", place / "province.json"
+        self.systems: dict[Name, System] = {}
+
+    def show(self) -> None:
+        rows(self.measured, self.table)
+        self.table.save()
+
+    def set_up(self, infra: Stack) -> None:
+        """The three systems, each with the registry, its keys and its obligations."""
+        for name in NAMES:
+            system = System.on(name, infra, self.place, self.load_data, self.floor_data)
+            system.stack.start()
+            self.systems[name] = system
+        ours = self.systems["ours"]
+        say(f"danh mục / registry: {self.plan.agencies} agencies, {self.plan.periods} periods")
+        keys = set_up_ours(ours, self.province, self.place / "registry")
+        body_bytes = self.province.write_load(self.load_data, keys)
+        self.province.write_floor(self.floor_data, keys)
+        self.table.machine["load"] = f"36 figures, 12 sums, 600 characters; {body_bytes} bytes a body; {REGIME}"
+        ours.all()
+        begun = time.monotonic()
+        if not wait_generated(ours, self.plan.agencies * self.plan.periods, say):
+            self.table.trouble.append("the obligations of the load were not generated in time")
+        say(f"nghĩa vụ đã có và ai cũng biết / obligations generated and followed in {time.monotonic() - begun:.0f} s")
+        ours.none()
+
+    def limits(self, infra: Stack) -> None:
+        """What HTTP, PostgreSQL and Kafka alone allow."""
+        load = Load(self.load_data, "constant")
+        for connections in (NARROW, WIDE):
+            sent = limits.constant_answers(load, connections, self.plan.limit_seconds)
+            self.measured.constant[connections] = sent.per_second
+            say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s")
+        for size in (1, 100):
+            self.measured.pgbench[size] = limits.pgbench(infra, size, 64 if size == 1 else 4, self.plan.limit_seconds)
+            say(f"pgbench, {size} per commit: {self.measured.pgbench[size]:.0f}/s")
+        topic = self.systems["ours"].stack.options.topic_prefix + "notifications"
+        self.measured.produced = limits.kafka_produce(infra, topic, self.plan.relay_rows)
+        say(f"aiokafka: {self.measured.produced:.0f}/s")
+
+    def round(self, infra: Stack, number: int) -> None:
+        """One round of each system, in turn."""
+        for name in NAMES:
+            system = self.systems[name]
+            stored = 0
+            for connections in (NARROW, WIDE):
+                sent = rounds.accepts(system, connections, self.plan.accept_seconds)
+                stored += sent.accepted
+                self.check(name, sent.refused, sent.broken)
+                self.measured.accepts[name][connections].append(sent.per_second)
+                say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
+            if number == 0:
+                self.measured.consumers[name] = rounds.consumer_rates(system, stored, say)
+            system.all()
+            if not rounds.settle(system):
+                self.table.trouble.append(f"{name} did not settle")
+            for connections in (NARROW, WIDE):
+                run = rounds.end_to_end(system, infra, connections, self.plan.end_to_end_seconds)
+                self.check(name, run.sent.refused, run.sent.broken)
+                if run.scored < run.sent.accepted:
+                    self.table.trouble.append(f"{name}: {run.sent.accepted} accepted, {run.scored} scored")
+                self.measured.end_to_end[name][connections].append(run)
+                accepted, scored = run.sent.per_second, run.per_second
+                say(f"{name}: nhận / accepted {accepted:.0f}/s, điểm / scored {scored:.0f}/s, {connections} conn.")
+                rounds.settle(system)
+            system.none()
+            self.show()
+
+    def steady(self, infra: Stack) -> None:
+        """Latency at half of what the system carries; the outage; the relay."""
+        for name in NAMES:
+            system = self.systems[name]
+            rate = (self.measured.rate(name, WIDE) or 2.0) / 2
+            _, waits = rounds.latency(system, infra, NARROW, self.plan.latency_seconds, rate)
+            self.measured.latency_rate[name] = rate
+            p50, p99 = rounds.percentile(waits, 0.5), rounds.percentile(waits, 0.99)
+            self.measured.latency[name] = p50, p99
+            every = max(1, len(waits) // 500)
+            self.table.series[f"latency_seconds_{name}"] = [round(wait, 4) for wait in sorted(waits)[::every]]
+            say(f"{name}: p50 {p50:.3f} s, p99 {p99:.3f} s at {rate:.0f}/s")
+            if name != "conventional":  # it publishes in the request: while the broker is away it accepts nothing
+                rounds.settle(system)
+                self.measured.outages[name] = rounds.outage(
+                    system, infra, NARROW, rate, self.plan.outage_seconds, self.plan.after_outage_seconds
+                )
+                say(f"{name}: {self.measured.outages[name]}")
+                self.measured.relay[name] = rounds.relay_rate(system, self.plan.relay_rows)
+                say(f"{name}: relay {self.measured.relay[name]:.0f}/s")
+            system.none()
+            self.show()
+
+    def check(self, name: Name, refused: int, broken: int) -> None:
+        if refused or broken:
+            self.table.trouble.append(f"{name}: {refused} requests refused, {broken} broken: its rates count less")
+
+    def stop(self) -> None:
+        for system in self.systems.values():
+            system.load.abort()
+            system.stack.stop()
+
+
+def main() -> int:
+    """The exit code: 0 measured, 3 something is missing."""
+    plan = chosen()
+    try:
+        require()
+    except NoLoadGenerator as missing:
+        print(missing, file=sys.stderr)
+        return 3
+    table = Table(plan.name, machine())
+    with directory() as place:
+        bench = Bench(plan, place, table)
+        try:
+            with infrastructure(place / "infra", say) as infra:
+                try:
+                    if infra.broker != "kafka":
+                        print("Cần Apache Kafka thật để đo / the benchmark needs a real Kafka", file=sys.stderr)
+                        return 3
+                    bench.set_up(infra)
+                    bench.limits(infra)
+                    for number in range(plan.rounds):
+                        bench.round(infra, number)
+                    bench.steady(infra)
+                finally:
+                    bench.stop()
+        except StackError as error:
+            print(error.message(), file=sys.stderr)
+            return 5
+    table.machine["took"] = f"{time.monotonic() - _begun:.0f} s ({plan.name})"
+    table.save()
+    print(table.text())
+    return 0
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupted)
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The limit of the HTTP door: the same application behind the same door, answering a constant; nothing is stored."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from services.intake.api import _RawRoute
+from services.intake.limits import MAX_BODY_BYTES
+from shared.http import Check, Readiness, create_app, read_body
+
+_BODY = (
+    b'{"submission_id":"01931f5e-7a3c-7b8e-9c1d-2f4a6b8c0d1e","obligation":"H98.00.00/BENCH-THANG/2026-M11",'
+    b'"version":1,"received_at":"2026-11-20T08:00:00.000000+07:00","sha256":"' + b"0" * 64 + b'","status":"received"}'
+)
+_START = {
+    "type": "http.response.start",
+    "status": 201,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())],
+}
+
+
+class Constant:
+    """Reads the body, as the true door does, and answers."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive, MAX_BODY_BYTES)
+        await send(dict(_START))
+        await send({"type": "http.response.body", "body": _BODY})
+
+
+def build() -> FastAPI:
+    """The application."""
+
+    async def ready() -> Readiness:
+        return Readiness.of({"constant": Check(ok=True)})
+
+    app = create_app("constant", title="constant", readiness=ready, body_limit_bytes=MAX_BODY_BYTES)
+    app.router.routes.insert(0, _RawRoute("/v1/submissions", cast(Any, Constant()), methods=["POST"]))
+    return app
+
+
+def main(port: int) -> None:
+    """Serve as the services do."""
+    uvicorn.run(
+        build(), host="127.0.0.1", port=port, loop="uvloop", http="httptools", ws="none", access_log=False,
+        log_config=None, server_header=False, date_header=False, backlog=2048,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

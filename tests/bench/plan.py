@@ -1,0 +1,43 @@
+"""How long and how much: QUICK for a look (two to four minutes), full for figures to keep."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Durations in seconds. `periods` × agencies is how many obligations exist, so how many first versions."""
+
+    name: str
+    agencies: int
+    periods: int
+    rounds: int
+    accept_seconds: float
+    end_to_end_seconds: float
+    latency_seconds: float
+    outage_seconds: float
+    after_outage_seconds: float
+    limit_seconds: float
+    relay_rows: int
+    scale_instances: tuple[int, ...] = ()
+    scale_seconds: float = 0
+    stored: int = 0
+
+    @property
+    def deep(self) -> bool:
+        return self.stored > 0
+
+
+QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
+FULL = Plan("full", 5000, 96, 3, 8, 15, 30, 60, 75, 8, 100_000, (1, 2, 4), 6, 10_000_000)
+TINY = Plan("tiny", 40, 12, 1, 1, 1, 2, 2, 6, 2, 500)
+
+
+def chosen() -> Plan:
+    """By QUICK, STORED (submissions already stored; 0 leaves that part out) and TINY (for the smoke test)."""
+    plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
+    if stored := os.environ.get("STORED"):
+        plan = Plan(**{**plan.__dict__, "stored": int(stored)})
+    return plan

@@ -1,0 +1,212 @@
+"""From what was measured to rows: medians over interleaved rounds, ratios to what ran beside them, goals."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+
+from deploy.local.options import SERVICES
+from tests.bench.rounds import EndToEnd, Outage
+from tests.bench.systems import NAMES, Name
+from tests.bench.table import Row, Table
+
+GOAL_ACCEPTS = 3500
+GOAL_OF_CONSTANT = 0.60
+GOAL_END_TO_END = 1800
+GOAL_OF_FLOOR = 0.70
+GOAL_OF_CONVENTIONAL = 6.0
+GOAL_P99_SECONDS = 1.0
+GOAL_DRAIN = 2.0
+GOAL_PEAK_MIB = 150
+GOAL_GROWTH = 0.90
+WIDE = 256
+
+
+@dataclass
+class Measured:
+    """Everything one run has measured, by system."""
+
+    accepts: dict[Name, dict[int, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    end_to_end: dict[Name, dict[int, list[EndToEnd]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    consumers: dict[Name, dict[str, float]] = field(default_factory=dict)
+    relay: dict[Name, float] = field(default_factory=dict)
+    latency_rate: dict[Name, float] = field(default_factory=dict)
+    latency: dict[Name, tuple[float, float]] = field(default_factory=dict)  # p50, p99 seconds
+    outages: dict[Name, Outage] = field(default_factory=dict)
+    constant: dict[int, float] = field(default_factory=dict)
+    pgbench: dict[int, float] = field(default_factory=dict)
+    produced: float = math.nan
+
+    def accepted(self, name: Name, connections: int) -> float | None:
+        values = self.accepts[name][connections]
+        return median(values) if values else None
+
+    def rate(self, name: Name, connections: int) -> float | None:
+        values = [run.per_second for run in self.end_to_end[name][connections]]
+        return median(values) if values else None
+
+
+def _over(mine: float | None, other: float | None) -> float | None:
+    return mine / other if mine is not None and other else None
+
+
+def _at_least(value: float | None, goal: float) -> bool | None:
+    return None if value is None else value >= goal
+
+
+def _at_most(value: float | None, goal: float) -> bool | None:
+    return None if value is None else value <= goal
+
+
+def rows(measured: Measured, table: Table) -> None:
+    """Replace the table's rows of the main part by those of what has been measured so far."""
+    table.rows.clear()
+    for connections in sorted(measured.accepts["ours"]):
+        _accepts(measured, table, connections)
+    for connections in sorted(measured.end_to_end["ours"]):
+        _end_to_end(measured, table, connections)
+    _latency(measured, table)
+    _outage(measured, table)
+    _consumers(measured, table)
+    _costs(measured, table)
+    if measured.pgbench:
+        for size, value in measured.pgbench.items():
+            what = "một bản mỗi commit / one submission per commit" if size == 1 else f"{size} bản / per commit"
+            table.add(Row(f"pgbench, cùng INSERT / same inserts, {what}", "submissions/s", limit=value))
+        table.add(Row("Kafka: aiokafka trần / bare producer, acks=all", "events/s", limit=measured.produced))
+
+
+def _accepts(measured: Measured, table: Table, connections: int) -> None:
+    ours, floor, conventional = (measured.accepted(name, connections) for name in NAMES)
+    limit = measured.constant.get(connections)
+    label = f"Nhận bền vững qua HTTP / durable accepts, {connections} conn."
+    share = _over(ours, limit)
+    note = "intake alone, its relay running; limit: the same app answering a constant"
+    table.add(
+        Row(label, "submissions/s", ours, floor, conventional, limit, _over(ours, floor), "floor",
+            f"≥ {GOAL_ACCEPTS}", _at_least(ours, GOAL_ACCEPTS), note)
+    )  # fmt: skip
+    table.add(
+        Row("  so với hằng số / of the constant app", "share", share, _over(floor, limit), _over(conventional, limit),
+            1.0 if limit else None, share, "limit", f"≥ {GOAL_OF_CONSTANT:.0%}", _at_least(share, GOAL_OF_CONSTANT))
+    )  # fmt: skip
+
+
+def _end_to_end(measured: Measured, table: Table, connections: int) -> None:
+    ours, floor, conventional = (measured.rate(name, connections) for name in NAMES)
+    label = f"Từ nhận đến chấm điểm / end to end, {connections} conn."
+    wide = connections == WIDE
+    to_floor, to_conventional = _over(ours, floor), _over(ours, conventional)
+    table.add(
+        Row(label, "submissions/s", ours, floor, conventional, None, to_floor, "floor",
+            f"≥ {GOAL_END_TO_END}" if wide else "", _at_least(ours, GOAL_END_TO_END) if wide else None,
+            "all four services and the load generator; from the first request until the last verdict is scored")
+    )  # fmt: skip
+    if wide:
+        table.add(
+            Row("  so với sàn / of the floor", "share", to_floor, 1.0 if floor else None, _over(conventional, floor),
+                None, to_floor, "floor", f"≥ {GOAL_OF_FLOOR:.0%}", _at_least(to_floor, GOAL_OF_FLOOR))
+        )  # fmt: skip
+        table.add(
+            Row("  so với thông thường / over conventional", "times", to_conventional, _over(floor, conventional),
+                1.0 if conventional else None, None, to_conventional, "convent.", f"≥ {GOAL_OF_CONVENTIONAL:.0f}×",
+                _at_least(to_conventional, GOAL_OF_CONVENTIONAL))
+        )  # fmt: skip
+
+
+def _latency(measured: Measured, table: Table) -> None:
+    if not measured.latency:
+        return
+    p50 = {name: measured.latency[name][0] for name in measured.latency}
+    p99 = {name: measured.latency[name][1] for name in measured.latency}
+    at = ", ".join(f"{name} {rate:.0f}/s" for name, rate in measured.latency_rate.items())
+    note = f"from intake's receipt to the commit of the score; steady load: {at}"
+    table.add(
+        Row("POST → điểm / to scored, p50", "s", p50.get("ours"), p50.get("floor"), p50.get("conventional"), None,
+            _over(p50.get("ours"), p50.get("floor")), "floor")
+    )  # fmt: skip
+    table.add(
+        Row("POST → điểm / to scored, p99", "s", p99.get("ours"), p99.get("floor"), p99.get("conventional"), None,
+            _over(p99.get("ours"), p99.get("floor")), "floor", f"≤ {GOAL_P99_SECONDS:.0f} s",
+            _at_most(p99.get("ours"), GOAL_P99_SECONDS), note)
+    )  # fmt: skip
+
+
+def _outage(measured: Measured, table: Table) -> None:
+    if not measured.outages:
+        return
+    ours, floor = measured.outages.get("ours"), measured.outages.get("floor")
+
+    def ratio(outage: Outage | None) -> float | None:
+        return outage.drained_per_second / outage.arrivals_per_second if outage else None
+
+    note = ""
+    if ours:
+        note = (
+            f"{ours.arrivals_per_second:.0f}/s arrived throughout, {ours.refused} refused; backlog {ours.backlog}; "
+            f"first score {ours.resumed_after_seconds:.1f} s after the broker was ready, "
+            f"{'caught up' if ours.caught_up else 'NOT caught up'} {ours.drain_seconds:.1f} s later"
+        )
+    drained = _at_least(ratio(ours), GOAL_DRAIN)
+    table.add(
+        Row("Sau khi broker mất / drain after the broker was away", "× arrivals", ratio(ours), ratio(floor), None, None,
+            _over(ratio(ours), ratio(floor)), "floor", f"≥ {GOAL_DRAIN:.0f}×",
+            drained and bool(ours and ours.caught_up), note)
+    )  # fmt: skip
+
+
+def _consumers(measured: Measured, table: Table) -> None:
+    if measured.relay:
+        table.add(
+            Row("Relay, hộp thư đi đầy sẵn / prefilled outbox", "events/s", measured.relay.get("ours"),
+                measured.relay.get("floor"), None, measured.produced, _over(measured.relay.get("ours"),
+                measured.relay.get("floor")), "floor", note="acknowledged by Kafka, deleted and archived")
+        )  # fmt: skip
+    for service in SERVICES:
+        values = {name: rates.get(service) for name, rates in measured.consumers.items()}
+        if any(value is not None for value in values.values()):
+            table.add(
+                Row(f"Bộ tiêu thụ / consumers of {service}, alone", "submissions/s", values.get("ours"),
+                    values.get("floor"), values.get("conventional"), None,
+                    _over(values.get("ours"), values.get("floor")), "floor")
+            )  # fmt: skip
+
+
+def _costs(measured: Measured, table: Table) -> None:
+    runs = {name: measured.end_to_end[name][WIDE] for name in NAMES if measured.end_to_end[name][WIDE]}
+    if not runs:
+        return
+
+    def cost(name: Name, part: str) -> float | None:
+        values = [1000 * run.cpu.get(part, 0.0) / run.scored for run in runs.get(name, ()) if run.scored]
+        return median(values) if values else None
+
+    parts = [*SERVICES, *(f"{service} postgres" for service in SERVICES), "postgres rest", "kafka"]
+    python = {name: _sum(cost(name, service) for service in SERVICES) for name in runs}
+    table.add(
+        Row("CPU Python mỗi bản / per submission, 4 services", "ms", python.get("ours"), python.get("floor"),
+            python.get("conventional"), None, _over(python.get("ours"), python.get("floor")), "floor")
+    )  # fmt: skip
+    for part in parts:
+        values = {name: cost(name, part) for name in runs}
+        table.add(
+            Row(f"  CPU {part}", "ms", values.get("ours"), values.get("floor"), values.get("conventional"), None,
+                _over(values.get("ours"), values.get("floor")), "floor")
+        )  # fmt: skip
+    for service in SERVICES:
+        peaks = {name: max((run.peak_mib.get(service, 0.0) for run in found), default=0.0)
+                 for name, found in runs.items()}  # fmt: skip
+        table.add(
+            Row(f"Bộ nhớ cao nhất / peak memory, {service}", "MiB", peaks.get("ours"), peaks.get("floor"),
+                peaks.get("conventional"), None, _over(peaks.get("ours"), peaks.get("floor")), "floor",
+                f"≤ {GOAL_PEAK_MIB}", _at_most(peaks.get("ours"), GOAL_PEAK_MIB))
+        )  # fmt: skip
+
+
+def _sum(values: object) -> float | None:
+    found = [value for value in values if value is not None]  # type: ignore[attr-defined]
+    return sum(found) if found else None

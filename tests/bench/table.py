@@ -1,0 +1,126 @@
+"""The table: each measure beside its floor, its conventional build and its limit; unmet goals stay, with the reason."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deploy.local.jars import find_java
+from deploy.local.postgres import find_binaries
+
+OUTPUT = Path(".local") / "bench.json"
+
+
+@dataclass
+class Row:
+    """One measure. `ratio` is ours over what `ratio_to` names; None where a column does not apply."""
+
+    measure: str
+    unit: str
+    ours: float | None = None
+    floor: float | None = None
+    conventional: float | None = None
+    limit: float | None = None
+    ratio: float | None = None
+    ratio_to: str = ""
+    goal: str = ""
+    met: bool | None = None
+    note: str = ""
+
+
+@dataclass
+class Table:
+    """What a run has measured, and on what."""
+
+    mode: str
+    machine: dict[str, str] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    series: dict[str, Any] = field(default_factory=dict)  # what plots are made of
+    trouble: list[str] = field(default_factory=list)
+
+    def add(self, row: Row) -> Row:
+        for name in ("ours", "floor", "conventional", "limit", "ratio"):
+            value = getattr(row, name)
+            if value is not None and not math.isfinite(value):
+                setattr(row, name, None)
+        self.rows.append(row)
+        return row
+
+    def save(self, path: Path = OUTPUT) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {
+            "mode": self.mode,
+            "machine": self.machine,
+            "rows": [asdict(row) for row in self.rows],
+            "series": self.series,
+            "trouble": self.trouble,
+        }
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+        fresh.replace(path)
+
+    def text(self) -> str:
+        """The table for a terminal."""
+        head = ["measure", "unit", "ours", "floor", "convent.", "limit", "ratio", "to", "goal", "met"]
+        body = [
+            [
+                row.measure, row.unit, *(_shown(v) for v in (row.ours, row.floor, row.conventional, row.limit)),
+                _shown(row.ratio, 2), row.ratio_to, row.goal, {True: "yes", False: "NO", None: ""}[row.met],
+            ]
+            for row in self.rows
+        ]  # fmt: skip
+        widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
+        lines = []
+        for line in [head, ["-" * width for width in widths], *body]:
+            cells = [
+                cell.rjust(width) if 2 <= column <= 6 else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+        notes = [f"  {row.measure}: {row.note}" for row in self.rows if row.note]
+        machine = [f"  {name}: {value}" for name, value in self.machine.items()]
+        trouble = [f"  ! {text}" for text in self.trouble]
+        return "\n".join([*lines, "", "Ghi chú / notes:", *notes, *trouble, "", "Máy / machine:", *machine])
+
+
+def _shown(value: float | None, digits: int | None = None) -> str:
+    if value is None:
+        return "—"
+    if digits is None:
+        digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f}"
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    postgres = subprocess.run(
+        [find_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    packages = ("uvicorn", "fastapi", "aiokafka", "faststream", "SQLAlchemy", "asyncpg", "pydantic", "msgspec")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return {
+        "cpu": f"{os.cpu_count()} × {cpu}",
+        "memory": f"{psutil.virtual_memory().total / 1024**3:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "postgres": f"{postgres}, fsync on",
+        "java": find_java()[1].splitlines()[0],
+        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
+        "load average at start (1, 5, 15 min)": load,
+    }
