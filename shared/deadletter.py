@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared import metrics
+from shared import failpoints, metrics
 from shared.batch import Record
 from shared.db import Transaction
 from shared.ids import new_id
@@ -57,6 +57,7 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     """Store the letters and publish each to the service's dead-letter topic with its original bytes and evidence."""
     if not letters:
         return
+    failpoints.hit("deadletter.before_row")
     ids = [new_id() for _ in letters]
     texts = [letter.error_text.replace("\x00", "\ufffd") for letter in letters]
     originals = [encode_headers(letter.record.headers) for letter in letters]
@@ -80,6 +81,7 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     )
     # a replayed letter that is bad again is the same letter: its topic has it already
     new = {row.dead_letter_id for row in result if row.inserted}
+    failpoints.hit("deadletter.between_row_and_publish")
     await publish_encoded(
         tx,
         [

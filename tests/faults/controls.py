@@ -11,8 +11,11 @@ import asyncio
 import os
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,7 +24,7 @@ from faststream import AckPolicy
 from services.intake.group_commit import Entry, GroupCommit
 from services.notifier.channels.journal import Journal
 from services.notifier.ledger import Claimed
-from shared import failpoints
+from shared import clock, failpoints
 from shared.command import run
 from shared.outbox.relay import Relay
 from shared.service import Service
@@ -130,7 +133,36 @@ def no_retry_after_trouble(service: Service) -> None:
             except TimeoutError:
                 return
 
-        subscription._apply_until_done = apply  # type: ignore[method-assign]
+        subscription._apply_until_done = apply
+
+
+class _JumpingTime:
+    """`time` as shared.clock sees it, off by as many seconds as the file FAULT_CLOCK says; else as it is."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def offset_seconds(self) -> float:
+        try:
+            return float(self._path.read_text(encoding="ascii") or 0)
+        except (OSError, ValueError):
+            return 0.0
+
+    def time(self) -> float:
+        return time.time() + self.offset_seconds()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def _let_the_clock_jump(path: str) -> None:
+    jumping = _JumpingTime(path)
+
+    def now(self: clock.SystemClock) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=jumping.offset_seconds())
+
+    clock.time = jumping  # type: ignore[attr-defined, assignment]
+    clock.SystemClock.now = now  # type: ignore[method-assign]
 
 
 CONTROLS: dict[str, Callable[[Service], None]] = {
@@ -154,6 +186,8 @@ def _subscriptions(service: Service) -> tuple[Any, ...]:
 
 def build(name: str) -> Service:
     """The service as its own composition root makes it, with the witness, and the controls that were asked for."""
+    if path := os.environ.get("FAULT_CLOCK"):
+        _let_the_clock_jump(path)
     service: Service = import_module(f"services.{name}.main").build()
     for subscription in _subscriptions(service):
         witness.watch(subscription)

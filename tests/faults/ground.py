@@ -27,7 +27,7 @@ import asyncpg
 from deploy.local import Component, Options, Stack, StackError
 from deploy.local.calls import call
 from deploy.local.kafka import KafkaBroker
-from deploy.local.options import ROOT, SERVICES
+from deploy.local.options import ROOT, SERVICES, Broker
 from deploy.local.postgres import create_database, drop_database
 from deploy.local.process import poll_until
 from tests.faults import people, witness
@@ -63,7 +63,9 @@ class Ground:
         self,
         *,
         brokers: int = 1,
+        broker: Broker = "kafka",
         postgres_settings: Mapping[str, str] | None = None,
+        postgres_directory: Path | None = None,
         progress: Callable[[str], None] = _silent,
     ) -> None:
         room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
@@ -72,7 +74,9 @@ class Ground:
         self.database_proxy = Proxy()
         self.kafka_proxies: dict[str, Proxy] = {}
         self._brokers = brokers
+        self._broker = broker
         self._postgres_settings = {"max_connections": "200", **(postgres_settings or {})}
+        self._postgres_directory = postgres_directory
         self._progress = progress
         self._template_urls: dict[str, str] = {}
         self._stack: Stack | None = None
@@ -100,16 +104,19 @@ class Ground:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self) -> None:
-        names = ["kafka", "kafka-2", "kafka-3"][: self._brokers]
+        names = ["kafka", "kafka-2", "kafka-3"][: self._brokers] if self._broker == "kafka" else []
         for name in names:
             self.kafka_proxies[name] = Proxy().__enter__()
         self.database_proxy.__enter__()
+        if self._postgres_directory is not None:
+            (self.directory / "stack").mkdir()
+            (self.directory / "stack" / "postgres").symlink_to(self._postgres_directory, target_is_directory=True)
         self._stack = Stack(
             Options(
                 directory=self.directory / "stack",
                 services={},
                 infrastructure=frozenset({"postgres", "kafka"}),
-                broker="kafka",
+                broker=self._broker,
                 brokers=self._brokers,
                 kafka_bootstrap=None,
                 kafka_advertised={name: proxy.port for name, proxy in self.kafka_proxies.items()},
@@ -145,6 +152,8 @@ class Ground:
     @property
     def kafka_proxied(self) -> str:
         """Bootstrap servers through the proxies; for the services."""
+        if not self.kafka_proxies:
+            return self.kafka_direct
         return ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.kafka_proxies.values())
 
     def component(self, name: str) -> Component:
@@ -284,7 +293,7 @@ class Province:
                 service_env=self.service_env,
                 topic_prefix=self.prefix,
                 kafka_bootstrap=self.ground.kafka_direct,
-                kafka_idempotence=True,
+                kafka_idempotence=self.ground.stack.kafka_idempotence,
                 admin_database_url=admin,
                 database_urls=self.database_urls,
                 migrate=False,

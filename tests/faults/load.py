@@ -75,6 +75,19 @@ class Ledger:
         )
 
 
+def merged(ledgers: Sequence[Ledger]) -> Ledger:
+    """What several loads were told, as one."""
+    whole = Ledger()
+    for ledger in ledgers:
+        whole.receipts += ledger.receipts
+        whole.refused += ledger.refused
+        whole.gave_up += ledger.gave_up
+        whole.posted |= ledger.posted
+        whole.answers += ledger.answers
+        whole.slowest_seconds = max(whole.slowest_seconds, ledger.slowest_seconds)
+    return whole
+
+
 def plan(
     dice: random.Random, posts: int, agencies: Sequence[str], versions: int, first_serial: int = 0
 ) -> list[list[Post]]:

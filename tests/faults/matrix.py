@@ -115,6 +115,11 @@ class Field:
         self._serial += posts
         return Load(province.stack.urls("intake"), self.ground.keys, chains, seed=self.seed, **options)
 
+    def stream(self, province: Province, *, versions: int = 25, **options: Any) -> Load:
+        """A load that goes on until `stop()`, at an unhurried pace: there is always something under way."""
+        paced = {"clients": 12, "pause_seconds": 0.5, **options}
+        return self.load(province, 6000, versions=versions, **paced)
+
     def settle(self, province: Province, ledger: Ledger, seconds: float = DRAIN_SECONDS) -> tuple[Stores, list[str]]:
         """Read until nothing is on its way any more, twice in a row; what is left at the deadline is told."""
         began = time.monotonic()
@@ -132,7 +137,7 @@ class Field:
                 return stores, []
             if time.monotonic() - began > seconds:
                 return stores, left or ["events still come"]
-            time.sleep(0.4)
+            time.sleep(0.8)
 
     def read(self, province: Province, stores: Stores, mails: Sequence[str] | None = None) -> Stores:
         """Add to a reading of the databases what the topics and the mail server hold."""

@@ -31,6 +31,14 @@ def is_produce(data: bytes) -> bool:
     return len(data) > 64 and data[4:6] == b"\x00\x00"
 
 
+def refuse_produce(answer: bytes, code: int) -> bytes:
+    """A produce answer (versions 0 to 8) whose first partition carries this error code instead of its own."""
+    place = 8 + 4  # size, correlation id, number of topics
+    (length,) = struct.unpack_from(">h", answer, place)
+    place += 2 + length + 4 + 4  # name, number of partitions, partition
+    return answer[:place] + struct.pack(">h", code) + answer[place + 2 :]
+
+
 @dataclass(eq=False)
 class _Link:
     """One proxied connection."""
@@ -38,6 +46,7 @@ class _Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     doomed: bool = False  # the next answer is lost, and the connection with it
+    refused: dict[bytes, int] = field(default_factory=dict)  # Kafka correlation id -> error code its answer shall carry
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -61,6 +70,8 @@ class Proxy:
         self._delay_seconds = 0.0
         self._doom: Request | None = None
         self._doom_times = 0
+        self._refusals: list[int] = []
+        self.refused_answers = 0
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
@@ -88,7 +99,7 @@ class Proxy:
 
     def restore(self) -> None:
         """Be a good proxy again; bytes that were held back go on."""
-        self._delay_seconds, self._doom, self._doom_times = 0.0, None, 0
+        self._delay_seconds, self._doom, self._doom_times, self._refusals = 0.0, None, 0, []
         self._set("pass")
 
     def cut(self) -> None:
@@ -111,6 +122,10 @@ class Proxy:
     def lose_answer(self, request: Request, times: int = 1) -> None:
         """Let the next `times` matching requests through, and reset the connection instead of passing the answer."""
         self._doom, self._doom_times = request, times
+
+    def refuse_produces(self, codes: list[int]) -> None:
+        """Kafka: let the next produce requests through, one for each code, and tell the client this error instead."""
+        self._refusals = list(codes)
 
     def reset(self) -> None:
         """RST on every connection; new ones are welcome (unless cut)."""
@@ -202,11 +217,16 @@ class Proxy:
                         self.lost_answers += 1
                         link.reset()
                         return
+                    if (code := link.refused.pop(data[4:8], None)) is not None:
+                        self.refused_answers += 1
+                        data = refuse_produce(data, code)
                     if self._mode == "swallow_answers":
                         self.lost_answers += 1
                         continue
                 elif self._doom_times and self._doom is not None and self._doom(data):
                     self._doom_times -= 1
                     link.doomed = True
+                elif self._refusals and is_produce(data):
+                    link.refused[data[8:12]] = self._refusals.pop(0)
                 writer.write(data)
                 await writer.drain()

@@ -25,22 +25,22 @@ def intake_killed(field: Field) -> None:
     }
     wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1}
     with field.province(services=wanted, service_env=crash) as province:
-        with field.load(province, 400) as running:
+        with field.stream(province) as running:
             deaths = 0
             for name in ("intake", "intake-2"):
                 province.wait_exit(name)
                 deaths += 1
                 province.revive(name)
             deaths += _kill_under_load(field, province, running, running.stored + 20)
-            ledger = running.finish()
+            ledger = running.stop()
         field.happened("deaths of intake", deaths)
         field.judge(province, ledger)
     crash = {"intake": {"FAILPOINTS": "intake.before_commit=exit@6", "FAULT_CONTROL": "answer_before_commit"}}
     with field.province(service_env=crash) as province:
-        with field.load(province, 120) as running:
+        with field.stream(province) as running:
             province.wait_exit("intake")
             province.revive("intake")
-            ledger = running.finish()
+            ledger = running.stop()
         field.control("answer_before_commit", province, ledger, ["I1"])
 
 

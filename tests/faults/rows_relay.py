@@ -11,24 +11,24 @@ from tests.faults.sql import execute
 
 @row("3", "the relay dies between Kafka's acknowledgement and its delete", "I2", "I3", "I4", quick=True)
 def relay_dies(field: Field) -> None:
-    point = "relay.between_ack_and_delete=exit@4"
+    point = "relay.between_ack_and_delete=exit@3"
     names = ("intake", "validator", "scoring")
     with field.province(service_env={name: {"FAILPOINTS": point} for name in names}) as province:
-        with field.load(province, 300) as running:
+        with field.stream(province) as running:
             for name in names:
                 province.wait_exit(name)
                 province.revive(name)
-            ledger = running.finish()
+            ledger = running.stop()
         field.happened("deaths of relays", len(names))
         stores = field.judge(province, ledger)
         repeated = len(stores.messages) - len({message.event_id for message in stores.messages})
         field.happened("messages that are in a topic twice", repeated)
     broken = {"intake": {"FAILPOINTS": point, "FAULT_CONTROL": "delete_before_ack"}}
     with field.province(service_env=broken) as province:
-        with field.load(province, 120) as running:
+        with field.stream(province) as running:
             province.wait_exit("intake")
             province.revive("intake", FAULT_CONTROL="")
-            ledger = running.finish()
+            ledger = running.stop()
         field.control("delete_before_ack", province, ledger, ["I2", "I4"])
 
 
@@ -36,7 +36,7 @@ def relay_dies(field: Field) -> None:
 def two_relays(field: Field) -> None:
     wanted = {"intake": 2, "validator": 2, "scoring": 1, "notifier": 1}
     with field.province(services=wanted) as province:
-        with field.load(province, 400, pause_seconds=0.05, request_timeout_seconds=3) as running:
+        with field.stream(province, request_timeout_seconds=3) as running:
             running.wait_for(60)
             dropped = 0
             for service in ("intake", "validator"):
@@ -45,7 +45,7 @@ def two_relays(field: Field) -> None:
                 dropped += call(lambda service=service: _drop_relay(province.database_urls[service], service))  # type: ignore[misc]
                 time.sleep(2.5)
                 province.component(service).resume()
-            ledger = running.finish()
+            ledger = running.stop()
         field.happened("sessions of a leader dropped", dropped)
         field.judge(province, ledger)
     # what teams write instead of a leader: every instance takes the rows that no other one holds
