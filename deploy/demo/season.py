@@ -118,7 +118,7 @@ class Agency:
         for _ in range(1 + MOST_CORRECTIONS):
             receipt = await self.portal.submit(duty, officer, report)
             if receipt is None:  # not open yet, most likely: the clerk comes back once, nearer to the deadline
-                later = duty.deadline - timedelta(hours=rng.uniform(12, 48))
+                later = duty.deadline - timedelta(hours=rng.uniform(30, 90))
                 receipt = await self.portal.submit(duty, officer, report) if await self.season.reach(later) else None
             if receipt is None:
                 return
