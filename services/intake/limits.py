@@ -16,7 +16,21 @@ MAX_ERRORS = 100
 
 #: Codes become parts of keys joined by `/` and of JSON Pointers: no slash, no space, no tilde.
 _CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-is_code = _CODE.fullmatch
+_MAX_REMEMBERED_CODES = 20_000
+_good_codes: set[str] = set()
+
+
+def is_code(text: str) -> bool:
+    """Whether `text` can be a code. The same few thousand codes come again and again, so good ones are remembered."""
+    if text in _good_codes:
+        return True
+    if _CODE.fullmatch(text) is None:
+        return False
+    if len(_good_codes) >= _MAX_REMEMBERED_CODES:
+        _good_codes.clear()
+    _good_codes.add(text)
+    return True
+
 
 #: visible ASCII (draft-ietf-httpapi-idempotency-key-header leaves the form to the server)
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")

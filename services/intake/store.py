@@ -52,12 +52,11 @@ _STORE = text("""
     WITH fresh AS (
         SELECT * FROM unnest(
             CAST(:submission_ids AS uuid[]), CAST(:obligations AS text[]), CAST(:versions AS int[]),
-            CAST(:agencies AS text[]), CAST(:regimes AS text[]), CAST(:regime_versions AS int[]),
-            CAST(:periods AS text[]), CAST(:officer_ids AS text[]), CAST(:nils AS boolean[]),
+            CAST(:regime_versions AS int[]), CAST(:officer_ids AS text[]), CAST(:nils AS boolean[]),
             CAST(:received_ats AS timestamptz[]), CAST(:idempotency_keys AS text[]), CAST(:sha256s AS bytea[]),
             CAST(:content_sha256s AS bytea[]), CAST(:bodies AS bytea[])
-        ) AS fresh (submission_id, obligation, version, agency, regime, regime_version, period, officer_id, nil,
-                    received_at, idempotency_key, sha256, content_sha256, body)
+        ) AS fresh (submission_id, obligation, version, regime_version, officer_id, nil, received_at,
+                    idempotency_key, sha256, content_sha256, body)
     ), raised AS (
         UPDATE obligations SET last_version = newest.version
         FROM (SELECT obligation, max(version) AS version FROM fresh GROUP BY obligation) AS newest
@@ -65,8 +64,9 @@ _STORE = text("""
     )
     INSERT INTO submissions (submission_id, obligation, version, agency, regime, regime_version, period, officer_id,
                              nil, received_at, idempotency_key, sha256, content_sha256, body)
-    SELECT submission_id, obligation, version, agency, regime, regime_version, period, officer_id, nil,
-           received_at, idempotency_key, sha256, content_sha256, body FROM fresh
+    SELECT submission_id, obligation, version, split_part(obligation, '/', 1), split_part(obligation, '/', 2),
+           regime_version, split_part(obligation, '/', 3), officer_id, nil, received_at, idempotency_key, sha256,
+           content_sha256, body FROM fresh
     ON CONFLICT (agency, idempotency_key) DO NOTHING
     RETURNING submission_id
 """)
@@ -157,10 +157,7 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
             item.pending.submission_id,
             item.pending.obligation,
             item.version,
-            item.pending.agency,
-            item.pending.regime,
             item.pending.regime_version,
-            item.pending.period,
             item.pending.officer_id,
             item.pending.nil,
             item.pending.received_at,
@@ -175,10 +172,7 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
         "submission_ids",
         "obligations",
         "versions",
-        "agencies",
-        "regimes",
         "regime_versions",
-        "periods",
         "officer_ids",
         "nils",
         "received_ats",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from services.intake import limiter
 from services.intake.limiter import Limiter
 from services.intake.standing import fold
+from shared.errors import KINDS
 from shared.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
 
 
@@ -72,3 +74,15 @@ def test_a_standing_keeps_what_a_later_event_does_not_say_and_ignores_older_ones
         False,
         Decimal("-1.50"),
     )
+
+
+def test_every_problem_a_sender_can_meet_is_documented_with_its_status() -> None:
+    from services.intake import main  # noqa: F401 - declares all of them
+
+    page = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    undocumented = [
+        kind.slug
+        for kind in KINDS.values()
+        if f"| `{kind.slug}` | {kind.status} |" not in page and kind.slug not in ("conflict", "forbidden")
+    ]
+    assert undocumented == []
