@@ -1,6 +1,6 @@
 """The stack from the command line; `make up|down|logs|clean` call this.
 
-    python -m deploy.local up|run|down|status|logs|clean [--directory D] [--brokers 3] [--broker tansu] [--free-ports]
+    python -m deploy.local up|run|down|status|logs|env|clean [--directory D] [--brokers 3] [--broker tansu] …
 
 `up` starts a supervisor in the background and returns when everything is ready; `run` stays in the foreground.
 Exit codes: 0 well; 2 usage; 3 a program is missing; 4 port in use; 5 a child failed; 6 disk full; 7 already running.
@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,23 @@ def logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def env(arguments: argparse.Namespace) -> int:
+    """The environment of a service's commands as shell assignments: `set -a; . <(… env intake); set +a`."""
+    path: Path = arguments.directory / "environments.json"
+    try:
+        environments = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UsageError("Ngăn xếp chưa chạy; hãy `make up`.", "the stack is not running; `make up` first") from None
+    if arguments.service not in environments:
+        raise UsageError(f"Không có dịch vụ {arguments.service}.", f"there are: {', '.join(environments)}")
+    for name, value in sorted(environments[arguments.service].items()):
+        print(f"{name}={shlex.quote(value)}")
+    for name, component in _state(arguments.directory).get("components", {}).items():
+        if name in SERVICES:
+            print(f"{name.upper()}_URL={shlex.quote(component['url'])}")
+    return 0
+
+
 def clean(arguments: argparse.Namespace) -> int:
     """Stop, and remove the data; with --all the downloaded jars too."""
     directory: Path = arguments.directory
@@ -264,6 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("down", down, common),
         ("status", status, common),
         ("logs", logs, common),
+        ("env", env, common),
         ("clean", clean, common),
     ):
         command = commands.add_parser(name, parents=[parent], help=(function.__doc__ or "").splitlines()[0])
@@ -272,6 +291,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.add_argument("names", nargs="*")
             command.add_argument("-f", "--follow", action="store_true")
             command.add_argument("-n", "--lines", type=int, default=20)
+        if name == "env":
+            command.add_argument("service", choices=SERVICES)
         if name == "clean":
             command.add_argument("--all", action="store_true", help="the downloaded jars too")
     arguments = parser.parse_args(argv)

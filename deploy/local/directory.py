@@ -54,8 +54,15 @@ class Directory:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 (self.path / "stack.json").unlink(missing_ok=True)
+                (self.path / "environments.json").unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
+
+    def write_environments(self, environments: Mapping[str, Mapping[str, str]]) -> None:
+        """What an operator's command of each service needs; passwords are in it, so mode 600."""
+        descriptor = os.open(self.path / "environments.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(environments, file)
 
     def disk_full(self) -> DiskFull:
         """The error that says how much is free and how much is needed."""

@@ -66,8 +66,6 @@ class Stack:
             base_env=interpreter_environment(os.environ),
         )
 
-    # ------------------------------------------------------------------ life
-
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -113,8 +111,6 @@ class Stack:
     def abort(self) -> None:
         """Make a start() in progress give up soon (from a signal handler or another thread); it raises Aborted."""
         self._setting.abort.set()
-
-    # ------------------------------------------------------------------ where things are
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -221,8 +217,6 @@ class Stack:
             env |= self.options.service_env.get(name, {})
         return env
 
-    # ------------------------------------------------------------------ components
-
     def component(self, name: str) -> Component:
         """postgres, kafka, kafka-2, mail, intake, intake-2, …"""
         try:
@@ -274,8 +268,6 @@ class Stack:
             )
         except (KafkaError, topics.ProvisionError) as error:
             raise StackError("Không tạo được các topic.", f"cannot provision the topics: {error}") from error
-
-    # ------------------------------------------------------------------ steps of start
 
     def _port(self, purpose: str, fixed: int | None = None) -> int:
         if self.options.fixed_ports:
@@ -393,6 +385,9 @@ class Stack:
             },
         }
         self._home.write_state(state)
+        own, served = self._setting.base_env, SERVICES if self.options.services else ()
+        environments = {name: self.service_env(name).items() for name in served}
+        self._home.write_environments({n: {k: v for k, v in e if own.get(k) != v} for n, e in environments.items()})
 
     def _sink(self) -> MailSink:
         sink = self._components.get("mail")
