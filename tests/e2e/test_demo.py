@@ -37,7 +37,7 @@ async def _execute(url: str, statement: str, *values: object) -> None:
 
 def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_path: Path) -> None:
     text = io.StringIO()
-    demo = Demo(Wishes(tmp_path / "demo", seconds=45, fixed_ports=False), Screen(Console(file=text, width=100)))
+    demo = Demo(Wishes(tmp_path / "demo", seconds=30, fixed_ports=False), Screen(Console(file=text, width=100)))
 
     async def run() -> None:
         async with Counting(demo.stack) as counting:
@@ -88,7 +88,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
     finally:
         demo.close()
     shown = text.getvalue()
-    assert "Sai lệch khi đối chiếu / reconcile differences │    0 │" in shown
+    assert re.search(r"reconcile differences │ +0 │", shown)
     assert re.search(r"\d\d/\d\d/2026 +\d+% \| nhận/received \d+", shown)
 
 
@@ -144,11 +144,11 @@ def test_the_summary_holds_what_is_promised(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.demo", "--free-ports", "--seconds", "20", "--directory", str(directory)],
+        [sys.executable, "-m", "deploy.demo", "--free-ports", "--seconds", "10", "--directory", str(directory)],
         cwd=ROOT, env=env, capture_output=True, text=True, timeout=380, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert time.monotonic() - began > 20
+    assert time.monotonic() - began > 10
     summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     assert {"accepted", "returned", "on_time", "overdue", "mails", "events", "dead_letters", "outbox",
             "reconcile_differences"} <= set(summary)  # fmt: skip
