@@ -32,6 +32,8 @@ log = get_logger()
 #: a batch is fetched at most this long after its first record came
 POLL_MILLISECONDS = 10
 LONGEST_BACKOFF_SECONDS = 5.0
+#: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
+FAILED_POLLS = 2
 
 
 class Stopping(Exception):
@@ -104,7 +106,13 @@ class Subscription:
 
         async def polled(*args: Any, **kwargs: Any) -> Any:
             self.health.turned()
-            return await getmany(*args, **kwargs)
+            try:
+                messages = await getmany(*args, **kwargs)
+            except Exception:
+                self.health.failed_polls += 1
+                raise
+            self.health.failed_polls = 0
+            return messages
 
         async def committed(*args: Any, **kwargs: Any) -> Any:
             failpoints.hit("consumer.between_database_and_offset_commit")
@@ -296,7 +304,11 @@ async def _raw_decoder(message: KafkaAckableMessage) -> Any:
 
 
 class Consumers:
-    """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace."""
+    """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace.
+
+    A client whose polls fail again and again is made anew: aiokafka's coordination ends for ever on an error that it
+    did not expect (a write to a connection that was just reset), and then every poll raises.
+    """
 
     def __init__(
         self, service: str, kafka: KafkaSettings, subscriptions: Sequence[Subscription], *, grace_seconds: float = 15
@@ -310,8 +322,20 @@ class Consumers:
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._connect(), name=f"{self._service} consumers")]
+        self._tasks = [asyncio.create_task(self._keep(), name=f"{self._service} consumers")]
         self._tasks += [asyncio.create_task(s.release_loop(), name=f"{s.name} release") for s in self.subscriptions]
+
+    async def _keep(self) -> None:
+        while not self._stopping.is_set():
+            await self._connect()
+            broken = ""
+            while not broken and not self._stopping.is_set():
+                await asyncio.sleep(1)
+                broken = ", ".join(s.name for s in self.subscriptions if s.health.failed_polls >= FAILED_POLLS)
+            if broken and self._broker is not None:
+                log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
+                broker, self._broker = self._broker, None
+                await broker.stop()
 
     async def _connect(self) -> None:
         delay_seconds = 0.2
@@ -322,6 +346,7 @@ class Consumers:
             try:
                 await broker.start()
                 for subscription in self.subscriptions:
+                    subscription.health.failed_polls = 0
                     subscription.watch()
             except Exception as error:
                 log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])

@@ -19,6 +19,7 @@ class Health:
         self.ever_assigned = False
         self.last_turn = monotonic_seconds()
         self.busy_since: float | None = None
+        self.failed_polls = 0  # in a row
         self.halted = False
         self.trouble = ""
 

@@ -156,6 +156,10 @@ class Ground:
             return self.kafka_direct
         return ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.kafka_proxies.values())
 
+    def template_url(self, service: str) -> str:
+        """A migrated database of the service that nobody writes to."""
+        return self._template_urls[service]
+
     def component(self, name: str) -> Component:
         """postgres, kafka, kafka-2 …"""
         return self.stack.component(name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from shared import failpoints
 from shared.applying import Handle
 from shared.batch import Batch
 from shared.consumer import Subscription
@@ -67,5 +68,6 @@ def _recorded(consumer: str, handle: Handle) -> Handle:
                     "types": [event.type for event in events],
                 },
             )
+        failpoints.hit(f"witness.{consumer}")
 
     return recorded

@@ -1,0 +1,65 @@
+"""The scriptable mail server in a thread of its own, for provinces whose notifier shall meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.fakes.smtp import Act, FakeSmtp, Verb
+
+
+class MailServer:
+    """`with MailServer() as server: server.address`; orders may come from any thread."""
+
+    def __init__(self) -> None:
+        self.fake = FakeSmtp()
+        self._loop = asyncio.new_event_loop()
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fault-mail-server", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._up.wait(10):
+            raise TimeoutError("the mail server does not listen")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self.fake.stop(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self.fake.start())
+        self._up.set()
+        self._loop.run_forever()
+        self._loop.close()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.fake.port)
+
+    def order(self, verb: Verb, *acts: Act) -> None:
+        """What the next answers to this verb shall be."""
+        self._loop.call_soon_threadsafe(self.fake.script[verb].extend, acts)
+
+    def left(self) -> int:
+        """Acts that have not been played yet."""
+        return sum(len(acts) for acts in self.fake.script.values())
+
+    def stop_listening(self) -> None:
+        """Be away: refuse connections, drop the open ones."""
+        asyncio.run_coroutine_threadsafe(self.fake.stop(), self._loop).result(20)
+
+    def listen_again(self) -> None:
+        """On the same port."""
+        asyncio.run_coroutine_threadsafe(self.fake.start(), self._loop).result(20)
+
+    def mails(self) -> Sequence[str]:
+        """Message-IDs in the order of acceptance."""
+        return [str(taken.message["Message-ID"]).strip() for taken in list(self.fake.accepted)]

@@ -1,0 +1,78 @@
+"""Rows 23 and 24: the clock jumps by an hour, and the machine gives few file descriptors and little memory."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+from tests.faults.ground import Province
+from tests.faults.load import Ledger, merged
+from tests.faults.matrix import Field, row
+
+HOUR_SECONDS = 3600
+#: what a process may map beyond what it has, bytes
+SPARE_BYTES = 24 * 1024 * 1024
+
+
+@row("23", "the clock jumps an hour ahead and back, and behind and back", "I1", "I2", "I5", "I6", "I7")
+def clock_jumps(field: Field) -> None:
+    clock = field.ground.directory / "clock"
+    clock.write_text("0", encoding="ascii")
+    with field.province(env={"FAULT_CLOCK": str(clock)}) as province:
+        ledgers: list[Ledger] = []
+        for offset in (0, HOUR_SECONDS, 0, -HOUR_SECONDS, 0):
+            with field.load(province, 80, versions=3) as running:
+                running.wait_for(20)
+                clock.write_text(str(offset), encoding="ascii")
+                ledgers.append(running.finish())
+            # a mail whose retry was set an hour ahead of the new time would wait that hour
+            field.settle(province, ledgers[-1], 60)
+        field.happened("jumps", 4)
+        moments = sorted(receipt.received_at for ledger in ledgers for receipt in ledger.receipts)
+        field.figure("receipts from", moments[0][11:19])
+        field.figure("to", moments[-1][11:19])
+        field.judge(province, merged(ledgers))
+
+
+def _starve(process: psutil.Process) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two file descriptors more than now, little memory more than now. Returns the limits as they were."""
+    files, memory = process.rlimit(psutil.RLIMIT_NOFILE), process.rlimit(psutil.RLIMIT_AS)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 2, files[1]))
+    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + SPARE_BYTES, memory[1]))
+    return files, memory
+
+
+@row("24", "few file descriptors, little memory", "I1", "I2", "I6")
+def starved(field: Field) -> None:
+    names = ("intake", "validator", "scoring", "notifier")
+    with field.province() as province:
+        with field.stream(province, clients=40, pause_seconds=0.2, patience_seconds=90) as running:
+            running.wait_for(40)
+            limits = {}
+            for name in names:
+                process = psutil.Process(province.component(name).pid)
+                limits[name] = (process, _starve(process))
+            # new connections of every kind: clients', the pool's, Kafka's
+            field.ground.database_proxy.reset()
+            field.ground.kafka_proxy.reset()
+            time.sleep(10)
+            died = [name for name in names if province.component(name).crashed]
+            for name in names:
+                if name in died:
+                    province.revive(name)
+                else:
+                    process, (files, memory) = limits[name]
+                    process.rlimit(psutil.RLIMIT_NOFILE, files)
+                    process.rlimit(psutil.RLIMIT_AS, memory)
+            running.wait_for(running.stored + 40)
+            ledger = running.stop()
+        field.happened("starved processes", len(names))
+        field.figure("of them ended and were started again", len(died))
+        field.figure("signs of want in the logs", _wants(province, names))
+        field.judge(province, ledger)
+
+
+def _wants(province: Province, names: tuple[str, ...]) -> int:
+    texts = [province.component(name).log_path.read_text(encoding="utf-8", errors="replace") for name in names]
+    return sum(text.count("Too many open files") + text.count("MemoryError") for text in texts)

@@ -1,0 +1,62 @@
+"""A Kafka client that cannot go on by itself is made anew, and nothing is lost or repeated by that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from shared import consumer as runtime
+from shared.db import Database
+from shared.settings import KafkaSettings
+from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
+
+
+def _break(following: runtime.Subscription) -> None:
+    """What aiokafka does once its coordination has ended on an unexpected error: every poll raises, for ever."""
+
+    async def raises(*args: Any, **kwargs: Any) -> Any:
+        raise KafkaError("Unexpected error during coordination")
+
+    following._subscriber.consumer._fetcher.fetched_records = raises
+
+
+async def test_a_client_whose_every_poll_raises_is_made_anew(database: Database, kafka: KafkaSettings) -> None:
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        _break(following)
+        await send(database, [submission(agency="H99.02")])
+        await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=45)
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def test_without_the_remaking_the_consumer_stays_dead(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "FAILED_POLLS", 10**9)
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        _break(following)
+        await send(database, [submission(agency="H99.02")])
+        with pytest.raises(AssertionError):
+            await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=14)
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def _applied(database: Database, number: int) -> bool:
+    return await count(database, "applied") == number
