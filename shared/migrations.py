@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from alembic import command, context, op
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -56,6 +59,23 @@ def run_env(service: str, metadata: MetaData) -> None:
         context.run_migrations()
 
 
-def create_all(metadata: MetaData) -> None:
-    """Create every table of the metadata; for a service's first migration only."""
-    metadata.create_all(op.get_bind())
+def run_sql(migration: str) -> None:
+    """Run the statements of the .sql file beside a migration: `run_sql(__file__)`.
+
+    The file is what was released, whatever tables.py has become since; statements end with `;` and an empty line.
+    """
+    script = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
+    for statement in script.split(";\n\n"):
+        if statement.strip(" ;\n"):
+            op.get_bind().exec_driver_sql(statement.rstrip(" ;\n"))
+
+
+def differences(connection: Connection, metadata: MetaData) -> list[str]:
+    """How the migrated database differs from what tables.py declares; empty when a migration was written for all."""
+
+    def declared(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+        # the archive's partitions come and go
+        return not (kind == "table" and str(name).startswith("outbox_archive_"))
+
+    context = MigrationContext.configure(connection, opts={"include_name": declared})
+    return [str(difference) for difference in compare_metadata(context, metadata)]

@@ -36,7 +36,7 @@ def remember(stamp: Path, service: str, database_url: str) -> None:
 
 def _digest(service: str) -> str | None:
     """Of all migration files by name and content; None for a service that has none here."""
-    files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.py"))
+    files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.[ps][yq]*"))
     if not files:
         return None
     return hashlib.sha256(b"".join(f.name.encode() + b"\0" + f.read_bytes() for f in files)).hexdigest()

@@ -2,8 +2,7 @@
 
 from alembic import op
 
-from services.intake.tables import metadata
-from shared.migrations import create_all
+from shared.migrations import run_sql
 
 revision = "0001"
 down_revision = None
@@ -12,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_all(metadata)
+    run_sql(__file__)
     op.execute("INSERT INTO registry_revision (one_row, revision) VALUES (true, 0)")
 
 

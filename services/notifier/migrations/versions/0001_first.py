@@ -1,7 +1,6 @@
 """The first tables of notifier, and the backbone's."""
 
-from services.notifier.tables import metadata
-from shared.migrations import create_all
+from shared.migrations import run_sql
 
 revision = "0001"
 down_revision = None
@@ -10,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_all(metadata)
+    run_sql(__file__)
 
 
 def downgrade() -> None:

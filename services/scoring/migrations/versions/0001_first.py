@@ -1,7 +1,6 @@
 """Scoring's first schema."""
 
-from services.scoring.tables import metadata
-from shared.migrations import create_all
+from shared.migrations import run_sql
 
 revision = "0001"
 down_revision = None
@@ -10,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_all(metadata)
+    run_sql(__file__)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from services.validator.tables import metadata
-from shared.migrations import create_all
+from shared.migrations import run_sql
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    create_all(metadata)
+    run_sql(__file__)

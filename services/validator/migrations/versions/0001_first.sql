@@ -1,0 +1,156 @@
+-- The first schema of validator, as it was released; never edited: a change is a further migration.
+
+CREATE TABLE outbox (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    event_id UUID NOT NULL,
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    type TEXT NOT NULL,
+    traceparent TEXT,
+    headers JSONB,
+    body BYTEA,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE outbox_archive (
+    id BIGINT NOT NULL,
+    event_id UUID NOT NULL,
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    type TEXT NOT NULL,
+    traceparent TEXT,
+    headers JSONB,
+    body BYTEA,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    archived_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL
+)
+ PARTITION BY RANGE (archived_at);
+
+CREATE INDEX outbox_archive_by_event ON outbox_archive (event_id);
+
+CREATE INDEX outbox_archive_by_id ON outbox_archive (id);
+
+CREATE TABLE outbox_archive_default PARTITION OF outbox_archive DEFAULT;
+
+CREATE TABLE relay_position (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    last_offset BIGINT NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
+
+CREATE TABLE relay_state (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name)
+);
+
+CREATE TABLE inbox (
+    consumer TEXT NOT NULL,
+    event_id UUID NOT NULL,
+    applied_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (consumer, event_id)
+);
+
+CREATE TABLE waiting (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    consumer TEXT NOT NULL,
+    key TEXT NOT NULL,
+    awaits TEXT NOT NULL,
+    event_id UUID NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" BIGINT NOT NULL,
+    headers JSONB NOT NULL,
+    value BYTEA,
+    parked_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX waiting_by_key ON waiting (consumer, key, id);
+
+CREATE INDEX waiting_by_name ON waiting (consumer, awaits, id);
+
+CREATE TABLE dead_letter (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    dead_letter_id UUID NOT NULL,
+    consumer TEXT NOT NULL,
+    event_id UUID,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" BIGINT NOT NULL,
+    key BYTEA,
+    value BYTEA,
+    headers JSONB NOT NULL,
+    error_class TEXT NOT NULL,
+    error_text TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    rejected_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    replayed_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (id),
+    UNIQUE (dead_letter_id)
+);
+
+CREATE UNIQUE INDEX dead_letter_by_place ON dead_letter (consumer, topic, partition, "offset");
+
+CREATE TABLE regime (
+    key TEXT NOT NULL,
+    code TEXT NOT NULL,
+    regime_version INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    name_en TEXT NOT NULL,
+    form JSONB NOT NULL,
+    learned_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (key),
+    CONSTRAINT regime_code_version UNIQUE (code, regime_version)
+);
+
+CREATE TABLE verdict (
+    verdict_id UUID NOT NULL,
+    submission_id UUID NOT NULL,
+    obligation TEXT NOT NULL,
+    agency TEXT NOT NULL,
+    regime TEXT NOT NULL,
+    regime_version INTEGER NOT NULL,
+    period TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    officer_id TEXT NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    decided_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    nil BOOLEAN NOT NULL,
+    outcome TEXT NOT NULL,
+    errors INTEGER NOT NULL,
+    warnings INTEGER NOT NULL,
+    required_items INTEGER NOT NULL,
+    present_items INTEGER NOT NULL,
+    findings_truncated BOOLEAN NOT NULL,
+    PRIMARY KEY (verdict_id),
+    CONSTRAINT verdict_once_per_submission UNIQUE (submission_id),
+    CONSTRAINT verdict_once_per_version UNIQUE (obligation, version),
+    CONSTRAINT verdict_outcome CHECK (outcome IN ('accepted', 'returned')),
+    CONSTRAINT verdict_accepted_means_no_error CHECK ((outcome = 'accepted') = (errors = 0)),
+    CONSTRAINT verdict_counts CHECK (errors >= 0 AND warnings >= 0),
+    CONSTRAINT verdict_items CHECK (present_items BETWEEN 0 AND required_items)
+);
+
+CREATE TABLE finding (
+    verdict_id UUID NOT NULL,
+    position INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    path TEXT NOT NULL,
+    provided TEXT,
+    expected TEXT,
+    difference TEXT,
+    message TEXT NOT NULL,
+    message_en TEXT NOT NULL,
+    fix TEXT NOT NULL,
+    fix_en TEXT NOT NULL,
+    PRIMARY KEY (verdict_id, position),
+    CONSTRAINT finding_severity CHECK (severity IN ('error', 'warning')),
+    FOREIGN KEY(verdict_id) REFERENCES verdict (verdict_id)
+);
