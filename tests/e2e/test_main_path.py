@@ -32,8 +32,8 @@ def province(
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
     own: dict[str, Any] = {"env": {"BUSINESS_CLOCK": clock}}
     if request.param == "tansu":
-        infrastructure = frozenset({"kafka", "mail"})
-        own |= {"broker": "tansu", "infrastructure": infrastructure, "kafka_bootstrap": None, "kafka_idempotence": False}
+        own |= {"broker": "tansu", "infrastructure": frozenset({"kafka", "mail"})}
+        own |= {"kafka_bootstrap": None, "kafka_idempotence": False}
     options = infra.options(tmp_path_factory.mktemp("main-path"), prefix, **own)
     try:
         with Stack(options) as stack:
