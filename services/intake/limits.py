@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIGURES = 2_000
@@ -16,19 +17,22 @@ MAX_ERRORS = 100
 
 #: Codes become parts of keys joined by `/` and of JSON Pointers: no slash, no space, no tilde.
 _CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+is_code = _CODE.fullmatch
+
+#: The same few thousand codes come again and again: good ones are remembered, so that a form costs one comparison.
 _MAX_REMEMBERED_CODES = 20_000
 _good_codes: set[str] = set()
 
 
-def is_code(text: str) -> bool:
-    """Whether `text` can be a code. The same few thousand codes come again and again, so good ones are remembered."""
-    if text in _good_codes:
+def are_codes(names: AbstractSet[str]) -> bool:
+    """Whether all of the names can be codes."""
+    if names <= _good_codes:
         return True
-    if _CODE.fullmatch(text) is None:
+    if not all(map(is_code, names)):
         return False
     if len(_good_codes) >= _MAX_REMEMBERED_CODES:
         _good_codes.clear()
-    _good_codes.add(text)
+    _good_codes.update(names)
     return True
 
 

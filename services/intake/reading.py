@@ -20,6 +20,7 @@ from services.intake.limits import (
     MAX_FIGURES,
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
+    are_codes,
     is_code,
 )
 from shared.errors import FieldError
@@ -107,15 +108,17 @@ def read_fast(body: bytes) -> Report | None:
             if type(value) is int:
                 figures[code] = value = str(value)
             elif value is None:
-                value = ""
+                continue
             else:
                 return None
-        if len(value) > MAX_FIGURE_CHARACTERS or not is_code(code):
+        if len(value) > MAX_FIGURE_CHARACTERS:
             return None
-    for code, value in narratives.items():
-        if len(value) > MAX_NARRATIVE_CHARACTERS or not is_code(code):
+    for value in narratives.values():
+        if len(value) > MAX_NARRATIVE_CHARACTERS:
             return None
-    if not (is_code(read.regime) and is_code(read.period) and is_code(read.officer)):
+    if not (are_codes(figures.keys()) and are_codes(narratives.keys())):
+        return None
+    if not are_codes({read.regime, read.period, read.officer}):
         return None
     return Report(read.regime, read.period, read.officer, nil, figures, narratives)
 
