@@ -19,7 +19,7 @@ from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import Plan, chosen
 from tests.bench.province import REGIME, Province
 from tests.bench.results import WIDE, Measured, rows
-from tests.bench.systems import NAMES, Name, System, infrastructure, set_up_ours, wait_generated
+from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
 from tests.bench.table import Table, machine
 
 NARROW = 64
@@ -60,7 +60,7 @@ class Bench:
 
     def set_up(self, infra: Stack) -> None:
         """The three systems, each with the registry, its keys and its obligations."""
-        for name in NAMES:
+        for name in self.plan.systems:
             system = System.on(name, infra, self.place, self.load_data, self.floor_data)
             system.stack.start()
             self.systems[name] = system
@@ -93,17 +93,15 @@ class Bench:
 
     def round(self, infra: Stack, number: int) -> None:
         """One round of each system, in turn."""
-        for name in NAMES:
-            system = self.systems[name]
-            stored = 0
+        for name, system in self.systems.items():
+            before = system.stored()
             for connections in (NARROW, WIDE):
                 sent = rounds.accepts(system, connections, self.plan.accept_seconds)
-                stored += sent.accepted
                 self.check(name, sent.refused, sent.broken)
                 self.measured.accepts[name][connections].append(sent.per_second)
                 say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
             if number == 0:
-                self.measured.consumers[name] = rounds.consumer_rates(system, stored, say)
+                self.measured.consumers[name] = rounds.consumer_rates(system, system.stored() - before, say)
             system.all()
             if not rounds.settle(system):
                 self.table.trouble.append(f"{name} did not settle")
@@ -121,8 +119,7 @@ class Bench:
 
     def steady(self, infra: Stack) -> None:
         """Latency at half of what the system carries; the outage; the relay."""
-        for name in NAMES:
-            system = self.systems[name]
+        for name, system in self.systems.items():
             rate = (self.measured.rate(name, WIDE) or 2.0) / 2
             _, waits = rounds.latency(system, infra, NARROW, self.plan.latency_seconds, rate)
             self.measured.latency_rate[name] = rate

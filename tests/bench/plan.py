@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tests.bench.systems import NAMES, Name
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Plan:
     scale_instances: tuple[int, ...] = ()
     scale_seconds: float = 0
     stored: int = 0
+    systems: tuple[Name, ...] = NAMES
 
     @property
     def deep(self) -> bool:
@@ -36,8 +39,10 @@ TINY = Plan("tiny", 40, 12, 1, 1, 1, 2, 2, 6, 2, 500)
 
 
 def chosen() -> Plan:
-    """By QUICK, STORED (submissions already stored; 0 leaves that part out) and TINY (for the smoke test)."""
+    """By QUICK, STORED (submissions already stored; 0: leave that part out), SYSTEMS (ours is always in), BENCH_PLAN."""
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
     if stored := os.environ.get("STORED"):
-        plan = Plan(**{**plan.__dict__, "stored": int(stored)})
+        plan = replace(plan, stored=int(stored))
+    if systems := os.environ.get("SYSTEMS"):
+        plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     return plan

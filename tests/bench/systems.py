@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +145,14 @@ class System:
 
         return call(run)
 
+    def stored(self) -> int:
+        """Submissions in intake's store."""
+        return int(self.query("intake", "SELECT count(*) FROM submissions")[0][0])
+
+    def decided(self) -> int:
+        """Submissions whose verdict scoring has applied, by its store: versions have no gap."""
+        return int(self.query("scoring", "SELECT coalesce(sum(decided_version), 0) FROM obligations")[0][0])
+
     def outbox_rows(self, service: str) -> int:
         """Events that Kafka has not taken yet; the conventional build has no outbox."""
         if self.name == "conventional":
@@ -197,8 +205,3 @@ def wait_generated(ours: System, expected: int, say: Callable[[str], None], time
         return bool(found >= expected and followed >= expected and told >= expected and not waiting)
 
     return wait_until(settled, timeout_seconds, 2.0)
-
-
-def services_of(systems: Iterable[System]) -> list[str]:
-    """Names, for messages."""
-    return [system.name for system in systems]
