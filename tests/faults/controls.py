@@ -29,6 +29,7 @@ from shared.command import run
 from shared.outbox.relay import Relay
 from shared.service import Service
 from tests.faults import witness
+from tests.faults.mistakes import MISTAKES
 
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
 
@@ -70,10 +71,10 @@ def competing_relays(service: Service) -> None:
             while not self._stopping.is_set():
                 async with connection.transaction():
                     rows = await connection.fetch(
-                        f"SELECT {_COLUMNS} FROM outbox ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED"
+                        f"SELECT {_COLUMNS} FROM outbox ORDER BY id LIMIT 25 FOR UPDATE SKIP LOCKED"
                     )
                     if rows:
-                        await asyncio.sleep(random.uniform(0, 0.3))
+                        await asyncio.sleep(random.uniform(0, 0.6))
                         await self._send_batch(connection, rows)
                 await asyncio.sleep(0.01)
         finally:
@@ -177,7 +178,7 @@ CONTROLS: dict[str, Callable[[Service], None]] = {
         in_data_not_committed,
         no_retry_after_trouble,
     )
-}
+} | MISTAKES
 
 
 def _subscriptions(service: Service) -> tuple[Any, ...]:

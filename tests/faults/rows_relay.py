@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from deploy.local.calls import call
+from tests.faults import people
 from tests.faults.matrix import Field, row
 from tests.faults.sql import execute
 
@@ -51,7 +52,7 @@ def two_relays(field: Field) -> None:
     # what teams write instead of a leader: every instance takes the rows that no other one holds
     control = {"FAULT_CONTROL": "competing_relays"}
     with field.province(services=wanted, service_env={"intake": control}) as province:
-        with field.load(province, 200, versions=4) as running:
+        with field.load(province, 300, versions=30, agencies=people.AGENCIES[:1], clients=8) as running:
             ledger = running.finish()
         field.control("competing_relays", province, ledger, ["I3"], seconds=25)
 
