@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -54,7 +54,7 @@ async def applied(database: Database) -> list[tuple[str, int]]:
     return [(row.key, row.version) for row in await rows(database, "SELECT key, version FROM applied ORDER BY place")]
 
 
-def has_applied(database: Database, number: int):  # type: ignore[no-untyped-def]
+def has_applied(database: Database, number: int) -> Callable[[], Awaitable[bool]]:
     async def condition() -> bool:
         return await count(database, "applied") >= number
 

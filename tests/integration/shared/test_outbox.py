@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,17 +16,18 @@ from shared.events import SUBMISSIONS
 from shared.kafka import make_reader
 from shared.outbox import Outgoing, publish
 from shared.outbox.archive import maintain
+from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
 
 
-async def read_topic(kafka: KafkaSettings, topic: str, at_least: int, *, seconds: float = 20) -> list[object]:
+async def read_topic(kafka: KafkaSettings, topic: str, at_least: int, *, seconds: float = 20) -> list[Any]:
     """Every record of a topic, once there are `at_least`."""
     reader = make_reader(kafka, "test")
     reader.subscribe([kafka.topic(topic)])
     await reader.start()
-    found: list[object] = []
+    found: list[Any] = []
     try:
         async with asyncio.timeout(seconds):
             while len(found) < at_least:
@@ -125,14 +128,14 @@ async def test_only_one_of_two_relays_leads_and_the_other_takes_over(database: D
     assert [json.loads(record.value)["version"] for record in records] == list(range(1, 12))
 
 
-def _leads(sender: object):  # type: ignore[no-untyped-def]
+def _leads(sender: Relay) -> Callable[[], Awaitable[bool]]:
     async def leads() -> bool:
-        return bool(sender.leading)  # type: ignore[attr-defined]
+        return sender.leading
 
     return leads
 
 
-def _drained(database: Database):  # type: ignore[no-untyped-def]
+def _drained(database: Database) -> Callable[[], Awaitable[bool]]:
     async def drained() -> bool:
         return await count(database, "outbox") == 0
 
@@ -148,8 +151,8 @@ async def test_a_cursor_relay_loses_rows_that_commit_late_and_ours_does_not(
 
     async def write(connection: asyncpg.Connection, version: int) -> int:
         event = submission(f"H99.{version:02}", version)
-        return await connection.fetchval(
-            insert, event.submission_id, event.TOPIC, event.key, event.TYPE, event.encode()
+        return int(
+            await connection.fetchval(insert, event.submission_id, event.TOPIC, event.key, event.TYPE, event.encode())
         )
 
     transaction = early.transaction()
@@ -219,7 +222,7 @@ async def test_a_log_shorter_than_what_it_acknowledged_is_rebuilt_from_the_archi
     assert [json.loads(record.value)["version"] for record in records] == [1, 2, 3, 4, 5] * 2
 
 
-def _no_replay_pending(database: Database):  # type: ignore[no-untyped-def]
+def _no_replay_pending(database: Database) -> Callable[[], Awaitable[bool]]:
     async def finished() -> bool:
         return not await rows(database, "SELECT 1 FROM relay_state WHERE name = 'replay_after'")
 
