@@ -1,0 +1,87 @@
+"""More protections that can be taken out of a service (see controls.py): poison, versions, replay, mail and clocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from services.notifier.channels.sender import Sender
+from services.notifier.channels.smtp import Connection
+from services.notifier.delivery import Deferred, Result, Uncertain
+from services.scoring import domain
+from shared import deadletter
+from shared.applying import Handle
+from shared.batch import Batch
+from shared.db import Transaction
+from shared.deadletter import DeadLetter
+from shared.service import Service
+
+
+def drop_poison(service: Service) -> None:
+    """What cannot be applied is logged and forgotten."""
+
+    async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
+        return
+
+    deadletter.bury = bury
+
+
+def any_version_counts(service: Service) -> None:
+    """Scoring takes whatever came last for the newest."""
+
+    def newer(version: int, seen: int) -> bool:
+        return True
+
+    domain.newer = newer
+
+
+def uncertain_is_retried(service: Service) -> None:
+    """No answer to the message is taken for "not sent": it is sent again as if nothing had happened."""
+    original = Connection._data
+
+    async def data(self: Connection, message: bytes) -> Result:
+        result = await original(self, message)
+        return Deferred("body", None, result.answer) if isinstance(result, Uncertain) else result
+
+    Connection._data = data  # type: ignore[method-assign]
+
+
+def leases_by_business_time(service: Service) -> None:
+    """Leases and retries follow the clock that can be set."""
+    for background in service.backgrounds:
+        if isinstance(background, Sender):
+            background._system = background._business
+            background._journal._system = background._business
+
+
+def defective_handler(service: Service) -> None:
+    """Not a missing protection but a bad deploy: events of the agencies of FAULT_REFUSES fail in every handler."""
+    refused = tuple(f"{agency}/" for agency in os.environ.get("FAULT_REFUSES", "").split(",") if agency)
+    consumers = service.consumers
+    for subscription in consumers.subscriptions if consumers is not None else ():
+        applier = subscription._applier
+        applier._inbound = replace(applier._inbound, handle=_refusing(applier._inbound.handle, refused))
+
+
+def _refusing(handle: Handle, refused: tuple[str, ...]) -> Handle:
+    async def refusing(batch: Batch[Any], tx: Transaction) -> None:
+        for event in batch:
+            if event.key.startswith(refused):
+                raise ValueError(f"cannot handle {event.key}")
+        await handle(batch, tx)
+
+    return refusing
+
+
+MISTAKES: dict[str, Callable[[Service], None]] = {
+    function.__name__: function
+    for function in (
+        drop_poison,
+        any_version_counts,
+        uncertain_is_retried,
+        leases_by_business_time,
+        defective_handler,
+    )
+}
