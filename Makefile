@@ -53,4 +53,4 @@ faults: setup  ## the fault matrix
 	@$(PYTHON_BIN) -m tests.faults
 
 soak: setup  ## long run under load and faults
-	@$(PYTHON_BIN) -m tests.soak
+	@$(PYTHON_BIN) -m tests.faults.soak

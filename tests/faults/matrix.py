@@ -79,12 +79,13 @@ class Result:
 class Field:
     """What a row's function gets: the ground, a seeded dice, and the judge."""
 
-    def __init__(self, ground: Ground, result: Result, scale: float = 1.0) -> None:
+    def __init__(self, ground: Ground, result: Result, scale: float = 1.0, *, controls: bool = True) -> None:
         self.ground = ground
         self.result = result
         self.seed = result.seed
         self.dice = random.Random(result.seed)
         self.scale = scale
+        self.controls = controls  # whether rows run their fault again with a protection taken out
         self._serial = 0
 
     def figure(self, name: str, value: Any) -> None:
@@ -254,12 +255,12 @@ def order(number: str) -> tuple[int, str]:
     return int(digits or 99), number
 
 
-def run_row(chosen: Row, ground: Ground, seed: int, scale: float = 1.0) -> Result:
+def run_row(chosen: Row, ground: Ground, seed: int, scale: float = 1.0, *, controls: bool = True) -> Result:
     """One row, whatever happens in it."""
     result = Result(chosen.number, chosen.fault, chosen.invariants, seed, chosen.expected_failure)
     began = time.monotonic()
     try:
-        chosen.run(Field(ground, result, scale))
+        chosen.run(Field(ground, result, scale, controls=controls))
     except Exception as error:
         result.error = f"{type(error).__name__}: {error}"[:2000]
         if not isinstance(error, Unproved) and not chosen.expected_failure:

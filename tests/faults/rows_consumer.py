@@ -35,6 +35,8 @@ def consumer_dies(field: Field) -> None:
             ledger = running.stop()
         field.happened("deaths of consumers", deaths)
         field.judge(province, ledger)
+    if not field.controls:
+        return
     _control(field, "ack_first", "witness.scoring.follow=exit@4", ["I2", "I4", "I7"])
     _control(field, "no_inbox", "consumer.between_database_and_offset_commit=exit@2", ["I2"])
 

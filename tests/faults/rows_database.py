@@ -70,6 +70,8 @@ def database_crashes(field: Field) -> None:
             ledger = running.stop()
         field.happened("crashes of the server", 2)
         field.judge(province, ledger)
+    if not field.controls:
+        return
     with field.province() as province:
         call(lambda: execute(admin, f"ALTER DATABASE {province.name}_intake SET synchronous_commit = off"))
         call(lambda: execute(admin, "ALTER SYSTEM SET wal_writer_delay = '10s'"))

@@ -35,6 +35,8 @@ def intake_killed(field: Field) -> None:
             ledger = running.stop()
         field.happened("deaths of intake", deaths)
         field.judge(province, ledger)
+    if not field.controls:
+        return
     crash = {"intake": {"FAILPOINTS": "intake.before_commit=exit@6", "FAULT_CONTROL": "answer_before_commit"}}
     with field.province(service_env=crash) as province:
         with field.stream(province) as running:

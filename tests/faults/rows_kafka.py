@@ -18,7 +18,7 @@ REPLAY_SECONDS = 120.0
 RETRIABLE, PERMANENT = [6, 19], [29, 87]
 
 
-@row("5", "Kafka's answer to a produce is swallowed, the connection reset", "I2", "I3", "I4", quick=True)
+@row("5", "Kafka's answer to a produce is swallowed, the connection reset", "I2", "I3", "I4")
 def produce_answer_lost(field: Field) -> None:
     with field.province() as province:
         proxy = field.ground.kafka_proxy

@@ -72,6 +72,8 @@ def duplicates(field: Field) -> None:
     with field.province() as province:
         ledger = _flooded(field, province)
         field.judge(province, ledger, instead={"I3": lambda _, stores: newest_stands(stores)})
+    if not field.controls:
+        return
     with field.province(service_env={"scoring": {"FAULT_CONTROL": "no_inbox"}}) as province:
         ledger = _flooded(field, province)
         field.control("no_inbox", province, ledger, ["I2"])
