@@ -42,7 +42,7 @@ def _first_posts(field: Field, agency: str, regime: str, number: int) -> list[li
     return chains
 
 
-@row("25", "first use: period, regime version, agency and key just published, on three intakes", "I1", "I2", "I7")  # fmt: skip
+@row("25", "first use: period, regime version, agency and key just published, three intakes", "I1", "I2", "I7")
 def first_use(field: Field) -> None:
     wanted = {"intake": INSTANCES, "validator": 1, "scoring": 1, "notifier": 1}
     # nothing is looked for by itself: only the request that needs it makes an instance look
