@@ -39,7 +39,13 @@ async def offered(url: str, group: Sequence[Pending], **options: object) -> list
 async def test_one_bad_submission_never_fails_its_neighbours(province: Province) -> None:
     await refuse_officer(province.url, "bad")
     group = [
-        pending(str(n), key=f"k{n}", officer_id="bad" if n in (3, 17, 18) else "cb-01", obligation=f"H99.01/KTXH/{n % 5}")
+        pending(
+            str(n),
+            key=f"k{n}",
+            officer_id="bad" if n in (3, 17, 18) else "cb-01",
+            obligation=f"A/R/{n % 5}",
+            agency="A",
+        )
         for n in range(30)
     ]
     outcomes = await offered(province.url, group, lanes=1)
