@@ -24,7 +24,7 @@ from shared.consumer_health import DlqLimit, Health, Listener
 from shared.db import Database, is_infrastructure
 from shared.kafka import make_broker
 from shared.logging import bound, get_logger
-from shared.parsing import Bad, Skipped, parse
+from shared.parsing import Bad, Parsed, Skipped, parse
 from shared.settings import KafkaSettings
 
 log = get_logger()
@@ -175,7 +175,7 @@ class Subscription:
         events: list[Event[Any]] = []
         bad: list[Bad] = []
         for record in records:
-            parsed = parse(record, self._models)
+            parsed = await self._parse(record)
             if isinstance(parsed, Event):
                 events.append(parsed)
             elif isinstance(parsed, Bad):
@@ -187,6 +187,13 @@ class Subscription:
             return
         with bound(consumer=self.name), metrics.CONSUMER_BATCH_DURATION_SECONDS.labels(self.name).time():
             await self._apply_until_done(events, bad, len(records))
+
+    async def _parse(self, record: Record) -> Parsed:
+        while True:
+            try:
+                return parse(record, self._models)
+            except MemoryError as error:
+                await self._wait_out(error, 0.2)
 
     def _skipped(self, skipped: Skipped) -> None:
         known = skipped.type.startswith("vn.thongsuot.") and len(skipped.type) < 80

@@ -124,6 +124,9 @@ def is_infrastructure(error: BaseException) -> bool:
     if code is not None:
         return code[:2] in _PASSING_CLASSES
     for link in _chain(error):
+        # a process short of memory says nothing of the event in its hands: giving that up would lose good data
+        if isinstance(link, MemoryError):
+            return True
         if isinstance(link, sa_exc.DBAPIError) and link.connection_invalidated:
             return True
         if isinstance(

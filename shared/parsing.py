@@ -1,4 +1,5 @@
-"""Parsing never raises: a record becomes an event, something not for this consumer, or something bad with a reason.
+"""Parsing raises only for want of memory: a record becomes an event, something not for this consumer, or something bad
+with a reason.
 
 A parser that raises would make FastStream skip the message, in batch mode the whole batch.
 """
@@ -49,6 +50,8 @@ def parse(record: Record, models: Mapping[bytes, type[EventModel]]) -> Parsed:
         if model is None:
             return Skipped(record, kind.decode("utf-8", "replace"))
         return _event(record, headers, model)
+    except MemoryError:
+        raise  # the process is short of memory; that says nothing of the record
     except Exception as error:
         return Bad(record, type(error).__name__, f"the record cannot be read: {error!r}"[:2000])
 
