@@ -282,7 +282,7 @@ def _message(record: Any, topic: str) -> Message:
     headers = dict(record.headers)
     try:
         version = json.loads(record.value).get("version")
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, RecursionError):
         version = None
     key = (record.key or b"").decode("utf-8", "replace")
     event_id = headers.get("ce_id", b"").decode("utf-8", "replace")
