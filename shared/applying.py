@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared import deadletter, inbox, metrics, waiting
+from shared import deadletter, failpoints, inbox, metrics, waiting
 from shared.batch import Batch, Event
 from shared.db import Transaction, is_infrastructure
 from shared.deadletter import DeadLetter
@@ -108,6 +108,7 @@ class Applier:
         """
         outcome = Outcome()
         fresh = await self._claimed(tx, events, outcome)
+        failpoints.hit("consumer.between_claim_and_effects")
         letters = [
             DeadLetter(b.record, b.event_id, b.type, b.error_class, b.why, seen.attempts, seen.first_seen) for b in bad
         ]
@@ -116,6 +117,7 @@ class Applier:
             queued = [(event, held[event.key]) for event in fresh if event.key in held]
             free = [event for event in fresh if event.key not in held]
             parked, rejected = await self._handle(tx, free, isolate, seen)
+            failpoints.hit("consumer.between_effects_and_parking")
             await waiting.park(tx, self.consumer, [*queued, *parked])
             set_aside = {event.id for event, _ in queued} | {event.id for event, _ in parked}
             gone = {letter.event_id for letter in rejected}

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
 
-from shared import metrics
+from shared import failpoints, metrics
 from shared.clock import Clock
 from shared.db import Database, Transaction
 from shared.logging import bound, get_logger
@@ -62,7 +62,9 @@ class Ticker:
         async with self._database.transaction() as tx:
             if self._alone and not (await tx.execute(_LOCK, {"name": self.name})).scalar_one():
                 return 0
-            return await self._tick(tx)
+            rows = await self._tick(tx)
+            failpoints.hit("ticker.before_commit")
+            return rows
 
     async def _run(self) -> None:
         with bound(ticker=self.name):

@@ -146,6 +146,7 @@ class Relay:
                 await self._pause(0.005 if rows else 0.02)
 
     async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        failpoints.hit("relay.before_send")
         try:
             positions = await self.send(rows)
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:
@@ -154,6 +155,7 @@ class Relay:
         failpoints.hit("relay.between_ack_and_delete")
         topics, partitions, offsets = _columns(positions)
         await connection.execute(_SENT, [row["id"] for row in rows], topics, partitions, offsets)
+        failpoints.hit("relay.after_delete")
         for topic in {row["topic"] for row in rows}:
             metrics.RELAY_PUBLISHED_TOTAL.labels(topic).inc(sum(1 for row in rows if row["topic"] == topic))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from shared import metrics
+from shared import failpoints, metrics
 from shared.clock import monotonic_seconds
 from shared.logging import get_logger
 
@@ -111,6 +111,7 @@ async def resend_archive(
             log.info("The archive has been sent again.", action="replay.finished", events=total)
             return
         positions = await send(rows)
+        failpoints.hit("replay.between_send_and_progress")
         await state.advance(rows[-1]["id"], positions)
         total += len(rows)
         _count(rows)

@@ -19,8 +19,15 @@ def relay_dies(field: Field) -> None:
             for name in names:
                 province.wait_exit(name)
                 province.revive(name)
+            for name, other in zip(names, ("before_send", "after_delete", "before_send"), strict=True):
+                if field.controls:  # the whole matrix only: the points around it
+                    province.component(name).kill()
+                    province.set_env(name, FAILPOINTS=f"relay.{other}=exit@2")
+                    province.component(name).start()
+                    province.wait_exit(name)
+                    province.revive(name)
             ledger = running.stop()
-        field.happened("deaths of relays", len(names))
+        field.happened("deaths of relays", len(names) * (2 if field.controls else 1))
         stores = field.judge(province, ledger)
         repeated = len(stores.messages) - len({message.event_id for message in stores.messages})
         field.happened("messages that are in a topic twice", repeated)
