@@ -128,12 +128,15 @@ class Bench:
             every = max(1, len(waits) // 500)
             self.table.series[f"latency_seconds_{name}"] = [round(wait, 4) for wait in sorted(waits)[::every]]
             say(f"{name}: p50 {p50:.3f} s, p99 {p99:.3f} s at {rate:.0f}/s")
-            if name != "conventional":  # it publishes in the request: while the broker is away it accepts nothing
+            if (
+                name != "conventional" and self.plan.outage_seconds
+            ):  # it publishes in the request: while the broker is away it accepts nothing
                 rounds.settle(system)
                 self.measured.outages[name] = rounds.outage(
                     system, infra, NARROW, rate, self.plan.outage_seconds, self.plan.after_outage_seconds
                 )
                 say(f"{name}: {self.measured.outages[name]}")
+            if name != "conventional":
                 self.measured.relay[name] = rounds.relay_rate(system, self.plan.relay_rows)
                 say(f"{name}: relay {self.measured.relay[name]:.0f}/s")
             system.none()

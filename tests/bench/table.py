@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 
 from deploy.local.jars import find_java
+from deploy.local.options import ROOT
 from deploy.local.postgres import find_binaries
 
-OUTPUT = Path(".local") / "bench.json"
+OUTPUT = Path(os.environ.get("BENCH_OUT") or ROOT / ".local" / "bench.json")
 
 
 @dataclass
