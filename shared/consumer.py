@@ -29,8 +29,8 @@ from shared.settings import KafkaSettings
 
 log = get_logger()
 
-#: a batch is fetched at most this long after its first record came
-POLL_MILLISECONDS = 10
+#: how long one poll waits for a first record; it returns at once when one comes
+POLL_MILLISECONDS = 1000
 LONGEST_BACKOFF_SECONDS = 5.0
 #: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
 FAILED_POLLS = 2
@@ -79,7 +79,7 @@ class Subscription:
             group_id=f"{self._kafka.topic_prefix}{self.name}",
             batch=True,
             max_records=self._max_records,
-            batch_timeout_ms=POLL_MILLISECONDS,
+            batch_timeout_ms=10,
             ack_policy=self._ack_policy,
             auto_offset_reset="earliest",
             listener=Listener(self.name, self.health),
@@ -104,15 +104,18 @@ class Subscription:
         consumer = self._subscriber.consumer
         getmany, commit = consumer.getmany, consumer.commit
 
-        async def polled(*args: Any, **kwargs: Any) -> Any:
-            self.health.turned()
-            try:
-                messages = await getmany(*args, **kwargs)
-            except Exception:
-                self.health.failed_polls += 1
-                raise
-            self.health.failed_polls = 0
-            return messages
+        async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+            # FastStream sleeps after an empty poll; waiting here until something comes costs neither time nor CPU
+            while True:
+                self.health.turned()
+                try:
+                    messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
+                except Exception:
+                    self.health.failed_polls += 1
+                    raise
+                self.health.failed_polls = 0
+                if messages or not self._subscriber.running:
+                    return messages
 
         async def committed(*args: Any, **kwargs: Any) -> Any:
             failpoints.hit("consumer.between_database_and_offset_commit")

@@ -10,9 +10,11 @@ from services.scoring.reading import EXPORTS
 from services.scoring.rules import Rules
 from services.scoring.settings import ScoringSettings
 from services.scoring.ticks import Generator, Marker, Settled
+from shared.caught_up import CaughtUp
 from shared.clock import Clock, SystemClock, business_clock
 from shared.consumer import Consumers, Subscription
 from shared.db import Database
+from shared.events import SUBMISSIONS, VERDICTS
 from shared.exports import backbone_exports, mount_exports
 from shared.http import create_app
 from shared.outbox.relay import Relay
@@ -38,7 +40,9 @@ def build(
     )
     rules = Rules(read_policies())
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
-    marker = Marker(rules, business, Settled(business, settings.settle_seconds), rows_a_tick=settings.mark_rows)
+    caught_up = CaughtUp(kafka, "scoring.follow", (SUBMISSIONS, VERDICTS), business)
+    settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour)
+    marker = Marker(rules, business, settled, rows_a_tick=settings.mark_rows)
     tickers = [
         Ticker(name, database, system, tick, interval_seconds=seconds)
         for name, tick, seconds in (
@@ -56,7 +60,12 @@ def build(
         database,
         settings.host,
         settings.port,
-        backgrounds=[CalendarLoader(database), Relay("scoring", settings.database_url, kafka, system), *tickers],
+        backgrounds=[
+            CalendarLoader(database),
+            Relay("scoring", settings.database_url, kafka, system),
+            caught_up,
+            *tickers,
+        ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )

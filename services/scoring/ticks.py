@@ -31,10 +31,19 @@ class Settled:
     """The business hour as it was some real seconds ago: reports of that hour have had time to arrive here.
 
     Without it a burst at the deadline would be called overdue because it is still on its way through Kafka. Real
-    seconds, since that is what Kafka takes, however fast business time runs.
+    seconds, since that is what Kafka takes, however fast business time runs. `caught_up` tells up to which hour this
+    service has applied what lay in Kafka: while it is behind, or cannot know, nobody is called overdue.
     """
 
-    def __init__(self, clock: Clock, settle_seconds: float, monotonic: Callable[[], float] = monotonic_seconds) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        settle_seconds: float,
+        monotonic: Callable[[], float] = monotonic_seconds,
+        *,
+        caught_up: Callable[[], datetime | None] | None = None,
+    ) -> None:
+        self._caught_up = caught_up
         self._clock = clock
         self._settle_seconds = settle_seconds
         self._monotonic = monotonic
@@ -50,7 +59,10 @@ class Settled:
         if settled is None:
             return None
         self._seen.appendleft(settled)  # still the latest settled hour until the next one settles
-        return settled[1]
+        if self._caught_up is None:
+            return settled[1]
+        applied = self._caught_up()
+        return None if applied is None else min(settled[1], applied)
 
 
 class Generator:
@@ -114,7 +126,7 @@ class Generator:
         for request in requests.values():
             versions = regimes.get(request.regime, [])
             governing = _governing_request(versions, request)
-            inside = since <= request.deadline and request.issued_at <= until
+            inside = since <= request.deadline and request.issued_at <= now
             covered = calendar.covers(request.deadline.astimezone(LOCAL_ZONE).date())
             if governing is not None and inside and covered and request.issued_at <= request.deadline:
                 adhoc.append(plan_request(governing, request, calendar))

@@ -1,0 +1,104 @@
+"""Up to which hour a consumer group has applied everything that lay in its topics: nobody is called late before that.
+
+While Kafka is away or the group is behind, the hour stands still; what depends on it waits and is made good later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.clock import Clock
+from shared.kafka import make_admin, make_reader
+from shared.logging import get_logger
+from shared.settings import KafkaSettings
+
+log = get_logger()
+
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class CaughtUp:
+    """Compares the ends of `topics` with what the group has committed, again and again.
+
+    `hour` is business time: every event that was in the topics then has been applied. None until first known.
+    """
+
+    def __init__(
+        self, kafka: KafkaSettings, consumer: str, topics: Sequence[str], clock: Clock, *, interval_seconds: float = 0.5
+    ) -> None:
+        self._kafka = kafka
+        self._group = f"{kafka.topic_prefix}{consumer}"
+        self._topics = [kafka.topic(topic) for topic in topics]
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._hour: datetime | None = None
+
+    def hour(self) -> datetime | None:
+        return self._hour
+
+    async def start(self) -> None:
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._run(), name=f"{self._group} caught up")
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause_seconds = self._interval_seconds
+        while not self._stopping.is_set():
+            reader = make_reader(self._kafka, "thongsuot-caught-up")
+            admin = make_admin(self._kafka, "thongsuot-caught-up")
+            try:
+                await reader.start()
+                await admin.start()
+                pause_seconds = self._interval_seconds
+                await self._watch(reader, admin)
+            except Exception as error:
+                log.info("How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500])
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            finally:
+                await reader.stop()
+                await admin.close()
+
+    async def _watch(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        places = await self._partitions(admin)
+        while True:
+            hour = self._clock.now()
+            ends = await reader.end_offsets(places)
+            while True:
+                reached = _reached(ends, await self._committed(admin))
+                await asyncio.sleep(self._interval_seconds)
+                if reached:
+                    break
+            self._hour = hour
+
+    async def _partitions(self, admin: AIOKafkaAdminClient) -> list[TopicPartition]:
+        described = await admin.describe_topics(self._topics)
+        places = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
+        missing = set(self._topics) - {place.topic for place in places}
+        if missing:
+            raise LookupError(f"no such topics: {sorted(missing)}")
+        return places
+
+    async def _committed(self, admin: AIOKafkaAdminClient) -> dict[TopicPartition, int]:
+        offsets = await admin.list_consumer_group_offsets(self._group)
+        return {place: committed.offset for place, committed in offsets.items()}
+
+
+def _reached(ends: dict[TopicPartition, int], committed: dict[TopicPartition, int]) -> bool:
+    return all(committed.get(place, 0) >= end for place, end in ends.items())
