@@ -205,6 +205,13 @@ class Field:
             self._red(name, invariant)
             self.figure(f"{name}: {invariant} wrongs", len(found))
 
+    def red(self, control: str, invariant: str, found: Sequence[str]) -> None:
+        """A check that a row brings along must be red in a control as well. Raises Unproved for nothing found."""
+        if not found:
+            raise Unproved(f"{invariant} stays green without {control}")
+        self._red(control, invariant)
+        self.figure(f"{control}: {invariant} wrongs", len(found))
+
     def _red(self, control: str, invariant: str) -> None:
         names = self.result.reds.setdefault(control, [])
         if invariant not in names:
