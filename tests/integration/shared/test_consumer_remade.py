@@ -13,13 +13,21 @@ from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
 
 
-def _break(following: runtime.Subscription) -> None:
-    """What aiokafka does once its coordination has ended on an unexpected error: every poll raises, for ever."""
+async def _break(following: runtime.Subscription) -> None:
+    """What aiokafka does once its coordination has ended on an unexpected error: every poll raises, for ever.
+
+    Returns after the first poll that raised: one that was under way could still bring an event.
+    """
 
     async def raises(*args: Any, **kwargs: Any) -> Any:
         raise KafkaError("Unexpected error during coordination")
 
     following._subscriber.consumer._fetcher.fetched_records = raises
+
+    async def broken() -> bool:
+        return following.health.failed_polls > 0
+
+    await eventually(broken, "a poll raises")
 
 
 async def test_a_client_whose_every_poll_raises_is_made_anew(database: Database, kafka: KafkaSettings) -> None:
@@ -30,7 +38,7 @@ async def test_a_client_whose_every_poll_raises_is_made_anew(database: Database,
     try:
         await send(database, [submission(agency="H99.01")])
         await eventually(lambda: _applied(database, 1), "the first event is applied")
-        _break(following)
+        await _break(following)
         await send(database, [submission(agency="H99.02")])
         await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=45)
     finally:
@@ -49,7 +57,7 @@ async def test_without_the_remaking_the_consumer_stays_dead(
     try:
         await send(database, [submission(agency="H99.01")])
         await eventually(lambda: _applied(database, 1), "the first event is applied")
-        _break(following)
+        await _break(following)
         await send(database, [submission(agency="H99.02")])
         with pytest.raises(AssertionError):
             await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=14)
