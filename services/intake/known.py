@@ -62,11 +62,12 @@ class Known:
         Callers at the same time share one reading, but never one that began before they called.
         """
         called_at = monotonic_seconds()
-        async with self._reading:
+        # the wait for one's turn counts too: else each of a crowd would wait for all timeouts before its own
+        async with asyncio.timeout(self._max_age_seconds), self._reading:
             if self._read_at > called_at:
                 return
             begun = monotonic_seconds()
-            async with asyncio.timeout(self._max_age_seconds), self._database.reading() as reading:
+            async with self._database.reading() as reading:
                 revision = await store.revision(reading)
                 if revision != self.revision:
                     # a database restored from a backup may have a lower revision: then everything is read anew

@@ -1,0 +1,32 @@
+"""A crowd that asks a silent database for the registry is answered together, not one timeout after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from services.intake.known import Known
+from shared.clock import SystemClock, monotonic_seconds
+from shared.db import Database
+
+MAX_AGE_SECONDS = 0.3
+CROWD = 12
+
+
+class _Silent:
+    """A database that takes a connection and says nothing."""
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Any]:
+        await asyncio.sleep(3600)
+        yield None
+
+
+async def test_a_crowd_waits_for_one_timeout_not_for_all_of_them() -> None:
+    known = Known(cast(Database, _Silent()), SystemClock(), max_age_seconds=MAX_AGE_SECONDS)
+    began = monotonic_seconds()
+    answers = await asyncio.gather(*(known.refresh() for _ in range(CROWD)), return_exceptions=True)
+    assert all(isinstance(answer, TimeoutError) for answer in answers)
+    assert monotonic_seconds() - began < MAX_AGE_SECONDS * CROWD / 2
