@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -80,6 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if bad else 0
 
 
+def end_in_order() -> None:
+    """SIGTERM ends the run as Ctrl-C does: what was started is stopped and its folder removed."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def write(path: Path, results: Sequence[Result]) -> None:
     """The rows run so far replace those of their number in the file; the others stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,4 +107,5 @@ def write(path: Path, results: Sequence[Result]) -> None:
 
 
 if __name__ == "__main__":
+    end_in_order()
     raise SystemExit(main())

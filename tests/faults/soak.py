@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.__main__ import ROOT
+from tests.faults.__main__ import ROOT, end_in_order
 from tests.faults.ground import Ground, Province
 from tests.faults.invariants import SHOWN
 from tests.faults.load import Ledger, Load
@@ -173,4 +173,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     raise SystemExit(main())
