@@ -71,7 +71,7 @@ def test_one_fault_gives_exactly_its_finding(case: _Case, data: st.DataObject) -
 @given(st.lists(decimals(30, 8), min_size=2, max_size=12), st.integers(-(10**6), 10**6))
 def test_sums_of_38_digit_figures_are_compared_exactly(terms: list[Decimal], off: int) -> None:
     """The difference is known by construction in integers of 10^-12; no decimal context takes part."""
-    units = sum(int(str(term).replace(".", "")) * 10 ** (12 + int(term.as_tuple().exponent)) for term in terms)
+    units = sum(int(format(term, "f").replace(".", "")) * 10 ** (12 + int(term.as_tuple().exponent)) for term in terms)
     total_units = units + off
     assume(abs(total_units) < 10**38)
 
