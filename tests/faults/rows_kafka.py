@@ -84,7 +84,8 @@ def _until_replayed(field: Field, province: Province, bootstrap: str) -> None:
         time.sleep(1)
 
 
-def _amnesia(field: Field, ground: Ground, province: Province) -> None:
+def _amnesia(field: Field, ground: Ground, province: Province, *, services_down: bool = False) -> None:
+    """`services_down`: Tansu makes a topic of one partition for whoever asks, so nobody may ask before provisioning."""
     ledgers = []
     with field.load(province, 120) as running:
         ledgers.append(running.finish())
@@ -94,9 +95,16 @@ def _amnesia(field: Field, ground: Ground, province: Province) -> None:
     broker.wipe()
     with field.load(province, 60) as running:
         ledgers.append(running.finish())
+    names = ("intake", "validator", "scoring", "notifier") if services_down else ()
+    for name in names:
+        province.component(name).stop()
     broker.start()
     broker.wait_ready()
     province.stack.provision_topics()
+    for name in names:
+        province.component(name).start()
+    for name in names:
+        province.component(name).wait_ready()
     with field.load(province, 60) as running:
         ledgers.append(running.finish())
     _until_replayed(field, province, ground.kafka_direct)
@@ -116,7 +124,7 @@ def tansu_empty(field: Field) -> None:
     with Ground(broker="tansu") as ground:
         inner = Field(ground, field.result, field.scale)
         with inner.province() as province:
-            _amnesia(inner, ground, province)
+            _amnesia(inner, ground, province, services_down=True)
 
 
 @row("8", "leaders change; retriable and permanent produce errors", "I2", "I3", "I4")
