@@ -203,8 +203,9 @@ class Applier:
         after, known = "", set[str]()
         while names := await waiting.awaited(tx, self.consumer, after, 500):
             known |= {REPLAYED} & set(names)
-            if self._inbound.known is not None:
-                known |= await self._inbound.known(tx, names)
+            own = [name for name in names if name != REPLAYED]  # no name of the service's: it could not read it
+            if own and self._inbound.known is not None:
+                known |= await self._inbound.known(tx, own)
             after = names[-1]
             if len(known) >= RELEASE_EVENTS:
                 break
