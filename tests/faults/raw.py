@@ -1,62 +1,104 @@
-"""A producer that knows no manners: any bytes, any headers, any order; and a reader that keeps all of them."""
+"""Messages as bytes, past the services: read with all their headers, and put into topics as a stranger would."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from deploy.local.calls import call
+
+READ_SECONDS = 60.0
+#: above what any topic takes, so that only the broker refuses
+REQUEST_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A message as bytes. `partition` None lets the key decide."""
+    """One message. `topic` is without the province's prefix; `partition` -1: the key's; `offset` -1: not sent yet."""
 
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...]
+    partition: int = -1
+    offset: int = -1
+
+    def header(self, name: str) -> str:
+        return dict(self.headers).get(name, b"").decode("utf-8", "replace")
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return self.topic, self.partition, self.offset
 
 
-async def produce(bootstrap: str, messages: Sequence[Raw]) -> None:
-    """Send them one after the other, in this order, each acknowledged by all."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=2 * 1024 * 1024)
+def send(bootstrap: str, prefix: str, messages: Sequence[Raw]) -> list[Raw]:
+    """Produce in order and wait for every acknowledgement. Returns the messages with their places."""
+    return call(lambda: _send(bootstrap, prefix, messages))
+
+
+async def _send(bootstrap: str, prefix: str, messages: Sequence[Raw]) -> list[Raw]:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=REQUEST_BYTES)
     await producer.start()
     try:
-        sent = [
-            await producer.send(m.topic, m.value, key=m.key, headers=list(m.headers), partition=m.partition)
-            for m in messages
+        pending = [
+            await producer.send(
+                prefix + message.topic,
+                message.value,
+                key=message.key,
+                partition=message.partition if message.partition >= 0 else None,
+                headers=list(message.headers),
+            )
+            for message in messages
         ]
-        await asyncio.gather(*sent)
+        told = await asyncio.wait_for(asyncio.gather(*pending), READ_SECONDS)
     finally:
         await producer.stop()
+    return [
+        replace(message, partition=place.partition, offset=place.offset)
+        for message, place in zip(messages, told, strict=True)
+    ]
 
 
-async def read(bootstrap: str, topics: Sequence[str]) -> list[Raw]:
-    """Everything that lies in the topics now, with its bytes and its partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+def read(bootstrap: str, prefix: str, topics: Iterable[str]) -> list[Raw]:
+    """Every message of the topics up to their present ends, by partition and offset."""
+    return call(lambda: _read(bootstrap, prefix, list(topics)))
+
+
+async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Raw]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=REQUEST_BYTES,
+    )
     await consumer.start()
     found: list[Raw] = []
     try:
         for topic in topics:
-            await consumer._client.add_topic(topic)
+            await consumer._client.add_topic(prefix + topic)
         await consumer._client.force_metadata_update()
-        places = [TopicPartition(t, number) for t in topics for number in consumer.partitions_for_topic(t) or ()]
+        places = [
+            TopicPartition(prefix + topic, number)
+            for topic in topics
+            for number in consumer.partitions_for_topic(prefix + topic) or ()
+        ]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
-        ends: dict[Any, int] = {place: end for place, end in (await consumer.end_offsets(places)).items() if end}
-        while ends:
-            for place, records in (await consumer.getmany(timeout_ms=300)).items():
-                found += [
-                    Raw(place.topic, record.key, record.value, tuple(record.headers), place.partition)
-                    for record in records
-                ]
-            for place in list(ends):
-                if await consumer.position(place) >= ends[place]:
-                    del ends[place]
+        ends = {place: end for place, end in (await consumer.end_offsets(places)).items() if end}
+        async with asyncio.timeout(READ_SECONDS):
+            while ends:
+                for place, records in (await consumer.getmany(timeout_ms=300)).items():
+                    topic = place.topic.removeprefix(prefix)
+                    found += [
+                        Raw(topic, each.key, each.value, tuple(each.headers), each.partition, each.offset)
+                        for each in records
+                    ]
+                for place in list(ends):
+                    if await consumer.position(place) >= ends[place]:
+                        del ends[place]
     finally:
         await consumer.stop()
-    return found
+    return sorted(found, key=lambda message: message.place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
+from deploy.local import Component
 from deploy.local.calls import call
 from deploy.local.process import poll_until
 from tests.faults.ground import Ground
@@ -147,6 +149,15 @@ def database_slow(field: Field) -> None:
         if ledger.slowest_seconds > PATIENCE_SECONDS or ledger.answers["ReadTimeout"]:
             raise AssertionError(f"an answer took {ledger.slowest_seconds:.1f} s: 503 was due after {PATIENCE_SECONDS}")
         field.judge(province, ledger)
+    if not field.controls:
+        return
+    with field.province(service_env={"scoring": {"FAULT_CONTROL": "no_retry_after_trouble"}}) as province:
+        with field.stream(province) as running:
+            running.wait_for(20)
+            call(lambda: _hold_table(province.database_urls["scoring"], "obligations", 6))
+            running.wait_for(running.stored + 20)
+            ledger = running.stop()
+        field.control("no_retry_after_trouble", province, ledger, ["I2", "I6"])
 
 
 class Disk:
@@ -195,11 +206,23 @@ def _keep_alive(ground: Ground, stopped: threading.Event) -> None:
             server.start()
 
 
+def _bring_back(server: Component, seconds: float = 90) -> None:
+    """Ready again, started as often as it takes: an attempt made while the disk was full may still be ending."""
+
+    def back() -> bool:
+        if not server.running:
+            server.start()
+        return server.is_ready()
+
+    if not poll_until(back, seconds, 0.5):
+        raise TimeoutError(f"PostgreSQL is not back {seconds} s after its disk was emptied")
+
+
 @row("15", "the database's disk is full", "I1", "I2", "I6")
 def disk_full(field: Field) -> None:
     settings = {"max_wal_size": "64MB", "min_wal_size": "32MB", "shared_buffers": "32MB"}
-    with Disk(420) as disk, Ground(postgres_settings=settings, postgres_directory=disk.path) as ground:
-        inner = Field(ground, field.result, field.scale)
+    with Disk(1000) as disk, Ground(postgres_settings=settings, postgres_directory=disk.path) as ground:
+        inner = Field(ground, field.result, field.scale, controls=field.controls)
         with inner.province() as province, inner.stream(province, patience_seconds=120) as running:
             running.wait_for(60)
             field.happened("bytes taken from the disk", disk.fill())
@@ -213,11 +236,41 @@ def disk_full(field: Field) -> None:
             disk.empty()
             stopped.set()
             keeper.join()
-            if not ground.component("postgres").running:
-                ground.component("postgres").start()
-            ground.component("postgres").wait_ready()
+            _bring_back(ground.component("postgres"))
             running.wait_for(running.stored + 40)
             inner.judge(province, running.stop())
+        if field.controls:
+            _full_without_commit(inner, disk)
+
+
+def _full_without_commit(field: Field, disk: Disk) -> None:
+    """Where the receipt goes out before the commit, a log that finds no room takes submissions that had one."""
+    server = field.ground.component("postgres")
+    broken = {"intake": {"FAULT_CONTROL": "answer_before_commit"}}
+    with field.province(service_env=broken) as province:
+        with field.stream(province, clients=24, pause_seconds=0.1, patience_seconds=120) as running:
+            for _ in range(3):
+                running.wait_for(running.stored + 40, 120)
+                disk.fill()
+                call(lambda: _want_log(field.ground.stack.admin_database_url))
+                poll_until(lambda: not server.running, 10)
+                disk.empty()
+                _bring_back(server)
+            running.wait_for(running.stored + 10, 120)
+            ledger = running.stop()
+        field.control("answer_before_commit", province, ledger, ["I1"], seconds=20)
+
+
+async def _want_log(url: str) -> None:
+    """Have the server begin new segments of its log until it cannot; to be cut off by its panic is the answer."""
+    with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection = await asyncpg.connect(url, timeout=20)
+        try:
+            for _ in range(30):
+                await connection.execute("SELECT pg_logical_emit_message(false, 'fault', 'x')")
+                await connection.execute("SELECT pg_switch_wal()")
+        finally:
+            connection.terminate()
 
 
 def _stored(answers: dict[str, int]) -> int:

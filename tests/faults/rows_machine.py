@@ -71,6 +71,21 @@ def starved(field: Field) -> None:
         field.figure("of them ended and were started again", len(died))
         field.figure("signs of want in the logs", _wants(province, names))
         field.judge(province, ledger)
+    if not field.controls:
+        return
+    with field.province(service_env={"scoring": {"FAULT_CONTROL": "no_retry_after_trouble"}}) as province:
+        with field.stream(province) as running:
+            running.wait_for(20)
+            process = psutil.Process(province.component("scoring").pid)
+            files, _ = _starve(process)
+            process.rlimit(psutil.RLIMIT_NOFILE, (4, files[1]))  # no new connection at all
+            field.ground.database_proxy.reset()
+            running.wait_for(running.stored + 40)
+            time.sleep(3)
+            province.component("scoring").kill()
+            province.revive("scoring")
+            ledger = running.stop()
+        field.control("no_retry_after_trouble", province, ledger, ["I2", "I6"])
 
 
 def _wants(province: Province, names: tuple[str, ...]) -> int:

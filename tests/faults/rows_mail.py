@@ -51,6 +51,14 @@ def mail_server_misbehaves(field: Field) -> None:
         _mail_figures(field, server, [(notice.state, notice.unknowns) for notice in stores.notices])
         if any(notice.state != "failed" for notice in stores.notices if notice.recipient == refused):
             raise AssertionError("a notice to a refused recipient has not failed")
+    if not field.controls:
+        return
+    broken = {"notifier": {"FAULT_CONTROL": "uncertain_is_retried"}}
+    with MailServer() as server, field.province(smtp_address=server.address, service_env=broken) as province:
+        server.order("BODY", *(AcceptThenDrop() for _ in range(6)))
+        with field.load(province, 60) as running:
+            ledger = running.finish()
+        field.control("uncertain_is_retried", province, ledger, ["I5"], seconds=20, mails=server.mails)
 
 
 def _mail_figures(field: Field, server: MailServer, states: list[tuple[str, int]]) -> None:

@@ -1,187 +1,290 @@
-"""Rows 16 to 19: poison, duplicates and shuffles, dead letters whose way is cut, and dead letters fed twice."""
+"""Rows 16 to 19: poison, duplicates and stale versions, trouble while burying, and dead letters replayed twice."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import uuid
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from uuid import UUID
 
-from deploy.local import StackError
+import asyncpg
+
 from deploy.local.calls import call
 from deploy.local.process import poll_until
-from tests.faults import raw
-from tests.faults.ground import Province, operate
-from tests.faults.invariants import newest_stands
-from tests.faults.lag import lag
+from tests.faults import people, raw
+from tests.faults.ground import Province
+from tests.faults.invariants import CHECKS, newest_stands
 from tests.faults.load import Ledger, merged
-from tests.faults.matrix import Field, row
-from tests.faults.proxy import is_produce
+from tests.faults.matrix import Field, Unproved, row
 from tests.faults.raw import Raw
 from tests.faults.sql import execute
-from tests.faults.stores import RECEIVED, Stores
+from tests.faults.stores import REACHED, RECEIVED, Stores
 
-#: consumers of the submissions topic: each gives every poison up for itself
-READERS = ("validator", "scoring")
+#: who must bury what lies in a topic and cannot be read
+READERS = {
+    "submissions": ("validator.submissions", "scoring.follow"),
+    "verdicts": ("intake.follow", "scoring.follow", "notifier.verdicts"),
+}
+TYPES = {"submissions": RECEIVED, "verdicts": REACHED}
+BURY_SECONDS = 60.0
+HUGE_BYTES = 1_000_000
+
+Place = tuple[str, str, int, int]  # consumer, topic, partition, offset
 
 
-def _poisons(prefix: str, good: Raw) -> list[Raw]:
-    """Six records that no consumer can read, each made of a good one, and one of a type nobody follows."""
-    topic, kind = f"{prefix}submissions", RECEIVED.encode()
+def _identifier(dice: random.Random) -> str:
+    return str(UUID(int=dice.getrandbits(128), version=4))
 
-    def headers(**changes: bytes) -> tuple[tuple[str, bytes], ...]:
-        named = {**dict(good.headers), "ce_id": str(uuid.uuid4()).encode(), **changes}
-        return tuple(named.items())
 
-    own = {"partition": good.partition, "topic": topic, "key": good.key}
+def _headers(kind: bytes | None, event_id: bytes, *more: tuple[str, bytes]) -> tuple[tuple[str, bytes], ...]:
+    named = [("ce_specversion", b"1.0"), ("ce_id", event_id), ("ce_source", b"/stranger")]
+    return (*named, *([("ce_type", kind)] if kind is not None else []), *more)
+
+
+def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
+    """What no consumer of the topic can read, and what none of them follows."""
+    sample = dice.choice([each for each in samples if each.topic == topic])
+    kind = TYPES[topic].encode()
+    good = json.loads(sample.value or b"{}")
+
+    def message(value: bytes | None, headers: tuple[tuple[str, bytes], ...], key: bytes | None = sample.key) -> Raw:
+        return Raw(topic, key, value, headers)
+
+    def fresh() -> bytes:
+        return _identifier(dice).encode()
+
+    bad = [
+        message(b'{"obligation": "X99.01/TUAN', _headers(kind, fresh())),
+        message(b"\xff\xfe\x00\x01", _headers(kind, fresh())),
+        message(b"[]", _headers(kind, fresh())),
+        message(b"{}", _headers(kind, fresh()), key=None),
+        message(b"null", _headers(kind, fresh())),
+        message(None, _headers(kind, fresh())),
+        message(sample.value, _headers(None, fresh())),
+        message(sample.value, ()),
+        message(sample.value, _headers(kind, b"\xc3\x28not a uuid")),
+        message(sample.value, _headers(kind, b"")),
+        message(sample.value, _headers(kind, fresh()), key=b"another/key/than-the-body"),
+        message(b'{"x": "' + b"x" * HUGE_BYTES + b'"}', _headers(kind, fresh())),
+        message(json.dumps({**good, "version": "many"}).encode(), _headers(kind, fresh())),
+        message(json.dumps({**good, "received_at": "yesterday"}).encode(), _headers(kind, fresh())),
+        message(("[" * 20_000).encode(), _headers(kind, fresh())),
+    ]
+    strange = [
+        message(sample.value, _headers(b"vn.thongsuot.unheard.of.v9", fresh())),
+        message(b"", _headers(b"\xff\xfe", fresh())),
+    ]
+    return bad, strange
+
+
+def _forged(dice: random.Random, samples: Sequence[Raw]) -> list[Raw]:
+    """Submissions that only a handler can find wrong: another submission under a version that has its verdict."""
+    newest: dict[bytes, Raw] = {}
+    for sample in samples:
+        if sample.topic == "submissions" and sample.key is not None:
+            newest[sample.key] = sample  # read in order: the last is the newest
+    forged = []
+    for key in sorted(newest)[:6]:
+        body = {**json.loads(newest[key].value or b"{}"), "submission_id": _identifier(dice)}
+        headers = _headers(RECEIVED.encode(), _identifier(dice).encode())
+        forged.append(Raw("submissions", key, json.dumps(body, ensure_ascii=False).encode(), headers))
+    return forged
+
+
+async def _letters(url: str) -> list[tuple[Place, Raw, str]]:
+    """Dead letters as rows: where each lay, its bytes, why it was given up."""
+    connection = await asyncpg.connect(url, timeout=20)
+    try:
+        rows = await connection.fetch(
+            'SELECT consumer, topic, partition, "offset", key, value, error_class, error_text FROM dead_letter'
+        )
+    finally:
+        await connection.close()
     return [
-        Raw(**own, value=b'{"submission_id": ', headers=headers()),  # type: ignore[arg-type]
-        Raw(**own, value=good.value, headers=headers(ce_id=b"\xff\xfe not text", ce_type=kind)),  # type: ignore[arg-type]
-        Raw(**own, value=good.value, headers=()),  # type: ignore[arg-type]
-        Raw(**own, value=None, headers=headers()),  # type: ignore[arg-type]
-        Raw(**own, value=b"[" * 900_000, headers=headers()),  # type: ignore[arg-type]
-        Raw(topic, b"another/key/entirely", good.value, headers(), good.partition),
-        Raw(**own, value=b"{}", headers=headers(ce_type=b"vn.thongsuot.submission.imagined.v9")),  # type: ignore[arg-type]
+        (
+            (r["consumer"], r["topic"], r["partition"], r["offset"]),
+            Raw(r["topic"], r["key"], r["value"], (), r["partition"], r["offset"]),
+            f"{r['error_class']}: {r['error_text']}",
+        )
+        for r in rows
     ]
 
 
-BAD = 6
+def all_letters(province: Province) -> list[tuple[Place, Raw, str]]:
+    return [
+        letter
+        for url in province.database_urls.values()
+        for letter in call(lambda url=url: _letters(url))  # type: ignore[misc]
+    ]
 
 
-def _submissions(field: Field, province: Province) -> list[Raw]:
-    return call(lambda: raw.read(field.ground.kafka_direct, [f"{province.prefix}submissions"]))
+def wanted_letters(bad: Iterable[Raw], forged: Iterable[Raw] = ()) -> dict[Place, Raw]:
+    wanted = {(consumer, *message.place): message for message in bad for consumer in READERS[message.topic]}
+    return wanted | {("validator.submissions", *message.place): message for message in forged}
 
 
-@row("16", "poison: bad JSON, bad headers, null, huge, unknown type, among good ones", "I2", "I3", "I4", quick=True)
+def buried(province: Province, bootstrap: str, wanted: dict[Place, Raw]) -> list[str]:
+    """I4 for poison: each lies once as a row and as a message of its dead-letter topic, byte for byte, with a why."""
+    found = []
+    letters = all_letters(province)
+    rows = Counter(place for place, _, _ in letters)
+    for place, original, why in letters:
+        expected = wanted.get(place)
+        if expected is None:
+            found.append(f"{place} was buried although nothing is wrong with it: {why[:300]}")
+        elif (original.key, original.value) != (expected.key, expected.value):
+            found.append(f"{place}: the row does not hold the original bytes")
+        elif len(why) < 10:
+            found.append(f"{place}: no reason is given")
+    found += [f"{place} is neither applied nor buried" for place in wanted if not rows[place]]
+    found += [f"{place} has {times} rows" for place, times in rows.items() if times > 1]
+    topics = [f"{service}.dlq" for service in ("intake", "validator", "scoring", "notifier")]
+    lying: dict[Place, list[Raw]] = {}
+    for message in raw.read(bootstrap, province.prefix, topics):
+        place = (
+            message.header("dlq_consumer"),
+            message.header("dlq_topic"),
+            int(message.header("dlq_partition")),
+            int(message.header("dlq_offset")),
+        )
+        lying.setdefault(place, []).append(message)
+    for place, expected in wanted.items():
+        copies = lying.get(place, [])
+        if len({copy.header("ce_id") for copy in copies}) != 1:
+            found.append(f"{place}: {len(copies)} different messages in the dead-letter topic")
+        elif copies[0].value != expected.value:
+            found.append(f"{place}: the dead-letter topic does not hold the original bytes")
+    return found
+
+
+def until_buried(field: Field, province: Province, wanted: dict[Place, Raw], seconds: float = BURY_SECONDS) -> None:
+    def all_there() -> bool:
+        return wanted.keys() <= {place for place, _, _ in all_letters(province)}
+
+    field.figure("all buried", poll_until(all_there, seconds))
+
+
+def settled_load(field: Field, province: Province, posts: int, agencies: Sequence[str]) -> Ledger:
+    with field.load(province, posts, agencies=agencies) as running:
+        ledger = running.finish()
+    field.settle(province, ledger)
+    return ledger
+
+
+@row("16", "poison among good events, in every shape", "I2", "I4", "I7", quick=True)
 def poison(field: Field) -> None:
+    half = len(people.AGENCIES) // 2
+    bootstrap = field.ground.kafka_direct
     with field.province() as province:
-        with field.stream(province) as running:
-            running.wait_for(60)
-            good = _submissions(field, province)[0]
-            for _ in range(3):  # each time in another batch, with good neighbours before and behind
-                call(lambda: raw.produce(field.ground.kafka_direct, _poisons(province.prefix, good)))
-                running.wait_for(running.stored + 20)
-            ledger = running.stop()
-        stores = field.judge(province, ledger)
-        field.happened("dead letters", stores.buried)
-        if stores.buried != 3 * BAD * len(READERS):
-            raise AssertionError(f"{stores.buried} dead letters, not {3 * BAD * len(READERS)}")
+        ledgers = [settled_load(field, province, 80, people.AGENCIES[:half])]
+        samples = raw.read(bootstrap, province.prefix, READERS)
+        with field.load(province, 160, agencies=people.AGENCIES[half:]) as running:
+            sent: list[Raw] = []
+            strange: list[Raw] = []
+            for topic in READERS:
+                bad, unheard = make_poison(field.dice, topic, samples)
+                field.dice.shuffle(bad)
+                sent += raw.send(bootstrap, province.prefix, bad)
+                strange += raw.send(bootstrap, province.prefix, unheard)
+            forged = raw.send(bootstrap, province.prefix, _forged(field.dice, samples))
+            ledgers.append(running.finish())
+        wanted = wanted_letters(sent, forged)
+        until_buried(field, province, wanted)
+        field.happened("messages no one can read", len(sent))
+        field.happened("events of unknown types", len(strange))
+        field.happened("events that only a handler can refuse", len(forged))
+        field.judge(province, merged(ledgers))
+        field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
+    if not field.controls:
+        return
+    with field.province(env={"FAULT_CONTROL": "drop_poison"}) as province:
+        ledger = settled_load(field, province, 30, people.AGENCIES[:half])
+        samples = raw.read(bootstrap, province.prefix, READERS)
+        sent = raw.send(bootstrap, province.prefix, make_poison(field.dice, "submissions", samples)[0])
+        with field.load(province, 30, agencies=people.AGENCIES[half:]) as running:
+            ledger = merged([ledger, running.finish()])
+        field.settle(province, ledger)
+        field.red("drop_poison", "I4", buried(province, bootstrap, wanted_letters(sent)))
+
+
+def _fuzz(field: Field, province: Province) -> tuple[list[Raw], list[Raw]]:
+    """Three more copies of each event, and each once more under a new id, all shuffled, each in its partition."""
+    bootstrap = field.ground.kafka_direct
+    events = [
+        each
+        for each in raw.read(bootstrap, province.prefix, ("submissions", "verdicts", "compliance"))
+        if each.header("ce_type")
+    ]
+    copies = [replace(each, offset=-1) for each in events for _ in range(3)]
+    stale = []
+    for each in events:
+        headers = {**dict(each.headers), "ce_id": _identifier(field.dice).encode()}
+        stale.append(replace(each, headers=tuple(headers.items()), offset=-1))
+    mixed = copies + stale
+    field.dice.shuffle(mixed)
+    raw.send(bootstrap, province.prefix, mixed)
+    return copies, stale
+
+
+def _without(stores: Stores, stale: Sequence[Raw]) -> Stores:
+    """The stores as if the strangers' events had never come: what is left must be in order."""
+    strangers = {each.header("ce_id") for each in stale}
+    return replace(
+        stores,
+        messages=[message for message in stores.messages if message.event_id not in strangers],
+        witnessed=[line for line in stores.witnessed if line.event_id not in strangers],
+    )
 
 
 @row("17", "duplicates three times, stale versions, shuffled across keys", "I2", "I3", "I7")
 def duplicates(field: Field) -> None:
     with field.province() as province:
-        ledger = _flooded(field, province)
-        field.judge(province, ledger, instead={"I3": lambda _, stores: newest_stands(stores)})
+        ledgers = []
+        with field.load(province, 120, versions=3, agencies=people.AGENCIES[:5]) as running:
+            ledgers.append(running.finish())
+        field.settle(province, ledgers[0])
+        with field.load(province, 120, versions=3, agencies=people.AGENCIES[:5]) as running:
+            copies, stale = _fuzz(field, province)
+            ledgers.append(running.finish())
+        field.happened("copies", len(copies))
+        field.happened("old events under new ids", len(stale))
+        _until_applied(province, stale)
+
+        def in_order(ledger: Ledger, stores: Stores) -> list[str]:
+            return CHECKS["I3"](ledger, _without(stores, stale))
+
+        field.judge(province, merged(ledgers), instead={"I3": in_order})
     if not field.controls:
         return
-    with field.province(service_env={"scoring": {"FAULT_CONTROL": "no_inbox"}}) as province:
-        ledger = _flooded(field, province)
-        field.control("no_inbox", province, ledger, ["I2"])
+    for control, invariant in (("no_inbox", "I2"), ("any_version_counts", "I3")):
+        with field.province(service_env={"scoring": {"FAULT_CONTROL": control}}) as province:
+            with field.load(province, 60, versions=3, agencies=people.AGENCIES[:3]) as running:
+                ledger = running.finish()
+            field.settle(province, ledger)
+            _, stale = _fuzz(field, province)
+            _until_applied(province, stale, consumer="scoring.follow")
+            stores, _ = field.settle(province, ledger, 12)
+            found = newest_stands(stores) if invariant == "I3" else CHECKS[invariant](ledger, stores)
+            field.red(control, invariant, found)
 
 
-def _flooded(field: Field, province: Province) -> Ledger:
-    with field.load(province, 240, versions=3) as running:
-        ledger = running.finish()
-    field.settle(province, ledger)
-    topics = [f"{province.prefix}{name}" for name in ("submissions", "verdicts", "compliance")]
-    lying = call(lambda: raw.read(field.ground.kafka_direct, topics))
-    stale = []
-    for message in field.dice.sample(lying, min(100, len(lying))):
-        fresh_id = tuple((n, str(uuid.uuid4()).encode() if n == "ce_id" else v) for n, v in message.headers)
-        stale.append(Raw(message.topic, message.key, message.value, fresh_id, message.partition))
-    flood = [*lying, *lying, *lying, *stale]
-    field.dice.shuffle(flood)
-    call(lambda: raw.produce(field.ground.kafka_direct, flood))
-    field.happened("messages sent again", len(flood))
-    field.happened("of them old events under new ids", len(stale))
-    with field.load(province, 60, versions=3) as running:
-        after = running.finish()
-    _until_read(field, province)
-    return merged([ledger, after])
+def _until_applied(province: Province, stale: Sequence[Raw], consumer: str = "", seconds: float = 90) -> None:
+    """Until the strangers' events have come through. Raises Unproved: then nothing was proved of them."""
+    consumers = [consumer] if consumer else ["scoring.follow", "validator.submissions", "intake.follow"]
+    topics = {
+        "scoring.follow": ("submissions", "verdicts"),
+        "validator.submissions": ("submissions",),
+        "intake.follow": ("verdicts", "compliance"),
+    }
+    for name in consumers:
+        ids = [each.header("ce_id") for each in stale if each.topic in topics[name]]
+        url = province.database_urls[name.partition(".")[0]]
 
+        def through(name: str = name, ids: list[str] = ids, url: str = url) -> bool:
+            query = "SELECT count(*) FROM fault_witness WHERE consumer = $1 AND event_id = ANY($2::uuid[])"
+            return call(lambda: execute(url, query, name, ids)) >= len(ids)
 
-def _until_read(field: Field, province: Province) -> None:
-    """Until every consumer has read its topics to the end, by its group's own offsets."""
-    groups = ["intake.follow", "validator.submissions", "scoring.follow", "notifier.verdicts", "notifier.compliance"]
-    names = [f"{province.prefix}{group}" for group in groups]
-    if not poll_until(lambda: call(lambda: lag(field.ground.kafka_direct, names)) == 0, 90, 1.0):
-        raise TimeoutError("the flood has not been read after 90 s")
-
-
-@row("18", "the dead letter's own way fails at each step", "I2", "I4")
-def dead_letter_way_fails(field: Field) -> None:
-    points = ("deadletter.before_row", "deadletter.between_row_and_publish", "consumer.before_database_commit")
-    with field.province() as province:
-        with field.stream(province) as running:
-            running.wait_for(40)
-            good = _submissions(field, province)[0]
-            deaths = 0
-            for step, point in enumerate(points):
-                for name in READERS:
-                    province.component(name).kill()
-                    # the first step fails twice and goes on, the others end the process
-                    act = "raise*2" if step == 0 else "exit"
-                    province.set_env(name, FAILPOINTS=f"{point}={act}")
-                    province.component(name).start()
-                call(lambda: raw.produce(field.ground.kafka_direct, _poisons(province.prefix, good)))
-                for name in READERS:
-                    if step:
-                        province.wait_exit(name)
-                        province.revive(name)
-                    else:
-                        province.component(name).wait_ready()
-                    deaths += 1
-            before = field.ground.kafka_proxy.lost_answers
-            field.ground.kafka_proxy.lose_answer(is_produce, times=10)
-            call(lambda: raw.produce(field.ground.kafka_direct, _poisons(province.prefix, good)))
-            running.wait_for(running.stored + 40)
-            ledger = running.stop()
-        field.happened("steps that failed", deaths)
-        field.happened("answers to a produce lost", field.ground.kafka_proxy.lost_answers - before)
-        stores = field.judge(province, ledger)
-        _every_letter_is_sent(field, province, stores, expected=(len(points) + 1) * BAD * len(READERS))
-
-
-def _every_letter_is_sent(field: Field, province: Province, stores: Stores, *, expected: int) -> None:
-    topics = [f"{province.prefix}{name}.dlq" for name in READERS]
-    sent = {dict(message.headers)["ce_id"] for message in call(lambda: raw.read(field.ground.kafka_direct, topics))}
-    field.happened("dead letters", stores.buried)
-    field.figure("of them in their topics", len(sent))
-    if not stores.buried == len(sent) == expected:
-        raise AssertionError(f"{expected} letters were due, {stores.buried} are kept, {len(sent)} in the topics")
-
-
-@row("19", "dead letters fed again twice at once", "I2", "I4", "I7")
-def fed_twice(field: Field) -> None:
-    agency, period = "X99.03", "2026-W05"
-    key = f"{agency}/TUAN/{period}"
-    defects = {name: {"FAULT_DEFECT": f"{name}.{inbound}={key}"} for name, inbound in
-               (("validator", "submissions"), ("scoring", "follow"))}  # fmt: skip
-    with field.province(service_env=defects) as province:
-        with field.load(province, 480, versions=2) as running:
-            ledger = running.finish()
-        for name in READERS:
-            letters = _letters(province, name)
-            field.happened(f"dead letters of {name}", letters)
-            province.set_env(name, FAULT_DEFECT="")
-            province.component(name).restart()
-        for name in READERS:
-            feeders = [threading.Thread(target=_feed, args=(province, name)) for _ in range(2)]
-            for feeder in feeders:
-                feeder.start()
-            for feeder in feeders:
-                feeder.join()
-        field.judge(province, ledger)
-
-
-def _letters(province: Province, service: str) -> int:
-    url = province.database_urls[service]
-    query = "SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL"
-    poll_until(lambda: call(lambda: execute(url, query)) > 0, 60, 0.5)
-    return call(lambda: execute(url, query))
-
-
-def _feed(province: Province, service: str) -> None:
-    """`dead-letters replay --all`; that another feeder was quicker is no error."""
-    with contextlib.suppress(StackError):
-        operate(service, province.database_urls[service], "dead-letters", "replay", "--all")
+        if not poll_until(through, seconds):
+            raise Unproved(f"{name} has not taken the {len(ids)} old events within {seconds} s")

@@ -1,0 +1,154 @@
+"""Rows 18 and 19: trouble while a record is buried, and dead letters replayed twice."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from deploy.local import StackError
+from deploy.local.calls import call
+from tests.faults import people, raw
+from tests.faults.ground import Province, operate
+from tests.faults.load import merged
+from tests.faults.matrix import Field, row
+from tests.faults.proxy import is_commit, is_produce
+from tests.faults.raw import Raw
+from tests.faults.rows_poison import (
+    READERS,
+    all_letters,
+    buried,
+    make_poison,
+    settled_load,
+    until_buried,
+    wanted_letters,
+)
+from tests.faults.sql import execute
+
+#: where burying is interrupted: in the process, before Kafka, before PostgreSQL
+STEPS = (
+    "deadletter.before_row=exit",
+    "deadletter.between_row_and_publish=exit",
+    "consumer.before_database_commit=exit@2",
+    "consumer.between_database_and_offset_commit=exit@2",
+)
+
+
+@row("18", "the produce to the dead-letter topic fails, at each step", "I2", "I4")
+def burying_fails(field: Field) -> None:
+    bootstrap = field.ground.kafka_direct
+    with field.province() as province:
+        ledgers = [settled_load(field, province, 40, people.AGENCIES[:8])]
+        samples = raw.read(bootstrap, province.prefix, READERS)
+        sent: list[Raw] = []
+
+        def send_some() -> None:
+            bad, _ = make_poison(field.dice, "submissions", samples)
+            sent.extend(raw.send(bootstrap, province.prefix, field.dice.sample(bad, 5)))
+
+        with field.stream(province, agencies=people.AGENCIES[8:]) as running:
+            deaths = 0
+            for step in STEPS:
+                province.component("validator").kill()
+                province.set_env("validator", FAILPOINTS=step)
+                province.component("validator").start()
+                send_some()
+                province.wait_exit("validator")
+                deaths += 1
+                province.revive("validator")
+            field.happened("deaths while burying", deaths)
+            kafka, database = field.ground.kafka_proxy, field.ground.database_proxy
+            lost = kafka.lost_answers + database.lost_answers
+            send_some()
+            kafka.lose_answer(is_produce, times=6)
+            time.sleep(3)
+            send_some()
+            database.lose_answer(is_commit, times=12)
+            time.sleep(3)
+            kafka.cut()
+            send_some()
+            time.sleep(4)
+            kafka.restore()
+            ledgers.append(running.stop())
+        field.happened("answers lost", kafka.lost_answers + database.lost_answers - lost)
+        wanted = wanted_letters(sent)
+        until_buried(field, province, wanted)
+        field.happened("messages no one can read", len(sent))
+        field.judge(province, merged(ledgers))
+        field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
+    if not field.controls:
+        return
+    # a consumer that acknowledges before it has buried
+    with field.province() as province:
+        ledger = settled_load(field, province, 20, people.AGENCIES[:8])
+        samples = raw.read(bootstrap, province.prefix, READERS)
+        province.component("validator").kill()
+        province.set_env("validator", FAILPOINTS="deadletter.before_row=exit", FAULT_CONTROL="ack_first")
+        province.component("validator").start()
+        province.component("validator").wait_ready()
+        sent = raw.send(bootstrap, province.prefix, make_poison(field.dice, "submissions", samples)[0])
+        province.wait_exit("validator")
+        province.revive("validator")
+        field.settle(province, ledger, 12)
+        field.red("ack_first", "I4", buried(province, bootstrap, wanted_letters(sent)))
+
+
+def _replay(province: Province, service: str) -> int:
+    """`dead-letters replay --all`; how many letters it fed. 0 where there was nothing to replay."""
+    try:
+        said = operate(service, province.database_urls[service], "dead-letters", "replay", "--all")
+    except StackError as error:
+        if "nothing to replay" in error.message():
+            return 0
+        raise
+    return int(said.split()[2])
+
+
+def _execute(province: Province, service: str, statement: str) -> None:
+    call(lambda: execute(province.database_urls[service], statement))
+
+
+DEFECTIVE = ("intake", "validator", "scoring")
+
+
+@row("19", "dead letters replayed twice, at once and again", "I2", "I4", "I7")
+def replayed_twice(field: Field) -> None:
+    refused = ",".join(people.AGENCIES[:6])
+    bad_deploy: dict[str, Any] = {
+        service: {"FAULT_CONTROL": "defective_handler", "FAULT_REFUSES": refused} for service in DEFECTIVE
+    }
+    with field.province(service_env=bad_deploy) as province:
+        with field.load(province, 160) as running:
+            ledger = running.finish()
+        field.settle(province, ledger)
+        field.happened("dead letters of a defective deploy", len(all_letters(province)))
+        for service in DEFECTIVE:
+            province.set_env(service, FAULT_CONTROL="", FAULT_REFUSES="")
+            province.component(service).restart()
+        fed = again = 0
+        for service in ("validator", "scoring", "intake"):
+            with ThreadPoolExecutor(2) as pool:
+                fed += sum(pool.map(lambda _: _replay(province, service), range(2)))  # noqa: B023
+            again += _replay(province, service)
+        field.happened("letters fed", fed)
+        field.figure("fed by the second replay", again)
+        field.judge(province, ledger)
+        if not field.controls:
+            return
+        # the stamp is the first protection, the inbox the second
+        letters = {place for place, _, _ in all_letters(province)}
+        for service in DEFECTIVE:
+            _execute(province, service, "UPDATE dead_letter SET replayed_at = NULL")
+        without_stamp = sum(_replay(province, service) for service in DEFECTIVE)
+        field.figure("fed with the stamps forgotten", without_stamp)
+        if without_stamp:
+            field.result.wrongs["I2"].append(f"{without_stamp} of {len(letters)} letters were fed again")
+        for service in DEFECTIVE:
+            for statement in (
+                "UPDATE dead_letter SET replayed_at = NULL",
+                "DELETE FROM inbox USING dead_letter d "
+                "WHERE inbox.consumer = d.consumer AND inbox.event_id = d.event_id",
+            ):
+                _execute(province, service, statement)
+            _replay(province, service)
+        field.control("stamp and inbox forgotten", province, ledger, ["I2"], seconds=20)
