@@ -28,15 +28,16 @@ def consumer_dies(field: Field) -> None:
             "consumer.between_claim_and_effects=exit@2",
             "consumer.between_effects_and_parking=exit@2,ticker.before_commit=exit@4",
         ]
+    names = CONSUMING if field.controls else ("scoring",)
     with field.province() as province:
         deaths = 0
         with field.stream(province) as running:
             for point in points:
-                for name in CONSUMING:
+                for name in names:
                     province.component(name).kill()
                     province.set_env(name, FAILPOINTS=point)
                     province.component(name).start()
-                for name in CONSUMING:
+                for name in names:
                     province.wait_exit(name)
                     deaths += 1
                     province.revive(name)
