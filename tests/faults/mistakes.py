@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,23 @@ def drop_poison(service: Service) -> None:
 
     async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
         return
+
+    deadletter.bury = bury
+
+
+def bury_later(owner: Service) -> None:
+    """Dead letters are written by a task of their own, beside the transaction that gives the record up."""
+    original = deadletter.bury
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def write(*arguments: Any) -> None:
+        await asyncio.sleep(15)
+        async with owner.database.transaction() as tx:
+            await original(tx, *arguments)
+
+    async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            tasks.add(asyncio.create_task(write(service, consumer, letters)))
 
     deadletter.bury = bury
 
@@ -79,6 +97,7 @@ MISTAKES: dict[str, Callable[[Service], None]] = {
     function.__name__: function
     for function in (
         drop_poison,
+        bury_later,
         any_version_counts,
         uncertain_is_retried,
         leases_by_business_time,

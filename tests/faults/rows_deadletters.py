@@ -8,10 +8,12 @@ from typing import Any
 
 from deploy.local import StackError
 from deploy.local.calls import call
+from deploy.local.process import poll_until
 from tests.faults import people, raw
 from tests.faults.ground import Province, operate
+from tests.faults.lag import lag
 from tests.faults.load import merged
-from tests.faults.matrix import Field, row
+from tests.faults.matrix import Field, Unproved, row
 from tests.faults.proxy import is_commit, is_produce
 from tests.faults.raw import Raw
 from tests.faults.rows_poison import (
@@ -78,19 +80,18 @@ def burying_fails(field: Field) -> None:
         field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
     if not field.controls:
         return
-    # a consumer that acknowledges before it has buried
-    with field.province() as province:
+    # the record is given up and acknowledged; its letter would have been written a moment later
+    with field.province(service_env={"validator": {"FAULT_CONTROL": "bury_later"}}) as province:
         ledger = settled_load(field, province, 20, people.AGENCIES[:8])
         samples = raw.read(bootstrap, province.prefix, READERS)
-        province.component("validator").kill()
-        province.set_env("validator", FAILPOINTS="deadletter.before_row=exit", FAULT_CONTROL="ack_first")
-        province.component("validator").start()
-        province.component("validator").wait_ready()
         sent = raw.send(bootstrap, province.prefix, make_poison(field.dice, "submissions", samples)[0])
-        province.wait_exit("validator")
-        province.revive("validator")
+        group = [f"{province.prefix}validator.submissions"]
+        if not poll_until(lambda: call(lambda: lag(bootstrap, group)) == 0, 12, 0.2):
+            raise Unproved("the poison was not acknowledged in time")
+        province.component("validator").kill()
+        province.revive("validator", FAULT_CONTROL="")
         field.settle(province, ledger, 12)
-        field.red("ack_first", "I4", buried(province, bootstrap, wanted_letters(sent)))
+        field.red("bury_later", "I4", buried(province, bootstrap, wanted_letters(sent)))
 
 
 def _replay(province: Province, service: str) -> int:
