@@ -34,10 +34,6 @@ _RECORD = text("""
 SLOW = dict(part.partition("=")[::2] for part in os.environ.get("FAULT_SLOW", "").split(",") if part)
 
 
-#: `scoring.follow=X99.03/TUAN/2026-W05`: this consumer has a defect that shows on this key only
-DEFECT = dict(part.partition("=")[::2] for part in os.environ.get("FAULT_DEFECT", "").split(",") if part)
-
-
 def watch(subscription: Subscription) -> None:
     """Put the witness around the handler of a subscription that has not started yet."""
     applier = subscription._applier
@@ -47,13 +43,11 @@ def watch(subscription: Subscription) -> None:
 
 
 def _recorded(consumer: str, handle: Handle) -> Handle:
-    slow_seconds, defect = float(SLOW.get(consumer, 0)), DEFECT.get(consumer)
+    slow_seconds = float(SLOW.get(consumer, 0))
 
     async def recorded(batch: Batch[Any], tx: Transaction) -> None:
         if slow_seconds:
             await asyncio.sleep(slow_seconds)
-        if defect is not None and any(event.key == defect for event in batch):
-            raise ValueError(f"a defect of the code that shows on {defect}")
         await handle(batch, tx)
         events = batch.events  # neither waiting nor rejected
         if events:
