@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from services.notifier.channels.sender import Sender
 from services.notifier.channels.smtp import Connection
 from services.notifier.delivery import Deferred, Result, Uncertain
 from services.scoring import domain
-from shared import deadletter
+from shared import clock, deadletter
 from shared.applying import Handle
 from shared.batch import Batch
 from shared.db import Transaction
@@ -67,11 +67,13 @@ def uncertain_is_retried(service: Service) -> None:
 
 
 def leases_by_business_time(service: Service) -> None:
-    """Leases and retries follow the clock that can be set."""
-    for background in service.backgrounds:
-        if isinstance(background, Sender):
-            background._system = background._business
-            background._journal._system = background._business
+    """One clock for everything: leases and retries follow the time that can be set."""
+    business = clock.business_clock(os.environ.get("BUSINESS_CLOCK", ""))
+
+    def now(self: clock.SystemClock) -> datetime:
+        return business.now()
+
+    clock.SystemClock.now = now  # type: ignore[method-assign]
 
 
 def defective_handler(service: Service) -> None:
