@@ -225,6 +225,12 @@ obligations = Table(
             "owed AND overdue_at IS NULL AND accepted_version IS NULL AND on_time_version <= decided_version"
         ),
     ),
+    # the gauge's condition
+    Index(
+        "obligations_overdue",
+        "deadline",
+        postgresql_where=text("owed AND overdue_at IS NOT NULL AND accepted_version IS NULL"),
+    ),
     postgresql_with={"fillfactor": "75"},
 )
 

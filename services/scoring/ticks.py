@@ -26,6 +26,9 @@ _OVERDUE_COUNT = text("""
     SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND accepted_version IS NULL
 """)
 
+#: how often the overdue are counted for their gauge: the count grows with what was never fulfilled
+COUNT_SECONDS = 15.0
+
 
 class Settled:
     """The business hour as it was some real seconds ago: reports of that hour have had time to arrive here.
@@ -178,6 +181,7 @@ class Marker:
         self._clock = clock
         self._settled = settled
         self._rows_a_tick = rows_a_tick
+        self._counted_at = float("-inf")
 
     async def remind(self, tx: Transaction) -> int:
         """Tell what is due soon. A reminder missed until after the deadline is not told any more: overdue is."""
@@ -195,7 +199,7 @@ class Marker:
             return 0
         found = await store.lock_overdue(tx, settled, self._rows_a_tick)
         if not found:
-            metrics.OVERDUE_OBLIGATIONS.set((await tx.execute(_OVERDUE_COUNT)).scalar_one())
+            await self._count_overdue(tx)
             return 0
         await self._rules.fetch(tx, {each.calendar_version for each in found})
         nobody = [(each.agency, each.regime) for each in found if each.officer_id is None]
@@ -214,6 +218,12 @@ class Marker:
         await save_decisions(tx, decisions)
         metrics.MARKED_TOTAL.labels("overdue").inc(len(decisions))
         return len(decisions)
+
+    async def _count_overdue(self, tx: Transaction) -> None:
+        monotonic = monotonic_seconds()
+        if monotonic - self._counted_at >= COUNT_SECONDS:
+            metrics.OVERDUE_OBLIGATIONS.set((await tx.execute(_OVERDUE_COUNT)).scalar_one())
+            self._counted_at = monotonic
 
 
 async def save_decisions(tx: Transaction, decisions: Iterable[Decision]) -> None:
