@@ -101,7 +101,7 @@ class Bench:
                 self.measured.accepts[name][connections].append(sent.per_second)
                 say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
             if number == 0:
-                self.measured.consumers[name] = rounds.consumer_rates(system, system.stored() - before, say)
+                self.measured.consumers[name] = rounds.consumer_rates(system, infra, system.stored() - before, say)
             system.all()
             if not rounds.settle(system):
                 self.table.trouble.append(f"{name} did not settle")

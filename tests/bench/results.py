@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from deploy.local.options import SERVICES
-from tests.bench.rounds import EndToEnd, Outage
+from tests.bench.rounds import Drained, EndToEnd, Outage
 from tests.bench.systems import NAMES, Name
 from tests.bench.table import Row, Table
 
@@ -32,7 +32,7 @@ class Measured:
     end_to_end: dict[Name, dict[int, list[EndToEnd]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
-    consumers: dict[Name, dict[str, float]] = field(default_factory=dict)
+    consumers: dict[Name, dict[str, Drained]] = field(default_factory=dict)
     relay: dict[Name, float] = field(default_factory=dict)
     latency_rate: dict[Name, float] = field(default_factory=dict)
     latency: dict[Name, tuple[float, float]] = field(default_factory=dict)  # p50, p99 seconds
@@ -167,11 +167,19 @@ def _consumers(measured: Measured, table: Table) -> None:
                 measured.relay.get("floor")), "floor", note="acknowledged by Kafka, deleted and archived")
         )  # fmt: skip
     for service in SERVICES:
-        values = {name: rates.get(service) for name, rates in measured.consumers.items()}
-        if any(value is not None for value in values.values()):
+        drained = {name: found[service] for name, found in measured.consumers.items() if service in found}
+        if not drained:
+            continue
+        rates = {name: one.per_second for name, one in drained.items()}
+        costs = {name: one.cpu_ms for name, one in drained.items()}
+        stores = {name: one.database_cpu_ms for name, one in drained.items()}
+        for what, unit, values in (
+            (f"Bộ tiêu thụ / consumers of {service}, alone", "submissions/s", rates),
+            (f"  CPU {service}, draining", "ms", costs),
+            (f"  CPU {service} postgres, draining", "ms", stores),
+        ):
             table.add(
-                Row(f"Bộ tiêu thụ / consumers of {service}, alone", "submissions/s", values.get("ours"),
-                    values.get("floor"), values.get("conventional"), None,
+                Row(what, unit, values.get("ours"), values.get("floor"), values.get("conventional"), None,
                     _over(values.get("ours"), values.get("floor")), "floor")
             )  # fmt: skip
 

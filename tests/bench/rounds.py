@@ -69,23 +69,36 @@ def accepts(system: System, connections: int, seconds: float) -> Sent:
     return sent
 
 
-def consumer_rates(
-    system: System,
-    submissions: int,
-    say: Callable[[str], None],
-    order: Sequence[str] = ("validator", "scoring", "notifier", "intake"),
-) -> dict[str, float]:
-    """Submissions per second that each service carries alone, draining what lies in its topics; its relay runs too."""
-    rates = {}
-    for service in order:
+@dataclass(frozen=True)
+class Drained:
+    """One service alone on a backlog. CPU is that of the service and of its database sessions, per submission."""
+
+    per_second: float
+    cpu_ms: float
+    database_cpu_ms: float
+
+
+def consumer_rates(system: System, infra: Stack, submissions: int, say: Callable[[str], None]) -> dict[str, Drained]:
+    """What each service carries alone, draining what lies in its topics; its relay runs too."""
+    found = {}
+    for service in ("validator", "scoring", "notifier", "intake"):
         system.none()
         system.only(service)
-        wanted = submissions * EVENTS_OF_ONE[system.name][service]
-        rate, applied = drain(lambda service=service: system.applied(service), wanted)  # type: ignore[misc]
-        rates[service] = rate / EVENTS_OF_ONE[system.name][service]
-        say(f"  {system.name} {service}: {rates[service]:.0f}/s ({applied} of {wanted} events)")
+        before = cpu_seconds(infra, system.stack)
+        each = EVENTS_OF_ONE[system.name][service]
+        already = system.applied(service) / each
+        rate, applied = drain(lambda service=service: system.applied(service), submissions * each)  # type: ignore[misc]
         wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
-    return rates
+        after = cpu_seconds(infra, system.stack)
+        counted = max(applied / each - already, 1)
+        own = 1000 * (after[service] - before[service]) / counted
+        database = 1000 * sum(after[n] - before.get(n, 0.0) for n in after if n == f"{service} postgres") / counted
+        found[service] = Drained(rate / each, own, database)
+        say(
+            f"  {system.name} {service}: {rate / each:.0f}/s, CPU {own:.3f} + {database:.3f} ms "
+            f"({applied} of {submissions * each} events)"
+        )
+    return found
 
 
 def drain(applied: Callable[[], int], wanted: int, stall_seconds: float = 10) -> tuple[float, int]:
