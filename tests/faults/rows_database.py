@@ -182,15 +182,12 @@ class Disk:
     def fill(self) -> int:
         """Take all that is free; bytes."""
         taken = 0
-        with (self.path / "ballast").open("ab") as file:
+        # unbuffered: what a buffer held would be written, and fail, when the file is closed
+        with (self.path / "ballast").open("ab", buffering=0) as file:
             for chunk in (1024 * 1024, 4096):
-                try:
-                    while True:
-                        file.write(b"\0" * chunk)
-                        file.flush()
-                        taken += chunk
-                except OSError:
-                    continue
+                with contextlib.suppress(OSError):
+                    while written := file.write(b"\0" * chunk):
+                        taken += written
         return taken
 
     def empty(self) -> None:
@@ -221,7 +218,7 @@ def _bring_back(server: Component, seconds: float = 90) -> None:
 @row("15", "the database's disk is full", "I1", "I2", "I6")
 def disk_full(field: Field) -> None:
     settings = {"max_wal_size": "64MB", "min_wal_size": "32MB", "shared_buffers": "32MB"}
-    with Disk(1000) as disk, Ground(postgres_settings=settings, postgres_directory=disk.path) as ground:
+    with Disk(600) as disk, Ground(postgres_settings=settings, postgres_directory=disk.path) as ground:
         inner = Field(ground, field.result, field.scale, controls=field.controls)
         with inner.province() as province, inner.stream(province, patience_seconds=120) as running:
             running.wait_for(60)
