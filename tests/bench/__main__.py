@@ -94,6 +94,7 @@ class Bench:
     def round(self, infra: Stack, number: int) -> None:
         """One round of each system, in turn."""
         for name, system in self.systems.items():
+            system.only("intake")
             before = system.stored()
             for connections in (NARROW, WIDE):
                 sent = rounds.accepts(system, connections, self.plan.accept_seconds)
