@@ -286,6 +286,8 @@ def create_database(admin_url: str, name: str, *, password: str | None = None, t
         connection = await asyncpg.connect(admin_url, timeout=10)
         try:
             if template is None:
+                # PostgreSQL refuses to change one database's rights twice at once ("tuple concurrently updated")
+                await connection.execute("SELECT pg_advisory_lock(hashtextextended('rights of databases', 0))")
                 if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name):
                     await connection.execute(f'CREATE ROLE "{name}" LOGIN')
                 await connection.execute(f"ALTER ROLE \"{name}\" PASSWORD '{_escaped(secret)}'")
