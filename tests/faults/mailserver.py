@@ -46,7 +46,11 @@ class MailServer:
 
     def order(self, verb: Verb, *acts: Act) -> None:
         """What the next answers to this verb shall be."""
-        self._loop.call_soon_threadsafe(self.fake.script[verb].extend, acts)
+
+        async def extend() -> None:
+            self.fake.script[verb].extend(acts)
+
+        asyncio.run_coroutine_threadsafe(extend(), self._loop).result(20)
 
     def left(self) -> int:
         """Acts that have not been played yet."""

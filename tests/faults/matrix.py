@@ -218,9 +218,9 @@ class Field:
             names.append(invariant)
 
     def happened(self, what: str, count: int) -> None:
-        """Proof that the fault was injected. Raises Unproved for 0."""
+        """Proof that the fault was injected. Raises Unproved for none."""
         self.figure(what, count)
-        if not count:
+        if count <= 0:
             raise Unproved(f"it did not happen: {what}")
 
 
