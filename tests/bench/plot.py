@@ -9,10 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tests.bench.table import OUTPUT
+from tests.bench.table import OUTPUT, shown
 
 PLOTS = Path("docs") / "plots"
 HISTORY = PLOTS / "history.json"
+PAGE = Path("docs") / "performance.md"
+BEGIN, END = "<!-- table: python -m tests.bench.plot -->", "<!-- end of table -->"
 COLOURS = ("#1b6ca8", "#9aa5b1", "#d08770", "#5e8c61")
 WIDTH, BAR, GAP, LEFT = 760, 20, 8, 260
 
@@ -70,10 +72,36 @@ def history(document: dict[str, Any]) -> str:
     return bars(document["title"], document["unit"], groups)
 
 
+def markdown(document: dict[str, Any]) -> str:
+    """The table for docs/performance.md."""
+    lines = [
+        "| measure | unit | ours | floor | conventional | limit | ratio | goal | met |",
+        "|---|---|" + "---:|" * 5 + "---|---|",
+    ]
+    for row in document["rows"]:
+        ratio = f"{shown(row['ratio'], 2)} of {row['ratio_to']}" if row["ratio"] is not None else "—"
+        met = {True: "yes", False: "**no**", None: ""}[row["met"]]
+        cells = [shown(row[key]) for key in ("ours", "floor", "conventional", "limit")]
+        lines.append(f"| {' | '.join([row['measure'].strip(), row['unit'], *cells, ratio, row['goal'], met])} |")
+    machine = [f"{name}: {value}" for name, value in document["machine"].items()]
+    return "\n".join([*lines, "", *(f"- {text}" for text in machine)])
+
+
+def into_page(page: Path, text: str) -> None:
+    """Put the text between the page's marks."""
+    if not page.exists():
+        return
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 def main() -> int:
     """Write what there is data for."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     if OUTPUT.exists():
+        into_page(PAGE, markdown(json.loads(OUTPUT.read_text("utf-8"))))
         (PLOTS / "comparison.svg").write_text(comparison(json.loads(OUTPUT.read_text("utf-8"))), encoding="utf-8")
     if HISTORY.exists():
         (PLOTS / "history.svg").write_text(history(json.loads(HISTORY.read_text("utf-8"))), encoding="utf-8")

@@ -24,6 +24,8 @@ EVENTS_OF_ONE = {
     "conventional": {"validator": 1, "scoring": 2, "notifier": 2, "intake": 2},
 }
 DRAIN_TIMEOUT_SECONDS = 1800.0
+#: between two looks at a count; each look costs the service that is looked at some milliseconds
+POLL_SECONDS = 0.25
 
 _LATENCIES = """
 SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) - extract(epoch FROM last_received_at) + $2::float8,
@@ -112,7 +114,7 @@ def drain(applied: Callable[[], int], wanted: int, stall_seconds: float = 10) ->
             count, last_at = now_applied, now
         if count >= wanted or now - last_at > (stall_seconds if count else 6 * stall_seconds):
             break
-        time.sleep(0.1)
+        time.sleep(POLL_SECONDS)
     return ((count - first) / (last_at - begun) if last_at > begun else math.nan), count
 
 
@@ -127,7 +129,7 @@ def end_to_end(system: System, infra: Stack, connections: int, seconds: float, r
         now_count = system.scored() - before
         if now_count > count:
             count, finished = now_count, time.monotonic()
-        time.sleep(0.1)
+        time.sleep(POLL_SECONDS)
     cpu_after = cpu_seconds(infra, system.stack)
     spent = {name: cpu_after[name] - cpu_before.get(name, 0.0) for name in cpu_after}
     return EndToEnd(sent, finished - begun, count, spent, peak_mebibytes(system.stack))

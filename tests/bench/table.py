@@ -74,8 +74,8 @@ class Table:
         head = ["measure", "unit", "ours", "floor", "convent.", "limit", "ratio", "to", "goal", "met"]
         body = [
             [
-                row.measure, row.unit, *(_shown(v) for v in (row.ours, row.floor, row.conventional, row.limit)),
-                _shown(row.ratio, 2), row.ratio_to, row.goal, {True: "yes", False: "NO", None: ""}[row.met],
+                row.measure, row.unit, *(shown(v) for v in (row.ours, row.floor, row.conventional, row.limit)),
+                shown(row.ratio, 2), row.ratio_to, row.goal, {True: "yes", False: "NO", None: ""}[row.met],
             ]
             for row in self.rows
         ]  # fmt: skip
@@ -93,7 +93,8 @@ class Table:
         return "\n".join([*lines, "", "Ghi chú / notes:", *notes, *trouble, "", "Máy / machine:", *machine])
 
 
-def _shown(value: float | None, digits: int | None = None) -> str:
+def shown(value: float | None, digits: int | None = None) -> str:
+    """A figure as a table shows it."""
     if value is None:
         return "—"
     if digits is None:
