@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,7 @@ from tests.faults.proxy import Proxy
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 1024**3
+BEGUN_BEFORE_SECONDS = 7200.0
 COMMAND = ("{python}", "-m", "tests.faults.controls", "{name}")
 #: quick enough for tests; nothing here switches a protection off
 PACE = {
@@ -286,7 +287,9 @@ class Province:
         }
         self.service_env = {name: {**proxied.get(name, {}), **self._given_env.get(name, {})} for name in SERVICES}
         self.service_env |= {n: v for n, v in self._given_env.items() if n not in self.service_env}
-        started = f"{self.business_start.isoformat()}@{time.time():.3f}x1.0"
+        # begun before: a business clock never goes behind its own beginning, and a row may set it back
+        begun = self.business_start - timedelta(seconds=BEGUN_BEFORE_SECONDS)
+        started = f"{begun.isoformat()}@{time.time() - BEGUN_BEFORE_SECONDS:.3f}x1.0"
         self.env |= {"BUSINESS_CLOCK": started, "KAFKA_BOOTSTRAP_SERVERS": self.ground.kafka_proxied}
         self._stack = Stack(
             Options(
