@@ -73,7 +73,12 @@ async def test_an_unknown_submission_is_a_problem_in_both_languages(served: Serv
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/verdicts/" + str(uuid4()), "/v1/verdicts?obligation=a/b/c", "/v1/exports/verdicts", "/v1/exports/findings"],
+    [
+        "/v1/verdicts/0197a1b2-0000-7000-8000-000000000000",
+        "/v1/verdicts?obligation=a/b/c",
+        "/v1/exports/verdicts",
+        "/v1/exports/findings",
+    ],
 )
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 async def test_verdicts_are_for_the_operator_only(served: Served, path: str, headers: dict[str, str]) -> None:
