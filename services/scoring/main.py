@@ -41,7 +41,8 @@ def build(
     rules = Rules(read_policies())
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
     caught_up = CaughtUp(kafka, "scoring.follow", (SUBMISSIONS, VERDICTS), business)
-    settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour)
+    # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
+    settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
     marker = Marker(rules, business, settled, rows_a_tick=settings.mark_rows)
     tickers = [
         Ticker(name, database, system, tick, interval_seconds=seconds)

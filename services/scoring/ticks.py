@@ -129,7 +129,7 @@ class Generator:
         for request in requests.values():
             versions = regimes.get(request.regime, [])
             governing = _governing_request(versions, request)
-            inside = since <= request.deadline and request.issued_at <= now
+            inside = since <= request.deadline and request.issued_at <= until
             covered = calendar.covers(request.deadline.astimezone(LOCAL_ZONE).date())
             if governing is not None and inside and covered and request.issued_at <= request.deadline:
                 adhoc.append(plan_request(governing, request, calendar))
