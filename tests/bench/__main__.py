@@ -93,21 +93,25 @@ class Bench:
 
     def round(self, infra: Stack, number: int) -> None:
         """One round of each system, in turn."""
+        plan = self.plan
         for name, system in self.systems.items():
             system.only("intake")
             before = system.stored()
             for connections in (NARROW, WIDE):
-                sent = rounds.accepts(system, connections, self.plan.accept_seconds)
+                sent = rounds.accepts(
+                    system, connections, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second
+                )
                 self.check(name, sent.refused, sent.broken)
                 self.measured.accepts[name][connections].append(sent.per_second)
                 say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
             if number == 0:
-                self.measured.consumers[name] = rounds.consumer_rates(system, infra, system.stored() - before, say)
+                sent_now = system.stored() - before
+                self.measured.consumers[name] = rounds.consumer_rates(system, infra, sent_now, plan.stall_seconds, say)
             system.all()
             if not rounds.settle(system):
                 self.table.trouble.append(f"{name} did not settle")
             for connections in (NARROW, WIDE):
-                run = rounds.end_to_end(system, infra, connections, self.plan.end_to_end_seconds)
+                run = rounds.end_to_end(system, infra, connections, plan.end_to_end_seconds, plan.rate_per_second)
                 self.check(name, run.sent.refused, run.sent.broken)
                 if run.scored < run.sent.accepted:
                     self.table.trouble.append(f"{name}: {run.sent.accepted} accepted, {run.scored} scored")

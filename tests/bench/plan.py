@@ -27,6 +27,9 @@ class Plan:
     scale_seconds: float = 0
     stored: int = 0
     systems: tuple[Name, ...] = NAMES
+    warm_up_seconds: float = 1
+    rate_per_second: float = 0  # of the load; 0: as fast as the system answers
+    stall_seconds: float = 10  # a drain that does not move for so long is over
 
     @property
     def deep(self) -> bool:
@@ -35,7 +38,8 @@ class Plan:
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
 FULL = Plan("full", 5000, 96, 3, 8, 15, 30, 60, 75, 8, 100_000, (1, 2, 4), 6, 10_000_000)
-TINY = Plan("tiny", 40, 24, 1, 1, 1, 1, 0, 0, 1, 2000)  # for the smoke test: that it runs, not how fast
+#: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
+TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
 
 def chosen() -> Plan:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from deploy.local import Stack
 from deploy.local.options import SERVICES
@@ -63,10 +64,16 @@ class Outage:
     caught_up: bool
 
 
-def accepts(system: System, connections: int, seconds: float) -> Sent:
-    """Durable accepts over HTTP with intake alone; its relay runs, nobody consumes."""
+def accepts(
+    system: System, connections: int, seconds: float, warm_up_seconds: float = 1, rate_per_second: float = 0
+) -> Sent:
+    """Durable accepts over HTTP with intake alone; its relay runs, nobody consumes.
+
+    The warm-up opens each system's connections and fills its caches; what it sent is stored, but not counted.
+    """
     system.only("intake")
-    sent = system.load.send(system.submit_url, connections, seconds)
+    system.load.send(system.submit_url, connections, warm_up_seconds, rate_per_second)
+    sent = system.load.send(system.submit_url, connections, seconds, rate_per_second)
     wait_until(lambda: system.outbox_rows("intake") == 0, 120)
     return sent
 
@@ -80,7 +87,9 @@ class Drained:
     database_cpu_ms: float
 
 
-def consumer_rates(system: System, infra: Stack, submissions: int, say: Callable[[str], None]) -> dict[str, Drained]:
+def consumer_rates(
+    system: System, infra: Stack, submissions: int, stall_seconds: float, say: Callable[[str], None]
+) -> dict[str, Drained]:
     """What each service carries alone, draining what lies in its topics; its relay runs too."""
     found = {}
     for service in ("validator", "scoring", "notifier", "intake"):
@@ -89,7 +98,8 @@ def consumer_rates(system: System, infra: Stack, submissions: int, say: Callable
         before = cpu_seconds(infra, system.stack)
         each = EVENTS_OF_ONE[system.name][service]
         already = system.applied(service) / each
-        rate, applied = drain(lambda service=service: system.applied(service), submissions * each)  # type: ignore[misc]
+        count = partial(system.applied, service)
+        rate, applied = drain(count, submissions * each, stall_seconds)
         wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
         after = cpu_seconds(infra, system.stack)
         counted = max(applied / each - already, 1)
