@@ -31,6 +31,10 @@ log = get_logger()
 
 #: how long one poll waits for a first record; it returns at once when one comes
 POLL_MILLISECONDS = 1000
+#: (bytes, milliseconds): the broker answers a fetch when it has so many bytes, or after so long. While nothing comes,
+#: the first event is sent at once, and few fetches are idle; while events come, an answer is made worth a transaction
+FETCH_WHILE_IDLE = 1, 500
+FETCH_WHILE_BUSY = 64 * 1024, 50
 LONGEST_BACKOFF_SECONDS = 5.0
 #: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
 FAILED_POLLS = 2
@@ -86,7 +90,8 @@ class Subscription:
             max_poll_interval_ms=int(self._kafka.max_poll_interval_seconds * 1000),
             session_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
             heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 300),
-            fetch_max_wait_ms=100,
+            fetch_min_bytes=FETCH_WHILE_IDLE[0],
+            fetch_max_wait_ms=FETCH_WHILE_IDLE[1],
             parser=self._parse_raw,
             decoder=_raw_decoder,
         )
@@ -114,6 +119,7 @@ class Subscription:
                     self.health.failed_polls += 1
                     raise
                 self.health.failed_polls = 0
+                _pace(consumer, FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE)
                 if messages or not self._subscriber.running:
                     return messages
 
@@ -307,6 +313,11 @@ class _Absurd(Exception):
     def __init__(self, rejected: int) -> None:
         super().__init__(rejected)
         self.rejected = rejected
+
+
+def _pace(consumer: Any, wanted: tuple[int, int]) -> None:
+    # aiokafka takes these once, at construction, but reads them for every fetch
+    consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = wanted
 
 
 async def _raw_decoder(message: KafkaAckableMessage) -> Any:

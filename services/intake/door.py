@@ -31,7 +31,7 @@ _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
 #: envelopes judged good, remembered until registry or day change
-_MAX_REMEMBERED = 100_000
+_MAX_REMEMBERED = 20_000
 
 _stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
 

@@ -26,6 +26,8 @@ from shared.settings import KafkaSettings
 
 log = get_logger()
 
+#: between two looks at an outbox: while rows come, and at most while none come
+GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
 #: the advisory lock of the relay; each service has its own database, so one number serves all
 LEADER_LOCK = 0x7468_6F6E
 
@@ -132,7 +134,7 @@ class Relay:
             await connection.close(timeout=5)
 
     async def _pump(self, connection: asyncpg.Connection) -> None:
-        checked = await self._check_log(connection)
+        checked, pause_seconds = await self._check_log(connection), GATHER_SECONDS
         while not self._stopping.is_set():
             if monotonic_seconds() - checked > self._check_seconds:
                 checked = await self._check_log(connection)
@@ -143,7 +145,8 @@ class Relay:
                 metrics.RELAY_BATCH_ROWS.observe(len(rows))
             # A full batch means more waits; a small one means that waiting a little makes a better batch.
             if len(rows) < self._batch_rows:
-                await self._pause(0.005 if rows else 0.02)
+                pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
+                await self._pause(pause_seconds)
 
     async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         failpoints.hit("relay.before_send")

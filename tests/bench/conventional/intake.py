@@ -106,7 +106,7 @@ async def submit(
     digest = hashlib.sha256(body).hexdigest()
     async with app.sessions() as session:
         token = authorization.removeprefix("Bearer ")
-        key = await session.get(ApiKey, token[4:12])
+        key = await session.get(ApiKey, token[4:20])
         if key is None or key.sha256 != hashlib.sha256(token.encode()).hexdigest():
             raise HTTPException(401)
         if key.officer != report.officer:

@@ -182,7 +182,7 @@ class Intake(Process):
             elif name == b"idempotency-key":
                 key = value
         presented = token.decode("latin-1")
-        agency, expected = self.keys.get(presented[4:12], ("", b""))
+        agency, expected = self.keys.get(presented[4:20], ("", b""))
         if not expected or _sha(presented) != expected:
             return 401, {"title": "unauthorized"}
         body = b""

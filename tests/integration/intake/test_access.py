@@ -97,7 +97,7 @@ async def test_every_route_needs_a_key(province: Province, method: str, path: st
         f"Basic {key}",
         f"Bearer {key}x",
         f"Bearer {key[:-1]}",
-        f"Bearer tsk_{'0' * 8}_{'A' * 43}",
+        f"Bearer tsk_{'0' * 16}_{'A' * 43}",
     ]
     async with intake(province) as door:
         for authorization in wrong:
@@ -134,7 +134,7 @@ async def test_a_revoked_key_ends_within_the_poll_and_an_expired_one_at_its_mome
         assert (await door.get("/v1/submissions")).status_code == 200
         database = Database(province.url, pool_size=1)
         async with database.transaction() as tx:
-            await keys.revoke(tx, province.keys[DEPARTMENT][4:12], datetime.now(UTC))
+            await keys.revoke(tx, province.keys[DEPARTMENT].split("_")[1], datetime.now(UTC))
         await until_refused(door)
         soon = datetime.now(UTC) + timedelta(seconds=1.5)
         async with database.transaction() as tx:
@@ -184,7 +184,7 @@ async def test_an_agency_that_asks_too_much_is_told_when_to_come_back(province: 
 
 async def test_an_address_that_guesses_keys_is_slowed_and_good_keys_from_it_still_work(province: Province) -> None:
     async with intake(province, unauthorized_rate_per_second=0.1, unauthorized_burst=3) as door:
-        bad = {"Authorization": "Bearer tsk_00000000_" + "A" * 43}
+        bad = {"Authorization": "Bearer tsk_0000000000000000_" + "A" * 43}
         answers = [await door.client.get("/v1/submissions", headers=bad) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
         assert (await door.get("/v1/submissions")).status_code == 200

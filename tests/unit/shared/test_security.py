@@ -22,7 +22,7 @@ from tests.unit.shared.asking import ask, bare_app
 def test_a_new_key_has_a_public_id_and_256_random_bits() -> None:
     keys = [new_key() for _ in range(200)]
     for key in keys:
-        assert re.fullmatch(r"tsk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", key.secret_text)
+        assert re.fullmatch(r"tsk_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", key.secret_text)
         assert key.secret_text.split("_")[1] == key.key_id
         assert key.sha256 == hashlib.sha256(key.secret_text.encode()).digest()
     assert len({key.secret_text for key in keys}) == 200
@@ -45,7 +45,14 @@ def test_a_presented_key_matches_its_hash_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tsk_", "tsk_0123456_" + "a" * 43, "tsk_01234567_" + "a" * 42, "xyz_01234567_" + "a" * 43]
+    "text",
+    [
+        "",
+        "tsk_",
+        "tsk_0123456789abcde_" + "a" * 43,
+        "tsk_0123456789abcdef_" + "a" * 42,
+        "xyz_0123456789abcdef_" + "a" * 43,
+    ],
 )
 def test_what_is_not_of_the_form_is_no_key(text: str) -> None:
     assert parse_key(text) is None
