@@ -35,6 +35,8 @@ POLL_MILLISECONDS = 1000
 #: the first event is sent at once, and few fetches are idle; while events come, an answer is made worth a transaction
 FETCH_WHILE_IDLE = 1, 500
 FETCH_WHILE_BUSY = 64 * 1024, 50
+#: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
+FETCH_PARTITION_BYTES = 256 * 1024
 LONGEST_BACKOFF_SECONDS = 5.0
 #: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
 FAILED_POLLS = 2
@@ -92,6 +94,7 @@ class Subscription:
             heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 300),
             fetch_min_bytes=FETCH_WHILE_IDLE[0],
             fetch_max_wait_ms=FETCH_WHILE_IDLE[1],
+            max_partition_fetch_bytes=FETCH_PARTITION_BYTES,
             parser=self._parse_raw,
             decoder=_raw_decoder,
         )

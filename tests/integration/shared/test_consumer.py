@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from aiokafka.consumer import fetcher
 from faststream import AckPolicy
 from sqlalchemy import text
 
 from shared.batch import Batch
-from shared.consumer import Consumers, DlqLimit
+from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE, Consumers, DlqLimit
 from shared.db import Database, Transaction
 from shared.errors import InfrastructureTrouble
 from shared.events import SUBMISSIONS, SubmissionReceived
@@ -362,3 +363,36 @@ async def test_members_that_come_and_go_neither_lose_nor_repeat(database: Databa
     for key, version in await applied(database):
         by_key.setdefault(key, []).append(version)
     assert all(versions == list(range(1, 31)) for versions in by_key.values())
+
+
+async def test_fetches_wait_for_more_while_events_come_and_answer_at_once_while_none_do(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka takes these at construction only; a version that no longer reads them at each fetch is noticed here."""
+    fetched: list[tuple[int, int]] = []
+
+    class Noted(fetcher.FetchRequest):  # type: ignore[misc]
+        def __init__(self, max_wait_ms: int, min_bytes: int, *others: Any, **named: Any) -> None:
+            fetched.append((min_bytes, max_wait_ms))
+            super().__init__(max_wait_ms, min_bytes, *others, **named)
+
+    monkeypatch.setattr(fetcher, "FetchRequest", Noted)
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+
+    def fetches(wanted: tuple[int, int]) -> Callable[[], Awaitable[bool]]:
+        async def condition() -> bool:
+            return fetched[-1:] == [wanted]
+
+        return condition
+
+    await running.start()
+    await sender.start()
+    try:
+        await eventually(fetches(FETCH_WHILE_IDLE), "it is idle at first")
+        await send(database, [submission()])
+        await eventually(fetches(FETCH_WHILE_BUSY), "it is busy once an event came")
+        await eventually(fetches(FETCH_WHILE_IDLE), "it is idle again after a poll that found nothing")
+    finally:
+        await running.stop()
+        await sender.stop()
