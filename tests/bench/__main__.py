@@ -19,6 +19,8 @@ from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import Plan, chosen
 from tests.bench.province import REGIME, Province
 from tests.bench.results import WIDE, Measured, rows
+from tests.bench.scale import scale_out
+from tests.bench.stored import Grown, database_bytes, fill
 from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
 from tests.bench.table import Table, machine
 
@@ -147,6 +149,36 @@ class Bench:
             system.none()
             self.show()
 
+    def deep(self, infra: Stack) -> None:
+        """Ours alone: more processes of each consumer, then stores as they are after years."""
+        ours, plan = self.systems["ours"], self.plan
+        ours.all()
+        rounds.settle(ours)
+        self.measured.scaled = scale_out(ours, plan.scale_instances, NARROW, plan.scale_seconds, say)
+        self.show()
+        before, accepts_before, scored_before = ours.stored(), *self._carried(ours, infra)
+        ours.none()
+        fill(ours, plan.stored, say)
+        accepts_after, scored_after = self._carried(ours, infra)
+        ours.none()
+        self.measured.grown = Grown(
+            before, before + plan.stored, accepts_before, accepts_after, scored_before, scored_after,
+            database_bytes(ours),
+        )  # fmt: skip
+        self.show()
+
+    def _carried(self, system: System, infra: Stack) -> tuple[float, float]:
+        """Accepts and submissions scored per second; the first round of each is a warm-up."""
+        plan = self.plan
+        sent = rounds.accepts(system, WIDE, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
+        system.all()
+        rounds.settle(system)
+        rounds.end_to_end(system, infra, WIDE, 2, plan.rate_per_second)
+        run = rounds.end_to_end(system, infra, WIDE, plan.end_to_end_seconds, plan.rate_per_second)
+        accepted, scored = sent.per_second, run.per_second
+        say(f"{system.stored():,} đã lưu / stored: nhận / accepts {accepted:.0f}/s, điểm / scored {scored:.0f}/s")
+        return accepted, scored
+
     def check(self, name: Name, refused: int, broken: int) -> None:
         if refused or broken:
             self.table.trouble.append(f"{name}: {refused} requests refused, {broken} broken: its rates count less")
@@ -179,6 +211,8 @@ def main() -> int:
                     for number in range(plan.rounds):
                         bench.round(infra, number)
                     bench.steady(infra)
+                    if plan.deep:
+                        bench.deep(infra)
                 finally:
                     bench.stop()
         except StackError as error:

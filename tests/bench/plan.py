@@ -37,7 +37,7 @@ class Plan:
 
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
-FULL = Plan("full", 5000, 96, 3, 8, 15, 30, 60, 75, 8, 100_000, (1, 2, 4), 6, 10_000_000)
+FULL = Plan("full", 5000, 96, 3, 8, 15, 30, 60, 75, 8, 100_000, (1, 2, 4), 10, 10_000_000)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
@@ -47,6 +47,8 @@ def chosen() -> Plan:
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
     if stored := os.environ.get("STORED"):
         plan = replace(plan, stored=int(stored))
+        if plan.deep and not plan.scale_instances:
+            plan = replace(plan, scale_instances=FULL.scale_instances, scale_seconds=FULL.scale_seconds)
     if systems := os.environ.get("SYSTEMS"):
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     return plan

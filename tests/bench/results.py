@@ -9,6 +9,8 @@ from statistics import median
 
 from deploy.local.options import SERVICES
 from tests.bench.rounds import Drained, EndToEnd, Outage
+from tests.bench.scale import Scaled
+from tests.bench.stored import Grown
 from tests.bench.systems import NAMES, Name
 from tests.bench.table import Row, Table
 
@@ -40,6 +42,8 @@ class Measured:
     constant: dict[int, float] = field(default_factory=dict)
     pgbench: dict[int, float] = field(default_factory=dict)
     produced: float = math.nan
+    scaled: list[Scaled] = field(default_factory=list)
+    grown: Grown | None = None
 
     def accepted(self, name: Name, connections: int) -> float | None:
         values = self.accepts[name][connections]
@@ -73,6 +77,8 @@ def rows(measured: Measured, table: Table) -> None:
     _outage(measured, table)
     _consumers(measured, table)
     _costs(measured, table)
+    _grown(measured, table)
+    _scaled(measured, table)
     if measured.pgbench:
         for size, value in measured.pgbench.items():
             what = "một bản mỗi commit / one submission per commit" if size == 1 else f"{size} bản / per commit"
@@ -212,6 +218,34 @@ def _costs(measured: Measured, table: Table) -> None:
             Row(f"Bộ nhớ cao nhất / peak memory, {service}", "MiB", peaks.get("ours"), peaks.get("floor"),
                 peaks.get("conventional"), None, _over(peaks.get("ours"), peaks.get("floor")), "floor",
                 f"≤ {GOAL_PEAK_MIB}", _at_most(peaks.get("ours"), GOAL_PEAK_MIB))
+        )  # fmt: skip
+
+
+def _grown(measured: Measured, table: Table) -> None:
+    grown = measured.grown
+    if grown is None:
+        return
+    sizes = ", ".join(f"{service} {size / 1e9:.1f} GB" for service, size in grown.database_bytes.items())
+    note = f"limit: the same just before, with {grown.stored_before:,} stored; databases then: {sizes}"
+    for what, before, after in (
+        ("nhận / accepts", grown.accepts_before, grown.accepts_after),
+        ("đến điểm / end to end", grown.end_to_end_before, grown.end_to_end_after),
+    ):
+        share = _over(after, before)
+        table.add(
+            Row(f"Với {grown.stored_after:,} bản đã lưu / stored: {what}, {WIDE} conn.", "submissions/s", after,
+                limit=before, ratio=share, ratio_to="before", goal=f"≥ {GOAL_GROWTH:.0%}",
+                met=_at_least(share, GOAL_GROWTH), note=note)
+        )  # fmt: skip
+
+
+def _scaled(measured: Measured, table: Table) -> None:
+    alone = {one.service: one.per_second for one in measured.scaled if one.instances == 1}
+    for one in measured.scaled:
+        table.add(
+            Row(f"Nhân bản / scale out: {one.service} × {one.instances}", "submissions/s", one.per_second,
+                ratio=_over(one.per_second, alone.get(one.service)), ratio_to="one",
+                note=f"fairness {one.fairness:.2f} (least over most events of a process); one topic of 12 partitions")
         )  # fmt: skip
 
 

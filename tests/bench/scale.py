@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from deploy.local.options import SERVICES
-from tests.bench.rounds import EVENTS_OF_ONE, accepts, drain
+from tests.bench.rounds import EVENTS_OF_ONE, POLL_SECONDS, accepts
 from tests.bench.systems import System, wait_until
+
+STALL_SECONDS = 10.0
 
 
 @dataclass
@@ -16,8 +20,8 @@ class Scaled:
 
     service: str
     instances: int
-    submissions_per_second: float
-    events: list[int]  # applied by each process
+    per_second: float
+    events: list[int]  # applied by each process while all were at work
 
     @property
     def fairness(self) -> float:
@@ -36,18 +40,38 @@ def scale_out(
         stored = system.stored() - before
         for service in ("validator", "scoring", "notifier", "intake"):
             system.none()
-            system.stack.add_services({service: count})
+            names = [service, *(f"{service}-{number}" for number in range(2, count + 1))]
+            while len(system.stack.urls(service)) < count:
+                system.stack.add_instance(service)
+            system.only(*names)
             each = EVENTS_OF_ONE[system.name][service]
-
-            def applied(service: str = service, count: int = count) -> int:
-                return sum(system.applied(service, instance=instance) for instance in range(count))
-
-            rate, _ = drain(applied, stored * each)
-            events = [system.applied(service, instance=instance) for instance in range(count)]
+            rate, events = _drained_together(partial(_applied, system, service, count), stored * each)
             found.append(Scaled(service, count, rate / each, events))
             say(f"  {service} × {count}: {rate / each:.0f}/s, events {events}")
             wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
-            for component in system.stack.components:
-                if component.name.split("-")[0] in SERVICES:
-                    component.stop()
+    system.none()
     return found
+
+
+def _applied(system: System, service: str, count: int) -> list[int]:
+    return [system.applied(service, instance=instance) for instance in range(count)]
+
+
+def _drained_together(applied: Callable[[], list[int]], wanted: int) -> tuple[float, list[int]]:
+    """Events per second, and by process, from when every process had applied something to the last event."""
+    first: list[int] = []
+    begun = last_at = time.monotonic()
+    last = applied()
+    while True:
+        now_applied, now = applied(), time.monotonic()
+        if not first and all(now_applied):
+            first, begun = now_applied, now
+        if now_applied != last:
+            last, last_at = now_applied, now
+        if sum(last) >= wanted or now - last_at > (STALL_SECONDS if any(last) else 6 * STALL_SECONDS):
+            break
+        time.sleep(POLL_SECONDS)
+    if not first or last_at <= begun:
+        return math.nan, last
+    events = [after - before for after, before in zip(last, first, strict=True)]
+    return sum(events) / (last_at - begun), events

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -92,6 +93,19 @@ _INDEXES = """
      WHERE indrelid = $1::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """
 _BLOCK = 500_000
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What is carried on small stores and on large ones, submissions per second, in one run."""
+
+    stored_before: int
+    stored_after: int
+    accepts_before: float
+    accepts_after: float
+    end_to_end_before: float
+    end_to_end_after: float
+    database_bytes: Mapping[str, int]
 
 
 async def _fill(url: str, table: str, statement: str, rows: int) -> None:
