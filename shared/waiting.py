@@ -112,7 +112,14 @@ async def ready(tx: Transaction, consumer: str, names: Sequence[str], limit: int
             row.key,
             row.awaits,
             row.event_id,
-            Record(row.topic, row.partition, row.offset, row.key.encode(), row.value, decode_headers(row.headers)),
+            Record(
+                row.topic,
+                row.partition,
+                row.offset,
+                row.key.encode() or None,  # a replayed letter may have had no key
+                row.value,
+                decode_headers(row.headers),
+            ),
         )
         for row in result
     ]

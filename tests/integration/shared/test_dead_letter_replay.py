@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -66,6 +67,14 @@ async def test_a_letter_replayed_twice_is_applied_once(database: Database) -> No
     assert await replay(database) == 1  # nothing to replay
     assert await fed(database) == 0
     assert await count(database, "applied") == 2
+
+
+async def test_a_letter_whose_record_had_no_key_is_applied_as_the_original_would_be(database: Database) -> None:
+    event = received(submission("H99.01"))
+    await buried(database, replace(event, record=replace(event.record, key=None)))
+    assert await replay(database) == 0
+    assert await fed(database) == 1
+    assert await count(database, "applied") == 1
 
 
 async def test_a_letter_whose_stamp_is_lost_is_not_applied_again(database: Database) -> None:
