@@ -20,7 +20,7 @@ from tests.bench.plan import Plan, chosen
 from tests.bench.province import REGIME, Province
 from tests.bench.results import WIDE, Measured, rows
 from tests.bench.scale import scale_out
-from tests.bench.stored import Grown, database_bytes, fill
+from tests.bench.stored import Grown, database_bytes, event_bytes, fill
 from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
 from tests.bench.table import Table, machine
 
@@ -156,8 +156,13 @@ class Bench:
         rounds.settle(ours)
         self.measured.scaled = scale_out(ours, plan.scale_instances, NARROW, plan.scale_seconds, say)
         self.show()
-        before, accepts_before, scored_before = ours.stored(), *self._carried(ours, infra)
+        before, sizes, (events, body_bytes) = ours.stored(), database_bytes(ours), event_bytes(ours)
+        accepts_before, scored_before = self._carried(ours, infra)
+        rounds.settle(ours)
         ours.none()
+        count, now_sizes, (now_events, now_bytes) = ours.stored() - before, database_bytes(ours), event_bytes(ours)
+        self.measured.stored_bytes = {name: (size - sizes[name]) / count for name, size in now_sizes.items()}
+        self.measured.events_of_one = (now_events - events) / count, (now_bytes - body_bytes) / count
         fill(ours, plan.stored, say)
         accepts_after, scored_after = self._carried(ours, infra)
         ours.none()

@@ -44,6 +44,8 @@ class Measured:
     produced: float = math.nan
     scaled: list[Scaled] = field(default_factory=list)
     grown: Grown | None = None
+    stored_bytes: dict[str, float] = field(default_factory=dict)  # by service, of one submission, indexes included
+    events_of_one: tuple[float, float] | None = None  # events and bytes of their bodies
 
     def accepted(self, name: Name, connections: int) -> float | None:
         values = self.accepts[name][connections]
@@ -77,6 +79,7 @@ def rows(measured: Measured, table: Table) -> None:
     _outage(measured, table)
     _consumers(measured, table)
     _costs(measured, table)
+    _sizes(measured, table)
     _grown(measured, table)
     _scaled(measured, table)
     if measured.pgbench:
@@ -219,6 +222,16 @@ def _costs(measured: Measured, table: Table) -> None:
                 peaks.get("conventional"), None, _over(peaks.get("ours"), peaks.get("floor")), "floor",
                 f"≤ {GOAL_PEAK_MIB}", _at_most(peaks.get("ours"), GOAL_PEAK_MIB))
         )  # fmt: skip
+
+
+def _sizes(measured: Measured, table: Table) -> None:
+    for service, size in measured.stored_bytes.items():
+        note = "growth of the database under load: rows, indexes, inbox, archive of sent events"
+        table.add(Row(f"Lưu trữ mỗi bản / stored per submission, {service}", "bytes", size, note=note))
+    if measured.events_of_one is not None:
+        events, size = measured.events_of_one
+        table.add(Row("Kafka mỗi bản / per submission: sự kiện / events", "events", events))
+        table.add(Row("Kafka mỗi bản / per submission: thân / bodies", "bytes", size))
 
 
 def _grown(measured: Measured, table: Table) -> None:

@@ -148,6 +148,13 @@ def database_bytes(system: System) -> dict[str, int]:
     }
 
 
+def event_bytes(system: System) -> tuple[int, int]:
+    """(events, bytes of their bodies) that all services have sent through Kafka and archived."""
+    query = "SELECT count(*), coalesce(sum(octet_length(body)), 0) FROM outbox_archive"
+    found = [system.query(service, query)[0] for service in FILL]
+    return sum(int(row[0]) for row in found), sum(int(row[1]) for row in found)
+
+
 def row_counts(system: System) -> dict[str, dict[str, tuple[int, int]]]:
     """(live rows, bytes with indexes) of each table, by service."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
