@@ -22,7 +22,6 @@ from shared.batch import Batch, Event, Record
 from shared.clock import Clock, monotonic_seconds
 from shared.consumer_health import DlqLimit, Health, Listener
 from shared.db import Database, is_infrastructure
-from shared.kafka import make_broker
 from shared.logging import bound, get_logger
 from shared.parsing import Bad, Parsed, Skipped, parse
 from shared.settings import KafkaSettings
@@ -38,8 +37,6 @@ FETCH_WHILE_BUSY = 64 * 1024, 50
 #: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
 FETCH_PARTITION_BYTES = 256 * 1024
 LONGEST_BACKOFF_SECONDS = 5.0
-#: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
-FAILED_POLLS = 2
 
 
 class Stopping(Exception):
@@ -327,83 +324,4 @@ async def _raw_decoder(message: KafkaAckableMessage) -> Any:
     return message.raw_message
 
 
-class Consumers:
-    """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace.
-
-    A client whose polls fail again and again is made anew: aiokafka's coordination ends for ever on an error that it
-    did not expect (a write to a connection that was just reset), and then every poll raises.
-    """
-
-    def __init__(
-        self, service: str, kafka: KafkaSettings, subscriptions: Sequence[Subscription], *, grace_seconds: float = 15
-    ) -> None:
-        self._service = service
-        self._kafka = kafka
-        self.subscriptions = tuple(subscriptions)
-        self._grace_seconds = grace_seconds
-        self._broker: KafkaBroker | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = asyncio.Event()
-
-    async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._keep(), name=f"{self._service} consumers")]
-        self._tasks += [asyncio.create_task(s.release_loop(), name=f"{s.name} release") for s in self.subscriptions]
-
-    async def _keep(self) -> None:
-        while not self._stopping.is_set():
-            await self._connect()
-            broken = ""
-            while not broken and not self._stopping.is_set():
-                await asyncio.sleep(1)
-                broken = ", ".join(s.name for s in self.subscriptions if s.health.failed_polls >= FAILED_POLLS)
-            if broken and self._broker is not None:
-                log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
-                broker, self._broker = self._broker, None
-                await broker.stop()
-
-    async def _connect(self) -> None:
-        delay_seconds = 0.2
-        while not self._stopping.is_set():
-            broker = make_broker(self._kafka, self._service, graceful_timeout_seconds=self._grace_seconds)
-            for subscription in self.subscriptions:
-                subscription.subscribe(broker)
-            try:
-                await broker.start()
-                for subscription in self.subscriptions:
-                    subscription.health.failed_polls = 0
-                    subscription.watch()
-            except Exception as error:
-                log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])
-                await broker.stop()
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), delay_seconds)
-                except TimeoutError:
-                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
-            except BaseException:
-                # stopped while connecting: a member left behind would hold partitions and never work on them
-                await broker.stop()
-                raise
-            else:
-                self._broker = broker
-                return
-
-    async def stop(self) -> None:
-        """Finish the batches in hand within the grace; what is not finished is redelivered."""
-        self._stopping.set()
-        for subscription in self.subscriptions:
-            subscription.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._broker is not None:
-            await self._broker.stop()
-
-    def publish_lag(self) -> None:
-        """Write each assigned partition's lag to its metric."""
-        for subscription in self.subscriptions:
-            for place, lag in subscription.lag().items():
-                topic = place.topic[len(self._kafka.topic_prefix) :]
-                metrics.CONSUMER_LAG_EVENTS.labels(subscription.name, topic, str(place.partition)).set(lag)
-
-
-__all__ = ["Batch", "Consumers", "DlqLimit", "Event", "Inbound", "Stopping", "Subscription"]
+__all__ = ["Batch", "DlqLimit", "Event", "Inbound", "Stopping", "Subscription"]

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from shared import metrics
 from shared.clock import monotonic_seconds
-from shared.consumer import Consumers
+from shared.consumers import Consumers
 from shared.db import Database
 from shared.http import Check, Readiness
 from shared.logging import get_logger

@@ -14,7 +14,8 @@ from services.intake.limiter import Limiter
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.settings import IntakeSettings
 from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Consumers, Subscription
+from shared.consumer import Subscription
+from shared.consumers import Consumers
 from shared.db import Database
 from shared.exports import backbone_exports, mount_exports
 from shared.http import create_app

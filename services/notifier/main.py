@@ -11,7 +11,8 @@ from services.notifier.handlers import Desk
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Consumers, Subscription
+from shared.consumer import Subscription
+from shared.consumers import Consumers
 from shared.db import Database
 from shared.exports import backbone_exports, mount_exports
 from shared.http import create_app

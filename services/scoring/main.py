@@ -12,7 +12,8 @@ from services.scoring.settings import ScoringSettings
 from services.scoring.ticks import Generator, Marker, Settled
 from shared.caught_up import CaughtUp
 from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Consumers, Subscription
+from shared.consumer import Subscription
+from shared.consumers import Consumers
 from shared.db import Database
 from shared.events import SUBMISSIONS, VERDICTS
 from shared.exports import backbone_exports, mount_exports

@@ -7,7 +7,8 @@ from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
 from services.validator.settings import ValidatorSettings
 from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Consumers, Subscription
+from shared.consumer import Subscription
+from shared.consumers import Consumers
 from shared.db import Database
 from shared.exports import backbone_exports, mount_exports
 from shared.http import create_app

@@ -13,7 +13,8 @@ from sqlalchemy import MetaData, text
 from shared.applying import Inbound
 from shared.batch import Batch
 from shared.clock import SystemClock, monotonic_seconds
-from shared.consumer import Consumers, Subscription
+from shared.consumer import Subscription
+from shared.consumers import Consumers
 from shared.db import Database, Transaction
 from shared.events import SUBMISSIONS, SubmissionReceived, obligation_key
 from shared.outbox import publish

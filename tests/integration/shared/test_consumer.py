@@ -12,7 +12,8 @@ from faststream import AckPolicy
 from sqlalchemy import text
 
 from shared.batch import Batch
-from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE, Consumers, DlqLimit
+from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE, DlqLimit
+from shared.consumers import Consumers
 from shared.db import Database, Transaction
 from shared.errors import InfrastructureTrouble
 from shared.events import SUBMISSIONS, SubmissionReceived
