@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared.events import EventModel
 from shared.ids import new_id
@@ -14,8 +15,7 @@ from shared.ids import new_id
 M = TypeVar("M", bound=EventModel, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A message as it lies in Kafka (or in `waiting`): bytes, place, headers. `key` may be absent."""
 
     topic: str
@@ -26,14 +26,12 @@ class Record:
     headers: Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[M]):
-    """A parsed event. `id` is the CloudEvents id (UUIDv7), `time` its CloudEvents time (system time)."""
+class Event(Struct, Generic[M], frozen=True):
+    """A parsed event. `id` is the CloudEvents id (UUIDv7)."""
 
     id: UUID
     type: str
     key: str
-    time: datetime | None
     body: M
     record: Record
     traceparent: str | None = None
@@ -58,7 +56,7 @@ class Batch(Generic[M]):
         events = []
         for place, body in enumerate(models):
             record = Record(body.TOPIC, 0, place, body.key.encode(), None, ())
-            events.append(Event(new_id(), body.TYPE, body.key, None, body, record))
+            events.append(Event(new_id(), body.TYPE, body.key, body, record))
         return cls(tuple(events))
 
     @property

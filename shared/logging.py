@@ -14,18 +14,17 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from typing import Any, TextIO
 
 import structlog
+from msgspec import Struct
 
 from shared.security import redact
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(Struct, frozen=True):
     """One span of one trace. trace_id: 32 hex digits; span_id: 16; flags: 2 (`01` = sampled)."""
 
     trace_id: str

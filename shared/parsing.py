@@ -7,18 +7,17 @@ A parser that raises would make FastStream skip the message, in batch mode the w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from shared.batch import Event, Record
 from shared.events import EventModel
+from shared.ids import read_id
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(Struct, frozen=True):
     """A record that cannot be an event. `error_class` names the kind of fault, `why` says it in a sentence."""
 
     record: Record
@@ -28,8 +27,7 @@ class Bad:
     type: str = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """An event of a type that this consumer does not follow."""
 
     record: Record
@@ -58,7 +56,7 @@ def parse(record: Record, models: Mapping[bytes, type[EventModel]]) -> Parsed:
 
 def _event(record: Record, headers: Mapping[str, bytes], model: type[EventModel]) -> Event[EventModel] | Bad:
     try:
-        event_id = UUID(headers["ce_id"].decode())
+        event_id = read_id(headers["ce_id"].decode())
     except (KeyError, ValueError):
         return Bad(record, "MissingId", "the header ce_id is missing or no UUID", type=model.TYPE)
     if record.value is None:
@@ -81,15 +79,7 @@ def _event(record: Record, headers: Mapping[str, bytes], model: type[EventModel]
         event_id,
         model.TYPE,
         key,
-        _time(headers.get("ce_time")),
         body,
         record,
         traceparent.decode("ascii", "replace") if traceparent else None,
     )
-
-
-def _time(value: bytes | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value.decode()) if value else None
-    except ValueError:
-        return None

@@ -7,15 +7,15 @@ unchanged against the version in force is not stored again.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared.events import SubmissionReceived
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pending:
+class Pending(Struct, frozen=True, eq=False):
     """A submission past the door's checks, not yet stored. `received_at` is the server's business time."""
 
     submission_id: UUID
@@ -40,8 +40,7 @@ class Pending:
         return self.agency, self.idempotency_key
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Proof that a submission is stored; the same for every repetition of the request."""
 
     submission_id: UUID
@@ -51,49 +50,42 @@ class Receipt:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(Struct, frozen=True):
     """The latest version of an obligation that was not returned."""
 
     receipt: Receipt
     content_sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """Stored by this request."""
 
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """Stored by an earlier request with the same key and body."""
 
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class KeyReused:
+class KeyReused(Struct, frozen=True):
     """The idempotency key belongs to a submission with another body."""
 
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(Struct, frozen=True):
     """The version in force says the same; nothing is stored."""
 
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The database did not answer in time: stored or not, only a repetition with the same key can tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(Struct, frozen=True):
     """The database refused this one submission for a reason the door should have found."""
 
     reason: str
@@ -103,8 +95,7 @@ Decided = Stored | Replayed | KeyReused | Unchanged
 Outcome = Decided | Unknown | Defect
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(Struct, frozen=True):
     """A submission to be stored under its version."""
 
     pending: Pending

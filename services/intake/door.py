@@ -6,7 +6,7 @@ A 201 or 200 leaves only after the commit; every other answer says whether somet
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from services.intake import envelope, metrics, problems
 from services.intake.access import Access
 from services.intake.domain import Defect, KeyReused, Outcome, Pending, Receipt, Replayed, Stored, Unchanged, Unknown
-from services.intake.envelope import Admitted, Closed, Refused
+from services.intake.envelope import Admitted, Closed, Refused, Windows
 from services.intake.group_commit import GroupCommit, QueueFull
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES, is_idempotency_key
@@ -30,7 +30,7 @@ from shared.logging import TraceContext
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
-#: envelopes judged good, remembered until registry or day change
+#: windows of regime and period, remembered until the registry changes
 _MAX_REMEMBERED = 20_000
 
 _stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
@@ -45,8 +45,8 @@ class SubmissionDoor:
         self._commits = commits
         self._clock = business_clock
         self._in_flight: set[tuple[str, str]] = set()
-        self._admitted: dict[tuple[str, str, str, str], int] = {}
-        self._admitted_for: tuple[int, date | None] = (-1, None)
+        self._windows: Windows = {}
+        self._windows_of = -1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
@@ -96,28 +96,23 @@ class SubmissionDoor:
     async def _admit(self, report: Report, agency: str, now: datetime) -> int:
         """The governing version of the regime. Raises the problem that tells why the report may not come in."""
         await self._known.be_fresh()
-        state = (self._known.revision, now.astimezone(LOCAL_ZONE).date())
-        if state != self._admitted_for or len(self._admitted) > _MAX_REMEMBERED:
-            self._admitted.clear()
-            self._admitted_for = state
-        question = (agency, report.regime, report.period, report.officer)
-        regime_version = self._admitted.get(question)
-        if regime_version is not None:
-            return regime_version
-        judged = envelope.check(report, agency, self._known.registry, now)
+        judged = self._judge(report, agency, now)
         if not isinstance(judged, Admitted):
             # refused only by what the database holds now
             await self._known.refresh()
-            judged = envelope.check(report, agency, self._known.registry, now)
+            judged = self._judge(report, agency, now)
         match judged:
             case Admitted(regime_version):
-                if self._known.revision == state[0]:
-                    self._admitted[question] = regime_version
                 return regime_version
             case Closed():
                 raise problems.closed(judged)
             case Refused(errors):
                 raise problems.invalid(errors)
+
+    def _judge(self, report: Report, agency: str, now: datetime) -> Admitted | Closed | Refused:
+        if self._windows_of != self._known.revision or len(self._windows) > _MAX_REMEMBERED:
+            self._windows, self._windows_of = {}, self._known.revision
+        return envelope.check(report, agency, self._known.registry, now, self._windows)
 
 
 def _idempotency_key(scope: Scope) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from msgspec import Struct
+
 from services.intake.reading import Report
 from services.intake.registry.records import Registry
 from shared import period as periods
@@ -16,8 +18,7 @@ from shared.errors import FieldError
 from shared.events import AgencyRegistered, RegimePublished
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """The report may come in; this version of the regime governs its period."""
 
     regime_version: int
@@ -39,8 +40,17 @@ class Refused:
     errors: tuple[FieldError, ...]
 
 
-def check(report: Report, agency_code: str, registry: Registry, now: datetime) -> Admitted | Closed | Refused:
-    """Judge the envelope by the registry at business time `now`."""
+#: (regime, period) -> the version that governs it, first and last day of the window, the agencies a request addresses
+Windows = dict[tuple[str, str], tuple[RegimePublished, date, date, tuple[str, ...]]]
+
+
+def check(
+    report: Report, agency_code: str, registry: Registry, now: datetime, windows: Windows | None = None
+) -> Admitted | Closed | Refused:
+    """Judge the envelope by the registry at business time `now`.
+
+    `windows` remembers what was found of regime and period: give the same one again as long as `registry` is the same.
+    """
     agency = registry.agencies.get(agency_code)
     if agency is None:
         return Refused((_NO_AGENCY,))
@@ -48,10 +58,15 @@ def check(report: Report, agency_code: str, registry: Registry, now: datetime) -
     versions = registry.regimes.get(report.regime)
     if not versions:
         return Refused((*errors, _unknown_regime(report.regime)))
-    found = _window(report, registry, versions, now)
-    if isinstance(found, FieldError):
-        return Refused((*errors, found))
-    regime, first, last, addressed = found
+    known = None if windows is None else windows.get((report.regime, report.period))
+    if known is None:
+        found = _window(report, registry, versions, now)
+        if isinstance(found, FieldError):
+            return Refused((*errors, found))
+        known = found
+        if windows is not None:
+            windows[report.regime, report.period] = found
+    regime, first, last, addressed = known
     if not (agency.code in addressed if addressed else _submits(agency, regime)):
         errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
     if agency.closed_on is not None and agency.closed_on < first:

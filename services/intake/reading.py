@@ -40,8 +40,7 @@ _FIELDS = frozenset(_Body.__struct_fields__)
 _decoder = msgspec.json.Decoder(_Body, float_hook=str)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What an agency sent, read and within limits; nothing is known yet of its regime, period or officer."""
 
     regime: str

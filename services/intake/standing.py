@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.events import (
     ComplianceEvent,
@@ -15,8 +17,7 @@ from shared.events import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What intake shows an agency of one obligation; None: nothing was said of it."""
 
     obligation: str

@@ -6,10 +6,14 @@ returned verdict behind a newer verdict or acceptance, sends nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.notifier.ladder import Agency, Directory, Officer
 from shared.clock import LOCAL_ZONE
@@ -29,8 +33,7 @@ MAX_LISTED_FINDINGS = 40
 CancelReason = Literal["fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted"]
 
 
-@dataclass(frozen=True, slots=True)
-class Obligation:
+class Obligation(Struct, frozen=True):
     """What notifier remembers of an obligation (nghĩa vụ báo cáo): enough to know which facts are late."""
 
     key: str
@@ -71,8 +74,7 @@ class Facts:
     findings_left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """One notification to one person, or to nobody (`officer` None: skipped, with the reason)."""
 
     obligation: str
@@ -89,8 +91,7 @@ class Notification:
     skipped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Notifications of the obligation that have not gone out and no longer tell the truth."""
 
     obligation: str
@@ -105,8 +106,7 @@ class Cancel:
         return notification.kind != "returned" or notification.submission_version <= self.up_to_submission_version
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The obligation after an event, what to stop, whom to tell."""
 
     obligation: Obligation
@@ -162,7 +162,7 @@ def judge(obligation: Obligation, verdict: VerdictReached, directory: Directory)
     officer = directory.submitter(verdict.agency, verdict.regime, verdict.officer_id)
     now = replace(obligation, verdict_version=verdict.version)
     listed = sorted(verdict.findings, key=lambda each: each.severity != "error")[:MAX_LISTED_FINDINGS]
-    facts = replace(
+    facts = dataclasses.replace(
         _facts(now, agency, officer),
         regime_version=verdict.regime_version,
         standing=None,  # what scoring said last may be older than this verdict
@@ -240,7 +240,7 @@ def _to_heads(
             kind="escalation",
             step=f"overdue/rung-{rung.number}",
             officer=rung.head,
-            facts=replace(
+            facts=dataclasses.replace(
                 _facts(obligation, agency, rung.head),
                 officer_name=responsible.name if responsible else "",
                 rung=rung.number,

@@ -6,12 +6,14 @@ The version that stands is the latest accepted one: a later version that waits o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
 from typing import assert_never
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.policy import Due, Facts, Policy, assess
@@ -34,8 +36,7 @@ _UUID_8 = (0x8 << 76) | (0x2 << 62)
 _NOTHING = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One signed contribution. `counters` names the line it cancels; neither is in force then."""
 
     line_id: UUID
@@ -51,8 +52,7 @@ class Line:
     counters: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The first accepted version; its receipt decides on time or late."""
 
     version: int
@@ -60,8 +60,7 @@ class Accepted:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """The version whose completeness counts: the latest accepted, else the latest decided."""
 
     accepted: bool
@@ -70,8 +69,7 @@ class Measured:
     present_items: int
 
 
-@dataclass(frozen=True, slots=True)
-class Obligation:
+class Obligation(Struct, frozen=True):
     """One agency owes one regime for one period by one deadline (nghĩa vụ báo cáo).
 
     Submission versions count from 1; 0 means none. `version` counts the events told about the obligation.
@@ -124,8 +122,7 @@ class Obligation:
         return self.on_time is True or self.on_time_version > self.decided_version
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What follows from one event: the new state, the lines to append, the events to tell, in order."""
 
     obligation: Obligation

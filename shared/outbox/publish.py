@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import text
 
 from shared.db import Transaction
@@ -28,8 +28,7 @@ _INSERT = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """An event that is already encoded. `body` None is a tombstone; `headers` is JSON text of [[name, base64], …]."""
 
     topic: str

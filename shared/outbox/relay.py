@@ -20,7 +20,8 @@ from shared.db import is_infrastructure, plain_url
 from shared.kafka import cluster_id, end_offsets, make_producer
 from shared.logging import get_logger
 from shared.outbox import archive
-from shared.outbox.replay import LogLost, Position, ReplayState, resend_archive
+from shared.outbox.replay import LogLost, ReplayState, resend_archive
+from shared.outbox.sending import Position, send_rows
 from shared.outbox.wire import encode_headers, headers_of
 from shared.settings import KafkaSettings
 
@@ -164,30 +165,13 @@ class Relay:
 
     async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Position]:
         """Send rows and wait for every acknowledgement. Returns lowest and highest offset of each partition."""
-        producer = await self._ready_producer()
-        pending = []
-        try:
-            for row in rows:
-                pending.append(
-                    await producer.send(
-                        self._kafka.topic(row["topic"]),
-                        row["body"],
-                        key=row["key"].encode(),
-                        headers=headers_of(row, self._source),
-                    )
-                )
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
-        acknowledgements = await asyncio.wait_for(asyncio.gather(*pending), self._kafka.request_timeout_seconds * 4)
-        positions: dict[tuple[str, int], Position] = {}
-        for row, acknowledged in zip(rows, acknowledgements, strict=True):
-            place = (row["topic"], acknowledged.partition)
-            held = positions.get(place)
-            offset = acknowledged.offset
-            positions[place] = Position(offset, offset) if held is None else held.widened(offset)
-        return positions
+        return await send_rows(
+            await self._ready_producer(),
+            rows,
+            prefix=self._kafka.topic_prefix,
+            source=self._source,
+            timeout_seconds=self._kafka.request_timeout_seconds * 4,
+        )
 
     async def _check_log(self, connection: asyncpg.Connection) -> float:
         """Replay the archive if the cluster is another one or shorter than what it has acknowledged."""

@@ -16,6 +16,7 @@ import asyncpg
 from shared import failpoints, metrics
 from shared.clock import monotonic_seconds
 from shared.logging import get_logger
+from shared.outbox.sending import Position
 
 log = get_logger()
 
@@ -25,17 +26,6 @@ _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_
 
 class LogLost(Exception):
     """Kafka holds less than it once acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Lowest and highest offset acknowledged in one partition."""
-
-    lowest: int
-    highest: int
-
-    def widened(self, offset: int) -> Position:
-        return Position(min(self.lowest, offset), max(self.highest, offset))
 
 
 Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[tuple[str, int], Position]]]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Literal
+
+from msgspec import Struct
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.policy.data import Completeness, Policy
@@ -15,8 +16,7 @@ from shared.clock import LOCAL_ZONE
 Component = Literal["timeliness", "completeness"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a score depends on. `first_accepted_at` is the receipt of the first accepted version, not the verdict's."""
 
     deadline: datetime
@@ -26,8 +26,7 @@ class Facts:
     present_items: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """One line an obligation deserves."""
 
     component: Component

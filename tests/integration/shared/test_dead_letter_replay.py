@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from shared.applying import Applier, Inbound, Seen
@@ -42,7 +42,7 @@ def received(body: SubmissionReceived, offset: int = 0) -> Event[Any]:
     event_id = new_id()
     headers = [("ce_type", body.TYPE.encode()), ("ce_id", str(event_id).encode())]
     record = Record(SUBMISSIONS, 0, offset, body.key.encode(), body.encode(), headers)
-    return Event(event_id, body.TYPE, body.key, NOW, body, record)
+    return Event(event_id, body.TYPE, body.key, body, record)
 
 
 async def buried(database: Database, *events: Event[Any]) -> None:

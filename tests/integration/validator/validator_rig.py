@@ -94,7 +94,7 @@ def event_of(body: EventModel) -> Event[Any]:
         body.encode(),
         [("ce_id", str(event_id).encode()), ("ce_type", body.TYPE.encode())],
     )
-    return Event(event_id, body.TYPE, body.key, None, body, record)
+    return Event(event_id, body.TYPE, body.key, body, record)
 
 
 class DoorFailed(Exception):

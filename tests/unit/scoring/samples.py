@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
+
+from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
 from services.scoring.domain import Obligation
