@@ -33,7 +33,7 @@ POLL_MILLISECONDS = 1000
 #: (bytes, milliseconds): the broker answers a fetch when it has so many bytes, or after so long. While nothing comes,
 #: the first event is sent at once, and few fetches are idle; while events come, an answer is made worth a transaction
 FETCH_WHILE_IDLE = 1, 500
-FETCH_WHILE_BUSY = 64 * 1024, 50
+FETCH_WHILE_BUSY = 256 * 1024, 100
 #: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
 FETCH_PARTITION_BYTES = 256 * 1024
 LONGEST_BACKOFF_SECONDS = 5.0
