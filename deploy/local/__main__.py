@@ -168,7 +168,10 @@ def logs(arguments: argparse.Namespace) -> int:
 
 
 def env(arguments: argparse.Namespace) -> int:
-    """The environment of a service's commands as shell assignments: `set -a; . <(… env intake); set +a`."""
+    """The environment of a service's commands as shell assignments, for a subshell: `(set -a; . <(… env NAME); …)`.
+
+    Exported in a shell that starts stacks, they would name this stack as that one's outside systems.
+    """
     path: Path = arguments.directory / "environments.json"
     try:
         environments = json.loads(path.read_text(encoding="utf-8"))
