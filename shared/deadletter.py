@@ -1,7 +1,8 @@
 """A bad record is kept with all its evidence: a row here and, through the outbox, a message on `<service>.dlq`.
 
 Both are written in the transaction that gives the record up, before its offset is committed: it cannot be lost
-between the consumer and the dead-letter topic, and a lost commit does not double it.
+between the consumer and the dead-letter topic, and a lost commit does not double it. A letter is one record at one
+place: once a log begins again at offset 0, another record at a known place is another letter.
 """
 
 from __future__ import annotations
@@ -36,17 +37,20 @@ class DeadLetter:
     first_seen: datetime
 
 
-_INSERT = text("""
-    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", key, value, headers,
-                             error_class, error_text, attempts, first_seen)
-    SELECT id, :consumer, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts,
-           seen
+# digest: what the record is, beside where it lay. Its id, or its key where it has none: a replay makes the key text.
+_INSERT = text(r"""
+    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", digest, key, value,
+                             headers, error_class, error_text, attempts, first_seen)
+    SELECT id, :consumer, event_id, topic, partition, place,
+           sha256(convert_to(coalesce(event_id::text, encode(key, 'hex'), ''), 'UTF8') || '\x00'::bytea
+                  || coalesce(sha256(value), '') || '\x00'::bytea || convert_to(headers::text, 'UTF8')),
+           key, value, headers, error_class, error_text, attempts, seen
       FROM unnest(CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:partitions AS int[]),
                   CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:bodies AS bytea[]),
                   CAST(:headers AS jsonb[]), CAST(:error_classes AS text[]), CAST(:error_texts AS text[]),
                   CAST(:attempts AS int[]), CAST(:first_seen AS timestamptz[]))
            AS row (id, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts, seen)
-    ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
+    ON CONFLICT (consumer, topic, partition, "offset", digest) DO UPDATE
        SET replayed_at = NULL, error_class = excluded.error_class, error_text = excluded.error_text,
            attempts = dead_letter.attempts + excluded.attempts
     RETURNING dead_letter_id, xmax = 0 AS inserted

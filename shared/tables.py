@@ -120,6 +120,7 @@ def backbone_tables(metadata: MetaData) -> None:
         Column("topic", Text, nullable=False),
         Column("partition", Integer, nullable=False),
         Column("offset", BigInteger, nullable=False),
+        Column("digest", LargeBinary, nullable=False, server_default=""),  # shared/deadletter.py: what the record is
         Column("key", LargeBinary),
         Column("value", LargeBinary),
         Column("headers", JSONB, nullable=False),
@@ -129,6 +130,7 @@ def backbone_tables(metadata: MetaData) -> None:
         Column("first_seen", DateTime(timezone=True), nullable=False),
         _moment("rejected_at"),
         Column("replayed_at", DateTime(timezone=True)),
-        # the same record rejected again after a lost commit is the same dead letter
-        Index("dead_letter_by_place", "consumer", "topic", "partition", "offset", unique=True),
+        # the same record rejected again after a lost commit is the same dead letter; another one is another, also
+        # at the same place: a log that came back empty gives its places out again
+        Index("dead_letter_by_record", "consumer", "topic", "partition", "offset", "digest", unique=True),
     )

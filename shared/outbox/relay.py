@@ -47,9 +47,10 @@ _SENT = f"""
 """  # noqa: S608 - constant names
 _TOO_LARGE = f"""
     WITH gone AS (DELETE FROM outbox WHERE id = $1 RETURNING {_COLUMNS})
-    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", key, value, headers,
-                             error_class, error_text, attempts, first_seen)
-    SELECT event_id, 'relay', event_id, topic, -1, id, convert_to(key, 'UTF8'), body, $2::jsonb, $3, $4, 1, created_at
+    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", digest, key, value,
+                             headers, error_class, error_text, attempts, first_seen)
+    SELECT event_id, 'relay', event_id, topic, -1, id, convert_to(event_id::text, 'UTF8'), convert_to(key, 'UTF8'),
+           body, $2::jsonb, $3, $4, 1, created_at
       FROM gone
 """  # noqa: S608 - constant names
 

@@ -1,0 +1,12 @@
+"""A dead letter is known by what the record is, not by its place alone: a lost log gives places out twice."""
+
+from shared.migrations import run_sql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
