@@ -34,6 +34,7 @@ class Pending(Struct, frozen=True, eq=False):
     figures: Mapping[str, str | None]
     narratives: Mapping[str, str]
     traceparent: str | None = None
+    registry_revision: int = 0  # of the registry by which it was admitted
 
     @property
     def idempotency(self) -> tuple[str, str]:
@@ -81,6 +82,10 @@ class Unchanged(Struct, frozen=True):
     receipt: Receipt
 
 
+class Outdated(Struct, frozen=True):
+    """The registry has changed since it was admitted; nothing is stored, it has to be judged by what is in force."""
+
+
 class Unknown(Struct, frozen=True):
     """The database did not answer in time: stored or not, only a repetition with the same key can tell."""
 
@@ -91,7 +96,7 @@ class Defect(Struct, frozen=True):
     reason: str
 
 
-Decided = Stored | Replayed | KeyReused | Unchanged
+Decided = Stored | Replayed | KeyReused | Unchanged | Outdated
 Outcome = Decided | Unknown | Defect
 
 
@@ -125,11 +130,12 @@ def decide(
     last_versions: MutableMapping[str, int],
     receipts: MutableMapping[tuple[str, str], Receipt],
     in_force: MutableMapping[str, InForce],
+    registry_revision: int = 0,
 ) -> tuple[list[Decided], list[Fresh]]:
     """One outcome for each of the group, in its order, and what is to be stored.
 
     The mappings hold what is stored for the group's obligations and idempotency keys; they are brought up to date,
-    so that the second of two equal requests in one group meets the first.
+    so that the second of two equal requests in one group meets the first. `registry_revision` is the one in force.
     """
     outcomes: list[Decided] = []
     fresh: list[Fresh] = []
@@ -143,6 +149,9 @@ def decide(
                 outcomes.append(Stored(receipt))
             else:
                 outcomes.append(Replayed(receipt))
+            continue
+        if pending.registry_revision < registry_revision:
+            outcomes.append(Outdated())
             continue
         current = in_force.get(pending.obligation)
         if current is not None and current.content_sha256 == pending.content_sha256:

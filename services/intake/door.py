@@ -10,17 +10,30 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
-from services.intake import envelope, metrics, problems
+from services.intake import envelope, metrics, problems, store
 from services.intake.access import Access
-from services.intake.domain import Defect, KeyReused, Outcome, Pending, Receipt, Replayed, Stored, Unchanged, Unknown
+from services.intake.domain import (
+    Defect,
+    KeyReused,
+    Outcome,
+    Outdated,
+    Pending,
+    Receipt,
+    Replayed,
+    Stored,
+    Unchanged,
+    Unknown,
+)
 from services.intake.envelope import Admitted, Closed, Refused, Windows
 from services.intake.group_commit import GroupCommit, QueueFull
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES, is_idempotency_key
 from services.intake.reading import Report, Unreadable, read_report
 from shared.clock import LOCAL_ZONE, Clock
+from shared.db import Database
 from shared.errors import Problem, internal
 from shared.events import obligation_key
 from shared.http import read_body
@@ -32,6 +45,8 @@ _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
 #: windows of regime and period, remembered until the registry changes
 _MAX_REMEMBERED = 20_000
+#: a registry that changes again and again while a report comes in is waited for so often
+MAX_READMISSIONS = 5
 
 _stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
 
@@ -39,11 +54,14 @@ _stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
 class SubmissionDoor:
     """The ASGI application of the one hot route."""
 
-    def __init__(self, access: Access, known: Known, commits: GroupCommit, business_clock: Clock) -> None:
+    def __init__(
+        self, access: Access, known: Known, commits: GroupCommit, business_clock: Clock, database: Database
+    ) -> None:
         self._access = access
         self._known = known
         self._commits = commits
         self._clock = business_clock
+        self._database = database
         self._in_flight: set[tuple[str, str]] = set()
         self._windows: Windows = {}
         self._windows_of = -1
@@ -54,10 +72,17 @@ class SubmissionDoor:
         key = _idempotency_key(scope)
         body = await read_body(receive, MAX_BODY_BYTES)
         received_at = self._clock.now()
-        report = read_report(body)
-        if isinstance(report, Unreadable):
-            raise problems.unreadable(report.errors) if report.malformed else problems.invalid(report.errors)
-        regime_version = await self._admit(report, agency, received_at)
+        sha256 = hashlib.sha256(body).digest()
+        try:
+            report = _read(body)
+            regime_version, revision = await self._admit(report, agency, received_at)
+        except Problem:
+            # a repetition gets its receipt whatever has changed since: an officer who left, a closed agency
+            receipt = await self._receipt_of(agency, key)
+            if receipt is None or receipt.sha256 != sha256:
+                raise
+            await _answer(Replayed(receipt), send)
+            return
         trace = TraceContext.current()
         pending = Pending(
             submission_id=new_id(),
@@ -68,8 +93,9 @@ class SubmissionDoor:
             period=report.period,
             officer_id=report.officer,
             received_at=received_at,
+            registry_revision=revision,
             idempotency_key=key,
-            sha256=hashlib.sha256(body).digest(),
+            sha256=sha256,
             content_sha256=report.content_sha256(),
             body=body,
             nil=report.nil,
@@ -77,7 +103,19 @@ class SubmissionDoor:
             narratives=report.narratives,
             traceparent=trace.traceparent if trace else None,
         )
-        await _answer(await self._store(pending), send)
+        outcome = await self._store(pending)
+        for _ in range(MAX_READMISSIONS):
+            if not isinstance(outcome, Outdated):
+                break
+            await self._known.refresh()
+            regime_version, revision = await self._admit(report, agency, received_at)
+            pending = replace(pending, regime_version=regime_version, registry_revision=revision)
+            outcome = await self._store(pending)
+        await _answer(outcome, send)
+
+    async def _receipt_of(self, agency: str, key: str) -> Receipt | None:
+        async with self._database.reading() as reading:
+            return await store.receipt_of(reading, agency, key)
 
     async def _store(self, pending: Pending) -> Outcome:
         if pending.idempotency in self._in_flight:
@@ -93,17 +131,22 @@ class SubmissionDoor:
         # a client that goes away cancels its own answer, never the commit that its neighbours share
         return await answer
 
-    async def _admit(self, report: Report, agency: str, now: datetime) -> int:
-        """The governing version of the regime. Raises the problem that tells why the report may not come in."""
+    async def _admit(self, report: Report, agency: str, now: datetime) -> tuple[int, int]:
+        """The governing version of the regime, and the revision of the registry that says so.
+
+        Raises the problem that tells why the report may not come in.
+        """
         await self._known.be_fresh()
+        revision = self._known.revision
         judged = self._judge(report, agency, now)
         if not isinstance(judged, Admitted):
             # refused only by what the database holds now
             await self._known.refresh()
+            revision = self._known.revision
             judged = self._judge(report, agency, now)
         match judged:
             case Admitted(regime_version):
-                return regime_version
+                return regime_version, revision
             case Closed():
                 raise problems.closed(judged)
             case Refused(errors):
@@ -140,6 +183,13 @@ def _is_json(content_type: bytes) -> bool:
     return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
 
 
+def _read(body: bytes) -> Report:
+    report = read_report(body)
+    if isinstance(report, Unreadable):
+        raise problems.unreadable(report.errors) if report.malformed else problems.invalid(report.errors)
+    return report
+
+
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
     """The receipt as its JSON members; the same for the first answer and for every repetition."""
     return {
@@ -166,6 +216,9 @@ async def _answer(outcome: Outcome, send: Send) -> None:
         case Unchanged(receipt):
             metrics.SUBMISSIONS_TOTAL.labels("unchanged").inc()
             raise problems.unchanged(receipt)
+        case Outdated():
+            metrics.SUBMISSIONS_TOTAL.labels("outdated").inc()
+            raise problems.registry_changing()
         case Unknown():
             metrics.SUBMISSIONS_TOTAL.labels("unknown").inc()
             raise problems.outcome_unknown()

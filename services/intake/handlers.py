@@ -19,12 +19,12 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     """Store a group of submissions with their events; one outcome for each, in the group's order.
 
     The obligations are locked before anything is read or published, so versions have no gap and the outbox's order
-    is the order of versions.
+    is the order of versions. What a registry admitted that has changed since is left to be admitted again.
     """
     obligations = sorted({pending.obligation for pending in group})
-    last_versions = await store.lock_obligations(tx, obligations)
+    last_versions, registry_revision = await store.lock_obligations(tx, obligations)
     receipts, in_force = await store.known(tx, group, [key for key, last in last_versions.items() if last > 0])
-    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force)
+    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, registry_revision)
     if fresh:
         await store.insert_submissions(tx, fresh)
         traces = {item.pending.obligation: item.pending.traceparent for item in fresh}

@@ -114,7 +114,7 @@ def build(
         lifespan=service.lifespan,
         body_limit_bytes=MAX_BODY_BYTES,
     )
-    door = SubmissionDoor(access, known, commits, clock)
+    door = SubmissionDoor(access, known, commits, clock, database)
     api.mount(app, access=access, known=known, door=door, database=database)
     mount_exports(app, database, [*backbone_exports(), api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app

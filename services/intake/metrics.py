@@ -6,7 +6,8 @@ from shared.metrics import SIZE_BUCKETS, declare_counter, declare_gauge, declare
 
 SUBMISSIONS_TOTAL = declare_counter(
     "thongsuot_intake_submissions_total",
-    "Answers to submissions by outcome (stored, replayed, key_reused, unchanged, unknown, defect, in_flight, full).",
+    "Answers to submissions by outcome (stored, replayed, key_reused, unchanged, unknown, defect, in_flight, full, "
+    "outdated).",
     unit="requests",
     labels=["outcome"],
 )

@@ -128,6 +128,15 @@ def queue_full() -> Problem:
     )
 
 
+def registry_changing() -> Problem:
+    """Certainly not stored."""
+    return unavailable(
+        1,
+        "Danh mục đang được cập nhật; báo cáo này chưa được lưu. Hãy gửi lại với cùng Idempotency-Key.",
+        "The registry is being changed; this report is not stored. Send it again with the same Idempotency-Key.",
+    )
+
+
 def outcome_unknown() -> Problem:
     """The database gave no answer: only a repetition with the same key can tell."""
     return unavailable(

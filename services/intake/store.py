@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from services.intake.domain import Fresh, InForce, Pending, Receipt
 from services.intake.standing import Standing
-from shared.db import Transaction
+from shared.db import Reading, Transaction
 from shared.errors import InfrastructureTrouble
 from shared.events import VerdictReached
 
@@ -22,7 +22,7 @@ _OPEN_OBLIGATIONS = text("""
 """)
 
 _LOCK_OBLIGATIONS = text("""
-    SELECT obligation, last_version FROM obligations
+    SELECT obligation, last_version, (SELECT revision FROM registry_revision) FROM obligations
     WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
@@ -72,6 +72,11 @@ _STORE = text("""
 """)
 
 
+_RECEIPT = text("""
+    SELECT submission_id, obligation, version, received_at, sha256 FROM submissions
+    WHERE agency = :agency AND idempotency_key = :key
+""")
+
 _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
 
 _SAVE_VERDICTS = text("""
@@ -111,15 +116,17 @@ class KeyTakenMeanwhile(InfrastructureTrouble):
     """Another process stored a submission under one of our idempotency keys after we looked: look again."""
 
 
-async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, int]:
-    """Lock the rows of these obligations (sorted, distinct), made where missing; their last versions by key.
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int]:
+    """Lock the rows of these obligations (sorted, distinct), made where missing.
+
+    Returns their last versions by key, and the registry's revision now.
 
     Inserting first makes the first use of an obligation race-free: of two processes one waits for the other. As no
     row is locked before the inserts are done, and both go in sorted order, no two groups wait for each other.
     """
     await tx.execute(_OPEN_OBLIGATIONS, {"keys": keys})
-    rows = await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})
-    return {row[0]: row[1] for row in rows}
+    rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
+    return {row[0]: row[1] for row in rows}, rows[0][2]
 
 
 async def known(
@@ -146,6 +153,12 @@ async def known(
         else:
             in_force[obligation] = InForce(receipt, content_sha256)
     return receipts, in_force
+
+
+async def receipt_of(reading: Reading, agency: str, idempotency_key: str) -> Receipt | None:
+    """The receipt of what is stored under an agency's idempotency key."""
+    row = (await reading.execute(_RECEIPT, {"agency": agency, "key": idempotency_key})).one_or_none()
+    return None if row is None else Receipt(*row)
 
 
 async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:

@@ -77,14 +77,14 @@ async def test_without_the_row_lock_versions_collide(province: Province, monkeyp
     """Negative control of the lock."""
     meeting = asyncio.Barrier(2)
 
-    async def unlocked(tx: Transaction, keys: Sequence[str]) -> dict[str, int]:
+    async def unlocked(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int]:
         found = await tx.execute(
             text("SELECT obligation, last_version FROM obligations WHERE obligation = ANY(CAST(:keys AS text[]))"),
             {"keys": keys},
         )
         last = {**dict.fromkeys(keys, 0), **{row[0]: row[1] for row in found}}
         await meeting.wait()
-        return last
+        return last, 0
 
     monkeypatch.setattr(store, "lock_obligations", unlocked)
     collided = [error for error in await race(province.url) if error is not None]

@@ -22,6 +22,7 @@ def pending(content: str = "1", *, key: str = "k1", body: str | None = None, **o
         "period": "2026-M10",
         "officer_id": "cb-01",
         "received_at": datetime(2026, 10, 20, 2, 30, 0, 123456, tzinfo=UTC),
+        "registry_revision": 10**9,  # of a registry newer than any
         "idempotency_key": key,
         "sha256": hashlib.sha256(sent).digest(),
         "content_sha256": hashlib.sha256(content.encode()).digest(),
