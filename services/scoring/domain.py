@@ -162,7 +162,7 @@ def follow(
     if accepted is not None and accepted is not obligation.first_accepted:
         version += 1
         events.append(
-            ObligationFulfilled(
+            ObligationFulfilled.trusted(
                 **_common(after, at, version),
                 submission_id=accepted.submission_id,
                 submission_version=accepted.version,
@@ -197,7 +197,7 @@ def is_due_soon(obligation: Obligation, remind_at: datetime, at: datetime) -> bo
 def mark_due_soon(obligation: Obligation, at: datetime) -> Decision:
     """Tell that the deadline is near (sắp đến hạn)."""
     after = replace(obligation, due_soon_at=at, version=obligation.version + 1)
-    return Decision(after, (), (ObligationDueSoon(**_common(after, at, after.version)),))
+    return Decision(after, (), (ObligationDueSoon.trusted(**_common(after, at, after.version)),))
 
 
 def mark_overdue(
@@ -207,7 +207,7 @@ def mark_overdue(
     after = replace(
         obligation, overdue_at=at, officer_id=obligation.officer_id or officer_id, version=obligation.version + 1
     )
-    told = ObligationOverdue(**_common(after, at, after.version))
+    told = ObligationOverdue.trusted(**_common(after, at, after.version))
     return _settled(after, after.version, (told,), None, at, policy, calendar)
 
 
@@ -300,7 +300,7 @@ def _settled(
             appended.append(kept)
         in_force.append(kept)
     after = replace(obligation, lines=tuple(in_force), line_count=seq, version=version + 1)
-    changed = ScoreChanged(
+    changed = ScoreChanged.trusted(
         **_common(after, at, after.version),
         officer_id=after.officer_id,
         policy_version=policy.version,
@@ -337,7 +337,7 @@ def _same(line: Line, due: Due) -> bool:
 
 
 def _told(line: Line) -> ScoreLine:
-    return ScoreLine(
+    return ScoreLine.trusted(
         line_id=line.line_id,
         component=line.component,
         points=line.points,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -53,6 +54,7 @@ async def _fold(
     begun = perf_counter()
     before = dict(obligations)
     lines: list[tuple[str, Line]] = []
+    fulfilled: list[ObligationFulfilled] = []
     for event in batch:
         obligation = obligations[event.key]
         policy, calendar = rules.policy(obligation), rules.calendar(obligation)
@@ -73,12 +75,12 @@ async def _fold(
             lines += [(event.key, line) for line in decision.lines]
         if decision.events:
             told += decision.events
-            for tell in decision.events:
-                if isinstance(tell, ObligationFulfilled):
-                    metrics.FULFILLED_TOTAL.labels("yes" if tell.on_time else "no").inc()
+            fulfilled += [tell for tell in decision.events if isinstance(tell, ObligationFulfilled)]
         if obligation.overdue_at is not None and decision.obligation.overdue_at is None:
             metrics.OVERDUE_TAKEN_BACK_TOTAL.inc()
     changed = [after for key, after in obligations.items() if after is not before[key]]
+    for on_time, number in Counter(tell.on_time for tell in fulfilled).items():
+        metrics.FULFILLED_TOTAL.labels("yes" if on_time else "no").inc(number)
     metrics.SCORE_LINES_TOTAL.inc(len(lines))
     metrics.FOLD_DURATION_SECONDS.observe(perf_counter() - begun)
     return changed, lines

@@ -62,7 +62,7 @@ async def judge(batch: Batch[SubmissionReceived], tx: Transaction, *, forms: For
             body = event.body
             judgement = domain.judge(form, body.figures, body.narratives, nil=body.nil)
             verdicts.append(
-                VerdictReached.model_construct(
+                VerdictReached.trusted(
                     verdict_id=new_id(),
                     submission_id=body.submission_id,
                     obligation=body.obligation,

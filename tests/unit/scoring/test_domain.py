@@ -34,6 +34,8 @@ class Story:
         self.now = decision.obligation
         self.written += decision.lines
         self.told += decision.events
+        for event in decision.events:  # made without validation: they must be what validation would have made
+            assert type(event).model_validate(event.model_dump()) == event
         return self
 
     def follow(self, *events: Told) -> Story:
