@@ -1,37 +1,44 @@
 """The archive keeps every sent event, in partitions by day, and forgets by dropping whole partitions.
 
-A partition is dropped only when all its rows are older than the retention; nothing is deleted row by row.
+A partition is dropped only when all its rows are older than the retention. Row by row, and in bounded batches, is
+deleted only what had to go into the DEFAULT partition because its day had none.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
 _NAME = re.compile(r"outbox_archive_(\d{8})")
 
+#: rows past retention that one statement deletes from DEFAULT, and statements in one round of maintenance
+DELETED_ROWS, DELETIONS = 5000, 20
+#: each change of partitions shuts readers out for its moment; where one reads for long (a backup), it gives up instead
+LOCK_PATIENCE = "1s"
+
+_IN_DEFAULT = "SELECT EXISTS (SELECT FROM outbox_archive_default WHERE archived_at >= $1 AND archived_at < $2)"
+# ids are given in the order of time, nearly: the oldest rows are found without reading all
+_DELETE = """
+    DELETE FROM outbox_archive_default WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM (SELECT ctid, archived_at FROM outbox_archive_default ORDER BY id LIMIT $2) AS oldest
+       WHERE archived_at < $1))
+"""
+
 
 async def maintain(connection: asyncpg.Connection, now: datetime, *, days_ahead: int = 3, retention_days: int) -> int:
-    """Make the partitions of the coming days and drop those past retention. Returns how many were dropped.
+    """Make the partitions of today and the coming days, and forget what is past retention. Returns partitions dropped.
 
     The DEFAULT partition catches what has no partition; a day whose rows already lie there gets none, as PostgreSQL
-    would refuse it.
+    would refuse it. Raises LockNotAvailableError while somebody reads the archive in one long transaction.
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    for ahead in range(1, days_ahead + 1):
-        start, end = today + timedelta(days=ahead), today + timedelta(days=ahead + 1)
-        name = f"outbox_archive_{start:%Y%m%d}"
-        if await connection.fetchval("SELECT to_regclass($1)", name) is None and not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM outbox_archive_default WHERE archived_at >= $1 AND archived_at < $2)",
-            start,
-            end,
-        ):
-            await connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF outbox_archive "
-                f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
-            )
+    oldest = today - timedelta(days=retention_days)
+    for ahead in range(days_ahead + 1):
+        await _make(connection, today + timedelta(days=ahead))
     dropped = 0
     partitions = await connection.fetch(
         "SELECT relid::regclass::text AS name FROM pg_partition_tree('outbox_archive') WHERE isleaf"
@@ -41,7 +48,32 @@ async def maintain(connection: asyncpg.Connection, now: datetime, *, days_ahead:
         if match is None:
             continue
         day = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
-        if day + timedelta(days=1) <= today - timedelta(days=retention_days):
-            await connection.execute(f"DROP TABLE {row['name']}")
+        if day + timedelta(days=1) <= oldest:
+            async with _patiently(connection):
+                await connection.execute(f"DROP TABLE {row['name']}")
             dropped += 1
+    for _ in range(DELETIONS):
+        if await connection.execute(_DELETE, oldest, DELETED_ROWS) != f"DELETE {DELETED_ROWS}":
+            break
     return dropped
+
+
+async def _make(connection: asyncpg.Connection, start: datetime) -> None:
+    end = start + timedelta(days=1)
+    name = f"outbox_archive_{start:%Y%m%d}"
+    if await connection.fetchval("SELECT to_regclass($1)", name) is not None:
+        return
+    if await connection.fetchval(_IN_DEFAULT, start, end):
+        return
+    async with _patiently(connection):
+        await connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF outbox_archive "
+            f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
+        )
+
+
+@asynccontextmanager
+async def _patiently(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'")
+        yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -29,6 +30,8 @@ log = get_logger()
 
 #: between two looks at an outbox: while rows come, and at most while none come
 GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
+#: between two rounds of the archive's maintenance, by the system clock; partitions are made three days ahead
+MAINTENANCE = timedelta(hours=1)
 #: the advisory lock of the relay; each service has its own database, so one number serves all
 LEADER_LOCK = 0x7468_6F6E
 
@@ -130,14 +133,16 @@ class Relay:
             self.leading = True
             metrics.RELAY_LEADER.set(1)
             log.info("This instance leads the relay.", action="relay.leading")
-            await archive.maintain(connection, self._clock.now(), retention_days=self._retention_days)
             await self._pump(connection)
         finally:
             await connection.close(timeout=5)
 
     async def _pump(self, connection: asyncpg.Connection) -> None:
+        maintained = await self._maintain_archive(connection)
         checked, pause_seconds = await self._check_log(connection), GATHER_SECONDS
         while not self._stopping.is_set():
+            if not maintained <= self._clock.now() < maintained + MAINTENANCE:
+                maintained = await self._maintain_archive(connection)
             if monotonic_seconds() - checked > self._check_seconds:
                 checked = await self._check_log(connection)
             rows = await connection.fetch(_SELECT, self._batch_rows)
@@ -149,6 +154,17 @@ class Relay:
             if len(rows) < self._batch_rows:
                 pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
                 await self._pause(pause_seconds)
+
+    async def _maintain_archive(self, connection: asyncpg.Connection) -> datetime:
+        now = self._clock.now()
+        try:
+            await archive.maintain(connection, now, retention_days=self._retention_days)
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            # sending goes on: rows find their place in DEFAULT, and the next round comes
+            log.warning("The archive could not be maintained.", action="archive.not_maintained", error=repr(error))
+        return now
 
     async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         failpoints.hit("relay.before_send")
@@ -195,6 +211,7 @@ class Relay:
                 known_cluster=known,
             )
             await state.begin(cluster)
+            failpoints.hit("replay.begun")
         elif known is None:
             await state.remember_cluster(cluster)
         if await state.pending():

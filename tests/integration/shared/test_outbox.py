@@ -10,12 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.clock import SystemClock
 from shared.db import Database
 from shared.events import SUBMISSIONS
 from shared.kafka import make_reader
 from shared.outbox import Outgoing, publish
-from shared.outbox.archive import maintain
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.settings import KafkaSettings
@@ -246,24 +244,3 @@ async def test_an_event_too_large_for_kafka_is_parked_with_its_evidence_and_its_
     (letter,) = await rows(database, "SELECT * FROM dead_letter")
     assert letter.consumer == "relay"
     assert len(letter.value) == 4 * 1024 * 1024
-
-
-async def test_the_archive_makes_days_ahead_and_drops_whole_days_past_retention(database: Database) -> None:
-    connection = await asyncpg.connect(database.url)
-    now = SystemClock().now()
-    await maintain(connection, now, retention_days=30)
-    await connection.execute(
-        "CREATE TABLE outbox_archive_20200101 PARTITION OF outbox_archive "
-        "FOR VALUES FROM ('2020-01-01T00:00:00+00:00') TO ('2020-01-02T00:00:00+00:00')"
-    )
-    dropped = await maintain(connection, now, retention_days=30)
-    names = {
-        row["name"]
-        for row in await connection.fetch(
-            "SELECT relid::regclass::text AS name FROM pg_partition_tree('outbox_archive') WHERE isleaf"
-        )
-    }
-    await connection.close()
-    assert dropped == 1
-    assert "outbox_archive_20200101" not in names
-    assert len([name for name in names if name != "outbox_archive_default"]) == 3
