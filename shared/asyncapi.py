@@ -25,6 +25,7 @@ from shared.events import (
     SubmissionReceived,
     VerdictReached,
 )
+from shared.outbox.wire import DEAD_LETTER_TYPE
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "docs" / "asyncapi"
@@ -58,40 +59,45 @@ TITLES: dict[str, tuple[str, str]] = {
     "notifier": ("Thông báo (notifier)", "Nhắc, báo quá hạn và chuyển cấp / reminds, tells and escalates"),
 }
 
+_CE_HEADERS: dict[str, Any] = {
+    "ce_specversion": {"const": "1.0"},
+    "ce_id": {
+        "type": "string",
+        "format": "uuid",
+        "description": "UUIDv7; one event has one id, however often sent",
+    },
+    "ce_type": {"type": "string"},
+    "ce_source": {"type": "string"},
+    "ce_time": {"type": "string", "format": "date-time"},
+    "ce_subject": {"type": "string", "description": "the record's key"},
+}
+_TRACEPARENT = {"type": "string", "description": "W3C Trace Context"}
+_DLQ_HEADERS = (
+    "dlq_consumer",
+    "dlq_topic",
+    "dlq_partition",
+    "dlq_offset",
+    "dlq_key",
+    "dlq_headers",
+    "dlq_error_class",
+    "dlq_error",
+    "dlq_attempts",
+    "dlq_first_seen",
+)
 _HEADERS: dict[str, Any] = {
     "type": "object",
-    "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject"],
-    "properties": {
-        "ce_specversion": {"const": "1.0"},
-        "ce_id": {
-            "type": "string",
-            "format": "uuid",
-            "description": "UUIDv7; one event has one id, however often sent",
-        },
-        "ce_type": {"type": "string"},
-        "ce_source": {"type": "string"},
-        "ce_time": {"type": "string", "format": "date-time"},
-        "ce_subject": {"type": "string", "description": "the record's key"},
-        "traceparent": {"type": "string", "description": "W3C Trace Context"},
-    },
+    "required": [*_CE_HEADERS, "content-type"],
+    "properties": {**_CE_HEADERS, "content-type": {"const": "application/json"}, "traceparent": _TRACEPARENT},
 }
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "type": "object",
     "description": "Where the record came from and why it was given up; the body is the record's, byte for byte.",
+    "required": [*_CE_HEADERS, "content-type", *_DLQ_HEADERS],
     "properties": {
-        name: {"type": "string"}
-        for name in (
-            "dlq_consumer",
-            "dlq_topic",
-            "dlq_partition",
-            "dlq_offset",
-            "dlq_key",
-            "dlq_headers",
-            "dlq_error_class",
-            "dlq_error",
-            "dlq_attempts",
-            "dlq_first_seen",
-        )
+        **_CE_HEADERS,
+        "content-type": {"const": "application/octet-stream"},
+        "traceparent": _TRACEPARENT,
+        **{name: {"type": "string"} for name in _DLQ_HEADERS},
     },
 }
 
@@ -125,7 +131,7 @@ def document(service: str) -> dict[str, Any]:
         "messages": {"deadLetter": {"$ref": "#/components/messages/deadLetter"}},
     }
     messages["deadLetter"] = {
-        "name": "vn.thongsuot.dead_letter.v1",
+        "name": DEAD_LETTER_TYPE,
         "contentType": "application/octet-stream",
         "headers": _DEAD_LETTER_HEADERS,
         "payload": {"type": "string", "format": "binary"},

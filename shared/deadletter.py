@@ -19,9 +19,7 @@ from shared.batch import Record
 from shared.db import Transaction
 from shared.ids import new_id
 from shared.outbox.publish import Outgoing, publish_encoded
-from shared.outbox.wire import encode_headers
-
-DEAD_LETTER_TYPE = "vn.thongsuot.dead_letter.v1"
+from shared.outbox.wire import DEAD_LETTER_TYPE, encode_headers
 
 
 @dataclass(frozen=True, slots=True)

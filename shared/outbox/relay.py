@@ -83,6 +83,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
+        self._producer_failed = False  # the last one: the next one replaces it
         self.leading = False
 
     async def start(self) -> None:
@@ -114,7 +115,6 @@ class Relay:
                     infrastructure=is_infrastructure(error),
                 )
                 await self._drop_producer()
-                metrics.RELAY_PRODUCER_RECREATED_TOTAL.inc()
                 delay_seconds = 0.1 if monotonic_seconds() - started > 30 else min(delay_seconds * 2, 5)
                 await self._pause(delay_seconds)
             finally:
@@ -182,13 +182,18 @@ class Relay:
 
     async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Position]:
         """Send rows and wait for every acknowledgement. Returns lowest and highest offset of each partition."""
-        return await send_rows(
-            await self._ready_producer(),
-            rows,
-            prefix=self._kafka.topic_prefix,
-            source=self._source,
-            timeout_seconds=self._kafka.request_timeout_seconds * 4,
-        )
+        producer = await self._ready_producer()
+        try:
+            return await send_rows(
+                producer,
+                rows,
+                prefix=self._kafka.topic_prefix,
+                source=self._source,
+                timeout_seconds=self._kafka.request_timeout_seconds * 4,
+            )
+        except Exception:
+            self._producer_failed = True
+            raise
 
     async def _check_log(self, connection: asyncpg.Connection) -> float:
         """Replay the archive if the cluster is another one or shorter than what it has acknowledged."""
@@ -242,6 +247,9 @@ class Relay:
                 await producer.stop()
                 raise
             self._producer = producer
+            if self._producer_failed:
+                self._producer_failed = False
+                metrics.RELAY_PRODUCER_RECREATED_TOTAL.inc()
         return self._producer
 
     async def _drop_producer(self) -> None:

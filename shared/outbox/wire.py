@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SPEC_VERSION = b"1.0"
+#: a record that was given up, byte for byte: it may be no JSON at all
+DEAD_LETTER_TYPE = "vn.thongsuot.dead_letter.v1"
 
 
 def headers_of(row: Mapping[str, Any], source: bytes) -> list[tuple[str, bytes]]:
@@ -19,7 +21,7 @@ def headers_of(row: Mapping[str, Any], source: bytes) -> list[tuple[str, bytes]]
         ("ce_source", source),
         ("ce_time", row["created_at"].isoformat().encode()),
         ("ce_subject", row["key"].encode()),
-        ("content-type", b"application/json"),
+        ("content-type", b"application/octet-stream" if row["type"] == DEAD_LETTER_TYPE else b"application/json"),
     ]
     if row["traceparent"]:
         headers.append(("traceparent", row["traceparent"].encode()))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared import asyncapi
 from shared.asyncapi import FOLLOWS, document, document_text, file_of, sends
-from shared.events import MODELS, OWNERS
+from shared.batch import Record
+from shared.deadletter import DeadLetter, _evidence
+from shared.events import MODELS, OWNERS, SubmissionReceived
+from shared.ids import new_id
+from shared.logging import TraceContext
+from shared.outbox.wire import encode_headers, headers_of
 from tests.architecture.tree import ROOT, dotted, keyword
 
 SERVICES = sorted(FOLLOWS)
@@ -110,3 +116,38 @@ follow = Inbound(name="follow", topics=(), models=(*REGISTRY, VerdictReached), h
         "VerdictReached",
     }
     assert _followed_in(source) != {model.__name__ for model in asyncapi.FOLLOWS["intake"]}
+
+
+def _sent_headers(kind: str, *, headers: str | None = None) -> dict[str, str]:
+    row = {
+        "event_id": new_id(),
+        "type": kind,
+        "key": "k",
+        "created_at": datetime(2026, 1, 20, tzinfo=UTC),
+        "traceparent": TraceContext.new().traceparent,
+        "headers": headers,
+    }
+    return {name: value.decode() for name, value in headers_of(row, b"/thongsuot/scoring")}
+
+
+def _letter_evidence() -> str:
+    record = Record("submissions", 0, 7, b"k", b"\xff", ())
+    letter = DeadLetter(record, None, "unreadable", "MissingType", "no type", 1, datetime(2026, 1, 20, tzinfo=UTC))
+    return encode_headers(_evidence("scoring.follow", letter, "no type", "[]"))
+
+
+@pytest.mark.parametrize("message", [SubmissionReceived.TYPE, "deadLetter"])
+def test_the_documented_headers_are_those_that_are_sent(message: str) -> None:
+    evidence = _letter_evidence() if message == "deadLetter" else None
+    documented = next(
+        document(service)["components"]["messages"][message]
+        for service in SERVICES
+        if message in document(service)["components"]["messages"]
+    )
+    sent = _sent_headers(documented["name"], headers=evidence)
+    schema = documented["headers"]
+    assert set(sent) == set(schema["properties"])
+    assert set(schema["required"]) == set(sent) - {"traceparent"}, "a row may have no trace"
+    for name, value in sent.items():
+        assert value == schema["properties"][name].get("const", value), name
+    assert sent["content-type"] == documented["contentType"]

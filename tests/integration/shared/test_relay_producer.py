@@ -1,0 +1,75 @@
+"""The relay replaces a producer that has failed, says so in its metric, and blames no producer for a lost database."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka.errors import OutOfOrderSequenceNumber
+
+from shared import metrics
+from shared.db import Database
+from shared.outbox import relay as relaying
+from shared.outbox.sending import send_rows
+from shared.settings import KafkaSettings
+from tests.integration.shared.backbone import count, eventually, relay, send, submission
+
+
+def recreated() -> float:
+    return metrics.RELAY_PRODUCER_RECREATED_TOTAL._value.get()  # type: ignore[no-any-return]
+
+
+def sent(database: Database, number: int) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return await count(database, "outbox") == 0 and await count(database, "outbox_archive") == number
+
+    return condition
+
+
+async def test_a_producer_that_failed_is_replaced_and_counted_once(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Any] = []
+
+    async def fails_once(producer: Any, *args: Any, **options: Any) -> Any:
+        used.append(producer)
+        if len(used) == 1:
+            raise OutOfOrderSequenceNumber("the broker has forgotten this producer")
+        return await send_rows(producer, *args, **options)
+
+    monkeypatch.setattr(relaying, "send_rows", fails_once)
+    before = recreated()
+    sender = relay(database, kafka)
+    await sender.start()
+    try:
+        await send(database, [submission(version=1)])
+        await eventually(sent(database, 1), "sent by the next producer")
+        await send(database, [submission(version=2)])
+        await eventually(sent(database, 2), "and so is the next event")
+    finally:
+        await sender.stop()
+    assert used[0] is not used[1]
+    assert recreated() - before == 1
+
+
+async def test_a_lost_database_session_is_no_failure_of_the_producer(database: Database, kafka: KafkaSettings) -> None:
+    before = recreated()
+    sender = relay(database, kafka)
+    await sender.start()
+    connection = await asyncpg.connect(database.url)
+    try:
+        await send(database, [submission(version=1)])
+        await eventually(sent(database, 1), "the first event")
+        ended = await connection.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE application_name = 'intake relay' AND datname = current_database()"
+        )
+        assert ended == 1
+        await send(database, [submission(version=2)])
+        await eventually(sent(database, 2), "the second event, by a new session")
+    finally:
+        await sender.stop()
+        await connection.close()
+    assert recreated() == before
