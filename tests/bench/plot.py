@@ -87,13 +87,13 @@ def markdown(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(f"- {text}" for text in machine)])
 
 
-def into_page(page: Path, text: str) -> None:
+def into_page(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the text between the page's marks."""
     if not page.exists():
         return
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if begin and end:
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if found and ended:
         page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
