@@ -16,14 +16,25 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import httpx
+
+from services.scoring.differences import (
+    CHECKS,
+    EXPECTED,
+    MARKED,
+    OWED_EVENTS,
+    SERVICES,
+    SOURCES,
+    SUBSCRIPTIONS,
+    Source,
+)
+
+__all__ = ["CHECKS", "SERVICES", "SOURCES", "SUBSCRIPTIONS", "compare", "main", "reconcile"]
 
 PAGE_ROWS = 5_000
 TRY_SECONDS = 10.0
@@ -34,21 +45,6 @@ DEFAULT_URLS = {
     "scoring": "http://127.0.0.1:28083",
     "notifier": "http://127.0.0.1:28084",
 }
-SERVICES = tuple(DEFAULT_URLS)
-
-_REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry.request")
-_OBLIGATION = ("obligation.opened", "obligation.due_soon", "obligation.overdue", "obligation.fulfilled")
-#: consumer (as in its inbox) -> the event types it applies; a test holds it against the services' own subscriptions
-SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
-    "validator.registry": ("registry.regime",),
-    "validator.submissions": ("submission.received",),
-    "scoring.registry": _REGISTRY,
-    "scoring.follow": ("submission.received", "verdict.reached"),
-    "notifier.registry": _REGISTRY,
-    "notifier.verdicts": ("verdict.reached",),
-    "notifier.compliance": _OBLIGATION,
-}
 
 
 class CannotCompare(Exception):
@@ -57,160 +53,6 @@ class CannotCompare(Exception):
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(f"{vi} / {en}")
         self.vi, self.en = vi, en
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _moment(value: Any) -> int | None:
-    """Microseconds since the epoch: moments compare exactly whatever their offset is written as."""
-    if value is None:
-        return None
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        raise ValueError("a moment without an offset")
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
-
-
-def _flag(value: Any) -> int | None:
-    return None if value is None else int(bool(value))
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One export of some services, and the columns taken from it (name -> how it is kept)."""
-
-    export: str
-    services: tuple[str, ...]
-    columns: dict[str, Callable[[Any], Any]]
-
-    @property
-    def table(self) -> str:
-        return self.export.replace("-", "_")
-
-
-_EVENT: dict[str, Callable[[Any], Any]] = {"event_id": _text, "type": _text, "key": _text, "topic": _text, "id": int}
-_TAKEN: dict[str, Callable[[Any], Any]] = {"consumer": _text, "event_id": _text}
-#: Where an event is may only grow in this order, so it is read in this order too: an event seen as published is
-#: looked for among the applied ones afterwards, never before.
-SOURCES = (
-    Source(
-        "submissions",
-        ("intake",),
-        {"submission_id": _text, "obligation": _text, "agency": _text, "regime": _text, "version": int,
-         "received_at": _moment, "status": _text},
-    ),
-    Source("verdicts", ("validator",), {"submission_id": _text, "obligation": _text, "version": int, "outcome": _text}),
-    Source("events", SERVICES, _EVENT),
-    Source("outbox", SERVICES, {"event_id": _text, "type": _text, "key": _text}),
-    Source("waiting", SERVICES, _TAKEN),
-    Source("dead-letters", SERVICES, _TAKEN),
-    Source("inbox", SERVICES, _TAKEN),
-    Source(
-        "obligations",
-        ("scoring",),
-        {"obligation": _text, "agency": _text, "regime": _text, "deadline": _moment, "standing": _text,
-         "on_time": _flag, "score": _text},
-    ),
-    Source("score-lines", ("scoring",), {"obligation": _text, "points": _text}),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One kind of difference: a query whose rows are (key, …), and the sentence for a row."""
-
-    kind: str
-    vi: str
-    en: str
-    query: str
-
-
-# What the obligation should be, from intake's receipts and validator's verdicts alone.
-_EXPECTED = """
-    CREATE TABLE expected AS
-    SELECT o.obligation, o.agency, o.regime,
-           CASE WHEN a.version IS NOT NULL THEN 'fulfilled' WHEN s.newest IS NULL THEN 'nothing_sent'
-                WHEN s.decided >= s.newest THEN 'returned' ELSE 'awaiting_verdict' END AS standing,
-           CASE WHEN a.version IS NULL THEN NULL ELSE a.received_at <= o.deadline END AS on_time
-      FROM obligations AS o
-      LEFT JOIN (SELECT s.obligation, max(s.version) AS newest,
-                        coalesce(max(CASE WHEN v.submission_id IS NOT NULL THEN s.version END), 0) AS decided
-                   FROM submissions AS s LEFT JOIN verdicts AS v USING (submission_id) GROUP BY s.obligation) AS s
-        USING (obligation)
-      LEFT JOIN (SELECT s.obligation, min(s.version) AS version, s.received_at
-                   FROM submissions AS s JOIN verdicts AS v USING (submission_id)
-                  WHERE v.outcome = 'accepted' GROUP BY s.obligation) AS a
-        USING (obligation)
-"""
-
-# The registry topic is compacted: of one key only its newest event must have reached everybody.
-_OWED_EVENTS = """
-    CREATE TABLE owed AS
-    SELECT s.consumer, e.event_id, e.type, e.key FROM events AS e JOIN subscriptions AS s USING (type)
-     WHERE e.topic <> 'registry'
-        OR NOT EXISTS (SELECT 1 FROM events AS n WHERE n.key = e.key AND n.topic = e.topic AND n.id > e.id)
-"""
-
-_TOTALS = """
-    SELECT agency || ' / ' || regime AS place, count(*) AS owed, sum({0}.standing = 'fulfilled') AS fulfilled,
-           coalesce(sum({0}.on_time), 0) AS on_time, sum({0}.standing = 'returned') AS returned
-      FROM {0} GROUP BY agency, regime
-"""
-
-CHECKS = (
-    Check("submission_without_verdict", "bản nộp {1} (bản {2}) chưa có kết quả kiểm tra",
-          "submission {1} (version {2}) has no verdict",
-          "SELECT s.obligation, s.submission_id, s.version FROM submissions AS s LEFT JOIN verdicts AS v"
-          " USING (submission_id) WHERE v.submission_id IS NULL"),
-    Check("verdict_without_submission", "kết quả kiểm tra cho bản nộp {1} nhưng kho tiếp nhận không có bản này",
-          "a verdict on submission {1}, which intake does not have",
-          "SELECT v.obligation, v.submission_id FROM verdicts AS v LEFT JOIN submissions AS s"
-          " USING (submission_id) WHERE s.submission_id IS NULL"),
-    Check("status_unlike_verdict", "bản nộp {1}: nơi tiếp nhận ghi {2}, kết quả kiểm tra là {3}",
-          "submission {1}: intake says {2}, the verdict is {3}",
-          "SELECT s.obligation, s.submission_id, s.status, v.outcome FROM submissions AS s JOIN verdicts AS v"
-          " USING (submission_id) WHERE s.status IS NOT v.outcome"),
-    Check("version_gap", "có {1} bản nộp nhưng bản cao nhất là {2}", "{1} submissions, but the highest version is {2}",
-          "SELECT obligation, count(*), max(version) FROM submissions GROUP BY obligation"
-          " HAVING count(*) <> max(version) OR count(DISTINCT version) <> count(*)"),
-    Check("obligation_unknown", "đã nộp {1} bản nhưng chấm điểm không có nghĩa vụ này",
-          "{1} submissions, but scoring does not know the obligation",
-          "SELECT s.obligation, count(*) FROM submissions AS s LEFT JOIN obligations AS o USING (obligation)"
-          " WHERE o.obligation IS NULL GROUP BY s.obligation"),
-    Check("standing_unlike_verdicts", "chấm điểm ghi {1}, theo bản nộp và kết quả kiểm tra phải là {2}",
-          "scoring says {1}, by submissions and verdicts it is {2}",
-          "SELECT o.obligation, o.standing, e.standing FROM obligations AS o JOIN expected AS e USING (obligation)"
-          " WHERE o.standing IS NOT e.standing"),
-    Check("on_time_unlike_receipts", "chấm điểm ghi đúng hạn = {1}, theo giờ nhận và hạn nộp phải là {2}",
-          "scoring says on time = {1}, by receipt and deadline it is {2}",
-          "SELECT o.obligation, o.on_time, e.on_time FROM obligations AS o JOIN expected AS e USING (obligation)"
-          " WHERE o.on_time IS NOT e.on_time"),
-    Check("score_unlike_lines", "điểm {1} khác tổng các dòng điểm {2}", "score {1} is not the sum of its lines, {2}",
-          "SELECT o.obligation, o.score, l.total FROM obligations AS o LEFT JOIN (SELECT obligation,"
-          " exact_sum(points) AS total FROM score_lines GROUP BY obligation) AS l USING (obligation)"
-          " WHERE NOT same_number(o.score, l.total)"),
-    Check("score_line_without_obligation", "có {1} dòng điểm nhưng không có nghĩa vụ", "{1} score lines, no obligation",
-          "SELECT l.obligation, count(*) FROM score_lines AS l LEFT JOIN obligations AS o USING (obligation)"
-          " WHERE o.obligation IS NULL GROUP BY l.obligation"),
-    Check("totals_unlike_recomputation",
-          "phải nộp {1}; hoàn thành {2}, tính lại {5}; đúng hạn {3}, tính lại {6}; trả lại {4}, tính lại {7}",
-          "owed {1}; fulfilled {2}, recomputed {5}; on time {3}, recomputed {6}; returned {4}, recomputed {7}",
-          f"SELECT a.*, b.fulfilled, b.on_time, b.returned FROM ({_TOTALS.format('obligations')}) AS a"  # noqa: S608
-          f" JOIN ({_TOTALS.format('expected')}) AS b USING (place)"
-          " WHERE (a.fulfilled, a.on_time, a.returned) IS NOT (b.fulfilled, b.on_time, b.returned)"),
-    Check("event_lost", "{2} không áp dụng, không chờ, không nằm trong thư chết sự kiện {1} ({3})",
-          "{2} has event {1} ({3}) neither applied, nor waiting, nor dead-lettered",
-          "SELECT w.key, w.event_id, w.consumer, w.type FROM owed AS w"
-          " LEFT JOIN inbox AS i ON i.consumer = w.consumer AND i.event_id = w.event_id"
-          " LEFT JOIN waiting AS p ON p.consumer = w.consumer AND p.event_id = w.event_id"
-          " LEFT JOIN dead_letters AS d ON d.consumer = w.consumer AND d.event_id = w.event_id"
-          " LEFT JOIN outbox AS u ON u.event_id = w.event_id"
-          " WHERE coalesce(i.event_id, p.event_id, d.event_id, u.event_id) IS NULL"),
-    Check("event_unsent", "sự kiện {1} ({2}) còn trong hộp gửi", "event {1} ({2}) is still in the outbox",
-          "SELECT key, event_id, type FROM outbox"),
-)  # fmt: skip
 
 
 class Difference(NamedTuple):
@@ -235,9 +77,9 @@ class _ExactSum:
         return format(self.total, "f")
 
 
-def _same_number(left: str | None, right: str | None) -> bool:
-    """No score yet and no line yet are both nothing: zero."""
-    return Decimal(left or "0") == Decimal(right or "0")
+def same_number(left: str | None, right: str | None) -> bool:
+    """Where there is no line the sum is zero; a score that is missing is no number at all."""
+    return left is not None and Decimal(left) == Decimal(right or "0")
 
 
 class Stores:
@@ -294,13 +136,14 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
     try:
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;")
         database.create_aggregate("exact_sum", 1, _ExactSum)  # type: ignore[arg-type]
-        database.create_function("same_number", 2, _same_number, deterministic=True)
+        database.create_function("same_number", 2, same_number, deterministic=True)
         counts = _read(database, stores)
         database.execute("CREATE TABLE subscriptions (consumer, type)")
         named = [(name, f"vn.thongsuot.{short}.v1") for name, types in SUBSCRIPTIONS.items() for short in types]
         database.executemany("INSERT INTO subscriptions VALUES (?, ?)", named)
-        database.execute(_EXPECTED)
-        database.execute(_OWED_EVENTS)
+        database.execute(EXPECTED)
+        database.execute(MARKED)
+        database.execute(OWED_EVENTS)
         database.execute("CREATE INDEX expected_by_obligation ON expected (obligation)")
         found = []
         for check in CHECKS:

@@ -6,19 +6,14 @@ import copy
 import io
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-import services.intake.consumer as intake
-import services.notifier.consumer as notifier
-import services.scoring.consumer as scoring
-import services.validator.consumer as validator
 from services.scoring import reconcile
-from shared.applying import Inbound
-from shared.events import MODELS, OWNERS
+from shared.events import OWNERS
 
 Exports = dict[tuple[str, str], list[dict[str, Any]]]
 
@@ -26,6 +21,7 @@ KEY = "H99.101/KTXH-THANG/2026-M01"
 LATE = "H99.102/KTXH-THANG/2026-M01"
 SILENT = "H99.103/KTXH-THANG/2026-M01"
 DEADLINE = "2026-01-19T17:00:00+07:00"
+MARKED = "2026-01-19T17:00:30+07:00"
 
 
 def _uuid(number: int) -> str:
@@ -52,16 +48,28 @@ def agreeing() -> Exports:
     submission(1, KEY, 1, "2026-01-16T10:00:00.000001+07:00", "returned")
     submission(2, KEY, 2, "2026-01-19T10:00:00+00:00", "accepted")  # the very moment of the deadline
     submission(3, LATE, 1, "2026-01-19T17:00:00.000001+07:00", "accepted")
-    for key, standing, on_time, score in (
-        (KEY, "fulfilled", True, "97.50"),
-        (LATE, "fulfilled", False, "0.3"),
-        (SILENT, "nothing_sent", None, "0"),
+    for key, standing, on_time, overdue_at, accepted, score in (
+        (KEY, "fulfilled", True, None, 2, "97.50"),
+        (LATE, "fulfilled", False, MARKED, 1, "0.3"),
+        (SILENT, "nothing_sent", None, MARKED, None, "0"),
     ):
         agency, regime, period = key.split("/")
         put("scoring", "obligations", obligation=key, agency=agency, regime=regime, period=period, deadline=DEADLINE,
-            standing=standing, on_time=on_time, score=score)  # fmt: skip
-    for key, points in ((KEY, "100"), (KEY, "-2.5"), (LATE, "0.1"), (LATE, "0.2")):
-        put("scoring", "score-lines", obligation=key, points=points)
+            owed=True, standing=standing, on_time=on_time, overdue_at=overdue_at, accepted_version=accepted,
+            score=score)  # fmt: skip
+    lines = (
+        (KEY, "completeness", "90", None),
+        (KEY, "completeness", "-90", "KEY/1"),  # the corrected version gives more
+        (KEY, "completeness", "100", None),
+        (KEY, "timeliness", "-2.5", None),
+        (LATE, "completeness", "0.1", None),
+        (LATE, "timeliness", "0.2", None),
+        (SILENT, "timeliness", "0", None),
+    )
+    for key, component, points, counters in lines:
+        put("scoring", "score-lines", obligation=key, points=points, component=component, counters=counters)
+    put("notifier", "notifications", obligation=LATE, kind="reminder", state="skipped", reason="no_officer")
+    put("notifier", "notifications", obligation=SILENT, kind="overdue", state="sent", reason=None)
     published = (
         ("intake", "registry", "registry.regime", "regime/KTXH-THANG/1"),
         ("intake", "registry", "registry.regime", "regime/KTXH-THANG/1"),
@@ -112,7 +120,7 @@ def test_stores_that_agree_have_no_difference() -> None:
     code, said = run(agreeing())
     assert (code, said["differences"]) == (0, [])
     assert said["rows"]["intake/submissions"] == 3
-    assert said["rows"]["scoring/score-lines"] == 4
+    assert said["rows"]["scoring/score-lines"] == 7
 
 
 Break = Callable[[Exports], None]
@@ -149,6 +157,25 @@ def _unapplied(consumer: str) -> Break:
     return change
 
 
+def _unscored(exports: Exports) -> None:
+    """All of a fulfilled obligation's lines are missing, and so is its score."""
+    rows = exports["scoring", "score-lines"]
+    exports["scoring", "score-lines"] = [row for row in rows if row["obligation"] != KEY]
+    exports["scoring", "obligations"][0]["score"] = "0"
+
+
+def _unmarked_beside_a_later_mark(exports: Exports) -> None:
+    exports["scoring", "obligations"][2]["overdue_at"] = None
+    assert exports["scoring", "obligations"][1]["overdue_at"]
+
+
+def _awaiting_since_before_the_deadline(exports: Exports) -> None:
+    """What was received in time and has no verdict yet keeps an obligation from being overdue."""
+    agency, regime, period = SILENT.split("/")
+    row = {"submission_id": _uuid(4), "obligation": SILENT, "agency": agency, "regime": regime, "period": period}
+    exports["intake", "submissions"].append(row | {"version": 1, "received_at": DEADLINE, "status": None})
+
+
 BREAKS: list[tuple[str, Break, str]] = [
     ("submission_without_verdict", _drop("validator", "verdicts", 0), KEY),
     ("verdict_without_submission", _drop("intake", "submissions", 2), LATE),
@@ -166,9 +193,24 @@ BREAKS: list[tuple[str, Break, str]] = [
     ("on_time_unlike_receipts", _set("intake", "submissions", 1, received_at="2026-01-19T10:00:01+00:00"), KEY),
     ("score_unlike_lines", _set("scoring", "obligations", 0, score="97.51"), KEY),
     ("score_unlike_lines", _set("scoring", "obligations", 2, score="1"), SILENT),
-    ("score_unlike_lines", _drop("scoring", "score-lines", 3), LATE),
-    ("score_line_without_obligation", _add("scoring", "score-lines", obligation="H99.9/X/2026", points="1"), "H99.9"),
+    ("score_unlike_lines", _drop("scoring", "score-lines", 5), LATE),
+    ("score_line_without_obligation", _add("scoring", "score-lines", obligation="H99.9/X/2026", points="1",
+        component="timeliness", counters=None), "H99.9"),
     ("totals_unlike_recomputation", _set("scoring", "obligations", 1, on_time=True), "H99.102 / KTXH-THANG"),
+    ("totals_unlike_recomputation", _set("scoring", "obligations", 2, overdue_at=None), "H99.103 / KTXH-THANG"),
+    ("totals_unlike_recomputation", _set("scoring", "obligations", 1, accepted_version=None), "H99.102 / KTXH-THANG"),
+    ("verdict_without_score", _unscored, KEY),
+    ("verdict_without_score", _drop("scoring", "score-lines", 3), KEY),
+    ("verdict_without_score", _drop("scoring", "score-lines", 4), LATE),
+    ("verdict_without_score", _add("scoring", "score-lines", obligation=LATE, component="timeliness", points="-0.2",
+                                   counters="LATE/2"), LATE),
+    ("overdue_unlike_receipts", _unmarked_beside_a_later_mark, SILENT),
+    ("overdue_unlike_receipts", _set("scoring", "obligations", 1, accepted_version=None), LATE),
+    ("overdue_unlike_receipts", _awaiting_since_before_the_deadline, SILENT),
+    ("overdue_untold", _drop("notifier", "notifications", 1), SILENT),
+    ("overdue_untold", _set("notifier", "notifications", 1, kind="escalation"), SILENT),
+    ("overdue_untold", _set("notifier", "notifications", 1, state="skipped", reason=None), SILENT),
+    ("overdue_untold", _set("notifier", "notifications", 1, obligation=LATE), SILENT),
     ("event_unsent", _add("intake", "outbox", event_id=_uuid(9), type="x", key=KEY), KEY),
     *[("event_lost", _unapplied(consumer), "") for consumer in reconcile.SUBSCRIPTIONS],
 ]  # fmt: skip
@@ -200,6 +242,45 @@ def test_an_event_that_waits_or_is_dead_lettered_is_not_lost(where: str) -> None
     for number in (103, 104):
         exports["scoring", where].append({"consumer": "scoring.follow", "event_id": _uuid(number)})
     assert run(exports) == (0, run(agreeing())[1] | {"rows": run(exports)[1]["rows"]})
+
+
+@pytest.mark.parametrize("where", ["waiting", "dead-letters"])
+def test_an_overdue_whose_event_waits_or_is_dead_lettered_is_not_untold(where: str) -> None:
+    exports = agreeing()
+    del exports["notifier", "notifications"][1]
+    row = {"consumer": "notifier.compliance", "event_id": _uuid(105)}
+    exports["notifier", "inbox"].remove(row)
+    assert {each["kind"] for each in run(exports)[1]["differences"]} == {"event_lost", "overdue_untold"}
+    exports["notifier", where].append(row | {"consumer": "notifier.other"})
+    assert run(exports)[0] == 1
+    exports["notifier", where].append(row)
+    assert run(exports)[0] == 0
+
+
+def test_an_overdue_that_nobody_could_be_told_of_has_its_reason_in_the_ledger() -> None:
+    exports = agreeing()
+    exports["notifier", "notifications"][1].update(state="skipped", reason="no_officer:H99.103")
+    assert run(exports)[0] == 0
+
+
+@pytest.mark.parametrize("change", [{"owed": False}, {"deadline": "2026-01-19T17:00:01+07:00"}])
+def test_what_is_not_owed_or_due_after_the_latest_mark_need_not_be_marked(change: dict[str, Any]) -> None:
+    exports = agreeing()
+    exports["scoring", "obligations"][2].update({"overdue_at": None} | change)
+    exports["notifier", "notifications"].pop()
+    assert run(exports)[0] == 0
+
+
+def test_a_report_nobody_asked_for_needs_no_score() -> None:
+    exports = agreeing()
+    _unscored(exports)
+    exports["scoring", "obligations"][0]["owed"] = False
+    assert run(exports)[0] == 0
+
+
+@pytest.mark.parametrize(("score", "lines", "same"), [("0", None, True), (None, None, False), (None, "0", False)])
+def test_a_missing_score_is_no_score_of_zero(score: str | None, lines: str | None, same: bool) -> None:
+    assert reconcile.same_number(score, lines) is same
 
 
 def test_an_applied_event_of_another_consumer_does_not_count() -> None:
@@ -300,27 +381,3 @@ def test_the_result_reads_vietnamese_first() -> None:
     assert "chưa có kết quả kiểm tra" in lines[1]
     assert "has no verdict" in lines[2]
     assert lines[-1].startswith("Số sai lệch / differences: ")
-
-
-def test_all_subscribed_types_exist_and_every_type_but_the_notifiers_has_a_reader() -> None:
-    read = {f"vn.thongsuot.{short}.v1" for types in reconcile.SUBSCRIPTIONS.values() for short in types}
-    assert read <= set(MODELS)
-    assert set(MODELS) - read == {"vn.thongsuot.notification.recorded.v1"}
-
-
-def test_the_table_of_subscriptions_is_what_the_services_subscribe_to() -> None:
-    """The doors only close over what they are given, so nothing real is needed to read their signatures."""
-    nothing: Any = None
-    doors: dict[str, Iterable[Inbound]] = {
-        "intake": [intake.FOLLOW],
-        "validator": validator.inbounds(nothing, nothing),
-        "scoring": scoring.inbounds(nothing),
-        "notifier": notifier.inbounds(nothing),
-    }
-    subscribed = {
-        f"{service}.{inbound.name}": {model.TYPE for model in inbound.models}
-        for service, inbounds in doors.items()
-        for inbound in inbounds
-    }
-    table = {name: {f"vn.thongsuot.{short}.v1" for short in types} for name, types in reconcile.SUBSCRIPTIONS.items()}
-    assert table == subscribed
