@@ -132,8 +132,21 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=datetime.fromisoformat, help="ISO 8601, không tính / exclusive")
     parser.add_argument("--type", help="loại sự kiện / CloudEvents type")
     parser.add_argument("--key", help="khoá / partition key")
-    parser.add_argument("--rate", type=float, help="sự kiện mỗi giây / events per second")
+    parser.add_argument("--rate", type=_rate, help="sự kiện mỗi giây, lớn hơn 0 / events per second, above 0")
     parser.add_argument("--dry-run", action="store_true", help="chỉ đếm / count only")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: tốc độ phải là số lớn hơn 0; bỏ --rate để gửi nhanh nhất có thể / "
+            "the rate is a number above 0; leave --rate out to send as fast as possible"
+        )
+    return rate
 
 
 async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
