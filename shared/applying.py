@@ -223,6 +223,7 @@ class Applier:
                     DeadLetter(row.record, row.event_id, parsed.type, parsed.error_class, parsed.why, 1, first_seen)
                 )
         parked, rejected = await self._handle(tx, events, True, Seen(1, first_seen))
+        failpoints.hit("consumer.between_release_and_removal")
         still = {event.id: awaits for event, awaits in parked}
         letters.extend(rejected)
         await waiting.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])

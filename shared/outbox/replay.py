@@ -97,6 +97,7 @@ async def resend_archive(
             BATCH_ROWS,
         )
         if not rows:
+            failpoints.hit("replay.before_finish")
             await state.finish()
             log.info("The archive has been sent again.", action="replay.finished", events=total)
             return

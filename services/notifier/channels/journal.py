@@ -15,6 +15,7 @@ from uuid import UUID
 from services.notifier import ledger
 from services.notifier.delivery import Policy, Result
 from services.notifier.ledger import Claimed, Ending
+from shared import failpoints
 from shared.clock import Clock
 from shared.db import Database, Transaction, is_infrastructure
 from shared.events import NotificationRecorded
@@ -137,6 +138,8 @@ class Journal:
                 held = set(await self._mark(tx, marks, now))
                 if lost := [each for each in marks if each.token not in held]:
                     await ledger.close_stopped(tx, lost, now)
+            failpoints.hit("mail.before_commit_of_outcome" if endings else "mail.before_commit_of_mark")
+        failpoints.hit("mail.outcome_committed" if endings else "mail.mark_committed")
         for event in recorded:
             self._on_recorded(event)
         return held
