@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from services.intake import api_schema, views
 from services.intake.access import Access
@@ -27,7 +28,7 @@ from services.intake.views import (
 from shared.db import Database
 from shared.errors import not_found
 from shared.exports import Export
-from shared.http import Door
+from shared.http import Application, Door
 from shared.paging import PageRequest, link_next, page_request, paginate
 
 SUBMISSIONS_EXPORT = Export(
@@ -56,36 +57,26 @@ class _RawRoute(Route):
         return match, found
 
 
-def _shortcut(app: FastAPI, route: Route) -> None:
-    """Serve the route's exact path and method by the layer around every application and the route alone.
+class _Hot:
+    """The layer around every application and the route alone, without what FastAPI does between them."""
 
-    Whatever else is asked of the path goes through the application, where the route stands too.
-    """
-    app.router.routes.insert(0, route)
-    build = app.build_middleware_stack
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._door = Door(route.app, body_limit_bytes=MAX_BODY_BYTES)
 
-    def build_with_shortcut() -> ASGIApp:
-        application = build()
-        hot = Door(route.app, body_limit_bytes=MAX_BODY_BYTES)
-
-        async def shortcut(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and scope["path"] == route.path and scope["method"] == "POST":
-                scope["route"] = route
-                await hot(scope, receive, send)
-            else:
-                await application(scope, receive, send)
-
-        return shortcut
-
-    app.build_middleware_stack = build_with_shortcut  # type: ignore[method-assign]
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope["route"] = self._route
+        return self._door(scope, receive, send)
 
 
-def mount(app: FastAPI, *, access: Access, known: Known, door: SubmissionDoor, database: Database) -> None:
+def mount(app: Application, *, access: Access, known: Known, door: SubmissionDoor, database: Database) -> None:
     """Put the agencies' routes on the application."""
     agency_of_key = Depends(access)
 
     # Past FastAPI's machinery, which costs more than the reading of a report. Its OpenAPI entry is made by hand.
-    _shortcut(app, _RawRoute("/v1/submissions", cast(Any, door), methods=["POST"]))
+    route = _RawRoute("/v1/submissions", cast(Any, door), methods=["POST"])
+    app.router.routes.insert(0, route)
+    app.shortcuts["POST", route.path] = _Hot(route)
     api_schema.add_submission_operation(app)
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")

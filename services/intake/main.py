@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-
 from services.intake import api, handlers
 from services.intake.access import Access
 from services.intake.consumer import FOLLOW
@@ -106,7 +104,7 @@ def build(
         outbox_matters=False,  # intake goes on accepting while Kafka is away
         grace_seconds=settings.grace_seconds,
     )
-    app: FastAPI = create_app(
+    app = create_app(
         "intake",
         title="Thông Suốt – tiếp nhận / intake",
         description="Nhận báo cáo của cơ quan, trả biên nhận và kết quả. / Takes agencies' reports; receipts, results.",

@@ -15,15 +15,12 @@ from shared.db import Reading, Transaction
 from shared.errors import InfrastructureTrouble
 from shared.events import VerdictReached
 
-_OPEN_OBLIGATIONS = text("""
-    INSERT INTO obligations (obligation, last_version)
-    SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key
-    ON CONFLICT (obligation) DO NOTHING
-""")
-
+# The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
 _LOCK_OBLIGATIONS = text("""
-    SELECT obligation, last_version, (SELECT revision FROM registry_revision) FROM obligations
-    WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
+    INSERT INTO obligations AS known (obligation, last_version)
+    SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
+    ON CONFLICT (obligation) DO UPDATE SET last_version = known.last_version
+    RETURNING obligation, last_version, (SELECT revision FROM registry_revision)
 """)
 
 # One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
@@ -121,10 +118,9 @@ async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[s
 
     Returns their last versions by key, and the registry's revision now.
 
-    Inserting first makes the first use of an obligation race-free: of two processes one waits for the other. As no
-    row is locked before the inserts are done, and both go in sorted order, no two groups wait for each other.
+    The first use of an obligation is race-free: of two processes one waits for the other. Rows are made and locked in
+    sorted order, so no two groups wait for each other.
     """
-    await tx.execute(_OPEN_OBLIGATIONS, {"keys": keys})
     rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
     return {row[0]: row[1] for row in rows}, rows[0][2]
 
