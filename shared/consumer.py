@@ -74,6 +74,7 @@ class Subscription:
         self._ack_policy = ack_policy  # another policy only in negative controls
         self._stopping = asyncio.Event()
         self._subscriber: Any = None
+        self._in_hand: dict[TopicPartition, int] = {}  # the first offset of each partition in the batch in hand
 
     def subscribe(self, broker: KafkaBroker) -> None:
         """Register with FastStream. The group id carries the topic prefix: systems that share a cluster stay apart."""
@@ -111,6 +112,7 @@ class Subscription:
 
         async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
             # FastStream sleeps after an empty poll; waiting here until something comes costs neither time nor CPU
+            self._in_hand = {}
             while True:
                 self.health.turned()
                 try:
@@ -119,6 +121,8 @@ class Subscription:
                     self.health.failed_polls += 1
                     raise
                 self.health.failed_polls = 0
+                self._in_hand = {place: records[0].offset for place, records in messages.items() if records}
+                self.health.answered(_last_answer(consumer))
                 _pace(consumer, FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE)
                 if messages or not self._subscriber.running:
                     return messages
@@ -140,18 +144,27 @@ class Subscription:
         consumer.getmany, consumer.commit = polled, committed
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Events not yet taken of each assigned partition, as far as the client knows."""
+        """Events not yet applied of each assigned partition, as far as the client knows; Health is told too.
+
+        All before the client's position was applied, except the batch in hand.
+        """
         consumer = self._subscriber.consumer if self._subscriber is not None else None
         lags: dict[TopicPartition, int] = {}
-        if consumer is None:
+        following: dict[TopicPartition, int] = {}
+        self.health.answered(_last_answer(consumer) if consumer is not None else 0.0)
+        subscribed = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscribed.assignment if subscribed is not None else None
+        if consumer is None or assignment is None:
             return lags
         for place in self.health.assigned:
-            state = consumer._subscription.subscription.assignment.state_value(place)
+            state = assignment.state_value(place)
             if state is None or not state.has_valid_position:
                 continue
+            following[place] = min(state.position, self._in_hand.get(place, state.position))
             end = consumer.highwater(place)
             if end is not None:
-                lags[place] = max(0, end - state.position)
+                lags[place] = max(0, end - following[place])
+        self.health.applied(following, sum(lags.values()))
         return lags
 
     async def _deliver(self, message: tuple[ConsumerRecord, ...]) -> None:
@@ -164,6 +177,7 @@ class Subscription:
             self._rewind(message)
             raise
         finally:
+            self._in_hand = {}
             self.health.busy_since = None
             self.health.turned()
 
@@ -313,6 +327,11 @@ class _Absurd(Exception):
     def __init__(self, rejected: int) -> None:
         super().__init__(rejected)
         self.rejected = rejected
+
+
+def _last_answer(consumer: Any) -> float:
+    # an empty poll is no sign of life: aiokafka returns it just so while the cluster is away
+    return max((connection._last_action for connection in consumer._client._conns.values()), default=0.0)
 
 
 def _pace(consumer: Any, wanted: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
 
 from shared import metrics
@@ -36,6 +37,7 @@ class Consumers:
         self._broker: KafkaBroker | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._told: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}  # in the lag metric
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._keep(), name=f"{self._service} consumers")]
@@ -52,6 +54,8 @@ class Consumers:
                 log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
                 broker, self._broker = self._broker, None
                 await broker.stop()
+                for subscription in self.subscriptions:
+                    subscription.health.revoked()
 
     async def _connect(self) -> None:
         delay_seconds = 0.2
@@ -67,6 +71,8 @@ class Consumers:
             except Exception as error:
                 log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])
                 await broker.stop()
+                for subscription in self.subscriptions:
+                    subscription.health.turned()
                 try:
                     await asyncio.wait_for(self._stopping.wait(), delay_seconds)
                 except TimeoutError:
@@ -91,8 +97,15 @@ class Consumers:
             await self._broker.stop()
 
     def publish_lag(self) -> None:
-        """Write each assigned partition's lag to its metric."""
+        """Write each assigned partition's lag to its metric; what was taken away is another member's to tell."""
         for subscription in self.subscriptions:
-            for place, lag in subscription.lag().items():
-                topic = place.topic[len(self._kafka.topic_prefix) :]
-                metrics.CONSUMER_LAG_EVENTS.labels(subscription.name, topic, str(place.partition)).set(lag)
+            lags = subscription.lag()
+            for place, lag in lags.items():
+                metrics.CONSUMER_LAG_EVENTS.labels(*self._labels(subscription, place)).set(lag)
+            told = self._told[subscription.name]
+            for place in told - subscription.health.assigned:
+                metrics.CONSUMER_LAG_EVENTS.remove(*self._labels(subscription, place))
+            self._told[subscription.name] = told & subscription.health.assigned | set(lags)
+
+    def _labels(self, subscription: Subscription, place: TopicPartition) -> tuple[str, str, str]:
+        return subscription.name, place.topic[len(self._kafka.topic_prefix) :], str(place.partition)

@@ -1,6 +1,6 @@
 """A service is an HTTP app, a database and backgrounds that start and stop together, the last started first stopped.
 
-Readiness tells the truth about work, not about processes: assignment, the age of the last poll, database, outbox.
+Readiness tells the truth about work, not about processes: database, outbox, and each consumer's own account.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from shared import metrics
-from shared.clock import monotonic_seconds
 from shared.consumers import Consumers
 from shared.db import Database
 from shared.http import Check, Readiness
@@ -23,10 +22,6 @@ from shared.logging import get_logger
 
 log = get_logger()
 
-#: a consumer that has not polled for so long, and handles nothing, has stalled
-STALL_SECONDS = 30
-#: a batch that takes longer than this makes the instance unready: it waits for something
-LONG_BATCH_SECONDS = 30
 #: events older than this in the outbox mean that Kafka does not take them; intake goes on accepting all the same
 OLD_OUTBOX_SECONDS = 60
 
@@ -56,7 +51,7 @@ class Service:
     port: int
     backgrounds: Sequence[Background] = ()
     consumers: Consumers | None = None
-    #: whether an outbox that Kafka does not take makes the instance unready (not where accepting goes on without)
+    #: whether it is unready while Kafka takes nothing and says nothing (not where accepting goes on without)
     outbox_matters: bool = True
     grace_seconds: float = 15
     app: FastAPI = field(init=False)
@@ -86,7 +81,10 @@ class Service:
         if checks["database"].ok:
             checks["outbox"] = await self._outbox_check()
         for subscription in self.consumers.subscriptions if self.consumers else ():
-            checks[f"consumer {subscription.name}"] = _consumer_check(subscription.health)
+            subscription.lag()  # so that what is told is of now
+            checks[f"consumer {subscription.name}"] = Check(
+                *subscription.health.state(kafka_matters=self.outbox_matters)
+            )
         return Readiness(ready=all(check.ok for check in checks.values()), checks=checks)
 
     async def _database_check(self) -> Check:
@@ -123,21 +121,3 @@ class Service:
                 self.consumers.publish_lag()
             metrics.DATABASE_POOL_IN_USE.set(self.database.pool_in_use())
             await asyncio.sleep(2)
-
-
-def _consumer_check(health: object) -> Check:
-    from shared.consumer_health import Health
-
-    assert isinstance(health, Health)
-    now = monotonic_seconds()
-    if health.halted:
-        return Check(ok=False, detail="halted: too many records are bad")
-    if not health.ever_assigned:
-        return Check(ok=False, detail="has not joined its group yet")
-    if health.busy_since is not None:
-        busy_seconds = now - health.busy_since
-        if busy_seconds > LONG_BATCH_SECONDS:
-            return Check(ok=False, detail=f"one batch has taken {busy_seconds:.0f} s; {health.trouble or 'no error'}")
-    elif now - health.last_turn > STALL_SECONDS:
-        return Check(ok=False, detail=f"has not polled for {now - health.last_turn:.0f} s")
-    return Check(ok=True, detail=f"{len(health.assigned)} partitions")

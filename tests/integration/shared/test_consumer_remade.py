@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from shared import consumer as runtime
+from shared import consumers as runtime
+from shared.consumer import Subscription
 from shared.db import Database
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
 
 
-async def _break(following: runtime.Subscription) -> None:
+async def _break(following: Subscription) -> None:
     """What aiokafka does once its coordination has ended on an unexpected error: every poll raises, for ever.
 
     Returns after the first poll that raised: one that was under way could still bring an event.
