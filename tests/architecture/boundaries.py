@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 
 from tests.architecture.tree import SERVICES, Tree, dotted
 
@@ -10,8 +12,11 @@ from tests.architecture.tree import SERVICES, Tree, dotted
 PURE = (
     re.compile(r"services/[a-z]+/domain(\.py|/.*)"),
     re.compile(r"services/validator/(rules|formula)/.*"),
-    re.compile(r"services/scoring/deadlines\.py"),
-    re.compile(r"services/notifier/ladder\.py"),
+    re.compile(r"services/intake/(envelope|reading|standing|body_json|limits)\.py"),
+    re.compile(r"services/intake/registry/(checks|records)\.py"),
+    re.compile(r"services/scoring/(deadlines|demand|differences)\.py"),
+    re.compile(r"services/scoring/(policy/assess|calendar/working_days)\.py"),
+    re.compile(r"services/notifier/(delivery|ladder|templates/words)\.py"),
     re.compile(r"shared/(period|paging|validation)\.py"),
     re.compile(r"shared/events/(?!schemas\.py).*"),
 )
@@ -23,10 +28,24 @@ IO_MODULES = frozenset(_IO.split())
 PURE_MAY = {"shared/paging.py": {"fastapi"}, "shared/validation.py": {"fastapi"}}
 _BACKBONE = "db outbox inbox kafka consumer http logging metrics service command ticker exports clock ids"
 SHARED_IO = frozenset(f"shared.{name}" for name in _BACKBONE.split())
+DOORS_AND_STORES = frozenset({"store", "api", "consumer", "handlers", "main", "commands", "door", "load", "loading"})
 CONSTANTS = frozenset({"shared.clock.LOCAL_ZONE"})  # a zone is no clock
 
 ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "transaction"})
-INSIDE_TRANSACTIONS = frozenset({"store.py", "handlers.py", "domain.py", "tables.py", "ledger.py", "reading.py"})
+#: modules of this name are doors
+DOORS = frozenset({"api.py", "commands.py", "consumer.py", "main.py"})
+#: the other places where a transaction begins and is committed, and what each is the door of
+OPENERS = {
+    "services/intake/group_commit.py": "requests that share one commit",
+    "services/intake/known.py": "the process's copy of registry and keys, renewed by itself",
+    "services/notifier/channels/journal.py": "states of a mail, each committed before the next word to the mail server",
+    "services/notifier/channels/sender.py": "the sender's rounds",
+    "services/scoring/reconcile.py": "its own temporary file, which is no service's database",
+    "services/scoring/calendar/loading.py": "the calendar of the files, loaded at start and by command",
+}
+#: a function that is given one of these works inside its caller's transaction
+GIVEN = re.compile(r"'?([\w.]+\.)?(Transaction|Reading)( \| None)?'?")
+SQL_ENDS = re.compile(r"\s*(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b(?!-)[\s;\w]*", re.I)
 
 
 def services_import_only_shared_and_themselves(tree: Tree) -> list[str]:
@@ -50,17 +69,46 @@ def shared_imports_no_service(tree: Tree) -> list[str]:
     ]
 
 
-def stores_and_handlers_never_end_transactions(tree: Tree) -> list[str]:
+def only_doors_end_transactions(tree: Tree) -> list[str]:
+    """Whatever is no door works in the transaction it is given; a door's own helpers that are given one do as well."""
     found = []
     for module in tree.modules("services"):
-        if module.path.name in INSIDE_TRANSACTIONS or "store" in module.path.parts:
-            for call in module.calls():
-                name = dotted(call.func).rpartition(".")[2]
-                if name in ENDS_TRANSACTIONS and "." in dotted(call.func):
-                    found.append(
-                        module.at(call, f"calls {dotted(call.func)}(): only doors open and commit transactions")
-                    )
+        door = module.path.name in DOORS or module.path.as_posix() in OPENERS
+        for part in _given_a_transaction(module.tree) if door else (module.tree,):
+            for node in ast.walk(part):
+                if (how := _ends_a_transaction(node)) is not None:
+                    found.append(module.at(node, f"{how}: only doors open and commit transactions"))
     return found
+
+
+def _given_a_transaction(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            if any(each.annotation is not None and GIVEN.fullmatch(ast.unparse(each.annotation)) for each in arguments):
+                yield node
+
+
+def _ends_a_transaction(node: ast.AST) -> str | None:
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name)) if name in ENDS_TRANSACTIONS:
+            return f"calls {dotted(node.func)}()"
+        case ast.Call(func=function, args=[ast.Constant(value=str(sql)), *_]) if dotted(function).rpartition(".")[
+            2
+        ] in ("text", "execute", "exec_driver_sql") and SQL_ENDS.fullmatch(sql):
+            return f"says {sql.strip()} to the database"
+        case _:
+            return None
+
+
+def openers_are_there(tree: Tree) -> list[str]:
+    """An exception that nothing needs any more would hide the next breach."""
+    by_path = {module.path.as_posix(): module for module in tree.modules("services")}
+    return [
+        f"{path}: named as a place that opens transactions, but {'opens none' if path in by_path else 'gone'}"
+        for path in OPENERS
+        if path not in by_path or not any(_ends_a_transaction(node) for node in ast.walk(by_path[path].tree))
+    ]
 
 
 def shared_publish_and_inbox_never_end_transactions(tree: Tree) -> list[str]:
@@ -87,7 +135,7 @@ def pure_rooms_do_no_io(tree: Tree) -> list[str]:
             if ".".join(name.split(".")[:2]) in SHARED_IO and name not in CONSTANTS:
                 found.append(module.at(node, f"imports {name}: this room is pure"))
             room = name.split(".")
-            if room[0] == "services" and len(room) > 2 and room[2] in ("store", "api", "consumer", "handlers", "main"):
+            if room[0] == "services" and len(room) > 2 and DOORS_AND_STORES & {*room[2:4]}:
                 found.append(module.at(node, f"imports {name}: the domain knows nothing of doors and stores"))
         for call in module.calls():
             if dotted(call.func) in ("open", "input", "print", "exec", "eval"):
@@ -106,7 +154,8 @@ def every_service_is_known(tree: Tree) -> list[str]:
 RULES = (
     services_import_only_shared_and_themselves,
     shared_imports_no_service,
-    stores_and_handlers_never_end_transactions,
+    only_doors_end_transactions,
+    openers_are_there,
     shared_publish_and_inbox_never_end_transactions,
     pure_rooms_do_no_io,
     every_service_is_known,

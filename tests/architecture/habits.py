@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from tests.architecture.tree import Tree, dotted
 
 MAX_LINES = 400
+#: of tests/: their sleeps are the load's pace, a fake's slowness or a fault's length, and no assertion rests on them
+PACED = frozenset({"bench", "fakes", "faults"})
+FOR_EVER_SECONDS = 600
 _TEXT = ".py .md .toml .txt .in .yaml .yml .json .sh .xml .cfg .ini .html .css .js .sql .properties .conf .mako"
 TEXT = frozenset({*_TEXT.split(), ""})
 
@@ -46,15 +50,33 @@ def modules_state_their_invariant(tree: Tree) -> list[str]:
 def tests_never_sleep_and_hope(tree: Tree) -> list[str]:
     found = []
     for module in tree.modules("tests"):
-        if not module.path.name.startswith("test_"):
-            continue
-        for call in module.calls():
-            if dotted(call.func) == "time.sleep":
-                found.append(module.at(call, "time.sleep: poll with a deadline instead"))
-        for node, name in module.imports():
-            if name == "time.sleep":
-                found.append(module.at(node, "time.sleep: poll with a deadline instead"))
+        if module.path.name.startswith("test_"):
+            for call in module.calls():
+                if dotted(call.func) == "time.sleep":
+                    found.append(module.at(call, "time.sleep: poll with a deadline instead"))
+            for node, name in module.imports():
+                if name in ("time.sleep", "asyncio.sleep"):
+                    found.append(module.at(node, f"imports {name}: poll with a deadline instead"))
+        if module.path.parts[1] not in PACED:
+            found += [
+                module.at(call, f"{dotted(call.func)} outside a loop: wait for a condition, with a deadline, instead")
+                for call in _sleeps_outside_loops(module.tree, looping=False)
+            ]
     return found
+
+
+def _sleeps_outside_loops(node: ast.AST, *, looping: bool) -> Iterator[ast.Call]:
+    """Sleeps of a fixed time that poll nothing; none at all (a turn of the loop) and for ever (a hang) are no hope."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call) and dotted(child.func) in ("asyncio.sleep", "time.sleep") and not looping:
+            match child.args:
+                case [ast.Constant(value=int(seconds))] if seconds == 0 or seconds >= FOR_EVER_SECONDS:
+                    pass
+                case _:
+                    yield child
+        inside = isinstance(child, ast.While | ast.For | ast.AsyncFor)
+        begins = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from _sleeps_outside_loops(child, looping=inside or (looping and not begins))
 
 
 def nothing_of_one_machine_is_committed(tree: Tree) -> list[str]:

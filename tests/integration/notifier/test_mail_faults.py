@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
+from services.notifier.channels.smtp import Outage
 from tests.fakes.smtp import AcceptThenDrop, AcceptThenHang, Act, Answer, Drop, FakeSmtp, Garbage, Hang, Slow
 from tests.integration.notifier.desk import World, eventually, i5_violations
 
@@ -190,12 +190,28 @@ async def test_a_server_that_greets_badly_is_waited_out_and_no_row_is_touched(
     assert smtp.connections >= 4
 
 
-async def test_a_server_that_is_away_is_waited_out(world: World, smtp: FakeSmtp) -> None:
+async def test_a_server_that_is_away_is_waited_out(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await world.reminder()
     await smtp.stop()
     sender = world.sender(smtp, outage_seconds=0.02, outage_ceiling_seconds=0.05)
+    outages, once = 0, sender.round
+
+    async def counted() -> int:
+        nonlocal outages
+        try:
+            return await once()
+        except Outage:
+            outages += 1
+            raise
+
+    async def tried_thrice() -> bool:
+        return outages >= 3
+
+    monkeypatch.setattr(sender, "round", counted)
     await sender.start()
-    await asyncio.sleep(0.3)
+    await eventually(tried_thrice)
     row = await world.one()
     assert (row["state"], row["attempts"]) == ("pending", 0)
     await smtp.start()
@@ -211,7 +227,11 @@ async def test_an_idle_connection_dropped_by_the_server_costs_no_attempt(world: 
     sender = world.sender(smtp, connections=1)
     await sender.round()
     smtp.drop_connections()
-    await asyncio.sleep(0.05)
+
+    async def noticed() -> bool:
+        return not sender._connections[0].is_open
+
+    await eventually(noticed)
     await world.feed("compliance", due_soon(period="2026-M11"))
     await sender.round()
     assert [row["state"] for row in await world.ledger()] == ["sent", "sent"]
