@@ -17,8 +17,11 @@ from shared.db import Transaction, is_infrastructure
 from shared.deadletter import DeadLetter
 from shared.deadletters_tool import REPLAYED
 from shared.events import EventModel
+from shared.logging import about_event, get_logger
 from shared.outbox.publish import caused_by
 from shared.parsing import Bad, parse
+
+log = get_logger()
 
 Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]
 Known = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
@@ -165,6 +168,13 @@ class Applier:
                 if is_infrastructure(error):
                     raise
                 if len(events) == 1:
+                    with about_event(events[0].id, events[0].key, events[0].traceparent):
+                        log.warning(
+                            "The event that its batch failed for was found.",
+                            action="consumer.culprit",
+                            type=events[0].type,
+                            error=repr(error)[:2000],
+                        )
                     return [], [seen.letter(events[0], type(error).__name__, f"{type(error).__name__}: {error}")]
                 break
         half = len(events) // 2

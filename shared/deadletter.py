@@ -18,8 +18,11 @@ from shared import failpoints, metrics
 from shared.batch import Record
 from shared.db import Transaction
 from shared.ids import new_id
+from shared.logging import about_event, get_logger
 from shared.outbox.publish import Outgoing, publish_encoded
 from shared.outbox.wire import DEAD_LETTER_TYPE, encode_headers
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,24 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
         ],
     )
     metrics.DEAD_LETTERS_TOTAL.labels(consumer).inc(len(new))
+    for letter in letters:
+        _tell(consumer, letter)
+
+
+def _tell(consumer: str, letter: DeadLetter) -> None:
+    record = letter.record
+    traceparent = dict(record.headers).get("traceparent") or b""
+    with about_event(letter.event_id, record.key, traceparent.decode("ascii", "replace")):
+        log.warning(
+            "An event is given up and kept as a dead letter.",
+            action="consumer.buried",
+            consumer=consumer,
+            type=letter.type,
+            place=f"{record.topic}-{record.partition}@{record.offset}",
+            error_class=letter.error_class,
+            error=letter.error_text[:500],
+            attempts=letter.attempts,
+        )
 
 
 def _evidence(consumer: str, letter: DeadLetter, error_text: str, original: str) -> list[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, TextIO
 
@@ -106,6 +106,16 @@ def bound(**ids: Any) -> Iterator[None]:
         yield
     finally:
         _IDS.reset(token)
+
+
+@contextmanager
+def about_event(event_id: Any, key: str | bytes | None, traceparent: str | None) -> Iterator[None]:
+    """Lines in the block are of one event: its id, its key, and its own trace where it has one."""
+    shown = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+    with bound(event_id=str(event_id) if event_id else None, key=shown), ExitStack() as trace:
+        if TraceContext.parse(traceparent) is not None:
+            trace.enter_context(TraceContext.bind(traceparent))
+        yield
 
 
 def current_id(name: str) -> Any:
