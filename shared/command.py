@@ -25,7 +25,7 @@ from shared.service import Service
 from shared.settings import CommonSettings, KafkaSettings
 
 #: allocations that stay before young objects are looked through, and how many such rounds before older ones are
-GC_THRESHOLDS = (20_000, 20, 100)
+GC_THRESHOLDS = (5_000, 20, 100)
 
 #: an operator's command: gets its arguments, returns the exit code
 Command = Callable[[Sequence[str]], int]
