@@ -34,6 +34,7 @@ LOCAL = ROOT / ".local"
 DEFAULT_DIRECTORY = LOCAL / "stack"
 DOWN_TIMEOUT_SECONDS = 90.0
 FOLLOW_SECONDS = 0.3
+READY_LOOK_SECONDS = 0.1
 
 
 def supervisor_pid(directory: Path) -> int | None:
@@ -89,11 +90,44 @@ def run(arguments: argparse.Namespace) -> int:
 def up(arguments: argparse.Namespace) -> int:
     """Start `run` in the background, show its progress, return when it is ready or has failed."""
     directory: Path = arguments.directory
-    if (pid := supervisor_pid(directory)) is not None:
+    with _one_up_at_a_time(directory):
+        pid = supervisor_pid(directory)
+        if pid is None:
+            return _start(arguments)
+        if not _ready(directory, pid):
+            print(f"Đang khởi động; chờ … / starting; waiting … (pid {pid})", flush=True)
+            while not _ready(directory, pid):
+                if supervisor_pid(directory) != pid:
+                    raise StackError(
+                        f"Ngăn xếp đang khởi động (pid {pid}) đã dừng trước khi sẵn sàng; xem `make logs`.",
+                        f"the stack that was starting (pid {pid}) ended before it was ready; see `make logs`",
+                    )
+                time.sleep(READY_LOOK_SECONDS)
         print(f"Đã chạy / already running (pid {pid})")
         _print_addresses(_state(directory))
         return 0
+
+
+@contextlib.contextmanager
+def _one_up_at_a_time(directory: Path) -> Iterator[None]:
+    """A second `up` would take the first one's supervisor for absent until it owns the directory."""
     directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Một lệnh up khác đang chạy; chờ … / another `up` is at work; waiting …", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _ready(directory: Path, pid: int) -> bool:
+    """Whether this supervisor has told where everything runs, which it does when everything is ready."""
+    return bool(_state(directory).get("supervisor") == pid)
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    directory: Path = arguments.directory
     log_path = directory / "logs" / "supervisor.log"
     log_path.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "deploy.local", "run", *_as_arguments(arguments)]
@@ -138,17 +172,30 @@ def status(arguments: argparse.Namespace) -> int:
     if pid is None:
         print("Không chạy / not running")
         return 1
-    print(f"supervisor      pid {pid}")
+    starting = "" if _ready(arguments.directory, pid) else " (đang khởi động / starting)"
+    print(f"supervisor      pid {pid}{starting}")
     _print_addresses(_state(arguments.directory))
     return 0
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """The last lines of each log (or of the named ones); -f follows them."""
+    """The last lines of each log (or of the named ones); -f follows them.
+
+    Where `up` has left none, those of `make demo`; where both are, it says where the others lie.
+    """
     folder: Path = arguments.directory / "logs"
+    demo = LOCAL / "demo" / "logs"
+    if arguments.directory == DEFAULT_DIRECTORY and any(demo.glob("*.log")):
+        if not any(folder.glob("*.log")):
+            folder = demo
+            print(f"Nhật ký của make demo / logs of make demo: {demo}", file=sys.stderr)
+        else:
+            print(f"Nhật ký của make demo ở / the logs of make demo are in {demo}", file=sys.stderr)
     wanted = [folder / f"{name}.log" for name in arguments.names] or sorted(folder.glob("*.log"))
     if missing := [path.stem for path in wanted if not path.exists()]:
         raise UsageError(f"Không có nhật ký: {', '.join(missing)}.", f"no log of: {', '.join(missing)} in {folder}")
+    if not wanted:
+        print(f"Chưa có nhật ký / no logs yet: {folder}", file=sys.stderr)
     places: dict[Path, int] = {}
     for path in wanted:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -84,26 +84,12 @@ class Service(Component):
         migrated.remember(stamp, self.service, url)
 
 
-KEPT = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR"),
-    *("JAVA_HOME", "SSL_CERT_FILE", "PYTHONWARNINGS"),
-    "LOCAL_STACK_MARK",  # by which a test session finds what it left behind
-)
-
-
 def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:
     """What any child may see of our own environment: enough to run, none of the credentials around us."""
     kept = (
-        "PATH",
-        "HOME",
-        "LANG",
-        "TMPDIR",
-        "JAVA_HOME",
-        "USER",
-        "LOGNAME",
-        "SSL_CERT_FILE",
-        "PYTHONWARNINGS",
-        "LOCAL_STACK_MARK",
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR"),
+        *("JAVA_HOME", "SSL_CERT_FILE", "PYTHONWARNINGS"),
+        "LOCAL_STACK_MARK",  # by which a test session finds what it left behind
     )
     base = {key: env[key] for key in kept if key in env}
     return {**base, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
