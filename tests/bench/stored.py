@@ -6,8 +6,10 @@ are short: accepting reads no old body, so only their indexes can slow it down.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,11 +136,16 @@ async def _fill(url: str, table: str, statement: str, rows: int) -> None:
 
 def fill(system: System, rows: int, say: Callable[[str], None]) -> None:
     """Add `rows` old submissions, and what all services know of them, to the stores of ours; nothing of it runs."""
-    for service, tables in FILL.items():
-        for table, statement in tables.items():
-            begun = time.monotonic()
-            call(lambda: _fill(system.stack.database_url(service), table, statement, rows))  # noqa: B023 - runs at once
-            say(f"  {service}.{table}: {rows:,} rows in {time.monotonic() - begun:.0f} s")
+
+    def fill_one(job: tuple[str, str, str]) -> None:
+        service, table, statement = job
+        begun = time.monotonic()
+        call(lambda: _fill(system.stack.database_url(service), table, statement, rows))
+        say(f"  {service}.{table}: {rows:,} rows in {time.monotonic() - begun:.0f} s")
+
+    jobs = [(service, table, statement) for service, tables in FILL.items() for table, statement in tables.items()]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        list(threads.map(fill_one, jobs))
 
 
 def database_bytes(system: System) -> dict[str, int]:
