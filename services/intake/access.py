@@ -1,4 +1,7 @@
-"""Who is asking is decided by the key alone, and within limits: per agency with a key, per address without."""
+"""Who is asking is decided by the key alone, and within limits: per agency with a key, per address without.
+
+A key that is not in memory costs its address before it costs the database: made-up keys cannot have it read each.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,32 @@ class Access:
             if name == b"authorization":
                 authorization = value
         scheme, _, text = authorization.partition(b" ")
+        charged = False
         if scheme.lower() == b"bearer":
             key = parse_key(text.strip().decode("latin-1"))
             if key is not None:
                 agency = self._known.agency_at_once(key)
                 if agency is None:
+                    await self._known.be_fresh()  # one reading serves all who ask meanwhile
+                    if not self._known.holds(key):
+                        # made up, or so new that the next poll has yet to bring it: only a reading can tell
+                        self._charge(scope)
+                        charged = True
                     agency = await self._known.agency_of(key)
                 if agency is not None:
                     self._limit(self._agencies, agency, "agency")
                     return agency
         metrics.UNAUTHORIZED_TOTAL.inc()
-        client = scope.get("client")
-        self._limit(self._strangers, client[0] if client else "", "address")
+        if not charged:
+            self._charge(scope)
         raise unauthorized(
             "Cần khóa API của cơ quan còn hiệu lực: Authorization: Bearer tsk_…",
             "A live API key of the agency is needed: Authorization: Bearer tsk_…",
         )
+
+    def _charge(self, scope: Scope) -> None:
+        client = scope.get("client")
+        self._limit(self._strangers, client[0] if client else "", "address")
 
     @staticmethod
     def _limit(limiter: Limiter, name: str, limit: str) -> None:

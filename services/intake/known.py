@@ -99,6 +99,10 @@ class Known:
         self._uses[key.key_id] = now
         return key.agency
 
+    def holds(self, presented: PresentedKey) -> bool:
+        """Whether the key is in memory, live or not: then no reading is needed to judge it."""
+        return presented.key_id in self._keys
+
     async def agency_of(self, presented: PresentedKey) -> str | None:
         """The agency whose live key this is, or None. The use is noted in memory and written down later."""
         await self.be_fresh()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.intake import keys
 from services.intake.keys import KeyRefused
-from shared.db import Database
+from services.intake.registry import store
+from shared.db import Database, Reading
 from shared.events import RegistryEvent
 from tests.integration.intake.province import (
     COMMUNE,
@@ -29,6 +31,9 @@ from tests.integration.intake.province import (
 )
 from tests.integration.intake.test_following import apply, opened, verdict
 from tests.integration.intake.test_submitting import assert_problem
+
+#: only a look on a miss can tell of what is new
+NO_POLL: dict[str, Any] = {"registry_poll_seconds": 3600, "registry_max_age_seconds": 3600}
 
 
 async def until_refused(door: Intake) -> None:
@@ -188,6 +193,41 @@ async def test_an_address_that_guesses_keys_is_slowed_and_good_keys_from_it_stil
         answers = [await door.client.get("/v1/submissions", headers=bad) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
         assert (await door.get("/v1/submissions")).status_code == 200
+
+
+def made_up(number: int) -> dict[str, str]:
+    return {"Authorization": f"Bearer tsk_{number:016x}_" + "A" * 43}
+
+
+@pytest.mark.parametrize(("burst", "readings"), [(3, 3), (20, 20)], ids=["limited", "negative control: no limit"])
+async def test_made_up_keys_past_the_limit_have_no_database_read(
+    province: Province, monkeypatch: pytest.MonkeyPatch, burst: int, readings: int
+) -> None:
+    read = 0
+
+    async def counted(reading: Reading) -> int:
+        nonlocal read
+        read += 1
+        return await revision(reading)
+
+    revision = store.revision
+    async with intake(province, unauthorized_rate_per_second=0.001, unauthorized_burst=burst, **NO_POLL) as door:
+        assert (await door.get("/v1/submissions")).status_code == 200, "the registry has been read"
+        monkeypatch.setattr(store, "revision", counted)
+        answers = [await door.client.get("/v1/submissions", headers=made_up(n)) for n in range(20)]
+        assert [answer.status_code for answer in answers] == [401] * burst + [429] * (20 - burst)
+        assert read == readings
+        assert (await door.get("/v1/submissions")).status_code == 200, "a key that is known costs the address nothing"
+
+
+async def test_a_key_just_made_opens_at_its_first_use_and_costs_its_address_once(province: Province) -> None:
+    async with intake(province, unauthorized_rate_per_second=0.001, unauthorized_burst=2, **NO_POLL) as door:
+        assert (await door.get("/v1/submissions")).status_code == 200
+        door.province.keys.update(await make_keys(province.url, [DEPARTMENT]))
+        answers = [await door.get("/v1/submissions") for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200] * 5
+        assert (await door.client.get("/v1/submissions", headers=made_up(1))).status_code == 401
+        assert (await door.client.get("/v1/submissions", headers=made_up(2))).status_code == 429
 
 
 async def test_the_last_use_of_a_key_is_written_later_and_not_by_the_request(province: Province) -> None:
