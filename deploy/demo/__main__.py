@@ -93,7 +93,7 @@ def _fresh(directory: Path) -> None:
 async def _run(demo: Demo) -> int:
     began = monotonic_seconds()
     screen = demo.screen
-    async with Counting(demo.stack) as counting:
+    async with Counting(demo.stack, demo.start) as counting:
         await demo.play(counting)
         screen.say("Hết quý; chờ mọi việc còn dở …", "The quarter is over; waiting for what is still on its way")
         backlog = await demo.settle(counting)
@@ -131,14 +131,20 @@ def _by_kind(differences: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping
 
 def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple[str, str]]:
     """Why the run is not good, in both languages; empty if it is."""
+    unlike = summary["events_unlike_archive"]
+    unsettled = summary["mails_unsettled"]
     checks = (
         (summary["lost_receipts"], "biên nhận không có trong kho", "receipts that the store does not have"),
-
         (summary["dead_letters"], "thư chết", "dead letters"),
         (summary["outbox"], "sự kiện còn trong hộp gửi", "events left in outboxes"),
         (sum(summary["backlog"].values()), f"còn dở dang: {summary['backlog']}", "something was still on its way"),
         (summary["reconcile_differences"] or reconciled, "sai lệch khi đối chiếu", "reconcile differences"),
         (count.mails["?"], "thư không có trong sổ", "mails that the ledger does not know"),
+        (summary["mails_lost"], "sổ ghi đã gửi nhưng hộp thư không có", "sent, says the ledger, but not in the sink"),
+        (summary["mails_doubled"], "thư đến nhiều lần", "mails that came more often than they may"),
+        (sum(unsettled.values()), f"thư không gửi được hoặc không rõ: {unsettled}", "mails left failed or unknown"),
+        (sum(each["missing"] + each["unknown"] for each in unlike.values()),
+         f"topic khác kho lưu: {unlike}", "events of topics that differ from the archives"),
         (summary["clients"]["gave_up"], "cơ quan không nhận được trả lời", "agencies were not answered"),
         (not summary["accepted"], "không bản nộp nào đạt", "nothing was accepted"),
     )  # fmt: skip

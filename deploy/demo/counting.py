@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from deploy.kafka import provision
+from deploy.demo import topics
+from deploy.demo.topics import Archived, Offsets, Unlike
 from deploy.local import Stack
 from deploy.local.options import SERVICES
 from services.scoring.reconcile import SUBSCRIPTIONS
 from shared.events import MODELS, OWNERS
-from shared.kafka import end_offsets, make_admin
+from shared.kafka import make_admin
 from shared.settings import KafkaSettings
 
+#: whose archive each topic is held against
+_WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
 _UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
 _OBLIGATIONS = """
     SELECT agency, regime, count(*) AS owed, count(*) FILTER (WHERE on_time) AS on_time,
@@ -88,17 +91,25 @@ class Count:
     by_kind: dict[str, Row] = field(default_factory=dict)
     by_regime: dict[str, Row] = field(default_factory=dict)
     mails: Counter[str] = field(default_factory=Counter)
+    lost_mails: int = 0  # sent, says the ledger, but the sink has none
+    doubled_mails: int = 0  # in the sink more often than once and once more for each `unknown`
+    unsettled_mails: dict[str, int] = field(default_factory=dict)  # left failed or unknown, by state
     events: dict[str, int] = field(default_factory=dict)  # by topic
+    unlike_archive: dict[str, Unlike] = field(default_factory=dict)  # by topic, where it differs
     dead_letters: int = 0
     outbox: int = 0
     lost_receipts: tuple[str, ...] = ()  # answered 2xx, not in the store
 
 
 class Counting:
-    """Connections to all stores of one stack, for reading only."""
+    """Connections to all stores of one stack, for reading only.
 
-    def __init__(self, stack: Stack) -> None:
+    `start`: where the topics ended before the demo wrote; on a cluster from outside earlier runs lie there.
+    """
+
+    def __init__(self, stack: Stack, start: Offsets | None = None) -> None:
         self._stack = stack
+        self._start = start or {}
         self._databases: dict[str, asyncpg.Connection] = {}
         self._kafka = KafkaSettings(bootstrap_servers=stack.kafka_bootstrap)
 
@@ -150,23 +161,44 @@ class Counting:
             made.total.add(row)
             made.by_kind.setdefault(kinds[row["agency"]], Row()).add(row)
             made.by_regime.setdefault(row["regime"], Row()).add(row)
-        made.mails = await self._mails()
-        ends = await self._ends(OWNERS)
-        made.events = {topic: sum(end for place, end in ends.items() if place[0] == topic) for topic in OWNERS}
-        buried = await self._ends([f"{service}.dlq" for service in SERVICES])
-        made.dead_letters = max(sum(buried.values()), await self._everywhere("dead_letter"))
+        await self._count_mails(made)
+        ends = await topics.ends(self._kafka, _WRITERS)
+        made.events = {topic: topics.since(self._start, ends, topic) for topic in OWNERS}
+        buried = sum(topics.since(self._start, ends, topic) for topic in _WRITERS if topic not in OWNERS)
+        made.dead_letters = max(buried, await self._everywhere("dead_letter"))
         made.outbox = await self._everywhere("outbox")
+        made.unlike_archive = await self._unlike_archive()
         return made
 
-    async def _mails(self) -> Counter[str]:
-        """Mails in the sink by the kind that the ledger gives their Message-ID; `?` where the ledger has none."""
-        kinds = await self._pairs("notifier", "SELECT message_id, kind FROM notifications")
-        mails = await asyncio.to_thread(self._stack.mails)
-        return Counter(str(kinds.get(mail.message_id, "?")) for mail in mails)
+    async def _count_mails(self, made: Count) -> None:
+        """The sink against the ledger, by Message-ID; `?` is the kind of a mail that the ledger does not have."""
+        rows = await self._databases["notifier"].fetch("SELECT message_id, kind, state, unknowns FROM notifications")
+        ledger = {row["message_id"]: row for row in rows}
+        mails = Counter(mail.message_id for mail in await asyncio.to_thread(self._stack.mails))
+        for message_id, times in mails.items():
+            row = ledger.get(message_id)
+            made.mails[str(row["kind"]) if row else "?"] += times
+            made.doubled_mails += max(0, times - 1 - row["unknowns"]) if row else 0
+        made.lost_mails = sum(row["state"] == "sent" and row["message_id"] not in mails for row in rows)
+        made.unsettled_mails = dict(Counter(row["state"] for row in rows if row["state"] in ("failed", "unknown")))
+
+    async def _unlike_archive(self) -> dict[str, Unlike]:
+        """Each topic that does not hold what its owner's archive says was sent."""
+        lying = await topics.event_ids(self._kafka, list(_WRITERS), self._start)
+        compacted = topics.compacted_topics()
+        unlike = {}
+        for topic, service in _WRITERS.items():
+            rows = await self._databases[service].fetch(
+                "SELECT event_id::text, key FROM outbox_archive WHERE topic = $1 ORDER BY id", topic
+            )
+            archived = [Archived(row["event_id"], row["key"]) for row in rows]
+            if found := topics.compare(archived, lying[topic], compacted=topic in compacted):
+                unlike[topic] = found
+        return unlike
 
     async def _lag(self) -> int:
         """Events that some consumer has not committed yet."""
-        ends = await self._ends(OWNERS)
+        ends = await topics.ends(self._kafka, OWNERS)
         admin = make_admin(self._kafka, "thongsuot-demo")
         await admin.start()
         try:
@@ -174,17 +206,13 @@ class Counting:
             for consumer, types in SUBSCRIPTIONS.items():
                 offsets = await admin.list_consumer_group_offsets(consumer)
                 committed = {(place.topic, place.partition): held.offset for place, held in offsets.items()}
-                topics = {MODELS[f"vn.thongsuot.{short}.v1"].TOPIC for short in types}
+                read = {MODELS[f"vn.thongsuot.{short}.v1"].TOPIC for short in types}
                 lag += sum(
-                    max(0, end - max(0, committed.get(place, 0))) for place, end in ends.items() if place[0] in topics
+                    max(0, end - max(0, committed.get(place, 0))) for place, end in ends.items() if place[0] in read
                 )
             return lag
         finally:
             await admin.close()
-
-    async def _ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-        partitions = {topic.name: topic.partitions for topic in provision.load()}
-        return await end_offsets(self._kafka, [(topic, n) for topic in topics for n in range(partitions[topic])])
 
     async def _everywhere(self, table: str) -> int:
         return sum([await self._one(service, f"SELECT count(*) FROM {table}") for service in SERVICES])

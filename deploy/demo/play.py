@@ -24,10 +24,14 @@ from deploy.demo.counting import Backlog, Count, Counting
 from deploy.demo.people import temperaments
 from deploy.demo.screen import Screen
 from deploy.demo.season import Agency, Season, Staff
+from deploy.demo.topics import Offsets, ends
+from deploy.kafka import provision
 from deploy.local import Options, Stack, StackError
+from deploy.local.calls import call
 from deploy.local.options import ROOT, SERVICES
 from shared.clock import LOCAL_ZONE, business_clock, monotonic_seconds
 from shared.events import Form, RegimePublished
+from shared.settings import KafkaSettings
 
 SAMPLE = ROOT / "deploy" / "sample"
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
@@ -118,11 +122,15 @@ class Demo:
         )
         self.ledger = Ledger()
         self._keys: dict[str, str] = {}
+        #: where the topics ended before the demo wrote its first event
+        self.start: Offsets = {}
         self.season = _season(wishes.seconds or USUAL_SECONDS, "")
 
     def prepare(self) -> None:
         """Everything up, the province loaded, business time about to start. Raises StackError."""
         self.stack.start()
+        kafka = KafkaSettings(bootstrap_servers=self.stack.kafka_bootstrap)
+        self.start = call(lambda: ends(kafka, [topic.name for topic in provision.load()]))
         began = monotonic_seconds()
         self._intake("migrate")
         self._intake("load", str(SAMPLE))
@@ -247,8 +255,12 @@ class Demo:
             "obligations_due": total.owed,
             "mails": sum(count.mails.values()),
             "mails_by_kind": dict(count.mails),
+            "mails_lost": count.lost_mails,
+            "mails_doubled": count.doubled_mails,
+            "mails_unsettled": count.unsettled_mails,
             "events": sum(count.events.values()),
             "events_by_topic": count.events,
+            "events_unlike_archive": {topic: asdict(found) for topic, found in count.unlike_archive.items()},
             "dead_letters": count.dead_letters,
             "outbox": count.outbox,
             "reconcile_differences": differences,

@@ -22,6 +22,7 @@ from deploy.demo.__main__ import faults
 from deploy.demo.counting import Counting
 from deploy.demo.play import Demo, Wishes
 from deploy.demo.screen import Screen
+from deploy.demo.topics import Unlike
 from deploy.local.options import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -40,7 +41,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
     demo = Demo(Wishes(tmp_path / "demo", seconds=30, fixed_ports=False), Screen(Console(file=text, width=100)))
 
     async def run() -> None:
-        async with Counting(demo.stack) as counting:
+        async with Counting(demo.stack, demo.start) as counting:
             await demo.play(counting)
             backlog = await demo.settle(counting)
             reconciled, differences = await demo.reconcile()
@@ -81,6 +82,29 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
         )
         count = await demo.count(counting)
         assert count.lost_receipts == (lost,)
+        assert (count.lost_mails, count.unsettled_mails, count.unlike_archive) == (0, {}, {})
+        await _sabotage_mails_and_topics()
+        count = await demo.count(counting)
+        assert (count.lost_mails, count.mails["?"], count.unsettled_mails) == (1, 1, {"failed": 1})
+        assert count.unlike_archive == {"notifications": Unlike(unknown=1), "registry": Unlike(missing=1, unknown=1)}
+        backlog = await counting.backlog()
+        said = " ".join(en for _, en in faults(demo.summary(count, backlog, 0, 0.0), count, 0))
+        for words in ("not in the sink", "left failed or unknown", "differ from the archives", "receipts that"):
+            assert words in said
+
+    async def _sabotage_mails_and_topics() -> None:
+        notifier = demo.stack.database_url("notifier")
+        of_sent = "id = (SELECT min(id::text)::uuid FROM notifications WHERE state = 'sent')"
+        await _execute(notifier, f"UPDATE notifications SET message_id = 'gone' WHERE {of_sent}")
+        of_sent = of_sent.replace("min", "max")
+        await _execute(notifier, f"UPDATE notifications SET state = 'failed', reason = 'x' WHERE {of_sent}")
+        of_last = "id = (SELECT max(id) FROM outbox_archive)"
+        await _execute(notifier, f"DELETE FROM outbox_archive WHERE {of_last}")
+        await _execute(
+            demo.stack.database_url("intake"),
+            "UPDATE outbox_archive SET event_id = gen_random_uuid(), key = 'agency/H99.gone'"
+            " WHERE id = (SELECT max(id) FROM outbox_archive WHERE topic = 'registry')",
+        )
 
     try:
         demo.prepare()

@@ -132,7 +132,8 @@ async def test_a_season_waits_while_business_time_stands_still() -> None:
 def _summary(**changes: object) -> dict[str, object]:
     clean: dict[str, object] = {
         "accepted": 10, "lost_receipts": 0, "dead_letters": 0, "outbox": 0, "reconcile_differences": 0,
-        "backlog": {"lag": 0, "mails": 0}, "clients": {"gave_up": 0},
+        "backlog": {"lag": 0, "mails": 0}, "clients": {"gave_up": 0}, "mails_lost": 0, "mails_doubled": 0,
+        "mails_unsettled": {}, "events_unlike_archive": {},
     }  # fmt: skip
     return clean | changes
 
@@ -151,6 +152,12 @@ def test_a_clean_run_has_no_fault() -> None:
         {"reconcile_differences": 1},
         {"backlog": {"lag": 1, "mails": 0}},
         {"clients": {"gave_up": 1}},
+        {"mails_lost": 1},
+        {"mails_doubled": 1},
+        {"mails_unsettled": {"failed": 1}},
+        {"mails_unsettled": {"unknown": 1}},
+        {"events_unlike_archive": {"notifications": {"missing": 1, "unknown": 0}}},
+        {"events_unlike_archive": {"notifications": {"missing": 0, "unknown": 1}}},
     ],
     ids=lambda changes: next(iter(changes)),
 )

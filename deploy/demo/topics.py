@@ -1,0 +1,100 @@
+"""What lies in the topics since the demo began, event by event, held against the archives of the outboxes.
+
+An event that was archived and does not lie there was lost behind the relay; one that lies there and was never archived
+came from somewhere else. `notifications` has no consumer, so nothing but this would miss its events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from deploy.kafka import provision
+from shared.clock import monotonic_seconds
+from shared.kafka import end_offsets, make_reader
+from shared.settings import KafkaSettings
+
+#: next offset by (topic, partition)
+Offsets = Mapping[tuple[str, int], int]
+READ_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """An event as its owner's archive has it."""
+
+    event_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """How a topic differs from its owner's archive, in events."""
+
+    missing: int = 0  # archived, but not in the topic
+    unknown: int = 0  # in the topic, but not archived
+
+    def __bool__(self) -> bool:
+        return self.missing + self.unknown > 0
+
+
+async def ends(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
+    """The next offset of every declared partition of these topics."""
+    partitions = {topic.name: topic.partitions for topic in provision.load()}
+    return await end_offsets(settings, [(topic, n) for topic in topics for n in range(partitions[topic])])
+
+
+def since(start: Offsets, end: Offsets, topic: str) -> int:
+    """Records written to a topic between two looks; a topic that began anew counts from its beginning."""
+    return sum(
+        offset - (before if (before := start.get(place, 0)) <= offset else 0)
+        for place, offset in end.items()
+        if place[0] == topic
+    )
+
+
+async def event_ids(settings: KafkaSettings, topics: Sequence[str], start: Offsets) -> dict[str, Counter[str]]:
+    """By topic, how often each event id lies there from `start` to the end as it is now; "" where one has no id."""
+    end = await ends(settings, topics)
+    found: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
+    left = {TopicPartition(*place): offset for place, offset in end.items() if offset > start.get(place, 0)}
+    if not left:
+        return found
+    give_up_at = monotonic_seconds() + READ_SECONDS
+    reader = make_reader(settings, "thongsuot-demo")
+    await reader.start()
+    try:
+        reader.assign(list(left))
+        for place in left:
+            reader.seek(place, start.get((place.topic, place.partition), 0))
+        while left:
+            for place, records in (await reader.getmany(timeout_ms=500)).items():
+                for record in records:
+                    if record.offset < end[place.topic, place.partition]:
+                        headers = dict(record.headers)
+                        found[place.topic][(headers.get("ce_id") or b"").decode("ascii", "replace")] += 1
+            # compaction leaves holes, so the position tells, not the last record
+            left = {place: offset for place, offset in left.items() if await reader.position(place) < offset}
+            if left and monotonic_seconds() > give_up_at:
+                raise TimeoutError(f"topics were not read to their ends in {READ_SECONDS:.0f} s: {sorted(left)}")
+        return found
+    finally:
+        await reader.stop()
+
+
+def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bool) -> Unlike:
+    """Hold a topic's event ids against the archive, given in the order of its events.
+
+    Of a compacted topic only the newest event of each key must lie there.
+    """
+    there = set(lying)
+    must = {each.key: each.event_id for each in archived}.values() if compacted else (e.event_id for e in archived)
+    return Unlike(len(set(must) - there), len(there - {each.event_id for each in archived}))
+
+
+def compacted_topics() -> frozenset[str]:
+    """Declared with `cleanup.policy: compact`."""
+    return frozenset(each.name for each in provision.load() if "compact" in each.configs.get("cleanup.policy", ""))
