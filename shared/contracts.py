@@ -1,7 +1,8 @@
 """`python -m shared.contracts write|check` keeps what is promised in files equal to what the code does.
 
-Promised: the event schemas (shared/schemas), the AsyncAPI documents (docs/asyncapi) and the list of metrics
-(docs/metrics.md). `write` refuses to break a promise that is already committed.
+Promised: the event schemas (shared/schemas), every field ever released (shared/schemas/released.txt), the AsyncAPI
+documents (docs/asyncapi) and the list of metrics (docs/metrics.md). `write` refuses to break a promise that is already
+committed, and extends what was released without ever cutting it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import asyncapi, metrics
+from shared import asyncapi, metrics, released
 from shared.events import MODELS
 from shared.events import schemas as event_schemas
 
@@ -41,7 +42,7 @@ def expected(root: Path = ROOT) -> dict[Path, str]:
     """Every promised file with the text it must have."""
     schemas = {event_schemas.file_of(model.TYPE): event_schemas.schema_text(model) for model in MODELS.values()}
     documents = {asyncapi.file_of(service): asyncapi.document_text(service) for service in asyncapi.FOLLOWS}
-    return {**schemas, **documents, METRICS_FILE: metrics_text(root)}
+    return {**schemas, **documents, METRICS_FILE: metrics_text(root), released.FILE: released.extended_text()}
 
 
 def differences() -> list[str]:
@@ -52,7 +53,12 @@ def differences() -> list[str]:
             found.append(f"{path.relative_to(ROOT)}: missing; run `python -m shared.contracts write`")
         elif path.read_text(encoding="utf-8") != text:
             found.append(f"{path.relative_to(ROOT)}: out of date; run `python -m shared.contracts write`")
-    return found + event_schemas.breaks()
+    return found + broken_promises()
+
+
+def broken_promises() -> list[str]:
+    """Every way in which the models break a committed schema, or what was ever released."""
+    return event_schemas.breaks() + released.breaks()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
                 say(line + "\n")
             return 1 if found else 0
         case ["write", *options] if set(options) <= {"--break"}:
-            broken = event_schemas.breaks()
+            broken = broken_promises()
             if broken and not options:
                 for line in broken:
                     say(line + "\n")
@@ -75,6 +81,8 @@ def main(arguments: Sequence[str]) -> int:
             for path, text in expected().items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
+            if broken:  # said to be meant: what was released is what is there now
+                released.FILE.write_text(released.text_of(released.fields_of()), encoding="utf-8")
             for event_type in set(event_schemas.committed()) - set(MODELS):
                 event_schemas.file_of(event_type).unlink()
             return 0

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from shared import contracts
+from shared import contracts, released
 from shared.events import MODELS, OWNERS, EventModel, ExactDecimal, Model, RegimePublished, VerdictReached
 from shared.events import schemas as event_schemas
 from shared.events.schemas import DIRECTORY, breaks, committed, compare, schema_of, schema_text
@@ -140,6 +140,7 @@ def test_write_refuses_to_break_a_committed_promise(
     schema["properties"]["promised"] = {"type": "string"}
     promised.write_text(json.dumps(schema))
     before = promised.read_text()
+    monkeypatch.setattr(released, "FILE", directory / "released.txt")
     monkeypatch.setattr(event_schemas, "breaks", lambda: breaks(MODELS, directory))
     monkeypatch.setattr(contracts, "expected", lambda: {promised: schema_text(VerdictReached)})
 
