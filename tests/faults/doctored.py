@@ -48,6 +48,10 @@ def event_never_applied(ledger: Ledger, stores: Stores) -> None:
     del stores.witnessed[index]
 
 
+def topics_empty(ledger: Ledger, stores: Stores) -> None:
+    stores.messages = []
+
+
 def old_version_applied_last(ledger: Ledger, stores: Stores) -> None:
     line = max((each for each in stores.witnessed if each.consumer == "scoring.follow"), key=lambda each: each.version)
     stores.witnessed.append(replace(line, place=10**9, version=line.version - 1, event_id="old"))
@@ -99,7 +103,7 @@ def wrong_verdict(ledger: Ledger, stores: Stores) -> None:
 
 SPOILERS: dict[str, tuple[Spoiler, ...]] = {
     "I1": (lost_submission, doubled_submission, altered_body),
-    "I2": (submission_without_event, event_applied_twice, event_never_applied),
+    "I2": (submission_without_event, event_applied_twice, event_never_applied, topics_empty),
     "I3": (old_version_applied_last, stale_standing, topic_out_of_order),
     "I4": (event_nowhere, claimed_but_not_applied),
     "I5": (mail_lost, mail_repeated),

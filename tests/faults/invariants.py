@@ -18,6 +18,8 @@ from tests.faults.stores import FOLLOWS, REACHED, RECEIVED, Applied, Owed, Store
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SHOWN = 5
+#: states of a mail that is still on its way
+OPEN_STATES = ("pending", "claimed", "in_data", "retry")
 Finder = Callable[[Ledger, Stores], list[str]]
 
 
@@ -70,13 +72,12 @@ def i2(ledger: Ledger, stores: Stores) -> list[str]:
     for verdict in stores.verdicts:
         if reached[verdict.submission_id] != 1:
             found.append(f"verdict on {verdict.submission_id} has {reached[verdict.submission_id]} events")
-    if stores.messages:
-        lying = {message.event_id for message in stores.messages}
-        found += [
-            f"{told.type} {told.event_id} is archived as sent but not in {told.topic}"
-            for told in stores.told
-            if told.sent and told.event_id not in lying and told.topic not in ("registry",) and "dlq" not in told.topic
-        ]
+    lying = {message.event_id for message in stores.messages}
+    found += [
+        f"{told.type} {told.event_id} is archived as sent but not in {told.topic}"
+        for told in stores.told
+        if told.sent and told.event_id not in lying and told.topic not in ("registry",) and "dlq" not in told.topic
+    ]
     applied = Counter((line.consumer, line.event_id) for line in stores.witnessed)
     found += [f"{consumer} applied {event} {n} times" for (consumer, event), n in applied.items() if n > 1]
     aside = set(stores.waiting) | set(stores.dead)
@@ -199,8 +200,7 @@ def undrained(ledger: Ledger, stores: Stores) -> list[str]:
         for consumer in _consumers(told.type):
             if told.sent and told.topic != "registry" and (consumer, told.event_id) not in there:
                 found.append(f"{told.type} {told.event_id} has not reached {consumer}")
-    open_states = ("pending", "claimed", "in_data", "retry")
-    found += [f"mail {n.id} is {n.state}" for n in stores.notices if n.state in open_states or n.due]
+    found += [f"mail {n.id} is {n.state}" for n in stores.notices if n.state in OPEN_STATES or n.due]
     return found
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 
-async def lag(bootstrap: str, groups: Sequence[str]) -> int:
-    """Messages that the groups have not committed yet, of partitions that hold any."""
+async def lag(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> int:
+    """Messages of their topics that the groups have not committed; a partition without a commit counts whole."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await admin.start()
     await reader.start()
     try:
+        for topic in {topic for topics in groups.values() for topic in topics}:
+            await reader._client.add_topic(topic)
+        await reader._client.force_metadata_update()
         behind = 0
-        for group in groups:
+        for group, topics in groups.items():
             committed = await admin.list_consumer_group_offsets(group)
-            ends = await reader.end_offsets(list(committed)) if committed else {}
-            behind += sum(max(0, end - committed[place].offset) for place, end in ends.items())
+            places = [TopicPartition(t, number) for t in topics for number in reader.partitions_for_topic(t) or ()]
+            ends = await reader.end_offsets(places)
+            begins = await reader.beginning_offsets([place for place in places if place not in committed])
+            for place, end in ends.items():
+                begun = committed[place].offset if place in committed else begins[place]
+                behind += max(0, end - max(0, begun))
         return behind
     finally:
         await reader.stop()

@@ -16,6 +16,7 @@ class MailServer:
 
     def __init__(self) -> None:
         self.fake = FakeSmtp()
+        self._ordered = 0
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fault-mail-server", daemon=True)
@@ -49,12 +50,25 @@ class MailServer:
 
         async def extend() -> None:
             self.fake.script[verb].extend(acts)
+            self._ordered += len(acts)
 
         asyncio.run_coroutine_threadsafe(extend(), self._loop).result(20)
 
     def left(self) -> int:
         """Acts that have not been played yet."""
         return sum(len(acts) for acts in self.fake.script.values())
+
+    def played(self) -> int:
+        """Acts that have been played."""
+        return self._ordered - self.left()
+
+    def unplayed(self) -> str:
+        """Their verbs and numbers."""
+        return ", ".join(f"{verb} {len(acts)}" for verb, acts in self.fake.script.items() if acts)
+
+    def quits(self) -> int:
+        """How many clients have said QUIT."""
+        return self.fake.log.count("QUIT")
 
     def stop_listening(self) -> None:
         """Be away: refuse connections, drop the open ones."""

@@ -9,14 +9,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+from msgspec import structs
+
 from services.notifier.channels.smtp import Connection
 from services.notifier.delivery import Deferred, Result, Uncertain
 from services.scoring import domain
+from services.scoring.domain import Obligation
 from shared import clock, deadletter
 from shared.applying import Handle
 from shared.batch import Batch
+from shared.clock import monotonic_seconds
 from shared.db import Transaction
 from shared.deadletter import DeadLetter
+from shared.events import VerdictReached
+from shared.outbox.relay import Relay
 from shared.service import Service
 
 
@@ -47,12 +54,28 @@ def bury_later(owner: Service) -> None:
 
 
 def any_version_counts(service: Service) -> None:
-    """Scoring takes whatever came last for the newest."""
+    """Scoring takes whatever came last for the newest: the receipt, the verdict, what is measured."""
 
     def newer(version: int, seen: int) -> bool:
         return True
 
+    def decided(obligation: Obligation, verdict: VerdictReached) -> Obligation:
+        accepted = verdict.outcome == "accepted"
+        first = domain.Accepted(verdict.version, verdict.submission_id, verdict.received_at) if accepted else None
+        measured = domain.Measured(accepted, verdict.version, verdict.required_items, verdict.present_items)
+        return structs.replace(obligation, first_accepted=first, measured=measured, decided_version=verdict.version)
+
     domain.newer = newer
+    domain._decided = decided
+
+
+def no_replay(service: Service) -> None:
+    """The relay never looks whether Kafka still holds what it has acknowledged."""
+
+    async def check_log(self: Relay, connection: asyncpg.Connection) -> float:
+        return monotonic_seconds()
+
+    Relay._check_log = check_log  # type: ignore[method-assign]
 
 
 def uncertain_is_retried(service: Service) -> None:
@@ -101,6 +124,7 @@ MISTAKES: dict[str, Callable[[Service], None]] = {
         drop_poison,
         bury_later,
         any_version_counts,
+        no_replay,
         uncertain_is_retried,
         leases_by_business_time,
         defective_handler,

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -71,7 +72,7 @@ class Proxy:
         self._doom: Request | None = None
         self._doom_times = 0
         self._refusals: list[int] = []
-        self.refused_answers = 0
+        self.refused: Counter[int] = Counter()  # error code -> produce answers that have carried it to the client
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
@@ -218,7 +219,7 @@ class Proxy:
                         link.reset()
                         return
                     if (code := link.refused.pop(data[4:8], None)) is not None:
-                        self.refused_answers += 1
+                        self.refused[code] += 1
                         data = refuse_produce(data, code)
                     if self._mode == "swallow_answers":
                         self.lost_answers += 1

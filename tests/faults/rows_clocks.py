@@ -17,7 +17,14 @@ from tests.faults.matrix import Field, row
 HOUR_SECONDS = 3600
 
 
-@row("23b", "the business clock of one notifier is an hour ahead of the other's", "I5", "I6", "I7")
+@row(
+    "23b",
+    "the business clock of one notifier is an hour ahead of the other's",
+    "I5",
+    "I6",
+    "I7",
+    controls={"leases_by_business_time": ["I5"]},
+)
 def clocks_disagree(field: Field) -> None:
     with MailServer() as server, _two_clocks(field, server) as province:
         ledger = _slow_mails(field, province, server)

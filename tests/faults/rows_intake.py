@@ -17,7 +17,14 @@ def _kill_under_load(field: Field, province: Province, running: Load, at: int) -
     return 2
 
 
-@row("1", "intake killed before and after its commit, and by SIGKILL under load", "I1", "I2", quick=True)
+@row(
+    "1",
+    "intake killed before and after its commit, and by SIGKILL under load",
+    "I1",
+    "I2",
+    quick=True,
+    controls={"answer_before_commit": ["I1"]},
+)
 def intake_killed(field: Field) -> None:
     crash = {
         "intake": {"FAILPOINTS": "intake.before_commit=exit@6"},
@@ -43,7 +50,7 @@ def intake_killed(field: Field) -> None:
             province.wait_exit("intake")
             province.revive("intake")
             ledger = running.stop()
-        field.control("answer_before_commit", province, ledger, ["I1"])
+        field.control("answer_before_commit", province, ledger)
 
 
 @row("2", "the answer to COMMIT is lost", "I1", "I2", "I7")

@@ -13,24 +13,31 @@ import random
 import secrets
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from deploy.local.process import poll_until
 from tests.faults.__main__ import ROOT, end_in_order
 from tests.faults.ground import Ground, Province
 from tests.faults.invariants import SHOWN
 from tests.faults.load import Ledger, Load
-from tests.faults.matrix import Field, Result
+from tests.faults.matrix import Field, Result, Unproved
 
 #: submissions of one round: a round has its own province, is settled, checked and reconciled, and then counted
 ROUND_POSTS = 20_000
 FAULT_EVERY_SECONDS = (4.0, 12.0)
 SERVICES = ("intake", "intake-2", "validator", "validator-2", "scoring", "scoring-2", "notifier")
 INFRASTRUCTURE = ("kafka", "postgres")
+MAIL = "mail"
 DRAIN_SECONDS = 600.0
+#: so many rounds without a verdict, and the run ends: something else is broken
+ERRORS_AT_MOST = 3
 
 
 @dataclass
@@ -45,6 +52,7 @@ class Report:
     events: int = 0
     rounds: int = 0
     faults: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)  # rounds that ended otherwise than in a verdict
     lost: int = 0
     applied_twice: int = 0
     wrongs: list[str] = field(default_factory=list)
@@ -80,24 +88,28 @@ class Chaos:
         self.counts: Counter[str] = Counter()
 
     def strike(self) -> str:
-        """Break something, wait, mend it. Returns what it was."""
-        name = self._dice.choice((*SERVICES, *SERVICES, *INFRASTRUCTURE))
+        """Break something, wait, mend it. Returns what it was; counts only what is seen to have been broken."""
+        name = self._dice.choice((*SERVICES, *SERVICES, *INFRASTRUCTURE, MAIL))
         how = self._dice.choice(("kill", "pause", "restart"))
         owner: Any = self._ground if name in INFRASTRUCTURE else self._province
         component = owner.component(name)
+        before = component.pid
         if how == "pause":
             component.pause()
+            struck = poll_until(lambda: psutil.Process(before).status() == psutil.STATUS_STOPPED, 2)
             time.sleep(self._dice.uniform(1, 8))
             component.resume()
         elif how == "kill":
             component.kill()
+            struck = not component.running
             time.sleep(self._dice.uniform(0, 3))
         else:
             component.stop()
+            struck = not component.running
         if not component.running:
             component.start()
             component.wait_ready(180)
-        self.counts[f"{how} {name.removesuffix('-2')}"] += 1
+        self.counts[f"{how} {name.removesuffix('-2')}"] += struck
         return f"{how} {name}"
 
 
@@ -123,6 +135,8 @@ def one_round(ground: Ground, report: Report, posts: int, show: bool = True) -> 
                 time.sleep(1)
             ledger = running.finish()
         ground.heal()
+        if not chaos.counts.total():
+            raise Unproved("no fault struck in this round: its load ended before the first, or none took effect")
         stores = scene.judge(province, ledger, drain_seconds=DRAIN_SECONDS)
     report.posted += len(ledger.posted)
     report.receipts += len({receipt.submission_id for receipt in ledger.receipts})
@@ -155,21 +169,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report.resumed(asked.out, asked.n, asked.seed)
     print(f"seed {report.seed}; {report.posted:,} of {report.wanted:,} done before", flush=True)
     with Ground() as ground:
-        while report.posted < report.wanted:
+        while report.posted < report.wanted and len(report.errors) < ERRORS_AT_MOST:
             began = time.monotonic()
-            one_round(ground, report, min(asked.round, report.wanted - report.posted))
+            try:
+                one_round(ground, report, min(asked.round, report.wanted - report.posted))
+            except Exception as error:
+                # told and counted as wrong; the rounds before it stay, and another with the next seed follows
+                why = f"round {report.rounds + 1}: {type(error).__name__}: {error}"[:2000]
+                report.errors.append(why)
+                report.rounds += 1
+                print(f"{why}\n{traceback.format_exc(limit=-4)}", flush=True)
+                ground.heal()
             report.seconds += time.monotonic() - began
             report.finished = report.posted >= report.wanted
             report.write(asked.out)
             print(
                 f"round {report.rounds}: {report.posted:,} posted, {report.receipts:,} receipts, {report.stored:,} "
                 f"stored, {sum(report.faults.values())} faults; lost {report.lost}, applied twice "
-                f"{report.applied_twice}, reconcile {report.reconcile_differences}",
+                f"{report.applied_twice}, reconcile {report.reconcile_differences}, errors {len(report.errors)}",
                 flush=True,
             )
             for wrong in report.wrongs[:SHOWN]:
                 print(f"  {wrong}", flush=True)
-    return 1 if report.wrongs or report.lost or report.applied_twice or report.reconcile_differences else 0
+    if not report.faults:
+        print("no fault struck: the run says nothing", flush=True)
+    counts = (report.lost, report.applied_twice, report.reconcile_differences)
+    return 1 if report.wrongs or report.errors or any(counts) or not report.faults else 0
 
 
 if __name__ == "__main__":

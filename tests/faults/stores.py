@@ -42,6 +42,17 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "notifier.compliance": _OBLIGATION,
     }.items()
 }
+#: consumer -> the topics it reads
+READS: dict[str, tuple[str, ...]] = {
+    "intake.follow": ("verdicts", "compliance"),
+    "validator.registry": ("registry",),
+    "validator.submissions": ("submissions",),
+    "scoring.registry": ("registry",),
+    "scoring.follow": ("submissions", "verdicts"),
+    "notifier.registry": ("registry",),
+    "notifier.verdicts": ("verdicts",),
+    "notifier.compliance": ("compliance",),
+}
 RECEIVED, REACHED = _KIND.format("submission.received"), _KIND.format("verdict.reached")
 
 
@@ -57,6 +68,7 @@ class Submission:
     sha256: str
     received_at: datetime
     body: bytes
+    regime_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +205,7 @@ async def _intake(stores: Stores, connection: asyncpg.Connection) -> None:
     rows = await _rows(
         connection,
         "SELECT submission_id, obligation, agency, version, idempotency_key, encode(sha256, 'hex') AS sha256, "
-        "received_at, body FROM submissions",
+        "received_at, body, regime_version FROM submissions",
     )
     stores.submissions = [Submission(str(row["submission_id"]), *tuple(row)[1:]) for row in rows]
     rows = await _rows(connection, "SELECT submission_id, outcome FROM verdicts")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-End = Literal["committed", "died_before_database", "died_before_offsets"]
+End = Literal["applied", "died_before_database", "died_before_offsets"]
 RelayEnd = Literal["sent", "died_after_ack"]
 #: what a handler gets and changes: its state, and events to publish as (topic, key, body)
 Handler = Callable[[dict[str, Any], Sequence["Lying"]], list[tuple[str, str, Any]]]
@@ -95,9 +95,15 @@ class Consumer:
     def of(cls, topics: tuple[str, ...], handle: Handler, rules: Rules, state: dict[str, Any]) -> Consumer:
         return cls(topics, handle, rules, state, Outbox(rules))
 
-    def rebalance(self) -> None:
-        """Partitions go and come back: reading begins again at the committed offsets."""
+    def commit(self) -> None:
+        """Tell the broker how far one has come; a moment of its own, some time after the database's commit."""
+        self.committed = dict(self.position)
+
+    def rebalance(self) -> int:
+        """Partitions go and come back: reading begins again at the committed offsets. Returns what comes again."""
+        again = sum(place - self.committed.get(at, 0) for at, place in self.position.items())
         self.position = dict(self.committed)
+        return again
 
     def waiting(self, bus: Bus) -> list[tuple[str, int]]:
         """Partitions with something to read."""
@@ -126,4 +132,3 @@ class Consumer:
             self.rebalance()
             return
         self.position[place] = begin + len(batch)
-        self.committed[place] = max(self.committed.get(place, 0), begin + len(batch))
