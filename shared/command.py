@@ -21,7 +21,7 @@ from shared.db import is_infrastructure, plain_url
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
-from shared.service import Service
+from shared.service import REQUESTS_GRACE_SECONDS, Service
 from shared.settings import CommonSettings, KafkaSettings
 
 #: allocations that stay before young objects are looked through, and how many such rounds before older ones are
@@ -101,9 +101,9 @@ def serve(build: Callable[[], Service]) -> int:
         date_header=False,
         backlog=2048,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(service.grace_seconds),
+        timeout_graceful_shutdown=int(REQUESTS_GRACE_SECONDS),
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, service)
     _spare_the_collector()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -114,6 +114,18 @@ def serve(build: Callable[[], Service]) -> int:
         signal.signal(number, stop)
     server.run()
     return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Tells the service when it was asked to stop: the whole stop has one deadline."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.asked_to_stop()
+        super().handle_exit(sig, frame)
 
 
 def _spare_the_collector() -> None:

@@ -28,7 +28,7 @@ class Consumers:
     """
 
     def __init__(
-        self, service: str, kafka: KafkaSettings, subscriptions: Sequence[Subscription], *, grace_seconds: float = 15
+        self, service: str, kafka: KafkaSettings, subscriptions: Sequence[Subscription], *, grace_seconds: float = 8
     ) -> None:
         self._service = service
         self._kafka = kafka

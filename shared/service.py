@@ -1,20 +1,22 @@
-"""A service is an HTTP app, a database and backgrounds that start and stop together, the last started first stopped.
+"""A service is an HTTP app, a database and backgrounds that start in order and stop at once, the database last.
 
+All of a stop shares one deadline, and whatever one of them does at its stop, the others are stopped too.
 Readiness tells the truth about work, not about processes: database, outbox, and each consumer's own account.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from shared import metrics
+from shared.clock import monotonic_seconds
 from shared.consumers import Consumers
 from shared.db import Database
 from shared.http import Check, Readiness
@@ -22,6 +24,8 @@ from shared.logging import get_logger
 
 log = get_logger()
 
+#: of a stop, beside the grace of what runs in the background: for the requests in hand, and for closing what is left
+REQUESTS_GRACE_SECONDS, CLOSING_SECONDS = 5.0, 1.0
 #: events older than this in the outbox mean that Kafka does not take them; intake goes on accepting all the same
 OLD_OUTBOX_SECONDS = 60
 
@@ -34,7 +38,7 @@ _WAITING = text("SELECT consumer, count(*) AS events FROM waiting GROUP BY consu
 
 
 class Background(Protocol):
-    """Something that runs beside the doors."""
+    """Something that runs beside the doors. It stops while the others do: none may need another one to stop."""
 
     async def start(self) -> None: ...
 
@@ -53,9 +57,14 @@ class Service:
     consumers: Consumers | None = None
     #: whether it is unready while Kafka takes nothing and says nothing (not where accepting goes on without)
     outbox_matters: bool = True
-    grace_seconds: float = 15
+    grace_seconds: float = 8
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
+    _asked_at: float | None = None
+
+    def asked_to_stop(self) -> None:
+        """The stop's time runs from here; requests in hand are finished first."""
+        self._asked_at = self._asked_at or monotonic_seconds()
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -70,10 +79,35 @@ class Service:
         finally:
             if self._gauges is not None:
                 self._gauges.cancel()
-            for background in reversed(started):
-                await background.stop()
-            await self.database.close()
+            now = monotonic_seconds()
+            asked_at = now if self._asked_at is None else self._asked_at
+            # requests that ended early leave their time to the backgrounds
+            await self._stop_all(started, asked_at + REQUESTS_GRACE_SECONDS + self.grace_seconds - now)
+            await self._within(CLOSING_SECONDS, {"database": self.database.close()})
             log.info("The service has stopped.", action="service.stopped", service=self.name)
+
+    async def _stop_all(self, started: Sequence[Background], seconds: float) -> None:
+        names = (f"{type(background).__name__} {place}" for place, background in enumerate(started))
+        await self._within(seconds, {name: each.stop() for name, each in zip(names, started, strict=True)})
+
+    async def _within(self, seconds: float, ends: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+        """Wait for all, no longer than this; what fails or does not end is told, and hinders nobody."""
+        tasks = {asyncio.create_task(end, name=name) for name, end in ends.items()}
+        if not tasks:
+            return
+        done, left = await asyncio.wait(tasks, timeout=max(0.0, seconds))
+        for task in left:
+            task.cancel()
+            log.warning("Something did not stop in time.", action="service.stop_unfinished", what=task.get_name())
+        for task in done:
+            error = task.exception() if not task.cancelled() else None
+            if error is not None:
+                log.error(
+                    "Something failed at its stop.",
+                    action="service.stop_failed",
+                    what=task.get_name(),
+                    error=repr(error)[:2000],
+                )
 
     async def readiness(self) -> Readiness:
         """Whether this instance does its work now; each check says what it saw."""

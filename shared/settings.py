@@ -52,7 +52,8 @@ class ServiceSettings(BaseSettings):
     database_pool_size: int = 10
     host: str = "127.0.0.1"
     port: int
-    #: how long a stop may take before what is unfinished is left to the next owner
-    grace_seconds: float = 15
+    #: how long a stop waits for what is in hand, all backgrounds at once, before it is left to the next owner;
+    #: with requests and closing (shared/service.py) it stays below the 15 s after which supervisors kill
+    grace_seconds: float = 8
     #: largest batch a consumer takes in one transaction, events
     consumer_max_records: int = 500

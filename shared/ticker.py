@@ -16,6 +16,9 @@ log = get_logger()
 
 Tick = Callable[[Transaction], Awaitable[int]]
 
+#: at a stop, for the tick in hand
+STOP_SECONDS = 7
+
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ticker ' || :name, 0))")
 
 
@@ -53,9 +56,9 @@ class Ticker:
         self._stopping.set()
         if self._task is not None:
             try:
-                await asyncio.wait_for(self._task, 10)
+                await asyncio.wait_for(self._task, STOP_SECONDS)
             except TimeoutError:
-                self._task.cancel()
+                log.info("A tick was rolled back.", action="ticker.stop_unfinished", ticker=self.name)
 
     async def once(self) -> int:
         """One tick in one transaction. Returns rows handled; 0 also when another instance ticks."""

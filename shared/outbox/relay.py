@@ -30,6 +30,8 @@ log = get_logger()
 
 #: between two looks at an outbox: while rows come, and at most while none come
 GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
+#: at a stop, for the batch in hand; and whenever a producer is dropped, for its own stop
+STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
 #: between two rounds of the archive's maintenance, by the system clock; partitions are made three days ahead
 MAINTENANCE = timedelta(hours=1)
 #: the advisory lock of the relay; each service has its own database, so one number serves all
@@ -95,9 +97,9 @@ class Relay:
         self._stopping.set()
         if self._task is not None:
             try:
-                await asyncio.wait_for(self._task, 10)
+                await asyncio.wait_for(self._task, STOP_SECONDS)
             except TimeoutError:
-                self._task.cancel()
+                log.info("A batch was not finished; it will be sent again.", action="relay.stop_unfinished")
         await self._drop_producer()
 
     async def _run(self) -> None:
@@ -256,7 +258,7 @@ class Relay:
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
-                await asyncio.wait_for(producer.stop(), 5)
+                await asyncio.wait_for(producer.stop(), PRODUCER_STOP_SECONDS)
             except (TimeoutError, KafkaError, OSError) as error:
                 log.info("The old producer did not stop cleanly.", action="relay.producer_stop", error=repr(error))
 
