@@ -191,7 +191,9 @@ class Applier:
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
         behind = _held_back(events, held)
         batch: Batch[EventModel] = Batch(tuple(event for event in events if event.id not in behind))
-        with caused_by({event.key: event.traceparent for event in events if event.traceparent}):
+        # a trace is for finding things: one that PostgreSQL could not store costs the trace, not the event
+        traces = {e.key: e.traceparent for e in events if e.traceparent and "\x00" not in e.traceparent}
+        with caused_by(traces):
             await self._inbound.handle(batch, tx)
         _check_order(batch)
         if not (batch.waited or batch.rejected or behind):

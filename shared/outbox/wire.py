@@ -31,11 +31,24 @@ def headers_of(row: Mapping[str, Any], source: bytes) -> list[tuple[str, bytes]]
 
 
 def encode_headers(headers: Any) -> str:
-    """Headers as JSON text, values in base64: any byte survives."""
-    return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers])
+    """Headers as JSON text that jsonb takes, values in base64: any byte survives.
+
+    A NUL in a name, which jsonb refuses, is shown as U+FFFD, and the name follows its value in base64.
+    """
+    return json.dumps([_stored(name, value) for name, value in headers])
+
+
+def _stored(name: str, value: bytes | None) -> list[str]:
+    encoded = base64.b64encode(value or b"").decode()
+    if "\x00" not in name:
+        return [name, encoded]
+    return [name.replace("\x00", "\ufffd"), encoded, base64.b64encode(name.encode()).decode()]
 
 
 def decode_headers(stored: Any) -> list[tuple[str, bytes]]:
     """The inverse of `encode_headers`; takes JSON text or the parsed value."""
-    pairs = json.loads(stored) if isinstance(stored, str) else stored
-    return [(name, base64.b64decode(value)) for name, value in pairs]
+    entries = json.loads(stored) if isinstance(stored, str) else stored
+    return [
+        (base64.b64decode(exact[0]).decode() if exact else name, base64.b64decode(value))
+        for name, value, *exact in entries
+    ]
