@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 
@@ -19,29 +22,20 @@ HOUR_SECONDS = 3600
 SPARE_BYTES = 24 * 1024 * 1024
 
 
-@row("23", "the clock jumps an hour ahead and back, and behind and back", "I1", "I2", "I5", "I6", "I7")
+#: where the clock stands, one after the other. It ends ahead: what waits for an hour that was taken back is due then
+JUMPS = (0, HOUR_SECONDS, 0, -HOUR_SECONDS, 0, HOUR_SECONDS)
+
+
+@row("23", "the clock jumps an hour ahead and back, and behind and back, and ahead", "I1", "I2", "I5", "I6", "I7")
 def clock_jumps(field: Field) -> None:
-    clock = field.ground.directory / "clock"
-    clock.write_text("0", encoding="ascii")
-    with (
-        MailServer() as server,
-        field.province(smtp_address=server.address, env={"FAULT_CLOCK": str(clock)}) as province,
-    ):
+    with MailServer() as server, _settable_clock(field, server) as (province, clock):
         ledgers: list[Ledger] = []
         before = 0
-        for offset in (0, HOUR_SECONDS, 0, -HOUR_SECONDS, 0):
-            with field.load(province, 80, versions=3, pause_seconds=0.1) as running:
-                running.wait_for(20)
-                # some mails are in the server's hands when the clock jumps, and some have just been put off
-                played = server.played()
-                server.order("BODY", *(Slow(1.5) for _ in range(4)))
-                if offset >= before:
-                    server.order("MAIL", *(Answer(451) for _ in range(4)))
-                poll_until(lambda played=played: server.played() > played, 15, 0.05)  # type: ignore[misc]
-                clock.write_text(str(offset), encoding="ascii")
-                before = offset
-                ledgers.append(running.finish())
-            field.settle(province, ledgers[-1], 60)
+        for offset in JUMPS:
+            ledgers.append(_jump_under_load(field, province, server, clock, offset))
+            if offset > before:
+                field.settle(province, ledgers[-1], 60)
+            before = offset
         field.happened("slow and 4xx answers around the jumps", server.played())
         spans = [_span_seconds(ledger) for ledger in ledgers]
         field.happened("jumps that a load met", sum(1 for span in spans if span > HOUR_SECONDS / 2))
@@ -50,6 +44,42 @@ def clock_jumps(field: Field) -> None:
         if whole <= HOUR_SECONDS:
             raise Unproved(f"all receipts lie within {whole:.0f} s: the clock has not jumped")
         field.judge(province, merged(ledgers), mails=server.mails)
+
+
+@row(
+    "23c",
+    "mails that are put off when the clock falls back an hour",
+    "I6",
+    expected_failure="a mail is due at a moment of the clock: one put off, or not begun, before the clock fell "
+    "back waits until it is there again",
+)
+def clock_falls_back(field: Field) -> None:
+    with MailServer() as server, _settable_clock(field, server) as (province, clock):
+        clock.write_text(str(HOUR_SECONDS), encoding="ascii")
+        ledger = _jump_under_load(field, province, server, clock, 0)
+        field.happened("slow and 4xx answers around the jump", server.played())
+        field.judge(province, ledger, mails=server.mails, drain_seconds=20)
+
+
+@contextmanager
+def _settable_clock(field: Field, server: MailServer) -> Iterator[tuple[Province, Path]]:
+    """A province whose clocks are off by as many seconds as the file says."""
+    clock = field.ground.directory / "clock"
+    clock.write_text("0", encoding="ascii")
+    with field.province(smtp_address=server.address, env={"FAULT_CLOCK": str(clock)}) as province:
+        yield province, clock
+
+
+def _jump_under_load(field: Field, province: Province, server: MailServer, clock: Path, offset: int) -> Ledger:
+    """Set the clock while some mails are in the server's hands and some have just been put off."""
+    with field.load(province, 80, versions=3, pause_seconds=0.1) as running:
+        running.wait_for(20)
+        played = server.played()
+        server.order("MAIL", *(Answer(451) for _ in range(3)))
+        server.order("BODY", *(Slow(1.5) for _ in range(4)))
+        poll_until(lambda: server.played() >= played + 4, 15, 0.05)
+        clock.write_text(str(offset), encoding="ascii")
+        return running.finish()
 
 
 def _span_seconds(ledger: Ledger) -> float:
