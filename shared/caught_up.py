@@ -1,6 +1,7 @@
 """Up to which hour a consumer group has applied everything that lay in its topics: nobody is called late before that.
 
 While Kafka is away or the group is behind, the hour stands still; what depends on it waits and is made good later.
+So it does after the topics became shorter: an empty log is caught up with at once, until its owners send it again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.clock import Clock
+from shared.clock import Clock, monotonic_seconds
 from shared.kafka import make_admin, make_reader
 from shared.logging import get_logger
 from shared.settings import KafkaSettings
@@ -20,6 +21,8 @@ from shared.settings import KafkaSettings
 log = get_logger()
 
 LONGEST_PAUSE_SECONDS = 5.0
+#: relays look every 30 s whether Kafka still holds what it acknowledged; after so long they send again what it lost
+LOST_LOG_SECONDS = 45.0
 
 
 class CaughtUp:
@@ -29,7 +32,14 @@ class CaughtUp:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, consumer: str, topics: Sequence[str], clock: Clock, *, interval_seconds: float = 0.5
+        self,
+        kafka: KafkaSettings,
+        consumer: str,
+        topics: Sequence[str],
+        clock: Clock,
+        *,
+        interval_seconds: float = 0.5,
+        lost_log_seconds: float = LOST_LOG_SECONDS,
     ) -> None:
         self._kafka = kafka
         self._group = f"{kafka.topic_prefix}{consumer}"
@@ -39,6 +49,9 @@ class CaughtUp:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hour: datetime | None = None
+        self._lost_log_seconds = lost_log_seconds
+        self._ends: dict[TopicPartition, int] = {}
+        self._still_until = 0.0
 
     def hour(self) -> datetime | None:
         return self._hour
@@ -76,12 +89,24 @@ class CaughtUp:
         while True:
             hour = self._clock.now()
             ends = await reader.end_offsets(places)
+            self._look_for_loss(ends)
             while True:
-                reached = _reached(ends, await self._committed(admin))
+                reached = _reached(ends, await self._committed(admin)) and monotonic_seconds() >= self._still_until
                 await asyncio.sleep(self._interval_seconds)
                 if reached:
                     break
             self._hour = hour
+
+    def _look_for_loss(self, ends: dict[TopicPartition, int]) -> None:
+        shorter = [place for place, end in self._ends.items() if ends.get(place, 0) < end]
+        if shorter:
+            self._still_until = monotonic_seconds() + self._lost_log_seconds
+            log.warning(
+                "Topics hold less than before: nobody is called late until their owners have sent them again.",
+                action="caught_up.log_lost",
+                partitions=len(shorter),
+            )
+        self._ends = ends
 
     async def _partitions(self, admin: AIOKafkaAdminClient) -> list[TopicPartition]:
         described = await admin.describe_topics(self._topics)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from shared.caught_up import CaughtUp
 from shared.clock import ManualClock
@@ -66,3 +69,71 @@ async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_app
         await following.stop()
         await watch.stop()
         await sender.stop()
+
+
+def offsets(**ends: int) -> dict[TopicPartition, int]:
+    return {TopicPartition(topic, 0): end for topic, end in ends.items()}
+
+
+class Log:
+    """What the watch asks of Kafka, with a log that can come back empty."""
+
+    def __init__(self) -> None:
+        self.ends = offsets(submissions=9, verdicts=4)
+
+    async def end_offsets(self, places: Any) -> dict[TopicPartition, int]:
+        return dict(self.ends)
+
+    async def describe_topics(self, topics: Any) -> list[dict[str, Any]]:
+        return [{"topic": place.topic, "partitions": [{"partition": 0}]} for place in self.ends]
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        return {place: SimpleNamespace(offset=end) for place, end in self.ends.items()}
+
+
+async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, datetime]:
+    """The hour that is known two looks after the log came back empty, and the hour before that."""
+    clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
+    kafka = KafkaSettings(bootstrap_servers="unused:1")
+    watch = CaughtUp(
+        kafka, "scoring.follow", ("submissions", "verdicts"), clock, interval_seconds=0.001,
+        lost_log_seconds=lost_log_seconds,
+    )  # fmt: skip
+    log, before = Log(), clock.now()
+    task = asyncio.create_task(watch._watch(log, log))
+    try:
+
+        async def knows() -> bool:
+            return watch.hour() == before
+
+        await eventually(knows, "the log is caught up with")
+        log.ends = offsets(submissions=0, verdicts=0)
+        clock.advance(seconds=3600)
+        asked, list_offsets = 0, log.list_consumer_group_offsets
+
+        async def counted(group: str) -> dict[TopicPartition, Any]:
+            nonlocal asked
+            asked += 1
+            return await list_offsets(group)
+
+        log.list_consumer_group_offsets = counted  # type: ignore[method-assign]
+
+        async def looked_enough() -> bool:
+            return asked >= 20
+
+        await eventually(looked_enough, "the watch has looked twenty times more")
+        return watch.hour(), before
+    finally:
+        task.cancel()
+
+
+async def test_a_log_that_came_back_empty_is_not_taken_for_one_that_was_applied() -> None:
+    hour, before = await hours_after_a_loss(lost_log_seconds=60)
+    assert hour == before
+
+
+async def test_without_the_look_at_its_length_an_empty_log_would_be_caught_up_with_at_once() -> None:
+    """Negative control."""
+    hour, before = await hours_after_a_loss(lost_log_seconds=0)
+    assert hour is not None
+    assert hour > before
