@@ -123,7 +123,9 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     if operation.get("description"):
         parts.append(f"<p>{escape(operation['description'])}</p>")
     if operation.get("parameters"):
-        parts.append("<table><tr><th>tham số / parameter</th><th>ở / in</th><th>bắt buộc / required</th><th></th></tr>")
+        parts.append(
+            "<table><tr><th>tham số / parameter</th><th>ở / in</th><th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>"
+        )
         for parameter in operation["parameters"]:
             parts.append(
                 f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])}</td>"
@@ -132,18 +134,32 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
             )
         parts.append("</table>")
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(
-            f"<p>Nội dung gửi / request body <code>{escape(media)}</code>: {_link(content.get('schema', {}))}</p>"
-        )
-    parts.append("<table><tr><th>trả lời / answer</th><th></th><th></th></tr>")
+        parts.append(f"<p>Nội dung gửi / request body <code>{escape(media)}</code>:</p>{_schema(content)}")
+    parts.append("<p></p><table><tr><th>trả lời / answer</th><th>ý nghĩa / meaning</th><th>nội dung / body</th></tr>")
     for status, response in operation.get("responses", {}).items():
-        schemas = ", ".join(_link(content.get("schema", {})) for content in response.get("content", {}).values())
+        schemas = ", ".join(_schema(content) for content in response.get("content", {}).values())
         meaning = escape(response.get("description", ""))
         parts.append(f"<tr><td>{escape(str(status))}</td><td>{meaning}</td><td>{schemas}</td></tr>")
     return "".join([*parts, "</table>"])
 
 
-def _link(schema: Mapping[str, Any]) -> str:
-    reference = str(schema.get("$ref", ""))
-    name = escape(reference.rpartition("/")[2])
-    return f'<a href="#schema-{name}">{name}</a>' if name else f"<code>{escape(json.dumps(schema))[:400]}</code>"
+def _schema(content: Mapping[str, Any]) -> str:
+    """A link to a named schema, the members of an object as a table, anything else as it is written."""
+    schema = content.get("schema", {})
+    name = escape(str(schema.get("$ref", "")).rpartition("/")[2])
+    if name:
+        return f'<a href="#schema-{name}">{name}</a>'
+    if not schema.get("properties"):
+        return f"<code>{escape(json.dumps(schema, ensure_ascii=False))}</code>" if schema else ""
+    required = schema.get("required", ())
+    rows = "".join(
+        f"<tr><td><code>{escape(member)}</code></td><td>{'có / yes' if member in required else '–'}</td>"
+        f"<td>{escape(str(of.get('description', '')))} {_constraints(of)}</td></tr>"
+        for member, of in schema["properties"].items()
+    )
+    return f"<table><tr><th>tên / member</th><th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>{rows}</table>"
+
+
+def _constraints(schema: Mapping[str, Any]) -> str:
+    told = {name: value for name, value in schema.items() if name not in ("description", "title")}
+    return f"<code>{escape(json.dumps(told, ensure_ascii=False))}</code>" if told else ""

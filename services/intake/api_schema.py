@@ -102,6 +102,7 @@ def _operation() -> dict[str, Any]:
                 "in": "header",
                 "required": True,
                 "schema": {"type": "string", "pattern": "^Bearer tsk_.+$"},
+                "description": "Bearer và khóa API của cơ quan / Bearer and the agency's API key",
             },
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": REPORT}}},
