@@ -124,7 +124,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
         parts.append(f"<p>{escape(operation['description'])}</p>")
     if operation.get("parameters"):
         parts.append(
-            "<table><tr><th>tham số / parameter</th><th>ở / in</th><th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>"
+            "<table><tr><th>tham số / parameter</th><th>ở / in</th>"
+            "<th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>"
         )
         for parameter in operation["parameters"]:
             parts.append(
