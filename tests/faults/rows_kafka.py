@@ -22,6 +22,7 @@ from tests.faults.stores import Told, read_databases, read_topics
 
 OUTAGE_SECONDS = 60.0
 REPLAY_SECONDS = 120.0
+FENCED_SECONDS = 40.0
 #: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS: retriable; TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD: not
 RETRIABLE, PERMANENT = [6, 19], [29, 87]
 RELAYS = ("intake", "validator", "scoring")
@@ -197,10 +198,18 @@ def _change_leaders(field: Field, ground: Ground, province: Province) -> None:
     changes = 0
     for name in ("kafka-2", "kafka-3", "kafka"):
         before = leaders()
+        moved: list[TopicPartition] = []
+
+        def gone(before: dict[TopicPartition, int] = before, moved: list[TopicPartition] = moved) -> bool:
+            now = leaders()
+            moved[:] = [place for place, leader in before.items() if now.get(place) not in (leader, -1, None)]
+            return bool(moved)
+
         ground.component(name).kill()
-        time.sleep(3)
-        after = leaders()
-        changes += sum(1 for place, leader in before.items() if after.get(place, leader) != leader)
+        # the controller gives a silent broker some seconds before it lets others lead
+        if not poll_until(gone, FENCED_SECONDS, 1.0):
+            raise Unproved(f"no partition of {name} went to another leader within {FENCED_SECONDS} s")
+        changes += len(moved)
         ground.component(name).start()
         ground.component(name).wait_ready()
         time.sleep(2)

@@ -267,10 +267,10 @@ def _without(stores: Stores, stale: Sequence[Raw]) -> Stores:
 def duplicates(field: Field) -> None:
     with field.province() as province:
         ledgers = []
-        with field.load(province, 120, versions=3, agencies=people.AGENCIES[:5]) as running:
+        with field.load(province, 80, versions=3, agencies=people.AGENCIES[:5]) as running:
             ledgers.append(running.finish())
         field.settle(province, ledgers[0])
-        with field.load(province, 120, versions=3, agencies=people.AGENCIES[:5]) as running:
+        with field.load(province, 80, versions=3, agencies=people.AGENCIES[:5]) as running:
             copies, stale = _fuzz(field, province)
             ledgers.append(running.finish())
         field.happened("copies", len(copies))
