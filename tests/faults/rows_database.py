@@ -193,6 +193,8 @@ def database_slow(field: Field) -> None:
         field.figure("slowest answer, s", round(ledger.slowest_seconds, 1))
         if ledger.slowest_seconds > PATIENCE_SECONDS or ledger.answers["ReadTimeout"]:
             raise AssertionError(f"an answer took {ledger.slowest_seconds:.1f} s: 503 was due after {PATIENCE_SECONDS}")
+        if ledger.answers["500"]:
+            raise AssertionError(f"{ledger.answers['500']} posts were answered with 500: 503 was due")
         field.judge(province, ledger)
     if not field.controls:
         return

@@ -72,7 +72,7 @@ def _settable_clock(field: Field, server: MailServer) -> Iterator[tuple[Province
 
 def _jump_under_load(field: Field, province: Province, server: MailServer, clock: Path, offset: int) -> Ledger:
     """Set the clock while some mails are in the server's hands and some have just been put off."""
-    with field.load(province, 80, versions=3, pause_seconds=0.1) as running:
+    with field.load(province, 80, versions=3, clients=8, pause_seconds=0.8) as running:
         running.wait_for(20)
         played = server.played()
         server.order("MAIL", *(Answer(451) for _ in range(3)))
