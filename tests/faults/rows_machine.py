@@ -30,12 +30,10 @@ JUMPS = (0, HOUR_SECONDS, 0, -HOUR_SECONDS, 0, HOUR_SECONDS)
 def clock_jumps(field: Field) -> None:
     with MailServer() as server, _settable_clock(field, server) as (province, clock):
         ledgers: list[Ledger] = []
-        before = 0
         for offset in JUMPS:
             ledgers.append(_jump_under_load(field, province, server, clock, offset))
-            if offset > before:
+            if offset == max(JUMPS):  # elsewhere some mails wait for an hour that was taken back
                 field.settle(province, ledgers[-1], 60)
-            before = offset
         field.happened("slow and 4xx answers around the jumps", server.played())
         spans = [_span_seconds(ledger) for ledger in ledgers]
         field.happened("jumps that a load met", sum(1 for span in spans if span > HOUR_SECONDS / 2))
