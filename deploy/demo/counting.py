@@ -23,6 +23,7 @@ from shared.settings import KafkaSettings
 #: whose archive each topic is held against
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
 _UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
+_UNMARKED = "owed AND overdue_at IS NULL AND accepted_version IS NULL AND deadline < $1"
 _OBLIGATIONS = """
     SELECT agency, regime, count(*) AS owed, count(*) FILTER (WHERE on_time) AS on_time,
            count(*) FILTER (WHERE NOT on_time) AS late,
@@ -54,10 +55,11 @@ class Backlog:
     waiting: int  # events parked until something is known
     undecided: int  # submissions without verdict at intake
     mails: int  # notifications not yet sent
+    unmarked: int  # obligations past their deadline that are neither fulfilled nor called overdue yet
 
     @property
     def total(self) -> int:
-        return self.unsent + self.lag + self.waiting + self.undecided + self.mails
+        return self.unsent + self.lag + self.waiting + self.undecided + self.mails + self.unmarked
 
 
 @dataclass(slots=True)
@@ -136,8 +138,8 @@ class Counting:
         mails = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'sent'")
         return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
 
-    async def backlog(self) -> Backlog:
-        """What is on its way now."""
+    async def backlog(self, until: datetime) -> Backlog:
+        """What is on its way now. Deadlines before `until` have passed for everybody."""
         return Backlog(
             unsent=await self._everywhere("outbox"),
             lag=await self._lag(),
@@ -147,6 +149,7 @@ class Counting:
                 "SELECT count(*) FROM submissions LEFT JOIN verdicts USING (submission_id) WHERE verdict_id IS NULL",
             ),
             mails=await self._one("notifier", f"SELECT count(*) FROM notifications WHERE {_UNFINISHED_MAILS}"),
+            unmarked=await self._one("scoring", f"SELECT count(*) FROM obligations WHERE {_UNMARKED}", until),
         )
 
     async def count(self, receipts: set[str], kinds: Mapping[str, str], until: datetime) -> Count:
@@ -217,8 +220,8 @@ class Counting:
     async def _everywhere(self, table: str) -> int:
         return sum([await self._one(service, f"SELECT count(*) FROM {table}") for service in SERVICES])
 
-    async def _one(self, service: str, query: str) -> int:
-        return int(await self._databases[service].fetchval(query))
+    async def _one(self, service: str, query: str, *arguments: Any) -> int:
+        return int(await self._databases[service].fetchval(query, *arguments))
 
     async def _pairs(self, service: str, query: str) -> dict[str, Any]:
         return {row[0]: row[1] for row in await self._databases[service].fetch(query)}

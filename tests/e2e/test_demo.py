@@ -20,7 +20,7 @@ from rich.console import Console
 
 from deploy.demo.__main__ import faults
 from deploy.demo.counting import Counting
-from deploy.demo.play import Demo, Wishes
+from deploy.demo.play import END, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.demo.topics import Unlike
 from deploy.local.options import ROOT
@@ -87,7 +87,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
         count = await demo.count(counting)
         assert (count.lost_mails, count.mails["?"], count.unsettled_mails) == (1, 1, {"failed": 1})
         assert count.unlike_archive == {"notifications": Unlike(unknown=1), "registry": Unlike(missing=1, unknown=1)}
-        backlog = await counting.backlog()
+        backlog = await counting.backlog(END)
         said = " ".join(en for _, en in faults(demo.summary(count, backlog, 0, 0.0), count, 0))
         for words in ("not in the sink", "left failed or unknown", "differ from the archives", "receipts that"):
             assert words in said
@@ -120,8 +120,10 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
 def test_ctrl_c_ends_everything_at_any_time(tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-m", "deploy.demo", "--free-ports", "--directory", str(tmp_path / "demo")]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        # a shell without job control starts what is in its background deaf to Ctrl-C, and so are these tests then
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert process.stdout is not None
     try:
         said = ""

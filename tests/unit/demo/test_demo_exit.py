@@ -16,7 +16,8 @@ from deploy.demo.play import Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.demo.topics import Archived, Unlike, compare, since
 
-REST = Backlog(unsent=0, lag=0, waiting=0, undecided=0, mails=0)
+PARTS = ("unsent", "lag", "waiting", "undecided", "mails", "unmarked")
+REST = Backlog(**dict.fromkeys(PARTS, 0))
 
 
 def _good() -> Count:
@@ -101,9 +102,9 @@ async def test_each_loss_ends_with_1(tmp_path: Path, count: Count) -> None:
     assert await _exit_code(tmp_path, count) == 1
 
 
-@pytest.mark.parametrize("name", ["unsent", "lag", "waiting", "undecided", "mails"])
+@pytest.mark.parametrize("name", PARTS)
 async def test_what_is_still_on_its_way_ends_with_1(tmp_path: Path, name: str) -> None:
-    backlog = Backlog(**{each: int(each == name) for each in ("unsent", "lag", "waiting", "undecided", "mails")})
+    backlog = Backlog(**{each: int(each == name) for each in PARTS})
     assert await _exit_code(tmp_path, _good(), backlog) == 1
 
 
