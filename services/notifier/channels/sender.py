@@ -15,7 +15,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.notifier import ledger, metrics
-from services.notifier.backlog import anything_due, backlog
+from services.notifier.backlog import anything_due, backlog, bring_forward
 from services.notifier.channels.journal import Journal
 from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import Policy, Released, Result, Unsendable
@@ -242,6 +242,7 @@ class Sender:
         now = self._system.now()
         async with self._database.transaction() as tx:
             taken, recorded = await ledger.expire(tx, now=now, at=self._business.now(), limit=500, policy=self._policy)
+            forward = await bring_forward(tx, now, self._policy, lease_seconds=self._pace.lease_seconds)
             seen = await backlog(tx, now)
         self._swept_at = monotonic_seconds()
         metrics.observe_backlog(seen, now)
@@ -250,6 +251,10 @@ class Sender:
         if taken:
             metrics.LEASES_EXPIRED_TOTAL.inc(taken)
             log.warning("Leases ran out and were taken back.", action="mail.leases_expired", count=taken)
+        if forward:
+            log.warning(
+                "The clock fell back: mails waited for a past hour.", action="mail.brought_forward", count=forward
+            )
 
     async def _anything_due(self) -> bool:
         async with self._database.reading() as snapshot:
