@@ -47,9 +47,8 @@ def clock_jumps(field: Field) -> None:
 @row(
     "23c",
     "mails that are put off when the clock falls back an hour",
+    "I5",
     "I6",
-    expected_failure="a mail is due at a moment of the clock: one put off, or not begun, before the clock fell "
-    "back waits until it is there again",
 )
 def clock_falls_back(field: Field) -> None:
     with MailServer() as server, _settable_clock(field, server) as (province, clock):

@@ -252,9 +252,7 @@ class Sender:
             metrics.LEASES_EXPIRED_TOTAL.inc(taken)
             log.warning("Leases ran out and were taken back.", action="mail.leases_expired", count=taken)
         if forward:
-            log.warning(
-                "The clock fell back: mails waited for a past hour.", action="mail.brought_forward", count=forward
-            )
+            log.warning("The clock has fallen back; mails are due now.", action="mail.brought_forward", count=forward)
 
     async def _anything_due(self) -> bool:
         async with self._database.reading() as snapshot:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.notifier import ledger
 from services.notifier.channels import sender as sender_module
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.desk import World, i5_violations
@@ -50,10 +51,7 @@ async def test_an_unknown_mail_is_resent_once(world: World, smtp: FakeSmtp) -> N
 async def test_the_lease_of_a_sender_that_died_lasts_no_longer_than_a_new_one(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     lease = world.pace.lease_seconds
-    await world.rows("SELECT 1")
     async with world.database.transaction() as tx:
-        from services.notifier import ledger
-
         await ledger.claim(tx, world.system.now(), limit=1, lease_seconds=lease, worker="dead")
     assert not await sent_within(world, smtp, lease / 2), "the lease still holds"
     world.system.advance(seconds=lease)
