@@ -233,17 +233,13 @@ class Field:
         province: Province,
         ledger: Ledger,
         *,
-        only: Sequence[str] = (),
         seconds: float = DRAIN_SECONDS,
         mails: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        """The same fault with a protection out: at rest, what the row declared must be red. Raises Unproved.
-
-        `only`: of what is declared, what is looked at now.
-        """
+        """The same fault with a protection out: at rest, what the row declared must be red. Raises Unproved."""
         stores = self.rest(province, ledger, seconds)
         self.read(province, stores, mails() if mails else None)
-        for invariant in only or self.result.controls[name]:
+        for invariant in self.result.controls[name]:
             self.red(name, invariant, CHECKS[invariant](ledger, stores))
 
     def red(self, control: str, invariant: str, found: Sequence[str]) -> None:
