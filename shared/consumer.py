@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
@@ -106,9 +107,9 @@ class Subscription:
         )
 
     def watch(self) -> None:
-        """Wrap the client's poll and commit once it runs: the one proves that the loop turns, the other can fail."""
+        """Wrap the client's calls once it runs: polls prove that the loop turns, commits and stops can fail."""
         consumer = self._subscriber.consumer
-        getmany, commit = consumer.getmany, consumer.commit
+        getmany, commit, stop = consumer.getmany, consumer.commit, consumer.stop
 
         async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
             # FastStream sleeps after an empty poll; waiting here until something comes costs neither time nor CPU
@@ -117,6 +118,8 @@ class Subscription:
                 self.health.turned()
                 try:
                     messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
+                    if not messages:
+                        _check_fetching(consumer)
                 except Exception:
                     self.health.failed_polls += 1
                     raise
@@ -141,7 +144,13 @@ class Subscription:
                 )
                 raise
 
-        consumer.getmany, consumer.commit = polled, committed
+        async def stopped() -> None:
+            try:
+                await stop()
+            except KafkaError:  # told by fetching that had ended: what comes behind it must be closed all the same
+                await consumer._client.close()
+
+        consumer.getmany, consumer.commit, consumer.stop = polled, committed, stopped
 
     def lag(self) -> dict[TopicPartition, int]:
         """Events not yet applied of each assigned partition, as far as the client knows; Health is told too.
@@ -327,6 +336,13 @@ class _Absurd(Exception):
     def __init__(self, rejected: int) -> None:
         super().__init__(rejected)
         self.rejected = rejected
+
+
+def _check_fetching(consumer: Any) -> None:
+    # aiokafka's fetching ends for ever on an error that it did not expect (a write to a connection that was just
+    # reset); its polls then go on and find nothing, without a word
+    if consumer._fetcher.error_future.done():
+        raise KafkaError("the client has stopped fetching")
 
 
 def _last_answer(consumer: Any) -> float:

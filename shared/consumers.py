@@ -23,8 +23,8 @@ FAILED_POLLS = 2
 class Consumers:
     """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace.
 
-    A client whose polls fail again and again is made anew: aiokafka's coordination ends for ever on an error that it
-    did not expect (a write to a connection that was just reset), and then every poll raises.
+    A client whose polls fail again and again is made anew: aiokafka's coordination and its fetching end for ever on an
+    error that they did not expect (a write to a connection that was just reset).
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from shared import consumer as consumer_module
 from shared import consumers as runtime
 from shared.consumer import Subscription
 from shared.db import Database
@@ -42,6 +43,57 @@ async def test_a_client_whose_every_poll_raises_is_made_anew(database: Database,
         await _break(following)
         await send(database, [submission(agency="H99.02")])
         await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=45)
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def _end_fetching(following: Subscription) -> None:
+    """What happens when aiokafka writes to a connection that was just reset: fetching ends, and polls find nothing."""
+    fetcher = following._subscriber.consumer._fetcher
+
+    def raises(assignment: Any) -> Any:
+        raise RuntimeError("unable to perform operation on a closed transport")
+
+    fetcher._get_actions_per_node = raises
+
+    async def ended() -> bool:
+        return bool(fetcher.error_future.done())
+
+    await eventually(ended, "fetching has ended")
+
+
+async def test_a_client_that_has_stopped_fetching_is_made_anew(database: Database, kafka: KafkaSettings) -> None:
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        await _end_fetching(following)
+        await send(database, [submission(agency="H99.02")])
+        await eventually(lambda: _applied(database, 2), "the event nobody fetched is applied", seconds=45)
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_ever(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "_check_fetching", lambda consumer: None)
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        await _end_fetching(following)
+        await send(database, [submission(agency="H99.02")])
+        with pytest.raises(AssertionError):
+            await eventually(lambda: _applied(database, 2), "the event nobody fetched is applied", seconds=14)
     finally:
         await running.stop()
         await sender.stop()
