@@ -25,13 +25,17 @@ Place = tuple[str, int]
 
 
 class Position(Struct, frozen=True):
-    """Lowest and highest offset acknowledged in one partition."""
+    """Lowest and highest offset of a batch (of its first record) that one partition has acknowledged.
+
+    A log that ends behind a batch's first record has all of it, for batches are whole; and Tansu tells no more: it
+    counts a batch as one when it says where a log ends.
+    """
 
     lowest: int
     highest: int
 
-    def with_batch(self, first: int, last: int) -> Position:
-        return Position(min(self.lowest, first), max(self.highest, last))
+    def with_batch(self, offset: int) -> Position:
+        return Position(min(self.lowest, offset), max(self.highest, offset))
 
 
 def partition_of(key: bytes, partitions: Sequence[int]) -> int:
@@ -54,13 +58,13 @@ async def send_rows(
     """
     partitions: dict[str, Sequence[int]] = {}
     building: dict[Place, BatchBuilder] = {}
-    sent: list[tuple[Place, int, asyncio.Future[Any]]] = []
+    sent: list[tuple[Place, asyncio.Future[Any]]] = []
 
     async def submit(place: Place) -> None:
         builder = building.pop(place)
         builder.close()  # it is complete: nothing is gained by lingering
         future = await producer.send_batch(builder, prefix + place[0], partition=place[1])
-        sent.append((place, builder.record_count(), future))
+        sent.append((place, future))
 
     async def send_all() -> list[Any]:
         for row in rows:
@@ -79,17 +83,16 @@ async def send_rows(
                 builder.append(timestamp=None, key=key, value=body, headers=headers)  # the first always fits
         for place in list(building):
             await submit(place)
-        return await asyncio.gather(*(future for _, _, future in sent))
+        return await asyncio.gather(*(future for _, future in sent))
 
     try:
         acknowledgements = await asyncio.wait_for(send_all(), timeout_seconds)
     except BaseException:
-        for _, _, future in sent:
+        for _, future in sent:
             future.cancel()
         raise
     positions: dict[Place, Position] = {}
-    for (place, records, _), acknowledged in zip(sent, acknowledgements, strict=True):
-        first, last = acknowledged.offset, acknowledged.offset + records - 1
-        held = positions.get(place)
-        positions[place] = Position(first, last) if held is None else held.with_batch(first, last)
+    for (place, _), acknowledged in zip(sent, acknowledgements, strict=True):
+        offset, held = acknowledged.offset, positions.get(place)
+        positions[place] = Position(offset, offset) if held is None else held.with_batch(offset)
     return positions

@@ -25,7 +25,7 @@ REPLAY_SECONDS = 120.0
 FENCED_SECONDS = 40.0
 #: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS: retriable; TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD: not
 RETRIABLE, PERMANENT = [6, 19], [29, 87]
-RELAYS = ("intake", "validator", "scoring")
+RELAYS = ("intake", "validator", "scoring", "notifier")
 #: where each relay dies while it sends its archive again
 REPLAY_DEATHS = {
     "intake": "replay.begun",
