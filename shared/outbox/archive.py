@@ -76,4 +76,6 @@ async def _make(connection: asyncpg.Connection, start: datetime) -> None:
 async def _patiently(connection: asyncpg.Connection) -> AsyncIterator[None]:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'")
+        # DROP would lock the partition before its parent; readers lock the parent first: they would wait for each other
+        await connection.execute("LOCK TABLE ONLY outbox_archive IN ACCESS EXCLUSIVE MODE")
         yield

@@ -61,7 +61,7 @@ def comparison(document: dict[str, Any]) -> str:
         values = [(label, row[key]) for label, key in (("ours", "ours"), ("floor", "floor"),
                   ("conventional", "conventional")) if row[key] is not None]  # fmt: skip
         groups.append((name, values))
-    return bars("Ours, floor, conventional", "submissions/s", groups)
+    return bars("Hệ thống này, sàn, bản thông thường / ours, floor, conventional", "submissions/s", groups)
 
 
 def history(document: dict[str, Any]) -> str:

@@ -88,6 +88,7 @@ def told(consumer: str) -> set[int]:
 async def test_partitions_that_went_to_another_member_leave_the_lag_metric(
     database: Database, kafka: KafkaSettings
 ) -> None:
+    metrics.CONSUMER_LAG_EVENTS.clear()  # what tests before this one have left in the process
     first, second = subscription(database, kafka), subscription(database, kafka)
     staying, joining = consumers(kafka, first), consumers(kafka, second)
 
