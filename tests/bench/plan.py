@@ -43,8 +43,10 @@ TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall
 
 
 def chosen() -> Plan:
-    """By QUICK, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in), BENCH_PLAN."""
+    """By QUICK, ROUNDS, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in)."""
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
+    if rounds := os.environ.get("ROUNDS"):
+        plan = replace(plan, rounds=int(rounds))
     if stored := os.environ.get("STORED"):
         plan = replace(plan, stored=int(stored))
         if plan.deep and not plan.scale_instances:

@@ -37,7 +37,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         pytest.skip(reason)
     out = tmp_path_factory.mktemp("bench") / "bench.json"
     env = {**os.environ, "BENCH_PLAN": "tiny", "BENCH_OUT": str(out)}
-    for outside in ("KAFKA_BOOTSTRAP_SERVERS", "LOCAL_BROKER", "QUICK", "STORED", "SYSTEMS"):
+    for outside in ("KAFKA_BOOTSTRAP_SERVERS", "LOCAL_BROKER", "QUICK", "ROUNDS", "STORED", "SYSTEMS"):
         env.pop(outside, None)
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench"],
