@@ -37,7 +37,7 @@ class Plan:
 
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
-FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 6, 10_000_000)
+FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 20, 10_000_000)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
