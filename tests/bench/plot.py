@@ -55,7 +55,7 @@ def comparison(document: dict[str, Any]) -> str:
     """Throughput of the three systems, from a bench's rows."""
     groups = []
     for row in document["rows"]:
-        if row["unit"] != "submissions/s" or row["ours"] is None:
+        if row["unit"] != "submissions/s" or row["ours"] is None or row["floor"] is None:
             continue
         name = row["measure"].partition(" / ")[2] or row["measure"]
         values = [(label, row[key]) for label, key in (("ours", "ours"), ("floor", "floor"),
