@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
@@ -18,6 +19,8 @@ log = get_logger()
 
 #: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
 FAILED_POLLS = 2
+#: for a connection that is being made when the service stops
+CONNECTING_SECONDS = 2.0
 
 
 class Consumers:
@@ -48,7 +51,8 @@ class Consumers:
             await self._connect()
             broken = ""
             while not broken and not self._stopping.is_set():
-                await asyncio.sleep(1)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), 1)
                 broken = ", ".join(s.name for s in self.subscriptions if s.health.failed_polls >= FAILED_POLLS)
             if broken and self._broker is not None:
                 log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
@@ -90,7 +94,9 @@ class Consumers:
         self._stopping.set()
         for subscription in self.subscriptions:
             subscription.stop()
-        for task in self._tasks:
+        # a client cancelled while it connects leaves its connection open: it gets a moment to be done with that
+        pending = (await asyncio.wait(self._tasks, timeout=CONNECTING_SECONDS))[1] if self._tasks else ()
+        for task in pending:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._broker is not None:
