@@ -57,7 +57,10 @@ class Consumers:
             if broken and self._broker is not None:
                 log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
                 broker, self._broker = self._broker, None
-                await broker.stop()
+                try:
+                    await broker.stop()
+                except Exception as error:  # whatever it leaves behind, a new client is needed all the same
+                    log.warning("A broken client did not stop.", action="consumer.stop_failed", error=repr(error))
                 for subscription in self.subscriptions:
                     subscription.health.revoked()
 
