@@ -22,7 +22,7 @@ from shared.kafka import cluster_id, end_offsets, make_producer
 from shared.logging import get_logger
 from shared.outbox import archive
 from shared.outbox.replay import LogLost, ReplayState, resend_archive
-from shared.outbox.sending import Position, send_rows
+from shared.outbox.sending import Place, send_rows
 from shared.outbox.wire import encode_headers, headers_of
 from shared.settings import KafkaSettings
 
@@ -182,8 +182,8 @@ class Relay:
         for topic in {row["topic"] for row in rows}:
             metrics.RELAY_PUBLISHED_TOTAL.labels(topic).inc(sum(1 for row in rows if row["topic"] == topic))
 
-    async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Position]:
-        """Send rows and wait for every acknowledgement. Returns lowest and highest offset of each partition."""
+    async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[Place, int]:
+        """Send rows and wait for every acknowledgement. Returns how far each partition has got."""
         producer = await self._ready_producer()
         try:
             return await send_rows(
@@ -272,9 +272,9 @@ class Relay:
             await asyncio.sleep(seconds)
 
 
-def _columns(positions: Mapping[tuple[str, int], Position]) -> tuple[list[str], list[int], list[int]]:
+def _columns(positions: Mapping[Place, int]) -> tuple[list[str], list[int], list[int]]:
     places = sorted(positions)
-    return [t for t, _ in places], [p for _, p in places], [positions[place].highest for place in places]
+    return [t for t, _ in places], [p for _, p in places], [positions[place] for place in places]
 
 
 __all__ = ["LEADER_LOCK", "LogLost", "Relay"]

@@ -16,7 +16,7 @@ import asyncpg
 from shared import failpoints, metrics
 from shared.clock import monotonic_seconds
 from shared.logging import get_logger
-from shared.outbox.sending import Position
+from shared.outbox.sending import Place
 
 log = get_logger()
 
@@ -28,7 +28,7 @@ class LogLost(Exception):
     """Kafka holds less than it once acknowledged."""
 
 
-Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[tuple[str, int], Position]]]
+Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[Place, int]]]
 
 
 class ReplayState:
@@ -71,12 +71,12 @@ class ReplayState:
     async def after(self) -> int:
         return int(await self._value("replay_after") or 0)
 
-    async def advance(self, last_id: int, positions: Mapping[tuple[str, int], Position]) -> None:
+    async def advance(self, last_id: int, positions: Mapping[Place, int]) -> None:
         async with self._connection.transaction():
             await self._connection.executemany(
                 "INSERT INTO relay_position VALUES ($1, $2, $3) ON CONFLICT (topic, partition) DO UPDATE "
                 "SET last_offset = greatest(relay_position.last_offset, excluded.last_offset)",
-                [(topic, partition, position.highest) for (topic, partition), position in positions.items()],
+                [(topic, partition, offset) for (topic, partition), offset in positions.items()],
             )
             await self._set("replay_after", str(last_id))
 

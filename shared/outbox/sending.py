@@ -13,7 +13,6 @@ from zlib import crc32
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
-from msgspec import Struct
 
 from shared.kafka import MAX_REQUEST_BYTES
 from shared.outbox.wire import headers_of
@@ -22,20 +21,6 @@ from shared.outbox.wire import headers_of
 ENVELOPE_BYTES = 256 * 1024
 
 Place = tuple[str, int]
-
-
-class Position(Struct, frozen=True):
-    """Lowest and highest offset of a batch (of its first record) that one partition has acknowledged.
-
-    A log that ends behind a batch's first record has all of it, for batches are whole; and Tansu tells no more: it
-    counts a batch as one when it says where a log ends.
-    """
-
-    lowest: int
-    highest: int
-
-    def with_batch(self, offset: int) -> Position:
-        return Position(min(self.lowest, offset), max(self.highest, offset))
 
 
 def partition_of(key: bytes, partitions: Sequence[int]) -> int:
@@ -50,8 +35,11 @@ async def send_rows(
     prefix: str,
     source: bytes,
     timeout_seconds: float,
-) -> dict[Place, Position]:
-    """Send rows of `outbox` or its archive; topics get `prefix`. Returns what each partition acknowledged.
+) -> dict[Place, int]:
+    """Send rows of `outbox` or its archive; topics get `prefix`. Returns the offset of each partition's last batch.
+
+    The offset is that of the batch's first record: a log that ends behind it has all of the batch, for batches are
+    whole; and Tansu tells no more, it counts a batch as one when it says where a log ends.
 
     Raises KafkaError or TimeoutError; then any part may have been sent, and the caller sends all of it again.
     Raises MessageSizeTooLargeError where a row can never be sent.
@@ -91,8 +79,7 @@ async def send_rows(
         for _, future in sent:
             future.cancel()
         raise
-    positions: dict[Place, Position] = {}
+    positions: dict[Place, int] = {}
     for (place, _), acknowledged in zip(sent, acknowledgements, strict=True):
-        offset, held = acknowledged.offset, positions.get(place)
-        positions[place] = Position(offset, offset) if held is None else held.with_batch(offset)
+        positions[place] = max(acknowledged.offset, positions.get(place, -1))
     return positions

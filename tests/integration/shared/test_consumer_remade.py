@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from shared.consumer import Subscription
 from shared.db import Database
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
+
+Break = Callable[[Subscription], Awaitable[None]]
 
 
 async def _break(following: Subscription) -> None:
@@ -32,22 +35,6 @@ async def _break(following: Subscription) -> None:
     await eventually(broken, "a poll raises")
 
 
-async def test_a_client_whose_every_poll_raises_is_made_anew(database: Database, kafka: KafkaSettings) -> None:
-    following = subscription(database, kafka)
-    running, sender = consumers(kafka, following), relay(database, kafka)
-    await running.start()
-    await sender.start()
-    try:
-        await send(database, [submission(agency="H99.01")])
-        await eventually(lambda: _applied(database, 1), "the first event is applied")
-        await _break(following)
-        await send(database, [submission(agency="H99.02")])
-        await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=45)
-    finally:
-        await running.stop()
-        await sender.stop()
-
-
 async def _end_fetching(following: Subscription) -> None:
     """What happens when aiokafka writes to a connection that was just reset: fetching ends, and polls find nothing."""
     fetcher = following._subscriber.consumer._fetcher
@@ -63,7 +50,12 @@ async def _end_fetching(following: Subscription) -> None:
     await eventually(ended, "fetching has ended")
 
 
-async def test_a_client_that_has_stopped_fetching_is_made_anew(database: Database, kafka: KafkaSettings) -> None:
+async def _applied(database: Database, number: int) -> bool:
+    return await count(database, "applied") == number
+
+
+async def _goes_on(database: Database, kafka: KafkaSettings, broken_by: Break, seconds: float) -> bool:
+    """Whether an event behind a broken client is applied within so long."""
     following = subscription(database, kafka)
     running, sender = consumers(kafka, following), relay(database, kafka)
     await running.start()
@@ -71,53 +63,32 @@ async def test_a_client_that_has_stopped_fetching_is_made_anew(database: Databas
     try:
         await send(database, [submission(agency="H99.01")])
         await eventually(lambda: _applied(database, 1), "the first event is applied")
-        await _end_fetching(following)
+        await broken_by(following)
         await send(database, [submission(agency="H99.02")])
-        await eventually(lambda: _applied(database, 2), "the event nobody fetched is applied", seconds=45)
+        try:
+            await eventually(lambda: _applied(database, 2), "the event behind the broken client", seconds=seconds)
+        except AssertionError:
+            return False
+        return True
     finally:
         await running.stop()
         await sender.stop()
+
+
+@pytest.mark.parametrize("broken_by", [_break, _end_fetching], ids=["every poll raises", "fetching has ended"])
+async def test_a_broken_client_is_made_anew(database: Database, kafka: KafkaSettings, broken_by: Break) -> None:
+    assert await _goes_on(database, kafka, broken_by, 45)
 
 
 async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_ever(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer_module, "_check_fetching", lambda consumer: None)
-    following = subscription(database, kafka)
-    running, sender = consumers(kafka, following), relay(database, kafka)
-    await running.start()
-    await sender.start()
-    try:
-        await send(database, [submission(agency="H99.01")])
-        await eventually(lambda: _applied(database, 1), "the first event is applied")
-        await _end_fetching(following)
-        await send(database, [submission(agency="H99.02")])
-        with pytest.raises(AssertionError):
-            await eventually(lambda: _applied(database, 2), "the event nobody fetched is applied", seconds=14)
-    finally:
-        await running.stop()
-        await sender.stop()
+    assert not await _goes_on(database, kafka, _end_fetching, 14)
 
 
 async def test_without_the_remaking_the_consumer_stays_dead(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "FAILED_POLLS", 10**9)
-    following = subscription(database, kafka)
-    running, sender = consumers(kafka, following), relay(database, kafka)
-    await running.start()
-    await sender.start()
-    try:
-        await send(database, [submission(agency="H99.01")])
-        await eventually(lambda: _applied(database, 1), "the first event is applied")
-        await _break(following)
-        await send(database, [submission(agency="H99.02")])
-        with pytest.raises(AssertionError):
-            await eventually(lambda: _applied(database, 2), "the event behind the broken client is applied", seconds=14)
-    finally:
-        await running.stop()
-        await sender.stop()
-
-
-async def _applied(database: Database, number: int) -> bool:
-    return await count(database, "applied") == number
+    assert not await _goes_on(database, kafka, _break, 14)
