@@ -67,6 +67,7 @@ class Ground:
         broker: Broker = "kafka",
         postgres_settings: Mapping[str, str] | None = None,
         postgres_directory: Path | None = None,
+        proxied: bool = True,
         progress: Callable[[str], None] = _silent,
     ) -> None:
         room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
@@ -78,6 +79,7 @@ class Ground:
         self._broker = broker
         self._postgres_settings = {"max_connections": "200", **(postgres_settings or {})}
         self._postgres_directory = postgres_directory
+        self._proxied = proxied  # False: services connect straight, for loads that the proxies would slow down
         self._progress = progress
         self._template_urls: dict[str, str] = {}
         self._stack: Stack | None = None
@@ -105,7 +107,7 @@ class Ground:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self) -> None:
-        names = ["kafka", "kafka-2", "kafka-3"][: self._brokers] if self._broker == "kafka" else []
+        names = ["kafka", "kafka-2", "kafka-3"][: self._brokers] if self._broker == "kafka" and self._proxied else []
         for name in names:
             self.kafka_proxies[name] = Proxy().__enter__()
         self.database_proxy.__enter__()
@@ -156,6 +158,10 @@ class Ground:
         if not self.kafka_proxies:
             return self.kafka_direct
         return ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.kafka_proxies.values())
+
+    def database_url_for_services(self, url: str) -> str:
+        """Through the proxy, or as it is."""
+        return through(url, self.database_proxy.port) if self._proxied else url
 
     def template_url(self, service: str) -> str:
         """A migrated database of the service that nobody writes to."""
@@ -282,7 +288,7 @@ class Province:
                 admin, name, password="test-only", template=f"template_{service}"
             )
         proxied = {
-            service: {f"{service.upper()}_DATABASE_URL": through(url, self.ground.database_proxy.port)}
+            service: {f"{service.upper()}_DATABASE_URL": self.ground.database_url_for_services(url)}
             for service, url in self.database_urls.items()
         }
         self.service_env = {name: {**proxied.get(name, {}), **self._given_env.get(name, {})} for name in SERVICES}

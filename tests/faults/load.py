@@ -19,6 +19,7 @@ from typing import Self
 from uuid import UUID, uuid5
 
 import httpx
+import uvloop
 
 from tests.faults import people
 
@@ -184,16 +185,17 @@ class Load:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._crowd())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._crowd())
         except BaseException as error:
             self._error = error
 
     async def _crowd(self) -> None:
         waiting = list(reversed(self._chains))
-        limits = httpx.Limits(max_connections=self._clients * 2, max_keepalive_connections=self._clients * 2)
-        async with httpx.AsyncClient(timeout=self._timeout_seconds, limits=limits, trust_env=False) as http:
 
-            async def one() -> None:
+        async def one() -> None:
+            # each its own pool: a shared one looks through all its connections for every request
+            async with httpx.AsyncClient(timeout=self._timeout_seconds, verify=False, trust_env=False) as http:
                 while waiting and not self._stopped.is_set():
                     for post in waiting.pop():
                         if self._stopped.is_set():
@@ -205,7 +207,7 @@ class Load:
                         if self._pause_seconds:
                             await asyncio.sleep(self._pause_seconds * self._dice.uniform(0.5, 1.5))
 
-            await asyncio.gather(*(one() for _ in range(self._clients)))
+        await asyncio.gather(*(one() for _ in range(self._clients)))
 
     async def _post(self, http: httpx.AsyncClient, post: Post) -> None:
         ledger = self.ledger

@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked.out.unlink(missing_ok=True)
     report = Report.resumed(asked.out, asked.n, asked.seed)
     print(f"seed {report.seed}; {report.posted:,} of {report.wanted:,} done before", flush=True)
-    with Ground() as ground:
+    with Ground(proxied=False) as ground:
         while report.posted < report.wanted and len(report.errors) < ERRORS_AT_MOST:
             began = time.monotonic()
             try:
