@@ -11,11 +11,11 @@ from datetime import date, datetime
 from msgspec import Struct
 
 from services.intake.reading import Report
-from services.intake.registry.records import Registry
+from services.intake.registry.records import Agency, Registry
 from shared import period as periods
 from shared.clock import LOCAL_ZONE
 from shared.errors import FieldError
-from shared.events import AgencyRegistered, RegimePublished
+from shared.events import RegimePublished
 
 
 class Admitted(Struct, frozen=True):
@@ -81,7 +81,7 @@ def check(
     return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
 
 
-def _submits(agency: AgencyRegistered, regime: RegimePublished) -> bool:
+def _submits(agency: Agency, regime: RegimePublished) -> bool:
     return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
 
 
@@ -114,7 +114,7 @@ def _window(
     return governing, first, last, ()
 
 
-def _officer_errors(report: Report, agency: AgencyRegistered, registry: Registry) -> list[FieldError]:
+def _officer_errors(report: Report, agency: Agency, registry: Registry) -> list[FieldError]:
     officer = registry.officers.get(report.officer)
     # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
     if officer is None or officer.agency != agency.code:
@@ -211,7 +211,7 @@ def _not_submitter(agency: str, what: str) -> FieldError:
     )
 
 
-def _not_open_yet(agency: AgencyRegistered) -> FieldError:
+def _not_open_yet(agency: Agency) -> FieldError:
     return FieldError(
         "/period",
         f"Cơ quan {agency.code} thành lập ngày {agency.opened_on:%d/%m/%Y}, sau kỳ báo cáo này.",

@@ -72,13 +72,18 @@ class Known:
                 if revision != self.revision:
                     # a database restored from a backup may have a lower revision: then everything is read anew
                     after = self.revision if revision > self.revision else -1
-                    records = await store.changed_after(reading, after)
+                    changed = Registry()
+                    async for page in store.pages_after(reading, after):
+                        for record in page:
+                            changed.put(record)
                     changed_keys = await keys.changed_after(reading, after)
-                    registry = self.registry if after >= 0 else Registry()
-                    if after < 0:
+                    # from here on nothing is awaited: nobody sees half of a revision
+                    registry = changed
+                    if after >= 0:
+                        registry = self.registry
+                        registry.take(changed)
+                    else:
                         self._keys = {}
-                    for record in records:
-                        registry.put(record)
                     for key in changed_keys:
                         self._keys[key.key_id] = key
                     self.registry = registry

@@ -175,6 +175,7 @@ class Bench:
     def _carried(self, system: System, infra: Stack) -> tuple[float, float]:
         """Accepts and submissions scored per second; the first round of each is a warm-up."""
         plan = self.plan
+        rounds.accepts(system, WIDE, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
         sent = rounds.accepts(system, WIDE, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
         system.all()
         rounds.settle(system)

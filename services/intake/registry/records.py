@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 
@@ -35,12 +38,32 @@ def record_of(key: str, version: int, content: Mapping[str, Any]) -> RegistryEve
     return KINDS[kind_of(key)].model_validate({**content, "version": version})
 
 
+class Agency(Struct, frozen=True, gc=False):
+    """What is asked of an agency in memory; there are thousands, and the whole record weighs ten times as much."""
+
+    code: str
+    kind: str
+    parent: str | None
+    opened_on: date
+    closed_on: date | None
+    successors: tuple[str, ...]
+    version: int
+
+
+class Officer(Struct, frozen=True, gc=False):
+    """What is asked of an officer in memory."""
+
+    agency: str
+    active: bool
+    version: int
+
+
 @dataclass(slots=True)
 class Registry:
-    """All records, by what they are looked up by."""
+    """All records, by what they are looked up by; of agencies and officers what the door and the checks ask."""
 
-    agencies: dict[str, AgencyRegistered] = field(default_factory=dict)
-    officers: dict[str, OfficerRegistered] = field(default_factory=dict)
+    agencies: dict[str, Agency] = field(default_factory=dict)
+    officers: dict[str, Officer] = field(default_factory=dict)
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
 
@@ -48,13 +71,29 @@ class Registry:
         """Add the record, or replace an older version of it; a newer one stays."""
         match record:
             case AgencyRegistered():
-                _newer(self.agencies, record.code, record)
+                agency = Agency(
+                    record.code, record.kind, record.parent, record.opened_on, record.closed_on, record.successors,
+                    record.version,
+                )  # fmt: skip
+                _newer(self.agencies, agency.code, agency)
             case OfficerRegistered():
-                _newer(self.officers, record.officer_id, record)
+                _newer(self.officers, record.officer_id, Officer(record.agency, record.active, record.version))
             case RegimePublished():
                 _newer(self.regimes.setdefault(record.code, {}), record.regime_version, record)
             case RequestIssued():
                 _newer(self.requests, record.request_id, record)
+
+    def take(self, changed: Registry) -> None:
+        """Add or replace all that another registry holds."""
+        for code, agency in changed.agencies.items():
+            _newer(self.agencies, code, agency)
+        for officer_id, officer in changed.officers.items():
+            _newer(self.officers, officer_id, officer)
+        for code, versions in changed.regimes.items():
+            for number, regime in versions.items():
+                _newer(self.regimes.setdefault(code, {}), number, regime)
+        for request_id, request in changed.requests.items():
+            _newer(self.requests, request_id, request)
 
     def sizes(self) -> dict[Kind, int]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -12,10 +12,15 @@ from services.intake.registry.records import content_of, kind_of, record_of
 from shared.db import Reading, Transaction
 from shared.events import RegistryEvent
 
+#: a province's whole registry at once would stay in the door's memory for good: what is freed is not given back
+PAGE_RECORDS = 500
+
 _RAISE_REVISION = text("UPDATE registry_revision SET revision = revision + 1 RETURNING revision")
 _LOCK_REVISION = text("SELECT revision FROM registry_revision FOR UPDATE")
 _REVISION = text("SELECT revision FROM registry_revision")
-_RECORDS = text("SELECT key, version, record FROM registry WHERE revision > :after ORDER BY key")
+_RECORDS = text("""
+    SELECT key, version, record FROM registry WHERE revision > :after AND key > :behind ORDER BY key LIMIT :limit
+""")
 _SAVE = text("""
     INSERT INTO registry (key, kind, version, revision, record, changed_at)
     SELECT key, kind, version, :revision, record, :changed_at
@@ -40,10 +45,21 @@ async def revision(reading: Reading) -> int:
     return int((await reading.execute(_REVISION)).scalar_one())
 
 
+async def pages_after(reading: Reading, after: int) -> AsyncIterator[list[RegistryEvent]]:
+    """Records that changed after a revision, in the order of their keys, some at a time; all of them after -1."""
+    behind = ""
+    while True:
+        rows = (await reading.execute(_RECORDS, {"after": after, "behind": behind, "limit": PAGE_RECORDS})).all()
+        if rows:
+            behind = rows[-1][0]
+            yield [record_of(key, version, record) for key, version, record in rows]
+        if len(rows) < PAGE_RECORDS:
+            return
+
+
 async def changed_after(reading: Reading, after: int) -> list[RegistryEvent]:
-    """Records that changed after a revision, current versions; all of them after -1."""
-    rows = await reading.execute(_RECORDS, {"after": after})
-    return [record_of(key, version, record) for key, version, record in rows]
+    """As `pages_after`, all at once."""
+    return [record async for page in pages_after(reading, after) for record in page]
 
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from services.intake import commands
+from services.intake.known import Known
+from services.intake.registry import store
 from services.intake.registry.load import RegistryRefused
+from services.intake.registry.records import KINDS, kind_of
+from shared.clock import SystemClock
+from shared.db import Database
 from shared.events import MODELS, AgencyRegistered, RegimePublished
 from tests.integration.intake import province as sample
 from tests.integration.intake.province import DEPARTMENT, Province, load, rows
@@ -75,6 +81,28 @@ async def test_two_loads_at_once_are_one_after_the_other(database_of_intake: str
         versions.setdefault(key, []).append(version)
     assert versions.pop("agency/H99") == [1, 2]
     assert all(given == [1] for given in versions.values())
+
+
+@pytest.mark.parametrize("page", [1, 2, 500])
+async def test_the_door_knows_every_record_however_many_are_read_at_a_time(
+    database_of_intake: str, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PAGE_RECORDS", page)
+    await load(database_of_intake, sample.records())
+    database = Database(database_of_intake)
+    try:
+        known = Known(database, SystemClock())
+        await known.refresh()
+        expected = Counter(kind_of(record.key) for record in sample.records())
+        assert known.registry.sizes() == {kind: expected[kind] for kind in KINDS}
+        # a change later is taken into what is known, and nothing else is forgotten
+        await load(database_of_intake, [sample.officer("cb-01", DEPARTMENT, active=False)])
+        assert known.registry.officers["cb-01"].active
+        await known.refresh()
+        assert not known.registry.officers["cb-01"].active
+        assert known.registry.sizes() == {kind: expected[kind] for kind in KINDS}
+    finally:
+        await database.close()
 
 
 def run(url: str, command: Callable[[Sequence[str]], int], *arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
