@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from shared.security import tls_context
 from shared.settings import KafkaSettings
 
 #: A dead letter carries an original of up to 1 MiB plus its evidence.
@@ -21,7 +22,7 @@ MAX_REQUEST_BYTES = 3 * 1024 * 1024
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     if "SSL" not in settings.security_protocol.replace("SASL", ""):
         return None
-    return ssl.create_default_context(cafile=settings.ssl_cafile or None)
+    return tls_context(settings.ssl_cafile)
 
 
 def _client_options(settings: KafkaSettings) -> dict[str, Any]:

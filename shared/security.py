@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import secrets
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,17 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from shared.errors import Problem, describe, unauthorized
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """How this side speaks to a TLS server: its name and certificate are checked, against the authorities in the PEM
+    file `ca_file` or, where that is empty, those of the system; TLS 1.2 at least (RFC 9325), whatever OpenSSL's own
+    configuration says. Raises OSError if the file cannot be read.
+    """
+    context = ssl.create_default_context(cafile=ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
 
 KEY_PREFIX = "tsk"
 _KEY = re.compile(r"tsk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")

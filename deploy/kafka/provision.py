@@ -83,7 +83,9 @@ def connection(env: Mapping[str, str], bootstrap: str | None = None) -> dict[str
             "sasl_plain_password": env.get("KAFKA_SASL_PASSWORD"),
         }
     if protocol.endswith("SSL"):
-        arguments["ssl_context"] = ssl.create_default_context(cafile=env.get("KAFKA_SSL_CAFILE") or None)
+        context = ssl.create_default_context(cafile=env.get("KAFKA_SSL_CAFILE") or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        arguments["ssl_context"] = context
     return arguments
 
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     event,
     text,
@@ -251,7 +250,7 @@ score_lines = Table(
     Column("created_at", _moment, nullable=False),
     Column("counters", Uuid),
     PrimaryKeyConstraint("obligation", "seq"),
-    UniqueConstraint("counters", name="score_line_countered_once"),
+    Index("score_line_countered_once", "counters", unique=True, postgresql_where=text("counters IS NOT NULL")),
     CheckConstraint("component IN ('timeliness', 'completeness')", name="score_line_component"),
 )
 

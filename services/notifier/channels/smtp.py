@@ -6,7 +6,6 @@ of the body is written only an answer is. Source: RFC 5321 3.3, 4.1.1.4, 4.2.1, 
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +15,7 @@ from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeout
 from aiosmtplib.protocol import SMTPProtocol
 
 from services.notifier.delivery import Accepted, Deferred, Refused, Result, Stage, Uncertain
+from shared.security import tls_context
 
 TlsMode = Literal["none", "starttls", "tls"]
 _LOST = (OSError, SMTPServerDisconnected, SMTPTimeoutError, TimeoutError)
@@ -65,7 +65,7 @@ class Connection:
             return
         await self.close()
         server = self._server
-        context = ssl.create_default_context(cafile=server.ca_file or None) if server.tls != "none" else None
+        context = tls_context(server.ca_file) if server.tls != "none" else None
         client = SMTP(
             hostname=server.host,
             port=server.port,

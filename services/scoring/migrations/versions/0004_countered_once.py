@@ -1,0 +1,12 @@
+"""The index that lets a line be countered once holds counter-lines only."""
+
+from shared.migrations import run_sql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
