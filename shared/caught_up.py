@@ -2,12 +2,13 @@
 
 While Kafka is away or the group is behind, the hour stands still; what depends on it waits and is made good later.
 So it does after the topics became shorter: an empty log is caught up with at once, until its owners send it again.
+A process that has just started knows by what the group has applied that there was a longer log before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -29,6 +30,7 @@ class CaughtUp:
     """Compares the ends of `topics` with what the group has committed, again and again.
 
     `hour` is business time: every event that was in the topics then has been applied. None until first known.
+    `applied_before` tells whether the group has ever applied an event, by the service's own store.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class CaughtUp:
         topics: Sequence[str],
         clock: Clock,
         *,
+        applied_before: Callable[[], Awaitable[bool]],
         interval_seconds: float = 0.5,
         lost_log_seconds: float = LOST_LOG_SECONDS,
     ) -> None:
@@ -45,6 +48,7 @@ class CaughtUp:
         self._group = f"{kafka.topic_prefix}{consumer}"
         self._topics = [kafka.topic(topic) for topic in topics]
         self._clock = clock
+        self._applied_before = applied_before
         self._interval_seconds = interval_seconds
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +90,7 @@ class CaughtUp:
 
     async def _watch(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         places = await self._partitions(admin)
+        await self._look_for_loss_before(reader, admin, places)
         while True:
             hour = self._clock.now()
             ends = await reader.end_offsets(places)
@@ -100,13 +105,27 @@ class CaughtUp:
     def _look_for_loss(self, ends: dict[TopicPartition, int]) -> None:
         shorter = [place for place, end in self._ends.items() if ends.get(place, 0) < end]
         if shorter:
-            self._still_until = monotonic_seconds() + self._lost_log_seconds
-            log.warning(
-                "Topics hold less than before: nobody is called late until their owners have sent them again.",
-                action="caught_up.log_lost",
-                partitions=len(shorter),
-            )
+            self._stand_still(len(shorter))
         self._ends = ends
+
+    async def _look_for_loss_before(
+        self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, places: list[TopicPartition]
+    ) -> None:
+        # the ends are read behind what was committed: before it, they would be shorter while events come
+        committed = await self._committed(admin)
+        ends = await reader.end_offsets(places)
+        shorter = [place for place, offset in committed.items() if ends.get(place, 0) < offset]
+        # a cluster that came back empty has forgotten its groups too
+        if shorter or (not committed and await self._applied_before()):
+            self._stand_still(len(shorter or places))
+
+    def _stand_still(self, partitions: int) -> None:
+        self._still_until = monotonic_seconds() + self._lost_log_seconds
+        log.warning(
+            "Topics hold less than before: nobody is called late until their owners have sent them again.",
+            action="caught_up.log_lost",
+            partitions=partitions,
+        )
 
     async def _partitions(self, admin: AIOKafkaAdminClient) -> list[TopicPartition]:
         described = await admin.describe_topics(self._topics)
@@ -122,7 +141,7 @@ class CaughtUp:
 
     async def _committed(self, admin: AIOKafkaAdminClient) -> dict[TopicPartition, int]:
         offsets = await admin.list_consumer_group_offsets(self._group)
-        return {place: committed.offset for place, committed in offsets.items()}
+        return {place: committed.offset for place, committed in offsets.items() if committed.offset >= 0}
 
 
 def _reached(ends: dict[TopicPartition, int], committed: dict[TopicPartition, int]) -> bool:

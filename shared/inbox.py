@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.db import Transaction
+from shared.db import Reading, Transaction
 
 # Sorted, so that two consumers that claim the same events wait for each other instead of deadlocking.
 _CLAIM = text("""
@@ -20,6 +20,7 @@ _CLAIM = text("""
     ON CONFLICT DO NOTHING
     RETURNING event_id
 """)
+_ANY = text("SELECT EXISTS (SELECT FROM inbox WHERE consumer = :consumer)")
 _RELEASE = text("DELETE FROM inbox WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))")
 
 
@@ -35,3 +36,8 @@ async def release(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> None:
     """Give claims back within the same transaction: a rejected event was not applied."""
     if ids:
         await tx.execute(_RELEASE, {"consumer": consumer, "ids": list(ids)})
+
+
+async def ever_claimed(reading: Reading, consumer: str) -> bool:
+    """Whether `consumer` has ever applied an event."""
+    return bool((await reading.execute(_ANY, {"consumer": consumer})).scalar_one())

@@ -10,6 +10,7 @@ from services.scoring.reading import EXPORTS
 from services.scoring.rules import Rules
 from services.scoring.settings import ScoringSettings
 from services.scoring.ticks import Generator, Marker, Settled
+from shared import inbox
 from shared.caught_up import CaughtUp
 from shared.clock import Clock, SystemClock, business_clock
 from shared.consumer import Subscription
@@ -41,7 +42,12 @@ def build(
     )
     rules = Rules(read_policies())
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
-    caught_up = CaughtUp(kafka, "scoring.follow", (SUBMISSIONS, VERDICTS), business)
+
+    async def applied_before() -> bool:
+        async with database.reading() as reading:
+            return await inbox.ever_claimed(reading, "scoring.follow")
+
+    caught_up = CaughtUp(kafka, "scoring.follow", (SUBMISSIONS, VERDICTS), business, applied_before=applied_before)
     # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
     settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
     marker = Marker(rules, business, settled, rows_a_tick=settings.mark_rows)

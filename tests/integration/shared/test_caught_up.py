@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,19 +11,31 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from shared import inbox
 from shared.caught_up import CaughtUp
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import SUBMISSIONS
+from shared.ids import new_id
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, eventually, relay, send, submission, subscription
+
+
+async def nothing_applied() -> bool:
+    return False
+
+
+async def something_applied() -> bool:
+    return True
 
 
 async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_applied(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
-    watch = CaughtUp(kafka, "scoring.follow", (SUBMISSIONS,), clock, interval_seconds=0.1)
+    watch = CaughtUp(
+        kafka, "scoring.follow", (SUBMISSIONS,), clock, applied_before=nothing_applied, interval_seconds=0.1
+    )
     looks, look = 0, watch._committed
 
     async def counted(admin: Any) -> Any:
@@ -96,8 +109,8 @@ async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, 
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
     kafka = KafkaSettings(bootstrap_servers="unused:1")
     watch = CaughtUp(
-        kafka, "scoring.follow", ("submissions", "verdicts"), clock, interval_seconds=0.001,
-        lost_log_seconds=lost_log_seconds,
+        kafka, "scoring.follow", ("submissions", "verdicts"), clock, applied_before=nothing_applied,
+        interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
     )  # fmt: skip
     log, before = Log(), clock.now()
     task = asyncio.create_task(watch._watch(log, log))
@@ -137,3 +150,78 @@ async def test_without_the_look_at_its_length_an_empty_log_would_be_caught_up_wi
     hour, before = await hours_after_a_loss(lost_log_seconds=0)
     assert hour is not None
     assert hour > before
+
+
+async def hour_of_a_new_process(
+    log: Log, applied_before: Callable[[], Awaitable[bool]], lost_log_seconds: float = 60
+) -> datetime | None:
+    """The hour that a process knows that started a moment ago, after twenty looks."""
+    clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
+    watch = CaughtUp(
+        KafkaSettings(bootstrap_servers="unused:1"), "scoring.follow", ("submissions", "verdicts"), clock,
+        applied_before=applied_before, interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
+    )  # fmt: skip
+    looks, look = 0, watch._committed
+
+    async def counted(admin: Any) -> dict[TopicPartition, int]:
+        nonlocal looks
+        looks += 1
+        return await look(admin)
+
+    watch._committed = counted  # type: ignore[method-assign]
+    task = asyncio.create_task(watch._watch(log, log))
+    try:
+
+        async def looked_enough() -> bool:
+            return looks >= 20
+
+        await eventually(looked_enough, "the watch has looked twenty times")
+        return watch.hour()
+    finally:
+        task.cancel()
+
+
+class Emptied(Log):
+    """A cluster that came back empty: it has forgotten its groups too."""
+
+    def __init__(self) -> None:
+        self.ends = offsets(submissions=0, verdicts=0)
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        return {}
+
+
+class Cut(Log):
+    """Topics were made anew, the group's offsets are those of the old ones."""
+
+    def __init__(self) -> None:
+        self.ends = offsets(submissions=3, verdicts=0)
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        return {place: SimpleNamespace(offset=9) for place in self.ends}
+
+
+@pytest.mark.parametrize(("log", "applied"), [(Emptied, something_applied), (Cut, nothing_applied)])
+async def test_a_process_that_starts_beside_an_emptied_log_waits_too(
+    log: type[Log], applied: Callable[[], Awaitable[bool]]
+) -> None:
+    assert await hour_of_a_new_process(log(), applied) is None
+    # negative control: without the pause it would be caught up with at once
+    assert await hour_of_a_new_process(log(), applied, lost_log_seconds=0) is not None
+
+
+@pytest.mark.parametrize(("log", "applied"), [(Emptied, nothing_applied), (Log, something_applied)])
+async def test_a_new_system_and_a_whole_log_keep_nobody_waiting(
+    log: type[Log], applied: Callable[[], Awaitable[bool]]
+) -> None:
+    assert await hour_of_a_new_process(log(), applied) is not None
+
+
+async def test_that_the_group_has_applied_something_is_read_from_its_inbox(database: Database) -> None:
+    async with database.reading() as reading:
+        assert not await inbox.ever_claimed(reading, "scoring.follow")
+    async with database.transaction() as tx:
+        await inbox.claim(tx, "scoring.follow", [new_id()])
+    async with database.reading() as reading:
+        assert await inbox.ever_claimed(reading, "scoring.follow")
+        assert not await inbox.ever_claimed(reading, "scoring.registry")
