@@ -176,17 +176,8 @@ class Door:
             if status:  # the answer has begun: only a broken connection can tell the client
                 log.exception("An answer broke off.", action="http.broken_off", path=scope["path"])
                 raise
-            problem = problem_for(error)
-            if problem.status == 500:
-                log.exception("A request failed.", action="http.failed", method=scope["method"], path=scope["path"])
-            elif problem is not error and problem.status == 503:
-                log.warning(
-                    "A request met infrastructure trouble.",
-                    action="http.unavailable",
-                    path=scope["path"],
-                    error=f"{type(error).__name__}: {error}",
-                )
-            await problem_response(problem, scope)(scope, counted, answer)
+            # elsewhere, so that no name of this frame, which the error remembers, keeps the error
+            await _explain(error, scope, counted, answer)
         finally:
             seconds = perf_counter() - begun
             self._measure(scope, status, seconds)
@@ -201,6 +192,9 @@ class Door:
                 )
             logs.leave_trace(trace_token)
             logs.leave_ids(ids_token)
+            # the server's own object is behind `receive` and holds the scope: left in it, each request would stay in
+            # memory, body and all, until the collector comes by
+            scope.pop(_BODY, None)
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
@@ -214,6 +208,21 @@ class Door:
             )
         children[0].inc()
         children[1].observe(seconds)
+
+
+async def _explain(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the problem; log what the operator must know of it."""
+    problem = problem_for(error)
+    if problem.status == 500:
+        log.exception("A request failed.", action="http.failed", method=scope["method"], path=scope["path"])
+    elif problem is not error and problem.status == 503:
+        log.warning(
+            "A request met infrastructure trouble.",
+            action="http.unavailable",
+            path=scope["path"],
+            error=f"{type(error).__name__}: {error}",
+        )
+    await problem_response(problem, scope)(scope, receive, send)
 
 
 def _route_of(scope: Scope) -> str:

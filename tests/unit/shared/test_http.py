@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +14,10 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 from starlette.requests import ClientDisconnect
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import http
-from shared.errors import Problem
+from shared.errors import Problem, too_large
 from shared.http import Check, Readiness, preferred_language, read_body
 from shared.logging import TraceContext, current_id
 from tests.unit.shared.asking import ask, bare_app
@@ -249,3 +251,47 @@ async def test_the_door_costs_microseconds() -> None:
         return best
 
     assert await microseconds(http.Door(bare)) - await microseconds(bare) < 100
+
+
+class _Connection:
+    """As a server's: it holds the scope, and its methods are what the application gets."""
+
+    def __init__(self) -> None:
+        self.scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+
+    async def receive(self) -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """To nobody."""
+
+
+async def _outlives_its_answer(app: ASGIApp) -> bool:
+    connection = _Connection()
+    alive = weakref.ref(connection)
+    gc.disable()
+    try:
+        await http.Door(app)(connection.scope, connection.receive, connection.send)
+        del connection
+        return alive() is not None
+    finally:
+        gc.enable()
+
+
+async def test_a_request_leaves_nothing_for_the_collector() -> None:
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive, 1_000)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise too_large(1)
+
+    async def keeps(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["kept"] = receive
+        await reads(scope, receive, send)
+
+    assert not await _outlives_its_answer(reads)
+    assert not await _outlives_its_answer(fails)
+    # negative control: what stays in the scope keeps all of the request until the collector comes by
+    assert await _outlives_its_answer(keeps)
