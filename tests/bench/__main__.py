@@ -1,4 +1,4 @@
-"""python -m tests.bench: set up, measure in interleaved rounds, print and keep the table."""
+"""python -m tests.bench: set up, measure in interleaved rounds, print and keep the table. ONLY=scale adds to it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.bench import limits, rounds
 from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import Plan, chosen
 from tests.bench.province import REGIME, Province
-from tests.bench.results import WIDE, Measured, rows
+from tests.bench.results import SCALED, WIDE, Measured, rows
 from tests.bench.scale import scale_out
 from tests.bench.stored import Grown, database_bytes, event_bytes, fill
 from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
-from tests.bench.table import Table, machine
+from tests.bench.table import LOAD, Table, machine
 
 NARROW = 64
 _begun = time.monotonic()
@@ -58,7 +58,8 @@ class Bench:
 
     def show(self) -> None:
         rows(self.measured, self.table)
-        self.table.save()
+        if not self.plan.only_scale:
+            self.table.save()
 
     def set_up(self, infra: Stack) -> None:
         """The three systems, each with the registry, its keys and its obligations."""
@@ -149,13 +150,27 @@ class Bench:
             system.none()
             self.show()
 
-    def deep(self, infra: Stack) -> None:
-        """Ours alone: more processes of each consumer, then stores as they are after years."""
+    def all_of_it(self, infra: Stack) -> None:
+        """Everything the plan asks for, in one run."""
+        self.limits(infra)
+        for number in range(self.plan.rounds):
+            self.round(infra, number)
+        self.steady(infra)
+        if self.plan.deep:
+            self.scale()
+            self.deep(infra)
+
+    def scale(self) -> None:
+        """Ours alone: more processes of each consumer."""
         ours, plan = self.systems["ours"], self.plan
         ours.all()
         rounds.settle(ours)
         self.measured.scaled = scale_out(ours, plan.scale_instances, NARROW, plan.scale_seconds, say)
         self.show()
+
+    def deep(self, infra: Stack) -> None:
+        """Ours alone: stores as they are after years."""
+        ours, plan = self.systems["ours"], self.plan
         before, sizes, (events, body_bytes) = ours.stored(), database_bytes(ours), event_bytes(ours)
         accepts_before, scored_before = self._carried(ours, infra)
         rounds.settle(ours)
@@ -204,6 +219,11 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 3
     table = Table(plan.name, machine())
+    try:
+        last = Table.load() if plan.only_scale else None
+    except OSError as missing:
+        print(f"ONLY=scale bổ sung cho bảng đã có / adds to a table that is there: {missing}", file=sys.stderr)
+        return 3
     with directory() as place:
         bench = Bench(plan, place, table)
         try:
@@ -213,18 +233,20 @@ def main() -> int:
                         print("Cần Apache Kafka thật để đo / the benchmark needs a real Kafka", file=sys.stderr)
                         return 3
                     bench.set_up(infra)
-                    bench.limits(infra)
-                    for number in range(plan.rounds):
-                        bench.round(infra, number)
-                    bench.steady(infra)
-                    if plan.deep:
-                        bench.deep(infra)
+                    if last is not None:
+                        bench.scale()
+                    else:
+                        bench.all_of_it(infra)
                 finally:
                     bench.stop()
         except StackError as error:
             print(error.message(), file=sys.stderr)
             return 5
     table.machine["took"] = f"{time.monotonic() - _begun:.0f} s ({plan.name})"
+    if last is not None:
+        last.replace([row for row in table.rows if row.measure.startswith(SCALED)])
+        last.machine["scale out"] = f"a run of its own, {table.machine['took']}; load average {table.machine[LOAD]}"
+        table = last
     table.save()
     print(table.text())
     return 0

@@ -30,6 +30,7 @@ class Plan:
     warm_up_seconds: float = 1
     rate_per_second: float = 0  # of the load; 0: as fast as the system answers
     stall_seconds: float = 10  # a drain that does not move for so long is over
+    only_scale: bool = False  # nothing but more processes of each consumer; its rows replace those of the last table
 
     @property
     def deep(self) -> bool:
@@ -37,13 +38,15 @@ class Plan:
 
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
-FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 20, 10_000_000)
+FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
 
 def chosen() -> Plan:
-    """By QUICK, ROUNDS, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in)."""
+    """By QUICK, ROUNDS, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in), and
+    ONLY=scale.
+    """
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
     if rounds := os.environ.get("ROUNDS"):
         plan = replace(plan, rounds=int(rounds))
@@ -53,4 +56,6 @@ def chosen() -> Plan:
             plan = replace(plan, scale_instances=FULL.scale_instances, scale_seconds=FULL.scale_seconds)
     if systems := os.environ.get("SYSTEMS"):
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
+    if os.environ.get("ONLY") == "scale":
+        plan = replace(FULL, systems=("ours",), only_scale=True)
     return plan

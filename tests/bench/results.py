@@ -27,6 +27,10 @@ GOAL_GROWTH = 0.90
 WIDE = 256
 
 
+#: how the rows of the scale-out begin
+SCALED = "Nhân bản / scale out:"
+
+
 @dataclass
 class Measured:
     """Everything one run has measured, by system."""
@@ -272,7 +276,7 @@ def _scaled(measured: Measured, table: Table) -> None:
     alone = {one.service: one.per_second for one in measured.scaled if one.instances == 1}
     for one in measured.scaled:
         table.add(
-            Row(f"Nhân bản / scale out: {one.service} × {one.instances}", "submissions/s", one.per_second,
+            Row(f"{SCALED} {one.service} × {one.instances}", "submissions/s", one.per_second,
                 ratio=_over(one.per_second, alone.get(one.service)), ratio_to="one",
                 note=f"fairness {one.fairness:.2f} (least over most events of a process); one topic of 12 partitions")
         )  # fmt: skip

@@ -21,6 +21,10 @@ from deploy.local.postgres import find_binaries
 OUTPUT = Path(os.environ.get("BENCH_OUT") or ROOT / ".local" / "bench.json")
 
 
+#: what the machine did beside
+LOAD = "load average at start (1, 5, 15 min)"
+
+
 @dataclass
 class Row:
     """One measure. `ratio` is ours over what `ratio_to` names; None where a column does not apply."""
@@ -55,6 +59,22 @@ class Table:
                 setattr(row, name, None)
         self.rows.append(row)
         return row
+
+    @classmethod
+    def load(cls, path: Path = OUTPUT) -> Table:
+        """The last table. Raises OSError where there is none."""
+        document = json.loads(path.read_text("utf-8"))
+        document["rows"] = [Row(**row) for row in document["rows"]]
+        return cls(**document)
+
+    def replace(self, rows: list[Row]) -> None:
+        """Put each of these rows in the place of the one with its name; those without one go to the end."""
+        places = {row.measure: place for place, row in enumerate(self.rows)}
+        for row in rows:
+            if row.measure in places:
+                self.rows[places[row.measure]] = row
+            else:
+                self.rows.append(row)
 
     def save(self, path: Path = OUTPUT) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,5 +144,5 @@ def machine() -> dict[str, str]:
         "postgres": f"{postgres}, fsync on",
         "java": find_java()[1].splitlines()[0],
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
-        "load average at start (1, 5, 15 min)": load,
+        LOAD: load,
     }
