@@ -57,6 +57,6 @@ def chosen() -> Plan:
     if systems := os.environ.get("SYSTEMS"):
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     if os.environ.get("ONLY") == "scale":
-        # few obligations: nearly all are sent again, in each part alike, as they are where the scale-out ends a full run
+        # few obligations: nearly all reports are sent again, in each part alike, as at the end of a full run
         plan = replace(FULL, periods=4, systems=("ours",), only_scale=True)
     return plan
