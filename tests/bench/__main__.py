@@ -1,4 +1,4 @@
-"""python -m tests.bench: set up, measure in interleaved rounds, print and keep the table. ONLY=scale adds to it."""
+"""python -m tests.bench: set up, measure in interleaved rounds, print and keep the table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from tests.bench import limits, rounds
 from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import Plan, chosen
 from tests.bench.province import REGIME, Province
-from tests.bench.results import SCALED, WIDE, Measured, rows
+from tests.bench.results import WIDE, Measured, rows
 from tests.bench.scale import scale_out
 from tests.bench.stored import Grown, database_bytes, event_bytes, fill
 from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
 from tests.bench.table import LOAD, Table, machine
 
 NARROW = 64
+#: parts that can be measured alone, and how the names of their rows begin
+ROWS_OF = {"sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"), "scale": ("Nhân bản / scale out",)}
 _begun = time.monotonic()
 
 
@@ -58,7 +60,7 @@ class Bench:
 
     def show(self) -> None:
         rows(self.measured, self.table)
-        if not self.plan.only_scale:
+        if not self.plan.only:
             self.table.save()
 
     def set_up(self, infra: Stack) -> None:
@@ -157,12 +159,33 @@ class Bench:
             self.round(infra, number)
         self.steady(infra)
         if self.plan.deep:
-            self.scale()
+            self.sizes(infra)
+            self.scale(infra)
             self.deep(infra)
 
-    def scale(self) -> None:
-        """Ours alone: more processes of each consumer."""
+    def part(self, name: str, infra: Stack) -> None:
+        """One part alone. Raises KeyError for a name that is none."""
+        {"sizes": self.sizes, "scale": self.scale}[name](infra)
+
+    def sizes(self, infra: Stack) -> None:
+        """What a first report leaves in the stores and sends through Kafka: bytes and events."""
         ours, plan = self.systems["ours"], self.plan
+        ours.all()
+        rounds.settle(ours)
+        before, sizes, (events, body_bytes) = ours.stored(), database_bytes(ours), event_bytes(ours)
+        rounds.end_to_end(ours, infra, WIDE, plan.end_to_end_seconds, plan.rate_per_second)
+        rounds.settle(ours)
+        count, now_sizes, (now_events, now_bytes) = ours.stored() - before, database_bytes(ours), event_bytes(ours)
+        self.measured.stored_bytes = {name: (size - sizes[name]) / count for name, size in now_sizes.items()}
+        self.measured.events_of_one = (now_events - events) / count, (now_bytes - body_bytes) / count
+        self.show()
+
+    def scale(self, infra: Stack) -> None:
+        """Ours alone: more processes of each consumer. All obligations have a report before: each part is alike."""
+        ours, plan = self.systems["ours"], self.plan
+        ours.only("intake")
+        while ours.stored() < plan.agencies * plan.periods:
+            rounds.accepts(ours, NARROW, plan.accept_seconds)
         ours.all()
         rounds.settle(ours)
         self.measured.scaled = scale_out(ours, plan.scale_instances, NARROW, plan.scale_seconds, say)
@@ -171,13 +194,10 @@ class Bench:
     def deep(self, infra: Stack) -> None:
         """Ours alone: stores as they are after years."""
         ours, plan = self.systems["ours"], self.plan
-        before, sizes, (events, body_bytes) = ours.stored(), database_bytes(ours), event_bytes(ours)
+        before = ours.stored()
         accepts_before, scored_before = self._carried(ours, infra)
         rounds.settle(ours)
         ours.none()
-        count, now_sizes, (now_events, now_bytes) = ours.stored() - before, database_bytes(ours), event_bytes(ours)
-        self.measured.stored_bytes = {name: (size - sizes[name]) / count for name, size in now_sizes.items()}
-        self.measured.events_of_one = (now_events - events) / count, (now_bytes - body_bytes) / count
         fill(ours, plan.stored, say)
         accepts_after, scored_after = self._carried(ours, infra)
         ours.none()
@@ -220,9 +240,9 @@ def main() -> int:
         return 3
     table = Table(plan.name, machine())
     try:
-        last = Table.load() if plan.only_scale else None
+        last = Table.load() if plan.only else None
     except OSError as missing:
-        print(f"ONLY=scale bổ sung cho bảng đã có / adds to a table that is there: {missing}", file=sys.stderr)
+        print(f"ONLY bổ sung cho bảng đã có / adds to a table that is there: {missing}", file=sys.stderr)
         return 3
     with directory() as place:
         bench = Bench(plan, place, table)
@@ -233,8 +253,9 @@ def main() -> int:
                         print("Cần Apache Kafka thật để đo / the benchmark needs a real Kafka", file=sys.stderr)
                         return 3
                     bench.set_up(infra)
-                    if last is not None:
-                        bench.scale()
+                    if plan.only:
+                        for part in plan.only:
+                            bench.part(part, infra)
                     else:
                         bench.all_of_it(infra)
                 finally:
@@ -244,8 +265,9 @@ def main() -> int:
             return 5
     table.machine["took"] = f"{time.monotonic() - _begun:.0f} s ({plan.name})"
     if last is not None:
-        last.replace([row for row in table.rows if row.measure.startswith(SCALED)])
-        last.machine["scale out"] = f"a run of its own, {table.machine['took']}; load average {table.machine[LOAD]}"
+        last.replace([row for row in table.rows if any(row.measure.startswith(ROWS_OF[part]) for part in plan.only)])
+        for part in plan.only:
+            last.machine[part] = f"a run of its own, {table.machine['took']}; load average {table.machine[LOAD]}"
         table = last
     table.save()
     print(table.text())

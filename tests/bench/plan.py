@@ -30,7 +30,7 @@ class Plan:
     warm_up_seconds: float = 1
     rate_per_second: float = 0  # of the load; 0: as fast as the system answers
     stall_seconds: float = 10  # a drain that does not move for so long is over
-    only_scale: bool = False  # nothing but more processes of each consumer; its rows replace those of the last table
+    only: tuple[str, ...] = ()  # nothing but these parts; their rows replace those of the last table
 
     @property
     def deep(self) -> bool:
@@ -45,7 +45,7 @@ TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall
 
 def chosen() -> Plan:
     """By QUICK, ROUNDS, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in), and
-    ONLY=scale.
+    ONLY (sizes, scale: these parts alone, put into the last table).
     """
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
     if rounds := os.environ.get("ROUNDS"):
@@ -56,7 +56,6 @@ def chosen() -> Plan:
             plan = replace(plan, scale_instances=FULL.scale_instances, scale_seconds=FULL.scale_seconds)
     if systems := os.environ.get("SYSTEMS"):
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
-    if os.environ.get("ONLY") == "scale":
-        # few obligations: nearly all reports are sent again, in each part alike, as at the end of a full run
-        plan = replace(FULL, periods=4, systems=("ours",), only_scale=True)
+    if only := os.environ.get("ONLY"):
+        plan = replace(FULL, periods=10, systems=("ours",), only=tuple(only.split(",")))
     return plan

@@ -27,10 +27,6 @@ GOAL_GROWTH = 0.90
 WIDE = 256
 
 
-#: how the rows of the scale-out begin
-SCALED = "Nhân bản / scale out:"
-
-
 @dataclass
 class Measured:
     """Everything one run has measured, by system."""
@@ -246,7 +242,7 @@ def _costs(measured: Measured, table: Table) -> None:
 
 def _sizes(measured: Measured, table: Table) -> None:
     for service, size in measured.stored_bytes.items():
-        note = "growth of the database under load: rows, indexes, inbox, archive of sent events"
+        note = "growth of the database by first reports: rows, indexes, inbox, archive of sent events"
         table.add(Row(f"Lưu trữ mỗi bản / stored per submission, {service}", "bytes", size, note=note))
     if measured.events_of_one is not None:
         events, size = measured.events_of_one
@@ -259,7 +255,10 @@ def _grown(measured: Measured, table: Table) -> None:
     if grown is None:
         return
     sizes = ", ".join(f"{service} {size / 1e9:.1f} GB" for service, size in grown.database_bytes.items())
-    note = f"limit: the same just before, with {grown.stored_before:,} stored; databases then: {sizes}"
+    note = (
+        f"limit: the same just before, with {grown.stored_before:,} stored; reports of obligations that have one; "
+        f"databases then: {sizes}"
+    )
     for what, before, after in (
         ("nhận / accepts", grown.accepts_before, grown.accepts_after),
         ("đến điểm / end to end", grown.end_to_end_before, grown.end_to_end_after),
@@ -276,7 +275,7 @@ def _scaled(measured: Measured, table: Table) -> None:
     alone = {one.service: one.per_second for one in measured.scaled if one.instances == 1}
     for one in measured.scaled:
         table.add(
-            Row(f"{SCALED} {one.service} × {one.instances}", "submissions/s", one.per_second,
+            Row(f"Nhân bản / scale out: {one.service} × {one.instances}", "submissions/s", one.per_second,
                 ratio=_over(one.per_second, alone.get(one.service)), ratio_to="one",
                 note=f"fairness {one.fairness:.2f} (least over most events of a process); one topic of 12 partitions")
         )  # fmt: skip
