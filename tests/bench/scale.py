@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench.rounds import EVENTS_OF_ONE, POLL_SECONDS, accepts
+from tests.bench.rounds import POLL_SECONDS, accepts
 from tests.bench.systems import System, wait_until
 
-STALL_SECONDS = 10.0
+STALL_SECONDS = 5.0
 #: of a backlog, what must be left when the last process begins: less says how fast they join, not what they carry
 LEFT_SHARE = 0.3
 
@@ -46,12 +46,12 @@ def scale_out(
             while len(system.stack.urls(service)) < count:
                 system.stack.add_instance(service)
             system.only(*names)
-            each = EVENTS_OF_ONE[system.name][service]
-            rate, events = _drained_together(partial(_applied, system, service, count), stored * each)
-            if sum(events) < LEFT_SHARE * stored * each:
+            rate, events, total = _drained_together(partial(_applied, system, service, count), stored)
+            each = total / stored
+            if sum(events) < LEFT_SHARE * total:
                 rate = math.nan
             found.append(Scaled(service, count, rate / each, events))
-            say(f"  {service} × {count}: {rate / each:.0f}/s, events {events}")
+            say(f"  {service} × {count}: {rate / each:.0f}/s, events {events} of {total}")
             wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
     system.none()
     return found
@@ -61,8 +61,11 @@ def _applied(system: System, service: str, count: int) -> list[int]:
     return [system.applied(service, instance=instance) for instance in range(count)]
 
 
-def _drained_together(applied: Callable[[], list[int]], wanted: int) -> tuple[float, list[int]]:
-    """Events per second, and by process, from when every process had applied something to the last event."""
+def _drained_together(applied: Callable[[], list[int]], submissions: int) -> tuple[float, list[int], int]:
+    """Events per second, and by process, from when every process had applied something to the last event; all events.
+
+    Each submission is at least one event to each service; how many it is depends on what was reported before.
+    """
     first: list[int] = []
     begun = last_at = time.monotonic()
     last = applied()
@@ -72,10 +75,10 @@ def _drained_together(applied: Callable[[], list[int]], wanted: int) -> tuple[fl
             first, begun = now_applied, now
         if now_applied != last:
             last, last_at = now_applied, now
-        if sum(last) >= wanted or now - last_at > (STALL_SECONDS if any(last) else 6 * STALL_SECONDS):
+        if now - last_at > (STALL_SECONDS if sum(last) >= submissions else 6 * STALL_SECONDS):
             break
         time.sleep(POLL_SECONDS)
     if not first or last_at <= begun:
-        return math.nan, last
+        return math.nan, last, sum(last)
     events = [after - before for after, before in zip(last, first, strict=True)]
-    return sum(events) / (last_at - begun), events
+    return sum(events) / (last_at - begun), events, sum(last)
