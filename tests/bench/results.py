@@ -58,7 +58,7 @@ class Measured:
 
 
 def _over(mine: float | None, other: float | None) -> float | None:
-    return mine / other if mine is not None and other else None
+    return mine / other if mine is not None and other and other > 0 else None
 
 
 def _at_least(value: float | None, goal: float) -> bool | None:
