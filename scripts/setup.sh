@@ -51,6 +51,7 @@ rm -f "$stamp"
 echo "Cài uv / installing uv"
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 echo "Cài các gói đã ghim / installing the pinned packages"
-VIRTUAL_ENV="$PWD/$venv" $venv/bin/uv pip sync --quiet --require-hashes requirements-dev.txt
+# the system's authorities: behind a proxy that opens TLS, uv's own would trust nobody
+UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" VIRTUAL_ENV="$PWD/$venv" $venv/bin/uv pip sync --quiet --require-hashes requirements-dev.txt
 printf '%s\n' "$wanted" >"$stamp"
 echo "Xong / done"
