@@ -19,7 +19,6 @@ from typing import Self
 from uuid import UUID, uuid5
 
 import httpx
-import uvloop
 
 from tests.faults import people
 
@@ -185,8 +184,7 @@ class Load:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._crowd())
+            asyncio.run(self._crowd())
         except BaseException as error:
             self._error = error
 
