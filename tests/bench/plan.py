@@ -37,6 +37,9 @@ class Plan:
         return self.stored > 0
 
 
+#: what can be measured alone
+PARTS = ("sizes", "scale")
+
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
 FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
@@ -58,4 +61,8 @@ def chosen() -> Plan:
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     if only := os.environ.get("ONLY"):
         plan = replace(FULL, periods=10, systems=("ours",), only=tuple(only.split(",")))
+        if unknown := set(plan.only) - set(PARTS):
+            raise SystemExit(
+                f"ONLY: không có / there is no {', '.join(sorted(unknown))}; chọn / choose {', '.join(PARTS)}"
+            )
     return plan

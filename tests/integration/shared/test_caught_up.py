@@ -104,6 +104,27 @@ class Log:
         return {place: SimpleNamespace(offset=end) for place, end in self.ends.items()}
 
 
+def count_looks(watch: CaughtUp) -> Callable[[int], Awaitable[None]]:
+    """Wait, by what is returned, until the watch has looked so many times more at what the group has committed."""
+    looks, look = 0, watch._committed
+
+    async def counted(admin: Any) -> dict[TopicPartition, int]:
+        nonlocal looks
+        looks += 1
+        return await look(admin)
+
+    async def looked(times: int) -> None:
+        enough = looks + times
+
+        async def reached() -> bool:
+            return looks >= enough
+
+        await eventually(reached, f"the watch has looked {times} times more")
+
+    watch._committed = counted  # type: ignore[method-assign]
+    return looked
+
+
 async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, datetime]:
     """The hour that is known two looks after the log came back empty, and the hour before that."""
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
@@ -113,6 +134,7 @@ async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, 
         interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
     )  # fmt: skip
     log, before = Log(), clock.now()
+    looked = count_looks(watch)
     task = asyncio.create_task(watch._watch(log, log))
     try:
 
@@ -122,19 +144,7 @@ async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, 
         await eventually(knows, "the log is caught up with")
         log.ends = offsets(submissions=0, verdicts=0)
         clock.advance(seconds=3600)
-        asked, list_offsets = 0, log.list_consumer_group_offsets
-
-        async def counted(group: str) -> dict[TopicPartition, Any]:
-            nonlocal asked
-            asked += 1
-            return await list_offsets(group)
-
-        log.list_consumer_group_offsets = counted  # type: ignore[method-assign]
-
-        async def looked_enough() -> bool:
-            return asked >= 20
-
-        await eventually(looked_enough, "the watch has looked twenty times more")
+        await looked(20)
         return watch.hour(), before
     finally:
         task.cancel()
@@ -161,21 +171,10 @@ async def hour_of_a_new_process(
         KafkaSettings(bootstrap_servers="unused:1"), "scoring.follow", ("submissions", "verdicts"), clock,
         applied_before=applied_before, interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
     )  # fmt: skip
-    looks, look = 0, watch._committed
-
-    async def counted(admin: Any) -> dict[TopicPartition, int]:
-        nonlocal looks
-        looks += 1
-        return await look(admin)
-
-    watch._committed = counted  # type: ignore[method-assign]
+    looked = count_looks(watch)
     task = asyncio.create_task(watch._watch(log, log))
     try:
-
-        async def looked_enough() -> bool:
-            return looks >= 20
-
-        await eventually(looked_enough, "the watch has looked twenty times")
+        await looked(20)
         return watch.hour()
     finally:
         task.cancel()
