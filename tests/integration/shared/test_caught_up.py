@@ -30,20 +30,13 @@ async def something_applied() -> bool:
 
 
 async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_applied(
-    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    database: Database, kafka: KafkaSettings
 ) -> None:
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
     watch = CaughtUp(
         kafka, "scoring.follow", (SUBMISSIONS,), clock, applied_before=nothing_applied, interval_seconds=0.1
     )
-    looks, look = 0, watch._committed
-
-    async def counted(admin: Any) -> Any:
-        nonlocal looks
-        looks += 1
-        return await look(admin)
-
-    monkeypatch.setattr(watch, "_committed", counted)
+    looked = count_looks(watch)
     sender = relay(database, kafka)
     await watch.start()
     await sender.start()
@@ -65,13 +58,8 @@ async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_app
         await eventually(sent, "the events lie in Kafka")
         clock.advance(seconds=3600)
         # what is behind now cannot pass, however often the watch looks: the group has no member
-        enough = looks + 20
-
-        async def looked_enough() -> bool:
-            assert watch.hour() == before
-            return looks >= enough
-
-        await eventually(looked_enough, "the watch has looked twenty times more")
+        await looked(20)
+        assert watch.hour() == before
         await following.start()
 
         async def moved() -> bool:
