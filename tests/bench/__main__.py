@@ -16,7 +16,7 @@ from deploy.local import Stack, StackError
 from deploy.local.options import ROOT
 from tests.bench import limits, rounds
 from tests.bench.load import Load, NoLoadGenerator, require
-from tests.bench.plan import Plan, chosen
+from tests.bench.plan import PARTS, Plan, chosen
 from tests.bench.province import REGIME, Province
 from tests.bench.results import WIDE, Measured, rows
 from tests.bench.scale import scale_out
@@ -25,8 +25,6 @@ from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_
 from tests.bench.table import LOAD, Table, machine
 
 NARROW = 64
-#: parts that can be measured alone, and how the names of their rows begin
-ROWS_OF = {"sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"), "scale": ("Nhân bản / scale out",)}
 _begun = time.monotonic()
 
 
@@ -164,7 +162,7 @@ class Bench:
             self.deep(infra)
 
     def part(self, name: str, infra: Stack) -> None:
-        """One part alone. Raises KeyError for a name that is none."""
+        """One of PARTS alone."""
         {"sizes": self.sizes, "scale": self.scale}[name](infra)
 
     def sizes(self, infra: Stack) -> None:
@@ -265,7 +263,7 @@ def main() -> int:
             return 5
     table.machine["took"] = f"{time.monotonic() - _begun:.0f} s ({plan.name})"
     if last is not None:
-        last.replace([row for row in table.rows if any(row.measure.startswith(ROWS_OF[part]) for part in plan.only)])
+        last.replace([row for row in table.rows if any(row.measure.startswith(PARTS[part]) for part in plan.only)])
         for part in plan.only:
             last.machine[part] = f"a run of its own, {table.machine['took']}; load average {table.machine[LOAD]}"
         table = last

@@ -37,8 +37,8 @@ class Plan:
         return self.stored > 0
 
 
-#: what can be measured alone
-PARTS = ("sizes", "scale")
+#: what can be measured alone, and how the names of its rows begin
+PARTS = {"sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"), "scale": ("Nhân bản / scale out",)}
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
 FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000)
