@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.intake import api_schema, views
 from services.intake.access import Access
@@ -69,14 +69,21 @@ class _Hot:
         return self._door(scope, receive, send)
 
 
+def mount_submissions(app: Application, door: ASGIApp) -> None:
+    """Put what takes submissions past FastAPI's machinery, which costs more than the reading of a report.
+
+    Its OpenAPI entry is made by hand.
+    """
+    route = _RawRoute("/v1/submissions", cast(Any, door), methods=["POST"])
+    app.router.routes.insert(0, route)
+    app.shortcuts["POST", route.path] = _Hot(route)
+
+
 def mount(app: Application, *, access: Access, known: Known, door: SubmissionDoor, database: Database) -> None:
     """Put the agencies' routes on the application."""
     agency_of_key = Depends(access)
 
-    # Past FastAPI's machinery, which costs more than the reading of a report. Its OpenAPI entry is made by hand.
-    route = _RawRoute("/v1/submissions", cast(Any, door), methods=["POST"])
-    app.router.routes.insert(0, route)
-    app.shortcuts["POST", route.path] = _Hot(route)
+    mount_submissions(app, door)
     api_schema.add_submission_operation(app)
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")

@@ -86,7 +86,9 @@ class Bench:
         for connections in (NARROW, WIDE):
             sent = limits.constant_answers(load, connections, self.plan.limit_seconds)
             self.measured.constant[connections] = sent.per_second
-            say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s")
+            bare = limits.constant_answers(load, connections, self.plan.limit_seconds, bare=True)
+            self.measured.bare[connections] = bare.per_second
+            say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s, bare {bare.per_second:.0f}/s")
         for size in (1, 100):
             self.measured.pgbench[size] = limits.pgbench(infra, size, 64 if size == 1 else 4, self.plan.limit_seconds)
             say(f"pgbench, {size} per commit: {self.measured.pgbench[size]:.0f}/s")

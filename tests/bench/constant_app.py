@@ -1,14 +1,16 @@
-"""The limit of the HTTP door: the same application behind the same door, answering a constant; nothing is stored."""
+"""The limit of the HTTP door: the same application behind the same door, answering a constant; nothing is stored.
+
+And the limit of that: the constant under the bare server, which tells what the door costs.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake.api import _RawRoute
+from services.intake.api import mount_submissions
 from services.intake.limits import MAX_BODY_BYTES
 from shared.http import Check, Readiness, create_app, read_body
 
@@ -26,30 +28,31 @@ _START = {
 class Constant:
     """Reads the body, as the true door does, and answers."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive, MAX_BODY_BYTES)
         await send(dict(_START))
         await send({"type": "http.response.body", "body": _BODY})
 
 
-def build() -> FastAPI:
-    """The application."""
+def build() -> ASGIApp:
+    """The application, its door around it."""
 
     async def ready() -> Readiness:
         return Readiness.of({"constant": Check(ok=True)})
 
     app = create_app("constant", title="constant", readiness=ready, body_limit_bytes=MAX_BODY_BYTES)
-    app.router.routes.insert(0, _RawRoute("/v1/submissions", cast(Any, Constant()), methods=["POST"]))
+    mount_submissions(app, Constant())
     return app
 
 
-def main(port: int) -> None:
+def main(port: int, bare: bool) -> None:
     """Serve as the services do."""
     uvicorn.run(
-        build(), host="127.0.0.1", port=port, loop="uvloop", http="httptools", ws="none", access_log=False,
-        log_config=None, server_header=False, date_header=False, backlog=2048,
+        Constant() if bare else build(), host="127.0.0.1", port=port, loop="uvloop", http="httptools", ws="none",
+        access_log=False, log_config=None, server_header=False, date_header=False, backlog=2048,
+        lifespan="off" if bare else "auto",
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), "bare" in sys.argv[2:])

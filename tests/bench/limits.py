@@ -58,18 +58,18 @@ COMMIT;
 
 
 @contextmanager
-def constant_server() -> Iterator[str]:
-    """The constant application as a child; its URL."""
+def constant_server(bare: bool) -> Iterator[str]:
+    """The constant application as a child, or the constant without it; its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    child = subprocess.Popen([sys.executable, "-m", "tests.bench.constant_app", str(port)], cwd=ROOT)
+    child = subprocess.Popen([sys.executable, "-m", "tests.bench.constant_app", str(port), *["bare"] * bare], cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
 
     def ready() -> bool:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
+                return bool(answer.status < 300)
         except OSError:
             return False
 
@@ -82,9 +82,9 @@ def constant_server() -> Iterator[str]:
         child.wait(20)
 
 
-def constant_answers(load: Load, connections: int, seconds: float) -> Sent:
-    """Answers per second of the application that stores nothing."""
-    with constant_server() as url:
+def constant_answers(load: Load, connections: int, seconds: float, bare: bool = False) -> Sent:
+    """Answers per second of the application that stores nothing; `bare`: of a server without application and door."""
+    with constant_server(bare) as url:
         return load.send(url, connections, seconds)
 
 

@@ -40,7 +40,8 @@ class Measured:
     latency_rate: dict[Name, float] = field(default_factory=dict)
     latency: dict[Name, tuple[float, float]] = field(default_factory=dict)  # p50, p99 seconds
     outages: dict[Name, Outage] = field(default_factory=dict)
-    constant: dict[int, float] = field(default_factory=dict)
+    constant: dict[int, float] = field(default_factory=dict)  # by connections: what HTTP carries, nothing stored
+    bare: dict[int, float] = field(default_factory=dict)  # … and without application and door
     pgbench: dict[int, float] = field(default_factory=dict)
     produced: float = math.nan
     scaled: list[Scaled] = field(default_factory=list)
@@ -83,6 +84,12 @@ def rows(measured: Measured, table: Table) -> None:
     _sizes(measured, table)
     _grown(measured, table)
     _scaled(measured, table)
+    for connections, value in measured.constant.items():
+        bare = measured.bare[connections]
+        table.add(
+            Row(f"Cửa HTTP / HTTP door, hằng số / constant, {connections} conn.", "answers/s", value, limit=bare,
+                ratio=_over(value, bare), ratio_to="limit", note="limit: the same server without application and door")
+        )  # fmt: skip
     if measured.pgbench:
         for size, value in measured.pgbench.items():
             what = "một bản mỗi commit / one submission per commit" if size == 1 else f"{size} bản / per commit"

@@ -11,6 +11,8 @@ from functools import partial
 from tests.bench.rounds import POLL_SECONDS, accepts
 from tests.bench.systems import System, wait_until
 
+#: each before those that its events go to
+SERVICES_SCALED = ("validator", "scoring", "notifier", "intake")
 STALL_SECONDS = 5.0
 #: of a backlog, what must be left when the last process begins: less says how fast they join, not what they carry
 LEFT_SHARE = 0.3
@@ -37,15 +39,15 @@ def scale_out(
     """A fresh backlog for each number of processes, drained by one service after the other."""
     found = []
     for count in instances:
+        for service in SERVICES_SCALED:
+            while len(system.stack.urls(service)) < count:  # before there is a backlog: a new one begins at once
+                system.stack.add_instance(service)
         before = system.stored()
         accepts(system, connections, seconds)
         stored = system.stored() - before
-        for service in ("validator", "scoring", "notifier", "intake"):
+        for service in SERVICES_SCALED:
             system.none()
-            names = [service, *(f"{service}-{number}" for number in range(2, count + 1))]
-            while len(system.stack.urls(service)) < count:
-                system.stack.add_instance(service)
-            system.only(*names)
+            system.together(service, count)
             rate, events, total = _drained_together(partial(_applied, system, service, count), stored)
             each = total / stored
             if sum(events) < LEFT_SHARE * total:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import asyncpg
 
 from deploy.local import Options, Stack
 from deploy.local.calls import call
+from deploy.local.component import Component
 from deploy.local.options import ROOT, SERVICES
 from tests.bench.load import Load
 from tests.bench.province import START, Province
@@ -95,6 +96,28 @@ class System:
 
     def only(self, *services: str) -> None:
         """Exactly these run and are ready."""
+        there = self._started(services)
+        with ThreadPoolExecutor(len(there) or 1) as threads:
+            list(threads.map(lambda component: component.wait_ready(), there))
+
+    def together(self, service: str, count: int) -> None:
+        """Exactly `count` of this service run: each is held once its door answers, then all are let go in one moment.
+
+        Otherwise the first drains a backlog while the others still import their modules.
+        """
+
+        def hold(component: Component, url: str) -> None:
+            if not wait_until(lambda: _answers(f"{url}/healthz"), 60, 0.02):
+                raise RuntimeError(f"{component.name} does not answer")
+            component.pause()
+
+        there = self._started([service, *(f"{service}-{number}" for number in range(2, count + 1))])
+        with ThreadPoolExecutor(count) as threads:
+            list(threads.map(hold, there, self.stack.urls(service)))
+        for component in there:
+            component.resume()
+
+    def _started(self, services: Sequence[str]) -> list[Component]:
         for component in self.stack.components:
             if component.name not in services:
                 component.stop()
@@ -104,8 +127,7 @@ class System:
         there = [self.stack.component(name) for name in services]
         for component in there:
             component.start()
-        with ThreadPoolExecutor(len(there) or 1) as threads:
-            list(threads.map(lambda component: component.wait_ready(), there))
+        return there
 
     def all(self) -> None:
         """The four run."""
@@ -172,6 +194,14 @@ class System:
         if done.returncode:
             raise RuntimeError(f"services.{service} {' '.join(arguments)}: {done.stderr[-3000:]}")
         return done.stdout
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def set_up_ours(ours: System, province: Province, folder: Path) -> dict[str, str]:
