@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import random
 import threading
 import time
@@ -18,12 +19,14 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid5
 
-import httpx
+import aiohttp
 
 from tests.faults import people
 
 _KEYS = UUID("3d9d8d27-7e6a-4a44-9a53-6d0f2f7a1c11")
 RETRIED = frozenset({429, 500, 502, 503, 504})
+#: how a ledger counts what was not answered in time
+TIMED_OUT = "TimedOut"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +194,26 @@ class Load:
     async def _crowd(self) -> None:
         waiting = list(reversed(self._chains))
 
-        async def one() -> None:
-            # each its own pool: a shared one looks through all its connections for every request
-            async with httpx.AsyncClient(timeout=self._timeout_seconds, verify=False, trust_env=False) as http:
-                while waiting and not self._stopped.is_set():
-                    for post in waiting.pop():
-                        if self._stopped.is_set():
-                            return
-                        if self._dice.random() < self._double_share:
-                            await asyncio.gather(self._post(http, post), self._post(http, post))
-                        else:
-                            await self._post(http, post)
-                        if self._pause_seconds:
-                            await asyncio.sleep(self._pause_seconds * self._dice.uniform(0.5, 1.5))
+        async def one(http: aiohttp.ClientSession) -> None:
+            while waiting and not self._stopped.is_set():
+                for post in waiting.pop():
+                    if self._stopped.is_set():
+                        return
+                    if self._dice.random() < self._double_share:
+                        await asyncio.gather(self._post(http, post), self._post(http, post))
+                    else:
+                        await self._post(http, post)
+                    if self._pause_seconds:
+                        await asyncio.sleep(self._pause_seconds * self._dice.uniform(0.5, 1.5))
 
-        await asyncio.gather(*(one() for _ in range(self._clients)))
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as http:
+            await asyncio.gather(*(one(http) for _ in range(self._clients)))
 
-    async def _post(self, http: httpx.AsyncClient, post: Post) -> None:
+    async def _post(self, http: aiohttp.ClientSession, post: Post) -> None:
         ledger = self.ledger
         ledger.posted[(post.agency, post.key)] = post
         give_up_at = time.monotonic() + self._patience_seconds
@@ -221,24 +227,25 @@ class Load:
             began = time.monotonic()
             try:
                 url = f"{self._dice.choice(self._urls)}/v1/submissions"
-                answer = await http.post(url, content=post.body, headers=headers)
-            except httpx.HTTPError as error:
-                ledger.answers[type(error).__name__] += 1
+                async with http.post(url, data=post.body, headers=headers) as answer:
+                    said = await answer.read()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                ledger.answers[TIMED_OUT if isinstance(error, TimeoutError) else type(error).__name__] += 1
             else:
                 ledger.slowest_seconds = max(ledger.slowest_seconds, time.monotonic() - began)
-                ledger.answers[str(answer.status_code)] += 1
-                if answer.is_success:
-                    told = answer.json()
+                ledger.answers[str(answer.status)] += 1
+                if 200 <= answer.status < 300:
+                    told = json.loads(said)
                     ledger.receipts.append(
                         Receipt(
-                            post, answer.status_code, told["submission_id"], told["obligation"], told["version"],
+                            post, answer.status, told["submission_id"], told["obligation"], told["version"],
                             told["sha256"], told["received_at"],
                         )
                     )  # fmt: skip
                     return
-                passing = answer.status_code == 409 and "retry-after" in answer.headers
-                if answer.status_code not in RETRIED and not passing:
-                    ledger.refused.append((post, answer.status_code, answer.text[:300]))
+                passing = answer.status == 409 and "retry-after" in answer.headers
+                if answer.status not in RETRIED and not passing:
+                    ledger.refused.append((post, answer.status, said.decode("utf-8", "replace")[:300]))
                     return
             if time.monotonic() + pause_seconds > give_up_at:
                 ledger.gave_up.append(post)

@@ -19,7 +19,7 @@ from deploy.local import Component
 from deploy.local.calls import call
 from deploy.local.process import poll_until
 from tests.faults.ground import Ground
-from tests.faults.load import merged
+from tests.faults.load import TIMED_OUT, merged
 from tests.faults.matrix import Field, Unproved, row
 from tests.faults.sql import execute
 
@@ -191,7 +191,7 @@ def database_slow(field: Field) -> None:
         field.happened("503 while its table was locked", ledger.answers["503"])
         field.happened("deadlocks", sum(field.result.figures[f"deadlocks in {s}"] for s in ("intake", "scoring")))
         field.figure("slowest answer, s", round(ledger.slowest_seconds, 1))
-        if ledger.slowest_seconds > PATIENCE_SECONDS or ledger.answers["ReadTimeout"]:
+        if ledger.slowest_seconds > PATIENCE_SECONDS or ledger.answers[TIMED_OUT]:
             raise AssertionError(f"an answer took {ledger.slowest_seconds:.1f} s: 503 was due after {PATIENCE_SECONDS}")
         if ledger.answers["500"]:
             raise AssertionError(f"{ledger.answers['500']} posts were answered with 500: 503 was due")

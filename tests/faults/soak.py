@@ -30,9 +30,9 @@ from tests.faults.load import Ledger, Load
 from tests.faults.matrix import Field, Result, Unproved
 
 #: submissions of one round: a round has its own province, is settled, checked and reconciled, and then counted
-ROUND_POSTS = 20_000
-FAULT_EVERY_SECONDS = (4.0, 12.0)
-SERVICES = ("intake", "intake-2", "validator", "validator-2", "scoring", "scoring-2", "notifier")
+ROUND_POSTS = 40_000
+FAULT_EVERY_SECONDS = (2.0, 8.0)
+SERVICES = ("intake", "intake-2", "validator", "validator-2", "scoring", "scoring-2", "notifier", "notifier-2")
 INFRASTRUCTURE = ("kafka", "postgres")
 MAIL = "mail"
 DRAIN_SECONDS = 600.0
@@ -118,10 +118,10 @@ def one_round(ground: Ground, report: Report, posts: int, show: bool = True) -> 
     seed = report.seed + report.rounds
     result = Result("soak", "random kills, pauses and restarts", ("I1", "I2", "I3", "I4", "I5", "I6", "I7"), seed)
     scene = Field(ground, result)
-    wanted = {"intake": 2, "validator": 2, "scoring": 2, "notifier": 1}
+    wanted = {"intake": 2, "validator": 2, "scoring": 2, "notifier": 2}
     with scene.province(services=wanted) as province:
         versions = max(2, -(-posts // 240))
-        load: Load = scene.load(province, posts, versions=versions, clients=32, patience_seconds=300)
+        load: Load = scene.load(province, posts, versions=versions, clients=128, patience_seconds=300)
         chaos = Chaos(province, ground, random.Random(seed))
         struck = ""
         with load as running:
