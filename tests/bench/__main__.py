@@ -82,13 +82,7 @@ class Bench:
 
     def limits(self, infra: Stack) -> None:
         """What HTTP, PostgreSQL and Kafka alone allow."""
-        load = Load(self.load_data, "constant")
-        for connections in (NARROW, WIDE):
-            sent = limits.constant_answers(load, connections, self.plan.limit_seconds)
-            self.measured.constant[connections] = sent.per_second
-            bare = limits.constant_answers(load, connections, self.plan.limit_seconds, bare=True)
-            self.measured.bare[connections] = bare.per_second
-            say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s, bare {bare.per_second:.0f}/s")
+        self.constants()
         for size in (1, 100):
             self.measured.pgbench[size] = limits.pgbench(infra, size, 64 if size == 1 else 4, self.plan.limit_seconds)
             say(f"pgbench, {size} per commit: {self.measured.pgbench[size]:.0f}/s")
@@ -96,21 +90,22 @@ class Bench:
         self.measured.produced = limits.kafka_produce(infra, topic, self.plan.relay_rows)
         say(f"aiokafka: {self.measured.produced:.0f}/s")
 
+    def constants(self) -> None:
+        """What HTTP alone allows, with and without the application and its door."""
+        load = Load(self.load_data, "constant")
+        for connections in (NARROW, WIDE):
+            sent = limits.constant_answers(load, connections, self.plan.limit_seconds)
+            self.measured.constant[connections] = sent.per_second
+            bare = limits.constant_answers(load, connections, self.plan.limit_seconds, bare=True)
+            self.measured.bare[connections] = bare.per_second
+            say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s, bare {bare.per_second:.0f}/s")
+
     def round(self, infra: Stack, number: int) -> None:
         """One round of each system, in turn."""
         plan = self.plan
         for name, system in self.systems.items():
-            system.only("intake")
-            before = system.stored()
-            for connections in (NARROW, WIDE):
-                sent = rounds.accepts(
-                    system, connections, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second
-                )
-                self.check(name, sent.refused, sent.broken)
-                self.measured.accepts[name][connections].append(sent.per_second)
-                say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
+            sent_now = self.accepted(name, system)
             if number == 0:
-                sent_now = system.stored() - before
                 self.measured.consumers[name] = rounds.consumer_rates(system, infra, sent_now, plan.stall_seconds, say)
             system.all()
             if not rounds.settle(system):
@@ -126,6 +121,18 @@ class Bench:
                 rounds.settle(system)
             system.none()
             self.show()
+
+    def accepted(self, name: Name, system: System) -> int:
+        """One round of durable accepts; how many were stored in it."""
+        plan = self.plan
+        system.only("intake")
+        before = system.stored()
+        for connections in (NARROW, WIDE):
+            sent = rounds.accepts(system, connections, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
+            self.check(name, sent.refused, sent.broken)
+            self.measured.accepts[name][connections].append(sent.per_second)
+            say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
+        return system.stored() - before
 
     def steady(self, infra: Stack) -> None:
         """Latency at half of what the system carries; the outage; the relay."""
@@ -165,7 +172,16 @@ class Bench:
 
     def part(self, name: str, infra: Stack) -> None:
         """One of PARTS alone."""
-        {"sizes": self.sizes, "scale": self.scale}[name](infra)
+        {"accepts": self.accepts, "sizes": self.sizes, "scale": self.scale}[name](infra)
+
+    def accepts(self, infra: Stack) -> None:
+        """Durable accepts of each system beside what HTTP alone allows."""
+        self.constants()
+        for _ in range(self.plan.rounds):
+            for name, system in self.systems.items():
+                self.accepted(name, system)
+                system.none()
+        self.show()
 
     def sizes(self, infra: Stack) -> None:
         """What a first report leaves in the stores and sends through Kafka: bytes and events."""

@@ -108,8 +108,9 @@ def _accepts(measured: Measured, table: Table, connections: int) -> None:
             f"≥ {GOAL_ACCEPTS}", _at_least(ours, GOAL_ACCEPTS), note)
     )  # fmt: skip
     table.add(
-        Row("  so với hằng số / of the constant app", "share", share, _over(floor, limit), _over(conventional, limit),
-            1.0 if limit else None, share, "limit", f"≥ {GOAL_OF_CONSTANT:.0%}", _at_least(share, GOAL_OF_CONSTANT),
+        Row(f"  so với hằng số / of the constant app, {connections} conn.", "share",
+            share, _over(floor, limit), _over(conventional, limit), 1.0 if limit else None, share, "limit",
+            f"≥ {GOAL_OF_CONSTANT:.0%}", _at_least(share, GOAL_OF_CONSTANT),
             "in the way: intake is one Python process on one core, and the constant app neither knows keys, nor reads, "
             "judges, hashes, stores or relays; PostgreSQL and the load generator share the other core")
     )  # fmt: skip

@@ -151,7 +151,7 @@ def one_round(ground: Ground, report: Report, posts: int, show: bool = True) -> 
 
 
 def _progress(report: Report, ledger: Ledger, faults: Counter[str], struck: str) -> None:
-    done = report.posted + len(ledger.receipts)
+    done = report.posted + len(ledger.posted)
     line = f"{done:>10,} of {report.wanted:,}  faults {sum(faults.values()) + sum(report.faults.values()):>4}  {struck}"
     print(f"\r{line:<100}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
 
