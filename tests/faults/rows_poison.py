@@ -196,7 +196,8 @@ def poison(field: Field) -> None:
     with field.province() as province:
         ledgers = [settled_load(field, province, 80, people.AGENCIES[:half])]
         samples = raw.read(bootstrap, province.prefix, READERS)
-        with field.load(province, 160, agencies=people.AGENCIES[half:]) as running:
+        # at a pace at which the poison comes among its events, not behind them
+        with field.load(province, 160, agencies=people.AGENCIES[half:], pause_seconds=0.2) as running:
             sent: list[Raw] = []
             strange: list[Raw] = []
             for topic in READERS:
