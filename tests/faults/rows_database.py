@@ -283,6 +283,7 @@ def disk_full(field: Field) -> None:
             _bring_back(ground.component("postgres"))
             running.wait_for(running.stored + 40)
             ledger = running.stop()
+            field.figure("not answered in time", ledger.answers[TIMED_OUT])
             inner.judge(province, ledger)
             if unforeseen := ledger.answers["500"]:
                 field.result.wrongs["I1"].append(f"{unforeseen} posts were answered with 500: 503 is what was due")

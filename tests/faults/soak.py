@@ -31,6 +31,9 @@ from tests.faults.matrix import Field, Result, Unproved
 
 #: submissions of one round: a round has its own province, is settled, checked and reconciled, and then counted
 ROUND_POSTS = 40_000
+CLIENTS = 128
+#: a small round is paced to last so long, or it would be over before anything breaks
+LOAD_SECONDS = 30.0
 FAULT_EVERY_SECONDS = (2.0, 8.0)
 SERVICES = ("intake", "intake-2", "validator", "validator-2", "scoring", "scoring-2", "notifier", "notifier-2")
 INFRASTRUCTURE = ("kafka", "postgres")
@@ -121,7 +124,10 @@ def one_round(ground: Ground, report: Report, posts: int, show: bool = True) -> 
     wanted = {"intake": 2, "validator": 2, "scoring": 2, "notifier": 2}
     with scene.province(services=wanted) as province:
         versions = max(2, -(-posts // 240))
-        load: Load = scene.load(province, posts, versions=versions, clients=128, patience_seconds=300)
+        pause_seconds = CLIENTS * LOAD_SECONDS / posts if posts < ROUND_POSTS / 2 else 0.0
+        load: Load = scene.load(
+            province, posts, versions=versions, clients=CLIENTS, pause_seconds=pause_seconds, patience_seconds=300
+        )
         chaos = Chaos(province, ground, random.Random(seed))
         struck = ""
         with load as running:
