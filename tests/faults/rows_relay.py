@@ -66,7 +66,8 @@ def _cursor(field: Field) -> None:
     slow = {"FAILPOINTS": "intake.before_commit=sleep:0.15*100000", "FAULT_CONTROL": "naive_cursor"}
     wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1}
     with field.province(services=wanted, service_env={"intake": slow}) as province:
-        with field.load(province, 200, versions=8, clients=24) as running:
+        # out of step with each other: clients that post all at once end up in one commit of each intake
+        with field.load(province, 480, versions=20, clients=24, pause_seconds=0.1) as running:
             ledger = running.finish()
         field.control("naive_cursor", province, ledger)
 
