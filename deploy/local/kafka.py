@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,10 +58,13 @@ class KafkaBroker(Component):
 
     grace_seconds = 15.0
 
-    def __init__(self, setting: Setting, kafka: Kafka, nodes: Sequence[Node], node: Node) -> None:
+    def __init__(
+        self, setting: Setting, kafka: Kafka, nodes: Sequence[Node], node: Node, settings: Mapping[str, object]
+    ) -> None:
         super().__init__("kafka" if node.number == 1 else f"kafka-{node.number}", setting)
         self._kafka = kafka
         self._nodes = nodes
+        self._settings = settings
         self.node = node
         self.data = setting.directory / "kafka" / str(node.number)
         self._new_archive: Path | None = None
@@ -167,7 +170,7 @@ class KafkaBroker(Component):
         own = f",PROXIED://{HOST}:{self.node.proxied_port}" if proxied else ""
         presented = f",PROXIED://{HOST}:{self.node.advertised_port}" if proxied else ""
         voters = ",".join(f"{node.number}@{HOST}:{node.controller_port}" for node in self._nodes)
-        settings = {
+        settings: dict[str, object] = {
             "process.roles": "broker,controller",
             "node.id": self.node.number,
             "controller.quorum.voters": voters,
@@ -188,7 +191,7 @@ class KafkaBroker(Component):
             "share.coordinator.state.topic.replication.factor": 3 if many else 1,
             "share.coordinator.state.topic.min.isr": 2 if many else 1,
             "share.coordinator.state.topic.num.partitions": 4,
-            # A small machine, and groups that form at once: in production nothing is gained by waiting either.
+            # A small machine, and groups that form at once.
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             "controlled.shutdown.max.retries": 1,
@@ -196,7 +199,7 @@ class KafkaBroker(Component):
             "broker.session.timeout.ms": 4000,
             "broker.heartbeat.interval.ms": 1000,
         }
-        return "".join(f"{key}={value}\n" for key, value in settings.items())
+        return "".join(f"{key}={value}\n" for key, value in {**settings, **self._settings}.items())
 
 
 class TansuBroker(Component):

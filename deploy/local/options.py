@@ -63,6 +63,7 @@ class Options:
     topic_prefix, database_prefix: put before every topic, database and role, to share one broker or server.
     kafka_bootstrap: an outside cluster (default: KAFKA_BOOTSTRAP_SERVERS); KAFKA_SASL_* and so on are passed through.
     kafka_idempotence: whether an outside cluster supports idempotent producers.
+    postgres_settings, kafka_settings: of our own server and brokers, beside what the stack needs.
     kafka_advertised: by broker's name, the port under which a second listener presents it to clients (a proxy's).
     migrate: whether start() brings databases up to date; False where they are copies of migrated ones.
     admin_database_url: an outside PostgreSQL where we may create roles and databases.
@@ -98,6 +99,7 @@ class Options:
     ready_timeout_seconds: float = 120.0
     minimum_free_bytes: int = 512 * 1024 * 1024
     postgres_settings: Mapping[str, str] = field(default_factory=dict)
+    kafka_settings: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = _silent
 
     def __post_init__(self) -> None:

@@ -313,7 +313,7 @@ class Stack:
                     )
                     for number, name in enumerate(names, start=1)
                 ]  # fmt: skip
-                return [KafkaBroker(self._setting, kafka, nodes, node) for node in nodes]
+                return [KafkaBroker(self._setting, kafka, nodes, node, self.options.kafka_settings) for node in nodes]
         else:
             self._say(TANSU_NOTICE)
         self.broker = "tansu"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ import asyncpg
 
 from deploy.local import Options, Stack
 from deploy.local.calls import call
-from deploy.local.component import Component
 from deploy.local.options import ROOT, SERVICES
 from tests.bench.load import Load
 from tests.bench.province import START, Province
@@ -41,7 +40,10 @@ OURS_ENV = {
     "INTAKE_AGENCY_BURST": "1000000",
     "SCORING_HORIZON_DAYS": "0",
 }
-INFRASTRUCTURE_SETTINGS = {"track_commit_timestamp": "on"}
+POSTGRES_SETTINGS = {"track_commit_timestamp": "on"}
+#: Kafka's own default: processes that start together get their partitions together. Without it the first of them takes
+#: all, and drains what it can until its next heartbeat tells it of the others
+KAFKA_SETTINGS = {"group.initial.rebalance.delay.ms": "3000"}
 
 
 def infrastructure(directory: Path, say: Callable[[str], None]) -> Stack:
@@ -52,7 +54,8 @@ def infrastructure(directory: Path, say: Callable[[str], None]) -> Stack:
             services={},
             kafka_bootstrap=None,
             database_urls={},
-            postgres_settings=INFRASTRUCTURE_SETTINGS,
+            postgres_settings=POSTGRES_SETTINGS,
+            kafka_settings=KAFKA_SETTINGS,
             progress=say,
         )
     )
@@ -96,28 +99,6 @@ class System:
 
     def only(self, *services: str) -> None:
         """Exactly these run and are ready."""
-        there = self._started(services)
-        with ThreadPoolExecutor(len(there) or 1) as threads:
-            list(threads.map(lambda component: component.wait_ready(), there))
-
-    def together(self, service: str, count: int) -> None:
-        """Exactly `count` of this service run: each is held once its door answers, then all are let go in one moment.
-
-        Otherwise the first drains a backlog while the others still import their modules.
-        """
-
-        def hold(component: Component, url: str) -> None:
-            if not wait_until(lambda: _answers(f"{url}/healthz"), 60, 0.02):
-                raise RuntimeError(f"{component.name} does not answer")
-            component.pause()
-
-        there = self._started([service, *(f"{service}-{number}" for number in range(2, count + 1))])
-        with ThreadPoolExecutor(count) as threads:
-            list(threads.map(hold, there, self.stack.urls(service)))
-        for component in there:
-            component.resume()
-
-    def _started(self, services: Sequence[str]) -> list[Component]:
         for component in self.stack.components:
             if component.name not in services:
                 component.stop()
@@ -127,7 +108,8 @@ class System:
         there = [self.stack.component(name) for name in services]
         for component in there:
             component.start()
-        return there
+        with ThreadPoolExecutor(len(there) or 1) as threads:
+            list(threads.map(lambda component: component.wait_ready(), there))
 
     def all(self) -> None:
         """The four run."""
@@ -194,14 +176,6 @@ class System:
         if done.returncode:
             raise RuntimeError(f"services.{service} {' '.join(arguments)}: {done.stderr[-3000:]}")
         return done.stdout
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def set_up_ours(ours: System, province: Province, folder: Path) -> dict[str, str]:
