@@ -47,7 +47,7 @@ def scale_out(
         stored = system.stored() - before
         for service in SERVICES_SCALED:
             system.none()
-            system.only(service, *(f"{service}-{number}" for number in range(2, count + 1)))
+            system.only(service, *(f"{service}-{number}" for number in range(2, count + 1)), ready=False)
             rate, events, total = _drained_together(partial(_applied, system, service, count), stored)
             each = total / stored
             if sum(events) < LEFT_SHARE * total:
