@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from deploy.local import Stack
 from deploy.local.options import ROOT
 from deploy.local.postgres import find_binaries
 from tests.bench.load import Load, Sent
-from tests.bench.systems import wait_until
+from tests.bench.systems import answers, wait_until
 
 _TABLES = """
 CREATE TABLE obligations (obligation text PRIMARY KEY, last_version int NOT NULL);
@@ -65,16 +64,8 @@ def constant_server(bare: bool) -> Iterator[str]:
         port = free.getsockname()[1]
     child = subprocess.Popen([sys.executable, "-m", "tests.bench.constant_app", str(port), *["bare"] * bare], cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
-                return bool(answer.status < 300)
-        except OSError:
-            return False
-
     try:
-        if not wait_until(ready, 30):
+        if not wait_until(lambda: answers(f"{url}/readyz"), 30):
             raise RuntimeError("the constant application did not start")
         yield f"{url}/v1/submissions"
     finally:

@@ -181,14 +181,15 @@ class System:
 
 
 def _wait_alive(component: Component) -> None:
-    if not isinstance(component, Service) or not wait_until(lambda: _answers(f"{component.url}/healthz"), 60, 0.05):
+    if not isinstance(component, Service) or not wait_until(lambda: answers(f"{component.url}/healthz"), 60, 0.05):
         raise RuntimeError(f"{component.name} does not answer")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether it answers below 300 within two seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status < 300)
     except OSError:
         return False
 
