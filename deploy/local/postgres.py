@@ -41,7 +41,6 @@ SETTINGS: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
     "shared_buffers": "256MB",
-    "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "unix_socket_directories": "",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
+import psutil
 
 from deploy.local import Options, Stack
 from deploy.local.calls import call
@@ -42,7 +43,12 @@ OURS_ENV = {
     "INTAKE_AGENCY_BURST": "1000000",
     "SCORING_HORIZON_DAYS": "0",
 }
-POSTGRES_SETTINGS = {"track_commit_timestamp": "on"}
+#: memory and checkpoints as on a server; the local stack's own are for a laptop
+POSTGRES_SETTINGS = {
+    "track_commit_timestamp": "on",
+    "shared_buffers": f"{min(2048, psutil.virtual_memory().total // 8 // 2**20)}MB",
+    "max_wal_size": "8GB",
+}
 #: Kafka's own default: processes that start together get their partitions together. Without it the first of them takes
 #: all, and drains what it can until its next heartbeat tells it of the others
 KAFKA_SETTINGS = {"group.initial.rebalance.delay.ms": "3000"}

@@ -17,6 +17,7 @@ import psutil
 from deploy.local.jars import find_java
 from deploy.local.options import ROOT
 from deploy.local.postgres import find_binaries
+from tests.bench.systems import POSTGRES_SETTINGS
 
 OUTPUT = Path(os.environ.get("BENCH_OUT") or ROOT / ".local" / "bench.json")
 
@@ -141,7 +142,7 @@ def machine() -> dict[str, str]:
         "cpu": f"{os.cpu_count()} × {cpu}",
         "memory": f"{psutil.virtual_memory().total / 1024**3:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "postgres": f"{postgres}, fsync on",
+        "postgres": f"{postgres}, fsync on, shared_buffers {POSTGRES_SETTINGS['shared_buffers']}",
         "java": find_java()[1].splitlines()[0],
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
         LOAD: load,
