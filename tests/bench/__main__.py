@@ -106,7 +106,7 @@ class Bench:
         for name, system in self.systems.items():
             sent_now = self.accepted(name, system)
             if number == 0:
-                self.measured.consumers[name] = rounds.consumer_rates(system, infra, sent_now, plan.stall_seconds, say)
+                self._drained(name, system, infra, sent_now)
             system.all()
             if not rounds.settle(system):
                 self.table.trouble.append(f"{name} did not settle")
@@ -172,7 +172,8 @@ class Bench:
 
     def part(self, name: str, infra: Stack) -> None:
         """One of PARTS alone."""
-        {"accepts": self.accepts, "sizes": self.sizes, "scale": self.scale}[name](infra)
+        parts = {"accepts": self.accepts, "consumers": self.consumers, "sizes": self.sizes, "scale": self.scale}
+        parts[name](infra)
 
     def accepts(self, infra: Stack) -> None:
         """Durable accepts of each system beside what HTTP alone allows."""
@@ -182,6 +183,17 @@ class Bench:
                 self.accepted(name, system)
                 system.none()
         self.show()
+
+    def consumers(self, infra: Stack) -> None:
+        """What each consumer carries alone, on a backlog of first reports."""
+        for name, system in self.systems.items():
+            self._drained(name, system, infra, self.accepted(name, system))
+            system.none()
+        self.show()
+
+    def _drained(self, name: Name, system: System, infra: Stack, submissions: int) -> None:
+        stall_seconds = self.plan.stall_seconds
+        self.measured.consumers[name] = rounds.consumer_rates(system, infra, submissions, stall_seconds, say)
 
     def sizes(self, infra: Stack) -> None:
         """What a first report leaves in the stores and sends through Kafka: bytes and events."""

@@ -40,6 +40,7 @@ class Plan:
 #: what can be measured alone, and how the names of its rows begin
 PARTS = {
     "accepts": ("Nhận bền vững", "  so với hằng số", "Cửa HTTP"),
+    "consumers": ("Bộ tiêu thụ", "  lúc rút"),
     "sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"),
     "scale": ("Nhân bản / scale out",),
 }
@@ -52,7 +53,7 @@ TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall
 
 def chosen() -> Plan:
     """By QUICK, ROUNDS, STORED (submissions already stored; 0: without that part), SYSTEMS (ours is always in), and
-    ONLY (accepts, sizes, scale: these parts alone, put into the last table).
+    ONLY (parts by name, see PARTS: these alone, put into the last table).
     """
     plan = TINY if os.environ.get("BENCH_PLAN") == "tiny" else QUICK if os.environ.get("QUICK") else FULL
     if rounds := os.environ.get("ROUNDS"):
@@ -65,8 +66,8 @@ def chosen() -> Plan:
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     if only := os.environ.get("ONLY"):
         parts = tuple(only.split(","))
-        # accepts are of first reports: there must be obligations enough
-        periods, names = (40, plan.systems) if "accepts" in parts else (10, NAMES[:1])
+        # these are of first reports, so there must be obligations enough, and of all systems
+        periods, names = (40, plan.systems) if {"accepts", "consumers"} & set(parts) else (10, NAMES[:1])
         plan = replace(FULL, rounds=plan.rounds, periods=periods, systems=names, only=parts)
         if unknown := set(plan.only) - set(PARTS):
             raise SystemExit(

@@ -208,8 +208,8 @@ def _consumers(measured: Measured, table: Table) -> None:
         stores = {name: one.database_cpu_ms for name, one in drained.items()}
         for what, unit, values in (
             (f"Bộ tiêu thụ / consumers of {service}, alone", "submissions/s", rates),
-            (f"  CPU {service}, draining", "ms", costs),
-            (f"  CPU {service} postgres, draining", "ms", stores),
+            (f"  lúc rút / draining: CPU {service}", "ms", costs),
+            (f"  lúc rút / draining: CPU {service} postgres", "ms", stores),
         ):
             table.add(
                 Row(what, unit, values.get("ours"), values.get("floor"), values.get("conventional"), None,

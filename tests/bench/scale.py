@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench.rounds import POLL_SECONDS, accepts
+from tests.bench.rounds import LEFT_SHARE, POLL_SECONDS, accepts
 from tests.bench.systems import System, wait_until
 
 #: each before those that its events go to
 SERVICES_SCALED = ("validator", "scoring", "notifier", "intake")
 STALL_SECONDS = 5.0
-#: of a backlog, what must be left when the last process begins: less says how fast they join, not what they carry
-LEFT_SHARE = 0.3
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -82,6 +83,13 @@ def test_a_drain_is_timed_between_the_first_and_the_last_event_that_were_seen() 
     rate, count = drain(lambda: next(seen), 50)
     assert count == 50
     assert 0 < rate <= 40 / (3 * POLL_SECONDS)  # 40 events over three pauses, each at least that long
+
+
+def test_a_drain_that_was_nearly_over_at_the_first_look_has_no_figure() -> None:
+    seen = iter([40, 45, 50])
+    rate, count = drain(lambda: next(seen), 50)
+    assert count == 50
+    assert math.isnan(rate)
 
 
 def test_a_drain_that_stalls_ends_and_says_how_far_it_came() -> None:
