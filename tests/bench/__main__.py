@@ -159,6 +159,18 @@ class Bench:
             system.none()
             self.show()
 
+    def steady_alone(self, infra: Stack) -> None:
+        """The same without the rounds before it: what each system carries is found first."""
+        for name, system in self.systems.items():
+            system.all()
+            for seconds in (2.0, self.plan.end_to_end_seconds):  # caches and pools first
+                run = rounds.end_to_end(system, infra, WIDE, seconds)
+                rounds.settle(system)
+            self.measured.end_to_end[name][WIDE].append(run)
+            say(f"{name}: điểm / scored {run.per_second:.0f}/s, {WIDE} conn.")
+            system.none()
+        self.steady(infra)
+
     def all_of_it(self, infra: Stack) -> None:
         """Everything the plan asks for, in one run."""
         self.limits(infra)
@@ -172,8 +184,13 @@ class Bench:
 
     def part(self, name: str, infra: Stack) -> None:
         """One of PARTS alone."""
-        parts = {"accepts": self.accepts, "consumers": self.consumers, "sizes": self.sizes, "scale": self.scale}
-        parts[name](infra)
+        {
+            "accepts": self.accepts,
+            "consumers": self.consumers,
+            "steady": self.steady_alone,
+            "sizes": self.sizes,
+            "scale": self.scale,
+        }[name](infra)
 
     def accepts(self, infra: Stack) -> None:
         """Durable accepts of each system beside what HTTP alone allows."""

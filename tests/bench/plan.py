@@ -41,6 +41,7 @@ class Plan:
 PARTS = {
     "accepts": ("Nhận bền vững", "  so với hằng số", "Cửa HTTP"),
     "consumers": ("Bộ tiêu thụ", "  lúc rút"),
+    "steady": ("POST → điểm", "Sau khi broker mất", "Relay"),
     "sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"),
     "scale": ("Nhân bản / scale out",),
 }
@@ -67,7 +68,7 @@ def chosen() -> Plan:
     if only := os.environ.get("ONLY"):
         parts = tuple(only.split(","))
         # these are of first reports, so there must be obligations enough, and of all systems
-        periods, names = (40, plan.systems) if {"accepts", "consumers"} & set(parts) else (10, NAMES[:1])
+        periods, names = (40, plan.systems) if {"accepts", "consumers", "steady"} & set(parts) else (10, NAMES[:1])
         plan = replace(FULL, rounds=plan.rounds, periods=periods, systems=names, only=parts)
         if unknown := set(plan.only) - set(PARTS):
             raise SystemExit(
