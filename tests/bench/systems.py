@@ -187,7 +187,7 @@ class System:
 
 
 def _wait_alive(component: Component) -> None:
-    if not isinstance(component, Service) or not wait_until(lambda: answers(f"{component.url}/healthz"), 60, 0.05):
+    if not isinstance(component, Service) or not wait_until(lambda: answers(f"{component.url}/metrics"), 60, 0.05):
         raise RuntimeError(f"{component.name} does not answer")
 
 

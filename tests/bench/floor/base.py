@@ -172,15 +172,16 @@ class Process:
 
     async def answer(self, scope: Any, send: Any) -> None:
         """/readyz and /metrics."""
-        ready = self.joined >= self.wanted and not any(task.done() for task in self.tasks)
+        status = 200 if self.joined >= self.wanted and not any(task.done() for task in self.tasks) else 503
         body = b""
         if scope["path"] == "/metrics":
+            status = 200
             lines = [
                 f'thongsuot_consumer_applied_total{{group="{group}",type="{kind}"}} {count}'
                 for (group, kind), count in self.applied.items()
             ]
             body = ("\n".join(lines) + "\n").encode()
-        await send({"type": "http.response.start", "status": 200 if ready or body else 503, "headers": []})
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
     def serve(self, app: Any) -> None:
