@@ -19,6 +19,7 @@ from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import PARTS, Plan, chosen
 from tests.bench.province import REGIME, Province
 from tests.bench.results import WIDE, Measured, rows
+from tests.bench.rounds import EndToEnd
 from tests.bench.scale import scale_out
 from tests.bench.stored import Grown, database_bytes, event_bytes, fill
 from tests.bench.systems import Name, System, infrastructure, set_up_ours, wait_generated
@@ -86,6 +87,10 @@ class Bench:
         for size in (1, 100):
             self.measured.pgbench[size] = limits.pgbench(infra, size, 64 if size == 1 else 4, self.plan.limit_seconds)
             say(f"pgbench, {size} per commit: {self.measured.pgbench[size]:.0f}/s")
+        self.produced(infra)
+
+    def produced(self, infra: Stack) -> None:
+        """What Kafka alone takes: the limit of the relay."""
         topic = self.systems["ours"].stack.options.topic_prefix + "notifications"
         self.measured.produced = limits.kafka_produce(infra, topic, self.plan.relay_rows)
         say(f"aiokafka: {self.measured.produced:.0f}/s")
@@ -161,13 +166,12 @@ class Bench:
 
     def steady_alone(self, infra: Stack) -> None:
         """The same without the rounds before it: what each system carries is found first."""
+        self.produced(infra)
         for name, system in self.systems.items():
-            system.all()
-            for seconds in (2.0, self.plan.end_to_end_seconds):  # caches and pools first
-                run = rounds.end_to_end(system, infra, WIDE, seconds)
-                rounds.settle(system)
+            run = self._warmed(system, infra)
             self.measured.end_to_end[name][WIDE].append(run)
             say(f"{name}: điểm / scored {run.per_second:.0f}/s, {WIDE} conn.")
+            rounds.settle(system)
             system.none()
         self.steady(infra)
 
@@ -257,13 +261,18 @@ class Bench:
         plan = self.plan
         rounds.accepts(system, WIDE, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
         sent = rounds.accepts(system, WIDE, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
-        system.all()
-        rounds.settle(system)
-        rounds.end_to_end(system, infra, WIDE, 2, plan.rate_per_second)
-        run = rounds.end_to_end(system, infra, WIDE, plan.end_to_end_seconds, plan.rate_per_second)
+        run = self._warmed(system, infra)
         accepted, scored = sent.per_second, run.per_second
         say(f"{system.stored():,} đã lưu / stored: nhận / accepts {accepted:.0f}/s, điểm / scored {scored:.0f}/s")
         return accepted, scored
+
+    def _warmed(self, system: System, infra: Stack) -> EndToEnd:
+        """One end-to-end round after a short one, which fills caches and pools."""
+        plan = self.plan
+        system.all()
+        rounds.settle(system)
+        rounds.end_to_end(system, infra, WIDE, 2, plan.rate_per_second)
+        return rounds.end_to_end(system, infra, WIDE, plan.end_to_end_seconds, plan.rate_per_second)
 
     def check(self, name: Name, refused: int, broken: int) -> None:
         if refused or broken:

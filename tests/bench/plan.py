@@ -41,7 +41,7 @@ class Plan:
 PARTS = {
     "accepts": ("Nhận bền vững", "  so với hằng số", "Cửa HTTP"),
     "consumers": ("Bộ tiêu thụ", "  lúc rút"),
-    "steady": ("POST → điểm", "Sau khi broker mất", "Relay"),
+    "steady": ("POST → điểm", "Sau khi broker mất", "Relay", "Kafka: aiokafka"),
     "sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"),
     "scale": ("Nhân bản / scale out",),
 }
