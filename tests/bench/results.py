@@ -93,7 +93,7 @@ def rows(measured: Measured, table: Table) -> None:
     for size, value in measured.pgbench.items():
         what = "một bản mỗi commit / one submission per commit" if size == 1 else f"{size} bản / per commit"
         table.add(Row(f"pgbench, cùng INSERT / same inserts, {what}", "submissions/s", limit=value))
-    if measured.produced is not None:
+    if not math.isnan(measured.produced):
         table.add(Row("Kafka: aiokafka trần / bare producer, acks=all", "events/s", limit=measured.produced))
 
 
