@@ -97,9 +97,26 @@ def nothing_of_one_machine_is_committed(tree: Tree) -> list[str]:
     return found
 
 
+def outside_text_is_normalised_in_one_place(tree: Tree) -> list[str]:
+    """A bare `unicodedata.normalize` takes seconds for 20,000 marks in the wrong order."""
+    found = []
+    for module in tree.modules("services", "shared"):
+        if module.path.as_posix() == "shared/text.py":
+            continue
+        names = [(node, name) for node, name in module.imports() if name.startswith("unicodedata.")]
+        names += [(call, dotted(call.func)) for call in module.calls()]
+        found += [
+            module.at(node, f"{name}: use nfc or nfkc of shared/text.py, whose cost is linear")
+            for node, name in names
+            if name in ("unicodedata.normalize", "unicodedata.is_normalized")
+        ]
+    return found
+
+
 RULES = (
     files_stay_short,
     modules_state_their_invariant,
     tests_never_sleep_and_hope,
     nothing_of_one_machine_is_committed,
+    outside_text_is_normalised_in_one_place,
 )

@@ -91,6 +91,8 @@ BAD: list[tuple[str, str, str, str]] = [
     ("tests_never_sleep_and_hope", "tests/unit/rig.py", "def settle(seconds):\n    time.sleep(seconds)\n", ":2: time.sleep outside a loop"),
     ("nothing_of_one_machine_is_committed", "docs/a.md", "one\nsee /wo" + "rk/main\n", "docs/a.md:2: a path of one machine"),
     ("nothing_of_one_machine_is_committed", "scripts/a.sh", "pip install --index" + "-url x y\n", "registry"),
+    ("outside_text_is_normalised_in_one_place", "services/intake/domain.py", "import unicodedata\nx = unicodedata.normalize('NFC', y)\n", ":2: unicodedata.normalize"),
+    ("outside_text_is_normalised_in_one_place", "services/intake/domain.py", "from unicodedata import is_normalized\n", ":1: unicodedata.is_normalized"),
 ]  # fmt: skip
 
 
@@ -120,6 +122,8 @@ GOOD: list[tuple[str, str, str]] = [
     ("every_log_line_has_its_action", "shared/http.py", "log.info('A sentence.', action='http.answered')\nresult.error('x')\n"),
     ("every_problem_has_its_page", "services/intake/api.py", "K = describe('a-page', 409, '', '', '', '')\nraise Problem(409, 'a-page', 'a', 'b')\n"),
     ("modules_state_their_invariant", "services/__init__.py", ""),
+    ("outside_text_is_normalised_in_one_place", "shared/text.py", "import unicodedata\nx = unicodedata.normalize('NFC', y)\n"),
+    ("outside_text_is_normalised_in_one_place", "services/intake/domain.py", "import unicodedata\nx = unicodedata.combining(y)\n"),
     ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "async def f():\n    while not await g():\n        assert now() < end\n        await asyncio.sleep(0.01)\n"),
     ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "async def hang():\n    await asyncio.sleep(3600)\n    await asyncio.sleep(0)\n"),
     ("tests_never_sleep_and_hope", "tests/faults/load.py", "async def f():\n    await asyncio.sleep(0.3)\n"),

@@ -6,11 +6,11 @@ Errors are about what can be counted. Emptiness in other words is a warning: a m
 from __future__ import annotations
 
 import re
-from unicodedata import is_normalized, normalize
 
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Narrative
+from shared.text import nfc
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 #: all of Cc but TAB, LF, CR; bidirectional overrides, which disguise text; surrogates, which nobody can store
@@ -20,7 +20,7 @@ _RUN = re.compile(r"(\S)\1{9,}")
 
 _PHRASE_CHARACTERS = 60
 _EMPTY_PHRASES = frozenset(
-    normalize("NFC", phrase)
+    nfc(phrase)
     for phrase in (
         "",
         "không",
@@ -60,8 +60,7 @@ _LONGEST_HONEST_AVERAGE = 20  # characters per word; Vietnamese has about 4
 
 def trimmed(text: str) -> str:
     """The text that counts: NFC, without outer white space and invisible characters."""
-    text = text if is_normalized("NFC", text) else normalize("NFC", text)
-    text = text.strip()
+    text = nfc(text).strip()
     while text and (text[0] in _INVISIBLE or text[-1] in _INVISIBLE):
         text = text.strip(_INVISIBLE).strip()
     return text

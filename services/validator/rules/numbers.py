@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from services.validator.rules import catalogue
 from services.validator.rules.catalogue import Rule
+from shared.text import nfkc
 
 MAX_DIGITS = 38
 
@@ -96,7 +97,7 @@ def _diagnose_or_plain(text: str) -> tuple[str, ...]:
 
 def _ascii(text: str) -> str:
     """Digits of any script, full-width forms and typographic signs as ASCII; outer spaces gone."""
-    folded = unicodedata.normalize("NFKC", text).translate(_MARKS).strip()
+    folded = nfkc(text).translate(_MARKS).strip()
     if folded.isascii():
         return folded
     return "".join(

@@ -32,7 +32,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   it is neither zero nor a bad number.
 - A sum counts an optional figure left blank as nothing; it is not checked where its total, a required term, or every
   term is missing, or where a term is not a number.
-- Narratives are measured in characters after NFC normalisation and trimming.
+- Narratives are measured in characters after NFC normalisation and trimming. A run of more than 30 combining marks is
+  parted by U+034F first (stream-safe text, UAX #15): no text costs more than its length.
 - All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and
   `findings_truncated` says so.
 """
