@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from types import FrameType
 
@@ -21,6 +21,8 @@ from shared.db import is_infrastructure, plain_url
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
+from shared.outbox.sending import Refusal
+from shared.outbox_tool import add_outbox_arguments, outbox
 from shared.service import REQUESTS_GRACE_SECONDS, Service
 from shared.settings import CommonSettings, KafkaSettings
 
@@ -44,6 +46,9 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     _replay_arguments(actions.add_parser("replay", help="gửi lại sự kiện từ kho lưu / send archived events again"))
     add_dead_letter_arguments(
         actions.add_parser("dead-letters", help="xem và đưa lại sự kiện hỏng / list, show, replay dead letters")
+    )
+    add_outbox_arguments(
+        actions.add_parser("outbox", help="sự kiện Kafka không nhận / events that Kafka does not take")
     )
     for name, (help_text, _) in own.items():
         actions.add_parser(name, help=help_text, add_help=False)
@@ -72,6 +77,8 @@ def _own_action(service: str, build: Callable[[], Service], arguments: argparse.
             return 0
         case "replay":
             return asyncio.run(_replay(service, url, arguments))
+        case "outbox":
+            return asyncio.run(_with_connection(url, lambda connection: outbox(connection, arguments)))
         case _:
             return asyncio.run(dead_letters(service, url, arguments))
 
@@ -161,6 +168,19 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _refusal(refusal: Refusal) -> str:
+    row = refusal.row
+    return f"Kafka không nhận / Kafka does not take: {row['event_id']} {row['type']} {row['key']}: {refusal.error}"
+
+
+async def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaitable[int]]) -> int:
+    connection = await asyncpg.connect(plain_url(url), timeout=10)
+    try:
+        return await work(connection)
+    finally:
+        await connection.close()
+
+
 async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
     for bound in (arguments.since, arguments.until):
         if bound is not None and bound.tzinfo is None:
@@ -177,18 +197,22 @@ async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
             if arguments.dry_run:
                 return 0
             relay = Relay(service, url, KafkaSettings(), SystemClock())
+            refused: list[str] = []
             sent = await replay_selected(
                 connection,
                 selection,
                 relay.send,
                 rate_per_second=arguments.rate,
                 progress=lambda n: print(f"đã gửi / sent {n:,}", file=sys.stderr),
+                refused=lambda outcome: refused.extend(map(_refusal, outcome.refused)),
             )
             await relay.stop()
             print(
                 f"Đã gửi lại {sent:,} sự kiện; bên nhận bỏ qua những gì đã có / sent again; inboxes drop what they have"
             )
-            return 0
+            for line in refused:
+                print(line, file=sys.stderr)
+            return 1 if refused else 0
         finally:
             await connection.close()
     except Exception as error:

@@ -2,7 +2,8 @@
 
 Both are written in the transaction that gives the record up, before its offset is committed: it cannot be lost
 between the consumer and the dead-letter topic, and a lost commit does not double it. A letter is one record at one
-place: once a log begins again at offset 0, another record at a known place is another letter.
+place: once a log begins again at offset 0, another record at a known place is another letter. The row always has the
+whole record; where that is too large for the topic, the message has its beginning and says where the whole is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,9 +22,15 @@ from shared.db import Transaction
 from shared.ids import new_id
 from shared.logging import about_event, get_logger
 from shared.outbox.publish import Outgoing, publish_encoded
+from shared.outbox.sizes import batch_bytes, declared_limit
 from shared.outbox.wire import DEAD_LETTER_TYPE, encode_headers
 
 log = get_logger()
+
+#: what the relay adds to a dead letter's own headers
+ENVELOPE_BYTES = 2048
+#: of the record's bytes, and of each piece of evidence, in a message that would be too large
+SHORTENED_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +98,7 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     await publish_encoded(
         tx,
         [
-            Outgoing(
-                f"{service}.dlq",
-                str(dead_letter_id),
-                DEAD_LETTER_TYPE,
-                letter.record.value,
-                dead_letter_id,
-                encode_headers(_evidence(consumer, letter, error_text, original)),
-            )
+            _message(service, consumer, letter, dead_letter_id, error_text, original)
             for dead_letter_id, letter, error_text, original in zip(ids, letters, texts, originals, strict=True)
             if dead_letter_id in new
         ],
@@ -105,6 +106,31 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     metrics.DEAD_LETTERS_TOTAL.labels(consumer).inc(len(new))
     for letter in letters:
         _tell(consumer, letter)
+
+
+def _message(
+    service: str, consumer: str, letter: DeadLetter, dead_letter_id: UUID, error_text: str, original: str
+) -> Outgoing:
+    topic, key, value = f"{service}.dlq", str(dead_letter_id), letter.record.value
+    headers = _evidence(consumer, letter, error_text, original)
+    if batch_bytes(key.encode(), value, headers) > declared_limit(topic) - ENVELOPE_BYTES:
+        headers, value = _shortened(service, letter, dead_letter_id, headers)
+    return Outgoing(topic, key, DEAD_LETTER_TYPE, value, dead_letter_id, encode_headers(headers))
+
+
+def _shortened(
+    service: str, letter: DeadLetter, dead_letter_id: UUID, headers: Sequence[tuple[str, bytes]]
+) -> tuple[list[tuple[str, bytes]], bytes | None]:
+    """The beginnings of what is too large, the whole's size and digest, and where the whole is kept."""
+    value = letter.record.value
+    kept = [(name, content[:SHORTENED_BYTES]) for name, content in headers if name != "dlq_headers"]
+    kept += [
+        ("dlq_shortened", b"true"),
+        ("dlq_whole", f"{service}: python -m services.{service} dead-letters show {dead_letter_id}".encode()),
+        ("dlq_value_bytes", str(len(value or b"")).encode()),
+        ("dlq_value_sha256", sha256(value or b"").hexdigest().encode()),
+    ]
+    return kept, None if value is None else value[:SHORTENED_BYTES]
 
 
 def _tell(consumer: str, letter: DeadLetter) -> None:

@@ -37,7 +37,7 @@ def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True)
     what.add_parser("list", help="liệt kê / list those not replayed")
     show = what.add_parser("show", help="toàn bộ bằng chứng / all evidence of one")
-    show.add_argument("id", type=int)
+    show.add_argument("id", help="số hoặc dead_letter_id / number or dead_letter_id")
     again = what.add_parser("replay", help="đưa lại cho bên nhận / feed to its consumer again")
     again.add_argument("ids", type=int, nargs="*")
     again.add_argument("--all", action="store_true", help="tất cả / all not yet replayed")
@@ -70,8 +70,10 @@ async def _list(connection: asyncpg.Connection) -> int:
     return 0
 
 
-async def _show(connection: asyncpg.Connection, number: int) -> int:
-    row = await connection.fetchrow("SELECT * FROM dead_letter WHERE id = $1", number)
+async def _show(connection: asyncpg.Connection, number: str) -> int:
+    row = await connection.fetchrow(
+        "SELECT * FROM dead_letter WHERE id::text = $1 OR dead_letter_id::text = $1", str(number).lower()
+    )
     if row is None:
         print(f"Không có sự kiện hỏng {number} / there is no dead letter {number}", file=sys.stderr)
         return 1

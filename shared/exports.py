@@ -75,9 +75,16 @@ def backbone_exports() -> list[Export]:
             "events",
             f"SELECT * FROM ((SELECT {event}, true AS published FROM outbox_archive"  # noqa: S608 - constants
             f" WHERE id > :after ORDER BY id LIMIT :limit) UNION ALL (SELECT {event}, false AS published FROM outbox"
-            " WHERE id > :after ORDER BY id LIMIT :limit)) AS event ORDER BY id LIMIT :limit",
+            f" WHERE id > :after ORDER BY id LIMIT :limit) UNION ALL (SELECT {event}, false AS published"
+            "  FROM outbox_set_aside WHERE NOT archived AND id > :after ORDER BY id LIMIT :limit))"
+            " AS event ORDER BY id LIMIT :limit",
         ),
         Export("outbox", f"SELECT {event}, created_at FROM outbox WHERE id > :after ORDER BY id LIMIT :limit"),  # noqa: S608
+        Export(
+            "outbox-set-aside",
+            f"SELECT {event}, created_at, set_aside_at, error_class, error_text, encoded_bytes, behind, closed_as"  # noqa: S608
+            " FROM outbox_set_aside WHERE id > :after ORDER BY id LIMIT :limit",
+        ),
         Export(
             "inbox",
             "SELECT consumer, event_id, applied_at FROM inbox"
@@ -94,7 +101,7 @@ def backbone_exports() -> list[Export]:
         Export(
             "dead-letters",
             'SELECT id, dead_letter_id, consumer, event_id, topic, partition, "offset", error_class, error_text,'
-            " attempts, first_seen, rejected_at, replayed_at FROM dead_letter"
+            " attempts, first_seen, rejected_at, replayed_at, discarded_at FROM dead_letter"
             " WHERE id > :after ORDER BY id LIMIT :limit",
         ),
     ]

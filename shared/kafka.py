@@ -9,9 +9,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from shared.logging import get_logger
 from shared.security import tls_context
 from shared.settings import KafkaSettings
 
@@ -100,6 +103,27 @@ async def cluster_id(settings: KafkaSettings) -> str:
     try:
         description = await admin.describe_cluster()
         return str(description.get("cluster_id") or "")
+    finally:
+        await admin.close()
+
+
+async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
+    """`max.message.bytes` of each of our topics; empty where the cluster does not tell (it may not be allowed)."""
+    names = {settings.topic(topic): topic for topic in topics}
+    admin = make_admin(settings, "thongsuot-admin")
+    await admin.start()
+    try:
+        found: dict[str, int] = {}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        for response in await admin.describe_configs(resources):
+            for code, _, _, name, entries in response.resources:
+                values = {entry[0]: entry[1] for entry in entries}
+                if not code and str(values.get("max.message.bytes") or "").isdigit():
+                    found[names[name]] = int(values["max.message.bytes"])
+        return found
+    except (KafkaError, TypeError, ValueError) as error:  # Tansu answers in a form that the client cannot read
+        get_logger().info("The topics' limits are not told.", action="kafka.limits_unknown", error=repr(error)[:500])
+        return {}
     finally:
         await admin.close()
 

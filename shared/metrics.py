@@ -83,6 +83,22 @@ OUTBOX_OLDEST_AGE_SECONDS = declare_gauge(
     "Age of the oldest event that waits in the outbox; 0 if none.",
     unit="seconds",
 )
+OUTBOX_SET_ASIDE_ROWS = declare_gauge(
+    "thongsuot_outbox_set_aside_rows",
+    "Events that Kafka does not take, and those that queue behind one of their key; see `outbox list`.",
+    unit="rows",
+)
+OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS = declare_gauge(
+    "thongsuot_outbox_set_aside_oldest_age_seconds",
+    "For how long the oldest event set aside has been so; 0 if none.",
+    unit="seconds",
+)
+OUTBOX_SET_ASIDE_TOTAL = declare_counter(
+    "thongsuot_outbox_set_aside_total",
+    "Events set aside by the relay by reason (too_large, refused, behind).",
+    unit="events",
+    labels=["reason"],
+)
 RELAY_PUBLISHED_TOTAL = declare_counter(
     "thongsuot_relay_published_total", "Events the relay got acknowledged by Kafka.", unit="events", labels=["topic"]
 )

@@ -34,6 +34,10 @@ _OUTBOX = text("""
            coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS oldest_seconds
       FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100001) AS waiting
 """)
+_SET_ASIDE = text("""
+    SELECT count(*) AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(set_aside_at)), 0) AS oldest_seconds
+      FROM outbox_set_aside WHERE closed_at IS NULL
+""")
 _WAITING = text("SELECT consumer, count(*) AS events FROM waiting GROUP BY consumer")
 
 
@@ -144,9 +148,12 @@ class Service:
             try:
                 async with self.database.reading() as snapshot:
                     row = (await snapshot.execute(_OUTBOX)).one()
+                    aside = (await snapshot.execute(_SET_ASIDE)).one()
                     parked = {r.consumer: r.events for r in await snapshot.execute(_WAITING)}
                 metrics.OUTBOX_BACKLOG_ROWS.set(row.backlog)
                 metrics.OUTBOX_OLDEST_AGE_SECONDS.set(float(row.oldest_seconds))
+                metrics.OUTBOX_SET_ASIDE_ROWS.set(aside.rows)
+                metrics.OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS.set(float(aside.oldest_seconds))
                 for subscription in self.consumers.subscriptions if self.consumers else ():
                     metrics.PARKED_EVENTS.labels(subscription.name).set(parked.get(subscription.name, 0))
             except Exception as error:

@@ -1,7 +1,8 @@
 """The relay sends what the outbox holds, in id order, and deletes a row only after Kafka has acknowledged it.
 
 One leader per service, by a session advisory lock on the very connection that deletes: a leader that loses its
-session cannot delete, so the worst that can happen is a second send, which inboxes drop.
+session cannot delete, so the worst that can happen is a second send, which inboxes drop. A row that Kafka never takes
+is set aside (shared/outbox/set_aside.py), and nothing else is.
 """
 
 from __future__ import annotations
@@ -9,21 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError
 
 from shared import failpoints, metrics
 from shared.clock import Clock, monotonic_seconds
 from shared.db import is_infrastructure, plain_url
-from shared.kafka import cluster_id, end_offsets, make_producer
+from shared.events import OWNERS
+from shared.kafka import cluster_id, end_offsets, make_producer, topic_limits
 from shared.logging import get_logger
-from shared.outbox import archive
+from shared.outbox import archive, set_aside
 from shared.outbox.replay import LogLost, ReplayState, resend_archive
-from shared.outbox.sending import Place, send_rows
-from shared.outbox.wire import encode_headers, headers_of
+from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
 from shared.settings import KafkaSettings
 
 log = get_logger()
@@ -37,8 +37,22 @@ MAINTENANCE = timedelta(hours=1)
 #: the advisory lock of the relay; each service has its own database, so one number serves all
 LEADER_LOCK = 0x7468_6F6E
 
+#: of bodies in one batch of the relay, bytes; a row that is larger goes alone
+BATCH_BYTES = 16 * 1024 * 1024
+
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
-_SELECT = f"SELECT {_COLUMNS} FROM outbox ORDER BY id LIMIT $1"  # noqa: S608 - constant names
+#: front: the row of its key that is set aside, before which it may not go
+_SELECT = f"""
+    SELECT {_COLUMNS},
+           CASE WHEN (SELECT EXISTS (SELECT FROM outbox_set_aside WHERE closed_at IS NULL))
+                THEN (SELECT min(a.id) FROM outbox_set_aside a
+                       WHERE a.topic = o.topic AND a.key = o.key AND a.closed_at IS NULL) END AS front
+      FROM (SELECT *, sum(octet_length(body)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                     AS before
+              FROM (SELECT * FROM outbox ORDER BY id LIMIT $1) AS first) AS o
+     WHERE coalesce(before, 0) < {BATCH_BYTES}
+     ORDER BY id
+"""  # noqa: S608 - constant names
 #: delete, archive and remember how far each partition has got, in one statement: none without the others
 _SENT = f"""
     WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING {_COLUMNS}),
@@ -49,14 +63,6 @@ _SENT = f"""
            ON CONFLICT (topic, partition) DO UPDATE
               SET last_offset = greatest(relay_position.last_offset, excluded.last_offset))
     SELECT count(*) FROM sent
-"""  # noqa: S608 - constant names
-_TOO_LARGE = f"""
-    WITH gone AS (DELETE FROM outbox WHERE id = $1 RETURNING {_COLUMNS})
-    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", digest, key, value,
-                             headers, error_class, error_text, attempts, first_seen)
-    SELECT event_id, 'relay', event_id, topic, -1, id, convert_to(event_id::text, 'UTF8'), convert_to(key, 'UTF8'),
-           body, $2::jsonb, $3, $4, 1, created_at
-      FROM gone
 """  # noqa: S608 - constant names
 
 
@@ -86,6 +92,7 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
         self._producer_failed = False  # the last one: the next one replaces it
+        self._limits: dict[str, int] = {}  # max.message.bytes by topic, as the cluster says
         self.leading = False
 
     async def start(self) -> None:
@@ -168,22 +175,49 @@ class Relay:
             log.warning("The archive could not be maintained.", action="archive.not_maintained", error=repr(error))
         return now
 
-    async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
         failpoints.hit("relay.before_send")
-        try:
-            positions = await self.send(rows)
-        except (MessageSizeTooLargeError, RecordTooLargeError) as error:
-            await self._park_too_large(connection, rows, error)
-            return
+        fronted = [row for row in rows if row.get("front") is not None and row["topic"] not in LAST_WORD_TOPICS]
+        held = {row["id"] for row in fronted}
+        sent = await self.send([row for row in rows if row["id"] not in held])
+        sent.behind += [(row, row["front"]) for row in fronted]
         failpoints.hit("relay.between_ack_and_delete")
-        topics, partitions, offsets = _columns(positions)
-        await connection.execute(_SENT, [row["id"] for row in rows], topics, partitions, offsets)
+        topics, partitions, offsets = _columns(sent.positions)
+        statement = _SENT, [row["id"] for row in sent.rows], topics, partitions, offsets
+        if sent.refused or sent.behind or any(row.get("front") is not None for row in rows):
+            async with connection.transaction():
+                await set_aside.put(connection, sent)
+                await connection.execute(*statement)
+                await set_aside.supersede(connection, sent.rows)
+            set_aside.tell(sent)
+        else:
+            await connection.execute(*statement)
         failpoints.hit("relay.after_delete")
-        for topic in {row["topic"] for row in rows}:
-            metrics.RELAY_PUBLISHED_TOTAL.labels(topic).inc(sum(1 for row in rows if row["topic"] == topic))
+        for topic in {row["topic"] for row in sent.rows}:
+            metrics.RELAY_PUBLISHED_TOTAL.labels(topic).inc(sum(1 for row in sent.rows if row["topic"] == topic))
+        if sent.trouble is not None:
+            raise sent.trouble
 
-    async def send(self, rows: Sequence[Mapping[str, Any]]) -> dict[Place, int]:
-        """Send rows and wait for every acknowledgement. Returns how far each partition has got."""
+    async def send(self, rows: Sequence[Row]) -> Sent:
+        """Send rows and wait for every acknowledgement; where a batch is refused, find the row that is at fault.
+
+        Raises KafkaError or TimeoutError where Kafka is in trouble; then any part may have been sent.
+        """
+        sent = Sent(left=list(rows))
+        singly = False
+        while sent.left:
+            if sent.producer_spent:
+                self._producer_failed, sent.producer_spent = True, False
+                await self._drop_producer()
+            sent.take(await self._send_once(sent.left, sent, singly))
+            singly = True
+        if sent.producer_spent:
+            self._producer_failed = True
+            await self._drop_producer()
+        sent.settle()
+        return sent
+
+    async def _send_once(self, rows: Sequence[Row], before: Sent, singly: bool) -> Sent:
         producer = await self._ready_producer()
         try:
             return await send_rows(
@@ -192,6 +226,9 @@ class Relay:
                 prefix=self._kafka.topic_prefix,
                 source=self._source,
                 timeout_seconds=self._kafka.request_timeout_seconds * 4,
+                limits=self._limits,
+                fronts=before.fronts(),
+                singly=singly,
             )
         except Exception:
             self._producer_failed = True
@@ -201,6 +238,7 @@ class Relay:
         """Replay the archive if the cluster is another one or shorter than what it has acknowledged."""
         state = ReplayState(connection)
         cluster = await cluster_id(self._kafka)
+        self._limits = await topic_limits(self._kafka, published_topics(self._service))
         positions = await state.positions()
         ends = await end_offsets(self._kafka, [(self._kafka.topic(t), p) for t, p in positions]) if positions else {}
         lost = [
@@ -222,23 +260,8 @@ class Relay:
         elif known is None:
             await state.remember_cluster(cluster)
         if await state.pending():
-            await resend_archive(connection, state, self.send, self._stopping)
+            await resend_archive(connection, state, self.send, set_aside.put_archived, self._stopping)
         return monotonic_seconds()
-
-    async def _park_too_large(
-        self, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]], error: KafkaError
-    ) -> None:
-        largest = max(rows, key=lambda row: len(row["body"] or b""))
-        log.error(
-            "An event is too large for Kafka and was parked as a dead letter.",
-            action="relay.too_large",
-            event_id=str(largest["event_id"]),
-            body_bytes=len(largest["body"] or b""),
-        )
-        headers = encode_headers(headers_of(largest, self._source))
-        await connection.execute(_TOO_LARGE, largest["id"], headers, type(error).__name__, str(error))
-        metrics.DEAD_LETTERS_TOTAL.labels("relay").inc()
-        await self._drop_producer()
 
     async def _ready_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -272,9 +295,14 @@ class Relay:
             await asyncio.sleep(seconds)
 
 
+def published_topics(service: str) -> list[str]:
+    """What the service's relay sends to: the topics it owns, and its dead letters'."""
+    return [*(topic for topic, owner in OWNERS.items() if owner == service), f"{service}.dlq"]
+
+
 def _columns(positions: Mapping[Place, int]) -> tuple[list[str], list[int], list[int]]:
     places = sorted(positions)
     return [t for t, _ in places], [p for _, p in places], [positions[place] for place in places]
 
 
-__all__ = ["LEADER_LOCK", "LogLost", "Relay"]
+__all__ = ["LEADER_LOCK", "LogLost", "Relay", "published_topics"]

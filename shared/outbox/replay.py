@@ -16,19 +16,29 @@ import asyncpg
 from shared import failpoints, metrics
 from shared.clock import monotonic_seconds
 from shared.logging import get_logger
-from shared.outbox.sending import Place
+from shared.outbox.sending import Place, Sent
 
 log = get_logger()
 
 BATCH_ROWS = 1000
+BATCH_BYTES = 16 * 1024 * 1024
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
+#: so many rows that their bodies fit into memory; at least one
+_BOUNDED = f"""
+    SELECT {_COLUMNS}
+      FROM (SELECT *, sum(octet_length(body)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                     AS before
+              FROM (SELECT * FROM outbox_archive WHERE {{where}} ORDER BY id LIMIT {{rows}}) AS first) AS o
+     WHERE coalesce(before, 0) < {BATCH_BYTES} ORDER BY id
+"""  # noqa: S608 - constant names
 
 
 class LogLost(Exception):
     """Kafka holds less than it once acknowledged."""
 
 
-Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[Place, int]]]
+Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sent]]
+PutAside = Callable[[asyncpg.Connection, Sent], Awaitable[None]]
 
 
 class ReplayState:
@@ -85,14 +95,14 @@ class ReplayState:
 
 
 async def resend_archive(
-    connection: asyncpg.Connection, state: ReplayState, send: Send, stopping: asyncio.Event
+    connection: asyncpg.Connection, state: ReplayState, send: Send, put_aside: PutAside, stopping: asyncio.Event
 ) -> None:
     """Send the whole archive again, in id order, from where the stored progress stands."""
     total = 0
     while not stopping.is_set():
         after = await state.after()
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM outbox_archive WHERE id > $1 ORDER BY id LIMIT $2",  # noqa: S608 - constant names
+            _BOUNDED.format(where="id > $1", rows="$2"),
             after,
             BATCH_ROWS,
         )
@@ -101,11 +111,14 @@ async def resend_archive(
             await state.finish()
             log.info("The archive has been sent again.", action="replay.finished", events=total)
             return
-        positions = await send(rows)
+        sent = await send(rows)
+        if sent.trouble is not None:
+            raise sent.trouble
         failpoints.hit("replay.between_send_and_progress")
-        await state.advance(rows[-1]["id"], positions)
-        total += len(rows)
-        _count(rows)
+        await put_aside(connection, sent)  # a log with a lower limit than the one that was lost
+        await state.advance(rows[-1]["id"], sent.positions)
+        total += len(sent.rows)
+        _count(sent.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +163,31 @@ async def replay_selected(
     *,
     rate_per_second: float | None = None,
     progress: Callable[[int], None] = lambda sent: None,
+    refused: Callable[[Sent], None] = lambda sent: None,
 ) -> int:
-    """Send the selected archived events again, in id order, at most `rate_per_second`. Returns how many were sent."""
+    """Send the selected archived events again, in id order, at most `rate_per_second`. Returns how many were sent.
+
+    What Kafka does not take is told to `refused`; it stays in the archive.
+    """
     where, values = selection.where()
     after, sent, started = 0, 0, monotonic_seconds()
     batch_rows = BATCH_ROWS if rate_per_second is None else max(1, min(BATCH_ROWS, int(rate_per_second)))
     while True:
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM outbox_archive WHERE {where} ORDER BY id LIMIT {batch_rows}",  # noqa: S608
+            _BOUNDED.format(where=where, rows=batch_rows),
             after,
             *values,
         )
         if not rows:
             return sent
-        await send(rows)
+        outcome = await send(rows)
+        if outcome.trouble is not None:
+            raise outcome.trouble
+        if outcome.refused:
+            refused(outcome)
         after = rows[-1]["id"]
-        sent += len(rows)
-        _count(rows)
+        sent += len(outcome.rows)
+        _count(outcome.rows)
         progress(sent)
         if rate_per_second is not None:
             ahead_seconds = sent / rate_per_second - (monotonic_seconds() - started)

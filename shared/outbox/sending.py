@@ -1,26 +1,116 @@
-"""Rows become one batch per partition, in row order, and count as sent only when every batch is acknowledged.
+"""Rows become batches per partition, in row order; a row counts as sent only when its batch is acknowledged.
 
-The producer's own batches cost a future and two waits per message; these cost one per partition.
+The producer's own batches cost a future and two waits per message; these cost one per partition. The batches of a
+partition are sent one after the other: what comes behind a batch that was refused is not sent, so a key keeps its
+order. A row that Kafka will never take is named, and nothing else is: its neighbours are sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from shared.kafka import MAX_REQUEST_BYTES
+from shared.events import REGISTRY
+from shared.outbox.sizes import declared_limit
 from shared.outbox.wire import headers_of
 
-#: what headers, key and framing of one message may take beside its body
-ENVELOPE_BYTES = 256 * 1024
-
 Place = tuple[str, int]
+Row = Mapping[str, Any]
+#: an aggregate's events: topic and key
+Line = tuple[str, str]
+
+#: refusals that say which record is at fault: it is too large
+_TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError, RecordListTooLargeError)
+#: refusals that may be of one record or of everything (a clock that is wrong, a policy, a broker's own fault);
+#: INVALID_RECORD, which aiokafka does not know, is an UnknownError
+_SUSPECT = (
+    CorruptRecordException,
+    InvalidTimestampError,
+    PolicyViolationError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
+#: topics whose newest event of a key replaces all before it: a later one does not queue behind one set aside
+LAST_WORD_TOPICS = frozenset({REGISTRY})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that Kafka does not take. `bytes`: of its batch of one; 0 where it was not measured."""
+
+    row: Row
+    error: KafkaError
+    bytes: int
+
+    @property
+    def of_the_row(self) -> bool:
+        """Whether the refusal says by itself that the row is at fault."""
+        return isinstance(self.error, _TOO_LARGE)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of rows. Every row is in exactly one of `rows`, `refused`, `behind` and `left`."""
+
+    #: acknowledged
+    rows: list[Row] = field(default_factory=list)
+    #: the offset of each partition's last batch
+    positions: dict[Place, int] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
+    #: rows of a key whose earlier row was refused, with that row's id
+    behind: list[tuple[Row, int]] = field(default_factory=list)
+    #: rows of a refused batch and of those after it: to be sent singly
+    left: list[Row] = field(default_factory=list)
+    #: a producer whose batch the broker refused has a gap in its sequence and sends no more
+    producer_spent: bool = False
+    #: Kafka refuses, and not for one row's sake: nothing is set aside for it
+    trouble: KafkaError | None = None
+
+    def take(self, more: Sent) -> None:
+        """Add what a further round has come to; it went through what was left."""
+        self.rows += more.rows
+        for place, offset in more.positions.items():
+            self.positions[place] = max(offset, self.positions.get(place, -1))
+        self.refused += more.refused
+        self.behind += more.behind
+        self.left = more.left
+        self.producer_spent |= more.producer_spent
+
+    def settle(self) -> None:
+        """A suspect is at fault where its topic took another row; else Kafka is, and the suspect stays where it is."""
+        taking = {row["topic"] for row in self.rows}
+        kept = [each for each in self.refused if each.of_the_row or each.row["topic"] in taking]
+        dropped = [each for each in self.refused if not (each.of_the_row or each.row["topic"] in taking)]
+        if dropped:
+            fronts = {each.row["id"] for each in dropped}
+            self.refused = kept
+            self.behind = [(row, front) for row, front in self.behind if front not in fronts]
+            self.trouble = dropped[0].error
+
+    def fronts(self) -> dict[Line, int]:
+        """The keys that may not go on, with the id of the row that was refused."""
+        return {
+            (each.row["topic"], each.row["key"]): each.row["id"]
+            for each in self.refused
+            if each.row["topic"] not in LAST_WORD_TOPICS
+        }
 
 
 def partition_of(key: bytes, partitions: Sequence[int]) -> int:
@@ -30,56 +120,100 @@ def partition_of(key: bytes, partitions: Sequence[int]) -> int:
 
 async def send_rows(
     producer: AIOKafkaProducer,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Sequence[Row],
     *,
     prefix: str,
     source: bytes,
     timeout_seconds: float,
-) -> dict[Place, int]:
-    """Send rows of `outbox` or its archive; topics get `prefix`. Returns the offset of each partition's last batch.
+    limits: Mapping[str, int] | None = None,
+    fronts: Mapping[Line, int] | None = None,
+    singly: bool = False,
+) -> Sent:
+    """Send rows of `outbox` or its archive; topics get `prefix`.
 
-    The offset is that of the batch's first record: a log that ends behind it has all of the batch, for batches are
-    whole; and Tansu tells no more, it counts a batch as one when it says where a log ends.
+    limits: `max.message.bytes` by topic, where known; else the declared one. fronts: keys that may not go on.
+    singly: each row in a batch of its own, so that a refusal names its row.
+
+    A position is the offset of its batch's first record: a log that ends behind it has all of the batch, for batches
+    are whole; and Tansu tells no more, it counts a batch as one when it says where a log ends.
 
     Raises KafkaError or TimeoutError; then any part may have been sent, and the caller sends all of it again.
-    Raises MessageSizeTooLargeError where a row can never be sent.
     """
-    partitions: dict[str, Sequence[int]] = {}
-    building: dict[Place, BatchBuilder] = {}
-    sent: list[tuple[Place, asyncio.Future[Any]]] = []
-
-    async def submit(place: Place) -> None:
-        builder = building.pop(place)
-        builder.close()  # it is complete: nothing is gained by lingering
-        future = await producer.send_batch(builder, prefix + place[0], partition=place[1])
-        sent.append((place, future))
-
-    async def send_all() -> list[Any]:
-        for row in rows:
-            topic, key, body = row["topic"], row["key"].encode(), row["body"]
-            if body is not None and len(body) > MAX_REQUEST_BYTES - ENVELOPE_BYTES:
-                raise MessageSizeTooLargeError(f"a body of {len(body)} bytes; {MAX_REQUEST_BYTES} fit into a request")
-            if topic not in partitions:
-                partitions[topic] = sorted(await producer.partitions_for(prefix + topic))
-            place = topic, partition_of(key, partitions[topic])
-            headers = headers_of(row, source)
-            builder = building.get(place)
-            if builder is None or builder.append(timestamp=None, key=key, value=body, headers=headers) is None:
-                if builder is not None:  # full: in order, so before what comes next of the partition
-                    await submit(place)
-                builder = building[place] = producer.create_batch()
-                builder.append(timestamp=None, key=key, value=body, headers=headers)  # the first always fits
-        for place in list(building):
-            await submit(place)
-        return await asyncio.gather(*(future for _, future in sent))
-
+    sent = Sent()
     try:
-        acknowledgements = await asyncio.wait_for(send_all(), timeout_seconds)
-    except BaseException:
-        for _, future in sent:
-            future.cancel()
-        raise
-    positions: dict[Place, int] = {}
-    for (place, _), acknowledged in zip(sent, acknowledgements, strict=True):
-        positions[place] = max(acknowledged.offset, positions.get(place, -1))
-    return positions
+        async with asyncio.timeout(timeout_seconds):
+            chains = await _batches(producer, rows, sent, prefix, source, limits or {}, dict(fronts or {}), singly)
+            await _all(_send(producer, prefix, place, chain, sent) for place, chain in chains.items())
+    finally:
+        sent.left.sort(key=lambda row: int(row["id"]))
+    return sent
+
+
+Chain = list[tuple[BatchBuilder, list[Row]]]
+
+
+async def _batches(
+    producer: AIOKafkaProducer,
+    rows: Sequence[Row],
+    sent: Sent,
+    prefix: str,
+    source: bytes,
+    limits: Mapping[str, int],
+    fronts: dict[Line, int],
+    singly: bool,
+) -> dict[Place, Chain]:
+    partitions: dict[str, Sequence[int]] = {}
+    chains: dict[Place, Chain] = {}
+    for row in rows:
+        topic, key = row["topic"], row["key"].encode()
+        if (front := fronts.get((topic, row["key"]))) is not None:
+            sent.behind.append((row, front))
+            continue
+        if topic not in partitions:
+            partitions[topic] = sorted(await producer.partitions_for(prefix + topic))
+        chain = chains.setdefault((topic, partition_of(key, partitions[topic])), [])
+        headers = headers_of(row, source)
+        if not singly and chain:
+            added = chain[-1][0].append(timestamp=None, key=key, value=row["body"], headers=headers)
+            if added is not None:
+                chain[-1][1].append(row)
+                continue
+        builder = producer.create_batch()
+        builder.append(timestamp=None, key=key, value=row["body"], headers=headers)  # the first always fits
+        limit = limits.get(topic) or declared_limit(topic)
+        if builder.size() > limit:
+            error = MessageSizeTooLargeError(f"{builder.size()} bytes as encoded; the topic takes {limit}")
+            sent.refused.append(Refusal(row, error, builder.size()))
+            fronts.update(sent.fronts())
+        else:
+            chain.append((builder, [row]))
+    return chains
+
+
+async def _send(producer: AIOKafkaProducer, prefix: str, place: Place, chain: Chain, sent: Sent) -> None:
+    for number, (builder, rows) in enumerate(chain):
+        builder.close()  # it is complete: nothing is gained by lingering
+        size = builder.size()
+        future = await producer.send_batch(builder, prefix + place[0], partition=place[1])
+        try:
+            acknowledged = await future
+        except (*_TOO_LARGE, *_SUSPECT) as error:
+            sent.producer_spent = True
+            after = [row for _, its in chain[number + 1 :] for row in its]
+            if len(rows) == 1:
+                sent.refused.append(Refusal(rows[0], error, size))
+            else:
+                after = [*rows, *after]
+            sent.left += after
+            return
+        sent.positions[place] = max(acknowledged.offset, sent.positions.get(place, -1))
+        sent.rows += rows
+
+
+async def _all(each: Any) -> None:
+    tasks = [asyncio.ensure_future(one) for one in each]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

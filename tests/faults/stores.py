@@ -184,7 +184,8 @@ async def _rows(connection: asyncpg.Connection, query: str) -> list[asyncpg.Reco
 
 async def _backbone(stores: Stores, service: str, connection: asyncpg.Connection) -> None:
     event = "event_id, topic, key, type, body"
-    for table, sent in (("outbox_archive", True), ("outbox", False)):
+    set_aside = "outbox_set_aside WHERE NOT archived"
+    for table, sent in (("outbox_archive", True), ("outbox", False), (set_aside, False)):
         rows = await _rows(connection, f"SELECT {event} FROM {table} ORDER BY id")
         stores.told += [_event(service, row, sent=sent) for row in rows]
     for row in await _rows(connection, "SELECT consumer, event_id FROM inbox"):

@@ -78,8 +78,8 @@ def subscription(
     return Subscription("scoring", inbound, database, kafka, SystemClock(), **options)
 
 
-def relay(database: Database, kafka: KafkaSettings, **options: Any) -> Relay:
-    return Relay("intake", database.url, kafka, SystemClock(), **options)
+def relay(database: Database, kafka: KafkaSettings, *, service: str = "intake", **options: Any) -> Relay:
+    return Relay(service, database.url, kafka, SystemClock(), **options)
 
 
 def consumers(kafka: KafkaSettings, *subscriptions: Subscription) -> Consumers:

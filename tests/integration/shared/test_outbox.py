@@ -13,7 +13,7 @@ import pytest
 from shared.db import Database
 from shared.events import SUBMISSIONS
 from shared.kafka import make_reader
-from shared.outbox import Outgoing, publish
+from shared.outbox import publish
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.settings import KafkaSettings
@@ -225,22 +225,3 @@ def _no_replay_pending(database: Database) -> Callable[[], Awaitable[bool]]:
         return not await rows(database, "SELECT 1 FROM relay_state WHERE name = 'replay_after'")
 
     return finished
-
-
-async def test_an_event_too_large_for_kafka_is_parked_with_its_evidence_and_its_neighbours_are_sent(
-    database: Database, kafka: KafkaSettings
-) -> None:
-    sender = relay(database, kafka)
-    await sender.start()
-    try:
-        async with database.transaction() as tx:
-            huge = Outgoing(SUBMISSIONS, "H99.01/BC/huge", "vn.test.huge", b"x" * (4 * 1024 * 1024))
-            await publish(tx, [submission("H99.02"), huge, submission("H99.03")])
-        records = await read_topic(kafka, SUBMISSIONS, 2)
-        await eventually(_drained(database), "the outbox is empty")
-    finally:
-        await sender.stop()
-    assert {record.key.split(b"/")[0] for record in records} == {b"H99.02", b"H99.03"}
-    (letter,) = await rows(database, "SELECT * FROM dead_letter")
-    assert letter.consumer == "relay"
-    assert len(letter.value) == 4 * 1024 * 1024

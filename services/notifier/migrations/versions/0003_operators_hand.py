@@ -1,0 +1,12 @@
+"""What an operator looks into and decides: events set aside, discarded dead letters, halted consumers."""
+
+from shared.migrations import run_sql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

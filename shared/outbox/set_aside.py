@@ -1,0 +1,130 @@
+"""An event that Kafka never takes is set aside once: out of the outbox, whole, in `outbox_set_aside`, until retried.
+
+Later events of its key queue behind it there, so that a key's order holds; neighbours go on. On a topic whose newest
+event of a key replaces those before it, the newer one is sent and the one set aside is closed as superseded. What
+belongs to a key goes back into the outbox together and under its old ids (shared/outbox_tool.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from shared import metrics
+from shared.logging import get_logger
+from shared.outbox.sending import LAST_WORD_TOPICS, Row, Sent
+
+log = get_logger()
+
+_COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
+_REASONS = """
+    unnest($1::bigint[], $2::text[], $3::text[], $4::int[], $5::bigint[])
+      AS r (row_id, error_class, error_text, encoded_bytes, behind)
+"""
+#: a row that is there already came back by a lost answer, or by a replay of the archive: it is the same one
+_PUT = f"""
+    WITH gone AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING {_COLUMNS})
+    INSERT INTO outbox_set_aside ({_COLUMNS}, error_class, error_text, encoded_bytes, behind)
+    SELECT {_COLUMNS}, error_class, error_text, encoded_bytes, behind
+      FROM gone JOIN {_REASONS} ON row_id = id ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - constant names
+_PUT_ARCHIVED = f"""
+    INSERT INTO outbox_set_aside ({_COLUMNS}, error_class, error_text, encoded_bytes, behind, archived)
+    SELECT {_COLUMNS}, error_class, error_text, encoded_bytes, behind, true
+      FROM outbox_archive JOIN {_REASONS} ON row_id = id WHERE id = ANY($1::bigint[]) ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - constant names
+#: a retry may have taken away what a row would queue behind; the lock keeps the two apart
+_STILL_FRONTED = """
+    SELECT DISTINCT a.topic, a.key FROM outbox_set_aside a
+      JOIN unnest($1::text[], $2::text[]) AS wanted (topic, key) USING (topic, key) WHERE a.closed_at IS NULL
+"""
+_SUPERSEDE = """
+    UPDATE outbox_set_aside a
+       SET closed_at = clock_timestamp(), closed_as = 'superseded', closed_by = 'relay', closed_reason = newer.event_id
+      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS newer (topic, key, id, event_id)
+     WHERE a.topic = newer.topic AND a.key = newer.key AND a.id < newer.id AND a.closed_at IS NULL
+"""
+#: taken by whoever changes which keys are set aside: the relay and the operator's commands
+LOCK = "LOCK TABLE outbox_set_aside IN SHARE ROW EXCLUSIVE MODE"
+
+Reasons = tuple[list[int], list[str], list[str], list[int], list[int | None]]
+
+
+async def put(connection: asyncpg.Connection, sent: Sent) -> None:
+    """Move refused rows, and those behind them, out of the outbox; on the caller's transaction."""
+    await connection.execute(LOCK)
+    refused = {(each.row["topic"], each.row["key"]) for each in sent.refused}
+    lines = sorted({(row["topic"], row["key"]) for row, _ in sent.behind} - refused)
+    found = await connection.fetch(_STILL_FRONTED, [topic for topic, _ in lines], [key for _, key in lines])
+    fronted = refused | {(each["topic"], each["key"]) for each in found}
+    sent.behind = [(row, front) for row, front in sent.behind if (row["topic"], row["key"]) in fronted]
+    await connection.execute(_PUT, *_reasons(sent))
+
+
+async def put_archived(connection: asyncpg.Connection, sent: Sent) -> None:
+    """The same for rows that were read from the archive, where they stay."""
+    if sent.refused or sent.behind:
+        await connection.execute(_PUT_ARCHIVED, *_reasons(sent))
+        tell(sent)
+
+
+async def supersede(connection: asyncpg.Connection, sent: Sequence[Row]) -> None:
+    """Close what a newer event of its key has replaced."""
+    rows = [row for row in sent if row["topic"] in LAST_WORD_TOPICS]
+    if rows:
+        await connection.execute(
+            _SUPERSEDE,
+            [row["topic"] for row in rows],
+            [row["key"] for row in rows],
+            [row["id"] for row in rows],
+            [str(row["event_id"]) for row in rows],
+        )
+
+
+def tell(sent: Sent) -> None:
+    """Say and count what was set aside, once it is committed."""
+    for refusal in sent.refused:
+        metrics.OUTBOX_SET_ASIDE_TOTAL.labels("too_large" if refusal.of_the_row else "refused").inc()
+        log.error(
+            "An event that Kafka does not take was set aside. See `outbox list`.",
+            action="relay.set_aside",
+            id=refusal.row["id"],
+            event_id=str(refusal.row["event_id"]),
+            type=refusal.row["type"],
+            topic=refusal.row["topic"],
+            key=refusal.row["key"],
+            encoded_bytes=refusal.bytes,
+            error=f"{type(refusal.error).__name__}: {refusal.error}"[:500],
+        )
+    for row, front in sent.behind:
+        metrics.OUTBOX_SET_ASIDE_TOTAL.labels("behind").inc()
+        log.warning(
+            "An event queues behind an earlier one of its key that was set aside.",
+            action="relay.queued_behind",
+            id=row["id"],
+            topic=row["topic"],
+            key=row["key"],
+            behind=front,
+        )
+
+
+def _reasons(sent: Sent) -> Reasons:
+    ids: list[int] = []
+    classes, texts, sizes = list[str](), list[str](), list[int]()
+    behind: list[int | None] = []
+    for refusal in sent.refused:
+        ids.append(refusal.row["id"])
+        classes.append(type(refusal.error).__name__)
+        texts.append(str(refusal.error)[:2000])
+        sizes.append(refusal.bytes)
+        behind.append(None)
+    for row, front in sent.behind:
+        ids.append(row["id"])
+        classes.append("Behind")
+        texts.append(f"an earlier event of its key is set aside: {front}")
+        sizes.append(0)
+        behind.append(front)
+    return ids, classes, texts, sizes, behind
