@@ -6,8 +6,12 @@ project reads the wall clock.
 
 from __future__ import annotations
 
+import mmap
+import os
+import struct
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -57,6 +61,65 @@ class ScaledClock:
         return self._start + timedelta(seconds=elapsed_seconds * self.rate)
 
 
+#: a segment of led time: its number, business and system epoch seconds, rate, limit, its number again
+_SEGMENT = struct.Struct("<QddddQ")
+_LED = "led:"
+
+
+class LedClock:
+    """Business time that another process leads through a file: it runs at the leader's rate and stops at its limit.
+
+    now = min(business + (system - then) * rate, limit). The leader writes a segment from its end and we read it from
+    its start, so its two numbers differ when it changed meanwhile; then it is read again. A file that is missing or
+    too short raises ValueError at construction.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                self._segment = mmap.mmap(file.fileno(), _SEGMENT.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"BUSINESS_CLOCK={_LED}{path}: nobody leads this clock ({error})") from error
+
+    def now(self) -> datetime:
+        while True:
+            number, values, again = self._segment[:8], self._segment[8:-8], self._segment[-8:]
+            if number == again:
+                break
+        _, business, then, rate, limit, _ = _SEGMENT.unpack(number + values + again)
+        return datetime.fromtimestamp(min(business + max(0.0, time.time() - then) * rate, limit), UTC)
+
+
+class ClockLeader:
+    """Writes the segments that every LedClock of the same file follows; business time never goes back."""
+
+    def __init__(self, path: Path, start: datetime) -> None:
+        self._sequence = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.ftruncate(descriptor, _SEGMENT.size)
+            self._segment = mmap.mmap(descriptor, _SEGMENT.size)
+        finally:
+            os.close(descriptor)
+        self._business = start.timestamp()
+        self._write(self._business, 0.0, self._business)
+        self.specification = f"{_LED}{path}"
+        self.clock = LedClock(path)
+
+    def lead(self, *, rate: float, until: datetime | None) -> None:
+        """From now on business time runs `rate` times as fast as the system's, and stands at `until`."""
+        now = self.clock.now().timestamp()
+        self._write(now, rate, float("inf") if until is None else max(now, until.timestamp()))
+
+    def _write(self, business: float, rate: float, limit: float) -> None:
+        self._sequence += 1
+        segment = _SEGMENT.pack(self._sequence, business, time.time(), rate, limit, self._sequence)
+        self._segment[-8:] = segment[-8:]
+        self._segment[8:-8] = segment[8:-8]
+        self._segment[:8] = segment[:8]
+
+
 class ManualClock:
     """A clock that stands still until it is moved; for tests."""
 
@@ -76,10 +139,13 @@ class ManualClock:
 def business_clock(specification: str) -> Clock:
     """The clock of BUSINESS_CLOCK: empty for real time, else `<ISO start>@<epoch seconds>x<rate>[..<ISO end>]`.
 
-    Every process of one run gets the same text, so that all agree on the hour.
+    Or `led:<file>`, where another process leads it. Every process of one run gets the same text, so that all agree on
+    the hour.
     """
     if not specification:
         return SystemClock()
+    if specification.startswith(_LED):
+        return LedClock(Path(specification.removeprefix(_LED)))
     try:
         start_text, _, rest = specification.partition("@")
         pace_text, _, until_text = rest.partition("..")

@@ -26,9 +26,12 @@ from deploy.demo.play import USUAL_SECONDS, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.local import StackError, StackInUse
 from deploy.local.__main__ import LOCAL, clean, supervisor_pid
+from deploy.local.control import Control, Watch
 from shared.clock import monotonic_seconds
 
 DIRECTORY = LOCAL / "demo"
+#: a shorter wait of business time is not worth a line
+WORTH_SAYING_SECONDS = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     demo: Demo | None = None
+    control: Control | None = None
     try:
         _fresh(wishes.directory)
         demo = Demo(wishes, screen)
@@ -57,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "a quarter of the sample province H99, from its first cut-off to its last deadline",
         )
         demo.prepare()
+        control = Control(demo.stack)
+        control.start()
         code = asyncio.run(_run(demo))
         if stays:
             _links(demo, screen)
@@ -73,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if demo is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a stack behind
+            if control is not None:
+                control.stop()
             demo.close()
             screen.say("Đã dừng tất cả.", "everything is stopped")
 
@@ -107,6 +115,22 @@ async def _run(demo: Demo) -> int:
         listed = json.dumps(differences, ensure_ascii=False, indent=1)
         path.with_name("differences.json").write_text(listed + "\n", encoding="utf-8")
     screen.results(count, len(differences), demo.province.regimes)
+    screen.punctuality(
+        count.total.on_time,
+        count.total.owed,
+        demo.on_time_by_seed,
+        {
+            "bị từ chối / refused": sum(demo.ledger.refusals.values()),
+            "không được trả lời / not answered": len(demo.ledger.gave_up),
+            "gửi lại / tried again": demo.ledger.retries,
+            "thư chết / dead letters": count.dead_letters,
+        },
+    )
+    if demo.waited_seconds >= WORTH_SAYING_SECONDS:
+        screen.say(
+            f"Thời gian nghiệp vụ đã chờ {demo.waited_seconds:.0f} giây để ai cũng kịp làm việc của mình.",
+            "business time waited so long for everybody to do what was due: the machine is slower than the quarter",
+        )
     bad = faults(summary, count, reconciled)
     for kind, alike in _by_kind(differences).items():
         first = alike[0]
@@ -163,11 +187,11 @@ def _links(demo: Demo, screen: Screen) -> None:
 
 
 def _stay(demo: Demo) -> None:
-    """Until Ctrl-C; a component that ends by itself ends the demo."""
+    """Until Ctrl-C; a component that ends by itself is told, the others go on."""
+    watched = Watch(demo.stack, demo.screen.step)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            if crashed := demo.stack.crashed():
-                raise crashed[0].failure()
+            watched.look()
             signal.sigtimedwait([signal.SIGCHLD], 1.0)
 
 

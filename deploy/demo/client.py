@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.demo.people import Duty
+from deploy.demo.people import Duty, Prospect
 from deploy.demo.reports import Report
 from shared.clock import monotonic_seconds
 
@@ -48,6 +48,7 @@ class Ledger:
     receipts: dict[str, Receipt] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)  # problem type -> how often
     gave_up: list[str] = field(default_factory=list)  # obligations
+    prospects: dict[str, Prospect] = field(default_factory=dict)  # of duties due in the quarter, by obligation
     retries: int = 0
     requests: int = 0
 
@@ -110,7 +111,7 @@ class Portal:
     async def verdict(self, submission_id: str) -> dict[str, Any]:
         """The submission as soon as it has its verdict. Raises GaveUp."""
         give_up_at = monotonic_seconds() + VERDICT_PATIENCE_SECONDS
-        pause_seconds = 0.4
+        pause_seconds = 0.2
         while monotonic_seconds() < give_up_at:
             answer = await self._call("GET", f"/v1/submissions/{submission_id}")
             told = answer.json()

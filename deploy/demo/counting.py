@@ -138,6 +138,11 @@ class Counting:
         mails = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'sent'")
         return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
 
+    async def opened(self) -> int:
+        """Obligations that agencies can see; 0 while more of them are on their way."""
+        opened = await self._one("scoring", "SELECT count(*) FROM obligations WHERE owed")
+        return opened if opened == await self._one("intake", "SELECT count(*) FROM standings") else 0
+
     async def backlog(self, until: datetime) -> Backlog:
         """What is on its way now. Deadlines before `until` have passed for everybody."""
         return Backlog(

@@ -13,7 +13,7 @@ from shared.clock import LOCAL_ZONE
 #: đúng hạn, hay trễ, cẩu thả, im lặng
 Temperament = Literal["punctual", "late", "sloppy", "silent"]
 SHARES: dict[Temperament, float] = {"punctual": 0.70, "late": 0.12, "sloppy": 0.13, "silent": 0.05}
-#: a punctual agency sends within this share of its time: a day of the demo is a second, and the last ones are not safe
+#: a punctual agency sends within this share of its time, which leaves room for a correction
 PROMPT_SHARE = 0.6
 #: of the ad hoc reports, how many have nothing to tell (NIL)
 NIL_SHARE = 0.55
@@ -28,6 +28,7 @@ class Duty:
     period: str
     deadline: datetime
     figures_closed_on: date | None  # last day of the cut-off; None: ad hoc
+    issued_at: datetime | None = None  # of the request; None: periodic
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,22 @@ def plan(temperament: Temperament, duty: Duty, *, seen_at: datetime, nil_allowed
             return Plan(behind if rng.random() < 0.15 else None, nil=nil)
 
 
+#: whether a duty will be met in time: surely, only if its mistakes are corrected soon enough, or not
+Prospect = Literal["in_time", "open", "not_in_time"]
+
+
+def prospect(chosen: Plan, duty: Duty, *, margin: timedelta) -> Prospect:
+    """What a plan leads to. Within `margin` of the deadline it stays open."""
+    if chosen.send_at is None or chosen.send_at > duty.deadline or (chosen.mistakes and not chosen.corrects):
+        return "not_in_time"
+    if chosen.mistakes or chosen.send_at + margin >= duty.deadline:
+        return "open"
+    return "in_time"
+
+
 def _in_time(duty: Duty, seen_at: datetime, rng: random.Random) -> datetime:
     """A moment in the first part of the time from the close of the figures to the deadline, or as soon as may be."""
-    first = seen_at
+    first = max(seen_at, duty.issued_at or seen_at)
     if duty.figures_closed_on is not None:
         closed = datetime.combine(duty.figures_closed_on + timedelta(days=1), time(0, 30), LOCAL_ZONE)
         first = max(seen_at, closed)

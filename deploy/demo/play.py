@@ -9,7 +9,7 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,15 +21,16 @@ import yaml
 
 from deploy.demo.client import Doors, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
+from deploy.demo.pace import Pace
 from deploy.demo.people import temperaments
 from deploy.demo.screen import Screen
-from deploy.demo.season import Agency, Season, Staff
+from deploy.demo.season import Agency, Staff
 from deploy.demo.topics import Offsets, ends
 from deploy.kafka import provision
 from deploy.local import Options, Stack, StackError
 from deploy.local.calls import call
 from deploy.local.options import ROOT, SERVICES
-from shared.clock import LOCAL_ZONE, business_clock, monotonic_seconds
+from shared.clock import LOCAL_ZONE, monotonic_seconds
 from shared.events import Form, RegimePublished
 from shared.settings import KafkaSettings
 
@@ -37,14 +38,11 @@ SAMPLE = ROOT / "deploy" / "sample"
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
-#: Business time stands still at START while the services come up: this many times as long as the commands before took
-#: (a busy machine gets more), within these bounds.
-HOLD_FACTOR, SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 1.75, 8.0, 120.0
-#: and on a machine that is busy, where starting takes longer still
-BUSY_HOLD_FACTOR = 3.0
-#: how long the quarter lasts where nobody has said it, and how long those commands take on two idle cores; on a machine
-#: that is busier the quarter is stretched, up to so many times: a day of a second must leave time to be punctual in
-USUAL_SECONDS, USUAL_COMMANDS_SECONDS, MOST_STRETCH = 90.0, 9.0, 3.0
+#: how long the quarter lasts at least where nobody has said it; on a slow machine business time waits for people
+USUAL_SECONDS = 90.0
+#: the first obligations are there when their number has stood still for so many looks, a second apart, and nothing
+#: is on its way; or when this patience ends
+OPENED_LOOKS, OPENED_SECONDS = 3, 180.0
 DRAIN_SECONDS = 120.0
 #: looks in a row at which nothing may be on its way
 QUIET_LOOKS = 2
@@ -55,7 +53,7 @@ class Wishes:
     """What the user asked for."""
 
     directory: Path
-    seconds: float | None = None  # None: USUAL_SECONDS, stretched on a busy machine
+    seconds: float | None = None  # None: USUAL_SECONDS
     seed: int = 20260101
     fixed_ports: bool = True
 
@@ -69,6 +67,7 @@ class Province:
     staff: Mapping[str, Staff]
     forms: Mapping[str, Form]
     regimes: Mapping[str, str]  # short Vietnamese name by code
+    issued: Mapping[str, datetime]  # of ad hoc requests, by id
 
     @classmethod
     def read(cls, folder: Path) -> Province:
@@ -79,6 +78,7 @@ class Province:
             RegimePublished(version=1, **yaml.safe_load(path.read_text(encoding="utf-8")))
             for path in sorted(folder.glob("regimes/*.yaml"))
         ]
+        requests = yaml.safe_load((folder / "requests.yaml").read_text(encoding="utf-8"))["requests"]
         general: dict[str, str] = {}
         special: dict[str, dict[str, str]] = {}
         for officer in officers:
@@ -93,16 +93,8 @@ class Province:
             staff={code: Staff(officer, special.get(code, {})) for code, officer in general.items()},
             forms={regime.code: regime.form for regime in published},
             regimes={regime.code: regime.name.removeprefix("Báo cáo ") for regime in published},
+            issued={request["request_id"]: datetime.fromisoformat(request["issued_at"]) for request in requests},
         )
-
-
-def _season(seconds: float, clock: str) -> Season:
-    return Season(START, END, (END - START).total_seconds() / seconds, business_clock(clock))
-
-
-def _clock(begins_at: float, seconds: float) -> str:
-    """BUSINESS_CLOCK of a season that begins at a system time: it stands before, and keeps step with us after."""
-    return f"{START.isoformat()}@{begins_at:.3f}x{(END - START).total_seconds() / seconds!r}..{END.isoformat()}"
 
 
 class Demo:
@@ -126,36 +118,31 @@ class Demo:
         self._keys: dict[str, str] = {}
         #: where the topics ended before the demo wrote its first event
         self.start: Offsets = {}
-        self.season = _season(wishes.seconds or USUAL_SECONDS, "")
+        #: real seconds by which business time had to wait for people and machine
+        self.waited_seconds = 0.0
+        self._pace: Pace | None = None
 
     def prepare(self) -> None:
         """Everything up, the province loaded, business time about to start. Raises StackError."""
         self.stack.start()
         kafka = KafkaSettings(bootstrap_servers=self.stack.kafka_bootstrap)
         self.start = call(lambda: ends(kafka, [topic.name for topic in provision.load()]))
-        began = monotonic_seconds()
         self._intake("migrate")
         self._intake("load", str(SAMPLE))
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
-        took_seconds = monotonic_seconds() - began
-        factor = HOLD_FACTOR if took_seconds <= 1.2 * USUAL_COMMANDS_SECONDS else BUSY_HOLD_FACTOR
-        hold_seconds = min(LONGEST_HOLD_SECONDS, max(SHORTEST_HOLD_SECONDS, factor * took_seconds))
-        seconds = self.wishes.seconds or self._stretched(took_seconds)
-        clock = _clock(time.time() + hold_seconds, seconds)
-        self._env["BUSINESS_CLOCK"] = clock
+        rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)
+        self._pace = Pace(self.wishes.directory / "business-clock", START, END, rate)
+        self._env["BUSINESS_CLOCK"] = self._pace.specification
         self._env["LOG_LEVEL"] = "INFO"
         self.stack.add_services(dict.fromkeys(SERVICES, 1))
-        self.season = _season(seconds, clock)
 
-    def _stretched(self, took_seconds: float) -> float:
-        stretch = min(MOST_STRETCH, max(1.0, took_seconds / USUAL_COMMANDS_SECONDS))
-        if stretch > 1.2:
-            self.screen.say(
-                f"Máy đang bận: một quý kéo dài {USUAL_SECONDS * stretch:.0f} giây.",
-                f"the machine is busy: the quarter will last {USUAL_SECONDS * stretch:.0f} seconds",
-            )
-        return USUAL_SECONDS * stretch
+    @property
+    def pace(self) -> Pace:
+        """Of business time; it stands at START until the quarter is played."""
+        if self._pace is None:
+            raise RuntimeError("prepare() makes the clock")
+        return self._pace
 
     def _intake(self, *arguments: str) -> str:
         """One operator command of intake; its output. Raises StackError with what it said."""
@@ -170,7 +157,8 @@ class Demo:
         return done.stdout
 
     async def play(self, counting: Counting) -> None:
-        """Let the agencies live through the season; returns when all their requests are answered."""
+        """Let the agencies live through the quarter; returns when all their requests are answered."""
+        await self._opened(counting)
         doors = Doors()
         limits = httpx.Limits(max_connections=doors.most, max_keepalive_connections=doors.most)
         url = self.stack.url("intake")
@@ -182,13 +170,18 @@ class Demo:
                     staff=self.province.staff[code],
                     portal=Portal(http, self._keys[code], doors, self.ledger),
                     forms=self.province.forms,
-                    season=self.season,
+                    issued=self.province.issued,
+                    pace=self.pace,
                     ledger=self.ledger,
                     seed=self.wishes.seed,
                 )
                 for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
             ]
-            living: asyncio.Future[Any] = asyncio.gather(*(agency.live() for agency in agencies))
+            looks = [agency.first_look() for agency in agencies]  # all are held before business time begins
+            living: asyncio.Future[Any] = asyncio.gather(
+                *(agency.live(look) for agency, look in zip(agencies, looks, strict=True))
+            )
+            self.pace.begin()
             showing: asyncio.Future[Any] = asyncio.create_task(self._show(counting))
             try:
                 # showing ends only by an error, such as a service that is gone: then there is no point in going on
@@ -200,12 +193,26 @@ class Demo:
                     task.cancel()
                 await asyncio.gather(living, showing, return_exceptions=True)
                 self.screen.still()
+        self.waited_seconds = self.pace.waited_seconds
+        self.pace.finish()
+
+    async def _opened(self, counting: Counting) -> None:
+        """Business time stands until the first obligations have reached the agencies' interface."""
+        give_up_at = monotonic_seconds() + OPENED_SECONDS
+        still, before = 0, -1
+        while still < OPENED_LOOKS and monotonic_seconds() < give_up_at:
+            if crashed := self.stack.crashed():
+                raise crashed[0].failure()
+            owed = await counting.opened()
+            still = still + 1 if owed and owed == before else 0
+            before = owed
+            await asyncio.sleep(1.0)
 
     async def _show(self, counting: Counting) -> None:
         began = monotonic_seconds()
         while True:
             glance = await counting.glance()
-            self.screen.watch(self.season.clock.now(), self.season.share, glance, monotonic_seconds() - began)
+            self.screen.watch(self.pace.clock.now(), self.pace.share, glance, monotonic_seconds() - began)
             if crashed := self.stack.crashed():
                 raise crashed[0].failure()
             await asyncio.sleep(1.0)
@@ -243,6 +250,12 @@ class Demo:
         """The final count, over all deadlines of the season."""
         return await counting.count(set(self.ledger.receipts), self.province.kinds, END)
 
+    @property
+    def on_time_by_seed(self) -> tuple[int, int]:
+        """Between which figures "on time" lies if every agency does what it means to: without and with corrections."""
+        found = Counter(self.ledger.prospects.values())
+        return found["in_time"], found["in_time"] + found["open"]
+
     def summary(self, count: Count, backlog: Backlog, differences: int, seconds: float) -> dict[str, Any]:
         """What summary.json holds: figures of stores, topics and sink; `clients` is what the agencies were answered."""
         total = count.total
@@ -251,6 +264,7 @@ class Demo:
             "returned": count.returned,
             "submissions": count.submissions,
             "on_time": total.on_time,
+            "on_time_by_seed": list(self.on_time_by_seed),
             "late": total.late,
             "overdue": total.overdue,
             "overdue_nothing_sent": total.nothing_sent,
@@ -278,6 +292,7 @@ class Demo:
             },
             "broker": self.stack.broker,
             "seconds": round(seconds, 1),
+            "clock_waited_seconds": round(self.waited_seconds, 1),
             "seed": self.wishes.seed,
         }
 

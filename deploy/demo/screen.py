@@ -99,10 +99,33 @@ class Screen:
         events = [(topic, number) for topic, number in count.events.items()]
         self._titled("Sự kiện qua Kafka theo topic", "events through Kafka by topic", _pairs(events))
 
+    def punctuality(self, on_time: int, owed: int, by_seed: tuple[int, int], trouble: Mapping[str, int]) -> None:
+        """How many were on time, and what the seed alone would have; where they differ, why that can be.
+
+        by_seed: without and with all corrections in time. trouble: requests by what went wrong with them.
+        """
+        least, most = (number / owed if owed else 0.0 for number in by_seed)
+        share = on_time / owed if owed else 0.0
+        self.say(
+            f"Đúng hạn {share:.1%} ({on_time}/{owed}); theo hạt giống: {least:.1%} đến {most:.1%}.",
+            f"on time; by the seed alone between {least:.1%} and {most:.1%}, on any machine",
+        )
+        if by_seed[0] <= on_time <= by_seed[1]:
+            return
+        self.say(
+            f"! Nằm ngoài khoảng đó: có cơ quan không làm được điều đã định ({_listed(trouble, 0)}).",
+            f"outside that span: some agencies could not do what they meant to ({_listed(trouble, 1)})",
+        )
+
     def _titled(self, vi: str, en: str, table: Table) -> None:
         self.console.print()
         self.console.print(f"[bold]{vi}[/] [dim]/ {en}")
         self.console.print(table)
+
+
+def _listed(trouble: Mapping[str, int], language: int) -> str:
+    """`trouble` in Vietnamese (0) or English (1); its keys are `vi / en`."""
+    return ", ".join(f"{name.split(' / ')[language]}: {number}" for name, number in trouble.items())
 
 
 def _panel(day: datetime, share: float, glance: Glance, elapsed_seconds: float) -> Group:

@@ -1,4 +1,4 @@
-"""The quarter that is played: business time runs fast from its start to its end, and the agencies live in it."""
+"""The agencies that live in the quarter: each acts at business moments, which its seed and its duties decide."""
 
 from __future__ import annotations
 
@@ -9,45 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from deploy.demo.client import GaveUp, Ledger, Portal
-from deploy.demo.people import Duty, Temperament, plan
+from deploy.demo.pace import TOLERANCE, Hold, Pace
+from deploy.demo.people import Duty, Plan, Temperament, plan, prospect
 from deploy.demo.reports import Report, corrected, spoiled, truthful
-from shared.clock import Clock
 from shared.events import Form
 
-#: how often an agency looks up what it owes, and how soon all have looked for the first time, real seconds
-LOOK_SECONDS = 8.0
-FIRST_LOOK_SECONDS = 2.0
+#: how often an agency looks up what it owes, and how soon all have looked for the first time, business time
+LOOK_EVERY = timedelta(days=7)
+FIRST_LOOK_WITHIN = timedelta(days=1)
+#: how long after sending a clerk reads the verdict and sends again, business hours
+CORRECTION_HOURS = 8.0, 40.0
 #: times a clerk corrects one report before leaving it
 MOST_CORRECTIONS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Season:
-    """From `start` to `end` of business time, `rate` times as fast as real time."""
-
-    start: datetime
-    end: datetime
-    rate: float
-    clock: Clock
-
-    @property
-    def over(self) -> bool:
-        return self.clock.now() >= self.end
-
-    @property
-    def share(self) -> float:
-        """How much of it has passed, 0 to 1."""
-        return min(1.0, max(0.0, (self.clock.now() - self.start) / (self.end - self.start)))
-
-    async def reach(self, moment: datetime) -> bool:
-        """Wait for a moment; False where the season ends before it."""
-        if moment >= self.end:
-            return False
-        while True:  # again, where business time stood still meanwhile
-            left = moment - self.clock.now()
-            if left <= timedelta(0):
-                return True
-            await asyncio.sleep(left.total_seconds() / self.rate + 0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +43,27 @@ class Agency:
     staff: Staff
     portal: Portal
     forms: Mapping[str, Form]
-    season: Season
+    issued: Mapping[str, datetime]  # of ad hoc requests, by period: the letter of request is known beside the API
+    pace: Pace
     ledger: Ledger
     seed: int
 
-    async def live(self) -> None:
-        """Look up duties until the season is over, and answer each as the temperament has it."""
-        known: set[str] = set()
+    def first_look(self) -> Hold:
+        """When it looks up its duties for the first time; to be held before the quarter begins."""
         rng = random.Random(f"{self.seed}/{self.code}")
-        await asyncio.sleep(rng.uniform(0, FIRST_LOOK_SECONDS))
-        pause_seconds = rng.uniform(FIRST_LOOK_SECONDS, LOOK_SECONDS)
+        return self.pace.hold(self.pace.start + FIRST_LOOK_WITHIN * rng.random())
+
+    async def live(self, look: Hold) -> None:
+        """Look up duties every few days until the quarter is over, and answer each as the temperament has it."""
+        known: set[str] = set()
         async with asyncio.TaskGroup() as work:
-            while not self.season.over:
+            while await self.pace.reach(look):
                 for duty in await self._look():
                     if duty.obligation not in known:
                         known.add(duty.obligation)
-                        work.create_task(self._answer(duty))
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = LOOK_SECONDS
+                        self._begin(replace(duty, issued_at=self.issued.get(duty.period)), look.moment, work)
+                look = self.pace.move(look, look.moment + LOOK_EVERY)
+            self.pace.release(look)
 
     async def _look(self) -> list[Duty]:
         try:
@@ -95,42 +71,70 @@ class Agency:
         except GaveUp:
             return []  # the next look may succeed; what is never seen shows as overdue
 
-    async def _answer(self, duty: Duty) -> None:
+    def _begin(self, duty: Duty, seen_at: datetime, work: asyncio.TaskGroup) -> None:
+        """Decide what to do with a duty; its moment is held before the clock can run past it."""
+        nil_allowed = _nil_fits(self.forms[duty.regime], duty)
+        chosen = plan(self.temperament, duty, seen_at=seen_at, nil_allowed=nil_allowed, seed=self.seed)
+        if duty.deadline < self.pace.end:
+            self.ledger.prospects[duty.obligation] = prospect(chosen, duty, margin=TOLERANCE)
+        if chosen.send_at is not None and chosen.send_at < self.pace.end:
+            work.create_task(self._answer(duty, chosen, self.pace.hold(chosen.send_at)))
+
+    async def _answer(self, duty: Duty, chosen: Plan, held: Hold) -> None:
         form = self.forms[duty.regime]
-        chosen = plan(
-            self.temperament, duty, seen_at=self.season.clock.now(), nil_allowed=_nil_fits(form, duty), seed=self.seed
-        )
-        if chosen.send_at is None or not await self.season.reach(chosen.send_at):
-            return
         rng = random.Random(f"{self.seed}/{duty.obligation}/report")
         truth = truthful(form, rng)
         report = Report(nil=True) if chosen.nil else spoiled(form, truth, chosen.mistakes, rng)
         try:
-            await self._see_through(duty, report, truth, corrects=chosen.corrects, rng=rng)
+            await self._see_through(duty, report, truth, _Turn(self.pace, held), corrects=chosen.corrects, rng=rng)
         except GaveUp:
             self.ledger.gave_up.append(duty.obligation)
 
     async def _see_through(
-        self, duty: Duty, report: Report, truth: Report, *, corrects: bool, rng: random.Random
+        self, duty: Duty, report: Report, truth: Report, turn: _Turn, *, corrects: bool, rng: random.Random
     ) -> None:
         """Send, read the verdict, correct what its findings name, send again."""
         officer = self.staff.officer_for(duty.regime)
-        for _ in range(1 + MOST_CORRECTIONS):
-            receipt = await self.portal.submit(duty, officer, report)
-            if receipt is None:  # not open yet, most likely: the clerk comes back once, nearer to the deadline
-                later = duty.deadline - timedelta(hours=rng.uniform(30, 90))
-                receipt = await self.portal.submit(duty, officer, report) if await self.season.reach(later) else None
-            if receipt is None:
-                return
-            told = await self.portal.verdict(receipt.submission_id)
-            if told["status"] != "returned" or not corrects:
-                return
-            better = corrected(report, truth, told["findings"])
-            if better == report:
-                return
-            report = replace(better)
-            if not await self.season.reach(self.season.clock.now() + timedelta(hours=rng.uniform(3, 40))):
-                return
+        with turn:
+            for _ in range(1 + MOST_CORRECTIONS):
+                if not await turn.comes():
+                    return
+                receipt = await self.portal.submit(duty, officer, report)
+                if receipt is None:  # not open yet, most likely: the clerk comes back once, nearer to the deadline
+                    turn.next(duty.deadline - timedelta(hours=rng.uniform(30, 90)))
+                    if not await turn.comes() or (receipt := await self.portal.submit(duty, officer, report)) is None:
+                        return
+                turn.next(turn.moment + timedelta(hours=rng.uniform(*CORRECTION_HOURS)))
+                told = await self.portal.verdict(receipt.submission_id)
+                if told["status"] != "returned" or not corrects:
+                    return
+                better = corrected(report, truth, told["findings"])
+                if better == report:
+                    return
+                report = replace(better)
+
+
+class _Turn:
+    """The moment at which one clerk acts next; the clock waits for it until the clerk has moved on."""
+
+    def __init__(self, pace: Pace, held: Hold) -> None:
+        self._pace, self._held = pace, held
+
+    @property
+    def moment(self) -> datetime:
+        return self._held.moment
+
+    def next(self, moment: datetime) -> None:
+        self._held = self._pace.move(self._held, moment)
+
+    async def comes(self) -> bool:
+        return await self._pace.reach(self._held)
+
+    def __enter__(self) -> None:
+        """The moment is held already."""
+
+    def __exit__(self, *_: object) -> None:
+        self._pace.release(self._held)
 
 
 def _nil_fits(form: Form, duty: Duty) -> bool:

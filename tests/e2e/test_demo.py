@@ -52,7 +52,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert summary["accepted"] > 300
             assert summary["returned"] > 20
             assert summary["submissions"] == summary["accepted"] + summary["returned"] == len(demo.ledger.receipts)
-            assert summary["on_time"] > 0
+            least, most = summary["on_time_by_seed"]
+            assert 0 < least <= summary["on_time"] <= most  # whatever else this machine has to do
             assert summary["late"] > 0
             assert summary["overdue_nothing_sent"] > 0
             assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation"}

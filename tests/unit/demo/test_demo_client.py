@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +16,7 @@ from deploy.demo.client import Doors, GaveUp, Ledger, Portal
 from deploy.demo.counting import Count
 from deploy.demo.people import Duty
 from deploy.demo.reports import Report
-from deploy.demo.season import Season
-from shared.clock import LOCAL_ZONE, ManualClock
+from shared.clock import LOCAL_ZONE
 
 DUTY = Duty("H99.101/X/2026-M01", "X", "2026-M01", datetime(2026, 1, 19, 17, tzinfo=LOCAL_ZONE), date(2026, 1, 14))
 RECEIPT = {"submission_id": "s1", "obligation": DUTY.obligation, "version": 1, "status": "received"}
@@ -114,19 +112,6 @@ async def test_the_verdict_is_read_until_it_is_there() -> None:
 
     portal, _ = _portal(answer)
     assert (await portal.verdict("s1"))["status"] == "returned"
-
-
-async def test_a_season_waits_while_business_time_stands_still() -> None:
-    start, end = datetime(2026, 1, 1, tzinfo=LOCAL_ZONE), datetime(2026, 2, 1, tzinfo=LOCAL_ZONE)
-    clock = ManualClock(start)
-    season = Season(start, end, 1e9, clock)
-    waiting = asyncio.create_task(season.reach(datetime(2026, 1, 2, tzinfo=LOCAL_ZONE)))
-    for _ in range(20):
-        await asyncio.sleep(0.001)
-    assert not waiting.done()
-    clock.advance(days=2)
-    assert await asyncio.wait_for(waiting, 5)
-    assert await season.reach(end) is False
 
 
 def _summary(**changes: object) -> dict[str, object]:

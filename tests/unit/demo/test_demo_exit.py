@@ -142,3 +142,12 @@ def test_events_of_earlier_runs_on_the_same_cluster_are_not_counted() -> None:
     assert since(start, end, "verdicts") == 7
     assert since({}, end, "verdicts") == 54
     assert since(start, {("verdicts", 0): 5}, "verdicts") == 5, "the topic was made anew meanwhile"
+
+
+def test_a_figure_outside_the_span_of_the_seed_is_explained_and_one_inside_is_not() -> None:
+    for on_time, explained in ((80, False), (90, False), (79, True), (91, True)):
+        said = io.StringIO()
+        screen = Screen(Console(file=said, width=200))
+        screen.punctuality(on_time, 100, (80, 90), {"bị từ chối / refused": 3})
+        assert f"Đúng hạn {on_time}.0% ({on_time}/100)" in said.getvalue()
+        assert ("outside that span" in said.getvalue() and "refused: 3" in said.getvalue()) is explained
