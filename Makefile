@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n logical --dist loadfile
 CHECKED := shared services deploy tests
 BROKERS ?= 1
 
-.PHONY: help setup lock up down status logs clean demo lint test bench faults soak
+.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults soak
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -30,6 +30,13 @@ status: setup  ## what runs where
 
 logs: setup  ## the end of every log (LOGS="-f intake" follows one)
 	@$(PYTHON_BIN) -m deploy.local logs $(LOGS)
+
+stop start restart: setup
+	@$(PYTHON_BIN) -m deploy.local $@ $(or $(C),$(error which component? make $@ C=kafka (or postgres, mail, intake, …)))
+
+stop:  ## stop one component: make stop C=kafka (or postgres, mail, intake, …); the others go on
+start:  ## start it again, wait until it is ready
+restart:  ## stop and start it
 
 clean:  ## stop, and remove all local data
 	@if [ -x $(PYTHON_BIN) ]; then $(PYTHON_BIN) -m deploy.local clean; fi

@@ -1,6 +1,7 @@
 """The stack from the command line; `make up|down|logs|clean` call this.
 
     python -m deploy.local up|run|down|status|logs|env|clean [--directory D] [--brokers 3] [--broker tansu] …
+    python -m deploy.local stop|start|restart|kill|pause|resume kafka|postgres|mail|intake|… [--directory D]
 
 `up` starts a supervisor in the background and returns when everything is ready; `run` stays in the foreground.
 Exit codes: 0 well; 2 usage; 3 a program is missing; 4 port in use; 5 a child failed; 6 disk full; 7 already running.
@@ -25,7 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from deploy.local.errors import StackError, UsageError
+from deploy.local.control import DEEDS, Control, Watch, ask
+from deploy.local.errors import ChildFailed, StackError, UsageError
 from deploy.local.options import ROOT, SERVICES, Options
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
@@ -68,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     stack: Stack | None = Stack(_options(arguments, progress))
     assert stack is not None
+    control = Control(stack)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     try:
@@ -78,11 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise error
     try:
         _print_addresses(_state(stack.directory))
+        control.start()
         print(f"READY {time.monotonic() - begun:.1f} s", flush=True)
+        watch = Watch(stack, progress)
         while not stop.wait(0.5):
-            if crashed := stack.crashed():
-                raise crashed[0].failure()
+            watch.look()
     finally:
+        control.stop()
         stack.stop()
     return 0
 
@@ -129,7 +134,7 @@ def _ready(directory: Path, pid: int) -> bool:
 def _start(arguments: argparse.Namespace) -> int:
     directory: Path = arguments.directory
     log_path = directory / "logs" / "supervisor.log"
-    log_path.parent.mkdir(exist_ok=True)
+    log_path.parent.mkdir(mode=0o700, exist_ok=True)
     command = [sys.executable, "-m", "deploy.local", "run", *_as_arguments(arguments)]
     with log_path.open("wb") as log:
         child = subprocess.Popen(
@@ -167,14 +172,25 @@ def down(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """What runs where; exit code 1 when nothing runs."""
+    """What runs where; exit code 1 when nothing runs, 5 when a component has ended by itself."""
     pid = supervisor_pid(arguments.directory)
     if pid is None:
         print("Không chạy / not running")
         return 1
     starting = "" if _ready(arguments.directory, pid) else " (đang khởi động / starting)"
     print(f"supervisor      pid {pid}{starting}")
-    _print_addresses(_state(arguments.directory))
+    state = _state(arguments.directory)
+    _print_addresses(state)
+    ended = [name for name, told in state.get("components", {}).items() if "condition" in told]
+    if ended:
+        print(f"Chạy lại / start again: python -m deploy.local start {ended[0]} (make start C={ended[0]})")
+    return ChildFailed.exit_code if any("pid" not in told for told in state.get("components", {}).values()) else 0
+
+
+def component(arguments: argparse.Namespace) -> int:
+    """Stop, start, restart, kill, pause or resume one component of a running stack."""
+    for name in arguments.names:
+        print(ask(arguments.directory, arguments.command, name), flush=True)
     return 0
 
 
@@ -292,7 +308,10 @@ def _print_addresses(state: dict[str, Any]) -> None:
         where = component.get("url") or (f"127.0.0.1:{component['port']}" if "port" in component else "")
         if name.startswith("kafka"):
             where = f"{state.get('kafka_bootstrap')} ({state.get('broker')})" if name == "kafka" else ""
-        print(f"{name:<15} pid {component['pid']:<8} {where}", flush=True)
+        condition = component.get("condition", "")
+        print(
+            f"{name:<15} pid {component.get('pid', '–'):<8} {where}{'  ✗ ' if condition else ''}{condition}", flush=True
+        )
 
 
 def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -334,9 +353,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("logs", logs, common),
         ("env", env, common),
         ("clean", clean, common),
+        *((deed, component, common) for deed in DEEDS),
     ):
         command = commands.add_parser(name, parents=[parent], help=(function.__doc__ or "").splitlines()[0])
         command.set_defaults(function=function)
+        if name in DEEDS:
+            command.add_argument("names", nargs="+", metavar="NAME", help="kafka, postgres, mail, intake, …")
         if name == "logs":
             command.add_argument("names", nargs="*")
             command.add_argument("-f", "--follow", action="store_true")

@@ -80,6 +80,17 @@ class Component(ABC):
         return child is not None and child.exit_code() is not None
 
     @property
+    def condition(self) -> str:
+        """How it is where it does not simply run, in both languages; empty where it runs."""
+        child = self._child
+        if child is None:
+            return "đã dừng / stopped"
+        code = child.exit_code()
+        if code is not None:
+            return "đã dừng đột ngột: {} / ended unexpectedly: {}".format(*_how(code))
+        return "tạm dừng / paused" if self._paused else ""
+
+    @property
     def pid(self) -> int:
         """Of the main process. Raises StackError when it is not running."""
         child = self._child

@@ -16,6 +16,8 @@ from typing import Any
 from deploy.local.errors import DiskFull, StackInUse
 
 MEBIBYTE = 1024 * 1024
+#: folders of a stack that nobody but its owner needs to enter
+PRIVATE = ("logs", "mail", "kafka")
 
 
 class Directory:
@@ -31,6 +33,12 @@ class Directory:
     def take(self) -> None:
         """Make it and own it. Raises StackInUse or DiskFull."""
         self.path.mkdir(parents=True, exist_ok=True)
+        # Others may pass through (PostgreSQL as a user of its own must), but neither list nor read: secrets, logs and
+        # mails lie here. What an older version left open is closed.
+        self.path.chmod(0o711)
+        for name in PRIVATE:
+            if (self.path / name).is_dir():
+                (self.path / name).chmod(0o700)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

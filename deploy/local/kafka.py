@@ -78,7 +78,7 @@ class KafkaBroker(Component):
 
     def prepare(self) -> Spawn:
         folder = self.data
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         properties = folder / "server.properties"
         properties.write_text(self._properties(), encoding="utf-8")
         logging_file = folder / "log4j2.yaml"

@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     if separator != "--" or not command:
         sys.stderr.write("launch: nothing to run\n")
         return 2
+    os.umask(0o077)  # data, logs and mails of a stack are its owner's alone
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         match identity.split(":"):

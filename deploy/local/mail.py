@@ -62,7 +62,7 @@ class MailSink(Component):
 
     def prepare(self) -> Spawn:
         folder = self.setting.directory / "mail"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = [sys.executable, "-m", "deploy.local.mail_sink", str(self.smtp_port), str(self.http_port)]
         return Spawn(command=[*command, str(folder / "mails.jsonl")], env=self.setting.base_env)
 

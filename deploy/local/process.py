@@ -127,9 +127,9 @@ class ChildProcess:
         full = [sys.executable, "-I", "-S", str(LAUNCHER), str(parent), str(int(death_signal)), identity, "--"]
         full += command
         self._guard = guard
-        log_path.parent.mkdir(parents=True, exist_ok=True)
+        log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log_offset = log_path.stat().st_size if log_path.exists() else 0
-        with log_path.open("ab") as log:
+        with open(log_path, "ab", opener=_private) as log:
             self._process = _forker.call(
                 lambda: subprocess.Popen(
                     full,
@@ -201,6 +201,10 @@ class ChildProcess:
     def _tree(self) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             yield from psutil.Process(self.pid).children(recursive=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def tail(path: Path, offset: int = 0, lines: int = TAIL_LINES) -> str:

@@ -5,6 +5,7 @@ Whatever goes wrong while starting, nothing is left running; whatever happens to
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -86,7 +87,7 @@ class Stack:
             steps = (lambda: self._start_databases(services), self._start_brokers, self._start_mail)
             self._together(steps, lambda step: step())
             self._together(services, self._start_one)
-            self._write_state()
+            self.write_state()
             self._say("Sẵn sàng / ready")
         except OSError as error:
             self.stop()
@@ -234,6 +235,21 @@ class Stack:
         """Components that ended although nobody asked them to."""
         return [component for component in self.components if component.crashed]
 
+    def write_state(self) -> None:
+        """Tell other processes what runs where, and how each component is that does not run."""
+        with self._lock:
+            state: dict[str, Any] = {
+                "supervisor": os.getpid(),
+                "broker": self.broker,
+                "kafka_bootstrap": self.kafka_bootstrap if self.broker != "none" else None,
+                "mail": self.mail_url if "mail" in self._components else None,
+                "components": {component.name: _told(component) for component in self.components},
+            }
+            self._home.write_state(state)
+            own, served = self._setting.base_env, SERVICES if self.options.services else ()
+            environments = {name: self.service_env(name).items() for name in served}
+            self._home.write_environments({n: {k: v for k, v in e if own.get(k) != v} for n, e in environments.items()})
+
     def add_services(self, wanted: Mapping[str, int]) -> None:
         """Services of a stack that was started without them, migrated and started together as start() does."""
         self._setting.abort.clear()
@@ -241,7 +257,7 @@ class Stack:
             planned = self._plan_services(wanted)
         self._migrate(planned)
         self._together(planned, self._start_one)
-        self._write_state()
+        self.write_state()
 
     def add_instance(self, service: str) -> Component:
         """One more instance of a service, started and ready."""
@@ -251,7 +267,7 @@ class Stack:
             if not taken:
                 component.migrate()
         self._start_one(component)
-        self._write_state()
+        self.write_state()
         return component
 
     def provision_topics(self, prefix: str | None = None) -> topics.Report:
@@ -367,28 +383,6 @@ class Stack:
     def _together(self, things: Iterable[T], do: Callable[[T], object]) -> None:
         together(things, do, self._setting.abort)
 
-    def _write_state(self) -> None:
-        state: dict[str, Any] = {
-            "supervisor": os.getpid(),
-            "broker": self.broker,
-            "kafka_bootstrap": self.kafka_bootstrap if self.broker != "none" else None,
-            "mail": self.mail_url if "mail" in self._components else None,
-            "components": {
-                component.name: {
-                    "pid": component.pid,
-                    "log": str(component.log_path),
-                    **({"url": component.url} if isinstance(component, Service | MailSink) else {}),
-                    **({"port": component.port} if isinstance(component, Postgres) else {}),
-                }
-                for component in self.components
-                if component.running
-            },
-        }
-        self._home.write_state(state)
-        own, served = self._setting.base_env, SERVICES if self.options.services else ()
-        environments = {name: self.service_env(name).items() for name in served}
-        self._home.write_environments({n: {k: v for k, v in e if own.get(k) != v} for n, e in environments.items()})
-
     def _sink(self) -> MailSink:
         sink = self._components.get("mail")
         if not isinstance(sink, MailSink):
@@ -397,3 +391,18 @@ class Stack:
 
     def _say(self, text: str) -> None:
         self.options.progress(text)
+
+
+def _told(component: Component) -> dict[str, Any]:
+    """What stack.json says of a component."""
+    told: dict[str, Any] = {"log": str(component.log_path)}
+    condition = component.condition
+    if condition:
+        told["condition"] = condition
+    with contextlib.suppress(StackError):
+        told["pid"] = component.pid
+    if isinstance(component, Service | MailSink):
+        told["url"] = component.url
+    if isinstance(component, Postgres):
+        told["port"] = component.port
+    return told

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -204,11 +205,60 @@ def test_up_status_logs_down_from_the_command_line(tmp_path: Path, mark: str) ->
     assert local("up", "--free-ports").returncode == 0  # already running
     assert "ready to accept connections" in local("logs", "postgres").stdout
     assert local("logs", "nobody").returncode == 2
+    assert local("stop", "nobody").returncode == 2
+    assert "postgres: đã dừng / stopped" in local("stop", "postgres").stdout
+    stopped = local("status")
+    assert (stopped.returncode, "đã dừng / stopped" in stopped.stdout) == (5, True)
+    assert local("start", "postgres").returncode == 0
+    assert local("status").returncode == 0
+    _a_killed_component_is_told_and_the_rest_goes_on(tmp_path, local)
+    _nobody_else_can_read(tmp_path)
     assert local("down").returncode == 0
     assert poll_until(lambda: marked_processes(mark) == [], 30)
     assert local("status").returncode == 1
     assert local("clean").returncode == 0
     assert not tmp_path.exists()
+
+
+def _a_killed_component_is_told_and_the_rest_goes_on(
+    directory: Path, local: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    def pids() -> dict[str, int | None]:
+        components = json.loads((directory / "stack.json").read_text(encoding="utf-8"))["components"]
+        return {name: told.get("pid") for name, told in components.items()}
+
+    before = pids()
+    assert before["kafka"] is not None
+    os.kill(before["kafka"], signal.SIGKILL)
+    assert poll_until(lambda: pids()["kafka"] is None, 30)
+    told = local("status")
+    assert told.returncode == 5
+    assert "ended unexpectedly: signal SIGKILL" in told.stdout
+    assert "deploy.local start kafka" in told.stdout
+    assert "signal SIGKILL" in (directory / "logs" / "supervisor.log").read_text(encoding="utf-8")
+    assert {**pids(), "kafka": before["kafka"]} == before
+    assert local("start", "kafka").returncode == 0
+    assert pids()["kafka"] not in (None, before["kafka"])
+
+
+def _nobody_else_can_read(directory: Path) -> None:
+    """Secrets, logs, mails and data; nor can anybody else list the folder."""
+    assert directory.stat().st_mode & 0o777 == 0o711
+    assert _readable_by_others(directory) <= {"stack.json", "up.lock"}
+    log = directory / "logs" / "postgres.log"
+    log.chmod(0o644)
+    log.parent.chmod(0o755)
+    assert "postgres.log" in _readable_by_others(directory)  # the look finds what is open
+
+
+def _readable_by_others(directory: Path) -> set[str]:
+    return {
+        path.name
+        for path in directory.rglob("*")
+        if path.is_file()
+        and path.stat().st_mode & 0o004
+        and all(folder.stat().st_mode & 0o001 for folder in path.parents if folder.is_relative_to(directory))
+    }
 
 
 def without_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *kept: str) -> None:
