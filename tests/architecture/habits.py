@@ -1,4 +1,4 @@
-"""Rules that keep the tree readable and movable: size, invariants stated, no sleeping tests, nothing of one machine."""
+"""Rules that keep the tree readable and movable: invariants stated, no sleeping tests, nothing of one machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from tests.architecture.tree import Tree, dotted
 
-MAX_LINES = 400
 #: of tests/: their sleeps are the load's pace, a fake's slowness or a fault's length, and no assertion rests on them
 PACED = frozenset({"bench", "fakes", "faults"})
 FOR_EVER_SECONDS = 600
@@ -29,14 +28,6 @@ _REGISTRY = "|".join(
 )
 MACHINE = re.compile(rf"(?<![A-Za-z0-9_.}}])({_HOME})")
 REGISTRY = re.compile(_REGISTRY)
-
-
-def files_stay_short(tree: Tree) -> list[str]:
-    return [
-        f"{module.path}:{MAX_LINES + 1}: {lines} lines; split it by noun (limit {MAX_LINES})"
-        for module in tree.modules("services", "shared", "deploy", "tests")
-        if (lines := module.text.count("\n")) > MAX_LINES
-    ]
 
 
 def modules_state_their_invariant(tree: Tree) -> list[str]:
@@ -114,7 +105,6 @@ def outside_text_is_normalised_in_one_place(tree: Tree) -> list[str]:
 
 
 RULES = (
-    files_stay_short,
     modules_state_their_invariant,
     tests_never_sleep_and_hope,
     nothing_of_one_machine_is_committed,

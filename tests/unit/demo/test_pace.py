@@ -34,7 +34,7 @@ async def _acts(pace: Pace, seed: int, slowness_seconds: float) -> list[tuple[ti
     async def act(place: int) -> None:
         came = await pace.reach(held[place])
         if came:
-            await asyncio.sleep(slowness_seconds)
+            await asyncio.to_thread(poll_until, lambda: False, slowness_seconds)
         ended.append((pace.clock.now() - moments[place], came))
         pace.release(held[place])
 
@@ -75,7 +75,7 @@ async def test_an_act_may_move_on_to_a_later_moment_without_letting_the_clock_sl
     pace.begin()
     assert await pace.reach(held)
     held = pace.move(held, START + timedelta(days=2))
-    await asyncio.sleep(0.1)  # ten days of business time, did nobody hold it
+    await asyncio.to_thread(poll_until, lambda: False, 0.1)  # ten days of business time, did nobody hold it
     assert START + timedelta(days=1) <= pace.clock.now() <= START + timedelta(days=2) + TOLERANCE
     pace.release(held)
 
