@@ -11,11 +11,15 @@ from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake import api_schema, views
+from services.intake import agency_views, api_schema, regime_views, views
 from services.intake.access import Access
+from services.intake.agency_views import Me
 from services.intake.door import SubmissionDoor
 from services.intake.known import Known
-from services.intake.limits import MAX_BODY_BYTES
+from services.intake.limits import MAX_BODY_BYTES, is_code
+from services.intake.regime_views import Examples, RegimeDetail, RegimePage, RegimeView
+from services.intake.regimes import Addressed
+from services.intake.registry.records import Agency
 from services.intake.views import (
     ObligationPage,
     ObligationView,
@@ -25,6 +29,7 @@ from services.intake.views import (
     SubmissionPage,
     SubmissionView,
 )
+from shared.clock import Clock
 from shared.db import Database
 from shared.errors import not_found
 from shared.exports import Export
@@ -44,6 +49,7 @@ SUBMISSIONS_EXPORT = Export(
 )
 
 _Code = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
+_Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên bản / the version")]
 _Page = Annotated[PageRequest, Depends(page_request)]
 
 
@@ -79,12 +85,76 @@ def mount_submissions(app: Application, door: ASGIApp) -> None:
     app.shortcuts["POST", route.path] = _Hot(route)
 
 
-def mount(app: Application, *, access: Access, known: Known, door: SubmissionDoor, database: Database) -> None:
+def mount(
+    app: Application, *, access: Access, known: Known, door: SubmissionDoor, database: Database, clock: Clock
+) -> None:
     """Put the agencies' routes on the application."""
     agency_of_key = Depends(access)
+    addressed, examples = Addressed(), Examples()
 
     mount_submissions(app, door)
     api_schema.add_submission_operation(app)
+
+    async def own_agency(code: str) -> Agency:
+        await known.be_fresh()
+        found = known.registry.agencies.get(code)
+        if found is None:
+            raise not_found(f"cơ quan {code} trong danh mục", f"agency {code} in the registry")
+        return found
+
+    @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
+    async def me(agency: str = agency_of_key) -> Me:
+        own = await own_agency(agency)
+        async with database.reading() as reading:
+            found = await agency_views.me(reading, agency, own.parent, known.registry)
+        if found is None:
+            raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
+        return found
+
+    @app.get("/v1/regimes", tags=["regimes"], summary="Chế độ báo cáo áp dụng / regimes that bind the agency")
+    async def list_regimes(
+        request: Request, response: Response, page: _Page, agency: str = agency_of_key
+    ) -> RegimePage:
+        position = page.position("regimes", (str, int))
+        own = await own_agency(agency)
+        addressed.be_of(known.registry, known.revision)
+        async with database.reading() as reading:
+            rows = await regime_views.page(
+                reading,
+                own,
+                known.registry,
+                addressed,
+                clock.now(),
+                after=cast("tuple[str, int]", position) if position else None,
+                limit=page.limit + 1,
+            )
+        found = paginate("regimes", rows, page.limit, _regime_position)
+        link_next(request, response, found.next)
+        return RegimePage(items=list(found.items), next=found.next)
+
+    @app.get("/v1/regimes/{code}", tags=["regimes"], summary="Biểu mẫu, thời hạn, ví dụ / form, deadlines, example")
+    async def regime(code: str, agency: str = agency_of_key, version: _Version = None) -> RegimeDetail:
+        own = await own_agency(agency)
+        addressed.be_of(known.registry, known.revision)
+        found = None
+        if is_code(code):
+            async with database.reading() as reading:
+                people = await agency_views.officers(reading, agency, regime=code, limit=1)
+                found = await regime_views.detail(
+                    reading,
+                    own,
+                    known.registry,
+                    addressed,
+                    clock.now(),
+                    [officer for officer in people if officer.active],
+                    examples,
+                    code=code,
+                    version=version,
+                )
+        if found is None:
+            what = code if version is None else f"{code}, {version}"
+            raise not_found(f"chế độ báo cáo {what} của cơ quan này", f"regime {what} of this agency")
+        return found
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")
     async def submission(submission_id: str, agency: str = agency_of_key) -> SubmissionDetail:
@@ -149,6 +219,10 @@ def mount(app: Application, *, access: Access, known: Known, door: SubmissionDoo
         found = paginate("obligations", rows, page.limit, _obligation_position)
         link_next(request, response, found.next)
         return ObligationPage(items=list(found.items), next=found.next)
+
+
+def _regime_position(row: RegimeView) -> tuple[str, int]:
+    return row.code, row.regime_version
 
 
 def _submission_position(row: SubmissionView) -> tuple[UUID]:

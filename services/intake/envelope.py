@@ -67,7 +67,7 @@ def check(
         if windows is not None:
             windows[report.regime, report.period] = found
     regime, first, last, addressed = known
-    if not (agency.code in addressed if addressed else _submits(agency, regime)):
+    if not (agency.code in addressed if addressed else submits(agency, regime)):
         errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
     if agency.closed_on is not None and agency.closed_on < first:
         if errors:
@@ -81,7 +81,8 @@ def check(
     return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
 
 
-def _submits(agency: Agency, regime: RegimePublished) -> bool:
+def submits(agency: Agency, regime: RegimePublished) -> bool:
+    """Whether the agency is among those who owe reports of this version."""
     return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
 
 

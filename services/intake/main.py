@@ -113,7 +113,7 @@ def build(
         body_limit_bytes=MAX_BODY_BYTES,
     )
     door = SubmissionDoor(access, known, commits, clock, database)
-    api.mount(app, access=access, known=known, door=door, database=database)
+    api.mount(app, access=access, known=known, door=door, database=database, clock=clock)
     mount_exports(app, database, [*backbone_exports(), api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app
     return service

@@ -55,6 +55,9 @@ registry = Table(
     CheckConstraint("kind IN ('agency', 'officer', 'regime', 'request')", name="registry_kind"),
     CheckConstraint("starts_with(key, kind || '/')", name="registry_key_has_kind"),
     CheckConstraint("version > 0", name="registry_version_positive"),
+    Index(
+        "registry_officers_of_agency", text("(record ->> 'agency')"), "key", postgresql_where=text("kind = 'officer'")
+    ),
 )
 
 #: API keys: only the hash of a key is kept.
@@ -142,6 +145,7 @@ standings = Table(
     Column("score", Numeric),
     Column("changed_at", _moment, nullable=False),
     Index("standings_of_agency", "agency", "deadline", "obligation"),
+    Index("standings_owed", "agency", "deadline", "obligation", postgresql_where=text("standing <> 'fulfilled'")),
     CheckConstraint(
         "standing IN ('nothing_sent', 'awaiting_verdict', 'returned', 'fulfilled')", name="standings_standing"
     ),

@@ -49,10 +49,18 @@ _OBLIGATIONS = text("""
       AND (CAST(:standing AS text) IS NULL OR standing = :standing)
     ORDER BY deadline, obligation LIMIT :limit
 """)
+_OWED = text("""
+    SELECT obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
+           coalesce(overdue, false) AS overdue, on_time, score, changed_at
+    FROM standings WHERE agency = :agency AND standing <> 'fulfilled'
+    ORDER BY deadline, obligation LIMIT :limit
+""")
 _GREATEST = UUID(int=2**128 - 1)
 
 
-class _View(BaseModel):
+class View(BaseModel):
+    """What an agency is shown."""
+
     @field_serializer("*", when_used="json", check_fields=False)
     def _local(self, value: Any) -> Any:
         """Moments in the zone of the deadlines; decimals as text."""
@@ -65,7 +73,7 @@ class _View(BaseModel):
                 return value
 
 
-class VerdictView(_View):
+class VerdictView(View):
     """What validation said (kết quả kiểm tra)."""
 
     verdict_id: UUID
@@ -75,7 +83,7 @@ class VerdictView(_View):
     warnings: int
 
 
-class SubmissionView(_View):
+class SubmissionView(View):
     """One submission (bài nộp) as its agency sees it."""
 
     submission_id: UUID
@@ -106,7 +114,7 @@ class SubmissionPage(BaseModel):
     next: str | None
 
 
-class ObligationView(_View):
+class ObligationView(View):
     """One report the agency owes (nghĩa vụ báo cáo) and where it stands."""
 
     obligation: str
@@ -123,6 +131,7 @@ class ObligationView(_View):
     on_time: bool | None
     score: Decimal | None
     changed_at: datetime
+    links: dict[str, str]
 
 
 class ObligationPage(BaseModel):
@@ -209,14 +218,32 @@ async def obligations(
             "limit": limit,
         },
     )
-    found = []
-    for row in rows.mappings():
-        published = registry.regimes.get(row["regime"], {}).get(row["regime_version"])
-        found.append(
-            ObligationView(
-                **row,
-                regime_name=published.name if published else row["regime"],
-                regime_name_en=(published.name_en or published.name) if published else row["regime"],
-            )
-        )
-    return found
+    return [_obligation(row, registry) for row in rows.mappings()]
+
+
+async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
+    """What the agency has still to fulfil, by deadline: what is overdue comes first."""
+    rows = await reading.execute(_OWED, {"agency": agency, "limit": limit})
+    return [_obligation(row, registry) for row in rows.mappings()]
+
+
+def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:
+    published = registry.regimes.get(row["regime"], {}).get(row["regime_version"])
+    return ObligationView(
+        **row,
+        regime_name=published.name if published else row["regime"],
+        regime_name_en=(published.name_en or published.name) if published else row["regime"],
+        links={
+            "self": obligation_link(row["regime"], row["period"]),
+            "regime": f"{regime_link(row['regime'])}?version={row['regime_version']}",
+        },
+    )
+
+
+def obligation_link(regime: str, period: str) -> str:
+    """Where the agency reads its obligation; codes need no escaping."""
+    return f"/v1/obligations?regime={regime}&period={period}"
+
+
+def regime_link(code: str) -> str:
+    return f"/v1/regimes/{code}"

@@ -35,11 +35,16 @@ def _exact(value: object) -> object:
     return value
 
 
+def _plain(value: Decimal | str) -> str:
+    """Never with an exponent. A default is written as the text that it is, which OpenAPI documents show."""
+    return value if isinstance(value, str) else format(value, "f")
+
+
 #: An exact decimal: a string in JSON, never a float.
 ExactDecimal = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json"),
+    PlainSerializer(_plain, return_type=str, when_used="json"),
 ]
 
 #: A moment with its offset, ISO 8601 in JSON.

@@ -154,7 +154,7 @@ class Intake:
         return await self.client.post("/v1/submissions", content=content, headers={**self.headers(of, key), **headers})
 
     async def get(self, path: str, *, of: str = DEPARTMENT, **params: Any) -> httpx.Response:
-        return await self.client.get(path, params=params, headers=self.headers(of))
+        return await self.client.get(path, params=params or None, headers=self.headers(of))
 
 
 def report(value: object = 1, **others: Any) -> dict[str, Any]:

@@ -75,12 +75,33 @@ async def test_no_route_shows_one_agency_what_is_anothers(province: Province) ->
         owed = (await door.get("/v1/obligations")).json()["items"]
         assert [item["obligation"] for item in owed] == [f"{DEPARTMENT}/KTXH/2026-M10"]
 
+        for path in OWN:
+            shown, other = (await door.get(path)).text, (await door.get(path, of=COMMUNE)).text
+            assert COMMUNE not in shown, path
+            assert "cb-50" not in shown, path
+            assert DEPARTMENT not in other, path
+            assert "cb-01" not in other, path
+
         # a report names no agency: the key does, and a foreign officer is unknown
         assert_problem(await door.post(report(2, officer="cb-50")), 422, "invalid-report")
         assert_problem(await door.post(report(2, agency=COMMUNE)), 422, "invalid-report")
         # the same idempotency key of two agencies is two keys
         assert (await door.post(report(3), key="same")).status_code == 201
         assert (await door.post(report(3, officer="cb-50"), of=COMMUNE, key="same")).status_code == 201
+
+
+#: reads that name nothing: whose they are is the key's to say
+OWN = ("/v1/me", "/v1/regimes", "/v1/regimes/KTXH", "/v1/obligations", "/v1/submissions")
+
+
+async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
+    """A new route must be added to the tests above and below before it can be served."""
+    async with intake(province) as door:
+        served = {path for path in door.service.app.openapi()["paths"] if "/exports/" not in path}
+    assert served == {
+        "/v1/me", "/v1/regimes", "/v1/regimes/{code}", "/v1/obligations", "/v1/submissions",
+        "/v1/submissions/{submission_id}",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -90,6 +111,9 @@ async def test_no_route_shows_one_agency_what_is_anothers(province: Province) ->
         ("GET", "/v1/submissions"),
         ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000"),
         ("GET", "/v1/obligations"),
+        ("GET", "/v1/me"),
+        ("GET", "/v1/regimes"),
+        ("GET", "/v1/regimes/KTXH"),
         ("GET", "/v1/exports/submissions"),
     ],
 )

@@ -170,6 +170,10 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             "on_time": None,
             "score": "-2.50",
             "changed_at": "2026-10-20T10:00:00+07:00",
+            "links": {
+                "self": "/v1/obligations?regime=KTXH&period=2026-M10",
+                "regime": "/v1/regimes/KTXH?version=1",
+            },
         }
         fulfilled = ObligationFulfilled(
             **common, standing="fulfilled", version=4, submission_id=new_id(), submission_version=1,

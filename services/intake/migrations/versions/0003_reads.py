@@ -1,0 +1,12 @@
+"""Finds an agency's people, and what it still owes, without reading the rest."""
+
+from shared.migrations import run_sql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
