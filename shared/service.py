@@ -7,7 +7,7 @@ Readiness tells the truth about work, not about processes: database, outbox, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from sqlalchemy import text
 from shared import metrics
 from shared.clock import monotonic_seconds
 from shared.consumers import Consumers
-from shared.db import Database
+from shared.db import Database, Reading
 from shared.http import Check, Readiness
 from shared.logging import get_logger
 
@@ -62,6 +62,8 @@ class Service:
     #: whether it is unready while Kafka takes nothing and says nothing (not where accepting goes on without)
     outbox_matters: bool = True
     grace_seconds: float = 8
+    #: more checks by name, each told from one look at the database
+    looks: Mapping[str, Callable[[Reading], Awaitable[Check]]] = field(default_factory=dict)
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
     _asked_at: float | None = None
@@ -118,6 +120,8 @@ class Service:
         checks = {"database": await self._database_check()}
         if checks["database"].ok:
             checks["outbox"] = await self._outbox_check()
+            for name, look in self.looks.items():
+                checks[name] = await self._look(name, look)
         for subscription in self.consumers.subscriptions if self.consumers else ():
             subscription.lag()  # so that what is told is of now
             checks[f"consumer {subscription.name}"] = Check(
@@ -142,6 +146,13 @@ class Service:
         old = float(row.oldest_seconds) > OLD_OUTBOX_SECONDS
         detail = f"{row.backlog} events, the oldest {float(row.oldest_seconds):.1f} s"
         return Check(ok=not (old and self.outbox_matters), detail=detail)
+
+    async def _look(self, name: str, look: Callable[[Reading], Awaitable[Check]]) -> Check:
+        try:
+            async with asyncio.timeout(2), self.database.reading() as snapshot:
+                return await look(snapshot)
+        except Exception as error:
+            return Check(ok=False, detail=f"{name} cannot be read: {type(error).__name__}")
 
     async def _publish_gauges(self) -> None:
         while True:

@@ -1,9 +1,10 @@
-"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | calendar-load | calendar-draft"""
+"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | calendar-…"""
 
 from __future__ import annotations
 
 from services.scoring import reconcile
 from services.scoring.calendar import draft, loading
+from services.scoring.commands import setbacks_command
 from services.scoring.main import build
 from shared.command import run
 
@@ -13,6 +14,7 @@ if __name__ == "__main__":
         build,
         {
             "reconcile": ("so bốn kho dữ liệu / compare the four stores", reconcile.main),
+            "setbacks": ("xem, thử lại việc bị lỗi riêng lẻ / list, retry setbacks of sweeps", setbacks_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),
             "calendar-draft": ("in lịch dự thảo / print a calendar draft", draft.main),
         },

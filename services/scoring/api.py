@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
-from services.scoring import reading
+from services.scoring import reading, setbacks
 from services.scoring.calendar.store import CalendarShelf, read_days
 from shared.db import Database
 from shared.errors import not_found
@@ -67,6 +67,18 @@ def router(database: Database, token: SecretStr) -> APIRouter:
                 raise not_found("nghĩa vụ báo cáo này", "such obligation")
             lines = await reading.score_lines(snapshot, key)
         return _obligation(found) | {"lines": [plain(line) for line in lines]}
+
+    @routes.get("/setbacks", summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject")
+    async def set_back(
+        request: Request, response: Response, page: Annotated[PageRequest, Depends(page_request)]
+    ) -> dict[str, Any]:
+        position = page.position("setbacks", [str, str])
+        after = (str(position[0]), str(position[1])) if position else ("", "")
+        async with database.reading() as snapshot:
+            rows = await setbacks.listed(snapshot, after, page.limit + 1)
+        shown = paginate("setbacks", rows, page.limit, lambda row: [row["sweep"], row["subject"]])
+        link_next(request, response, shown.next)
+        return {"items": [plain(row) for row in shown.items], "next": shown.next}
 
     @routes.get("/calendar/{year}", summary="Ngày nghỉ và ngày làm bù / days off and make-up working days")
     async def calendar(year: Annotated[int, Path(ge=1900, le=2999)]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""What a regime version and a period make of each other: when it opens, when it is owed, when to remind.
+"""Computes opening, deadline and reminder of a period under a regime version.
 
-Pure: same regime, period and calendar version, same moments, for ever.
+Pure: same regime, period and calendar version, same moments, for ever. A rule that leads nowhere (`month_offset:
+202601`) is `Unplannable`, for its own period alone.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from datetime import date, datetime, time, timedelta
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.clock import LOCAL_ZONE
 from shared.events.registry import AgencyKind, Cutoff, Deadline, Frequency
-from shared.period import Period, cutoff_range, governing_version, last_month, touching
+from shared.period import Period, cutoff_range, last_month, parse, touching
+from shared.reporting_window import FIRST_YEAR, NoWindow, window_of
 
 #: A reminder goes out when the working day begins, not at the hour of the deadline.
 REMIND_AT = time(8, 0)
+#: A report is owed within three years of its cut-off. A rule that says more is a slip, and its search would not end.
+MAX_WAIT_DAYS = 3 * 366
+_FIRST_DAY = date(FIRST_YEAR - 1, 1, 1)
 
 
 class NoDeadline(ValueError):
     """A periodic regime whose deadline rule waits for a request: nothing can be owed until a version mends it."""
+
+
+class Unplannable(ValueError):
+    """The rule gives no deadline that a report can be owed by; the text says why. A newer version mends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplanned:
+    """A period of one regime that cannot be planned now, and why; its neighbours are."""
+
+    regime: str
+    regime_version: int
+    period: str
+    why: str
+
+    @property
+    def subject(self) -> str:
+        """regime/version/period."""
+        return f"{self.regime}/{self.regime_version}/{self.period}"
+
+
+@dataclass(frozen=True, slots=True)
 class Agency:
     """What scoring keeps of an agency to know what it owes."""
 
@@ -78,6 +102,11 @@ class Plan:
     calendar_version: str
 
     @property
+    def subject(self) -> str:
+        """regime/version/period: what a failure of this plan is recorded under."""
+        return f"{self.regime}/{self.regime_version}/{self.period}"
+
+    @property
     def exists_from(self) -> date:
         """The day by which the agency must have opened: the cut-off's last day, or the day of the request."""
         return self.cutoff_to or self.opens_at.astimezone(LOCAL_ZONE).date()
@@ -92,31 +121,51 @@ def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: Work
     """The local day on which the report is owed (NĐ 09/2019/NĐ-CP Điều 8, 13).
 
     day_of_month is clamped to the month's end and, of a week, counts in the month of its Sunday; weekday counts in
-    the week of the period, or of the cut-off's last day for month-based periods. Raises NoDeadline, CalendarGap.
+    the week of the period, or of the cut-off's last day for month-based periods. Raises NoDeadline, CalendarGap,
+    Unplannable.
     """
+    try:
+        day = _named_day(rule, period, cutoff_to, calendar)
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, NoDeadline):
+            raise
+        raise Unplannable(f"its deadline is no day of the calendar: {error}") from error
+    if day > cutoff_to + timedelta(days=MAX_WAIT_DAYS):
+        raise Unplannable(f"its deadline, {day}, lies more than {MAX_WAIT_DAYS} days after the cut-off, {cutoff_to}")
+    if rule.rule == "working_days_after_cutoff" or rule.on_holiday == "keep":
+        return day
+    return calendar.next_working_day(day)
+
+
+def _named_day(rule: Deadline, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
     match rule.rule:
         case "day_of_month":
             year, month = last_month(period)
             months = year * 12 + month - 1 + rule.month_offset
             year, month = divmod(months, 12)
-            day = date(year, month + 1, min(rule.day, monthrange(year, month + 1)[1]))
+            return date(year, month + 1, min(rule.day, monthrange(year, month + 1)[1]))
         case "weekday":
             iso = cutoff_to.isocalendar()
             week_year, week = (period.year, period.number) if period.frequency == "weekly" else (iso.year, iso.week)
-            day = date.fromisocalendar(week_year, week, rule.weekday) + timedelta(weeks=rule.week_offset)
+            return date.fromisocalendar(week_year, week, rule.weekday) + timedelta(weeks=rule.week_offset)
         case "working_days_after_cutoff":
+            if rule.working_days > MAX_WAIT_DAYS:
+                raise Unplannable(f"{rule.working_days} working days after the cut-off are more than three years")
             return calendar.add_working_days(cutoff_to, rule.working_days)
         case "on_request":
             raise NoDeadline(f"{period.id}: a periodic regime needs a deadline of its own")
-    return calendar.next_working_day(day) if rule.on_holiday == "next_working_day" else day
 
 
 def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Plan:
-    """The plan of a periodic period under a regime version. Raises NoDeadline, CalendarGap, PeriodError."""
+    """The plan of a periodic period under a regime version.
+
+    Raises NoDeadline, CalendarGap, PeriodError, Unplannable.
+    """
     first, last = cutoff_range(period, regime.frequency, regime.cutoff)
     day = deadline_day(regime.deadline, period, last, calendar)
     opens_at = datetime.combine(first, time(0, 0), LOCAL_ZONE)
     deadline = datetime.combine(day, time(regime.deadline.hour, regime.deadline.minute), LOCAL_ZONE)
+    _check_span(opens_at, deadline)
     return Plan(
         regime=regime.code,
         regime_version=regime.regime_version,
@@ -131,7 +180,14 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Pl
 
 
 def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) -> Plan:
-    """The plan of an ad hoc or thematic request: it opens when it is issued and names its own deadline."""
+    """The plan of an ad hoc or thematic request: it opens when it is issued and names its own deadline.
+
+    Raises CalendarGap, Unplannable.
+    """
+    _check_span(request.issued_at, request.deadline)
+    due_on = request.deadline.astimezone(LOCAL_ZONE).date()
+    if not calendar.covers(due_on):
+        raise CalendarGap(due_on.year, calendar.version)
     return Plan(
         regime=regime.code,
         regime_version=regime.regime_version,
@@ -147,25 +203,48 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
 
 def plans_between(
     versions: Sequence[Regime], since: datetime, until: datetime, calendar: WorkingCalendar
-) -> Iterator[Plan]:
+) -> Iterator[Plan | Unplanned]:
     """Plans of one regime (all its versions) that open by `until` and are owed at `since` or later.
 
-    A year the calendar does not cover ends the enumeration of that version; the next calendar version goes on.
+    A period that cannot be planned is yielded as such; the others come all the same. Of those only what opens by
+    `until` and ends at `since` or later is told: who could owe it is asked about now.
     """
     for version in versions:
         if version.frequency == "adhoc" or version.deadline.rule == "on_request":
             continue
-        first = since.astimezone(LOCAL_ZONE).date() - timedelta(days=_longest_wait_days(version.deadline))
+        first = max(
+            since.astimezone(LOCAL_ZONE).date() - timedelta(days=_longest_wait_days(version.deadline)), _FIRST_DAY
+        )
         last = until.astimezone(LOCAL_ZONE).date()
         for period in touching(first, last, version.frequency, version.cutoff):
-            if governing_version(versions, period) is not version:
+            window = window_of(versions, period)
+            if isinstance(window, NoWindow) or window.governing is not version:
                 continue
             try:
                 plan = plan_period(version, period, calendar)
-            except CalendarGap:
-                break
+            except Exception as error:  # whatever it is, it is this period's alone
+                if window.first <= last and window.last >= since.astimezone(LOCAL_ZONE).date():
+                    yield Unplanned(version.code, version.regime_version, period.id, _why(error))
+                continue
             if plan.deadline >= since and plan.opens_at <= until:
                 yield plan
+
+
+def plan_of_request(
+    versions: Sequence[Regime], request: Request, since: datetime, until: datetime, calendar: WorkingCalendar
+) -> Plan | Unplanned | None:
+    """The plan of a request that opens by `until` and is owed at `since` or later; None if it does not, or is not."""
+    if not (since <= request.deadline and request.issued_at <= until):
+        return None
+    version = 0
+    try:
+        window = window_of(versions, parse(request.request_id), request)
+        if isinstance(window, NoWindow):
+            return None
+        version = window.governing.regime_version
+        return plan_request(window.governing, request, calendar)
+    except Exception as error:  # whatever it is, it is this request's alone
+        return Unplanned(request.regime, version, request.request_id, _why(error))
 
 
 def owes(agency: Agency, regime: Regime, plan: Plan, request: Request | None = None) -> bool:
@@ -177,10 +256,24 @@ def owes(agency: Agency, regime: Regime, plan: Plan, request: Request | None = N
     return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
 
 
+def _check_span(opens_at: datetime, deadline: datetime) -> None:
+    if deadline < opens_at:
+        raise Unplannable(f"its deadline, {deadline.isoformat()}, lies before it opens, {opens_at.isoformat()}")
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
 def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar: WorkingCalendar) -> datetime:
     day = deadline.astimezone(LOCAL_ZONE).date()
     if regime.remind_working_days:
-        day = calendar.add_working_days(day, -regime.remind_working_days)
+        try:
+            day = calendar.add_working_days(day, -regime.remind_working_days)
+        except CalendarGap as gap:
+            if gap.year >= calendar.first_year:
+                raise
+            return opens_at  # so many days that they lead out of the calendar: no reminder goes before the opening
     return min(deadline, max(opens_at, datetime.combine(day, REMIND_AT, LOCAL_ZONE)))
 
 
@@ -188,8 +281,9 @@ def _longest_wait_days(deadline: Deadline) -> int:
     """Days that may lie between a cut-off's last day and its deadline, generously: it only widens a search."""
     match deadline.rule:
         case "day_of_month":
-            return 31 * (max(0, deadline.month_offset) + 1) + 15
+            days = 31 * (max(0, deadline.month_offset) + 1) + 15
         case "weekday":
-            return 7 * (max(0, deadline.week_offset) + 1) + 15
+            days = 7 * (max(0, deadline.week_offset) + 1) + 15
         case _:
-            return 3 * deadline.working_days + 15
+            days = 3 * deadline.working_days + 15
+    return min(days, MAX_WAIT_DAYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.scoring import setbacks
 from services.scoring.api import router
 from services.scoring.calendar.loading import CalendarLoader
 from services.scoring.consumer import inbounds
@@ -76,6 +77,7 @@ def build(
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
+        looks={"setbacks": setbacks.check},
     )
     service.app = create_app(
         "scoring",

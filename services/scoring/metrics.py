@@ -51,3 +51,9 @@ CALENDAR_GAPS_TOTAL = declare_counter(
     "Events that had to wait because no calendar covers their year; load a newer calendar.",
     unit="events",
 )
+SETBACKS = declare_gauge(
+    "thongsuot_scoring_setbacks",
+    "Periods or obligations that a sweep (plan, generate, due_soon, overdue, withdraw) could not handle; others go on.",
+    unit="subjects",
+    labels=["sweep"],
+)

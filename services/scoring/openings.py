@@ -79,6 +79,10 @@ _PLANNED = text("""
         calendar_version = excluded.calendar_version, obligations = excluded.obligations,
         planned_at = excluded.planned_at
 """)
+_FORGET = text("""
+    DELETE FROM plans AS d USING unnest(CAST(:regime AS text[]), CAST(:period AS text[])) AS p (regime, period)
+     WHERE d.regime = p.regime AND d.period = p.period
+""")
 _PROGRESS = text("""
     INSERT INTO generation (started_at, complete_at) VALUES (:now, :now)
     ON CONFLICT (one_row) DO UPDATE SET complete_at = generation.complete_at
@@ -134,6 +138,13 @@ async def not_yet_planned(tx: Reading, plans: Sequence[Plan]) -> list[Plan]:
     parameters = {name: [getattr(plan, name) for plan in plans] for name in ("regime", "period", "regime_version")}
     missing = {(row[0], row[1]) for row in await tx.execute(_MISSING, parameters)}
     return [plan for plan in plans if (plan.regime, plan.period) in missing]
+
+
+async def forget(tx: Transaction, plans: Iterable[Plan]) -> None:
+    """Have these plans generated again, for every agency."""
+    pairs = [(plan.regime, plan.period) for plan in plans]
+    if pairs:
+        await tx.execute(_FORGET, {"regime": [each[0] for each in pairs], "period": [each[1] for each in pairs]})
 
 
 async def generate(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 
-from services.scoring.deadlines import Agency, Regime, Request
+from services.scoring.deadlines import Agency, Regime, Request, Unplanned
 from shared.db import Reading, Transaction
 from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.events.registry import Cutoff, Deadline
@@ -90,6 +90,8 @@ _READ_REQUESTS = text("""
     SELECT request_id, regime, issued_at, deadline, agencies
       FROM requests WHERE :all OR request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id
 """)
+_CHANGES = text("SELECT code, sum(version) FROM regimes WHERE code = ANY(CAST(:codes AS text[])) GROUP BY code")
+_REQUEST_VERSIONS = text("SELECT request_id, version FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))")
 # The officer named for the regime goes before one who answers for all; ties by id, so that the answer is one.
 _READ_OFFICERS = text("""
     SELECT DISTINCT ON (asked.agency, asked.regime) asked.agency, asked.regime, f.officer_id
@@ -149,12 +151,36 @@ async def unplan(tx: Transaction, regimes: set[str], requests: set[str]) -> None
         await tx.execute(_UNPLAN, {"regimes": sorted(regimes), "requests": sorted(requests)})
 
 
-async def read_regimes(tx: Reading, codes: Sequence[str] | None = None) -> dict[str, list[Regime]]:
-    """All versions of these regimes (None: of all), by code."""
+async def read_regimes(
+    tx: Reading, codes: Sequence[str] | None = None, *, unreadable: list[Unplanned] | None = None
+) -> dict[str, list[Regime]]:
+    """All versions of these regimes (None: of all), by code.
+
+    A regime with a version that cannot be read is left out whole and named in `unreadable`: without that version an
+    older one would seem to govern.
+    """
     found: dict[str, list[Regime]] = {}
+    broken: list[Unplanned] = []
     for row in await tx.execute(_READ_REGIMES, {"all": codes is None, "codes": list(codes or ())}):
-        found.setdefault(row[0], []).append(_regime(row))
+        try:
+            found.setdefault(row[0], []).append(_regime(row))
+        except ValueError as error:
+            broken.append(Unplanned(row[0], row[1], "*", f"{type(error).__name__}: {error}"[:500]))
+    for each in broken:
+        found.pop(each.regime, None)
+    if unreadable is not None:
+        unreadable += broken
     return found
+
+
+async def regime_changes(tx: Reading, codes: Sequence[str]) -> dict[str, int]:
+    """A number for each regime that grows with every record of it that arrives, new version or replaced one."""
+    return {row[0]: int(row[1]) for row in await tx.execute(_CHANGES, {"codes": list(codes)})}
+
+
+async def request_versions(tx: Reading, ids: Sequence[str]) -> dict[str, int]:
+    """The version of each request's record."""
+    return {row[0]: row[1] for row in await tx.execute(_REQUEST_VERSIONS, {"ids": list(ids)})}
 
 
 async def read_agencies(tx: Reading, codes: Sequence[str]) -> dict[str, Agency]:

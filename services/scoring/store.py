@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -28,18 +29,21 @@ _LOCK = text(f"""
      WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)  # noqa: S608 - constants
 
+# What was set back is left alone for a while: else the same bad rows would fill every tick.
+_NOT_SET_BACK = """NOT EXISTS (SELECT FROM setbacks AS s
+       WHERE s.sweep = '{}' AND s.subject = o.obligation AND s.next_try_at > clock_timestamp())"""
 # The conditions are those of the partial indexes in tables.py, word for word.
 _DUE_SOON = text(f"""
-    SELECT {_STATE} FROM obligations
+    SELECT {_STATE} FROM obligations AS o
      WHERE owed AND due_soon_at IS NULL AND standing IN ('nothing_sent', 'returned')
-       AND remind_at <= :now AND deadline >= :now
-     ORDER BY remind_at LIMIT :limit FOR UPDATE SKIP LOCKED
+       AND remind_at <= :now AND deadline >= :now AND {_NOT_SET_BACK.format("due_soon")}
+     ORDER BY remind_at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)  # noqa: S608
 _OVERDUE = text(f"""
-    SELECT {_STATE} FROM obligations
+    SELECT {_STATE} FROM obligations AS o
      WHERE owed AND overdue_at IS NULL AND accepted_version IS NULL AND on_time_version <= decided_version
-       AND deadline < :now
-     ORDER BY deadline LIMIT :limit FOR UPDATE SKIP LOCKED
+       AND deadline < :now AND {_NOT_SET_BACK.format("overdue")}
+     ORDER BY deadline LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)  # noqa: S608
 # Owed by agencies that do not exist any more on the day of the deadline.
 _OF_CLOSED = text(f"""
@@ -104,25 +108,47 @@ _APPENDED = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Locked rows of a sweep: those that can be read, and why each of the others (by key) cannot."""
+
+    obligations: list[Obligation]
+    unreadable: dict[str, Exception]
+
+    @property
+    def rows(self) -> int:
+        return len(self.obligations) + len(self.unreadable)
+
+
+def _found(rows: Iterable[Sequence[Any]]) -> Found:
+    found = Found([], {})
+    for row in rows:
+        try:
+            found.obligations.append(_obligation(row))
+        except ValueError as error:  # msgspec's errors are such
+            found.unreadable[row[0]] = error
+    return found
+
+
 async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, Obligation]:
     """The obligations of these keys that exist, locked in key order."""
     rows = await tx.execute(_LOCK, {"keys": sorted(keys)})
     return {row[0]: _obligation(row) for row in rows}
 
 
-async def lock_due_soon(tx: Transaction, now: datetime, limit: int) -> list[Obligation]:
+async def lock_due_soon(tx: Transaction, now: datetime, limit: int) -> Found:
     """Obligations to remind of, at most `limit`; rows that others hold are left for the next tick."""
-    return [_obligation(row) for row in await tx.execute(_DUE_SOON, {"now": now, "limit": limit})]
+    return _found(await tx.execute(_DUE_SOON, {"now": now, "limit": limit}))
 
 
-async def lock_overdue(tx: Transaction, now: datetime, limit: int) -> list[Obligation]:
+async def lock_overdue(tx: Transaction, now: datetime, limit: int) -> Found:
     """Obligations to mark as overdue, the longest passed first; rows that others hold are left for the next tick."""
-    return [_obligation(row) for row in await tx.execute(_OVERDUE, {"now": now, "limit": limit})]
+    return _found(await tx.execute(_OVERDUE, {"now": now, "limit": limit}))
 
 
-async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> list[Obligation]:
+async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
     """Unfulfilled obligations of these agencies whose deadline lies behind the agency's closing."""
-    return [_obligation(row) for row in await tx.execute(_OF_CLOSED, {"codes": sorted(codes)})]
+    return _found(await tx.execute(_OF_CLOSED, {"codes": sorted(codes)}))
 
 
 async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:

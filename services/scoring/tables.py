@@ -151,6 +151,20 @@ plans = Table(
     PrimaryKeyConstraint("regime", "period"),
 )
 
+#: What a sweep could not do for one period or obligation; the others go on. Moments are system time.
+setbacks = Table(
+    "setbacks",
+    metadata,
+    Column("sweep", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # regime/version/period, or an obligation's key
+    Column("error", Text, nullable=False),
+    Column("since", _moment, nullable=False, server_default=text("clock_timestamp()")),
+    Column("tries", Integer, nullable=False, server_default=text("1")),
+    Column("next_try_at", _moment, nullable=False, server_default=text("clock_timestamp() + interval '1 minute'")),
+    PrimaryKeyConstraint("sweep", "subject"),
+    CheckConstraint("sweep IN ('plan', 'generate', 'due_soon', 'overdue', 'withdraw')", name="setback_sweep"),
+)
+
 # --- obligations and their lines -----------------------------------------------------------------------------------
 
 obligations = Table(

@@ -1,26 +1,31 @@
 """What is due is found by state, never by the hour: a tick that was missed is made good by the next one.
 
-Generation, reminders and overdue marks each handle a bounded number of rows in one transaction and say how many.
+Generation, reminders and overdue marks each handle a bounded number of rows in one transaction and say how many. A
+period or an obligation that cannot be handled is set back (see setbacks.py) and stops none of its neighbours.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import chain
+from typing import Literal
 
 from sqlalchemy import text
 
-from services.scoring import domain, metrics, openings, registry_copy, store
-from services.scoring.deadlines import Plan, Regime, Request, plan_request, plans_between
+from services.scoring import domain, metrics, openings, registry_copy, setbacks, store
+from services.scoring.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from services.scoring.domain import Decision, Obligation
+from services.scoring.policy import PolicyMissing
 from services.scoring.rules import Rules
-from shared.clock import LOCAL_ZONE, Clock, monotonic_seconds
-from shared.db import Transaction
+from services.scoring.store import Found
+from shared.clock import Clock, monotonic_seconds
+from shared.db import Transaction, is_infrastructure
 from shared.events import ComplianceEvent
+from shared.isolation import each_alone
 from shared.outbox import publish
-from shared.period import PeriodError, governing_version, parse
+from shared.period import parse
+from shared.reporting_window import NoWindow, window_of
 
 _OVERDUE_COUNT = text("""
     SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND accepted_version IS NULL
@@ -92,9 +97,11 @@ class Generator:
         """One step; returns the obligations opened, changed or withdrawn plus the agencies and plans gone through."""
         now = self._clock.now()
         since = await self._since(tx, now)
-        regimes = await registry_copy.read_regimes(tx)
+        unplanned: list[Unplanned] = []
+        regimes = await registry_copy.read_regimes(tx, unreadable=unplanned)
         requests = await registry_copy.read_requests(tx)
-        plans = await self._plans(tx, regimes, requests, since, now)
+        plans = await self._plans(tx, regimes, requests, since, now, unplanned)
+        plans = await self._without_setbacks(tx, plans, unplanned)
         agencies = await openings.unplanned_agencies(tx, self._agencies_a_tick)
         if agencies:
             return len(agencies) + await self._replan_agencies(tx, agencies, plans, now)
@@ -103,6 +110,20 @@ class Generator:
             return len(missing) + await self._open_plans(tx, missing, regimes, requests, now)
         await openings.complete(tx, now)
         return 0
+
+    async def _without_setbacks(self, tx: Transaction, plans: list[Plan], unplanned: list[Unplanned]) -> list[Plan]:
+        """Record what cannot be planned, forget what is over, leave out what rests."""
+        failing = {each.subject: each.why for each in unplanned}
+        known = await setbacks.read(tx, "plan")
+        told = {subject: error for subject, error in failing.items() if subject not in known}
+        await setbacks.record(tx, "plan", told)
+        await setbacks.clear(tx, "plan", known.keys() - failing.keys())
+        generating = await setbacks.read(tx, "generate")
+        subjects = {plan.subject for plan in plans}
+        # its regime has another version now, or the period is over
+        await setbacks.clear(tx, "generate", generating.keys() - subjects)
+        await setbacks.publish_counts(tx)
+        return [plan for plan in plans if not (plan.subject in generating and generating[plan.subject].resting)]
 
     async def _since(self, tx: Transaction, now: datetime) -> datetime:
         """Deadlines from here on are generated.
@@ -120,28 +141,42 @@ class Generator:
         requests: dict[str, Request],
         since: datetime,
         now: datetime,
+        unplanned: list[Unplanned],
     ) -> list[Plan]:
         calendar = await self._rules.current_calendar(tx)
         metrics.CALENDAR_LAST_YEAR.set(calendar.last_year)
         until = now + self._horizon
-        periodic = chain.from_iterable(plans_between(versions, since, until, calendar) for versions in regimes.values())
-        adhoc = []
+        found: list[Plan | Unplanned | None] = []
+        for code, versions in regimes.items():
+            try:
+                found += plans_between(versions, since, until, calendar)
+            except Exception as error:  # whatever it is, it is this regime's alone
+                found.append(Unplanned(code, 0, "*", setbacks.why(error)))
         for request in requests.values():
-            versions = regimes.get(request.regime, [])
-            governing = _governing_request(versions, request)
-            inside = since <= request.deadline and request.issued_at <= until
-            covered = calendar.covers(request.deadline.astimezone(LOCAL_ZONE).date())
-            if governing is not None and inside and covered and request.issued_at <= request.deadline:
-                adhoc.append(plan_request(governing, request, calendar))
-        return sorted([*periodic, *adhoc], key=lambda plan: (plan.deadline, plan.regime, plan.period))
+            found.append(plan_of_request(regimes.get(request.regime, []), request, since, until, calendar))
+        unplanned += [each for each in found if isinstance(each, Unplanned)]
+        plans = [each for each in found if isinstance(each, Plan)]
+        return sorted(plans, key=lambda plan: (plan.deadline, plan.regime, plan.period))
 
     async def _replan_agencies(self, tx: Transaction, codes: list[str], plans: list[Plan], now: datetime) -> int:
-        withdrawn = await self._withdraw(tx, await store.lock_of_closed(tx, codes), now)
-        told = await openings.generate(tx, [self._rules.opening(plan) for plan in plans], now, codes)
+        closed = await store.lock_of_closed(tx, codes)
+        withdrawn, failed = await each_alone(
+            tx, closed.obligations, lambda part: self._withdraw(tx, part, now), passes=_passes
+        )
+        await setbacks.record(tx, "withdraw", _reasons(closed, failed))
+
+        async def generate(part: Sequence[Plan]) -> int:
+            told = await openings.generate(tx, [self._rules.opening(plan) for plan in part], now, codes)
+            await publish(tx, told)
+            return len(told)
+
+        opened, set_back = await each_alone(tx, plans, generate, passes=_passes)
+        # planned for the others already: to be generated again for all, once it has rested
+        await openings.forget(tx, (plan for plan, _ in set_back))
+        await self._settle_plans(tx, plans, set_back)
         await openings.agencies_planned(tx, codes)
-        metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(told))
-        await publish(tx, told)
-        return withdrawn + len(told)
+        metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(sum(opened))
+        return sum(withdrawn) + sum(opened)
 
     async def _open_plans(
         self,
@@ -151,21 +186,34 @@ class Generator:
         requests: dict[str, Request],
         now: datetime,
     ) -> int:
-        withdrawn = 0
-        for code in sorted({plan.regime for plan in plans}):
-            if not _may_lose_periods(regimes.get(code, [])):
-                continue
-            untouched = await store.lock_untouched(tx, code, now)
-            lost = [each for each in untouched if not _still_governed(each, regimes.get(code, []), requests)]
-            withdrawn += await self._withdraw(tx, lost, now)
-        chosen = [self._rules.opening(plan) for plan in plans]
-        told = await openings.generate(tx, chosen, now)
-        await openings.planned(tx, chosen, told, now)
-        metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(told))
-        await publish(tx, told)
-        return withdrawn + len(told)
+        async def generate(part: Sequence[Plan]) -> int:
+            withdrawn = 0
+            for code in sorted({plan.regime for plan in part}):
+                if not _may_lose_periods(regimes.get(code, [])):
+                    continue
+                untouched = await store.lock_untouched(tx, code, now)
+                lost = [each for each in untouched if not _still_governed(each, regimes.get(code, []), requests)]
+                withdrawn += await self._withdraw(tx, lost, now)
+            chosen = [self._rules.opening(plan) for plan in part]
+            told = await openings.generate(tx, chosen, now)
+            await openings.planned(tx, chosen, told, now)
+            await publish(tx, told)
+            metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(told))
+            return withdrawn + len(told)
 
-    async def _withdraw(self, tx: Transaction, lost: list[Obligation], now: datetime) -> int:
+        done, set_back = await each_alone(tx, plans, generate, passes=_passes)
+        await self._settle_plans(tx, plans, set_back)
+        return sum(done)
+
+    async def _settle_plans(
+        self, tx: Transaction, plans: Sequence[Plan], set_back: Sequence[tuple[Plan, Exception]]
+    ) -> None:
+        failed = {plan.subject: setbacks.why(error) for plan, error in set_back}
+        await setbacks.record(tx, "generate", failed)
+        known = await setbacks.read(tx, "generate")
+        await setbacks.clear(tx, "generate", ({plan.subject for plan in plans} & known.keys()) - failed.keys())
+
+    async def _withdraw(self, tx: Transaction, lost: Sequence[Obligation], now: datetime) -> int:
         await self._rules.fetch(tx, {each.calendar_version for each in lost})
         decisions = [domain.withdraw(each, now, self._rules.policy(each), self._rules.calendar(each)) for each in lost]
         await save_decisions(tx, decisions)
@@ -187,10 +235,7 @@ class Marker:
         """Tell what is due soon. A reminder missed until after the deadline is not told any more: overdue is."""
         now = self._clock.now()
         found = await store.lock_due_soon(tx, now, self._rows_a_tick)
-        decisions = [domain.mark_due_soon(each, now) for each in found]
-        await save_decisions(tx, decisions)
-        metrics.MARKED_TOTAL.labels("due_soon").inc(len(decisions))
-        return len(decisions)
+        return await self._mark(tx, found, "due_soon", lambda each: domain.mark_due_soon(each, now))
 
     async def mark_overdue(self, tx: Transaction) -> int:
         """Tell what is overdue, as of the settled hour."""
@@ -198,26 +243,39 @@ class Marker:
         if settled is None:
             return 0
         found = await store.lock_overdue(tx, settled, self._rows_a_tick)
-        if not found:
+        if not found.rows:
             await self._count_overdue(tx)
             return 0
-        await self._rules.fetch(tx, {each.calendar_version for each in found})
-        nobody = [(each.agency, each.regime) for each in found if each.officer_id is None]
+        await self._rules.fetch(tx, {each.calendar_version for each in found.obligations})
+        nobody = [(each.agency, each.regime) for each in found.obligations if each.officer_id is None]
         officers = await registry_copy.reporting_officers(tx, nobody)
         now = self._clock.now()
-        decisions = [
-            domain.mark_overdue(
-                each,
-                now,
-                self._rules.policy(each),
-                self._rules.calendar(each),
-                officers.get((each.agency, each.regime)),
-            )
-            for each in found
-        ]
-        await save_decisions(tx, decisions)
-        metrics.MARKED_TOTAL.labels("overdue").inc(len(decisions))
-        return len(decisions)
+
+        def decide(each: Obligation) -> Decision:
+            policy, calendar = self._rules.policy(each), self._rules.calendar(each)
+            return domain.mark_overdue(each, now, policy, calendar, officers.get((each.agency, each.regime)))
+
+        return await self._mark(tx, found, "overdue", decide)
+
+    async def _mark(
+        self,
+        tx: Transaction,
+        found: Found,
+        mark: Literal["due_soon", "overdue"],
+        decide: Callable[[Obligation], Decision],
+    ) -> int:
+        async def work(part: Sequence[Obligation]) -> int:
+            await save_decisions(tx, [decide(each) for each in part])
+            return len(part)
+
+        done, failed = await each_alone(tx, found.obligations, work, passes=_passes)
+        await setbacks.record(tx, mark, _reasons(found, failed))
+        known = await setbacks.read(tx, mark)
+        await setbacks.clear(
+            tx, mark, ({each.key for each in found.obligations} & known.keys()) - {o.key for o, _ in failed}
+        )
+        metrics.MARKED_TOTAL.labels(mark).inc(sum(done))
+        return found.rows
 
     async def _count_overdue(self, tx: Transaction) -> None:
         monotonic = monotonic_seconds()
@@ -236,14 +294,14 @@ async def save_decisions(tx: Transaction, decisions: Iterable[Decision]) -> None
     await publish(tx, told)
 
 
-def _governing_request(versions: list[Regime], request: Request) -> Regime | None:
-    try:
-        period = parse(request.request_id)
-    except PeriodError:
-        return None
-    if period.frequency != "adhoc":
-        return None
-    return governing_version(versions, period, issued_on=request.issued_at.astimezone(LOCAL_ZONE).date())
+def _passes(error: BaseException) -> bool:
+    # a policy whose file is gone is an operator's to mend, but only what is scored by it waits for that
+    return is_infrastructure(error) and not isinstance(error, PolicyMissing)
+
+
+def _reasons(found: Found, failed: Sequence[tuple[Obligation, Exception]]) -> dict[str, str]:
+    reasons = {key: setbacks.why(error) for key, error in found.unreadable.items()}
+    return reasons | {each.key: setbacks.why(error) for each, error in failed}
 
 
 def _may_lose_periods(versions: list[Regime]) -> bool:
@@ -252,10 +310,7 @@ def _may_lose_periods(versions: list[Regime]) -> bool:
 
 
 def _still_governed(obligation: Obligation, versions: list[Regime], requests: dict[str, Request]) -> bool:
-    period = parse(obligation.period)
-    if period.frequency == "adhoc":
-        request = requests.get(obligation.period)
-        if request is None or _governing_request(versions, request) is None:
-            return False
-        return not request.agencies or obligation.agency in request.agencies
-    return governing_version(versions, period) is not None
+    window = window_of(versions, parse(obligation.period), requests.get(obligation.period))
+    if isinstance(window, NoWindow):
+        return False
+    return not window.addressed or obligation.agency in window.addressed

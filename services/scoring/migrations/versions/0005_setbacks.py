@@ -1,0 +1,12 @@
+"""What a sweep could not do for one period or obligation."""
+
+from shared.migrations import run_sql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

@@ -1,0 +1,124 @@
+"""What a sweep could not do for one period or obligation, recorded so that it goes on with the others; no commit.
+
+A setback rests before the row is tried again, each time twice as long, at most an hour. One about planning leaves when
+its regime or request plans well again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import text
+
+from services.scoring import metrics
+from shared.db import Reading, Transaction
+from shared.http import Check
+from shared.logging import get_logger
+
+log = get_logger()
+
+#: plan, generate: subject regime/version/period; due_soon, overdue, withdraw: subject is the obligation
+Sweep = Literal["plan", "generate", "due_soon", "overdue", "withdraw"]
+SWEEPS: tuple[Sweep, ...] = ("plan", "generate", "due_soon", "overdue", "withdraw")
+
+_READ = text("""
+    SELECT sweep, subject, error, next_try_at > clock_timestamp() AS resting FROM setbacks
+     WHERE sweep = ANY(CAST(:sweeps AS text[]))
+""")
+_RECORD = text("""
+    INSERT INTO setbacks AS s (sweep, subject, error)
+    SELECT :sweep, * FROM unnest(CAST(:subjects AS text[]), CAST(:errors AS text[])) ORDER BY 1, 2
+    ON CONFLICT (sweep, subject) DO UPDATE SET error = excluded.error, tries = s.tries + 1,
+        next_try_at = clock_timestamp() + least(60 * power(2, least(s.tries, 10)), 3600) * interval '1 second'
+    RETURNING s.subject, s.error, s.tries
+""")
+_CLEAR = text("DELETE FROM setbacks WHERE sweep = :sweep AND subject = ANY(CAST(:subjects AS text[]))")
+_COUNT = text("SELECT sweep, count(*) AS subjects, min(subject) AS first FROM setbacks GROUP BY sweep ORDER BY sweep")
+_LIST = text("""
+    SELECT sweep, subject, error, since, tries, next_try_at FROM setbacks
+     WHERE (sweep, subject) > (:after_sweep, :after_subject) ORDER BY sweep, subject LIMIT :limit
+""")
+_RETRY = text("""
+    WITH again AS (
+        DELETE FROM setbacks WHERE :everything OR subject = ANY(CAST(:subjects AS text[])) RETURNING sweep, subject
+    ), withdrawals AS (
+        UPDATE agencies SET planned = false
+         WHERE code IN (SELECT split_part(subject, '/', 1) FROM again WHERE sweep = 'withdraw')
+    )
+    SELECT sweep, subject FROM again ORDER BY 1, 2
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """One recorded failure. While `resting` it is not tried again."""
+
+    error: str
+    resting: bool
+
+
+def why(error: BaseException) -> str:
+    """The error as it is recorded: one line, bounded, fit for PostgreSQL."""
+    return f"{type(error).__name__}: {error}".replace("\x00", "")[:500]
+
+
+async def read(tx: Reading, *sweeps: Sweep) -> dict[str, Setback]:
+    """Setbacks of these sweeps by subject."""
+    rows = await tx.execute(_READ, {"sweeps": list(sweeps)})
+    return {row.subject: Setback(row.error, row.resting) for row in rows}
+
+
+async def record(tx: Transaction, sweep: Sweep, failed: Mapping[str, str]) -> None:
+    """Record what failed now (subject -> why); what is new is logged, once."""
+    if not failed:
+        return
+    rows = await tx.execute(
+        _RECORD, {"sweep": sweep, "subjects": list(failed), "errors": [error[:500] for error in failed.values()]}
+    )
+    for row in rows:
+        if row.tries == 1:
+            log.warning(
+                "A sweep could not handle one subject and goes on with the others.",
+                action="scoring.setback",
+                sweep=sweep,
+                subject=row.subject,
+                error=row.error,
+            )
+
+
+async def clear(tx: Transaction, sweep: Sweep, subjects: Iterable[str]) -> None:
+    """Forget setbacks that are over."""
+    over = sorted(subjects)
+    if over:
+        await tx.execute(_CLEAR, {"sweep": sweep, "subjects": over})
+        log.info("Setbacks are over.", action="scoring.setback_over", sweep=sweep, subjects=over[:20])
+
+
+async def publish_counts(tx: Reading) -> None:
+    """Set the gauge from the table."""
+    counts = {row.sweep: row.subjects for row in await tx.execute(_COUNT)}
+    for sweep in SWEEPS:
+        metrics.SETBACKS.labels(sweep).set(counts.get(sweep, 0))
+
+
+async def listed(tx: Reading, after: tuple[str, str], limit: int) -> Sequence[Mapping[str, Any]]:
+    """Up to `limit` setbacks after (sweep, subject), in that order."""
+    rows = await tx.execute(_LIST, {"after_sweep": after[0], "after_subject": after[1], "limit": limit})
+    return [dict(row) for row in rows.mappings()]
+
+
+async def check(tx: Reading) -> Check:
+    """A warning for readiness: what is set back stops nobody else, so the instance does its work."""
+    rows = list(await tx.execute(_COUNT))
+    if not rows:
+        return Check(ok=True, detail="none")
+    seen = "; ".join(f"{row.sweep}: {row.subjects}, such as {row.first}" for row in rows)
+    return Check(ok=True, detail=f"WARNING {seen}; see `python -m services.scoring setbacks list`")
+
+
+async def retry(tx: Transaction, subjects: Sequence[str] | None) -> list[str]:
+    """Have these (None: all) tried at the next tick. Returns what was found, as `sweep subject`."""
+    rows = await tx.execute(_RETRY, {"everything": subjects is None, "subjects": list(subjects or ())})
+    return [f"{row.sweep} {row.subject}" for row in rows]
