@@ -1,11 +1,11 @@
-"""One batch, one transaction: claim, hold back what waits, handle, park, bury. Either all of it is committed or none.
+"""One batch, one transaction: claim, hold back what is deferred, handle, defer, bury. All of it is committed or none.
 
 A data error is traced to its culprit with savepoints, by halving; infrastructure trouble passes through untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,14 @@ from uuid import UUID
 
 from shared import deadletter, failpoints, inbox, metrics, waiting
 from shared.batch import Batch, Event
-from shared.db import Transaction, is_infrastructure
+from shared.db import Reading, Transaction, is_infrastructure
 from shared.deadletter import DeadLetter
 from shared.deadletters_tool import REPLAYED
 from shared.events import EventModel
 from shared.logging import about_event, get_logger
 from shared.outbox.publish import caused_by
-from shared.parsing import Bad, parse
+from shared.parsing import Bad, Parsed, parse
+from shared.preparing import Prepare, Prepared, alone_id
 
 log = get_logger()
 
@@ -42,6 +43,7 @@ class Inbound:
     models: Sequence[type[EventModel]]
     handle: Handle
     known: Known | None = None
+    prepare: Prepare | None = None  # what can be long is done here, before the transaction opens
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Outcome:
     duplicates: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    alone: int = 0  # of those waiting, the ones that are applied alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,15 @@ class Seen:
     attempts: int
     first_seen: datetime
 
-    def letter(self, event: Event[EventModel], error_class: str, why: str) -> DeadLetter:
+    def letter(self, event: Event[Any], error_class: str, why: str) -> DeadLetter:
         return DeadLetter(event.record, event.id, event.type, error_class, why[:2000], self.attempts, self.first_seen)
+
+    def bad(self, bad: Bad, event_id: UUID | None) -> DeadLetter:
+        return DeadLetter(bad.record, event_id, bad.type, bad.error_class, bad.why, self.attempts, self.first_seen)
+
+    def refusal(self, event: Event[Any], prepared: Prepared) -> DeadLetter:
+        refused = prepared.refused[event.id]
+        return self.letter(event, refused.error_class, refused.why)
 
 
 def _count(target: dict[str, int], kind: str) -> None:
@@ -90,7 +100,7 @@ class Applier:
 
     def __init__(self, service: str, inbound: Inbound, *, claim: bool = True) -> None:
         self._service = service
-        self._inbound = inbound
+        self.inbound = inbound
         self._claim = claim  # False only in negative controls: shows what the inbox protects from
         self.consumer = f"{service}.{inbound.name}"
         self._models = {model.TYPE.encode(): model for model in inbound.models}
@@ -103,6 +113,7 @@ class Applier:
         seen: Seen,
         *,
         isolate: bool = False,
+        prepared: Prepared | None = None,
     ) -> Outcome:
         """Apply parsed events and bury bad records in the caller's transaction.
 
@@ -112,21 +123,23 @@ class Applier:
         outcome = Outcome()
         fresh = await self._claimed(tx, events, outcome)
         failpoints.hit("consumer.between_claim_and_effects")
-        letters = [
-            DeadLetter(b.record, b.event_id, b.type, b.error_class, b.why, seen.attempts, seen.first_seen) for b in bad
-        ]
+        letters = [seen.bad(each, each.event_id) for each in bad]
         if fresh:
+            prepared = prepared or Prepared()
             held = await waiting.heads(tx, self.consumer, sorted({event.key for event in fresh}))
-            queued = [(event, held[event.key]) for event in fresh if event.key in held]
-            free = [event for event in fresh if event.key not in held]
-            parked, rejected = await self._handle(tx, free, isolate, seen)
+            free, deferred, refused = prepared.sort(fresh, held)
+            parked, rejected = await self._handle(tx, free, isolate, seen, prepared)
+            rejected += [seen.refusal(event, prepared) for event in refused]
             failpoints.hit("consumer.between_effects_and_parking")
-            await waiting.park(tx, self.consumer, [*queued, *parked])
-            set_aside = {event.id for event, _ in queued} | {event.id for event, _ in parked}
+            deferred |= {event.id: awaits for event, awaits in parked}
+            await waiting.park(
+                tx, self.consumer, [(event, deferred[event.id]) for event in fresh if event.id in deferred]
+            )
             gone = {letter.event_id for letter in rejected}
             for event in fresh:
                 if event.id not in gone:
-                    _count(outcome.waiting if event.id in set_aside else outcome.applied, event.type)
+                    _count(outcome.waiting if event.id in deferred else outcome.applied, event.type)
+            outcome.alone = sum(event.id in prepared.alone and event.id in deferred for event in fresh)
             await inbox.release(tx, self.consumer, [i for i in gone if i is not None])
             letters.extend(rejected)
         for letter in letters:
@@ -150,18 +163,18 @@ class Applier:
         return fresh
 
     async def _handle(
-        self, tx: Transaction, events: Sequence[Event[EventModel]], isolate: bool, seen: Seen
+        self, tx: Transaction, events: Sequence[Event[EventModel]], isolate: bool, seen: Seen, prepared: Prepared
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
         """Returns what must wait, with what it awaits, and what is given up."""
         if not events:
             return [], []
         if not isolate:
-            return await self._attempt(tx, events, {}, seen)
+            return await self._attempt(tx, events, {}, seen, prepared)
         held: dict[str, Held] = {}
         while True:
             try:
                 async with tx.begin_nested():
-                    return await self._attempt(tx, events, held, seen)
+                    return await self._attempt(tx, events, held, seen, prepared)
             except QueueBehind as late:
                 held.update(late.held)
             except Exception as error:
@@ -178,23 +191,30 @@ class Applier:
                     return [], [seen.letter(events[0], type(error).__name__, f"{type(error).__name__}: {error}")]
                 break
         half = len(events) // 2
-        first_parked, first_letters = await self._handle(tx, events[:half], True, seen)
+        first_parked, first_letters = await self._handle(tx, events[:half], True, seen, prepared)
         # what queues behind a key that now waits must not run in the second half
         names = {event.key: awaits for event, awaits in first_parked}
         behind = [(event, names[event.key]) for event in events[half:] if event.key in names]
         rest = [event for event in events[half:] if event.key not in names]
-        parked, letters = await self._handle(tx, rest, True, seen)
+        parked, letters = await self._handle(tx, rest, True, seen, prepared)
         return [*first_parked, *behind, *parked], [*first_letters, *letters]
 
     async def _attempt(
-        self, tx: Transaction, events: Sequence[Event[EventModel]], held: Mapping[str, Held], seen: Seen
+        self,
+        tx: Transaction,
+        events: Sequence[Event[EventModel]],
+        held: Mapping[str, Held],
+        seen: Seen,
+        prepared: Prepared,
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
         behind = _held_back(events, held)
-        batch: Batch[EventModel] = Batch(tuple(event for event in events if event.id not in behind))
+        batch: Batch[EventModel] = Batch(
+            tuple(event for event in events if event.id not in behind), prepared=prepared.values
+        )
         # a trace is for finding things: one that PostgreSQL could not store costs the trace, not the event
         traces = {e.key: e.traceparent for e in events if e.traceparent and "\x00" not in e.traceparent}
         with caused_by(traces):
-            await self._inbound.handle(batch, tx)
+            await self.inbound.handle(batch, tx)
         _check_order(batch)
         if not (batch.waited or batch.rejected or behind):
             return [], []
@@ -208,45 +228,93 @@ class Applier:
         ]
         return parked, letters
 
-    async def release(self, tx: Transaction, first_seen: datetime) -> int:
-        """Feed waiting events whose time has come, in the caller's transaction. Returns how many were fed."""
+    async def release(
+        self,
+        tx: Transaction,
+        first_seen: datetime,
+        *,
+        limit: int = RELEASE_EVENTS,
+        prepared: Prepared | None = None,
+        only: Set[UUID] | None = None,
+    ) -> int:
+        """Feed deferred events whose time has come, in the caller's transaction. Returns how many were fed.
+
+        `only`: the events that were prepared; others of their keys, and what lies behind those, are left for later.
+        """
         if not await waiting.lock(tx, self.consumer):
             return 0
+        names = await self._ready_names(tx)
+        if not names:
+            return 0
+        rows = await waiting.ready(tx, self.consumer, names, limit)
+        return await self.feed(tx, _of(rows, only), Seen(1, first_seen), prepared or Prepared())
+
+    async def due(self, snapshot: Reading, limit: int = RELEASE_EVENTS) -> list[waiting.Parked]:
+        """What a release would feed now, to be prepared."""
+        names = await self._ready_names(snapshot)
+        return await waiting.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
+
+    async def _ready_names(self, tx: Reading) -> list[str]:
+        """Awaited names that are known by now."""
         after, known = "", set[str]()
         while names := await waiting.awaited(tx, self.consumer, after, 500):
             known |= {REPLAYED} & set(names)
-            own = [name for name in names if name != REPLAYED]  # no name of the service's: it could not read it
-            if own and self._inbound.known is not None:
-                known |= await self._inbound.known(tx, own)
+            apart = {name: event_id for name in names if (event_id := alone_id(name)) is not None}
+            if apart:  # whose event is done: what lies behind it goes on; the event itself has its own turn
+                pending = await waiting.still(tx, self.consumer, list(apart.values()))
+                known |= {name for name, event_id in apart.items() if event_id not in pending}
+            # no names of the service's: it could not read them
+            own = [name for name in names if name != REPLAYED and name not in apart]
+            if own and self.inbound.known is not None:
+                known |= await self.inbound.known(tx, own)
             after = names[-1]
             if len(known) >= RELEASE_EVENTS:
                 break
-        if not known:
-            return 0
-        rows = await waiting.ready(tx, self.consumer, sorted(known), RELEASE_EVENTS)
+        return sorted(known)
+
+    def read(self, row: waiting.Parked) -> Parsed:
+        """The event of a row."""
+        return parse(row.record, self._models)
+
+    async def feed(self, tx: Transaction, rows: Sequence[waiting.Parked], seen: Seen, prepared: Prepared) -> int:
+        """Apply these deferred events, which the transaction holds locked. Returns how many are deferred no longer."""
         events: list[Event[EventModel]] = []
         letters: list[DeadLetter] = []
         for row in rows:
-            parsed = parse(row.record, self._models)
+            parsed = self.read(row)
             if isinstance(parsed, Event):
                 events.append(parsed)
             elif isinstance(parsed, Bad):
-                letters.append(
-                    DeadLetter(row.record, row.event_id, parsed.type, parsed.error_class, parsed.why, 1, first_seen)
-                )
-        parked, rejected = await self._handle(tx, events, True, Seen(1, first_seen))
+                letters.append(seen.bad(parsed, row.event_id))
+        free, still, refused = prepared.sort(events, {})
+        parked, rejected = await self._handle(tx, free, True, seen, prepared)
         failpoints.hit("consumer.between_release_and_removal")
-        still = {event.id: awaits for event, awaits in parked}
-        letters.extend(rejected)
+        still |= {event.id: awaits for event, awaits in parked}
+        letters += [*rejected, *(seen.refusal(event, prepared) for event in refused)]
         await waiting.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])
         done = [row for row in rows if row.event_id not in still]
         await waiting.remove(tx, [row.id for row in done])
         await inbox.release(tx, self.consumer, [letter.event_id for letter in letters if letter.event_id])
         await deadletter.bury(tx, self._service, self.consumer, letters)
+        gone = {letter.event_id for letter in letters}
         for event in events:
-            if event.id not in still:
+            if event.id not in still and event.id not in gone:
                 metrics.CONSUMER_APPLIED_TOTAL.labels(self.consumer, event.type).inc()
         return len(done)
+
+
+def _of(rows: Sequence[waiting.Parked], only: Set[UUID] | None) -> list[waiting.Parked]:
+    """The rows of these events, each key up to the first that is not one of them."""
+    if only is None:
+        return list(rows)
+    cut: set[str] = set()
+    kept = []
+    for row in rows:
+        if row.event_id not in only:
+            cut.add(row.key)
+        elif row.key not in cut:
+            kept.append(row)
+    return kept
 
 
 def _held_back(events: Sequence[Event[EventModel]], held: Mapping[str, Held]) -> dict[UUID, str]:

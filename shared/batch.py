@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -49,6 +49,7 @@ class Batch(Generic[M]):
     _events: tuple[Event[M], ...]
     waited: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
     rejected: dict[UUID, str] = field(default_factory=dict)
+    prepared: Mapping[UUID, Any] = field(default_factory=dict)  # what was computed before the transaction opened
 
     @classmethod
     def of(cls, models: Iterable[M]) -> Batch[M]:

@@ -8,7 +8,7 @@ topic into the dead-letter topic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -18,14 +18,17 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
 from shared import failpoints, metrics
-from shared.applying import Applier, Inbound, QueueBehind, Seen
+from shared.applying import Applier, Inbound
 from shared.batch import Batch, Event, Record
 from shared.clock import Clock, monotonic_seconds
 from shared.consumer_health import DlqLimit, Health, Listener
-from shared.db import Database, is_infrastructure
+from shared.db import Database
+from shared.isolating import Progress
 from shared.logging import bound, get_logger
 from shared.parsing import Bad, Parsed, Skipped, parse
+from shared.releasing import Patience, Releaser
 from shared.settings import KafkaSettings
+from shared.until_done import Stopping, UntilDone
 
 log = get_logger()
 
@@ -37,11 +40,6 @@ FETCH_WHILE_IDLE = 1, 500
 FETCH_WHILE_BUSY = 256 * 1024, 100
 #: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
 FETCH_PARTITION_BYTES = 256 * 1024
-LONGEST_BACKOFF_SECONDS = 5.0
-
-
-class Stopping(Exception):
-    """Raised out of a batch that is waiting when the service stops: nothing of it is committed."""
 
 
 class Subscription:
@@ -60,6 +58,7 @@ class Subscription:
         dlq_limit: DlqLimit | None = None,
         ack_policy: AckPolicy = AckPolicy.NACK_ON_ERROR,
         claim: bool = True,
+        patience: Patience | None = None,
     ) -> None:
         self.inbound = inbound
         self.health = Health()
@@ -67,11 +66,15 @@ class Subscription:
         self.name = self._applier.consumer
         self._models = {model.TYPE.encode(): model for model in inbound.models}
         self._database = database
+        self._progress = Progress()
+        self._releaser = Releaser(self._applier, database, clock, self._progress, patience)
         self._kafka = kafka
         self._clock = clock
         self._max_records = max_records
         self._release_seconds = release_seconds
-        self._limit = dlq_limit or DlqLimit()
+        self._until_done = UntilDone(
+            self._applier, database, clock, self.health, dlq_limit or DlqLimit(), self._progress, self
+        )
         self._ack_policy = ack_policy  # another policy only in negative controls
         self._stopping = asyncio.Event()
         self._subscriber: Any = None
@@ -225,61 +228,16 @@ class Subscription:
             try:
                 return parse(record, self._models)
             except MemoryError as error:
-                await self._wait_out(error, 0.2)
+                await self.wait_out(error, 0.2)
 
     def _skipped(self, skipped: Skipped) -> None:
         known = skipped.type.startswith("vn.thongsuot.") and len(skipped.type) < 80
         metrics.CONSUMER_SKIPPED_TOTAL.labels(self.name, skipped.type if known else "other").inc()
 
     async def _apply_until_done(self, events: list[Event[Any]], bad: list[Bad], records: int) -> None:
-        first_seen = self._clock.now()
-        attempts, delay_seconds, isolate = 0, 0.05, False
-        while True:
-            attempts += 1
-            seen = Seen(attempts, first_seen)
-            try:
-                async with self._database.transaction() as tx:
-                    outcome = await self._applier.apply(tx, events, bad, seen, isolate=isolate)
-                    rejected = sum(outcome.rejected.values())
-                    if self._limit.absurd(records, rejected):
-                        raise _Absurd(rejected)
-                    failpoints.hit("consumer.before_database_commit")
-            except _Absurd as absurd:
-                await self._halt(absurd.rejected, records)
-            except QueueBehind:
-                isolate = True
-            except Exception as error:
-                if is_infrastructure(error):
-                    await self._wait_out(error, delay_seconds)
-                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
-                elif isolate:
-                    # not the handler's: a fault in how the batch is parked or buried; it must not be lost either
-                    await self._wait_out(error, LONGEST_BACKOFF_SECONDS)
-                else:
-                    log.warning(
-                        "A batch failed for its data; looking for the culprit.",
-                        action="consumer.isolating",
-                        events=len(events),
-                        error=repr(error)[:2000],
-                    )
-                    isolate = True
-            else:
-                self._limit.note(records, rejected)
-                self.health.trouble = ""
-                self._count(outcome)
-                return
+        await self._until_done.apply(events, bad, records)
 
-    def _count(self, outcome: Any) -> None:
-        for metric, counts in (
-            (metrics.CONSUMER_APPLIED_TOTAL, outcome.applied),
-            (metrics.CONSUMER_DUPLICATES_TOTAL, outcome.duplicates),
-            (metrics.CONSUMER_WAITING_TOTAL, outcome.waiting),
-            (metrics.CONSUMER_REJECTED_TOTAL, outcome.rejected),
-        ):
-            for kind, number in counts.items():
-                metric.labels(self.name, kind).inc(number)
-
-    async def _wait_out(self, error: BaseException, seconds: float) -> None:
+    async def wait_out(self, error: BaseException, seconds: float) -> None:
         self.health.trouble = repr(error)[:500]
         metrics.CONSUMER_RETRIES_TOTAL.labels(self.name).inc()
         log.warning(
@@ -291,7 +249,7 @@ class Subscription:
         if await self._stopped_within(seconds):
             raise Stopping(self.name)
 
-    async def _halt(self, rejected: int, records: int) -> None:
+    async def halt(self, rejected: int, records: int) -> None:
         self.health.halted = True
         metrics.CONSUMER_HALTED.labels(self.name).set(1)
         log.critical(
@@ -311,15 +269,19 @@ class Subscription:
         return True
 
     async def release_loop(self) -> None:
-        """Feed what waits, again and again; by state, so that nothing missed stays missed."""
+        """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
+        await asyncio.gather(
+            self._release_loop(self._releaser.known), self._release_loop(lambda: self._releaser.alone(self._stopping))
+        )
+
+    async def _release_loop(self, release: Callable[[], Awaitable[int]]) -> None:
         while not self._stopping.is_set():
             try:
-                async with self._database.transaction() as tx:
-                    fed = await self._applier.release(tx, self._clock.now())
+                fed = await release()
             except Exception as error:
                 fed = 0
                 log.warning(
-                    "Waiting events could not be fed; trying again.",
+                    "Deferred events could not be fed; trying again.",
                     action="consumer.release_failed",
                     consumer=self.name,
                     error=repr(error)[:2000],
@@ -330,12 +292,6 @@ class Subscription:
     def stop(self) -> None:
         """Let a waiting batch end without commit."""
         self._stopping.set()
-
-
-class _Absurd(Exception):
-    def __init__(self, rejected: int) -> None:
-        super().__init__(rejected)
-        self.rejected = rejected
 
 
 def _check_fetching(consumer: Any) -> None:

@@ -10,10 +10,11 @@ from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
 
 from shared import metrics
-from shared.consumer import LONGEST_BACKOFF_SECONDS, Subscription
+from shared.consumer import Subscription
 from shared.kafka import make_broker
 from shared.logging import get_logger
 from shared.settings import KafkaSettings
+from shared.until_done import LONGEST_BACKOFF_SECONDS
 
 log = get_logger()
 

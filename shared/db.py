@@ -99,7 +99,8 @@ class Database:
         await self.engine.dispose()
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it wraps or was raised from, outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -111,7 +112,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE PostgreSQL gave, if the error came from it."""
-    for link in _chain(error):
+    for link in causes(error):
         code = getattr(link, "sqlstate", None) or getattr(link, "pgcode", None)
         if isinstance(code, str) and len(code) == 5:
             return code
@@ -123,7 +124,7 @@ def is_infrastructure(error: BaseException) -> bool:
     code = sqlstate(error)
     if code is not None:
         return code[:2] in _PASSING_CLASSES
-    for link in _chain(error):
+    for link in causes(error):
         # a process short of memory says nothing of the event in its hands: giving that up would lose good data
         if isinstance(link, MemoryError):
             return True

@@ -177,6 +177,25 @@ CONSUMER_RETRIES_TOTAL = declare_counter(
     unit="retries",
     labels=["group"],
 )
+CONSUMER_SPLITS_TOTAL = declare_counter(
+    "thongsuot_consumer_splits_total",
+    "Times a batch, or a part of one, that kept failing while the database answered was taken apart.",
+    unit="batches",
+    labels=["group"],
+)
+CONSUMER_DEFERRED_ALONE_TOTAL = declare_counter(
+    "thongsuot_consumer_deferred_alone_total",
+    "Events taken out of their batch to be applied alone, by reason (costly, failing).",
+    unit="events",
+    labels=["group", "reason"],
+)
+CONSUMER_GIVEN_UP_TOTAL = declare_counter(
+    "thongsuot_consumer_given_up_total",
+    "Events applied alone that became dead letters, by reason: refused before the transaction (unprepared), or failing "
+    "while their neighbours were applied (failing).",
+    unit="events",
+    labels=["group", "reason"],
+)
 CONSUMER_HALTED = declare_gauge(
     "thongsuot_consumer_halted",
     "1 while a consumer has stopped because the share of bad events is absurd, else 0.",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from shared.batch import Event, Record
-from shared.db import Transaction
+from shared.db import Reading, Transaction
 from shared.events import EventModel
 from shared.outbox.wire import decode_headers, encode_headers
 
@@ -34,7 +35,7 @@ _HEADS = text("""
 _NAMES = text("""
     SELECT DISTINCT awaits FROM waiting WHERE consumer = :consumer AND awaits > :after ORDER BY awaits LIMIT :limit
 """)
-_READY = text("""
+_READY = """
     WITH heads AS (
       SELECT DISTINCT ON (w.key) w.key, w.id, w.awaits FROM waiting w
        WHERE w.consumer = :consumer
@@ -44,8 +45,24 @@ _READY = text("""
       FROM waiting w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
      WHERE w.consumer = :consumer
      ORDER BY w.id LIMIT :limit
-       FOR UPDATE OF w
+"""
+_READY_LOCKED = text(_READY + " FOR UPDATE OF w")
+_READY_SEEN = text(_READY)
+_STILL = text("""
+    SELECT event_id FROM waiting WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))
 """)
+# What is applied alone: the first of its key, which awaits its own turn. Without bodies: they may be large and many.
+_ALONE = text("""
+    SELECT w.id, w.event_id FROM waiting w
+     WHERE w.consumer = :consumer AND w.awaits = 'alone/' || w.event_id::text
+       AND NOT EXISTS (SELECT FROM waiting b WHERE b.consumer = w.consumer AND b.key = w.key AND b.id < w.id)
+     ORDER BY w.id LIMIT :limit
+""")
+_ONE = """
+    SELECT id, key, awaits, event_id, topic, partition, "offset", headers, value FROM waiting WHERE id = :id
+"""
+_ONE_LOCKED = text(_ONE + " FOR UPDATE SKIP LOCKED")
+_ONE_SEEN = text(_ONE)
 _REMOVE = text("DELETE FROM waiting WHERE id = ANY(CAST(:ids AS bigint[]))")
 _RENAME = text("""
     UPDATE waiting SET awaits = row.awaits
@@ -97,32 +114,53 @@ async def lock(tx: Transaction, consumer: str) -> bool:
     return bool(result.scalar_one())
 
 
-async def awaited(tx: Transaction, consumer: str, after: str, limit: int) -> list[str]:
+async def awaited(tx: Reading, consumer: str, after: str, limit: int) -> list[str]:
     """A page of the names that are awaited, in order."""
     result = await tx.execute(_NAMES, {"consumer": consumer, "after": after, "limit": limit})
     return [str(name) for name in result.scalars()]
 
 
-async def ready(tx: Transaction, consumer: str, names: Sequence[str], limit: int) -> list[Parked]:
-    """Waiting events, oldest first, of keys whose first event awaits one of `names`; locked."""
-    result = await tx.execute(_READY, {"consumer": consumer, "names": list(names), "limit": limit})
-    return [
-        Parked(
-            row.id,
-            row.key,
-            row.awaits,
-            row.event_id,
-            Record(
-                row.topic,
-                row.partition,
-                row.offset,
-                row.key.encode() or None,  # a replayed letter may have had no key
-                row.value,
-                decode_headers(row.headers),
-            ),
-        )
-        for row in result
-    ]
+async def ready(tx: Reading, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True) -> list[Parked]:
+    """Waiting events, oldest first, of keys whose first event awaits one of `names`; locked, unless only looked at."""
+    query = _READY_LOCKED if lock else _READY_SEEN
+    result = await tx.execute(query, {"consumer": consumer, "names": list(names), "limit": limit})
+    return [_parked(row) for row in result]
+
+
+async def still(tx: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these events wait."""
+    result = await tx.execute(_STILL, {"consumer": consumer, "ids": list(ids)})
+    return set(result.scalars())
+
+
+async def alone(tx: Reading, consumer: str, limit: int) -> list[tuple[int, UUID]]:
+    """Rows and events that are to be applied alone, oldest first."""
+    result = await tx.execute(_ALONE, {"consumer": consumer, "limit": limit})
+    return [(row.id, row.event_id) for row in result]
+
+
+async def one(tx: Reading, row_id: int, *, lock: bool = True) -> Parked | None:
+    """One row; None where it is gone, or where another transaction has it locked."""
+    result = await tx.execute(_ONE_LOCKED if lock else _ONE_SEEN, {"id": row_id})
+    row = result.one_or_none()
+    return None if row is None else _parked(row)
+
+
+def _parked(row: Any) -> Parked:
+    return Parked(
+        row.id,
+        row.key,
+        row.awaits,
+        row.event_id,
+        Record(
+            row.topic,
+            row.partition,
+            row.offset,
+            row.key.encode() or None,  # a replayed letter may have had no key
+            row.value,
+            decode_headers(row.headers),
+        ),
+    )
 
 
 async def remove(tx: Transaction, ids: Sequence[int]) -> None:

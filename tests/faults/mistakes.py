@@ -105,7 +105,7 @@ def defective_handler(service: Service) -> None:
     consumers = service.consumers
     for subscription in consumers.subscriptions if consumers is not None else ():
         applier = subscription._applier
-        applier._inbound = replace(applier._inbound, handle=_refusing(applier._inbound.handle, refused))
+        applier.inbound = replace(applier.inbound, handle=_refusing(applier.inbound.handle, refused))
 
 
 def _refusing(handle: Handle, refused: tuple[str, ...]) -> Handle:

@@ -37,9 +37,7 @@ SLOW = dict(part.partition("=")[::2] for part in os.environ.get("FAULT_SLOW", ""
 def watch(subscription: Subscription) -> None:
     """Put the witness around the handler of a subscription that has not started yet."""
     applier = subscription._applier
-    applier._inbound = dataclasses.replace(
-        applier._inbound, handle=_recorded(applier.consumer, applier._inbound.handle)
-    )
+    applier.inbound = dataclasses.replace(applier.inbound, handle=_recorded(applier.consumer, applier.inbound.handle))
 
 
 def _recorded(consumer: str, handle: Handle) -> Handle:

@@ -1,0 +1,166 @@
+"""A batch is tried until all of it is applied, deferred or buried, whatever fails and however it looks.
+
+Infrastructure trouble is waited out; a fault of the data is traced to its culprit; what fails the same way again and
+again although the database answers is taken apart, so that its neighbours go on (shared/isolating.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from shared import failpoints, metrics
+from shared.applying import Applier, Outcome, QueueBehind, Seen
+from shared.batch import Event
+from shared.clock import Clock
+from shared.consumer_health import DlqLimit, Health
+from shared.db import Database, is_infrastructure
+from shared.isolating import Part, Progress, answers, may_be_its_own
+from shared.logging import get_logger
+from shared.parsing import Bad
+from shared.preparing import Prepared
+
+log = get_logger()
+
+LONGEST_BACKOFF_SECONDS = 5.0
+
+
+class Stopping(Exception):
+    """Raised out of a batch that is waiting when the service stops: nothing of it is committed."""
+
+
+class Edge(Protocol):
+    """What the subscription does while a batch cannot go on. Both raise Stopping when the service stops."""
+
+    async def wait_out(self, error: BaseException, seconds: float) -> None: ...
+
+    async def halt(self, rejected: int, records: int) -> None: ...
+
+
+class _Absurd(Exception):
+    def __init__(self, rejected: int) -> None:
+        super().__init__(rejected)
+        self.rejected = rejected
+
+
+class UntilDone:
+    """Applies the batches of one subscription, each part in a transaction of its own."""
+
+    def __init__(
+        self,
+        applier: Applier,
+        database: Database,
+        clock: Clock,
+        health: Health,
+        limit: DlqLimit,
+        progress: Progress,
+        edge: Edge,
+    ) -> None:
+        self._applier = applier
+        self._consumer = applier.consumer
+        self._database = database
+        self._clock = clock
+        self._health = health
+        self._limit = limit
+        self._progress = progress
+        self._edge = edge
+        metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer)
+        for reason in ("costly", "failing"):
+            metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason)
+        for reason in ("unprepared", "failing"):
+            metrics.CONSUMER_GIVEN_UP_TOTAL.labels(self._consumer, reason)
+
+    async def apply(self, events: Sequence[Event[Any]], bad: Sequence[Bad], records: int) -> None:
+        """Apply them until they are applied. Raises only Stopping (and cancellation)."""
+        first_seen = self._clock.now()
+        delay_seconds = 0.05
+        parts = deque([Part(events, bad, records)])
+        while parts:
+            part = parts.popleft()
+            part.attempts += 1
+            try:
+                outcome = await self._apply(part, Seen(part.attempts, first_seen))
+            except _Absurd as absurd:
+                await self._edge.halt(absurd.rejected, part.records)
+            except QueueBehind:
+                part.isolate = True
+                parts.appendleft(part)
+            except Exception as error:
+                if is_infrastructure(error):
+                    await self._edge.wait_out(error, delay_seconds)
+                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
+                    # what fails the same way while the database answers is taken apart, and its parts come last
+                    answered = may_be_its_own(error) and await answers(self._database)
+                    parts.extend(self._taken_apart(part, part.failed(error, answered, self._progress, bool(parts))))
+                elif part.isolate:
+                    # not the handler's: a fault in how the batch is parked or buried; it must not be lost either
+                    await self._edge.wait_out(error, LONGEST_BACKOFF_SECONDS)
+                    parts.appendleft(part)
+                else:
+                    log.warning(
+                        "A batch failed for its data; looking for the culprit.",
+                        action="consumer.isolating",
+                        events=len(part.events),
+                        error=repr(error)[:2000],
+                    )
+                    parts.extendleft(reversed(self._without_culprit(part, error)))
+            else:
+                self._limit.note(part.records, sum(outcome.rejected.values()))
+                self._progress.applied += bool(outcome.applied)
+                self._health.trouble = ""
+                delay_seconds = 0.05
+                self._count(outcome)
+                if outcome.alone:
+                    reason = "failing" if part.deferred else "costly"
+                    metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason).inc(outcome.alone)
+                parts.extendleft(part.rest())
+
+    async def _apply(self, part: Part, seen: Seen) -> Outcome:
+        """One attempt in one transaction; what needs none is done before it opens."""
+        if part.prepared is None:
+            prepare = self._applier.inbound.prepare
+            snapshots = self._database.reading
+            part.prepared = await prepare(part.events, snapshots, apart=False) if prepare else Prepared()
+        async with self._database.transaction() as tx:
+            if (shorter := part.shortened(self._progress)) is not None:
+                await tx.execute(shorter)
+            outcome = await self._applier.apply(
+                tx, part.events, part.bad, seen, isolate=part.isolate, prepared=part.prepared
+            )
+            rejected = sum(outcome.rejected.values())
+            if self._limit.absurd(part.records, rejected):
+                raise _Absurd(rejected)
+            failpoints.hit("consumer.before_database_commit")
+        return outcome
+
+    def _taken_apart(self, part: Part, parts: list[Part]) -> list[Part]:
+        if parts != [part]:
+            metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer).inc()
+            log.warning(
+                "A batch that keeps failing while the database answers is taken apart.",
+                action="consumer.taken_apart",
+                events=len(part.events),
+                parts=len(parts),
+            )
+        return parts
+
+    def _without_culprit(self, part: Part, error: Exception) -> list[Part]:
+        """After a fault of its data: savepoints find the culprit of a handler, parts the one of preparing."""
+        if part.prepared is not None:
+            part.isolate = True
+        elif len(part.events) > 1:
+            return part.split()
+        else:
+            part.refuse(error)
+        return [part]
+
+    def _count(self, outcome: Outcome) -> None:
+        for metric, counts in (
+            (metrics.CONSUMER_APPLIED_TOTAL, outcome.applied),
+            (metrics.CONSUMER_DUPLICATES_TOTAL, outcome.duplicates),
+            (metrics.CONSUMER_WAITING_TOTAL, outcome.waiting),
+            (metrics.CONSUMER_REJECTED_TOTAL, outcome.rejected),
+        ):
+            for kind, number in counts.items():
+                metric.labels(self._consumer, kind).inc(number)
