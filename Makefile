@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n logical --dist loadfile
 CHECKED := shared services deploy tests
 BROKERS ?= 1
 
-.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults soak
+.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz soak
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -58,6 +58,9 @@ bench: setup  ## measure against a floor and a conventional build
 
 faults: setup  ## the fault matrix
 	@$(PYTHON_BIN) -m tests.faults
+
+fuzz: setup  ## requests made from the OpenAPI documents, to all services (CASES=120 a route, SEED=7)
+	@$(PYTHON_BIN) -m tests.fuzz
 
 soak: setup  ## long run under load and faults
 	@$(PYTHON_BIN) -m tests.faults.soak
