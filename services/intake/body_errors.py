@@ -1,14 +1,19 @@
-"""Every error of a body with its place and its cure, in Vietnamese and English; at most MAX_ERRORS are told."""
+"""Every error of a body with its place and its cure, in Vietnamese and English; at most MAX_ERRORS are told.
+
+What is told of a name or a value is cut short: an answer's size does not depend on what was sent.
+"""
 
 from __future__ import annotations
 
 from services.intake.limits import MAX_CODE_CHARACTERS, MAX_ERRORS, is_code
 from shared.errors import FieldError
 
+_SHOWN_CHARACTERS = 80
+
 
 def pointer_token(name: str) -> str:
     """A name as a token of a JSON Pointer (RFC 6901, section 3), short and printable whatever was sent."""
-    shown = name.encode("utf-8", "replace").decode()[:80]
+    shown = name[:_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
     return shown.replace("~", "~0").replace("/", "~1")
 
 
@@ -17,36 +22,54 @@ class Errors:
 
     def __init__(self) -> None:
         self.found: list[FieldError] = []
+        #: there may be more than were found: looking ended at the limit
+        self.truncated = False
+
+    @property
+    def full(self) -> bool:
+        """Whether as many are found as are told."""
+        return len(self.found) >= MAX_ERRORS
 
     def add(self, pointer: str, message: str, message_en: str, fix: str, fix_en: str) -> None:
-        if len(self.found) < MAX_ERRORS:
+        if self.full:
+            self.truncated = True
+        else:
             self.found.append(FieldError(pointer, message, message_en, fix, fix_en))
+
+    def no_object(self) -> None:
+        self.add(
+            "",
+            "Nội dung phải là một đối tượng JSON.",
+            "The body must be a JSON object.",
+            'Gửi {"regime": …, "period": …, "officer": …, "figures": {…}, "narratives": {…}}.',
+            'Send {"regime": …, "period": …, "officer": …, "figures": {…}, "narratives": {…}}.',
+        )
 
     def not_json(self, place: str, why: str, why_en: str) -> None:
         self.add(
             "",
-            f"Nội dung không phải JSON hợp lệ ({why}; {place}).",
-            f"The body is not valid JSON ({why_en}; {place}).",
+            f"Nội dung không phải JSON hợp lệ ({why}{place and '; '}{place}).",
+            f"The body is not valid JSON ({why_en}{place and '; '}{place}).",
             "Gửi JSON mã hóa UTF-8 theo RFC 8259.",
             "Send JSON in UTF-8 as of RFC 8259.",
         )
 
-    def duplicate(self, name: str) -> None:
+    def duplicate(self, parent: str, name: str) -> None:
         self.add(
-            f"/{pointer_token(name)}",
+            f"{parent}/{pointer_token(name)}",
             f"Khóa “{pointer_token(name)}” xuất hiện hai lần trong một đối tượng.",
             f"The key “{pointer_token(name)}” is given twice in one object.",
             "Chỉ giữ lại một giá trị.",
             "Keep one of the values.",
         )
 
-    def unknown_field(self, name: str, known: list[str]) -> None:
+    def unknown_field(self, name: str, known: str) -> None:
         self.add(
             f"/{pointer_token(name)}",
             "Trường này không có trong biểu gửi.",
             "This field is not known.",
-            f"Bỏ trường này; các trường được nhận: {', '.join(known)}.",
-            f"Leave it out; the fields are: {', '.join(known)}.",
+            f"Bỏ trường này; các trường được nhận: {known}.",
+            f"Leave it out; the fields are: {known}.",
         )
 
     def missing(self, name: str) -> None:
@@ -74,13 +97,22 @@ class Errors:
             self.bad_code(pointer, code)
         return pointer
 
-    def too_many(self, pointer: str, count: int, limit: int) -> None:
+    def too_many(self, pointer: str, limit: int) -> None:
         self.add(
             pointer,
-            f"Có {count} mục, nhiều hơn giới hạn {limit}.",
-            f"There are {count} entries, over the limit of {limit}.",
+            f"Có hơn {limit} mục; các mục chưa được xem từng cái.",
+            f"There are more than {limit} entries; they have not been looked at one by one.",
             f"Gửi không quá {limit} mục.",
             f"Send at most {limit} entries.",
+        )
+
+    def unreadable_name(self, pointer: str) -> None:
+        self.add(
+            pointer,
+            "Có tên khóa không đọc được.",
+            "There is a key that cannot be read.",
+            "Gửi tên khóa là chuỗi JSON mã hóa UTF-8.",
+            "Send each key as a JSON string in UTF-8.",
         )
 
     def fits(self, pointer: str, text: str, limit_characters: int) -> bool:

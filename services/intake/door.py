@@ -27,7 +27,7 @@ from services.intake.domain import (
     Unchanged,
     Unknown,
 )
-from services.intake.envelope import Admitted, Closed, Refused, Windows
+from services.intake.envelope import Admitted, Closed, Named, Refused, Windows
 from services.intake.group_commit import GroupCommit, QueueFull
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES, is_idempotency_key
@@ -73,8 +73,11 @@ class SubmissionDoor:
         body = await read_body(receive, MAX_BODY_BYTES)
         received_at = self._clock.now()
         sha256 = hashlib.sha256(body).digest()
+        report = read_report(body)
+        if isinstance(report, Unreadable):
+            # no such body was ever stored: there is no receipt to look for
+            raise await self._refusal_of(report, agency, received_at)
         try:
-            report = _read(body)
             regime_version, revision = await self._admit(report, agency, received_at)
         except Problem:
             # a repetition gets its receipt whatever has changed since: an officer who left, a closed agency
@@ -152,7 +155,24 @@ class SubmissionDoor:
             case Refused(errors):
                 raise problems.invalid(errors)
 
-    def _judge(self, report: Report, agency: str, now: datetime) -> Admitted | Closed | Refused:
+    async def _refusal_of(self, found: Unreadable, agency: str, now: datetime) -> Problem:
+        """All that is wrong with a body that is no report: its form, and its envelope as far as it can be read."""
+        if found.malformed:
+            return problems.unreadable(found.errors)
+        await self._known.be_fresh()
+        judged = self._judge(found, agency, now)
+        if isinstance(judged, Refused) and judged.errors:
+            await self._known.refresh()
+            judged = self._judge(found, agency, now)
+        match judged:
+            case Refused(errors):
+                return problems.invalid([*errors, *found.errors], truncated=found.truncated)
+            case Closed():
+                return problems.invalid([judged.error, *found.errors], truncated=found.truncated)
+            case Admitted():
+                return problems.invalid(found.errors, truncated=found.truncated)
+
+    def _judge(self, report: Named, agency: str, now: datetime) -> Admitted | Closed | Refused:
         if self._windows_of != self._known.revision or len(self._windows) > _MAX_REMEMBERED:
             self._windows, self._windows_of = {}, self._known.revision
         return envelope.check(report, agency, self._known.registry, now, self._windows)
@@ -181,13 +201,6 @@ def _is_json(content_type: bytes) -> bool:
     media, _, parameters = content_type.partition(b";")
     charset = parameters.strip().lower().replace(b'"', b"")
     return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
-
-
-def _read(body: bytes) -> Report:
-    report = read_report(body)
-    if isinstance(report, Unreadable):
-        raise problems.unreadable(report.errors) if report.malformed else problems.invalid(report.errors)
-    return report
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Protocol
 
 from msgspec import Struct
 
-from services.intake.reading import Report
 from services.intake.registry.records import Agency, Registry
 from shared import period as periods
 from shared.clock import LOCAL_ZONE
@@ -32,10 +32,24 @@ class Closed:
     closed_on: date
     successors: tuple[str, ...]
 
+    @property
+    def error(self) -> FieldError:
+        """As one error among others."""
+        successors = ", ".join(self.successors)
+        whom = f"Cơ quan kế thừa gửi báo cáo này: {successors}." if successors else "Kiểm tra kỳ báo cáo."
+        whom_en = f"Its successors send this report: {successors}." if successors else "Check the period."
+        return FieldError(
+            "/period",
+            f"{self.agency} kết thúc hoạt động ngày {self.closed_on:%d/%m/%Y}, trước kỳ báo cáo này.",
+            f"{self.agency} closed on {self.closed_on.isoformat()}, before this period.",
+            whom,
+            whom_en,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Everything that is wrong with the envelope."""
+    """Everything that is wrong with the envelope; nothing, where the little that could be read is in order."""
 
     errors: tuple[FieldError, ...]
 
@@ -44,40 +58,60 @@ class Refused:
 Windows = dict[tuple[str, str], tuple[RegimePublished, date, date, tuple[str, ...]]]
 
 
+class Named(Protocol):
+    """What is said of regime, period and officer; empty where it cannot be read, which is told already."""
+
+    @property
+    def regime(self) -> str: ...
+    @property
+    def period(self) -> str: ...
+    @property
+    def officer(self) -> str: ...
+
+
 def check(
-    report: Report, agency_code: str, registry: Registry, now: datetime, windows: Windows | None = None
+    report: Named, agency_code: str, registry: Registry, now: datetime, windows: Windows | None = None
 ) -> Admitted | Closed | Refused:
-    """Judge the envelope by the registry at business time `now`.
+    """Judge the envelope by the registry at business time `now`: everything that is wrong with it, or how it may enter.
 
     `windows` remembers what was found of regime and period: give the same one again as long as `registry` is the same.
     """
     agency = registry.agencies.get(agency_code)
     if agency is None:
         return Refused((_NO_AGENCY,))
-    errors = [*_officer_errors(report, agency, registry)]
+    errors = [*_officer_errors(report.officer, agency, registry)] if report.officer else []
     versions = registry.regimes.get(report.regime)
     if not versions:
-        return Refused((*errors, _unknown_regime(report.regime)))
+        if report.regime:
+            errors.append(_unknown_regime(report.regime))
+        if report.period and (why := _misspelt(report.period)):
+            errors.append(_bad_period(report.period, None, why))
+        return Refused(tuple(errors))
     known = None if windows is None else windows.get((report.regime, report.period))
     if known is None:
-        found = _window(report, registry, versions, now)
-        if isinstance(found, FieldError):
-            return Refused((*errors, found))
+        found = _window(report, registry, versions, now) if report.period else None
+        if found is None or isinstance(found, FieldError):
+            # of an ad hoc request that is not known, nobody can say who answers it
+            if not any(version.frequency == "adhoc" or submits(agency, version) for version in versions.values()):
+                errors.append(_not_submitter(agency.code, report.regime))
+            return Refused((*errors, found) if found else tuple(errors))
         known = found
         if windows is not None:
             windows[report.regime, report.period] = found
     regime, first, last, addressed = known
     if not (agency.code in addressed if addressed else submits(agency, regime)):
         errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
-    if agency.closed_on is not None and agency.closed_on < first:
-        if errors:
-            return Refused(tuple(errors))
-        return Closed(agency.code, agency.closed_on, agency.successors)
+    closed_on = agency.closed_on if agency.closed_on is not None and agency.closed_on < first else None
     if agency.opened_on > last:
         errors.append(_not_open_yet(agency))
     today = now.astimezone(LOCAL_ZONE).date()
     if today < first:
         errors.append(_not_begun(report.period, first))
+    if closed_on is not None:
+        closed = Closed(agency.code, closed_on, agency.successors)
+        if not errors:
+            return closed
+        errors.append(closed.error)
     return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
 
 
@@ -87,13 +121,12 @@ def submits(agency: Agency, regime: RegimePublished) -> bool:
 
 
 def _window(
-    report: Report, registry: Registry, versions: dict[int, RegimePublished], now: datetime
+    report: Named, registry: Registry, versions: dict[int, RegimePublished], now: datetime
 ) -> tuple[RegimePublished, date, date, tuple[str, ...]] | FieldError:
     """The governing version, first and last day of the window, and the agencies a request addresses."""
-    try:
-        period = periods.parse(report.period)
-    except periods.PeriodError as error:
-        return _bad_period(report.period, versions, str(error))
+    if why := _misspelt(report.period):
+        return _bad_period(report.period, versions, why)
+    period = periods.parse(report.period)
     if period.frequency == "adhoc":
         request = registry.requests.get(report.period)
         if request is None or request.regime != report.regime:
@@ -115,15 +148,24 @@ def _window(
     return governing, first, last, ()
 
 
-def _officer_errors(report: Report, agency: Agency, registry: Registry) -> list[FieldError]:
-    officer = registry.officers.get(report.officer)
+def _misspelt(period: str) -> str:
+    """Why this is no period of any regime, in English, or nothing."""
+    try:
+        periods.parse(period)
+    except periods.PeriodError as error:
+        return str(error)
+    return ""
+
+
+def _officer_errors(code: str, agency: Agency, registry: Registry) -> list[FieldError]:
+    officer = registry.officers.get(code)
     # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
     if officer is None or officer.agency != agency.code:
         return [
             FieldError(
                 "/officer",
-                f"Cơ quan {agency.code} không có cán bộ “{report.officer}”.",
-                f"Agency {agency.code} has no officer “{report.officer}”.",
+                f"Cơ quan {agency.code} không có cán bộ “{code}”.",
+                f"Agency {agency.code} has no officer “{code}”.",
                 "Ghi mã cán bộ đầu mối của cơ quan mình, hoặc đề nghị bổ sung cán bộ vào danh mục.",
                 "Name an officer of your own agency, or ask for the officer to be added to the registry.",
             )
@@ -132,8 +174,8 @@ def _officer_errors(report: Report, agency: Agency, registry: Registry) -> list[
         return [
             FieldError(
                 "/officer",
-                f"Cán bộ “{report.officer}” không còn phụ trách báo cáo.",
-                f"Officer “{report.officer}” is no longer active.",
+                f"Cán bộ “{code}” không còn phụ trách báo cáo.",
+                f"Officer “{code}” is no longer active.",
                 "Ghi mã cán bộ đang phụ trách.",
                 "Name an officer who is active.",
             )
@@ -170,13 +212,14 @@ def _unknown_regime(code: str) -> FieldError:
     )
 
 
-def _bad_period(period: str, versions: dict[int, RegimePublished], why: str) -> FieldError:
-    newest = versions[max(versions)]
-    example = _EXAMPLES[newest.frequency]
+def _bad_period(period: str, versions: dict[int, RegimePublished] | None, why: str) -> FieldError:
+    newest = versions[max(versions)] if versions else None
+    of, of_en = (f" của {newest.code}", f" of {newest.code}") if newest else ("", "")
+    example = _EXAMPLES[newest.frequency if newest else "monthly"]
     return FieldError(
         "/period",
-        f"“{period}” không phải kỳ báo cáo của {newest.code}.",
-        f"“{period}” is not a period of {newest.code}{f': {why}' if why else ''}.",
+        f"“{period}” không phải kỳ báo cáo{of}.",
+        f"“{period}” is not a period{of_en}{f': {why}' if why else ''}.",
         f"Ghi kỳ như {example}.",
         f"Write the period like {example}.",
     )

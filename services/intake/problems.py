@@ -78,8 +78,17 @@ def unreadable(errors: Iterable[FieldError]) -> Problem:
     return bad_request("Nội dung không đọc được.", "The body cannot be read.", errors=errors)
 
 
-def invalid(errors: Iterable[FieldError]) -> Problem:
-    return Problem.of(INVALID_REPORT, errors=errors)
+def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem:
+    """`truncated`: looking ended at the limit of errors, there may be more."""
+    if not truncated:
+        return Problem.of(INVALID_REPORT, errors=errors)
+    return Problem.of(
+        INVALID_REPORT,
+        f"{INVALID_REPORT.meaning} Chỉ nêu những lỗi đầu tiên; có thể còn lỗi khác.",
+        f"{INVALID_REPORT.meaning_en} Only the first errors are listed; there may be more.",
+        errors=errors,
+        extensions={"errors_truncated": True},
+    )
 
 
 def closed(agency: Closed) -> Problem:

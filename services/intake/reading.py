@@ -1,21 +1,25 @@
 """A report's body is read without losing a digit: figures are kept as the text that was sent.
 
 A good body takes one msgspec pass. Anything else is read again slowly, and every error in it is told at once with
-its JSON Pointer (RFC 6901). Both readings agree on every body the first one takes.
+its JSON Pointer (RFC 6901). Both readings agree on every body the first one takes. What is read is stream-safe text
+(UAX #15): whoever normalises it later does so at a cost linear in its length. The bytes that are stored stay as sent.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from services.intake.body_errors import Errors
-from services.intake.body_json import NumberText, parse
+from services.intake.body_json import Level, is_literal, is_object, number_of, text_of, whole
 from services.intake.limits import (
     MAX_CODE_CHARACTERS,
+    MAX_ERRORS,
     MAX_FIGURE_CHARACTERS,
     MAX_FIGURES,
     MAX_NARRATIVE_CHARACTERS,
@@ -24,20 +28,36 @@ from services.intake.limits import (
     is_code,
 )
 from shared.errors import FieldError
+from shared.text import may_hold_long_runs, stream_safe
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
     regime: str
     period: str
     officer: str
-    nil: bool | msgspec.UnsetType = msgspec.UNSET
-    figures: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    narratives: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-    classification: str | msgspec.UnsetType | None = msgspec.UNSET
+    nil: bool | UnsetType = UNSET
+    figures: dict[str, Any] | UnsetType = UNSET
+    narratives: dict[str, str] | UnsetType = UNSET
+    classification: str | UnsetType | None = UNSET
+
+
+class _Members(msgspec.Struct):
+    """The same members, not looked into."""
+
+    regime: Raw | UnsetType = UNSET
+    period: Raw | UnsetType = UNSET
+    officer: Raw | UnsetType = UNSET
+    nil: Raw | UnsetType = UNSET
+    figures: Raw | UnsetType = UNSET
+    narratives: Raw | UnsetType = UNSET
+    classification: Raw | UnsetType = UNSET
 
 
 _FIELDS = frozenset(_Body.__struct_fields__)
 _decoder = msgspec.json.Decoder(_Body, float_hook=str)
+_members = msgspec.json.Decoder(_Members)
+_MANY = 1_000
+_LARGE_BYTES = 16_384
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -58,10 +78,18 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A body that is not a report, with every error found in it."""
+    """A body that is not a report, with every error found in it.
+
+    `regime`, `period`, `officer` are what it says of them as far as that can be read, else empty: so that they can be
+    judged, and all that is wrong is told at once.
+    """
 
     errors: tuple[FieldError, ...]
     malformed: bool = False  # not even a JSON object
+    truncated: bool = False  # there may be more errors
+    regime: str = ""
+    period: str = ""
+    officer: str = ""
 
 
 def read_report(body: bytes) -> Report | Unreadable:
@@ -72,6 +100,9 @@ def read_report(body: bytes) -> Report | Unreadable:
 
 def read_fast(body: bytes) -> Report | None:
     """The report, or None where anything at all needs a closer look."""
+    # a report has three objects and no array: what has thousands is no report, and to make them all would take long
+    if len(body) > _LARGE_BYTES and (body.count(b"{") > _MANY or body.count(b"[") > _MANY):
+        return None
     try:
         read = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -80,16 +111,16 @@ def read_fast(body: bytes) -> Report | None:
     figures: dict[str, Any] = {}
     narratives: dict[str, str] = {}
     nil = False
-    if not isinstance(read.figures, msgspec.UnsetType):
+    if not isinstance(read.figures, UnsetType):
         figures = read.figures
         keys += 1 + len(figures)
-    if not isinstance(read.narratives, msgspec.UnsetType):
+    if not isinstance(read.narratives, UnsetType):
         narratives = read.narratives
         keys += 1 + len(narratives)
-    if not isinstance(read.nil, msgspec.UnsetType):
+    if not isinstance(read.nil, UnsetType):
         nil = read.nil
         keys += 1
-    if not isinstance(read.classification, msgspec.UnsetType):
+    if not isinstance(read.classification, UnsetType):
         if read.classification not in (None, "public"):
             return None
         keys += 1
@@ -97,14 +128,19 @@ def read_fast(body: bytes) -> Report | None:
     # there is no such white space and as many ends as keys, none was given twice.
     if body.count(b'":') != keys or b" :" in body or b"\t:" in body or b"\n:" in body or b"\r:" in body:
         return None
-    # `-0` is the one whole number that does not come back as it was sent; PostgreSQL stores no NUL in a text
-    if b"-0" in body or b"\\u0000" in body:
+    # PostgreSQL stores no NUL in a text
+    escaped = b"\\u" in body
+    if escaped and b"\\u0000" in body:
         return None
+    # the one whole number that does not come back as it was sent
+    minus_zero = b"-0" in body
     if len(figures) > MAX_FIGURES or len(narratives) > MAX_NARRATIVES:
         return None
     for code, value in figures.items():
         if type(value) is not str:
             if type(value) is int:
+                if not value and minus_zero:
+                    return None
                 figures[code] = value = str(value)
             elif value is None:
                 continue
@@ -119,46 +155,90 @@ def read_fast(body: bytes) -> Report | None:
         return None
     if not are_codes({read.regime, read.period, read.officer}):
         return None
+    if escaped or may_hold_long_runs(body):
+        _make_stream_safe(figures)
+        _make_stream_safe(narratives)
     return Report(read.regime, read.period, read.officer, nil, figures, narratives)
 
 
+def _make_stream_safe(texts: MutableMapping[str, Any]) -> None:
+    """Part runs of more than 30 marks in the texts, all in one pass; None stays. No text may hold a NUL."""
+    given = [(code, text) for code, text in texts.items() if text]
+    joined = "\0".join([text for _, text in given])
+    safe = stream_safe(joined)
+    if safe is not joined:
+        texts.update(zip([code for code, _ in given], safe.split("\0"), strict=True))
+
+
 def read_slow(body: bytes) -> Report | Unreadable:
-    """The same, with every error told. Costs several times more; the price of a mistake, not of a report."""
+    """The same, with every error told: linear in the body, and ended at its limits.
+
+    A level is taken apart only as far as its members may be many; deeper ones are wrong whatever they hold.
+    """
     errors = Errors()
-    document = parse(body, errors)
-    if not isinstance(document, dict):
-        if not errors.found:
-            errors.add("", "Nội dung phải là một đối tượng JSON.", "The body must be a JSON object.", *_SHAPE_FIX)
+    read = whole(body, _members, errors)
+    if read is None:
         return Unreadable(tuple(errors.found), malformed=True)
-    for name in document.keys() - _FIELDS:
-        errors.unknown_field(name, sorted(_FIELDS))
-    regime = _code(document, "regime", errors)
-    period = _code(document, "period", errors)
-    officer = _code(document, "officer", errors)
-    nil = document.get("nil", False)
-    if not isinstance(nil, bool):
+    members, body = read
+    regime = _code(members.regime, "regime", errors)
+    period = _code(members.period, "period", errors)
+    officer = _code(members.officer, "officer", errors)
+    nil = not isinstance(members.nil, UnsetType) and is_literal(members.nil, b"true")
+    if not nil and not isinstance(members.nil, UnsetType) and not is_literal(members.nil, b"false"):
         errors.add("/nil", "`nil` phải là true hoặc false.", "`nil` must be true or false.", *_NIL_FIX)
-    if document.get("classification") not in (None, "public"):
+    classification = members.classification
+    if (
+        not isinstance(classification, UnsetType)
+        and not is_literal(classification, b"null")
+        and text_of(classification) != "public"
+    ):
         errors.classified()
-    figures = _figures(document.get("figures", {}), errors)
-    narratives = _narratives(document.get("narratives", {}), errors)
+    _top_level(body, errors)
+    figures = _figures(members.figures, errors)
+    narratives = _narratives(members.narratives, errors)
     if errors.found:
-        return Unreadable(tuple(errors.found))
-    return Report(regime, period, officer, bool(nil), figures, narratives)
+        return Unreadable(
+            tuple(errors.found), truncated=errors.truncated, regime=regime, period=period, officer=officer
+        )
+    _make_stream_safe(figures)
+    _make_stream_safe(narratives)
+    return Report(regime, period, officer, nil, figures, narratives)
 
 
-_SHAPE_FIX = (
-    'Gửi {"regime": …, "period": …, "officer": …, "figures": {…}, "narratives": {…}}.',
-    'Send {"regime": …, "period": …, "officer": …, "figures": {…}, "narratives": {…}}.',
-)
 _NIL_FIX = ("Ghi true nếu kỳ này không phát sinh số liệu.", "Write true if there is nothing to report this period.")
 
 
-def _code(document: dict[str, Any], name: str, errors: Errors) -> str:
-    value = document.get(name)
-    if name not in document:
+def _top_level(body: bytes, errors: Errors) -> None:
+    """Members that a report does not have, and those given twice."""
+    level = _level(body, "", len(_FIELDS) + MAX_ERRORS, errors)
+    if level is None:
+        return
+    if not level.complete:
+        errors.truncated = True
+    known = ", ".join(sorted(_FIELDS))
+    for name in level.names:
+        if name not in _FIELDS:
+            errors.unknown_field(name, known)
+
+
+def _level(raw: Raw | bytes, pointer: str, limit: int, errors: Errors) -> Level | None:
+    """The members of an object; those given twice are told."""
+    try:
+        level = Level(raw, limit)
+    except msgspec.DecodeError:
+        errors.unreadable_name(pointer)
+        return None
+    for name in level.repeated:
+        errors.duplicate(pointer, name)
+    return level
+
+
+def _code(raw: Raw | UnsetType, name: str, errors: Errors) -> str:
+    if isinstance(raw, UnsetType):
         errors.missing(name)
-    elif not isinstance(value, str) or isinstance(value, NumberText):
+        return ""
+    value = text_of(raw)
+    if value is None:
         errors.add(
             f"/{name}",
             f"`{name}` phải là chuỗi ký tự.",
@@ -173,25 +253,42 @@ def _code(document: dict[str, Any], name: str, errors: Errors) -> str:
     return ""
 
 
-def _figures(value: Any, errors: Errors) -> dict[str, str | None]:
-    if not isinstance(value, dict):
+def _members_of(raw: Raw | UnsetType, pointer: str, limit: int, example: str, errors: Errors) -> dict[str, Raw]:
+    """The members of `figures` or `narratives`; none where they are no object, or more than may be."""
+    if isinstance(raw, UnsetType):
+        return {}
+    if not is_object(raw):
+        name = pointer[1:]
         errors.add(
-            "/figures",
-            "`figures` phải là một đối tượng JSON.",
-            "`figures` must be a JSON object.",
-            'Ví dụ: {"A01": 12.5, "A02": null}.',
-            'For example {"A01": 12.5, "A02": null}.',
+            pointer,
+            f"`{name}` phải là một đối tượng JSON.",
+            f"`{name}` must be a JSON object.",
+            f"Ví dụ: {example}.",
+            f"For example {example}.",
         )
         return {}
-    if len(value) > MAX_FIGURES:
-        errors.too_many("/figures", len(value), MAX_FIGURES)
+    level = _level(raw, pointer, limit, errors)
+    if level is None:
         return {}
+    if not level.complete:
+        errors.too_many(pointer, limit)
+    return level.values
+
+
+def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
     figures: dict[str, str | None] = {}
-    for code, figure in value.items():
+    for code, value in _members_of(raw, "/figures", MAX_FIGURES, '{"A01": 12.5, "A02": null}', errors).items():
+        if errors.full:
+            errors.truncated = True
+            break
         pointer = errors.code_of("/figures", code)
-        if figure is None:
+        if is_literal(value, b"null"):
             figures[code] = None
-        elif not isinstance(figure, str):
+            continue
+        figure = number_of(value)
+        if figure is None:
+            figure = text_of(value)
+        if figure is None:
             errors.add(
                 pointer,
                 "Chỉ tiêu phải là số, chuỗi hoặc null.",
@@ -200,27 +297,19 @@ def _figures(value: Any, errors: Errors) -> dict[str, str | None]:
                 "Write a number, or null where there is none.",
             )
         elif errors.fits(pointer, figure, MAX_FIGURE_CHARACTERS):
-            figures[code] = str(figure)
+            figures[code] = figure
     return figures
 
 
-def _narratives(value: Any, errors: Errors) -> dict[str, str]:
-    if not isinstance(value, dict):
-        errors.add(
-            "/narratives",
-            "`narratives` phải là một đối tượng JSON.",
-            "`narratives` must be a JSON object.",
-            'Ví dụ: {"danh_gia": "…"}.',
-            'For example {"danh_gia": "…"}.',
-        )
-        return {}
-    if len(value) > MAX_NARRATIVES:
-        errors.too_many("/narratives", len(value), MAX_NARRATIVES)
-        return {}
+def _narratives(raw: Raw | UnsetType, errors: Errors) -> dict[str, str]:
     narratives: dict[str, str] = {}
-    for code, text in value.items():
+    for code, value in _members_of(raw, "/narratives", MAX_NARRATIVES, '{"danh_gia": "…"}', errors).items():
+        if errors.full:
+            errors.truncated = True
+            break
         pointer = errors.code_of("/narratives", code)
-        if not isinstance(text, str) or isinstance(text, NumberText):
+        text = text_of(value)
+        if text is None:
             errors.add(
                 pointer,
                 "Mục thuyết minh phải là chuỗi ký tự.",

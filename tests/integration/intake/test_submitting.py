@@ -77,6 +77,22 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
     assert stored == body.encode()
 
 
+async def test_runs_of_marks_travel_parted_and_the_bytes_stay_as_sent(province: Province) -> None:
+    body = json.dumps(report(narratives={"danh_gia": "a" + "\u0301" * 40}), ensure_ascii=False)
+    async with intake(province) as door:
+        answer = await door.post(body)
+        assert answer.status_code == 201
+        detail = (await door.get(answer.headers["location"])).json()
+        again = await door.post(body, key="another")
+        assert_problem(again, 409, "unchanged")
+    parted = {"danh_gia": "a" + "\u0301" * 30 + "\u034f" + "\u0301" * 10}
+    [(event,)] = await rows(province.url, "SELECT body FROM outbox WHERE topic = 'submissions'")
+    assert SubmissionReceived.model_validate_json(event).narratives == detail["narratives"] == parted
+    [(stored,)] = await rows(province.url, "SELECT body FROM submissions")
+    assert stored == body.encode()
+    assert answer.json()["sha256"] == hashlib.sha256(body.encode()).hexdigest()
+
+
 async def test_the_trace_of_a_request_goes_on_in_its_event(province: Province) -> None:
     async with intake(province) as door:
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -98,6 +114,16 @@ async def test_every_error_of_a_body_is_told_at_once_with_its_place_and_its_cure
             assert error["message_en"]
             assert error["fix_vi"]
             assert error["fix_en"]
+        # form and envelope in one answer
+        answer = await door.post(report(regime="NONE", officer="nobody", period="2026-M13", figures={"A": []}, x=1))
+        assert_problem(answer, 422, "invalid-report")
+        assert set(places(answer)) == {"/regime", "/officer", "/period", "/figures/A", "/x"}
+        answer = await door.post(report(officer="cb-90", period="2025-M08", x=1), of=DISTRICT)
+        assert_problem(answer, 422, "invalid-report")
+        assert set(places(answer)) == {"/period", "/x"}
+        assert COMMUNE in answer.text
+        answer = await door.post(report(x=1))
+        assert places(answer) == ["/x"]
         answer = await door.post(report(regime="NONE", officer="nobody"))
         assert_problem(answer, 422, "invalid-report")
         assert set(places(answer)) == {"/regime", "/officer"}

@@ -42,6 +42,21 @@ def test_a_department_may_send_a_period_that_has_begun() -> None:
 
 def test_everything_wrong_with_the_envelope_is_told_at_once() -> None:
     assert pointers(judged(regime="NONE", officer="nobody")) == ["/officer", "/regime"]
+    assert pointers(judged(regime="NONE", officer="nobody", period="2026-M13")) == ["/officer", "/regime", "/period"]
+    assert pointers(judged(OFFICE, officer="nobody", period="2026-M13")) == ["/officer", "/regime", "/period"]
+    # a closed agency is told that it has closed, among the rest
+    found = judged(DISTRICT, officer="nobody", period="2025-M08")
+    assert pointers(found) == ["/officer", "/period"]
+    assert isinstance(found, Refused)
+    assert COMMUNE in found.errors[1].fix
+
+
+def test_what_cannot_be_read_is_not_judged_and_the_rest_is() -> None:
+    assert pointers(judged(regime="", officer="nobody", period="2026-M13")) == ["/officer", "/period"]
+    assert pointers(judged(period="", officer="nobody")) == ["/officer"]
+    assert pointers(judged(officer="", regime="NONE")) == ["/regime"]
+    assert pointers(judged(regime="", period="", officer="")) == []
+    assert judged(officer="") == Admitted(1)
 
 
 @pytest.mark.parametrize("period", ["2026-W10", "2026-M13", "2026", "x", "2026-m10", "DX-2026-001"])

@@ -57,8 +57,8 @@ def test_all_errors_are_told_at_once_with_their_places() -> None:
 
 
 def test_a_key_given_twice_is_an_error_wherever_it_is() -> None:
-    assert pointers(read_report(with_figures('{"A01":1,"A01":2}'))) == ["/A01"]
-    assert pointers(read_report(with_figures('{"A01":1,"A01" :1}'))) == ["/A01"]
+    assert pointers(read_report(with_figures('{"A01":1,"A01":2}'))) == ["/figures/A01"]
+    assert pointers(read_report(with_figures('{"A01":1,"A01" :1}'))) == ["/figures/A01"]
     doubled = b'{"regime":"KTXH","regime":"KTXH","period":"2026","officer":"cb"}'
     assert pointers(read_report(doubled)) == ["/regime"]
 
@@ -78,8 +78,33 @@ def test_what_is_no_json_object_is_malformed(bad: bytes) -> None:
 
 
 def test_what_cannot_be_stored_is_refused() -> None:
-    assert pointers(read_report(with_figures('{"A01":"a\\u0000b"}'))) == ["/figures/A01"]
-    assert pointers(read_report(with_figures('{"A01":"\\ud800"}'))) == ["/figures/A01"]
+    for bad in ("a\\u0000b", "\\ud800", "\\udc00", "\\ud83d\\u0041", "x\\ud83d", "\\ud800\\ud83d\\ude00"):
+        assert pointers(read_report(with_figures('{"A01":"' + bad + '"}'))) == ["/figures/A01"]
+    assert pointers(read_report(with_figures('{"\\ud800":1}'))) == ["/figures/\x00"]
+    whole = read_report(with_figures('{"A01":"\\ud83d\\ude00","A02":"\\\\ud800"}'))
+    assert isinstance(whole, Report)
+    assert whole.figures == {"A01": "😀", "A02": "\\ud800"}
+
+
+MARKS = "\u0301" * 40
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("spaced", [False, True])
+def test_runs_of_marks_are_parted_in_every_text_and_nothing_else_changes(ascii_only: bool, spaced: bool) -> None:
+    parted = "\u0301" * 30 + "\u034f" + "\u0301" * 10
+    document = json.loads(body(figures={"A": "1" + MARKS, "B": None, "C": 2}, narratives={"n": "a" + MARKS, "m": "ấ"}))
+    sent = json.dumps(document, ensure_ascii=ascii_only, separators=(",", " : ") if spaced else None).encode()
+    found = read_report(sent)
+    assert isinstance(found, Report)
+    assert (read_fast(sent) is None) == spaced
+    assert found.figures == {"A": "1" + parted, "B": None, "C": "2"}
+    assert found.narratives == {"n": "a" + parted, "m": "ấ"}
+    made_safe_before = read_report(
+        json.dumps({**document, "figures": found.figures, "narratives": found.narratives}).encode()
+    )
+    assert isinstance(made_safe_before, Report)
+    assert made_safe_before.content_sha256() == found.content_sha256()
 
 
 def test_sizes_are_limited() -> None:

@@ -1,0 +1,106 @@
+"""No body costs much more than an honest one of its size, and no answer is large, whatever was sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.intake.body_errors import Errors
+from services.intake.limits import MAX_BODY_BYTES, MAX_ERRORS
+from services.intake.problems import invalid
+from services.intake.reading import Report, Unreadable, read_report
+from tests.unit.intake.hostile import hostile_bodies
+
+BODIES = hostile_bodies()
+#: an honest report, as large as may be
+HONEST = json.dumps(
+    {
+        "regime": "KTXH",
+        "period": "2026-M10",
+        "officer": "cb-01",
+        "figures": {f"A{number}": f"{number}.50" for number in range(2_000)},
+        "narratives": {
+            f"n{number}": "Thu ngân sách đạt 92% dự toán, tăng so với cùng kỳ. " * 250 for number in range(11)
+        },
+    },
+    ensure_ascii=False,
+).encode()
+#: how many times as long as the honest report a body may take; measured: 0.1 to 11 (a text that is all marks)
+MOST_TIMES = 20
+
+
+def seconds(work: Callable[[bytes], object], body: bytes) -> float:
+    least = float("inf")
+    for _ in range(5):
+        begun = time.thread_time()
+        work(body)
+        least = min(least, time.thread_time() - begun)
+    return least
+
+
+def read_at_any_price(body: bytes) -> list[Any]:
+    """As a reading without limits does it: everything is made of the body, and each member is looked at."""
+    errors = Errors()
+    found: list[Any] = []
+
+    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, _ in members:
+            found.append(name)
+            errors.unknown_field(name, ", ".join(sorted(("regime", "period", "officer", "nil", "figures"))))
+        return dict(members)
+
+    json.loads(body, object_pairs_hook=pairs)
+    return found
+
+
+def test_the_honest_report_is_one() -> None:
+    assert MAX_BODY_BYTES * 0.75 < len(HONEST) <= MAX_BODY_BYTES
+    assert isinstance(read_report(HONEST), Report)
+
+
+@pytest.mark.parametrize("shape", BODIES)
+def test_a_body_takes_no_much_longer_than_an_honest_one_and_tells_no_more_than_its_limit(shape: str) -> None:
+    body = BODIES[shape]
+    assert len(body) <= MAX_BODY_BYTES
+    found = read_report(body)
+    if isinstance(found, Unreadable):
+        assert 0 < len(found.errors) <= MAX_ERRORS
+        answer = json.dumps(invalid(found.errors, truncated=found.truncated).document(), ensure_ascii=False)
+        assert len(answer.encode("utf-8", "backslashreplace")) < 160_000
+    times = seconds(read_report, body) / seconds(read_report, HONEST)
+    assert times < MOST_TIMES, f"{times:.1f} times as long"
+
+
+def test_control_a_reading_without_limits_takes_many_times_as_long() -> None:
+    body = BODIES["one unknown member again and again"]
+    times = seconds(read_at_any_price, body) / seconds(read_report, HONEST)
+    assert times > MOST_TIMES, f"{times:.1f} times as long"
+    assert len(read_at_any_price(body)) > 20_000
+
+
+def test_what_is_not_looked_at_is_told() -> None:
+    found = read_report(BODIES["unknown members"])
+    assert isinstance(found, Unreadable)
+    assert found.truncated
+    told = invalid(found.errors, truncated=found.truncated).document("en")
+    assert told["errors_truncated"] is True
+    assert "there may be more" in told["detail"]
+    # the first unknown members by name, and what is missing besides
+    assert {"/regime", "/period", "/officer", "/a0", "/a90"} <= {error["pointer"] for error in told["errors"]}
+
+    found = read_report(b'{"regime":"KTXH","period":"2026-M10","officer":"cb-01","x":1}')
+    assert isinstance(found, Unreadable)
+    assert not found.truncated
+    assert "errors_truncated" not in invalid(found.errors).document()
+
+
+def test_known_members_behind_thousands_of_others_are_read_all_the_same() -> None:
+    many = b",".join(b'"a%d":0' % number for number in range(5_000))
+    found = read_report(b"{" + many + b',"regime":"KTXH","period":7,"officer":"cb-01"}')
+    assert isinstance(found, Unreadable)
+    assert (found.regime, found.period, found.officer) == ("KTXH", "", "cb-01")
+    assert "/period" in {error.pointer for error in found.errors}
