@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 REGISTRY = "registry"
 SUBMISSIONS = "submissions"
@@ -40,10 +40,21 @@ def _plain(value: Decimal | str) -> str:
     return value if isinstance(value, str) else format(value, "f")
 
 
+#: digits before or after the point; `1E+999999999` is twelve bytes that would be written out as a gigabyte
+MOST_DIGITS = 100
+
+
+def _written_out(value: Decimal) -> Decimal:
+    if value.is_finite() and max(value.adjusted(), abs(int(value.as_tuple().exponent))) > MOST_DIGITS:
+        raise ValueError(f"a decimal of more than {MOST_DIGITS} digits")
+    return value
+
+
 #: An exact decimal: a string in JSON, never a float.
 ExactDecimal = Annotated[
     Decimal,
     BeforeValidator(_exact),
+    AfterValidator(_written_out),
     PlainSerializer(_plain, return_type=str, when_used="json"),
 ]
 

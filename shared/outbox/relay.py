@@ -24,6 +24,7 @@ from shared.logging import get_logger
 from shared.outbox import archive, set_aside
 from shared.outbox.replay import LogLost, ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
+from shared.outbox.wire import source_of
 from shared.settings import KafkaSettings
 
 log = get_logger()
@@ -87,7 +88,7 @@ class Relay:
         self._batch_rows = batch_rows
         self._retention_days = retention_days
         self._check_seconds = check_seconds
-        self._source = f"/thongsuot/{service}".encode()
+        self._source = source_of(service)
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None

@@ -12,7 +12,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from shared.clock import Clock, SystemClock
 from shared.events import OWNERS, EventModel
 from shared.ids import new_id
-from shared.outbox.wire import headers_of
+from shared.outbox.wire import headers_of, source_of
 
 #: `max.message.bytes` that deploy/kafka/topics.yaml declares; the relay asks the cluster what is really set
 EVENT_BYTES = 1_048_576
@@ -44,5 +44,5 @@ def event_bytes(event: EventModel, clock: Clock | None = None) -> int:
         "traceparent": "0" * 55,  # the longest there is
         "headers": None,
     }
-    headers = headers_of(row, f"/thongsuot/{OWNERS[event.TOPIC]}".encode())
+    headers = headers_of(row, source_of(OWNERS[event.TOPIC]))
     return batch_bytes(event.key.encode(), event.encode(), headers)

@@ -12,6 +12,11 @@ SPEC_VERSION = b"1.0"
 DEAD_LETTER_TYPE = "vn.thongsuot.dead_letter.v1"
 
 
+def source_of(service: str) -> bytes:
+    """`ce_source` of what the service publishes."""
+    return f"/thongsuot/{service}".encode()
+
+
 def headers_of(row: Mapping[str, Any], source: bytes) -> list[tuple[str, bytes]]:
     """Kafka headers of a row of `outbox` or `outbox_archive`."""
     headers: list[tuple[str, bytes]] = [

@@ -13,6 +13,8 @@ import asyncpg
 
 from deploy.local.calls import call
 from deploy.local.process import poll_until
+from shared.events import OWNERS
+from shared.outbox.wire import source_of
 from tests.faults import people, raw
 from tests.faults.ground import Province
 from tests.faults.invariants import CHECKS, newest_stands
@@ -43,15 +45,16 @@ def _identifier(dice: random.Random) -> str:
     return str(UUID(int=dice.getrandbits(128), version=4))
 
 
-def _headers(kind: bytes | None, event_id: bytes, *more: tuple[str, bytes]) -> tuple[tuple[str, bytes], ...]:
-    named = [("ce_specversion", b"1.0"), ("ce_id", event_id), ("ce_source", b"/stranger")]
-    return (*named, *([("ce_type", kind)] if kind is not None else []), *more)
+def _headers(topic: str, kind: bytes | None, event_id: bytes) -> tuple[tuple[str, bytes], ...]:
+    named = [("ce_specversion", b"1.0"), ("ce_id", event_id), ("ce_source", source_of(OWNERS[topic]))]
+    return (*named, *([("ce_type", kind)] if kind is not None else []))
 
 
 def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
     """What no consumer of the topic can read, and what none of them follows."""
     kind = TYPES[topic].encode()
     sample = dice.choice([each for each in samples if each.topic == topic and each.header("ce_type") == TYPES[topic]])
+    other = next(TYPES[each] for each in TYPES if each != topic).encode()
     good = json.loads(sample.value or b"{}")
     moment = next(name for name in MOMENTS if name in good)
 
@@ -62,27 +65,30 @@ def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tupl
         return _identifier(dice).encode()
 
     bad = [
-        message(b'{"obligation": "X99.01/TUAN', _headers(kind, fresh())),
-        message(b"\xff\xfe\x00\x01", _headers(kind, fresh())),
-        message(b"[]", _headers(kind, fresh())),
-        message(b"{}", _headers(kind, fresh()), key=None),
-        message(b"null", _headers(kind, fresh())),
-        message(None, _headers(kind, fresh())),
-        message(sample.value, _headers(None, fresh())),
+        message(b'{"obligation": "X99.01/TUAN', _headers(topic, kind, fresh())),
+        message(b"\xff\xfe\x00\x01", _headers(topic, kind, fresh())),
+        message(b"[]", _headers(topic, kind, fresh())),
+        message(b"{}", _headers(topic, kind, fresh()), key=None),
+        message(b"null", _headers(topic, kind, fresh())),
+        message(None, _headers(topic, kind, fresh())),
+        message(sample.value, _headers(topic, None, fresh())),
         message(sample.value, ()),
-        message(sample.value, _headers(kind, b"\xc3\x28not a uuid")),
-        message(sample.value, _headers(kind, b"")),
-        message(sample.value, _headers(kind, fresh()), key=b"another/key/than-the-body"),
-        message(b'{"x": "' + b"x" * HUGE_BYTES + b'"}', _headers(kind, fresh())),
-        message(json.dumps({**good, "version": "many"}).encode(), _headers(kind, fresh())),
-        message(json.dumps({**good, moment: "yesterday"}).encode(), _headers(kind, fresh())),
-        message(("[" * 20_000).encode(), _headers(kind, fresh())),
+        message(sample.value, _headers(topic, kind, b"\xc3\x28not a uuid")),
+        message(sample.value, _headers(topic, kind, b"")),
+        message(sample.value, _headers(topic, kind, fresh()), key=b"another/key/than-the-body"),
+        message(b'{"x": "' + b"x" * HUGE_BYTES + b'"}', _headers(topic, kind, fresh())),
+        message(json.dumps({**good, "version": "many"}).encode(), _headers(topic, kind, fresh())),
+        message(json.dumps({**good, moment: "yesterday"}).encode(), _headers(topic, kind, fresh())),
+        message(("[" * 20_000).encode(), _headers(topic, kind, fresh())),
+        message(sample.value, (*_headers(topic, kind, fresh()), ("ce_source", b"/stranger"))),
+        message(sample.value, _headers(topic, other, fresh())),
+        message(json.dumps({**good, "version": 0}).encode(), _headers(topic, kind, fresh())),
     ]
     if topic == "registry":  # compacted: the broker itself refuses what has no key
         bad = [each for each in bad if each.key is not None]
     strange = [
-        message(sample.value, _headers(b"vn.thongsuot.unheard.of.v9", fresh())),
-        message(b"", _headers(b"\xff\xfe", fresh())),
+        message(sample.value, _headers(topic, b"vn.thongsuot.unheard.of.v9", fresh())),
+        message(b"", _headers(topic, b"\xff\xfe", fresh())),
     ]
     return bad, strange
 
@@ -96,7 +102,7 @@ def _forged(dice: random.Random, samples: Sequence[Raw]) -> list[Raw]:
     forged = []
     for key in sorted(newest)[:6]:
         body = {**json.loads(newest[key].value or b"{}"), "submission_id": _identifier(dice)}
-        headers = _headers(RECEIVED.encode(), _identifier(dice).encode())
+        headers = _headers("submissions", RECEIVED.encode(), _identifier(dice).encode())
         forged.append(Raw("submissions", key, json.dumps(body, ensure_ascii=False).encode(), headers))
     return forged
 

@@ -18,8 +18,9 @@ from services.scoring.main import build
 from services.scoring.settings import ScoringSettings
 from shared.clock import ManualClock, monotonic_seconds
 from shared.db import Database
-from shared.events import MODELS, EventModel
+from shared.events import MODELS, OWNERS, EventModel
 from shared.ids import new_id
+from shared.outbox.wire import source_of
 from shared.service import Service
 from shared.settings import CommonSettings, KafkaSettings
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, officer, regime
@@ -180,7 +181,11 @@ async def test_a_recomputation_from_the_export_finds_a_score_that_was_tampered_w
 
 
 async def send(producer: AIOKafkaProducer, prefix: str, body: EventModel, event_id: Any = None) -> None:
-    headers = [("ce_id", str(event_id or new_id()).encode()), ("ce_type", body.TYPE.encode())]
+    headers = [
+        ("ce_id", str(event_id or new_id()).encode()),
+        ("ce_type", body.TYPE.encode()),
+        ("ce_source", source_of(OWNERS[body.TOPIC])),
+    ]
     await producer.send_and_wait(prefix + body.TOPIC, body.encode(), key=body.key.encode(), headers=headers)
 
 

@@ -18,6 +18,7 @@ from shared.db import Database, Transaction
 from shared.errors import InfrastructureTrouble
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.kafka import make_producer
+from shared.outbox.wire import source_of
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import (
     consumers,
@@ -33,7 +34,12 @@ from tests.integration.shared.backbone import (
 
 
 def headers(event: SubmissionReceived, **changes: bytes) -> list[tuple[str, bytes]]:
-    named = {"ce_id": str(event.submission_id).encode(), "ce_type": event.TYPE.encode(), **changes}
+    named = {
+        "ce_id": str(event.submission_id).encode(),
+        "ce_type": event.TYPE.encode(),
+        "ce_source": source_of("intake"),
+        **changes,
+    }
     return list(named.items())
 
 

@@ -18,6 +18,7 @@ from shared.db import Database, Transaction
 from shared.deadletters_tool import dead_letters
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.ids import new_id
+from shared.outbox.wire import source_of
 from tests.integration.shared.backbone import count, record, rows, submission
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
@@ -40,7 +41,8 @@ def applier(handle: Handle) -> Applier:
 
 def received(body: SubmissionReceived, offset: int = 0) -> Event[Any]:
     event_id = new_id()
-    headers = [("ce_type", body.TYPE.encode()), ("ce_id", str(event_id).encode())]
+    source = ("ce_source", source_of("intake"))
+    headers = [("ce_type", body.TYPE.encode()), ("ce_id", str(event_id).encode()), source]
     record = Record(SUBMISSIONS, 0, offset, body.key.encode(), body.encode(), headers)
     return Event(event_id, body.TYPE, body.key, body, record)
 

@@ -56,7 +56,7 @@ async def test_a_letter_too_large_for_its_topic_is_told_shortened_and_replayed_w
     assert told["dlq_value_sha256"].decode() == sha256(letter.value).hexdigest()
     assert str(letter.dead_letter_id).encode() in told["dlq_whole"]
     assert letter.value.startswith(message.value)
-    assert len(letter.headers) == 2 + len(headers)  # the row has all of it
+    assert len(letter.headers) == 3 + len(headers)  # the row has all of it
     assert await replay(database) == 0
     assert await fed(database) == 1
     assert await count(database, "applied") == 1

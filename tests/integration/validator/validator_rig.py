@@ -19,6 +19,7 @@ from shared.batch import Batch, Event, Record
 from shared.clock import ManualClock
 from shared.db import Database, Transaction
 from shared.events import (
+    OWNERS,
     Deadline,
     EventModel,
     FigureField,
@@ -31,6 +32,7 @@ from shared.events import (
     obligation_key,
 )
 from shared.ids import new_id
+from shared.outbox.wire import source_of
 
 NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 
@@ -92,7 +94,11 @@ def event_of(body: EventModel) -> Event[Any]:
         event_id.int % 10**9,
         body.key.encode(),
         body.encode(),
-        [("ce_id", str(event_id).encode()), ("ce_type", body.TYPE.encode())],
+        [
+            ("ce_id", str(event_id).encode()),
+            ("ce_type", body.TYPE.encode()),
+            ("ce_source", source_of(OWNERS[body.TOPIC])),
+        ],
     )
     return Event(event_id, body.TYPE, body.key, body, record)
 

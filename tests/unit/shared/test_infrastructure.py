@@ -19,6 +19,7 @@ from shared.consumer import Subscription
 from shared.db import Database, Transaction, is_infrastructure
 from shared.errors import InfrastructureTrouble
 from shared.events import SubmissionReceived
+from shared.outbox.wire import source_of
 from shared.parsing import parse
 from shared.settings import KafkaSettings
 
@@ -84,7 +85,8 @@ class Greedy(SubmissionReceived):
 
 
 def test_an_event_that_memory_had_no_room_for_is_not_called_bad() -> None:
-    headers = [("ce_type", Greedy.TYPE.encode()), ("ce_id", str(uuid4()).encode())]
+    source = ("ce_source", source_of("intake"))
+    headers = [("ce_type", Greedy.TYPE.encode()), ("ce_id", str(uuid4()).encode()), source]
     record = Record("submissions", 0, 0, b"A/B/C", b"{}", headers)
     with pytest.raises(MemoryError):
         parse(record, {Greedy.TYPE.encode(): Greedy})
