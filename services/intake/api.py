@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake import agency_views, api_schema, regime_views, views
+from services.intake import agency_views, api_schema, filters, regime_views, views
 from services.intake.access import Access
 from services.intake.agency_views import Me
 from services.intake.door import SubmissionDoor
@@ -39,8 +39,9 @@ from shared.paging import PageRequest, link_next, page_request, paginate
 SUBMISSIONS_EXPORT = Export(
     "submissions",
     """
-    SELECT submission_id, obligation, agency, regime, regime_version, period, version, officer_id, received_at,
-           encode(sha256, 'hex') AS sha256, nil, coalesce(outcome, 'received') AS status, outcome AS verdict_outcome
+    SELECT submission_id, obligation, submissions.agency, regime, regime_version, period, version, officer_id,
+           received_at, encode(sha256, 'hex') AS sha256, nil, coalesce(outcome, 'received') AS status,
+           outcome AS verdict_outcome
     FROM submissions LEFT JOIN verdicts USING (submission_id)
     WHERE submission_id > CAST(:after AS uuid) ORDER BY submission_id LIMIT :limit
     """,
@@ -50,6 +51,17 @@ SUBMISSIONS_EXPORT = Export(
 
 _Code = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
 _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên bản / the version")]
+_Overdue = Annotated[
+    str | None, Query(description="true: đang quá hạn / overdue now", json_schema_extra={"enum": ["true", "false"]})
+]
+_UpdatedAfter = Annotated[
+    str | None,
+    Query(
+        description="Đổi sau thời điểm này, theo thứ tự đổi / changed after this moment, in the order of change",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-03-31T17:00:00+07:00"],
+    ),
+]
 _Page = Annotated[PageRequest, Depends(page_request)]
 
 
@@ -101,6 +113,11 @@ def mount(
         if found is None:
             raise not_found(f"cơ quan {code} trong danh mục", f"agency {code} in the registry")
         return found
+
+    async def horizon() -> datetime:
+        """Read before what it bounds: what was committed in between could be missing from both."""
+        async with database.reading() as reading:
+            return await views.horizon(reading)
 
     @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
     async def me(agency: str = agency_of_key) -> Me:
@@ -177,19 +194,37 @@ def mount(
         regime: _Code = None,
         period: _Code = None,
         status: Status | None = None,
+        updated_after: _UpdatedAfter = None,
     ) -> SubmissionPage:
-        position = page.position("submissions", (UUID,))
-        async with database.reading() as reading:
-            rows = await views.submissions(
-                reading,
-                agency,
-                regime=regime,
-                period=period,
-                status=status,
-                before=cast(UUID, position[0]) if position else None,
-                limit=page.limit + 1,
-            )
-        found = paginate("submissions", rows, page.limit, _submission_position)
+        since = filters.moment("updated_after", updated_after)
+        if since is None:
+            position = page.position("submissions", (UUID,))
+            async with database.reading() as reading:
+                rows = await views.submissions(
+                    reading,
+                    agency,
+                    regime=regime,
+                    period=period,
+                    status=status,
+                    before=cast(UUID, position[0]) if position else None,
+                    limit=page.limit + 1,
+                )
+            found = paginate("submissions", rows, page.limit, _submission_position)
+        else:
+            position = page.position("submissions by change", (datetime, UUID))
+            until = await horizon()
+            async with database.reading() as reading:
+                rows = await views.changed_submissions(
+                    reading,
+                    agency,
+                    regime=regime,
+                    period=period,
+                    status=status,
+                    after=cast("tuple[datetime, UUID]", position) if position else (since, None),
+                    before=until,
+                    limit=page.limit + 1,
+                )
+            found = paginate("submissions by change", rows, page.limit, _submission_change)
         link_next(request, response, found.next)
         return SubmissionPage(items=list(found.items), next=found.next)
 
@@ -202,21 +237,43 @@ def mount(
         regime: _Code = None,
         period: _Code = None,
         standing: StandingName | None = None,
+        overdue: _Overdue = None,
+        updated_after: _UpdatedAfter = None,
     ) -> ObligationPage:
-        position = page.position("obligations", (datetime, str))
+        late, since = filters.truth("overdue", overdue), filters.moment("updated_after", updated_after)
         await known.be_fresh()
-        async with database.reading() as reading:
-            rows = await views.obligations(
-                reading,
-                agency,
-                known.registry,
-                regime=regime,
-                period=period,
-                standing=standing,
-                after=cast("tuple[datetime, str]", position) if position else None,
-                limit=page.limit + 1,
-            )
-        found = paginate("obligations", rows, page.limit, _obligation_position)
+        if since is None:
+            position = page.position("obligations", (datetime, str))
+            async with database.reading() as reading:
+                rows = await views.obligations(
+                    reading,
+                    agency,
+                    known.registry,
+                    regime=regime,
+                    period=period,
+                    standing=standing,
+                    overdue=late,
+                    after=cast("tuple[datetime, str]", position) if position else None,
+                    limit=page.limit + 1,
+                )
+            found = paginate("obligations", rows, page.limit, _obligation_position)
+        else:
+            position = page.position("obligations by change", (datetime, str))
+            until = await horizon()
+            async with database.reading() as reading:
+                rows = await views.changed_obligations(
+                    reading,
+                    agency,
+                    known.registry,
+                    regime=regime,
+                    period=period,
+                    standing=standing,
+                    overdue=late,
+                    after=cast("tuple[datetime, str]", position) if position else (since, None),
+                    before=until,
+                    limit=page.limit + 1,
+                )
+            found = paginate("obligations by change", rows, page.limit, _obligation_change)
         link_next(request, response, found.next)
         return ObligationPage(items=list(found.items), next=found.next)
 
@@ -227,6 +284,14 @@ def _regime_position(row: RegimeView) -> tuple[str, int]:
 
 def _submission_position(row: SubmissionView) -> tuple[UUID]:
     return (UUID(int=row.submission_id.int),)  # the driver's UUID is a subclass of ours
+
+
+def _submission_change(row: SubmissionView) -> tuple[datetime, UUID]:
+    return row.updated_at, UUID(int=row.submission_id.int)
+
+
+def _obligation_change(row: ObligationView) -> tuple[datetime, str]:
+    return row.updated_at, row.obligation
 
 
 def _obligation_position(row: ObligationView) -> tuple[datetime, str]:

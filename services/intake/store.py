@@ -78,14 +78,14 @@ _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(
 
 _SAVE_VERDICTS = text("""
     INSERT INTO verdicts (submission_id, verdict_id, outcome, decided_at, errors, warnings, findings,
-                          findings_truncated)
+                          findings_truncated, agency)
     SELECT * FROM unnest(CAST(:submission_ids AS uuid[]), CAST(:verdict_ids AS uuid[]), CAST(:outcomes AS text[]),
                          CAST(:decided_ats AS timestamptz[]), CAST(:errors AS int[]), CAST(:warnings AS int[]),
-                         CAST(:findings AS jsonb[]), CAST(:truncated AS boolean[]))
+                         CAST(:findings AS jsonb[]), CAST(:truncated AS boolean[]), CAST(:agencies AS text[]))
     ON CONFLICT (submission_id) DO UPDATE
     SET verdict_id = excluded.verdict_id, outcome = excluded.outcome, decided_at = excluded.decided_at,
         errors = excluded.errors, warnings = excluded.warnings, findings = excluded.findings,
-        findings_truncated = excluded.findings_truncated
+        findings_truncated = excluded.findings_truncated, agency = excluded.agency, updated_at = clock_timestamp()
     WHERE (verdicts.decided_at, verdicts.verdict_id) < (excluded.decided_at, excluded.verdict_id)
 """)
 
@@ -104,7 +104,7 @@ _SAVE_STANDINGS = text("""
         cutoff_to = coalesce(excluded.cutoff_to, standings.cutoff_to),
         standing = excluded.standing, overdue = coalesce(excluded.overdue, standings.overdue),
         on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score),
-        changed_at = excluded.changed_at
+        changed_at = excluded.changed_at, updated_at = clock_timestamp()
     WHERE standings.version < excluded.version
 """)
 
@@ -217,6 +217,7 @@ async def save_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> 
                 for verdict in verdicts
             ],
             "truncated": [verdict.findings_truncated for verdict in verdicts],
+            "agencies": [verdict.agency for verdict in verdicts],
         },
     )
 

@@ -103,12 +103,14 @@ submissions = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("content_sha256", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
     UniqueConstraint("obligation", "version", name="submissions_one_row_per_version"),
     UniqueConstraint("agency", "idempotency_key", name="submissions_one_row_per_idempotency_key"),
     CheckConstraint("version > 0", name="submissions_version_positive"),
     CheckConstraint("octet_length(sha256) = 32", name="submissions_sha256_is_32_bytes"),
     CheckConstraint("octet_length(content_sha256) = 32", name="submissions_content_sha256_is_32_bytes"),
     Index("submissions_of_agency", "agency", "submission_id"),
+    Index("submissions_stored", "agency", "stored_at", "submission_id"),
 )
 
 #: What validation said of a submission (intake's copy).
@@ -123,6 +125,9 @@ verdicts = Table(
     Column("warnings", Integer, nullable=False),
     Column("findings", JSONB, nullable=False),
     Column("findings_truncated", Boolean, nullable=False),
+    Column("agency", Text, nullable=False, server_default=""),
+    Column("updated_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    Index("verdicts_updated", "agency", "updated_at", "submission_id"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdicts_outcome"),
 )
 
@@ -143,7 +148,10 @@ standings = Table(
     Column("overdue", Boolean),  # null: nothing was said of it yet
     Column("on_time", Boolean),
     Column("score", Numeric),
-    Column("changed_at", _moment, nullable=False),
+    Column("changed_at", _moment, nullable=False),  # business time of the fact
+    Column("updated_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time of this copy
+    Index("standings_updated", "agency", "updated_at", "obligation"),
+    Index("standings_overdue", "agency", "deadline", "obligation", postgresql_where=text("overdue")),
     Index("standings_of_agency", "agency", "deadline", "obligation"),
     Index("standings_owed", "agency", "deadline", "obligation", postgresql_where=text("standing <> 'fulfilled'")),
     CheckConstraint(

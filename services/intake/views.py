@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from pydantic import BaseModel, Field, field_serializer
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
@@ -22,40 +23,59 @@ StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfille
 _SUBMISSION_COLUMNS = """
     submission_id, obligation, regime, regime_version, period, version, officer_id, nil, received_at,
     encode(sha256, 'hex') AS sha256, coalesce(outcome, 'received') AS status,
-    verdict_id, outcome, decided_at, errors, warnings
+    verdict_id, outcome, decided_at, errors, warnings, coalesce(updated_at, stored_at) AS updated_at
 """
 _ONE = text(f"""
     SELECT {_SUBMISSION_COLUMNS}, body, findings, findings_truncated
     FROM submissions LEFT JOIN verdicts USING (submission_id)
-    WHERE agency = :agency AND submission_id = :submission_id
+    WHERE submissions.agency = :agency AND submission_id = :submission_id
 """)  # noqa: S608 - constant names
-_PAGE = text(f"""
-    SELECT {_SUBMISSION_COLUMNS} FROM submissions LEFT JOIN verdicts USING (submission_id)
-    WHERE agency = :agency AND submission_id < CAST(:before AS uuid)
-      AND (CAST(:regime AS text) IS NULL OR regime = :regime)
-      AND (CAST(:period AS text) IS NULL OR period = :period)
-      AND (CAST(:status AS text) IS NULL OR coalesce(outcome, 'received') = :status)
-    ORDER BY submission_id DESC LIMIT :limit
+_PAGE_FILTERS = {
+    "regime": "regime = :regime",
+    "period": "period = :period",
+    "status": "coalesce(outcome, 'received') = :status",
+}
+#: what is received changes when its verdict comes; a verdict's row says when it was written last
+_CHANGED = """
+    WITH changed AS (
+        (SELECT submission_id, stored_at AS moment
+         FROM submissions LEFT JOIN verdicts USING (submission_id)
+         WHERE submissions.agency = :agency AND stored_at < :horizon
+           AND (stored_at, submission_id) > (CAST(:after_moment AS timestamptz), CAST(:after_id AS uuid))
+           AND outcome IS NULL {filters} ORDER BY stored_at, submission_id LIMIT :limit)
+        UNION ALL
+        (SELECT submission_id, updated_at AS moment
+         FROM verdicts JOIN submissions USING (submission_id)
+         WHERE verdicts.agency = :agency AND updated_at < :horizon
+           AND (updated_at, submission_id) > (CAST(:after_moment AS timestamptz), CAST(:after_id AS uuid))
+           {filters} ORDER BY updated_at, submission_id LIMIT :limit)
+        ORDER BY moment, submission_id LIMIT :limit
+    )
+    SELECT {columns} FROM changed JOIN submissions USING (submission_id) LEFT JOIN verdicts USING (submission_id)
+    ORDER BY moment, submission_id
+"""
+_OBLIGATION_COLUMNS = """
+    obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
+    coalesce(overdue, false) AS overdue, on_time, score, changed_at, updated_at
+"""
+_OBLIGATION_FILTERS = {
+    "regime": "regime = :regime",
+    "period": "period = :period",
+    "standing": "standing = :standing",
+}
+#: What is being written now may become visible with an earlier moment than what is visible already. Nothing from
+#: here on is shown, so a reader who goes on after the last moment it saw misses nothing.
+_HORIZON = text("""
+    SELECT least(now(), min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+""")
+_OWED = text(f"""
+    SELECT {_OBLIGATION_COLUMNS} FROM standings
+    WHERE agency = :agency AND standing <> 'fulfilled' ORDER BY deadline, obligation LIMIT :limit
 """)  # noqa: S608 - constant names
-_OBLIGATIONS = text("""
-    SELECT obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
-           coalesce(overdue, false) AS overdue, on_time, score, changed_at
-    FROM standings
-    WHERE agency = :agency
-      AND (CAST(:after_deadline AS timestamptz) IS NULL
-           OR (deadline, obligation) > (CAST(:after_deadline AS timestamptz), CAST(:after_obligation AS text)))
-      AND (CAST(:regime AS text) IS NULL OR regime = :regime)
-      AND (CAST(:period AS text) IS NULL OR period = :period)
-      AND (CAST(:standing AS text) IS NULL OR standing = :standing)
-    ORDER BY deadline, obligation LIMIT :limit
-""")
-_OWED = text("""
-    SELECT obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
-           coalesce(overdue, false) AS overdue, on_time, score, changed_at
-    FROM standings WHERE agency = :agency AND standing <> 'fulfilled'
-    ORDER BY deadline, obligation LIMIT :limit
-""")
 _GREATEST = UUID(int=2**128 - 1)
+#: behind every key, in the order of the database (C.UTF-8) as of any other
+_GREATEST_KEY = "\U0010ffff"
 
 
 class View(BaseModel):
@@ -97,6 +117,7 @@ class SubmissionView(View):
     received_at: datetime
     sha256: str
     status: Status
+    updated_at: datetime = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
     verdict: VerdictView | None
 
 
@@ -131,6 +152,7 @@ class ObligationView(View):
     on_time: bool | None
     score: Decimal | None
     changed_at: datetime
+    updated_at: datetime = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
     links: dict[str, str]
 
 
@@ -169,6 +191,40 @@ async def submission(reading: Reading, agency: str, submission_id: UUID) -> Subm
     )
 
 
+@cache
+def _submissions_query(filters: tuple[str, ...], *, by_change: bool) -> TextClause:
+    """Only what is asked for is in the query, so that a plan that is kept fits it."""
+    conditions = "".join(f" AND {_PAGE_FILTERS[name]}" for name in filters)
+    if by_change:
+        return text(_CHANGED.format(filters=conditions, columns=_SUBMISSION_COLUMNS))
+    return text(
+        f"SELECT {_SUBMISSION_COLUMNS} FROM submissions LEFT JOIN verdicts USING (submission_id)"  # noqa: S608
+        f" WHERE submissions.agency = :agency AND submission_id < CAST(:before AS uuid){conditions}"
+        " ORDER BY submission_id DESC LIMIT :limit"
+    )
+
+
+@cache
+def _obligations_query(filters: tuple[str, ...], overdue: bool | None, *, by_change: bool, onward: bool) -> TextClause:
+    conditions = "".join(f" AND {_OBLIGATION_FILTERS[name]}" for name in filters)
+    if overdue is not None:
+        conditions += " AND overdue" if overdue else " AND overdue IS NOT TRUE"
+    order = "updated_at" if by_change else "deadline"
+    if by_change:
+        conditions += " AND updated_at < :horizon"
+    if onward:
+        conditions += f" AND ({order}, obligation) > (CAST(:after_moment AS timestamptz), CAST(:after_key AS text))"
+    return text(
+        f"SELECT {_OBLIGATION_COLUMNS} FROM standings WHERE agency = :agency{conditions}"  # noqa: S608
+        f" ORDER BY {order}, obligation LIMIT :limit"
+    )
+
+
+async def horizon(reading: Reading) -> datetime:
+    """The moment up to which all that was written can be seen by a reading that begins after this one."""
+    return cast(datetime, (await reading.execute(_HORIZON)).scalar_one())
+
+
 async def submissions(
     reading: Reading,
     agency: str,
@@ -180,14 +236,38 @@ async def submissions(
     limit: int,
 ) -> Sequence[SubmissionView]:
     """The agency's submissions, newest first, those before the submission `before`."""
+    wanted = {"regime": regime, "period": period, "status": status}
     rows = await reading.execute(
-        _PAGE,
+        _submissions_query(_given(wanted), by_change=False),
+        {"agency": agency, **wanted, "before": before or _GREATEST, "limit": limit},
+    )
+    return [SubmissionView(**_common(row)) for row in rows.mappings()]
+
+
+async def changed_submissions(
+    reading: Reading,
+    agency: str,
+    *,
+    regime: str | None,
+    period: str | None,
+    status: Status | None,
+    after: tuple[datetime, UUID | None],
+    before: datetime,
+    limit: int,
+) -> Sequence[SubmissionView]:
+    """The agency's submissions that changed after a moment (and, at it, after an id) and before the horizon, in order.
+
+    Those that changed at the very moment are after it only where an id is given.
+    """
+    wanted = {"regime": regime, "period": period, "status": status}
+    rows = await reading.execute(
+        _submissions_query(_given(wanted), by_change=True),
         {
             "agency": agency,
-            "regime": regime,
-            "period": period,
-            "status": status,
-            "before": before or _GREATEST,
+            **wanted,
+            "after_moment": after[0],
+            "after_id": after[1] or _GREATEST,
+            "horizon": before,
             "limit": limit,
         },
     )
@@ -202,23 +282,56 @@ async def obligations(
     regime: str | None,
     period: str | None,
     standing: StandingName | None,
+    overdue: bool | None,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[ObligationView]:
     """What the agency owes, by deadline, after the obligation with this deadline and key."""
+    wanted = {"regime": regime, "period": period, "standing": standing}
     rows = await reading.execute(
-        _OBLIGATIONS,
+        _obligations_query(_given(wanted), overdue, by_change=False, onward=after is not None),
         {
             "agency": agency,
-            "regime": regime,
-            "period": period,
-            "standing": standing,
-            "after_deadline": after[0] if after else None,
-            "after_obligation": after[1] if after else None,
+            **wanted,
+            "after_moment": after[0] if after else None,
+            "after_key": after[1] if after else None,
             "limit": limit,
         },
     )
     return [_obligation(row, registry) for row in rows.mappings()]
+
+
+async def changed_obligations(
+    reading: Reading,
+    agency: str,
+    registry: Registry,
+    *,
+    regime: str | None,
+    period: str | None,
+    standing: StandingName | None,
+    overdue: bool | None,
+    after: tuple[datetime, str | None],
+    before: datetime,
+    limit: int,
+) -> Sequence[ObligationView]:
+    """As `changed_submissions`, of what the agency owes."""
+    wanted = {"regime": regime, "period": period, "standing": standing}
+    rows = await reading.execute(
+        _obligations_query(_given(wanted), overdue, by_change=True, onward=True),
+        {
+            "agency": agency,
+            **wanted,
+            "after_moment": after[0],
+            "after_key": after[1] or _GREATEST_KEY,
+            "horizon": before,
+            "limit": limit,
+        },
+    )
+    return [_obligation(row, registry) for row in rows.mappings()]
+
+
+def _given(wanted: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name, value in wanted.items() if value is not None)
 
 
 async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:

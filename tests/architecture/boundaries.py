@@ -12,7 +12,7 @@ from tests.architecture.tree import SERVICES, Tree, dotted
 PURE = (
     re.compile(r"services/[a-z]+/domain(\.py|/.*)"),
     re.compile(r"services/validator/(rules|formula)/.*"),
-    re.compile(r"services/intake/(envelope|example|reading|regimes|standing|body_json|limits)\.py"),
+    re.compile(r"services/intake/(envelope|example|filters|reading|regimes|standing|body_json|limits)\.py"),
     re.compile(r"services/intake/registry/(checks|records)\.py"),
     re.compile(r"services/scoring/(deadlines|demand|differences)\.py"),
     re.compile(r"services/scoring/(policy/assess|calendar/working_days)\.py"),
