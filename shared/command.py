@@ -19,6 +19,8 @@ from shared import logging as logs
 from shared.clock import SystemClock
 from shared.db import is_infrastructure, plain_url
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
+from shared.http_limits import HttpSettings, raise_descriptors
+from shared.http_server import server_config
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.outbox.sending import Refusal
@@ -95,20 +97,13 @@ def database_url(service: str) -> str:
 def serve(build: Callable[[], Service]) -> int:
     """Run until SIGTERM or SIGINT; then finish what is in hand within the grace."""
     service = build()
-    config = uvicorn.Config(
+    raise_descriptors()
+    config = server_config(
         service.app,
         host=service.host,
         port=service.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        backlog=2048,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(REQUESTS_GRACE_SECONDS),
+        settings=HttpSettings(),
+        graceful_seconds=int(REQUESTS_GRACE_SECONDS),
     )
     server = _Server(config, service)
     _spare_the_collector()

@@ -27,7 +27,9 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from shared import http_pages, metrics
 from shared import logging as logs
 from shared.errors import KINDS, not_found, too_large
+from shared.http_head import must_be_clear
 from shared.http_problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
+from shared.http_refusals import secured
 from shared.security import redact
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
@@ -142,9 +144,14 @@ class Door:
             return
         begun = perf_counter()
         request_id = traceparent = ""
-        declared_bytes = 0
+        declared_bytes = credentials = 0
+        hosts = []
         for name, value in scope["headers"]:
-            if name == b"x-request-id":
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"authorization":
+                credentials += 1
+            elif name == b"x-request-id":
                 if _REQUEST_ID.fullmatch(value):
                     request_id = value.decode("ascii")
             elif name == b"traceparent":
@@ -162,13 +169,14 @@ class Door:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), echoed]
+                message["headers"] = secured([*message.get("headers", ()), echoed])
             await send(message)
 
         scope[_BODY] = counted = _CountedBody(receive, self._body_limit_bytes, declared_bytes)
         ids_token = logs.enter_ids({"request_id": request_id})
         trace_token = logs.enter_trace(trace)
         try:
+            must_be_clear(scope, hosts, credentials)
             await self._app(scope, counted, answer)
         except ClientDisconnect:
             status = status or 499

@@ -239,6 +239,15 @@ HTTP_REQUEST_DURATION_SECONDS = declare_histogram(
     unit="seconds",
     labels=["method", "route", "status"],
 )
+HTTP_CONNECTIONS = declare_gauge("thongsuot_http_connections", "Open client connections.", unit="connections")
+HTTP_REFUSED_TOTAL = declare_counter(
+    "thongsuot_http_refused_total",
+    "Connections and requests refused by the server before the application, by reason (malformed, wasteful_body, "
+    "upgrade, head_too_large, url_too_long, silent, slow_head, slow_body, slow_reader, gave_way, full, "
+    "address_full).",
+    unit="requests",
+    labels=["reason"],
+)
 DATABASE_POOL_IN_USE = declare_gauge(
     "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"
 )

@@ -234,7 +234,13 @@ class _Connection:
     """As a server's: it holds the scope, and its methods are what the application gets."""
 
     def __init__(self) -> None:
-        self.scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": "/",
+            "headers": [(b"host", b"x")],
+        }
 
     async def receive(self) -> Message:
         return {"type": "http.request", "body": b"{}", "more_body": False}
