@@ -16,6 +16,7 @@ from shared import period as periods
 from shared.clock import LOCAL_ZONE
 from shared.errors import FieldError
 from shared.events import RegimePublished
+from shared.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, outside, window_of
 
 
 class Admitted(Struct, frozen=True):
@@ -104,9 +105,11 @@ def check(
     closed_on = agency.closed_on if agency.closed_on is not None and agency.closed_on < first else None
     if agency.opened_on > last:
         errors.append(_not_open_yet(agency))
-    today = now.astimezone(LOCAL_ZONE).date()
-    if today < first:
-        errors.append(_not_begun(report.period, first))
+    match outside(first, last, now.astimezone(LOCAL_ZONE).date()):
+        case "not_begun":
+            errors.append(_not_begun(report.period, first))
+        case "too_old":
+            errors.append(_too_old(report.period))
     if closed_on is not None:
         closed = Closed(agency.code, closed_on, agency.successors)
         if not errors:
@@ -127,25 +130,25 @@ def _window(
     if why := _misspelt(report.period):
         return _bad_period(report.period, versions, why)
     period = periods.parse(report.period)
-    if period.frequency == "adhoc":
-        request = registry.requests.get(report.period)
-        if request is None or request.regime != report.regime:
-            return _no_request(report.period, report.regime)
-        if now < request.issued_at:
-            return _not_begun(report.period, request.issued_at.astimezone(LOCAL_ZONE).date())
-        day = request.issued_at.astimezone(LOCAL_ZONE).date()
-        governing = periods.governing_version(versions.values(), period, issued_on=day)
-        if governing is None:
-            return _not_in_force(report.regime, report.period)
-        return governing, day, day, request.agencies
-    if not any(periods.fits(period, version.frequency) for version in versions.values()):
-        return _bad_period(report.period, versions, "")
-    comparable = [version for version in versions.values() if version.frequency != "adhoc"]
-    governing = periods.governing_version(comparable, period)
-    if governing is None:
-        return _not_in_force(report.regime, report.period)
-    first, last = periods.cutoff_range(period, governing.frequency, governing.cutoff)
-    return governing, first, last, ()
+    request = registry.requests.get(report.period) if period.frequency == "adhoc" else None
+    if request is not None and request.regime != report.regime:
+        request = None
+    window = window_of(versions.values(), period, request)
+    if isinstance(window, NoWindow):
+        match window.why:
+            case "no_such_request":
+                return _no_request(report.period, report.regime)
+            case "other_frequency":
+                return _bad_period(report.period, versions, "")
+            case "not_in_force":
+                return _not_in_force(report.regime, report.period)
+            case "before_calendar":
+                return _too_old(report.period)
+            case "deadline_before_issue":
+                return _deadline_before_issue(report.period)
+    if request is not None and now < request.issued_at:
+        return _not_begun(report.period, window.first)
+    return window.governing, window.first, window.last, window.addressed
 
 
 def _misspelt(period: str) -> str:
@@ -272,4 +275,25 @@ def _not_begun(period: str, first: date) -> FieldError:
         f"The period {period} has not begun (it begins on {first.isoformat()}).",
         "Gửi khi kỳ đã bắt đầu, hoặc kiểm tra kỳ báo cáo.",
         "Send once it has begun, or check the period.",
+    )
+
+
+def _too_old(period: str) -> FieldError:
+    years = BACK_DAYS // 365
+    return FieldError(
+        "/period",
+        f"Kỳ {period} đã quá cũ: chỉ nhận báo cáo trong {years} năm sau khi chốt số liệu, từ năm {FIRST_YEAR}.",
+        f"The period {period} is too old: reports come within {years} years of their cut-off, from {FIRST_YEAR} on.",
+        "Kiểm tra kỳ báo cáo; số liệu cũ hơn gửi cơ quan nhận bằng đường khác.",
+        "Check the period; send older figures to the receiver by other means.",
+    )
+
+
+def _deadline_before_issue(period: str) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Yêu cầu {period} có thời hạn trước lúc ban hành nên chưa nhận báo cáo được.",
+        f"The request {period} has a deadline before it was issued, so it cannot be reported yet.",
+        "Đề nghị cơ quan yêu cầu sửa thời hạn.",
+        "Ask the issuing office to correct the deadline.",
     )

@@ -134,6 +134,8 @@ def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: Work
         raise Unplannable(f"its deadline, {day}, lies more than {MAX_WAIT_DAYS} days after the cut-off, {cutoff_to}")
     if rule.rule == "working_days_after_cutoff" or rule.on_holiday == "keep":
         return day
+    if day.year < calendar.first_year <= cutoff_to.year:
+        raise Unplannable(f"its deadline, {day}, lies before the calendar's first year, {calendar.first_year}")
     return calendar.next_working_day(day)
 
 

@@ -7,17 +7,17 @@ obligation that is not owed: followed and shown, never scored, reminded of or ov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
-from services.scoring.deadlines import Agency, NoDeadline, Plan, Regime, Request, owes, plan_period, plan_request
+from services.scoring.deadlines import Agency, Plan, Regime, Request, Unplannable, owes, plan_period, plan_request
 from services.scoring.openings import Demand
 from services.scoring.rules import Rules
 from shared.clock import LOCAL_ZONE
 from shared.events import SubmissionReceived, VerdictReached
 from shared.events.registry import Deadline
-from shared.period import Period, PeriodError, governing_version, parse
+from shared.period import Period, PeriodError, parse
+from shared.reporting_window import NoWindow, window_of
 
 #: deadline of a report of a periodic regime whose rule names none: nobody owes it, the column must still have a moment
 _SOME_DEADLINE = Deadline(rule="working_days_after_cutoff", working_days=1)
@@ -25,7 +25,11 @@ _SOME_DEADLINE = Deadline(rule="working_days_after_cutoff", working_days=1)
 
 @dataclass(frozen=True, slots=True)
 class Awaits:
-    """The report waits for this name: `regime/X/2`, `agency/H99.31`, `request/DX-2026-003` or `calendar/2040`."""
+    """The report waits for this name.
+
+    `regime/X/2`, `agency/H99.31`, `request/DX-2026-003`, `calendar/2040`; or `regime-record/X/7`, `request-record/R/1`:
+    any record of it behind those that are known, for as things stand no deadline can be computed.
+    """
 
     name: str
 
@@ -45,6 +49,9 @@ class Known:
     regimes: Mapping[str, Sequence[Regime]]
     requests: Mapping[str, Request]
     calendar: WorkingCalendar
+    #: numbers that grow with each record of a regime (by code) or request (by id)
+    regime_changes: Mapping[str, int] = field(default_factory=dict)
+    request_versions: Mapping[str, int] = field(default_factory=dict)
 
 
 def demand(event: SubmissionReceived | VerdictReached, known: Known, rules: Rules) -> Demand | Awaits | Impossible:
@@ -74,6 +81,10 @@ def demand(event: SubmissionReceived | VerdictReached, known: Known, rules: Rule
         if gap.year < known.calendar.first_year:
             return Impossible(f"{event.period} lies before {known.calendar.first_year}, where the calendar begins")
         return Awaits(f"calendar/{gap.year}")
+    except Unplannable:  # intake has taken it: it is followed as soon as a newer record says by when it was owed
+        if request is not None:
+            return Awaits(f"request-record/{event.period}/{known.request_versions.get(event.period, 0)}")
+        return Awaits(f"regime-record/{event.regime}/{known.regime_changes.get(event.regime, 0)}")
     return Demand(event.agency, rules.opening(plan), owed, event.received_at)
 
 
@@ -86,22 +97,14 @@ def _plan(
     calendar: WorkingCalendar,
 ) -> tuple[Plan, bool]:
     """The plan by the governing version, and whether it is owed; by the version the report names if none governs."""
+    window = window_of(versions, period, request)
+    governing = None if isinstance(window, NoWindow) else window.governing
     if request is not None:
-        governing = governing_version(versions, period, issued_on=_local_day(request.issued_at))
         plan = plan_request(governing or named, request, calendar)
         return plan, governing is not None and owes(agency, governing, plan, request)
-    governing = governing_version(versions, period)
-    if governing is not None:
-        try:
-            plan = plan_period(governing, period, calendar)
-        except NoDeadline:
-            governing = None
-        else:
-            return plan, owes(agency, governing, plan)
+    if governing is not None and governing.deadline.rule != "on_request":
+        plan = plan_period(governing, period, calendar)
+        return plan, owes(agency, governing, plan)
     if named.deadline.rule == "on_request":
         named = replace(named, deadline=_SOME_DEADLINE)
     return plan_period(named, period, calendar), False
-
-
-def _local_day(moment: datetime) -> date:
-    return moment.astimezone(LOCAL_ZONE).date()

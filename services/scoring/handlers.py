@@ -95,11 +95,14 @@ async def _open_missing(
         if event.key not in obligations:
             missing.setdefault(event.key, []).append(event)
     bodies = [events[0].body for events in missing.values()]
+    regimes, periods = sorted({body.regime for body in bodies}), sorted({body.period for body in bodies})
     known = Known(
         await registry_copy.read_agencies(tx, sorted({body.agency for body in bodies})),
-        await registry_copy.read_regimes(tx, sorted({body.regime for body in bodies})),
-        await registry_copy.read_requests(tx, sorted({body.period for body in bodies})),
+        await registry_copy.read_regimes(tx, regimes),
+        await registry_copy.read_requests(tx, periods),
         await rules.current_calendar(tx),
+        await registry_copy.regime_changes(tx, regimes),
+        await registry_copy.request_versions(tx, periods),
     )
     demands: list[Demand] = []
     for events in missing.values():
@@ -137,9 +140,28 @@ async def known_names(tx: Transaction, names: Sequence[str]) -> set[str]:
     if requests:
         have_requests = await registry_copy.read_requests(tx, sorted(requests.values()))
         known |= {name for name, request_id in requests.items() if request_id in have_requests}
+    known |= await _renewed(tx, names)
     if any(name.startswith("calendar/") for name in names):
         known |= {f"calendar/{year}" for year in await covered_years(tx)} & set(names)
     return known
+
+
+async def _renewed(tx: Transaction, names: Sequence[str]) -> set[str]:
+    """Of `regime-record/X/7` and `request-record/R/1` those behind which a newer record has come."""
+    waited: dict[str, dict[str, tuple[str, int]]] = {"regime-record": {}, "request-record": {}}
+    for name in names:
+        kind, _, rest = name.partition("/")
+        if kind in waited:
+            code, _, number = rest.rpartition("/")
+            waited[kind][name] = (code, int(number))
+    found: set[str] = set()
+    for kind, read in (
+        ("regime-record", registry_copy.regime_changes), ("request-record", registry_copy.request_versions)
+    ):  # fmt: skip
+        if waited[kind]:
+            now = await read(tx, sorted({code for code, _ in waited[kind].values()}))
+            found |= {name for name, (code, number) in waited[kind].items() if now.get(code, 0) > number}
+    return found
 
 
 async def take_registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:

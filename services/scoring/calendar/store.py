@@ -10,6 +10,7 @@ from services.scoring.calendar.data import CalendarDay, CalendarError, ReadCalen
 from services.scoring.calendar.working_days import WorkingCalendar
 from shared.db import Reading, Transaction
 from shared.errors import InfrastructureTrouble
+from shared.reporting_window import FIRST_YEAR
 
 _LOADED = text("SELECT version, sha256 FROM calendar_versions")
 _LOAD = text("""
@@ -37,12 +38,18 @@ _YEARS = text("SELECT first_year, last_year FROM calendar_versions ORDER BY revi
 async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> list[str]:
     """Store calendar versions that are not there yet; returns their names.
 
-    Raises CalendarError if a stored version has other contents: deadlines were given by it, so it may not change.
+    Raises CalendarError if a stored version has other contents: deadlines were given by it, so it may not change. Or
+    if a version begins after the first year that may be reported.
     """
     stored = {row.version: row.sha256 for row in await tx.execute(_LOADED)}
     loaded: list[str] = []
     for read in calendars:
         file = read.file
+        if file.first_year > FIRST_YEAR:
+            raise CalendarError(
+                f"Lịch {file.version} phải bắt đầu từ năm {FIRST_YEAR} hoặc trước đó: kỳ từ năm ấy được nhận báo cáo / "
+                f"calendar {file.version} must begin with {FIRST_YEAR} or earlier: reports are taken from then on"
+            )
         if file.version in stored:
             if stored[file.version] != read.sha256:
                 raise CalendarError(

@@ -128,6 +128,30 @@ async def test_a_year_no_calendar_covers_is_waited_for_by_name(rig: Rig) -> None
     assert await known(rig, "calendar/2040", "calendar/2030") == {"calendar/2030"}
 
 
+async def test_a_report_whose_deadline_cannot_be_computed_waits_for_the_mended_regime(rig: Rig) -> None:
+    hopeless = Deadline(rule="day_of_month", month_offset=202601)
+    await rig.registry(agency(), regime(deadline=hopeless))
+    batch = await rig.follow(submission(), verdict())
+    assert (list(batch.waited.values()), batch.rejected) == (["regime-record/KTXH-THANG/1"] * 2, {})
+    await rig.registry(regime(version=1))  # the same record again mends nothing
+    assert await known(rig, "regime-record/KTXH-THANG/1", "regime-record/OTHER/0") == set()
+    await rig.registry(regime(version=2))
+    assert await known(rig, "regime-record/KTXH-THANG/1") == {"regime-record/KTXH-THANG/1"}
+    assert not (await rig.follow(submission(), verdict())).waited
+    row = await rig.one()
+    assert (row["standing"], row["owed"]) == ("fulfilled", True)
+
+
+async def test_a_report_for_a_request_that_ends_before_it_begins_waits_for_the_mended_request(rig: Rig) -> None:
+    thematic = regime("THIENTAI-DX", frequency="adhoc", deadline=Deadline(rule="on_request"))
+    await rig.registry(agency(), thematic, request(deadline=local(2026, 10, 1, 8)))
+    key = key_of("H99.31", "DX-2026-003", "THIENTAI-DX")
+    assert list((await rig.follow(submission(key=key))).waited.values()) == ["request-record/DX-2026-003/1"]
+    assert await known(rig, "request-record/DX-2026-003/1") == set()
+    await rig.registry(request(version=2))
+    assert await known(rig, "request-record/DX-2026-003/1") == {"request-record/DX-2026-003/1"}
+
+
 @pytest.mark.parametrize(
     ("key", "why"),
     [

@@ -106,6 +106,16 @@ def test_the_version_in_force_on_the_last_day_of_the_window_governs() -> None:
     assert pointers(judged(period="2019-M12")) == ["/period"]
 
 
+def test_a_period_before_the_calendar_or_years_ago_is_refused() -> None:
+    old = province.regime("CU", effective_from=date(2010, 1, 1))
+    for period in ("2010-M01", "2018-M12", "2019-M01", "2021-M09"):
+        found = judged(DEPARTMENT, old, regime="CU", period=period)
+        assert pointers(found) == ["/period"]
+        assert isinstance(found, Refused)
+        assert "quá cũ" in found.errors[0].message
+    assert judged(DEPARTMENT, old, regime="CU", period="2021-M11") == Admitted(1)
+
+
 def test_a_request_exists_belongs_to_its_regime_and_addresses_the_agency() -> None:
     assert judged(regime="THIENTAI", period="DX-2026-001") == Admitted(1)
     assert pointers(judged(regime="THIENTAI", period="DX-2026-009")) == ["/period"]

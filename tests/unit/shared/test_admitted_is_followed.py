@@ -1,0 +1,234 @@
+"""What intake admits, scoring opens or defers: one rule for both, over random regimes, agencies, requests and dates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from services.intake.envelope import Admitted, check
+from services.intake.reading import Report
+from services.intake.registry.records import Registry
+from services.scoring import deadlines
+from services.scoring.calendar import shipped_calendars
+from services.scoring.demand import Awaits, Impossible, Known, demand
+from services.scoring.openings import Demand
+from services.scoring.policy import read_policies
+from services.scoring.rules import Rules
+from shared import period, reporting_window
+from shared.clock import LOCAL_ZONE
+from shared.events import (
+    AgencyRegistered,
+    Form,
+    OfficerRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+    SubmissionReceived,
+)
+from shared.events.registry import Cutoff, Deadline
+from shared.reporting_window import NoWindow, Window, outside, window_of
+
+CALENDARS = [read.file.calendar() for read in shipped_calendars()]
+RULES = Rules(read_policies())
+AGENCY, REGIME, OFFICER = "H99.31", "KTXH", "cb-01"
+
+FREQUENCIES = ("weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc")
+whole = st.one_of(st.integers(-3, 14), st.integers(-(2**31), 2**31 - 1))
+days = st.dates(date(1990, 1, 1), date(2050, 12, 31))
+moments = st.datetimes(datetime(2005, 1, 1), datetime(2060, 1, 1)).map(lambda each: each.replace(tzinfo=LOCAL_ZONE))  # noqa: DTZ001
+deadline_rules = st.builds(
+    Deadline,
+    rule=st.sampled_from(("day_of_month", "weekday", "working_days_after_cutoff", "on_request")),
+    day=st.integers(1, 31),
+    month_offset=whole,
+    weekday=st.integers(1, 7),
+    week_offset=whole,
+    working_days=whole.map(lambda each: max(1, abs(each))),
+    hour=st.integers(0, 23),
+    minute=st.integers(0, 59),
+    on_holiday=st.sampled_from(("keep", "next_working_day")),
+)
+agencies = st.builds(
+    AgencyRegistered,
+    code=st.just(AGENCY),
+    name=st.just("UBND xã"),
+    kind=st.sampled_from(("commune", "department")),
+    opened_on=st.sampled_from((date(1997, 1, 1),) * 3 + (date(2025, 7, 1),)),
+    closed_on=st.sampled_from((None,) * 5 + (date(2025, 6, 30), date(2031, 1, 1))),
+    version=st.just(1),
+)
+
+
+@st.composite
+def regimes(draw: st.DrawFn) -> list[RegimePublished]:
+    usual = draw(st.sampled_from(FREQUENCIES))
+    return [
+        RegimePublished(
+            code=REGIME,
+            regime_version=number,
+            name="Báo cáo",
+            frequency=draw(st.sampled_from((usual,) * 7 + FREQUENCIES)),
+            effective_from=draw(
+                st.sampled_from((date(2010, 1, 1), date(2019, 1, 1), date(2024, 1, 1), date(2035, 5, 5)))
+            ),
+            effective_to=draw(st.sampled_from((None,) * 6 + (date(2026, 6, 30), date(2019, 6, 1)))),
+            submitter_kinds=("commune",),
+            submitters=draw(st.sampled_from(((AGENCY,), (AGENCY,), ()))),
+            receiver="H99",
+            cutoff=Cutoff(day=draw(st.integers(1, 28)), weekday=draw(st.integers(1, 7))),
+            deadline=draw(deadline_rules),
+            remind_working_days=draw(whole.map(abs)),
+            form=Form(),
+            version=draw(st.integers(1, 5)),
+        )
+        for number in range(1, draw(st.integers(1, 3)) + 1)
+    ]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> RequestIssued:
+    return RequestIssued(
+        request_id="DX-2026-001",
+        regime=draw(st.sampled_from((REGIME, REGIME, REGIME, "OTHER"))),
+        title="Yêu cầu",
+        issued_at=draw(moments),
+        deadline=draw(moments),
+        agencies=draw(st.sampled_from(((), (AGENCY,), ("H99.99",)))),
+        version=1,
+    )
+
+
+@st.composite
+def periods(draw: st.DrawFn, now: datetime, versions: Sequence[RegimePublished]) -> str:
+    """Mostly of a frequency that the regime has, near the present or long ago."""
+    frequency = draw(st.sampled_from([*(version.frequency for version in versions)] * 6 + ["weekly", "adhoc"]))
+    if frequency == "adhoc":
+        return "DX-2026-001"
+    day = now.date() - timedelta(days=draw(st.integers(-40, 800) | st.integers(-40, 800) | st.integers(-400, 14_000)))
+    return period.containing(max(day, date(1950, 1, 1)), frequency, Cutoff()).id
+
+
+def scoring_knows(
+    versions: Sequence[RegimePublished], agency: AgencyRegistered, request: RequestIssued, calendar: Any
+) -> Known:
+    kept = [
+        deadlines.Regime(
+            each.code, each.regime_version, each.frequency, each.effective_from, each.effective_to,
+            each.submitter_kinds, each.submitters, each.cutoff, each.deadline, each.remind_working_days,
+        )
+        for each in versions
+    ]  # fmt: skip
+    asked = deadlines.Request(request.request_id, request.regime, request.issued_at, request.deadline, request.agencies)
+    return Known(
+        {agency.code: deadlines.Agency(agency.code, agency.kind, agency.opened_on, agency.closed_on)},
+        {REGIME: kept},
+        {request.request_id: asked},
+        calendar,
+        {REGIME: sum(each.version for each in versions)},
+        {request.request_id: request.version},
+    )
+
+
+def judged(
+    now: datetime, named: str, versions: Sequence[RegimePublished], agency: AgencyRegistered, request: RequestIssued
+) -> Admitted | None:
+    registry = Registry()
+    officer = OfficerRegistered(
+        officer_id=OFFICER, agency=AGENCY, name="A", email="a@example.vn", role="reporting_officer", version=1
+    )
+    records: list[RegistryEvent] = [agency, officer, request, *versions]
+    for record in records:
+        registry.put(record)
+    found = check(Report(REGIME, named, OFFICER, False, {}, {}), AGENCY, registry, now)
+    return found if isinstance(found, Admitted) else None
+
+
+def followed(now: datetime, named: str, admitted: Admitted, known: Known) -> Demand | Awaits | Impossible:
+    submitted = SubmissionReceived(
+        submission_id=UUID(int=1), obligation=f"{AGENCY}/{REGIME}/{named}", agency=AGENCY, regime=REGIME,
+        regime_version=admitted.regime_version, period=named, version=1, officer_id=OFFICER,
+        received_at=now + timedelta(seconds=1), sha256="0" * 64,
+    )  # fmt: skip
+    return demand(submitted, known, RULES)
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_what_intake_admits_scoring_opens_or_defers(data: st.DataObject) -> None:
+    now = data.draw(st.datetimes(datetime(2019, 1, 1), datetime(2037, 1, 1))).replace(tzinfo=LOCAL_ZONE)  # noqa: DTZ001
+    versions, agency, request = data.draw(regimes()), data.draw(agencies), data.draw(requests())
+    named = data.draw(periods(now, versions))
+    admitted = judged(now, named, versions, agency, request)
+    event("admitted" if admitted else "refused")
+    if admitted is None:
+        return
+    for calendar in CALENDARS:
+        found = followed(now, named, admitted, scoring_knows(versions, agency, request, calendar))
+        event(type(found).__name__)
+        match found:
+            case Demand():
+                plan = found.opening.plan
+                assert plan.opens_at <= plan.remind_at <= plan.deadline  # as the table demands
+            case Awaits(name):
+                assert name.partition("/")[0] in ("calendar", "regime-record", "request-record")
+            case Impossible(why):
+                pytest.fail(why)
+
+
+def test_the_control_without_the_rule_intake_admits_what_scoring_rejects(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 10, 5, 8, tzinfo=LOCAL_ZONE)
+    old = RegimePublished(
+        code=REGIME, regime_version=1, name="Báo cáo", frequency="monthly", effective_from=date(2010, 1, 1),
+        submitter_kinds=("commune",), receiver="H99", deadline=Deadline(rule="day_of_month"), form=Form(), version=1,
+    )  # fmt: skip
+    agency = AgencyRegistered(code=AGENCY, name="Xã", kind="commune", opened_on=date(2000, 1, 1), version=1)
+    request = RequestIssued(
+        request_id="DX-1", regime=REGIME, title="Y", issued_at=now, deadline=now + timedelta(days=1), version=1
+    )
+    months = [f"{year}-M{month:02}" for year in range(2010, 2019) for month in range(1, 13)][:107]
+    assert [each for each in months if judged(now, each, [old], agency, request)] == []
+    monkeypatch.setattr(reporting_window, "FIRST_YEAR", 1900)
+    monkeypatch.setattr(reporting_window, "BACK_DAYS", 100_000)
+    known = scoring_knows([old], agency, request, CALENDARS[-1])
+    taken = [(each, judged(now, each, [old], agency, request)) for each in months]
+    rejected = [
+        each for each, admitted in taken if admitted and isinstance(followed(now, each, admitted, known), Impossible)
+    ]
+    assert len(rejected) == 107
+
+
+def test_the_first_year_lies_inside_every_calendar() -> None:
+    assert all(calendar.first_year <= reporting_window.FIRST_YEAR for calendar in CALENDARS)
+
+
+@pytest.mark.parametrize(
+    ("today", "why"),
+    [
+        (date(2026, 9, 14), "not_begun"), (date(2026, 9, 15), None), (date(2026, 10, 14), None),
+        (date(2026, 10, 14) + timedelta(days=reporting_window.BACK_DAYS), None),
+        (date(2026, 10, 15) + timedelta(days=reporting_window.BACK_DAYS), "too_old"),
+    ],
+)  # fmt: skip
+def test_a_window_opens_with_its_first_day_and_closes_years_after_its_last(today: date, why: str | None) -> None:
+    assert outside(date(2026, 9, 15), date(2026, 10, 14), today) == why
+
+
+def test_a_version_of_another_frequency_governs_nothing_and_no_older_one_comes_back() -> None:
+    monthly = RegimePublished(
+        code=REGIME, regime_version=1, name="B", frequency="monthly", effective_from=date(2020, 1, 1),
+        submitter_kinds=("commune",), receiver="H99", deadline=Deadline(rule="day_of_month"), form=Form(), version=1,
+    )  # fmt: skip
+    adhoc = monthly.model_copy(update={"regime_version": 2, "frequency": "adhoc", "effective_from": date(2026, 10, 1)})
+    assert window_of([monthly, adhoc], period.parse("2026-M10")) == NoWindow("not_in_force")
+    assert window_of([monthly, adhoc], period.parse("2026-M09")) == Window(
+        monthly, date(2026, 8, 15), date(2026, 9, 14)
+    )
+    first = monthly.model_copy(update={"effective_from": date(2010, 1, 1)})
+    assert window_of([first], period.parse("2019-M01")) == NoWindow("before_calendar")
+    assert isinstance(window_of([first], period.parse("2019-M02")), Window)
