@@ -14,8 +14,10 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.aiokafka_internals import close
+from shared.aiokafka_internals import while_alive as alive
 from shared.clock import Clock, monotonic_seconds
-from shared.kafka import make_admin, make_reader
+from shared.kafka import STOP_SECONDS, make_admin, make_reader
 from shared.logging import get_logger
 from shared.settings import KafkaSettings
 
@@ -76,17 +78,23 @@ class CaughtUp:
             reader = make_reader(self._kafka, "thongsuot-caught-up")
             admin = make_admin(self._kafka, "thongsuot-caught-up")
             try:
-                await reader.start()
-                await admin.start()
+                await alive(reader, alive(admin, self._start(reader, admin)))
                 pause_seconds = self._interval_seconds
-                await self._watch(reader, admin)
+                await alive(reader, alive(admin, self._watch(reader, admin)))
             except Exception as error:
-                log.info("How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500])
+                if pause_seconds == self._interval_seconds:  # else it was told
+                    log.info(
+                        "How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500]
+                    )
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
             finally:
-                await reader.stop()
-                await admin.close()
+                await close(reader, reader.stop, STOP_SECONDS)
+                await close(admin, admin.close, STOP_SECONDS)
+
+    async def _start(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        await reader.start()
+        await admin.start()
 
     async def _watch(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         places = await self._partitions(admin)

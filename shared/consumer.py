@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
-from shared import failpoints, metrics
+from shared import aiokafka_internals, failpoints, metrics
 from shared.applying import Applier, Inbound
 from shared.batch import Batch, Event, Record
 from shared.clock import Clock, monotonic_seconds
@@ -41,6 +42,12 @@ FETCH_WHILE_IDLE = 1, 500
 FETCH_WHILE_BUSY = 256 * 1024, 100
 #: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
 FETCH_PARTITION_BYTES = 256 * 1024
+#: for one commit of offsets: aiokafka itself would go on for ever
+COMMIT_SECONDS = 10.0
+#: for a client to leave its group and close its connections
+CLIENT_STOP_SECONDS = 3.0
+#: of silence before Kafka is asked something; an idle client hears from it at least with every heartbeat
+ASK_AFTER_SECONDS = 4.0
 
 
 class Subscription:
@@ -79,6 +86,8 @@ class Subscription:
         self._ack_policy = ack_policy  # another policy only in negative controls
         self._stopping = asyncio.Event()
         self._subscriber: Any = None
+        self._watched: Any = None  # the client whose calls are wrapped
+        self._commit_due = False  # the last commit failed, and none came behind it
         self._in_hand: dict[TopicPartition, int] = {}  # the first offset of each partition in the batch in hand
 
     def subscribe(self, broker: KafkaBroker) -> None:
@@ -111,8 +120,12 @@ class Subscription:
         )
 
     def watch(self) -> None:
-        """Wrap the client's calls once it runs: polls prove that the loop turns, commits and stops can fail."""
+        """Wrap the client's calls once there is one: polls prove that the loop turns, commits and stops can fail."""
         consumer = self._subscriber.consumer
+        if consumer is None or consumer is self._watched:
+            return
+        self._watched = consumer
+        self._commit_due = False
         getmany, commit, stop = consumer.getmany, consumer.commit, consumer.stop
 
         async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
@@ -122,62 +135,95 @@ class Subscription:
                 self.health.turned()
                 try:
                     messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
-                    if not messages:
-                        _check_fetching(consumer)
+                    if not messages and (what := aiokafka_internals.ended(consumer)):
+                        raise KafkaError(f"the client can do nothing any more: {what}")
                 except Exception:
                     self.health.failed_polls += 1
                     raise
                 self.health.failed_polls = 0
                 self._in_hand = {place: records[0].offset for place, records in messages.items() if records}
-                self.health.answered(_last_answer(consumer))
-                _pace(consumer, FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE)
+                self.health.answered(aiokafka_internals.last_answer(consumer))
+                aiokafka_internals.pace_fetches(consumer, *(FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE))
+                if self._commit_due and not messages and self.health.assigned:
+                    with suppress(KafkaError):  # told below; the next empty poll tries again
+                        await committed()
                 if messages or not self._subscriber.running:
                     return messages
 
         async def committed(*args: Any, **kwargs: Any) -> Any:
             failpoints.hit("consumer.between_database_and_offset_commit")
             try:
-                return await commit(*args, **kwargs)
+                answer = await asyncio.wait_for(commit(*args, **kwargs), COMMIT_SECONDS)
             except Exception as error:
+                # nothing may come behind this batch that would commit it as well
+                told, self._commit_due = self._commit_due, True
                 metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
-                log.warning(
-                    "Offsets were not committed; the batch will come again and the inbox will drop it.",
-                    action="consumer.commit_failed",
-                    consumer=self.name,
-                    error=repr(error),
-                )
+                if not told:
+                    log.warning(
+                        "Offsets were not committed; that is tried again, and what comes again the inbox drops.",
+                        action="consumer.commit_failed",
+                        consumer=self.name,
+                        error=repr(error),
+                    )
+                if isinstance(error, TimeoutError):
+                    if self.health.silent_seconds < ASK_AFTER_SECONDS:  # others are answered
+                        self.health.late_commits += 1
+                    raise KafkaTimeoutError(f"no commit within {COMMIT_SECONDS:.0f} s") from error
                 raise
+            self._commit_due = False
+            self.health.late_commits = 0
+            return answer
 
         async def stopped() -> None:
-            try:
-                await stop()
-            except KafkaError:  # told by fetching that had ended: what comes behind it must be closed all the same
-                await consumer._client.close()
+            await aiokafka_internals.close(consumer, stop, CLIENT_STOP_SECONDS)
 
         consumer.getmany, consumer.commit, consumer.stop = polled, committed, stopped
+
+    def listen(self) -> None:
+        """Look how far it is and when Kafka last answered; after a silence, ask it something. Call it every second."""
+        consumer = self._watched
+        self.lag()
+        if consumer is not None and self.health.silent_seconds > ASK_AFTER_SECONDS:
+            aiokafka_internals.ask(consumer)
+
+    def broken(self) -> str:
+        """Why its client must be made anew: one of consumers.REMADE_REASONS, or empty."""
+        if self._watched is not None and (what := aiokafka_internals.ended(self._watched)):
+            log.warning(
+                "A task of a Kafka client has ended.",
+                action="consumer.task_ended",
+                consumer=self.name,
+                task=what[:2000],
+            )
+            return "task_ended"
+        return self.health.broken()
+
+    def abandon(self) -> None:
+        """Leave nothing of the client running, whether or not it was stopped."""
+        consumer, self._watched = self._watched, None
+        if consumer is not None:
+            aiokafka_internals.abandon(consumer)
+        self.health.forget_client()
 
     def lag(self) -> dict[TopicPartition, int]:
         """Events not yet applied of each assigned partition, as far as the client knows; Health is told too.
 
         All before the client's position was applied, except the batch in hand.
         """
-        consumer = self._subscriber.consumer if self._subscriber is not None else None
+        consumer = self._watched
+        self.health.answered(aiokafka_internals.last_answer(consumer) if consumer is not None else 0.0)
+        if consumer is None:
+            return {}
         lags: dict[TopicPartition, int] = {}
         following: dict[TopicPartition, int] = {}
-        self.health.answered(_last_answer(consumer) if consumer is not None else 0.0)
-        subscribed = consumer._subscription.subscription if consumer is not None else None
-        assignment = subscribed.assignment if subscribed is not None else None
-        if consumer is None or assignment is None:
-            return lags
-        for place in self.health.assigned:
-            state = assignment.state_value(place)
-            if state is None or not state.has_valid_position:
-                continue
-            following[place] = min(state.position, self._in_hand.get(place, state.position))
+        fetched_ms = 0
+        for place, position in aiokafka_internals.positions(consumer, self.health.assigned).items():
+            following[place] = min(position, self._in_hand.get(place, position))
+            fetched_ms = max(fetched_ms, consumer.last_poll_timestamp(place) or 0)
             end = consumer.highwater(place)
             if end is not None:
                 lags[place] = max(0, end - following[place])
-        self.health.applied(following, sum(lags.values()))
+        self.health.applied(following, sum(lags.values()), fetched_ms)
         return lags
 
     async def _deliver(self, message: tuple[ConsumerRecord, ...]) -> None:
@@ -293,23 +339,6 @@ class Subscription:
     def stop(self) -> None:
         """Let a waiting batch end without commit."""
         self._stopping.set()
-
-
-def _check_fetching(consumer: Any) -> None:
-    # aiokafka's fetching ends for ever on an error that it did not expect (a write to a connection that was just
-    # reset); its polls then go on and find nothing, without a word
-    if consumer._fetcher.error_future.done():
-        raise KafkaError("the client has stopped fetching")
-
-
-def _last_answer(consumer: Any) -> float:
-    # an empty poll is no sign of life: aiokafka returns it just so while the cluster is away
-    return max((connection._last_action for connection in consumer._client._conns.values()), default=0.0)
-
-
-def _pace(consumer: Any, wanted: tuple[int, int]) -> None:
-    # aiokafka takes these once, at construction, but reads them for every fetch
-    consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = wanted
 
 
 async def _raw_decoder(message: KafkaAckableMessage) -> Any:

@@ -1,7 +1,8 @@
 """Named points between two effects at which a test can end, delay or fail the process; absent unless enabled.
 
-`FAILPOINTS="relay.between_ack_and_delete=exit@3"` names what happens at which point: `exit`, `sleep:SECONDS` or
-`raise`, `*N` for N times, `@N` from the Nth passage on. Without the variable `hit` is an empty function: nothing is
+`FAILPOINTS="relay.between_ack_and_delete=exit@3"` names what happens at which point: `exit`, `sleep:SECONDS`, `raise`
+or `closed` (what uvloop raises for a write on a closed transport), `*N` for N times, `@N` from the Nth passage on,
+`/N` at every Nth passage. In this order: `closed*20@5/50`. Without the variable `hit` is an empty function: nothing is
 looked up on a hot path.
 """
 
@@ -18,6 +19,7 @@ class _Point:
     act: str
     times: int
     passages: int  # still let pass before it acts
+    every: int = 1
 
 
 _armed: dict[str, _Point] = {}
@@ -27,9 +29,10 @@ def _parse(specification: str) -> dict[str, _Point]:
     armed = {}
     for part in filter(None, specification.split(",")):
         name, _, rest = part.partition("=")
+        rest, _, every = rest.partition("/")
         rest, _, first = rest.partition("@")
         act, _, times = rest.partition("*")
-        armed[name.strip()] = _Point(act.strip() or "exit", int(times or 1), int(first or 1) - 1)
+        armed[name.strip()] = _Point(act.strip() or "exit", int(times or 1), int(first or 1) - 1, int(every or 1))
     return armed
 
 
@@ -41,12 +44,15 @@ def _hit(name: str) -> None:
         point.passages -= 1
         return
     point.times -= 1
+    point.passages = point.every - 1
     if point.act == "exit":
         os._exit(137)
     if point.act.startswith("sleep:"):
         time.sleep(float(point.act.removeprefix("sleep:")))
     if point.act == "raise":
         raise ConnectionError(f"failpoint {name}")
+    if point.act == "closed":
+        raise RuntimeError(f"unable to perform operation on <failpoint {name} closed=True>; the handler is closed")
 
 
 def _absent(name: str) -> None:

@@ -14,12 +14,15 @@ from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from shared import aiokafka_internals
 from shared.logging import get_logger
 from shared.security import tls_context
 from shared.settings import KafkaSettings
 
 #: A dead letter carries an original of up to 1 MiB plus its evidence.
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
+#: for a client that was used once to close its connections
+STOP_SECONDS = 3.0
 
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
@@ -75,44 +78,47 @@ def make_reader(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
 async def end_offsets(settings: KafkaSettings, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """The next offset of each partition; a partition that does not exist (any more) has 0."""
     reader = make_reader(settings, "thongsuot-offsets")
-    await reader.start()
-    try:
-        wanted = list(partitions)
-        existing = {}
+    wanted = list(partitions)
+
+    async def ask() -> dict[tuple[str, int], int]:
+        await reader.start()
+        existing: dict[str, set[int]] = {}
         for topic in sorted({topic for topic, _ in wanted}):
-            existing[topic] = reader.partitions_for_topic(topic) or await _partitions(reader, topic)
+            await aiokafka_internals.know_topic(reader, topic)
+            existing[topic] = set(reader.partitions_for_topic(topic) or ())
         there = [TopicPartition(topic, number) for topic, number in wanted if number in existing[topic]]
         found = await reader.end_offsets(there) if there else {}
-        offsets = {(place.topic, place.partition): int(offset) for place, offset in found.items()}
-        return {place: offsets.get(place, 0) for place in wanted}
+        return {(place.topic, place.partition): int(offset) for place, offset in found.items()}
+
+    try:
+        offsets = await aiokafka_internals.while_alive(reader, ask())
     finally:
-        await reader.stop()
-
-
-async def _partitions(reader: AIOKafkaConsumer, topic: str) -> set[int]:
-    # a reader without subscription knows no topic until it has asked for it
-    await reader._client.add_topic(topic)
-    await reader._client.force_metadata_update()
-    return set(reader.partitions_for_topic(topic) or ())
+        await aiokafka_internals.close(reader, reader.stop, STOP_SECONDS)
+    return {place: offsets.get(place, 0) for place in wanted}
 
 
 async def cluster_id(settings: KafkaSettings) -> str:
     """The cluster's own id; another one means another, possibly empty, cluster."""
     admin = make_admin(settings, "thongsuot-admin")
-    await admin.start()
-    try:
+
+    async def ask() -> str:
+        await admin.start()
         description = await admin.describe_cluster()
         return str(description.get("cluster_id") or "")
+
+    try:
+        return await aiokafka_internals.while_alive(admin, ask())
     finally:
-        await admin.close()
+        await aiokafka_internals.close(admin, admin.close, STOP_SECONDS)
 
 
 async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
     """`max.message.bytes` of each of our topics; empty where the cluster does not tell (it may not be allowed)."""
     names = {settings.topic(topic): topic for topic in topics}
     admin = make_admin(settings, "thongsuot-admin")
-    await admin.start()
-    try:
+
+    async def ask() -> dict[str, int]:
+        await admin.start()
         found: dict[str, int] = {}
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         for response in await admin.describe_configs(resources):
@@ -121,11 +127,14 @@ async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[s
                 if not code and str(values.get("max.message.bytes") or "").isdigit():
                     found[names[name]] = int(values["max.message.bytes"])
         return found
+
+    try:
+        return await aiokafka_internals.while_alive(admin, ask())
     except (KafkaError, TypeError, ValueError) as error:  # Tansu answers in a form that the client cannot read
         get_logger().info("The topics' limits are not told.", action="kafka.limits_unknown", error=repr(error)[:500])
         return {}
     finally:
-        await admin.close()
+        await aiokafka_internals.close(admin, admin.close, STOP_SECONDS)
 
 
 def _security(settings: KafkaSettings) -> BaseSecurity | None:

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import structlog
 from msgspec import Struct
 
+from shared.clock import monotonic_seconds
 from shared.security import redact
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -154,6 +155,37 @@ def _text(value: Any, **options: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+class OncePerMinute(logging.Filter):
+    """Let each kind of line of these libraries through once a minute; the next one says how many were left out.
+
+    A kind is logger, level and unformatted message. While Kafka is away aiokafka tells each of its attempts.
+    """
+
+    KINDS = 500
+
+    def __init__(self, *libraries: str, seconds: float = 60.0) -> None:
+        super().__init__()
+        self._libraries = libraries
+        self._seconds = seconds
+        self._kinds: dict[tuple[str, int, str], list[float]] = {}  # when it was let through, how many were not since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in self._libraries:
+            return True
+        kind = record.name, record.levelno, str(record.msg)[:200]
+        now = monotonic_seconds()
+        told = self._kinds.get(kind)
+        if told is not None and now - told[0] < self._seconds:
+            told[1] += 1
+            return False
+        if told is not None and told[1]:
+            record.left_out = int(told[1])
+        if len(self._kinds) >= self.KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = [now, 0]
+        return True
+
+
 def _set_up(
     service: str, instance: str, number: int, stream: TextIO | None
 ) -> tuple[list[structlog.types.Processor], list[structlog.types.Processor]]:
@@ -202,6 +234,7 @@ def configure(service: str, instance: str = "", level: str = "INFO", *, stream: 
             processors=[_std_action, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(OncePerMinute("aiokafka", "faststream"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

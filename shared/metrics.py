@@ -121,9 +121,22 @@ REPLAY_PUBLISHED_TOTAL = declare_counter(
 # --- consumers (group = <service>.<consumer>) ---------------------------------------------------------------------
 CONSUMER_LAG_EVENTS = declare_gauge(
     "thongsuot_consumer_lag_events",
-    "Events of a partition that this group has not yet applied.",
+    "Events of a partition that this group has not yet applied; NaN while Kafka is silent, for nobody knows.",
     unit="events",
     labels=["group", "topic", "partition"],
+)
+CONSUMER_KAFKA_SILENCE_SECONDS = declare_gauge(
+    "thongsuot_consumer_kafka_silence_seconds",
+    "Time since Kafka last answered this group's client; an idle one is answered at least every 4 s.",
+    unit="seconds",
+    labels=["group"],
+)
+CONSUMER_REMADE_TOTAL = declare_counter(
+    "thongsuot_consumer_remade_total",
+    "Times a group's client was broken and all clients of the service were made anew, by reason (task_ended, "
+    "polls_failed, commits_late, not_polling, no_partitions, stuck, not_joined).",
+    unit="clients",
+    labels=["group", "reason"],
 )
 CONSUMER_BATCH_EVENTS = declare_histogram(
     "thongsuot_consumer_batch_events",

@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from shared import failpoints, metrics
+from shared import aiokafka_internals, failpoints, metrics
 from shared.clock import Clock, monotonic_seconds
 from shared.db import is_infrastructure, plain_url
 from shared.events import OWNERS
@@ -33,6 +33,8 @@ log = get_logger()
 GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
 #: at a stop, for the batch in hand; and whenever a producer is dropped, for its own stop
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
+#: after so long without trouble, trouble is new and told
+WORKED_SECONDS = 2
 #: between two rounds of the archive's maintenance, by the system clock; partitions are made three days ahead
 MAINTENANCE = timedelta(hours=1)
 #: the advisory lock of the relay; each service has its own database, so one number serves all
@@ -111,21 +113,24 @@ class Relay:
         await self._drop_producer()
 
     async def _run(self) -> None:
-        delay_seconds = 0.1
+        delay_seconds, told = 0.1, ""
         while not self._stopping.is_set():
             started = monotonic_seconds()
             try:
                 await self._lead()
             except Exception as error:
                 # Whatever it is, the rows are still there: drop what is broken and begin again.
-                log.warning(
-                    "The relay lost its footing and will begin again.",
-                    action="relay.interrupted",
-                    error=repr(error),
-                    infrastructure=is_infrastructure(error),
-                )
+                worked_seconds = monotonic_seconds() - started
+                if type(error).__name__ != told or worked_seconds > WORKED_SECONDS:  # else it is the same trouble still
+                    log.warning(
+                        "The relay lost its footing and will begin again.",
+                        action="relay.interrupted",
+                        error=repr(error),
+                        infrastructure=is_infrastructure(error),
+                    )
+                told = type(error).__name__
                 await self._drop_producer()
-                delay_seconds = 0.1 if monotonic_seconds() - started > 30 else min(delay_seconds * 2, 5)
+                delay_seconds = 0.1 if worked_seconds > 30 else min(delay_seconds * 2, 5)
                 await self._pause(delay_seconds)
             finally:
                 self.leading = False
@@ -221,15 +226,18 @@ class Relay:
     async def _send_once(self, rows: Sequence[Row], before: Sent, singly: bool) -> Sent:
         producer = await self._ready_producer()
         try:
-            return await send_rows(
+            return await aiokafka_internals.while_alive(
                 producer,
-                rows,
-                prefix=self._kafka.topic_prefix,
-                source=self._source,
-                timeout_seconds=self._kafka.request_timeout_seconds * 4,
-                limits=self._limits,
-                fronts=before.fronts(),
-                singly=singly,
+                send_rows(
+                    producer,
+                    rows,
+                    prefix=self._kafka.topic_prefix,
+                    source=self._source,
+                    timeout_seconds=self._kafka.request_timeout_seconds * 4,
+                    limits=self._limits,
+                    fronts=before.fronts(),
+                    singly=singly,
+                ),
             )
         except Exception:
             self._producer_failed = True
@@ -268,9 +276,9 @@ class Relay:
         if self._producer is None:
             producer = make_producer(self._kafka, f"{self._service}-relay")
             try:
-                await producer.start()
+                await aiokafka_internals.while_alive(producer, producer.start())
             except BaseException:
-                await producer.stop()
+                await aiokafka_internals.close(producer, producer.stop, PRODUCER_STOP_SECONDS)
                 raise
             self._producer = producer
             if self._producer_failed:
@@ -281,10 +289,7 @@ class Relay:
     async def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), PRODUCER_STOP_SECONDS)
-            except (TimeoutError, KafkaError, OSError) as error:
-                log.info("The old producer did not stop cleanly.", action="relay.producer_stop", error=repr(error))
+            await aiokafka_internals.close(producer, producer.stop, PRODUCER_STOP_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         if seconds > 0.02:

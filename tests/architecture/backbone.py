@@ -43,6 +43,20 @@ def services_touch_no_kafka_client(tree: Tree) -> list[str]:
     ]
 
 
+#: where aiokafka keeps what its public interface does not show
+_AIOKAFKA_PRIVATE = {"_client", "_conns", "_coordinator", "_fetcher", "_sender", "_subscription", "_sync_task"}
+
+
+def aiokafkas_insides_are_known_in_one_place(tree: Tree) -> list[str]:
+    return [
+        module.at(node, f"touches .{node.attr}: only shared/aiokafka_internals.py knows aiokafka's private parts")
+        for module in tree.modules("shared")
+        if module.path.name != "aiokafka_internals.py"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr in _AIOKAFKA_PRIVATE
+    ]
+
+
 def subscribers_acknowledge_after_the_work_and_read_from_the_start(tree: Tree) -> list[str]:
     found = []
     for module in tree.modules("services", "shared"):
@@ -164,6 +178,7 @@ def every_problem_has_its_page(tree: Tree) -> list[str]:
 RULES = (
     only_the_outbox_produces,
     services_touch_no_kafka_client,
+    aiokafkas_insides_are_known_in_one_place,
     subscribers_acknowledge_after_the_work_and_read_from_the_start,
     the_wall_clock_is_read_only_in_clock,
     every_log_line_has_its_action,

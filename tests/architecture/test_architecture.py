@@ -60,6 +60,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("only_the_outbox_produces", "services/intake/api.py", "from aiokafka import AIOKafkaProducer\n", "outbox"),
     ("only_the_outbox_produces", "shared/consumer.py", "async def f(broker):\n    await broker.publish(b'')\n", ":2: calls broker.publish"),
     ("services_touch_no_kafka_client", "services/intake/consumer.py", "from faststream.kafka import KafkaBroker\n", "faststream"),
+    ("aiokafkas_insides_are_known_in_one_place", "shared/kafka.py", "def f(reader):\n    return reader._client.cluster\n", ":2: touches ._client"),
     ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "from faststream import AckPolicy\nx = AckPolicy.ACK_FIRST\n", ":2: AckPolicy.ACK_FIRST"),
     ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', batch=True, auto_offset_reset='earliest')\n", "without ack_policy"),
     ("subscribers_acknowledge_after_the_work_and_read_from_the_start", "shared/consumer.py", "broker.subscriber('t', batch=True, ack_policy=p)\n", "auto_offset_reset"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 
+from shared import aiokafka_internals, consumer_health, failpoints, metrics
 from shared import consumer as consumer_module
-from shared import consumers as runtime
 from shared.consumer import Subscription
 from shared.db import Database
+from shared.kafka import make_admin
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
 
@@ -50,8 +52,48 @@ async def _end_fetching(following: Subscription) -> None:
     await eventually(ended, "fetching has ended")
 
 
+def _end(part: str) -> Break:
+    """End one of the client's other tasks, as an error does that it does not expect; polls and fetches go on."""
+
+    async def end(following: Subscription) -> None:
+        consumer = following._subscriber.consumer
+
+        async def raises(*args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("unable to perform operation on a closed transport")
+
+        if part == "metadata":
+            consumer._client._metadata_update = raises
+            consumer._client.force_metadata_update()
+        elif part == "heartbeat":
+            consumer._coordinator._do_heartbeat = raises
+        else:
+            consumer._coordinator.ensure_coordinator_known = raises
+            consumer._coordinator.coordinator_dead()
+
+        async def ended() -> bool:
+            return bool(aiokafka_internals.ended(consumer))
+
+        await eventually(ended, f"{part} has ended")
+
+    return end
+
+
+async def _hang_its_commits(following: Subscription) -> None:
+    """What a commit did whose coordinator was looked for by a task that waited for another one, which had ended."""
+
+    async def never(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.Event().wait()
+
+    following._subscriber.consumer._coordinator.ensure_coordinator_known = never
+    following._subscriber.consumer._coordinator._do_commit_offsets = never
+
+
 async def _applied(database: Database, number: int) -> bool:
     return await count(database, "applied") == number
+
+
+def _remade(reason: str) -> float:
+    return metrics.CONSUMER_REMADE_TOTAL.labels("scoring.follow", reason)._value.get()  # type: ignore[no-any-return]
 
 
 async def _goes_on(database: Database, kafka: KafkaSettings, broken_by: Break, seconds: float) -> bool:
@@ -83,12 +125,158 @@ async def test_a_broken_client_is_made_anew(database: Database, kafka: KafkaSett
 async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_ever(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "_check_fetching", lambda consumer: None)
+    monkeypatch.setattr(aiokafka_internals, "ended", lambda consumer: "")
     assert not await _goes_on(database, kafka, _end_fetching, 14)
 
 
 async def test_without_the_remaking_the_consumer_stays_dead(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "FAILED_POLLS", 10**9)
+    monkeypatch.setattr(consumer_health, "FAILED_POLLS", 10**9)
     assert not await _goes_on(database, kafka, _break, 14)
+
+
+@pytest.mark.parametrize("part", ["metadata", "heartbeat", "coordination"])
+async def test_a_client_that_has_lost_one_of_its_tasks_is_made_anew_before_it_is_needed(
+    database: Database, kafka: KafkaSettings, part: str
+) -> None:
+    before = _remade("task_ended")
+
+    async def end_and_wait(following: Subscription) -> None:
+        await _end(part)(following)
+        await eventually(remade, "the client is made anew")
+
+    async def remade() -> bool:
+        return _remade("task_ended") == before + 1
+
+    assert await _goes_on(database, kafka, end_and_wait, 45)
+
+
+async def test_commits_that_hang_have_a_deadline_and_the_client_is_made_anew(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "COMMIT_SECONDS", 1.0)
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    before = _remade("commits_late")
+
+    async def remade() -> bool:
+        return _remade("commits_late") == before + 1 and bool(following.health.assigned)
+
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        await _hang_its_commits(following)
+        await send(database, [submission(agency="H99.02")])
+        await eventually(remade, "the client is made anew")
+        await send(database, [submission(agency="H99.03")])
+        await eventually(lambda: _applied(database, 3), "the event behind it")
+        await eventually(lambda: _committed(kafka, 3), "all is committed, though no event came behind the second")
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def test_an_offset_whose_commit_failed_is_committed_without_another_event(
+    database: Database, kafka: KafkaSettings
+) -> None:
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _committed(kafka, 1), "the first is committed")
+        coordinator = following._subscriber.consumer._coordinator
+        original, failures = coordinator._do_commit_offsets, iter([1])
+
+        async def fails_once(*args: Any) -> Any:
+            if next(failures, None):
+                raise CommitFailedError
+            return await original(*args)
+
+        coordinator._do_commit_offsets = fails_once
+        await send(database, [submission(agency="H99.02")])
+        await eventually(lambda: _committed(kafka, 2), "and so is the second")
+        assert next(failures, None) is None, "its first commit failed"
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
+async def _committed(kafka: KafkaSettings, number: int) -> bool:
+    admin = make_admin(kafka, "test")
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(f"{kafka.topic_prefix}scoring.follow")
+        return bool(sum(max(0, committed.offset) for committed in offsets.values()) == number)
+    finally:
+        await admin.close()
+
+
+# --- writes on closed transports, everywhere at once --------------------------------------------------------------
+
+#: each fifth write; where each of them ends a task, only some, for clients are made anew with growing pauses
+CLOSED, CLOSED_SOMETIMES = "kafka.send=closed*60/5", "kafka.send=closed*6/5"
+EVENTS = 40
+
+
+@pytest.fixture
+def _disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm("")
+
+
+async def _withstands_closed_transports(database: Database, kafka: KafkaSettings, closed: str, seconds: float) -> bool:
+    """Whether the relay and a consumer get every event through while writes of theirs meet closed transports."""
+    running, sender = consumers(kafka, subscription(database, kafka)), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.00")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        failpoints.arm(closed)
+        for number in range(1, EVENTS):
+            await send(database, [submission(agency=f"H99.{number:02}")])
+            await asyncio.sleep(0.05)
+        try:
+            await eventually(lambda: _applied(database, EVENTS), "all are applied", seconds=seconds)
+        except AssertionError:
+            return False
+        return True
+    finally:
+        failpoints.arm("")
+        await running.stop()
+        await sender.stop()
+
+
+@pytest.mark.usefixtures("_disarmed")
+async def test_writes_on_closed_transports_end_no_task(database: Database, kafka: KafkaSettings) -> None:
+    before = _remade("task_ended")
+    assert await _withstands_closed_transports(database, kafka, CLOSED, 30)
+    assert _remade("task_ended") == before
+
+
+def _not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiokafka_internals, "_is_closed", lambda error: False)
+
+
+@pytest.mark.usefixtures("_disarmed")
+async def test_tasks_that_end_of_them_all_the_same_are_noticed(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _remade("task_ended")
+    _not_translated(monkeypatch)
+    assert await _withstands_closed_transports(database, kafka, CLOSED_SOMETIMES, 60)
+    assert _remade("task_ended") > before
+
+
+@pytest.mark.usefixtures("_disarmed")
+async def test_with_neither_protection_they_stall_for_good(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _not_translated(monkeypatch)
+    monkeypatch.setattr(aiokafka_internals, "ended", lambda owner: "")
+    assert not await _withstands_closed_transports(database, kafka, CLOSED_SOMETIMES, 12)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.conn import AIOKafkaConnection
 from sqlalchemy import text
 
 from shared import metrics
 from shared.batch import Batch
 from shared.clock import monotonic_seconds
 from shared.consumer import Subscription
+from shared.consumer_health import SILENCE_SECONDS
 from shared.consumers import Consumers
 from shared.db import Database, Transaction
 from shared.service import Service
@@ -113,38 +115,47 @@ async def test_partitions_that_went_to_another_member_leave_the_lag_metric(
     assert told(first.name) == set()
 
 
-async def test_a_consumer_whose_polls_come_back_empty_because_kafka_is_away_does_not_look_fresh(
+async def test_a_kafka_that_falls_silent_is_noticed_and_no_lag_of_0_claimed(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    metrics.CONSUMER_LAG_EVENTS.clear()
     following = subscription(database, kafka)
     running = consumers(kafka, following)
+
+    def lags() -> list[float]:
+        running.publish_lag()
+        return [sample.value for metric in metrics.CONSUMER_LAG_EVENTS.collect() for sample in metric.samples]
+
+    async def ready() -> bool:
+        return (await service(database, running).readiness()).ready
+
+    async def lag_is_known() -> bool:
+        return bool(lags()) and set(lags()) == {0.0}
+
     await running.start()
     try:
         await eventually(joined(following), "joined")
-        state = await service(database, running).readiness()
-        assert state.ready, state
-
-        async def away(*args: Any, **kwargs: Any) -> Any:
-            raise KafkaConnectionError("nobody there")
-
-        client = following._subscriber.consumer._client
-        monkeypatch.setattr(client, "send", away)
-        monkeypatch.setattr(client, "force_metadata_update", lambda: asyncio.sleep(0))
+        await eventually(lag_is_known, "nothing to apply")
+        assert await ready()
+        # as a frozen Kafka: connections stay, new ones are accepted, nothing is answered
+        monkeypatch.setattr(AIOKafkaConnection, "_handle_frame", lambda connection, frame: None)
         begun = monotonic_seconds()
-        following.health.last_turn = 0.0
 
-        async def polls_go_on() -> bool:
-            return following.health.last_turn > begun + 3
+        async def noticed() -> bool:
+            return not await ready()
 
-        await eventually(polls_go_on, "polls go on")
-        assert following.health.last_answer < begun + 1
-        following.health.last_answer -= 60
-        monkeypatch.setattr(client, "_conns", {})
-        state = await service(database, running).readiness()
-        check = state.checks["consumer scoring.follow"]
-        assert not check.ok
-        assert check.detail.startswith("Kafka is silent")
+        await eventually(noticed, "the silence is noticed", seconds=20)
+        assert monotonic_seconds() - begun > SILENCE_SECONDS - 1
+        check = (await service(database, running).readiness()).checks["consumer scoring.follow"]
+        assert check.detail.startswith("Kafka is silent; ")
+        assert "an unknown number of events" in check.detail
+        assert all(math.isnan(lag) for lag in lags())
+        assert metrics.CONSUMER_KAFKA_SILENCE_SECONDS.labels(following.name)._value.get() > SILENCE_SECONDS
         assert (await service(database, running, outbox_matters=False).readiness()).ready
+        assert following.health.last_turn > begun, "negative control: its polls go on, empty"
+        monkeypatch.undo()
+        await eventually(ready, "ready again", seconds=30)
+        await eventually(lag_is_known, "and its lag is known again")
     finally:
         monkeypatch.undo()
         await running.stop()

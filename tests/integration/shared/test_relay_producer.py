@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
-from shared import metrics
+from shared import aiokafka_internals, metrics
 from shared.db import Database
 from shared.outbox import relay as relaying
 from shared.outbox.sending import send_rows
@@ -73,3 +73,31 @@ async def test_a_lost_database_session_is_no_failure_of_the_producer(database: D
         await sender.stop()
         await connection.close()
     assert recreated() == before
+
+
+@pytest.mark.parametrize("part", ["sending", "metadata"])
+async def test_a_producer_that_has_lost_a_task_is_replaced_before_its_deadline(
+    database: Database, kafka: KafkaSettings, part: str
+) -> None:
+    before = recreated()
+    sender = relay(database, kafka)
+    await sender.start()
+    try:
+        await send(database, [submission(version=1)])
+        await eventually(sent(database, 1), "the first event")
+
+        async def raises(*args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("unable to perform operation on a closed transport")
+
+        producer = sender._producer
+        assert producer is not None
+        producer._sender._send_produce_req = raises
+        producer.client._metadata_update = raises
+        if part == "metadata":
+            producer.client.force_metadata_update()
+        await send(database, [submission(version=2)])
+        await eventually(sent(database, 2), "the second, by another producer", seconds=20)
+    finally:
+        await sender.stop()
+    assert recreated() == before + 1
+    assert not any(not task.done() for task in aiokafka_internals.tasks(producer).values()), "nothing of it goes on"

@@ -44,3 +44,14 @@ def test_several_points_are_told_apart() -> None:
     failpoints.hit("second")
     with pytest.raises(ConnectionError):
         failpoints.hit("first")
+
+
+def test_a_point_can_act_at_every_so_manieth_passage() -> None:
+    failpoints.arm("here=closed*2@3/2")
+    raised = []
+    for passage in range(1, 10):
+        try:
+            failpoints.hit("here")
+        except RuntimeError:
+            raised.append(passage)
+    assert raised == [3, 5]

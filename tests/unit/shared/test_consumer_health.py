@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from shared import consumer_health
 from shared.consumer_health import Health, Listener
+from shared.consumers import REMADE_REASONS
 
 PLACE, OTHER = TopicPartition("submissions", 0), TopicPartition("submissions", 1)
 
@@ -46,6 +47,8 @@ def live(health: Health, time: Time, seconds: float, *, answers: bool = True, po
         if polls:
             health.turned()
         health.answered(time.now if answers else 0.0)
+        if answers and not health.lag:
+            health.applied(dict.fromkeys(health.assigned, 10), 0)
 
 
 def test_a_consumer_that_has_not_joined_is_not_ready(time: Time) -> None:
@@ -90,13 +93,47 @@ def test_a_loop_that_does_not_turn_is_not_ready(health: Health, time: Time) -> N
 
 
 def test_empty_polls_without_an_answer_of_kafka_are_no_sign_of_life(health: Health, time: Time) -> None:
-    live(health, time, 45, answers=False)
+    live(health, time, 10, answers=False)
     assert health.state()[0]
+    assert not health.silent
     live(health, time, 1, answers=False)
-    assert health.state() == (False, "Kafka is silent; 1 partitions, 0 events to apply, Kafka answered 46 s ago")
-    assert health.state(kafka_matters=False)[0], "intake goes on accepting without"
+    told = "Kafka is silent; 1 partitions, an unknown number of events to apply, Kafka answered 11 s ago"
+    assert health.state() == (False, told)
+    assert health.state(kafka_matters=False) == (True, told), "intake goes on accepting without"
     live(health, time, 1)
     assert health.state()[0]
+
+
+def test_a_stalled_event_loop_is_not_kafkas_silence(health: Health, time: Time) -> None:
+    for _ in range(3):
+        time.now += 30  # nothing ran; then the loop turns once, and only then hears what has come meanwhile
+        health.turned()
+        health.answered(0.0)
+        assert not health.silent
+        health.answered(time.now)
+    live(health, time, 6, answers=False)
+    time.now += 30
+    health.answered(time.now - 29.5)  # it answered at once; nobody was there to hear
+    assert health.silent_seconds <= consumer_health.LONGEST_LOOK_SECONDS
+
+
+def test_a_fetch_that_is_not_answered_any_more_is_no_sign_that_nothing_comes(health: Health, time: Time) -> None:
+    def fetched(seconds: int, *, answered: bool) -> None:
+        for _ in range(seconds):
+            time.now += 1
+            health.turned()
+            health.answered(time.now)
+            health.applied({PLACE: 10}, 0, int(time.now) if answered else 7)
+
+    fetched(200, answered=True)
+    assert health.state()[0]
+    fetched(61, answered=False)
+    assert health.state()[0]
+    fetched(1, answered=False)
+    assert health.state()[1].startswith("nothing was fetched for 61 s")
+    assert health.broken() == "stuck"
+    fetched(1, answered=True)
+    assert (health.state()[0], health.broken()) == (True, "")
 
 
 def test_partitions_that_are_not_given_back_are_not_ready(health: Health, time: Time) -> None:
@@ -116,6 +153,7 @@ def test_partitions_that_are_not_given_back_are_not_ready(health: Health, time: 
 
 
 def _none_applied(health: Health, time: Time, seconds: int, *, moving: Callable[[int], int] = lambda n: 10) -> None:
+    health.lag = health.lag or 5
     for second in range(seconds):
         live(health, time, 1)
         health.applied({PLACE: moving(second)}, 5)
@@ -164,3 +202,68 @@ async def test_the_group_tells_of_what_it_takes_and_gives(time: Time) -> None:
     await listener.on_partitions_revoked([PLACE, OTHER])
     assert health.assigned == set()
     assert health.revoked_at == time.now
+
+
+# --- when another client is needed --------------------------------------------------------------------------------
+
+
+def _fail_polls(health: Health, time: Time) -> None:
+    health.failed_polls = 2
+
+
+def _commit_late(health: Health, time: Time) -> None:
+    health.late_commits = 2
+
+
+def _stop_polling(health: Health, time: Time) -> None:
+    live(health, time, 31, polls=False)
+
+
+def _lose_partitions(health: Health, time: Time) -> None:
+    health.revoked()
+    live(health, time, 61)
+
+
+def _stand_still(health: Health, time: Time) -> None:
+    _none_applied(health, time, 62)
+
+
+TROUBLES = [
+    (_fail_polls, "polls_failed"),
+    (_commit_late, "commits_late"),
+    (_stop_polling, "not_polling"),
+    (_lose_partitions, "no_partitions"),
+    (_stand_still, "stuck"),
+]
+
+
+@pytest.mark.parametrize(("trouble", "reason"), TROUBLES, ids=[reason for _, reason in TROUBLES])
+def test_a_client_that_makes_no_progress_is_broken_and_its_successor_is_not(
+    health: Health, time: Time, trouble: Callable[[Health, Time], None], reason: str
+) -> None:
+    assert health.broken() == ""
+    trouble(health, time)
+    assert health.broken() == reason
+    assert reason in REMADE_REASONS
+    health.forget_client()
+    health.given([PLACE])
+    assert health.broken() == ""
+
+
+@pytest.mark.parametrize(
+    "trouble", [_commit_late, _stop_polling, _lose_partitions, _stand_still], ids=lambda function: function.__name__
+)
+def test_where_something_else_is_waited_for_another_client_would_change_nothing(
+    health: Health, time: Time, trouble: Callable[[Health, Time], None]
+) -> None:
+    trouble(health, time)
+    health.busy_since = time.now
+    assert health.broken() == "", "the database"
+    health.busy_since, health.halted = None, True
+    assert health.broken() == "", "an operator"
+    health.halted = False
+    assert health.broken() != ""
+    live(health, time, 11, answers=False)
+    assert health.broken() == "", "Kafka"
+    live(health, time, 1)
+    assert health.broken() == "", "and it is counted from Kafka's return"

@@ -174,3 +174,24 @@ def test_before_configuration_an_error_is_a_json_line_without_local_variables(
     written = capsys.readouterr().out
     assert "told" in json.loads(written)["exception"]
     assert hidden not in written
+
+
+def test_a_librarys_line_comes_once_a_minute_and_says_how_often_it_would_have(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(logs, "monotonic_seconds", lambda: now[0])
+    for attempt in range(300):
+        logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", attempt)
+        logging.getLogger("uvicorn.error").error("attempt %s", attempt)
+    logging.getLogger("aiokafka.client").warning("Something else")
+    now[0] += 61
+    logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", 300)
+    told = [line for line in lines() if line["action"] == "library.aiokafka"]
+    assert [line["message"] for line in told] == [
+        "Unable connect to node with id 0",
+        "Something else",
+        "Unable connect to node with id 300",
+    ]
+    assert told[2]["left_out"] == 299
+    assert sum(line["action"] == "library.uvicorn" for line in lines()) == 300, "negative control: others are not held"
