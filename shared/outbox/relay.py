@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from shared import aiokafka_internals, failpoints, metrics
 from shared.clock import Clock, monotonic_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -223,10 +224,15 @@ CLOSED, CLOSED_SOMETIMES = "kafka.send=closed*60/5", "kafka.send=closed*6/5"
 EVENTS = 40
 
 
+#: aiokafka leaves a connection open where its first request fails in a way it does not expect
+leaves_connections = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.fixture
 def _disarmed() -> Iterator[None]:
     yield
     failpoints.arm("")
+    gc.collect()  # what a test has left is told in that test
 
 
 async def _withstands_closed_transports(database: Database, kafka: KafkaSettings, closed: str, seconds: float) -> bool:
@@ -263,6 +269,7 @@ def _not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiokafka_internals, "_is_closed", lambda error: False)
 
 
+@leaves_connections
 @pytest.mark.usefixtures("_disarmed")
 async def test_tasks_that_end_of_them_all_the_same_are_noticed(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
@@ -273,6 +280,7 @@ async def test_tasks_that_end_of_them_all_the_same_are_noticed(
     assert _remade("task_ended") > before
 
 
+@leaves_connections
 @pytest.mark.usefixtures("_disarmed")
 async def test_with_neither_protection_they_stall_for_good(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
