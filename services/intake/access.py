@@ -1,4 +1,4 @@
-"""Who is asking is decided by the key alone, and within limits: per agency with a key, per address without.
+"""Who is asking is decided by the key alone, and within limits: an agency's allowance with a key, per address without.
 
 A key that is not in memory costs its address before it costs the database: made-up keys cannot have it read each.
 """
@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.types import Scope
 
 from services.intake import metrics, problems
+from services.intake.allowance import Allowances, Exhausted, Meter
 from services.intake.known import Known
 from services.intake.limiter import Limiter
 from shared.errors import unauthorized
@@ -18,7 +19,7 @@ from shared.security import parse_key
 class Access:
     """Turns a request's key into its agency."""
 
-    def __init__(self, known: Known, agencies: Limiter, strangers: Limiter) -> None:
+    def __init__(self, known: Known, agencies: Allowances, strangers: Limiter) -> None:
         self._known = known
         self._agencies = agencies
         self._strangers = strangers
@@ -43,7 +44,7 @@ class Access:
                         charged = True
                     agency = await self._known.agency_of(key)
                 if agency is not None:
-                    self._limit(self._agencies, agency, "agency")
+                    await self._admit(scope, agency)
                     return agency
         metrics.UNAUTHORIZED_TOTAL.inc()
         if not charged:
@@ -52,6 +53,16 @@ class Access:
             "Cần khóa API của cơ quan còn hiệu lực: Authorization: Bearer tsk_…",
             "A live API key of the agency is needed: Authorization: Bearer tsk_…",
         )
+
+    async def _admit(self, scope: Scope, agency: str) -> None:
+        meter = Meter.of(scope)
+        if meter is None:
+            raise RuntimeError("an agency's route without the layer that measures what it takes")
+        try:
+            await meter.charge_to(agency, self._agencies)
+        except Exhausted as exhausted:
+            metrics.RATE_LIMITED_TOTAL.labels("agency").inc()
+            raise problems.allowance_spent(exhausted.retry_after_seconds) from None
 
     def _charge(self, scope: Scope) -> None:
         client = scope.get("client")

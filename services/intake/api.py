@@ -11,9 +11,10 @@ from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake import agency_views, api_schema, filters, regime_views, views
+from services.intake import agency_views, api_schema, filters, pages, regime_views, views
 from services.intake.access import Access
 from services.intake.agency_views import Me
+from services.intake.allowance import Metered
 from services.intake.door import SubmissionDoor
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES, is_code
@@ -34,7 +35,7 @@ from shared.db import Database
 from shared.errors import not_found
 from shared.exports import Export
 from shared.http import Application, Door
-from shared.paging import PageRequest, link_next, page_request, paginate
+from shared.paging import PageRequest, page_request, paginate
 
 SUBMISSIONS_EXPORT = Export(
     "submissions",
@@ -80,7 +81,7 @@ class _Hot:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self._door = Door(route.app, body_limit_bytes=MAX_BODY_BYTES)
+        self._door = Metered(Door(route.app, body_limit_bytes=MAX_BODY_BYTES))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["route"] = self._route
@@ -104,6 +105,7 @@ def mount(
     agency_of_key = Depends(access)
     addressed, examples = Addressed(), Examples()
 
+    app.add_middleware(Metered)
     mount_submissions(app, door)
     api_schema.add_submission_operation(app)
 
@@ -128,10 +130,13 @@ def mount(
             raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
         return found
 
-    @app.get("/v1/regimes", tags=["regimes"], summary="Chế độ báo cáo áp dụng / regimes that bind the agency")
-    async def list_regimes(
-        request: Request, response: Response, page: _Page, agency: str = agency_of_key
-    ) -> RegimePage:
+    @app.get(
+        "/v1/regimes",
+        tags=["regimes"],
+        summary="Chế độ báo cáo áp dụng / regimes that bind the agency",
+        response_model=RegimePage,
+    )
+    async def list_regimes(request: Request, page: _Page, agency: str = agency_of_key) -> Response:
         position = page.position("regimes", (str, int))
         own = await own_agency(agency)
         addressed.be_of(known.registry, known.revision)
@@ -146,8 +151,7 @@ def mount(
                 limit=page.limit + 1,
             )
         found = paginate("regimes", rows, page.limit, _regime_position)
-        link_next(request, response, found.next)
-        return RegimePage(items=list(found.items), next=found.next)
+        return await pages.answer(request, found, RegimeView)
 
     @app.get("/v1/regimes/{code}", tags=["regimes"], summary="Biểu mẫu, thời hạn, ví dụ / form, deadlines, example")
     async def regime(code: str, agency: str = agency_of_key, version: _Version = None) -> RegimeDetail:
@@ -185,17 +189,21 @@ def mount(
             raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
         return found
 
-    @app.get("/v1/submissions", tags=["submissions"], summary="Các bài nộp, mới nhất trước / submissions, newest first")
+    @app.get(
+        "/v1/submissions",
+        tags=["submissions"],
+        summary="Các bài nộp, mới nhất trước / submissions, newest first",
+        response_model=SubmissionPage,
+    )
     async def submissions(
         request: Request,
-        response: Response,
         page: _Page,
         agency: str = agency_of_key,
         regime: _Code = None,
         period: _Code = None,
         status: Status | None = None,
         updated_after: _UpdatedAfter = None,
-    ) -> SubmissionPage:
+    ) -> Response:
         since = filters.moment("updated_after", updated_after)
         if since is None:
             position = page.position("submissions", (UUID,))
@@ -225,13 +233,16 @@ def mount(
                     limit=page.limit + 1,
                 )
             found = paginate("submissions by change", rows, page.limit, _submission_change)
-        link_next(request, response, found.next)
-        return SubmissionPage(items=list(found.items), next=found.next)
+        return await pages.answer(request, found, SubmissionView)
 
-    @app.get("/v1/obligations", tags=["obligations"], summary="Báo cáo phải gửi, theo hạn / what is owed, by deadline")
+    @app.get(
+        "/v1/obligations",
+        tags=["obligations"],
+        summary="Báo cáo phải gửi, theo hạn / what is owed, by deadline",
+        response_model=ObligationPage,
+    )
     async def obligations(
         request: Request,
-        response: Response,
         page: _Page,
         agency: str = agency_of_key,
         regime: _Code = None,
@@ -239,7 +250,7 @@ def mount(
         standing: StandingName | None = None,
         overdue: _Overdue = None,
         updated_after: _UpdatedAfter = None,
-    ) -> ObligationPage:
+    ) -> Response:
         late, since = filters.truth("overdue", overdue), filters.moment("updated_after", updated_after)
         await known.be_fresh()
         if since is None:
@@ -274,8 +285,7 @@ def mount(
                     limit=page.limit + 1,
                 )
             found = paginate("obligations by change", rows, page.limit, _obligation_change)
-        link_next(request, response, found.next)
-        return ObligationPage(items=list(found.items), next=found.next)
+        return await pages.answer(request, found, ObligationView)
 
 
 def _regime_position(row: RegimeView) -> tuple[str, int]:

@@ -5,6 +5,7 @@ A 201 or 200 leaves only after the commit; every other answer says whether somet
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.intake import envelope, metrics, problems, store
 from services.intake.access import Access
+from services.intake.allowance import Meter
 from services.intake.domain import (
     Defect,
     KeyReused,
@@ -45,6 +47,8 @@ _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
 #: windows of regime and period, remembered until the registry changes
 _MAX_REMEMBERED = 20_000
+#: a body over this may take a millisecond or more of the loop
+_LARGE_BYTES = 32_768
 #: a registry that changes again and again while a report comes in is waited for so often
 MAX_READMISSIONS = 5
 
@@ -65,15 +69,19 @@ class SubmissionDoor:
         self._in_flight: set[tuple[str, str]] = set()
         self._windows: Windows = {}
         self._windows_of = -1
+        self._large = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
         agency = await self._access.agency_of(scope)
         key = _idempotency_key(scope)
         body = await read_body(receive, MAX_BODY_BYTES)
+        meter = Meter.of(scope)
+        if meter is not None:
+            meter.body_bytes = len(body)
         received_at = self._clock.now()
         sha256 = hashlib.sha256(body).digest()
-        report = read_report(body)
+        report = await self._read(body)
         if isinstance(report, Unreadable):
             # no such body was ever stored: there is no receipt to look for
             raise await self._refusal_of(report, agency, received_at)
@@ -115,6 +123,13 @@ class SubmissionDoor:
             pending = replace(pending, regime_version=regime_version, registry_revision=revision)
             outcome = await self._store(pending)
         await _answer(outcome, send)
+
+    async def _read(self, body: bytes) -> Report | Unreadable:
+        if len(body) <= _LARGE_BYTES:
+            return read_report(body)
+        # large ones have their turn one by one: between two of them every neighbour has a turn of the loop
+        async with self._large:
+            return read_report(body)
 
     async def _receipt_of(self, agency: str, key: str) -> Receipt | None:
         async with self._database.reading() as reading:

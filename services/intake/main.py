@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.intake import api, handlers
 from services.intake.access import Access
+from services.intake.allowance import Allowances
 from services.intake.consumer import FOLLOW
 from services.intake.door import SubmissionDoor
 from services.intake.group_commit import Accept, GroupCommit
@@ -82,7 +83,12 @@ def build(
     )
     access = Access(
         known,
-        Limiter(settings.agency_rate_per_second, settings.agency_burst),
+        Allowances(
+            settings.agency_milliseconds_per_second,
+            settings.agency_burst_milliseconds,
+            at_once=settings.agency_at_once,
+            waiting=settings.agency_waiting,
+        ),
         Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst),
     )
     backgrounds: list[Background] = [known, key_uses, commits]

@@ -8,7 +8,7 @@ from typing import Any
 from services.intake.domain import Receipt
 from services.intake.envelope import Closed
 from services.intake.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
-from shared.errors import FieldError, Problem, bad_request, describe, too_many, unavailable, unprocessable
+from shared.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable, unprocessable
 
 INVALID_REPORT = describe(
     "invalid-report",
@@ -159,6 +159,20 @@ def outcome_unknown() -> Problem:
 
 def rate_limited(retry_after_seconds: int) -> Problem:
     return too_many(retry_after_seconds)
+
+
+def allowance_spent(retry_after_seconds: int) -> Problem:
+    """The agency's requests have cost more than its allowance, or too many of them are in work."""
+    return Problem.of(
+        TOO_MANY,
+        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý được dành cho cơ quan, hoặc có quá nhiều yêu cầu cùng "
+        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây, với cùng Idempotency-Key; gửi lần lượt và đọc trang nhỏ "
+        "hơn thì không bị giới hạn.",
+        f"This agency's requests have used up the processing time set aside for it, or too many of them came at once. "
+        f"Send again after {retry_after_seconds} seconds, with the same Idempotency-Key; one after the other and in "
+        "smaller pages they stay within the allowance.",
+        headers={"Retry-After": str(retry_after_seconds)},
+    )
 
 
 def bad_query(pointer: str, message: str, message_en: str, fix: str, fix_en: str) -> Problem:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from services.intake import example, regimes
 from services.intake.agency_views import OfficerView
 from services.intake.example import NoExample
+from services.intake.pages import in_slices
 from services.intake.regimes import Addressed, Binding, Status
 from services.intake.registry.records import Agency, Registry
 from services.intake.views import StandingName, View, obligation_link, regime_link
@@ -108,10 +109,10 @@ async def page(
         bound = [each for each in bound if (each.regime.code, each.regime.regime_version) > after]
     rows = await reading.execute(_NEXT_DEADLINES, {"agency": agency.code, "now": now})
     following = {(row["regime"], row["regime_version"]): row for row in rows.mappings()}
-    return [
-        RegimeView(**_common(each, following.get((each.regime.code, each.regime.regime_version))))
-        for each in bound[:limit]
-    ]
+    return await in_slices(
+        bound[:limit],
+        lambda each: RegimeView(**_common(each, following.get((each.regime.code, each.regime.regime_version)))),
+    )
 
 
 async def detail(

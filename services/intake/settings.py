@@ -26,9 +26,12 @@ class IntakeSettings(ServiceSettings):
     #: how old the registry and the keys in memory may be; a revoked key stops working within this
     registry_poll_seconds: float = Field(default=0.5, gt=0)
     registry_max_age_seconds: float = Field(default=5, gt=0)
-    #: requests of one agency: sustained per second, and at once
-    agency_rate_per_second: float = Field(default=200, gt=0)
-    agency_burst: int = Field(default=1000, ge=1)
+    #: what one agency's requests may cost: milliseconds of the event loop per second for ever, and at one go
+    agency_milliseconds_per_second: float = Field(default=200, gt=0)
+    agency_burst_milliseconds: float = Field(default=2000, gt=0)
+    #: its requests in work at the same time, and those that may wait for their turn
+    agency_at_once: int = Field(default=8, ge=1)
+    agency_waiting: int = Field(default=100, ge=0)
     #: requests without a valid key from one address: sustained per second, and at once
     unauthorized_rate_per_second: float = Field(default=5, gt=0)
     unauthorized_burst: int = Field(default=50, ge=1)

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, field_serializer
 from sqlalchemy import TextClause, text
 
+from services.intake.pages import in_slices
 from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
 from shared.clock import LOCAL_ZONE
@@ -241,7 +242,7 @@ async def submissions(
         _submissions_query(_given(wanted), by_change=False),
         {"agency": agency, **wanted, "before": before or _GREATEST, "limit": limit},
     )
-    return [SubmissionView(**_common(row)) for row in rows.mappings()]
+    return await in_slices(rows.mappings(), lambda row: SubmissionView(**_common(row)))
 
 
 async def changed_submissions(
@@ -271,7 +272,7 @@ async def changed_submissions(
             "limit": limit,
         },
     )
-    return [SubmissionView(**_common(row)) for row in rows.mappings()]
+    return await in_slices(rows.mappings(), lambda row: SubmissionView(**_common(row)))
 
 
 async def obligations(
@@ -298,7 +299,7 @@ async def obligations(
             "limit": limit,
         },
     )
-    return [_obligation(row, registry) for row in rows.mappings()]
+    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
 
 
 async def changed_obligations(
@@ -327,7 +328,7 @@ async def changed_obligations(
             "limit": limit,
         },
     )
-    return [_obligation(row, registry) for row in rows.mappings()]
+    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
 
 
 def _given(wanted: Mapping[str, object]) -> tuple[str, ...]:
@@ -337,7 +338,7 @@ def _given(wanted: Mapping[str, object]) -> tuple[str, ...]:
 async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
     """What the agency has still to fulfil, by deadline: what is overdue comes first."""
     rows = await reading.execute(_OWED, {"agency": agency, "limit": limit})
-    return [_obligation(row, registry) for row in rows.mappings()]
+    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
 
 
 def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:

@@ -39,8 +39,8 @@ VERDICT = "vn.thongsuot.verdict.reached.v1"
 _APPLIED = re.compile(r'^thongsuot_consumer_applied_total\{group="([^"]+)",type="([^"]*)"\} (\S+)', re.MULTILINE)
 #: limits against one loud client have no place in a load of one machine
 OURS_ENV = {
-    "INTAKE_AGENCY_RATE_PER_SECOND": "1000000",
-    "INTAKE_AGENCY_BURST": "1000000",
+    "INTAKE_AGENCY_MILLISECONDS_PER_SECOND": "1000000",
+    "INTAKE_AGENCY_BURST_MILLISECONDS": "1000000",
     "SCORING_HORIZON_DAYS": "0",
 }
 #: memory and checkpoints as on a server; the local stack's own are for a laptop

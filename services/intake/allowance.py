@@ -1,0 +1,213 @@
+"""An agency pays for what its requests cost, in milliseconds of the event loop, and has few of them in work at once.
+
+Whatever one agency sends, its neighbours keep the rest of the loop. A request is let in while the agency has credit and
+is charged when it ends, refused or not: so it may go into debt by what it has in work, never by more than one burst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Generator
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.clock import monotonic_seconds
+
+#: what a request costs besides its time on the loop: the parser's, the commit's, the relay's and the consumers' time
+REQUEST_MILLISECONDS = 0.25
+BYTES_PER_MILLISECOND = 65_536
+
+_METER = "thongsuot.meter"
+
+
+class Exhausted(Exception):
+    """The agency has to wait so many whole seconds."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"again after {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Account:
+    """One agency's credit in milliseconds, as of a moment, and its requests in work and waiting."""
+
+    __slots__ = ("as_of", "credit", "in_work", "waiting")
+
+    def __init__(self, credit: float, as_of: float) -> None:
+        self.credit = credit
+        self.as_of = as_of
+        self.in_work = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+
+class Allowances:
+    """The accounts of all agencies; those that say nothing (full, idle) are forgotten."""
+
+    def __init__(
+        self,
+        milliseconds_per_second: float,
+        burst_milliseconds: float,
+        *,
+        at_once: int,
+        waiting: int,
+        patience_seconds: float = 2,
+        max_accounts: int = 20_000,
+    ) -> None:
+        self._rate = milliseconds_per_second
+        self._burst = burst_milliseconds
+        self._at_once = at_once
+        self._waiting = waiting
+        self._patience_seconds = patience_seconds
+        self._max_accounts = max_accounts
+        self._accounts: dict[str, Account] = {}
+
+    async def enter(self, agency: str) -> Account:
+        """The agency's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
+        account = self._accounts.get(agency)
+        if account is None:
+            if len(self._accounts) >= self._max_accounts:
+                self._forget()
+            account = self._accounts[agency] = Account(self._burst, monotonic_seconds())
+        self._ask_for_credit(account)
+        if account.in_work < self._at_once:
+            account.in_work += 1
+            return account
+        if len(account.waiting) >= self._waiting:
+            raise Exhausted(1)
+        turn = asyncio.get_running_loop().create_future()
+        account.waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await turn
+            self._ask_for_credit(account)
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # the turn had come: the next one has it
+                self._give_turn(account)
+            else:
+                with suppress(ValueError):
+                    account.waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise Exhausted(1) from None
+            raise
+        return account
+
+    def leave(self, account: Account, milliseconds: float) -> None:
+        """A request has ended and cost so much; who waits takes its place."""
+        self._refill(account)
+        account.credit = max(account.credit - milliseconds, -self._burst)
+        self._give_turn(account)
+
+    def _give_turn(self, account: Account) -> None:
+        while account.waiting:
+            turn = account.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        account.in_work -= 1
+
+    def _ask_for_credit(self, account: Account) -> None:
+        self._refill(account)
+        if account.credit <= 0:
+            raise Exhausted(max(1, math.ceil(-account.credit / self._rate)))
+
+    def _refill(self, account: Account) -> None:
+        now = monotonic_seconds()
+        account.credit = min(self._burst, account.credit + (now - account.as_of) * self._rate)
+        account.as_of = now
+
+    def _forget(self) -> None:
+        """Drop idle accounts that are full again; if that frees nothing, idle ones by credit, down to a half."""
+        for account in self._accounts.values():
+            self._refill(account)
+        kept = {name: account for name, account in self._accounts.items() if account.in_work or account.waiting}
+        idle = [item for item in self._accounts.items() if item[0] not in kept and item[1].credit < self._burst]
+        idle.sort(key=lambda item: item[1].credit)
+        self._accounts = {**kept, **dict(idle[: self._max_accounts // 2])}
+
+
+class Meter:
+    """What one request takes. `charge_to` says whose it is, as soon as that is known."""
+
+    __slots__ = ("_account", "_allowances", "body_bytes", "seconds")
+
+    def __init__(self) -> None:
+        self._allowances: Allowances | None = None
+        self._account: Account | None = None
+        self.body_bytes = 0
+        self.seconds = 0.0
+
+    @staticmethod
+    def of(scope: Scope) -> Meter | None:
+        """The meter of this request, if it is metered."""
+        meter = scope.get(_METER)
+        return meter if isinstance(meter, Meter) else None
+
+    async def charge_to(self, agency: str, allowances: Allowances) -> None:
+        """Wait until the agency may have one more request in work; it pays for all that this one takes.
+
+        Raises Exhausted.
+        """
+        if self._account is None:
+            self._account = await allowances.enter(agency)
+            self._allowances = allowances
+
+    def close(self) -> None:
+        """Charge what was taken."""
+        if self._account is not None and self._allowances is not None:
+            cost = REQUEST_MILLISECONDS + self.body_bytes / BYTES_PER_MILLISECOND + self.seconds * 1000
+            self._allowances.leave(self._account, cost)
+            self._account = None
+
+
+class Metered:
+    """The ASGI layer that measures a request's time on the loop, its waiting left out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        meter = scope[_METER] = Meter()
+        try:
+            await _Steps(self._app(scope, receive, send), meter)
+        finally:
+            del scope[_METER]
+            meter.close()
+
+
+class _Steps:
+    """Awaits `work`, and adds the length of each of its steps to the meter."""
+
+    __slots__ = ("_meter", "_work")
+
+    def __init__(self, work: Awaitable[None], meter: Meter) -> None:
+        self._work = work
+        self._meter = meter
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._work.__await__()
+        meter = self._meter
+        failure: BaseException | None = None
+        while True:
+            begun = perf_counter()
+            try:
+                awaited = steps.send(None) if failure is None else steps.throw(failure)
+            except StopIteration:
+                return
+            finally:
+                meter.seconds += perf_counter() - begun
+            failure = None
+            try:
+                yield awaited
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:
+                failure = error

@@ -1,0 +1,178 @@
+"""An agency's allowance: credit that comes back with time, few requests at once, and nobody else's affair."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from services.intake import allowance
+from services.intake.allowance import Allowances, Exhausted, Meter, Metered
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    moment = [100.0]
+    monkeypatch.setattr(allowance, "monotonic_seconds", lambda: moment[0])
+    return moment
+
+
+def allowances(**others: Any) -> Allowances:
+    settings: dict[str, Any] = {"at_once": 2, "waiting": 2, "patience_seconds": 5, **others}
+    return Allowances(100, 1000, **settings)
+
+
+async def spend(of: Allowances, agency: str, milliseconds: float) -> None:
+    of.leave(await of.enter(agency), milliseconds)
+
+
+async def test_a_burst_is_free_then_the_rate_holds_and_a_neighbour_pays_nothing(now: list[float]) -> None:
+    of = allowances()
+    await spend(of, "loud", 600)
+    await spend(of, "loud", 600)
+    with pytest.raises(Exhausted) as exhausted:
+        await of.enter("loud")
+    assert exhausted.value.retry_after_seconds == 2  # 200 in debt at 100 a second
+    await spend(of, "quiet", 1)
+    now[0] += 1.9
+    with pytest.raises(Exhausted):
+        await of.enter("loud")
+    now[0] += 0.2
+    await spend(of, "loud", 1)
+
+
+async def test_a_debt_is_never_more_than_a_burst(now: list[float]) -> None:
+    of = allowances()
+    await spend(of, "loud", 1_000_000)
+    with pytest.raises(Exhausted) as exhausted:
+        await of.enter("loud")
+    assert exhausted.value.retry_after_seconds == 10
+
+
+async def turned(tasks: list[asyncio.Task[Any]]) -> None:
+    """Returns once the tasks have come as far as they come."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert tasks is not None
+
+
+async def test_more_than_may_be_at_once_wait_in_order_and_more_than_may_wait_are_refused() -> None:
+    of = allowances()
+    first, second = await of.enter("a"), await of.enter("a")
+    came: list[str] = []
+
+    async def wait(name: str) -> None:
+        await of.enter("a")
+        came.append(name)
+
+    waiting = [asyncio.create_task(wait(name)) for name in ("third", "fourth")]
+    await turned(waiting)
+    with pytest.raises(Exhausted):
+        await of.enter("a")
+    await spend(of, "b", 1)
+    assert came == []
+    of.leave(first, 1)
+    await waiting[0]
+    assert came == ["third"]
+    of.leave(second, 1)
+    await waiting[1]
+    assert came == ["third", "fourth"]
+
+
+async def test_who_waits_too_long_or_goes_away_leaves_no_place_taken() -> None:
+    of = allowances(at_once=1, patience_seconds=0.01)
+    held = await of.enter("a")
+    with pytest.raises(Exhausted):
+        await of.enter("a")
+    patient = allowances(at_once=1)
+    held = await patient.enter("a")
+    gone = asyncio.create_task(patient.enter("a"))
+    await turned([gone])
+    patient.leave(held, 0)
+    gone.cancel()  # its turn has come, and it does not know yet
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert held.in_work == 0
+    assert not held.waiting
+    await spend(patient, "a", 1)
+
+
+async def test_memory_stays_bounded_and_debts_are_remembered(now: list[float]) -> None:
+    of = allowances(max_accounts=10)
+    await spend(of, "loud", 5_000)
+    for number in range(100):
+        await spend(of, f"quiet-{number}", 1)
+        now[0] += 0.02
+    assert len(of._accounts) <= 10
+    with pytest.raises(Exhausted):
+        await of.enter("loud")
+
+
+async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(allowance, "perf_counter", lambda: clock[0])
+    of = allowances()
+    waited = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        meter = Meter.of(scope)
+        assert meter is not None
+        clock[0] += 0.010  # before it is known whose it is
+        await meter.charge_to("a", of)
+        meter.body_bytes = 4 * 65_536
+        clock[0] += 0.020
+        await waited.wait()
+        clock[0] += 0.030
+        with pytest.raises(ValueError, match="told"):
+            await failing()
+
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        clock[0] += 0.040
+        raise ValueError("told")
+
+    scope: dict[str, Any] = {"type": "http"}
+    request = asyncio.create_task(Metered(app)(scope, _unused, _unused))
+    await turned([request])
+    clock[0] += 5  # others have the loop
+    waited.set()
+    await request
+    assert "thongsuot.meter" not in scope
+    account = of._accounts["a"]
+    assert account.in_work == 0
+    assert account.credit == pytest.approx(1000 - 0.25 - 4 - 100, abs=1)
+
+
+async def test_a_request_that_is_cancelled_or_fails_pays_too() -> None:
+    of = allowances()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        meter = Meter.of(scope)
+        assert meter is not None
+        await meter.charge_to("a", of)
+        await receive()
+
+    async def broken() -> None:
+        raise RuntimeError("broken")
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    layer: Callable[..., Awaitable[None]] = Metered(app)
+    with pytest.raises(RuntimeError, match="broken"):
+        await layer({"type": "http"}, broken, _unused)
+    cancelled = asyncio.ensure_future(layer({"type": "http"}, endless, _unused))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert of._accounts["a"].in_work == 1
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert of._accounts["a"].in_work == 0
+    assert of._accounts["a"].credit < 1000
+
+
+async def _unused(*_: Any) -> Any:
+    raise AssertionError("not asked for")
