@@ -14,6 +14,7 @@ from shared.events import (
     OWNERS,
     AgencyRegistered,
     EventModel,
+    NotificationRecorded,
     ObligationDueSoon,
     ObligationFulfilled,
     ObligationOpened,
@@ -42,7 +43,7 @@ COMPLIANCE_EVENTS: tuple[type[EventModel], ...] = (*OBLIGATION_EVENTS, ScoreChan
 
 #: service -> the events it follows; a contract test compares it with the `models` of the service's Inbounds
 FOLLOWS: dict[str, tuple[type[EventModel], ...]] = {
-    "intake": (VerdictReached, *COMPLIANCE_EVENTS),
+    "intake": (VerdictReached, *COMPLIANCE_EVENTS, NotificationRecorded),
     "validator": (RegimePublished, SubmissionReceived),
     "scoring": (*REGISTRY_EVENTS, SubmissionReceived, VerdictReached),
     "notifier": (

@@ -22,6 +22,7 @@ from services.intake.regime_views import Examples, RegimeDetail, RegimePage, Reg
 from services.intake.regimes import Addressed
 from services.intake.registry.records import Agency
 from services.intake.views import (
+    ObligationDetail,
     ObligationPage,
     ObligationView,
     StandingName,
@@ -286,6 +287,21 @@ def mount(
                 )
             found = paginate("obligations by change", rows, page.limit, _obligation_change)
         return await pages.answer(request, found, ObligationView)
+
+    @app.get(
+        "/v1/obligations/{regime}/{period}",
+        tags=["obligations"],
+        summary="Một nghĩa vụ: bài nộp, điểm, thông báo / one obligation: submissions, score lines, notices",
+    )
+    async def obligation(regime: str, period: str, agency: str = agency_of_key) -> ObligationDetail:
+        await known.be_fresh()
+        found = None
+        if is_code(regime) and is_code(period):
+            async with database.reading() as reading:
+                found = await views.obligation(reading, agency, known.registry, regime, period)
+        if found is None:
+            raise not_found("nghĩa vụ báo cáo này", "such obligation")
+        return found
 
 
 def _regime_position(row: RegimeView) -> tuple[str, int]:

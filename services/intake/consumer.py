@@ -8,8 +8,10 @@ from shared.batch import Batch
 from shared.db import Transaction
 from shared.events import (
     COMPLIANCE,
+    NOTIFICATIONS,
     VERDICTS,
     ComplianceEvent,
+    NotificationRecorded,
     ObligationDueSoon,
     ObligationFulfilled,
     ObligationOpened,
@@ -21,6 +23,10 @@ from shared.events import (
 
 async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
     await handlers.follow(batch, tx)
+
+
+async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:
+    await handlers.follow_notices(batch, tx)
 
 
 FOLLOW = Inbound(
@@ -36,4 +42,12 @@ FOLLOW = Inbound(
     ),
     handle=follow,
     known=handlers.known,
+)
+
+#: of its own, so that trouble with either keeps nothing of the other from the agencies
+NOTICES = Inbound(
+    name="notices",
+    topics=(NOTIFICATIONS,),
+    models=(NotificationRecorded,),
+    handle=follow_notices,
 )

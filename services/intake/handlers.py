@@ -11,7 +11,7 @@ from services.intake.domain import Decided, Pending
 from services.intake.standing import Standing, fold
 from shared.batch import Batch
 from shared.db import Transaction
-from shared.events import ComplianceEvent, VerdictReached
+from shared.events import ComplianceEvent, NotificationRecorded, VerdictReached
 from shared.outbox import caused_by, publish_encoded
 
 
@@ -57,6 +57,17 @@ async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction
         await store.save_verdicts(tx, [verdict for _, verdict in sorted(verdicts.items())])
     if standings:
         await store.save_standings(tx, [standing for _, standing in sorted(standings.items())])
+
+
+async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:
+    """Keep the newest word about each notice."""
+    newest: dict[UUID, NotificationRecorded] = {}
+    for event in batch:
+        before = newest.get(event.body.notification_id)
+        if before is None or before.version < event.body.version:
+            newest[event.body.notification_id] = event.body
+    if newest:
+        await store.save_notices(tx, [notice for _, notice in sorted(newest.items())])
 
 
 def _rank(verdict: VerdictReached) -> tuple[datetime, UUID]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.intake import api, handlers
 from services.intake.access import Access
 from services.intake.allowance import Allowances
-from services.intake.consumer import FOLLOW
+from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.door import SubmissionDoor
 from services.intake.group_commit import Accept, GroupCommit
 from services.intake.known import Known
@@ -95,10 +95,11 @@ def build(
     consumers = None
     if with_kafka:
         backgrounds.append(Relay("intake", settings.database_url, kafka, system_clock))
-        subscription = Subscription(
-            "intake", FOLLOW, database, kafka, system_clock, max_records=settings.consumer_max_records
-        )
-        consumers = Consumers("intake", kafka, [subscription], grace_seconds=settings.grace_seconds)
+        subscriptions = [
+            Subscription("intake", inbound, database, kafka, system_clock, max_records=settings.consumer_max_records)
+            for inbound in (FOLLOW, NOTICES)
+        ]
+        consumers = Consumers("intake", kafka, subscriptions, grace_seconds=settings.grace_seconds)
 
     service = Service(
         "intake",

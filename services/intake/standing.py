@@ -14,6 +14,7 @@ from shared.events import (
     ObligationOpened,
     ObligationOverdue,
     ScoreChanged,
+    ScoreLine,
 )
 
 
@@ -34,6 +35,8 @@ class Standing(Struct, frozen=True):
     overdue: bool | None = None
     on_time: bool | None = None
     score: Decimal | None = None
+    policy_version: str | None = None
+    lines: tuple[ScoreLine, ...] | None = None  # those in force
 
 
 def fold(before: Standing | None, event: ComplianceEvent) -> Standing:
@@ -55,6 +58,8 @@ def fold(before: Standing | None, event: ComplianceEvent) -> Standing:
         overdue=before.overdue if before else None,
         on_time=before.on_time if before else None,
         score=before.score if before else None,
+        policy_version=before.policy_version if before else None,
+        lines=before.lines if before else None,
     )
     match event:
         case ObligationOpened():
@@ -64,6 +69,9 @@ def fold(before: Standing | None, event: ComplianceEvent) -> Standing:
         case ObligationFulfilled():
             return replace(standing, overdue=False, on_time=event.on_time)
         case ScoreChanged():
-            return replace(standing, score=event.score)
+            overdue = standing.overdue if event.overdue is None else event.overdue
+            return replace(
+                standing, overdue=overdue, score=event.score, policy_version=event.policy_version, lines=event.lines
+            )
         case _:
             return standing

@@ -13,7 +13,7 @@ from services.intake.domain import Fresh, InForce, Pending, Receipt
 from services.intake.standing import Standing
 from shared.db import Reading, Transaction
 from shared.errors import InfrastructureTrouble
-from shared.events import VerdictReached
+from shared.events import NotificationRecorded, VerdictReached
 
 # The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
 _LOCK_OBLIGATIONS = text("""
@@ -92,20 +92,34 @@ _SAVE_VERDICTS = text("""
 # What an event does not say (a score, the cut-off) stays as an earlier one said it.
 _SAVE_STANDINGS = text("""
     INSERT INTO standings (obligation, version, agency, regime, regime_version, period, deadline, cutoff_from,
-                           cutoff_to, standing, overdue, on_time, score, changed_at)
+                           cutoff_to, standing, overdue, on_time, score, changed_at, policy_version, lines)
     SELECT * FROM unnest(CAST(:obligations AS text[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
                          CAST(:regimes AS text[]), CAST(:regime_versions AS int[]), CAST(:periods AS text[]),
                          CAST(:deadlines AS timestamptz[]), CAST(:cutoff_froms AS date[]), CAST(:cutoff_tos AS date[]),
                          CAST(:standings AS text[]), CAST(:overdues AS boolean[]), CAST(:on_times AS boolean[]),
-                         CAST(:scores AS numeric[]), CAST(:changed_ats AS timestamptz[]))
+                         CAST(:scores AS numeric[]), CAST(:changed_ats AS timestamptz[]),
+                         CAST(:policy_versions AS text[]), CAST(:lines AS jsonb[]))
     ON CONFLICT (obligation) DO UPDATE
     SET version = excluded.version, regime_version = excluded.regime_version, deadline = excluded.deadline,
         cutoff_from = coalesce(excluded.cutoff_from, standings.cutoff_from),
         cutoff_to = coalesce(excluded.cutoff_to, standings.cutoff_to),
         standing = excluded.standing, overdue = coalesce(excluded.overdue, standings.overdue),
         on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score),
-        changed_at = excluded.changed_at, updated_at = clock_timestamp()
+        policy_version = coalesce(excluded.policy_version, standings.policy_version),
+        lines = coalesce(excluded.lines, standings.lines), changed_at = excluded.changed_at,
+        updated_at = clock_timestamp()
     WHERE standings.version < excluded.version
+""")
+
+
+_NOTICE_FIELDS = {"kind", "officer_id", "channel", "outcome", "attempts"}
+_SAVE_NOTICES = text("""
+    INSERT INTO notices (notification_id, version, agency, obligation, at, document)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
+                         CAST(:obligations AS text[]), CAST(:ats AS timestamptz[]), CAST(:documents AS jsonb[]))
+    ON CONFLICT (notification_id) DO UPDATE
+    SET version = excluded.version, at = excluded.at, document = excluded.document
+    WHERE notices.version < excluded.version
 """)
 
 
@@ -213,8 +227,7 @@ async def save_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> 
             "errors": [verdict.errors for verdict in verdicts],
             "warnings": [verdict.warnings for verdict in verdicts],
             "findings": [
-                json.dumps([finding.model_dump(mode="json") for finding in verdict.findings], ensure_ascii=False)
-                for verdict in verdicts
+                _document([finding.model_dump(mode="json") for finding in verdict.findings]) for verdict in verdicts
             ],
             "truncated": [verdict.findings_truncated for verdict in verdicts],
             "agencies": [verdict.agency for verdict in verdicts],
@@ -241,5 +254,29 @@ async def save_standings(tx: Transaction, standings: Sequence[Standing]) -> None
             "on_times": [standing.on_time for standing in standings],
             "scores": [standing.score for standing in standings],
             "changed_ats": [standing.changed_at for standing in standings],
+            "policy_versions": [standing.policy_version for standing in standings],
+            "lines": [
+                None if standing.lines is None else _document([line.model_dump(mode="json") for line in standing.lines])
+                for standing in standings
+            ],
         },
     )
+
+
+async def save_notices(tx: Transaction, notices: Sequence[NotificationRecorded]) -> None:
+    """Keep each notice (one per id, sorted by it) unless a newer version of it is kept already."""
+    await tx.execute(
+        _SAVE_NOTICES,
+        {
+            "ids": [notice.notification_id for notice in notices],
+            "versions": [notice.version for notice in notices],
+            "agencies": [notice.agency for notice in notices],
+            "obligations": [notice.obligation for notice in notices],
+            "ats": [notice.at for notice in notices],
+            "documents": [_document(notice.model_dump(mode="json", include=_NOTICE_FIELDS)) for notice in notices],
+        },
+    )
+
+
+def _document(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -150,6 +150,8 @@ standings = Table(
     Column("score", Numeric),
     Column("changed_at", _moment, nullable=False),  # business time of the fact
     Column("updated_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time of this copy
+    Column("policy_version", Text),
+    Column("lines", JSONB),  # the score lines in force, each with its cause
     Index("standings_updated", "agency", "updated_at", "obligation"),
     Index("standings_overdue", "agency", "deadline", "obligation", postgresql_where=text("overdue")),
     Index("standings_of_agency", "agency", "deadline", "obligation"),
@@ -157,4 +159,17 @@ standings = Table(
     CheckConstraint(
         "standing IN ('nothing_sent', 'awaiting_verdict', 'returned', 'fulfilled')", name="standings_standing"
     ),
+)
+
+#: Who was told what about an obligation (intake's copy of notifier's topic); the person is known by id alone.
+notices = Table(
+    "notices",
+    metadata,
+    Column("notification_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("agency", Text, nullable=False),  # the one that owes, whoever was told
+    Column("obligation", Text, nullable=False),
+    Column("at", _moment, nullable=False),
+    Column("document", JSONB, nullable=False),  # kind, officer_id, channel, outcome, attempts
+    Index("notices_of_obligation", "agency", "obligation", "at", "notification_id"),
 )

@@ -17,9 +17,13 @@ from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
 from shared.clock import LOCAL_ZONE
 from shared.db import Reading
+from shared.events import obligation_key
 
 Status = Literal["received", "accepted", "returned"]
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
+
+#: submissions and notices that an obligation's page lists
+MAX_LISTED = 100
 
 _SUBMISSION_COLUMNS = """
     submission_id, obligation, regime, regime_version, period, version, officer_id, nil, received_at,
@@ -74,6 +78,22 @@ _OWED = text(f"""
     SELECT {_OBLIGATION_COLUMNS} FROM standings
     WHERE agency = :agency AND standing <> 'fulfilled' ORDER BY deadline, obligation LIMIT :limit
 """)  # noqa: S608 - constant names
+_OBLIGATION = text(f"""
+    SELECT {_OBLIGATION_COLUMNS}, policy_version, lines FROM standings
+    WHERE agency = :agency AND obligation = :obligation
+""")  # noqa: S608 - constant names
+_OF_OBLIGATION = text(f"""
+    SELECT {_SUBMISSION_COLUMNS} FROM submissions LEFT JOIN verdicts USING (submission_id)
+    WHERE submissions.agency = :agency AND obligation = :obligation ORDER BY version DESC LIMIT :limit
+""")  # noqa: S608 - constant names
+_NOTICES = text("""
+    SELECT notification_id, at, document, record ->> 'role' AS role, record ->> 'agency' AS told
+    FROM (
+        SELECT notification_id, at, document FROM notices WHERE agency = :agency AND obligation = :obligation
+        ORDER BY at DESC, notification_id DESC LIMIT :limit
+    ) AS listed LEFT JOIN registry ON registry.key = 'officer/' || (document ->> 'officer_id')
+    ORDER BY at DESC, notification_id DESC
+""")
 _GREATEST = UUID(int=2**128 - 1)
 #: behind every key, in the order of the database (C.UTF-8) as of any other
 _GREATEST_KEY = "\U0010ffff"
@@ -155,6 +175,47 @@ class ObligationView(View):
     changed_at: datetime
     updated_at: datetime = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
     links: dict[str, str]
+
+
+class LineView(BaseModel):
+    """One signed contribution to the score, with its cause. The lines sum to the score exactly."""
+
+    line_id: UUID
+    component: str
+    points: str
+    cause: str
+    cause_en: str
+    clause: str
+
+
+class RecipientView(BaseModel):
+    """Who was told, by office: reporting officer (cán bộ đầu mối) or head (thủ trưởng), and of which agency."""
+
+    role: Literal["reporting_officer", "head"] | None = Field(description="null: không còn trong danh mục / not known")
+    agency: str | None
+
+
+class NoticeView(View):
+    """A notice sent about the obligation."""
+
+    notification_id: UUID
+    kind: str = Field(description="reminder, overdue, returned, escalation")
+    at: datetime
+    to: RecipientView
+    channel: str
+    outcome: str = Field(description="sent, unknown (chưa rõ đã đến / may have arrived), failed")
+    attempts: int
+
+
+class ObligationDetail(ObligationView):
+    """The whole of an obligation as its agency is judged by it: every submission, score line and notice."""
+
+    policy_version: str | None
+    lines: list[LineView] = Field(description="Các dòng điểm đang có hiệu lực / the score lines in force")
+    submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
+    submissions_truncated: bool
+    notices: list[NoticeView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
+    notices_truncated: bool
 
 
 class ObligationPage(BaseModel):
@@ -335,6 +396,37 @@ def _given(wanted: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(name for name, value in wanted.items() if value is not None)
 
 
+async def obligation(
+    reading: Reading, agency: str, registry: Registry, regime: str, period: str
+) -> ObligationDetail | None:
+    """The agency's own obligation with all that is told of it, or None. Three statements, whatever it holds."""
+    asked = {"agency": agency, "obligation": obligation_key(agency, regime, period)}
+    row = (await reading.execute(_OBLIGATION, asked)).mappings().first()
+    if row is None:
+        return None
+    listed = {**asked, "limit": MAX_LISTED + 1}
+    sent = (await reading.execute(_OF_OBLIGATION, listed)).mappings().all()
+    notices = (await reading.execute(_NOTICES, listed)).mappings().all()
+    lines = [LineView(**{name: line[name] for name in LineView.model_fields}) for line in row["lines"] or ()]
+    return ObligationDetail(
+        **{name: value for name, value in row.items() if name != "lines"},
+        **_names(row, registry),
+        lines=lines,
+        submissions=[SubmissionView(**_common(each)) for each in sent[:MAX_LISTED]],
+        submissions_truncated=len(sent) > MAX_LISTED,
+        notices=[
+            NoticeView(
+                notification_id=each["notification_id"],
+                at=each["at"],
+                to=RecipientView(role=each["role"], agency=each["told"]),
+                **{name: each["document"][name] for name in ("kind", "channel", "outcome", "attempts")},
+            )
+            for each in notices[:MAX_LISTED]
+        ],
+        notices_truncated=len(notices) > MAX_LISTED,
+    )
+
+
 async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
     """What the agency has still to fulfil, by deadline: what is overdue comes first."""
     rows = await reading.execute(_OWED, {"agency": agency, "limit": limit})
@@ -342,21 +434,24 @@ async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int)
 
 
 def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:
+    return ObligationView(**row, **_names(row, registry))
+
+
+def _names(row: Mapping[Any, Any], registry: Registry) -> dict[str, Any]:
     published = registry.regimes.get(row["regime"], {}).get(row["regime_version"])
-    return ObligationView(
-        **row,
-        regime_name=published.name if published else row["regime"],
-        regime_name_en=(published.name_en or published.name) if published else row["regime"],
-        links={
+    return {
+        "regime_name": published.name if published else row["regime"],
+        "regime_name_en": (published.name_en or published.name) if published else row["regime"],
+        "links": {
             "self": obligation_link(row["regime"], row["period"]),
             "regime": f"{regime_link(row['regime'])}?version={row['regime_version']}",
         },
-    )
+    }
 
 
 def obligation_link(regime: str, period: str) -> str:
     """Where the agency reads its obligation; codes need no escaping."""
-    return f"/v1/obligations?regime={regime}&period={period}"
+    return f"/v1/obligations/{regime}/{period}"
 
 
 def regime_link(code: str) -> str:

@@ -17,6 +17,7 @@ _OBLIGATION = ("obligation.opened", "obligation.due_soon", "obligation.overdue",
 #: consumer (as in its inbox) -> the event types it applies; a test holds it against the services' own subscriptions
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
+    "intake.notices": ("notification.recorded",),
     "validator.registry": ("registry.regime",),
     "validator.submissions": ("submission.received",),
     "scoring.registry": _REGISTRY,

@@ -306,6 +306,7 @@ def _settled(
         policy_version=policy.version,
         score=after.score,
         lines=tuple(_told(line) for line in in_force),
+        overdue=after.overdue_at is not None and after.first_accepted is None,
     )
     return Decision(after, tuple(appended), (*events, changed))
 

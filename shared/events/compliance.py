@@ -87,6 +87,7 @@ class ScoreChanged(ObligationEvent):
     policy_version: str
     score: ExactDecimal
     lines: tuple[ScoreLine, ...]
+    overdue: bool | None = None  # told overdue and neither fulfilled nor taken back; None: an older event, not said
 
 
 ComplianceEvent = ObligationOpened | ObligationDueSoon | ObligationOverdue | ObligationFulfilled | ScoreChanged

@@ -33,6 +33,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
     for consumer, names in {
         "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
+        "intake.notices": ("notification.recorded",),
         "validator.registry": ("registry.regime",),
         "validator.submissions": ("submission.received",),
         "scoring.registry": _REGISTRY,
@@ -45,6 +46,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
 #: consumer -> the topics it reads
 READS: dict[str, tuple[str, ...]] = {
     "intake.follow": ("verdicts", "compliance"),
+    "intake.notices": ("notifications",),
     "validator.registry": ("registry",),
     "validator.submissions": ("submissions",),
     "scoring.registry": ("registry",),

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.intake.consumer import FOLLOW
+from services.intake.consumer import FOLLOW, NOTICES
 from services.notifier.consumer import inbounds as notifier_inbounds
 from services.notifier.handlers import Desk
 from services.scoring.calendar.loading import CalendarLoader
@@ -38,7 +38,7 @@ NOW = datetime(2026, 1, 20, tzinfo=UTC)
 def inbounds() -> dict[str, list[Inbound]]:
     clock = SystemClock()
     return {
-        "intake": [FOLLOW],
+        "intake": [FOLLOW, NOTICES],
         "validator": list(validator_inbounds(FormCache(10), clock)),
         "scoring": list(scoring_inbounds(Rules(read_policies()))),
         "notifier": list(notifier_inbounds(Desk(clock, "thongsuot.example"))),

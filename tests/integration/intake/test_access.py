@@ -77,6 +77,9 @@ async def test_no_route_shows_one_agency_what_is_anothers(province: Province) ->
         owed = (await door.get("/v1/obligations")).json()["items"]
         assert [item["obligation"] for item in owed] == [f"{DEPARTMENT}/KTXH/2026-M10"]
 
+        await apply(province.url, [opened(COMMUNE, "2026-M11")])
+        assert_problem(await door.get("/v1/obligations/KTXH/2026-M11"), 404, "not-found")
+        assert (await door.get("/v1/obligations/KTXH/2026-M11", of=COMMUNE)).status_code == 200
         for path in OWN:
             shown, other = (await door.get(path)).text, (await door.get(path, of=COMMUNE)).text
             assert COMMUNE not in shown, path
@@ -93,7 +96,14 @@ async def test_no_route_shows_one_agency_what_is_anothers(province: Province) ->
 
 
 #: reads that name nothing: whose they are is the key's to say
-OWN = ("/v1/me", "/v1/regimes", "/v1/regimes/KTXH", "/v1/obligations", "/v1/submissions")
+OWN = (
+    "/v1/me",
+    "/v1/regimes",
+    "/v1/regimes/KTXH",
+    "/v1/obligations",
+    "/v1/submissions",
+    "/v1/obligations/KTXH/2026-M10",
+)
 
 
 async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
@@ -102,7 +112,7 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         served = {path for path in door.service.app.openapi()["paths"] if "/exports/" not in path}
     assert served == {
         "/v1/me", "/v1/regimes", "/v1/regimes/{code}", "/v1/obligations", "/v1/submissions",
-        "/v1/submissions/{submission_id}",
+        "/v1/submissions/{submission_id}", "/v1/obligations/{regime}/{period}",
     }  # fmt: skip
 
 
@@ -113,6 +123,7 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         ("GET", "/v1/submissions"),
         ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000"),
         ("GET", "/v1/obligations"),
+        ("GET", "/v1/obligations/KTXH/2026-M10"),
         ("GET", "/v1/me"),
         ("GET", "/v1/regimes"),
         ("GET", "/v1/regimes/KTXH"),

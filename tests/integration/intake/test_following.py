@@ -172,7 +172,7 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             "changed_at": "2026-10-20T10:00:00+07:00",
             "updated_at": owed["updated_at"],
             "links": {
-                "self": "/v1/obligations?regime=KTXH&period=2026-M10",
+                "self": "/v1/obligations/KTXH/2026-M10",
                 "regime": "/v1/regimes/KTXH?version=1",
             },
         }

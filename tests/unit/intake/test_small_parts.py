@@ -77,6 +77,15 @@ def test_a_standing_keeps_what_a_later_event_does_not_say_and_ignores_older_ones
     )
 
 
+def test_what_was_called_overdue_and_proved_to_be_in_time_is_overdue_no_more() -> None:
+    """Scoring takes it back in the score's event alone; an event of before that field says nothing of it."""
+    overdue = ObligationOverdue(**_COMMON, standing="nothing_sent", version=2)
+    scored = {"standing": "awaiting_verdict", "policy_version": "p", "score": Decimal(0), "lines": ()}
+    standing = fold(fold(None, overdue), ScoreChanged(**_COMMON, **scored, version=3))
+    assert standing.overdue is True
+    assert fold(standing, ScoreChanged(**_COMMON, **scored, version=4, overdue=False)).overdue is False
+
+
 def test_every_problem_a_sender_can_meet_is_documented_with_its_status() -> None:
     from services.intake import main  # noqa: F401 - declares all of them
 

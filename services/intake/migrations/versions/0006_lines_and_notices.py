@@ -1,0 +1,12 @@
+"""Keeps the lines of each score, and who was told what, for the agency that is judged."""
+
+from shared.migrations import run_sql
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

@@ -1,0 +1,132 @@
+"""The judged sees every line about itself: submissions, score lines with their causes, notices; newest word wins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+from services.intake import handlers, views
+from shared.batch import Batch
+from shared.db import Database
+from shared.events import NotificationRecorded, ScoreChanged, ScoreLine
+from shared.ids import new_id
+from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, OFFICE, Province, intake, load, officer, report
+from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
+from tests.integration.intake.test_submitting import assert_problem
+
+PATH = "/v1/obligations/KTXH/2026-M10"
+
+
+def notice(version: int, outcome: str = "sent", **others: Any) -> NotificationRecorded:
+    agency = others.pop("agency", DEPARTMENT)
+    record = {
+        "notification_id": new_id(), "obligation": f"{agency}/KTXH/2026-M10", "agency": agency, "kind": "overdue",
+        "step": "overdue", "officer_id": "cb-01", "outcome": outcome, "message_id": "<x@example.vn>", "attempts": 1,
+        "at": NOW + timedelta(minutes=version), "version": version,
+    }  # fmt: skip
+    return NotificationRecorded.model_validate({**record, **others})
+
+
+async def tell(url: str, notices: list[NotificationRecorded]) -> None:
+    database = Database(url, pool_size=1)
+    async with database.transaction() as tx:
+        await handlers.follow_notices(Batch.of(notices), tx)
+    await database.close()
+
+
+def line(points: str, cause: str) -> ScoreLine:
+    return ScoreLine(
+        line_id=new_id(), component="timeliness", points=Decimal(points), cause=cause, cause_en=f"en {cause}",
+        clause="§1", event_id=new_id(),
+    )  # fmt: skip
+
+
+def scored(version: int, *lines: ScoreLine) -> ScoreChanged:
+    return ScoreChanged(
+        **_common(DEPARTMENT, "2026-M10"), standing="returned", version=version, policy_version="vn-2026-1",
+        score=sum((each.points for each in lines), Decimal(0)), lines=lines, overdue=True,
+    )  # fmt: skip
+
+
+async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) -> None:
+    await load(province.url, [officer("tt-99", OFFICE, role="head")])
+    first, second, head = (
+        notice(1, "unknown"),
+        notice(2, kind="reminder"),
+        notice(4, kind="escalation", officer_id="tt-99"),
+    )
+    stranger = notice(5, kind="returned", officer_id="gone")
+    async with intake(province) as door:
+        assert_problem(await door.get(PATH), 404, "not-found")
+        ids = [(await door.post(report(n))).json()["submission_id"] for n in (1, 2)]
+        await apply(province.url, [opened(DEPARTMENT), opened(COMMUNE), verdict(ids[0], "returned")])
+        await apply(province.url, [scored(2, line("-2.50", "Chậm 1 ngày"), line("100", "Đủ"))])
+        again = first.model_copy(
+            update={"outcome": "sent", "attempts": 2, "version": 3, "at": NOW + timedelta(minutes=3)}
+        )
+        await tell(province.url, [first, second, head, again, stranger, notice(1, agency=COMMUNE, officer_id="cb-50")])
+        shown = (await door.get(PATH)).json()
+
+        assert (shown["standing"], shown["overdue"], shown["score"], shown["policy_version"]) == (
+            "returned", True, "97.50", "vn-2026-1",
+        )  # fmt: skip
+        assert [(each["points"], each["cause"], each["cause_en"], each["clause"]) for each in shown["lines"]] == [
+            ("-2.50", "Chậm 1 ngày", "en Chậm 1 ngày", "§1"),
+            ("100", "Đủ", "en Đủ", "§1"),
+        ]
+        assert sum(Decimal(each["points"]) for each in shown["lines"]) == Decimal(shown["score"])
+        assert [(each["version"], each["status"]) for each in shown["submissions"]] == [
+            (2, "received"),
+            (1, "returned"),
+        ]
+        told = [
+            (each["kind"], each["to"]["role"], each["to"]["agency"], each["outcome"], each["attempts"])
+            for each in shown["notices"]
+        ]
+        assert told == [
+            ("returned", None, None, "sent", 1),
+            ("escalation", "head", OFFICE, "sent", 1),
+            ("overdue", "reporting_officer", DEPARTMENT, "sent", 2),
+            ("reminder", "reporting_officer", DEPARTMENT, "sent", 1),
+        ]
+        assert shown["notices"][2]["at"] == "2026-10-20T09:33:00+07:00"
+        assert "tt-99" not in str(shown), "told by office, not by name"
+        other = (await door.get(PATH, of=COMMUNE)).json()
+        assert (other["lines"], other["submissions"], len(other["notices"])) == ([], [], 1)
+        for foreign in ("/v1/obligations/KTXH/2026-M09", "/v1/obligations/a b/x", f"/v1/obligations/{COMMUNE}/KTXH"):
+            assert_problem(await door.get(foreign), 404, "not-found")
+
+
+async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Province) -> None:
+    lines = [line("1", "một"), line("2", "hai"), line("3", "ba")]
+    base = notice(1)
+    async with intake(province) as door:
+        for number, order in enumerate(permutations(range(3))):
+            start = 10 * number
+            scores = [scored(start + 2 + place, lines[place]) for place in range(3)]
+            words = [
+                base.model_copy(update={"version": start + place + 1, "attempts": place + 1}) for place in range(3)
+            ]
+            for place in order:
+                await apply(province.url, [scores[place]])
+                await tell(province.url, [words[place]])
+            shown = (await door.get(PATH)).json()
+            assert [each["cause"] for each in shown["lines"]] == ["ba"], order
+            assert [each["attempts"] for each in shown["notices"]] == [3], order
+            # a later event that says nothing of the score takes no line away
+            await apply(province.url, [opened(DEPARTMENT, version=start + 5)])
+            assert [each["cause"] for each in (await door.get(PATH)).json()["lines"]] == ["ba"]
+
+
+async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(province: Province) -> None:
+    await apply(province.url, [opened(DEPARTMENT)])
+    await tell(province.url, [notice(number, at=DECIDED + timedelta(minutes=number)) for number in range(1, 131)])
+    async with intake(province, agency_rate_per_second=10_000, agency_burst=10_000) as door:
+        for number in range(101):
+            assert (await door.post(report(number))).status_code == 201
+        shown = (await door.get(PATH)).json()
+        assert (len(shown["notices"]), shown["notices_truncated"]) == (views.MAX_LISTED, True)
+        assert (len(shown["submissions"]), shown["submissions_truncated"]) == (views.MAX_LISTED, True)
+        assert shown["submissions"][0]["version"] == 101
