@@ -54,6 +54,7 @@ class Outcome:
     duplicates: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)  # what was rejected
     alone: int = 0  # of those waiting, the ones that are applied alone
 
 
@@ -104,6 +105,8 @@ class Applier:
         self._claim = claim  # False only in negative controls: shows what the inbox protects from
         self.consumer = f"{service}.{inbound.name}"
         self._models = {model.TYPE.encode(): model for model in inbound.models}
+        #: looks at what deferred events have come to, and may raise
+        self.oversee: Callable[[Sequence[Event[Any]], Sequence[DeadLetter]], None] = lambda events, letters: None
 
     async def apply(
         self,
@@ -144,6 +147,7 @@ class Applier:
             letters.extend(rejected)
         for letter in letters:
             _count(outcome.rejected, letter.type)
+        outcome.letters = letters
         await deadletter.bury(tx, self._service, self.consumer, letters)
         return outcome
 
@@ -291,6 +295,7 @@ class Applier:
         failpoints.hit("consumer.between_release_and_removal")
         still |= {event.id: awaits for event, awaits in parked}
         letters += [*rejected, *(seen.refusal(event, prepared) for event in refused)]
+        self.oversee(events, letters)
         await waiting.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])
         done = [row for row in rows if row.event_id not in still]
         await waiting.remove(tx, [row.id for row in done])

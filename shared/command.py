@@ -17,6 +17,7 @@ import uvicorn
 
 from shared import logging as logs
 from shared.clock import SystemClock
+from shared.consumers_tool import add_consumer_arguments, consumers
 from shared.db import is_infrastructure, plain_url
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
 from shared.http_limits import HttpSettings, raise_descriptors
@@ -52,6 +53,9 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     add_outbox_arguments(
         actions.add_parser("outbox", help="sự kiện Kafka không nhận / events that Kafka does not take")
     )
+    add_consumer_arguments(
+        actions.add_parser("consumers", help="bên nhận: độ trễ, dừng, đi tiếp / consumers: lag, halts, resuming")
+    )
     for name, (help_text, _) in own.items():
         actions.add_parser(name, help=help_text, add_help=False)
     arguments, rest = parser.parse_known_args()
@@ -79,6 +83,9 @@ def _own_action(service: str, build: Callable[[], Service], arguments: argparse.
             return 0
         case "replay":
             return asyncio.run(_replay(service, url, arguments))
+        case "consumers":
+            topics = _followed(build())
+            return asyncio.run(_with_connection(url, lambda connection: consumers(connection, arguments, topics)))
         case "outbox":
             return asyncio.run(_with_connection(url, lambda connection: outbox(connection, arguments)))
         case _:
@@ -166,6 +173,12 @@ def _rate(text: str) -> float:
 def _refusal(refusal: Refusal) -> str:
     row = refusal.row
     return f"Kafka không nhận / Kafka does not take: {row['event_id']} {row['type']} {row['key']}: {refusal.error}"
+
+
+def _followed(service: Service) -> dict[str, Sequence[str]]:
+    """The service's consumers with the topics they follow."""
+    subscriptions = service.consumers.subscriptions if service.consumers else ()
+    return {subscription.name: subscription.inbound.topics for subscription in subscriptions}
 
 
 async def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaitable[int]]) -> int:

@@ -22,9 +22,12 @@ from shared import aiokafka_internals, failpoints, metrics
 from shared.applying import Applier, Inbound
 from shared.batch import Batch, Event, Record
 from shared.clock import Clock, monotonic_seconds
-from shared.consumer_health import DlqLimit, Health, Listener
+from shared.consumer_health import Health, Listener
 from shared.db import Database
+from shared.deadletter import DeadLetter
+from shared.dlq_limit import Absurd, DlqLimit, Tally
 from shared.events import MODELS
+from shared.halting import Halting
 from shared.isolating import Progress
 from shared.logging import bound, get_logger
 from shared.parsing import Bad, Parsed, Skipped, parse
@@ -80,9 +83,12 @@ class Subscription:
         self._clock = clock
         self._max_records = max_records
         self._release_seconds = release_seconds
+        self._limit = dlq_limit or DlqLimit()
+        self._halting = Halting(service, self.name, database, self.health, self._limit)
         self._until_done = UntilDone(
-            self._applier, database, clock, self.health, dlq_limit or DlqLimit(), self._progress, self
+            self._applier, database, clock, self.health, self._limit, self._halting, self._progress, self
         )
+        self._applier.oversee = self._oversee
         self._ack_policy = ack_policy  # another policy only in negative controls
         self._stopping = asyncio.Event()
         self._subscriber: Any = None
@@ -296,17 +302,13 @@ class Subscription:
         if await self._stopped_within(seconds):
             raise Stopping(self.name)
 
-    async def halt(self, rejected: int, records: int) -> None:
-        self.health.halted = True
-        metrics.CONSUMER_HALTED.labels(self.name).set(1)
-        log.critical(
-            "Too many records are bad: this looks like a broken deploy. The consumer halts; nothing is lost.",
-            action="consumer.halted",
-            rejected=rejected,
-            records=records,
-        )
-        await self._stopping.wait()
-        raise Stopping(self.name)
+    async def pause(self, seconds: float) -> None:
+        if await self._stopped_within(seconds):
+            raise Stopping(self.name)
+
+    def _oversee(self, events: Sequence[Event[Any]], letters: Sequence[DeadLetter]) -> None:
+        # a broken deploy would give up what is deferred as it would what comes
+        self._limit.check(Tally.of(len(events), events, letters, self._halting.excused))
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -318,13 +320,22 @@ class Subscription:
     async def release_loop(self) -> None:
         """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
         await asyncio.gather(
-            self._release_loop(self._releaser.known), self._release_loop(lambda: self._releaser.alone(self._stopping))
+            self._halting.watch(self._stopping),
+            self._release_loop(self._releaser.known),
+            self._release_loop(lambda: self._releaser.alone(self._stopping)),
         )
 
     async def _release_loop(self, release: Callable[[], Awaitable[int]]) -> None:
         while not self._stopping.is_set():
             try:
+                await self._halting.may_go_on(self.pause)
                 fed = await release()
+            except Stopping:
+                return
+            except Absurd as absurd:
+                with suppress(Stopping):
+                    await self._halting.halt(absurd, self.pause)
+                continue
             except Exception as error:
                 fed = 0
                 log.warning(
@@ -345,4 +356,4 @@ async def _raw_decoder(message: KafkaAckableMessage) -> Any:
     return message.raw_message
 
 
-__all__ = ["Batch", "DlqLimit", "Event", "Inbound", "Stopping", "Subscription"]
+__all__ = ["Batch", "Event", "Inbound", "Stopping", "Subscription"]

@@ -1,11 +1,7 @@
-"""How a subscription is doing, told by what it achieves: a place in its group, answers of Kafka, events applied.
-
-And when so much is bad that it must halt.
-"""
+"""How a subscription is doing, told by what it achieves: a place in its group, answers of Kafka, events applied."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -49,6 +45,7 @@ class Health:
         self.failed_polls = 0  # in a row
         self.late_commits = 0  # in a row
         self.halted = False
+        self.halted_for = "too many records are bad"
         self.trouble = ""
         self._next: dict[TopicPartition, int] = {}
         self._fetched_ms: int | None = None
@@ -134,7 +131,7 @@ class Health:
         """Whether it does its work, and a sentence. Without `kafka_matters` Kafka's silence is told but no fault."""
         now = monotonic_seconds()
         if self.halted:
-            return False, "halted: too many records are bad"
+            return False, f"halted: {self.halted_for}"
         if not self.joined:
             return False, "has not joined its group yet"
         known = "an unknown number of" if self.silent else str(self.lag)
@@ -174,23 +171,3 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         self._health.given(assigned)
         metrics.CONSUMER_REBALANCES_TOTAL.labels(self._consumer).inc()
-
-
-class DlqLimit:
-    """Halts when among the last `window` records at least `least` were bad and they are more than `share`."""
-
-    def __init__(self, *, window: int = 1000, least: int = 100, share: float = 0.5) -> None:
-        self._recent: deque[tuple[int, int]] = deque()
-        self._window, self._least, self._share = window, least, share
-
-    def absurd(self, records: int, bad: int) -> bool:
-        """Whether this batch, with what came before, is past the limit."""
-        all_records = records + sum(r for r, _ in self._recent)
-        all_bad = bad + sum(b for _, b in self._recent)
-        return all_bad >= self._least and all_bad > self._share * all_records
-
-    def note(self, records: int, bad: int) -> None:
-        """Remember a batch that was applied."""
-        self._recent.append((records, bad))
-        while sum(r for r, _ in self._recent) > self._window:
-            self._recent.popleft()

@@ -215,6 +215,12 @@ CONSUMER_HALTED = declare_gauge(
     unit="1",
     labels=["group"],
 )
+CONSUMER_BAD_SENDERS = declare_gauge(
+    "thongsuot_consumer_bad_senders",
+    "Senders (agencies) of which at least 50 of the last 1,000 events were bad; their neighbours go on.",
+    unit="senders",
+    labels=["group"],
+)
 DEAD_LETTERS_TOTAL = declare_counter(
     "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
 )

@@ -14,8 +14,10 @@ from shared import failpoints, metrics
 from shared.applying import Applier, Outcome, QueueBehind, Seen
 from shared.batch import Event
 from shared.clock import Clock
-from shared.consumer_health import DlqLimit, Health
+from shared.consumer_health import Health
 from shared.db import Database, is_infrastructure
+from shared.dlq_limit import Absurd, DlqLimit, Tally
+from shared.halting import Halting
 from shared.isolating import Part, Progress, answers, may_be_its_own
 from shared.logging import get_logger
 from shared.parsing import Bad
@@ -35,13 +37,7 @@ class Edge(Protocol):
 
     async def wait_out(self, error: BaseException, seconds: float) -> None: ...
 
-    async def halt(self, rejected: int, records: int) -> None: ...
-
-
-class _Absurd(Exception):
-    def __init__(self, rejected: int) -> None:
-        super().__init__(rejected)
-        self.rejected = rejected
+    async def pause(self, seconds: float) -> None: ...
 
 
 class UntilDone:
@@ -54,6 +50,7 @@ class UntilDone:
         clock: Clock,
         health: Health,
         limit: DlqLimit,
+        halting: Halting,
         progress: Progress,
         edge: Edge,
     ) -> None:
@@ -63,6 +60,7 @@ class UntilDone:
         self._clock = clock
         self._health = health
         self._limit = limit
+        self._halting = halting
         self._progress = progress
         self._edge = edge
         metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer)
@@ -77,12 +75,14 @@ class UntilDone:
         delay_seconds = 0.05
         parts = deque([Part(events, bad, records)])
         while parts:
+            await self._halting.may_go_on(self._edge.pause)
             part = parts.popleft()
             part.attempts += 1
             try:
-                outcome = await self._apply(part, Seen(part.attempts, first_seen))
-            except _Absurd as absurd:
-                await self._edge.halt(absurd.rejected, part.records)
+                outcome, tally = await self._apply(part, Seen(part.attempts, first_seen))
+            except Absurd as absurd:
+                parts.appendleft(part)
+                await self._halting.halt(absurd, self._edge.pause)
             except QueueBehind:
                 part.isolate = True
                 parts.appendleft(part)
@@ -106,7 +106,7 @@ class UntilDone:
                     )
                     parts.extendleft(reversed(self._without_culprit(part, error)))
             else:
-                self._limit.note(part.records, sum(outcome.rejected.values()))
+                metrics.CONSUMER_BAD_SENDERS.labels(self._consumer).set(self._limit.note(tally, self._consumer))
                 self._progress.applied += bool(outcome.applied)
                 self._health.trouble = ""
                 delay_seconds = 0.05
@@ -116,7 +116,7 @@ class UntilDone:
                     metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason).inc(outcome.alone)
                 parts.extendleft(part.rest())
 
-    async def _apply(self, part: Part, seen: Seen) -> Outcome:
+    async def _apply(self, part: Part, seen: Seen) -> tuple[Outcome, Tally]:
         """One attempt in one transaction; what needs none is done before it opens."""
         if part.prepared is None:
             prepare = self._applier.inbound.prepare
@@ -128,11 +128,10 @@ class UntilDone:
             outcome = await self._applier.apply(
                 tx, part.events, part.bad, seen, isolate=part.isolate, prepared=part.prepared
             )
-            rejected = sum(outcome.rejected.values())
-            if self._limit.absurd(part.records, rejected):
-                raise _Absurd(rejected)
+            tally = Tally.of(part.records, part.events, outcome.letters, self._halting.excused)
+            self._limit.check(tally)
             failpoints.hit("consumer.before_database_commit")
-        return outcome
+        return outcome, tally
 
     def _taken_apart(self, part: Part, parts: list[Part]) -> list[Part]:
         if parts != [part]:

@@ -12,9 +12,10 @@ from faststream import AckPolicy
 from sqlalchemy import text
 
 from shared.batch import Batch
-from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE, DlqLimit
+from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE
 from shared.consumers import Consumers
 from shared.db import Database, Transaction
+from shared.dlq_limit import DlqLimit
 from shared.errors import InfrastructureTrouble
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.kafka import make_producer
@@ -246,7 +247,7 @@ async def test_infrastructure_trouble_is_waited_out_and_never_dead_lettered(
 async def test_an_absurd_share_of_bad_records_halts_instead_of_draining_the_topic(
     database: Database, kafka: KafkaSettings
 ) -> None:
-    await produce(kafka, *((b"k", b"garbage", headers(submission())) for _ in range(60)))
+    await produce(kafka, *((b"H99.%d/BC" % n, b"garbage", headers(submission())) for n in range(60)))
     halting = subscription(database, kafka, dlq_limit=DlqLimit(window=100, least=20, share=0.5), max_records=10)
     running = consumers(kafka, halting)
 
@@ -261,7 +262,7 @@ async def test_without_the_limit_the_whole_topic_drains_into_the_dead_letters(
     database: Database, kafka: KafkaSettings
 ) -> None:
     """Negative control of the halt."""
-    await produce(kafka, *((b"k", b"garbage", headers(submission())) for _ in range(60)))
+    await produce(kafka, *((b"H99.%d/BC" % n, b"garbage", headers(submission())) for n in range(60)))
 
     async def drained() -> bool:
         return await count(database, "dead_letter") >= 60
