@@ -128,7 +128,7 @@ class Demo:
         kafka = KafkaSettings(bootstrap_servers=self.stack.kafka_bootstrap)
         self.start = call(lambda: ends(kafka, [topic.name for topic in provision.load()]))
         self._intake("migrate")
-        self._intake("load", str(SAMPLE))
+        self._intake("load", str(SAMPLE), "--past-requests")  # the quarter that is played is over
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
         rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)

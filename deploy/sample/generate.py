@@ -197,7 +197,14 @@ def _name(rng: random.Random) -> tuple[str, str]:
 
 def render(noun: str, rows: list[dict[str, Any]]) -> str:
     """The file's text: header and one list under its noun."""
-    return HEADER + yaml.safe_dump({noun: rows}, allow_unicode=True, sort_keys=False, width=1000)
+    return HEADER + yaml.dump({noun: rows}, Dumper=_Plain, allow_unicode=True, sort_keys=False, width=1000)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors and aliases, which the registry's files may not have."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def files() -> dict[str, str]:

@@ -14,32 +14,52 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from services.intake import keys
 from services.intake.keys import KeyRefused
 from services.intake.registry import load as loading
-from services.intake.registry.files import read_folder
-from services.intake.registry.load import RegistryRefused
-from shared.clock import LOCAL_ZONE, Clock, SystemClock
+from services.intake.registry.files import Folder, read_folder
+from services.intake.registry.load import Draft, Loaded, RegistryMoved, RegistryRefused
+from services.intake.registry.neighbours import NEIGHBOURS, ask
+from shared.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.command import Command, database_url
 from shared.db import Database, Transaction, is_infrastructure
+from shared.events import RegimePublished, RegistryEvent
+from shared.settings import CommonSettings
 
 
 def _out(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_writable(text) + "\n")
 
 
 def _err(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_writable(text) + "\n")
+
+
+def _writable(text: str) -> str:
+    """A file's name may be no UTF-8 at all."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:
     """Run a command's work in one transaction of intake's database; its exit code."""
 
+    async def run(database: Database) -> int:
+        async with database.transaction() as tx:
+            return await work(tx)
+
+    return with_database(run)
+
+
+def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
+    """Run a command's work with intake's database; its exit code."""
+
     async def run() -> int:
         database = Database(database_url("intake"), pool_size=1, application_name="thongsuot-intake-command")
         try:
-            async with database.transaction() as tx:
-                return await work(tx)
+            return await work(database)
         except (RegistryRefused, KeyRefused) as refused:
             _err(str(refused))
             if isinstance(refused, RegistryRefused):
@@ -57,26 +77,61 @@ def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:
     return asyncio.run(run())
 
 
+class LoadSettings(BaseSettings):
+    """What `load` needs of the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="INTAKE_", frozen=True)
+
+    #: neighbours, parted by commas, whose own checks are left out, because their code is not installed here
+    checks_off: str = ""
+
+    @field_validator("checks_off")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = {name.strip() for name in value.split(",")} - {""}
+        if unknown := names - set(NEIGHBOURS):
+            raise ValueError(f"INTAKE_CHECKS_OFF: {', '.join(sorted(unknown))}: not one of {', '.join(NEIGHBOURS)}")
+        return value
+
+    @property
+    def off(self) -> list[str]:
+        return [name for name in NEIGHBOURS if name in {each.strip() for each in self.checks_off.split(",")}]
+
+
 def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
-    """`load FOLDER`: everything is checked first; all is stored, or nothing."""
+    """`load FOLDER`: everything is checked first, by the neighbours too; all is stored, or nothing."""
     parser = argparse.ArgumentParser(prog="python -m services.intake load")
     parser.add_argument("folder", type=Path, help="thư mục danh mục / folder with the registry's files")
     parser.add_argument("--json", action="store_true", help="in kết quả dạng JSON / print the result as JSON")
+    parser.add_argument(
+        "--past-requests",
+        action="store_true",
+        help="nhận cả yêu cầu đã quá hạn / also take requests whose deadline has passed",
+    )
     asked = parser.parse_args(arguments)
-    records, errors = read_folder(asked.folder)
+    try:
+        off = LoadSettings().off
+    except ValidationError as error:
+        _err("; ".join(each["msg"] for each in error.errors()))
+        return 2
+    for name in off:
+        _err(
+            f"CẢNH BÁO: INTAKE_CHECKS_OFF – {name} KHÔNG kiểm tra các bản ghi này. / "
+            f"WARNING: INTAKE_CHECKS_OFF – {name} does NOT check these records."
+        )
+    now = (clock or business_clock(CommonSettings().business_clock)).now()
+    folder = read_folder(asked.folder)
+    for name in folder.ignored:
+        _err(f"bỏ qua, không phải YAML / ignored, no YAML: {name}")
 
-    async def work(tx: Transaction) -> int:
-        try:
-            loaded = await loading.load(tx, records, (clock or SystemClock()).now())
-        except RegistryRefused as refused:
-            raise RegistryRefused([*errors, *refused.errors]) from None
-        if errors:
-            raise RegistryRefused(errors)
+    async def work(database: Database) -> int:
+        loaded = await _load(database, folder, now, [name for name in NEIGHBOURS if name not in off], asked)
         counts: dict[str, Any] = {
             "new": loaded.new,
             "changed": loaded.changed,
             "unchanged": loaded.unchanged,
             "published": loaded.published,
+            "unchecked_by": off,
         }
         if asked.json:
             _out(json.dumps(counts))
@@ -90,7 +145,36 @@ def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
             _out(f"đã công bố / published: {loaded.published}")
         return 0
 
-    return in_transaction(work)
+    return with_database(work)
+
+
+async def _load(
+    database: Database, folder: Folder, now: datetime, neighbours: Sequence[str], asked: argparse.Namespace
+) -> Loaded:
+    """Look at the files without a transaction, then store what was looked at; again if the registry moved meanwhile."""
+    seen: Draft | None = None
+    while True:
+        async with database.reading() as reading:
+            made = await loading.draft(reading, folder.proposals, now, past_requests=asked.past_requests)
+        errors = [*folder.errors, *made.errors]
+        if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
+            changed = {record.key for record in made.changed}
+            looked_at = [located for located in made.located if located.record.key in changed]
+            errors += await asyncio.to_thread(ask, neighbours, looked_at, _context(made), now)
+        if errors:
+            raise RegistryRefused(errors)
+        seen = made
+        try:
+            async with database.transaction() as tx:
+                return await loading.save(tx, made, SystemClock().now())
+        except RegistryMoved:
+            continue
+
+
+def _context(made: Draft) -> list[RegistryEvent]:
+    """What the neighbours look up beside the records that they look at: the other versions of regimes."""
+    proposed = [located.record for located in made.located]
+    return [record for record in (*proposed, *made.stored) if isinstance(record, RegimePublished)]
 
 
 def registry(arguments: Sequence[str]) -> int:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Set as AbstractSet
 
+from shared.events.fields import MAX_CODE_CHARACTERS, is_code
+from shared.events.registry import MAX_FIGURES, MAX_NARRATIVE_CHARACTERS, MAX_NARRATIVES
+
+__all__ = ["MAX_CODE_CHARACTERS", "MAX_FIGURES", "MAX_NARRATIVES", "MAX_NARRATIVE_CHARACTERS", "are_codes", "is_code"]
+
 MAX_BODY_BYTES = 256 * 1024
-MAX_FIGURES = 2_000
-MAX_NARRATIVES = 200
-MAX_CODE_CHARACTERS = 64
 MAX_FIGURE_CHARACTERS = 128
-MAX_NARRATIVE_CHARACTERS = 20_000
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 #: errors told for one body: a client with thousands of wrong figures has made one mistake, not thousands
 MAX_ERRORS = 100
-
-#: Codes become parts of keys joined by `/` and of JSON Pointers: no slash, no space, no tilde.
-_CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-is_code = _CODE.fullmatch
 
 #: The same few thousand codes come again and again: good ones are remembered, so that a form costs one comparison.
 _MAX_REMEMBERED_CODES = 20_000

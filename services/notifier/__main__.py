@@ -1,4 +1,4 @@
-"""python -m services.notifier serve | migrate | replay | dead-letters | mail"""
+"""python -m services.notifier serve | migrate | replay | dead-letters | mail | check"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.notifier import check
 from services.notifier.main import build
 from services.notifier.preview import write
 from services.notifier.templates import Composer, Sender
@@ -26,4 +27,11 @@ def mail(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run("notifier", build, {"mail": ("xem trước mẫu thư / preview the letters", mail)})
+    run(
+        "notifier",
+        build,
+        {
+            "mail": ("xem trước mẫu thư / preview the letters", mail),
+            "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
+        },
+    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-#: RFC 5321 4.5.3.1: a path holds 254 characters at most. ASCII only: the mail goes out without SMTPUTF8.
-MAX_ADDRESS_CHARACTERS = 254
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+from shared.events.fields import usable_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,6 @@ class Rung:
     agency: str
     head: Officer | None
     reason: str = ""
-
-
-def usable_address(address: str) -> bool:
-    """Whether a mail can be addressed to it: one mailbox of RFC 5321, ASCII, no control character."""
-    return len(address) <= MAX_ADDRESS_CHARACTERS and _ADDRESS.fullmatch(address) is not None
 
 
 class NotYetKnown(LookupError):

@@ -10,8 +10,8 @@ from pydantic_settings import SettingsConfigDict
 from services.notifier.channels.sender import Pace
 from services.notifier.channels.smtp import Server
 from services.notifier.delivery import Policy
-from services.notifier.ladder import usable_address
 from services.notifier.templates import Sender
+from shared.events.fields import usable_address
 from shared.security import header_safe
 from shared.settings import ServiceSettings
 

@@ -1,8 +1,8 @@
-"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | calendar-…"""
+"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | check | calendar-…"""
 
 from __future__ import annotations
 
-from services.scoring import reconcile
+from services.scoring import check, reconcile
 from services.scoring.calendar import draft, loading
 from services.scoring.commands import setbacks_command
 from services.scoring.main import build
@@ -17,5 +17,6 @@ if __name__ == "__main__":
             "setbacks": ("xem, thử lại việc bị lỗi riêng lẻ / list, retry setbacks of sweeps", setbacks_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),
             "calendar-draft": ("in lịch dự thảo / print a calendar draft", draft.main),
+            "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
         },
     )

@@ -1,9 +1,10 @@
-"""python -m services.validator serve | migrate | replay | dead-letters | findings"""
+"""python -m services.validator serve | migrate | replay | dead-letters | findings | check"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.validator import check
 from services.validator.main import build
 from services.validator.rules.page import document
 from shared.command import run
@@ -16,4 +17,11 @@ def findings(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run("validator", build, {"findings": ("in bảng mã kết quả kiểm tra / print docs/findings.md", findings)})
+    run(
+        "validator",
+        build,
+        {
+            "findings": ("in bảng mã kết quả kiểm tra / print docs/findings.md", findings),
+            "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
+        },
+    )

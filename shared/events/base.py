@@ -19,6 +19,9 @@ VERDICTS = "verdicts"
 COMPLIANCE = "compliance"
 NOTIFICATIONS = "notifications"
 
+#: the largest body of an event: topics take messages of 1 MiB (deploy/kafka/topics.yaml), key and headers need room
+MAX_EVENT_BYTES = 1024 * 1024 - 16 * 1024
+
 #: topic -> the service that owns (publishes) it; nobody else produces to it
 OWNERS: dict[str, str] = {
     REGISTRY: "intake",

@@ -1,20 +1,44 @@
 """What intake tells of the registry: each event is the whole current record of one entity, compacted by its key.
 
-`version` grows with every change of the entity; a copy never lets an older version overwrite a newer one.
+`version` grows with every change of the entity; a copy never lets an older version overwrite a newer one. The limits
+of the fields (shared/events/fields.py) count where a record is admitted, not where an event is read.
 """
 
 from __future__ import annotations
 
-from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.base import REGISTRY, EventModel, ExactDecimal, Model, Moment
+from shared.events.base import REGISTRY, EventModel, Model
+from shared.events.fields import (
+    Address,
+    Amount,
+    BoundedMoment,
+    Code,
+    Day,
+    Label,
+    Name,
+    Note,
+    OptionalLabel,
+    OptionalName,
+    Reason,
+    Unit,
+    at_most,
+    between,
+)
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
 OfficerRole = Literal["reporting_officer", "head"]
+
+MAX_REGIME_VERSION = 9_999
+#: how much of a form one report can answer (services/intake/limits.py)
+MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
+MAX_NARRATIVE_CHARACTERS = 20_000
+
+_Codes = Annotated[tuple[str, ...], at_most(20_000)]
+_Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
 
 
 class AgencyRegistered(EventModel):
@@ -24,13 +48,13 @@ class AgencyRegistered(EventModel):
     TOPIC: ClassVar[str] = REGISTRY
 
     code: str
-    name: str
-    name_en: str = ""
+    name: Name
+    name_en: OptionalName = ""
     kind: AgencyKind
     parent: str | None = None
-    opened_on: date
-    closed_on: date | None = None  # last day on which it exists
-    successors: tuple[str, ...] = ()
+    opened_on: Day
+    closed_on: Day | None = None  # last day on which it exists
+    successors: _Codes = ()
     version: int
 
     @property
@@ -44,13 +68,13 @@ class OfficerRegistered(EventModel):
     TYPE: ClassVar[str] = "vn.thongsuot.registry.officer.v1"
     TOPIC: ClassVar[str] = REGISTRY
 
-    officer_id: str
+    officer_id: Code
     agency: str
-    name: str
-    title: str = ""
-    email: str
+    name: Name
+    title: OptionalName = ""
+    email: Address
     role: OfficerRole
-    regimes: tuple[str, ...] = ()  # regimes this officer answers for; empty: all of the agency
+    regimes: _Codes = ()  # regimes this officer answers for; empty: all of the agency
     active: bool = True
     version: int
 
@@ -62,43 +86,43 @@ class OfficerRegistered(EventModel):
 class FigureField(Model):
     """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point."""
 
-    code: str
-    label: str
-    label_en: str = ""
-    unit: str = ""
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    unit: Unit = ""
     required: bool = True
-    minimum: ExactDecimal | None = None
-    maximum: ExactDecimal | None = None
+    minimum: Amount | None = None
+    maximum: Amount | None = None
     fraction_digits: int = Field(default=0, ge=0, le=12)
 
 
 class NarrativeField(Model):
     """One narrative section (mục thuyết minh). Lengths count characters after NFC normalisation and trimming."""
 
-    code: str
-    label: str
-    label_en: str = ""
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
     required: bool = True
-    min_characters: int = 0
-    max_characters: int = 20_000
+    min_characters: _Characters = 0
+    max_characters: _Characters = MAX_NARRATIVE_CHARACTERS
 
 
 class SumRule(Model):
     """`total` must equal the sum of `terms` within `tolerance` (absolute, same unit)."""
 
-    code: str
+    code: Code
     total: str
-    terms: tuple[str, ...]
-    tolerance: ExactDecimal = Field(default="0", validate_default=True)
+    terms: Annotated[tuple[str, ...], at_most(MAX_FIGURES)]
+    tolerance: Amount = Field(default="0", validate_default=True)
 
 
 class Form(Model):
     """What a report of the regime holds."""
 
-    figures: tuple[FigureField, ...] = ()
-    narratives: tuple[NarrativeField, ...] = ()
-    sums: tuple[SumRule, ...] = ()
-    nil_allowed: bool = True
+    figures: Annotated[tuple[FigureField, ...], at_most(MAX_FIGURES)] = ()
+    narratives: Annotated[tuple[NarrativeField, ...], at_most(MAX_NARRATIVES)] = ()
+    sums: Annotated[tuple[SumRule, ...], at_most(MAX_FIGURES)] = ()
+    nil_allowed: bool = False  # whether a report may say that there was nothing to report (không phát sinh)
 
 
 class Cutoff(Model):
@@ -123,36 +147,42 @@ class Deadline(Model):
 
     rule: Literal["day_of_month", "weekday", "working_days_after_cutoff", "on_request"]
     day: int = Field(default=18, ge=1, le=31)
-    month_offset: int = 0
+    month_offset: Annotated[int, between(0, 36)] = 0
     weekday: int = Field(default=5, ge=1, le=7)
-    week_offset: int = 0
-    working_days: int = Field(default=1, ge=1)
+    week_offset: Annotated[int, between(0, 53)] = 0
+    working_days: Annotated[int, between(1, 250)] = Field(default=1, ge=1)
     hour: int = Field(default=17, ge=0, le=23)
     minute: int = Field(default=0, ge=0, le=59)
     on_holiday: Literal["keep", "next_working_day"] = "next_working_day"
 
 
 class RegimePublished(EventModel):
-    """A version of a regime (chế độ báo cáo, NĐ 09/2019/NĐ-CP Điều 7). A published version never changes."""
+    """A version of a regime (chế độ báo cáo, NĐ 09/2019/NĐ-CP Điều 7). A published version never changes.
+
+    A newer version may replace it: what has not been judged is judged under the newer one.
+    """
 
     TYPE: ClassVar[str] = "vn.thongsuot.registry.regime.v1"
     TOPIC: ClassVar[str] = REGISTRY
 
-    code: str
-    regime_version: int
-    name: str
-    name_en: str = ""
+    code: Code
+    regime_version: Annotated[int, between(1, MAX_REGIME_VERSION)]
+    name: Name
+    name_en: OptionalName = ""
     frequency: Frequency
-    effective_from: date
-    effective_to: date | None = None
+    effective_from: Day
+    effective_to: Day | None = None
     submitter_kinds: tuple[AgencyKind, ...] = ()
-    submitters: tuple[str, ...] = ()  # agency codes in addition to the kinds
+    submitters: _Codes = ()  # agency codes in addition to the kinds
     receiver: str
     cutoff: Cutoff = Cutoff()
     deadline: Deadline
-    remind_working_days: int = 3  # due soon this many working days before the deadline
-    legal_basis: str = ""
+    remind_working_days: Annotated[int, between(0, 60)] = 3  # due soon this many working days before the deadline
+    legal_basis: Note = ""
     form: Form
+    #: the published version that this one withdraws: what is not judged under it is judged under this one
+    replaces: Annotated[int, between(1, MAX_REGIME_VERSION)] | None = None
+    replaces_reason: Reason = ""
     version: int
 
     @property
@@ -168,12 +198,12 @@ class RequestIssued(EventModel):
 
     request_id: str  # the period id, such as DX-2026-003
     regime: str
-    title: str
-    title_en: str = ""
-    issued_at: Moment
-    deadline: Moment
-    agencies: tuple[str, ...] = ()  # empty: every submitter of the regime
-    legal_basis: str = ""
+    title: Name
+    title_en: OptionalName = ""
+    issued_at: BoundedMoment
+    deadline: BoundedMoment
+    agencies: _Codes = ()  # empty: every submitter of the regime
+    legal_basis: Note = ""
     version: int
 
     @property

@@ -13,7 +13,7 @@ PURE = (
     re.compile(r"services/[a-z]+/domain(\.py|/.*)"),
     re.compile(r"services/validator/(rules|formula)/.*"),
     re.compile(r"services/intake/(envelope|example|filters|reading|regimes|standing|body_json|limits)\.py"),
-    re.compile(r"services/intake/registry/(checks|records)\.py"),
+    re.compile(r"services/intake/registry/(checks|forms|gate|records|source|strict_yaml)\.py"),
     re.compile(r"services/scoring/(deadlines|demand|differences)\.py"),
     re.compile(r"services/scoring/(policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery|ladder|templates/words)\.py"),

@@ -69,7 +69,7 @@ class Province:
 
     def write_registry(self, folder: Path) -> None:
         """The registry's files (JSON is YAML)."""
-        opened = date(2010, 1, 1)
+        opened = "2010-01-01"
         agencies: list[dict[str, Any]] = [{"code": "H98", "name": "Tỉnh đo", "kind": "province", "opened_on": opened}]
         agencies += [
             {"code": code, "name": f"Xã {code}", "kind": "commune", "parent": "H98", "opened_on": opened}

@@ -1,81 +1,104 @@
 """What must hold between records before any of them is stored: each thing named exists, and each form adds up.
 
-Pure: `stored` is what the database holds, `records` what the files say; together they are the registry to be.
+Pure: `stored` is what the database holds, `records` what is proposed; together they are the registry to be.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
 
-from services.intake.limits import MAX_CODE_CHARACTERS, is_code
-from services.intake.registry.files import FileError, Located
-from services.intake.registry.records import Registry, content_of
+from services.intake.registry import forms
+from services.intake.registry.records import Agency, Registry, content_of
+from services.intake.registry.source import FileError, Located
 from shared import period
 from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
-from shared.security import header_safe
+from shared.events.base import MAX_EVENT_BYTES
+from shared.events.fields import shown
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
 _AGENCY_CODE = re.compile(r"[A-Z]\d{2}(\.[0-9A-Z]+)*")
 _MAX_AGENCY_CODE_CHARACTERS = 35
-_EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
+#: agencies above an agency; the State has six levels
+_MOST_ABOVE = 20
 
 
-def check(records: Sequence[Located], stored: Iterable[RegistryEvent]) -> list[FileError]:
-    """Every error between the records, and between them and what is stored."""
+def check(
+    records: Sequence[Located],
+    stored: Iterable[RegistryEvent],
+    now: datetime,
+    *,
+    named: Iterable[str] = (),
+    past_requests: bool = False,
+) -> list[FileError]:
+    """Every error between the records, and between them and what is stored.
+
+    now: business time. named: keys of records that are refused already, so that nothing is told twice.
+    """
     registry = Registry()
-    published: dict[str, RegimePublished] = {}
+    for key in named:
+        _name(registry, key)
+    before: dict[str, RegistryEvent] = {}
     for record in stored:
         registry.put(record)
-        if isinstance(record, RegimePublished):
-            published[record.key] = record
+        before[record.key] = record
     errors: list[FileError] = []
     seen: dict[str, Located] = {}
     for located in records:
         first = seen.setdefault(located.record.key, located)
         if first is not located:
-            where = f"{first.file}:{first.line}"
+            where = f"{first.source.file}:{first.source.mark()[0]}"
             errors.append(
                 located.error(
                     "",
-                    f"“{located.record.key}” đã có ở {where}.",
-                    f"“{located.record.key}” is already at {where}.",
+                    f"“{shown(located.record.key)}” đã có ở {where}.",
+                    f"“{shown(located.record.key)}” is already at {where}.",
                     "Chỉ giữ lại một bản.",
                     "Keep one of them.",
                 )
             )
         registry.put(located.record.model_copy(update={"version": 2**31}))
+    replaced = _replacements(registry)
     for located in records:
+        known = before.get(located.record.key)
         match located.record:
-            case AgencyRegistered():
-                errors.extend(_agency(located, located.record, registry))
-            case OfficerRegistered():
-                errors.extend(_officer(located, located.record, registry))
-            case RegimePublished():
-                errors.extend(_regime(located, located.record, registry, published.get(located.record.key)))
-            case RequestIssued():
-                errors.extend(_request(located, located.record, registry))
+            case AgencyRegistered() as agency:
+                errors.extend(_agency(located, agency, registry))
+            case OfficerRegistered() as officer:
+                errors.extend(_officer(located, officer, registry))
+            case RegimePublished() as regime:
+                if isinstance(known, RegimePublished):
+                    errors.extend(_published(located, known, regime))
+                else:
+                    errors.extend(_regime(located, regime, registry, replaced))
+            case RequestIssued() as request:
+                errors.extend(_request(located, request, registry))
+                if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
+                    errors.extend(_past(located, request, now))
+        errors.extend(_size(located))
     return errors
 
 
-def _unknown(located: Located, field: str, what: str, what_en: str, name: str) -> FileError:
-    return located.error(
-        field,
-        f"Không có {what} “{name}”.",
-        f"There is no {what_en} “{name}”.",
-        "Sửa mã, hoặc thêm vào danh mục.",
-        "Correct the code, or add it to the registry.",
-    )
+def _name(registry: Registry, key: str) -> None:
+    """Something of this key is meant to be there, whatever it says."""
+    kind, _, name = key.partition("/")
+    if kind == "agency":
+        registry.agencies[name] = Agency(name, "", None, date.min, None, (), -1)
+    elif kind == "regime":
+        registry.regimes.setdefault(name.partition("/")[0], {})
 
 
-def _code(located: Located, field: str, code: str) -> Iterator[FileError]:
-    if not is_code(code):
+def _size(located: Located) -> Iterator[FileError]:
+    size = len(located.record.encode())
+    if size > MAX_EVENT_BYTES:
         yield located.error(
-            field,
-            f"Mã “{code}” không hợp lệ.",
-            f"The code “{code}” is not valid.",
-            f"Dùng 1–{MAX_CODE_CHARACTERS} ký tự: chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
-            f"Use 1–{MAX_CODE_CHARACTERS} of ASCII letters, digits, dot, hyphen, underscore.",
+            "form" if isinstance(located.record, RegimePublished) else "",
+            f"Bản ghi quá lớn để gửi đi: {size} byte, nhiều nhất {MAX_EVENT_BYTES}.",
+            f"The record is too large to be sent: {size} bytes, at most {MAX_EVENT_BYTES}.",
+            "Rút gọn tên gọi và danh sách, hoặc chia thành nhiều chế độ báo cáo.",
+            "Shorten labels and lists, or part it into several regimes.",
         )
 
 
@@ -83,21 +106,22 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
     if not _AGENCY_CODE.fullmatch(agency.code) or len(agency.code) > _MAX_AGENCY_CODE_CHARACTERS:
         yield located.error(
             "code",
-            f"Mã cơ quan “{agency.code}” không đúng QĐ 20/2020/QĐ-TTg.",
-            f"The agency code “{agency.code}” is not one of Decision 20/2020/QĐ-TTg.",
+            f"Mã cơ quan “{shown(agency.code)}” không đúng QĐ 20/2020/QĐ-TTg.",
+            f"The agency code “{shown(agency.code)}” is not one of Decision 20/2020/QĐ-TTg.",
             "Ghi mã như H99.01 (không quá 35 ký tự).",
             "Write it like H99.01 (at most 35 characters).",
         )
     if agency.parent is not None and agency.parent not in registry.agencies:
-        yield _unknown(located, "parent", "cơ quan cấp trên", "parent agency", agency.parent)
+        yield located.unknown("parent", "cơ quan cấp trên", "parent agency", agency.parent)
     ancestors = {agency.code}
     above = agency.parent
     while above is not None and above in registry.agencies:
-        if above in ancestors:
+        if above in ancestors or len(ancestors) > _MOST_ABOVE:
+            circle = above in ancestors
             yield located.error(
                 "parent",
-                "Quan hệ cấp trên bị vòng.",
-                "The parents go round in a circle.",
+                "Quan hệ cấp trên bị vòng." if circle else f"Có hơn {_MOST_ABOVE} cấp trên.",
+                "The parents go round in a circle." if circle else f"It has more than {_MOST_ABOVE} agencies above it.",
                 "Sửa `parent`.",
                 "Correct `parent`.",
             )
@@ -112,62 +136,67 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
             "Sửa hai ngày.",
             "Correct the dates.",
         )
-    for successor in agency.successors:
+    for place, successor in enumerate(agency.successors):
         if successor not in registry.agencies or successor == agency.code:
-            yield _unknown(located, "successors", "cơ quan kế thừa", "successor", successor)
+            yield located.unknown(f"successors/{place}", "cơ quan kế thừa", "successor", successor)
 
 
 def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -> Iterator[FileError]:
-    yield from _code(located, "officer_id", officer.officer_id)
     if officer.agency not in registry.agencies:
-        yield _unknown(located, "agency", "cơ quan", "agency", officer.agency)
-    try:
-        header_safe(officer.email)
-        header_safe(officer.name)
-        header_safe(officer.title)
-    except ValueError:
-        yield located.error(
-            "name",
-            "Tên, chức danh hoặc thư điện tử có ký tự điều khiển.",
-            "Name, title or e-mail has a control character.",
-            "Bỏ ký tự đó.",
-            "Remove it.",
-        )
-    if not _EMAIL.fullmatch(officer.email) or len(officer.email) > 254:
-        yield located.error(
-            "email",
-            f"“{officer.email}” không phải địa chỉ thư.",
-            f"“{officer.email}” is not a mail address.",
-            "Ghi như canbo@example.vn.",
-            "Write it like officer@example.vn.",
-        )
-    for regime in officer.regimes:
+        yield located.unknown("agency", "cơ quan", "agency", officer.agency)
+    for place, regime in enumerate(officer.regimes):
         if regime not in registry.regimes:
-            yield _unknown(located, "regimes", "chế độ báo cáo", "regime", regime)
+            yield located.unknown(f"regimes/{place}", "chế độ báo cáo", "regime", regime)
+
+
+def _published(located: Located, published: RegimePublished, regime: RegimePublished) -> Iterator[FileError]:
+    changed = list(_differences(content_of(published), content_of(regime), ""))
+    if not changed:
+        return
+    named = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
+    version, following = regime.regime_version, regime.regime_version + 1
+    yield located.error(
+        changed[0],
+        f"Phiên bản {version} của {regime.code} đã ban hành, không sửa được ({named}).",
+        f"Version {version} of {regime.code} is published and cannot change ({named}).",
+        f"Trả lại như cũ, rồi ghi thay đổi thành phiên bản mới: regime_version: {following}, với effective_from mới; "
+        f"nếu phiên bản {version} sai thì thêm `replaces: {version}` và giữ effective_from.",
+        f"Put it back, and write the change as a new version: regime_version: {following}, with its effective_from; "
+        f"if version {version} is wrong, add `replaces: {version}` and keep effective_from.",
+    )
+
+
+def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
+    """Paths of what differs: `name`, `form/figures/3/label`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in {**new, **old}:
+            yield from _differences(old.get(name), new.get(name), f"{at}/{name}" if at else str(name))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for place, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(before, after, f"{at}/{place}")
+    elif old != new:
+        yield at
+
+
+def _replacements(registry: Registry) -> dict[tuple[str, int], list[int]]:
+    """(regime, version) -> the versions that say they replace it."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for code, versions in registry.regimes.items():
+        for number, regime in versions.items():
+            if regime.replaces is not None:
+                found.setdefault((code, regime.replaces), []).append(number)
+    return found
 
 
 def _regime(
-    located: Located, regime: RegimePublished, registry: Registry, published: RegimePublished | None
+    located: Located, regime: RegimePublished, registry: Registry, replaced: Mapping[tuple[str, int], Sequence[int]]
 ) -> Iterator[FileError]:
-    yield from _code(located, "code", regime.code)
-    if published is not None and content_of(published) != content_of(regime):
-        changed = [name for name, value in content_of(regime).items() if content_of(published).get(name) != value]
-        yield located.error(
-            changed[0],
-            f"Phiên bản {regime.regime_version} của {regime.code} đã ban hành, không sửa được ({', '.join(changed)}).",
-            f"Version {regime.regime_version} of {regime.code} is published and cannot change ({', '.join(changed)}).",
-            f"Ghi thay đổi thành phiên bản mới: regime_version: {regime.regime_version + 1}, với effective_from mới.",
-            f"Write the change as a new version: regime_version: {regime.regime_version + 1}, with its effective_from.",
-        )
-    if regime.regime_version < 1:
-        yield located.error(
-            "regime_version", "Phiên bản bắt đầu từ 1.", "Versions begin with 1.", "Ghi 1, 2, …", "Write 1, 2, …"
-        )
+    yield from _replaces(located, regime, registry, replaced)
     if regime.receiver not in registry.agencies:
-        yield _unknown(located, "receiver", "cơ quan nhận", "receiver", regime.receiver)
-    for agency in regime.submitters:
+        yield located.unknown("receiver", "cơ quan nhận", "receiver", regime.receiver)
+    for place, agency in enumerate(regime.submitters):
         if agency not in registry.agencies:
-            yield _unknown(located, "submitters", "cơ quan gửi", "submitter", agency)
+            yield located.unknown(f"submitters/{place}", "cơ quan gửi", "submitter", agency)
     if not regime.submitters and not regime.submitter_kinds:
         yield located.error(
             "submitter_kinds",
@@ -203,46 +232,74 @@ def _regime(
             "Sửa `deadline.rule`.",
             "Correct `deadline.rule`.",
         )
-    yield from _form(located, regime)
+    yield from forms.check(located, regime)
 
 
-def _form(located: Located, regime: RegimePublished) -> Iterator[FileError]:
-    figures = [figure.code for figure in regime.form.figures]
-    narratives = [narrative.code for narrative in regime.form.narratives]
-    sums = [rule.code for rule in regime.form.sums]
-    for field, codes in (("figures", figures), ("narratives", narratives), ("sums", sums)):
-        for code in codes:
-            yield from _code(located, f"form/{field}", code)
-        for code in sorted({code for code in codes if codes.count(code) > 1}):
+def _replaces(
+    located: Located, regime: RegimePublished, registry: Registry, replaced: Mapping[tuple[str, int], Sequence[int]]
+) -> Iterator[FileError]:
+    """A version withdraws an older one by taking its place: same periods, from the same day on."""
+    versions = registry.regimes.get(regime.code, {})
+    if regime.replaces is None:
+        for number, other in versions.items():
+            if number != regime.regime_version and other.effective_from == regime.effective_from:
+                if regime.regime_version < number and other.replaces is not None:
+                    continue
+                yield located.error(
+                    "effective_from",
+                    f"Phiên bản {number} của {regime.code} cũng có hiệu lực từ ngày này.",
+                    f"Version {number} of {regime.code} takes effect on the same day.",
+                    "Ghi ngày khác; nếu muốn thay phiên bản sai, ghi `replaces` và `replaces_reason`.",
+                    "Give another day; to take the place of a wrong version, give `replaces` and `replaces_reason`.",
+                )
+                return
+        return
+    wrong = versions.get(regime.replaces)
+    if wrong is None or regime.replaces >= regime.regime_version:
+        yield located.error(
+            "replaces",
+            f"{regime.code} không có phiên bản {regime.replaces} cũ hơn để thay.",
+            f"{regime.code} has no older version {regime.replaces} to replace.",
+            "Ghi số của phiên bản đã ban hành bị thay.",
+            "Give the number of the published version that is replaced.",
+        )
+        return
+    if len(others := replaced[regime.code, regime.replaces]) > 1:
+        yield located.error(
+            "replaces",
+            f"Phiên bản {regime.replaces} của {regime.code} bị thay nhiều lần ({', '.join(map(str, sorted(others)))}).",
+            f"Version {regime.replaces} of {regime.code} is replaced twice ({', '.join(map(str, sorted(others)))}).",
+            f"Thay phiên bản mới nhất: replaces: {max(set(others) - {regime.regime_version})}.",
+            f"Replace the newest of them: replaces: {max(set(others) - {regime.regime_version})}.",
+        )
+    if not regime.replaces_reason:
+        yield located.error(
+            "replaces_reason",
+            "Thiếu lý do thay phiên bản.",
+            "The reason for the replacement is missing.",
+            "Ghi `replaces_reason`.",
+            "Give `replaces_reason`.",
+        )
+    for field in ("frequency", "effective_from", "cutoff"):
+        if getattr(regime, field) != getattr(wrong, field):
             yield located.error(
-                f"form/{field}",
-                f"Mã “{code}” lặp lại.",
-                f"The code “{code}” is repeated.",
-                "Đặt mã khác.",
-                "Give another code.",
+                field,
+                f"Phiên bản thay phải giữ `{field}` của phiên bản {regime.replaces}: kỳ báo cáo không được đổi.",
+                f"A replacing version keeps the `{field}` of version {regime.replaces}: its periods stay the same.",
+                "Ghi như cũ; muốn đổi kỳ báo cáo thì ban hành phiên bản mới, effective_from mới, không có `replaces`.",
+                "Write it as it was; to change the periods, give a version with a new effective_from, no `replaces`.",
             )
-    for place, figure in enumerate(regime.form.figures):
-        if figure.minimum is not None and figure.maximum is not None and figure.minimum > figure.maximum:
-            yield located.error(
-                f"form/figures/{place}",
-                f"“{figure.code}”: nhỏ nhất lớn hơn lớn nhất.",
-                f"“{figure.code}”: the minimum is over the maximum.",
-                "Sửa hai giới hạn.",
-                "Correct the bounds.",
-            )
-    for place, narrative in enumerate(regime.form.narratives):
-        if not 0 <= narrative.min_characters <= narrative.max_characters <= 20_000:
-            yield located.error(
-                f"form/narratives/{place}",
-                f"“{narrative.code}”: độ dài phải là 0 ≤ min ≤ max ≤ 20000.",
-                f"“{narrative.code}”: lengths must be 0 ≤ min ≤ max ≤ 20000.",
-                "Sửa độ dài.",
-                "Correct the lengths.",
-            )
-    for place, rule in enumerate(regime.form.sums):
-        for code in (rule.total, *rule.terms):
-            if code not in figures:
-                yield _unknown(located, f"form/sums/{place}", "chỉ tiêu", "figure", code)
+
+
+def _past(located: Located, request: RequestIssued, now: datetime) -> Iterator[FileError]:
+    if request.deadline <= now:
+        yield located.error(
+            "deadline",
+            "Thời hạn của yêu cầu đã qua, không ai còn kịp gửi.",
+            "The request's deadline has passed: nobody can meet it.",
+            "Ghi thời hạn sau hiện tại; nếu chuyển danh mục cũ sang, nạp với --past-requests.",
+            "Give a later deadline; where an old registry is carried over, load it with --past-requests.",
+        )
 
 
 def _request(located: Located, request: RequestIssued, registry: Registry) -> Iterator[FileError]:
@@ -253,19 +310,19 @@ def _request(located: Located, request: RequestIssued, registry: Registry) -> It
     if not good:
         yield located.error(
             "request_id",
-            f"“{request.request_id}” không dùng được làm kỳ báo cáo.",
-            f"“{request.request_id}” cannot be a period.",
+            f"“{shown(request.request_id)}” không dùng được làm kỳ báo cáo.",
+            f"“{shown(request.request_id)}” cannot be a period.",
             "Ghi như DX-2026-003: chữ in hoa, số, gạch ngang.",
             "Write it like DX-2026-003: capital letters, digits, hyphens.",
         )
     versions = registry.regimes.get(request.regime)
-    if not versions:
-        yield _unknown(located, "regime", "chế độ báo cáo", "regime", request.regime)
-    elif not any(version.frequency == "adhoc" for version in versions.values()):
+    if versions is None:
+        yield located.unknown("regime", "chế độ báo cáo", "regime", request.regime)
+    elif versions and not any(version.frequency == "adhoc" for version in versions.values()):
         yield located.error(
             "regime",
-            f"{request.regime} không phải chế độ báo cáo đột xuất, chuyên đề.",
-            f"{request.regime} is not an ad hoc regime.",
+            f"{shown(request.regime)} không phải chế độ báo cáo đột xuất, chuyên đề.",
+            f"{shown(request.regime)} is not an ad hoc regime.",
             "Chọn chế độ có frequency: adhoc.",
             "Choose a regime with frequency: adhoc.",
         )
@@ -277,6 +334,6 @@ def _request(located: Located, request: RequestIssued, registry: Registry) -> It
             "Sửa hai thời điểm.",
             "Correct the moments.",
         )
-    for agency in request.agencies:
+    for place, agency in enumerate(request.agencies):
         if agency not in registry.agencies:
-            yield _unknown(located, "agencies", "cơ quan", "agency", agency)
+            yield located.unknown(f"agencies/{place}", "cơ quan", "agency", agency)

@@ -1,65 +1,101 @@
 """A load stores all or nothing, gives a new version only to what changed, and publishes only that.
 
-It runs under the lock of the revision's row, so that two loads are one after the other and the order of the
-registry's events is the order of their versions.
+What is stored is what the gate admitted, of the registry as it was then: under the lock of the revision's row, so that
+two loads are one after the other and the order of the registry's events is the order of their versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.intake.registry import checks, store
-from services.intake.registry.files import FileError, Located
+from services.intake.registry import store
+from services.intake.registry.gate import Proposal, admit
 from services.intake.registry.records import Kind, content_of, kind_of
-from shared.db import Transaction
+from services.intake.registry.source import FileError, Located
+from shared.db import Reading, Transaction
 from shared.events import RegistryEvent
 from shared.outbox import publish
 
+#: errors written out; the rest are counted
+MAX_TOLD = 200
+
 
 class RegistryRefused(Exception):
-    """Nothing was stored. `errors` lists everything that has to be corrected."""
+    """Nothing was stored. `errors` lists everything that has to be corrected, in the order of files and lines."""
 
     def __init__(self, errors: Sequence[FileError]) -> None:
-        super().__init__("\n".join(str(error) for error in errors))
-        self.errors = tuple(errors)
+        self.errors = tuple(sorted(errors, key=lambda error: (error.file, error.line, error.column)))
+        told = [str(error) for error in self.errors[:MAX_TOLD]]
+        if (more := len(self.errors) - MAX_TOLD) > 0:
+            told.append(f"… và {more} lỗi nữa / and {more} more errors")
+        super().__init__("\n".join(told))
+
+
+class RegistryMoved(Exception):
+    """Somebody else changed the registry since it was looked at: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a load would do to the registry of one revision. `errors`: why it must not."""
+
+    revision: int
+    stored: tuple[RegistryEvent, ...]
+    located: tuple[Located, ...]  # records without errors of their own
+    changed: tuple[RegistryEvent, ...]  # with the versions they get
+    errors: tuple[FileError, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a load did, by kind."""
 
-    new: dict[Kind, int]
-    changed: dict[Kind, int]
-    unchanged: dict[Kind, int]
+    new: dict[Kind, int] = field(default_factory=dict)
+    changed: dict[Kind, int] = field(default_factory=dict)
+    unchanged: dict[Kind, int] = field(default_factory=dict)
 
     @property
     def published(self) -> int:
         return sum(self.new.values()) + sum(self.changed.values())
 
 
-async def load(tx: Transaction, records: Sequence[Located], now: datetime) -> Loaded:
-    """Store and publish what differs from the current registry. Raises RegistryRefused with every error."""
-    await store.lock(tx)
-    stored = {record.key: record for record in await store.changed_after(tx, -1)}
-    errors = checks.check(records, stored.values())
-    if errors:
-        raise RegistryRefused(errors)
-    loaded = Loaded({}, {}, {})
-    changed: list[RegistryEvent] = []
-    for record in (located.record for located in records):
-        before = stored.get(record.key)
-        if before is not None and content_of(before) == content_of(record):
-            counts = loaded.unchanged
-        else:
-            counts = loaded.new if before is None else loaded.changed
+async def draft(
+    reading: Reading | Transaction, proposals: Sequence[Proposal], now: datetime, *, past_requests: bool = False
+) -> Draft:
+    """Hold the proposals against the registry as it is. now: business time."""
+    revision = await store.revision(reading)
+    stored = await store.changed_after(reading, -1)
+    admission = admit(proposals, stored, now, past_requests=past_requests)
+    known = {record.key: record for record in stored}
+    changed = []
+    for record in (located.record for located in admission.records):
+        before = known.get(record.key)
+        if before is None or content_of(before) != content_of(record):
             changed.append(record.model_copy(update={"version": before.version + 1 if before else 1}))
-        kind = kind_of(record.key)
+    return Draft(revision, tuple(stored), tuple(admission.records), tuple(changed), tuple(admission.errors))
+
+
+async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
+    """Store and publish a draft. Raises RegistryRefused if it has errors, RegistryMoved if the registry has changed.
+
+    now: system time.
+    """
+    if made.errors:
+        raise RegistryRefused(made.errors)
+    if await store.lock(tx) != made.revision:
+        raise RegistryMoved
+    loaded = Loaded()
+    versions = {record.key: record.version for record in made.changed}
+    for located in made.located:
+        version = versions.get(located.record.key)
+        counts = loaded.unchanged if version is None else loaded.new if version == 1 else loaded.changed
+        kind = kind_of(located.record.key)
         counts[kind] = counts.get(kind, 0) + 1
-    if changed:
-        await store.save(tx, changed, await store.raise_revision(tx), now)
-        await publish(tx, changed)
+    if made.changed:
+        await store.save(tx, made.changed, await store.raise_revision(tx), now)
+        await publish(tx, made.changed)
     return loaded
 
 

@@ -17,7 +17,9 @@ from services.intake import handlers, keys
 from services.intake.group_commit import Accept
 from services.intake.main import build
 from services.intake.registry import load as loading
-from services.intake.registry.files import Located
+from services.intake.registry.gate import Proposal
+from services.intake.registry.records import content_of, kind_of
+from services.intake.registry.source import Source
 from services.intake.settings import IntakeSettings
 from shared.clock import LOCAL_ZONE, ManualClock
 from shared.db import Database
@@ -95,8 +97,13 @@ def records() -> list[RegistryEvent]:
     ]
 
 
-def located(found: Sequence[RegistryEvent]) -> list[Located]:
-    return [Located(record, "test.yaml", number, f"/{number}") for number, record in enumerate(found, 1)]
+def proposed(found: Sequence[RegistryEvent]) -> list[Proposal]:
+    """The records as a file would propose them, each on the line of its number."""
+    marks = {f"/{number}": (number, 1) for number in range(len(found) + 1)}
+    return [
+        Proposal(kind_of(record.key), content_of(record), Source("test.yaml", f"/{number}", marks))
+        for number, record in enumerate(found, 1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,14 @@ class Province:
 async def load(url: str, found: Sequence[RegistryEvent]) -> loading.Loaded:
     database = Database(url, pool_size=1)
     try:
-        async with database.transaction() as tx:
-            return await loading.load(tx, located(found), datetime.now(UTC))
+        while True:
+            async with database.reading() as reading:
+                draft = await loading.draft(reading, proposed(found), NOW, past_requests=True)
+            try:
+                async with database.transaction() as tx:
+                    return await loading.save(tx, draft, datetime.now(UTC))
+            except loading.RegistryMoved:
+                continue
     finally:
         await database.close()
 

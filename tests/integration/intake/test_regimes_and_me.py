@@ -11,6 +11,7 @@ import pytest
 from deploy.sample import generate
 from services.intake.reading import Report, read_report
 from services.intake.registry import files
+from services.intake.registry.gate import admit
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
 from shared.clock import LOCAL_ZONE, ManualClock
@@ -40,9 +41,9 @@ SAMPLE = Path(generate.__file__).parent
 
 async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database_of_intake: str) -> None:
     """Each kind of agency, posted as it is printed: taken at the door, then judged by the validator's own code."""
-    read, errors = files.read_folder(SAMPLE)
-    assert not errors
-    records = [each.record for each in read]
+    admission = admit(files.read_folder(SAMPLE).proposals, [], datetime.now(LOCAL_ZONE), past_requests=True)
+    assert not admission.errors
+    records = [each.record for each in admission.records]
     await load(database_of_intake, records)
     agencies = ["H99.01", "H99.05", *_one_of_each_kind(records)]
     clock = ManualClock(datetime(2026, 3, 12, 9, tzinfo=LOCAL_ZONE))
@@ -169,7 +170,7 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
             "code": "A01", "label": "Thu ngân sách", "label_en": "", "unit": "", "required": True, "minimum": None,
             "maximum": None, "fraction_digits": 2,
         }  # fmt: skip
-        assert shown["form"]["nil_allowed"] is True
+        assert shown["form"]["nil_allowed"] is False
         assert [each["period"] for each in shown["deadlines"]] == ["2026-M10", "2026-M11"]
         assert shown["next_deadline"]["deadline"] == "2026-10-23T09:30:00+07:00"
         assert shown["example"]["period"] == "2026-M10", "the one due next, whose window is over"

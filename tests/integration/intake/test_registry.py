@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from services.intake import commands
 from services.intake.known import Known
+from services.intake.registry import load as loading
 from services.intake.registry import store
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
@@ -66,7 +68,7 @@ async def test_one_error_and_nothing_is_stored_or_published(province: Province) 
 
 
 async def test_a_new_version_of_a_regime_stands_beside_the_old_one(province: Province) -> None:
-    await load(province.url, [sample.regime(name="Khác", regime_version=2)])
+    await load(province.url, [sample.regime(name="Khác", regime_version=2, effective_from=date(2027, 1, 1))])
     keys = [
         row[0] for row in await rows(province.url, "SELECT key FROM registry WHERE key LIKE 'regime/KTXH/%' ORDER BY 1")
     ]
@@ -148,12 +150,44 @@ def test_a_load_with_errors_tells_them_all_and_exits_with_one(
     database_of_intake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = AGENCIES.replace("parent: H99", "parent: H77").replace("kind: province", "kind: planet")
-    folder = write(tmp_path, agencies=bad)
+    late = REGIME.replace("receiver: H99", "receiver: H99.01").replace("day: 18", "day: 3")
+    folder = write(tmp_path, agencies=bad, regimes__ktxh=late)
     assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 1
     told = capsys.readouterr().err
-    assert "agencies.yaml:4 /agencies/0/kind" in told
-    assert "agencies.yaml:6 /agencies/1/parent" in told
-    assert "2 errors; nothing was stored" in told
+    assert "agencies.yaml:4:11 /agencies/0/kind" in told
+    assert "agencies.yaml:9:13 /agencies/1/parent" in told
+    assert "regimes/ktxh.yaml:8:1 /deadline" in told, "what scoring says comes with the rest"
+    assert "before its own cut-off" in told
+    assert "3 errors; nothing was stored" in told
+    assert asyncio.run(rows(database_of_intake, "SELECT count(*) FROM registry")) == [(0,)]
+
+
+def test_a_check_can_be_switched_off_loudly_and_only_by_name(
+    database_of_intake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path, agencies=AGENCIES, regimes__ktxh=REGIME.replace("day: 18", "day: 3"))
+    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 1
+    monkeypatch.setenv("INTAKE_CHECKS_OFF", "scoring, planner")
+    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 2
+    assert "planner" in capsys.readouterr().err
+    monkeypatch.setenv("INTAKE_CHECKS_OFF", "scoring")
+    assert run(database_of_intake, commands.load, str(folder), "--json", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr()
+    assert "WARNING: INTAKE_CHECKS_OFF – scoring does NOT check" in said.err
+    assert json.loads(said.out)["unchecked_by"] == ["scoring"]
+
+
+async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(province: Province) -> None:
+    database = Database(province.url, pool_size=1)
+    try:
+        async with database.reading() as reading:
+            made = await loading.draft(reading, sample.proposed([sample.agency("H99.61")]), sample.NOW)
+        await load(province.url, [sample.agency("H99.62")])
+        with pytest.raises(loading.RegistryMoved):
+            async with database.transaction() as tx:
+                await loading.save(tx, made, sample.NOW)
+    finally:
+        await database.close()
 
 
 def test_a_command_without_its_database_says_so(
@@ -167,8 +201,13 @@ def test_a_command_without_its_database_says_so(
 def test_the_sample_province_loads(
     database_of_intake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(database_of_intake, commands.load, str(SAMPLE), "--json", monkeypatch=monkeypatch) == 0
-    counts = json.loads(capsys.readouterr().out)
+    assert run(database_of_intake, commands.load, str(SAMPLE), monkeypatch=monkeypatch) == 1
+    assert "--past-requests" in capsys.readouterr().err, "the quarter of its requests is over"
+    asked = (str(SAMPLE), "--past-requests", "--json")
+    assert run(database_of_intake, commands.load, *asked, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr()
+    assert "ignored, no YAML: names.py" in said.err
+    counts = json.loads(said.out)
     assert counts["new"]["agency"] >= 120
     assert counts["new"]["regime"] >= 6
 

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from services.notifier.ladder import Agency, Directory, NotYetKnown, Officer, usable_address
+from services.notifier.ladder import Agency, Directory, NotYetKnown, Officer
+from shared.events.fields import usable_address
 
 TODAY = date(2026, 10, 19)
 

@@ -17,6 +17,7 @@ NARRATIVE = (
 )
 
 FORM = Form(
+    nil_allowed=True,
     figures=(
         FigureField(code="T", label="Tổng số hồ sơ", label_en="Cases", unit="hồ sơ", minimum="0", maximum="1000000"),
         FigureField(code="A", label="Đúng hạn", label_en="On time", minimum="0", maximum="1000000"),

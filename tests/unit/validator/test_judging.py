@@ -283,7 +283,7 @@ def test_nil_where_it_is_not_allowed_is_one_error_and_everything_is_still_owed()
 
 
 def test_an_empty_report_that_owes_nothing_is_accepted_with_a_warning() -> None:
-    form = Form(figures=(FigureField(code="A", label="", required=False),))
+    form = Form(figures=(FigureField(code="A", label="", required=False),), nil_allowed=True)
     assert codes(judged({}, {}, form=form)) == ["C03"]
     assert judged({"A": " "}, {"": ""}, form=form).errors == 1
     assert judged({}, {}, form=Form()) == domain.Judgement("accepted", 0, 0, 0, 0)

@@ -1,0 +1,325 @@
+"""YAML that can be read in one way only: JSON's values, each with its line and column; pure.
+
+Of YAML 1.1, which the parser speaks, nothing is taken that surprises: no octal, sexagesimal or other odd number, no
+`yes` for true, no date made of a text, no anchor, alias, merge key, tag or second document, no key twice. A whole
+number becomes an int; one with a point keeps its digits as text; what else is written without quotes is text. PyYAML's
+events carry exact marks, so what a plain scalar means is decided here and no second YAML library is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from services.intake.registry.source import FileError, Mark
+from shared.events.fields import shown
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 12
+MAX_NUMBER_CHARACTERS = 64
+#: errors told of one file
+MAX_ERRORS = 100
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+#: what YAML 1.1, YAML 1.2 or a hasty reader take for a number, beside the two above
+_ODD_NUMBER = re.compile(
+    r"""[-+]?(?:
+        [0-9][0-9_]*                                    # 025, +5, 1_000
+      | 0[xX][0-9a-fA-F_]+ | 0[oO][0-7_]+ | 0[bB][01_]+
+      | [0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?     # 1:30
+      | (?:[0-9][0-9_]*)?\.[0-9_]*(?:[eE][-+]?[0-9]+)?  # .5, 5., 01.5
+      | [0-9][0-9_]*[eE][-+]?[0-9]+
+      | \.(?:inf|Inf|INF|nan|NaN|NAN)
+    )""",
+    re.VERBOSE,
+)
+#: C0 but tab and line feed (and a carriage return before one), DEL, C1, other line breaks, marks that turn the
+#: direction of what is read, a BOM, what is no character
+_NOT_IN_A_FILE = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ufeff\ufffe\uffff]"
+)
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file says. `value` is None where it cannot be read; `marks` by JSON Pointer."""
+
+    value: Any = None
+    marks: dict[str, Mark] = field(default_factory=dict)
+    errors: list[FileError] = field(default_factory=list)
+
+
+class _Full(Exception):
+    """Enough errors of one file, or nothing more can be read."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is being read."""
+
+    value: Any  # dict or list
+    pointer: str
+    key: str | None = None  # of a mapping, while its value is awaited
+    awaits_key: bool = True
+    key_mark: Mark = (0, 0)
+    keys: dict[str, int] = field(default_factory=dict)
+
+
+def read(content: bytes, file: str) -> Document:
+    """The document in these bytes, and all that is wrong with it."""
+    reading = _Reading(file)
+    try:
+        reading.events(_text(content, reading))
+    except _Full:
+        pass
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        what = shown(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "?"), 200)
+        reading.document.value = None
+        # at the end of the file the parser may stand a line or two behind it
+        last_line = max(1, len(content.splitlines()))
+        reading.tell(
+            (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1),
+            "",
+            f"YAML sai cú pháp: {what}.",
+            f"The YAML is malformed: {what}.",
+            "Sửa cú pháp tại dòng này (hoặc ngay trên nó).",
+            "Correct the syntax at this line (or just above it).",
+            last=True,
+        )
+    return reading.document
+
+
+def _text(content: bytes, reading: _Reading) -> str:
+    if len(content) > MAX_FILE_BYTES:
+        reading.tell(
+            (1, 1),
+            "",
+            f"Tệp quá lớn: {len(content)} byte, nhiều nhất {MAX_FILE_BYTES}.",
+            f"The file is too large: {len(content)} bytes, at most {MAX_FILE_BYTES}.",
+            "Chia thành nhiều tệp, ví dụ agencies-1.yaml, agencies-2.yaml.",
+            "Part it into files such as agencies-1.yaml, agencies-2.yaml.",
+        )
+        raise _Full
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        reading.tell(
+            (before.count(b"\n") + 1, len(before) - before.rfind(b"\n")),
+            "",
+            f"Tệp không phải UTF-8 (byte thứ {error.start + 1}).",
+            f"The file is not UTF-8 (byte {error.start + 1}).",
+            "Lưu lại bằng UTF-8, không BOM.",
+            "Save it as UTF-8 without BOM.",
+        )
+        raise _Full from None
+    found = False
+    for wrong in _NOT_IN_A_FILE.finditer(text):
+        found = True
+        point = f"U+{ord(wrong[0][0]):04X}"
+        reading.tell(
+            (text.count("\n", 0, wrong.start()) + 1, wrong.start() - text.rfind("\n", 0, wrong.start())),
+            "",
+            f"Tệp có ký tự điều khiển, ký tự ẩn hoặc BOM ({point}).",
+            f"The file holds a control character, a hidden one or a BOM ({point}).",
+            "Xóa ký tự đó; lưu bằng UTF-8 không BOM, xuống dòng bằng LF hoặc CRLF.",
+            "Delete it; save as UTF-8 without BOM, with line ends LF or CRLF.",
+        )
+    if found:
+        raise _Full
+    return text
+
+
+class _Reading:
+    """Follows the parser's events; iterative, so that depth costs no stack."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.document = Document()
+        self._stack: list[_Open] = []
+        self._documents = 0
+        self._bad = False
+
+    def tell(
+        self, mark: Mark, place: str, message: str, message_en: str, fix: str, fix_en: str, *, last: bool = False
+    ) -> None:
+        line, column = mark
+        self._bad = True
+        self.document.errors.append(FileError(self._file, line, place, message, message_en, fix, fix_en, column))
+        if len(self.document.errors) >= MAX_ERRORS and not last:
+            raise _Full
+
+    def events(self, text: str) -> None:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        for event in yaml.parse(text, Loader=loader):
+            begins: Any = event.start_mark
+            mark = (begins.line + 1, begins.column + 1)
+            match event:
+                case yaml.DocumentStartEvent():
+                    self._begin(event, mark)
+                case yaml.AliasEvent():
+                    self._no_anchor(mark)
+                    self._put(None, mark)
+                case yaml.ScalarEvent():
+                    self._tagged(event, mark)
+                    self._scalar(event, mark)
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                    self._tagged(event, mark)
+                    self._open(isinstance(event, yaml.MappingStartEvent), mark)
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                    self._stack.pop()
+                case _:
+                    pass
+
+    def _begin(self, event: yaml.DocumentStartEvent, mark: Mark) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self.tell(
+                mark,
+                "",
+                "Tệp có nhiều tài liệu YAML (“---”).",
+                "The file has several YAML documents (“---”).",
+                "Chia thành nhiều tệp, hoặc dùng một danh sách.",
+                "Part it into files, or use one list.",
+            )
+            raise _Full
+        if event.version or event.tags:
+            self.tell(
+                mark,
+                "",
+                "Không dùng chỉ thị (%YAML, %TAG).",
+                "Directives (%YAML, %TAG) are not used here.",
+                "Bỏ dòng đó.",
+                "Remove the line.",
+            )
+
+    def _tagged(self, event: Any, mark: Mark) -> None:
+        if event.anchor is not None:
+            self._no_anchor(mark)
+        if event.tag is not None:
+            self.tell(
+                mark,
+                self._pointer(),
+                f"Không dùng thẻ kiểu ({shown(event.tag)}).",
+                f"Tags are not used here ({shown(event.tag)}).",
+                "Bỏ thẻ; đặt giá trị trong dấu nháy kép nếu là chữ.",
+                "Remove the tag; put the value in double quotes if it is a text.",
+            )
+
+    def _no_anchor(self, mark: Mark) -> None:
+        self.tell(
+            mark,
+            self._pointer(),
+            "Không dùng neo và tham chiếu (“&”, “*”).",
+            "Anchors and aliases (“&”, “*”) are not used here.",
+            "Viết đầy đủ giá trị; đặt trong dấu nháy kép nếu là chữ.",
+            "Write the value out; put it in double quotes if it is a text.",
+        )
+
+    def _pointer(self) -> str:
+        """The place of what comes next."""
+        if not self._stack:
+            return ""
+        top = self._stack[-1]
+        if isinstance(top.value, list):
+            return f"{top.pointer}/{len(top.value)}"
+        if top.key is None:
+            return top.pointer
+        return f"{top.pointer}/{top.key.replace('~', '~0').replace('/', '~1')}"
+
+    def _awaits_key(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1].value, dict) and self._stack[-1].awaits_key
+
+    def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
+        if self._awaits_key():
+            self._key(str(event.value), mark)
+        elif not event.style:  # plain; the two parsers say it differently
+            self._put(self._plain(str(event.value), mark), mark)
+        else:
+            self._put(event.value, mark)
+
+    def _key(self, name: str, mark: Mark) -> None:
+        top = self._stack[-1]
+        first = top.keys.setdefault(name, mark[0])
+        top.key, top.key_mark, top.awaits_key = name, mark, False
+        if first != mark[0] or name in top.value:
+            self.tell(
+                mark,
+                self._pointer(),
+                f"“{shown(name)}” được ghi hai lần (lần đầu ở dòng {first}).",
+                f"“{shown(name)}” is given twice (first at line {first}).",
+                "Chỉ giữ lại một.",
+                "Keep one of them.",
+            )
+
+    def _plain(self, text: str, mark: Mark) -> Any:
+        """What a scalar without quotes means."""
+        if text in _NULLS:
+            return None
+        if text in _BOOLEANS:
+            return _BOOLEANS[text]
+        if len(text) <= MAX_NUMBER_CHARACTERS:
+            if _INTEGER.fullmatch(text):
+                return int(text)
+            if _DECIMAL.fullmatch(text):
+                return text
+        if text[0] in "+-.0123456789" and _ODD_NUMBER.fullmatch(text):
+            self.tell(
+                mark,
+                self._pointer(),
+                f"“{shown(text)}” có thể hiểu thành nhiều số khác nhau.",
+                f"“{shown(text)}” can be read as different numbers.",
+                "Ghi số thường như 25 hoặc 0.5; nếu là chữ (mã, giờ), đặt trong dấu nháy kép.",
+                "Write a plain number such as 25 or 0.5; put a text (a code, an hour) in double quotes.",
+            )
+        return text
+
+    def _open(self, mapping: bool, mark: Mark) -> None:
+        if self._awaits_key():
+            self.tell(
+                mark,
+                self._pointer(),
+                "Tên trường phải là chữ.",
+                "A field's name must be a text.",
+                "Ghi tên trường trên một dòng, không bắt đầu bằng “[”, “{” hoặc “?”.",
+                "Write the name on one line, without “[”, “{” or “?” before it.",
+            )
+            raise _Full
+        if len(self._stack) >= MAX_DEPTH:
+            self.tell(
+                mark,
+                self._pointer(),
+                f"Lồng nhau quá {MAX_DEPTH} tầng.",
+                f"Nested more than {MAX_DEPTH} levels deep.",
+                "Bỏ bớt dấu ngoặc hoặc thụt đầu dòng.",
+                "Remove brackets or indentation.",
+            )
+            raise _Full
+        pointer = self._pointer()
+        value: Any = {} if mapping else []
+        # a block is told at the line of its name: what is wrong with it is often that something in it is missing
+        self._put(value, self._stack[-1].key_mark if self._stack and self._stack[-1].key is not None else mark)
+        self._stack.append(_Open(value, pointer))
+
+    def _put(self, value: Any, mark: Mark) -> None:
+        if self._awaits_key():  # an alias as a key; it is told already
+            self._stack[-1].key, self._stack[-1].awaits_key = "*", False
+            return
+        self.document.marks[self._pointer()] = mark
+        if not self._stack:
+            self.document.value = value
+            return
+        top = self._stack[-1]
+        if isinstance(top.value, list):
+            top.value.append(value)
+        else:
+            top.value.setdefault(top.key, value)
+            top.key, top.awaits_key = None, True

@@ -1,0 +1,129 @@
+"""`check`: whether every letter that would hold a record's words can be composed, by the composer that sends them."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from services.notifier.ledger import Claimed
+from services.notifier.preview import samples
+from services.notifier.templates import CannotRender, Composer, Sender
+from shared.checking import Look, Objection, main
+from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.events.fields import usable_address
+from shared.security import header_safe
+
+#: letters that name the agency in subject and text, and the one in which it is passed over
+_ABOUT_AGENCIES = ("escalation", "escalation-climbed")
+#: names that one letter tries at once
+_TOGETHER = 50
+_PERIODS = {
+    "weekly": "2026-W53",
+    "monthly": "2026-M12",
+    "quarterly": "2026-Q4",
+    "half_yearly": "2026-H2",
+    "nine_monthly": "2026-9M",
+    "yearly": "2026",
+    "adhoc": "DX-2026-001",
+}
+
+
+def command(arguments: Sequence[str]) -> int:
+    """The command `check`; as `python -m …check` it starts without the rest of the service."""
+    return main("notifier", checker, arguments)
+
+
+def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
+    composer = Composer(Sender("khong-tra-loi@thongsuot.example"))
+    letters = samples()
+    longest = max((each.name for each in look.all if isinstance(each, AgencyRegistered)), key=len, default="")
+
+    def check(record: RegistryEvent) -> Iterator[Objection]:
+        match record:
+            case RegimePublished():
+                names = {"regime_name": record.name, "regime_name_en": record.name_en or None,
+                         "legal_basis": record.legal_basis or None}  # fmt: skip
+                facts = {"regime": record.code, "regime_version": record.regime_version,
+                         "period": _PERIODS[record.frequency]}  # fmt: skip
+                if longest:
+                    facts["agency_name"] = longest
+                yield from compose(letters.values(), facts, names, "/name")
+            case RequestIssued():
+                names = {"request_title": record.title, "request_title_en": record.title_en or None}
+                facts = {"regime": record.regime, "period": record.request_id, "deadline": record.deadline}
+                yield from compose(letters.values(), facts, names, "/title")
+            case AgencyRegistered():
+                if record.code not in fine_agencies:
+                    facts = {"agency": record.code, "agency_name": record.name, "agency_name_en": record.name_en,
+                             "passed_over": (record.name,)}  # fmt: skip
+                    yield from compose((letters[name] for name in _ABOUT_AGENCIES), facts, {}, "/name")
+            case OfficerRegistered():
+                if not usable_address(record.email):
+                    yield Objection(
+                        "/email",
+                        "Không gửi thư được tới địa chỉ này.",
+                        "No mail can be sent to this address.",
+                        "Ghi địa chỉ như canbo@example.vn.",
+                        "Write an address like officer@example.vn.",
+                    )
+                elif record.officer_id not in fine_officers:
+                    facts = {"recipient_name": record.name, "recipient_title": record.title,
+                             "officer_name": record.name}  # fmt: skip
+                    letter = dataclasses.replace(letters["escalation"], recipient=record.email)
+                    yield from compose((letter,), facts, {}, "/name")
+
+    def compose(
+        mails: Iterable[Claimed], facts: Mapping[str, Any], names: Mapping[str, str | None], pointer: str
+    ) -> Iterator[Objection]:
+        told = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+        for mail in mails:
+            try:
+                composer.compose(dataclasses.replace(mail, facts={**mail.facts, **told}, names={**mail.names, **names}))
+            except CannotRender as error:
+                yield Objection(
+                    pointer,
+                    f"Không soạn được thư ({mail.kind}): {error}.",
+                    f"A letter ({mail.kind}) cannot be composed: {error}.",
+                    "Sửa tên gọi: một dòng, không có ký tự ẩn.",
+                    "Correct the name: one line, without hidden characters.",
+                )
+                return
+
+    # a letter for each of thousands of people takes a minute, so most are found fine together and none refused so
+    fine_agencies: set[str] = set()
+    for agencies in _groups([each for each in look.records if isinstance(each, AgencyRegistered)]):
+        names = tuple(text for each in agencies for text in (each.name, each.name_en))
+        facts = {"agency_name": max(names, key=len), "agency_name_en": names[0], "passed_over": names}
+        if _fit_for_headers(names) and not any(compose((letters["escalation-climbed"],), facts, {}, "")):
+            fine_agencies.update(each.code for each in agencies)
+    fine_officers: set[str] = set()
+    for officers in _groups([each for each in look.records if isinstance(each, OfficerRegistered)]):
+        names = tuple(text for each in officers for text in (each.name, each.title))
+        facts = {"recipient_name": max(names, key=len), "recipient_title": names[1], "passed_over": names}
+        if _fit_for_headers(names) and not any(compose((letters["escalation-climbed"],), facts, {}, "")):
+            fine_officers.update(each.officer_id for each in officers)
+    return check
+
+
+T = TypeVar("T")
+
+
+def _groups(records: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(records), _TOGETHER):
+        yield records[start : start + _TOGETHER]
+
+
+def _fit_for_headers(names: Iterable[str]) -> bool:
+    try:
+        for name in names:
+            header_safe(name)
+    except ValueError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    raise SystemExit(command(sys.argv[1:]))

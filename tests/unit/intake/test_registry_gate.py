@@ -1,0 +1,280 @@
+"""The gate: what must hold between records, one text, one address, bounded numbers; whatever way they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.intake.limits import MAX_BODY_BYTES
+from services.intake.registry.gate import Admission, Proposal, admit
+from services.intake.registry.source import Source
+from shared.events import OfficerRegistered, RegimePublished, RegistryEvent
+from shared.events.base import MAX_EVENT_BYTES
+from shared.events.fields import usable_address
+from shared.security import header_safe
+from tests.integration.intake import province
+from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, proposed
+
+
+def asked(*changed: RegistryEvent, without: str = "", stored: Sequence[RegistryEvent] = (), **how: Any) -> Admission:
+    keys = {record.key for record in changed}
+    base = [record for record in province.records() if record.key not in keys and record.key != without]
+    return admit(proposed([*base, *changed]), stored, NOW, **how)
+
+
+def messages(*changed: RegistryEvent, **how: Any) -> list[str]:
+    return [f"{error.place.split('/', 2)[-1]}: {error.message_en}" for error in asked(*changed, **how).errors]
+
+
+def form(**content: Any) -> RegimePublished:
+    return province.regime("X", form=content)
+
+
+def figures(*codes: str, **others: Any) -> list[dict[str, Any]]:
+    return [{"code": code, "label": code, **others} for code in codes]
+
+
+def sums(**terms: Sequence[str]) -> RegimePublished:
+    return form(figures=figures("A", "B", "C"), sums=[
+        {"code": f"S{number}", "total": total, "terms": rule} for number, (total, rule) in enumerate(terms.items())
+    ])  # fmt: skip
+
+
+def test_the_provinces_records_fit_together() -> None:
+    assert messages() == []
+
+
+NARRATIVE = {"code": "n", "label": "n"}
+
+
+@pytest.mark.parametrize(
+    ("record", "place", "what"),
+    [
+        (province.agency("x99"), "code", "Decision 20/2020"),
+        (province.agency("H99.03", parent="H77"), "parent", "no parent agency"),
+        (province.agency("H99", parent=COMMUNE), "parent", "circle"),
+        (province.agency("H99.03", closed_on=date(2019, 1, 1)), "closed_on", "closes before it opens"),
+        (province.agency("H99.03", successors=("H99", "H77")), "successors/1", "no successor"),
+        (province.agency("H99.03", name="a\nb"), "name", "line break"),
+        (province.agency("H99.03", opened_on=date(9999, 1, 1)), "opened_on", "year must be"),
+        (province.officer("cb-x", "H77"), "agency", "no agency"),
+        (province.officer("cb-x", DEPARTMENT, email="a b@example.vn"), "email", "not a mail address"),
+        (province.officer("cb-x", DEPARTMENT, email="a@example.vn\nBcc: b@example.vn"), "email", "not a mail address"),
+        (province.officer("cb-x", DEPARTMENT, name="A\r\nBcc: x"), "name", "line break"),
+        (province.officer("cb-x", DEPARTMENT, title="A\x1bB"), "title", "control character"),
+        (province.officer("cb-x", DEPARTMENT, regimes=("NONE",)), "regimes/0", "no regime"),
+        (province.officer("cb/x", DEPARTMENT), "officer_id", "not valid"),
+        (province.regime("X", receiver="H77"), "receiver", "no receiver"),
+        (province.regime("X", submitters=("H77",)), "submitters/0", "no submitter"),
+        (province.regime("X", submitter_kinds=()), "submitter_kinds", "Nobody owes"),
+        (province.regime("X", frequency="adhoc"), "deadline/rule", "on_request"),
+        (province.regime("X", frequency="weekly"), "deadline/rule", "weekday"),
+        (province.regime("X", effective_to=date(2019, 1, 1)), "effective_to", "ends before"),
+        (province.regime("X", regime_version=0), "regime_version", "1 to 9999"),
+        (province.regime("X", remind_working_days=-1), "remind_working_days", "0 to 60"),
+        (province.regime("X", remind_working_days=10**9), "remind_working_days", "0 to 60"),
+        (form(figures=figures("A", "A")), "form/figures/1/code", "repeated"),
+        (form(figures=figures("A", minimum=2, maximum=1)), "form/figures/0", "over the maximum"),
+        (form(figures=figures(*map(str, range(2001)))), "form/figures", "At most 2000 items"),
+        (form(figures=figures("A"), sums=[{"code": "S", "total": "A", "terms": []}]), "form/sums/0/terms", "no terms"),
+        (sums(Z=("A",)), "form/sums/0/total", "no figure"),
+        (sums(A=("B", "Z")), "form/sums/0/terms/1", "no figure"),
+        (sums(A=("B", "B")), "form/sums/0/terms/1", "there twice"),
+        (sums(A=("B", "A")), "form/sums/0/terms/1", "its own terms"),
+        (sums(A=("B",), B=("C",), C=("A",)), "form/sums/2", "comes back to itself"),
+        (form(narratives=[{**NARRATIVE, "min_characters": 30_000}]), "form/narratives/0/min_characters", "0 to 20000"),
+        (form(narratives=[{**NARRATIVE, "min_characters": 9, "max_characters": 8}]), "form/narratives/0", "lengths"),
+        (
+            form(narratives=[{"code": f"n{n}", "label": "n", "min_characters": 20_000} for n in range(14)]),
+            "form",
+            f"{MAX_BODY_BYTES} are taken",
+        ),
+        (form(figures=figures(*map(str, range(2000)), label_en="ế" * 490)), "form", "too large to be sent"),
+        (province.request("2026-M01"), "request_id", "cannot be a period"),
+        (province.request("DX-9", regime="NONE"), "regime", "no regime"),
+        (province.request("DX-9", regime="KTXH"), "regime", "not an ad hoc"),
+        (province.request("DX-9", deadline=NOW.replace(year=2020)), "deadline", "before the request"),
+        (province.request("DX-9", deadline=NOW - timedelta(days=1)), "deadline", "has passed"),
+        (province.request("DX-9", agencies=(COMMUNE, "H77")), "agencies/1", "no agency"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent, place: str, what: str) -> None:
+    told = messages(record)
+    assert any(one.startswith(f"{place}:") and what in one for one in told), told
+
+
+def test_the_controls_what_is_close_to_these_fits() -> None:
+    good = (
+        sums(A=("B", "C"), B=("C",)),
+        province.regime("X", regime_version=9999, remind_working_days=60),
+        form(narratives=[{"code": f"n{n}", "label": "n", "min_characters": 20_000} for n in range(13)]),
+        province.request("DX-9", deadline=NOW + timedelta(seconds=1)),
+        province.officer("cb-x", DEPARTMENT, name="Nguyễn Thị Hồng Ánh – “Bà Ánh”", title="P. Giám đốc (đầu mối)"),
+    )
+    for record in good:
+        assert messages(record) == []
+    with pytest.raises(ValueError, match="control character"):
+        header_safe("A\x1bB")  # what the mail of such a name would have met
+
+
+def test_a_sum_that_only_leads_into_a_circle_is_not_called_one() -> None:
+    told = messages(sums(A=("B",), B=("A",), C=("A",)))
+    assert [one.split(":")[0] for one in told] == ["form/sums/0", "form/sums/1"]
+
+
+def test_a_record_that_is_refused_is_still_there_for_those_that_name_it() -> None:
+    [only] = messages(province.agency(DEPARTMENT, parent="H99", name="a\nb"))
+    assert only.startswith("name:")
+    [only] = messages(province.regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"}, name=""))
+    assert only.startswith("name:")
+
+
+def test_what_is_stored_counts_as_there() -> None:
+    assert messages(without="agency/H99") != []
+    assert messages(without="agency/H99", stored=(province.agency("H99", "province"),)) == []
+
+
+def test_a_published_version_of_a_regime_never_changes() -> None:
+    stored = province.regime(version=1)
+    assert messages(stored=(stored,)) == []
+    [told] = messages(province.regime(name="Khác"), stored=(stored,))
+    assert told.startswith("name: Version 1 of KTXH is published and cannot change (name)")
+    [told] = messages(province.regime(form={**stored.form.model_dump(mode="json"), "nil_allowed": True}),
+                      stored=(stored,))  # fmt: skip
+    assert told.startswith("form/nil_allowed:")
+    later = province.regime(name="Khác", regime_version=2, effective_from=date(2021, 1, 1))
+    assert messages(later, stored=(stored,)) == []
+
+
+def test_a_version_published_under_older_rules_stays_as_it_is() -> None:
+    old = province.regime(name="hai\ndòng", version=1)
+    assert messages(province.regime(name="hai\ndòng"), stored=(old,)) == []
+    assert messages(province.regime(name="hai\ndòng")) != []
+    assert messages(province.regime(name="ba\ndòng"), stored=(old,)) != []
+
+
+def test_a_request_that_is_stored_may_be_past_its_deadline() -> None:
+    past = province.request("DX-9", deadline=NOW - timedelta(days=1))
+    assert messages(past, stored=(past.model_copy(update={"version": 1}),)) == []
+    assert messages(past, past_requests=True) == []
+    earlier = past.model_copy(update={"deadline": NOW - timedelta(days=2), "version": 1})
+    assert len(messages(past, stored=(earlier,))) == 1
+
+
+WRONG = province.regime(version=1)
+
+
+def replacing(**others: Any) -> RegimePublished:
+    return province.regime(**{"regime_version": 2, "replaces": 1, "replaces_reason": "Sai biểu mẫu", **others})
+
+
+@pytest.mark.parametrize(
+    ("record", "place", "what"),
+    [
+        (province.regime(regime_version=2, name="Khác"), "effective_from", "on the same day"),
+        (replacing(replaces=3), "replaces", "no older version 3"),
+        (replacing(replaces=2), "replaces", "no older version 2"),
+        (replacing(replaces_reason=""), "replaces_reason", "reason"),
+        (replacing(effective_from=date(2021, 1, 1)), "effective_from", "keeps the `effective_from`"),
+        (replacing(frequency="quarterly"), "frequency", "keeps the `frequency`"),
+        (replacing(cutoff={"day": 20}), "cutoff", "keeps the `cutoff`"),
+    ],
+)
+def test_a_replacing_version_keeps_the_periods_and_says_why(record: RegimePublished, place: str, what: str) -> None:
+    told = messages(record, without="regime/KTXH/1", stored=(WRONG,))
+    assert any(one.startswith(f"{place}:") and what in one for one in told), told
+
+
+def test_a_version_is_replaced_once_and_the_replacement_may_be_replaced() -> None:
+    new = replacing(deadline={"rule": "day_of_month", "day": 25}, legal_basis="Công văn đính chính", form={})
+    assert messages(new, stored=(WRONG,)) == []
+    again = replacing(regime_version=3, replaces=2)
+    stored = (WRONG, new.model_copy(update={"version": 1}))
+    assert messages(again, stored=stored) == []
+    [told] = messages(replacing(regime_version=3), stored=stored)
+    assert "Version 1 of KTXH is replaced twice (2, 3)" in told
+
+
+def test_the_same_record_twice_is_told_with_both_places() -> None:
+    proposals = proposed([*province.records(), province.agency(DEPARTMENT)])
+    [told] = [error.message_en for error in admit(proposals, [], NOW).errors]
+    assert told == "“agency/H99.01” is already at test.yaml:2."
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], [{}], {"code": []}, {"code": {"a": 1}}, {"form": [1]}, {"": 1}])
+@pytest.mark.parametrize("kind", ["agency", "officer", "regime", "request"])
+def test_whatever_comes_is_told_with_a_pointer_and_no_file(kind: Any, value: object) -> None:
+    errors = admit([Proposal(kind, value, Source())], [], NOW).errors
+    assert errors
+    assert all((error.file, error.line) == ("", 0) for error in errors)
+    assert str(errors[0])[0] == "/"
+
+
+def test_many_records_cost_in_proportion() -> None:
+    """A chain of 3,000 parents and a form of 2,000 codes: once quadratic."""
+    chain = [province.agency("H99", "province")]
+    for number in range(3_000):
+        chain.append(province.agency(f"H99.{number}", parent=chain[-1].code))
+    errors = admit(proposed(chain), [], NOW).errors
+    assert {error.message_en for error in errors} == {"It has more than 20 agencies above it."}
+
+
+@pytest.mark.parametrize(
+    ("address", "usable"),
+    [
+        ("canbo@so-tc.h99.example", True),
+        ("can.bo+tuan'1@xn--ph-hia.vn", True),
+        (f"{'a' * 64}@example.vn", True),
+        (f"{'a' * 65}@example.vn", False),
+        (f"a@{'b' * 63}.vn", True),
+        (f"a@{'b' * 64}.vn", False),
+        (f"a@{'.'.join(['b' * 60] * 4)}.vn", True),
+        (f"aaaaaaaaaaaa@{'.'.join(['b' * 60] * 4)}.vn", False),
+        ("a@localhost", False),
+        ("a@b..vn", False),
+        ("a..b@example.vn", False),
+        (".a@example.vn", False),
+        ("a@-b.vn", False),
+        ("a@example.vn\n", False),
+        ("a@example.vn\r\nBcc: b@example.vn", False),
+        ("cán.bộ@example.vn", False),
+        ("a@phủ.vn", False),
+        ('"a b"@example.vn', False),
+        ("a@[127.0.0.1]", False),
+        ("Tên <a@example.vn>", False),
+        ("a@example.vn,b@example.vn", False),
+    ],
+)
+def test_one_idea_of_an_address(address: str, usable: bool) -> None:
+    assert usable_address(address) is usable
+    assert (messages(province.officer("cb-x", DEPARTMENT, email=address)) == []) is usable
+
+
+def test_events_from_before_the_limits_are_still_read() -> None:
+    old = province.officer("cb/x", DEPARTMENT, name="A\nB", email="not an address")
+    assert OfficerRegistered.model_validate_json(old.encode()) == old
+    regime = province.regime("a b", regime_version=2**40, name="", remind_working_days=-3, form=form(
+        figures=figures("A", minimum="1e20")).form.model_dump())  # fmt: skip
+    assert RegimePublished.model_validate_json(regime.encode()) == regime
+    without = {name: value for name, value in json.loads(regime.encode()).items() if not name.startswith("replaces")}
+    assert RegimePublished.model_validate_json(json.dumps(without)) == regime
+    with pytest.raises(ValidationError):
+        RegimePublished.model_validate_json(regime.encode(), context={"at_the_gate": True})
+
+
+def test_the_largest_event_fits_its_topic() -> None:
+    from deploy.kafka import provision
+
+    [topic] = [topic for topic in provision.load() if topic.name == "registry"]
+    assert int(topic.configs["max.message.bytes"]) - MAX_EVENT_BYTES >= 16 * 1024
+
+
+def test_moments_keep_their_offsets() -> None:
+    request = province.request("DX-9", deadline=datetime.fromisoformat("2026-11-01T17:00:00+07:00"))
+    admitted = {located.record.key: located.record for located in asked(request).records}
+    assert admitted["request/DX-9"] == request

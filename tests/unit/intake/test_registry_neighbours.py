@@ -1,0 +1,215 @@
+"""The neighbours' own checks: each refuses what its service could not live with; one that breaks refuses its cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from services.intake.registry import neighbours
+from services.intake.registry.neighbours import NEIGHBOURS, ROOT, ask
+from services.intake.registry.source import FileError, Located, Source
+from services.notifier import check as notifier
+from services.scoring import check as scoring
+from services.validator import check as validator
+from shared import checking
+from shared.checking import Checker, Look, Objection
+from shared.events import RegistryEvent
+from tests.integration.intake import province
+from tests.integration.intake.province import NOW, agency, officer, regime, request
+
+CHECKERS: dict[str, Checker] = {
+    "validator": validator.checker, "scoring": scoring.checker, "notifier": notifier.checker,
+}  # fmt: skip
+
+
+def objections(name: str, record: RegistryEvent, *others: RegistryEvent) -> list[Objection]:
+    look = Look((record,), others, NOW)
+    return list(CHECKERS[name](look)(record))
+
+
+def located(*records: RegistryEvent) -> list[Located]:
+    return [
+        Located(record, Source("x.yaml", f"/{line}", {f"/{line}": (line, 1)})) for line, record in enumerate(records, 1)
+    ]
+
+
+FRIDAY = {"rule": "weekday", "weekday": 5}
+
+
+def monthly(rule: str = "day_of_month", **deadline: int) -> RegistryEvent:
+    return regime(deadline={"rule": rule, **deadline})
+
+
+ADHOC = regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"})
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "pointer", "what"),
+    [
+        ("validator", regime(form={"figures": [{"code": "A", "label": "a"}], "sums": [
+            {"code": "S", "total": "A", "terms": []}]}), "/form", "no terms"),
+        ("validator", regime(form={"figures": [{"code": "A", "label": "a", "minimum": "1e60"}]}), "/form", "digits"),
+        ("scoring", monthly(day=18, month_offset=202601), "/deadline", "planned"),
+        ("scoring", monthly("working_days_after_cutoff", working_days=10**9), "/deadline", "planned"),
+        ("scoring", regime(deadline={"rule": "on_request"}, frequency="adhoc"), "", ""),
+        ("scoring", monthly(day=3), "/deadline", "before its own cut-off"),
+        ("scoring", regime(frequency="weekly", deadline=FRIDAY), "/deadline", "before its own cut-off"),
+        ("scoring", regime(frequency="weekly", deadline=FRIDAY, cutoff={"weekday": 5}), "", ""),
+        ("scoring", regime(remind_working_days=10**7), "", ""),
+        ("scoring", regime(effective_from=date(2900, 1, 1)), "", ""),
+        ("scoring", request(deadline=NOW.replace(year=2098)), "/deadline", "2098"),
+        ("scoring", request(regime="NONE"), "/regime", "No version"),
+        ("notifier", regime(name="hai\ndòng"), "/name", "control character"),
+        ("notifier", request(title="hai\ndòng"), "/title", "control character"),
+        ("notifier", agency("H99.03", name="hai\ndòng"), "/name", "control character"),
+        ("notifier", officer("cb", "H99.03", name="hai\ndòng"), "/name", "control character"),
+        ("notifier", officer("cb", "H99.03", email="a b@example.vn"), "/email", "No mail"),
+        ("notifier", regime(name="ế" * 300, name_en="e" * 300, legal_basis="đ" * 1000), "", ""),
+    ],
+)  # fmt: skip
+def test_each_neighbour_refuses_what_it_cannot_live_with(
+    name: str, record: RegistryEvent, pointer: str, what: str
+) -> None:
+    told = objections(name, record, ADHOC)
+    assert [each.pointer for each in told] == ([pointer] if pointer else []), told
+    assert all(what in each.message_en and each.message and each.fix and each.fix_en for each in told), told
+
+
+def test_nobody_has_objections_to_what_is_good() -> None:
+    good = [record for record in province.records() if record.key != "regime/TUAN/1"]
+    for name, checker in CHECKERS.items():
+        check = checker(Look(tuple(good), (), NOW))
+        assert [told for record in good for told in check(record)] == [], name
+
+
+def test_a_name_that_cannot_be_mailed_is_found_among_many_fine_ones() -> None:
+    people = [officer(f"cb-{number}", "H99.01") for number in range(120)]
+    people[70] = officer("cb-70", "H99.01", name="A\nB")
+    check = notifier.checker(Look(tuple(people), (), NOW))
+    assert [person.officer_id for person in people if list(check(person))] == ["cb-70"]
+
+
+def test_the_operators_command_speaks_ndjson_and_needs_neither_database_nor_kafka() -> None:
+    records = [regime(deadline={"rule": "day_of_month", "day": 3}, version=1), regime("GOOD", version=1)]
+    lines = "\n".join(json.dumps({"type": each.TYPE, "body": json.loads(each.encode())}) for each in records)
+    bare = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+    for module in ("services.scoring", "services.scoring.check"):
+        arguments = ["check"] if module == "services.scoring" else []
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments, "--now", NOW.isoformat()],
+            input=lines, capture_output=True, text=True, cwd=ROOT, env=bare, timeout=60, check=True,
+        )  # fmt: skip
+        said = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [set(each) for each in said[:3]] == [{"looks at"}, {"at"}, {"key", *Objection.__slots__}]
+        assert said[2]["key"] == "regime/KTXH/1"
+        assert said[-1] == {"done": 2}
+
+
+def test_all_neighbours_are_asked_side_by_side_and_their_errors_have_lines() -> None:
+    bad = regime(
+        "BAD", name="hai\ndòng", deadline={"rule": "day_of_month", "day": 3},
+        form={"figures": [{"code": "A", "label": "a"}], "sums": [{"code": "S", "total": "A", "terms": []}]},
+    )  # fmt: skip
+    errors = ask(NEIGHBOURS, located(regime(), bad), [], NOW)
+    assert {(error.file, error.line, error.place) for error in errors} == {
+        ("x.yaml", 2, "/2/form"), ("x.yaml", 2, "/2/deadline"), ("x.yaml", 2, "/2/name"),
+    }  # fmt: skip
+    assert ask(NEIGHBOURS, located(regime()), [], NOW) == []
+
+
+BREAKING = """
+import os, resource, signal, sys, time
+def spin():
+    while True:
+        pass
+from shared import checking
+checking.RECORD_CPU_SECONDS = 0.5
+checking.PROCESS_CPU_SECONDS = 20
+def checker(look):
+    def check(record):
+        if record.key == "agency/H99.13":
+            {how}
+        return []
+    return check
+sys.exit(checking.main("x", checker, sys.argv[1:]))
+"""
+
+
+def breaking(how: str) -> Callable[[str], Sequence[str]]:
+    return lambda _: (sys.executable, "-c", BREAKING.replace("{how}", how))
+
+
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        ("os._exit(7)", "exit code 7"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("signal.setitimer(signal.ITIMER_PROF, 0); resource.setrlimit(resource.RLIMIT_CPU, (1, 1)); spin()",
+         "SIGKILL|SIGXCPU"),
+        ("raise ValueError('no such thing')", "ValueError: no such thing"),
+        ("bytearray(1 << 34)", "MemoryError"),
+        ("spin()", "more than"),
+    ],
+)  # fmt: skip
+def test_a_check_that_breaks_refuses_the_record_that_broke_it_and_no_other(how: str, what: str) -> None:
+    records = located(*(agency(f"H99.{number}") for number in range(11, 15)))
+    errors = ask(["x"], records, [], NOW, start=breaking(how))
+    assert [(error.line, error.place) for error in errors] == [(3, "/3")], errors
+    assert any(part in errors[0].message_en for part in what.split("|")), errors[0].message_en
+    # control: without that record nothing breaks
+    rest = [each for each in records if each.record.key != "agency/H99.13"]
+    assert ask(["x"], rest, [], NOW, start=breaking(how)) == []
+
+
+def test_a_check_that_hangs_is_ended() -> None:
+    wait = "import threading; threading.Event().wait()"
+    [error] = ask(["x"], located(agency("H99.13")), [], NOW, start=breaking(wait), run_seconds=2)
+    assert (error.line, "did not end within 2 s" in error.message_en) == (1, True)
+
+
+def test_a_neighbour_whose_code_is_not_here_is_told_with_the_way_out() -> None:
+    errors: list[FileError] = []
+    starts: list[Callable[[str], Sequence[str]]] = [
+        lambda _: (sys.executable, "-m", "services.nobody.check"), lambda _: ("/nowhere/python",),
+    ]  # fmt: skip
+    for start in starts:
+        errors += ask(["scoring"], located(agency("H99.10")), [], NOW, start=start)
+    assert len(errors) == 2
+    assert all("INTAKE_CHECKS_OFF=scoring" in error.fix_en and not error.file for error in errors)
+
+
+def test_no_password_reaches_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTAKE_DATABASE_URL", "postgresql://a:secret@h/d")
+    how = "raise ValueError(str([n for n in os.environ if 'DATABASE' in n or 'TOKEN' in n]))"
+    [error] = ask(["x"], located(agency("H99.13")), [], NOW, start=breaking(how))
+    assert "[]" in error.message_en
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"type": "x"}', '{"type": "vn.thongsuot.verdict.reached.v1", "body": {}}']
+)
+def test_a_line_that_is_no_registry_event_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        checking.read(StringIO(line), NOW)
+
+
+def test_objections_of_one_record_are_bounded() -> None:
+    def checker(look: Look) -> Any:
+        return lambda record: (Objection(f"/{n}", "", "", "", "") for n in range(10**9))
+
+    out = StringIO()
+    checking.run(Look((agency("H99"),), (), NOW), checker, out)
+    assert out.getvalue().count('"pointer"') == checking.MAX_PROBLEMS
+
+
+def test_the_neighbours_are_the_services_that_have_the_command() -> None:
+    having = {path.parent.name for path in (ROOT / "services").glob("*/check.py")}
+    assert having == set(neighbours.NEIGHBOURS)
