@@ -112,8 +112,10 @@ def fuzz(
         *("--report", "ndjson", "--report-ndjson-path", str(report)),
     ]
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "FUZZ_KNOWN": json.dumps(known)}
+    env["PYTHONPATH"] = str(ROOT)
     print(f"— {name}", flush=True)
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    # it keeps a cache where it runs
+    done = subprocess.run(command, cwd=REPORTS, env=env, capture_output=True, text=True, check=False)
     (REPORTS / f"{name}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
         print(done.stdout[-12_000:] + done.stderr[-2000:], flush=True)
