@@ -101,6 +101,10 @@ def wrong_verdict(ledger: Ledger, stores: Stores) -> None:
     stores.verdicts[0] = replace(verdict, outcome=other)
 
 
+def neighbour_kept_waiting(ledger: Ledger, stores: Stores) -> None:
+    ledger.judged_seconds["X99.24/TUAN/2026-W11 version 0"] = 60.0
+
+
 SPOILERS: dict[str, tuple[Spoiler, ...]] = {
     "I1": (lost_submission, doubled_submission, altered_body),
     "I2": (submission_without_event, event_applied_twice, event_never_applied, topics_empty),
@@ -109,6 +113,7 @@ SPOILERS: dict[str, tuple[Spoiler, ...]] = {
     "I5": (mail_lost, mail_repeated),
     "I6": (outbox_left,),
     "I7": (wrong_score, wrong_verdict),
+    "I8": (neighbour_kept_waiting,),
 }
 
 

@@ -1,4 +1,4 @@
-"""I1 to I7 as functions of what the clients were told and what the stores hold; each returns what it found wrong.
+"""I1 to I8 as functions of what the clients were told and what the stores hold; each returns what it found wrong.
 
 Source: the reliability invariants of docs/reliability.md. Nothing of the services is imported.
 """
@@ -287,5 +287,20 @@ def _newest(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int]:
     return newest
 
 
+#: I8: from a neighbour's receipt until its report is judged, shown to it and scored, on two busy cores
+NEIGHBOUR_SECONDS = 5.0
+
+
+def i8(ledger: Ledger, stores: Stores) -> list[str]:
+    """Each report of a neighbour was judged, shown and scored in time, whatever somebody else did meanwhile."""
+    if not ledger.judged_seconds:
+        return ["no neighbour's report was watched"]
+    return [
+        f"{report} was judged and scored after {seconds:.1f} s"
+        for report, seconds in ledger.judged_seconds.items()
+        if seconds > NEIGHBOUR_SECONDS
+    ]
+
+
 #: what is checked once everything has drained; I6 is the draining itself
-CHECKS: dict[str, Finder] = {"I1": i1, "I2": i2, "I3": i3, "I4": i4, "I5": i5, "I6": undrained, "I7": i7}
+CHECKS: dict[str, Finder] = {"I1": i1, "I2": i2, "I3": i3, "I4": i4, "I5": i5, "I6": undrained, "I7": i7, "I8": i8}

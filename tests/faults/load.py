@@ -71,11 +71,14 @@ class Ledger:
     posted: dict[tuple[str, str], Post] = field(default_factory=dict)  # (agency, key)
     answers: Counter[str] = field(default_factory=Counter)
     slowest_seconds: float = 0.0
+    #: of a neighbour's reports: obligation and version -> seconds from receipt until judged and scored
+    judged_seconds: dict[str, float] = field(default_factory=dict)
 
     def copy(self) -> Ledger:
         return Ledger(
-            list(self.receipts), list(self.refused), list(self.gave_up), dict(self.posted), Counter(self.answers)
-        )
+            list(self.receipts), list(self.refused), list(self.gave_up), dict(self.posted), Counter(self.answers),
+            judged_seconds=dict(self.judged_seconds),
+        )  # fmt: skip
 
 
 def merged(ledgers: Sequence[Ledger]) -> Ledger:
@@ -87,6 +90,7 @@ def merged(ledgers: Sequence[Ledger]) -> Ledger:
         whole.gave_up += ledger.gave_up
         whole.posted |= ledger.posted
         whole.answers += ledger.answers
+        whole.judged_seconds |= ledger.judged_seconds
         whole.slowest_seconds = max(whole.slowest_seconds, ledger.slowest_seconds)
     return whole
 

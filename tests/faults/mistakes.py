@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +18,7 @@ from services.notifier.channels.smtp import Connection
 from services.notifier.delivery import Deferred, Result, Uncertain
 from services.scoring import domain
 from services.scoring.domain import Obligation
-from shared import clock, deadletter
+from shared import clock, deadletter, text
 from shared.applying import Handle
 from shared.batch import Batch
 from shared.clock import monotonic_seconds
@@ -118,6 +120,28 @@ def _refusing(handle: Handle, refused: tuple[str, ...]) -> Handle:
     return refusing
 
 
+def cost_without_bounds(service: Service) -> None:
+    """Text is normalised as it comes, and every report is judged on the event loop, whatever it costs."""
+    plain = {
+        text.stream_safe: lambda value: value,
+        text.nfc: lambda value: unicodedata.normalize("NFC", value),
+        text.nfkc: lambda value: unicodedata.normalize("NFKC", value),
+    }
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("services.", "shared.")):
+            for attribute, value in list(vars(module).items()):
+                if callable(value) and value in plain:
+                    setattr(module, attribute, plain[value])
+    consumers = service.consumers
+    for subscription in consumers.subscriptions if consumers is not None else ():
+        judging = getattr(getattr(subscription.inbound, "prepare", None), "__self__", None)
+        if judging is not None:
+            endless = 1_000_000
+            judging._budget = replace(
+                judging._budget, batch_seconds=endless, inline_bytes=endless * 1024, slow_seconds=endless
+            )
+
+
 MISTAKES: dict[str, Callable[[Service], None]] = {
     function.__name__: function
     for function in (
@@ -128,5 +152,6 @@ MISTAKES: dict[str, Callable[[Service], None]] = {
         uncertain_is_retried,
         leases_by_business_time,
         defective_handler,
+        cost_without_bounds,
     )
 }

@@ -78,6 +78,7 @@ def world() -> tuple[Ledger, Stores]:
     stores.obligations.append(Owed(OBLIGATION, True, DEADLINE, 2, 2, "fulfilled", True, Decimal("100.00")))
     stores.score_lines += [(OBLIGATION, Decimal(60)), (OBLIGATION, Decimal("40.00"))]
     stores.notices.append(Notice("n1", "<m1@x>", "dm@x99.01.example", "returned", "sent", 0, False))
+    ledger.judged_seconds[f"{OBLIGATION} report 1"] = 0.8
     stores.mails.append("<m1@x>")
     return ledger, stores
 
@@ -123,6 +124,14 @@ def test_lateness_is_counted_in_working_days() -> None:
     assert expected(owed, [late], {}) == Expected("fulfilled", False, Decimal("90.00"))
     assert working_days(DEADLINE, monday, {date(2026, 3, 7): True}) == 2
     assert working_days(DEADLINE, monday, {date(2026, 3, 9): False}) == 0
+
+
+def test_a_neighbour_nobody_watched_proves_nothing() -> None:
+    ledger, stores = world()
+    ledger.judged_seconds = {}
+    assert CHECKS["I8"](ledger, stores) == ["no neighbour's report was watched"]
+    ledger.judged_seconds = {"a": 5.0, "b": 5.1}
+    assert CHECKS["I8"](ledger, stores) == ["b was judged and scored after 5.1 s"]
 
 
 def test_ledgers_of_several_loads_are_one() -> None:
