@@ -19,6 +19,7 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import SecretStr
 from sqlalchemy import TextClause, text
 
+from shared.clock import LOCAL_ZONE
 from shared.db import Database
 from shared.paging import CursorValue, decode_cursor, encode_cursor, link_next
 from shared.security import operator_token
@@ -172,12 +173,14 @@ def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON without loss: decimals and moments as text, bytes as base64."""
+    """JSON without loss: decimals and moments (in the zone of the deadlines) as text, bytes as base64."""
     match value:
         case None | bool() | int() | str():
             return value
         case Decimal():
             return format(value, "f")
+        case datetime() if value.tzinfo is not None:
+            return value.astimezone(LOCAL_ZONE).isoformat()
         case datetime() | date():
             return value.isoformat()
         case bytes() | memoryview():

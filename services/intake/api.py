@@ -35,7 +35,7 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.errors import not_found
 from shared.exports import Export
-from shared.http import Application, Door
+from shared.http import Application, Door, preferred_language
 from shared.paging import PageRequest, page_request, paginate
 
 SUBMISSIONS_EXPORT = Export(
@@ -179,15 +179,19 @@ def mount(
         return found
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")
-    async def submission(submission_id: str, agency: str = agency_of_key) -> SubmissionDetail:
+    async def submission(
+        request: Request, response: Response, submission_id: str, agency: str = agency_of_key
+    ) -> SubmissionDetail:
+        language = preferred_language(request.headers.get("accept-language", ""))
         try:
             wanted = UUID(submission_id)
         except ValueError:
             raise not_found("bài nộp này", "such submission") from None
         async with database.reading() as reading:
-            found = await views.submission(reading, agency, wanted)
+            found = await views.submission(reading, agency, wanted, language)
         if found is None:
             raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+        response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
         return found
 
     @app.get(

@@ -225,20 +225,36 @@ async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
     now = SystemClock().now()
     if asked.expires is not None and asked.expires <= now:
         raise KeyRefused("Thời điểm hết hạn đã qua.", "The expiry is in the past.")
-    agencies = await keys.known_agencies(tx) if asked.all else [asked.agency]
-    made = await keys.create(tx, agencies, now, asked.expires)
-    expires = asked.expires.isoformat() if asked.expires else None
+    refused: dict[str, KeyRefused] = {}
+    if asked.all:
+        # each on its own: one agency with two keys keeps nobody else from having one
+        made, refused = await keys.create_where_possible(tx, await keys.known_agencies(tx), now, asked.expires)
+    else:
+        made = await keys.create(tx, [asked.agency], now, asked.expires)
+    expires = _shown(asked.expires)
     if asked.json:
-        listed = [
-            {"agency": agency, "key_id": key.key_id, "key": key.secret_text, "expires_at": expires}
-            for agency, key in made.items()
-        ]
-        _out(json.dumps({"keys": listed}, ensure_ascii=False))
-        return 0
-    for agency, key in made.items():
-        _out(f"{agency}\t{key.secret_text}")
-    _err("Khóa chỉ hiện một lần; hãy lưu lại. / Keys are shown once; keep them.")
-    return 0
+        document: dict[str, Any] = {
+            "keys": [
+                {"agency": agency, "key_id": key.key_id, "key": key.secret_text, "expires_at": expires}
+                for agency, key in made.items()
+            ]
+        }
+        if refused:
+            document["refused"] = [{"agency": agency, "reason": str(reason)} for agency, reason in refused.items()]
+        _out(json.dumps(document, ensure_ascii=False))
+    else:
+        for agency, key in made.items():
+            _out(f"{agency}\t{key.secret_text}")
+        if made:
+            _err("Khóa chỉ hiện một lần; hãy lưu lại. / Keys are shown once; keep them.")
+    for reason in refused.values():
+        _err(str(reason))
+    if refused:
+        _err(
+            f"Đã tạo {len(made)} khóa; {len(refused)} cơ quan chưa có khóa mới. / "
+            f"{len(made)} keys made; {len(refused)} agencies have no new key."
+        )
+    return 1 if refused else 0
 
 
 async def _list(tx: Transaction, asked: argparse.Namespace) -> int:

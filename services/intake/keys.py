@@ -73,39 +73,51 @@ async def changed_after(reading: Reading, after: int, agency: str | None = None)
 async def create(
     tx: Transaction, agencies: Sequence[str], now: datetime, expires_at: datetime | None = None
 ) -> dict[str, NewKey]:
-    """One new key for each agency. Raises KeyRefused for an unknown agency and where two keys are live already."""
+    """One new key for each agency, or none. Raises KeyRefused for the first that cannot have one."""
+    made, refused = await create_where_possible(tx, agencies, now, expires_at)
+    for reason in refused.values():
+        raise reason
+    return made
+
+
+async def create_where_possible(
+    tx: Transaction, agencies: Sequence[str], now: datetime, expires_at: datetime | None = None
+) -> tuple[dict[str, NewKey], dict[str, KeyRefused]]:
+    """One new key for each agency that may have one; for every other the reason: unknown, or two keys are live."""
     await registry_store.lock(tx)
-    known = await known_agencies(tx)
+    known = frozenset(await known_agencies(tx))
     live: dict[str, list[str]] = {}
     for key in await changed_after(tx, -1):
         if key.is_live(now):
             live.setdefault(key.agency, []).append(key.key_id)
+    refused: dict[str, KeyRefused] = {}
     for agency in agencies:
         if agency not in known:
-            raise KeyRefused(
+            refused[agency] = KeyRefused(
                 f"Không có cơ quan {agency} trong danh mục; hãy nạp danh mục trước.",
                 f"There is no agency {agency} in the registry; load it first.",
             )
-        if len(live.get(agency, ())) >= MAX_LIVE_KEYS:
+        elif len(live.get(agency, ())) >= MAX_LIVE_KEYS:
             ids = ", ".join(live[agency])
-            raise KeyRefused(
+            refused[agency] = KeyRefused(
                 f"Cơ quan {agency} đã có {MAX_LIVE_KEYS} khóa đang dùng ({ids}); hãy thu hồi một khóa trước.",
                 f"Agency {agency} has {MAX_LIVE_KEYS} live keys ({ids}); revoke one first.",
             )
-    made = {agency: new_key() for agency in agencies}
-    revision = await registry_store.raise_revision(tx)
-    await tx.execute(
-        _ADD,
-        {
-            "created_at": now,
-            "expires_at": expires_at,
-            "revision": revision,
-            "key_ids": [key.key_id for key in made.values()],
-            "agencies": list(made),
-            "sha256s": [key.sha256 for key in made.values()],
-        },
-    )
-    return made
+    made = {agency: new_key() for agency in agencies if agency not in refused}
+    if made:
+        revision = await registry_store.raise_revision(tx)
+        await tx.execute(
+            _ADD,
+            {
+                "created_at": now,
+                "expires_at": expires_at,
+                "revision": revision,
+                "key_ids": [key.key_id for key in made.values()],
+                "agencies": list(made),
+                "sha256s": [key.sha256 for key in made.values()],
+            },
+        )
+    return made, refused
 
 
 async def known_agencies(tx: Transaction) -> list[str]:

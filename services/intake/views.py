@@ -17,6 +17,7 @@ from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
 from shared.clock import LOCAL_ZONE
 from shared.db import Reading
+from shared.errors import Language
 from shared.events import obligation_key
 
 Status = Literal["received", "accepted", "returned"]
@@ -147,7 +148,10 @@ class SubmissionDetail(SubmissionView):
 
     figures: dict[str, str | None]
     narratives: dict[str, str]
-    findings: list[dict[str, Any]] = Field(description="code, tier, severity, path, provided, expected, message, fix …")
+    findings: list[dict[str, Any]] = Field(
+        description="code, tier, severity, path, provided, expected, difference; `message`, `fix`: ngôn ngữ theo "
+        "Accept-Language / language by Accept-Language; `_vi`, `_en` are always both there"
+    )
     findings_truncated: bool
 
 
@@ -237,7 +241,16 @@ def _common(row: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-async def submission(reading: Reading, agency: str, submission_id: UUID) -> SubmissionDetail | None:
+def _finding(finding: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """A finding as problem details show an error: in the language asked for, and always in both beside it."""
+    vietnamese = {f"{name}_vi": finding[name] for name in ("message", "fix")}
+    chosen = {} if language == "vi" else {name: finding[f"{name}_en"] for name in ("message", "fix")}
+    return {**finding, **chosen, **vietnamese}
+
+
+async def submission(
+    reading: Reading, agency: str, submission_id: UUID, language: Language = "vi"
+) -> SubmissionDetail | None:
     """The agency's own submission, or None."""
     row = (await reading.execute(_ONE, {"agency": agency, "submission_id": submission_id})).mappings().first()
     if row is None:
@@ -248,7 +261,7 @@ async def submission(reading: Reading, agency: str, submission_id: UUID) -> Subm
         **_common(row),
         figures=report.figures,
         narratives=report.narratives,
-        findings=row["findings"] or [],
+        findings=[_finding(finding, language) for finding in row["findings"] or []],
         findings_truncated=bool(row["findings_truncated"]),
     )
 

@@ -19,6 +19,7 @@ from shared.events import RegistryEvent
 from tests.integration.intake.province import (
     COMMUNE,
     DEPARTMENT,
+    NOW,
     OPERATOR_TOKEN,
     Intake,
     Province,
@@ -165,6 +166,7 @@ async def test_an_agencys_key_opens_no_export(province: Province) -> None:
             "received_at", "sha256", "nil", "status", "verdict_outcome",
         }  # fmt: skip
         assert (first["status"], first["verdict_outcome"]) == ("received", None)
+        assert first["received_at"] == NOW.isoformat(), "in the zone of the deadlines, as everywhere"
         page = (await door.client.get("/v1/exports/submissions?limit=1", headers=operator)).json()
         rest = await door.client.get(f"/v1/exports/submissions?limit=1&after={page['next']}", headers=operator)
         assert [*page["items"], *rest.json()["items"]] == [first, second]

@@ -84,6 +84,17 @@ async def test_the_status_of_a_submission_follows_its_verdict(province: Province
         )
         assert detail["findings"][0]["path"] == "/figures/A01"
         assert detail["findings"][0]["fix"] == "Sửa."
+        in_both = {"message_vi": "Sai.", "message_en": "Wrong.", "fix_vi": "Sửa.", "fix_en": "Correct it."}
+        for accepted, language, message, fix in (
+            ("", "vi", "Sai.", "Sửa."),
+            ("en", "en", "Wrong.", "Correct it."),
+            ("en;q=0.5, vi", "vi", "Sai.", "Sửa."),
+        ):
+            answer = await door.client.get(path, headers={**door.headers(), "Accept-Language": accepted})
+            [finding] = answer.json()["findings"]
+            assert (finding["message"], finding["fix"]) == (message, fix)
+            assert {name: finding[name] for name in in_both} == in_both
+            assert (answer.headers["content-language"], answer.headers["vary"]) == (language, "Accept-Language")
         assert detail["verdict"]["decided_at"] == "2026-10-20T10:00:00+07:00"
         assert [item["status"] for item in (await door.get("/v1/submissions", status="returned")).json()["items"]] == [
             "returned"

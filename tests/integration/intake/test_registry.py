@@ -137,12 +137,23 @@ def test_the_commands_load_republish_and_make_keys(
     )
     assert run(url, commands.api_keys, "create", "--agency", "H99", monkeypatch=monkeypatch) == 1
     assert "revoke one first" in capsys.readouterr().err
+    # one agency with two keys keeps no other from having one, and is told at the end
+    assert run(url, commands.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 1
+    shown = capsys.readouterr()
+    second = json.loads(shown.out)
+    assert [key["agency"] for key in second["keys"]] == ["H99.01"]
+    assert [refused["agency"] for refused in second["refused"]] == ["H99"]
+    assert "1 keys made; 1 agencies have no new key" in shown.err
+    assert run(url, commands.api_keys, "create", "--all", monkeypatch=monkeypatch) == 1
+    shown = capsys.readouterr()
+    assert "tsk_" not in shown.out
+    assert shown.err.count("revoke one first") == 2
     assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 0
     assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 1
     capsys.readouterr()
     assert run(url, commands.api_keys, "list", "--json", monkeypatch=monkeypatch) == 0
     listed = capsys.readouterr().out
-    assert [key["live"] for key in json.loads(listed)["keys"]] == [False, True, True]
+    assert [key["live"] for key in json.loads(listed)["keys"]] == [False, True, True, True]
     assert not any(key["key"][13:] in listed for key in made)
 
 

@@ -126,7 +126,7 @@ async def test_decimals_and_moments_lose_nothing(app: FastAPI, database: Databas
     )
     items = await _read_all(app, "figures", 1)
     assert [item["value"] for item in items] == ["12345678901234567.890", "0.1", "100000000000000000000"]
-    assert items[0]["at"] == "2026-01-01T20:04:05.678901+00:00"
+    assert items[0]["at"] == "2026-01-02T03:04:05.678901+07:00"
     assert [item["code"] for item in items] == ["A", "B", "Ă"]
 
 

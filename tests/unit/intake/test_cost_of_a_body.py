@@ -29,8 +29,8 @@ HONEST = json.dumps(
     },
     ensure_ascii=False,
 ).encode()
-#: how many times as long as the honest report a body may take; measured: 0.1 to 11 (a text that is all marks)
-MOST_TIMES = 20
+#: how many times as long as the honest report a body may take; measured: 0.1 to 5 (a text that is all marks)
+MOST_TIMES = 10
 
 
 def seconds(work: Callable[[bytes], object], body: bytes) -> float:
@@ -40,6 +40,11 @@ def seconds(work: Callable[[bytes], object], body: bytes) -> float:
         work(body)
         least = min(least, time.thread_time() - begun)
     return least
+
+
+def times_as_long(work: Callable[[bytes], object], body: bytes, choose: Callable[[list[float]], float]) -> float:
+    """How many times as long as the honest report; of three looks, side by side, for the machine has other work."""
+    return choose([seconds(work, body) / seconds(read_report, HONEST) for _ in range(3)])
 
 
 def read_at_any_price(body: bytes) -> list[Any]:
@@ -53,7 +58,7 @@ def read_at_any_price(body: bytes) -> list[Any]:
             errors.unknown_field(name, ", ".join(sorted(("regime", "period", "officer", "nil", "figures"))))
         return dict(members)
 
-    json.loads(body, object_pairs_hook=pairs)
+    json.loads(body, object_pairs_hook=pairs, parse_int=lambda digits: str(digits))
     return found
 
 
@@ -71,13 +76,13 @@ def test_a_body_takes_no_much_longer_than_an_honest_one_and_tells_no_more_than_i
         assert 0 < len(found.errors) <= MAX_ERRORS
         answer = json.dumps(invalid(found.errors, truncated=found.truncated).document(), ensure_ascii=False)
         assert len(answer.encode("utf-8", "backslashreplace")) < 160_000
-    times = seconds(read_report, body) / seconds(read_report, HONEST)
+    times = times_as_long(read_report, body, min)
     assert times < MOST_TIMES, f"{times:.1f} times as long"
 
 
 def test_control_a_reading_without_limits_takes_many_times_as_long() -> None:
     body = BODIES["one unknown member again and again"]
-    times = seconds(read_at_any_price, body) / seconds(read_report, HONEST)
+    times = times_as_long(read_at_any_price, body, max)
     assert times > MOST_TIMES, f"{times:.1f} times as long"
     assert len(read_at_any_price(body)) > 20_000
 
