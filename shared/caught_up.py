@@ -19,6 +19,7 @@ from shared.aiokafka_internals import while_alive as alive
 from shared.clock import Clock, monotonic_seconds
 from shared.kafka import STOP_SECONDS, make_admin, make_reader
 from shared.logging import get_logger
+from shared.pulse import Pulse
 from shared.settings import KafkaSettings
 
 log = get_logger()
@@ -58,6 +59,8 @@ class CaughtUp:
         self._lost_log_seconds = lost_log_seconds
         self._ends: dict[TopicPartition, int] = {}
         self._still_until = 0.0
+        self._pulse = Pulse("caught up", patience_seconds=60.0, needs_kafka=True)
+        self.pulses = (self._pulse,)
 
     def hour(self) -> datetime | None:
         return self._hour
@@ -65,9 +68,11 @@ class CaughtUp:
     async def start(self) -> None:
         self._stopping.clear()
         self._task = asyncio.create_task(self._run(), name=f"{self._group} caught up")
+        self._pulse.watch(self._task)
 
     async def stop(self) -> None:
         self._stopping.set()
+        self._pulse.rest()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -82,6 +87,7 @@ class CaughtUp:
                 pause_seconds = self._interval_seconds
                 await alive(reader, alive(admin, self._watch(reader, admin)))
             except Exception as error:
+                self._pulse.failed(error)
                 if pause_seconds == self._interval_seconds:  # else it was told
                     log.info(
                         "How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500]
@@ -105,6 +111,7 @@ class CaughtUp:
             self._look_for_loss(ends)
             while True:
                 reached = _reached(ends, await self._committed(admin)) and monotonic_seconds() >= self._still_until
+                self._pulse.beat()
                 await asyncio.sleep(self._interval_seconds)
                 if reached:
                     break

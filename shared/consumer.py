@@ -31,6 +31,7 @@ from shared.halting import Halting
 from shared.isolating import Progress
 from shared.logging import bound, get_logger
 from shared.parsing import Bad, Parsed, Skipped, parse
+from shared.pulse import Pulse
 from shared.releasing import Patience, Releaser
 from shared.settings import KafkaSettings
 from shared.until_done import Stopping, UntilDone
@@ -51,6 +52,8 @@ COMMIT_SECONDS = 10.0
 CLIENT_STOP_SECONDS = 3.0
 #: of silence before Kafka is asked something; an idle client hears from it at least with every heartbeat
 ASK_AFTER_SECONDS = 4.0
+#: without a successful look at what is deferred for so long an instance is not ready
+RELEASE_PATIENCE_SECONDS = 60.0
 
 
 class Subscription:
@@ -91,6 +94,11 @@ class Subscription:
         self._applier.oversee = self._oversee
         self._ack_policy = ack_policy  # another policy only in negative controls
         self._stopping = asyncio.Event()
+        #: of the two loops that feed what is deferred: what has become known, and what is tried alone
+        self.pulses = (
+            Pulse(f"release {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
+            Pulse(f"release alone {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
+        )
         self._subscriber: Any = None
         self._watched: Any = None  # the client whose calls are wrapped
         self._commit_due = False  # the last commit failed, and none came behind it
@@ -321,15 +329,16 @@ class Subscription:
         """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
         await asyncio.gather(
             self._halting.watch(self._stopping),
-            self._release_loop(self._releaser.known),
-            self._release_loop(lambda: self._releaser.alone(self._stopping)),
+            self._release_loop(self._releaser.known, self.pulses[0]),
+            self._release_loop(lambda: self._releaser.alone(self._stopping), self.pulses[1]),
         )
 
-    async def _release_loop(self, release: Callable[[], Awaitable[int]]) -> None:
+    async def _release_loop(self, release: Callable[[], Awaitable[int]], pulse: Pulse) -> None:
         while not self._stopping.is_set():
             try:
                 await self._halting.may_go_on(self.pause)
                 fed = await release()
+                pulse.beat()
             except Stopping:
                 return
             except Absurd as absurd:
@@ -338,6 +347,7 @@ class Subscription:
                 continue
             except Exception as error:
                 fed = 0
+                pulse.failed(error)
                 log.warning(
                     "Deferred events could not be fed; trying again.",
                     action="consumer.release_failed",

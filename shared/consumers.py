@@ -15,6 +15,7 @@ from shared.clock import monotonic_seconds
 from shared.consumer import Subscription
 from shared.kafka import make_broker
 from shared.logging import get_logger
+from shared.pulse import Pulse
 from shared.settings import KafkaSettings
 from shared.until_done import LONGEST_BACKOFF_SECONDS
 
@@ -61,6 +62,8 @@ class Consumers:
         self._broker: KafkaBroker | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._pulse = Pulse("consumers", patience_seconds=None)
+        self.pulses = (self._pulse, *(pulse for each in self.subscriptions for pulse in each.pulses))
         self._told: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}  # in the lag metric
         for subscription in self.subscriptions:
             for reason in REMADE_REASONS:
@@ -68,7 +71,12 @@ class Consumers:
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._keep(), name=f"{self._service} consumers")]
-        self._tasks += [asyncio.create_task(s.release_loop(), name=f"{s.name} release") for s in self.subscriptions]
+        self._pulse.watch(*self._tasks)
+        for subscription in self.subscriptions:
+            task = asyncio.create_task(subscription.release_loop(), name=f"{subscription.name} release")
+            for pulse in subscription.pulses:
+                pulse.watch(task)
+            self._tasks.append(task)
 
     async def _keep(self) -> None:
         pause_seconds = FIRST_PAUSE_SECONDS
@@ -177,6 +185,8 @@ class Consumers:
     async def stop(self) -> None:
         """Finish the batches in hand within the grace; what is not finished is redelivered."""
         self._stopping.set()
+        for pulse in self.pulses:
+            pulse.rest()
         for subscription in self.subscriptions:
             subscription.stop()
         # a client cancelled while it connects leaves its connection open: it gets a moment to be done with that

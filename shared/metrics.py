@@ -245,6 +245,13 @@ TICKER_LAST_SUCCESS_TIMESTAMP_SECONDS = declare_gauge(
     labels=["ticker"],
 )
 
+BACKGROUND_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
+    "thongsuot_background_last_success_age_seconds",
+    "Time since a background loop of this instance last succeeded; also without work, or while another instance leads.",
+    unit="seconds",
+    labels=["loop"],
+)
+
 # --- HTTP and database --------------------------------------------------------------------------------------------
 HTTP_REQUESTS_TOTAL = declare_counter(
     "thongsuot_http_requests_total",

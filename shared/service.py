@@ -21,6 +21,7 @@ from shared.consumers import Consumers
 from shared.db import Database, Reading
 from shared.http import Check, Readiness
 from shared.logging import get_logger
+from shared.pulse import Pulse, pulses_of
 
 log = get_logger()
 
@@ -67,6 +68,7 @@ class Service:
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
     _asked_at: float | None = None
+    _gauges_pulse: Pulse = field(default_factory=lambda: Pulse("gauges", patience_seconds=60, warns=True))
 
     def asked_to_stop(self) -> None:
         """The stop's time runs from here; requests in hand are finished first."""
@@ -80,11 +82,15 @@ class Service:
                 await background.start()
                 started.append(background)
             self._gauges = asyncio.create_task(self._publish_gauges(), name=f"{self.name} gauges")
+            self._gauges_pulse.watch(self._gauges)
             log.info("The service has started.", action="service.started", service=self.name)
             yield
         finally:
+            self._gauges_pulse.rest()
             if self._gauges is not None:
                 self._gauges.cancel()
+                # it may be reading: its connection goes back before the database is closed
+                await asyncio.wait({self._gauges}, timeout=CLOSING_SECONDS)
             now = monotonic_seconds()
             asked_at = now if self._asked_at is None else self._asked_at
             # requests that ended early leave their time to the backgrounds
@@ -127,7 +133,16 @@ class Service:
             checks[f"consumer {subscription.name}"] = Check(
                 *subscription.health.state(kafka_matters=self.outbox_matters)
             )
+        for pulse in self.pulses():
+            checks[pulse.name] = pulse.check(kafka_matters=self.outbox_matters)
+        for background in self.backgrounds:
+            checks |= getattr(background, "checks", dict)()
         return Readiness(ready=all(check.ok for check in checks.values()), checks=checks)
+
+    def pulses(self) -> list[Pulse]:
+        """The loops of all that runs in the background."""
+        running = (*self.backgrounds, *([self.consumers] if self.consumers else []))
+        return [*(pulse for background in running for pulse in pulses_of(background)), self._gauges_pulse]
 
     async def _database_check(self) -> Check:
         try:
@@ -167,9 +182,16 @@ class Service:
                 metrics.OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS.set(float(aside.oldest_seconds))
                 for subscription in self.consumers.subscriptions if self.consumers else ():
                     metrics.PARKED_EVENTS.labels(subscription.name).set(parked.get(subscription.name, 0))
+                self._gauges_pulse.beat()
             except Exception as error:
+                self._gauges_pulse.failed(error)
                 log.info("Gauges could not be read.", action="service.gauges_failed", error=repr(error))
-            if self.consumers is not None:
-                self.consumers.publish_lag()
+            for pulse in self.pulses():
+                pulse.publish()
             metrics.DATABASE_POOL_IN_USE.set(self.database.pool_in_use())
+            if self.consumers is not None:
+                try:
+                    self.consumers.publish_lag()
+                except Exception as error:  # what the client shows of itself may change with it; the loop goes on
+                    log.info("The lag could not be told.", action="service.lag_failed", error=repr(error))
             await asyncio.sleep(2)

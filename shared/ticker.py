@@ -11,6 +11,7 @@ from shared import failpoints, metrics
 from shared.clock import Clock
 from shared.db import Database, Transaction
 from shared.logging import bound, get_logger
+from shared.pulse import Pulse
 
 log = get_logger()
 
@@ -47,13 +48,17 @@ class Ticker:
         self._alone = alone
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._pulse = Pulse.every(f"ticker {name}", interval_seconds)
+        self.pulses = (self._pulse,)
 
     async def start(self) -> None:
         self._stopping.clear()
         self._task = asyncio.create_task(self._run(), name=f"ticker {self.name}")
+        self._pulse.watch(self._task)
 
     async def stop(self) -> None:
         self._stopping.set()
+        self._pulse.rest()
         if self._task is not None:
             try:
                 await asyncio.wait_for(self._task, STOP_SECONDS)
@@ -76,9 +81,11 @@ class Ticker:
                 try:
                     rows = await self.once()
                 except Exception as error:
+                    self._pulse.failed(error)
                     metrics.TICKER_RUNS_TOTAL.labels(self.name, "failed").inc()
                     log.warning("A tick failed; the next one makes it good.", action="ticker.failed", error=repr(error))
                 else:
+                    self._pulse.beat()
                     metrics.TICKER_RUNS_TOTAL.labels(self.name, "ok").inc()
                     metrics.TICKER_ROWS_TOTAL.labels(self.name).inc(rows)
                     now = self._clock.now().timestamp()

@@ -19,6 +19,7 @@ from shared import failpoints
 from shared.clock import monotonic_seconds
 from shared.db import Database, Transaction, is_infrastructure
 from shared.logging import get_logger
+from shared.pulse import Pulse
 
 Accept = Callable[[Transaction, Sequence[Pending]], Awaitable[list[Decided]]]
 
@@ -75,6 +76,9 @@ class GroupCommit:
         self._busy = 0
         self._idle = asyncio.Event()
         self._open = False
+        #: lanes rest while nothing comes, and answer whatever happens: only their death stops them
+        self._pulse = Pulse("group commit", patience_seconds=None)
+        self.pulses = (self._pulse,)
 
     @property
     def waiting(self) -> int:
@@ -85,6 +89,7 @@ class GroupCommit:
         self._open = True
         self._tasks = [asyncio.create_task(self._lane(), name=f"group-commit-{lane}") for lane in range(self._lanes)]
         self._tasks.append(asyncio.create_task(self._sweep(), name="group-commit-sweep"))
+        self._pulse.watch(*self._tasks)
 
     async def stop(self) -> None:
         """Take nothing more, answer what waits, then end."""
@@ -94,6 +99,7 @@ class GroupCommit:
             self._idle.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 0.1)
+        self._pulse.rest()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -16,6 +16,7 @@ from services.intake.registry.records import Registry
 from shared.clock import Clock, monotonic_seconds
 from shared.db import Database, Transaction
 from shared.logging import get_logger
+from shared.pulse import Pulse
 from shared.security import PresentedKey
 
 log = get_logger()
@@ -38,11 +39,15 @@ class Known:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._pulse = Pulse.every("registry poll", max(poll_seconds, max_age_seconds / 2))
+        self.pulses = (self._pulse,)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._poll(), name="registry-poll")
+        self._pulse.watch(self._task)
 
     async def stop(self) -> None:
+        self._pulse.rest()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -142,6 +147,8 @@ class Known:
         while True:
             try:
                 await self.refresh()
+                self._pulse.beat()
             except Exception as error:
+                self._pulse.failed(error)
                 log.warning("The registry could not be read.", action="registry.poll_failed", error=repr(error))
             await asyncio.sleep(self._poll_seconds)

@@ -221,18 +221,22 @@ async def end(
     return await _record(tx, [_change(each, now, policy) for each in endings], now=now, at=at)
 
 
+async def expired(tx: Transaction, now: datetime, *, limit: int) -> list[str]:
+    """Obligations with a notification whose lease has run out."""
+    return list((await tx.execute(_EXPIRED, {"now": now, "limit": limit})).scalars())
+
+
 async def expire(
-    tx: Transaction, *, now: datetime, at: datetime, limit: int, policy: Policy
+    tx: Transaction, keys: Sequence[str], *, now: datetime, at: datetime, policy: Policy
 ) -> tuple[int, list[NotificationRecorded]]:
     """Take back leases that ran out: before DATA the mail is tried again, after it the outcome is unknown.
 
     Returns how many were taken back, and the events of those whose outcome is now unknown.
     """
-    keys = list((await tx.execute(_EXPIRED, {"now": now, "limit": limit})).scalars())
     if not keys:
         return 0, []
     await _lock_obligations(tx, keys)
-    rows = (await tx.execute(_TAKE_EXPIRED, {"now": now, "keys": keys})).mappings().all()
+    rows = (await tx.execute(_TAKE_EXPIRED, {"now": now, "keys": list(keys)})).mappings().all()
     changes = []
     for row in rows:
         progress = Progress(row["id"], row["attempts"], row["refusals"], row["unknowns"], row["first_tried_at"])
@@ -388,4 +392,7 @@ def _claimed(row: RowMapping) -> Claimed:
 
 
 def _short(value: str | None) -> str | None:
-    return value if value is None else value.replace("\x00", "")[:MAX_ANSWER_CHARACTERS]
+    if value is None:
+        return None
+    # a server may answer in any encoding: what UTF-8 cannot hold must not cost its neighbours their outcome
+    return value.encode("utf-8", "replace").decode().replace("\x00", "")[:MAX_ANSWER_CHARACTERS]

@@ -35,6 +35,16 @@ SMTP_SECONDS = declare_histogram(
 SMTP_UP = declare_gauge(
     "thongsuot_notifier_smtp_up", "1 if the mail server could be used at the last try, else 0.", unit="1"
 )
+SMTP_FAILING_SECONDS = declare_gauge(
+    "thongsuot_notifier_smtp_failing_seconds",
+    "For how long mails have been waiting while none got away; 0 while they do, or none waits.",
+    unit="seconds",
+)
+SMTP_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
+    "thongsuot_notifier_smtp_last_success_age_seconds",
+    "Time since the mail server last took or refused a mail of this instance; -1 before the first.",
+    unit="seconds",
+)
 QUEUE_ROWS = declare_gauge(
     "thongsuot_notifier_queue_rows",
     "Notifications not yet settled: due (may be sent now), waiting (due or later), leased, unknown (left in doubt).",

@@ -52,6 +52,8 @@ class NotifierSettings(ServiceSettings):
     retry_window_seconds: float = Field(default=3 * 86400, gt=0)
     #: 5xx answers about one mail after which it has failed
     refusals: int = Field(default=1, ge=1, le=10)
+    #: how long mails may wait in vain before this instance is not ready
+    smtp_patience_seconds: float = Field(default=300, gt=0)
     #: how long after an unknown outcome the mail is sent once more
     resend_seconds: float = Field(default=60, gt=0)
 
@@ -106,6 +108,10 @@ class NotifierSettings(ServiceSettings):
             idle_poll_seconds=self.idle_poll_seconds,
             sweep_seconds=self.sweep_seconds,
             outage_ceiling_seconds=self.outage_ceiling_seconds,
+            smtp_patience_seconds=self.smtp_patience_seconds,
+            round_patience_seconds=(
+                self.outage_ceiling_seconds + 4 * self.smtp_timeout_seconds + self.smtp_data_timeout_seconds
+            ),
         )
 
     def policy(self) -> Policy:

@@ -24,6 +24,7 @@ from shared.outbox import archive, set_aside
 from shared.outbox.replay import LogLost, ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
 from shared.outbox.wire import source_of
+from shared.pulse import Pulse
 from shared.settings import KafkaSettings
 
 log = get_logger()
@@ -36,6 +37,8 @@ STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
 WORKED_SECONDS = 2
 #: between two rounds of the archive's maintenance, by the system clock; partitions are made three days ahead
 MAINTENANCE = timedelta(hours=1)
+#: without sending, or looking for what to send, for so long the relay is not ready
+RELAY_PATIENCE_SECONDS = 60.0
 #: the advisory lock of the relay; each service has its own database, so one number serves all
 LEADER_LOCK = 0x7468_6F6E
 
@@ -96,14 +99,20 @@ class Relay:
         self._producer_failed = False  # the last one: the next one replaces it
         self._limits: dict[str, int] = {}  # max.message.bytes by topic, as the cluster says
         self.leading = False
+        self._pulse = Pulse("relay", patience_seconds=RELAY_PATIENCE_SECONDS, needs_kafka=True)
+        # rows find their place in DEFAULT meanwhile, so a failing round is a warning
+        self._archive_pulse = Pulse("archive", patience_seconds=3 * MAINTENANCE.total_seconds(), warns=True)
+        self.pulses = (self._pulse, self._archive_pulse)
 
     async def start(self) -> None:
         self._stopping.clear()
         self._task = asyncio.create_task(self._run(), name=f"{self._service} relay")
+        self._pulse.watch(self._task)
 
     async def stop(self) -> None:
         """Finish the batch in hand, give up the lead."""
         self._stopping.set()
+        self._pulse.rest()
         if self._task is not None:
             try:
                 await asyncio.wait_for(self._task, STOP_SECONDS)
@@ -119,6 +128,7 @@ class Relay:
                 await self._lead()
             except Exception as error:
                 # Whatever it is, the rows are still there: drop what is broken and begin again.
+                self._pulse.failed(error)
                 worked_seconds = monotonic_seconds() - started
                 if type(error).__name__ != told or worked_seconds > WORKED_SECONDS:  # else it is the same trouble still
                     log.warning(
@@ -141,6 +151,8 @@ class Relay:
         )
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK):
+                self._pulse.beat()
+                self._archive_pulse.beat()  # the leader's to do
                 await self._pause(0.5)
                 if self._stopping.is_set():
                     return
@@ -164,6 +176,7 @@ class Relay:
                 with metrics.RELAY_BATCH_DURATION_SECONDS.time():
                     await self._send_batch(connection, rows)
                 metrics.RELAY_BATCH_ROWS.observe(len(rows))
+            self._pulse.beat()
             # A full batch means more waits; a small one means that waiting a little makes a better batch.
             if len(rows) < self._batch_rows:
                 pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
@@ -173,9 +186,11 @@ class Relay:
         now = self._clock.now()
         try:
             await archive.maintain(connection, now, retention_days=self._retention_days)
+            self._archive_pulse.beat()
         except asyncpg.PostgresError as error:
             if connection.is_closed():
                 raise
+            self._archive_pulse.failed(error)
             # sending goes on: rows find their place in DEFAULT, and the next round comes
             log.warning("The archive could not be maintained.", action="archive.not_maintained", error=repr(error))
         return now
@@ -220,6 +235,7 @@ class Relay:
             self._producer_failed = True
             await self._drop_producer()
         sent.settle()
+        self._pulse.beat()
         return sent
 
     async def _send_once(self, rows: Sequence[Row], before: Sent, singly: bool) -> Sent:

@@ -88,10 +88,7 @@ class Journal:
                 # let the other connections that are ready in this turn of the loop join the commit
                 await asyncio.sleep(0)
                 calls, self._calls = self._calls, []
-                held = await self._commit(calls)
-                for call in calls:
-                    if not call.done.done():
-                        call.done.set_result(call.result is not None or call.claimed.token in held)
+                await self._settle(calls)
         except Exception as error:
             for call in (*calls, *self._calls):
                 if not call.done.done():
@@ -105,6 +102,28 @@ class Journal:
         finally:
             # no await between the last look at _calls and here: a call made later starts a new writer
             self._writer = None
+
+    async def _settle(self, calls: list[_Call]) -> None:
+        """Commit them together; where that fails for its data, each alone: one mail's fault is not its neighbours'."""
+        try:
+            held = await self._commit(calls)
+        except Exception as error:
+            if len(calls) == 1:
+                log.error(
+                    "The end of one attempt cannot be written.",
+                    action="notifier.ledger_refused",
+                    notification=str(calls[0].claimed.id),
+                    error=repr(error)[:2000],
+                )
+                if not calls[0].done.done():
+                    calls[0].done.set_exception(error)
+                return
+            for call in calls:
+                await self._settle([call])
+            return
+        for call in calls:
+            if not call.done.done():
+                call.done.set_result(call.result is not None or call.claimed.token in held)
 
     async def _commit(self, calls: list[_Call]) -> set[UUID]:
         """One transaction for all; repeated unchanged while the database is away (each statement may be repeated)."""

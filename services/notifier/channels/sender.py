@@ -11,20 +11,25 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier import ledger, metrics
 from services.notifier.backlog import anything_due, backlog, bring_forward
+from services.notifier.channels.health import MailHealth
 from services.notifier.channels.journal import Journal
 from services.notifier.channels.smtp import Connection, Outage, Server
-from services.notifier.delivery import Policy, Released, Result, Unsendable
+from services.notifier.delivery import Policy, Released, Result, Uncertain, Unsendable
 from services.notifier.ledger import Claimed
 from services.notifier.templates import CannotRender, Composer
 from shared import failpoints
 from shared.clock import Clock, monotonic_seconds
-from shared.db import Database, is_infrastructure
+from shared.db import Database, Transaction, is_infrastructure
+from shared.events import NotificationRecorded
+from shared.http import Check
+from shared.isolation import each_alone
 from shared.logging import get_logger
+from shared.pulse import Pulse
 
 log = get_logger()
 
@@ -51,6 +56,8 @@ class Pace:
     outage_seconds: float = 1.0  # first wait after the server was found away; doubles
     outage_ceiling_seconds: float = 60.0
     keep_idle_seconds: float = 20.0  # an idle connection is closed after it
+    smtp_patience_seconds: float = 300.0  # mails may wait in vain for so long before the instance is not ready
+    round_patience_seconds: float = 240.0  # and the sender for its next step: the longest transaction and outage pause
 
 
 class Sender:
@@ -87,16 +94,21 @@ class Sender:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._swept_at = float("-inf")
+        self.health = MailHealth(patience_seconds=pace.smtp_patience_seconds)
+        self._pulse = Pulse("mail sender", patience_seconds=pace.round_patience_seconds)
+        self.pulses = (self._pulse,)
         self._used_at = 0.0
 
     async def start(self) -> None:
         """Begin sending in the background."""
         self._stopping.clear()
         self._task = asyncio.create_task(self.run(), name=self.name)
+        self._pulse.watch(self._task)
 
     async def stop(self) -> None:
         """Finish the mails under way, give back the others; after the grace, leave them to their leases."""
         self._stopping.set()
+        self._pulse.rest()
         if self._task is None:
             return
         _, pending = await asyncio.wait({self._task}, timeout=self._grace_seconds)
@@ -110,6 +122,10 @@ class Sender:
         except TimeoutError:  # the database is away: what was not written is left to its lease
             self._journal.abandon()
 
+    def checks(self) -> dict[str, Check]:
+        """For readiness."""
+        return {"mail server": self.health.check()}
+
     async def run(self) -> None:
         """Send until stopped; an outage of server or database is waited out, any other fault is logged and counted."""
         outage_seconds = self._pace.outage_seconds
@@ -118,12 +134,16 @@ class Sender:
                 try:
                     sent = await self.round()
                 except Outage as error:
+                    self._pulse.beat()  # the loop does what it should: it waits
+                    self.health.failed(str(error))
+                    self.health.publish()
                     metrics.SMTP_UP.set(0)
                     log.warning("The mail server is away; waiting.", action="mail.outage", error=str(error))
                     await self._pause(outage_seconds)
                     outage_seconds = min(outage_seconds * 2, self._pace.outage_ceiling_seconds)
                     continue
                 except Exception as error:
+                    self._pulse.failed(error)
                     if is_infrastructure(error):
                         log.warning("The database is away; waiting.", action="mail.database_away", error=repr(error))
                         await self._pause(1.0)
@@ -132,6 +152,8 @@ class Sender:
                         log.exception("A round of the sender failed.", action="mail.round_failed")
                         await self._pause(5.0)
                     continue
+                self._pulse.beat()
+                self.health.publish()
                 outage_seconds = self._pace.outage_seconds
                 if not sent:
                     await self._close_idle()
@@ -182,6 +204,7 @@ class Sender:
                 except Outage:
                     endings.append(self._journal.end(mail, Released("the mail server went away")))
                     raise
+                self._pulse.beat()
                 if result is not None:
                     endings.append(self._journal.end(mail, result))
                     self._at("after_outcome", mail.id)
@@ -217,7 +240,10 @@ class Sender:
             )
             return Unsendable(str(error))
 
+        held = False
+
         async def before_data() -> bool:
+            nonlocal held
             self._at("before_mark", mail.id)
             held = await self._journal.mark_in_data(mail)
             if held:
@@ -225,10 +251,23 @@ class Sender:
             return held
 
         began = monotonic_seconds()
-        result = await connection.send(self._composer.sender_address, mail.recipient, message, before_data)
+        try:
+            result = await connection.send(self._composer.sender_address, mail.recipient, message, before_data)
+        except Outage:
+            raise
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            # whatever it is, it is this mail's alone: its neighbours go out
+            metrics.SENDER_FAULTS_TOTAL.inc()
+            log.exception("A mail met a fault.", action="mail.fault", notification=str(mail.id))
+            connection.abandon()
+            fault = f"{type(error).__name__}: {error}"
+            return Uncertain(fault) if held else Unsendable(fault)
         if result is None:
             log.info("A mail was withdrawn before DATA.", action="mail.withdrawn", notification=str(mail.id))
             return None
+        self.health.ended(result)
         outcome = type(result).__name__.lower()
         metrics.SMTP_SECONDS.labels(outcome).observe(monotonic_seconds() - began)
         metrics.ATTEMPTS_TOTAL.labels(mail.kind, outcome).inc()
@@ -241,10 +280,12 @@ class Sender:
             return
         now = self._system.now()
         async with self._database.transaction() as tx:
-            taken, recorded = await ledger.expire(tx, now=now, at=self._business.now(), limit=500, policy=self._policy)
+            taken, recorded = await self._expire(tx, now)
             forward = await bring_forward(tx, now, self._policy, lease_seconds=self._pace.lease_seconds)
             seen = await backlog(tx, now)
         self._swept_at = monotonic_seconds()
+        if not (seen.waiting or seen.leased):
+            self.health.nothing_waits()
         metrics.observe_backlog(seen, now)
         for event in recorded:
             metrics.count_outcome(event)
@@ -253,6 +294,19 @@ class Sender:
             log.warning("Leases ran out and were taken back.", action="mail.leases_expired", count=taken)
         if forward:
             log.warning("The clock has fallen back; mails are due now.", action="mail.brought_forward", count=forward)
+
+    async def _expire(self, tx: Transaction, now: datetime) -> tuple[int, list[NotificationRecorded]]:
+        at = self._business.now()
+        keys = await ledger.expired(tx, now, limit=500)
+        parts, failed = await each_alone(
+            tx, keys, lambda part: ledger.expire(tx, part, now=now, at=at, policy=self._policy)
+        )
+        for key, error in failed:
+            log.error(
+                "An expired lease could not be taken back.",
+                action="mail.expiry_failed", obligation=key, error=repr(error)[:2000],
+            )  # fmt: skip
+        return sum(taken for taken, _ in parts), [event for _, recorded in parts for event in recorded]
 
     async def _anything_due(self) -> bool:
         async with self._database.reading() as snapshot:

@@ -12,6 +12,7 @@ from services.scoring.calendar.data import CalendarError, read_calendar, shipped
 from services.scoring.calendar.store import load_calendars
 from shared.command import database_url
 from shared.db import Database, is_infrastructure
+from shared.http import Check
 from shared.logging import get_logger
 
 log = get_logger()
@@ -26,6 +27,7 @@ class CalendarLoader:
         self._database = database
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._refused = ""
 
     async def start(self) -> None:
         """Raises CalendarError if a shipped file differs from the loaded version of the same name."""
@@ -37,6 +39,14 @@ class CalendarLoader:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def checks(self) -> dict[str, Check]:
+        """Nothing is dated by calendars that are not loaded."""
+        if self._refused:
+            return {"calendars": Check(ok=False, detail=self._refused[:400])}
+        if self._task is not None and not self._task.done():
+            return {"calendars": Check(ok=False, detail="wait for the database")}
+        return {"calendars": Check(ok=True, detail="loaded")}
+
     async def _until_loaded(self) -> None:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
@@ -45,6 +55,7 @@ class CalendarLoader:
                 if await self._load():
                     return
             except CalendarError as error:
+                self._refused = str(error)
                 log.critical("A shipped calendar cannot be loaded.", action="calendar.refused", error=str(error))
                 return
 

@@ -11,15 +11,16 @@ import pytest
 from aiokafka.conn import AIOKafkaConnection
 from sqlalchemy import text
 
-from shared import metrics
+from shared import metrics, pulse
 from shared.batch import Batch
-from shared.clock import monotonic_seconds
+from shared.clock import SystemClock, monotonic_seconds
 from shared.consumer import Subscription
 from shared.consumer_health import SILENCE_SECONDS
 from shared.consumers import Consumers
 from shared.db import Database, Transaction
 from shared.service import Service
 from shared.settings import KafkaSettings
+from shared.ticker import Ticker
 from tests.integration.shared.backbone import consumers, eventually, record, submission, subscription
 from tests.integration.shared.test_consumer import good, has_applied, produce
 
@@ -159,3 +160,89 @@ async def test_a_kafka_that_falls_silent_is_noticed_and_no_lag_of_0_claimed(
     finally:
         monkeypatch.undo()
         await running.stop()
+
+
+async def test_a_ticker_that_fails_for_long_is_not_ready_and_says_why(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "LEAST_PATIENCE_SECONDS", 0.3)
+    broken = True
+
+    async def tick(tx: Transaction) -> int:
+        if broken:
+            raise ValueError("one bad row")
+        return 0
+
+    def ticker(name: str, **options: Any) -> Ticker:
+        return Ticker(name, database, SystemClock(), tick, interval_seconds=0.02, **options)
+
+    failing = ticker("t.failing")
+    served = service(database, backgrounds=[failing])
+    async with served.lifespan(None):  # type: ignore[arg-type]
+
+        async def unready() -> bool:
+            return not (await served.readiness()).ready
+
+        await eventually(unready, "a ticker without success")
+        told = (await served.readiness()).checks["ticker t.failing"]
+        assert "has not succeeded for" in told.detail
+        assert "one bad row" in told.detail
+        # negative control: readiness that knows nothing of tickers stays green
+        assert (await service(database).readiness()).ready
+        broken = False
+
+        async def ready() -> bool:
+            return (await served.readiness()).ready
+
+        await eventually(ready, "ready again after a success")
+
+
+async def test_a_ticker_that_another_instance_leads_is_ready(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "LEAST_PATIENCE_SECONDS", 0.3)
+    ticked = 0
+
+    async def tick(tx: Transaction) -> int:
+        nonlocal ticked
+        ticked += 1
+        return 0
+
+    following = Ticker("t.led", database, SystemClock(), tick, interval_seconds=0.02)
+    served = service(database, backgrounds=[following])
+    other = Database(database_url, pool_size=1)
+    async with other.transaction() as leader:
+        await leader.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('ticker ' || 't.led', 0))"))
+        async with served.lifespan(None):  # type: ignore[arg-type]
+            began = monotonic_seconds()
+            while monotonic_seconds() < began + 1:
+                assert (await served.readiness()).ready
+                await asyncio.sleep(0.05)
+    await other.close()
+    assert ticked == 0
+
+
+async def test_a_loop_that_died_is_not_ready(database: Database) -> None:
+    ticked = asyncio.Event()
+
+    async def tick(tx: Transaction) -> int:
+        ticked.set()
+        return 0
+
+    dead = Ticker("t.dead", database, SystemClock(), tick, interval_seconds=60)
+    served = service(database, backgrounds=[dead])
+    async with served.lifespan(None):  # type: ignore[arg-type]
+        await asyncio.wait_for(ticked.wait(), 30)
+
+        async def between_ticks() -> bool:
+            return database.pool_in_use() == 0
+
+        await eventually(between_ticks, "the tick's commit")
+        assert dead._task is not None
+        dead._task.cancel()
+
+        async def told() -> bool:
+            return (await served.readiness()).checks["ticker t.dead"].detail.startswith("has ended")
+
+        await eventually(told, "the death of a loop")
+        assert not (await served.readiness()).ready

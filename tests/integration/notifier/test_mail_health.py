@@ -1,0 +1,143 @@
+"""One mail's fault is its own, a strange answer loses no outcome, and readiness says whether mails get away."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.notifier.channels import health, sender
+from services.notifier.channels.health import MailHealth
+from services.notifier.channels.journal import Journal
+from services.notifier.channels.smtp import Connection, Outage
+from services.notifier.delivery import Accepted, Deferred, Refused, Result, Uncertain
+from tests.fakes.smtp import Answer, FakeSmtp, Garbage
+from tests.integration.notifier.desk import COMMUNE, World, due_soon, eventually, registry
+
+
+async def two_mails(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(), due_soon(code=COMMUNE))
+
+
+async def states(world: World) -> dict[str, str]:
+    return {row["agency"]: row["state"] for row in await world.ledger()}
+
+
+async def test_a_mail_that_meets_an_unforeseen_fault_has_failed_and_its_neighbour_goes_out(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_mails(world)
+    send = Connection.send
+
+    async def faulty(self: Connection, by: str, recipient: str, *rest: Any) -> Result | None:
+        if recipient.startswith("commune"):
+            raise UnicodeEncodeError("ascii", "ấ", 0, 1, "ordinal not in range")
+        return await send(self, by, recipient, *rest)
+
+    monkeypatch.setattr(Connection, "send", faulty)
+    await world.sender(smtp, connections=1).round()
+    rows = {row["agency"]: row for row in await world.ledger()}
+    assert {code: row["state"] for code, row in rows.items()} == {"H99.12": "sent", COMMUNE: "failed"}
+    assert "UnicodeEncodeError" in rows[COMMUNE]["reason"]
+
+
+async def test_the_control_without_isolation_the_fault_ends_the_round(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_mails(world)
+
+    async def faulty(*given: Any) -> Result | None:
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr(Connection, "send", faulty)
+    monkeypatch.setattr(sender, "is_infrastructure", lambda error: True)  # every fault is raised, as it was before
+    with pytest.raises(KeyError):
+        await world.sender(smtp, connections=1).round()
+    assert set((await states(world)).values()) == {"claimed"}
+
+
+async def test_an_answer_that_is_no_utf8_is_recorded_and_costs_no_outcome(world: World, smtp: FakeSmtp) -> None:
+    await two_mails(world)
+    smtp.script["RCPT"].append(Garbage(b"550 5.1.1 kh\xf4ng c\xf3 h\xf2m th\xb0\r\n"))
+    await world.drain(world.sender(smtp, connections=2))
+    assert sorted((await states(world)).values()) == ["failed", "sent"]
+    (failed,) = [row for row in await world.ledger() if row["state"] == "failed"]
+    assert failed["reason"].startswith("refused: 550")
+
+
+async def test_an_outcome_that_cannot_be_written_costs_no_neighbour_its_own(world: World, smtp: FakeSmtp) -> None:
+    await two_mails(world)
+
+    class Spoiled(Journal):
+        async def _once(self, calls: list[Any]) -> set[UUID]:
+            if any(call.result is not None and call.claimed.recipient.startswith("commune") for call in calls):
+                raise ValueError("no column holds this")
+            return await super()._once(calls)
+
+    with pytest.raises(ValueError, match="no column"):
+        await world.sender(smtp, journal=Spoiled).round()
+    assert await states(world) == {"H99.12": "sent", COMMUNE: "in_data"}
+
+
+async def test_readiness_tells_an_outage_and_is_lost_only_while_mails_wait_in_vain(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
+    await two_mails(world)
+    sending = world.sender(smtp, smtp_patience_seconds=300)
+    smtp.script["CONNECT"].extend([Answer(421)] * 50)
+    await sending.start()
+
+    def check() -> Any:
+        return sending.checks()["mail server"]
+
+    async def told() -> bool:
+        return "WARNING no mail has got away" in check().detail
+
+    await eventually(told)
+    assert check().ok
+    now[0] += 301
+    assert not check().ok
+    assert sending.pulses[0].check().ok  # the loop does what it should: it waits
+    smtp.script["CONNECT"].clear()
+
+    async def sent() -> bool:
+        return set((await states(world)).values()) == {"sent"} and bool(check().ok)
+
+    await eventually(sent, seconds=30)
+    assert check().detail == "the last went 0 s ago"
+    await sending.stop()
+
+
+@pytest.mark.parametrize(
+    ("result", "works"),
+    [
+        (Accepted(250, "ok"), True),
+        (Refused("rcpt", 550, "unknown user"), True),
+        (Deferred("rcpt", 450, "greylisted"), True),
+        (Deferred("mail", 550, "your address is not allowed"), False),
+        (Deferred("data", None, "connection lost"), False),
+        (Uncertain("no answer"), False),
+    ],
+)
+def test_what_shows_that_the_server_works(result: Result, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
+    mails = MailHealth(patience_seconds=60)
+    mails.ended(result)
+    now[0] += 61
+    assert mails.check().ok is works
+    mails.nothing_waits()
+    assert mails.check().ok
+
+
+async def test_an_outage_is_an_outage_and_no_fault_of_a_mail(world: World) -> None:
+    await two_mails(world)
+    async with FakeSmtp() as gone:
+        pass
+    with pytest.raises(Outage):
+        await world.sender(gone).round()
+    assert set((await states(world)).values()) == {"pending"}
