@@ -20,12 +20,14 @@ from shared.clock import SystemClock
 from shared.consumers_tool import add_consumer_arguments, consumers
 from shared.db import is_infrastructure, plain_url
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
+from shared.http import Application
 from shared.http_limits import HttpSettings, raise_descriptors
 from shared.http_server import server_config
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.outbox.sending import Refusal
 from shared.outbox_tool import add_outbox_arguments, outbox
+from shared.security import operator_token_fault
 from shared.service import REQUESTS_GRACE_SECONDS, Service
 from shared.settings import CommonSettings, KafkaSettings
 
@@ -73,6 +75,8 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
 
 def _own_action(service: str, build: Callable[[], Service], arguments: argparse.Namespace) -> int:
     if arguments.action == "serve":
+        if (fault := operator_token_fault(CommonSettings().operator_token.get_secret_value())) is not None:
+            sys.exit(fault)
         return serve(build)
     url = database_url(service)
     match arguments.action:
@@ -104,6 +108,8 @@ def database_url(service: str) -> str:
 def serve(build: Callable[[], Service]) -> int:
     """Run until SIGTERM or SIGINT; then finish what is in hand within the grace."""
     service = build()
+    if isinstance(service.app, Application):
+        service.app.described  # noqa: B018 - now, and not while the first request with a query waits for it
     raise_descriptors()
     config = server_config(
         service.app,

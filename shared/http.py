@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ from shared.errors import KINDS, not_found, too_large
 from shared.http_head import must_be_clear
 from shared.http_problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
 from shared.http_refusals import secured
+from shared.http_routes import Routes
+from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.security import redact
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
@@ -127,7 +130,18 @@ async def read_body(source: Request | Receive, limit_bytes: int) -> bytes:
 async def _answer(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and isinstance(error.__cause__, ClientDisconnect):
         raise error.__cause__
-    return problem_response(problem_for(error), request.scope)
+    problem = problem_for(error)
+    app = request.scope.get("app")
+    if problem.status == 405 and isinstance(app, Application):
+        # the route that matched first knows only its own methods
+        problem.headers["Allow"] = ", ".join(app.described.methods(request.scope["path"]))
+    return problem_response(problem, request.scope)
+
+
+def _refuse_unknown_query(scope: Scope) -> None:
+    app = scope.get("app")
+    if isinstance(app, Application):
+        app.described.refuse_unknown_query(scope)
 
 
 class Door:
@@ -177,6 +191,8 @@ class Door:
         trace_token = logs.enter_trace(trace)
         try:
             must_be_clear(scope, hosts, credentials)
+            if scope.get("query_string"):
+                _refuse_unknown_query(scope)
             await self._app(scope, counted, answer)
         except ClientDisconnect:
             status = status or 499
@@ -250,9 +266,17 @@ class Application(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.shortcuts: dict[tuple[str, str], ASGIApp] = {}
+        #: routes that stand in no document
+        self.pages: list[Route] = []
+
+    @cached_property
+    def described(self) -> Routes:
+        """Its routes; asked for the first time after all are mounted."""
+        return Routes(self, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            scope["app"] = self
             shortcut = self.shortcuts.get((scope["method"], scope["path"]))
             if shortcut is not None:
                 await shortcut(scope, receive, send)
@@ -277,13 +301,14 @@ def create_app(
     lifespan: Lifespan[Any] | None = None,
     version: str = "1",
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES,
+    strangers: Limiter | None = None,
 ) -> Application:
     """The service's application: /healthz, /readyz, /metrics, /openapi.json, /docs, /problems, and the door around it.
 
     These stand behind the service's own routes, so mount nothing at `/`.
 
     `readiness` is asked on each /readyz, with a deadline. `body_limit_bytes` bounds every body except those read by
-    `read_body` with their own limit.
+    `read_body` with their own limit. `strangers` slows addresses whose requests have no good key or token.
     """
     app = Application(
         title=title,
@@ -298,6 +323,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"default": http_pages.PROBLEM_RESPONSE},
     )
+    app.state.strangers = strangers or Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
     app.add_middleware(cast(Any, Door), body_limit_bytes=body_limit_bytes)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
@@ -348,9 +374,8 @@ def create_app(
         ("/problems/{slug}", problem_page),
     )
     # behind the service's routes, not before them: each route in front costs a request about a microsecond
-    app.router.default = Router(
-        [_OwnRoute(path, endpoint) for path, endpoint in own], redirect_slashes=False, default=app.router.not_found
-    )
+    app.pages = [_OwnRoute(path, endpoint) for path, endpoint in own]
+    app.router.default = Router(app.pages, redirect_slashes=False, default=app.router.not_found)
     return app
 
 

@@ -274,6 +274,12 @@ HTTP_REFUSED_TOTAL = declare_counter(
     unit="requests",
     labels=["reason"],
 )
+OPERATOR_REFUSED_TOTAL = declare_counter(
+    "thongsuot_operator_refused_total",
+    "Requests to operator routes without the operator's token, by reason (missing, wrong, limited).",
+    unit="requests",
+    labels=["reason"],
+)
 DATABASE_POOL_IN_USE = declare_gauge(
     "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"
 )

@@ -11,14 +11,19 @@ import os
 import re
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
 
-from shared.errors import Problem, describe, unauthorized
+from shared import metrics
+from shared.errors import Problem, describe, too_many, unauthorized
+from shared.http_limits import address_key
+from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:
@@ -113,22 +118,68 @@ def presented_key(request: Request) -> PresentedKey:
     return key
 
 
-def operator_token(token: str | SecretStr | None = None) -> Callable[[Request], Awaitable[None]]:
-    """A FastAPI dependency that lets only the operator in: `Depends(operator_token(settings.operator_token))`.
+#: of OPERATOR_TOKEN. Guessing it is hopeless then, so the right token is let in even from an address that is being
+#: slowed: who shares an address with a guesser, behind a proxy say, is not shut out.
+MIN_OPERATOR_TOKEN_CHARACTERS = 32
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
 
-    Without `token` the environment's OPERATOR_TOKEN counts. With neither set every such route answers 403.
-    """
-    given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
-    expected = (given_token or os.environ.get("OPERATOR_TOKEN") or "").encode()
 
-    async def check(request: Request) -> None:
-        if not expected:
+def operator_token_fault(token: str) -> str | None:
+    """Why the service must not start with this OPERATOR_TOKEN, in both languages; None if it may. Empty is off."""
+    if not token:
+        return None
+    if len(token) < MIN_OPERATOR_TOKEN_CHARACTERS:
+        return (
+            f"OPERATOR_TOKEN quá ngắn: cần ít nhất {MIN_OPERATOR_TOKEN_CHARACTERS} ký tự ngẫu nhiên, ví dụ kết quả của"
+            f" `openssl rand -hex 32` / is too short: at least {MIN_OPERATOR_TOKEN_CHARACTERS} random characters, such"
+            " as `openssl rand -hex 32` gives"
+        )
+    if not _VISIBLE.fullmatch(token):
+        return (
+            "OPERATOR_TOKEN chỉ được gồm ký tự ASCII nhìn thấy được, không có dấu cách / may hold visible ASCII"
+            " characters only, no spaces"
+        )
+    return None
+
+
+class OperatorToken(SecurityBase):
+    """A FastAPI dependency that lets only the operator in; wrong and missing tokens are counted and slowed."""
+
+    model = HTTPBearer(description="OPERATOR_TOKEN của dịch vụ / of the service")
+    scheme_name = "operatorToken"
+
+    def __init__(self, expected: bytes) -> None:
+        self._expected = expected
+        self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
+
+    async def __call__(self, request: Request) -> None:
+        """Raises 401; 403 where operator routes are off; 429 where the address has tried too often."""
+        if not self._expected:
             raise Problem.of(OPERATOR_DISABLED)
         given = bearer_text(request.headers)
-        if given is None or not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected):
-            raise unauthorized("Cần mã vận hành (OPERATOR_TOKEN).", "The operator token (OPERATOR_TOKEN) is needed.")
+        if given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._expected):
+            return
+        limiter = getattr(request.app.state, "strangers", self._strangers)
+        wait_seconds = limiter.take(address_key(request.client.host) if request.client else "")
+        if wait_seconds:
+            metrics.OPERATOR_REFUSED_TOTAL.labels("limited").inc()
+            raise too_many(wait_seconds)
+        metrics.OPERATOR_REFUSED_TOTAL.labels("missing" if given is None else "wrong").inc()
+        raise unauthorized("Cần mã vận hành (OPERATOR_TOKEN).", "The operator token (OPERATOR_TOKEN) is needed.")
 
-    return check
+
+for _reason in ("missing", "wrong", "limited"):
+    metrics.OPERATOR_REFUSED_TOTAL.labels(_reason)
+
+
+def operator_token(token: str | SecretStr | None = None) -> OperatorToken:
+    """A FastAPI dependency that lets only the operator in: `Depends(operator_token(settings.operator_token))`.
+
+    Without `token` the environment's OPERATOR_TOKEN counts. With neither set every such route answers 403. The limit is
+    the application's (`create_app(strangers=…)`), one for all its routes.
+    """
+    given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
+    return OperatorToken((given_token or os.environ.get("OPERATOR_TOKEN") or "").encode())
 
 
 def header_safe(text: str) -> str:

@@ -6,18 +6,26 @@ A key that is not in memory costs its address before it costs the database: made
 from __future__ import annotations
 
 from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
 from services.intake import metrics, problems
 from services.intake.allowance import Allowances, Exhausted, Meter
+from services.intake.api_schema import AGENCY_KEY
 from services.intake.known import Known
-from services.intake.limiter import Limiter
 from shared.errors import unauthorized
+from shared.http_limits import address_key
+from shared.limiter import Limiter
 from shared.security import parse_key
 
 
-class Access:
+class Access(SecurityBase):
     """Turns a request's key into its agency."""
+
+    #: how the OpenAPI document tells of it, under `scheme_name`
+    model = HTTPBearer(description="Khóa API của cơ quan / the agency's API key: tsk_…")
+    scheme_name = AGENCY_KEY
 
     def __init__(self, known: Known, agencies: Allowances, strangers: Limiter) -> None:
         self._known = known
@@ -66,7 +74,7 @@ class Access:
 
     def _charge(self, scope: Scope) -> None:
         client = scope.get("client")
-        self._limit(self._strangers, client[0] if client else "", "address")
+        self._limit(self._strangers, address_key(client[0]) if client else "", "address")
 
     @staticmethod
     def _limit(limiter: Limiter, name: str, limit: str) -> None:

@@ -16,6 +16,9 @@ from services.intake.limits import (
     MAX_NARRATIVES,
 )
 
+#: the security scheme of an agency's API key
+AGENCY_KEY = "agencyKey"
+
 _CODE = {"type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$"}
 
 REPORT: dict[str, Any] = {
@@ -87,6 +90,7 @@ def _operation() -> dict[str, Any]:
     return {
         "tags": ["submissions"],
         "operationId": "submit",
+        "security": [{AGENCY_KEY: []}],
         "summary": "Gửi một báo cáo / submit a report",
         "description": "Biên nhận chỉ được trả sau khi báo cáo đã lưu bền vững. / A receipt means durably stored.",
         "parameters": [
@@ -96,13 +100,6 @@ def _operation() -> dict[str, Any]:
                 "required": True,
                 "schema": {"type": "string", "pattern": f"^[!-~]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}$"},
                 "description": "Gửi lại cùng khóa không bao giờ lưu hai lần / repeating it never stores twice",
-            },
-            {
-                "name": "Authorization",
-                "in": "header",
-                "required": True,
-                "schema": {"type": "string", "pattern": "^Bearer tsk_.+$"},
-                "description": "Bearer và khóa API của cơ quan / Bearer and the agency's API key",
             },
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": REPORT}}},

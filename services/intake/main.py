@@ -9,7 +9,6 @@ from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.door import SubmissionDoor
 from services.intake.group_commit import Accept, GroupCommit
 from services.intake.known import Known
-from services.intake.limiter import Limiter
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.settings import IntakeSettings
 from shared.clock import Clock, SystemClock, business_clock
@@ -18,6 +17,7 @@ from shared.consumers import Consumers
 from shared.db import Database
 from shared.exports import backbone_exports, mount_exports
 from shared.http import create_app
+from shared.limiter import Limiter
 from shared.outbox.relay import Relay
 from shared.service import Background, Service
 from shared.settings import CommonSettings, KafkaSettings
@@ -81,6 +81,7 @@ def build(
         interval_seconds=settings.key_use_flush_seconds,
         alone=False,
     )
+    strangers = Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst)
     access = Access(
         known,
         Allowances(
@@ -89,7 +90,7 @@ def build(
             at_once=settings.agency_at_once,
             waiting=settings.agency_waiting,
         ),
-        Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst),
+        strangers,
     )
     backgrounds: list[Background] = [known, key_uses, commits]
     consumers = None
@@ -118,6 +119,7 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
         body_limit_bytes=MAX_BODY_BYTES,
+        strangers=strangers,
     )
     door = SubmissionDoor(access, known, commits, clock, database)
     api.mount(app, access=access, known=known, door=door, database=database, clock=clock)

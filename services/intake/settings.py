@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND
 from shared.settings import ServiceSettings
 
 
@@ -33,7 +34,7 @@ class IntakeSettings(ServiceSettings):
     agency_at_once: int = Field(default=8, ge=1)
     agency_waiting: int = Field(default=100, ge=0)
     #: requests without a valid key from one address: sustained per second, and at once
-    unauthorized_rate_per_second: float = Field(default=5, gt=0)
-    unauthorized_burst: int = Field(default=50, ge=1)
+    unauthorized_rate_per_second: float = Field(default=STRANGERS_PER_SECOND, gt=0)
+    unauthorized_burst: int = Field(default=STRANGERS_BURST, ge=1)
     #: how often the last use of keys is written down
     key_use_flush_seconds: float = Field(default=60, gt=0)

@@ -1,4 +1,4 @@
-"""Limits per client, and the folding of an obligation's standing."""
+"""The folding of an obligation's standing; what the page says of problems."""
 
 from __future__ import annotations
 
@@ -8,45 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
-from services.intake import limiter
-from services.intake.limiter import Limiter
 from services.intake.standing import fold
 from shared.errors import KINDS
 from shared.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    moment = [100.0]
-    monkeypatch.setattr(limiter, "monotonic_seconds", lambda: moment[0])
-    return moment
-
-
-def test_a_bucket_lets_a_burst_through_then_the_rate(now: list[float]) -> None:
-    bucket = Limiter(2, 3)
-    assert [bucket.take("a") for _ in range(4)] == [0, 0, 0, 1]
-    assert bucket.take("b") == 0
-    now[0] += 0.5
-    assert [bucket.take("a"), bucket.take("a")] == [0, 1]
-
-
-def test_waiting_is_told_in_whole_seconds(now: list[float]) -> None:
-    bucket = Limiter(0.1, 1)
-    bucket.take("a")
-    assert bucket.take("a") == 10
-
-
-def test_memory_stays_bounded_and_the_loud_are_not_forgotten_first(now: list[float]) -> None:
-    bucket = Limiter(1, 2, max_names=10)
-    for number in range(1000):
-        bucket.take(f"name-{number}")
-        now[0] += 0.001
-    assert len(bucket._buckets) <= 10
-    bucket.take("name-999")
-    assert bucket.take("name-999") == 1
-
 
 _COMMON = {
     "obligation": "H99.01/KTXH/2026-M10", "agency": "H99.01", "regime": "KTXH", "regime_version": 1,

@@ -11,11 +11,16 @@ import pytest
 from fastapi import Depends, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from starlette.requests import Request
 
+from shared import command
+from shared import logging as logs
 from shared.errors import Problem
-from shared.security import header_safe, new_key, operator_token, parse_key, presented_key, redact
+from shared.limiter import Limiter
+from shared.security import header_safe, new_key, operator_token, operator_token_fault, parse_key, presented_key, redact
+from shared.service import Service
 from tests.unit.shared.asking import ask, bare_app
 
 
@@ -118,6 +123,61 @@ async def test_without_an_operators_token_nobody_gets_in(
     for header in ("Bearer ", "Bearer x", ""):
         answer = await _try(_operated(token), header)
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/operator-disabled")
+
+
+async def test_who_tries_tokens_is_counted_and_slowed_and_the_operator_still_gets_in() -> None:
+    app = _operated("the-right-one")
+    app.state.strangers = Limiter(0.001, 3)
+    counts = {reason: _operator_refused(reason) for reason in ("missing", "wrong", "limited")}
+    statuses = [(await _try(app, f"Bearer guess-{number}")).status_code for number in range(3)]
+    assert statuses == [401] * 3
+    slowed = await _try(app, "Bearer guess-4")
+    assert (slowed.status_code, slowed.json()["type"]) == (429, "/problems/too-many-requests")
+    assert int(slowed.headers["retry-after"]) > 100
+    assert (await _try(app, "")).status_code == 429
+    assert (await _try(app, "Bearer the-right-one")).status_code == 200
+    assert {reason: _operator_refused(reason) - counts[reason] for reason in counts} == {
+        "missing": 0,
+        "wrong": 3,
+        "limited": 2,
+    }
+    # control: without the limit every guess is looked at
+    app.state.strangers = Limiter(1_000, 1_000)
+    assert [(await _try(app, f"Bearer guess-{number}")).status_code for number in range(9)] == [401] * 9
+
+
+def _operator_refused(reason: str) -> float:
+    value = REGISTRY.get_sample_value("thongsuot_operator_refused_total", {"reason": reason})
+    assert value is not None, "a series that is not there from the start hides its first increase"
+    return value
+
+
+@pytest.mark.parametrize(
+    ("token", "begins"),
+    [
+        ("", None),
+        ("a" * 32, None),
+        ("a" * 31, "OPERATOR_TOKEN quá ngắn"),
+        ("secret", "OPERATOR_TOKEN quá ngắn"),
+        ("a" * 32 + " b", "OPERATOR_TOKEN chỉ được gồm"),
+        ("mật-khẩu-của-người-vận-hành-hệ-thống", "OPERATOR_TOKEN chỉ được gồm"),
+    ],
+)
+def test_a_service_does_not_start_with_a_token_that_can_be_guessed(token: str, begins: str | None) -> None:
+    fault = operator_token_fault(token)
+    assert fault is None if begins is None else fault is not None and fault.startswith(begins) and " / " in fault
+
+
+def test_serve_ends_with_the_reason_and_serves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "configure", lambda *_: None)  # of the whole process
+    monkeypatch.setenv("OPERATOR_TOKEN", "short")
+    monkeypatch.setattr("sys.argv", ["x", "serve"])
+
+    def build() -> Service:
+        raise AssertionError("was built")
+
+    with pytest.raises(SystemExit, match="OPERATOR_TOKEN quá ngắn"):
+        command.run("test", build)
 
 
 @pytest.mark.parametrize("text", ["a\r\nBcc: x@y.vn", "a\nb", "a\rb", "a\x00b", "a\x7f", "a\u0085b", "a\u2028b"])

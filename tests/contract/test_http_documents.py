@@ -1,0 +1,99 @@
+"""Every operation of every service: who may call it stands in its document and is so; what nobody reads is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from services.intake.main import build as intake
+from services.intake.settings import IntakeSettings
+from services.notifier.main import build as notifier
+from services.notifier.settings import NotifierSettings
+from services.scoring.main import build as scoring
+from services.scoring.settings import ScoringSettings
+from services.validator.main import build as validator
+from services.validator.settings import ValidatorSettings
+from shared.settings import CommonSettings, KafkaSettings
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+COMMON = CommonSettings(operator_token=SecretStr("operator-token-of-the-document-tests"))
+BUILDS: dict[str, tuple[Callable[..., Any], type]] = {
+    "intake": (intake, IntakeSettings),
+    "validator": (validator, ValidatorSettings),
+    "scoring": (scoring, ScoringSettings),
+    "notifier": (notifier, NotifierSettings),
+}
+#: open to everybody
+PUBLIC = {("validator", "/v1/findings")}
+
+
+@pytest.fixture(params=BUILDS)
+def served(request: pytest.FixtureRequest) -> tuple[str, FastAPI]:
+    build, settings = BUILDS[request.param]
+    service = build(
+        settings=settings(database_url=NOWHERE), common=COMMON, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    )
+    app = service.app
+    app.state.strangers._burst = 10_000.0  # this test is a stranger hundreds of times
+    return request.param, app
+
+
+def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method.upper(), path, operation)
+        for path, found in app.openapi()["paths"].items()
+        for method, operation in found.items()
+    ]
+
+
+async def ask(app: FastAPI, method: str, url: str, **options: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, re.sub(r"\{[^}]*\}", "x", url), **options)
+
+
+def test_the_document_says_who_may_call_each_operation(served: tuple[str, FastAPI]) -> None:
+    name, app = served
+    schemes = app.openapi()["components"]["securitySchemes"]
+    assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer"}
+    assert set(schemes) <= {"agencyKey", "operatorToken"}
+    for method, path, operation in operations(app):
+        if (name, path) in PUBLIC:
+            assert "security" not in operation, path
+            continue
+        (requirement,) = operation["security"]
+        expected = "operatorToken" if "/exports/" in path or name != "intake" else "agencyKey"
+        assert list(requirement) == [expected], (method, path)
+        assert expected in schemes
+
+
+async def test_what_the_document_says_is_closed_is_closed(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    for method, path, operation in operations(app):
+        if "security" in operation:
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                answer = await ask(app, method, path, headers=headers)
+                assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthorized"), (method, path)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_every_operation_refuses_a_parameter_that_it_does_not_have(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    for method, path, _ in operations(app):
+        answer = await ask(app, method, f"{path}?dry_run=true")
+        assert answer.status_code == 400, (method, path)
+        assert answer.json()["errors"][0]["pointer"] == "/dry_run"
+
+
+async def test_every_path_names_its_methods(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    for path, found in app.openapi()["paths"].items():
+        answer = await ask(app, "PATCH", path)
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) >= {method.upper() for method in found}, path
