@@ -14,7 +14,7 @@ from services.validator.rules.catalogue import RULES
 from shared.db import Database
 from shared.errors import FieldError, not_found, unprocessable
 from shared.exports import Export
-from shared.paging import PageRequest, link_next, page_request, paginate
+from shared.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 from shared.security import operator_token
 
 _NEWEST = 2**31 - 1
@@ -77,6 +77,8 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         position = page.position(listing, [int])
         before = position[0] if position else _NEWEST
         assert isinstance(before, int)
+        if not 0 <= before <= _NEWEST:
+            raise bad_cursor()
         async with database.reading() as snapshot:
             rows = await store.verdicts_of(snapshot, obligation, before_version=before, limit=page.limit + 1)
         answer = paginate(listing, [_document(row) for row in rows], page.limit, lambda row: [row["version"]])

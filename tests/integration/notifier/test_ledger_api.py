@@ -11,6 +11,7 @@ from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
 from shared.settings import CommonSettings, KafkaSettings
 from tests.fakes.smtp import Answer, FakeSmtp
+from tests.forged import try_every_paged_route
 from tests.integration.notifier.desk import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
 
 TOKEN = {"Authorization": "Bearer operator-of-the-test"}
@@ -126,3 +127,14 @@ async def test_the_exports_hold_the_ledger_and_its_attempts(
     assert len(attempts) == 6
     obligations = (await client.get("/v1/exports/obligations", headers=TOKEN)).json()["items"]
     assert len(obligations) == 3
+
+
+async def test_forged_cursors_are_bad_requests(world: World) -> None:
+    service = build(
+        settings=NotifierSettings.model_validate({"database_url": world.database.url}),
+        common=CommonSettings.model_validate({"operator_token": "operator-of-the-test"}),
+        kafka=KafkaSettings(),
+    )
+    listings = {"/v1/notifications": ("notifications/*/*/*/*/*", "")}
+    assert await try_every_paged_route(service.app, TOKEN, listings) == []
+    await service.database.close()

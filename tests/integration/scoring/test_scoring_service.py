@@ -23,6 +23,7 @@ from shared.ids import new_id
 from shared.outbox.wire import source_of
 from shared.service import Service
 from shared.settings import CommonSettings, KafkaSettings
+from tests.forged import try_every_paged_route
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
@@ -273,3 +274,10 @@ async def test_reports_before_their_registry_are_scored_through_kafka_and_the_si
         await consumer.stop()
         await producer.stop()
         await database.close()
+
+
+async def test_forged_cursors_are_bad_requests(scoring_url: str, rig: Rig) -> None:
+    service = service_on(scoring_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"), rig.clock)
+    listings = {"/v1/obligations": ("obligations", ""), "/v1/setbacks": ("setbacks", "")}
+    assert await try_every_paged_route(service.app, OPERATOR, listings) == []
+    await service.database.close()

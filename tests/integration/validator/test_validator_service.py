@@ -19,6 +19,7 @@ from shared.db import Database
 from shared.events import EventModel, VerdictReached
 from shared.service import Service
 from shared.settings import CommonSettings, KafkaSettings
+from tests.forged import try_every_paged_route
 from tests.integration.validator.validator_rig import GOOD, NOW, Rig, event_of, regime, submission
 
 TOKEN = "operator-token-of-this-test"
@@ -184,3 +185,11 @@ async def test_submissions_that_come_before_their_regime_are_judged_through_kafk
     finally:
         await consumer.stop()
         await producer.stop()
+
+
+async def test_forged_cursors_are_bad_requests(validator_url: str) -> None:
+    service = service_on(validator_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    obligation = "H99.01/KTXH/2026-M10"
+    listings = {"/v1/verdicts": (f"verdicts/{obligation}", f"obligation={obligation}")}
+    assert await try_every_paged_route(service.app, OPERATOR, listings) == []
+    await service.database.close()
