@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
 
-from services.validator.rules.flaws import pointer
+from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import MAX_DIGITS
 from shared.events import FigureField, Form, NarrativeField, SumRule
 
@@ -124,7 +124,7 @@ def _figure(field: FigureField) -> Figure:
         minimum=minimum,
         maximum=maximum,
         fraction_digits=field.fraction_digits,
-        words=_words(field) | {"unit": f" ({field.unit})" if field.unit else ""},
+        words=_words(field) | {"unit": f" ({shown(field.unit)})" if field.unit else ""},
     )
 
 
@@ -142,11 +142,13 @@ def _narrative(field: NarrativeField) -> Narrative:
 
 
 def _words(field: FigureField | NarrativeField) -> dict[str, str]:
-    label_en = field.label_en or field.label
+    # shortened: a finding repeats them, and a verdict has many findings
+    code, label = shown(field.code), shown(field.label)
+    label_en = shown(field.label_en) or label
     return {
-        "code": field.code,
-        "name": f"{field.code} ({field.label})" if field.label else field.code,
-        "name_en": f"{field.code} ({label_en})" if label_en else field.code,
+        "code": code,
+        "name": f"{code} ({label})" if label else code,
+        "name_en": f"{code} ({label_en})" if label_en else code,
     }
 
 

@@ -16,10 +16,11 @@ from shared.text import nfkc
 
 MAX_DIGITS = 38
 
+# Each is linear: no two neighbouring parts can take the same characters, so nothing is tried twice.
 _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]{1,3}")
-_EXPONENT_ANY = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)[eE][+-]?[0-9]+")
-_NUMERIC = re.compile(r"[+-]?[0-9.,' _]*[0-9][0-9.,' _]*")
+_EXPONENT_ANY = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)[eE][+-]?[0-9]+")
+_NUMERIC = re.compile(r"[+-]?[., '_]*[0-9][0-9., '_]*")
 _GROUPS = re.compile(r"[0-9]{1,3}(?:([., '_])[0-9]{3})(?:\1[0-9]{3})*")
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "∞", "snan", "qnan", "vô cực", "1.#inf", "1.#qnan"})
 _LONGEST_DIAGNOSED = 120

@@ -1,0 +1,146 @@
+"""Judging costs what a report is long, whatever is in it; the old ways, which cost its square, are kept as controls."""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.validator.domain import judge
+from services.validator.rules import narratives, numbers
+from services.validator.rules.forms import compile_form
+from shared.events import FigureField, Form, NarrativeField
+
+NARRATIVE_FORM = compile_form(
+    Form(
+        figures=(FigureField(code="A", label="A", required=False),),
+        narratives=(NarrativeField(code="N", label="N", min_characters=1, max_characters=10**7),),
+    )
+)
+MARKS = sorted(
+    (chr(point) for point in range(0x300, 0x34F) if unicodedata.combining(chr(point))),
+    key=unicodedata.combining,
+    reverse=True,
+)
+
+
+def descending(count: int) -> str:
+    """One letter and so many combining marks, sorted the wrong way round."""
+    each = -(-count // len(MARKS))
+    return "a" + "".join(mark * each for mark in MARKS)[:count]
+
+
+def growth(work: Callable[[str], object], make: Callable[[int], str], count: int) -> float:
+    """How many times longer four times the input takes; the best of several, since machines are busy."""
+
+    def best(text: str) -> float:
+        took = []
+        for _ in range(7):
+            begun = time.process_time()
+            work(text)
+            took.append(time.process_time() - begun)
+        return min(took)
+
+    short, long = make(count), make(4 * count)
+    return best(long) / max(best(short), 1e-6)
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "marks in descending class": descending,
+    "invisible and white in turns": lambda count: "\u200b " * count + "x" + " \u200b" * count,
+    "runs just too short": lambda count: "aaaaaaaaab" * count,
+    "control characters": lambda count: "a\x01" * count,
+    "one long run": lambda count: "a" * count,
+    "one word": lambda count: "ab" * count,
+    "words": lambda count: "ab " * count,
+    "white only": lambda count: " \n" * count,
+    "composed": lambda count: "ế" * count,
+    "decomposed": lambda count: "e\u0302\u0301" * count,
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+@pytest.mark.parametrize("code", ["N", "unknown"])
+def test_a_narrative_costs_its_length(shape: str, code: str) -> None:
+    def work(text: str) -> object:
+        return judge(NARRATIVE_FORM, {}, {code: text}, nil=True)
+
+    grown = growth(work, HOSTILE[shape], 12_000)
+    assert grown < 9, f"four times the text took {grown:.1f} times as long"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda count: "1" * count + "x",
+        lambda count: "1 " * count + "x",
+        lambda count: "1" * count + "%",
+        lambda count: "1," * count,
+        lambda count: "1." * count + "e",
+        lambda count: "." * count,
+        lambda count: "1" * count + "e",
+    ],
+)
+def test_a_figure_costs_its_length_also_where_it_is_explained(make: Callable[[int], str]) -> None:
+    grown = growth(numbers._diagnose, make, 4_000)
+    assert grown < 9, f"four times the text took {grown:.1f} times as long"
+
+
+def test_codes_that_the_form_does_not_have_cost_their_number() -> None:
+    def work(text: str) -> object:
+        codes = [f"{'k' * 40}{place}" for place in range(len(text))]
+        return judge(NARRATIVE_FORM, dict.fromkeys(codes, "1"), {}, nil=False)
+
+    grown = growth(work, lambda count: "." * count, 500)
+    assert grown < 9, f"four times the codes took {grown:.1f} times as long"
+
+
+def test_a_finding_stays_short_however_long_the_form_s_words_are() -> None:
+    field = FigureField(code="A", label="nhãn " * 100_000, unit="đồng " * 100_000)
+    judgement = judge(compile_form(Form(figures=(field,))), {}, {}, nil=False)
+    (finding,) = judgement.findings
+    assert len(finding.model_dump_json()) < 3_000
+
+
+NUMERIC_BEFORE = re.compile(r"[+-]?[0-9.,' _]*[0-9][0-9.,' _]*")
+EXPONENT_BEFORE = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)[eE][+-]?[0-9]+")
+
+
+@given(st.text(st.sampled_from("01.,' _eE+-x"), max_size=12))
+def test_the_linear_patterns_take_what_the_old_ones_took(text: str) -> None:
+    assert bool(numbers._NUMERIC.fullmatch(text)) == bool(NUMERIC_BEFORE.fullmatch(text))
+    assert bool(numbers._EXPONENT_ANY.fullmatch(text)) == bool(EXPONENT_BEFORE.fullmatch(text))
+
+
+def _trimmed_in_turns(text: str) -> str:
+    text = text.strip()
+    while text and (text[0] in narratives._INVISIBLE or text[-1] in narratives._INVISIBLE):
+        text = text.strip(narratives._INVISIBLE).strip()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("old", "make", "count"),
+    [
+        (lambda text: unicodedata.normalize("NFC", text), descending, 1_000),
+        (_trimmed_in_turns, HOSTILE["invisible and white in turns"], 8_000),
+        (NUMERIC_BEFORE.fullmatch, lambda count: "1" * count + "x", 1_500),
+        (EXPONENT_BEFORE.fullmatch, lambda count: "1" * count + "x", 1_500),
+    ],
+)
+def test_control_the_old_ways_cost_the_square(
+    old: Callable[[str], object], make: Callable[[int], str], count: int
+) -> None:
+    grown = growth(old, make, count)
+    assert grown > 11, f"four times the text took {grown:.1f} times as long"
+
+
+@pytest.mark.parametrize("text", ["\u200b \u200b x y \u00ad", "x\u200by", "\u200b", "\u3000\ufeff a", "", " \u2060 "])
+def test_trimming_at_once_is_trimming_in_turns(text: str) -> None:
+    assert narratives.trimmed(text) == _trimmed_in_turns(text)
+    assert all(not chr(point).isspace() for point in range(0x3001, 0x110000))
