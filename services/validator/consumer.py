@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.validator import handlers, store
-from services.validator.form_cache import FormCache
+from services.validator.judging import Judging
 from shared.applying import Inbound
 from shared.batch import Batch
 from shared.clock import Clock
@@ -13,16 +13,16 @@ from shared.db import Transaction
 from shared.events import REGISTRY, SUBMISSIONS, RegimePublished, SubmissionReceived
 
 
-def inbounds(forms: FormCache, clock: Clock) -> list[Inbound]:
-    """The registry's regimes, and submissions, which wait for the regime version that they answer."""
+def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
+    """The registry's regimes, and submissions: judged before the transaction, recorded in it."""
 
     async def submissions(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
-        await handlers.judge(batch, tx, forms=forms, clock=clock)
+        await handlers.record(batch, tx, clock=clock)
 
     async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
         return await store.known_regimes(tx, names)
 
     return [
         Inbound("registry", (REGISTRY,), (RegimePublished,), handlers.keep_regimes),
-        Inbound("submissions", (SUBMISSIONS,), (SubmissionReceived,), submissions, known),
+        Inbound("submissions", (SUBMISSIONS,), (SubmissionReceived,), submissions, known, judging.prepare),
     ]

@@ -5,12 +5,13 @@ Only what was read from the database enters: a form of a transaction of ours tha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from services.validator import metrics, store
-from services.validator.rules.forms import CompiledForm, compile_form
-from shared.db import Transaction
+from services.validator.rules.forms import CompiledForm, FormError, compile_form
 from shared.events import Form
+from shared.preparing import Snapshots
 
 
 class FormCache:
@@ -18,17 +19,26 @@ class FormCache:
 
     def __init__(self, limit: int = 5000) -> None:
         self._limit = limit
-        self._forms: dict[str, CompiledForm] = {}
+        self._forms: dict[str, CompiledForm | FormError] = {}
 
-    async def load(self, tx: Transaction, keys: Iterable[str]) -> dict[str, CompiledForm]:
-        """The forms of these keys, as far as they are known; one query for all that are not in memory."""
+    async def load(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, CompiledForm | FormError]:
+        """The forms of these keys, as far as they are known; one query for all that are not in memory.
+
+        A form that was kept and can no longer be compiled is its error.
+        """
         wanted = set(keys)
         found = {key: form for key in wanted if (form := self._forms.get(key)) is not None}
         missing = sorted(wanted - found.keys())
         if missing:
-            for key, json_text in (await store.forms(tx, missing)).items():
-                found[key] = self._forms[key] = compile_form(Form.model_validate_json(json_text))
+            async with snapshots() as snapshot:
+                texts = await store.forms(snapshot, missing)
+            for key, json_text in texts.items():
+                try:
+                    found[key] = self._forms[key] = compile_form(Form.model_validate_json(json_text))
+                except FormError as error:
+                    found[key] = error
                 metrics.FORMS_LOADED_TOTAL.inc()
+                await asyncio.sleep(0)  # a large form takes a while
             while len(self._forms) > self._limit:
                 del self._forms[next(iter(self._forms))]
             metrics.FORMS_CACHED.set(len(self._forms))

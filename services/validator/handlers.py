@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from services.validator import domain, metrics, store
-from services.validator.form_cache import FormCache
+from services.validator import metrics, store
+from services.validator.domain import Judgement
+from services.validator.judging import form_name
 from services.validator.rules.forms import FormError, compile_form
 from shared.batch import Batch
 from shared.clock import Clock
@@ -46,44 +47,43 @@ async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
         await store.save_regimes(tx, list(changed.values()))
 
 
-async def judge(batch: Batch[SubmissionReceived], tx: Transaction, *, forms: FormCache, clock: Clock) -> None:
-    """Judge each submission by the form of its regime version; wait where that version is not known yet."""
-    names = {event.id: f"regime/{event.body.regime}/{event.body.regime_version}" for event in batch}
-    compiled = await forms.load(tx, names.values())
+async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock) -> None:
+    """Record a verdict on each submission that was judged before the transaction opened.
+
+    What was not judged waits: its regime version was not known then, and is asked for again.
+    """
     decided_at = clock.now()
     verdicts: list[VerdictReached] = []
-    with metrics.JUDGE_DURATION_SECONDS.time():
-        for event in batch:
-            form = compiled.get(names[event.id])
-            if form is None:
-                batch.wait(event, names[event.id])
-                metrics.WAITING_TOTAL.inc()
-                continue
-            body = event.body
-            judgement = domain.judge(form, body.figures, body.narratives, nil=body.nil)
-            verdicts.append(
-                VerdictReached.trusted(
-                    verdict_id=new_id(),
-                    submission_id=body.submission_id,
-                    obligation=body.obligation,
-                    agency=body.agency,
-                    regime=body.regime,
-                    regime_version=body.regime_version,
-                    period=body.period,
-                    version=body.version,
-                    officer_id=body.officer_id,
-                    received_at=body.received_at,
-                    decided_at=decided_at,
-                    nil=body.nil,
-                    outcome=judgement.outcome,
-                    errors=judgement.errors,
-                    warnings=judgement.warnings,
-                    required_items=judgement.required_items,
-                    present_items=judgement.present_items,
-                    findings=judgement.findings,
-                    findings_truncated=judgement.findings_truncated,
-                )
+    for event in batch:
+        judgement: Judgement | None = batch.prepared.get(event.id)
+        if judgement is None:
+            batch.wait(event, form_name(event.body))
+            metrics.WAITING_TOTAL.inc()
+            continue
+        body = event.body
+        verdicts.append(
+            VerdictReached.trusted(
+                verdict_id=new_id(),
+                submission_id=body.submission_id,
+                obligation=body.obligation,
+                agency=body.agency,
+                regime=body.regime,
+                regime_version=body.regime_version,
+                period=body.period,
+                version=body.version,
+                officer_id=body.officer_id,
+                received_at=body.received_at,
+                decided_at=decided_at,
+                nil=body.nil,
+                outcome=judgement.outcome,
+                errors=judgement.errors,
+                warnings=judgement.warnings,
+                required_items=judgement.required_items,
+                present_items=judgement.present_items,
+                findings=judgement.findings,
+                findings_truncated=judgement.findings_truncated,
             )
+        )
     if not verdicts:
         return
     inserted = await store.insert_verdicts(tx, verdicts)

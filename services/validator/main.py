@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.validator.api import EXPORTS, router
 from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
+from services.validator.judging import Budget, Judging
 from services.validator.settings import ValidatorSettings
 from shared.clock import Clock, SystemClock, business_clock
 from shared.consumer import Subscription
@@ -32,16 +33,18 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-validator"
     )
+    budget = Budget(report_seconds=settings.report_cpu_seconds, batch_seconds=settings.batch_cpu_seconds)
+    judging = Judging(FormCache(settings.cached_forms), budget)
     subscriptions = [
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
-        for inbound in inbounds(FormCache(settings.cached_forms), clock or business_clock(common.business_clock))
+        for inbound in inbounds(judging, clock or business_clock(common.business_clock))
     ]
     service = Service(
         "validator",
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("validator", settings.database_url, kafka, system)],
+        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )

@@ -28,8 +28,15 @@ REPEATED_TOTAL = declare_counter(
 )
 JUDGE_DURATION_SECONDS = declare_histogram(
     "thongsuot_validator_judge_duration_seconds",
-    "Time to judge the submissions of one batch, without database.",
+    "CPU to judge the submissions of one batch, before its transaction.",
     unit="seconds",
+)
+JUDGED_APART_TOTAL = declare_counter(
+    "thongsuot_validator_judged_apart_total",
+    "Reports that may be costly, by what became of them: judged, later (the batch's CPU is spent: judged alone after "
+    "it), over_budget (given up), failed.",
+    unit="submissions",
+    labels=["result"],
 )
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"

@@ -22,6 +22,7 @@ from services.scoring.policy import read_policies
 from services.scoring.rules import Rules
 from services.validator.consumer import inbounds as validator_inbounds
 from services.validator.form_cache import FormCache
+from services.validator.judging import Judging
 from shared.applying import Applier, Inbound, Seen
 from shared.batch import Batch, Event, Record
 from shared.clock import SystemClock
@@ -39,7 +40,7 @@ def inbounds() -> dict[str, list[Inbound]]:
     clock = SystemClock()
     return {
         "intake": [FOLLOW, NOTICES],
-        "validator": list(validator_inbounds(FormCache(10), clock)),
+        "validator": list(validator_inbounds(Judging(FormCache(10)), clock)),
         "scoring": list(scoring_inbounds(Rules(read_policies()))),
         "notifier": list(notifier_inbounds(Desk(clock, "thongsuot.example"))),
     }

@@ -19,5 +19,7 @@ def validator_url(migrated_database: Callable[[str], str]) -> str:
 @pytest.fixture
 async def rig(validator_url: str) -> AsyncIterator[Rig]:
     database = Database(validator_url, pool_size=4)
-    yield Rig(database)
+    rig = Rig(database)
+    yield rig
+    await rig.judging.stop()
     await database.close()

@@ -45,7 +45,7 @@ async def test_verdict_findings_and_event_are_stored_together(rig: Rig) -> None:
 async def test_nothing_remains_of_a_batch_whose_transaction_fails(rig: Rig) -> None:
     await rig.keep(regime())
     async with rig.rolled_back() as tx:
-        await handlers.judge(Batch.of([submission(figures=BAD)]), tx, forms=rig.forms, clock=rig.clock)
+        await handlers.record(await rig.judged(submission(figures=BAD)), tx, clock=rig.clock)
     counts = await rig.rows(
         "SELECT (SELECT count(*) FROM verdict) AS verdicts, (SELECT count(*) FROM finding) AS findings,"
         " (SELECT count(*) FROM outbox) AS events"

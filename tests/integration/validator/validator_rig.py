@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from services.validator import handlers
 from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
+from services.validator.judging import Budget, Judging
 from shared.applying import Applier, Inbound, Outcome, Seen
 from shared.batch import Batch, Event, Record
 from shared.clock import ManualClock
@@ -33,6 +35,7 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.outbox.wire import source_of
+from shared.releasing import Releaser
 
 NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 
@@ -110,10 +113,10 @@ class DoorFailed(Exception):
 class Rig:
     """Handlers on a database; every call of a door is one committed transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, budget: Budget | None = None) -> None:
         self.database = database
         self.clock = ManualClock(NOW)
-        self.forms = FormCache()
+        self.judging = Judging(FormCache(), budget)
 
     @asynccontextmanager
     async def rolled_back(self) -> AsyncIterator[Transaction]:
@@ -130,28 +133,39 @@ class Rig:
         return batch
 
     async def judge(self, *submissions: SubmissionReceived) -> Batch[SubmissionReceived]:
-        batch = Batch.of(submissions)
+        batch = await self.judged(*submissions)
         async with self.database.transaction() as tx:
-            await handlers.judge(batch, tx, forms=self.forms, clock=self.clock)
+            await handlers.record(batch, tx, clock=self.clock)
+        return batch
+
+    async def judged(self, *submissions: SubmissionReceived) -> Batch[SubmissionReceived]:
+        """A batch as the handler gets it: judged before the transaction."""
+        batch = Batch.of(submissions)
+        batch.prepared = (await self.judging.prepare(batch.events, self.database.reading, apart=False)).values
         return batch
 
     def inbound(self, name: str) -> Inbound:
-        (found,) = [inbound for inbound in inbounds(self.forms, self.clock) if inbound.name == name]
+        (found,) = [inbound for inbound in inbounds(self.judging, self.clock) if inbound.name == name]
         return found
 
     async def consume(self, name: str, events: Sequence[Event[Any]]) -> Outcome:
         """As the batch runtime does it: claimed, and with savepoints where the batch fails for its data."""
-        applier = Applier("validator", self.inbound(name))
+        inbound = self.inbound(name)
+        applier = Applier("validator", inbound)
+        prepared = await inbound.prepare(events, self.database.reading, apart=False) if inbound.prepare else None
         try:
             async with self.database.transaction() as tx:
-                return await applier.apply(tx, events, [], Seen(1, NOW))
+                return await applier.apply(tx, events, [], Seen(1, NOW), prepared=prepared)
         except Exception:
             async with self.database.transaction() as tx:
-                return await applier.apply(tx, events, [], Seen(2, NOW), isolate=True)
+                return await applier.apply(tx, events, [], Seen(2, NOW), isolate=True, prepared=prepared)
 
     async def release(self) -> int:
-        async with self.database.transaction() as tx:
-            return await Applier("validator", self.inbound("submissions")).release(tx, NOW)
+        return await Releaser(Applier("validator", self.inbound("submissions")), self.database, self.clock).known()
+
+    async def release_alone(self) -> int:
+        releaser = Releaser(Applier("validator", self.inbound("submissions")), self.database, self.clock)
+        return await releaser.alone(asyncio.Event())
 
     async def rows(self, query: str) -> list[dict[str, Any]]:
         async with self.database.reading() as snapshot:
@@ -164,3 +178,11 @@ class Rig:
         assert [(row["topic"], row["key"]) for row in rows] == [("verdicts", verdict.key) for verdict in verdicts]
         assert all("null" not in json.loads(row["body"]) for row in rows)
         return verdicts
+
+    async def published_or_sent(self) -> list[VerdictReached]:
+        """The verdicts in the outbox and its archive."""
+        rows = await self.rows(
+            "SELECT body FROM outbox WHERE type LIKE '%verdict%'"
+            " UNION ALL SELECT body FROM outbox_archive WHERE type LIKE '%verdict%'"
+        )
+        return [VerdictReached.model_validate_json(row["body"]) for row in rows]

@@ -1,0 +1,161 @@
+"""A report that may cost much is judged in a process beside, which can be ended without harm to anything else.
+
+Its CPU is limited by the kernel, so the limit holds whatever the reason, and the event loop is never kept waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from services.validator.judge_process import HEADER, Answer, Order
+from shared.errors import InfrastructureTrouble
+from shared.logging import get_logger
+
+log = get_logger()
+
+#: what it runs
+JUDGE = "services.validator.judge_process"
+
+_ROOT = Path(__file__).parents[2]
+#: nothing secret is handed on
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+#: forms that the process keeps
+_FORMS = 200
+#: a process that has not answered for so long by the clock, beside its CPU, hangs: a busy machine is far from it
+_HANGS_SECONDS = 60.0
+
+#: the text of a form, by its registry key
+FormText = Callable[[str], Awaitable[str]]
+
+
+class Overran(Exception):
+    """The report costs more CPU than it may."""
+
+
+class JudgeProcess:
+    """One process, begun when it is first needed and again after it ended; judges one report at a time."""
+
+    def __init__(self, module: str = JUDGE) -> None:
+        self._module = module
+        self._process: Process | None = None
+        self._beginning: asyncio.Task[None] | None = None
+        self._forms: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs; `wake` makes it so."""
+        return self._process is not None and self._process.returncode is None
+
+    def wake(self) -> None:
+        """Let it begin; nobody waits for that."""
+        if not (self._closed or self.ready) and (self._beginning is None or self._beginning.done()):
+            self._beginning = asyncio.create_task(self._begin(), name="judging process")
+
+    async def judge(self, name: str, report: bytes, seconds: float, form: FormText) -> Answer:
+        """Judge the JSON of a submission by the form `name`; begins the process where it does not run.
+
+        Raises Overran where it takes more than `seconds` of CPU, ChildProcessError where the process ended otherwise,
+        InfrastructureTrouble where it cannot begin.
+        """
+        async with self._lock:
+            process = await self._running()
+            order = Order(name, None, report, seconds)
+            if name not in self._forms:
+                order.form = await form(name)
+                if len(self._forms) >= _FORMS:
+                    order.forget = True
+                    self._forms.clear()
+                self._forms.add(name)
+            try:
+                async with asyncio.timeout(seconds + _HANGS_SECONDS):
+                    return await _ask(process, order)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                self._process = None
+                code = await process.wait()
+                if code == -signal.SIGPROF:
+                    raise Overran(f"it takes more than {seconds:g} s of CPU") from None
+                raise ChildProcessError(f"the process that judged a report ended with {code}") from None
+            except TimeoutError:
+                await self._end()
+                raise ChildProcessError("the process that judged a report did not answer") from None
+            except BaseException:
+                await self._end()  # stopped: its answer would be taken for the next one's
+                raise
+
+    async def close(self) -> None:
+        """End the process; none begins again."""
+        self._closed = True
+        if self._beginning is not None:
+            self._beginning.cancel()
+            await asyncio.wait([self._beginning])
+        await self._end()
+
+    async def _begin(self) -> None:
+        try:
+            async with self._lock:
+                await self._running()
+        except (InfrastructureTrouble, ChildProcessError) as error:
+            log.warning("No process to judge large reports.", action="judging.no_process", error=repr(error))
+
+    async def _running(self) -> Process:
+        if self._closed:
+            raise ChildProcessError("the service stops")
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        self._forms.clear()
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                self._module,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=environment | {"PYTHONPATH": str(_ROOT)},
+            )
+        except OSError as error:
+            raise InfrastructureTrouble(f"no process to judge large reports can begin: {error!r}") from error
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_HANGS_SECONDS):
+                await process.stdout.readexactly(HEADER.size)
+        except BaseException as error:
+            await _kill(process)
+            if isinstance(error, Exception):
+                raise InfrastructureTrouble(f"a process to judge large reports did not begin: {error!r}") from error
+            raise
+        self._process = process
+        log.info("A process judges large reports.", action="judging.process_begun", pid=process.pid)
+        return process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            await _kill(process)
+
+
+async def _kill(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def _ask(process: Process, order: Order) -> Answer:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    body = msgspec.msgpack.encode(order)
+    process.stdin.write(HEADER.pack(len(body)) + body)
+    await process.stdin.drain()
+    (size,) = HEADER.unpack(await process.stdout.readexactly(HEADER.size))
+    return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=Answer)

@@ -1,0 +1,130 @@
+"""`python -m services.validator.judge_process`: judges one report at a time; the kernel ends it if one costs too much.
+
+ITIMER_PROF counts the CPU of this process, whatever it does: a single call into C that never comes back is ended too,
+and a busy machine ends nothing early. What ends it is no error here, it is the parent's to understand (apart.py).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+import sys
+import time
+from typing import BinaryIO
+
+import msgspec
+
+from services.validator.domain import Judgement, judge
+from services.validator.rules.forms import CompiledForm, compile_form
+from shared.events import Finding, Form, SubmissionReceived
+
+#: address space: a report that needs more is a fault of its own, and must not make the machine kill a neighbour
+MEMORY_BYTES = 1 << 30
+HEADER = struct.Struct(">I")
+
+
+class Order(msgspec.Struct, array_like=True):
+    """A report to judge. `form`: its text, where this process does not have it; `forget`: all forms it has."""
+
+    name: str
+    form: str | None
+    report: bytes
+    seconds: float
+    forget: bool = False
+
+
+class Line(msgspec.Struct, array_like=True):
+    """A finding, as it travels."""
+
+    code: str
+    tier: str
+    severity: str
+    path: str
+    provided: str | None
+    expected: str | None
+    difference: str | None
+    message: str
+    message_en: str
+    fix: str
+    fix_en: str
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """What became of an order: a judgement, or the error that judging raised. `seconds` of CPU."""
+
+    seconds: float
+    error_class: str = ""
+    error: str = ""
+    outcome: str = ""
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)  # errors, warnings, required and present items
+    truncated: bool = False
+    findings: list[Line] = []
+
+    @classmethod
+    def of(cls, judgement: Judgement, seconds: float) -> Answer:
+        return cls(
+            seconds,
+            outcome=judgement.outcome,
+            counts=(judgement.errors, judgement.warnings, judgement.required_items, judgement.present_items),
+            truncated=judgement.findings_truncated,
+            findings=[Line(*(getattr(each, name) for name in Line.__struct_fields__)) for each in judgement.findings],
+        )
+
+    def judgement(self) -> Judgement:
+        return Judgement(
+            self.outcome,  # type: ignore[arg-type]  # it was one on the other side
+            *self.counts,
+            findings=tuple(Finding.model_construct(**msgspec.structs.asdict(line)) for line in self.findings),
+            findings_truncated=self.truncated,
+        )
+
+
+def _answer(order: Order, form: CompiledForm) -> Answer:
+    begun = time.thread_time()  # this one thread's: while the timer runs, the process' own clock goes by ticks
+    try:
+        signal.setitimer(signal.ITIMER_PROF, order.seconds)
+        body = SubmissionReceived.model_validate_json(order.report)
+        judgement = judge(form, body.figures, body.narratives, nil=body.nil)
+        return Answer.of(judgement, time.thread_time() - begun)
+    except Exception as error:
+        return Answer(time.thread_time() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def serve(orders: BinaryIO, answers: BinaryIO) -> None:
+    """Say that it is ready; answer orders until there are no more."""
+    answers.write(HEADER.pack(0))
+    answers.flush()
+    forms: dict[str, CompiledForm] = {}
+    decoder = msgspec.msgpack.Decoder(Order)
+    while header := orders.read(HEADER.size):
+        order = decoder.decode(orders.read(*HEADER.unpack(header)))
+        if order.forget:
+            forms.clear()
+        if order.form is not None:
+            forms[order.name] = compile_form(Form.model_validate_json(order.form))
+        answer = msgspec.msgpack.encode(_answer(order, forms[order.name]))
+        answers.write(HEADER.pack(len(answer)) + answer)
+        answers.flush()
+
+
+def main() -> None:
+    """The service stops it by closing its input; a signal to the whole group is the service's to act on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints does not disturb the answers
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

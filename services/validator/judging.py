@@ -1,0 +1,203 @@
+"""A batch is judged before its transaction opens, under a budget of CPU, and the event loop goes on meanwhile.
+
+Small reports are judged here, in slices of a few milliseconds. What may be long, by its size or because its form has
+been slow, is judged in a process beside. What does not fit into the batch's budget is left to be judged alone, after
+its neighbours; what overruns its own budget there is refused: it becomes a dead letter, and nothing else waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import thread_time
+from typing import Any
+
+from services.validator import domain, metrics, store
+from services.validator.apart import JUDGE, JudgeProcess, Overran
+from services.validator.form_cache import FormCache
+from services.validator.rules.forms import CompiledForm, FormError
+from shared.batch import Event
+from shared.clock import monotonic_seconds
+from shared.errors import InfrastructureTrouble
+from shared.events import SubmissionReceived
+from shared.logging import about_event, get_logger
+from shared.preparing import Prepared, Refusal, Snapshots
+
+log = get_logger()
+
+#: forms remembered as slow
+_SLOW_FORMS = 1000
+#: less than this is not worth a try
+_LEAST_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """CPU seconds, but for `batch_wait_seconds`: so long by the clock a batch waits for the process beside at most.
+
+    A report of `inline_bytes` costs milliseconds, whatever is in it.
+    """
+
+    report_seconds: float = 2.0
+    batch_seconds: float = 1.0
+    batch_wait_seconds: float = 2.0
+    inline_bytes: int = 16 * 1024
+    slice_seconds: float = 0.01
+    slow_seconds: float = 0.1
+
+
+def form_name(body: SubmissionReceived) -> str:
+    """The registry key of the regime version that a submission answers."""
+    return f"regime/{body.regime}/{body.regime_version}"
+
+
+class Judging:
+    """Judges submissions for `handlers.record`: `batch.prepared` holds the judgements of known forms."""
+
+    def __init__(self, forms: FormCache, budget: Budget | None = None, *, module: str = JUDGE) -> None:
+        self._forms = forms
+        self._budget = budget or Budget()
+        # apart from each other, so that what is judged alone keeps no batch waiting
+        self._beside, self._beside_alone = JudgeProcess(module), JudgeProcess(module)
+        self._slow: dict[str, None] = {}
+        for result in ("judged", "later", "over_budget", "failed"):
+            metrics.JUDGED_APART_TOTAL.labels(result)
+
+    async def start(self) -> None:
+        """Processes begin when they are needed."""
+
+    async def stop(self) -> None:
+        await asyncio.gather(self._beside.close(), self._beside_alone.close())
+
+    async def prepare(
+        self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
+    ) -> Prepared:
+        """Judge what can be judged now. A submission whose form is not known is in none of the results."""
+        forms = await self._forms.load(snapshots, {form_name(event.body) for event in events})
+        prepared = Prepared()
+        costly: list[Event[SubmissionReceived]] = []
+        spent = await self._judge_here(events, forms, prepared, costly, apart=apart)
+        wait_until = monotonic_seconds() + self._budget.batch_wait_seconds
+        for event in costly:
+            spent += await self._judge_beside(event, snapshots, prepared, spent, None if apart else wait_until)
+        metrics.JUDGE_DURATION_SECONDS.observe(spent)
+        return prepared
+
+    async def _judge_here(
+        self,
+        events: Sequence[Event[SubmissionReceived]],
+        forms: dict[str, CompiledForm | FormError],
+        prepared: Prepared,
+        costly: list[Event[SubmissionReceived]],
+        *,
+        apart: bool,
+    ) -> float:
+        """Judge small reports; returns the CPU it took, and adds to `costly` what is to be judged beside."""
+        budget = self._budget
+        begun = slice_begun = before = thread_time()
+        waited = 0.0  # CPU of others between the slices
+        for event in events:
+            name = form_name(event.body)
+            form = forms.get(name)
+            if form is None:
+                continue
+            if isinstance(form, FormError):
+                prepared.refused[event.id] = Refusal("FormError", f"{name}: no submission can be judged by it: {form}")
+                continue
+            if apart or name in self._slow or _size(event) > budget.inline_bytes:
+                costly.append(event)
+                continue
+            if before - begun - waited > budget.batch_seconds:
+                self._leave(event, prepared)
+                continue
+            body = event.body
+            try:
+                prepared.values[event.id] = domain.judge(form, body.figures, body.narratives, nil=body.nil)
+            except MemoryError:
+                raise
+            except Exception as error:
+                prepared.refused[event.id] = Refusal(type(error).__name__, f"{type(error).__name__}: {error}")
+            now = thread_time()
+            if now - before > budget.slow_seconds:
+                self._note_slow(name, now - before)
+            before = now
+            if now - slice_begun > budget.slice_seconds:
+                await asyncio.sleep(0)
+                before = slice_begun = thread_time()
+                waited += before - now
+        return before - begun - waited
+
+    async def _judge_beside(
+        self,
+        event: Event[SubmissionReceived],
+        snapshots: Snapshots,
+        prepared: Prepared,
+        spent: float,
+        wait_until: float | None,
+    ) -> float:
+        """Judge one report in the process beside; returns the CPU it took. Without `wait_until` it is judged alone."""
+        apart = wait_until is None
+        process = self._beside_alone if apart else self._beside
+        seconds = self._budget.report_seconds
+        wait_seconds: float | None = None
+        if wait_until is not None:
+            seconds = min(seconds, self._budget.batch_seconds - spent)
+            wait_seconds = wait_until - monotonic_seconds()
+            process.wake()
+            if not process.ready or min(seconds, wait_seconds) < _LEAST_SECONDS:
+                self._leave(event, prepared)
+                return 0
+
+        async def form(name: str) -> str:
+            async with snapshots() as snapshot:
+                return (await store.forms(snapshot, [name]))[name]
+
+        report = event.record.value if event.record.value is not None else event.body.encode()
+        try:
+            async with asyncio.timeout(wait_seconds):
+                answer = await process.judge(form_name(event.body), report, seconds, form)
+        except TimeoutError:  # the machine is busy: that is no fault of the report
+            if apart:
+                raise
+            self._leave(event, prepared)
+            return 0
+        except Overran as over:
+            if apart:
+                metrics.JUDGED_APART_TOTAL.labels("over_budget").inc()
+                why = f"judging this report was ended: {over}; see docs/batches.md"
+                prepared.refused[event.id] = Refusal("OverBudget", why)
+            else:
+                self._leave(event, prepared)
+            return seconds
+        except (ChildProcessError, InfrastructureTrouble):
+            metrics.JUDGED_APART_TOTAL.labels("failed").inc()
+            if apart:
+                raise
+            self._leave(event, prepared)
+            return 0
+        if not answer.error_class:
+            metrics.JUDGED_APART_TOTAL.labels("judged").inc()
+            prepared.values[event.id] = answer.judgement()
+        elif answer.error_class == "MemoryError" and not apart:
+            self._leave(event, prepared)
+        else:
+            metrics.JUDGED_APART_TOTAL.labels("failed").inc()
+            prepared.refused[event.id] = Refusal(answer.error_class, answer.error)
+        return answer.seconds
+
+    def _leave(self, event: Event[Any], prepared: Prepared) -> None:
+        metrics.JUDGED_APART_TOTAL.labels("later").inc()
+        prepared.alone.add(event.id)
+        with about_event(event.id, event.key, event.traceparent):
+            log.info("A report is left to be judged alone.", action="judging.left", bytes=_size(event))
+
+    def _note_slow(self, name: str, seconds: float) -> None:
+        log.warning("A form is slow to judge by.", action="judging.slow_form", form=name, seconds=round(seconds, 3))
+        self._slow[name] = None
+        if len(self._slow) > _SLOW_FORMS:
+            del self._slow[next(iter(self._slow))]
+
+
+def _size(event: Event[Any]) -> int:
+    return len(event.record.value or b"")

@@ -1,0 +1,282 @@
+"""Reports that cost much, whatever the reason, hold up nobody: neighbours in the same batch are judged within 5 s."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from services.validator import main
+from services.validator.domain import Judgement
+from services.validator.form_cache import FormCache
+from services.validator.judging import Budget, Judging
+from services.validator.main import build
+from services.validator.rules import narratives
+from services.validator.settings import ValidatorSettings
+from shared.batch import Record
+from shared.clock import ManualClock, monotonic_seconds
+from shared.events import FigureField, Form, NarrativeField, SubmissionReceived, VerdictReached
+from shared.settings import CommonSettings, KafkaSettings
+from tests.integration.shared.backbone import eventually
+from tests.integration.validator import quadratic_judge
+from tests.integration.validator.validator_rig import NOW, Rig, event_of, regime, submission
+
+NEIGHBOUR_SECONDS = 5
+SLOW_JUDGE = "tests.integration.validator.quadratic_judge"
+FORM = Form(
+    figures=(FigureField(code="A", label="A", required=False),),
+    narratives=tuple(NarrativeField(code=f"N{n}", label="Đánh giá", required=False) for n in range(3)),
+)
+MARKS = sorted(
+    (chr(point) for point in range(0x300, 0x34F) if unicodedata.combining(chr(point))),
+    key=unicodedata.combining,
+    reverse=True,
+)
+HOSTILE = "a" + "".join(mark * -(-19_980 // len(MARKS)) for mark in MARKS)[:19_980]
+
+
+def hostile(number: int) -> SubmissionReceived:
+    """240 KB: six sections of one letter and 19,980 combining marks in descending class, three under unknown codes."""
+    texts = {f"{kind}{n}": HOSTILE for n in range(3) for kind in ("N", "unknown")}
+    made = submission(f"H99.66.{number:02}", narratives=texts, figures={"A": "1"})
+    assert 240_000 < len(made.encode()) < 256 * 1024
+    return made
+
+
+def neighbours(first: int, count: int) -> list[SubmissionReceived]:
+    return [submission(f"H99.{n:02}", figures={"A": "1"}) for n in range(first, first + count)]
+
+
+@dataclass
+class Watch:
+    """When each verdict came, in seconds after the reports were sent, and the longest the event loop was kept."""
+
+    producer: AIOKafkaProducer
+    prefix: str
+    came: dict[UUID, float] = field(default_factory=dict)
+    longest_seconds: float = 0.0
+    ready: list[int] = field(default_factory=list)
+    began: float = 0.0
+
+    async def send(self, bodies: Sequence[SubmissionReceived]) -> None:
+        records: list[Record] = [event_of(body).record for body in bodies]
+        self.began = monotonic_seconds()
+        await asyncio.gather(
+            *[
+                await self.producer.send(self.prefix + r.topic, r.value, key=r.key, headers=list(r.headers))
+                for r in records
+            ]
+        )
+
+    async def until(self, wanted: Sequence[SubmissionReceived], *, seconds: float) -> None:
+        ids = {body.submission_id for body in wanted}
+
+        async def all_came() -> bool:
+            return ids <= self.came.keys()
+
+        await eventually(all_came, "all verdicts come", seconds=seconds)
+
+
+@asynccontextmanager
+async def watched(url: str, kafka: KafkaSettings) -> AsyncIterator[Watch]:
+    service = build(
+        settings=ValidatorSettings(database_url=url, database_pool_size=5),
+        common=CommonSettings(),
+        kafka=kafka,
+        clock=ManualClock(NOW),
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=2**20, linger_ms=20)
+    consumer = AIOKafkaConsumer(kafka.topic("verdicts"), bootstrap_servers=kafka.bootstrap_servers)
+    await producer.start()
+    await consumer.start()
+    watch = Watch(producer, kafka.topic_prefix)
+
+    async def note_verdicts() -> None:
+        async for record in consumer:
+            verdict = VerdictReached.model_validate_json(record.value)
+            watch.came.setdefault(verdict.submission_id, monotonic_seconds() - watch.began)
+
+    async def note_the_loop() -> None:
+        while True:
+            before = monotonic_seconds()
+            await asyncio.sleep(0.01)
+            if watch.began:
+                watch.longest_seconds = max(watch.longest_seconds, monotonic_seconds() - before - 0.01)
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=service.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://validator") as client:
+            while True:
+                watch.ready.append((await client.get("/readyz")).status_code)
+                await asyncio.sleep(0.2)
+
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        async with service.lifespan(service.app):
+            assert service.consumers is not None
+            (following,) = [each for each in service.consumers.subscriptions if each.name == "validator.submissions"]
+
+            async def following_all() -> bool:
+                return bool(following.health.assigned)
+
+            await eventually(following_all, "the validator has its partitions")
+            tasks = [asyncio.create_task(each) for each in (note_verdicts(), note_the_loop(), ask())]
+            yield watch
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await consumer.stop()
+        await producer.stop()
+
+
+@pytest.fixture
+def kafka(kafka_bootstrap: str, topics: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topics)
+
+
+async def test_twelve_reports_full_of_marks_are_judged_and_neighbours_do_not_wait(
+    rig: Rig, validator_url: str, kafka: KafkaSettings
+) -> None:
+    await rig.keep(regime(form=FORM))
+    attack = [hostile(n) for n in range(12)]
+    around = neighbours(0, 40)
+    async with watched(validator_url, kafka) as watch:
+        await watch.send([*around[:10], *attack[:6], *around[10:30], *attack[6:], *around[30:]])
+        await watch.until(around, seconds=60)
+        await watch.until(attack, seconds=60)
+    slowest = max(watch.came[body.submission_id] for body in around)
+    assert slowest < NEIGHBOUR_SECONDS
+    assert watch.longest_seconds < 1, "heartbeats and readiness go on"
+    assert watch.ready
+    assert set(watch.ready[1:]) <= {200}
+    verdicts = {verdict.submission_id: verdict for verdict in await rig.published_or_sent()}
+    first = verdicts[attack[0].submission_id]
+    assert sorted({finding.code for finding in first.findings}) == ["N02", "S02"]  # too long with its joiners, unknown
+    assert await rig.rows("SELECT count(*) AS letters FROM dead_letter") == [{"letters": 0}]
+
+
+async def test_control_without_the_protections_neighbours_wait_for_all_of_it(
+    rig: Rig, validator_url: str, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judged on the event loop, without stream-safe text and without a budget, as it once was."""
+    unlimited = Budget(inline_bytes=2**30, batch_seconds=10**6)
+    monkeypatch.setattr(narratives, "nfc", quadratic_judge.quadratic)
+    monkeypatch.setattr(main, "Judging", lambda forms, budget: Judging(forms, unlimited))
+    await rig.keep(regime(form=FORM))
+    around = neighbours(0, 10)
+    async with watched(validator_url, kafka) as watch:
+        await watch.send([hostile(0), *around[:5], hostile(1), *around[5:]])
+        await watch.until(around, seconds=120)
+    assert max(watch.came[body.submission_id] for body in around) > NEIGHBOUR_SECONDS or watch.longest_seconds > 2
+
+
+async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_not_wait(
+    rig: Rig, validator_url: str, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: here a single call into C that would hold every thread of the process for seconds."""
+    monkeypatch.setattr(main, "Judging", lambda forms, budget: Judging(forms, budget, module=SLOW_JUDGE))
+    await rig.keep(regime(form=FORM))
+    attack = [hostile(n) for n in range(2)]
+    later = submission(attack[0].agency, version=2, figures={"A": "1"})  # waits behind the first version
+    around = neighbours(0, 20)
+    async with watched(validator_url, kafka) as watch:
+        await watch.send([*attack, later, *around])
+        await watch.until(around, seconds=60)
+        await watch.until([later], seconds=90)  # judged once the version before it is given up
+
+        async def all_buried() -> bool:
+            return await rig.rows("SELECT count(*) AS letters FROM dead_letter") == [{"letters": len(attack)}]
+
+        await eventually(all_buried, "all are given up", seconds=60)
+    letters = await rig.rows("SELECT error_class, error_text, value FROM dead_letter")
+    assert max(watch.came[body.submission_id] for body in around) < NEIGHBOUR_SECONDS
+    assert watch.longest_seconds < 1
+    assert [letter["error_class"] for letter in letters] == ["OverBudget"] * len(attack)
+    assert {letter["value"] for letter in letters} == {body.encode() for body in attack}
+    assert "2 s of CPU" in str(letters[0]["error_text"])
+    assert await rig.rows("SELECT count(*) AS waiting FROM waiting") == [{"waiting": 0}]
+
+
+async def test_what_does_not_fit_into_the_batch_s_budget_is_judged_alone(rig: Rig) -> None:
+    await rig.keep(regime(form=FORM))
+    rig.judging = Judging(FormCache(), Budget(batch_seconds=0.01))
+    bodies = [hostile(n) for n in range(3)]
+    others = neighbours(0, 5)
+    outcome = await rig.consume("submissions", [event_of(body) for body in (*bodies, *others)])
+    assert (outcome.applied, outcome.alone) == ({SubmissionReceived.TYPE: 5}, 3)
+    assert await rig.release() == 0
+    assert await rig.release_alone() == 3
+    await rig.judging.stop()
+    assert len(await rig.published()) == 8
+
+
+async def test_a_report_judged_beside_has_the_verdict_it_has_here(rig: Rig) -> None:
+    await rig.keep(regime(form=FORM))
+    body = hostile(0)
+    (here,) = (await _prepared(rig, Judging(FormCache(), Budget(inline_bytes=2**30)), body)).values()
+    (beside,) = (await _prepared(rig, rig.judging, body)).values()
+    assert here == beside
+    assert len(here.findings) == 6
+
+
+async def _prepared(rig: Rig, judging: Judging, body: SubmissionReceived) -> dict[UUID, Judgement]:
+    prepared = await judging.prepare([event_of(body)], rig.database.reading, apart=judging is rig.judging)
+    return dict(prepared.values)
+
+
+async def test_a_batch_never_waits_for_the_process_to_begin(rig: Rig) -> None:
+    """The first large report is judged alone, those after it with their batch."""
+    await rig.keep(regime(form=FORM))
+    prepare = rig.judging.prepare
+    first = await prepare([event_of(hostile(0))], rig.database.reading, apart=False)
+    assert (len(first.values), len(first.alone)) == (0, 1)
+
+    async def ready() -> bool:
+        return rig.judging._beside.ready
+
+    await eventually(ready, "the process has begun")
+    again = await prepare([event_of(hostile(1))], rig.database.reading, apart=False)
+    assert (len(again.values), len(again.alone)) == (1, 0)
+    process = rig.judging._beside._process
+    assert process is not None
+    process.kill()
+    await process.wait()
+    killed = await prepare([event_of(hostile(2))], rig.database.reading, apart=False)
+    assert (len(killed.values), len(killed.alone)) == (0, 1)
+    await eventually(ready, "it has begun again")
+
+
+async def test_a_form_that_is_slow_is_judged_beside_from_then_on(rig: Rig) -> None:
+    await rig.keep(regime(form=FORM))
+    judging = Judging(FormCache(), Budget(slow_seconds=0))
+    await _prepared(rig, judging, submission(figures={"A": "1"}))
+    assert list(judging._slow) == ["regime/BC/1"]
+    assert await _prepared(rig, judging, submission(figures={"A": "1"})) == {}, "left, until the process has begun"
+    assert judging._beside._beginning is not None
+    await judging.stop()
+
+
+async def test_large_reports_wait_deferred_while_no_process_can_begin(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few descriptors, no memory: nothing is given up, neighbours are judged."""
+    await rig.keep(regime(form=FORM))
+
+    async def fails(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fails)
+    outcome = await rig.consume("submissions", [event_of(body) for body in (hostile(0), *neighbours(0, 2))])
+    assert (outcome.applied, outcome.alone) == ({SubmissionReceived.TYPE: 2}, 1)
+    assert await rig.release_alone() == 0
+    monkeypatch.undo()
+    assert await rig.release_alone() == 1
+    assert len(await rig.published()) == 3
