@@ -18,7 +18,7 @@ from services.notifier.channels.smtp import Connection
 from services.notifier.delivery import Deferred, Result, Uncertain
 from services.scoring import domain
 from services.scoring.domain import Obligation
-from shared import clock, deadletter, text
+from shared import aiokafka_internals, clock, consumer, consumer_health, deadletter, text
 from shared.applying import Handle
 from shared.batch import Batch
 from shared.clock import monotonic_seconds
@@ -101,6 +101,14 @@ def leases_by_business_time(service: Service) -> None:
     clock.SystemClock.now = now  # type: ignore[method-assign]
 
 
+def nothing_watched(service: Service) -> None:
+    """aiokafka as it is: a task that meets a closed transport ends, nobody looks, and a commit waits for ever."""
+    aiokafka_internals._is_closed = lambda error: False
+    aiokafka_internals.ended = lambda owner: ""
+    consumer.COMMIT_SECONDS = 10.0**9
+    consumer_health.Health.broken = lambda self: ""  # type: ignore[method-assign]
+
+
 def defective_handler(service: Service) -> None:
     """Not a missing protection but a bad deploy: events of the agencies of FAULT_REFUSES fail in every handler."""
     refused = tuple(f"{agency}/" for agency in os.environ.get("FAULT_REFUSES", "").split(",") if agency)
@@ -151,6 +159,7 @@ MISTAKES: dict[str, Callable[[Service], None]] = {
         no_replay,
         uncertain_is_retried,
         leases_by_business_time,
+        nothing_watched,
         defective_handler,
         cost_without_bounds,
     )
