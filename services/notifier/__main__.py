@@ -1,4 +1,4 @@
-"""python -m services.notifier serve | migrate | replay | dead-letters | mail | check"""
+"""python -m services.notifier serve | migrate | replay | dead-letters | mail | check | rebuild"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.notifier import check
+from services.notifier.commands import rebuild_command
 from services.notifier.main import build
 from services.notifier.preview import write
 from services.notifier.templates import Composer, Sender
@@ -33,5 +34,6 @@ if __name__ == "__main__":
         {
             "mail": ("xem trước mẫu thư / preview the letters", mail),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
+            "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
         },
     )

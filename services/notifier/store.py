@@ -138,11 +138,14 @@ _INSERT_NOTIFICATIONS = text("""
     INSERT INTO notifications (id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient,
                                message_id, submission_version, facts, state, reason, created_at, due_at)
     SELECT id, obligation, agency, regime, period, kind, step, officer_id, 'email', recipient, message_id,
-           submission_version, facts, state, reason, created_at, due_at
+           submission_version, facts, CASE WHEN told THEN 'cancelled' ELSE state END,
+           CASE WHEN told THEN 'told_before' ELSE reason END, created_at, CASE WHEN NOT told THEN due_at END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r (id uuid, obligation text, agency text, regime text, period text, kind text, step text, officer_id text,
               recipient text, message_id text, submission_version int, facts jsonb, state text, reason text,
               created_at timestamptz, due_at timestamptz)
+      CROSS JOIN LATERAL (SELECT state = 'pending' AND EXISTS (SELECT FROM told_before WHERE until >= created_at))
+                   AS before (told)
      ORDER BY id
     ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
     RETURNING kind, state
@@ -151,7 +154,8 @@ _INSERT_NOTIFICATIONS = text("""
 _SKIPPED = text("""
     SELECT n.id, n.obligation, n.agency, n.regime, n.kind, n.step, n.facts FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
-     WHERE n.state = 'skipped' AND n.agency = ANY(CAST(:agencies AS text[]))
+     WHERE n.state = 'skipped' AND NOT EXISTS (SELECT FROM told_before WHERE until >= n.created_at)
+       AND n.agency = ANY(CAST(:agencies AS text[]))
        AND CASE n.kind
              WHEN 'returned' THEN n.submission_version = o.verdict_version
                                   AND n.submission_version > o.accepted_version
@@ -171,6 +175,18 @@ _REVIVE = text("""
         AS r (id uuid, officer_id text, recipient text, message_id text, facts jsonb)
      WHERE n.id = r.id AND n.state = 'skipped'
 """)
+
+
+_TOLD_BEFORE = text("""
+    INSERT INTO told_before (until) SELECT :until WHERE NOT EXISTS (SELECT FROM notifications)
+    ON CONFLICT DO NOTHING
+    RETURNING until
+""")
+
+
+async def rebuild(tx: Transaction, told_until: datetime) -> bool:
+    """Begin an empty database in place of a lost one. False where it is not empty."""
+    return (await tx.execute(_TOLD_BEFORE, {"until": told_until})).first() is not None
 
 
 async def save_agencies(tx: Transaction, events: Iterable[AgencyRegistered]) -> None:

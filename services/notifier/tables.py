@@ -150,6 +150,15 @@ notifications = Table(
     Index("notifications_by_officer", "officer_id", "id"),
 )
 
+#: One row, in a database that was built again: what happened until then (business time) was told before it was lost.
+told_before = Table(
+    "told_before",
+    metadata,
+    Column("one_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("until", DateTime(timezone=True), nullable=False),
+    CheckConstraint("one_row", name="told_before_is_one_row"),
+)
+
 attempts = Table(
     "attempts",
     metadata,

@@ -1,10 +1,10 @@
-"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | check | calendar-…"""
+"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | check | rebuild | …"""
 
 from __future__ import annotations
 
 from services.scoring import check, reconcile
 from services.scoring.calendar import draft, loading
-from services.scoring.commands import setbacks_command
+from services.scoring.commands import rebuild_command, setbacks_command
 from services.scoring.main import build
 from shared.command import run
 
@@ -15,6 +15,7 @@ if __name__ == "__main__":
         {
             "reconcile": ("so bốn kho dữ liệu / compare the four stores", reconcile.main),
             "setbacks": ("xem, thử lại việc bị lỗi riêng lẻ / list, retry setbacks of sweeps", setbacks_command),
+            "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),
             "calendar-draft": ("in lịch dự thảo / print a calendar draft", draft.main),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),

@@ -5,11 +5,50 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
-from services.scoring import setbacks
+from services.scoring import openings, setbacks
 from shared.clock import LOCAL_ZONE
 from shared.command import database_url
 from shared.db import Database
+
+#: versions are 32-bit integers in every store; this leaves a billion events for each obligation
+MAX_FIRST_VERSION = 1_000_000_000
+
+
+def rebuild_command(argv: Sequence[str]) -> int:
+    """`python -m services.scoring rebuild`: before the first start on an empty database (docs/restore.md)."""
+    parser = argparse.ArgumentParser(
+        prog="rebuild", description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one"
+    )
+    parser.add_argument(
+        "--started-at", type=datetime.fromisoformat, required=True,
+        help="hạn nộp sớm nhất từng theo dõi, có múi giờ / earliest deadline ever kept, with offset",
+    )  # fmt: skip
+    parser.add_argument(
+        "--first-version", type=int, required=True,
+        help="lớn hơn mọi phiên bản đã công bố / above every version told so far",
+    )  # fmt: skip
+    given = parser.parse_args(list(argv))
+    if given.started_at.tzinfo is None:
+        parser.error("--started-at: cần có múi giờ / needs an offset: 2026-01-05T17:00:00+07:00")
+    if not 1 <= given.first_version <= MAX_FIRST_VERSION:
+        parser.error(f"--first-version: 1 … {MAX_FIRST_VERSION}")
+    return asyncio.run(_rebuild(given))
+
+
+async def _rebuild(given: argparse.Namespace) -> int:
+    database = Database(database_url("scoring"), pool_size=1, application_name="thongsuot-scoring-rebuild")
+    try:
+        async with database.transaction() as tx:
+            begun = await openings.rebuild(tx, given.started_at, given.first_version)
+    finally:
+        await database.close()
+    if not begun:
+        print("Kho không trống; chỉ dùng trước lần chạy đầu tiên. / The database is not empty.")  # noqa: T201
+        return 1
+    print(f"Bắt đầu từ / begins at {given.started_at.isoformat()}, phiên bản / version {given.first_version}")  # noqa: T201
+    return 0
 
 
 def setbacks_command(argv: Sequence[str]) -> int:

@@ -27,10 +27,13 @@ _PLAN_NAMES = """regime, regime_version, period, cutoff_from, cutoff_to, opens_a
 _TOLD = """obligation, agency, regime, regime_version, period, deadline, version, opens_at, cutoff_from, cutoff_to,
     calendar_version"""
 
+_FIRST_VERSION = "coalesce((SELECT first_version FROM generation), 1)"
+
 _GENERATE = text(f"""
     INSERT INTO obligations (obligation, agency, {_PLAN_NAMES}, generated_at, version, owed)
     SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.regime_version, p.period, p.cutoff_from,
-           p.cutoff_to, p.opens_at, p.deadline, p.remind_at, p.calendar_version, p.policy_version, :now, 1, true
+           p.cutoff_to, p.opens_at, p.deadline, p.remind_at, p.calendar_version, p.policy_version, :now,
+           {_FIRST_VERSION}, true
       FROM unnest({_PLAN_COLUMNS}, CAST(:exists_from AS date[]), CAST(:due_on AS date[]))
            AS p ({_PLAN_NAMES}, exists_from, due_on)
       JOIN regimes AS r ON r.code = p.regime AND r.regime_version = p.regime_version
@@ -55,7 +58,7 @@ _DEMAND = text(f"""
     INSERT INTO obligations (obligation, agency, {_PLAN_NAMES}, generated_at, version, owed)
     SELECT n.agency || '/' || n.regime || '/' || n.period, n.agency, n.regime, n.regime_version, n.period,
            n.cutoff_from, n.cutoff_to, n.opens_at, n.deadline, n.remind_at, n.calendar_version, n.policy_version,
-           n.generated_at, 1, n.owed
+           n.generated_at, {_FIRST_VERSION}, n.owed
       FROM unnest({_PLAN_COLUMNS}, CAST(:agency AS text[]), CAST(:generated_at AS timestamptz[]),
                   CAST(:owed AS boolean[])) AS n ({_PLAN_NAMES}, agency, generated_at, owed)
      ORDER BY 1
@@ -88,6 +91,12 @@ _PROGRESS = text("""
     ON CONFLICT (one_row) DO UPDATE SET complete_at = generation.complete_at
     RETURNING started_at, complete_at
 """)
+_REBUILT = text("""
+    INSERT INTO generation (started_at, complete_at, first_version)
+    SELECT :started_at, :started_at, :first_version WHERE NOT EXISTS (SELECT FROM obligations)
+    ON CONFLICT DO NOTHING
+    RETURNING started_at
+""")
 _COMPLETE = text("UPDATE generation SET complete_at = greatest(complete_at, :now)")
 _UNPLANNED = text("SELECT code FROM agencies WHERE NOT planned ORDER BY code LIMIT :limit FOR UPDATE SKIP LOCKED")
 _AGENCIES_PLANNED = text("UPDATE agencies SET planned = true WHERE code = ANY(CAST(:codes AS text[]))")
@@ -115,6 +124,12 @@ async def progress(tx: Transaction, now: datetime) -> tuple[datetime, datetime]:
     """(first start, moment until which everything has been generated); both are now at the very first start."""
     row = (await tx.execute(_PROGRESS, {"now": now})).one()
     return row[0], row[1]
+
+
+async def rebuild(tx: Transaction, started_at: datetime, first_version: int) -> bool:
+    """Begin an empty database in place of a lost one. False where it is not empty."""
+    parameters = {"started_at": started_at, "first_version": first_version}
+    return (await tx.execute(_REBUILT, parameters)).first() is not None
 
 
 async def complete(tx: Transaction, now: datetime) -> None:

@@ -135,7 +135,9 @@ generation = Table(
     Column("one_row", Boolean, primary_key=True, server_default=_true),
     Column("started_at", _moment, nullable=False),
     Column("complete_at", _moment, nullable=False),
+    Column("first_version", Integer, nullable=False, server_default="1"),  # of every obligation; above 1 when rebuilt
     CheckConstraint("one_row", name="generation_is_one_row"),
+    CheckConstraint("first_version >= 1", name="generation_first_version"),
 )
 
 #: Periods whose obligations have been generated for all agencies; a row leaves when its regime or request changes.

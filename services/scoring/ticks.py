@@ -232,7 +232,13 @@ class Marker:
         self._counted_at = float("-inf")
 
     async def remind(self, tx: Transaction) -> int:
-        """Tell what is due soon. A reminder missed until after the deadline is not told any more: overdue is."""
+        """Tell what is due soon. A reminder missed until after the deadline is not told any more: overdue is.
+
+        Nobody is reminded before it is known what has been applied: a database that is built again would remind those
+        whose reports it has not read yet.
+        """
+        if self._settled.now() is None:
+            return 0
         now = self._clock.now()
         found = await store.lock_due_soon(tx, now, self._rows_a_tick)
         return await self._mark(tx, found, "due_soon", lambda each: domain.mark_due_soon(each, now))

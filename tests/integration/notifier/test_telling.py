@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from services.notifier import store
+from shared.events import OfficerRegistered
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.desk import (
     COMMUNE,
+    DEADLINE,
     DEPARTMENT,
     PROVINCE,
     REGIME,
@@ -250,3 +255,34 @@ async def test_a_mail_that_cannot_be_made_has_failed_and_the_others_go_out(world
     assert rows["overdue"]["state"] == "failed"
     assert rows["overdue"]["reason"].startswith("unsendable:")
     assert rows["overdue/rung-1"]["state"] == "sent"
+
+
+# --- in place of a lost ledger ------------------------------------------------------------------------------------
+
+
+async def test_a_rebuilt_ledger_tells_nobody_again_of_what_the_lost_one_has_told(world: World, smtp: FakeSmtp) -> None:
+    async with world.database.transaction() as tx:
+        assert await store.rebuild(tx, DEADLINE)
+    # people come after the events about their agencies: a notice that was skipped is not revived either
+    people = [each for each in registry() if isinstance(each, OfficerRegistered)]
+    await world.feed("registry", *(each for each in registry() if not isinstance(each, OfficerRegistered)))
+    await world.feed("compliance", opened(code=COMMUNE), overdue(code=COMMUNE))
+    await world.feed("registry", *people)
+    await world.feed("compliance", overdue())
+    await world.drain(world.sender(smtp))
+    assert smtp.recipients() == []
+    rows = await world.ledger()
+    assert {(row["state"], row["reason"]) for row in rows if row["recipient"]} == {("cancelled", "told_before")}
+    # what comes from now on is told
+    await world.feed("compliance", overdue(period="2026-M11", at=DEADLINE + timedelta(seconds=1)))
+    await world.drain(world.sender(smtp))
+    assert sorted(smtp.recipients()) == ["dept-head@h99.example", "dept-named@h99.example"]
+    async with world.database.transaction() as tx:
+        assert not await store.rebuild(tx, DEADLINE), "only an empty ledger"
+
+
+async def test_without_that_everybody_would_be_told_again(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue())
+    await world.drain(world.sender(smtp))
+    assert len(smtp.recipients()) == 2

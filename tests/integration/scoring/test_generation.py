@@ -235,3 +235,26 @@ async def test_an_unforeseen_request_id_or_regime_without_deadline_stops_nothing
     )  # fmt: skip
     await rig.generate()
     assert {key.split("/")[1] for key in await rig.keys()} == {"KTXH-THANG"}
+
+
+# --- in place of a lost database ----------------------------------------------------------------------------------
+
+
+async def test_a_rebuilt_database_generates_since_the_lost_one_began_and_counts_on_from_it(rig: Rig) -> None:
+    async with rig.database.transaction() as tx:
+        assert await openings.rebuild(tx, local(2026, 8, 18, 17), 1042)
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    assert await rig.periods() == [f"2026-M{month:02}" for month in (8, 9, 10, 11, 12)]
+    assert {event.version for event in await rig.told(ObligationOpened)} == {1042}
+    await rig.follow(submission(period="2026-M07", obligation=key_of("H99.31", "2026-M07")))
+    assert (await rig.one(key_of("H99.31", "2026-M07")))["version"] >= 1042, "those that a report asks for, too"
+    async with rig.database.transaction() as tx:
+        assert not await openings.rebuild(tx, local(2026, 1, 1), 5000), "only an empty database"
+
+
+async def test_without_that_it_would_begin_today_and_be_ignored_by_who_knows_newer_versions(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    assert "2026-M08" not in await rig.periods()
+    assert {event.version for event in await rig.told(ObligationOpened)} == {1}

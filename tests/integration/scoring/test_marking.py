@@ -50,6 +50,14 @@ async def test_a_batch_larger_than_a_tick_is_marked_whole(rig: Rig) -> None:
     await rig.check_scores()
 
 
+async def test_nobody_is_reminded_before_it_is_known_what_has_been_applied(rig: Rig) -> None:
+    await ready(rig)
+    rig.clock.set(REMIND)
+    for caught_up, reminded in ((None, 0), (REMIND, 1)):
+        rig.marker = Marker(rig.rules, rig.clock, Settled(rig.clock, 0, caught_up=lambda hour=caught_up: hour))  # type: ignore[misc]
+        assert await rig.remind() == reminded
+
+
 async def test_two_markers_at_once_mark_each_obligation_once(rig: Rig) -> None:
     keys = await ready(rig, 12)
     rig.clock.set(AFTER)

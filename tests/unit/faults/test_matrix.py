@@ -14,7 +14,7 @@ from tests.faults.matrix import ROWS, Result, covered_elsewhere, rows_with_contr
 
 load_rows()
 #: made with SQL and settings, past the services
-PAST_THE_SERVICES = {"synchronous_commit off", "stamp and inbox forgotten"}
+PAST_THE_SERVICES = {"without the replay", "synchronous_commit off", "stamp and inbox forgotten"}
 #: no missing protection, but a bad deploy
 DEPLOYS = {"defective_handler"}
 

@@ -1,0 +1,12 @@
+"""A database that is built again tells nobody again of what the lost one has told."""
+
+from shared.migrations import run_sql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

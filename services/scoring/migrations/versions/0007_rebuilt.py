@@ -1,0 +1,12 @@
+"""A database that is built again counts its events on from where the lost one was."""
+
+from shared.migrations import run_sql
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
