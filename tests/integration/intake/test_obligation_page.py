@@ -123,7 +123,7 @@ async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Pro
 async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(province: Province) -> None:
     await apply(province.url, [opened(DEPARTMENT)])
     await tell(province.url, [notice(number, at=DECIDED + timedelta(minutes=number)) for number in range(1, 131)])
-    async with intake(province, agency_rate_per_second=10_000, agency_burst=10_000) as door:
+    async with intake(province) as door:
         for number in range(101):
             assert (await door.post(report(number))).status_code == 201
         shown = (await door.get(PATH)).json()
