@@ -105,6 +105,7 @@ class Pages(BaseHTTPRequestHandler):
 
     store: MailStore
     protocol_version = "HTTP/1.1"
+    timeout = 30  # seconds of silence, after which a connection gives its thread back
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -148,7 +149,11 @@ class Pages(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header(
+            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        )
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(body)
 
