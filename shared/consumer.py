@@ -46,6 +46,8 @@ FETCH_WHILE_IDLE = 1, 500
 FETCH_WHILE_BUSY = 256 * 1024, 100
 #: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
 FETCH_PARTITION_BYTES = 256 * 1024
+#: read without a turn of the event loop in between
+SLICE_BYTES = 256 * 1024
 #: for one commit of offsets: aiokafka itself would go on for ever
 COMMIT_SECONDS = 10.0
 #: for a client to leave its group and close its connections
@@ -270,8 +272,13 @@ class Subscription:
         """Apply records until they are applied. Raises only Stopping (and cancellation)."""
         events: list[Event[Any]] = []
         bad: list[Bad] = []
+        unyielded_bytes = 0
         for record in records:
             parsed = await self._parse(record)
+            unyielded_bytes += len(record.value or b"")
+            if unyielded_bytes > SLICE_BYTES:  # heartbeats and readiness go on between large records
+                unyielded_bytes = 0
+                await asyncio.sleep(0)
             if isinstance(parsed, Event):
                 events.append(parsed)
             elif isinstance(parsed, Bad):

@@ -20,6 +20,7 @@ _CLAIM = text("""
     ON CONFLICT DO NOTHING
     RETURNING event_id
 """)
+_CLAIMED = text("SELECT event_id FROM inbox WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))")
 _ANY = text("SELECT EXISTS (SELECT FROM inbox WHERE consumer = :consumer)")
 _RELEASE = text("DELETE FROM inbox WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))")
 
@@ -29,6 +30,12 @@ async def claim(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> set[UUID
     if not ids:
         return set()
     result = await tx.execute(_CLAIM, {"consumer": consumer, "ids": list(ids)})
+    return set(result.scalars())
+
+
+async def claimed(reading: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these events are claimed already. Only a look: what may be handled, `claim` alone decides."""
+    result = await reading.execute(_CLAIMED, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 

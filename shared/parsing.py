@@ -81,7 +81,9 @@ def _event(record: Record, headers: Mapping[str, bytes], model: type[EventModel]
     try:
         body = model.model_validate_json(record.value)
     except ValidationError as error:
-        places = "; ".join(f"/{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        # without the inputs: a body may hold a hundred thousand errors
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        places = "; ".join(f"/{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:5])
         return Bad(
             record, "ValidationError", f"the body does not fit {model.TYPE}: {places}"[:2000], event_id, model.TYPE
         )

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from shared import failpoints, metrics
+from shared import failpoints, inbox, metrics
 from shared.applying import Applier, Outcome, QueueBehind, Seen
 from shared.batch import Event
 from shared.clock import Clock
@@ -63,6 +63,7 @@ class UntilDone:
         self._halting = halting
         self._progress = progress
         self._edge = edge
+        self._repeats = False  # whether the last part held events that were applied already
         metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer)
         for reason in ("costly", "failing"):
             metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason)
@@ -108,6 +109,7 @@ class UntilDone:
             else:
                 metrics.CONSUMER_BAD_SENDERS.labels(self._consumer).set(self._limit.note(tally, self._consumer))
                 self._progress.applied += bool(outcome.applied)
+                self._repeats = bool(outcome.duplicates)
                 self._health.trouble = ""
                 delay_seconds = 0.05
                 self._count(outcome)
@@ -119,9 +121,7 @@ class UntilDone:
     async def _apply(self, part: Part, seen: Seen) -> tuple[Outcome, Tally]:
         """One attempt in one transaction; what needs none is done before it opens."""
         if part.prepared is None:
-            prepare = self._applier.inbound.prepare
-            snapshots = self._database.reading
-            part.prepared = await prepare(part.events, snapshots, apart=False) if prepare else Prepared()
+            part.prepared = await self._prepare(part.events)
         async with self._database.transaction() as tx:
             if (shorter := part.shortened(self._progress)) is not None:
                 await tx.execute(shorter)
@@ -132,6 +132,16 @@ class UntilDone:
             self._limit.check(tally)
             failpoints.hit("consumer.before_database_commit")
         return outcome, tally
+
+    async def _prepare(self, events: Sequence[Event[Any]]) -> Prepared:
+        prepare = self._applier.inbound.prepare
+        if prepare is None:
+            return Prepared()
+        if self._repeats:  # a topic that is told again: what is thrown away need not be computed
+            async with self._database.reading() as snapshot:
+                applied = await inbox.claimed(snapshot, self._consumer, [event.id for event in events])
+            events = [event for event in events if event.id not in applied]
+        return await prepare(events, self._database.reading, apart=False)
 
     def _taken_apart(self, part: Part, parts: list[Part]) -> list[Part]:
         if parts != [part]:

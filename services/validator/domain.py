@@ -88,12 +88,17 @@ def judge(
 def _check_codes(
     form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], flaws: list[Flaw]
 ) -> None:
-    if not figures.keys() <= form.figure_codes:
-        for code in sorted(figures.keys() - form.figure_codes):
-            flaws.append(_unknown(form, catalogue.UNKNOWN_FIGURE, "figures", code))
-    if not given_narratives.keys() <= form.narrative_codes:
-        for code in sorted(given_narratives.keys() - form.narrative_codes):
-            flaws.append(_unknown(form, catalogue.UNKNOWN_NARRATIVE, "narratives", code))
+    unknown = 0
+    for rule, member, given, known in (
+        (catalogue.UNKNOWN_FIGURE, "figures", figures.keys(), form.figure_codes),
+        (catalogue.UNKNOWN_NARRATIVE, "narratives", given_narratives.keys(), form.narrative_codes),
+    ):
+        if not given <= known:
+            for code in sorted(given - known):
+                # they come first in the verdict: one that will not be listed costs no words
+                listed = unknown < LISTED_FINDINGS
+                flaws.append(_unknown(form, rule, member, code) if listed else Flaw(rule, "", {}))
+                unknown += 1
 
 
 def _check_nil(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from shared.consumer import Subscription
 from shared.db import Database, Transaction
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.isolating import Part
+from shared.preparing import Prepared
 from shared.releasing import Patience
 from shared.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, prepare, record, rows, submission, subscription
@@ -275,3 +277,21 @@ def test_an_event_is_never_tried_beside_what_lies_behind_it() -> None:
     assert [event.body.version for event in head.events] == [1]
     (behind,) = head.rest()
     assert [event.body.version for event in behind.events] == [2, 3]
+
+
+async def test_what_was_applied_already_is_not_prepared_again(database: Database, kafka: KafkaSettings) -> None:
+    """A topic that is told again costs no computing, from its second batch on; the inbox alone decides, as ever."""
+    prepared: list[int] = []
+
+    async def prepare(events: Any, snapshots: Any, *, apart: bool) -> Prepared:
+        prepared.append(len(events))
+        return Prepared()
+
+    following = subscription(database, kafka)
+    following._applier.inbound = replace(following.inbound, prepare=prepare)
+    events = [submission(f"H99.1{n:02}") for n in range(10)]
+    for _ in range(3):
+        await _process(following, events)
+    await _process(following, [*events, submission("H99.99")])
+    assert prepared == [10, 10, 0, 1]
+    assert await count(database, "applied") == 11

@@ -100,6 +100,14 @@ def test_codes_that_the_form_does_not_have_cost_their_number() -> None:
     assert grown < 9, f"four times the codes took {grown:.1f} times as long"
 
 
+def test_all_codes_that_the_form_does_not_have_are_counted_and_the_first_are_told() -> None:
+    figures = {f"k{place:05}": None for place in range(2_000)}
+    judgement = judge(NARRATIVE_FORM, figures, {"N": "đủ", "z": "x"}, nil=False)
+    assert (judgement.errors, judgement.findings_truncated) == (2_001, True)
+    assert [finding.path for finding in judgement.findings] == [f"/figures/{code}" for code in list(figures)[:500]]
+    assert all(finding.provided and finding.fix for finding in judgement.findings)
+
+
 def test_a_finding_stays_short_however_long_the_form_s_words_are() -> None:
     field = FigureField(code="A", label="nhãn " * 100_000, unit="đồng " * 100_000)
     judgement = judge(compile_form(Form(figures=(field,))), {}, {}, nil=False)
