@@ -14,12 +14,15 @@ from types import FrameType
 
 import asyncpg
 import uvicorn
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
 
 from shared import logging as logs
 from shared.clock import SystemClock
 from shared.consumers_tool import add_consumer_arguments, consumers
-from shared.db import is_infrastructure, plain_url
+from shared.db import UrlError, causes, is_infrastructure, plain_url, sqlstate
 from shared.deadletters_tool import add_dead_letter_arguments, dead_letters
+from shared.deferred_tool import add_deferred_arguments, deferred
 from shared.http import Application
 from shared.http_limits import HttpSettings, raise_descriptors
 from shared.http_server import server_config
@@ -52,6 +55,9 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     add_dead_letter_arguments(
         actions.add_parser("dead-letters", help="xem và đưa lại sự kiện hỏng / list, show, replay dead letters")
     )
+    add_deferred_arguments(
+        actions.add_parser("deferred", help="sự kiện đang chờ / events that wait for something not yet known")
+    )
     add_outbox_arguments(
         actions.add_parser("outbox", help="sự kiện Kafka không nhận / events that Kafka does not take")
     )
@@ -62,22 +68,58 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
         actions.add_parser(name, help=help_text, add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.action in own:
-        raise SystemExit(own[arguments.action][1](rest))
+        raise SystemExit(guarded(service, lambda: own[arguments.action][1](rest)))
     if rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     common = CommonSettings()
     logs.configure(service, common.instance, common.log_level)
+    if arguments.action == "serve":
+        if (fault := operator_token_fault(common.operator_token.get_secret_value())) is not None:
+            sys.exit(fault)
+        raise SystemExit(serve(build))
+    raise SystemExit(guarded(service, lambda: _own_action(service, build, arguments)))
+
+
+def guarded(service: str, command: Callable[[], int]) -> int:
+    """Run an operator's command; what is away, or wrongly set, is told in a sentence, not in a traceback.
+
+    Returns the command's exit code; 3 where the database or Kafka cannot be used, 2 where a setting is wrong.
+    """
     try:
-        raise SystemExit(_own_action(service, build, arguments))
+        return command()
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return 130
+    except BrokenPipeError:  # `… list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        print(f"Thiết lập sai hoặc thiếu / a setting is wrong or missing: {told}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        code = sqlstate(error)
+        if isinstance(error, asyncpg.ClientConfigurationError | UrlError):
+            print(f"Địa chỉ cơ sở dữ liệu không đúng / the database URL is wrong: {error}", file=sys.stderr)
+            return 2
+        if not is_infrastructure(error):
+            raise
+        if code is not None and code.startswith("42"):
+            run_first = f"python -m services.{service} migrate"
+            what = f"Lược đồ chưa cập nhật, hãy chạy / the schema is not up to date, run {run_first}"
+        elif isinstance(error, KafkaError):
+            what = "Kafka không trả lời / Kafka does not answer"
+        else:
+            what = "Không dùng được cơ sở dữ liệu / the database cannot be used"
+        print(f"{what}: {_first_line(error)}", file=sys.stderr)
+        return 3
+
+
+def _first_line(error: Exception) -> str:
+    innermost = list(causes(error))[-1]
+    return f"{type(innermost).__name__}: {innermost}".splitlines()[0][:300]
 
 
 def _own_action(service: str, build: Callable[[], Service], arguments: argparse.Namespace) -> int:
-    if arguments.action == "serve":
-        if (fault := operator_token_fault(CommonSettings().operator_token.get_secret_value())) is not None:
-            sys.exit(fault)
-        return serve(build)
     url = database_url(service)
     match arguments.action:
         case "migrate":
@@ -90,6 +132,8 @@ def _own_action(service: str, build: Callable[[], Service], arguments: argparse.
         case "consumers":
             topics = _followed(build())
             return asyncio.run(_with_connection(url, lambda connection: consumers(connection, arguments, topics)))
+        case "deferred":
+            return asyncio.run(deferred(service, url, arguments))
         case "outbox":
             return asyncio.run(_with_connection(url, lambda connection: outbox(connection, arguments)))
         case _:
@@ -201,36 +245,28 @@ async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
             print("Thời điểm cần có múi giờ / a moment needs an offset: 2026-01-31T00:00:00+07:00", file=sys.stderr)
             return 2
     selection = Selection(arguments.since, arguments.until, arguments.type, arguments.key)
+    connection = await asyncpg.connect(plain_url(url), timeout=10)
     try:
-        connection = await asyncpg.connect(plain_url(url), timeout=10)
-        try:
-            counts = await count_selected(connection, selection)
-            for kind, events in counts.items():
-                print(f"{events:>12,}  {kind}")
-            print(f"{sum(counts.values()):>12,}  tổng số / in all")
-            if arguments.dry_run:
-                return 0
-            relay = Relay(service, url, KafkaSettings(), SystemClock())
-            refused: list[str] = []
-            sent = await replay_selected(
-                connection,
-                selection,
-                relay.send,
-                rate_per_second=arguments.rate,
-                progress=lambda n: print(f"đã gửi / sent {n:,}", file=sys.stderr),
-                refused=lambda outcome: refused.extend(map(_refusal, outcome.refused)),
-            )
-            await relay.stop()
-            print(
-                f"Đã gửi lại {sent:,} sự kiện; bên nhận bỏ qua những gì đã có / sent again; inboxes drop what they have"
-            )
-            for line in refused:
-                print(line, file=sys.stderr)
-            return 1 if refused else 0
-        finally:
-            await connection.close()
-    except Exception as error:
-        if not is_infrastructure(error):
-            raise
-        print(f"Không kết nối được / cannot be reached: {error!r}", file=sys.stderr)
-        return 3
+        counts = await count_selected(connection, selection)
+        for kind, events in counts.items():
+            print(f"{events:>12,}  {kind}")
+        print(f"{sum(counts.values()):>12,}  tổng số / in all")
+        if arguments.dry_run:
+            return 0
+        relay = Relay(service, url, KafkaSettings(), SystemClock())
+        refused: list[str] = []
+        sent = await replay_selected(
+            connection,
+            selection,
+            relay.send,
+            rate_per_second=arguments.rate,
+            progress=lambda n: print(f"đã gửi / sent {n:,}", file=sys.stderr),
+            refused=lambda outcome: refused.extend(map(_refusal, outcome.refused)),
+        )
+        await relay.stop()
+        print(f"Đã gửi lại {sent:,} sự kiện; bên nhận bỏ qua những gì đã có / sent again; inboxes drop what they have")
+        for line in refused:
+            print(line, file=sys.stderr)
+        return 1 if refused else 0
+    finally:
+        await connection.close()

@@ -29,11 +29,15 @@ Reading = AsyncConnection
 _PASSING_CLASSES = frozenset({"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"})
 
 
+class UrlError(ValueError):
+    """A database's address that cannot be one."""
+
+
 def driver_url(url: str) -> str:
     """The URL in SQLAlchemy's form for asyncpg; `postgresql://` is what people write."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
-        raise ValueError("a database URL must begin with postgresql://")
+        raise UrlError("a database URL must begin with postgresql://")
     return f"postgresql+asyncpg://{rest}"
 
 

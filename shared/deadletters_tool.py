@@ -1,6 +1,7 @@
-"""The operator's hand on dead letters: list, show, replay. A replay feeds the original to the consumer that gave it up.
+"""The operator's hand on dead letters: list, show, replay, discard, restore.
 
-Replaying twice applies once: the letter is stamped in the transaction that feeds it, and the inbox claims the event.
+A replay feeds the original to the consumer that gave it up. Replaying twice applies once: the letter is stamped in the
+transaction that feeds it, and the inbox claims the event. What is discarded keeps its evidence and can be restored.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import asyncpg
 
 from shared.db import plain_url
+from shared.operator import who
 from shared.outbox.wire import decode_headers
 
 #: what replayed events "await": the runtime knows this name always, so they are fed at its next look
@@ -20,7 +22,8 @@ REPLAYED = "dead-letter replay"
 _REPLAY = """
     WITH letters AS (
       UPDATE dead_letter SET replayed_at = clock_timestamp()
-       WHERE id = ANY($1::bigint[]) AND replayed_at IS NULL AND event_id IS NOT NULL AND consumer <> 'relay'
+       WHERE id = ANY($1::bigint[]) AND replayed_at IS NULL AND discarded_at IS NULL AND event_id IS NOT NULL
+         AND consumer <> 'relay'
        RETURNING id, consumer, coalesce(encode(key, 'escape'), '') AS key, event_id, topic, partition, "offset",
                  headers, value),
     claimed AS (
@@ -33,41 +36,88 @@ _REPLAY = """
 """
 
 
+_LIST = """
+    SELECT id, consumer, topic, partition, "offset", left(error_text, 100) AS error_text, rejected_at,
+           discarded_at, discarded_by, discarded_reason
+      FROM dead_letter WHERE replayed_at IS NULL AND (discarded_at IS NOT NULL) = $1 ORDER BY id LIMIT 1000
+"""
+_OPEN = "SELECT id FROM dead_letter WHERE replayed_at IS NULL AND discarded_at IS NULL"
+_COUNT = "SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL AND (discarded_at IS NOT NULL) = $1"
+_DISCARD = """
+    UPDATE dead_letter SET discarded_at = clock_timestamp(), discarded_by = $2, discarded_reason = $3
+     WHERE id = ANY($1::bigint[]) AND replayed_at IS NULL AND discarded_at IS NULL RETURNING id
+"""
+_RESTORE = """
+    UPDATE dead_letter SET discarded_at = NULL, discarded_by = NULL, discarded_reason = NULL
+     WHERE id = ANY($1::bigint[]) AND discarded_at > clock_timestamp() - make_interval(days => $2) RETURNING id
+"""
+#: so long a discarded letter can be restored; its row is kept beyond
+RESTORE_DAYS = 30
+
+
 def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True)
-    what.add_parser("list", help="liệt kê / list those not replayed")
+    listing = what.add_parser("list", help="liệt kê chưa xử lý / list the open ones")
+    listing.add_argument("--discarded", action="store_true", help="đã bỏ: ai, khi nào, vì sao / with who, when, why")
     show = what.add_parser("show", help="toàn bộ bằng chứng / all evidence of one")
     show.add_argument("id", help="số hoặc dead_letter_id / number or dead_letter_id")
     again = what.add_parser("replay", help="đưa lại cho bên nhận / feed to its consumer again")
     again.add_argument("ids", type=int, nargs="*")
-    again.add_argument("--all", action="store_true", help="tất cả / all not yet replayed")
+    again.add_argument("--all", action="store_true", help="tất cả chưa xử lý / all that are open")
+    away = what.add_parser("discard", help="bỏ, giữ bằng chứng / set aside for good, evidence kept")
+    away.add_argument("ids", type=int, nargs="+")
+    away.add_argument("--reason", required=True, help="lý do, được lưu lại / why; it is kept")
+    back = what.add_parser("restore", help=f"lấy lại trong {RESTORE_DAYS} ngày / take back within {RESTORE_DAYS} days")
+    back.add_argument("ids", type=int, nargs="+")
 
 
 async def dead_letters(service: str, url: str, arguments: argparse.Namespace) -> int:
-    """Run `dead-letters list|show|replay`. Exit code 0, or 1 where nothing was found."""
+    """Run `dead-letters list|show|replay|discard|restore`. Exit code 0, or 1 where nothing was found."""
     connection = await asyncpg.connect(plain_url(url), timeout=10)
     try:
         match arguments.what:
             case "list":
-                return await _list(connection)
+                return await _list(connection, discarded=getattr(arguments, "discarded", False))
             case "show":
                 return await _show(connection, arguments.id)
+            case "discard":
+                return await _discard(connection, arguments.ids, arguments.reason)
+            case "restore":
+                return await _restore(connection, arguments.ids)
             case _:
                 return await _feed(connection, arguments.ids, everything=arguments.all)
     finally:
         await connection.close()
 
 
-async def _list(connection: asyncpg.Connection) -> int:
-    rows = await connection.fetch(
-        'SELECT id, consumer, topic, partition, "offset", left(error_text, 100) AS error_text, rejected_at '
-        "FROM dead_letter WHERE replayed_at IS NULL ORDER BY id LIMIT 1000"
-    )
+async def _list(connection: asyncpg.Connection, *, discarded: bool) -> int:
+    rows = await connection.fetch(_LIST, discarded)
     for row in rows:
         place = f"{row['topic']}-{row['partition']}@{row['offset']}"
-        print(f"{row['id']:>8}  {row['rejected_at']:%F %T}  {row['consumer']:<24} {place:<28} {row['error_text']}")
-    print(f"{len(rows)} sự kiện hỏng / dead letters")
+        why = row["error_text"]
+        if discarded:
+            why = f"{row['discarded_at']:%F %T} {row['discarded_by']}: {row['discarded_reason']}"
+        print(f"{row['id']:>8}  {row['rejected_at']:%F %T}  {row['consumer']:<24} {place:<28} {why}")
+    print(f"{await connection.fetchval(_COUNT, discarded)} sự kiện hỏng / dead letters")
     return 0
+
+
+async def _discard(connection: asyncpg.Connection, ids: list[int], reason: str) -> int:
+    gone = {row["id"] for row in await connection.fetch(_DISCARD, ids, who(), reason)}
+    print(f"Bỏ {len(gone)} thư hỏng, giữ bằng chứng / discarded {len(gone)}, evidence kept")
+    return _others(ids, gone, "không có, đã bỏ hoặc đã đưa lại / not there, discarded or replayed already")
+
+
+async def _restore(connection: asyncpg.Connection, ids: list[int]) -> int:
+    back = {row["id"] for row in await connection.fetch(_RESTORE, ids, RESTORE_DAYS)}
+    print(f"Lấy lại {len(back)} thư hỏng / restored {len(back)}")
+    return _others(ids, back, f"chưa bỏ, hoặc quá {RESTORE_DAYS} ngày / not discarded, or over {RESTORE_DAYS} days ago")
+
+
+def _others(ids: list[int], done: set[int], why: str) -> int:
+    if left := sorted(set(ids) - done):
+        print(f"{', '.join(map(str, left))}: {why}", file=sys.stderr)
+    return 0 if done else 1
 
 
 async def _show(connection: asyncpg.Connection, number: str) -> int:
@@ -87,7 +137,7 @@ async def _show(connection: asyncpg.Connection, number: str) -> int:
 
 async def _feed(connection: asyncpg.Connection, ids: list[int], *, everything: bool) -> int:
     if everything:
-        ids = [row["id"] for row in await connection.fetch("SELECT id FROM dead_letter WHERE replayed_at IS NULL")]
+        ids = [row["id"] for row in await connection.fetch(_OPEN)]
     if not ids:
         print("Không có gì để đưa lại / nothing to replay", file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from shared.events import EventModel
 Snapshots = Callable[[], AbstractAsyncContextManager[Reading]]
 
 #: what an event that is applied alone awaits: its turn
-_ALONE = "alone/"
+ALONE = "alone/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Prepare(Protocol):
 
 def alone(event_id: UUID) -> str:
     """The name that an event applied alone awaits, and that later events of its key await with it."""
-    return f"{_ALONE}{event_id}"
+    return f"{ALONE}{event_id}"
 
 
 def alone_id(name: str) -> UUID | None:
     """The event that is applied alone and that this name speaks of; None for a service's own name."""
-    return UUID(name[len(_ALONE) :]) if name.startswith(_ALONE) else None
+    return UUID(name[len(ALONE) :]) if name.startswith(ALONE) else None

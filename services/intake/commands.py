@@ -25,7 +25,7 @@ from services.intake.registry.load import Draft, Loaded, RegistryMoved, Registry
 from services.intake.registry.neighbours import NEIGHBOURS, ask
 from shared.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.command import Command, database_url
-from shared.db import Database, Transaction, is_infrastructure
+from shared.db import Database, Transaction
 from shared.events import RegimePublished, RegistryEvent
 from shared.settings import CommonSettings
 
@@ -66,11 +66,6 @@ def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
                 count = len(refused.errors)
                 _err(f"{count} lỗi; không có gì được lưu. / {count} errors; nothing was stored.")
             return 1
-        except Exception as error:
-            if not is_infrastructure(error):
-                raise
-            _err(f"Không dùng được cơ sở dữ liệu / the database cannot be used: {type(error).__name__}: {error}")
-            return 3
         finally:
             await database.close()
 

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.scoring.calendar.data import CalendarError, read_calendar, shipped_calendars
+from services.scoring.calendar.data import CalendarError, ReadCalendar, read_calendar, shipped_calendars
 from services.scoring.calendar.store import load_calendars
 from shared.command import database_url
 from shared.db import Database, is_infrastructure
@@ -79,17 +79,18 @@ def load_command(argv: Sequence[str]) -> int:
     parser.add_argument("file", type=Path)
     path = parser.parse_args(list(argv)).file
 
-    async def load() -> list[str]:
+    async def load(calendar: ReadCalendar) -> list[str]:
         database = Database(database_url("scoring"), pool_size=1, application_name="thongsuot-scoring-calendar")
         try:
             async with database.transaction() as tx:
-                return await load_calendars(tx, [read_calendar(path)])
+                return await load_calendars(tx, [calendar])
         finally:
             await database.close()
 
     try:
-        loaded = asyncio.run(load())
-    except (CalendarError, OSError) as error:
+        calendar = read_calendar(path)
+        loaded = asyncio.run(load(calendar))
+    except (CalendarError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
         print(error)  # noqa: T201 - an operator's command
         return 2
     print(f"Đã nạp / loaded: {', '.join(loaded) or 'không có gì mới / nothing new'}")  # noqa: T201

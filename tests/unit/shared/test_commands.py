@@ -1,0 +1,145 @@
+"""Every command of every service says in a sentence that its database is away: code 3, no traceback."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import shared.logging
+from shared.command import guarded
+from shared.db import UrlError
+from shared.ids import new_id
+from tests.architecture.tree import ROOT
+
+AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__main__.py"))
+
+#: commands of every service, with arguments that get as far as the database
+SHARED: dict[str, list[list[str]]] = {
+    "migrate": [[]],
+    "replay": [["--dry-run"], []],
+    "dead-letters": [
+        ["list"], ["list", "--discarded"], ["show", "1"], ["replay", "--all"], ["discard", "1", "--reason", "x"],
+        ["restore", "1"],
+    ],
+    "deferred": [["list"], ["show", "regime/X/1"], ["retry", "--all"], ["bury", "1", "--reason", "x"]],
+    "outbox": [["list"], ["show", "1"], ["retry", "--all"], ["discard", "1", "--reason", "x"]],
+    "consumers": [
+        ["list"], ["show", "{consumer}"], ["resume", "{consumer}"], ["bury-to", "{consumer}", "--batch"],
+    ],
+}  # fmt: skip
+CONSUMER = {"intake": "follow", "validator": "submissions", "scoring": "follow", "notifier": "verdicts"}
+OWN: dict[str, dict[str, list[list[str]]]] = {
+    "intake": {
+        "load": [["{sample}"]],
+        "registry": [["republish"]],
+        "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc"]],
+    },
+    "scoring": {
+        "reconcile": [["--settle-seconds", "0", *(f"--{name}=http://127.0.0.1:1" for name in SERVICES)]],
+        "setbacks": [["list"], ["retry", "--all"]],
+        "calendar-load": [["{calendar}"]],
+        "calendar-draft": [["2026", "2027"]],
+    },
+    "notifier": {"mail": [["preview", "{folder}"]]},
+    "validator": {"findings": [[]]},
+}
+#: no database is asked, so none is missed
+WITHOUT_DATABASE = {"calendar-draft", "findings", "mail"}
+#: asks no database either, and limits the process it runs in: not run here
+APART = {name: {"check"} for name in SERVICES if name != "intake"}
+#: compares by HTTP; "could not compare" is its code 2
+BY_HTTP = {"reconcile"}
+
+CASES = [
+    (service, action, arguments)
+    for service in SERVICES
+    for action, each in {**SHARED, **OWN.get(service, {})}.items()
+    for arguments in each
+]
+
+
+def run(service: str, *arguments: str) -> int:
+    """`python -m services.<service> …`, here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"services.{service}", *arguments])
+        patch.setattr(shared.logging, "configure", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=False)
+    code = ended.value.code
+    assert isinstance(code, int), code
+    return code
+
+
+@pytest.fixture
+def _away(monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in SERVICES:
+        monkeypatch.setenv(f"{service.upper()}_DATABASE_URL", AWAY)
+        monkeypatch.setenv(f"{service.upper()}_PORT", "1")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("_away")
+@pytest.mark.parametrize(("service", "action", "arguments"), CASES, ids=[" ".join([s, a, *g[:2]]) for s, a, g in CASES])
+def test_a_command_without_its_database_says_so_and_ends_with_code_3(
+    service: str, action: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {
+        "consumer": f"{service}.{CONSUMER[service]}",
+        "sample": str(ROOT / "deploy" / "sample"),
+        "calendar": str(next((ROOT / "services" / "scoring" / "calendar").rglob("*.yaml"))),
+        "folder": str(tmp_path),
+    }
+    code = run(service, action, *(argument.format(**places) for argument in arguments))
+    told = capsys.readouterr()
+    assert code == (0 if action in WITHOUT_DATABASE else 2 if action in BY_HTTP else 3), told
+    assert "Traceback" not in told.out + told.err
+    if code == 3:
+        assert re.search(r"Không dùng được cơ sở dữ liệu / the database cannot be used: \w+", told.err), told
+        assert len([line for line in told.err.splitlines() if "ignored" not in line]) == 1
+
+
+@pytest.mark.usefixtures("_away")
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_command_is_forgotten_here(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(service, "--help") == 0
+    listed = re.search(r"\{([a-z,-]+)\}", capsys.readouterr().out)
+    assert listed is not None
+    assert set(listed[1].split(",")) == {*SHARED, *OWN.get(service, {}), *APART.get(service, ()), "serve"}
+
+
+def _raises(error: BaseException) -> Any:
+    def command() -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ConnectionRefusedError("no"), 3, "the database cannot be used"),
+        (asyncpg.InvalidPasswordError("no"), 3, "the database cannot be used"),
+        (asyncpg.UndefinedTableError("no"), 3, "python -m services.intake migrate"),
+        (UrlError("no"), 2, "the database URL is wrong"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+    ids=repr,
+)
+def test_each_trouble_has_its_sentence(
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guarded("intake", _raises(error)) == code
+    assert told in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    """Negative control: only trouble that is known is told in a sentence."""
+    with pytest.raises(ZeroDivisionError):
+        guarded("intake", _raises(ZeroDivisionError(str(new_id()))))
