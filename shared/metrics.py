@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -34,13 +34,23 @@ class Metric:
     unit: str
     labels: tuple[str, ...]
     module: str  # that declares it
+    #: label -> all it can be, where that is known here; DYNAMIC labels are the service's to know
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+
+#: labels whose values depend on the service: its consumers, topics, event types, tickers and routes
+DYNAMIC = frozenset({"group", "topic", "type", "partition", "ticker", "method", "route", "status"})
 
 #: every declared metric by name
 CATALOGUE: dict[str, Metric] = {}
+#: what counts each of them
+COLLECTORS: dict[str, Counter | Gauge | Histogram] = {}
 
 
-def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str]) -> tuple[str, ...]:
+Values = Mapping[str, Sequence[str]]
+
+
+def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str], values: Values) -> tuple[str, ...]:
     if not _NAME.fullmatch(name):
         raise ValueError(f"metric {name!r}: names are thongsuot_… in lower case")
     if (kind == "counter") != name.endswith("_total"):
@@ -51,27 +61,46 @@ def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str])
         raise ValueError(f"metric {name!r}: the help is a sentence")
     if name in CATALOGUE:
         raise ValueError(f"metric {name!r} is declared twice")
+    unknown = set(labels) - set(values) - DYNAMIC
+    if (kind != "gauge" and unknown) or set(values) - set(labels):
+        raise ValueError(f"metric {name!r}: say what its labels can be: {sorted(unknown)}")
     # frame 0 is here, 1 is declare_…, 2 is the module that declares
     module = str(sys._getframe(2).f_globals["__name__"])
-    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels), module)
+    known = {label: tuple(each) for label, each in values.items()}
+    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels), module, known)
     return tuple(labels)
 
 
-def declare_counter(name: str, help: str, *, unit: str, labels: Sequence[str] = ()) -> Counter:
-    """A count that only grows; `name` ends in `_total`."""
-    return Counter(name, help, _declare("counter", name, help, unit, labels))
+def declare_counter(
+    name: str, help: str, *, unit: str, labels: Sequence[str] = (), values: Values | None = None
+) -> Counter:
+    """A count that only grows; `name` ends in `_total`. `values`: what each label can be, where it is known here."""
+    counter = Counter(name, help, _declare("counter", name, help, unit, labels, values or {}))
+    COLLECTORS[name] = counter
+    return counter
 
 
 def declare_gauge(name: str, help: str, *, unit: str, labels: Sequence[str] = ()) -> Gauge:
     """A value that goes up and down."""
-    return Gauge(name, help, _declare("gauge", name, help, unit, labels))
+    gauge = Gauge(name, help, _declare("gauge", name, help, unit, labels, {}))
+    COLLECTORS[name] = gauge
+    return gauge
 
 
 def declare_histogram(
-    name: str, help: str, *, unit: str, labels: Sequence[str] = (), buckets: Sequence[float] = LATENCY_BUCKETS
+    name: str,
+    help: str,
+    *,
+    unit: str,
+    labels: Sequence[str] = (),
+    buckets: Sequence[float] = LATENCY_BUCKETS,
+    values: Values | None = None,
 ) -> Histogram:
     """A distribution; `buckets` are upper bounds in `unit`."""
-    return Histogram(name, help, _declare("histogram", name, help, unit, labels), buckets=tuple(buckets))
+    declared = _declare("histogram", name, help, unit, labels, values or {})
+    histogram = Histogram(name, help, declared, buckets=tuple(buckets))
+    COLLECTORS[name] = histogram
+    return histogram
 
 
 # --- outbox and relay ---------------------------------------------------------------------------------------------
@@ -98,6 +127,7 @@ OUTBOX_SET_ASIDE_TOTAL = declare_counter(
     "Events set aside by the relay by reason (too_large, refused, behind).",
     unit="events",
     labels=["reason"],
+    values={"reason": ("too_large", "refused", "behind")},
 )
 RELAY_PUBLISHED_TOTAL = declare_counter(
     "thongsuot_relay_published_total", "Events the relay got acknowledged by Kafka.", unit="events", labels=["topic"]
@@ -137,6 +167,17 @@ CONSUMER_REMADE_TOTAL = declare_counter(
     "polls_failed, commits_late, not_polling, no_partitions, stuck, not_joined).",
     unit="clients",
     labels=["group", "reason"],
+    values={
+        "reason": (
+            "task_ended",
+            "polls_failed",
+            "commits_late",
+            "not_polling",
+            "no_partitions",
+            "stuck",
+            "not_joined",
+        )
+    },
 )
 CONSUMER_BATCH_EVENTS = declare_histogram(
     "thongsuot_consumer_batch_events",
@@ -201,6 +242,7 @@ CONSUMER_DEFERRED_ALONE_TOTAL = declare_counter(
     "Events taken out of their batch to be applied alone, by reason (costly, failing).",
     unit="events",
     labels=["group", "reason"],
+    values={"reason": ("costly", "failing")},
 )
 CONSUMER_GIVEN_UP_TOTAL = declare_counter(
     "thongsuot_consumer_given_up_total",
@@ -208,6 +250,7 @@ CONSUMER_GIVEN_UP_TOTAL = declare_counter(
     "while their neighbours were applied (failing).",
     unit="events",
     labels=["group", "reason"],
+    values={"reason": ("unprepared", "failing")},
 )
 CONSUMER_HALTED = declare_gauge(
     "thongsuot_consumer_halted",
@@ -221,11 +264,29 @@ CONSUMER_BAD_SENDERS = declare_gauge(
     unit="senders",
     labels=["group"],
 )
+OPEN_DEAD_LETTERS = declare_gauge(
+    "thongsuot_open_dead_letters",
+    "Dead letters neither replayed nor discarded; see `dead-letters list`.",
+    unit="events",
+    labels=["group"],
+)
+OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS = declare_gauge(
+    "thongsuot_open_dead_letters_oldest_age_seconds",
+    "For how long the oldest open dead letter has lain there; 0 if none.",
+    unit="seconds",
+    labels=["group"],
+)
 DEAD_LETTERS_TOTAL = declare_counter(
     "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
 )
 PARKED_EVENTS = declare_gauge(
     "thongsuot_parked_events", "Events that now wait for something not yet known.", unit="events", labels=["group"]
+)
+PARKED_OLDEST_AGE_SECONDS = declare_gauge(
+    "thongsuot_parked_events_oldest_age_seconds",
+    "For how long the oldest deferred event has waited; 0 if none. See `deferred list`.",
+    unit="seconds",
+    labels=["group"],
 )
 
 # --- tickers ------------------------------------------------------------------------------------------------------
@@ -234,6 +295,7 @@ TICKER_RUNS_TOTAL = declare_counter(
     "Runs of a ticker by result (ok, failed).",
     unit="runs",
     labels=["ticker", "result"],
+    values={"result": ("ok", "failed")},
 )
 TICKER_ROWS_TOTAL = declare_counter(
     "thongsuot_ticker_rows_total", "Rows a ticker has handled.", unit="rows", labels=["ticker"]
@@ -273,12 +335,19 @@ HTTP_REFUSED_TOTAL = declare_counter(
     "address_full).",
     unit="requests",
     labels=["reason"],
+    values={
+        "reason": (
+            *("malformed", "wasteful_body", "upgrade", "head_too_large", "url_too_long", "silent", "slow_head"),
+            *("slow_body", "slow_reader", "gave_way", "full", "address_full"),
+        )
+    },
 )
 OPERATOR_REFUSED_TOTAL = declare_counter(
     "thongsuot_operator_refused_total",
     "Requests to operator routes without the operator's token, by reason (missing, wrong, limited).",
     unit="requests",
     labels=["reason"],
+    values={"reason": ("missing", "wrong", "limited")},
 )
 DATABASE_POOL_IN_USE = declare_gauge(
     "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from shared import metrics
+from shared import metrics, series
 from shared.clock import monotonic_seconds
 from shared.consumers import Consumers
 from shared.db import Database, Reading
@@ -39,7 +39,14 @@ _SET_ASIDE = text("""
     SELECT count(*) AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(set_aside_at)), 0) AS oldest_seconds
       FROM outbox_set_aside WHERE closed_at IS NULL
 """)
-_WAITING = text("SELECT consumer, count(*) AS events FROM waiting GROUP BY consumer")
+_WAITING = text("""
+    SELECT consumer, count(*) AS events, extract(epoch FROM clock_timestamp() - min(parked_at)) AS oldest_seconds
+      FROM waiting GROUP BY consumer
+""")
+_LETTERS = text("""
+    SELECT consumer, count(*) AS events, extract(epoch FROM clock_timestamp() - min(rejected_at)) AS oldest_seconds
+      FROM dead_letter WHERE replayed_at IS NULL AND discarded_at IS NULL GROUP BY consumer
+""")
 
 
 class Background(Protocol):
@@ -77,6 +84,7 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         started: list[Background] = []
+        series.touch(self)
         try:
             for background in (*self.backgrounds, *([self.consumers] if self.consumers else [])):
                 await background.start()
@@ -175,13 +183,20 @@ class Service:
                 async with self.database.reading() as snapshot:
                     row = (await snapshot.execute(_OUTBOX)).one()
                     aside = (await snapshot.execute(_SET_ASIDE)).one()
-                    parked = {r.consumer: r.events for r in await snapshot.execute(_WAITING)}
+                    parked = {r.consumer: r for r in await snapshot.execute(_WAITING)}
+                    letters = {r.consumer: r for r in await snapshot.execute(_LETTERS)}
                 metrics.OUTBOX_BACKLOG_ROWS.set(row.backlog)
                 metrics.OUTBOX_OLDEST_AGE_SECONDS.set(float(row.oldest_seconds))
                 metrics.OUTBOX_SET_ASIDE_ROWS.set(aside.rows)
                 metrics.OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS.set(float(aside.oldest_seconds))
                 for subscription in self.consumers.subscriptions if self.consumers else ():
-                    metrics.PARKED_EVENTS.labels(subscription.name).set(parked.get(subscription.name, 0))
+                    for found, events, age in (
+                        (parked, metrics.PARKED_EVENTS, metrics.PARKED_OLDEST_AGE_SECONDS),
+                        (letters, metrics.OPEN_DEAD_LETTERS, metrics.OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS),
+                    ):
+                        row_of = found.get(subscription.name)
+                        events.labels(subscription.name).set(row_of.events if row_of else 0)
+                        age.labels(subscription.name).set(float(row_of.oldest_seconds) if row_of else 0)
                 self._gauges_pulse.beat()
             except Exception as error:
                 self._gauges_pulse.failed(error)

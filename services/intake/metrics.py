@@ -10,6 +10,19 @@ SUBMISSIONS_TOTAL = declare_counter(
     "outdated).",
     unit="requests",
     labels=["outcome"],
+    values={
+        "outcome": (
+            "stored",
+            "replayed",
+            "key_reused",
+            "unchanged",
+            "unknown",
+            "defect",
+            "in_flight",
+            "full",
+            "outdated",
+        )
+    },
 )
 GROUP_SUBMISSIONS = declare_histogram(
     "thongsuot_intake_group_submissions", "Submissions that shared one commit.", unit="requests", buckets=SIZE_BUCKETS
@@ -38,6 +51,7 @@ RATE_LIMITED_TOTAL = declare_counter(
     "Requests refused with 429 by whose limit it was (agency, address).",
     unit="requests",
     labels=["limit"],
+    values={"limit": ("agency", "address")},
 )
 REGISTRY_ENTRIES = declare_gauge(
     "thongsuot_intake_registry_entries",

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 
 from services.notifier.backlog import Backlog
-from shared.events import NotificationRecorded
+from shared.events import NotificationKind, NotificationOutcome, NotificationRecorded
 from shared.metrics import declare_counter, declare_gauge, declare_histogram
+
+KINDS: tuple[str, ...] = get_args(NotificationKind)
+#: how an SMTP transaction can end: the classes of delivery.Result that the server has a part in
+RESULTS = ("accepted", "deferred", "refused", "uncertain", "unsendable", "released")
 
 PLANNED_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_planned_total",
     "Notifications entered into the ledger, by kind and by what they were entered as (pending, skipped, cancelled).",
     unit="notifications",
     labels=("kind", "state"),
+    values={"kind": KINDS, "state": ("pending", "skipped", "cancelled")},
 )
 OUTCOMES_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_outcomes_total",
     "Outcomes recorded in the ledger and told to the other services, by kind and outcome (sent, unknown, failed).",
     unit="notifications",
     labels=("kind", "outcome"),
+    values={"kind": KINDS, "outcome": get_args(NotificationOutcome)},
 )
 ATTEMPTS_TOTAL = declare_counter(
     "thongsuot_notifier_smtp_attempts_total",
     "SMTP transactions by kind of mail and by how they ended (accepted, deferred, refused, uncertain).",
     unit="transactions",
     labels=("kind", "result"),
+    values={"kind": KINDS, "result": RESULTS},
 )
 SMTP_SECONDS = declare_histogram(
     "thongsuot_notifier_smtp_transaction_seconds",
     "Duration of one SMTP transaction, MAIL to the last answer, the commit of in_data included.",
     unit="seconds",
     labels=("result",),
+    values={"result": RESULTS},
 )
 SMTP_UP = declare_gauge(
     "thongsuot_notifier_smtp_up", "1 if the mail server could be used at the last try, else 0.", unit="1"

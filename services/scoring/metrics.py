@@ -9,6 +9,7 @@ OBLIGATIONS_OPENED_TOTAL = declare_counter(
     "Obligations opened or changed before anybody acted on them, by cause (generator, report).",
     unit="obligations",
     labels=["cause"],
+    values={"cause": ("generator", "report")},
 )
 UNOWED_REPORTS_TOTAL = declare_counter(
     "thongsuot_scoring_unowed_reports_total",
@@ -23,6 +24,7 @@ WITHDRAWN_TOTAL = declare_counter(
 MARKED_TOTAL = declare_counter(
     "thongsuot_scoring_marked_total", "Obligations marked by the ticker (due_soon, overdue).", unit="obligations",
     labels=["mark"],
+    values={"mark": ("due_soon", "overdue")},
 )  # fmt: skip
 OVERDUE_TAKEN_BACK_TOTAL = declare_counter(
     "thongsuot_scoring_overdue_taken_back_total",
@@ -32,6 +34,7 @@ OVERDUE_TAKEN_BACK_TOTAL = declare_counter(
 FULFILLED_TOTAL = declare_counter(
     "thongsuot_scoring_fulfilled_total", "Obligations fulfilled, by whether in time (yes, no).", unit="obligations",
     labels=["on_time"],
+    values={"on_time": ("yes", "no")},
 )  # fmt: skip
 SCORE_LINES_TOTAL = declare_counter(
     "thongsuot_scoring_score_lines_total", "Score lines appended, counter-lines included.", unit="lines"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from shared.events import Outcome, Severity, Tier
 from shared.metrics import declare_counter, declare_gauge, declare_histogram
 
 VERDICTS_TOTAL = declare_counter(
@@ -9,12 +12,14 @@ VERDICTS_TOTAL = declare_counter(
     "Verdicts reached by outcome (accepted, returned).",
     unit="verdicts",
     labels=["outcome"],
+    values={"outcome": get_args(Outcome)},
 )
 FINDINGS_TOTAL = declare_counter(
     "thongsuot_validator_findings_total",
     "Findings listed in verdicts by tier and severity (error, warning).",
     unit="findings",
     labels=["tier", "severity"],
+    values={"tier": get_args(Tier), "severity": get_args(Severity)},
 )
 WAITING_TOTAL = declare_counter(
     "thongsuot_validator_waiting_total",
@@ -37,6 +42,7 @@ JUDGED_APART_TOTAL = declare_counter(
     "it), over_budget (given up), failed.",
     unit="submissions",
     labels=["result"],
+    values={"result": ("judged", "later", "over_budget", "failed")},
 )
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"
@@ -51,4 +57,5 @@ REGIMES_TOTAL = declare_counter(
     "Regime events by result (kept, repeated, refused).",
     unit="events",
     labels=["result"],
+    values={"result": ("kept", "repeated", "refused")},
 )

@@ -44,10 +44,11 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     "scoring": {
         "reconcile": [["--settle-seconds", "0", *(f"--{name}=http://127.0.0.1:1" for name in SERVICES)]],
         "setbacks": [["list"], ["retry", "--all"]],
+        "rebuild": [["--started-at", "2026-01-05T17:00:00+07:00", "--first-version", "1000"]],
         "calendar-load": [["{calendar}"]],
         "calendar-draft": [["2026", "2027"]],
     },
-    "notifier": {"mail": [["preview", "{folder}"]]},
+    "notifier": {"mail": [["preview", "{folder}"]], "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]]},
     "validator": {"findings": [[]]},
 }
 #: no database is asked, so none is missed
