@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.notifier import domain, metrics, store
+from services.notifier import domain, metrics, store, unsendable
 from services.notifier.domain import Cancel, Notification, Obligation, Step
 from services.notifier.ladder import Directory, NotYetKnown
+from services.notifier.unsendable import Mended
 from shared.batch import Batch, Event
 from shared.clock import Clock
 from shared.db import Transaction
@@ -40,8 +41,27 @@ async def copy_registry(batch: Batch[RegistryEvent], tx: Transaction, desk: Desk
     officers = [each for each in bodies if isinstance(each, OfficerRegistered)]
     if officers:
         await store.save_officers(tx, officers)
+    await unsendable.take_up(tx, _mended(bodies), desk.system.now())
+    if officers:
         agencies = {each.agency for each in officers if each.active and each.role == "reporting_officer"}
         await store.revive_skipped(tx, agencies, now=desk.system.now(), domain=desk.message_id_domain)
+
+
+def _mended(bodies: Iterable[RegistryEvent]) -> Mended:
+    """What may concern letters that could not be composed."""
+    told: dict[str, set[str]] = {"regimes": set(), "requests": set(), "agencies": set(), "officers": set()}
+    for each in bodies:
+        match each:
+            case RegimePublished():
+                told["regimes"].add(each.code)
+            case RequestIssued():
+                told["requests"].add(each.request_id)
+            case AgencyRegistered():
+                told["agencies"].add(each.code)
+            case OfficerRegistered():
+                told["officers"].add(each.officer_id)
+                told["agencies"].add(each.agency)
+    return Mended(**told)
 
 
 async def follow_compliance(batch: Batch[ComplianceEvent], tx: Transaction, desk: Desk) -> None:

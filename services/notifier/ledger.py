@@ -93,8 +93,16 @@ _CLAIM = text("""
            r.legal_basis, q.title AS request_title, q.title_en AS request_title_en
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation
-      LEFT JOIN regimes r ON r.code = c.regime
-                         AND r.regime_version = CAST(c.facts ->> 'regime_version' AS integer)
+      LEFT JOIN LATERAL (
+          WITH RECURSIVE in_place AS (
+              SELECT CAST(c.facts ->> 'regime_version' AS integer) AS number
+              UNION
+              SELECT newer.regime_version FROM regimes newer JOIN in_place ON newer.replaces = in_place.number
+               WHERE newer.code = c.regime
+          )
+          SELECT known.* FROM regimes known JOIN in_place ON known.regime_version = in_place.number
+           WHERE known.code = c.regime ORDER BY known.regime_version DESC LIMIT 1
+      ) r ON true
       LEFT JOIN requests q ON q.request_id = c.period
      ORDER BY c.created_at, c.id
 """)

@@ -44,13 +44,13 @@ _SAVE_OFFICERS = text("""
 """)
 
 _SAVE_REGIMES = text("""
-    INSERT INTO regimes (code, regime_version, name, name_en, legal_basis, version)
-    SELECT code, regime_version, name, COALESCE(name_en, ''), COALESCE(legal_basis, ''), version
+    INSERT INTO regimes (code, regime_version, name, name_en, legal_basis, replaces, version)
+    SELECT code, regime_version, name, COALESCE(name_en, ''), COALESCE(legal_basis, ''), replaces, version
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (code text, regime_version int, name text, name_en text, legal_basis text, version int)
+        AS r (code text, regime_version int, name text, name_en text, legal_basis text, replaces int, version int)
      ORDER BY code, regime_version
     ON CONFLICT (code, regime_version) DO UPDATE SET name = excluded.name, name_en = excluded.name_en,
-        legal_basis = excluded.legal_basis, version = excluded.version
+        legal_basis = excluded.legal_basis, replaces = excluded.replaces, version = excluded.version
      WHERE regimes.version < excluded.version
 """)
 
@@ -201,7 +201,7 @@ async def save_officers(tx: Transaction, events: Iterable[OfficerRegistered]) ->
 
 async def save_regimes(tx: Transaction, events: Iterable[RegimePublished]) -> None:
     """Copy what regimes are called."""
-    names = {"code", "regime_version", "name", "name_en", "legal_basis", "version"}
+    names = {"code", "regime_version", "name", "name_en", "legal_basis", "replaces", "version"}
     await _save(tx, _SAVE_REGIMES, {each.key: each for each in _oldest_first(events)}, names)
 
 

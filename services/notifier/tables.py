@@ -61,7 +61,9 @@ regimes = Table(  # names only: what a mail calls the report
     Column("name_en", Text, nullable=False),
     Column("legal_basis", Text, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("replaces", Integer),  # the version whose place it takes
     PrimaryKeyConstraint("code", "regime_version"),
+    Index("regimes_replaces", "code", "replaces", postgresql_where=text("replaces IS NOT NULL")),
 )
 
 requests = Table(  # ad hoc and thematic requests: their title names the period
@@ -145,6 +147,7 @@ notifications = Table(
         postgresql_where=text("state IN ('pending','retry','claimed','unknown','skipped')"),
     ),
     Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
+    Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("notifications_unknown", "id", postgresql_where=text("state = 'unknown'")),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),

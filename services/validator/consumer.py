@@ -20,7 +20,7 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
         await handlers.record(batch, tx, clock=clock)
 
     async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
-        return await store.known_regimes(tx, names)
+        return set(await store.in_place(tx, names))
 
     return [
         Inbound("registry", (REGISTRY,), (RegimePublished,), handlers.keep_regimes),

@@ -21,6 +21,14 @@ class FormCache:
         self._limit = limit
         self._forms: dict[str, CompiledForm | FormError] = {}
 
+    async def in_place(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, str]:
+        """The key by whose form each of these is judged: its own, or that of the version that has replaced it.
+
+        Asked every time: what stands here may have been replaced meanwhile. What is not known is left out.
+        """
+        async with snapshots() as snapshot:
+            return await store.in_place(snapshot, sorted(set(keys)))
+
     async def load(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, CompiledForm | FormError]:
         """The forms of these keys, as far as they are known; one query for all that are not in memory.
 

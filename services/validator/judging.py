@@ -8,10 +8,11 @@ its neighbours; what overruns its own budget there is refused: it becomes a dead
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import thread_time
 from typing import Any
+from uuid import UUID
 
 from services.validator import domain, metrics, store
 from services.validator.apart import JUDGE, JudgeProcess, Overran
@@ -74,19 +75,24 @@ class Judging:
         self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
     ) -> Prepared:
         """Judge what can be judged now. A submission whose form is not known is in none of the results."""
-        forms = await self._forms.load(snapshots, {form_name(event.body) for event in events})
+        in_place = await self._forms.in_place(snapshots, {form_name(event.body) for event in events})
+        names = {event.id: name for event in events if (name := in_place.get(form_name(event.body))) is not None}
+        forms = await self._forms.load(snapshots, names.values())
         prepared = Prepared()
         costly: list[Event[SubmissionReceived]] = []
-        spent = await self._judge_here(events, forms, prepared, costly, apart=apart)
+        spent = await self._judge_here(events, names, forms, prepared, costly, apart=apart)
         wait_until = monotonic_seconds() + self._budget.batch_wait_seconds
         for event in costly:
-            spent += await self._judge_beside(event, snapshots, prepared, spent, None if apart else wait_until)
+            spent += await self._judge_beside(
+                event, names[event.id], snapshots, prepared, spent, None if apart else wait_until
+            )
         metrics.JUDGE_DURATION_SECONDS.observe(spent)
         return prepared
 
     async def _judge_here(
         self,
         events: Sequence[Event[SubmissionReceived]],
+        names: Mapping[UUID, str],
         forms: dict[str, CompiledForm | FormError],
         prepared: Prepared,
         costly: list[Event[SubmissionReceived]],
@@ -98,9 +104,9 @@ class Judging:
         begun = slice_begun = before = thread_time()
         waited = 0.0  # CPU of others between the slices
         for event in events:
-            name = form_name(event.body)
-            form = forms.get(name)
-            if form is None:
+            name = names.get(event.id)
+            form = forms.get(name) if name is not None else None
+            if name is None or form is None:
                 continue
             if isinstance(form, FormError):
                 prepared.refused[event.id] = Refusal("FormError", f"{name}: no submission can be judged by it: {form}")
@@ -131,6 +137,7 @@ class Judging:
     async def _judge_beside(
         self,
         event: Event[SubmissionReceived],
+        name: str,
         snapshots: Snapshots,
         prepared: Prepared,
         spent: float,
@@ -156,7 +163,7 @@ class Judging:
         report = event.record.value if event.record.value is not None else event.body.encode()
         try:
             async with asyncio.timeout(wait_seconds):
-                answer = await process.judge(form_name(event.body), report, seconds, form)
+                answer = await process.judge(name, report, seconds, form)
         except TimeoutError:  # the machine is busy: that is no fault of the report
             if apart:
                 raise

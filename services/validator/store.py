@@ -18,19 +18,30 @@ _LOCK_REGIMES = text("""
 
 # The form of a known version is never written again, whatever comes.
 _SAVE_REGIMES = text("""
-    INSERT INTO regime (key, code, regime_version, version, name, name_en, form)
-    SELECT key, code, regime_version, version, name, name_en, CAST(form AS jsonb)
+    INSERT INTO regime (key, code, regime_version, version, name, name_en, form, replaces)
+    SELECT key, code, regime_version, version, name, name_en, CAST(form AS jsonb), replaces
       FROM unnest(CAST(:keys AS text[]), CAST(:codes AS text[]), CAST(:regime_versions AS int[]),
-                  CAST(:versions AS int[]), CAST(:names AS text[]), CAST(:names_en AS text[]), CAST(:forms AS text[]))
-           AS row (key, code, regime_version, version, name, name_en, form)
+                  CAST(:versions AS int[]), CAST(:names AS text[]), CAST(:names_en AS text[]), CAST(:forms AS text[]),
+                  CAST(:replaced AS text[]))
+           AS row (key, code, regime_version, version, name, name_en, form, replaces)
      ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET version = excluded.version, name = excluded.name, name_en = excluded.name_en
+    ON CONFLICT (key) DO UPDATE SET version = excluded.version, name = excluded.name, name_en = excluded.name_en,
+        replaces = excluded.replaces
      WHERE regime.version < excluded.version
 """)
 
 _FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = ANY(CAST(:keys AS text[]))")
 
-_KNOWN = text("SELECT key FROM regime WHERE key = ANY(CAST(:names AS text[]))")
+# A version that is replaced, perhaps never known itself, is judged under the newest of those that take its place.
+_IN_PLACE = text("""
+    WITH RECURSIVE in_place AS (
+        SELECT name, name AS key FROM unnest(CAST(:names AS text[])) AS name
+        UNION
+        SELECT in_place.name, newer.key FROM regime newer JOIN in_place ON newer.replaces = in_place.key
+    )
+    SELECT DISTINCT ON (in_place.name) in_place.name, regime.key FROM in_place JOIN regime ON regime.key = in_place.key
+     ORDER BY in_place.name, regime.regime_version DESC
+""")
 
 _COLUMNS: dict[str, str] = {
     "verdict_id": "uuid",
@@ -101,6 +112,9 @@ async def save_regimes(tx: Transaction, regimes: Sequence[RegimePublished]) -> N
             "names": [regime.name for regime in regimes],
             "names_en": [regime.name_en for regime in regimes],
             "forms": [regime.form.model_dump_json() for regime in regimes],
+            "replaced": [
+                None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}" for regime in regimes
+            ],
         },
     )
 
@@ -111,10 +125,10 @@ async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
     return {row.key: row.form for row in rows}
 
 
-async def known_regimes(tx: Transaction, names: Sequence[str]) -> set[str]:
-    """Which of these registry keys are known."""
-    rows = await tx.execute(_KNOWN, {"names": list(names)})
-    return {row.key for row in rows}
+async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
+    """The registry key by whose form each of these is judged, its own or that of its replacement, where known."""
+    rows = await tx.execute(_IN_PLACE, {"names": list(names)})
+    return {row.name: row.key for row in rows}
 
 
 async def insert_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> set[UUID]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -41,7 +43,9 @@ regime = Table(
     Column("name_en", Text, nullable=False),
     Column("form", JSONB, nullable=False),
     Column("learned_at", _moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("replaces", Text),  # key of the version whose place it takes
     UniqueConstraint("code", "regime_version", name="regime_code_version"),
+    Index("regime_replaces", "replaces", postgresql_where=text("replaces IS NOT NULL")),
 )
 
 #: One verdict per submission, with what its followers need of the submission.

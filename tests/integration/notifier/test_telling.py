@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from services.notifier import store
-from shared.events import OfficerRegistered
+from shared.events import OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.desk import (
     COMMUNE,
@@ -244,6 +245,47 @@ async def test_recorded_events_rise_in_version_per_obligation(world: World, smtp
         versions = [event["version"] for event in events if event["obligation"] == key]
         assert versions == list(range(1, len(versions) + 1))
     assert len(events) == 4
+
+
+def named(name: str, number: int = 1, **others: Any) -> RegimePublished:
+    [regime] = [each for each in registry() if isinstance(each, RegimePublished)]
+    return regime.model_copy(update={"name": name, "regime_version": number, **others})
+
+
+async def test_letters_that_failed_for_a_regimes_name_go_out_once_it_is_replaced(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry()[:-1], named("hai\ndòng"))
+    await world.feed("compliance", overdue(), due_soon(code=COMMUNE), due_soon(code=PROVINCE))
+    await world.drain(world.sender(smtp))
+    assert {row["state"] for row in await world.ledger() if row["recipient"]} == {"failed"}
+    await world.feed("compliance", fulfilled(code=COMMUNE))
+    # control: a newer version that replaces nothing mends nothing, and the letters fail as before
+    await world.feed("registry", named("Báo cáo quý", 2))
+    await world.drain(world.sender(smtp))
+    assert smtp.accepted == []
+    await world.feed("registry", named("Báo cáo tháng", 3, replaces=1, replaces_reason="Tên có xuống dòng"))
+    await world.drain(world.sender(smtp))
+    rows = {(row["agency"], row["step"]): row for row in await world.ledger() if row["recipient"]}
+    assert {key: row["state"] for key, row in rows.items()} == {
+        (DEPARTMENT, "overdue"): "sent", (DEPARTMENT, "overdue/rung-1"): "sent", (COMMUNE, "due_soon"): "failed",
+    }  # fmt: skip
+    assert len(smtp.accepted) == 2
+
+
+async def test_a_letter_that_failed_for_a_persons_name_goes_out_under_the_new_one(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("registry", officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=2, name="a\nb"))
+    await world.feed("compliance", overdue())
+    await world.drain(world.sender(smtp))
+    await world.feed("registry", officer("dept-head", DEPARTMENT, "head", version=2))
+    await world.feed("registry", officer("commune-any", COMMUNE, version=2))
+    await world.drain(world.sender(smtp))
+    assert {row["step"]: row["state"] for row in await world.ledger()}["overdue"] == "failed"
+    mended = officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=3, name="Trần Thị B", email="b@h99.example")
+    await world.feed("registry", mended)
+    await world.drain(world.sender(smtp))
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert (rows["overdue"]["state"], rows["overdue"]["recipient"]) == ("sent", "b@h99.example")
+    assert len(smtp.accepted) == 2
 
 
 async def test_a_mail_that_cannot_be_made_has_failed_and_the_others_go_out(world: World, smtp: FakeSmtp) -> None:

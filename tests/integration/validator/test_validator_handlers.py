@@ -166,6 +166,44 @@ async def test_a_form_that_contradicts_itself_is_refused_with_the_reason(rig: Ri
     assert await rig.rows("SELECT code FROM regime") == [{"code": "GOOD"}]
 
 
+async def test_reports_of_a_version_that_cannot_be_judged_by_are_judged_by_the_one_that_replaces_it(rig: Rig) -> None:
+    """The wrong version gets past the gate: its reports wait; the replacement releases them, of other regimes none."""
+    broken = Form(figures=FORM.figures, sums=(SumRule(code="K", total="T", terms=()),))
+    outcome = await rig.consume("registry", [event_of(regime(form=broken)), event_of(regime("OTHER", form=broken))])
+    assert sum(outcome.rejected.values()) == 2
+    reports = [submission(), submission("H99.03"), submission("H99.04", figures={**GOOD, "T": "4"}),
+               submission(code="OTHER")]  # fmt: skip
+    await rig.consume("submissions", [event_of(body) for body in reports])
+    assert await rig.release() == 0
+    # control: a newer version that does not say it replaces the wrong one releases nothing
+    await rig.consume("registry", [event_of(regime(regime_version=2))])
+    assert await rig.release() == 0
+    assert await rig.published() == []
+    await rig.consume("registry", [event_of(regime(regime_version=3, replaces=1, replaces_reason="Sai tổng"))])
+    assert await rig.release() == 3
+    verdicts = {verdict.agency: (verdict.regime_version, verdict.outcome) for verdict in await rig.published()}
+    assert verdicts == {"H99.02": (1, "accepted"), "H99.03": (1, "accepted"), "H99.04": (1, "returned")}
+    assert [row["awaits"] for row in await rig.rows("SELECT awaits FROM waiting")] == ["regime/OTHER/1"]
+
+
+async def test_a_replacement_counts_for_what_is_not_judged_yet_and_may_be_replaced_in_turn(rig: Rig) -> None:
+    await rig.keep(regime())
+    await rig.judge(submission())
+    strict = Form(figures=(*FORM.figures, FigureField(code="Z", label="")))
+    await rig.keep(regime(regime_version=2, form=strict, replaces=1, replaces_reason="Thiếu chỉ tiêu"))
+    await rig.judge(submission("H99.03"))
+    large = submission("H99.04", narratives={"N": "x" * 20_000})
+    await rig.consume("submissions", [event_of(large)])
+    await rig.release_alone()
+    await rig.keep(regime(regime_version=3, replaces=2, replaces_reason="Nhầm"))
+    await rig.judge(submission("H99.05"))
+    await rig.judge(submission("H99.06", regime_version=2))
+    outcomes = {verdict.agency: verdict.outcome for verdict in await rig.published()}
+    assert outcomes == {
+        "H99.02": "accepted", "H99.03": "returned", "H99.04": "returned", "H99.05": "accepted", "H99.06": "accepted",
+    }  # fmt: skip
+
+
 async def test_a_form_that_was_rolled_back_is_not_known_afterwards(rig: Rig) -> None:
     async with rig.rolled_back() as tx:
         await handlers.keep_regimes(Batch.of([regime()]), tx)
@@ -182,7 +220,7 @@ async def test_a_batch_costs_one_statement_per_table_whatever_its_size(rig: Rig)
 
     sa_event.listen(rig.database.engine.sync_engine, "before_cursor_execute", note)
     try:
-        for expected in (4, 3):  # the second batch finds every form in memory
+        for expected in (5, 4):  # the second batch finds every form in memory, but asks what has been replaced
             statements.clear()
             await rig.judge(
                 *(submission(f"H99.{uuid4()}", code=f"R{i % 20}", figures=BAD if i % 2 else GOOD) for i in range(200))

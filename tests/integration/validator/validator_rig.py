@@ -40,6 +40,7 @@ from shared.releasing import Releaser
 NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 
 FORM = Form(
+    nil_allowed=True,
     figures=(
         FigureField(code="T", label="Tổng số", label_en="Total", minimum="0"),
         FigureField(code="A", label="Đúng hạn", label_en="On time", minimum="0"),
@@ -51,7 +52,9 @@ FORM = Form(
 GOOD: dict[str, str | None] = {"T": "3", "A": "1", "B": "2"}
 
 
-def regime(code: str = "BC", regime_version: int = 1, *, version: int = 1, form: Form = FORM) -> RegimePublished:
+def regime(
+    code: str = "BC", regime_version: int = 1, *, version: int = 1, form: Form = FORM, **others: Any
+) -> RegimePublished:
     return RegimePublished.model_validate(
         {
             "code": code,
@@ -64,6 +67,7 @@ def regime(code: str = "BC", regime_version: int = 1, *, version: int = 1, form:
             "deadline": Deadline(rule="day_of_month"),
             "form": form,
             "version": version,
+            **others,
         }
     )
 

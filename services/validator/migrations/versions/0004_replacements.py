@@ -1,0 +1,12 @@
+"""A regime version may say which one it replaces."""
+
+from shared.migrations import run_sql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
