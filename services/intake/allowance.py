@@ -1,4 +1,4 @@
-"""An agency pays for what its requests cost, in milliseconds of the event loop, and has few of them in work at once.
+"""An agency pays for what its requests cost, in milliseconds of CPU on the event loop, and has few of them at once.
 
 Whatever one agency sends, its neighbours keep the rest of the loop. A request is let in while the agency has credit and
 is charged when it ends, refused or not: so it may go into debt by what it has in work, never by more than one burst.
@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,82 +33,109 @@ class Exhausted(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Account:
-    """One agency's credit in milliseconds, as of a moment, and its requests in work and waiting."""
+class Lane:
+    """Requests of one agency and one kind: those in work, and those that wait for their turn."""
 
-    __slots__ = ("as_of", "credit", "in_work", "waiting")
+    __slots__ = ("at_once", "in_work", "waiting")
 
-    def __init__(self, credit: float, as_of: float) -> None:
-        self.credit = credit
-        self.as_of = as_of
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
         self.in_work = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
 
+    def give_turn(self) -> None:
+        """One has ended: the next goes on, in the order they came."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.in_work -= 1
+
+
+class Account:
+    """One agency's credit in milliseconds as of a moment, and its lanes: what it sends, and what it reads."""
+
+    __slots__ = ("as_of", "credit", "reads", "sends")
+
+    def __init__(self, credit: float, as_of: float, sends: int, reads: int) -> None:
+        self.credit = credit
+        self.as_of = as_of
+        self.sends = Lane(sends)
+        self.reads = Lane(reads)
+
+    @property
+    def idle(self) -> bool:
+        return not (self.sends.in_work or self.reads.in_work)
+
 
 class Allowances:
-    """The accounts of all agencies; those that say nothing (full, idle) are forgotten."""
+    """The accounts of all agencies; those that say nothing (full, idle) are forgotten.
+
+    `sends_at_once` is many, since what is sent mostly waits for its commit; `reads_at_once` is few, since a page is
+    made on the loop.
+    """
 
     def __init__(
         self,
         milliseconds_per_second: float,
         burst_milliseconds: float,
         *,
-        at_once: int,
+        sends_at_once: int,
+        reads_at_once: int,
         waiting: int,
-        patience_seconds: float = 2,
+        patience_seconds: float = 5,
         max_accounts: int = 20_000,
     ) -> None:
         self._rate = milliseconds_per_second
         self._burst = burst_milliseconds
-        self._at_once = at_once
+        self._sends_at_once = sends_at_once
+        self._reads_at_once = reads_at_once
         self._waiting = waiting
         self._patience_seconds = patience_seconds
         self._max_accounts = max_accounts
         self._accounts: dict[str, Account] = {}
 
-    async def enter(self, agency: str) -> Account:
+    async def enter(self, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
         """The agency's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
         account = self._accounts.get(agency)
         if account is None:
             if len(self._accounts) >= self._max_accounts:
                 self._forget()
-            account = self._accounts[agency] = Account(self._burst, monotonic_seconds())
+            account = Account(self._burst, monotonic_seconds(), self._sends_at_once, self._reads_at_once)
+            self._accounts[agency] = account
         self._ask_for_credit(account)
-        if account.in_work < self._at_once:
-            account.in_work += 1
-            return account
-        if len(account.waiting) >= self._waiting:
+        lane = account.reads if reads else account.sends
+        if lane.in_work < lane.at_once:
+            lane.in_work += 1
+        else:
+            await self._wait(account, lane)
+        return account, lane
+
+    def leave(self, account: Account, lane: Lane, milliseconds: float) -> None:
+        """A request has ended and cost so much; who waits takes its place."""
+        self._refill(account)
+        account.credit = max(account.credit - milliseconds, -self._burst)
+        lane.give_turn()
+
+    async def _wait(self, account: Account, lane: Lane) -> None:
+        if len(lane.waiting) >= self._waiting:
             raise Exhausted(1)
         turn = asyncio.get_running_loop().create_future()
-        account.waiting.append(turn)
+        lane.waiting.append(turn)
         try:
             async with asyncio.timeout(self._patience_seconds):
                 await turn
             self._ask_for_credit(account)
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # the turn had come: the next one has it
-                self._give_turn(account)
+                lane.give_turn()
             else:
                 with suppress(ValueError):
-                    account.waiting.remove(turn)
+                    lane.waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise Exhausted(1) from None
             raise
-        return account
-
-    def leave(self, account: Account, milliseconds: float) -> None:
-        """A request has ended and cost so much; who waits takes its place."""
-        self._refill(account)
-        account.credit = max(account.credit - milliseconds, -self._burst)
-        self._give_turn(account)
-
-    def _give_turn(self, account: Account) -> None:
-        while account.waiting:
-            turn = account.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        account.in_work -= 1
 
     def _ask_for_credit(self, account: Account) -> None:
         self._refill(account)
@@ -121,23 +148,24 @@ class Allowances:
         account.as_of = now
 
     def _forget(self) -> None:
-        """Drop idle accounts that are full again; if that frees nothing, idle ones by credit, down to a half."""
+        """Drop idle accounts that are full again; if that frees too little, idle ones by credit, down to a half."""
         for account in self._accounts.values():
             self._refill(account)
-        kept = {name: account for name, account in self._accounts.items() if account.in_work or account.waiting}
-        idle = [item for item in self._accounts.items() if item[0] not in kept and item[1].credit < self._burst]
-        idle.sort(key=lambda item: item[1].credit)
-        self._accounts = {**kept, **dict(idle[: self._max_accounts // 2])}
+        kept = {name: account for name, account in self._accounts.items() if not account.idle}
+        debtors = [item for item in self._accounts.items() if item[1].idle and item[1].credit < self._burst]
+        debtors.sort(key=lambda item: item[1].credit)
+        self._accounts = {**kept, **dict(debtors[: self._max_accounts // 2])}
 
 
 class Meter:
     """What one request takes. `charge_to` says whose it is, as soon as that is known."""
 
-    __slots__ = ("_account", "_allowances", "body_bytes", "seconds")
+    __slots__ = ("_allowances", "_place", "_reads", "body_bytes", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, reads: bool = False) -> None:
+        self._reads = reads
         self._allowances: Allowances | None = None
-        self._account: Account | None = None
+        self._place: tuple[Account, Lane] | None = None
         self.body_bytes = 0
         self.seconds = 0.0
 
@@ -152,16 +180,16 @@ class Meter:
 
         Raises Exhausted.
         """
-        if self._account is None:
-            self._account = await allowances.enter(agency)
+        if self._place is None:
+            self._place = await allowances.enter(agency, reads=self._reads)
             self._allowances = allowances
 
     def close(self) -> None:
         """Charge what was taken."""
-        if self._account is not None and self._allowances is not None:
+        if self._place is not None and self._allowances is not None:
             cost = REQUEST_MILLISECONDS + self.body_bytes / BYTES_PER_MILLISECOND + self.seconds * 1000
-            self._allowances.leave(self._account, cost)
-            self._account = None
+            self._allowances.leave(*self._place, cost)
+            self._place = None
 
 
 class Metered:
@@ -174,7 +202,7 @@ class Metered:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        meter = scope[_METER] = Meter()
+        meter = scope[_METER] = Meter(reads=scope["method"] != "POST")
         try:
             await _Steps(self._app(scope, receive, send), meter)
         finally:
@@ -183,7 +211,10 @@ class Metered:
 
 
 class _Steps:
-    """Awaits `work`, and adds the length of each of its steps to the meter."""
+    """Awaits `work`, and adds the CPU time of each of its steps to the meter.
+
+    Not their length: on a busy machine that would charge an agency for what other processes do meanwhile.
+    """
 
     __slots__ = ("_meter", "_work")
 
@@ -196,13 +227,13 @@ class _Steps:
         meter = self._meter
         failure: BaseException | None = None
         while True:
-            begun = perf_counter()
+            begun = thread_time()
             try:
                 awaited = steps.send(None) if failure is None else steps.throw(failure)
             except StopIteration:
                 return
             finally:
-                meter.seconds += perf_counter() - begun
+                meter.seconds += thread_time() - begun
             failure = None
             try:
                 yield awaited

@@ -87,8 +87,10 @@ def build(
         Allowances(
             settings.agency_milliseconds_per_second,
             settings.agency_burst_milliseconds,
-            at_once=settings.agency_at_once,
+            sends_at_once=settings.agency_sends_at_once,
+            reads_at_once=settings.agency_reads_at_once,
             waiting=settings.agency_waiting,
+            patience_seconds=settings.patience_seconds,
         ),
         strangers,
     )

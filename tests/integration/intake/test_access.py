@@ -269,15 +269,16 @@ async def test_one_agency_has_few_requests_in_work_and_its_neighbour_its_own(
         yield b"}"
 
     being_read, rest = asyncio.Event(), asyncio.Event()
-    async with intake(province, agency_at_once=at_once, agency_waiting=0) as door:
+    async with intake(province, agency_sends_at_once=at_once, agency_waiting=0) as door:
         slow = asyncio.create_task(door.client.post("/v1/submissions", content=body(), headers=door.headers()))
         await asyncio.wait_for(being_read.wait(), 10)
-        answer = await door.get("/v1/submissions")
-        assert answer.status_code == (429 if refused else 200)
-        assert (await door.get("/v1/submissions", of=COMMUNE)).status_code == 200
+        answer = await door.post(report())
+        assert answer.status_code == (429 if refused else 201)
+        assert (await door.post(report(officer="cb-50"), of=COMMUNE)).status_code == 201
+        assert (await door.get("/v1/submissions")).status_code == 200, "what it reads does not wait for what it sends"
         rest.set()
         assert (await slow).status_code == 422
-        assert (await door.get("/v1/submissions")).status_code == 200
+        assert (await door.post(report(2))).status_code == 201
 
 
 async def test_an_address_that_guesses_keys_is_slowed_and_good_keys_from_it_still_work(province: Province) -> None:

@@ -20,12 +20,12 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def allowances(**others: Any) -> Allowances:
-    settings: dict[str, Any] = {"at_once": 2, "waiting": 2, "patience_seconds": 5, **others}
+    settings: dict[str, Any] = {"sends_at_once": 2, "reads_at_once": 1, "waiting": 2, "patience_seconds": 5, **others}
     return Allowances(100, 1000, **settings)
 
 
 async def spend(of: Allowances, agency: str, milliseconds: float) -> None:
-    of.leave(await of.enter(agency), milliseconds)
+    of.leave(*await of.enter(agency), milliseconds)
 
 
 async def test_a_burst_is_free_then_the_rate_holds_and_a_neighbour_pays_nothing(now: list[float]) -> None:
@@ -73,29 +73,41 @@ async def test_more_than_may_be_at_once_wait_in_order_and_more_than_may_wait_are
         await of.enter("a")
     await spend(of, "b", 1)
     assert came == []
-    of.leave(first, 1)
+    of.leave(*first, 1)
     await waiting[0]
     assert came == ["third"]
-    of.leave(second, 1)
+    of.leave(*second, 1)
     await waiting[1]
     assert came == ["third", "fourth"]
 
 
+async def test_what_an_agency_reads_and_what_it_sends_do_not_wait_for_each_other() -> None:
+    of = allowances(waiting=0)
+    await of.enter("a", reads=True)
+    with pytest.raises(Exhausted):
+        await of.enter("a", reads=True)
+    await of.enter("a")
+    await of.enter("a")
+    with pytest.raises(Exhausted):
+        await of.enter("a")
+
+
 async def test_who_waits_too_long_or_goes_away_leaves_no_place_taken() -> None:
-    of = allowances(at_once=1, patience_seconds=0.01)
+    of = allowances(sends_at_once=1, patience_seconds=0.01)
     held = await of.enter("a")
     with pytest.raises(Exhausted):
         await of.enter("a")
-    patient = allowances(at_once=1)
+    patient = allowances(sends_at_once=1)
     held = await patient.enter("a")
     gone = asyncio.create_task(patient.enter("a"))
     await turned([gone])
-    patient.leave(held, 0)
+    patient.leave(*held, 0)
     gone.cancel()  # its turn has come, and it does not know yet
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert held.in_work == 0
-    assert not held.waiting
+    account, lane = held
+    assert account.idle
+    assert not lane.waiting
     await spend(patient, "a", 1)
 
 
@@ -112,7 +124,7 @@ async def test_memory_stays_bounded_and_debts_are_remembered(now: list[float]) -
 
 async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(allowance, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(allowance, "thread_time", lambda: clock[0])
     of = allowances()
     waited = asyncio.Event()
 
@@ -133,7 +145,7 @@ async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(m
         clock[0] += 0.040
         raise ValueError("told")
 
-    scope: dict[str, Any] = {"type": "http"}
+    scope: dict[str, Any] = {"type": "http", "method": "GET"}
     request = asyncio.create_task(Metered(app)(scope, _unused, _unused))
     await turned([request])
     clock[0] += 5  # others have the loop
@@ -141,7 +153,7 @@ async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(m
     await request
     assert "thongsuot.meter" not in scope
     account = of._accounts["a"]
-    assert account.in_work == 0
+    assert account.idle
     assert account.credit == pytest.approx(1000 - 0.25 - 4 - 100, abs=1)
 
 
@@ -162,15 +174,15 @@ async def test_a_request_that_is_cancelled_or_fails_pays_too() -> None:
 
     layer: Callable[..., Awaitable[None]] = Metered(app)
     with pytest.raises(RuntimeError, match="broken"):
-        await layer({"type": "http"}, broken, _unused)
-    cancelled = asyncio.ensure_future(layer({"type": "http"}, endless, _unused))
+        await layer({"type": "http", "method": "GET"}, broken, _unused)
+    cancelled = asyncio.ensure_future(layer({"type": "http", "method": "GET"}, endless, _unused))
     for _ in range(5):
         await asyncio.sleep(0)
-    assert of._accounts["a"].in_work == 1
+    assert of._accounts["a"].reads.in_work == 1
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    assert of._accounts["a"].in_work == 0
+    assert of._accounts["a"].idle
     assert of._accounts["a"].credit < 1000
 
 
