@@ -14,7 +14,7 @@ from types import FrameType
 
 from deploy.local import Stack, StackError
 from deploy.local.options import ROOT
-from tests.bench import limits, rounds
+from tests.bench import limits, neighbour, rounds
 from tests.bench.load import Load, NoLoadGenerator, require
 from tests.bench.plan import PARTS, Plan, chosen
 from tests.bench.province import REGIME, Province
@@ -56,6 +56,7 @@ class Bench:
         self.province = Province.of(plan.agencies, plan.periods)
         self.load_data, self.floor_data = place / "load.lua", place / "province.json"
         self.systems: dict[Name, System] = {}
+        self.keys: dict[str, str] = {}
 
     def show(self) -> None:
         rows(self.measured, self.table)
@@ -70,7 +71,7 @@ class Bench:
             self.systems[name] = system
         ours = self.systems["ours"]
         say(f"danh mục / registry: {self.plan.agencies} agencies, {self.plan.periods} periods")
-        keys = set_up_ours(ours, self.province, self.place / "registry")
+        self.keys = keys = set_up_ours(ours, self.province, self.place / "registry")
         body_bytes = self.province.write_load(self.load_data, keys)
         self.province.write_floor(self.floor_data, keys)
         self.table.machine["load"] = f"36 figures, 12 sums, 600 characters; {body_bytes} bytes a body; {REGIME}"
@@ -181,6 +182,7 @@ class Bench:
         for number in range(self.plan.rounds):
             self.round(infra, number)
         self.steady(infra)
+        self.neighbour(infra)
         if self.plan.deep:
             self.sizes(infra)
             self.scale(infra)
@@ -194,6 +196,7 @@ class Bench:
             "steady": self.steady_alone,
             "sizes": self.sizes,
             "scale": self.scale,
+            "neighbour": self.neighbour,
         }[name](infra)
 
     def accepts(self, infra: Stack) -> None:
@@ -227,6 +230,18 @@ class Bench:
         count, now_sizes, (now_events, now_bytes) = ours.stored() - before, database_bytes(ours), event_bytes(ours)
         self.measured.stored_bytes = {name: (size - sizes[name]) / count for name, size in now_sizes.items()}
         self.measured.events_of_one = (now_events - events) / count, (now_bytes - body_bytes) / count
+        self.show()
+
+    def neighbour(self, infra: Stack) -> None:
+        """Ours alone: one agency's answers beside a hostile one."""
+        if not self.plan.neighbour_seconds:
+            return
+        ours, seconds = self.systems["ours"], self.plan.neighbour_seconds
+        self.measured.beside = neighbour.measure(ours, self.keys, self.province.report, self.plan.rounds, seconds)
+        for kind, one in self.measured.beside.items():
+            quiet, beside = one.p99_quiet * 1000, one.p99_beside * 1000
+            say(f"láng giềng / neighbour, {kind}: p99 {quiet:.1f} → {beside:.1f} ms; {dict(one.answers)}")
+        ours.none()
         self.show()
 
     def scale(self, infra: Stack) -> None:
@@ -288,7 +303,8 @@ def main() -> int:
     """The exit code: 0 measured, 3 something is missing."""
     plan = chosen()
     try:
-        require()
+        if plan.only != ("neighbour",):  # it has its own load
+            require()
     except NoLoadGenerator as missing:
         print(missing, file=sys.stderr)
         return 3

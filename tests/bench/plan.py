@@ -28,6 +28,7 @@ class Plan:
     stored: int = 0
     systems: tuple[Name, ...] = NAMES
     warm_up_seconds: float = 1
+    neighbour_seconds: float = 0  # of each part beside a hostile agency
     rate_per_second: float = 0  # of the load; 0: as fast as the system answers
     stall_seconds: float = 10  # a drain that does not move for so long is over
     only: tuple[str, ...] = ()  # nothing but these parts; their rows replace those of the last table
@@ -44,10 +45,11 @@ PARTS = {
     "steady": ("POST → điểm", "Sau khi broker mất", "Relay", "Kafka: aiokafka"),
     "sizes": ("Lưu trữ mỗi bản", "Kafka mỗi bản"),
     "scale": ("Nhân bản / scale out",),
+    "neighbour": ("Láng giềng / neighbour",),
 }
 
-QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000)
-FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000)
+QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000, neighbour_seconds=5)
+FULL = Plan("full", 5000, 80, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000, neighbour_seconds=10)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
@@ -69,7 +71,8 @@ def chosen() -> Plan:
         parts = tuple(only.split(","))
         # these are of first reports, so there must be obligations enough, and of all systems
         periods, names = (40, plan.systems) if {"accepts", "consumers", "steady"} & set(parts) else (10, NAMES[:1])
-        plan = replace(FULL, rounds=plan.rounds, periods=periods, systems=names, only=parts)
+        agencies = 40 if parts == ("neighbour",) else FULL.agencies
+        plan = replace(FULL, rounds=plan.rounds, agencies=agencies, periods=periods, systems=names, only=parts)
         if unknown := set(plan.only) - set(PARTS):
             raise SystemExit(
                 f"ONLY: không có / there is no {', '.join(sorted(unknown))}; chọn / choose {', '.join(PARTS)}"

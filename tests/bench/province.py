@@ -106,6 +106,19 @@ class Province:
         }
         path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
+    def report(self, agency: str, number: int) -> bytes:
+        """A small good report of the agency for the first period; `number` makes its content another."""
+        return json.dumps(
+            {
+                "regime": REGIME,
+                "period": self.periods[0],
+                "officer": officer_of(agency),
+                "figures": {**_FIGURES, "A01": f"{number}.5"},
+                "narratives": {"N01": (_SENTENCES * 2)[:NARRATIVE_CHARACTERS]},
+            },
+            ensure_ascii=False,
+        ).encode()
+
     def write_load(self, path: Path, keys: dict[str, str]) -> int:
         """The load generator's data, as Lua; the size of a typical body in bytes."""
         figures = "".join(f',"{code}":"{value}"' for code, value in _FIGURES.items())

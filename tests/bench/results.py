@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from deploy.local.options import SERVICES
+from tests.bench.neighbour import PACE_PER_SECOND, Beside
 from tests.bench.rounds import Drained, EndToEnd, Outage
 from tests.bench.scale import Scaled
 from tests.bench.stored import Grown
@@ -24,6 +25,7 @@ GOAL_P99_SECONDS = 1.0
 GOAL_DRAIN = 2.0
 GOAL_PEAK_MIB = 150
 GOAL_GROWTH = 0.90
+GOAL_BESIDE = 3.0
 WIDE = 256
 
 
@@ -46,6 +48,7 @@ class Measured:
     produced: float = math.nan
     scaled: list[Scaled] = field(default_factory=list)
     grown: Grown | None = None
+    beside: dict[str, Beside] = field(default_factory=dict)  # by kind of hostility
     stored_bytes: dict[str, float] = field(default_factory=dict)  # by service, of one submission, indexes included
     events_of_one: tuple[float, float] | None = None  # events and bytes of their bodies
 
@@ -84,6 +87,7 @@ def rows(measured: Measured, table: Table) -> None:
     _sizes(measured, table)
     _grown(measured, table)
     _scaled(measured, table)
+    _beside(measured, table)
     for connections, value in measured.constant.items():
         bare = measured.bare[connections]
         table.add(
@@ -286,6 +290,19 @@ def _scaled(measured: Measured, table: Table) -> None:
             Row(f"Nhân bản / scale out: {one.service} × {one.instances}", "submissions/s", one.per_second,
                 ratio=_over(one.per_second, alone.get(one.service)), ratio_to="one",
                 note=f"fairness {one.fairness:.2f} (least over most events of a process); one topic of 12 partitions")
+        )  # fmt: skip
+
+
+def _beside(measured: Measured, table: Table) -> None:
+    labels = {"refused": "256 KiB bị từ chối / refused", "pages": "?limit=1000"}
+    for kind, one in measured.beside.items():
+        told = ", ".join(f"{count} × {status}" for status, count in sorted(one.answers.items()))
+        times = _over(one.p99_beside, one.p99_quiet)
+        table.add(
+            Row(f"Láng giềng / neighbour's p99 beside {PACE_PER_SECOND}/s {labels[kind]}", "ms",
+                one.p99_beside * 1000, limit=one.p99_quiet * 1000, ratio=times, ratio_to="limit",
+                goal=f"≤ {GOAL_BESIDE:.0f}×", met=_at_most(times, GOAL_BESIDE),
+                note=f"limit: the same without the hostile agency, which was answered {told}")
         )  # fmt: skip
 
 
