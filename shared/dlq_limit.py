@@ -18,8 +18,9 @@ from shared.logging import get_logger
 
 log = get_logger()
 
-#: words that name one thing: what is quoted, and whatever has a digit in it
-_NAMES = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*")
+#: words that name one thing: what is quoted, and whatever has a digit in it. Every character is read once: `\S*\d`
+#: alone would begin again at each letter of a word without digits.
+_NAMES = re.compile(r"'[^']*'|\"[^\"]*\"|(?P<word>[^\s\d'\"]++)(?P<number>\d\S*)?|\d\S*")
 _CAUSE_CHARACTERS = 200
 
 
@@ -32,7 +33,11 @@ def sender_of(record: Record) -> str:
 def cause_of(letter: DeadLetter) -> str:
     """What makes two dead letters the same fault: the error's class and its text, without names and numbers."""
     text = letter.error_text.removeprefix(f"{letter.error_class}: ")
-    return f"{letter.error_class}: {_NAMES.sub('…', text[:1000])}"[:_CAUSE_CHARACTERS]
+    return f"{letter.error_class}: {_NAMES.sub(_nameless, text[:1000])}"[:_CAUSE_CHARACTERS]
+
+
+def _nameless(match: re.Match[str]) -> str:
+    return match["word"] if match["word"] and not match["number"] else "…"
 
 
 @dataclass(frozen=True, slots=True)

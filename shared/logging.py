@@ -22,6 +22,8 @@ from msgspec import Struct
 from shared.clock import monotonic_seconds
 from shared.security import redact
 
+#: of one text in a line; a stranger's key may have a megabyte
+MAX_TEXT_CHARACTERS = 8_000
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
@@ -137,8 +139,17 @@ def _merge_bound(logger: Any, method: str, event: MutableMapping[str, Any]) -> M
 def redact_keys(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: no API key, bearer token or database password in any line, however deep."""
     for name, value in event.items():
-        event[name] = redact(value, name)
+        # redacted before it is shortened: half a key is no longer known as one
+        event[name] = _shortened(redact(value, name))
     return event
+
+
+def _shortened(value: Any) -> Any:
+    """The beginning and the end (of a traceback: what was raised) of a text that is too long for a line."""
+    if not isinstance(value, str) or len(value) <= MAX_TEXT_CHARACTERS:
+        return value
+    half = MAX_TEXT_CHARACTERS // 2
+    return f"{value[:half]} … ({len(value) - 2 * half} characters left out) … {value[-half:]}"
 
 
 def _std_action(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -43,8 +43,11 @@ _KEY = re.compile(r"tsk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _SECRETS = re.compile(
     r"(?P<key>tsk_[0-9a-f]{16})_[A-Za-z0-9_-]{20,}"
     r"|(?P<scheme>(?i:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{4,}"
-    r"|(?P<user>[a-z][a-z0-9+]*://[^\s:/@]*:)[^\s@]+(?=@)"
 )
+#: a run up to an "@", and the beginning of a URL with a password in it. Each run is looked at once: a single pattern
+#: would begin again at every letter, and a key of half a megabyte in one log line would hold the event loop for hours.
+_RUN = re.compile(r"[^\s@]++@?")
+_URL_USER = re.compile(r"://[^\s:/@]*:")
 _SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|authorization|api_?key)$")
 _REDACTED = "[redacted]"
 
@@ -192,12 +195,16 @@ def header_safe(text: str) -> str:
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """`value` without keys, tokens and passwords: by their form in any text, and whole where `name` says it is one."""
+    """`value` without keys, tokens and passwords: by their form in any text, and whole where `name` says it is one.
+
+    The cost is linear: what is logged may come from anybody.
+    """
     if name and _SECRET_NAME.search(name):
         return _REDACTED if value else value
     match value:
         case str():
-            return _SECRETS.sub(_replacement, value)
+            shown = _SECRETS.sub(_replacement, value)
+            return _RUN.sub(_without_password, shown) if "://" in shown and "@" in shown else shown
         case bytes():
             return redact(value.decode("utf-8", "backslashreplace"))
         case Mapping():
@@ -211,7 +218,10 @@ def redact(value: Any, name: str = "") -> Any:
 
 
 def _replacement(match: re.Match[str]) -> str:
-    for group in ("key", "scheme", "user"):
-        if match[group]:
-            return match[group] + ("_" if group == "key" else "") + _REDACTED
-    return _REDACTED
+    return f"{match['key']}_{_REDACTED}" if match["key"] else match["scheme"] + _REDACTED
+
+
+def _without_password(match: re.Match[str]) -> str:
+    run = match[0]
+    user = _URL_USER.search(run) if run.endswith("@") else None
+    return run if user is None or user.end() >= len(run) - 1 else f"{run[: user.end()]}{_REDACTED}@"

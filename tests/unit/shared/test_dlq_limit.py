@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared import dlq_limit
 from shared.batch import Record
 from shared.deadletter import DeadLetter
 from shared.dlq_limit import Absurd, DlqLimit, Tally, cause_of, sender_of
@@ -112,3 +115,18 @@ def test_a_cause_has_no_names_and_numbers() -> None:
     first = cause_of(letter("H99.01", "DataError: H99.01/BC/2026-M01: version 3 of 'x' is old"))
     assert first == cause_of(letter("H99.02", "DataError: H99.02/XY/2025-W07: version 14 of 'y' is old"))
     assert first != cause_of(letter("H99.01", "DataError: something else"))
+    assert cause_of(letter("H99.01", 'DataError: a "b c" d4e f')) == "DataError: a … … f"
+
+
+def test_a_cause_is_found_at_a_cost_that_grows_with_the_text_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = letter("H99.01", "DataError: " + "k" * 1_000)
+
+    def cpu_seconds(times: int) -> float:
+        began = time.process_time()
+        for _ in range(times):
+            cause_of(hostile)
+        return time.process_time() - began
+
+    linear = cpu_seconds(20)
+    monkeypatch.setattr(dlq_limit, "_NAMES", re.compile(r"(?P<word>)(?P<number>)\S*\d\S*"))
+    assert cpu_seconds(20) > 5 * linear, "negative control: the pattern that begins again at every letter"

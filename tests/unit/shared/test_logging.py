@@ -195,3 +195,18 @@ def test_a_librarys_line_comes_once_a_minute_and_says_how_often_it_would_have(
     ]
     assert told[2]["left_out"] == 299
     assert sum(line["action"] == "library.uvicorn" for line in lines()) == 300, "negative control: others are not held"
+
+
+def test_a_text_of_a_megabyte_is_shortened_in_its_line_and_hides_its_secrets(lines: Lines) -> None:
+    key = new_key()
+    secret = key.secret_text.rpartition("_")[2]
+    edge = logs.MAX_TEXT_CHARACTERS // 2 - 40  # the cut would go through the key
+    with bound(key="k" * 1_000_000):
+        get_logger().warning("x" * edge + key.secret_text + " " + "y" * 1_000_000 + "the end", action="a.b")
+    get_logger().warning("z" * logs.MAX_TEXT_CHARACTERS, action="a.b")
+    long, whole = lines()
+    assert len(long["key"]) < logs.MAX_TEXT_CHARACTERS + 100
+    assert "characters left out" in long["message"]
+    assert long["message"].endswith("the end")
+    assert secret[:20] not in long["message"]
+    assert whole["message"] == "z" * logs.MAX_TEXT_CHARACTERS, "negative control: what fits is whole"
