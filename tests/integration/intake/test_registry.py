@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -24,7 +27,8 @@ from tests.integration.intake import province as sample
 from tests.integration.intake.province import DEPARTMENT, Province, load, rows
 from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write
 
-SAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "sample"
+ROOT = Path(__file__).resolve().parents[3]
+SAMPLE = ROOT / "deploy" / "sample"
 
 
 async def published(url: str) -> list[tuple[str, int]]:
@@ -201,12 +205,20 @@ async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(p
         await database.close()
 
 
-def test_a_command_without_its_database_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("arguments", [("registry", "republish"), ("load", str(SAMPLE), "--past-requests")])
+def test_a_command_without_its_database_says_so(arguments: tuple[str, ...]) -> None:
     url = "postgresql://nobody:x@127.0.0.1:9/none"
-    assert run(url, commands.registry, "republish", monkeypatch=monkeypatch) == 3
-    assert "cannot be used" in capsys.readouterr().err
+    done = subprocess.run(
+        [sys.executable, "-m", "services.intake", *arguments],
+        env={**os.environ, "INTAKE_DATABASE_URL": url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "database" in done.stderr
 
 
 def test_the_sample_province_loads(
