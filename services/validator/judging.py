@@ -27,8 +27,12 @@ from shared.preparing import Prepared, Refusal, Snapshots
 
 log = get_logger()
 
-#: forms remembered as slow
+#: forms remembered, and how often one overran lately to be called slow: once may be a pause of the interpreter
 _SLOW_FORMS = 1000
+_SLOW_TIMES = 3
+_MOST_TIMES = 5
+#: what a quick judgement takes off that count
+_QUICK = 0.1
 #: less than this is not worth a try
 _LEAST_SECONDS = 0.05
 
@@ -61,7 +65,7 @@ class Judging:
         self._budget = budget or Budget()
         # apart from each other, so that what is judged alone keeps no batch waiting
         self._beside, self._beside_alone = JudgeProcess(module), JudgeProcess(module)
-        self._slow: dict[str, None] = {}
+        self._overran: dict[str, float] = {}  # forms that overran lately, and about how often
         for result in ("judged", "later", "over_budget", "failed"):
             metrics.JUDGED_APART_TOTAL.labels(result)
 
@@ -111,7 +115,7 @@ class Judging:
             if isinstance(form, FormError):
                 prepared.refused[event.id] = Refusal("FormError", f"{name}: no submission can be judged by it: {form}")
                 continue
-            if apart or name in self._slow or _size(event) > budget.inline_bytes:
+            if apart or self._is_slow(name) or _size(event) > budget.inline_bytes:
                 costly.append(event)
                 continue
             if before - begun - waited > budget.batch_seconds:
@@ -125,8 +129,7 @@ class Judging:
             except Exception as error:
                 prepared.refused[event.id] = Refusal(type(error).__name__, f"{type(error).__name__}: {error}")
             now = thread_time()
-            if now - before > budget.slow_seconds:
-                self._note_slow(name, now - before)
+            self._note_pace(name, now - before)
             before = now
             if now - slice_begun > budget.slice_seconds:
                 await asyncio.sleep(0)
@@ -183,6 +186,8 @@ class Judging:
                 raise
             self._leave(event, prepared)
             return 0
+        if self._is_slow(form_name(event.body)) and _size(event) <= self._budget.inline_bytes:
+            self._note_pace(form_name(event.body), answer.seconds)
         if not answer.error_class:
             metrics.JUDGED_APART_TOTAL.labels("judged").inc()
             prepared.values[event.id] = answer.judgement()
@@ -199,11 +204,20 @@ class Judging:
         with about_event(event.id, event.key, event.traceparent):
             log.info("A report is left to be judged alone.", action="judging.left", bytes=_size(event))
 
-    def _note_slow(self, name: str, seconds: float) -> None:
-        log.warning("A form is slow to judge by.", action="judging.slow_form", form=name, seconds=round(seconds, 3))
-        self._slow[name] = None
-        if len(self._slow) > _SLOW_FORMS:
-            del self._slow[next(iter(self._slow))]
+    def _is_slow(self, name: str) -> bool:
+        return self._overran.get(name, 0) >= _SLOW_TIMES
+
+    def _note_pace(self, name: str, seconds: float) -> None:
+        """A form that overran several times lately is judged beside, until it is quick again."""
+        if seconds > self._budget.slow_seconds:
+            self._overran[name] = min(_MOST_TIMES, self._overran.get(name, 0) + 1)
+            log.warning("A form was slow to judge by.", action="judging.slow_form", form=name, cpu_seconds=seconds)
+            if len(self._overran) > _SLOW_FORMS:
+                del self._overran[next(iter(self._overran))]
+        elif name in self._overran:
+            self._overran[name] -= _QUICK
+            if self._overran[name] <= 0:
+                del self._overran[name]
 
 
 def _size(event: Event[Any]) -> int:

@@ -21,6 +21,7 @@ from shared.consumer import Subscription
 from shared.db import Database, Transaction
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.isolating import Part
+from shared.outbox.wire import source_of
 from shared.preparing import Prepared
 from shared.releasing import Patience
 from shared.settings import KafkaSettings
@@ -73,7 +74,11 @@ def records(*events: SubmissionReceived) -> list[Record]:
             place,
             event.key.encode(),
             event.encode(),
-            [("ce_id", str(event.submission_id).encode()), ("ce_type", event.TYPE.encode())],
+            [
+                ("ce_id", str(event.submission_id).encode()),
+                ("ce_type", event.TYPE.encode()),
+                ("ce_source", source_of("intake")),
+            ],
         )
         for place, event in enumerate(events)
     ]

@@ -28,7 +28,6 @@ from tests.integration.shared.backbone import eventually
 from tests.integration.validator import quadratic_judge
 from tests.integration.validator.validator_rig import NOW, Rig, event_of, regime, submission
 
-NEIGHBOUR_SECONDS = 5
 SLOW_JUDGE = "tests.integration.validator.quadratic_judge"
 FORM = Form(
     figures=(FigureField(code="A", label="A", required=False),),
@@ -64,6 +63,16 @@ class Watch:
     longest_seconds: float = 0.0
     ready: list[int] = field(default_factory=list)
     began: float = 0.0
+    neighbour_seconds: float = 5.0  # what is promised; on a machine too busy for that, five times what they take alone
+    loop_seconds: float = 1.0
+
+    async def measure_the_machine(self) -> None:
+        alone = neighbours(70, 20)
+        await self.send(alone)
+        await self.until(alone, seconds=60)
+        self.neighbour_seconds = max(self.neighbour_seconds, 5 * max(self.came.values()))
+        self.loop_seconds = max(self.loop_seconds, 5 * self.longest_seconds)
+        self.longest_seconds = 0.0
 
     async def send(self, bodies: Sequence[SubmissionReceived]) -> None:
         records: list[Record] = [event_of(body).record for body in bodies]
@@ -128,6 +137,7 @@ async def watched(url: str, kafka: KafkaSettings) -> AsyncIterator[Watch]:
 
             await eventually(following_all, "the validator has its partitions")
             tasks = [asyncio.create_task(each) for each in (note_verdicts(), note_the_loop(), ask())]
+            await watch.measure_the_machine()
             yield watch
     finally:
         for task in tasks:
@@ -153,8 +163,8 @@ async def test_twelve_reports_full_of_marks_are_judged_and_neighbours_do_not_wai
         await watch.until(around, seconds=60)
         await watch.until(attack, seconds=60)
     slowest = max(watch.came[body.submission_id] for body in around)
-    assert slowest < NEIGHBOUR_SECONDS
-    assert watch.longest_seconds < 1, "heartbeats and readiness go on"
+    assert slowest < watch.neighbour_seconds
+    assert watch.longest_seconds < watch.loop_seconds, "heartbeats and readiness go on"
     assert watch.ready
     assert set(watch.ready[1:]) <= {200}
     verdicts = {verdict.submission_id: verdict for verdict in await rig.published_or_sent()}
@@ -175,7 +185,8 @@ async def test_control_without_the_protections_neighbours_wait_for_all_of_it(
     async with watched(validator_url, kafka) as watch:
         await watch.send([hostile(0), *around[:5], hostile(1), *around[5:]])
         await watch.until(around, seconds=120)
-    assert max(watch.came[body.submission_id] for body in around) > NEIGHBOUR_SECONDS or watch.longest_seconds > 2
+    slowest = max(watch.came[body.submission_id] for body in around)
+    assert slowest > watch.neighbour_seconds or watch.longest_seconds > watch.loop_seconds
 
 
 async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_not_wait(
@@ -197,8 +208,8 @@ async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_
 
         await eventually(all_buried, "all are given up", seconds=60)
     letters = await rig.rows("SELECT error_class, error_text, value FROM dead_letter")
-    assert max(watch.came[body.submission_id] for body in around) < NEIGHBOUR_SECONDS
-    assert watch.longest_seconds < 1
+    assert max(watch.came[body.submission_id] for body in around) < watch.neighbour_seconds
+    assert watch.longest_seconds < watch.loop_seconds
     assert [letter["error_class"] for letter in letters] == ["OverBudget"] * len(attack)
     assert {letter["value"] for letter in letters} == {body.encode() for body in attack}
     assert "2 s of CPU" in str(letters[0]["error_text"])
@@ -254,13 +265,17 @@ async def test_a_batch_never_waits_for_the_process_to_begin(rig: Rig) -> None:
     await eventually(ready, "it has begun again")
 
 
-async def test_a_form_that_is_slow_is_judged_beside_from_then_on(rig: Rig) -> None:
+async def test_a_form_that_is_slow_again_and_again_is_judged_beside_until_it_is_quick(rig: Rig) -> None:
     await rig.keep(regime(form=FORM))
+    small = submission(figures={"A": "1"})
     judging = Judging(FormCache(), Budget(slow_seconds=0))
-    await _prepared(rig, judging, submission(figures={"A": "1"}))
-    assert list(judging._slow) == ["regime/BC/1"]
-    assert await _prepared(rig, judging, submission(figures={"A": "1"})) == {}, "left, until the process has begun"
-    assert judging._beside._beginning is not None
+    for _ in range(3):  # once may be a pause of the interpreter
+        assert len(await _prepared(rig, judging, small)) == 1
+    assert await _prepared(rig, judging, small) == {}, "left, until the process has begun"
+    judging._budget = Budget()
+    while judging._is_slow("regime/BC/1"):
+        await judging.prepare([event_of(small)], rig.database.reading, apart=True)
+    assert len(await _prepared(rig, judging, small)) == 1
     await judging.stop()
 
 
