@@ -48,7 +48,6 @@ FORM = Form(
     ),
     narratives=(NarrativeField(code="N", label="Đánh giá", required=False, max_characters=500),),
     sums=(SumRule(code="K", total="T", terms=("A", "B")),),
-    nil_allowed=True,
 )
 GOOD: dict[str, str | None] = {"T": "3", "A": "1", "B": "2"}
 
