@@ -38,6 +38,8 @@ _FIGURES: dict[str, str] = {
     "C06": "130", "C07": "30", "D01": "55", "D02": "48", "D03": "4", "D04": "3", "E01": "812.75", "E02": "500.5",
     "E03": "212.25", "E04": "100", "F01": "210", "F02": "80", "F03": "130",
 }  # fmt: skip
+#: the registry's limit for the months between a period and its deadline
+MOST_MONTHS = 36
 #: A03 + A04, in thousandths, which A01 has more than A02
 _REST_THOUSANDTHS = 155_750
 
@@ -52,7 +54,12 @@ class Province:
 
     @classmethod
     def of(cls, agencies: int, periods: int) -> Province:
-        """`periods` months up to the one of START; each agency owes each of them once."""
+        """`periods` months up to the one of START; each agency owes each of them once.
+
+        All are still open at START, so the first is owed as many months after it: at most as the registry allows.
+        """
+        if periods + 2 > MOST_MONTHS:
+            raise ValueError(f"{periods} periods are too many to be all open: at most {MOST_MONTHS - 2}")
         last = START.year * 12 + START.month - 1
         months = [divmod(month, 12) for month in range(last - periods + 1, last + 1)]
         before_year, before_month = divmod(last - periods, 12)
