@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from services.notifier import reading
 from services.notifier.delivery import State
 from services.notifier.reading import Filter
+from shared.clock import LOCAL_ZONE
 from shared.db import Database
 from shared.errors import not_found
 from shared.events import NotificationKind
@@ -93,8 +94,11 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
             found = await reading.notification(snapshot, notification_id)
         if found is None:
             raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")
-        row, attempts = found
-        return _plain(row) | {"attempts_made": [_plain(each) for each in attempts]}
+        row, attempts, resends = found
+        return _plain(row) | {
+            "attempts_made": [_plain(each) for each in attempts],
+            "resends_ordered": [_plain(each) for each in resends],
+        }
 
     return routes
 
@@ -106,7 +110,7 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     match value:
         case datetime():
-            return value.isoformat()
+            return value.astimezone(LOCAL_ZONE).isoformat()
         case UUID():
             return str(value)
         case _:

@@ -162,6 +162,15 @@ def _given_up(progress: Progress, outcome: str, reason: str, refusals: int) -> S
     return Settled("failed", outcome, None, reason, refusals, 0, "failed")
 
 
+def other_message_id(first: str, recipient: str, domain: str) -> str:
+    """The Message-ID of a notification sent again to another address: one of its own for each address.
+
+    What went to the first address may have arrived there under the first id; this copy is another message.
+    """
+    digest = hashlib.sha256("\0".join((first, recipient)).encode()).digest()
+    return f"<{base64.b32encode(digest[:20]).decode().lower()}@{domain}>"
+
+
 def message_id(obligation: str, step: str, recipient: str, channel: str, domain: str) -> str:
     """The Message-ID (RFC 5322 3.6.4) of a notification: the same for every attempt, another for any other one."""
     digest = hashlib.sha256("\0".join((obligation, step, recipient, channel)).encode()).digest()

@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.notifier.ladder import Agency, Directory, Officer
+from services.notifier.ladder import Agency, Directory, Officer, Rung
 from shared.clock import LOCAL_ZONE
 from shared.events import (
     NotificationKind,
@@ -65,6 +65,11 @@ class Facts:
     officer_name: str = ""  # escalation: who answers for the regime
     rung: int = 0
     passed_over: tuple[str, ...] = ()  # names of agencies without a head below this rung
+    passed_over_en: tuple[str, ...] = ()
+    # overdue: the head who is sent a notice too, by title and agency; empty: nobody is
+    head_title: str = ""
+    head_agency: str = ""
+    head_agency_en: str = ""
     submission_version: int = 0
     received_at: datetime | None = None
     accepted_version: int = 0
@@ -141,8 +146,10 @@ def follow(obligation: Obligation, event: ObligationEvent, directory: Directory)
             return Step(now, (), (_to_officer(now, event, "reminder", "due_soon", directory),))
         case ObligationOverdue():
             to_officer = _to_officer(now, event, "overdue", "overdue", directory)
+            rungs = directory.climb(now.agency, _local_day(event.at))
+            to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
             stop = Cancel(now.key, ("reminder",), "superseded_by_overdue")
-            return Step(now, (stop,), (to_officer, *_to_heads(now, event, to_officer.officer, directory)))
+            return Step(now, (stop,), (to_officer, *_to_heads(now, event, to_officer.officer, rungs, directory)))
         case ObligationFulfilled():
             now = replace(now, accepted_version=max(now.accepted_version, event.submission_version))
             kinds: tuple[NotificationKind, ...] = ("reminder", "overdue", "escalation", "returned")
@@ -224,13 +231,27 @@ def _to_officer(
     )
 
 
+def _with_head(facts: Facts, rungs: tuple[Rung, ...], directory: Directory) -> Facts:
+    """Name the head who really is told, which may be one far above the agency; nobody where no rung is staffed."""
+    for rung in rungs:
+        if rung.head is not None:
+            agency = directory.agency(rung.agency)
+            return dataclasses.replace(
+                facts, head_title=rung.head.title, head_agency=agency.name, head_agency_en=agency.name_en or agency.name
+            )
+    return facts
+
+
 def _to_heads(
-    obligation: Obligation, event: ObligationEvent, responsible: Officer | None, directory: Directory
+    obligation: Obligation,
+    event: ObligationEvent,
+    responsible: Officer | None,
+    rungs: tuple[Rung, ...],
+    directory: Directory,
 ) -> tuple[Notification, ...]:
     """The first rung of the escalation; unstaffed rungs stay in the ledger as skipped and the climb goes on."""
     agency = directory.agency(obligation.agency)
-    rungs = directory.climb(obligation.agency, _local_day(event.at))
-    passed_over = tuple(directory.agency(rung.agency).name for rung in rungs if rung.head is None)
+    unstaffed = [directory.agency(rung.agency) for rung in rungs if rung.head is None]
     return tuple(
         Notification(
             obligation=obligation.key,
@@ -244,7 +265,8 @@ def _to_heads(
                 _facts(obligation, agency, rung.head),
                 officer_name=responsible.name if responsible else "",
                 rung=rung.number,
-                passed_over=passed_over,
+                passed_over=tuple(each.name for each in unstaffed),
+                passed_over_en=tuple(each.name_en or each.name for each in unstaffed),
             ),
             at=event.at,
             skipped=None if rung.head else f"{rung.reason}:{rung.agency}",

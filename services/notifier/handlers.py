@@ -33,18 +33,21 @@ class Desk:
 
 
 async def copy_registry(batch: Batch[RegistryEvent], tx: Transaction, desk: Desk) -> None:
-    """Keep the copy of agencies, people and names; notices that nobody could receive go to who has come since."""
+    """Keep the copy of agencies, people and names.
+
+    Notices that nobody could receive go to who has come since; letters that could not be composed are composed again.
+    """
     bodies = [event.body for event in batch]
+    now = desk.system.now()
     await store.save_agencies(tx, (each for each in bodies if isinstance(each, AgencyRegistered)))
     await store.save_regimes(tx, (each for each in bodies if isinstance(each, RegimePublished)))
     await store.save_requests(tx, (each for each in bodies if isinstance(each, RequestIssued)))
     officers = [each for each in bodies if isinstance(each, OfficerRegistered)]
-    if officers:
-        await store.save_officers(tx, officers)
-    await unsendable.take_up(tx, _mended(bodies), desk.system.now())
+    await store.save_officers(tx, officers)
+    metrics.RETAKEN_TOTAL.inc(await unsendable.take_up(tx, _mended(bodies), now))
     if officers:
         agencies = {each.agency for each in officers if each.active and each.role == "reporting_officer"}
-        await store.revive_skipped(tx, agencies, now=desk.system.now(), domain=desk.message_id_domain)
+        await store.revive_skipped(tx, agencies, now=now, domain=desk.message_id_domain)
 
 
 def _mended(bodies: Iterable[RegistryEvent]) -> Mended:

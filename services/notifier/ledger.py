@@ -31,6 +31,11 @@ from shared.events import NotificationRecorded
 from shared.outbox import publish
 
 MAX_ANSWER_CHARACTERS = 500
+#: what a letter calls things, as the registry says when it goes out
+NAMES = (
+    "regime_name", "regime_name_en", "legal_basis", "nil_allowed", "request_title", "request_title_en",
+    "request_legal_basis",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Claimed:
     created_at: datetime
     facts: Mapping[str, Any]
     deadline: datetime | None
-    names: Mapping[str, str | None]  # regime_name, regime_name_en, legal_basis, request_title, request_title_en
+    names: Mapping[str, str | None]  # see NAMES
 
     @property
     def id(self) -> UUID:
@@ -90,7 +95,8 @@ _CLAIM = text("""
     )
     SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts, c.attempts,
            c.refusals, c.unknowns, c.first_tried_at, o.deadline, r.name AS regime_name, r.name_en AS regime_name_en,
-           r.legal_basis, q.title AS request_title, q.title_en AS request_title_en
+           r.legal_basis, CAST(r.nil_allowed AS text) AS nil_allowed, q.title AS request_title,
+           q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation
       LEFT JOIN LATERAL (
@@ -392,10 +398,7 @@ def _claimed(row: RowMapping) -> Claimed:
         created_at=row["created_at"],
         facts=row["facts"],
         deadline=row["deadline"],
-        names={
-            name: row[name]
-            for name in ("regime_name", "regime_name_en", "legal_basis", "request_title", "request_title_en")
-        },
+        names={name: row[name] for name in NAMES},
     )
 
 

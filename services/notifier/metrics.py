@@ -65,6 +65,11 @@ OLDEST_DUE_SECONDS = declare_gauge(
     "How long the oldest due notification has been waiting; 0 if none is due.",
     unit="seconds",
 )
+RETAKEN_TOTAL = declare_counter(
+    "thongsuot_notifier_unsendable_retaken_total",
+    "Mails that could not be made and are made again because the record of what they name was renewed.",
+    unit="notifications",
+)
 SENDER_FAULTS_TOTAL = declare_counter(
     "thongsuot_notifier_sender_faults_total",
     "Rounds of the sender that ended by an error nobody foresaw; the mails come back when their leases run out.",

@@ -18,8 +18,19 @@ _NAMES: dict[str, str | None] = {
     "regime_name": "Báo cáo tình hình kinh tế – xã hội hằng tháng",
     "regime_name_en": "Monthly socio-economic report",
     "legal_basis": "Nghị định 09/2019/NĐ-CP, Điều 7, 12, 13",
+    "nil_allowed": "true",
     "request_title": None,
     "request_title_en": None,
+    "request_legal_basis": None,
+}
+_REQUEST: dict[str, str | None] = {
+    **_NAMES,
+    "regime_name": "Báo cáo đột xuất về thiên tai",
+    "regime_name_en": "Ad hoc report on disasters",
+    "nil_allowed": "false",
+    "request_title": "Thiệt hại do bão số 9",
+    "request_title_en": "Damage by storm no. 9",
+    "request_legal_basis": "Công văn 1234/UBND-NN ngày 12/10/2026",
 }
 _FINDINGS: tuple[dict[str, str | None], ...] = (
     {
@@ -79,6 +90,11 @@ def samples() -> dict[str, Claimed]:
         }
         return FACTS.validate_python({**base, **changes})
 
+    told = {
+        "head_title": "Chủ tịch UBND tỉnh",
+        "head_agency": "Ủy ban nhân dân tỉnh",
+        "head_agency_en": "Provincial People's Committee",
+    }
     head = {"recipient_name": "Trần Quốc Vượng", "recipient_title": "Giám đốc Sở"}
     returned = {
         "standing": None,
@@ -92,7 +108,9 @@ def samples() -> dict[str, Claimed]:
     letters = {
         "reminder": ("reminder", "due_soon", facts(), _DEADLINE - timedelta(days=3)),
         "reminder-returned": ("reminder", "due_soon", facts(standing="returned"), _DEADLINE - timedelta(days=3)),
-        "overdue-nothing-sent": ("overdue", "overdue", facts(), late),
+        "reminder-of-request": ("reminder", "due_soon", facts(period="DX-2026-003"), _DEADLINE - timedelta(days=1)),
+        "overdue-nothing-sent": ("overdue", "overdue", facts(**told), late),
+        "overdue-nobody-above": ("overdue", "overdue", facts(), late),
         "overdue-returned": ("overdue", "overdue", facts(standing="returned"), late + timedelta(days=3)),
         "returned": ("returned", "returned/2", facts(**returned), _DEADLINE - timedelta(hours=6)),
         "returned-after-acceptance": (
@@ -115,6 +133,7 @@ def samples() -> dict[str, Claimed]:
                 recipient_title="Chủ tịch UBND tỉnh",
                 rung=2,
                 passed_over=("Sở Nông nghiệp và Môi trường",),
+                passed_over_en=("Department of Agriculture and Environment",),
             ),
             late + timedelta(hours=30),
         ),
@@ -131,7 +150,7 @@ def samples() -> dict[str, Claimed]:
             created_at=at,
             facts=FACTS.dump_python(letter, mode="json"),
             deadline=letter.deadline,
-            names=_NAMES,
+            names=_REQUEST if letter.period.startswith("DX") else _NAMES,
         )
         for number, (name, (kind, step, letter, at)) in enumerate(letters.items(), 1)
     }

@@ -12,7 +12,7 @@ from shared.db import Reading
 
 _COLUMNS = (
     "id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient, message_id,"
-    " submission_version, state, reason, created_at, settled_at, due_at, attempts, refusals, unknowns"
+    " submission_version, state, reason, created_at, settled_at, due_at, attempts, refusals, unknowns, resends"
 )
 
 _ONE = text(f"SELECT {_COLUMNS}, facts FROM notifications WHERE id = :id")  # noqa: S608 - constants
@@ -20,6 +20,11 @@ _ONE = text(f"SELECT {_COLUMNS}, facts FROM notifications WHERE id = :id")  # no
 _ATTEMPTS = text("""
     SELECT number, worker, resend, claimed_at, in_data_at, ended_at, outcome, stage, smtp_code, answer, late
       FROM attempts WHERE notification_id = :id ORDER BY number
+""")
+
+_RESENDS = text("""
+    SELECT by, why, at, from_state, from_reason, from_recipient, from_message_id, recipient, message_id FROM resends
+     WHERE notification_id = :id ORDER BY at, id
 """)
 
 
@@ -52,9 +57,12 @@ async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | Non
     return list((await snapshot.execute(statement, parameters)).mappings())
 
 
-async def notification(snapshot: Reading, notification_id: UUID) -> tuple[RowMapping, list[RowMapping]] | None:
-    """One notification with its facts, and its attempts in order."""
+async def notification(
+    snapshot: Reading, notification_id: UUID
+) -> tuple[RowMapping, list[RowMapping], list[RowMapping]] | None:
+    """One notification with its facts, its attempts in order, and who had it sent again."""
     row = (await snapshot.execute(_ONE, {"id": notification_id})).mappings().one_or_none()
     if row is None:
         return None
-    return row, list((await snapshot.execute(_ATTEMPTS, {"id": notification_id})).mappings())
+    attempts = list((await snapshot.execute(_ATTEMPTS, {"id": notification_id})).mappings())
+    return row, attempts, list((await snapshot.execute(_RESENDS, {"id": notification_id})).mappings())

@@ -44,23 +44,27 @@ _SAVE_OFFICERS = text("""
 """)
 
 _SAVE_REGIMES = text("""
-    INSERT INTO regimes (code, regime_version, name, name_en, legal_basis, replaces, version)
-    SELECT code, regime_version, name, COALESCE(name_en, ''), COALESCE(legal_basis, ''), replaces, version
+    INSERT INTO regimes (code, regime_version, name, name_en, legal_basis, nil_allowed, replaces, version)
+    SELECT code, regime_version, name, COALESCE(name_en, ''), COALESCE(legal_basis, ''),
+           CAST(form ->> 'nil_allowed' AS boolean), replaces, version
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (code text, regime_version int, name text, name_en text, legal_basis text, replaces int, version int)
+        AS r (code text, regime_version int, name text, name_en text, legal_basis text, form jsonb, replaces int,
+              version int)
      ORDER BY code, regime_version
     ON CONFLICT (code, regime_version) DO UPDATE SET name = excluded.name, name_en = excluded.name_en,
-        legal_basis = excluded.legal_basis, replaces = excluded.replaces, version = excluded.version
+        legal_basis = excluded.legal_basis, nil_allowed = excluded.nil_allowed, replaces = excluded.replaces,
+        version = excluded.version
      WHERE regimes.version < excluded.version
 """)
 
 _SAVE_REQUESTS = text("""
-    INSERT INTO requests (request_id, title, title_en, version)
-    SELECT request_id, title, COALESCE(title_en, ''), version
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (request_id text, title text, title_en text, version int)
+    INSERT INTO requests (request_id, title, title_en, legal_basis, version)
+    SELECT request_id, title, COALESCE(title_en, ''), COALESCE(legal_basis, ''), version
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r (request_id text, title text, title_en text, legal_basis text, version int)
      ORDER BY request_id
     ON CONFLICT (request_id) DO UPDATE SET title = excluded.title, title_en = excluded.title_en,
-        version = excluded.version
+        legal_basis = excluded.legal_basis, version = excluded.version
      WHERE requests.version < excluded.version
 """)
 
@@ -151,21 +155,22 @@ _INSERT_NOTIFICATIONS = text("""
     RETURNING kind, state
 """)
 
-_SKIPPED = text("""
+#: whether a notification n of the obligation o still tells the truth
+STILL_SO = """CASE n.kind
+             WHEN 'returned' THEN n.submission_version = o.verdict_version
+                                  AND n.submission_version > o.accepted_version
+             WHEN 'reminder' THEN o.accepted_version = 0 AND NOT EXISTS (
+                 SELECT FROM notifications later WHERE later.obligation = n.obligation AND later.kind = 'overdue')
+             ELSE o.accepted_version = 0
+           END"""
+
+_SKIPPED = text(f"""
     SELECT n.id, n.obligation, n.agency, n.regime, n.kind, n.step, n.facts FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'skipped' AND NOT EXISTS (SELECT FROM told_before WHERE until >= n.created_at)
-       AND n.agency = ANY(CAST(:agencies AS text[]))
-       AND CASE n.kind
-             WHEN 'returned' THEN n.submission_version = o.verdict_version
-                                  AND n.submission_version > o.accepted_version
-             WHEN 'overdue' THEN o.accepted_version = 0
-             WHEN 'reminder' THEN o.accepted_version = 0 AND NOT EXISTS (
-                 SELECT FROM notifications later WHERE later.obligation = n.obligation AND later.kind = 'overdue')
-             ELSE FALSE
-           END
+       AND n.kind <> 'escalation' AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
      ORDER BY n.obligation, n.id FOR UPDATE OF o, n
-""")
+""")  # noqa: S608 - constants
 
 _REVIVE = text("""
     UPDATE notifications n
@@ -201,13 +206,13 @@ async def save_officers(tx: Transaction, events: Iterable[OfficerRegistered]) ->
 
 async def save_regimes(tx: Transaction, events: Iterable[RegimePublished]) -> None:
     """Copy what regimes are called."""
-    names = {"code", "regime_version", "name", "name_en", "legal_basis", "replaces", "version"}
+    names = {"code", "regime_version", "name", "name_en", "legal_basis", "form", "replaces", "version"}
     await _save(tx, _SAVE_REGIMES, {each.key: each for each in _oldest_first(events)}, names)
 
 
 async def save_requests(tx: Transaction, events: Iterable[RequestIssued]) -> None:
-    """Copy what requests are called."""
-    names = {"request_id", "title", "title_en", "version"}
+    """Copy what requests are called, and what they stand on."""
+    names = {"request_id", "title", "title_en", "legal_basis", "version"}
     await _save(tx, _SAVE_REQUESTS, {each.key: each for each in _oldest_first(events)}, names)
 
 

@@ -60,6 +60,7 @@ regimes = Table(  # names only: what a mail calls the report
     Column("name", Text, nullable=False),
     Column("name_en", Text, nullable=False),
     Column("legal_basis", Text, nullable=False),
+    Column("nil_allowed", Boolean),  # NULL: told before it was kept
     Column("version", Integer, nullable=False),
     Column("replaces", Integer),  # the version whose place it takes
     PrimaryKeyConstraint("code", "regime_version"),
@@ -72,6 +73,7 @@ requests = Table(  # ad hoc and thematic requests: their title names the period
     Column("request_id", Text, primary_key=True),
     Column("title", Text, nullable=False),
     Column("title_en", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
 )
 
@@ -119,6 +121,7 @@ notifications = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts whose end nobody saw
+    Column("resends", Integer, nullable=False, server_default="0"),  # by an operator's hand
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
         "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
@@ -147,8 +150,8 @@ notifications = Table(
         postgresql_where=text("state IN ('pending','retry','claimed','unknown','skipped')"),
     ),
     Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
-    Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("notifications_unknown", "id", postgresql_where=text("state = 'unknown'")),
+    Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),
 )
@@ -184,4 +187,21 @@ attempts = Table(
         name="attempts_outcome",
     ),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="attempts_ended"),
+)
+
+resends = Table(  # who had which mail sent again, and why
+    "resends",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("notification_id", Uuid, ForeignKey("notifications.id"), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),  # system time
+    Column("from_state", Text, nullable=False),
+    Column("from_reason", Text),
+    Column("from_recipient", Text, nullable=False),
+    Column("from_message_id", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Index("resends_by_notification", "notification_id", "at"),
 )

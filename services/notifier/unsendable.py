@@ -22,22 +22,16 @@ from shared.db import Transaction
 #: letters taken up in one statement
 AT_ONCE = 500
 
-_FIND = text("""
+_FIND = text(f"""
     SELECT n.id, n.agency, n.regime, n.officer_id, n.kind, n.recipient, n.facts, n.created_at FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'failed' AND starts_with(n.reason, 'unsendable:') AND n.id > CAST(:after AS uuid)
        AND (n.regime = ANY(CAST(:regimes AS text[])) OR n.period = ANY(CAST(:requests AS text[]))
             OR n.agency = ANY(CAST(:agencies AS text[])) OR n.officer_id = ANY(CAST(:officers AS text[]))
             OR n.facts -> 'passed_over' <> '[]')
-       AND CASE n.kind
-             WHEN 'returned' THEN n.submission_version = o.verdict_version
-                                  AND n.submission_version > o.accepted_version
-             WHEN 'reminder' THEN o.accepted_version = 0 AND NOT EXISTS (
-                 SELECT FROM notifications later WHERE later.obligation = n.obligation AND later.kind = 'overdue')
-             ELSE o.accepted_version = 0
-           END
+       AND {store.STILL_SO}
      ORDER BY n.id LIMIT :limit
-""")
+""")  # noqa: S608 - constants
 _LOCK = text("""
     SELECT obligation FROM obligations
      WHERE obligation IN (SELECT obligation FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])))
@@ -116,7 +110,8 @@ def _now(facts: Facts, regime: str, officer_id: str, at: datetime, people: Direc
             rungs = people.climb(facts.agency, at.astimezone(LOCAL_ZONE).date())
         except NotYetKnown:
             return facts
-        names = tuple(people.agency(rung.agency).name for rung in rungs if rung.head is None)
-        if len(names) == len(facts.passed_over):
-            facts = replace(facts, passed_over=names)
+        unstaffed = [people.agency(rung.agency) for rung in rungs if rung.head is None]
+        if len(unstaffed) == len(facts.passed_over):
+            names, names_en = (each.name for each in unstaffed), (each.name_en or each.name for each in unstaffed)
+            facts = replace(facts, passed_over=tuple(names), passed_over_en=tuple(names_en))
     return facts

@@ -4,7 +4,7 @@ opens it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from services.scoring import reading, setbacks
 from services.scoring.calendar.store import CalendarShelf, read_days
+from shared.clock import LOCAL_ZONE
 from shared.db import Database
 from shared.errors import not_found
 from shared.events import obligation_key
@@ -106,7 +107,9 @@ def _plain(value: Any) -> Any:
     match value:
         case Decimal():
             return format(value, "f")
-        case date():  # and datetime
+        case datetime():
+            return value.astimezone(LOCAL_ZONE).isoformat()
+        case date():
             return value.isoformat()
         case UUID():
             return str(value)

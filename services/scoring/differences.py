@@ -106,9 +106,20 @@ class Check:
     query: str
 
 
+# Keys with an event that a consumer has deferred, by name: until it is released, what follows from it is not owed.
+DEFERRED = """
+    CREATE TABLE deferred AS
+    SELECT DISTINCT w.consumer, e.key FROM waiting AS w JOIN events AS e USING (event_id)
+"""
+
+
+def _not_deferred(key: str, consumer: str) -> str:
+    return f"NOT EXISTS (SELECT 1 FROM deferred AS f WHERE f.key = {key} AND f.consumer = '{consumer}')"  # noqa: S608
+
+
 # What the obligation should be, from intake's receipts and validator's verdicts alone. Marks are set in the order of
 # their deadlines by scoring's clock, which is not known here: up to the latest deadline that was marked, all are due.
-EXPECTED = """
+EXPECTED = f"""
     CREATE TABLE expected AS
     SELECT o.obligation, o.agency, o.regime,
            CASE WHEN a.version IS NOT NULL THEN 'fulfilled' WHEN s.newest IS NULL THEN 'nothing_sent'
@@ -129,15 +140,16 @@ EXPECTED = """
                    FROM submissions AS s JOIN obligations AS d USING (obligation)
                   WHERE s.received_at <= d.deadline GROUP BY s.obligation) AS t
         USING (obligation)
-"""
+     WHERE {_not_deferred("o.obligation", "scoring.follow")}
+"""  # noqa: S608 - names of this file
 
 #: what scoring itself calls overdue: marked, and nothing accepted since
-MARKED = """
+MARKED = f"""
     CREATE VIEW marked AS
     SELECT obligation, agency, regime, standing, on_time,
            owed AND overdue_at IS NOT NULL AND accepted_version IS NULL AS overdue
-      FROM obligations
-"""
+      FROM obligations AS o WHERE {_not_deferred("o.obligation", "scoring.follow")}
+"""  # noqa: S608 - names of this file
 
 # The registry topic is compacted: of one key only its newest event must have reached everybody.
 OWED_EVENTS = """
@@ -163,23 +175,25 @@ _IN_FORCE = """
 CHECKS = (
     Check("submission_without_verdict", "bản nộp {1} (bản {2}) chưa có kết quả kiểm tra",
           "submission {1} (version {2}) has no verdict",
-          "SELECT s.obligation, s.submission_id, s.version FROM submissions AS s LEFT JOIN verdicts AS v"
-          " USING (submission_id) WHERE v.submission_id IS NULL"),
+          "SELECT s.obligation, s.submission_id, s.version FROM submissions AS s LEFT JOIN verdicts AS v"  # noqa: S608
+          " USING (submission_id) WHERE v.submission_id IS NULL"
+          f" AND {_not_deferred('s.obligation', 'validator.submissions')}"),
     Check("verdict_without_submission", "kết quả kiểm tra cho bản nộp {1} nhưng kho tiếp nhận không có bản này",
           "a verdict on submission {1}, which intake does not have",
           "SELECT v.obligation, v.submission_id FROM verdicts AS v LEFT JOIN submissions AS s"
           " USING (submission_id) WHERE s.submission_id IS NULL"),
     Check("status_unlike_verdict", "bản nộp {1}: nơi tiếp nhận ghi {2}, kết quả kiểm tra là {3}",
           "submission {1}: intake says {2}, the verdict is {3}",
-          "SELECT s.obligation, s.submission_id, s.status, v.outcome FROM submissions AS s JOIN verdicts AS v"
-          " USING (submission_id) WHERE s.status IS NOT v.outcome"),
+          "SELECT s.obligation, s.submission_id, s.status, v.outcome FROM submissions AS s JOIN verdicts AS v"  # noqa: S608
+          " USING (submission_id) WHERE s.status IS NOT v.outcome"
+          f" AND {_not_deferred('s.obligation', 'intake.follow')}"),
     Check("version_gap", "có {1} bản nộp nhưng bản cao nhất là {2}", "{1} submissions, but the highest version is {2}",
           "SELECT obligation, count(*), max(version) FROM submissions GROUP BY obligation"
           " HAVING count(*) <> max(version) OR count(DISTINCT version) <> count(*)"),
     Check("obligation_unknown", "đã nộp {1} bản nhưng chấm điểm không có nghĩa vụ này",
           "{1} submissions, but scoring does not know the obligation",
-          "SELECT s.obligation, count(*) FROM submissions AS s LEFT JOIN obligations AS o USING (obligation)"
-          " WHERE o.obligation IS NULL GROUP BY s.obligation"),
+          "SELECT s.obligation, count(*) FROM submissions AS s LEFT JOIN obligations AS o USING (obligation)"  # noqa: S608
+          f" WHERE o.obligation IS NULL AND {_not_deferred('s.obligation', 'scoring.follow')} GROUP BY s.obligation"),
     Check("standing_unlike_verdicts", "chấm điểm ghi {1}, theo bản nộp và kết quả kiểm tra phải là {2}",
           "scoring says {1}, by submissions and verdicts it is {2}",
           "SELECT o.obligation, o.standing, e.standing FROM obligations AS o JOIN expected AS e USING (obligation)"
@@ -201,7 +215,8 @@ CHECKS = (
           " FROM obligations AS o JOIN verdicts AS v USING (obligation)"
           " JOIN (SELECT 'completeness' AS component UNION ALL SELECT 'timeliness') AS n"
           f" LEFT JOIN ({_IN_FORCE}) AS l ON l.obligation = o.obligation AND l.component = n.component"
-          " WHERE o.owed AND l.obligation IS NULL AND (n.component = 'completeness' OR v.outcome = 'accepted')"
+          f" WHERE {_not_deferred('o.obligation', 'scoring.follow')} AND o.owed AND l.obligation IS NULL"
+          " AND (n.component = 'completeness' OR v.outcome = 'accepted')"
           " GROUP BY o.obligation, n.component"),
     Check("overdue_unlike_receipts", "chấm điểm ghi quá hạn = {1}, theo giờ nhận và kết quả kiểm tra phải là {2}",
           "scoring says overdue = {1}, by receipts and verdicts it is {2}",

@@ -25,6 +25,7 @@ import httpx
 
 from services.scoring.differences import (
     CHECKS,
+    DEFERRED,
     EXPECTED,
     MARKED,
     OWED_EVENTS,
@@ -141,6 +142,8 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
         database.execute("CREATE TABLE subscriptions (consumer, type)")
         named = [(name, f"vn.thongsuot.{short}.v1") for name, types in SUBSCRIPTIONS.items() for short in types]
         database.executemany("INSERT INTO subscriptions VALUES (?, ?)", named)
+        database.execute(DEFERRED)
+        database.execute("CREATE INDEX deferred_by_key ON deferred (key)")
         database.execute(EXPECTED)
         database.execute(MARKED)
         database.execute(OWED_EVENTS)

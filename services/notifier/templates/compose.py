@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.notifier.domain import Facts
 from services.notifier.ledger import Claimed
 from services.notifier.templates import words
+from shared.clock import LOCAL_ZONE
 from shared.security import header_safe
 
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
@@ -116,7 +117,7 @@ class Composer:
         if self._sender.reply_to:
             message["Reply-To"] = header_safe(self._sender.reply_to)
         message["Subject"] = header_safe(subject)
-        message["Date"] = format_datetime(mail.created_at)
+        message["Date"] = format_datetime(mail.created_at.astimezone(LOCAL_ZONE))
         message["Message-ID"] = header_safe(mail.message_id)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
         message["X-Auto-Response-Suppress"] = "All"
@@ -143,12 +144,16 @@ class Composer:
             "obligation": mail.obligation,
             "regime_vi": regime_vi,
             "regime_en": mail.names.get("regime_name_en") or regime_vi,
-            "legal_basis": mail.names.get("legal_basis") or "",
+            # a request stands on its own basis; where it names none, on that of its regime
+            "legal_basis": mail.names.get("request_legal_basis") or mail.names.get("legal_basis") or "",
+            "request_number": facts.period if mail.names.get("request_title") else "",
+            "nil_allowed": mail.names.get("nil_allowed") == "true",
             "agency_vi": facts.agency_name,
             "agency_en": facts.agency_name_en or facts.agency_name,
             "period_vi": period_vi,
             "period_en": period_en,
             "deadline_vi": deadline_vi,
+            "deadline_short": words.short_words(deadline),
             "deadline_en": deadline_en,
             "late_vi": late_vi,
             "late_en": late_en,

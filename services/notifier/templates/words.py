@@ -53,12 +53,20 @@ def period_words(period: str, request_title: str = "", request_title_en: str = "
 
 
 def deadline_words(moment: datetime | None) -> tuple[str, str]:
-    """(Vietnamese, English) for a deadline, in Vietnam's time."""
+    """(Vietnamese, English) for a moment, in Vietnam's time, which is named."""
     if moment is None:
         return "xem trong hệ thống", "see the system"
     local = moment.astimezone(LOCAL_ZONE)
-    vi = f"{local:%H:%M} ngày {local:%d/%m/%Y}"
-    return vi, f"{local:%H:%M} on {local.day} {_MONTHS_EN[local.month - 1]} {local.year} (Vietnam time)"
+    en = f"{local:%H:%M} on {local.day} {_MONTHS_EN[local.month - 1]} {local.year} (Vietnam time, UTC+7)"
+    return f"{short_words(moment)} (giờ Việt Nam, UTC+7)", en
+
+
+def short_words(moment: datetime | None) -> str:
+    """A moment for a subject line, Vietnamese, in Vietnam's time."""
+    if moment is None:
+        return "xem trong hệ thống"
+    local = moment.astimezone(LOCAL_ZONE)
+    return f"{local:%H:%M} ngày {local:%d/%m/%Y}"
 
 
 def lateness_words(deadline: datetime | None, at: datetime) -> tuple[str, str]:

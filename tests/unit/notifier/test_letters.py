@@ -45,9 +45,10 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
     for kind in ("plain", "html"):
         text = body(message, kind)
         assert text.index("Kính gửi: Ông/Bà") < text.index("Dear ")
-        assert "tháng 10/2026" in text
+        assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
         assert "October 2026" in text
-        assert "17:00 ngày 19/10/2026" in text
+        assert "17:00 ngày 19/10/2026 (giờ Việt Nam, UTC+7)" in text
+        assert "(Vietnam time, UTC+7)" in text
         assert "Sở Nông nghiệp và Môi trường" in text
         assert "{{" not in text
         assert "None" not in text
@@ -101,7 +102,9 @@ def test_a_returned_letter_names_the_version_the_deadline_and_what_to_do_about_e
 
 
 def test_an_escalation_names_the_officer_and_the_agencies_passed_over() -> None:
-    assert "Nguyễn Thị Hồng Ánh (cán bộ đầu mối, đã được thông báo)" in body(read(samples()["escalation"]), "plain")
+    assert "Nguyễn Thị Hồng Ánh (cán bộ đầu mối, cũng được gửi thông báo)" in body(
+        read(samples()["escalation"]), "plain"
+    )
     climbed = body(read(samples()["escalation-climbed"]), "html")
     assert "chưa có thủ trưởng tiếp nhận tại: Sở Nông nghiệp và Môi trường" in climbed
 
@@ -176,7 +179,10 @@ def test_periods_in_words(period: str, vi: str, en: str) -> None:
 
 def test_deadlines_and_lateness_in_words() -> None:
     deadline = datetime(2026, 10, 19, 10, 0, tzinfo=UTC)
-    assert deadline_words(deadline) == ("17:00 ngày 19/10/2026", "17:00 on 19 October 2026 (Vietnam time)")
+    assert deadline_words(deadline) == (
+        "17:00 ngày 19/10/2026 (giờ Việt Nam, UTC+7)",
+        "17:00 on 19 October 2026 (Vietnam time, UTC+7)",
+    )
     assert deadline_words(None)[0] == "xem trong hệ thống"
     assert lateness_words(deadline, deadline) == ("", "")
     assert lateness_words(deadline, deadline + timedelta(minutes=59))[0] == "dưới 1 giờ"

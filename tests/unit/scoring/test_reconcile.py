@@ -257,6 +257,36 @@ def test_an_overdue_whose_event_waits_or_is_dead_lettered_is_not_untold(where: s
     assert run(exports)[0] == 0
 
 
+def test_what_follows_from_a_deferred_report_is_no_difference_until_it_is_released() -> None:
+    """Its obligation cannot be opened yet: the rule of its regime leads nowhere, or no calendar covers its year."""
+    exports = agreeing()
+    for export in ("obligations", "score-lines"):
+        exports["scoring", export] = [row for row in exports["scoring", export] if row["obligation"] != KEY]
+    exports["scoring", "inbox"] = [
+        row for row in exports["scoring", "inbox"] if row["event_id"] not in (_uuid(103), _uuid(104))
+    ]
+    found = {each["kind"] for each in run(exports)[1]["differences"]}
+    assert found == {"obligation_unknown", "event_lost"}, "negative control"
+    for number in (103, 104):
+        exports["scoring", "waiting"].append({"consumer": "scoring.follow", "event_id": _uuid(number)})
+    assert run(exports)[0] == 0
+    # a report of somebody else that is missing is a difference all the same
+    del exports["scoring", "obligations"][0]
+    assert "obligation_unknown" in {each["kind"] for each in run(exports)[1]["differences"]}
+
+
+def test_a_report_whose_form_cannot_be_compiled_yet_needs_no_verdict() -> None:
+    exports = agreeing()
+    del exports["validator", "verdicts"][0]
+    exports["validator", "inbox"] = []
+    exports["intake", "submissions"][0]["status"] = None
+    kinds = {each["kind"] for each in run(exports)[1]["differences"]}
+    assert "submission_without_verdict" in kinds, "negative control"
+    exports["validator", "waiting"].append({"consumer": "validator.submissions", "event_id": _uuid(103)})
+    left = {each["kind"] for each in run(exports)[1]["differences"]}
+    assert "submission_without_verdict" not in left
+
+
 def test_an_overdue_that_nobody_could_be_told_of_has_its_reason_in_the_ledger() -> None:
     exports = agreeing()
     exports["notifier", "notifications"][1].update(state="skipped", reason="no_officer:H99.103")

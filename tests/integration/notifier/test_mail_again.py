@@ -1,0 +1,250 @@
+"""Mails that came to nothing are sent again: by an operator, on record, or because the registry was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.notifier import commands, resending, unsendable
+from services.notifier.resending import Order, Said
+from shared.events import RegimePublished, RequestIssued
+from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
+from tests.integration.notifier.desk import (
+    DOMAIN,
+    REGIME,
+    World,
+    agency,
+    due_soon,
+    fulfilled,
+    officer,
+    overdue,
+    registry,
+    verdict,
+)
+
+BROKEN = "Báo cáo\ntháng"
+
+
+def regime(**changes: Any) -> RegimePublished:
+    (first,) = [each for each in registry() if isinstance(each, RegimePublished)]
+    return first.model_copy(update=changes)
+
+
+async def again(world: World, *ids: UUID, **changes: Any) -> list[Said]:
+    order = Order(ids, "vân", "địa chỉ đã sửa", **changes)
+    async with world.database.transaction() as tx:
+        return await resending.resend(tx, order, now=world.system.now(), domain=DOMAIN)
+
+
+async def failed_reminder(world: World, smtp: FakeSmtp) -> UUID:
+    found = await world.reminder()
+    smtp.script["RCPT"].append(Answer(550, "no such user"))
+    await world.drain(world.sender(smtp))
+    assert (await world.one())["state"] == "failed"
+    return found
+
+
+# --- by an operator --------------------------------------------------------------------------------------------------
+
+
+async def test_a_failed_mail_is_sent_again_under_its_message_id_and_the_ledger_says_who_and_why(
+    world: World, smtp: FakeSmtp
+) -> None:
+    failed = await failed_reminder(world, smtp)
+    first = (await world.one())["message_id"]
+    assert [each.again for each in await again(world, failed)] == [True]
+    await world.drain(world.sender(smtp))
+    row = await world.one()
+    assert (row["state"], row["message_id"], row["attempts"], row["resends"]) == ("sent", first, 2, 1)
+    (ordered,) = await world.rows("SELECT * FROM resends")
+    assert (ordered["by"], ordered["why"], ordered["from_state"]) == ("vân", "địa chỉ đã sửa", "failed")
+    assert ordered["from_reason"] == "refused: 550 no such user"
+    # and once more: it has gone out now
+    (said,) = await again(world, failed)
+    assert (said.again, "--bounced" in said.en) == (False, True)
+    assert [event["outcome"] for event in await world.recorded()] == ["failed", "sent"]
+
+
+async def test_another_address_gets_another_message_id(world: World, smtp: FakeSmtp) -> None:
+    failed = await failed_reminder(world, smtp)
+    first = (await world.one())["message_id"]
+    assert [each.recipient for each in await again(world, failed, to="moi@h99.example")] == ["moi@h99.example"]
+    await world.drain(world.sender(smtp))
+    (taken,) = smtp.accepted
+    assert taken.recipient == "moi@h99.example"
+    assert (await world.one())["message_id"] == taken.message["Message-ID"] != first
+    with pytest.raises(ValueError, match="không phải"):
+        await again(world, failed, to="không phải địa chỉ")
+
+
+async def test_a_bounced_mail_and_one_left_in_doubt_may_be_sent_again(world: World, smtp: FakeSmtp) -> None:
+    sent = await world.reminder()
+    await world.drain(world.sender(smtp))
+    assert [each.again for each in await again(world, sent, bounced=True)] == [True]
+    await world.drain(world.sender(smtp))
+    assert len(smtp.accepted) == 2
+    # the next one stays in doubt, twice
+    await world.feed("compliance", overdue())
+    smtp.script["BODY"].extend([AcceptThenDrop()] * 4)
+    await world.drain(world.sender(smtp))
+    (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
+    assert (doubt["state"], doubt["due_at"]) == ("unknown", None)
+    assert [each.again for each in await again(world, doubt["id"])] == [True]
+    await world.drain(world.sender(smtp))
+    (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
+    assert (doubt["state"], doubt["resends"]) == ("sent", 1)
+
+
+async def test_what_is_no_longer_so_is_not_sent_again(world: World, smtp: FakeSmtp) -> None:
+    failed = await failed_reminder(world, smtp)
+    await world.feed("compliance", fulfilled())
+    (said,) = await again(world, failed)
+    assert (said.again, said.en) == (False, "it is no longer so")
+    (unknown,) = await again(world, uuid4())
+    assert unknown.en == "there is no such mail"
+    assert (await world.one())["state"] == "failed"
+
+
+def test_the_commands_list_and_resend(
+    migrated_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", migrated_database("notifier"))
+    assert commands.mail(["list", "--state", "failed"]) == 0
+    assert "0 thư / mails, failed" in capsys.readouterr().out
+    wanted = str(uuid4())
+    assert commands.mail(["resend", wanted, "--why", "thử"]) == 1
+    assert f"{wanted}  không có thư này / there is no such mail" in capsys.readouterr().out
+    assert commands.mail(["resend", wanted, "--why", "thử", "--to", "không phải"]) == 2
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert commands.mail(["list"]) == 3
+    assert "Không kết nối được" in capsys.readouterr().err
+
+
+# --- because the registry was mended ---------------------------------------------------------------------------------
+
+
+async def could_not_be_made(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry(), regime(name=BROKEN, version=2))
+    await world.feed("compliance", due_soon())
+    await world.drain(world.sender(smtp))
+    row = await world.one()
+    assert row["state"] == "failed"
+    assert row["reason"].startswith("unsendable:")
+
+
+async def test_a_mail_that_could_not_be_made_is_made_again_of_the_renewed_regime(world: World, smtp: FakeSmtp) -> None:
+    await could_not_be_made(world, smtp)
+    await world.feed("registry", regime(name=BROKEN, version=2))  # the same record again mends nothing
+    await world.drain(world.sender(smtp))
+    assert (await world.one())["state"] == "failed"
+    await world.feed("registry", regime(name="Báo cáo tháng, đã sửa", version=3))
+    await world.drain(world.sender(smtp))
+    assert (await world.one())["state"] == "sent"
+    (taken,) = smtp.accepted
+    assert "Báo cáo tháng, đã sửa" in str(taken.message["Subject"])
+
+
+async def test_the_control_without_retaking_the_mail_stays_failed(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*given: Any, **more: Any) -> int:
+        return 0
+
+    monkeypatch.setattr(unsendable, "take_up", nothing)
+    await could_not_be_made(world, smtp)
+    await world.feed("registry", regime(name="Báo cáo tháng, đã sửa", version=3))
+    assert (await world.one())["state"] == "failed"
+    assert smtp.accepted == []
+
+
+async def test_a_renewed_officer_or_agency_is_named_in_the_mail_made_again(world: World, smtp: FakeSmtp) -> None:
+    await world.feed(
+        "registry", *registry(), officer("dept-named", "H99.12", regimes=(REGIME,), name="Nguyễn\nThị", version=2)
+    )
+    await world.feed("compliance", due_soon())
+    await world.drain(world.sender(smtp))
+    assert (await world.one())["reason"].startswith("unsendable:")
+    renewed = officer(
+        "dept-named", "H99.12", regimes=(REGIME,), name="Nguyễn Thị Mai", email="mai@h99.example", version=3
+    )
+    await world.feed("registry", renewed)
+    await world.drain(world.sender(smtp))
+    (taken,) = smtp.accepted
+    assert taken.recipient == "mai@h99.example"
+    assert "Nguyễn Thị Mai" in str(taken.message["To"])
+
+
+async def test_what_was_refused_or_is_no_longer_so_is_not_made_again(world: World, smtp: FakeSmtp) -> None:
+    await failed_reminder(world, smtp)
+    await world.feed("registry", regime(version=2))
+    assert (await world.one())["state"] == "failed"  # refused by the server: no record mends that
+
+    await world.feed("registry", regime(name=BROKEN, version=3), agency("H99.12", "H99", version=2))
+    await world.feed("verdicts", verdict())
+    await world.drain(world.sender(smtp))
+    await world.feed("compliance", fulfilled())
+    await world.feed("registry", regime(version=4))
+    assert {row["state"] for row in await world.ledger()} == {"failed"}
+
+
+# --- what a letter says of a request ---------------------------------------------------------------------------------
+
+
+async def test_a_request_stands_on_its_own_basis_and_number_in_its_letters(world: World, smtp: FakeSmtp) -> None:
+    issued = RequestIssued(
+        request_id="DX-2026-003",
+        regime=REGIME,
+        title="Thiệt hại do bão số 9",
+        issued_at=datetime(2026, 10, 12, 1, tzinfo=UTC),
+        deadline=datetime(2026, 10, 19, 10, tzinfo=UTC),
+        legal_basis="Công văn 1234/UBND-NN",
+        version=1,
+    )
+    await world.feed("registry", *registry(), regime(legal_basis="Nghị định 09/2019/NĐ-CP", version=2), issued)
+    await world.feed("compliance", due_soon(period="DX-2026-003"), due_soon(period="2026-M10"))
+    await world.drain(world.sender(smtp))
+    texts = {}
+    for taken in smtp.accepted:
+        part = taken.message.get_body(("plain",))
+        assert part is not None
+        text = part.get_content()
+        texts["request" if "DX-2026-003" in text else "period"] = text
+    assert "Căn cứ:     Công văn 1234/UBND-NN" in texts["request"]
+    assert "Yêu cầu số: DX-2026-003" in texts["request"]
+    assert "Nghị định" not in texts["request"]
+    assert "Căn cứ:     Nghị định 09/2019/NĐ-CP" in texts["period"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [("H99.12", "Chuyên viên, Sở Nông nghiệp"), ("H99.X07", "Ủy ban nhân dân tỉnh")]
+)
+async def test_the_overdue_letter_names_the_head_who_is_told(
+    world: World, smtp: FakeSmtp, code: str, told: str
+) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(code=code))
+    (row,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
+    (head,) = [row for row in await world.ledger() if row["kind"] == "escalation" and row["state"] != "skipped"]
+    await world.drain(world.sender(smtp))
+    taken = {str(each.message["Message-ID"]): each for each in smtp.accepted}
+    part = taken[row["message_id"]].message.get_body(("plain",))
+    assert part is not None
+    assert "cũng được gửi tới" in part.get_content()
+    assert told in part.get_content()
+    assert taken[head["message_id"]].recipient == ("dept-head@h99.example" if code == "H99.12" else "chair@h99.example")
+
+
+async def test_where_no_head_is_told_the_overdue_letter_says_nothing_of_one(world: World, smtp: FakeSmtp) -> None:
+    nobody = [each for each in registry() if getattr(each, "role", "") != "head"]
+    await world.feed("registry", *nobody)
+    await world.feed("compliance", overdue())
+    await world.drain(world.sender(smtp))
+    (taken,) = smtp.accepted
+    part = taken.message.get_body(("plain",))
+    assert part is not None
+    assert "cũng được gửi" not in part.get_content()
+    assert "head of" not in part.get_content()
