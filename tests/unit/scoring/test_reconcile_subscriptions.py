@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import services.intake.consumer as intake
@@ -21,7 +22,7 @@ def test_all_subscribed_types_exist_and_every_type_has_a_reader() -> None:
 
 def test_the_table_of_subscriptions_is_what_the_services_subscribe_to() -> None:
     """The doors only close over what they are given, so nothing real is needed to read their signatures."""
-    nothing: Any = None
+    nothing: Any = SimpleNamespace(prepare=None)
     doors: dict[str, Iterable[Inbound]] = {
         "intake": [intake.FOLLOW, intake.NOTICES],
         "validator": validator.inbounds(nothing, nothing),
