@@ -186,8 +186,8 @@ class Judging:
                 raise
             self._leave(event, prepared)
             return 0
-        if self._is_slow(form_name(event.body)) and _size(event) <= self._budget.inline_bytes:
-            self._note_pace(form_name(event.body), answer.seconds)
+        if self._is_slow(name) and _size(event) <= self._budget.inline_bytes:
+            self._note_pace(name, answer.seconds)
         if not answer.error_class:
             metrics.JUDGED_APART_TOTAL.labels("judged").inc()
             prepared.values[event.id] = answer.judgement()
