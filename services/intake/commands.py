@@ -150,7 +150,9 @@ async def _load(
     seen: Draft | None = None
     while True:
         async with database.reading() as reading:
-            made = await loading.draft(reading, folder.proposals, now, past_requests=asked.past_requests)
+            made = await loading.draft(
+                reading, folder.proposals, now, past_requests=asked.past_requests, unread=folder.unread
+            )
         errors = [*folder.errors, *made.errors]
         if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
             changed = {record.key for record in made.changed}

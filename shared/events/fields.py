@@ -8,6 +8,7 @@ readable. The limits are therefore no part of the JSON Schemas.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -49,10 +50,15 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-#: C0, C1, DEL; marks that change the direction of what stands beside them (UAX #9); a BOM inside; surrogates; what is
-#: no character at all
+#: What nobody sees, or sees otherwise than it is stored: C0, C1, DEL; marks that change the direction of what stands
+#: beside them (UAX #9); what is drawn as nothing (Default_Ignorable_Code_Point of UAX #44, blank letters); a BOM
+#: inside; private use, which each font draws as it likes; surrogates; what is no character at all
 _HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
+    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 15))
+    + "]"
 )
 
 
@@ -112,6 +118,13 @@ def flaw_of_text(text: str, most: int, *, least: int = 0, lines: bool = False) -
             f"It holds a control character or a hidden one ({point}).",
             "Xóa ký tự đó; gõ lại nội dung nếu chép từ nơi khác.",
             "Delete it; type the text again if it was copied from elsewhere.",
+        )
+    if text and unicodedata.category(text[0]).startswith("M"):
+        return Words(
+            "Bắt đầu bằng một dấu không có chữ.",
+            "It begins with a mark that has no letter.",
+            "Gõ lại chữ đầu.",
+            "Type the first letter again.",
         )
     if text != text.strip():
         return Words(

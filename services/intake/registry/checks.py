@@ -6,12 +6,12 @@ Pure: `stored` is what the database holds, `records` what is proposed; together 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from services.intake.registry import forms
-from services.intake.registry.records import Agency, Registry, content_of
+from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared import period
 from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
@@ -19,7 +19,7 @@ from shared.events.base import MAX_EVENT_BYTES
 from shared.events.fields import shown
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
-_AGENCY_CODE = re.compile(r"[A-Z]\d{2}(\.[0-9A-Z]+)*")
+_AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would take the digits of every script
 _MAX_AGENCY_CODE_CHARACTERS = 35
 #: agencies above an agency; the State has six levels
 _MOST_ABOVE = 20
@@ -32,10 +32,12 @@ def check(
     *,
     named: Iterable[str] = (),
     past_requests: bool = False,
+    unread: Collection[Kind] = (),
 ) -> list[FileError]:
     """Every error between the records, and between them and what is stored.
 
-    now: business time. named: keys of records that are refused already, so that nothing is told twice.
+    now: business time. named: keys of records that are refused already, so that nothing is told twice. unread: kinds
+    of which not every record could be read: a name of theirs that is not known may be one of those.
     """
     registry = Registry()
     for key in named:
@@ -78,7 +80,7 @@ def check(
                 if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
                     errors.extend(_past(located, request, now))
         errors.extend(_size(located))
-    return errors
+    return [error for error in errors if error.missing not in unread]
 
 
 def _name(registry: Registry, key: str) -> None:
@@ -112,7 +114,7 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
             "Write it like H99.01 (at most 35 characters).",
         )
     if agency.parent is not None and agency.parent not in registry.agencies:
-        yield located.unknown("parent", "cơ quan cấp trên", "parent agency", agency.parent)
+        yield located.unknown("parent", "cơ quan cấp trên", "parent agency", agency.parent, "agency")
     ancestors = {agency.code}
     above = agency.parent
     while above is not None and above in registry.agencies:
@@ -138,15 +140,16 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
         )
     for place, successor in enumerate(agency.successors):
         if successor not in registry.agencies or successor == agency.code:
-            yield located.unknown(f"successors/{place}", "cơ quan kế thừa", "successor", successor)
+            kind = "agency" if successor != agency.code else ""
+            yield located.unknown(f"successors/{place}", "cơ quan kế thừa", "successor", successor, kind)
 
 
 def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -> Iterator[FileError]:
     if officer.agency not in registry.agencies:
-        yield located.unknown("agency", "cơ quan", "agency", officer.agency)
+        yield located.unknown("agency", "cơ quan", "agency", officer.agency, "agency")
     for place, regime in enumerate(officer.regimes):
         if regime not in registry.regimes:
-            yield located.unknown(f"regimes/{place}", "chế độ báo cáo", "regime", regime)
+            yield located.unknown(f"regimes/{place}", "chế độ báo cáo", "regime", regime, "regime")
 
 
 def _published(located: Located, published: RegimePublished, regime: RegimePublished) -> Iterator[FileError]:
@@ -193,10 +196,10 @@ def _regime(
 ) -> Iterator[FileError]:
     yield from _replaces(located, regime, registry, replaced)
     if regime.receiver not in registry.agencies:
-        yield located.unknown("receiver", "cơ quan nhận", "receiver", regime.receiver)
+        yield located.unknown("receiver", "cơ quan nhận", "receiver", regime.receiver, "agency")
     for place, agency in enumerate(regime.submitters):
         if agency not in registry.agencies:
-            yield located.unknown(f"submitters/{place}", "cơ quan gửi", "submitter", agency)
+            yield located.unknown(f"submitters/{place}", "cơ quan gửi", "submitter", agency, "agency")
     if not regime.submitters and not regime.submitter_kinds:
         yield located.error(
             "submitter_kinds",
@@ -317,7 +320,7 @@ def _request(located: Located, request: RequestIssued, registry: Registry) -> It
         )
     versions = registry.regimes.get(request.regime)
     if versions is None:
-        yield located.unknown("regime", "chế độ báo cáo", "regime", request.regime)
+        yield located.unknown("regime", "chế độ báo cáo", "regime", request.regime, "regime")
     elif versions and not any(version.frequency == "adhoc" for version in versions.values()):
         yield located.error(
             "regime",
@@ -336,4 +339,4 @@ def _request(located: Located, request: RequestIssued, registry: Registry) -> It
         )
     for place, agency in enumerate(request.agencies):
         if agency not in registry.agencies:
-            yield located.unknown(f"agencies/{place}", "cơ quan", "agency", agency)
+            yield located.unknown(f"agencies/{place}", "cơ quan", "agency", agency, "agency")

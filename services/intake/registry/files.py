@@ -25,11 +25,15 @@ MAX_ENTRIES = 10_000
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds. `ignored` are files that are no YAML: told, but no error."""
+    """What a folder holds. `ignored` are files that are no YAML: told, but no error.
+
+    `unread`: kinds of which something could not be read. What names a record of theirs may be right.
+    """
 
     proposals: list[Proposal] = field(default_factory=list)
     errors: list[FileError] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    unread: set[Kind] = field(default_factory=set)
 
 
 def read_folder(folder: Path) -> Folder:
@@ -62,7 +66,7 @@ def read_folder(folder: Path) -> Folder:
 
 
 def _entries(folder: Path, found: Folder) -> list[Path]:
-    """All files below, but for hidden ones and Python's caches; links to folders are not followed."""
+    """All files below, but for hidden ones and Python's caches; links to folders are refused, for they may go round."""
     entries: list[Path] = []
 
     def unreadable(error: OSError) -> None:
@@ -70,6 +74,11 @@ def _entries(folder: Path, found: Folder) -> list[Path]:
 
     for top, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+        for name in folders:
+            path = Path(top, name)
+            if path.is_symlink() or path.suffix.lower() in _SUFFIXES:
+                found.errors.append(_no_file(shown(path.relative_to(folder).as_posix())))
+                found.unread.update(_SECTIONS.values())
         entries.extend(Path(top, name) for name in sorted(names) if not name.startswith("."))
         if len(entries) > MAX_ENTRIES:
             found.errors.append(
@@ -85,6 +94,11 @@ def _entries(folder: Path, found: Folder) -> list[Path]:
             )
             return []
     return entries
+
+
+def _kind(name: str) -> Kind:
+    """What a registry file of this name holds first of all."""
+    return list(_SECTIONS.values())[_order(name) or 0]
 
 
 def _order(name: str) -> int | None:
@@ -108,9 +122,12 @@ def _read_file(path: Path, name: str, found: Folder) -> None:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         found.errors.append(_unreadable(told, error))
+        found.unread.add(_kind(name))
         return
     document = read(content, told)
     found.errors.extend(document.errors)
+    if not document.whole or not isinstance(document.value, dict):
+        found.unread.add(_kind(name))
     if document.value is None:
         if not document.errors:
             found.errors.append(_shape(told, (1, 1), ""))
@@ -125,6 +142,7 @@ def _read_file(path: Path, name: str, found: Folder) -> None:
             kind = _SECTIONS.get(section)
             if kind is None or not isinstance(items, list):
                 found.errors.append(_shape(told, document.marks[pointer_of((section,))], pointer_of((section,))))
+                found.unread.add(kind or _kind(name))
                 continue
             for place, item in enumerate(items):
                 _propose(kind, item, (section, place), told, document, found)
@@ -160,6 +178,18 @@ def _unknown_file(name: str) -> FileError:
         "The file's name is none of the registry's, so what it says is not known.",
         "Đổi tên thành agencies*, officers*, regimes*, requests*.yaml hoặc regimes/*.yaml, hoặc chuyển đi nơi khác.",
         "Rename it to agencies*, officers*, regimes*, requests*.yaml or regimes/*.yaml, or move it away.",
+    )
+
+
+def _no_file(name: str) -> FileError:
+    return FileError(
+        name,
+        0,
+        "",
+        "Đây là liên kết tới thư mục, hoặc thư mục mang tên tệp; không đọc những gì ở trong như được đặt tên.",
+        "This is a link to a folder, or a folder named like a file: what is in it is not read as it is named.",
+        "Đặt chính các tệp vào thư mục danh mục.",
+        "Put the files themselves into the registry's folder.",
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.registry.source import FileError, Located
-from shared.events import RegimePublished, SumRule
-from shared.events.fields import shown
+from shared.events import FigureField, RegimePublished, SumRule
+from shared.events.fields import MAX_DIGITS, shown
 
 
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     form = regime.form
     figures = {figure.code for figure in form.figures}
+    by_code = {figure.code: figure for figure in form.figures}
     groups = {
         "figures": [figure.code for figure in form.figures],
         "narratives": [narrative.code for narrative in form.narratives],
@@ -40,6 +42,14 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 "Sửa hai giới hạn.",
                 "Correct the bounds.",
             )
+        elif (bounds := _values(figure))[0] > bounds[1]:
+            yield located.error(
+                f"form/figures/{place}",
+                f"“{figure.code}”: không có số nào với {figure.fraction_digits} chữ số thập phân giữa hai giới hạn.",
+                f"“{figure.code}”: no number with {figure.fraction_digits} digits after the point lies in its bounds.",
+                "Sửa hai giới hạn hoặc `fraction_digits`.",
+                "Correct the bounds or `fraction_digits`.",
+            )
     for place, narrative in enumerate(form.narratives):
         if narrative.min_characters > narrative.max_characters:
             yield located.error(
@@ -49,8 +59,17 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 "Sửa độ dài.",
                 "Correct the lengths.",
             )
+        elif narrative.required and narrative.max_characters == 0:
+            yield located.error(
+                f"form/narratives/{place}/max_characters",
+                f"“{narrative.code}” là mục bắt buộc nhưng không được có ký tự nào.",
+                f"“{narrative.code}” is required, and may hold no character.",
+                "Tăng `max_characters`, hoặc ghi required: false.",
+                "Raise `max_characters`, or write required: false.",
+            )
     for place, rule in enumerate(form.sums):
         yield from _sum(located, f"form/sums/{place}", rule, figures)
+        yield from _reachable(located, f"form/sums/{place}", rule, by_code)
     yield from _circles(located, form.sums)
     # `"code":0,` of each figure, `"code":"…",` of each narrative, and some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
@@ -106,6 +125,49 @@ def _sum(located: Located, place: str, rule: SumRule, figures: set[str]) -> Iter
             "The tolerance is negative.",
             "Ghi 0 hoặc số dương.",
             "Give 0 or more.",
+        )
+
+
+def _values(figure: FigureField) -> tuple[Decimal, Decimal]:
+    """The least and the most that a report can say of the figure: its bounds, on the grid of its digits."""
+    with localcontext(prec=4 * MAX_DIGITS):
+        step = Decimal(1).scaleb(-figure.fraction_digits)
+        least = Decimal("-Infinity") if figure.minimum is None else figure.minimum.quantize(step, ROUND_CEILING)
+        most = Decimal("Infinity") if figure.maximum is None else figure.maximum.quantize(step, ROUND_FLOOR)
+    return least, most
+
+
+def _bound(value: Decimal) -> str:
+    return format(value, "f") if value.is_finite() else "∞" if value > 0 else "-∞"
+
+
+def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str, FigureField]) -> Iterator[FileError]:
+    """A sum whose total no terms can add up to, each within its bounds: every complete report would be returned."""
+    terms = [by_code[term] for term in dict.fromkeys(rule.terms) if term in by_code]
+    total = by_code.get(rule.total)
+    # where the total, or every term, may be left out, such a report is not checked by this sum
+    if total is None or not total.required or not any(term.required for term in terms) or rule.total in rule.terms:
+        return
+    least = most = Decimal(0)
+    with localcontext(prec=4 * MAX_DIGITS):
+        for term in terms:
+            low, high = _values(term)
+            if low > high:
+                return  # told already
+            least += low if term.required else min(low, Decimal(0))
+            most += high if term.required else max(high, Decimal(0))
+        low, high = _values(total)
+        missed = least - rule.tolerance > high or most + rule.tolerance < low
+    if missed and low <= high and rule.tolerance >= 0:
+        least_told, most_told, low_told, high_told = map(_bound, (least, most, low, high))
+        yield located.error(
+            place,
+            f"Tổng “{shown(rule.code)}” không bao giờ đúng: số hạng cộng được {least_told} đến {most_told}, "
+            f"còn “{shown(rule.total)}” chỉ được {low_told} đến {high_told}.",
+            f"The sum “{shown(rule.code)}” never holds: its terms add up to {least_told} to {most_told}, "
+            f"but “{shown(rule.total)}” may be {low_told} to {high_told}.",
+            "Sửa giới hạn của các chỉ tiêu, hoặc số hạng.",
+            "Correct the bounds of the figures, or the terms.",
         )
 
 

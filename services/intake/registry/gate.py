@@ -7,7 +7,7 @@ with. `checks` holds what must be so between records; what only a neighbour can 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,10 +49,12 @@ def admit(
     now: datetime,
     *,
     past_requests: bool = False,
+    unread: Collection[Kind] = (),
 ) -> Admission:
     """Every error of the proposals, of themselves, between them and with what is stored.
 
-    now: business time. past_requests: requests whose deadline is past are taken, for a registry that is carried over.
+    now: business time. unread: kinds of which not every record could be read, which is told already.
+    past_requests: requests whose deadline is past are taken, for a registry that is carried over.
     """
     admission = Admission()
     published = {record.key: record for record in stored if isinstance(record, RegimePublished)}
@@ -63,7 +65,9 @@ def admit(
             _read(proposal, published, admission)
         if len(admission.records) == before:
             named += _names(proposal)
-    admission.errors += checks.check(admission.records, stored, now, named=named, past_requests=past_requests)
+    admission.errors += checks.check(
+        admission.records, stored, now, named=named, past_requests=past_requests, unread=unread
+    )
     return admission
 
 

@@ -6,7 +6,7 @@ two loads are one after the other and the order of the registry's events is the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,12 +62,17 @@ class Loaded:
 
 
 async def draft(
-    reading: Reading | Transaction, proposals: Sequence[Proposal], now: datetime, *, past_requests: bool = False
+    reading: Reading | Transaction,
+    proposals: Sequence[Proposal],
+    now: datetime,
+    *,
+    past_requests: bool = False,
+    unread: Collection[Kind] = (),
 ) -> Draft:
-    """Hold the proposals against the registry as it is. now: business time."""
+    """Hold the proposals against the registry as it is. now: business time. unread: as in `admit`."""
     revision = await store.revision(reading)
     stored = await store.changed_after(reading, -1)
-    admission = admit(proposals, stored, now, past_requests=past_requests)
+    admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
     known = {record.key: record for record in stored}
     changed = []
     for record in (located.record for located in admission.records):

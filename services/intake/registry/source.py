@@ -6,10 +6,13 @@ A record that came by another way than a file has no file and line 0: its errors
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.events import RegistryEvent
 from shared.events.fields import shown
+
+#: of a place that is written out; a field's name may be as long as its file
+MAX_PLACE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,12 @@ class FileError:
     fix: str
     fix_en: str
     column: int = 0
+    missing: str = ""  # the kind of record of which it misses one
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        return (
-            f"{where} {self.place or '/'}\n  {self.message} → {self.fix}\n  {self.message_en} → {self.fix_en}"
-        ).lstrip()
+        place = shown(self.place, MAX_PLACE_CHARACTERS) or "/"
+        return f"{where} {place}\n  {self.message} → {self.fix}\n  {self.message_en} → {self.fix_en}".lstrip()
 
 
 #: (line, column), both from 1
@@ -72,12 +75,13 @@ class Located:
         """Something wrong with the field at this path (`form/sums/0`; empty: the record)."""
         return self.source.error(f"/{field}" if field else "", message, message_en, fix, fix_en)
 
-    def unknown(self, field: str, what: str, what_en: str, name: str) -> FileError:
-        """The field names something that is not there."""
-        return self.error(
+    def unknown(self, field: str, what: str, what_en: str, name: str, kind: str = "") -> FileError:
+        """The field names something that is not there; `kind`: of the registry's records, where it would be one."""
+        error = self.error(
             field,
             f"Không có {what} “{shown(name)}”.",
             f"There is no {what_en} “{shown(name)}”.",
             "Sửa mã, hoặc thêm vào danh mục.",
             "Correct the code, or add it to the registry.",
         )
+        return replace(error, missing=kind)

@@ -49,9 +49,13 @@ _NOT_IN_A_FILE = re.compile(
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `value` is None where it cannot be read; `marks` by JSON Pointer."""
+    """What a file says. `value` is None where it cannot be read; `marks` by JSON Pointer.
+
+    `whole`: it was read to its end, so what it does not hold is not there.
+    """
 
     value: Any = None
+    whole: bool = True
     marks: dict[str, Mark] = field(default_factory=dict)
     errors: list[FileError] = field(default_factory=list)
 
@@ -78,8 +82,9 @@ def read(content: bytes, file: str) -> Document:
     try:
         reading.events(_text(content, reading))
     except _Full:
-        pass
+        reading.document.whole = False
     except yaml.YAMLError as error:
+        reading.document.whole = False
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = shown(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "?"), 200)
         reading.document.value = None
