@@ -39,6 +39,8 @@ WORKED_SECONDS = 2
 MAINTENANCE = timedelta(hours=1)
 #: without sending, or looking for what to send, for so long the relay is not ready
 RELAY_PATIENCE_SECONDS = 60.0
+#: a row that is refused for no fault that is surely its own is tried so often, with a pause between
+SUSPECT_ATTEMPTS, SUSPECT_PAUSE_SECONDS = 3, 0.2
 #: the advisory lock of the relay; each service has its own database, so one number serves all
 LEADER_LOCK = 0x7468_6F6E
 
@@ -225,12 +227,22 @@ class Relay:
         """
         sent = Sent(left=list(rows))
         singly = False
-        while sent.left:
-            if sent.producer_spent:
-                self._producer_failed, sent.producer_spent = True, False
-                await self._drop_producer()
-            sent.take(await self._send_once(sent.left, sent, singly))
-            singly = True
+        for attempt in range(1, SUSPECT_ATTEMPTS + 1):
+            while sent.left:
+                if sent.producer_spent:
+                    log.warning(
+                        "Kafka refused a batch; a new producer sends what is left row by row.",
+                        action="relay.isolating",
+                        rows=len(sent.left),
+                    )
+                    self._producer_failed, sent.producer_spent = True, False
+                    await self._drop_producer()
+                sent.take(await self._send_once(sent.left, sent, singly))
+                singly = True
+            # a broker's passing fault may hit one row and no other
+            if attempt == SUSPECT_ATTEMPTS or not sent.take_back_suspects():
+                break
+            await self._pause(SUSPECT_PAUSE_SECONDS)
         if sent.producer_spent:
             self._producer_failed = True
             await self._drop_producer()

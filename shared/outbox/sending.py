@@ -93,6 +93,16 @@ class Sent:
         self.left = more.left
         self.producer_spent |= more.producer_spent
 
+    def take_back_suspects(self) -> bool:
+        """Put rows that may not be at fault, and those behind them, back among what is left. Returns whether any."""
+        suspects = {each.row["id"] for each in self.refused if not each.of_the_row}
+        self.left = [each.row for each in self.refused if each.row["id"] in suspects]
+        self.left += [row for row, front in self.behind if front in suspects]
+        self.left.sort(key=lambda row: int(row["id"]))
+        self.refused = [each for each in self.refused if each.row["id"] not in suspects]
+        self.behind = [(row, front) for row, front in self.behind if front not in suspects]
+        return bool(suspects)
+
     def settle(self) -> None:
         """A suspect is at fault where its topic took another row; else Kafka is, and the suspect stays where it is."""
         taking = {row["topic"] for row in self.rows}

@@ -218,7 +218,8 @@ def _change_leaders(field: Field, ground: Ground, province: Province) -> None:
 
 def _began_again(province: Province) -> int:
     """How often a relay dropped its producer and began again."""
-    return sum(len(province.log_lines(name, "relay.interrupted")) for name in RELAYS)
+    said = ("relay.interrupted", "relay.isolating")  # for everything, or for what one batch left
+    return sum(len(province.log_lines(name, action)) for name in RELAYS for action in said)
 
 
 def _refuse(field: Field, ground: Ground, province: Province, code: int, *, permanent: bool) -> None:

@@ -270,39 +270,63 @@ async def test_a_refusal_of_everything_sets_nothing_aside(
     assert versions(await read_topic(kafka, SUBMISSIONS, 3), "H99.01") == [1, 2]
 
 
-async def test_one_record_that_the_broker_refuses_for_another_reason_is_set_aside_alone(
-    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = sending._send
+def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """A broker that answers UNKNOWN_SERVER_ERROR for batches with a record of H99.66, so many times."""
+    original, refused = sending._send, [0]
 
-    async def refuse(producer: Any, prefix: str, place: Any, chain: Any, sent: Sent) -> None:
-        """As a broker that finds one record invalid answers for its whole batch."""
-        for builder, its in chain:
-            if any(row["key"].startswith("H99.66/") for row in its):
+    async def send(producer: Any, prefix: str, place: Any, chain: Any, sent: Sent) -> None:
+        for number, (builder, its) in enumerate(chain):
+            if refused[0] < times and any(row["key"].startswith("H99.66/") for row in its):
+                refused[0] += 1
                 future = asyncio.get_running_loop().create_future()
-                future.set_exception(UnknownError("invalid record"))
+                future.set_exception(UnknownError("no"))
 
                 async def send_batch(*_: Any, _future: Any = future, **__: Any) -> Any:
                     return _future
 
-                fake = argparse.Namespace(send_batch=send_batch)
-                rest = chain[chain.index((builder, its)) :]
-                await original(fake, prefix, place, rest, sent)
+                await original(argparse.Namespace(send_batch=send_batch), prefix, place, chain[number:], sent)
                 return
             await original(producer, prefix, place, [(builder, its)], sent)
 
-    monkeypatch.setattr(sending, "_send", refuse)
+    monkeypatch.setattr(sending, "_send", send)
+
+
+#: 66 has a second event, which queues behind the first
+_FIFTY = [submission(f"H99.{n:02}") for n in range(40, 89)]
+
+
+async def test_one_record_that_the_broker_refuses_again_and_again_is_set_aside_alone(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, 10**6)
     sender = relay(database, kafka)
     await sender.start()
     try:
-        await send(database, [submission(f"H99.{n:02}") for n in range(40, 90)])
-        await eventually(drained(database, 1), "all others are sent")
+        await send(database, [*_FIFTY, submission("H99.66", 2)])
+        await eventually(drained(database, 2), "all others are sent")
     finally:
         await sender.stop()
-    (aside,) = await rows(database, "SELECT key, error_class FROM outbox_set_aside")
-    assert (aside.key.split("/")[0], aside.error_class) == ("H99.66", "UnknownError")
-    records = await read_topic(kafka, SUBMISSIONS, 49)
-    assert len({record.key for record in records}) == 49
+    aside = await rows(database, "SELECT key, error_class FROM outbox_set_aside ORDER BY id")
+    assert [(r.key.split("/")[0], r.error_class) for r in aside] == [("H99.66", "UnknownError"), ("H99.66", "Behind")]
+    records = await read_topic(kafka, SUBMISSIONS, 48)
+    assert len({record.key for record in records}) == 48
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_passing_refusal_that_hits_one_record_sets_nothing_aside(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    refusing(monkeypatch, times)
+    sender = relay(database, kafka)
+    await sender.start()
+    try:
+        await send(database, [*_FIFTY, submission("H99.66", 2)])
+        await eventually(drained(database, 0), "all are sent")
+    finally:
+        await sender.stop()
+    records = await read_topic(kafka, SUBMISSIONS, 50)
+    first_seen = list(dict.fromkeys(versions(records, "H99.66")))
+    assert first_seen == [1, 2]
 
 
 async def test_a_replay_of_the_archive_is_not_held_up_by_what_a_smaller_log_refuses(
