@@ -8,12 +8,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaError
 
 from shared.kafka import end_offsets, make_admin
-from shared.operator import who
+from shared.operator import when, who
 from shared.settings import KafkaSettings
 
 _PLACE = re.compile(r"(.+)-(\d{1,9})@(\d{1,18})")
@@ -42,7 +43,7 @@ def add_consumer_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_parser("list", help="độ trễ, vị trí, dừng từ khi nào, vì sao / lag, place, halted since when and why")
     show = what.add_parser("show", help="lô bản ghi làm nó dừng / the records it halted at, with reasons")
     resume = what.add_parser("resume", help="thử lại, sau khi đã sửa / try again, after a fix")
-    bury = what.add_parser("bury-to", help="chuyển bản ghi hỏng đến đó vào hàng thư hỏng, rồi đi tiếp / "
+    bury = what.add_parser("bury-to", help="chuyển các bản ghi hỏng đến đó thành sự kiện hỏng, rồi đi tiếp / "
                                            "dead-letter what is bad up to there, and go on")  # fmt: skip
     for each in (show, resume, bury):
         each.add_argument("consumer", help="<service>.<name>")
@@ -87,12 +88,12 @@ async def _list(connection: asyncpg.Connection, topics: Mapping[str, Sequence[st
     return 0
 
 
-def _state(halt: Mapping[str, object] | None) -> str:
+def _state(halt: Mapping[str, Any] | None) -> str:
     if halt is None:
         return "chạy / not halted"
     causes = json.loads(str(halt["causes"]))
     why = f"{causes[0]['records']} × {causes[0]['senders']}: {causes[0]['cause']}" if causes else ""
-    return f"DỪNG TỪ / HALTED SINCE {halt['halted_at']:%F %T%z}: {why}"
+    return f"DỪNG TỪ / HALTED SINCE {when(halt['halted_at'])}: {why}"
 
 
 async def _groups(topics: Mapping[str, Sequence[str]]) -> dict[str, Group]:

@@ -13,7 +13,7 @@ import sys
 import asyncpg
 
 from shared.db import plain_url
-from shared.operator import who
+from shared.operator import when, who
 from shared.outbox.wire import decode_headers
 
 #: what replayed events "await": the runtime knows this name always, so they are fed at its next look
@@ -96,21 +96,21 @@ async def _list(connection: asyncpg.Connection, *, discarded: bool) -> int:
         place = f"{row['topic']}-{row['partition']}@{row['offset']}"
         why = row["error_text"]
         if discarded:
-            why = f"{row['discarded_at']:%F %T} {row['discarded_by']}: {row['discarded_reason']}"
-        print(f"{row['id']:>8}  {row['rejected_at']:%F %T}  {row['consumer']:<24} {place:<28} {why}")
+            why = f"{when(row['discarded_at'])} {row['discarded_by']}: {row['discarded_reason']}"
+        print(f"{row['id']:>8}  {when(row['rejected_at'])}  {row['consumer']:<24} {place:<28} {why}")
     print(f"{await connection.fetchval(_COUNT, discarded)} sự kiện hỏng / dead letters")
     return 0
 
 
 async def _discard(connection: asyncpg.Connection, ids: list[int], reason: str) -> int:
     gone = {row["id"] for row in await connection.fetch(_DISCARD, ids, who(), reason)}
-    print(f"Bỏ {len(gone)} thư hỏng, giữ bằng chứng / discarded {len(gone)}, evidence kept")
+    print(f"Bỏ {len(gone)} sự kiện hỏng, giữ bằng chứng / discarded {len(gone)}, evidence kept")
     return _others(ids, gone, "không có, đã bỏ hoặc đã đưa lại / not there, discarded or replayed already")
 
 
 async def _restore(connection: asyncpg.Connection, ids: list[int]) -> int:
     back = {row["id"] for row in await connection.fetch(_RESTORE, ids, RESTORE_DAYS)}
-    print(f"Lấy lại {len(back)} thư hỏng / restored {len(back)}")
+    print(f"Lấy lại {len(back)} sự kiện hỏng / restored {len(back)}")
     return _others(ids, back, f"chưa bỏ, hoặc quá {RESTORE_DAYS} ngày / not discarded, or over {RESTORE_DAYS} days ago")
 
 
@@ -138,13 +138,14 @@ async def _show(connection: asyncpg.Connection, number: str) -> int:
 async def _feed(connection: asyncpg.Connection, ids: list[int], *, everything: bool) -> int:
     if everything:
         ids = [row["id"] for row in await connection.fetch(_OPEN)]
-    if not ids:
+    if not await connection.fetch(f"{_OPEN} AND id = ANY($1::bigint[])", ids):
         print("Không có gì để đưa lại / nothing to replay", file=sys.stderr)
         return 1
     async with connection.transaction():
         fed = await connection.fetch(_REPLAY, ids, REPLAYED)
+    left = len(ids) - len(fed)
     print(
-        f"Đưa lại {len(fed)} sự kiện; đã đưa, đã áp dụng hoặc không đọc được: {len(ids) - len(fed)} / "
-        f"fed {len(fed)} again; already fed, applied or unreadable: {len(ids) - len(fed)}"
+        f"Đưa lại {len(fed)} sự kiện; không có, đã bỏ, đã đưa, đã áp dụng hoặc không đọc được: {left} / "
+        f"fed {len(fed)} again; not there, discarded, already fed, applied or unreadable: {left}"
     )
     return 0

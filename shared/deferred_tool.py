@@ -18,7 +18,7 @@ from shared import deadletter, inbox, waiting
 from shared.db import Database, Transaction
 from shared.deadletter import DeadLetter
 from shared.deadletters_tool import REPLAYED
-from shared.operator import who
+from shared.operator import when, who
 from shared.preparing import ALONE
 
 _GROUPS = text("""
@@ -53,7 +53,7 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
     show = what.add_parser("show", help="các sự kiện / the events")
     show.add_argument("name", help="điều đang chờ, khoá, số hoặc event_id / awaited name, key, number or event_id")
     again = what.add_parser("retry", help="thử lại ngay / try again now")
-    bury = what.add_parser("bury", help="chuyển thành thư hỏng, giữ bằng chứng / make dead letters of them")
+    bury = what.add_parser("bury", help="chuyển thành sự kiện hỏng, giữ bằng chứng / make dead letters of them")
     for each in (again, bury):
         each.add_argument("ids", type=int, nargs="*")
         each.add_argument("--awaits", action="append", default=[], metavar="NAME", help="mọi sự kiện chờ / all of this")
@@ -87,7 +87,7 @@ async def _list(tx: Transaction) -> int:
     rows = (await tx.execute(_GROUPS)).all()
     for row in rows:
         awaits = "được thử riêng / is applied alone" if row.awaits.startswith(ALONE) else row.awaits
-        print(f"{row.since:%F %T}  {row.consumer:<24} {row.events:>7} ({row.keys} khoá / keys)  {awaits}")
+        print(f"{when(row.since)}  {row.consumer:<24} {row.events:>7} ({row.keys} khoá / keys)  {awaits}")
     print(f"{sum(row.events for row in rows)} sự kiện đang chờ / deferred events")
     return 0
 
@@ -105,7 +105,7 @@ async def _show(tx: Transaction, name: str) -> int:
         return 0
     for row in rows:
         place = f"{row.topic}-{row.partition}@{row.offset}"
-        print(f"{row.id:>8}  {row.parked_at:%F %T}  {row.consumer:<24} {row.key:<40} {place:<28} {row.awaits}")
+        print(f"{row.id:>8}  {when(row.parked_at)}  {row.consumer:<24} {row.key:<40} {place:<28} {row.awaits}")
     return 0
 
 
@@ -138,5 +138,5 @@ async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) 
         await inbox.release(tx, consumer, [row.event_id for row, _ in pairs])
         await deadletter.bury(tx, service, consumer, [letter for _, letter in pairs])
     buried = sum(len(pairs) for pairs in by_consumer.values())
-    print(f"{buried} sự kiện thành thư hỏng, đưa lại được / dead letters now; they can be replayed")
+    print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")
     return 0 if buried else 1

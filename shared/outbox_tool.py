@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from shared.operator import who
+from shared.operator import when, who
 from shared.outbox.set_aside import LOCK
 from shared.outbox.wire import decode_headers
 
@@ -80,7 +80,7 @@ async def _list(connection: asyncpg.Connection, *, closed: bool) -> int:
     for row in rows:
         why = f"sau / behind {row['behind']}" if row["behind"] is not None else row["error_text"][:100]
         state = f"  [{row['closed_as']}]" if row["closed_as"] else ""
-        print(f"{row['id']:>8}  {row['set_aside_at']:%F %T}  {row['topic']:<16} {row['key']:<32} {why}{state}")
+        print(f"{row['id']:>8}  {when(row['set_aside_at'])}  {row['topic']:<16} {row['key']:<32} {why}{state}")
     print(f"{len(rows)} sự kiện Kafka không nhận / events that Kafka does not take")
     return 0
 

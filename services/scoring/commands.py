@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.scoring import openings, setbacks
-from shared.clock import LOCAL_ZONE
 from shared.command import database_url
 from shared.db import Database
+from shared.operator import when
 
 #: versions are 32-bit integers in every store; this leaves a billion events for each obligation
 MAX_FIRST_VERSION = 1_000_000_000
@@ -70,7 +70,7 @@ async def _setbacks(given: argparse.Namespace) -> int:
             if given.action == "list":
                 rows = await setbacks.listed(tx, ("", ""), 10_000)
                 for row in rows:
-                    since = f"{row['since'].astimezone(LOCAL_ZONE):%F %T %z}"
+                    since = f"{when(row['since'])}"
                     print(f"{row['sweep']:<9} {row['subject']:<48} {since} ×{row['tries']}  {row['error']}")  # noqa: T201
                 print(f"{len(rows)} việc bị lỗi / setbacks")  # noqa: T201
                 return 0

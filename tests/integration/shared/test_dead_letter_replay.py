@@ -53,8 +53,8 @@ async def buried(database: Database, *events: Event[Any]) -> None:
     assert await count(database, "dead_letter") == len(events)
 
 
-async def replay(database: Database) -> int:
-    return await dead_letters("scoring", database.url, argparse.Namespace(what="replay", ids=[], all=True))
+async def replay(database: Database, *ids: int) -> int:
+    return await dead_letters("scoring", database.url, argparse.Namespace(what="replay", ids=list(ids), all=not ids))
 
 
 async def fed(database: Database, handle: Handle = record) -> int:
@@ -69,6 +69,13 @@ async def test_a_letter_replayed_twice_is_applied_once(database: Database) -> No
     assert await replay(database) == 1  # nothing to replay
     assert await fed(database) == 0
     assert await count(database, "applied") == 2
+
+
+async def test_the_replay_of_a_number_that_nothing_has_says_that_nothing_was_found(database: Database) -> None:
+    await buried(database, received(submission("H99.01")))
+    number = int((await rows(database, "SELECT id FROM dead_letter"))[0][0])
+    assert await replay(database, number + 1) == 1
+    assert await replay(database, number, number + 1) == 0  # control: one of them is there
 
 
 async def test_a_letter_whose_record_had_no_key_is_applied_as_the_original_would_be(database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import shared.logging
 from shared.command import guarded
 from shared.db import UrlError
 from shared.ids import new_id
+from shared.operator import when
 from tests.architecture.tree import ROOT
 
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
@@ -104,6 +106,21 @@ def test_a_command_without_its_database_says_so_and_ends_with_code_3(
     if code == 3:
         assert re.search(r"Không dùng được cơ sở dữ liệu / the database cannot be used: \w+", told.err), told
         assert len([line for line in told.err.splitlines() if "ignored" not in line]) == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("action", sorted(SHARED))
+def test_a_command_without_the_variable_of_its_database_is_wrong_usage_and_not_nothing_found(
+    service: str, action: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(f"{service.upper()}_DATABASE_URL", raising=False)
+    arguments = [each.format(consumer=f"{service}.{CONSUMER[service]}") for each in SHARED[action][0]]
+    assert run(service, action, *arguments) == 2
+    assert f"{service.upper()}_DATABASE_URL is missing" in capsys.readouterr().err
+
+
+def test_operators_read_vietnams_time_with_its_offset() -> None:
+    assert when(datetime(2026, 12, 31, 17, 30, tzinfo=UTC)) == "2027-01-01 00:30:00+0700"
 
 
 @pytest.mark.usefixtures("_away")
