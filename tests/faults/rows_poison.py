@@ -30,11 +30,12 @@ TYPES = {
     "verdicts": REACHED,
     "compliance": "vn.thongsuot.obligation.fulfilled.v1",
     "registry": "vn.thongsuot.registry.regime.v1",
+    "notifications": "vn.thongsuot.notification.recorded.v1",
 }
 #: topic -> who must bury what lies in it and cannot be read
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
 #: fields of the bodies that hold a date or moment
-MOMENTS = ("received_at", "fulfilled_at", "deadline", "effective_from")
+MOMENTS = ("received_at", "fulfilled_at", "deadline", "effective_from", "at")
 BURY_SECONDS = 60.0
 HUGE_BYTES = 1_000_000
 
