@@ -15,7 +15,7 @@ from services.intake.registry.gate import admit
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
 from shared.clock import LOCAL_ZONE, ManualClock
-from shared.events import Deadline, Form, NarrativeField, ObligationFulfilled, RegimePublished
+from shared.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
 from shared.ids import new_id
 from tests.integration.intake.province import (
     COMMUNE,
@@ -143,7 +143,20 @@ async def _codes(door: Any, of: str) -> set[str]:
 
 
 async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(province: Province) -> None:
-    hopeless = Form(narratives=(NarrativeField(code="N", label="N", max_characters=0),), nil_allowed=False)
+    # V01 = V02 ≥ 5, yet V02 = V02 + V01: the sums contradict each other only together, which no gate sees
+    hopeless = Form(
+        figures=(
+            FigureField(code="V01", label="V01"),
+            FigureField(code="V02", label="V02", minimum="5"),
+            FigureField(code="V03", label="V03", minimum="0"),
+        ),
+        sums=(
+            SumRule(code="S1", total="V03", terms=("V02",)),
+            SumRule(code="S2", total="V03", terms=("V02", "V01")),
+            SumRule(code="S3", total="V01", terms=("V02",)),
+        ),
+        nil_allowed=False,
+    )
     await load(
         province.url,
         [
