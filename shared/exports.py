@@ -7,7 +7,9 @@ that must be complete starts from the beginning, since a row may commit later th
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -26,6 +28,8 @@ from shared.security import operator_token
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
+#: exports of one process that are read and encoded at once; the others wait, so that they do not hold up its requests
+AT_ONCE = 2
 
 #: what sorts before every value of the type
 _LEAST: dict[type, CursorValue] = {int: -(2**63), str: "", UUID: UUID(int=0)}
@@ -116,27 +120,31 @@ def mount_exports(
     Answers `{"items": […], "next": cursor | null}` with `Link: rel="next"`.
     """
     allowed = Depends(operator_token(token))
+    turns = asyncio.Semaphore(AT_ONCE)
     for export in exports:
-        _mount(app, database, export, allowed)
+        _mount(app, database, export, allowed, turns)
 
 
-def _mount(app: FastAPI, database: Database, export: Export, allowed: Any) -> None:
+def _mount(app: FastAPI, database: Database, export: Export, allowed: Any, turns: asyncio.Semaphore) -> None:
     statement = text(export.query)
 
     async def read(
         request: Request,
-        response: Response,
         after: Annotated[str | None, Query(description="`next` của trang trước / `next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    ) -> dict[str, Any]:
-        page = await read_page(database, export, statement, after, limit)
+    ) -> Response:
+        # reading and encoding both: what is ready to be encoded at once is what makes others wait
+        async with turns:
+            page = await read_page(database, export, statement, after, limit)
+            response = Response(json.dumps(page, ensure_ascii=False).encode(), media_type="application/json")
         link_next(request, response, page["next"])
-        return page
+        return response
 
     app.add_api_route(
         f"/v1/exports/{export.name}",
         read,
         methods=["GET"],
+        response_model=dict[str, Any],
         dependencies=[allowed],
         name=f"export_{export.name}",
         summary=f"Xuất dữ liệu `{export.name}` cho vận hành / export for the operator",

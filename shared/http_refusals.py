@@ -36,6 +36,14 @@ REQUEST_TIMEOUT = describe(
     "The request did not arrive whole in time; nothing of it is stored. Send it again; the same Idempotency-Key is safe"
     " to repeat.",
 )
+TRANSFER_CODING = describe(
+    "transfer-coding-not-supported",
+    501,
+    "Cách mã hóa thân yêu cầu không được hỗ trợ",
+    "The transfer coding is not supported",
+    "Dịch vụ chỉ nhận Transfer-Encoding: chunked, không nén. Hãy gửi lại không nén.",
+    "The service takes Transfer-Encoding: chunked alone, without compression. Send it again uncompressed.",
+)
 HTTP_VERSION = describe(
     "http-version-not-supported",
     505,
@@ -113,6 +121,7 @@ UPGRADE = Refusal(
     "Yêu cầu có nội dung không được kèm tiêu đề Upgrade. Hãy gửi lại bằng HTTP/1.1, không có Upgrade.",
     "A request with a body may not offer an Upgrade. Send it again over HTTP/1.1, without Upgrade.",
 )
+CODED_BODY = Refusal("coded_body", TRANSFER_CODING)
 LARGE_HEAD = Refusal("head_too_large", HEAD_TOO_LARGE)
 LONG_URL = Refusal("url_too_long", URL_TOO_LONG)
 SILENT = Refusal("silent")
@@ -136,7 +145,7 @@ ADDRESS_FULL = Refusal(
 )
 
 for _refusal in (
-    *(MALFORMED, WASTEFUL, UPGRADE, LARGE_HEAD, LONG_URL, SILENT, SLOW_HEAD, SLOW_BODY, SLOW_READER),
+    *(MALFORMED, WASTEFUL, UPGRADE, CODED_BODY, LARGE_HEAD, LONG_URL, SILENT, SLOW_HEAD, SLOW_BODY, SLOW_READER),
     *(GAVE_WAY, FULL, ADDRESS_FULL),
 ):
     metrics.HTTP_REFUSED_TOTAL.labels(_refusal.reason)  # a series that is there from the start shows its first increase

@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 from shared.http_connections import Connections
 from shared.http_limits import HttpSettings, forwarded_client
 from shared.http_refusals import (
+    CODED_BODY,
     GAVE_WAY,
     LARGE_HEAD,
     LONG_URL,
@@ -324,6 +325,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop(LARGE_HEAD)
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
             self._stop(UPGRADE)
+        # a coding that we do not undo would be taken for the body itself (RFC 9112 §6.1)
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            self._stop(CODED_BODY)
         if self._from_proxy:
             client = forwarded_client(self.headers, self._address, self.guard.trusted)
             if client is not None:

@@ -331,14 +331,14 @@ HTTP_CONNECTIONS = declare_gauge("thongsuot_http_connections", "Open client conn
 HTTP_REFUSED_TOTAL = declare_counter(
     "thongsuot_http_refused_total",
     "Connections and requests refused by the server before the application, by reason (malformed, wasteful_body, "
-    "upgrade, head_too_large, url_too_long, silent, slow_head, slow_body, slow_reader, gave_way, full, "
+    "upgrade, coded_body, head_too_large, url_too_long, silent, slow_head, slow_body, slow_reader, gave_way, full, "
     "address_full).",
     unit="requests",
     labels=["reason"],
     values={
         "reason": (
-            *("malformed", "wasteful_body", "upgrade", "head_too_large", "url_too_long", "silent", "slow_head"),
-            *("slow_body", "slow_reader", "gave_way", "full", "address_full"),
+            *("malformed", "wasteful_body", "upgrade", "coded_body", "head_too_large", "url_too_long", "silent"),
+            *("slow_head", "slow_body", "slow_reader", "gave_way", "full", "address_full"),
         )
     },
 )

@@ -21,8 +21,8 @@ from services.scoring.rules import Rules
 from services.scoring.store import Found
 from shared.clock import Clock, monotonic_seconds
 from shared.db import Transaction, is_infrastructure
+from shared.each_alone import each_alone
 from shared.events import ComplianceEvent
-from shared.isolation import each_alone
 from shared.outbox import publish
 from shared.period import parse
 from shared.reporting_window import NoWindow, window_of

@@ -25,9 +25,9 @@ from services.notifier.templates import CannotRender, Composer
 from shared import failpoints
 from shared.clock import Clock, monotonic_seconds
 from shared.db import Database, Transaction, is_infrastructure
+from shared.each_alone import each_alone
 from shared.events import NotificationRecorded
 from shared.http import Check
-from shared.isolation import each_alone
 from shared.logging import get_logger
 from shared.pulse import Pulse
 

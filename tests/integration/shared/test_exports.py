@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData, text
 
+from shared import exports
 from shared.db import Database
 from shared.exports import Export, backbone_exports, mount_exports
 from shared.http import Readiness, create_app
@@ -63,6 +65,33 @@ async def _read_all(app: FastAPI, name: str, limit: int) -> list[dict[str, Any]]
 async def _put(database: Database, statement: str, **parameters: Any) -> None:
     async with database.transaction() as tx:
         await tx.execute(text(statement), parameters)
+
+
+@pytest.mark.parametrize("at_once", [exports.AT_ONCE, 100], ids=["as it is", "control: no bound"])
+async def test_many_exports_at_once_take_turns(
+    database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    reading = most = 0
+
+    async def read_page(*_: object) -> dict[str, Any]:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        reading -= 1
+        return {"items": [], "next": None}
+
+    async def readiness() -> Readiness:
+        return Readiness.of({})
+
+    monkeypatch.setattr(exports, "read_page", read_page)
+    monkeypatch.setattr(exports, "AT_ONCE", at_once)
+    crowded = create_app("test", title="Test", readiness=readiness)
+    mount_exports(crowded, database, [FIGURES], token=TOKEN)
+    answers = await asyncio.gather(*(_get(crowded, "/v1/exports/figures") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (most <= 2) is (at_once == 2), most
 
 
 async def test_events_are_read_once_from_archive_and_outbox_in_order(app: FastAPI, database: Database) -> None:

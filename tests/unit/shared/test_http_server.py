@@ -64,6 +64,12 @@ def hasty() -> Iterator[Served]:
             "bad-request",
             "upgrade",
         ),
+        (
+            POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            501,
+            "transfer-coding-not-supported",
+            "coded_body",
+        ),
         (CHUNKED + b"3\r\nabc\r\n0\r\nA: " + b"a" * 900_000, 400, "bad-request", "wasteful_body"),
         (CHUNKED + b"3\r\nabc\r\n0\r\n" + b"A: b\r\n" * 9_000 + b"\r\n", 400, "bad-request", "wasteful_body"),
         (CHUNKED + b"3;a=" + b"b" * 900_000, 400, "bad-request", "wasteful_body"),
