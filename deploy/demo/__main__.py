@@ -25,8 +25,9 @@ from deploy.demo.counting import Count, Counting
 from deploy.demo.play import USUAL_SECONDS, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.local import StackError, StackInUse
-from deploy.local.__main__ import LOCAL, clean, supervisor_pid
+from deploy.local.__main__ import clean, supervisor_pid
 from deploy.local.control import Control, Watch
+from deploy.local.options import LOCAL
 from shared.clock import monotonic_seconds
 
 DIRECTORY = LOCAL / "demo"

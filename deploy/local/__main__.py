@@ -28,12 +28,10 @@ from typing import Any
 
 from deploy.local.control import DEEDS, Control, Watch, ask
 from deploy.local.errors import ChildFailed, StackError, UsageError
-from deploy.local.options import ROOT, SERVICES, Options
+from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, SERVICES, Options, typed
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
 
-LOCAL = ROOT / ".local"
-DEFAULT_DIRECTORY = LOCAL / "stack"
 DOWN_TIMEOUT_SECONDS = 90.0
 FOLLOW_SECONDS = 0.3
 READY_LOOK_SECONDS = 0.1
@@ -143,7 +141,8 @@ def _start(arguments: argparse.Namespace) -> int:
     try:
         for line in _follow(log_path, child):
             if line.startswith("READY"):
-                print(f"Sẵn sàng sau / ready after {line.removeprefix('READY ')}; dừng / stop: make down")
+                stop = "make down" if directory == DEFAULT_DIRECTORY else typed(directory, "down")
+                print(f"Sẵn sàng sau / ready after {line.removeprefix('READY ')}; dừng / stop: {stop}")
                 return 0
             print(line, flush=True)
     except KeyboardInterrupt:
@@ -183,7 +182,7 @@ def status(arguments: argparse.Namespace) -> int:
     _print_addresses(state)
     ended = [name for name, told in state.get("components", {}).items() if "condition" in told]
     if ended:
-        print(f"Chạy lại / start again: python -m deploy.local start {ended[0]} (make start C={ended[0]})")
+        print(f"Chạy lại / start again: {typed(arguments.directory, 'start', ended[0])}")
     return ChildFailed.exit_code if any("pid" not in told for told in state.get("components", {}).values()) else 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.errors import StackError, UsageError
+from deploy.local.options import typed
 from deploy.local.stack import Stack
 
 SOCKET = "control.sock"
@@ -121,7 +122,7 @@ class Watch:
         crashed = {component.name: component for component in self._stack.crashed()}
         for name in crashed.keys() - self._told:
             self._say(f"✗ {crashed[name].failure().message()}")
-            self._say(f"  chạy lại / start it again: python -m deploy.local start {name}")
+            self._say(f"  chạy lại / start it again: {typed(self._stack.directory, 'start', name)}")
         if crashed.keys() != self._told:
             self._told = set(crashed)
             self._stack.write_state()

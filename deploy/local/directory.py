@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.errors import DiskFull, StackInUse
+from deploy.local.options import typed
 
 MEBIBYTE = 1024 * 1024
 #: folders of a stack that nobody but its owner needs to enter
@@ -45,8 +46,8 @@ class Directory:
         except BlockingIOError:
             os.close(descriptor)
             raise StackInUse(
-                f"Một ngăn xếp khác đang chạy trong {self.path} (`make down` để dừng).",
-                f"another stack runs in {self.path}; `make down` stops it",
+                f"Một ngăn xếp khác đang chạy trong {self.path} (dừng: `{typed(self.path, 'down')}`).",
+                f"another stack runs in {self.path}; `{typed(self.path, 'down')}` stops it",
             ) from None
         self._descriptor = descriptor
         if shutil.disk_usage(self.path).free < self._minimum_free_bytes:

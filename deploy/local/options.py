@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Literal, get_args
 from deploy.local.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / ".local"
+DEFAULT_DIRECTORY = LOCAL / "stack"
 SERVICES = ("intake", "validator", "scoring", "notifier")
 Broker = Literal["auto", "kafka", "tansu"]
 Infrastructure = Literal["postgres", "kafka", "mail"]
@@ -113,3 +116,9 @@ class Options:
         for name, count in self.services.items():
             if not name.isidentifier() or count < 0:
                 raise UsageError(f"Dịch vụ không hợp lệ: {name}={count}.", f"bad service entry: {name}={count}")
+
+
+def typed(directory: Path, *words: str) -> str:
+    """What a person types to reach the supervisor of this very directory."""
+    place = () if directory.absolute() == DEFAULT_DIRECTORY else ("--directory", str(directory))
+    return shlex.join(["python", "-m", "deploy.local", *words, *place])
