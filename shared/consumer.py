@@ -246,6 +246,8 @@ class Subscription:
         prefix_length = len(self._kafka.topic_prefix)
         records = [Record(r.topic[prefix_length:], r.partition, r.offset, r.key, r.value, r.headers) for r in message]
         self.health.busy_since = monotonic_seconds()
+        # the first poll may have begun before it was watched: its batch is in hand all the same
+        self._in_hand = self._in_hand or _first_offsets(message)
         try:
             await self.process(records)
         except BaseException:
@@ -261,10 +263,7 @@ class Subscription:
         consumer = self._subscriber.consumer
         if consumer is None:
             return
-        first: dict[TopicPartition, int] = {}
-        for record in message:
-            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        for place, offset in first.items():
+        for place, offset in _first_offsets(message).items():
             if place in consumer.assignment():
                 consumer.seek(place, offset)
 
@@ -367,6 +366,13 @@ class Subscription:
     def stop(self) -> None:
         """Let a waiting batch end without commit."""
         self._stopping.set()
+
+
+def _first_offsets(message: tuple[ConsumerRecord, ...]) -> dict[TopicPartition, int]:
+    first: dict[TopicPartition, int] = {}
+    for record in message:
+        first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+    return first
 
 
 async def _raw_decoder(message: KafkaAckableMessage) -> Any:

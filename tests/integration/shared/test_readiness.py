@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 from sqlalchemy import text
 
 from shared import metrics, pulse
-from shared.batch import Batch
+from shared.batch import Batch, Record
 from shared.clock import SystemClock, monotonic_seconds
 from shared.consumer import Subscription
 from shared.consumer_health import SILENCE_SECONDS
@@ -80,6 +82,28 @@ async def test_a_batch_in_hand_is_not_yet_applied(database: Database, kafka: Kaf
     finally:
         go_on.set()
         await running.stop()
+
+
+async def test_a_batch_whose_poll_nobody_watched_is_in_hand_too(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream polls from its start on, and the watch begins a moment later."""
+    following = subscription(database, kafka, record)
+    seen: list[dict[TopicPartition, int]] = []
+
+    async def process(records: Sequence[Record]) -> None:
+        seen.append(dict(following._in_hand))
+
+    monkeypatch.setattr(following, "process", process)
+    places = ((0, 7), (1, 3), (0, 8))
+    await following._deliver(
+        tuple(
+            SimpleNamespace(topic="submissions", partition=partition, offset=offset, key=b"", value=b"", headers=())
+            for partition, offset in places
+        )
+    )
+    assert seen == [{TopicPartition("submissions", 0): 7, TopicPartition("submissions", 1): 3}]
+    assert following._in_hand == {}
 
 
 def told(consumer: str) -> set[int]:
