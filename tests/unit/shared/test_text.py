@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared import text
 from shared.text import JOINER, MAX_NON_STARTERS, is_stream_safe, may_hold_long_runs, nfc, nfkc, stream_safe
+from tests.unit.growth import SQUARE_FROM, growth
 
 ACUTE = "\u0301"  # class 230
 BELOW = "\u0323"  # class 220
@@ -135,21 +135,6 @@ def test_vietnamese_never_needs_the_slow_look() -> None:
     assert may_hold_long_runs(("a" + ACUTE * 31).encode())
 
 
-def _growth(work: Callable[[str], object], make: Callable[[int], str], count: int) -> float:
-    """How many times the work's own CPU time grows when the text is four times as long."""
-
-    def cost(marks: int) -> float:
-        sent = make(marks)
-        least = float("inf")
-        for _ in range(7):
-            begun = time.thread_time()
-            work(sent)
-            least = min(least, time.thread_time() - begun)
-        return least
-
-    return cost(4 * count) / cost(count)
-
-
 HOSTILE: dict[str, Callable[[int], str]] = {
     "descending": descending,
     "all marks": lambda count: "a" + (DESCENDING * (count // len(DESCENDING) + 1))[:count],
@@ -162,10 +147,10 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("shape", HOSTILE)
 @pytest.mark.parametrize("work", [stream_safe, nfc, nfkc])
 def test_the_cost_grows_as_the_length_does(work: Callable[[str], object], shape: str) -> None:
-    growth = _growth(work, HOSTILE[shape], 8_000)
-    assert growth < 9, f"four times the text took {growth:.1f} times as long"
+    grown = growth(work, HOSTILE[shape], 8_000)
+    assert grown < SQUARE_FROM, f"four times the text took {grown:.1f} times as long"
 
 
 def test_control_without_it_four_times_the_text_takes_sixteen_times_as_long() -> None:
-    growth = _growth(lambda sent: unicodedata.normalize("NFC", sent), descending, 1_000)
-    assert growth > 11, f"four times the text took {growth:.1f} times as long"
+    grown = growth(lambda sent: unicodedata.normalize("NFC", sent), descending, 1_000)
+    assert grown > SQUARE_FROM, f"four times the text took {grown:.1f} times as long"

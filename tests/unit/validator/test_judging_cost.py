@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from services.validator.domain import judge
 from services.validator.rules import narratives, numbers
 from services.validator.rules.forms import compile_form
 from shared.events import FigureField, Form, NarrativeField
+from tests.unit.growth import SQUARE_FROM, growth
 
 NARRATIVE_FORM = compile_form(
     Form(
@@ -33,21 +33,6 @@ def descending(count: int) -> str:
     """One letter and so many combining marks, sorted the wrong way round."""
     each = -(-count // len(MARKS))
     return "a" + "".join(mark * each for mark in MARKS)[:count]
-
-
-def growth(work: Callable[[str], object], make: Callable[[int], str], count: int) -> float:
-    """How many times longer four times the input takes; the best of several, since machines are busy."""
-
-    def best(text: str) -> float:
-        took = []
-        for _ in range(7):
-            begun = time.process_time()
-            work(text)
-            took.append(time.process_time() - begun)
-        return min(took)
-
-    short, long = make(count), make(4 * count)
-    return best(long) / max(best(short), 1e-6)
 
 
 HOSTILE: dict[str, Callable[[int], str]] = {
@@ -71,7 +56,7 @@ def test_a_narrative_costs_its_length(shape: str, code: str) -> None:
         return judge(NARRATIVE_FORM, {}, {code: text}, nil=True)
 
     grown = growth(work, HOSTILE[shape], 12_000)
-    assert grown < 9, f"four times the text took {grown:.1f} times as long"
+    assert grown < SQUARE_FROM, f"four times the text took {grown:.1f} times as long"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +73,7 @@ def test_a_narrative_costs_its_length(shape: str, code: str) -> None:
 )
 def test_a_figure_costs_its_length_also_where_it_is_explained(make: Callable[[int], str]) -> None:
     grown = growth(numbers._diagnose, make, 4_000)
-    assert grown < 9, f"four times the text took {grown:.1f} times as long"
+    assert grown < SQUARE_FROM, f"four times the text took {grown:.1f} times as long"
 
 
 def test_codes_that_the_form_does_not_have_cost_their_number() -> None:
@@ -97,7 +82,7 @@ def test_codes_that_the_form_does_not_have_cost_their_number() -> None:
         return judge(NARRATIVE_FORM, dict.fromkeys(codes, "1"), {}, nil=False)
 
     grown = growth(work, lambda count: "." * count, 500)
-    assert grown < 9, f"four times the codes took {grown:.1f} times as long"
+    assert grown < SQUARE_FROM, f"four times the codes took {grown:.1f} times as long"
 
 
 def test_all_codes_that_the_form_does_not_have_are_counted_and_the_first_are_told() -> None:
@@ -145,7 +130,7 @@ def test_control_the_old_ways_cost_the_square(
     old: Callable[[str], object], make: Callable[[int], str], count: int
 ) -> None:
     grown = growth(old, make, count)
-    assert grown > 11, f"four times the text took {grown:.1f} times as long"
+    assert grown > SQUARE_FROM, f"four times the text took {grown:.1f} times as long"
 
 
 @pytest.mark.parametrize("text", ["\u200b \u200b x y \u00ad", "x\u200by", "\u200b", "\u3000\ufeff a", "", " \u2060 "])
