@@ -8,12 +8,9 @@ that must be complete starts from the beginning, since a row may commit later th
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,8 +18,8 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import SecretStr
 from sqlalchemy import TextClause, text
 
-from shared.clock import LOCAL_ZONE
 from shared.db import Database
+from shared.json_values import json_row
 from shared.paging import CursorValue, decode_cursor, encode_cursor, link_next
 from shared.security import operator_token
 
@@ -168,34 +165,9 @@ async def read_page(
             _cursor_value(kept[-1][column], kind) for column, kind in zip(export.columns, export.types, strict=True)
         ]
         cursor = encode_cursor(listing, last)
-    return {"items": [_plain_row(row) for row in kept], "next": cursor}
+    return {"items": [json_row(row) for row in kept], "next": cursor}
 
 
 def _cursor_value(value: Any, kind: type) -> CursorValue:
     # the driver's UUID is a subclass of ours
     return UUID(int=value.int) if kind is UUID else kind(value)
-
-
-def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _plain(value) for name, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    """JSON without loss: decimals and moments (in the zone of the deadlines) as text, bytes as base64."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case Decimal():
-            return format(value, "f")
-        case datetime() if value.tzinfo is not None:
-            return value.astimezone(LOCAL_ZONE).isoformat()
-        case datetime() | date():
-            return value.isoformat()
-        case bytes() | memoryview():
-            return base64.b64encode(bytes(value)).decode()
-        case Mapping():
-            return _plain_row(value)
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-        case _:
-            return str(value)

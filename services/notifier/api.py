@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,11 +11,11 @@ from pydantic import SecretStr
 from services.notifier import reading
 from services.notifier.delivery import State
 from services.notifier.reading import Filter
-from shared.clock import LOCAL_ZONE
 from shared.db import Database
 from shared.errors import not_found
 from shared.events import NotificationKind
 from shared.exports import Export
+from shared.json_values import json_row
 from shared.paging import PageRequest, link_next, page_request, paginate
 from shared.security import operator_token
 
@@ -80,7 +78,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         assert before is None or isinstance(before, UUID)
         async with database.reading() as snapshot:
             rows = await reading.notifications(snapshot, wanted, before=before, limit=page.limit + 1)
-        answer = paginate(listing, [_plain(row) for row in rows], page.limit, lambda row: [UUID(row["id"])])
+        answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [UUID(row["id"])])
         link_next(request, response, answer.next)
         return answer.document()
 
@@ -95,23 +93,9 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         if found is None:
             raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")
         row, attempts, resends = found
-        return _plain(row) | {
-            "attempts_made": [_plain(each) for each in attempts],
-            "resends_ordered": [_plain(each) for each in resends],
+        return json_row(row) | {
+            "attempts_made": [json_row(each) for each in attempts],
+            "resends_ordered": [json_row(each) for each in resends],
         }
 
     return routes
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _value(value) for name, value in row.items()}
-
-
-def _value(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.astimezone(LOCAL_ZONE).isoformat()
-        case UUID():
-            return str(value)
-        case _:
-            return value

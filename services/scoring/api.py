@@ -4,20 +4,18 @@ opens it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
 from services.scoring import reading, setbacks
 from services.scoring.calendar.store import CalendarShelf, read_days
-from shared.clock import LOCAL_ZONE
 from shared.db import Database
 from shared.errors import not_found
 from shared.events import obligation_key
+from shared.json_values import json_row
 from shared.paging import PageRequest, link_next, page_request, paginate
 from shared.security import operator_token
 
@@ -67,7 +65,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
             if found is None:
                 raise not_found("nghĩa vụ báo cáo này", "such obligation")
             lines = await reading.score_lines(snapshot, key)
-        return _obligation(found) | {"lines": [plain(line) for line in lines]}
+        return _obligation(found) | {"lines": [json_row(line) for line in lines]}
 
     @routes.get("/setbacks", summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject")
     async def set_back(
@@ -79,7 +77,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
             rows = await setbacks.listed(snapshot, after, page.limit + 1)
         shown = paginate("setbacks", rows, page.limit, lambda row: [row["sweep"], row["subject"]])
         link_next(request, response, shown.next)
-        return {"items": [plain(row) for row in shown.items], "next": shown.next}
+        return {"items": [json_row(row) for row in shown.items], "next": shown.next}
 
     @routes.get("/calendar/{year}", summary="Ngày nghỉ và ngày làm bù / days off and make-up working days")
     async def calendar(year: Annotated[int, Path(ge=1900, le=2999)]) -> dict[str, Any]:
@@ -98,26 +96,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     return routes
 
 
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as JSON values: exact decimals and moments as text."""
-    return {name: _plain(value) for name, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return format(value, "f")
-        case datetime():
-            return value.astimezone(LOCAL_ZONE).isoformat()
-        case date():
-            return value.isoformat()
-        case UUID():
-            return str(value)
-        case _:
-            return value
-
-
 def _obligation(row: Mapping[str, Any]) -> dict[str, Any]:
     vi, en = STANDINGS[row["standing"]]
     late = row["overdue_at"] is not None and row["accepted_version"] is None
-    return plain(row) | {"standing_vi": vi, "standing_en": en, "overdue": late and row["owed"]}
+    return json_row(row) | {"standing_vi": vi, "standing_en": en, "overdue": late and row["owed"]}

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import SecretStr
-from sqlalchemy import RowMapping
 
 from services.validator import store
 from services.validator.rules.catalogue import RULES
 from shared.db import Database
 from shared.errors import FieldError, not_found, unprocessable
 from shared.exports import Export
+from shared.json_values import json_row
 from shared.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 from shared.security import operator_token
 
@@ -57,7 +57,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         if found is None:
             raise not_found(f"kết quả kiểm tra của bản nộp {submission_id}", f"verdict on submission {submission_id}")
         row, findings = found
-        return _document(row) | {"findings": [dict(finding) for finding in findings]}
+        return json_row(row) | {"findings": [dict(finding) for finding in findings]}
 
     @routes.get(
         "/verdicts",
@@ -81,7 +81,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
             raise bad_cursor()
         async with database.reading() as snapshot:
             rows = await store.verdicts_of(snapshot, obligation, before_version=before, limit=page.limit + 1)
-        answer = paginate(listing, [_document(row) for row in rows], page.limit, lambda row: [row["version"]])
+        answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [row["version"]])
         link_next(request, response, answer.next)
         return answer.document()
 
@@ -111,10 +111,3 @@ _NUL = FieldError(
     "Write agency/regime/period.",
     "query",
 )
-
-
-def _document(row: RowMapping) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if name.endswith("_at") else str(value) if name.endswith("_id") else value
-        for name, value in row.items()
-    }
