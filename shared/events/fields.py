@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -213,6 +214,22 @@ def at_most(most: int) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _each_once(value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+    if _gated(info) and len(set(value)) < len(value):
+        twice = shown(str(Counter(value).most_common(1)[0][0]), 60)
+        raise Words(
+            f"“{twice}” có nhiều lần.",
+            f"“{twice}” stands there more than once.",
+            "Ghi mỗi phần tử một lần.",
+            "Write each item once.",
+        ).error()
+    return value
+
+
+#: a list that names nothing twice at the gate
+EACH_ONCE = AfterValidator(_each_once)
 
 
 def _amount(value: object, info: ValidationInfo) -> object:

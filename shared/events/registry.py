@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.events.base import REGISTRY, EventModel, Model
 from shared.events.fields import (
+    EACH_ONCE,
     Address,
     Amount,
     BoundedMoment,
@@ -37,7 +38,7 @@ MAX_REGIME_VERSION = 9_999
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
 
-_Codes = Annotated[tuple[str, ...], at_most(20_000)]
+_Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
 _Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
 
 
@@ -172,7 +173,7 @@ class RegimePublished(EventModel):
     frequency: Frequency
     effective_from: Day
     effective_to: Day | None = None
-    submitter_kinds: tuple[AgencyKind, ...] = ()
+    submitter_kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
     submitters: _Codes = ()  # agency codes in addition to the kinds
     receiver: str
     cutoff: Cutoff = Cutoff()

@@ -244,6 +244,14 @@ def _replaces(
     """A version withdraws an older one by taking its place: same periods, from the same day on."""
     versions = registry.regimes.get(regime.code, {})
     if regime.replaces is None:
+        if regime.replaces_reason:
+            yield located.error(
+                "replaces_reason",
+                "Có lý do thay nhưng không ghi thay phiên bản nào.",
+                "There is a reason for a replacement, but no version is replaced.",
+                "Ghi `replaces`, hoặc bỏ `replaces_reason`.",
+                "Give `replaces`, or leave `replaces_reason` out.",
+            )
         for number, other in versions.items():
             if number != regime.regime_version and other.effective_from == regime.effective_from:
                 if regime.regime_version < number and other.replaces is not None:

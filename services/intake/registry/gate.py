@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from services.intake.registry import checks
 from services.intake.registry.records import KINDS, Kind, content_of
 from services.intake.registry.source import FileError, Located, Source
-from shared.events import RegimePublished, RegistryEvent
+from shared.events import RegistryEvent
 from shared.events.fields import AT_THE_GATE, BROKEN, shown
 from shared.validation import field_error, pointer_of
 
@@ -57,12 +57,12 @@ def admit(
     past_requests: requests whose deadline is past are taken, for a registry that is carried over.
     """
     admission = Admission()
-    published = {record.key: record for record in stored if isinstance(record, RegimePublished)}
+    known = {record.key: record for record in stored}
     named: list[str] = []
     for proposal in proposals:
         before = len(admission.records)
         if not proposal.broken:
-            _read(proposal, published, admission)
+            _read(proposal, known, admission)
         if len(admission.records) == before:
             named += _names(proposal)
     admission.errors += checks.check(
@@ -77,7 +77,7 @@ def _names(proposal: Proposal) -> list[str]:
     return [f"{proposal.kind}/{code}"] if isinstance(code, str) else []
 
 
-def _read(proposal: Proposal, published: Mapping[str, RegimePublished], admission: Admission) -> None:
+def _read(proposal: Proposal, known: Mapping[str, RegistryEvent], admission: Admission) -> None:
     """One record by the rules of its fields."""
     value, source = proposal.value, proposal.source
     if isinstance(value, dict):
@@ -109,7 +109,7 @@ def _read(proposal: Proposal, published: Mapping[str, RegimePublished], admissio
     try:
         record = model.model_validate_json(text, strict=True, extra="forbid", context=AT_THE_GATE)
     except ValidationError as error:
-        before = _unchanged(text, model, published)
+        before = _unchanged(text, model, known)
         if before is not None:
             admission.records.append(Located(before, source))
             return
@@ -118,19 +118,16 @@ def _read(proposal: Proposal, published: Mapping[str, RegimePublished], admissio
         admission.records.append(Located(record, source))
 
 
-def _unchanged(
-    text: str, model: type[RegistryEvent], published: Mapping[str, RegimePublished]
-) -> RegimePublished | None:
-    """The regime version that was published like this under older rules: it cannot change, so it stays as it is."""
-    if model is not RegimePublished:
-        return None
+def _unchanged(text: str, model: type[RegistryEvent], known: Mapping[str, RegistryEvent]) -> RegistryEvent | None:
+    """The record that is stored like this since older rules: nothing about it changes, so it stays as it is."""
     try:
         record = model.model_validate_json(text, extra="forbid")
     except ValidationError:
         return None
-    stored = published.get(record.key)
-    same = stored is not None and content_of(stored) == content_of(record)
-    return stored.model_copy(update={"version": 0}) if stored is not None and same else None
+    stored = known.get(record.key)
+    if stored is None or content_of(stored) != content_of(record):
+        return None
+    return stored.model_copy(update={"version": 0})
 
 
 def _told(fault: Mapping[str, Any], source: Source) -> FileError:

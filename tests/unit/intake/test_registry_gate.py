@@ -72,6 +72,13 @@ NARRATIVE = {"code": "n", "label": "n"}
         (province.regime("X", receiver="H77"), "receiver", "no receiver"),
         (province.regime("X", submitters=("H77",)), "submitters/0", "no submitter"),
         (province.regime("X", submitter_kinds=()), "submitter_kinds", "Nobody owes"),
+        (
+            province.regime("X", submitter_kinds=("department",) * 2),
+            "submitter_kinds",
+            "“department” stands there more",
+        ),
+        (province.regime("X", submitters=("H99", "H99")), "submitters", "“H99” stands there more than once"),
+        (province.regime("X", replaces_reason="Nhầm"), "replaces_reason", "no version is replaced"),
         (province.regime("X", frequency="adhoc"), "deadline/rule", "on_request"),
         (province.regime("X", frequency="weekly"), "deadline/rule", "weekday"),
         (province.regime("X", effective_to=date(2019, 1, 1)), "effective_to", "ends before"),
@@ -156,6 +163,26 @@ def test_a_version_published_under_older_rules_stays_as_it_is() -> None:
     assert messages(province.regime(name="hai\ndòng"), stored=(old,)) == []
     assert messages(province.regime(name="hai\ndòng")) != []
     assert messages(province.regime(name="ba\ndòng"), stored=(old,)) != []
+
+
+@pytest.mark.parametrize(
+    ("stored", "changed"),
+    [
+        (province.agency("H99.03", name="hai\ndòng"), province.agency("H99.03", name="ba\ndòng")),
+        (
+            province.officer("cb-x", DEPARTMENT, title="A\x1bB"),
+            province.officer("cb-x", DEPARTMENT, title="A\x1bC"),
+        ),
+    ],
+    ids=["agency", "officer"],
+)
+def test_a_record_stored_under_older_rules_may_be_loaded_again_unchanged(
+    stored: RegistryEvent, changed: RegistryEvent
+) -> None:
+    known = (stored.model_copy(update={"version": 4}),)
+    assert messages(stored, stored=known) == []
+    assert messages(stored) != []  # control: nothing like it is stored
+    assert messages(changed, stored=known) != []
 
 
 def test_a_request_that_is_stored_may_be_past_its_deadline() -> None:
