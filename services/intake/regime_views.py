@@ -15,7 +15,7 @@ from services.intake.example import NoExample
 from services.intake.pages import in_slices
 from services.intake.regimes import Addressed, Binding, Status
 from services.intake.registry.records import Agency, Registry
-from services.intake.views import StandingName, View, obligation_link, regime_link
+from services.intake.views import Moment, StandingName, obligation_link, regime_link
 from shared.clock import LOCAL_ZONE
 from shared.db import Reading
 from shared.events import Cutoff, Deadline, Form, Frequency, RegimePublished
@@ -42,16 +42,16 @@ _DEADLINES = text("""
 """)
 
 
-class DeadlineView(View):
+class DeadlineView(BaseModel):
     """A report that is owed next under the regime."""
 
     period: str
-    deadline: datetime
+    deadline: Moment
     standing: StandingName
     links: dict[str, str]
 
 
-class RegimeView(View):
+class RegimeView(BaseModel):
     """A regime version (chế độ báo cáo) that binds the agency."""
 
     code: str

@@ -29,10 +29,10 @@ class IntakeSettings(ServiceSettings):
     registry_max_age_seconds: float = Field(default=5, gt=0)
     #: what one agency's requests may cost: milliseconds of the event loop per second for ever, and at one go
     agency_milliseconds_per_second: float = Field(default=200, gt=0)
-    agency_burst_milliseconds: float = Field(default=2000, gt=0)
+    agency_burst_milliseconds: float = Field(default=1000, gt=0)
     #: its requests in work at the same time, sent and read, and those that may wait for their turn
     agency_sends_at_once: int = Field(default=32, ge=1)
-    agency_reads_at_once: int = Field(default=4, ge=1)
+    agency_reads_at_once: int = Field(default=2, ge=1)
     agency_waiting: int = Field(default=200, ge=0)
     #: requests without a valid key from one address: sustained per second, and at once
     unauthorized_rate_per_second: float = Field(default=STRANGERS_PER_SECOND, gt=0)

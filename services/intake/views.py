@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
-from pydantic import BaseModel, Field, field_serializer
+from pydantic import BaseModel, Field, PlainSerializer
 from sqlalchemy import TextClause, text
 
-from services.intake.pages import in_slices
+from services.intake.pages import fetched
 from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
 from shared.clock import LOCAL_ZONE
@@ -100,32 +100,31 @@ _GREATEST = UUID(int=2**128 - 1)
 _GREATEST_KEY = "\U0010ffff"
 
 
-class View(BaseModel):
-    """What an agency is shown."""
-
-    @field_serializer("*", when_used="json", check_fields=False)
-    def _local(self, value: Any) -> Any:
-        """Moments in the zone of the deadlines; decimals as text."""
-        match value:
-            case datetime():
-                return value.astimezone(LOCAL_ZONE)
-            case Decimal():
-                return format(value, "f")
-            case _:
-                return value
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone(LOCAL_ZONE)
 
 
-class VerdictView(View):
+def _plain(number: Decimal) -> str:
+    return format(number, "f")
+
+
+#: a moment, shown in the zone of the deadlines
+Moment = Annotated[datetime, PlainSerializer(_local, return_type=datetime, when_used="json")]
+#: a decimal, shown as text
+Points = Annotated[Decimal, PlainSerializer(_plain, return_type=str, when_used="json")]
+
+
+class VerdictView(BaseModel):
     """What validation said (kết quả kiểm tra)."""
 
     verdict_id: UUID
     outcome: Literal["accepted", "returned"]
-    decided_at: datetime
+    decided_at: Moment
     errors: int
     warnings: int
 
 
-class SubmissionView(View):
+class SubmissionView(BaseModel):
     """One submission (bài nộp) as its agency sees it."""
 
     submission_id: UUID
@@ -136,10 +135,10 @@ class SubmissionView(View):
     version: int
     officer: str
     nil: bool
-    received_at: datetime
+    received_at: Moment
     sha256: str
     status: Status
-    updated_at: datetime = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
+    updated_at: Moment = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
     verdict: VerdictView | None
 
 
@@ -160,7 +159,7 @@ class SubmissionPage(BaseModel):
     next: str | None
 
 
-class ObligationView(View):
+class ObligationView(BaseModel):
     """One report the agency owes (nghĩa vụ báo cáo) and where it stands."""
 
     obligation: str
@@ -169,15 +168,15 @@ class ObligationView(View):
     regime_name: str
     regime_name_en: str
     period: str
-    deadline: datetime
+    deadline: Moment
     cutoff_from: date | None
     cutoff_to: date | None
     standing: StandingName
     overdue: bool
     on_time: bool | None
-    score: Decimal | None
-    changed_at: datetime
-    updated_at: datetime = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
+    score: Points | None
+    changed_at: Moment
+    updated_at: Moment = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
     links: dict[str, str]
 
 
@@ -199,12 +198,12 @@ class RecipientView(BaseModel):
     agency: str | None
 
 
-class NoticeView(View):
+class NoticeView(BaseModel):
     """A notice sent about the obligation."""
 
     notification_id: UUID
     kind: str = Field(description="reminder, overdue, returned, escalation")
-    at: datetime
+    at: Moment
     to: RecipientView
     channel: str
     outcome: str = Field(description="sent, unknown (chưa rõ đã đến / may have arrived), failed")
@@ -312,11 +311,12 @@ async def submissions(
 ) -> Sequence[SubmissionView]:
     """The agency's submissions, newest first, those before the submission `before`."""
     wanted = {"regime": regime, "period": period, "status": status}
-    rows = await reading.execute(
+    return await fetched(
+        reading,
         _submissions_query(_given(wanted), by_change=False),
         {"agency": agency, **wanted, "before": before or _GREATEST, "limit": limit},
+        lambda row: SubmissionView(**_common(row)),
     )
-    return await in_slices(rows.mappings(), lambda row: SubmissionView(**_common(row)))
 
 
 async def changed_submissions(
@@ -335,7 +335,8 @@ async def changed_submissions(
     Those that changed at the very moment are after it only where an id is given.
     """
     wanted = {"regime": regime, "period": period, "status": status}
-    rows = await reading.execute(
+    return await fetched(
+        reading,
         _submissions_query(_given(wanted), by_change=True),
         {
             "agency": agency,
@@ -345,8 +346,8 @@ async def changed_submissions(
             "horizon": before,
             "limit": limit,
         },
+        lambda row: SubmissionView(**_common(row)),
     )
-    return await in_slices(rows.mappings(), lambda row: SubmissionView(**_common(row)))
 
 
 async def obligations(
@@ -363,7 +364,8 @@ async def obligations(
 ) -> Sequence[ObligationView]:
     """What the agency owes, by deadline, after the obligation with this deadline and key."""
     wanted = {"regime": regime, "period": period, "standing": standing}
-    rows = await reading.execute(
+    return await fetched(
+        reading,
         _obligations_query(_given(wanted), overdue, by_change=False, onward=after is not None),
         {
             "agency": agency,
@@ -372,8 +374,8 @@ async def obligations(
             "after_key": after[1] if after else None,
             "limit": limit,
         },
+        lambda row: _obligation(row, registry),
     )
-    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
 
 
 async def changed_obligations(
@@ -391,7 +393,8 @@ async def changed_obligations(
 ) -> Sequence[ObligationView]:
     """As `changed_submissions`, of what the agency owes."""
     wanted = {"regime": regime, "period": period, "standing": standing}
-    rows = await reading.execute(
+    return await fetched(
+        reading,
         _obligations_query(_given(wanted), overdue, by_change=True, onward=True),
         {
             "agency": agency,
@@ -401,8 +404,8 @@ async def changed_obligations(
             "horizon": before,
             "limit": limit,
         },
+        lambda row: _obligation(row, registry),
     )
-    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
 
 
 def _given(wanted: Mapping[str, object]) -> tuple[str, ...]:
@@ -442,8 +445,7 @@ async def obligation(
 
 async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
     """What the agency has still to fulfil, by deadline: what is overdue comes first."""
-    rows = await reading.execute(_OWED, {"agency": agency, "limit": limit})
-    return await in_slices(rows.mappings(), lambda row: _obligation(row, registry))
+    return await fetched(reading, _OWED, {"agency": agency, "limit": limit}, lambda row: _obligation(row, registry))
 
 
 def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:

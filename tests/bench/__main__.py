@@ -309,11 +309,7 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 3
     table = Table(plan.name, machine())
-    try:
-        last = Table.load() if plan.only else None
-    except OSError as missing:
-        print(f"ONLY bổ sung cho bảng đã có / adds to a table that is there: {missing}", file=sys.stderr)
-        return 3
+    last = Table.load_if_there() if plan.only else None
     with directory() as place:
         bench = Bench(plan, place, table)
         try:

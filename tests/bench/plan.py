@@ -49,7 +49,7 @@ PARTS = {
 }
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000, neighbour_seconds=5)
-FULL = Plan("full", 12_000, 34, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000, neighbour_seconds=10)
+FULL = Plan("full", 12_000, 34, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000, neighbour_seconds=20)
 #: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 

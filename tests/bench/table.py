@@ -68,6 +68,14 @@ class Table:
         document["rows"] = [Row(**row) for row in document["rows"]]
         return cls(**document)
 
+    @classmethod
+    def load_if_there(cls, path: Path = OUTPUT) -> Table | None:
+        """The last table, or None before the first run."""
+        try:
+            return cls.load(path)
+        except FileNotFoundError:
+            return None
+
     def replace(self, rows: list[Row]) -> None:
         """Put each of these rows in the place of the one with its name; those without one go to the end."""
         places = {row.measure: place for place, row in enumerate(self.rows)}

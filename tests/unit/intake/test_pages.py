@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +12,15 @@ import pytest
 from fastapi import Request
 from pydantic import BaseModel
 
-from services.intake.pages import answer, in_slices
-from services.intake.views import View
+from services.intake import pages
+from services.intake.pages import SLICE_ROWS, answer, in_slices
+from services.intake.views import Moment
 from shared.paging import Page
 
 
-class Row(View):
+class Row(BaseModel):
     number: int
-    at: datetime
+    at: Moment
 
 
 class Rows(BaseModel):
@@ -65,3 +67,38 @@ async def test_control_written_at_once_it_leaves_nobody_a_turn() -> None:
         return Rows(items=ROWS, next=None).model_dump_json()
 
     assert await turns_of_another(at_once()) <= 1
+
+
+async def longest_turn(pages: int) -> int:
+    """The most rows that are made in one turn of the loop while so many pages are made at once."""
+    made = most = 0
+
+    def make(row: int) -> int:
+        nonlocal made
+        made += 1
+        return row
+
+    async def neighbour() -> None:
+        nonlocal made, most
+        while True:
+            most, made = max(most, made), 0
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(neighbour())
+    await asyncio.gather(*(in_slices(range(1000), make) for _ in range(pages)))
+    beside.cancel()
+    return max(most, made)
+
+
+async def test_many_pages_at_once_take_no_longer_turns_than_one() -> None:
+    assert await longest_turn(8) <= 2 * SLICE_ROWS
+
+
+async def test_control_without_the_turn_every_page_makes_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def everybody_at_once() -> AsyncIterator[None]:
+        yield
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(pages, "turn", everybody_at_once)
+    assert await longest_turn(8) >= 8 * SLICE_ROWS
