@@ -12,9 +12,9 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -37,6 +37,8 @@ from shared.security import redact
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
 READINESS_DEADLINE_SECONDS = 5.0
+#: how often what costs milliseconds is made for whoever asks (metrics, readiness): sustained, and at once
+MADE_PER_SECOND, MADE_AT_ONCE = 5.0, 20
 
 __all__ = [
     "PROBLEM_JSON",
@@ -54,6 +56,8 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 _BODY = "thongsuot.body"
 
 log = logs.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +296,25 @@ class _OwnRoute(Route):
         await super().handle(scope, receive, send)
 
 
+class _Shared(Generic[T]):
+    """What anybody may ask for, made anew for each who asks; those who ask too often share the last one.
+
+    Prometheus and an orchestrator always get what is so now. A stranger who asks a thousand times a second costs the
+    service's requests no more than `MADE_PER_SECOND` of it.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
+        self._make = make
+        self._limiter = Limiter(MADE_PER_SECOND, MADE_AT_ONCE, max_names=1)
+        self._last: asyncio.Future[T] | None = None
+
+    async def get(self) -> T:
+        """What is so now, or was at most a fraction of a second ago."""
+        if self._last is None or not self._limiter.take(""):
+            self._last = asyncio.ensure_future(self._make())
+        return await asyncio.shield(self._last)
+
+
 def create_app(
     service: str,
     *,
@@ -332,8 +355,16 @@ def create_app(
     async def healthz(request: Request) -> Response:
         return _json({"service": service, "alive": True})
 
+    async def ask_readiness() -> Readiness:
+        return await _ask(readiness)
+
+    async def make_metrics() -> bytes:
+        return generate_latest()
+
+    shared_readiness, shared_metrics = _Shared(ask_readiness), _Shared(make_metrics)
+
     async def readyz(request: Request) -> Response:
-        state = await _ask(readiness)
+        state = await shared_readiness.get()
         return _json(
             {
                 "service": service,
@@ -347,10 +378,18 @@ def create_app(
         )
 
     async def show_metrics(request: Request) -> Response:
-        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(await shared_metrics.get(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @cache
+    def docs_page() -> str:
+        return http_pages.api_page(app.openapi())
+
+    @cache
+    def document() -> bytes:
+        return _bytes(app.openapi())
 
     async def docs(request: Request) -> Response:
-        return HTMLResponse(http_pages.api_page(app.openapi()), headers=http_pages.PAGE_HEADERS)
+        return HTMLResponse(docs_page(), headers=http_pages.PAGE_HEADERS)
 
     async def problems(request: Request) -> Response:
         return HTMLResponse(http_pages.problems_page(title, list(KINDS.values())), headers=http_pages.PAGE_HEADERS)
@@ -362,7 +401,7 @@ def create_app(
         return HTMLResponse(http_pages.problems_page(title, [kind]), headers=http_pages.PAGE_HEADERS)
 
     async def openapi(request: Request) -> Response:
-        return _json(app.openapi())
+        return Response(document(), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
     own = (
         ("/healthz", healthz),
@@ -388,5 +427,10 @@ async def _ask(readiness: Callable[[], Awaitable[Readiness]]) -> Readiness:
 
 
 def _json(document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
+    return Response(
+        _bytes(document), status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json"
+    )
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -31,6 +31,16 @@ class Connection(Protocol):
         """Close it at once, for another."""
 
 
+class _Address:
+    """The connections of one address, and those of them that are quiet, the longest quiet first."""
+
+    __slots__ = ("open", "quiet")
+
+    def __init__(self) -> None:
+        self.open: set[Connection] = set()
+        self.quiet: OrderedDict[Connection, None] = OrderedDict()
+
+
 class Connections:
     """The connections of one server."""
 
@@ -39,7 +49,9 @@ class Connections:
         self.trusted = networks(settings.trusted_proxies)
         self.most = settings.connections_in_all()
         self._open: set[Connection] = set()
-        self._by_address: dict[str, set[Connection]] = {}
+        self._by_address: dict[str, _Address] = {}
+        #: of the connections that are counted with an address
+        self._address_of: dict[Connection, _Address] = {}
         self._quiet: OrderedDict[Connection, None] = OrderedDict()
         self._sending: OrderedDict[Connection, None] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,14 +76,14 @@ class Connections:
         """Take it in, or say why not. Others may have to go for it."""
         if address and not self.from_proxy(address):
             key = address_key(address)
-            neighbours = self._by_address.setdefault(key, set())
-            if len(neighbours) >= self.settings.max_connections_per_address:
-                quiet = [each for each in neighbours if each in self._quiet]
-                if not quiet:
+            neighbours = self._by_address.get(key)
+            if neighbours is not None and len(neighbours.open) >= self.settings.max_connections_per_address:
+                if not neighbours.quiet:
                     return ADDRESS_FULL
-                self._send_away(min(quiet, key=lambda each: each.quiet_since))
-                neighbours = self._by_address.setdefault(key, set())
-            neighbours.add(connection)
+                self._send_away(next(iter(neighbours.quiet)))
+            neighbours = self._by_address.setdefault(key, _Address())  # the last one of it may have gone
+            neighbours.open.add(connection)
+            self._address_of[connection] = neighbours
         if len(self._open) >= self.most and not self._make_room(loop.time()):
             self._forget_address(connection, address)
             return FULL
@@ -86,19 +98,23 @@ class Connections:
     def leave(self, connection: Connection, address: str) -> None:
         """It is gone."""
         self._open.discard(connection)
-        self._quiet.pop(connection, None)
+        self.busy(connection)
         self._sending.pop(connection, None)
         self._forget_address(connection, address)
         metrics.HTTP_CONNECTIONS.set(len(self._open))
 
     def quiet(self, connection: Connection) -> None:
         """No request of it is in hand."""
-        if connection in self._open:
+        if connection in self._open and connection not in self._quiet:
             self._quiet[connection] = None
+            if neighbours := self._address_of.get(connection):
+                neighbours.quiet[connection] = None
 
     def busy(self, connection: Connection) -> None:
         """A request of it is in hand."""
         self._quiet.pop(connection, None)
+        if neighbours := self._address_of.get(connection):
+            neighbours.quiet.pop(connection, None)
 
     def sending(self, connection: Connection) -> None:
         """It has sent some more of a body."""
@@ -124,12 +140,12 @@ class Connections:
         connection.give_way()  # which calls leave()
 
     def _forget_address(self, connection: Connection, address: str) -> None:
-        key = address_key(address)
-        neighbours = self._by_address.get(key)
+        neighbours = self._address_of.pop(connection, None)
         if neighbours is not None:
-            neighbours.discard(connection)
-            if not neighbours:
-                del self._by_address[key]
+            neighbours.open.discard(connection)
+            neighbours.quiet.pop(connection, None)
+            if not neighbours.open:
+                del self._by_address[address_key(address)]
 
     def _sweep(self) -> None:
         assert self._loop is not None

@@ -200,6 +200,38 @@ async def test_metrics_are_served_as_prometheus_text() -> None:
     assert "# TYPE thongsuot_http_requests_total counter" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("at_once", "fewest", "most"), [(http.MADE_AT_ONCE, 1, 30), (10_000, 300, 300)], ids=["shipped", "control"]
+)
+async def test_whoever_asks_for_readiness_too_often_shares_the_last(
+    at_once: int, fewest: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+
+    async def readiness() -> Readiness:
+        nonlocal made
+        made += 1
+        return Readiness.of({"made": Check(True, str(made))})
+
+    monkeypatch.setattr(http, "MADE_AT_ONCE", at_once)
+    monkeypatch.setattr(http, "MADE_PER_SECOND", 0.1)
+    app = bare_app(readiness=readiness)
+    answers = [await ask(app, "GET", "/readyz") for _ in range(300)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert fewest <= made <= most
+    assert answers[0].json()["checks"]["made"]["detail"] == "1"
+    assert answers[-1].json()["checks"]["made"]["detail"] == str(made)
+
+
+async def test_metrics_asked_for_now_and_then_are_those_of_now() -> None:
+    app = bare_app()
+    for count in range(1, 4):
+        await ask(app, "GET", "/healthz")
+        lines = (await ask(app, "GET", "/metrics")).text.splitlines()
+        (told,) = [line for line in lines if line.startswith("thongsuot_http_requests_total") and "/healthz" in line]
+        assert float(told.rpartition(" ")[2]) >= count
+
+
 async def test_the_pages_fetch_nothing_from_outside() -> None:
     for path in ("/docs", "/problems", "/problems/internal"):
         page = await ask(APP, "GET", path)
