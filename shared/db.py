@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.errors import InfrastructureTrouble
+from shared.trouble import InfrastructureTrouble
 
 #: A connection inside an open transaction that its door will commit.
 Transaction = AsyncConnection

@@ -1,10 +1,4 @@
-"""Errors say what happened, where, and how to put it right, in Vietnamese and in English.
-
-Exception
- ├─ Problem                 an answer of an HTTP door (RFC 9457); rendered by shared.http
- ├─ DataError               bad data inside an event: the batch runtime dead-letters that event and goes on
- └─ InfrastructureTrouble   a database or broker that will be back: waited for, never dead-lettered
-"""
+"""Errors say what happened, where, and how to put it right, in Vietnamese and in English (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -17,14 +11,6 @@ Where = Literal["body", "query", "path", "header", "cookie"]
 
 #: problem types are relative URI references; every service serves a readable page there
 TYPE_PREFIX = "/problems/"
-
-
-class DataError(Exception):
-    """The event itself is bad and will be bad again: park it with its evidence. The text says what is wrong."""
-
-
-class InfrastructureTrouble(Exception):
-    """Something we need is away and will come back: wait and try the same thing again."""
 
 
 @dataclass(frozen=True, slots=True)

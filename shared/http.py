@@ -11,7 +11,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from time import perf_counter
 from typing import Any, Generic, TypeVar, cast
@@ -33,7 +32,8 @@ from shared.http_problems import PROBLEM_JSON, preferred_language, problem_for, 
 from shared.http_refusals import secured
 from shared.http_routes import Routes
 from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
-from shared.security import redact
+from shared.readiness import Check, Readiness
+from shared.redaction import redact
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
 READINESS_DEADLINE_SECONDS = 5.0
@@ -42,8 +42,6 @@ MADE_PER_SECOND, MADE_AT_ONCE = 5.0, 20
 
 __all__ = [
     "PROBLEM_JSON",
-    "Check",
-    "Readiness",
     "create_app",
     "preferred_language",
     "problem_for",
@@ -58,27 +56,6 @@ _BODY = "thongsuot.body"
 log = logs.get_logger()
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing readiness depends on. `detail` is a sentence for the operator."""
-
-    ok: bool
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether requests and events can be served now, and each check that decided it."""
-
-    ready: bool
-    checks: Mapping[str, Check]
-
-    @classmethod
-    def of(cls, checks: Mapping[str, Check]) -> Readiness:
-        """Ready when every check is."""
-        return cls(all(check.ok for check in checks.values()), checks)
 
 
 class _CountedBody:

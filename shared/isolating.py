@@ -19,10 +19,10 @@ from sqlalchemy import text
 
 from shared.batch import Event
 from shared.db import Database, causes, sqlstate
-from shared.errors import InfrastructureTrouble
 from shared.ids import new_id
 from shared.parsing import Bad
 from shared.preparing import Prepared, Refusal
+from shared.trouble import InfrastructureTrouble
 
 #: failures of one kind in a row, with a database that answers after each, until a batch is taken apart, or an event
 #: that fails alone is deferred

@@ -16,8 +16,8 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from shared import aiokafka_internals
 from shared.logging import get_logger
-from shared.security import tls_context
 from shared.settings import KafkaSettings
+from shared.tls import tls_context
 
 #: A dead letter carries an original of up to 1 MiB plus its evidence.
 MAX_REQUEST_BYTES = 3 * 1024 * 1024

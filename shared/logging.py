@@ -20,7 +20,7 @@ import structlog
 from msgspec import Struct
 
 from shared.clock import monotonic_seconds
-from shared.security import redact
+from shared.redaction import redact
 
 #: of one text in a line; a stranger's key may have a megabyte
 MAX_TEXT_CHARACTERS = 8_000

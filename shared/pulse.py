@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared import metrics
 from shared.clock import monotonic_seconds
-from shared.http import Check
+from shared.readiness import Check
 
 #: no loop is called late before this, however short its interval: a busy machine is no fault
 LEAST_PATIENCE_SECONDS = 30.0

@@ -1,4 +1,4 @@
-"""A key is shown once and stored only as a SHA-256; it is compared in constant time and never reaches a log.
+"""A key is shown once and stored only as a SHA-256; it is compared in constant time.
 
 An API key is `tsk_<16 hex>_<43 base64url>`: a public id to find it by and 256 random bits, which need no slow hash.
 """
@@ -10,10 +10,8 @@ import hmac
 import os
 import re
 import secrets
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
@@ -25,31 +23,8 @@ from shared.errors import Problem, describe, too_many, unauthorized
 from shared.http_limits import address_key
 from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 
-
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """How this side speaks to a TLS server: its name and certificate are checked, against the authorities in the PEM
-    file `ca_file` or, where that is empty, those of the system; TLS 1.2 at least (RFC 9325), whatever OpenSSL's own
-    configuration says. Raises OSError if the file cannot be read.
-    """
-    context = ssl.create_default_context(cafile=ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
 KEY_PREFIX = "tsk"
 _KEY = re.compile(r"tsk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
-
-#: what must not reach a log: API keys, bearer tokens, passwords in URLs
-_SECRETS = re.compile(
-    r"(?P<key>tsk_[0-9a-f]{16})_[A-Za-z0-9_-]{20,}"
-    r"|(?P<scheme>(?i:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{4,}"
-)
-#: a run up to an "@", and the beginning of a URL with a password in it. Each run is looked at once: a single pattern
-#: would begin again at every letter, and a key of half a megabyte in one log line would hold the event loop for hours.
-_RUN = re.compile(r"[^\s@]++@?")
-_URL_USER = re.compile(r"://[^\s:/@]*:")
-_SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|authorization|api_?key)$")
-_REDACTED = "[redacted]"
 
 OPERATOR_DISABLED = describe(
     "operator-disabled",
@@ -183,45 +158,3 @@ def operator_token(token: str | SecretStr | None = None) -> OperatorToken:
     """
     given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
     return OperatorToken((given_token or os.environ.get("OPERATOR_TOKEN") or "").encode())
-
-
-def header_safe(text: str) -> str:
-    """`text`, fit for a header (HTTP or mail). Raises ValueError on CR, LF, NUL and other control characters."""
-    for character in text:
-        code = ord(character)
-        if code < 32 or 127 <= code < 160 or character in "\u2028\u2029":
-            raise ValueError(f"control character U+{code:04X} in what becomes a header")
-    return text
-
-
-def redact(value: Any, name: str = "") -> Any:
-    """`value` without keys, tokens and passwords: by their form in any text, and whole where `name` says it is one.
-
-    The cost is linear: what is logged may come from anybody.
-    """
-    if name and _SECRET_NAME.search(name):
-        return _REDACTED if value else value
-    match value:
-        case str():
-            shown = _SECRETS.sub(_replacement, value)
-            return _RUN.sub(_without_password, shown) if "://" in shown and "@" in shown else shown
-        case bytes():
-            return redact(value.decode("utf-8", "backslashreplace"))
-        case Mapping():
-            return {str(key): redact(inner, str(key)) for key, inner in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [redact(inner) for inner in value]
-        case None | bool() | int() | float():
-            return value
-        case _:
-            return redact(str(value))
-
-
-def _replacement(match: re.Match[str]) -> str:
-    return f"{match['key']}_{_REDACTED}" if match["key"] else match["scheme"] + _REDACTED
-
-
-def _without_password(match: re.Match[str]) -> str:
-    run = match[0]
-    user = _URL_USER.search(run) if run.endswith("@") else None
-    return run if user is None or user.end() >= len(run) - 1 else f"{run[: user.end()]}{_REDACTED}@"

@@ -19,9 +19,9 @@ from shared import metrics, series
 from shared.clock import monotonic_seconds
 from shared.consumers import Consumers
 from shared.db import Database, Reading
-from shared.http import Check, Readiness
 from shared.logging import get_logger
 from shared.pulse import Pulse, pulses_of
+from shared.readiness import Check, Readiness
 
 log = get_logger()
 

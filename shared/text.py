@@ -145,3 +145,12 @@ def _normal(form: Literal["NFC", "NFKC"], text: str) -> str:
         return text
     text = stream_safe(text)
     return text if unicodedata.is_normalized(form, text) else unicodedata.normalize(form, text)
+
+
+def header_safe(text: str) -> str:
+    """`text`, fit for a header (HTTP or mail). Raises ValueError on CR, LF, NUL and other control characters."""
+    for character in text:
+        code = ord(character)
+        if code < 32 or 127 <= code < 160 or character in "\u2028\u2029":
+            raise ValueError(f"control character U+{code:04X} in what becomes a header")
+    return text

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from services.intake.domain import Fresh, InForce, Pending, Receipt
 from services.intake.standing import Standing
 from shared.db import Reading, Transaction
-from shared.errors import InfrastructureTrouble
 from shared.events import NotificationRecorded, VerdictReached
+from shared.trouble import InfrastructureTrouble
 
 # The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
 _LOCK_OBLIGATIONS = text("""

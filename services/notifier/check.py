@@ -14,7 +14,7 @@ from services.notifier.templates import CannotRender, Composer, Sender
 from shared.checking import Look, Objection, main
 from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 from shared.events.fields import usable_address
-from shared.security import header_safe
+from shared.text import header_safe
 
 #: letters that name the agency in subject and text, and the one in which it is passed over
 _ABOUT_AGENCIES = ("escalation", "escalation-climbed")

@@ -12,8 +12,8 @@ from services.notifier.channels.smtp import Server
 from services.notifier.delivery import Policy
 from services.notifier.templates import Sender
 from shared.events.fields import usable_address
-from shared.security import header_safe
 from shared.settings import ServiceSettings
+from shared.text import header_safe
 
 
 class NotifierSettings(ServiceSettings):

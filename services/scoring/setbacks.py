@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from services.scoring import metrics
 from shared.db import Reading, Transaction
-from shared.http import Check
 from shared.logging import get_logger
+from shared.readiness import Check
 
 log = get_logger()
 

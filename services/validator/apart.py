@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from services.validator.judge_process import HEADER, Answer, Order
-from shared.errors import InfrastructureTrouble
 from shared.logging import get_logger
+from shared.trouble import InfrastructureTrouble
 
 log = get_logger()
 

@@ -20,10 +20,10 @@ from services.validator.form_cache import FormCache
 from services.validator.rules.forms import CompiledForm, FormError
 from shared.batch import Event
 from shared.clock import monotonic_seconds
-from shared.errors import InfrastructureTrouble
 from shared.events import SubmissionReceived
 from shared.logging import about_event, get_logger
 from shared.preparing import Prepared, Refusal, Snapshots
+from shared.trouble import InfrastructureTrouble
 
 log = get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.notifier import metrics
 from services.notifier.delivery import Accepted, Deferred, Refused, Result
 from shared.clock import monotonic_seconds
-from shared.http import Check
+from shared.readiness import Check
 
 
 class MailHealth:

@@ -27,9 +27,9 @@ from shared.clock import Clock, monotonic_seconds
 from shared.db import Database, Transaction, is_infrastructure
 from shared.each_alone import each_alone
 from shared.events import NotificationRecorded
-from shared.http import Check
 from shared.logging import get_logger
 from shared.pulse import Pulse
+from shared.readiness import Check
 
 log = get_logger()
 

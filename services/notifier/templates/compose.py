@@ -21,7 +21,7 @@ from services.notifier.domain import Facts
 from services.notifier.ledger import Claimed
 from services.notifier.templates import words
 from shared.clock import LOCAL_ZONE
-from shared.security import header_safe
+from shared.text import header_safe
 
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 MAX_SUBJECT_CHARACTERS = 200

@@ -12,8 +12,8 @@ from services.scoring.calendar.data import CalendarError, ReadCalendar, read_cal
 from services.scoring.calendar.store import load_calendars
 from shared.command import database_url
 from shared.db import Database, is_infrastructure
-from shared.http import Check
 from shared.logging import get_logger
+from shared.readiness import Check
 
 log = get_logger()
 

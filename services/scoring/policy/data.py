@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.errors import InfrastructureTrouble
 from shared.events.base import ExactDecimal
+from shared.trouble import InfrastructureTrouble
 
 
 class PolicyError(ValueError):

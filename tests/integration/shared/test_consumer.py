@@ -16,11 +16,11 @@ from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE
 from shared.consumers import Consumers
 from shared.db import Database, Transaction
 from shared.dlq_limit import DlqLimit
-from shared.errors import InfrastructureTrouble
 from shared.events import SUBMISSIONS, SubmissionReceived
 from shared.kafka import make_producer
 from shared.outbox.wire import source_of
 from shared.settings import KafkaSettings
+from shared.trouble import InfrastructureTrouble
 from tests.integration.shared.backbone import (
     consumers,
     count,

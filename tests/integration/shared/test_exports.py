@@ -15,7 +15,8 @@ from sqlalchemy import MetaData, text
 from shared import exports
 from shared.db import Database
 from shared.exports import Export, backbone_exports, mount_exports
-from shared.http import Readiness, create_app
+from shared.http import create_app
+from shared.readiness import Readiness
 from shared.tables import backbone_tables
 
 TOKEN = "operator-for-tests"

@@ -16,7 +16,7 @@ from services.intake.registry.source import Source
 from shared.events import OfficerRegistered, RegimePublished, RegistryEvent
 from shared.events.base import MAX_EVENT_BYTES
 from shared.events.fields import usable_address
-from shared.security import header_safe
+from shared.text import header_safe
 from tests.integration.intake import province
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, proposed
 

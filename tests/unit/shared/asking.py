@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from shared.http import Readiness, create_app
+from shared.http import create_app
+from shared.readiness import Readiness
 
 
 def bare_app(**options: Any) -> FastAPI:

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import http
 from shared.errors import Problem, too_large
-from shared.http import Check, Readiness, preferred_language, read_body
+from shared.http import preferred_language, read_body
 from shared.logging import TraceContext, current_id
+from shared.readiness import Check, Readiness
 from tests.unit.shared.asking import ask, bare_app
 from tests.unit.shared.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
 

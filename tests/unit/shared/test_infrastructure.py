@@ -17,11 +17,11 @@ from shared.batch import Batch, Record
 from shared.clock import SystemClock
 from shared.consumer import Subscription
 from shared.db import Database, Transaction, is_infrastructure
-from shared.errors import InfrastructureTrouble
 from shared.events import SubmissionReceived
 from shared.outbox.wire import source_of
 from shared.parsing import parse
 from shared.settings import KafkaSettings
+from shared.trouble import InfrastructureTrouble
 
 
 def wrapped(original: BaseException) -> Exception:

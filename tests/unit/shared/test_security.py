@@ -21,8 +21,10 @@ from shared import command
 from shared import logging as logs
 from shared.errors import Problem
 from shared.limiter import Limiter
-from shared.security import header_safe, new_key, operator_token, operator_token_fault, parse_key, presented_key, redact
+from shared.redaction import redact
+from shared.security import new_key, operator_token, operator_token_fault, parse_key, presented_key
 from shared.service import Service
+from shared.text import header_safe
 from tests.unit.shared.asking import ask, bare_app
 
 
