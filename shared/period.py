@@ -73,15 +73,6 @@ def parse(text: str) -> Period:
     return Period(text, "nine_monthly" if found["nine"] else "yearly", year, 1)
 
 
-def is_valid(text: str) -> bool:
-    """Whether `text` is a period id."""
-    try:
-        parse(text)
-    except PeriodError:
-        return False
-    return True
-
-
 def format_id(frequency: Frequency, year: int, number: int = 1) -> str:
     """The id of a periodic period; parse() of it checks the bounds."""
     match frequency:

@@ -87,15 +87,6 @@ def bearer_text(headers: Mapping[str, str]) -> str | None:
     return (text.strip() or None) if scheme.lower() == "bearer" else None
 
 
-def presented_key(request: Request) -> PresentedKey:
-    """FastAPI dependency: the API key of the request. Raises the 401 problem where there is none."""
-    text = bearer_text(request.headers)
-    key = parse_key(text) if text else None
-    if key is None:
-        raise unauthorized()
-    return key
-
-
 #: of OPERATOR_TOKEN. Guessing it is hopeless then, so the right token is let in even from an address that is being
 #: slowed: who shares an address with a guesser, behind a proxy say, is not shut out.
 MIN_OPERATOR_TOKEN_CHARACTERS = 32

@@ -8,7 +8,7 @@ from typing import Any
 from services.intake.domain import Receipt
 from services.intake.envelope import Closed
 from services.intake.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
-from shared.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable, unprocessable
+from shared.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
 
 INVALID_REPORT = describe(
     "invalid-report",
@@ -173,7 +173,3 @@ def allowance_spent(retry_after_seconds: int) -> Problem:
         "smaller pages they stay within the allowance.",
         headers={"Retry-After": str(retry_after_seconds)},
     )
-
-
-def bad_query(pointer: str, message: str, message_en: str, fix: str, fix_en: str) -> Problem:
-    return unprocessable([FieldError(pointer, message, message_en, fix, fix_en, where="query")])

@@ -7,7 +7,6 @@ Source: CloudEvents 1.0, Kafka protocol binding 1.0.2 (binary content mode).
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
@@ -104,8 +103,3 @@ class EventModel(Model):
     def encode(self) -> bytes:
         """The body as UTF-8 JSON."""
         return self.model_dump_json(exclude_none=True).encode()
-
-
-def utc_text(moment: datetime) -> str:
-    """RFC 3339 text of an aware moment."""
-    return moment.isoformat()

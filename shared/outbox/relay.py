@@ -21,7 +21,7 @@ from shared.events import OWNERS
 from shared.kafka import cluster_id, end_offsets, make_producer, topic_limits
 from shared.logging import get_logger
 from shared.outbox import archive, set_aside
-from shared.outbox.replay import LogLost, ReplayState, resend_archive
+from shared.outbox.replay import ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
 from shared.outbox.wire import source_of
 from shared.pulse import Pulse
@@ -338,4 +338,4 @@ def _columns(positions: Mapping[Place, int]) -> tuple[list[str], list[int], list
     return [t for t, _ in places], [p for _, p in places], [positions[place] for place in places]
 
 
-__all__ = ["LEADER_LOCK", "LogLost", "Relay", "published_topics"]
+__all__ = ["LEADER_LOCK", "Relay", "published_topics"]

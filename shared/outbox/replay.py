@@ -33,10 +33,6 @@ _BOUNDED = f"""
 """  # noqa: S608 - constant names
 
 
-class LogLost(Exception):
-    """Kafka holds less than it once acknowledged."""
-
-
 Send = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sent]]
 PutAside = Callable[[asyncpg.Connection, Sent], Awaitable[None]]
 

@@ -15,14 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
-from starlette.requests import Request
 
 from shared import command
 from shared import logging as logs
-from shared.errors import Problem
 from shared.limiter import Limiter
 from shared.redaction import redact
-from shared.security import new_key, operator_token, operator_token_fault, parse_key, presented_key
+from shared.security import new_key, operator_token, operator_token_fault, parse_key
 from shared.service import Service
 from shared.text import header_safe
 from tests.unit.shared.asking import ask, bare_app
@@ -72,23 +70,6 @@ def test_a_key_with_anything_before_or_after_is_no_key() -> None:
     assert parse_key(text) is not None
     for other in (text + "\n", " " + text, text + "a", text.upper()):
         assert parse_key(other) is None
-
-
-def _request(authorization: bytes) -> Request:
-    return Request({"type": "http", "headers": [(b"authorization", authorization)]})
-
-
-def test_the_key_is_read_from_the_bearer_header() -> None:
-    key = new_key()
-    assert presented_key(_request(b"bearer  " + key.secret_text.encode())).matches(key.sha256)
-
-
-@pytest.mark.parametrize("header", [b"", b"Bearer", b"Bearer ", b"Basic abc", b"Bearer not-a-key", b"Bearer \xff\xfe"])
-def test_without_a_key_the_answer_is_401(header: bytes) -> None:
-    with pytest.raises(Problem) as raised:
-        presented_key(_request(header))
-    assert raised.value.status == 401
-    assert raised.value.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def _operated(token: str | SecretStr | None) -> FastAPI:
