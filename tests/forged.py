@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 from fastapi import FastAPI
 
-from shared.paging import CursorValue, encode_cursor
+from shared.web.paging import CursorValue, encode_cursor
 
 #: extremes of each type that a cursor may hold
 EXTREMES: tuple[CursorValue, ...] = (

@@ -89,7 +89,7 @@ class Infra:
         with self._lock(template):
             done = self.directory / f"{template}.done"
             if not done.exists():
-                from shared.migrations import migrate
+                from shared.postgres.migrations import migrate
 
                 url = self.create_database(template)
                 in_thread(lambda: migrate(service, url))

@@ -28,7 +28,7 @@ from deploy.local import StackError, StackInUse
 from deploy.local.__main__ import clean, supervisor_pid
 from deploy.local.control import Control, Watch
 from deploy.local.options import LOCAL
-from shared.clock import monotonic_seconds
+from shared.runtime.clock import monotonic_seconds
 
 DIRECTORY = LOCAL / "demo"
 #: a shorter wait of business time is not worth a line

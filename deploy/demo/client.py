@@ -19,7 +19,7 @@ import httpx
 
 from deploy.demo.people import Duty, Prospect
 from deploy.demo.reports import Report
-from shared.clock import monotonic_seconds
+from shared.runtime.clock import monotonic_seconds
 
 #: how long an agency keeps trying before it goes home
 PATIENCE_SECONDS = 60.0

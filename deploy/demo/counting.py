@@ -16,9 +16,9 @@ from deploy.demo.topics import Archived, Offsets, Unlike
 from deploy.local import Stack
 from deploy.local.options import SERVICES
 from services.scoring.reconcile import SUBSCRIPTIONS
-from shared.events import MODELS, OWNERS
-from shared.kafka import make_admin
-from shared.settings import KafkaSettings
+from shared.contract.events import MODELS, OWNERS
+from shared.kafka.clients import make_admin
+from shared.runtime.settings import KafkaSettings
 
 #: whose archive each topic is held against
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}

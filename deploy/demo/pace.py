@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.clock import Clock, ClockLeader, monotonic_seconds
+from shared.runtime.clock import Clock, ClockLeader, monotonic_seconds
 
 #: how far the clock may run on while an act of that moment is still under way
 TOLERANCE = timedelta(hours=1)

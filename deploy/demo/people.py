@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal, get_args
 
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 #: đúng hạn, hay trễ, cẩu thả, im lặng
 Temperament = Literal["punctual", "late", "sloppy", "silent"]

@@ -30,9 +30,9 @@ from deploy.kafka import provision
 from deploy.local import Options, Stack, StackError
 from deploy.local.calls import call
 from deploy.local.options import ROOT, SERVICES
-from shared.clock import LOCAL_ZONE, monotonic_seconds
-from shared.events import Form, RegimePublished
-from shared.settings import KafkaSettings
+from shared.contract.events import Form, RegimePublished
+from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
 
 SAMPLE = ROOT / "deploy" / "sample"
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from shared.events import FigureField, Form, NarrativeField, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, SumRule
 
 _SENTENCES = (
     "Trong kỳ, cơ quan đã triển khai đầy đủ các nhiệm vụ được giao theo kế hoạch.",

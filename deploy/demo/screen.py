@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.demo.counting import Count, Glance, Row
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 KINDS = {
     "province": "UBND tỉnh",

@@ -12,7 +12,7 @@ from deploy.demo.client import GaveUp, Ledger, Portal
 from deploy.demo.pace import TOLERANCE, Hold, Pace
 from deploy.demo.people import Duty, Plan, Temperament, plan, prospect
 from deploy.demo.reports import Report, corrected, spoiled, truthful
-from shared.events import Form
+from shared.contract.events import Form
 
 #: how often an agency looks up what it owes, and how soon all have looked for the first time, business time
 LOOK_EVERY = timedelta(days=7)

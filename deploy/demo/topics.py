@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from deploy.kafka import provision
-from shared.clock import monotonic_seconds
-from shared.kafka import end_offsets, make_reader
-from shared.settings import KafkaSettings
+from shared.kafka.clients import end_offsets, make_reader
+from shared.runtime.clock import monotonic_seconds
+from shared.runtime.settings import KafkaSettings
 
 #: next offset by (topic, partition)
 Offsets = Mapping[tuple[str, int], int]

@@ -2,7 +2,7 @@
 
 from services.intake.commands import COMMANDS
 from services.intake.main import build
-from shared.command import run
+from shared.service.command import run
 
 if __name__ == "__main__":
     run("intake", build, COMMANDS)

@@ -14,10 +14,10 @@ from services.intake import metrics, problems
 from services.intake.allowance import Allowances, Exhausted, Meter
 from services.intake.api_schema import AGENCY_KEY
 from services.intake.known import Known
-from shared.errors import unauthorized
-from shared.http_limits import address_key
-from shared.limiter import Limiter
-from shared.security import parse_key
+from shared.web.authentication import parse_key
+from shared.web.errors import unauthorized
+from shared.web.limiter import Limiter
+from shared.web.limits import address_key
 
 
 class Access(SecurityBase):

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.intake import views
 from services.intake.registry.records import Registry
 from services.intake.views import ObligationView
-from shared.db import Reading
+from shared.postgres.database import Reading
 
 #: people and obligations listed; more are said to be there
 MAX_OFFICERS = 100

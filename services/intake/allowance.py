@@ -16,7 +16,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.clock import monotonic_seconds
+from shared.runtime.clock import monotonic_seconds
 
 #: what a request costs besides its time on the loop: the parser's, the commit's, the relay's and the consumers' time
 REQUEST_MILLISECONDS = 0.25

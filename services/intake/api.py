@@ -31,12 +31,12 @@ from services.intake.views import (
     SubmissionPage,
     SubmissionView,
 )
-from shared.clock import Clock
-from shared.db import Database
-from shared.errors import not_found
-from shared.exports import Export
-from shared.http import Application, Door, preferred_language
-from shared.paging import PageRequest, page_request, paginate
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock
+from shared.web.app import Application, Door, preferred_language
+from shared.web.errors import not_found
+from shared.web.exports import Export
+from shared.web.paging import PageRequest, page_request, paginate
 
 SUBMISSIONS_EXPORT = Export(
     "submissions",

@@ -6,7 +6,7 @@ What is told of a name or a value is cut short: an answer's size does not depend
 from __future__ import annotations
 
 from services.intake.limits import MAX_CODE_CHARACTERS, MAX_ERRORS, is_code
-from shared.errors import FieldError
+from shared.web.errors import FieldError
 
 _SHOWN_CHARACTERS = 80
 

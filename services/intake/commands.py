@@ -23,11 +23,11 @@ from services.intake.registry import load as loading
 from services.intake.registry.files import Folder, read_folder
 from services.intake.registry.load import Draft, Loaded, RegistryMoved, RegistryRefused
 from services.intake.registry.neighbours import NEIGHBOURS, ask
-from shared.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
-from shared.command import Command, database_url
-from shared.db import Database, Transaction
-from shared.events import RegimePublished, RegistryEvent
-from shared.settings import CommonSettings
+from shared.contract.events import RegimePublished, RegistryEvent
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
+from shared.runtime.settings import CommonSettings
+from shared.service.command import Command, database_url
 
 
 def _out(text: str) -> None:

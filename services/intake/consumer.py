@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from services.intake import handlers
-from shared.applying import Inbound
-from shared.batch import Batch
-from shared.db import Transaction
-from shared.events import (
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch
+from shared.contract.events import (
     COMPLIANCE,
     NOTIFICATIONS,
     VERDICTS,
@@ -19,6 +18,7 @@ from shared.events import (
     ScoreChanged,
     VerdictReached,
 )
+from shared.postgres.database import Transaction
 
 
 async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from shared.events import SubmissionReceived
+from shared.contract.events import SubmissionReceived
 
 
 class Pending(Struct, frozen=True, eq=False):

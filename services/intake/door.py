@@ -34,13 +34,13 @@ from services.intake.group_commit import GroupCommit, QueueFull
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES, is_idempotency_key
 from services.intake.reading import Report, Unreadable, read_report
-from shared.clock import LOCAL_ZONE, Clock
-from shared.db import Database
-from shared.errors import Problem, internal
-from shared.events import obligation_key
-from shared.http import read_body
-from shared.ids import new_id
-from shared.logging import TraceContext
+from shared.contract.events import obligation_key
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
+from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.telemetry.logging import TraceContext
+from shared.web.app import read_body
+from shared.web.errors import Problem, internal
 
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")

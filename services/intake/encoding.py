@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from services.intake.domain import Fresh
-from shared.events import SubmissionReceived
+from shared.contract.events import SubmissionReceived
 from shared.outbox import Outgoing
 
 

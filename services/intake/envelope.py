@@ -12,11 +12,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from services.intake.registry.records import Agency, Registry
-from shared import period as periods
-from shared.clock import LOCAL_ZONE
-from shared.errors import FieldError
-from shared.events import RegimePublished
-from shared.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, outside, window_of
+from shared.contract import period as periods
+from shared.contract.events import RegimePublished
+from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, outside, window_of
+from shared.runtime.clock import LOCAL_ZONE
+from shared.web.errors import FieldError
 
 
 class Admitted(Struct, frozen=True):

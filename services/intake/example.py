@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from services.intake.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
-from shared.events import FigureField, Form
+from shared.contract.events import FigureField, Form
 
 #: looks at one figure in one sum; a form that needs more gets zeros, or no example
 MAX_STEPS = 60_000

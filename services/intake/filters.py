@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from shared.errors import FieldError, Problem, bad_request
+from shared.web.errors import FieldError, Problem, bad_request
 
 #: `+` in a query means a space: a client that does not escape its offset still means it
 _UNESCAPED_OFFSET = re.compile(r"(.*[0-9]) ([0-9]{2}:?[0-9]{2})")

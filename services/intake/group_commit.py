@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 from services.intake import metrics
 from services.intake.domain import Decided, Defect, Outcome, Pending, Unknown
-from shared import failpoints
-from shared.clock import monotonic_seconds
-from shared.db import Database, Transaction, is_infrastructure
-from shared.logging import get_logger
-from shared.pulse import Pulse
+from shared.postgres.database import Database, Transaction, is_infrastructure
+from shared.runtime import failpoints
+from shared.runtime.clock import monotonic_seconds
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
 
 Accept = Callable[[Transaction, Sequence[Pending]], Awaitable[list[Decided]]]
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from services.intake import domain, encoding, store
 from services.intake.domain import Decided, Pending
 from services.intake.standing import Standing, fold
-from shared.batch import Batch
-from shared.db import Transaction
-from shared.events import ComplianceEvent, NotificationRecorded, VerdictReached
+from shared.consuming.batch import Batch
+from shared.contract.events import ComplianceEvent, NotificationRecorded, VerdictReached
 from shared.outbox import caused_by, publish_encoded
+from shared.postgres.database import Transaction
 
 
 async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:

@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.intake.registry import store as registry_store
-from shared.db import Reading, Transaction
-from shared.security import NewKey, PresentedKey, new_key
+from shared.postgres.database import Reading, Transaction
+from shared.web.authentication import NewKey, PresentedKey, new_key
 
 MAX_LIVE_KEYS = 2
 

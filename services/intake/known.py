@@ -13,11 +13,11 @@ from services.intake import keys, metrics
 from services.intake.keys import ApiKey
 from services.intake.registry import store
 from services.intake.registry.records import Registry
-from shared.clock import Clock, monotonic_seconds
-from shared.db import Database, Transaction
-from shared.logging import get_logger
-from shared.pulse import Pulse
-from shared.security import PresentedKey
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
+from shared.web.authentication import PresentedKey
 
 log = get_logger()
 

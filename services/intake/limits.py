@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Set as AbstractSet
 
-from shared.events.fields import MAX_CODE_CHARACTERS, is_code
-from shared.events.registry import MAX_FIGURES, MAX_NARRATIVE_CHARACTERS, MAX_NARRATIVES
+from shared.contract.events.fields import MAX_CODE_CHARACTERS, is_code
+from shared.contract.events.registry import MAX_FIGURES, MAX_NARRATIVE_CHARACTERS, MAX_NARRATIVES
 
 __all__ = ["MAX_CODE_CHARACTERS", "MAX_FIGURES", "MAX_NARRATIVES", "MAX_NARRATIVE_CHARACTERS", "are_codes", "is_code"]
 

@@ -11,17 +11,17 @@ from services.intake.group_commit import Accept, GroupCommit
 from services.intake.known import Known
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.settings import IntakeSettings
-from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Subscription
-from shared.consumers import Consumers
-from shared.db import Database
-from shared.exports import backbone_exports, mount_exports
-from shared.http import create_app
-from shared.limiter import Limiter
+from shared.consuming.consumers import Consumers
+from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
-from shared.service import Background, Service
-from shared.settings import CommonSettings, KafkaSettings
-from shared.ticker import Ticker
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Background, Service
+from shared.service.ticker import Ticker
+from shared.web.app import create_app
+from shared.web.exports import backbone_exports, mount_exports
+from shared.web.limiter import Limiter
 
 
 def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.metrics import SIZE_BUCKETS, declare_counter, declare_gauge, declare_histogram
+from shared.telemetry.metrics import SIZE_BUCKETS, declare_counter, declare_gauge, declare_histogram
 
 SUBMISSIONS_TOTAL = declare_counter(
     "thongsuot_intake_submissions_total",

@@ -18,8 +18,8 @@ from fastapi import Request, Response
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import TextClause
 
-from shared.db import Reading
-from shared.paging import Page, link_next
+from shared.postgres.database import Reading
+from shared.web.paging import Page, link_next
 
 #: rows made, or written, in one turn of the loop: about half a millisecond
 SLICE_ROWS = 50

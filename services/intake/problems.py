@@ -8,7 +8,7 @@ from typing import Any
 from services.intake.domain import Receipt
 from services.intake.envelope import Closed
 from services.intake.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
-from shared.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
+from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
 
 INVALID_REPORT = describe(
     "invalid-report",

@@ -27,8 +27,8 @@ from services.intake.limits import (
     are_codes,
     is_code,
 )
-from shared.errors import FieldError
-from shared.text import may_hold_long_runs, stream_safe
+from shared.contract.text import may_hold_long_runs, stream_safe
+from shared.web.errors import FieldError
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):

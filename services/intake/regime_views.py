@@ -16,9 +16,9 @@ from services.intake.pages import in_slices
 from services.intake.regimes import Addressed, Binding, Status
 from services.intake.registry.records import Agency, Registry
 from services.intake.views import Moment, StandingName, obligation_link, regime_link
-from shared.clock import LOCAL_ZONE
-from shared.db import Reading
-from shared.events import Cutoff, Deadline, Form, Frequency, RegimePublished
+from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePublished
+from shared.postgres.database import Reading
+from shared.runtime.clock import LOCAL_ZONE
 
 #: the nearest deadlines that a regime's page lists
 MAX_DEADLINES = 5

@@ -14,9 +14,9 @@ from services.intake import envelope
 from services.intake.envelope import Admitted, submits
 from services.intake.reading import Report
 from services.intake.registry.records import Agency, Registry
-from shared import period as periods
-from shared.clock import LOCAL_ZONE
-from shared.events import Cutoff, Deadline, RegimePublished, RequestIssued
+from shared.contract import period as periods
+from shared.contract.events import Cutoff, Deadline, RegimePublished, RequestIssued
+from shared.runtime.clock import LOCAL_ZONE
 
 #: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)
 Status = Literal["current", "next", "past"]

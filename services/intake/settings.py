@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND
-from shared.settings import ServiceSettings
+from shared.runtime.settings import ServiceSettings
+from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND
 
 
 class IntakeSettings(ServiceSettings):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.events import (
+from shared.contract.events import (
     ComplianceEvent,
     ObligationFulfilled,
     ObligationOpened,

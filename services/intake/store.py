@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from services.intake.domain import Fresh, InForce, Pending, Receipt
 from services.intake.standing import Standing
-from shared.db import Reading, Transaction
-from shared.events import NotificationRecorded, VerdictReached
-from shared.trouble import InfrastructureTrouble
+from shared.contract.events import NotificationRecorded, VerdictReached
+from shared.postgres.database import Reading, Transaction
+from shared.runtime.trouble import InfrastructureTrouble
 
 # The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
 _LOCK_OBLIGATIONS = text("""

@@ -15,10 +15,10 @@ from sqlalchemy import TextClause, text
 from services.intake.pages import fetched
 from services.intake.reading import Report, read_report
 from services.intake.registry.records import Registry
-from shared.clock import LOCAL_ZONE
-from shared.db import Reading
-from shared.errors import Language
-from shared.events import obligation_key
+from shared.contract.events import obligation_key
+from shared.postgres.database import Reading
+from shared.runtime.clock import LOCAL_ZONE
+from shared.web.errors import Language
 
 Status = Literal["received", "accepted", "returned"]
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.notifier import check
 from services.notifier.commands import mail, rebuild_command
 from services.notifier.main import build
-from shared.command import run
+from shared.service.command import run
 
 if __name__ == "__main__":
     run(

@@ -11,13 +11,13 @@ from pydantic import SecretStr
 from services.notifier import reading
 from services.notifier.delivery import State
 from services.notifier.reading import Filter
-from shared.db import Database
-from shared.errors import not_found
-from shared.events import NotificationKind
-from shared.exports import Export
-from shared.json_values import json_row
-from shared.paging import PageRequest, link_next, page_request, paginate
-from shared.security import operator_token
+from shared.contract.events import NotificationKind
+from shared.postgres.database import Database
+from shared.postgres.json_values import json_row
+from shared.web.authentication import operator_token
+from shared.web.errors import not_found
+from shared.web.exports import Export
+from shared.web.paging import PageRequest, link_next, page_request, paginate
 
 EXPORTS = (
     Export(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from services.notifier.delivery import Policy
-from shared.db import Reading, Transaction
+from shared.postgres.database import Reading, Transaction
 
 #: what the clocks of two machines may differ by without anything having happened
 CLOCK_TOLERANCE = timedelta(seconds=5)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from services.notifier.ledger import Claimed
 from services.notifier.preview import samples
 from services.notifier.templates import CannotRender, Composer, Sender
-from shared.checking import Look, Objection, main
-from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
-from shared.events.fields import usable_address
-from shared.text import header_safe
+from shared.contract.checking import Look, Objection, main
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events.fields import usable_address
+from shared.contract.text import header_safe
 
 #: letters that name the agency in subject and text, and the one in which it is passed over
 _ABOUT_AGENCIES = ("escalation", "escalation-climbed")

@@ -16,9 +16,9 @@ from services.notifier import resending, store
 from services.notifier.preview import write
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Sender
-from shared.clock import LOCAL_ZONE, SystemClock
-from shared.command import database_url
-from shared.db import Database, is_infrastructure
+from shared.postgres.database import Database, is_infrastructure
+from shared.runtime.clock import LOCAL_ZONE, SystemClock
+from shared.service.command import database_url
 
 MAX_LISTED = 1000
 #: of who and why, as the ledger keeps them

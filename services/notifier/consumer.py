@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from services.notifier import handlers, store
 from services.notifier.handlers import Desk
-from shared.applying import Inbound
-from shared.batch import Batch
-from shared.db import Transaction
-from shared.events import (
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch
+from shared.contract.events import (
     COMPLIANCE,
     REGISTRY,
     VERDICTS,
@@ -25,6 +24,7 @@ from shared.events import (
     RequestIssued,
     VerdictReached,
 )
+from shared.postgres.database import Transaction
 
 
 def inbounds(desk: Desk) -> Sequence[Inbound]:

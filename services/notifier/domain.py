@@ -16,8 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.notifier.ladder import Agency, Directory, Officer, Rung
-from shared.clock import LOCAL_ZONE
-from shared.events import (
+from shared.contract.events import (
     NotificationKind,
     ObligationDueSoon,
     ObligationEvent,
@@ -26,6 +25,7 @@ from shared.events import (
     Standing,
     VerdictReached,
 )
+from shared.runtime.clock import LOCAL_ZONE
 
 #: findings a mail lists; the rest are counted and read in the system
 MAX_LISTED_FINDINGS = 40

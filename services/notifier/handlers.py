@@ -9,10 +9,8 @@ from services.notifier import domain, metrics, store, unsendable
 from services.notifier.domain import Cancel, Notification, Obligation, Step
 from services.notifier.ladder import Directory, NotYetKnown
 from services.notifier.unsendable import Mended
-from shared.batch import Batch, Event
-from shared.clock import Clock
-from shared.db import Transaction
-from shared.events import (
+from shared.consuming.batch import Batch, Event
+from shared.contract.events import (
     AgencyRegistered,
     ComplianceEvent,
     OfficerRegistered,
@@ -21,7 +19,9 @@ from shared.events import (
     RequestIssued,
     VerdictReached,
 )
-from shared.events.compliance import ObligationEvent
+from shared.contract.events.compliance import ObligationEvent
+from shared.postgres.database import Transaction
+from shared.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from shared.events.fields import usable_address
+from shared.contract.events.fields import usable_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from services.notifier.delivery import (
     expire_in_data,
     settle,
 )
-from shared.db import Transaction
-from shared.events import NotificationRecorded
+from shared.contract.events import NotificationRecorded
 from shared.outbox import publish
+from shared.postgres.database import Transaction
 
 MAX_ANSWER_CHARACTERS = 500
 #: what a letter calls things, as the registry says when it goes out

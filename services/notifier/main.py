@@ -10,15 +10,15 @@ from services.notifier.consumer import inbounds
 from services.notifier.handlers import Desk
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
-from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Subscription
-from shared.consumers import Consumers
-from shared.db import Database
-from shared.exports import backbone_exports, mount_exports
-from shared.http import create_app
+from shared.consuming.consumers import Consumers
+from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
-from shared.service import Service
-from shared.settings import CommonSettings, KafkaSettings
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Service
+from shared.web.app import create_app
+from shared.web.exports import backbone_exports, mount_exports
 
 
 def build(

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import get_args
 
 from services.notifier.backlog import Backlog
-from shared.events import NotificationKind, NotificationOutcome, NotificationRecorded
-from shared.metrics import declare_counter, declare_gauge, declare_histogram
+from shared.contract.events import NotificationKind, NotificationOutcome, NotificationRecorded
+from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 KINDS: tuple[str, ...] = get_args(NotificationKind)
 #: how an SMTP transaction can end: the classes of delivery.Result that the server has a part in

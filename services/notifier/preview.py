@@ -11,7 +11,7 @@ from services.notifier.domain import Facts
 from services.notifier.ledger import Claimed
 from services.notifier.templates import Composer
 from services.notifier.templates.compose import FACTS
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 _DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
 _NAMES: dict[str, str | None] = {

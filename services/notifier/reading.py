@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
-from shared.db import Reading
+from shared.postgres.database import Reading
 
 _COLUMNS = (
     "id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient, message_id,"

@@ -16,9 +16,9 @@ from sqlalchemy import text
 
 from services.notifier.delivery import other_message_id
 from services.notifier.store import STILL_SO
-from shared.db import Reading, Transaction
-from shared.events.fields import usable_address
-from shared.ids import new_id
+from shared.contract.events.fields import usable_address
+from shared.contract.ids import new_id
+from shared.postgres.database import Reading, Transaction
 
 Listed = Literal["failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled"]
 

@@ -11,9 +11,9 @@ from services.notifier.channels.sender import Pace
 from services.notifier.channels.smtp import Server
 from services.notifier.delivery import Policy
 from services.notifier.templates import Sender
-from shared.events.fields import usable_address
-from shared.settings import ServiceSettings
-from shared.text import header_safe
+from shared.contract.events.fields import usable_address
+from shared.contract.text import header_safe
+from shared.runtime.settings import ServiceSettings
 
 
 class NotifierSettings(ServiceSettings):

@@ -17,9 +17,9 @@ from services.notifier.delivery import message_id
 from services.notifier.domain import Cancel, Facts, Notification, Obligation
 from services.notifier.ladder import Agency, Directory, Officer
 from services.notifier.templates.compose import FACTS
-from shared.db import Transaction
-from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
-from shared.ids import new_id
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.ids import new_id
+from shared.postgres.database import Transaction
 
 _SAVE_AGENCIES = text("""
     INSERT INTO agencies (code, name, name_en, parent, closed_on, version)

@@ -16,8 +16,8 @@ from services.notifier import store
 from services.notifier.domain import Facts
 from services.notifier.ladder import Directory, NotYetKnown
 from services.notifier.templates.compose import FACTS
-from shared.clock import LOCAL_ZONE
-from shared.db import Transaction
+from shared.postgres.database import Transaction
+from shared.runtime.clock import LOCAL_ZONE
 
 #: letters taken up in one statement
 AT_ONCE = 500

@@ -6,7 +6,7 @@ from services.scoring import check, reconcile
 from services.scoring.calendar import draft, loading
 from services.scoring.commands import rebuild_command, setbacks_command
 from services.scoring.main import build
-from shared.command import run
+from shared.service.command import run
 
 if __name__ == "__main__":
     run(

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 
 from services.scoring import reading, setbacks
 from services.scoring.calendar.store import CalendarShelf, read_days
-from shared.db import Database
-from shared.errors import not_found
-from shared.events import obligation_key
-from shared.json_values import json_row
-from shared.paging import PageRequest, link_next, page_request, paginate
-from shared.security import operator_token
+from shared.contract.events import obligation_key
+from shared.postgres.database import Database
+from shared.postgres.json_values import json_row
+from shared.web.authentication import operator_token
+from shared.web.errors import not_found
+from shared.web.paging import PageRequest, link_next, page_request, paginate
 
 #: what agencies call the standings
 STANDINGS: dict[str, tuple[str, str]] = {

@@ -8,10 +8,10 @@ from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
 from services.scoring.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
-from shared.checking import Look, Objection, main
-from shared.clock import LOCAL_ZONE
-from shared.events import RegimePublished, RegistryEvent, RequestIssued
-from shared.period import parse
+from shared.contract.checking import Look, Objection, main
+from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.period import parse
+from shared.runtime.clock import LOCAL_ZONE
 
 #: how far ahead periods are planned to see whether they can be
 AHEAD = timedelta(days=730)

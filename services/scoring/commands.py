@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.scoring import openings, setbacks
-from shared.command import database_url
-from shared.db import Database
-from shared.operator import when
+from shared.postgres.database import Database
+from shared.runtime.operator import when
+from shared.service.command import database_url
 
 #: versions are 32-bit integers in every store; this leaves a billion events for each obligation
 MAX_FIRST_VERSION = 1_000_000_000

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from services.scoring import handlers
 from services.scoring.rules import Rules
-from shared.batch import Batch
-from shared.consumer import Inbound
-from shared.db import Transaction
-from shared.events import (
+from shared.consuming.batch import Batch
+from shared.consuming.subscription import Inbound
+from shared.contract.events import (
     REGISTRY,
     SUBMISSIONS,
     VERDICTS,
@@ -19,6 +18,7 @@ from shared.events import (
     SubmissionReceived,
     VerdictReached,
 )
+from shared.postgres.database import Transaction
 
 
 def inbounds(rules: Rules) -> tuple[Inbound, ...]:

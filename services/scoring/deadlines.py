@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
-from shared.clock import LOCAL_ZONE
-from shared.events.registry import AgencyKind, Cutoff, Deadline, Frequency
-from shared.period import Period, cutoff_range, last_month, parse, touching
-from shared.reporting_window import FIRST_YEAR, NoWindow, window_of
+from shared.contract.events.registry import AgencyKind, Cutoff, Deadline, Frequency
+from shared.contract.period import Period, cutoff_range, last_month, parse, touching
+from shared.contract.reporting_window import FIRST_YEAR, NoWindow, window_of
+from shared.runtime.clock import LOCAL_ZONE
 
 #: A reminder goes out when the working day begins, not at the hour of the deadline.
 REMIND_AT = time(8, 0)

@@ -13,11 +13,11 @@ from services.scoring.calendar import CalendarGap, WorkingCalendar
 from services.scoring.deadlines import Agency, Plan, Regime, Request, Unplannable, owes, plan_period, plan_request
 from services.scoring.openings import Demand
 from services.scoring.rules import Rules
-from shared.clock import LOCAL_ZONE
-from shared.events import SubmissionReceived, VerdictReached
-from shared.events.registry import Deadline
-from shared.period import Period, PeriodError, parse
-from shared.reporting_window import NoWindow, window_of
+from shared.contract.events import SubmissionReceived, VerdictReached
+from shared.contract.events.registry import Deadline
+from shared.contract.period import Period, PeriodError, parse
+from shared.contract.reporting_window import NoWindow, window_of
+from shared.runtime.clock import LOCAL_ZONE
 
 #: deadline of a report of a periodic regime whose rule names none: nobody owes it, the column must still have a moment
 _SOME_DEADLINE = Deadline(rule="working_days_after_cutoff", working_days=1)

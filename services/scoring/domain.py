@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.policy import Due, Facts, Policy, assess
 from services.scoring.policy.assess import Component
-from shared.events import (
+from shared.contract.events import (
     ComplianceEvent,
     ObligationDueSoon,
     ObligationFulfilled,

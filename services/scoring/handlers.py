@@ -13,9 +13,8 @@ from services.scoring.demand import Awaits, Impossible, Known, demand
 from services.scoring.domain import Line, Obligation
 from services.scoring.openings import Demand
 from services.scoring.rules import Rules
-from shared.batch import Batch, Event
-from shared.db import Transaction
-from shared.events import (
+from shared.consuming.batch import Batch, Event
+from shared.contract.events import (
     AgencyRegistered,
     ComplianceEvent,
     ObligationFulfilled,
@@ -27,6 +26,7 @@ from shared.events import (
     VerdictReached,
 )
 from shared.outbox import publish
+from shared.postgres.database import Transaction
 
 Report = SubmissionReceived | VerdictReached
 

@@ -11,19 +11,19 @@ from services.scoring.reading import EXPORTS
 from services.scoring.rules import Rules
 from services.scoring.settings import ScoringSettings
 from services.scoring.ticks import Generator, Marker, Settled
-from shared import inbox
-from shared.caught_up import CaughtUp
-from shared.clock import Clock, SystemClock, business_clock
-from shared.consumer import Subscription
-from shared.consumers import Consumers
-from shared.db import Database
-from shared.events import SUBMISSIONS, VERDICTS
-from shared.exports import backbone_exports, mount_exports
-from shared.http import create_app
+from shared.consuming import inbox
+from shared.consuming.consumers import Consumers
+from shared.consuming.subscription import Subscription
+from shared.consuming.watermark import CaughtUp
+from shared.contract.events import SUBMISSIONS, VERDICTS
 from shared.outbox.relay import Relay
-from shared.service import Service
-from shared.settings import CommonSettings, KafkaSettings
-from shared.ticker import Ticker
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Service
+from shared.service.ticker import Ticker
+from shared.web.app import create_app
+from shared.web.exports import backbone_exports, mount_exports
 
 
 def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.metrics import declare_counter, declare_gauge, declare_histogram
+from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 OBLIGATIONS_OPENED_TOTAL = declare_counter(
     "thongsuot_scoring_obligations_opened_total",

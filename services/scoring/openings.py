@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import text
 
 from services.scoring.deadlines import Plan
-from shared.db import Reading, Transaction
-from shared.events import ObligationOpened, obligation_key
+from shared.contract.events import ObligationOpened, obligation_key
+from shared.postgres.database import Reading, Transaction
 
 _PLAN_COLUMNS = """
     CAST(:regime AS text[]), CAST(:regime_version AS int[]), CAST(:period AS text[]), CAST(:cutoff_from AS date[]),

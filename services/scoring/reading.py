@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import TextClause, text
 
-from shared.db import Reading
-from shared.exports import Export
+from shared.postgres.database import Reading
+from shared.web.exports import Export
 
 _SHOWN = """obligation, agency, regime, regime_version, period, cutoff_from, cutoff_to, opens_at, deadline, remind_at,
     calendar_version, policy_version, owed, standing, received_version, first_received_at, last_received_at,

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy import text
 
 from services.scoring.deadlines import Agency, Regime, Request, Unplanned
-from shared.db import Reading, Transaction
-from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
-from shared.events.registry import Cutoff, Deadline
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.events.registry import Cutoff, Deadline
+from shared.postgres.database import Reading, Transaction
 
 E = TypeVar("E", AgencyRegistered, RegimePublished, OfficerRegistered, RequestIssued)
 

@@ -8,7 +8,7 @@ from services.scoring.deadlines import Plan
 from services.scoring.domain import Obligation
 from services.scoring.openings import Opening
 from services.scoring.policy import Policy, PolicyBook
-from shared.db import Reading
+from shared.postgres.database import Reading
 
 
 class Rules:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from sqlalchemy import text
 
 from services.scoring import metrics
-from shared.db import Reading, Transaction
-from shared.logging import get_logger
-from shared.readiness import Check
+from shared.postgres.database import Reading, Transaction
+from shared.telemetry.logging import get_logger
+from shared.telemetry.readiness import Check
 
 log = get_logger()
 

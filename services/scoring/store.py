@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import text
 
 from services.scoring.domain import Accepted, Line, Measured, Obligation
-from shared.db import Transaction
-from shared.events.compliance import Standing
+from shared.contract.events.compliance import Standing
+from shared.postgres.database import Transaction
 
 _LINES = msgspec.json.Decoder(tuple[Line, ...])
 _ENCODER = msgspec.json.Encoder(decimal_format="string")

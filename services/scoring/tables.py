@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.tables import backbone_tables
+from shared.postgres.tables import backbone_tables
 
 metadata = MetaData()
 backbone_tables(metadata)

@@ -19,13 +19,13 @@ from services.scoring.domain import Decision, Obligation
 from services.scoring.policy import PolicyMissing
 from services.scoring.rules import Rules
 from services.scoring.store import Found
-from shared.clock import Clock, monotonic_seconds
-from shared.db import Transaction, is_infrastructure
-from shared.each_alone import each_alone
-from shared.events import ComplianceEvent
+from shared.contract.events import ComplianceEvent
+from shared.contract.period import parse
+from shared.contract.reporting_window import NoWindow, window_of
 from shared.outbox import publish
-from shared.period import parse
-from shared.reporting_window import NoWindow, window_of
+from shared.postgres.database import Transaction, is_infrastructure
+from shared.postgres.each_alone import each_alone
+from shared.runtime.clock import Clock, monotonic_seconds
 
 _OVERDUE_COUNT = text("""
     SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND accepted_version IS NULL

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from services.validator import check
 from services.validator.main import build
 from services.validator.rules.page import document
-from shared.command import run
+from shared.service.command import run
 
 
 def findings(arguments: Sequence[str]) -> int:

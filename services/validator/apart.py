@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from services.validator.judge_process import HEADER, Answer, Order
-from shared.logging import get_logger
-from shared.trouble import InfrastructureTrouble
+from shared.runtime.trouble import InfrastructureTrouble
+from shared.telemetry.logging import get_logger
 
 log = get_logger()
 

@@ -10,12 +10,12 @@ from pydantic import SecretStr
 
 from services.validator import store
 from services.validator.rules.catalogue import RULES
-from shared.db import Database
-from shared.errors import FieldError, not_found, unprocessable
-from shared.exports import Export
-from shared.json_values import json_row
-from shared.paging import PageRequest, bad_cursor, link_next, page_request, paginate
-from shared.security import operator_token
+from shared.postgres.database import Database
+from shared.postgres.json_values import json_row
+from shared.web.authentication import operator_token
+from shared.web.errors import FieldError, not_found, unprocessable
+from shared.web.exports import Export
+from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 
 _NEWEST = 2**31 - 1
 

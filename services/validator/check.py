@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from services.validator.domain import judge
 from services.validator.rules.forms import FormError, compile_form
-from shared.checking import Look, Objection, main
-from shared.events import Form, RegimePublished, RegistryEvent
+from shared.contract.checking import Look, Objection, main
+from shared.contract.events import Form, RegimePublished, RegistryEvent
 
 
 def command(arguments: Sequence[str]) -> int:

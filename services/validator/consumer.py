@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from services.validator import handlers, store
 from services.validator.judging import Judging
-from shared.applying import Inbound
-from shared.batch import Batch
-from shared.clock import Clock
-from shared.db import Transaction
-from shared.events import REGISTRY, SUBMISSIONS, RegimePublished, SubmissionReceived
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch
+from shared.contract.events import REGISTRY, SUBMISSIONS, RegimePublished, SubmissionReceived
+from shared.postgres.database import Transaction
+from shared.runtime.clock import Clock
 
 
 def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:

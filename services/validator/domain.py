@@ -14,7 +14,7 @@ from services.validator.rules.figures import check as check_figure
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
-from shared.events import Finding, Outcome
+from shared.contract.events import Finding, Outcome
 
 #: findings listed in a verdict; all are counted
 LISTED_FINDINGS = 500

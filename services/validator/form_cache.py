@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from services.validator import metrics, store
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
-from shared.events import Form
-from shared.preparing import Snapshots
+from shared.consuming.preparing import Snapshots
+from shared.contract.events import Form
 
 
 class FormCache:

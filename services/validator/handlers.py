@@ -8,12 +8,12 @@ from services.validator import metrics, store
 from services.validator.domain import Judgement
 from services.validator.judging import form_name
 from services.validator.rules.forms import FormError, compile_form
-from shared.batch import Batch
-from shared.clock import Clock
-from shared.db import Transaction
-from shared.events import RegimePublished, SubmissionReceived, VerdictReached
-from shared.ids import new_id
+from shared.consuming.batch import Batch
+from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached
+from shared.contract.ids import new_id
 from shared.outbox import publish
+from shared.postgres.database import Transaction
+from shared.runtime.clock import Clock
 
 
 async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import CompiledForm, compile_form
-from shared.events import Finding, Form, SubmissionReceived
+from shared.contract.events import Finding, Form, SubmissionReceived
 
 #: address space: a report that needs more is a fault of its own, and must not make the machine kill a neighbour
 MEMORY_BYTES = 1 << 30

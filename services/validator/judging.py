@@ -18,12 +18,12 @@ from services.validator import domain, metrics, store
 from services.validator.apart import JUDGE, JudgeProcess, Overran
 from services.validator.form_cache import FormCache
 from services.validator.rules.forms import CompiledForm, FormError
-from shared.batch import Event
-from shared.clock import monotonic_seconds
-from shared.events import SubmissionReceived
-from shared.logging import about_event, get_logger
-from shared.preparing import Prepared, Refusal, Snapshots
-from shared.trouble import InfrastructureTrouble
+from shared.consuming.batch import Event
+from shared.consuming.preparing import Prepared, Refusal, Snapshots
+from shared.contract.events import SubmissionReceived
+from shared.runtime.clock import monotonic_seconds
+from shared.runtime.trouble import InfrastructureTrouble
+from shared.telemetry.logging import about_event, get_logger
 
 log = get_logger()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from shared.events import Outcome, Severity, Tier
-from shared.metrics import declare_counter, declare_gauge, declare_histogram
+from shared.contract.events import Outcome, Severity, Tier
+from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 VERDICTS_TOTAL = declare_counter(
     "thongsuot_validator_verdicts_total",

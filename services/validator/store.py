@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
-from shared.db import Reading, Transaction
-from shared.events import Form, RegimePublished, VerdictReached
+from shared.contract.events import Form, RegimePublished, VerdictReached
+from shared.postgres.database import Reading, Transaction
 
 _LOCK_REGIMES = text("""
     SELECT key, version, CAST(form AS text) AS form FROM regime

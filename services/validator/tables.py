@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.tables import backbone_tables
+from shared.postgres.tables import backbone_tables
 
 metadata = MetaData()
 backbone_tables(metadata)

@@ -13,10 +13,10 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import text
 
-from shared.db import Transaction
-from shared.events import EventModel
-from shared.ids import new_id
-from shared.logging import TraceContext
+from shared.contract.events import EventModel
+from shared.contract.ids import new_id
+from shared.postgres.database import Transaction
+from shared.telemetry.logging import TraceContext
 
 _INSERT = text("""
     INSERT INTO outbox (event_id, topic, key, type, traceparent, headers, body)

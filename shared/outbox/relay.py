@@ -14,18 +14,20 @@ from datetime import datetime, timedelta
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
-from shared import aiokafka_internals, failpoints, metrics
-from shared.clock import Clock, monotonic_seconds
-from shared.db import is_infrastructure, plain_url
-from shared.events import OWNERS
-from shared.kafka import cluster_id, end_offsets, make_producer, topic_limits
-from shared.logging import get_logger
+from shared.contract.cloudevents import source_of
+from shared.contract.events import OWNERS
+from shared.kafka import aiokafka_internals
+from shared.kafka.clients import cluster_id, end_offsets, make_producer, topic_limits
 from shared.outbox import archive, set_aside
 from shared.outbox.replay import ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
-from shared.outbox.wire import source_of
-from shared.pulse import Pulse
-from shared.settings import KafkaSettings
+from shared.postgres.database import is_infrastructure, plain_url
+from shared.runtime import failpoints
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
+from shared.telemetry import metrics
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
 
 log = get_logger()
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import asyncpg
 
-from shared import failpoints, metrics
-from shared.clock import monotonic_seconds
-from shared.logging import get_logger
 from shared.outbox.sending import Place, Sent
+from shared.runtime import failpoints
+from shared.runtime.clock import monotonic_seconds
+from shared.telemetry import metrics
+from shared.telemetry.logging import get_logger
 
 log = get_logger()
 

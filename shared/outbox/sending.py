@@ -27,9 +27,9 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from shared.events import REGISTRY
+from shared.contract.cloudevents import headers_of
+from shared.contract.events import REGISTRY
 from shared.outbox.sizes import declared_limit
-from shared.outbox.wire import headers_of
 
 Place = tuple[str, int]
 Row = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 Later events of its key queue behind it there, so that a key's order holds; neighbours go on. On a topic whose newest
 event of a key replaces those before it, the newer one is sent and the one set aside is closed as superseded. What
-belongs to a key goes back into the outbox together and under its old ids (shared/outbox_tool.py).
+belongs to a key goes back into the outbox together and under its old ids (shared/outbox/tool.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from shared import metrics
-from shared.logging import get_logger
 from shared.outbox.sending import LAST_WORD_TOPICS, Row, Sent
+from shared.telemetry import metrics
+from shared.telemetry.logging import get_logger
 
 log = get_logger()
 

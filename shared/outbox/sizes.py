@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from shared.clock import Clock, SystemClock
-from shared.events import OWNERS, EventModel
-from shared.ids import new_id
-from shared.outbox.wire import headers_of, source_of
+from shared.contract.cloudevents import headers_of, source_of
+from shared.contract.events import OWNERS, EventModel
+from shared.contract.ids import new_id
+from shared.runtime.clock import Clock, SystemClock
 
 #: `max.message.bytes` that deploy/kafka/topics.yaml declares; the relay asks the cluster what is really set
 EVENT_BYTES = 1_048_576

@@ -7,7 +7,7 @@ import re
 
 from tests.architecture.tree import Module, Tree, dotted, keyword
 
-MAY_PRODUCE = re.compile(r"shared/(kafka\.py|outbox/.*)")
+MAY_PRODUCE = re.compile(r"shared/(kafka/clients\.py|outbox/.*)")
 WALL_CLOCKS = re.compile(
     r"(.*\.)?(datetime\.(now|utcnow|today)|date\.today)|time\.(time|time_ns|localtime|gmtime|ctime)"
 )
@@ -49,9 +49,9 @@ _AIOKAFKA_PRIVATE = {"_client", "_conns", "_coordinator", "_fetcher", "_sender",
 
 def aiokafkas_insides_are_known_in_one_place(tree: Tree) -> list[str]:
     return [
-        module.at(node, f"touches .{node.attr}: only shared/aiokafka_internals.py knows aiokafka's private parts")
+        module.at(node, f"touches .{node.attr}: only shared/kafka/aiokafka_internals.py knows aiokafka's private parts")
         for module in tree.modules("shared")
-        if module.path.name != "aiokafka_internals.py"
+        if module.path.as_posix() != "shared/kafka/aiokafka_internals.py"
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute) and node.attr in _AIOKAFKA_PRIVATE
     ]
@@ -81,14 +81,14 @@ def subscribers_acknowledge_after_the_work_and_read_from_the_start(tree: Tree) -
 def the_wall_clock_is_read_only_in_clock(tree: Tree) -> list[str]:
     found = []
     for module in tree.modules("services", "shared"):
-        if module.path.as_posix() == "shared/clock.py":
+        if module.path.as_posix() == "shared/runtime/clock.py":
             continue
         for call in module.calls():
             if WALL_CLOCKS.fullmatch(dotted(call.func)):
-                found.append(module.at(call, f"calls {dotted(call.func)}(): ask the injected shared.clock"))
+                found.append(module.at(call, f"calls {dotted(call.func)}(): ask the injected shared.runtime.clock"))
         for node, name in module.imports():
             if name in ("time.time", "time.time_ns"):
-                found.append(module.at(node, f"imports {name}: ask the injected shared.clock"))
+                found.append(module.at(node, f"imports {name}: ask the injected shared.runtime.clock"))
     return found
 
 
@@ -108,10 +108,10 @@ def every_log_line_has_its_action(tree: Tree) -> list[str]:
                 found.append(module.at(call, f"action {action.value!r} is not of the form noun.verb"))
         for node, name in module.imports():
             if name.partition(".")[0] == "logging" and module.path.as_posix() not in (
-                "shared/logging.py",
-                "shared/kafka.py",  # sets levels of its library
+                "shared/telemetry/logging.py",
+                "shared/kafka/clients.py",  # sets levels of its library
             ):
-                found.append(module.at(node, "imports the standard logging: use shared.logging"))
+                found.append(module.at(node, "imports the standard logging: use shared.telemetry.logging"))
     return found
 
 
@@ -133,7 +133,9 @@ def metrics_are_declared_once_and_documented(tree: Tree) -> list[str]:
     seen: dict[str, str] = {}
     for module in tree.modules("shared", "services"):
         path = module.path.as_posix()
-        is_metrics = path == "shared/metrics.py" or re.fullmatch(r"services/[a-z]+/metrics\.py", path) is not None
+        is_metrics = (
+            path == "shared/telemetry/metrics.py" or re.fullmatch(r"services/[a-z]+/metrics\.py", path) is not None
+        )
         for call, name in _declared(module):
             if not is_metrics:
                 found.append(module.at(call, "a metric is declared outside metrics.py"))
@@ -143,8 +145,8 @@ def metrics_are_declared_once_and_documented(tree: Tree) -> list[str]:
             if module.service and not name.startswith(f"thongsuot_{module.service}_"):
                 found.append(module.at(call, f"{name}: a service's metric begins with thongsuot_{module.service}_"))
             if name not in documented:
-                found.append(module.at(call, f"{name} is not in docs/metrics.md: python -m shared.contracts write"))
-        if path != "shared/metrics.py":
+                found.append(module.at(call, f"{name} is not in docs/metrics.md: python -m deploy.contracts write"))
+        if path != "shared/telemetry/metrics.py":
             constructors = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
             imported = {name for _, name in module.imports() if name.startswith("prometheus_client.")}
             for call in module.calls():
@@ -152,7 +154,7 @@ def metrics_are_declared_once_and_documented(tree: Tree) -> list[str]:
                 if (name in constructors and f"prometheus_client.{name}" in imported) or (
                     name.startswith("prometheus_client.") and name.rpartition(".")[2] in constructors
                 ):
-                    found.append(module.at(call, f"{name}(…): declare it through shared.metrics"))
+                    found.append(module.at(call, f"{name}(…): declare it through shared.telemetry.metrics"))
     return found + [f"docs/metrics.md: {name} is declared nowhere" for name in sorted(documented - set(seen))]
 
 
@@ -169,7 +171,7 @@ def every_problem_has_its_page(tree: Tree) -> list[str]:
             elif name == "Problem" and isinstance(slug := keyword(call, "slug"), ast.Constant):
                 raised.append((module, call, str(slug.value)))
     return [
-        module.at(call, f"/problems/{slug} would have no page: describe() it (shared.errors)")
+        module.at(call, f"/problems/{slug} would have no page: describe() it (shared.web.errors)")
         for module, call, slug in raised
         if slug not in described
     ]

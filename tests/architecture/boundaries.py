@@ -17,19 +17,35 @@ PURE = (
     re.compile(r"services/scoring/(deadlines|demand|differences)\.py"),
     re.compile(r"services/scoring/(policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery|ladder|templates/words)\.py"),
-    re.compile(r"shared/(period|paging|validation)\.py"),
-    re.compile(r"shared/events/(?!schemas\.py).*"),
+    re.compile(r"shared/(contract/(period|reporting_window)|web/(paging|validation))\.py"),
+    re.compile(r"shared/contract/events/(?!schemas\.py).*"),
 )
 _IO = """aiokafka aiosmtplib alembic asyncio asyncpg fastapi faststream http httpx io logging obstore os pathlib
 random secrets shutil smtplib socket sqlalchemy starlette structlog subprocess tempfile threading time urllib.request
 uvicorn"""
 IO_MODULES = frozenset(_IO.split())
 #: these two translate requests, so they may speak HTTP's words
-PURE_MAY = {"shared/paging.py": {"fastapi"}, "shared/validation.py": {"fastapi"}}
-_BACKBONE = "db outbox inbox kafka consumer http logging metrics service command ticker exports clock ids"
-SHARED_IO = frozenset(f"shared.{name}" for name in _BACKBONE.split())
+PURE_MAY = {"shared/web/paging.py": {"fastapi"}, "shared/web/validation.py": {"fastapi"}}
+#: rooms, and modules, of shared/ that do I/O, read a clock or draw lots
+SHARED_IO = frozenset(
+    f"shared.{name}"
+    for name in [
+        "postgres",
+        "outbox",
+        "kafka",
+        "consuming",
+        "telemetry",
+        "service",
+        "web.app",
+        "web.server",
+        "web.exports",
+        "runtime.clock",
+        "runtime.settings",
+        "contract.ids",
+    ]
+)
 DOORS_AND_STORES = frozenset({"store", "api", "consumer", "handlers", "main", "commands", "door", "load", "loading"})
-CONSTANTS = frozenset({"shared.clock.LOCAL_ZONE"})  # a zone is no clock
+CONSTANTS = frozenset({"shared.runtime.clock.LOCAL_ZONE"})  # a zone is no clock
 
 ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "transaction"})
 #: modules of this name are doors
@@ -66,6 +82,40 @@ def shared_imports_no_service(tree: Tree) -> list[str]:
         for module in tree.modules("shared")
         for node, name in module.imports()
         if name.partition(".")[0] in ("services", "deploy", "tests")
+    ]
+
+
+#: the rooms of shared/, the lowest first: each may know those before it
+ROOMS = (
+    "runtime", "contract", "telemetry", "postgres", "kafka", "outbox", "consuming", "web", "projection", "service",
+)  # fmt: skip
+
+
+def rooms_know_only_those_beneath(tree: Tree) -> list[str]:
+    """No circles between rooms, and none of them is by accident: a new one takes its place in ROOMS."""
+    found = []
+    for module in tree.modules("shared"):
+        room = module.path.parts[1]
+        if room == "__init__.py":
+            continue
+        if room not in ROOMS:
+            found.append(f"{module.path}:1: {room} is no room of shared/")
+            continue
+        for node, name in module.imports():
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top == "shared" and other in ROOMS and ROOMS.index(other) > ROOMS.index(room):
+                found.append(module.at(node, f"imports {name}: {room} is beneath {other}"))
+    return found
+
+
+def services_load_no_module_by_name(tree: Tree) -> list[str]:
+    """An import that no other rule can see."""
+    return [
+        module.at(call, f"calls {dotted(call.func)}(): import what is needed, where the rules see it")
+        for module in tree.modules("services")
+        for call in module.calls()
+        if dotted(call.func).rpartition(".")[2] in ("import_module", "__import__", "find_spec", "resolve_name")
     ]
 
 
@@ -114,7 +164,11 @@ def openers_are_there(tree: Tree) -> list[str]:
 def shared_publish_and_inbox_never_end_transactions(tree: Tree) -> list[str]:
     found = []
     for module in tree.modules("shared"):
-        if str(module.path) in ("shared/inbox.py", "shared/waiting.py", "shared/outbox/publish.py"):
+        if str(module.path) in (
+            "shared/consuming/inbox.py",
+            "shared/consuming/deferred.py",
+            "shared/outbox/publish.py",
+        ):
             for call in module.calls():
                 if dotted(call.func).rpartition(".")[2] in ENDS_TRANSACTIONS:
                     found.append(module.at(call, f"calls {dotted(call.func)}(): it works on the caller's transaction"))
@@ -132,7 +186,8 @@ def pure_rooms_do_no_io(tree: Tree) -> list[str]:
             top = name.partition(".")[0]
             if (top in IO_MODULES or name in IO_MODULES) and top not in allowed:
                 found.append(module.at(node, f"imports {name}: this room is pure"))
-            if ".".join(name.split(".")[:2]) in SHARED_IO and name not in CONSTANTS:
+            parts = name.split(".")
+            if {".".join(parts[:2]), ".".join(parts[:3])} & SHARED_IO and name not in CONSTANTS:
                 found.append(module.at(node, f"imports {name}: this room is pure"))
             room = name.split(".")
             if room[0] == "services" and len(room) > 2 and DOORS_AND_STORES & {*room[2:4]}:
@@ -154,6 +209,8 @@ def every_service_is_known(tree: Tree) -> list[str]:
 RULES = (
     services_import_only_shared_and_themselves,
     shared_imports_no_service,
+    rooms_know_only_those_beneath,
+    services_load_no_module_by_name,
     only_doors_end_transactions,
     openers_are_there,
     shared_publish_and_inbox_never_end_transactions,

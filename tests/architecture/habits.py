@@ -92,12 +92,12 @@ def outside_text_is_normalised_in_one_place(tree: Tree) -> list[str]:
     """A bare `unicodedata.normalize` takes seconds for 20,000 marks in the wrong order."""
     found = []
     for module in tree.modules("services", "shared"):
-        if module.path.as_posix() == "shared/text.py":
+        if module.path.as_posix() == "shared/contract/text.py":
             continue
         names = [(node, name) for node, name in module.imports() if name.startswith("unicodedata.")]
         names += [(call, dotted(call.func)) for call in module.calls()]
         found += [
-            module.at(node, f"{name}: use nfc or nfkc of shared/text.py, whose cost is linear")
+            module.at(node, f"{name}: use nfc or nfkc of shared/contract/text.py, whose cost is linear")
             for node, name in names
             if name in ("unicodedata.normalize", "unicodedata.is_normalized")
         ]

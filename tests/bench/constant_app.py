@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.intake.api import mount_submissions
 from services.intake.limits import MAX_BODY_BYTES
-from shared.http import create_app, read_body
-from shared.readiness import Check, Readiness
+from shared.telemetry.readiness import Check, Readiness
+from shared.web.app import create_app, read_body
 
 _BODY = (
     b'{"submission_id":"01931f5e-7a3c-7b8e-9c1d-2f4a6b8c0d1e","obligation":"H98.00.00/BENCH-THANG/2026-M11",'

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from deploy.local.options import ROOT
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 REGIME = "BENCH-THANG"
 TEMPLATE = ROOT / "deploy" / "sample" / "regimes" / "ktxh-thang.yaml"

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from shared import asyncapi
-from shared.asyncapi import FOLLOWS, document, document_text, file_of, sends
-from shared.batch import Record
-from shared.deadletter import DeadLetter, _evidence
-from shared.events import MODELS, OWNERS, SubmissionReceived
-from shared.ids import new_id
-from shared.logging import TraceContext
-from shared.outbox.wire import encode_headers, headers_of
+from shared.consuming.batch import Record
+from shared.consuming.dead_letters import DeadLetter, _evidence
+from shared.contract import asyncapi
+from shared.contract.asyncapi import FOLLOWS, document, document_text, file_of, sends
+from shared.contract.cloudevents import encode_headers, headers_of
+from shared.contract.events import MODELS, OWNERS, SubmissionReceived
+from shared.contract.ids import new_id
+from shared.telemetry.logging import TraceContext
 from tests.architecture.tree import ROOT, dotted, keyword
 
 SERVICES = sorted(FOLLOWS)
@@ -24,7 +24,7 @@ SERVICES = sorted(FOLLOWS)
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_committed_document_is_the_generated_one(service: str) -> None:
-    assert file_of(service).read_text(encoding="utf-8") == document_text(service), "python -m shared.contracts write"
+    assert file_of(service).read_text(encoding="utf-8") == document_text(service), "python -m deploy.contracts write"
 
 
 def _references(value: Any) -> list[str]:
@@ -100,7 +100,9 @@ def _followed_in(source: str) -> set[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/consumer.py")), ids=lambda path: path.parent.name)
 def test_the_document_receives_what_the_service_subscribes_to(path: Any) -> None:
     said = {model.__name__ for model in FOLLOWS[path.parent.name]}
-    assert _followed_in(path.read_text()) == said, "correct shared.asyncapi.FOLLOWS and run shared.contracts write"
+    assert _followed_in(path.read_text()) == said, (
+        "correct shared.contract.asyncapi.FOLLOWS and run deploy.contracts write"
+    )
 
 
 def test_a_subscription_that_the_document_does_not_tell_is_found() -> None:

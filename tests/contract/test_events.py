@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from shared import contracts, released
-from shared.events import MODELS, OWNERS, EventModel, ExactDecimal, Model, RegimePublished, VerdictReached
-from shared.events import schemas as event_schemas
-from shared.events.schemas import DIRECTORY, breaks, committed, compare, schema_of, schema_text
+from deploy import contracts
+from shared.contract import released
+from shared.contract.events import MODELS, OWNERS, EventModel, ExactDecimal, Model, RegimePublished, VerdictReached
+from shared.contract.events import schemas as event_schemas
+from shared.contract.events.schemas import DIRECTORY, breaks, committed, compare, schema_of, schema_text
 
 REGIME = schema_of(RegimePublished)
 VERDICT = schema_of(VerdictReached)
@@ -24,7 +25,7 @@ VERDICT = schema_of(VerdictReached)
 @pytest.mark.parametrize("event_type", MODELS)
 def test_the_committed_schema_is_the_models(event_type: str) -> None:
     path = DIRECTORY / f"{event_type}.json"
-    assert path.read_text(encoding="utf-8") == schema_text(MODELS[event_type]), "python -m shared.contracts write"
+    assert path.read_text(encoding="utf-8") == schema_text(MODELS[event_type]), "python -m deploy.contracts write"
 
 
 def test_every_committed_schema_has_its_model_and_no_promise_is_broken() -> None:

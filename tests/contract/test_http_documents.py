@@ -19,7 +19,7 @@ from services.scoring.main import build as scoring
 from services.scoring.settings import ScoringSettings
 from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
-from shared.settings import CommonSettings, KafkaSettings
+from shared.runtime.settings import CommonSettings, KafkaSettings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMON = CommonSettings(operator_token=SecretStr("operator-token-of-the-document-tests"))

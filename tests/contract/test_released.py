@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from shared import contracts, released
-from shared.events import MODELS, EventModel, Model
-from shared.events import schemas as event_schemas
-from shared.events.schemas import schema_text
+from deploy import contracts
+from shared.contract import released
+from shared.contract.events import MODELS, EventModel, Model
+from shared.contract.events import schemas as event_schemas
+from shared.contract.events.schemas import schema_text
 
 TYPE = "vn.thongsuot.test.v1"
 

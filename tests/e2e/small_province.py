@@ -15,7 +15,7 @@ import httpx
 
 from deploy.local import Stack
 from deploy.local.process import poll_until
-from shared.clock import Clock
+from shared.runtime.clock import Clock
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.local import Stack
-from shared.clock import business_clock, scaled_specification
+from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra, unique
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import Stack
-from shared.clock import scaled_specification
+from shared.runtime.clock import scaled_specification
 from tests.stack import Infra, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

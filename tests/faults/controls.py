@@ -24,10 +24,10 @@ from faststream import AckPolicy
 from services.intake.group_commit import Entry, GroupCommit
 from services.notifier.channels.journal import Journal
 from services.notifier.ledger import Claimed
-from shared import clock, failpoints
-from shared.command import run
 from shared.outbox.relay import Relay
-from shared.service import Service
+from shared.runtime import clock, failpoints
+from shared.service.command import run
+from shared.service.service import Service
 from tests.faults import witness
 from tests.faults.mistakes import MISTAKES
 
@@ -138,7 +138,7 @@ def no_retry_after_trouble(service: Service) -> None:
 
 
 class _JumpingTime:
-    """`time` as shared.clock sees it, off by as many seconds as the file FAULT_CLOCK says; else as it is."""
+    """`time` as shared.runtime.clock sees it, off by as many seconds as the file FAULT_CLOCK says; else as it is."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)

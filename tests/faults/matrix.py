@@ -214,7 +214,7 @@ class Field:
                 raise Unproved(f"{name} does not notice: {', '.join(missed)}")
             result.checker_red.add(name)
         if "I7" in result.invariants:
-            # marks come behind what was applied: after a lost log nobody is called late for 45 s (shared/caught_up.py).
+            # marks come behind what was applied: after a lost log nobody is called late for 45 s (the watermark).
             # The look ends as soon as nothing differs; what differs all the while is no delay
             code, told = province.reconcile(settle_seconds=drain_seconds)
             if code != 0:

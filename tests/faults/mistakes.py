@@ -18,15 +18,20 @@ from services.notifier.channels.smtp import Connection
 from services.notifier.delivery import Deferred, Result, Uncertain
 from services.scoring import domain
 from services.scoring.domain import Obligation
-from shared import aiokafka_internals, clock, consumer, consumer_health, deadletter, text
-from shared.applying import Handle
-from shared.batch import Batch
-from shared.clock import monotonic_seconds
-from shared.db import Transaction
-from shared.deadletter import DeadLetter
-from shared.events import VerdictReached
+from shared.consuming import dead_letters as deadletter
+from shared.consuming import health as consumer_health
+from shared.consuming import subscription as consumer
+from shared.consuming.applying import Handle
+from shared.consuming.batch import Batch
+from shared.consuming.dead_letters import DeadLetter
+from shared.contract import text
+from shared.contract.events import VerdictReached
+from shared.kafka import aiokafka_internals
 from shared.outbox.relay import Relay
-from shared.service import Service
+from shared.postgres.database import Transaction
+from shared.runtime import clock
+from shared.runtime.clock import monotonic_seconds
+from shared.service.service import Service
 
 
 def drop_poison(service: Service) -> None:

@@ -13,8 +13,8 @@ import asyncpg
 
 from deploy.local.calls import call
 from deploy.local.process import poll_until
-from shared.events import OWNERS
-from shared.outbox.wire import source_of
+from shared.contract.cloudevents import source_of
+from shared.contract.events import OWNERS
 from tests.faults import people, raw
 from tests.faults.ground import Province
 from tests.faults.invariants import CHECKS, newest_stands

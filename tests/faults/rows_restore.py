@@ -15,7 +15,7 @@ import asyncpg
 
 from deploy.local.calls import call
 from deploy.local.postgres import drop_database
-from shared.clock import business_clock
+from shared.runtime.clock import business_clock
 from tests.faults import witness
 from tests.faults.ground import Province, operate
 from tests.faults.invariants import newest_stands

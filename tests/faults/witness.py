@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared import failpoints
-from shared.applying import Handle
-from shared.batch import Batch
-from shared.consumer import Subscription
-from shared.db import Transaction
+from shared.consuming.applying import Handle
+from shared.consuming.batch import Batch
+from shared.consuming.subscription import Subscription
+from shared.postgres.database import Transaction
+from shared.runtime import failpoints
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS fault_witness (place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, consumer text, "

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from deploy.local import Options, Stack
 from deploy.local.options import ROOT, SERVICES
-from shared.clock import business_clock, scaled_specification
+from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
 
 LEAST_CASES = 5000

@@ -23,15 +23,15 @@ from services.scoring.rules import Rules
 from services.validator.consumer import inbounds as validator_inbounds
 from services.validator.form_cache import FormCache
 from services.validator.judging import Judging
-from shared.applying import Applier, Inbound, Seen
-from shared.batch import Batch, Event, Record
-from shared.clock import SystemClock
-from shared.db import Database, is_infrastructure
-from shared.events import MODELS, OWNERS, EventModel
-from shared.events.storable import FREE_TEXT, LARGEST_NUMBER, LONGEST_CODE_BYTES
-from shared.ids import new_id
-from shared.outbox.wire import source_of
-from shared.parsing import Bad, parse
+from shared.consuming.applying import Applier, Inbound, Seen
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.parsing import Bad, parse
+from shared.contract.cloudevents import source_of
+from shared.contract.events import MODELS, OWNERS, EventModel
+from shared.contract.events.storable import FREE_TEXT, LARGEST_NUMBER, LONGEST_CODE_BYTES
+from shared.contract.ids import new_id
+from shared.postgres.database import Database, is_infrastructure
+from shared.runtime.clock import SystemClock
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 

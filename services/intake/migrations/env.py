@@ -1,6 +1,6 @@
 """Alembic's entry for intake's own database."""
 
 from services.intake.tables import metadata
-from shared.migrations import run_env
+from shared.postgres.migrations import run_env
 
 run_env("intake", metadata)

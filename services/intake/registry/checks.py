@@ -13,10 +13,10 @@ from typing import Any
 from services.intake.registry import forms
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
-from shared import period
-from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
-from shared.events.base import MAX_EVENT_BYTES
-from shared.events.fields import shown
+from shared.contract import period
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events.base import MAX_EVENT_BYTES
+from shared.contract.events.fields import shown
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
 _AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would take the digits of every script

@@ -14,8 +14,8 @@ from services.intake.registry.gate import Proposal
 from services.intake.registry.records import Kind
 from services.intake.registry.source import FileError, Source
 from services.intake.registry.strict_yaml import MAX_FILE_BYTES, Document, read
-from shared.events.fields import shown
-from shared.validation import pointer_of
+from shared.contract.events.fields import shown
+from shared.web.validation import pointer_of
 
 _SECTIONS: dict[str, Kind] = {"agencies": "agency", "officers": "officer", "regimes": "regime", "requests": "request"}
 _SUFFIXES = frozenset({".yaml", ".yml"})

@@ -8,8 +8,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.registry.source import FileError, Located
-from shared.events import FigureField, RegimePublished, SumRule
-from shared.events.fields import MAX_DIGITS, shown
+from shared.contract.events import FigureField, RegimePublished, SumRule
+from shared.contract.events.fields import MAX_DIGITS, shown
 
 
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from services.intake.registry import checks
 from services.intake.registry.records import KINDS, Kind, content_of
 from services.intake.registry.source import FileError, Located, Source
-from shared.events import RegistryEvent
-from shared.events.fields import AT_THE_GATE, BROKEN, shown
-from shared.validation import field_error, pointer_of
+from shared.contract.events import RegistryEvent
+from shared.contract.events.fields import AT_THE_GATE, BROKEN, shown
+from shared.web.validation import field_error, pointer_of
 
 #: errors told of one proposal of many records
 MAX_ERRORS = 500

@@ -14,9 +14,9 @@ from services.intake.registry import store
 from services.intake.registry.gate import Proposal, admit
 from services.intake.registry.records import Kind, content_of, kind_of
 from services.intake.registry.source import FileError, Located
-from shared.db import Reading, Transaction
-from shared.events import RegistryEvent
+from shared.contract.events import RegistryEvent
 from shared.outbox import publish
+from shared.postgres.database import Reading, Transaction
 
 #: errors written out; the rest are counted
 MAX_TOLD = 200

@@ -20,9 +20,9 @@ from datetime import datetime
 from pathlib import Path
 
 from services.intake.registry.source import FileError, Located
-from shared.clock import monotonic_seconds
-from shared.events import RegistryEvent
-from shared.events.fields import shown
+from shared.contract.events import RegistryEvent
+from shared.contract.events.fields import shown
+from shared.runtime.clock import monotonic_seconds
 
 #: who looks at records before they are admitted
 NEIGHBOURS = ("validator", "scoring", "notifier")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.events import RegistryEvent
-from shared.events.fields import shown
+from shared.contract.events import RegistryEvent
+from shared.contract.events.fields import shown
 
 #: of a place that is written out; a field's name may be as long as its file
 MAX_PLACE_CHARACTERS = 200

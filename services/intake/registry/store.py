@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.intake.registry.records import content_of, kind_of, record_of
-from shared.db import Reading, Transaction
-from shared.events import RegistryEvent
+from shared.contract.events import RegistryEvent
+from shared.postgres.database import Reading, Transaction
 
 #: a province's whole registry at once would stay in the door's memory for good: what is freed is not given back
 PAGE_RECORDS = 500

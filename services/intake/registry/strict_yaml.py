@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from services.intake.registry.source import FileError, Mark
-from shared.events.fields import shown
+from shared.contract.events.fields import shown
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 12

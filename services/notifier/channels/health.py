@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.delivery import Accepted, Deferred, Refused, Result
-from shared.clock import monotonic_seconds
-from shared.readiness import Check
+from shared.runtime.clock import monotonic_seconds
+from shared.telemetry.readiness import Check
 
 
 class MailHealth:

@@ -15,11 +15,11 @@ from uuid import UUID
 from services.notifier import ledger
 from services.notifier.delivery import Policy, Result
 from services.notifier.ledger import Claimed, Ending
-from shared import failpoints
-from shared.clock import Clock
-from shared.db import Database, Transaction, is_infrastructure
-from shared.events import NotificationRecorded
-from shared.logging import get_logger
+from shared.contract.events import NotificationRecorded
+from shared.postgres.database import Database, Transaction, is_infrastructure
+from shared.runtime import failpoints
+from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
 
 log = get_logger()
 

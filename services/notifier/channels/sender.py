@@ -22,14 +22,14 @@ from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import Policy, Released, Result, Uncertain, Unsendable
 from services.notifier.ledger import Claimed
 from services.notifier.templates import CannotRender, Composer
-from shared import failpoints
-from shared.clock import Clock, monotonic_seconds
-from shared.db import Database, Transaction, is_infrastructure
-from shared.each_alone import each_alone
-from shared.events import NotificationRecorded
-from shared.logging import get_logger
-from shared.pulse import Pulse
-from shared.readiness import Check
+from shared.contract.events import NotificationRecorded
+from shared.postgres.database import Database, Transaction, is_infrastructure
+from shared.postgres.each_alone import each_alone
+from shared.runtime import failpoints
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
+from shared.telemetry.readiness import Check
 
 log = get_logger()
 

@@ -15,7 +15,7 @@ from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeout
 from aiosmtplib.protocol import SMTPProtocol
 
 from services.notifier.delivery import Accepted, Deferred, Refused, Result, Stage, Uncertain
-from shared.tls import tls_context
+from shared.runtime.tls import tls_context
 
 TlsMode = Literal["none", "starttls", "tls"]
 _LOST = (OSError, SMTPServerDisconnected, SMTPTimeoutError, TimeoutError)

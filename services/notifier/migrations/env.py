@@ -1,6 +1,6 @@
 """Alembic's entry for notifier's own database."""
 
 from services.notifier.tables import metadata
-from shared.migrations import run_env
+from shared.postgres.migrations import run_env
 
 run_env("notifier", metadata)

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from services.notifier.domain import Facts
 from services.notifier.ledger import Claimed
 from services.notifier.templates import words
-from shared.clock import LOCAL_ZONE
-from shared.text import header_safe
+from shared.contract.text import header_safe
+from shared.runtime.clock import LOCAL_ZONE
 
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 MAX_SUBJECT_CHARACTERS = 200

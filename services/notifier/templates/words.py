@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.clock import LOCAL_ZONE
-from shared.period import PeriodError, parse
+from shared.contract.period import PeriodError, parse
+from shared.runtime.clock import LOCAL_ZONE
 
 _MONTHS_EN = (
     "January February March April May June July August September October November December".split()  # noqa: SIM905

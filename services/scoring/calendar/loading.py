@@ -10,10 +10,10 @@ from pathlib import Path
 
 from services.scoring.calendar.data import CalendarError, ReadCalendar, read_calendar, shipped_calendars
 from services.scoring.calendar.store import load_calendars
-from shared.command import database_url
-from shared.db import Database, is_infrastructure
-from shared.logging import get_logger
-from shared.readiness import Check
+from shared.postgres.database import Database, is_infrastructure
+from shared.service.command import database_url
+from shared.telemetry.logging import get_logger
+from shared.telemetry.readiness import Check
 
 log = get_logger()
 

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from services.scoring.calendar.data import CalendarDay, CalendarError, ReadCalendar, working_calendar
 from services.scoring.calendar.working_days import WorkingCalendar
-from shared.db import Reading, Transaction
-from shared.reporting_window import FIRST_YEAR
-from shared.trouble import InfrastructureTrouble
+from shared.contract.reporting_window import FIRST_YEAR
+from shared.postgres.database import Reading, Transaction
+from shared.runtime.trouble import InfrastructureTrouble
 
 _LOADED = text("SELECT version, sha256 FROM calendar_versions")
 _LOAD = text("""

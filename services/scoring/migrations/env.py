@@ -1,6 +1,6 @@
 """Alembic's environment of scoring."""
 
 from services.scoring.tables import metadata
-from shared.migrations import run_env
+from shared.postgres.migrations import run_env
 
 run_env("scoring", metadata)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.policy.data import Completeness, Policy
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 Component = Literal["timeliness", "completeness"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.events.base import ExactDecimal
-from shared.trouble import InfrastructureTrouble
+from shared.contract.events.base import ExactDecimal
+from shared.runtime.trouble import InfrastructureTrouble
 
 
 class PolicyError(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from shared.events import Severity, Tier
+from shared.contract.events import Severity, Tier
 
 _TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 

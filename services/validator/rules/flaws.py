@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from services.validator.rules.catalogue import Rule
-from shared.events import Finding
+from shared.contract.events import Finding
 
 PROVIDED_CHARACTERS = 200
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import MAX_DIGITS
-from shared.events import FigureField, Form, NarrativeField, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, SumRule
 
 _LOWEST = Decimal("-Infinity")
 _HIGHEST = Decimal("Infinity")

@@ -10,7 +10,7 @@ import re
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Narrative
-from shared.text import nfc
+from shared.contract.text import nfc
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 #: stripped at once: in turns, layer by layer, the two cost the square of the layers

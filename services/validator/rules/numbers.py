@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from services.validator.rules import catalogue
 from services.validator.rules.catalogue import Rule
-from shared.text import nfkc
+from shared.contract.text import nfkc
 
 MAX_DIGITS = 38
 

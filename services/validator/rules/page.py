@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from services.validator.rules.catalogue import RULES
-from shared.events import Severity, Tier
+from shared.contract.events import Severity, Tier
 
 _TIERS: dict[Tier, str] = {
     "structure": "Cấu trúc / structure",

@@ -21,9 +21,7 @@ from services.intake.registry.gate import Proposal
 from services.intake.registry.records import content_of, kind_of
 from services.intake.registry.source import Source
 from services.intake.settings import IntakeSettings
-from shared.clock import LOCAL_ZONE, ManualClock
-from shared.db import Database
-from shared.events import (
+from shared.contract.events import (
     AgencyRegistered,
     Deadline,
     FigureField,
@@ -34,7 +32,9 @@ from shared.events import (
     RegistryEvent,
     RequestIssued,
 )
-from shared.settings import CommonSettings
+from shared.postgres.database import Database
+from shared.runtime.clock import LOCAL_ZONE, ManualClock
+from shared.runtime.settings import CommonSettings
 
 #: a moment at which 2026-M10 (15/9 to 14/10) has begun and 2026-M12 has not
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)

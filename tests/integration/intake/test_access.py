@@ -14,8 +14,8 @@ import pytest
 from services.intake import keys
 from services.intake.keys import KeyRefused
 from services.intake.registry import store
-from shared.db import Database, Reading
-from shared.events import RegistryEvent
+from shared.contract.events import RegistryEvent
+from shared.postgres.database import Database, Reading
 from tests.integration.intake.province import (
     COMMUNE,
     DEPARTMENT,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from services.intake import store
-from shared.db import Transaction
-from shared.events import FigureField, Form, NarrativeField
+from shared.contract.events import FigureField, Form, NarrativeField
+from shared.postgres.database import Transaction
 from tests.integration.intake import province as sample
 from tests.integration.intake.province import DEPARTMENT, Intake, Province, intake, load, report, rows
 from tests.integration.intake.test_submitting import assert_problem

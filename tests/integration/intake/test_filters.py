@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from services.intake import handlers, views
-from shared.batch import Batch
-from shared.db import Database
-from shared.events import ObligationFulfilled, ObligationOverdue
-from shared.ids import new_id
+from shared.consuming.batch import Batch
+from shared.contract.events import ObligationFulfilled, ObligationOverdue
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, Intake, Province, intake, report
 from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
 from tests.integration.intake.test_regimes_and_me import explained

@@ -10,9 +10,8 @@ from uuid import UUID
 
 from services.intake import handlers
 from services.intake.domain import Stored, Unchanged
-from shared.batch import Batch
-from shared.db import Database
-from shared.events import (
+from shared.consuming.batch import Batch
+from shared.contract.events import (
     EventModel,
     Finding,
     ObligationFulfilled,
@@ -21,7 +20,8 @@ from shared.events import (
     ScoreChanged,
     VerdictReached,
 )
-from shared.ids import new_id
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, intake, report, rows
 from tests.unit.intake.samples import pending
 

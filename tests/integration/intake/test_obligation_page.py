@@ -8,10 +8,10 @@ from itertools import permutations
 from typing import Any
 
 from services.intake import handlers, views
-from shared.batch import Batch
-from shared.db import Database
-from shared.events import NotificationRecorded, ScoreChanged, ScoreLine
-from shared.ids import new_id
+from shared.consuming.batch import Batch
+from shared.contract.events import NotificationRecorded, ScoreChanged, ScoreLine
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, OFFICE, Province, intake, load, officer, report
 from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
 from tests.integration.intake.test_submitting import assert_problem

@@ -14,9 +14,9 @@ from services.intake.registry import files
 from services.intake.registry.gate import admit
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
-from shared.clock import LOCAL_ZONE, ManualClock
-from shared.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
-from shared.ids import new_id
+from shared.contract.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
+from shared.contract.ids import new_id
+from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.integration.intake.province import (
     COMMUNE,
     DEPARTMENT,
@@ -253,7 +253,7 @@ async def explained(url: str, query: str, parameters: dict[str, Any]) -> str:
     """The plan of a query, statistics fresh."""
     from sqlalchemy import text
 
-    from shared.db import Database
+    from shared.postgres.database import Database
 
     database = Database(url, pool_size=1)
     try:

@@ -20,9 +20,9 @@ from services.intake.registry import load as loading
 from services.intake.registry import store
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
-from shared.clock import SystemClock
-from shared.db import Database
-from shared.events import MODELS, AgencyRegistered, RegimePublished
+from shared.contract.events import MODELS, AgencyRegistered, RegimePublished
+from shared.postgres.database import Database
+from shared.runtime.clock import SystemClock
 from tests.integration.intake import province as sample
 from tests.integration.intake.province import DEPARTMENT, Province, load, rows
 from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from shared.events import SubmissionReceived
+from shared.contract.events import SubmissionReceived
 from tests.integration.intake.province import COMMUNE, DISTRICT, NOW, Province, intake, report, rows
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from services.intake import handlers
 from services.intake.domain import Decided, Defect, Outcome, Pending, Stored, Unknown
 from services.intake.group_commit import GroupCommit
-from shared.db import Database, Transaction
+from shared.postgres.database import Database, Transaction
 from tests.integration.intake.province import Province, all_of, intake, report, rows
 from tests.integration.intake.proxy import proxied
 from tests.integration.intake.test_submitting import assert_problem

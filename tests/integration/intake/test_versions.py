@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.intake import handlers, store
-from shared.db import Database, Transaction
-from shared.events import SubmissionReceived
+from shared.contract.events import SubmissionReceived
+from shared.postgres.database import Database, Transaction
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, all_of, intake, report, rows
 from tests.unit.intake.samples import pending
 

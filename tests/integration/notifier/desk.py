@@ -20,10 +20,8 @@ from services.notifier.delivery import Policy
 from services.notifier.handlers import Desk
 from services.notifier.templates import Composer
 from services.notifier.templates import Sender as From
-from shared.batch import Batch
-from shared.clock import LOCAL_ZONE, ManualClock
-from shared.db import Database
-from shared.events import (
+from shared.consuming.batch import Batch
+from shared.contract.events import (
     AgencyRegistered,
     EventModel,
     Finding,
@@ -35,6 +33,8 @@ from shared.events import (
     RegimePublished,
     VerdictReached,
 )
+from shared.postgres.database import Database
+from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.fakes.smtp import FakeSmtp
 
 DOMAIN = "thongsuot.example"
@@ -264,7 +264,7 @@ class World:
 
     async def recorded(self) -> list[dict[str, Any]]:
         rows = await self.rows("SELECT type, key, body FROM outbox ORDER BY id")
-        from shared.events import NotificationRecorded
+        from shared.contract.events import NotificationRecorded
 
         return [NotificationRecorded.model_validate_json(bytes(row["body"])).model_dump() for row in rows]
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
-from shared.settings import CommonSettings, KafkaSettings
+from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.forged import try_every_paged_route
 from tests.integration.notifier.desk import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry

@@ -11,7 +11,7 @@ import pytest
 
 from services.notifier import commands, resending, unsendable
 from services.notifier.resending import Order, Said
-from shared.events import RegimePublished, RequestIssued
+from shared.contract.events import RegimePublished, RequestIssued
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.desk import (
     DOMAIN,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.notifier import store
-from shared.events import OfficerRegistered, RegimePublished
+from shared.contract.events import OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.desk import (
     COMMUNE,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from shared.db import Database
+from shared.postgres.database import Database
 from tests.integration.scoring.scoring_rig import Rig
 
 

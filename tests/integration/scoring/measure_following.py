@@ -20,11 +20,11 @@ from typing import Any
 from deploy.local import Options, Stack
 from deploy.local.postgres import create_database
 from services.scoring import domain, handlers, store
-from shared.batch import Batch
-from shared.db import Database
-from shared.events import EventModel
-from shared.migrations import migrate
+from shared.consuming.batch import Batch
+from shared.contract.events import EventModel
 from shared.outbox import publish
+from shared.postgres.database import Database
+from shared.postgres.migrations import migrate
 from tests.integration.scoring.scoring_rig import Rig, agency, key_of, regime
 from tests.unit.scoring.samples import CALENDAR, POLICY, obligation, submission, verdict
 

@@ -17,10 +17,8 @@ from services.scoring.calendar.store import load_calendars
 from services.scoring.policy import read_policies
 from services.scoring.rules import Rules
 from services.scoring.ticks import Generator, Marker, Settled
-from shared.batch import Batch
-from shared.clock import ManualClock
-from shared.db import Database
-from shared.events import (
+from shared.consuming.batch import Batch
+from shared.contract.events import (
     MODELS,
     AgencyRegistered,
     EventModel,
@@ -30,7 +28,9 @@ from shared.events import (
     RequestIssued,
     obligation_key,
 )
-from shared.events.registry import Cutoff, Deadline
+from shared.contract.events.registry import Cutoff, Deadline
+from shared.postgres.database import Database
+from shared.runtime.clock import ManualClock
 from tests.unit.scoring.samples import KEY, local
 
 __all__ = ["KEY", "Rig", "agency", "local", "officer", "regime", "request"]

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from services.scoring import domain, handlers, store
 from services.scoring.policy import PolicyMissing
-from shared.batch import Batch
-from shared.events import ObligationFulfilled, ObligationOpened, ScoreChanged
-from shared.events.registry import Deadline
+from shared.consuming.batch import Batch
+from shared.contract.events import ObligationFulfilled, ObligationOpened, ScoreChanged
+from shared.contract.events.registry import Deadline
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, regime, request
 from tests.unit.scoring.samples import DEADLINE, obligation, submission, verdict
 

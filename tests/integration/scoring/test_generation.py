@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring import openings
-from shared.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
-from shared.events.registry import Cutoff, Deadline
+from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
+from shared.contract.events.registry import Cutoff, Deadline
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime, request
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring.ticks import Marker, Settled
-from shared.clock import ManualClock
-from shared.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
+from shared.contract.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
+from shared.runtime.clock import ManualClock
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 

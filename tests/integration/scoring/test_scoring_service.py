@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from services.scoring import reconcile
 from services.scoring.main import build
 from services.scoring.settings import ScoringSettings
-from shared.clock import ManualClock, monotonic_seconds
-from shared.db import Database
-from shared.events import MODELS, OWNERS, EventModel
-from shared.ids import new_id
-from shared.outbox.wire import source_of
-from shared.service import Service
-from shared.settings import CommonSettings, KafkaSettings
+from shared.contract.cloudevents import source_of
+from shared.contract.events import MODELS, OWNERS, EventModel
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
+from shared.runtime.clock import ManualClock, monotonic_seconds
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Service
 from tests.forged import try_every_paged_route
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict

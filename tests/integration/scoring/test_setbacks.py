@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from services.scoring import setbacks, ticks
 from services.scoring.deadlines import Plan
-from shared.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
-from shared.events.registry import Cutoff, Deadline
-from shared.period import touching
-from shared.settings import KafkaSettings
+from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
+from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.period import touching
+from shared.runtime.settings import KafkaSettings
 from tests.integration.scoring.scoring_rig import Rig, agency, key_of, local, regime, request
 from tests.integration.scoring.test_scoring_service import OPERATOR, service_on, until
 from tests.unit.scoring.samples import DEADLINE

@@ -10,17 +10,17 @@ from uuid import uuid4
 
 from sqlalchemy import MetaData, text
 
-from shared.applying import Inbound
-from shared.batch import Batch
-from shared.clock import SystemClock, monotonic_seconds
-from shared.consumer import Subscription
-from shared.consumers import Consumers
-from shared.db import Database, Transaction
-from shared.events import SUBMISSIONS, SubmissionReceived, obligation_key
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch
+from shared.consuming.consumers import Consumers
+from shared.consuming.subscription import Subscription
+from shared.contract.events import SUBMISSIONS, SubmissionReceived, obligation_key
 from shared.outbox import publish
 from shared.outbox.relay import Relay
-from shared.settings import KafkaSettings
-from shared.tables import backbone_tables
+from shared.postgres.database import Database, Transaction
+from shared.postgres.tables import backbone_tables
+from shared.runtime.clock import SystemClock, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
 
 APPLIED = "CREATE TABLE applied (place bigint GENERATED ALWAYS AS IDENTITY, key text, version int, submission uuid)"
 

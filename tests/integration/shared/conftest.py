@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.db import Database
-from shared.settings import KafkaSettings
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import prepare
 from tests.stack import Infra
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from shared.clock import ManualClock
-from shared.db import Database
 from shared.outbox import archive
 from shared.outbox import relay as relaying
 from shared.outbox.archive import maintain
 from shared.outbox.relay import Relay
-from shared.settings import KafkaSettings
+from shared.postgres.database import Database
+from shared.runtime.clock import ManualClock
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, send, submission
 
 #: PostgreSQL's own clock writes archived_at: days that it will not reach during a test stay empty

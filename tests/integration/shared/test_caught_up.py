@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from shared import inbox
-from shared.caught_up import CaughtUp
-from shared.clock import ManualClock
-from shared.db import Database
-from shared.events import SUBMISSIONS
-from shared.ids import new_id
-from shared.settings import KafkaSettings
+from shared.consuming import inbox
+from shared.consuming.watermark import CaughtUp
+from shared.contract.events import SUBMISSIONS
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
+from shared.runtime.clock import ManualClock
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, eventually, relay, send, submission, subscription
 
 

@@ -11,16 +11,16 @@ from aiokafka.consumer import fetcher
 from faststream import AckPolicy
 from sqlalchemy import text
 
-from shared.batch import Batch
-from shared.consumer import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE
-from shared.consumers import Consumers
-from shared.db import Database, Transaction
-from shared.dlq_limit import DlqLimit
-from shared.events import SUBMISSIONS, SubmissionReceived
-from shared.kafka import make_producer
-from shared.outbox.wire import source_of
-from shared.settings import KafkaSettings
-from shared.trouble import InfrastructureTrouble
+from shared.consuming.batch import Batch
+from shared.consuming.consumers import Consumers
+from shared.consuming.dlq_limit import DlqLimit
+from shared.consuming.subscription import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE
+from shared.contract.cloudevents import source_of
+from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.kafka.clients import make_producer
+from shared.postgres.database import Database, Transaction
+from shared.runtime.settings import KafkaSettings
+from shared.runtime.trouble import InfrastructureTrouble
 from tests.integration.shared.backbone import (
     consumers,
     count,

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError, KafkaError
 
-from shared import aiokafka_internals, consumer_health, failpoints, metrics
-from shared import consumer as consumer_module
-from shared.consumer import Subscription
-from shared.db import Database
-from shared.kafka import make_admin
-from shared.settings import KafkaSettings
+from shared.consuming import health as consumer_health
+from shared.consuming import subscription as consumer_module
+from shared.consuming.subscription import Subscription
+from shared.kafka import aiokafka_internals
+from shared.kafka.clients import make_admin
+from shared.postgres.database import Database
+from shared.runtime import failpoints
+from shared.runtime.settings import KafkaSettings
+from shared.telemetry import metrics
 from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
 
 Break = Callable[[Subscription], Awaitable[None]]

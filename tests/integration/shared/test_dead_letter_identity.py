@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.batch import Record
-from shared.db import Database
-from shared.deadletter import DeadLetter, bury
-from shared.events import SUBMISSIONS
-from shared.ids import new_id
+from shared.consuming.batch import Record
+from shared.consuming.dead_letters import DeadLetter, bury
+from shared.contract.events import SUBMISSIONS
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
 from tests.integration.shared.backbone import rows
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)

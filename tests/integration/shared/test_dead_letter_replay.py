@@ -12,13 +12,13 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from shared.applying import Applier, Inbound, Seen
-from shared.batch import Batch, Event, Record
-from shared.db import Database, Transaction
-from shared.deadletters_tool import dead_letters
-from shared.events import SUBMISSIONS, SubmissionReceived
-from shared.ids import new_id
-from shared.outbox.wire import source_of
+from shared.consuming.applying import Applier, Inbound, Seen
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.dead_letters_tool import dead_letters
+from shared.contract.cloudevents import source_of
+from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.contract.ids import new_id
+from shared.postgres.database import Database, Transaction
 from tests.integration.shared.backbone import count, record, rows, submission
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)

@@ -7,10 +7,10 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
-from shared import deadletter
-from shared.applying import Seen
-from shared.db import Database
-from shared.settings import KafkaSettings
+from shared.consuming import dead_letters as deadletter
+from shared.consuming.applying import Seen
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, relay, rows, submission
 from tests.integration.shared.test_dead_letter_replay import NOW, applier, broken, fed, received, replay
 from tests.integration.shared.test_outbox import read_topic

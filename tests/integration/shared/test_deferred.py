@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.applying import Applier, Inbound, Seen
-from shared.batch import Batch
-from shared.db import Database, Transaction
-from shared.deferred_tool import deferred
-from shared.events import SUBMISSIONS, SubmissionReceived
+from shared.consuming.applying import Applier, Inbound, Seen
+from shared.consuming.batch import Batch
+from shared.consuming.deferred_tool import deferred
+from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.postgres.database import Database, Transaction
 from tests.integration.shared.backbone import count, record, rows, submission
 from tests.integration.shared.test_dead_letter_replay import received, replay
 

@@ -7,9 +7,9 @@ import argparse
 import pytest
 from sqlalchemy import text
 
-from shared.db import Database
-from shared.deadletters_tool import dead_letters
-from shared.events import SUBMISSIONS
+from shared.consuming.dead_letters_tool import dead_letters
+from shared.contract.events import SUBMISSIONS
+from shared.postgres.database import Database
 from tests.integration.shared.backbone import count, rows, submission
 from tests.integration.shared.test_dead_letter_replay import buried, fed, received, replay
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared import logging as logs
-from shared.applying import Seen
-from shared.batch import Batch, Event, Record
-from shared.db import Database, Transaction
-from shared.events import SubmissionReceived
-from shared.logging import TraceContext
-from shared.parsing import Bad
+from shared.consuming.applying import Seen
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.parsing import Bad
+from shared.contract.events import SubmissionReceived
+from shared.postgres.database import Database, Transaction
+from shared.telemetry import logging as logs
+from shared.telemetry.logging import TraceContext
 from tests.integration.shared.backbone import submission
 from tests.integration.shared.test_dead_letter_replay import NOW, applier, received
 

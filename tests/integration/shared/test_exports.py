@@ -12,12 +12,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData, text
 
-from shared import exports
-from shared.db import Database
-from shared.exports import Export, backbone_exports, mount_exports
-from shared.http import create_app
-from shared.readiness import Readiness
-from shared.tables import backbone_tables
+from shared.postgres.database import Database
+from shared.postgres.tables import backbone_tables
+from shared.telemetry.readiness import Readiness
+from shared.web import exports
+from shared.web.app import create_app
+from shared.web.exports import Export, backbone_exports, mount_exports
 
 TOKEN = "operator-for-tests"
 FIGURES = Export("figures", "SELECT * FROM figures WHERE code > :after ORDER BY code LIMIT :limit", "code", str)

@@ -10,13 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.batch import Batch
-from shared.consumer import Subscription
-from shared.consumers_tool import consumers as command
-from shared.db import Database, Transaction
-from shared.dlq_limit import DlqLimit
-from shared.events import SUBMISSIONS, SubmissionReceived
-from shared.settings import KafkaSettings
+from shared.consuming.batch import Batch
+from shared.consuming.consumers_tool import consumers as command
+from shared.consuming.dlq_limit import DlqLimit
+from shared.consuming.subscription import Subscription
+from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.postgres.database import Database, Transaction
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import (
     consumers,
     count,

@@ -15,16 +15,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from shared import until_done
-from shared.batch import Batch, Event, Record
-from shared.consumer import Subscription
-from shared.db import Database, Transaction
-from shared.events import SUBMISSIONS, SubmissionReceived
-from shared.isolating import Part
-from shared.outbox.wire import source_of
-from shared.preparing import Prepared
-from shared.releasing import Patience
-from shared.settings import KafkaSettings
+from shared.consuming import until_done
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.isolating import Part
+from shared.consuming.preparing import Prepared
+from shared.consuming.releasing import Patience
+from shared.consuming.subscription import Subscription
+from shared.contract.cloudevents import source_of
+from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.postgres.database import Database, Transaction
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, prepare, record, rows, submission, subscription
 
 CULPRIT = "H99.66"

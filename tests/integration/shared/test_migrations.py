@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.db import driver_url
-from shared.migrations import differences
+from shared.postgres.database import driver_url
+from shared.postgres.migrations import differences
 
 
 async def drift(url: str, metadata: MetaData) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
-from shared.batch import Batch
-from shared.db import Database, Transaction
-from shared.events import SubmissionReceived
+from shared.consuming.batch import Batch
+from shared.contract.cloudevents import decode_headers, encode_headers
+from shared.contract.events import SubmissionReceived
 from shared.outbox import publish
-from shared.outbox.wire import decode_headers, encode_headers
-from shared.settings import KafkaSettings
+from shared.postgres.database import Database, Transaction
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import consumers, count, record, rows, submission, subscription
 from tests.integration.shared.test_consumer import applied, headers, produce, run_until
 

@@ -10,13 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.db import Database
-from shared.events import SUBMISSIONS
-from shared.kafka import make_reader
+from shared.contract.events import SUBMISSIONS
+from shared.kafka.clients import make_reader
 from shared.outbox import publish
 from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
-from shared.settings import KafkaSettings
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
 
 

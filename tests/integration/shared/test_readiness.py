@@ -13,16 +13,16 @@ from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 from sqlalchemy import text
 
-from shared import metrics, pulse
-from shared.batch import Batch, Record
-from shared.clock import SystemClock, monotonic_seconds
-from shared.consumer import Subscription
-from shared.consumer_health import SILENCE_SECONDS
-from shared.consumers import Consumers
-from shared.db import Database, Transaction
-from shared.service import Service
-from shared.settings import KafkaSettings
-from shared.ticker import Ticker
+from shared.consuming.batch import Batch, Record
+from shared.consuming.consumers import Consumers
+from shared.consuming.health import SILENCE_SECONDS
+from shared.consuming.subscription import Subscription
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import SystemClock, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
+from shared.service.service import Service
+from shared.service.ticker import Ticker
+from shared.telemetry import metrics, pulse
 from tests.integration.shared.backbone import consumers, eventually, record, submission, subscription
 from tests.integration.shared.test_consumer import good, has_applied, produce
 

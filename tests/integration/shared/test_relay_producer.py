@@ -9,11 +9,12 @@ import asyncpg
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
-from shared import aiokafka_internals, metrics
-from shared.db import Database
+from shared.kafka import aiokafka_internals
 from shared.outbox import relay as relaying
 from shared.outbox.sending import send_rows
-from shared.settings import KafkaSettings
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
+from shared.telemetry import metrics
 from tests.integration.shared.backbone import count, eventually, relay, send, submission
 
 

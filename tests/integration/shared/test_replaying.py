@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from shared.db import Database
-from shared.events import SUBMISSIONS
-from shared.settings import KafkaSettings
+from shared.contract.events import SUBMISSIONS
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
 from tests.integration.shared.test_outbox import read_topic
 

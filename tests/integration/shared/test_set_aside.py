@@ -14,16 +14,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import UnknownError
 from sqlalchemy import text
 
-from shared.db import Database
-from shared.events import REGISTRY, SUBMISSIONS
-from shared.kafka import make_admin, make_producer, topic_limits
+from shared.contract.cloudevents import encode_headers
+from shared.contract.events import REGISTRY, SUBMISSIONS
+from shared.kafka.clients import make_admin, make_producer, topic_limits
 from shared.outbox import Outgoing, publish, sending
 from shared.outbox import relay as relaying
 from shared.outbox.sending import Sent
 from shared.outbox.sizes import event_bytes
-from shared.outbox.wire import encode_headers
-from shared.outbox_tool import outbox
-from shared.settings import KafkaSettings
+from shared.outbox.tool import outbox
+from shared.postgres.database import Database
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
 from tests.integration.shared.test_outbox import read_topic
 from tests.stack import Infra

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from deploy.local.service import Service as Supervised
-from shared.clock import monotonic_seconds
-from shared.settings import KafkaSettings
+from shared.runtime.clock import monotonic_seconds
+from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.backbone import eventually
 
 

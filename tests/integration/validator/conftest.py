@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from shared.db import Database
+from shared.postgres.database import Database
 from tests.integration.validator.validator_rig import Rig
 
 

@@ -21,10 +21,10 @@ from services.validator import domain, handlers
 from services.validator.form_cache import FormCache
 from services.validator.judging import Judging
 from services.validator.rules.forms import compile_form
-from shared.batch import Batch
-from shared.db import Database
-from shared.events import FigureField, Form, NarrativeField, SubmissionReceived, SumRule
-from shared.preparing import Snapshots
+from shared.consuming.batch import Batch
+from shared.consuming.preparing import Snapshots
+from shared.contract.events import FigureField, Form, NarrativeField, SubmissionReceived, SumRule
+from shared.postgres.database import Database
 from tests.integration.validator.validator_rig import Rig, regime, submission
 
 JUDGE_BUDGET_MICROSECONDS = 60

@@ -20,10 +20,10 @@ from services.validator.judging import Budget, Judging
 from services.validator.main import build
 from services.validator.rules import narratives
 from services.validator.settings import ValidatorSettings
-from shared.batch import Record
-from shared.clock import ManualClock, monotonic_seconds
-from shared.events import FigureField, Form, NarrativeField, SubmissionReceived, VerdictReached
-from shared.settings import CommonSettings, KafkaSettings
+from shared.consuming.batch import Record
+from shared.contract.events import FigureField, Form, NarrativeField, SubmissionReceived, VerdictReached
+from shared.runtime.clock import ManualClock, monotonic_seconds
+from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.integration.shared.backbone import eventually
 from tests.integration.validator import quadratic_judge
 from tests.integration.validator.validator_rig import NOW, Rig, event_of, regime, submission

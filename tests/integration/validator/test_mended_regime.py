@@ -8,10 +8,10 @@ import pytest
 
 from services.validator import form_cache, handlers
 from services.validator.rules.forms import compile_form
-from shared.applying import Applier
-from shared.deadletters_tool import dead_letters
-from shared.events import Form, RegimePublished, SumRule
-from shared.releasing import Releaser
+from shared.consuming.applying import Applier
+from shared.consuming.dead_letters_tool import dead_letters
+from shared.consuming.releasing import Releaser
+from shared.contract.events import Form, RegimePublished, SumRule
 from tests.integration.validator.validator_rig import Rig, event_of, regime, submission
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.validator import handlers, store
-from shared.batch import Batch
-from shared.events import FigureField, Form, SumRule
+from shared.consuming.batch import Batch
+from shared.contract.events import FigureField, Form, SumRule
 from tests.integration.validator.validator_rig import FORM, GOOD, NOW, Rig, event_of, regime, submission
 
 BAD: dict[str, str | None] = {"T": "4", "A": "1", "B": "2", "ữ/~": "x"}

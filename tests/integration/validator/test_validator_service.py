@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from services.validator.main import build
 from services.validator.rules.catalogue import RULES
 from services.validator.settings import ValidatorSettings
-from shared.clock import ManualClock, monotonic_seconds
-from shared.db import Database
-from shared.events import EventModel, VerdictReached
-from shared.service import Service
-from shared.settings import CommonSettings, KafkaSettings
+from shared.contract.events import EventModel, VerdictReached
+from shared.postgres.database import Database
+from shared.runtime.clock import ManualClock, monotonic_seconds
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Service
 from tests.forged import try_every_paged_route
 from tests.integration.validator.validator_rig import GOOD, NOW, Rig, event_of, regime, submission
 

@@ -16,11 +16,11 @@ from services.validator import handlers
 from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
 from services.validator.judging import Budget, Judging
-from shared.applying import Applier, Inbound, Outcome, Seen
-from shared.batch import Batch, Event, Record
-from shared.clock import ManualClock
-from shared.db import Database, Transaction
-from shared.events import (
+from shared.consuming.applying import Applier, Inbound, Outcome, Seen
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.releasing import Releaser
+from shared.contract.cloudevents import source_of
+from shared.contract.events import (
     OWNERS,
     Deadline,
     EventModel,
@@ -33,9 +33,9 @@ from shared.events import (
     VerdictReached,
     obligation_key,
 )
-from shared.ids import new_id
-from shared.outbox.wire import source_of
-from shared.releasing import Releaser
+from shared.contract.ids import new_id
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import ManualClock
 
 NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from deploy.demo.client import Doors, GaveUp, Ledger, Portal
 from deploy.demo.counting import Count
 from deploy.demo.people import Duty
 from deploy.demo.reports import Report
-from shared.clock import LOCAL_ZONE
+from shared.runtime.clock import LOCAL_ZONE
 
 DUTY = Duty("H99.101/X/2026-M01", "X", "2026-M01", datetime(2026, 1, 19, 17, tzinfo=LOCAL_ZONE), date(2026, 1, 14))
 RECEIPT = {"submission_id": "s1", "obligation": DUTY.obligation, "version": 1, "status": "received"}

@@ -13,8 +13,8 @@ import yaml
 import deploy.sample
 from deploy.demo.people import SHARES, Duty, Plan, plan, temperaments
 from deploy.demo.reports import Report, corrected, spoiled, truthful
-from shared.clock import LOCAL_ZONE
-from shared.events import Form, RegimePublished
+from shared.contract.events import Form, RegimePublished
+from shared.runtime.clock import LOCAL_ZONE
 
 REGIMES = sorted(Path(deploy.sample.__file__).parent.glob("regimes/*.yaml"))
 

@@ -12,7 +12,7 @@ import pytest
 from deploy.demo.pace import TOLERANCE, Pace
 from deploy.demo.people import Duty, Plan, prospect
 from deploy.local.process import poll_until
-from shared.clock import LOCAL_ZONE, ClockLeader, business_clock
+from shared.runtime.clock import LOCAL_ZONE, ClockLeader, business_clock
 
 START = datetime(2026, 1, 1, tzinfo=LOCAL_ZONE)
 END = START + timedelta(days=10)

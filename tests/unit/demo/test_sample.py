@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.sample import generate
-from shared.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 
 FOLDER = Path(generate.__file__).parent
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters

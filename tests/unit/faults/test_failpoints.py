@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import failpoints
+from shared.runtime import failpoints
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from services.intake.known import Known
-from shared.clock import SystemClock, monotonic_seconds
-from shared.db import Database
+from shared.postgres.database import Database
+from shared.runtime.clock import SystemClock, monotonic_seconds
 
 MAX_AGE_SECONDS = 0.3
 CROWD = 12

@@ -26,7 +26,7 @@ from services.scoring import domain as scoring
 from services.scoring.domain import Obligation
 from services.validator import domain as validator
 from services.validator.rules.forms import compile_form
-from shared.events import (
+from shared.contract.events import (
     FigureField,
     Form,
     NarrativeField,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.intake.domain import Pending
-from shared.ids import new_id
+from shared.contract.ids import new_id
 
 
 def pending(content: str = "1", *, key: str = "k1", body: str | None = None, **others: Any) -> Pending:

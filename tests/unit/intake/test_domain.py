@@ -13,8 +13,8 @@ from services.intake.domain import (
     decide,
 )
 from services.intake.encoding import outgoing
-from shared.events import SubmissionReceived
-from shared.ids import new_id
+from shared.contract.events import SubmissionReceived
+from shared.contract.ids import new_id
 from tests.unit.intake.samples import pending
 
 OBLIGATION = "H99.01/KTXH/2026-M10"

@@ -10,8 +10,8 @@ import pytest
 from services.intake.envelope import Admitted, Closed, Refused, check
 from services.intake.reading import Report
 from services.intake.registry.records import Registry
-from shared.clock import LOCAL_ZONE
-from shared.events import RegistryEvent
+from shared.contract.events import RegistryEvent
+from shared.runtime.clock import LOCAL_ZONE
 from tests.integration.intake import province
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, DISTRICT, OFFICE
 

@@ -17,7 +17,7 @@ from services.intake import example
 from services.intake.example import NoExample
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import compile_form
-from shared.events import FigureField, Form, NarrativeField, RegimePublished, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, RegimePublished, SumRule
 
 SAMPLES = sorted((Path(generate.__file__).parent / "regimes").glob("*.yaml"))
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from services.intake import pages
 from services.intake.pages import SLICE_ROWS, answer, in_slices
 from services.intake.views import Moment
-from shared.paging import Page
+from shared.web.paging import Page
 
 
 class Row(BaseModel):

@@ -16,8 +16,8 @@ from services.intake.registry.files import read_folder
 from services.intake.registry.gate import Proposal, admit
 from services.intake.registry.load import MAX_TOLD, RegistryRefused
 from services.intake.registry.source import FileError, Source
-from shared.clock import LOCAL_ZONE
-from shared.events import RegimePublished
+from shared.contract.events import RegimePublished
+from shared.runtime.clock import LOCAL_ZONE
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
 SAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "sample"

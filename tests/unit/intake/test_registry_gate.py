@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from services.intake.limits import MAX_BODY_BYTES
 from services.intake.registry.gate import Admission, Proposal, admit
 from services.intake.registry.source import Source
-from shared.events import OfficerRegistered, RegimePublished, RegistryEvent
-from shared.events.base import MAX_EVENT_BYTES
-from shared.events.fields import usable_address
-from shared.text import header_safe
+from shared.contract.events import OfficerRegistered, RegimePublished, RegistryEvent
+from shared.contract.events.base import MAX_EVENT_BYTES
+from shared.contract.events.fields import usable_address
+from shared.contract.text import header_safe
 from tests.integration.intake import province
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, proposed
 

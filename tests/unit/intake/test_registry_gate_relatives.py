@@ -11,7 +11,7 @@ from services.intake.registry.files import read_folder
 from services.intake.registry.gate import admit
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.source import FileError
-from shared.events import RegistryEvent
+from shared.contract.events import RegistryEvent
 from tests.integration.intake import province
 from tests.integration.intake.province import DEPARTMENT, NOW, proposed
 

@@ -19,9 +19,9 @@ from services.intake.registry.source import FileError, Located, Source
 from services.notifier import check as notifier
 from services.scoring import check as scoring
 from services.validator import check as validator
-from shared import checking
-from shared.checking import Checker, Look, Objection
-from shared.events import RegistryEvent
+from shared.contract import checking
+from shared.contract.checking import Checker, Look, Objection
+from shared.contract.events import RegistryEvent
 from tests.integration.intake import province
 from tests.integration.intake.province import NOW, agency, officer, regime, request
 
@@ -130,7 +130,7 @@ import os, resource, signal, sys, time
 def spin():
     while True:
         pass
-from shared import checking
+from shared.contract import checking
 checking.RECORD_CPU_SECONDS = 0.5
 checking.PROCESS_CPU_SECONDS = 20
 def checker(look):

@@ -9,8 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 from services.intake.standing import fold
-from shared.errors import KINDS
-from shared.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
+from shared.contract.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
+from shared.web.errors import KINDS
 
 _COMMON = {
     "obligation": "H99.01/KTXH/2026-M10", "agency": "H99.01", "regime": "KTXH", "regime_version": 1,
@@ -56,7 +56,7 @@ def test_every_problem_a_sender_can_meet_is_documented_with_its_status() -> None
     page = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
     # by the sources: other tests of the same process may have described kinds of their own
     root = Path(__file__).resolve().parents[3]
-    sources = [*(root / "services" / "intake").rglob("*.py"), *(root / "shared").glob("*.py")]
+    sources = [*(root / "services" / "intake").rglob("*.py"), *(root / "shared").rglob("*.py")]
     ours = {slug for path in sources for slug in re.findall(r'describe\(\s*"([^"]+)"', path.read_text())}
     assert len(ours) > 10
     undocumented = [

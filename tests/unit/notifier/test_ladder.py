@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from services.notifier.ladder import Agency, Directory, NotYetKnown, Officer
-from shared.events.fields import usable_address
+from shared.contract.events.fields import usable_address
 
 TODAY = date(2026, 10, 19)
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
 from services.scoring.domain import Obligation
 from services.scoring.policy import Policy, read_policies
-from shared.clock import LOCAL_ZONE
-from shared.events import SubmissionReceived, VerdictReached, obligation_key
+from shared.contract.events import SubmissionReceived, VerdictReached, obligation_key
+from shared.runtime.clock import LOCAL_ZONE
 
 CALENDAR: WorkingCalendar = shipped_calendars()[-1].file.calendar()
 POLICY: Policy = read_policies().version("2019.1")

@@ -23,8 +23,8 @@ from services.scoring.deadlines import (
     plan_request,
     plans_between,
 )
-from shared.events.registry import Cutoff, Deadline
-from shared.period import parse
+from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.period import parse
 from tests.unit.scoring.samples import CALENDAR, local
 
 

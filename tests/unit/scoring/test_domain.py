@@ -15,7 +15,13 @@ from msgspec.structs import replace
 
 from services.scoring import domain
 from services.scoring.domain import Decision, Line, Obligation
-from shared.events import ComplianceEvent, ObligationFulfilled, ScoreChanged, SubmissionReceived, VerdictReached
+from shared.contract.events import (
+    ComplianceEvent,
+    ObligationFulfilled,
+    ScoreChanged,
+    SubmissionReceived,
+    VerdictReached,
+)
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, local, obligation, submission, verdict
 
 LATE = DEADLINE + timedelta(hours=1)

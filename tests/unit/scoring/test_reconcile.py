@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.scoring import reconcile
-from shared.events import OWNERS
+from shared.contract.events import OWNERS
 
 Exports = dict[tuple[str, str], list[dict[str, Any]]]
 

@@ -11,8 +11,8 @@ import services.notifier.consumer as notifier
 import services.scoring.consumer as scoring
 import services.validator.consumer as validator
 from services.scoring import reconcile
-from shared.applying import Inbound
-from shared.events import MODELS
+from shared.consuming.applying import Inbound
+from shared.contract.events import MODELS
 
 
 def test_all_subscribed_types_exist_and_every_type_has_a_reader() -> None:

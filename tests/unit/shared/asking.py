@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from shared.http import create_app
-from shared.readiness import Readiness
+from shared.telemetry.readiness import Readiness
+from shared.web.app import create_app
 
 
 def bare_app(**options: Any) -> FastAPI:

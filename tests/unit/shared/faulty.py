@@ -15,10 +15,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from shared.errors import conflict, too_many
-from shared.http import read_body
-from shared.logging import TraceContext, current_id
-from shared.trouble import InfrastructureTrouble
+from shared.runtime.trouble import InfrastructureTrouble
+from shared.telemetry.logging import TraceContext, current_id
+from shared.web.app import read_body
+from shared.web.errors import conflict, too_many
 from tests.unit.shared.asking import ask, bare_app
 
 

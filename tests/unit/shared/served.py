@@ -14,10 +14,10 @@ import uvicorn
 from fastapi import Request
 from prometheus_client import REGISTRY
 
-from shared.clock import monotonic_seconds
-from shared.http import Application, read_body
-from shared.http_limits import HttpSettings
-from shared.http_server import GuardedProtocol, server_config
+from shared.runtime.clock import monotonic_seconds
+from shared.web.app import Application, read_body
+from shared.web.limits import HttpSettings
+from shared.web.server import GuardedProtocol, server_config
 from tests.unit.shared.asking import bare_app
 
 SECONDS = 15.0

@@ -20,9 +20,8 @@ from services.scoring.demand import Awaits, Impossible, Known, demand
 from services.scoring.openings import Demand
 from services.scoring.policy import read_policies
 from services.scoring.rules import Rules
-from shared import period, reporting_window
-from shared.clock import LOCAL_ZONE
-from shared.events import (
+from shared.contract import period, reporting_window
+from shared.contract.events import (
     AgencyRegistered,
     Form,
     OfficerRegistered,
@@ -31,8 +30,9 @@ from shared.events import (
     RequestIssued,
     SubmissionReceived,
 )
-from shared.events.registry import Cutoff, Deadline
-from shared.reporting_window import NoWindow, Window, outside, window_of
+from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.reporting_window import NoWindow, Window, outside, window_of
+from shared.runtime.clock import LOCAL_ZONE
 
 CALENDARS = [read.file.calendar() for read in shipped_calendars()]
 RULES = Rules(read_policies())

@@ -1,6 +1,6 @@
 """What we know of aiokafka's insides is so in the installed version, and our changes to it do what they say.
 
-After an upgrade that turns one of these red, read the new version's source and change shared/aiokafka_internals.py.
+After an upgrade that turns one of these red, read the new version's source and change aiokafka_internals.py.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.structs import BrokerMetadata
 from structlog.testing import capture_logs
 
-from shared import aiokafka_internals as internals
-from shared.clock import monotonic_seconds
+from shared.kafka import aiokafka_internals as internals
+from shared.runtime.clock import monotonic_seconds
 
 
 async def until(condition: Callable[[], bool]) -> None:

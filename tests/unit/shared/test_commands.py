@@ -12,11 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-import shared.logging
-from shared.command import guarded
-from shared.db import UrlError
-from shared.ids import new_id
-from shared.operator import when
+import shared.telemetry.logging
+from shared.contract.ids import new_id
+from shared.postgres.database import UrlError
+from shared.runtime.operator import when
+from shared.service.command import guarded
 from tests.architecture.tree import ROOT
 
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
@@ -72,7 +72,7 @@ def run(service: str, *arguments: str) -> int:
     """`python -m services.<service> …`, here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"services.{service}", *arguments])
-        patch.setattr(shared.logging, "configure", lambda *_: None)
+        patch.setattr(shared.telemetry.logging, "configure", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=False)
     code = ended.value.code

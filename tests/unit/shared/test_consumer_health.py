@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from aiokafka import TopicPartition
 
-from shared import consumer_health
-from shared.consumer_health import Health, Listener
-from shared.consumers import REMADE_REASONS
+from shared.consuming import health as consumer_health
+from shared.consuming.consumers import REMADE_REASONS
+from shared.consuming.health import Health, Listener
 
 PLACE, OTHER = TopicPartition("submissions", 0), TopicPartition("submissions", 1)
 

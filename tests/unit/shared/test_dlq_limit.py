@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from shared import dlq_limit
-from shared.batch import Record
-from shared.deadletter import DeadLetter
-from shared.dlq_limit import Absurd, DlqLimit, Tally, cause_of, sender_of
-from shared.events import REGISTRY, SUBMISSIONS
-from shared.ids import new_id
+from shared.consuming import dlq_limit
+from shared.consuming.batch import Record
+from shared.consuming.dead_letters import DeadLetter
+from shared.consuming.dlq_limit import Absurd, DlqLimit, Tally, cause_of, sender_of
+from shared.contract.events import REGISTRY, SUBMISSIONS
+from shared.contract.ids import new_id
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared import errors
-from shared.errors import FieldError, Problem
+from shared.web import errors
+from shared.web.errors import FieldError, Problem
 
 
 def test_a_problem_speaks_the_language_asked_for_and_always_carries_both() -> None:

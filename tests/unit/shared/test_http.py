@@ -15,11 +15,11 @@ from prometheus_client import REGISTRY
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import http
-from shared.errors import Problem, too_large
-from shared.http import preferred_language, read_body
-from shared.logging import TraceContext, current_id
-from shared.readiness import Check, Readiness
+from shared.telemetry.logging import TraceContext, current_id
+from shared.telemetry.readiness import Check, Readiness
+from shared.web import app as http
+from shared.web.app import preferred_language, read_body
+from shared.web.errors import Problem, too_large
 from tests.unit.shared.asking import ask, bare_app
 from tests.unit.shared.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared.http_limits import HttpSettings, address_key, descriptors, forwarded_client, networks
+from shared.web.limits import HttpSettings, address_key, descriptors, forwarded_client, networks
 from tests.unit.shared.served import Served, echo_app, refused, serving
 
 GET = b"GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -65,8 +65,8 @@ def test_a_proxy_is_bounded_by_the_whole_alone() -> None:
 SERVER = """
 import resource, sys, uvicorn
 resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
-from shared.http_limits import HttpSettings
-from shared.http_server import server_config
+from shared.web.limits import HttpSettings
+from shared.web.server import server_config
 from tests.unit.shared.served import echo_app
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 config = server_config(echo_app(), host="127.0.0.1", port=0, settings=HttpSettings(max_connections_per_address=1000))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared import http
-from shared.errors import KINDS, FieldError, unprocessable
-from shared.http import problem_for
+from shared.web import app as http
+from shared.web.app import problem_for
+from shared.web.errors import KINDS, FieldError, unprocessable
 from tests.unit.shared.asking import ask
 from tests.unit.shared.faulty import APP, GOOD, faulty_app, post, problem_of
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from shared.http import Application, Door
+from shared.web.app import Application, Door
 from tests.unit.shared.asking import ask, bare_app
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared.clock import monotonic_seconds
+from shared.runtime.clock import monotonic_seconds
 from tests.unit.shared.served import SECONDS, Served, echo_app, refused, serving
 
 GET = b"GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -9,7 +9,7 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from shared.http_server import GuardedProtocol
+from shared.web.server import GuardedProtocol
 
 
 def _names_set(cls: type) -> set[str]:

@@ -11,17 +11,17 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from sqlalchemy import exc
 
-from shared import consumer
-from shared.applying import Inbound
-from shared.batch import Batch, Record
-from shared.clock import SystemClock
-from shared.consumer import Subscription
-from shared.db import Database, Transaction, is_infrastructure
-from shared.events import SubmissionReceived
-from shared.outbox.wire import source_of
-from shared.parsing import parse
-from shared.settings import KafkaSettings
-from shared.trouble import InfrastructureTrouble
+from shared.consuming import subscription as consumer
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch, Record
+from shared.consuming.parsing import parse
+from shared.consuming.subscription import Subscription
+from shared.contract.cloudevents import source_of
+from shared.contract.events import SubmissionReceived
+from shared.postgres.database import Database, Transaction, is_infrastructure
+from shared.runtime.clock import SystemClock
+from shared.runtime.settings import KafkaSettings
+from shared.runtime.trouble import InfrastructureTrouble
 
 
 def wrapped(original: BaseException) -> Exception:

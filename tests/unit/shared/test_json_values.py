@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.json_values import json_row, json_value
+from shared.postgres.json_values import json_row, json_value
 
 ID = UUID("018f0000-0000-7000-8000-000000000001")
 

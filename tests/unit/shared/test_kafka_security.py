@@ -17,8 +17,8 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 from pydantic import SecretStr, ValidationError
 
 from deploy.kafka import provision
-from shared import kafka
-from shared.settings import KafkaSettings
+from shared.kafka import clients as kafka
+from shared.runtime.settings import KafkaSettings
 
 PASSWORD = "một-mật-khẩu-dài-0123456789"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

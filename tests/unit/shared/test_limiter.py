@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from shared import limiter
-from shared.limiter import MAX_NAMES, Limiter
+from shared.web import limiter
+from shared.web.limiter import MAX_NAMES, Limiter
 
 
 @pytest.fixture

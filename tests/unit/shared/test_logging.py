@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import logging as logs
-from shared.logging import TraceContext, bound, configure, current_id, get_logger
-from shared.security import new_key
+from shared.telemetry import logging as logs
+from shared.telemetry.logging import TraceContext, bound, configure, current_id, get_logger
+from shared.web.authentication import new_key
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared import metrics
-from shared.metrics import CATALOGUE, declare_counter, declare_gauge, declare_histogram
+from shared.telemetry import metrics
+from shared.telemetry.metrics import CATALOGUE, declare_counter, declare_gauge, declare_histogram
 
 
 def _name(suffix: str) -> str:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from shared.errors import Problem
-from shared.paging import CursorValue, PageRequest, decode_cursor, encode_cursor, link_next, page_request, paginate
+from shared.web.errors import Problem
+from shared.web.paging import CursorValue, PageRequest, decode_cursor, encode_cursor, link_next, page_request, paginate
 from tests.unit.shared.asking import ask, bare_app
 
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=7))])
@@ -84,7 +84,7 @@ def test_a_cursor_of_other_types_is_refused(types: list[type]) -> None:
     ],
 )
 def test_values_that_no_query_could_take_are_refused_even_with_the_right_mark(row: Any) -> None:
-    from shared.paging import _mark
+    from shared.web.paging import _mark
 
     payload = json.dumps(row).encode()
     forged = base64.urlsafe_b64encode(_mark("a", payload) + payload).rstrip(b"=").decode()

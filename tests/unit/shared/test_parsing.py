@@ -9,16 +9,16 @@ from uuid import uuid4
 import pytest
 from prometheus_client import REGISTRY as SERIES
 
-from shared.applying import Inbound
-from shared.batch import Batch, Event, Record
-from shared.clock import SystemClock
-from shared.consumer import Subscription
-from shared.db import Database, Transaction
-from shared.events import MODELS, SUBMISSIONS, EventModel, SubmissionReceived, VerdictReached
-from shared.events.base import ExactDecimal, Model
-from shared.outbox.wire import source_of
-from shared.parsing import Bad, Skipped, parse
-from shared.settings import KafkaSettings
+from shared.consuming.applying import Inbound
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.parsing import Bad, Skipped, parse
+from shared.consuming.subscription import Subscription
+from shared.contract.cloudevents import source_of
+from shared.contract.events import MODELS, SUBMISSIONS, EventModel, SubmissionReceived, VerdictReached
+from shared.contract.events.base import ExactDecimal, Model
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import SystemClock
+from shared.runtime.settings import KafkaSettings
 
 BOTH: dict[bytes, type[EventModel]] = {
     SubmissionReceived.TYPE.encode(): SubmissionReceived,

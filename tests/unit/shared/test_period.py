@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events.registry import Cutoff, Frequency
-from shared.period import (
+from shared.contract.events.registry import Cutoff, Frequency
+from shared.contract.period import (
     Period,
     PeriodError,
     containing,

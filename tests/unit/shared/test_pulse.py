@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import pulse as pulses
-from shared.pulse import Pulse
+from shared.telemetry import pulse as pulses
+from shared.telemetry.pulse import Pulse
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from shared import command
-from shared import logging as logs
-from shared.limiter import Limiter
-from shared.redaction import redact
-from shared.security import new_key, operator_token, operator_token_fault, parse_key
-from shared.service import Service
-from shared.text import header_safe
+from shared.contract.text import header_safe
+from shared.service import command
+from shared.service.service import Service
+from shared.telemetry import logging as logs
+from shared.telemetry.redaction import redact
+from shared.web.authentication import new_key, operator_token, operator_token_fault, parse_key
+from shared.web.limiter import Limiter
 from tests.unit.shared.asking import ask, bare_app
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from shared import contracts, metrics, series
-from shared.consumers import REMADE_REASONS
-from shared.metrics import CATALOGUE, COLLECTORS, DYNAMIC, Metric
-from shared.service import Service
+from deploy import contracts
+from shared.consuming.consumers import REMADE_REASONS
+from shared.service import series
+from shared.service.service import Service
+from shared.telemetry import metrics
+from shared.telemetry.metrics import CATALOGUE, COLLECTORS, DYNAMIC, Metric
 from tests.architecture.tree import ROOT, Tree
 
 SERVICES = ("intake", "notifier", "scoring", "validator")

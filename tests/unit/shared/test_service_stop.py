@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 
 from deploy.local.service import Service as Supervised
-from shared import service as stopping
-from shared.clock import monotonic_seconds
-from shared.db import Database
-from shared.service import CLOSING_SECONDS, REQUESTS_GRACE_SECONDS, Background, Service
-from shared.settings import ServiceSettings
+from shared.postgres.database import Database
+from shared.runtime.clock import monotonic_seconds
+from shared.runtime.settings import ServiceSettings
+from shared.service import service as stopping
+from shared.service.service import CLOSING_SECONDS, REQUESTS_GRACE_SECONDS, Background, Service
 
 
 class Part:

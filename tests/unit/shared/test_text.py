@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import text
-from shared.text import JOINER, MAX_NON_STARTERS, is_stream_safe, may_hold_long_runs, nfc, nfkc, stream_safe
+from shared.contract import text
+from shared.contract.text import JOINER, MAX_NON_STARTERS, is_stream_safe, may_hold_long_runs, nfc, nfkc, stream_safe
 from tests.unit.growth import SQUARE_FROM, growth
 
 ACUTE = "\u0301"  # class 230
@@ -108,7 +108,7 @@ def test_safe_text_is_normalised_as_ever(sent: str) -> None:
 
 
 def test_no_character_is_missing_from_what_counts_as_a_mark() -> None:
-    """A newer Unicode may bring more: then the constants of shared/text.py are to be looked at again."""
+    """A newer Unicode may bring more: then the constants of shared/contract/text.py are to be looked at again."""
     twice = []
     folded = []
     for point in (*range(0xD800), *range(0xE000, 0x110000)):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import compile_form
-from shared.events import FigureField, Form, NarrativeField, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, SumRule
 
 NARRATIVE = (
     "Trong kỳ, Ủy ban nhân dân xã đã tiếp nhận và giải quyết hồ sơ đúng hạn; công tác phối hợp với các sở "

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.validator import domain
 from services.validator.rules import catalogue
 from services.validator.rules.forms import FormError, compile_form
-from shared.events import FigureField, Finding, Form, NarrativeField, SumRule
+from shared.contract.events import FigureField, Finding, Form, NarrativeField, SumRule
 from tests.unit.validator.reports import FIGURES, FORM, NARRATIVE, NARRATIVES, codes, judged
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.validator.domain import judge
 from services.validator.rules import narratives, numbers
 from services.validator.rules.forms import compile_form
-from shared.events import FigureField, Form, NarrativeField
+from shared.contract.events import FigureField, Form, NarrativeField
 from tests.unit.growth import SQUARE_FROM, growth
 
 NARRATIVE_FORM = compile_form(

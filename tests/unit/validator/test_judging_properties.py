@@ -13,7 +13,7 @@ from services.validator.domain import EXACT, judge
 from services.validator.rules import catalogue
 from services.validator.rules.forms import compile_form
 from services.validator.rules.numbers import Misread, Number, read
-from shared.events import FigureField, Finding, Form, NarrativeField, SubmissionReceived, SumRule
+from shared.contract.events import FigureField, Finding, Form, NarrativeField, SubmissionReceived, SumRule
 from tests.unit.validator.reports import FORM, codes, decimals, forms_and_reports
 
 _Case = tuple[Form, dict[str, str | None], dict[str, str]]

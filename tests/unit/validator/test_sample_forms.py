@@ -9,7 +9,7 @@ import yaml
 
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
-from shared.events import Form
+from shared.contract.events import Form
 
 _REGIMES = sorted((Path(__file__).parents[3] / "deploy" / "sample" / "regimes").glob("*.yaml"))
 

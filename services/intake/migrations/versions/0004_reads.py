@@ -1,6 +1,6 @@
 """Finds an agency's people, and what it still owes, without reading the rest."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0004"
 down_revision = "0003"

@@ -1,6 +1,6 @@
 """Keeps when each copy was last written, so that an agency can ask for what has changed since."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0005"
 down_revision = "0004"

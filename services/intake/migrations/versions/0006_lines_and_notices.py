@@ -1,6 +1,6 @@
 """Keeps the lines of each score, and who was told what, for the agency that is judged."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0006"
 down_revision = "0005"

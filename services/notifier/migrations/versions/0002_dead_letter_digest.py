@@ -1,6 +1,6 @@
 """A dead letter is known by what the record is, not by its place alone: a lost log gives places out twice."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0002"
 down_revision = "0001"

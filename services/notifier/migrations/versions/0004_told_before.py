@@ -1,6 +1,6 @@
 """A database that is built again tells nobody again of what the lost one has told."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0004"
 down_revision = "0003"

@@ -1,6 +1,6 @@
 """A regime version may say which one it replaces; letters that could not be composed are found again."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0005"
 down_revision = "0004"

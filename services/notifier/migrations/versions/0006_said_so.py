@@ -1,6 +1,6 @@
 """What letters say of requests and NIL reports, and who had a mail sent again."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0006"
 down_revision = "0005"

@@ -1,6 +1,6 @@
 """Scoring's first schema."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0001"
 down_revision = None

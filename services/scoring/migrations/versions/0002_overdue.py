@@ -1,6 +1,6 @@
 """Overdue obligations are counted from an index of their own: the gauge no longer reads the whole table."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """The index that lets a line be countered once holds counter-lines only."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0004"
 down_revision = "0003"

@@ -1,6 +1,6 @@
 """What a sweep could not do for one period or obligation."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0006"
 down_revision = "0005"

@@ -1,6 +1,6 @@
 """A database that is built again counts its events on from where the lost one was."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0007"
 down_revision = "0006"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
 """What an operator looks into and decides: events set aside, discarded dead letters, halted consumers."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0003"
 down_revision = "0002"

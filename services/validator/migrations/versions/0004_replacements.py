@@ -1,6 +1,6 @@
 """A regime version may say which one it replaces."""
 
-from shared.migrations import run_sql
+from shared.postgres.migrations import run_sql
 
 revision = "0004"
 down_revision = "0003"

@@ -1,0 +1,90 @@
+"""What a handler sees of a batch: events it alone may apply, in order per key, and two ways to set one aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from shared.contract.events import EventModel
+from shared.contract.ids import new_id
+
+M = TypeVar("M", bound=EventModel, covariant=True)
+
+
+class Record(Struct, frozen=True):
+    """A message as it lies in Kafka (or in `waiting`): bytes, place, headers. `key` may be absent."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Event(Struct, Generic[M], frozen=True):
+    """A parsed event. `id` is the CloudEvents id (UUIDv7)."""
+
+    id: UUID
+    type: str
+    key: str
+    body: M
+    record: Record
+    traceparent: str | None = None
+
+    @property
+    def topic(self) -> str:
+        return self.record.topic
+
+
+@dataclass(slots=True)
+class Batch(Generic[M]):
+    """Claimed events. Iterating passes over events that wait, those behind them, and rejected ones, also while
+    it goes on."""
+
+    _events: tuple[Event[M], ...]
+    waited: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
+    rejected: dict[UUID, str] = field(default_factory=dict)
+    prepared: Mapping[UUID, Any] = field(default_factory=dict)  # what was computed before the transaction opened
+
+    @classmethod
+    def of(cls, models: Iterable[M]) -> Batch[M]:
+        """A batch of new events with these bodies, for calling a handler directly."""
+        events = []
+        for place, body in enumerate(models):
+            record = Record(body.TOPIC, 0, place, body.key.encode(), None, ())
+            events.append(Event(new_id(), body.TYPE, body.key, body, record))
+        return cls(tuple(events))
+
+    @property
+    def events(self) -> tuple[Event[M], ...]:
+        """The events that have been neither rejected nor left waiting, in order."""
+        return tuple(self)
+
+    @property
+    def keys(self) -> list[str]:
+        """Their keys, distinct and sorted: lock rows in this order."""
+        return sorted({event.key for event in self})
+
+    def __iter__(self) -> Iterator[Event[M]]:
+        passed: set[str] = set()  # keys that wait from here on; what came before them is applied
+        for event in self._events:
+            if event.id not in self.waited and event.key not in passed and event.id not in self.rejected:
+                yield event
+            if event.id in self.waited:
+                passed.add(event.key)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def wait(self, event: Event[EventModel], awaits: str) -> None:
+        """Park the event under its key until `awaits` (such as `regime/X/2`) is known; later ones queue behind it."""
+        self.waited[event.id] = awaits
+
+    def reject(self, event: Event[EventModel], why: str) -> None:
+        """A fault of this event's data: it goes to the dead-letter topic, its neighbours are applied."""
+        self.rejected[event.id] = why

@@ -1,0 +1,169 @@
+"""The operator's hand on consumers: list, show, resume, bury-to. An order is a row that the running service notices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from shared.kafka.clients import end_offsets, make_admin
+from shared.runtime.operator import when, who
+from shared.runtime.settings import KafkaSettings
+
+_PLACE = re.compile(r"(.+)-(\d{1,9})@(\d{1,18})")
+_HALTS = "SELECT consumer, halted_at, causes FROM consumer_halt WHERE resumed_at IS NULL"
+_RESUME = """
+    UPDATE consumer_halt SET resumed_at = clock_timestamp(), resumed_by = $2, resumed_how = $3
+     WHERE consumer = $1 AND resumed_at IS NULL RETURNING id
+"""
+_ORDER = """
+    INSERT INTO consumer_bury_to (consumer, topic, partition, "offset", ordered_by) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (consumer, topic, partition) DO UPDATE
+       SET "offset" = excluded."offset", ordered_at = clock_timestamp(), ordered_by = excluded.ordered_by
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How far a consumer is: events to apply, and its place in each partition that it has one in."""
+
+    lag: int
+    places: Sequence[str]
+
+
+def add_consumer_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="độ trễ, vị trí, dừng từ khi nào, vì sao / lag, place, halted since when and why")
+    show = what.add_parser("show", help="lô bản ghi làm nó dừng / the records it halted at, with reasons")
+    resume = what.add_parser("resume", help="thử lại, sau khi đã sửa / try again, after a fix")
+    bury = what.add_parser("bury-to", help="chuyển các bản ghi hỏng đến đó thành sự kiện hỏng, rồi đi tiếp / "
+                                           "dead-letter what is bad up to there, and go on")  # fmt: skip
+    for each in (show, resume, bury):
+        each.add_argument("consumer", help="<service>.<name>")
+    bury.add_argument("places", nargs="*", metavar="TOPIC-PARTITION@OFFSET", help="tính cả vị trí đó / inclusive")
+    bury.add_argument("--batch", action="store_true", help="mọi bản ghi của lô đã dừng / all of the batch in hand")
+
+
+async def consumers(
+    connection: asyncpg.Connection, arguments: argparse.Namespace, topics: Mapping[str, Sequence[str]]
+) -> int:
+    """Run `consumers list|show|resume|bury-to`. topics: the service's consumers with what each follows.
+
+    Exit code 0, 1 where nothing was halted, 2 where an argument is wrong.
+    """
+    if arguments.what == "list":
+        return await _list(connection, topics)
+    if arguments.consumer not in topics:
+        print(f"Không có bên nhận / no such consumer: {arguments.consumer}; {', '.join(topics)}", file=sys.stderr)
+        return 2
+    match arguments.what:
+        case "show":
+            return await _show(connection, arguments.consumer)
+        case "resume":
+            return await _resume(connection, arguments.consumer, "resume")
+        case _:
+            return await _bury_to(connection, arguments, topics[arguments.consumer])
+
+
+async def _list(connection: asyncpg.Connection, topics: Mapping[str, Sequence[str]]) -> int:
+    halts = {row["consumer"]: row for row in await connection.fetch(_HALTS)}
+    try:
+        groups = await _groups(topics)
+    except (KafkaError, OSError) as error:
+        groups = {}
+        print(f"Kafka không trả lời / Kafka does not answer: {error!r}", file=sys.stderr)
+    for consumer in topics:
+        group, halt = groups.get(consumer), halts.get(consumer)
+        lag = f"{group.lag:,}" if group else "?"
+        print(f"{consumer:<24} lag {lag:>10}  {_state(halt)}")
+        for place in group.places if group else ():
+            print(f"    {place}")
+    return 0
+
+
+def _state(halt: Mapping[str, Any] | None) -> str:
+    if halt is None:
+        return "chạy / not halted"
+    causes = json.loads(str(halt["causes"]))
+    why = f"{causes[0]['records']} × {causes[0]['senders']}: {causes[0]['cause']}" if causes else ""
+    return f"DỪNG TỪ / HALTED SINCE {when(halt['halted_at'])}: {why}"
+
+
+async def _groups(topics: Mapping[str, Sequence[str]]) -> dict[str, Group]:
+    settings = KafkaSettings()
+    admin = make_admin(settings, "thongsuot-consumers")
+    await admin.start()
+    try:
+        found = {}
+        for consumer in topics:
+            committed = await admin.list_consumer_group_offsets(f"{settings.topic_prefix}{consumer}")
+            places = {(place.topic, place.partition): each.offset for place, each in committed.items()}
+            described = await admin.describe_topics([settings.topic(topic) for topic in topics[consumer]])
+            whole = [(t["topic"], p["partition"]) for t in described for p in t["partitions"]]
+            ends = await end_offsets(settings, whole)
+            behind = {place: end - max(0, places.get(place, 0)) for place, end in ends.items()}
+            cut = len(settings.topic_prefix)
+            shown = [
+                f"{topic[cut:]}-{partition}@{max(0, places.get((topic, partition), 0))}  lag {behind[topic, partition]}"
+                for topic, partition in sorted(ends)
+                if behind[topic, partition]
+            ]
+            found[consumer] = Group(sum(behind.values()), shown)
+        return found
+    finally:
+        await admin.close()
+
+
+async def _show(connection: asyncpg.Connection, consumer: str) -> int:
+    row = await connection.fetchrow("SELECT * FROM consumer_halt WHERE consumer = $1 AND resumed_at IS NULL", consumer)
+    if row is None:
+        print(f"{consumer} không dừng / is not halted", file=sys.stderr)
+        return 1
+    shown = {**dict(row), "causes": json.loads(row["causes"]), "batch": json.loads(row["batch"])}
+    print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+    return 0
+
+
+async def _resume(connection: asyncpg.Connection, consumer: str, how: str) -> int:
+    resumed = await connection.fetch(_RESUME, consumer, who(), how)
+    if not resumed:
+        print(f"{consumer} không dừng / is not halted", file=sys.stderr)
+        return 1
+    print(f"{consumer} sẽ đi tiếp trong vài giây / goes on within seconds")
+    return 0
+
+
+async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace, topics: Sequence[str]) -> int:
+    named = [_PLACE.fullmatch(place) for place in arguments.places]
+    if not (arguments.places or arguments.batch) or not all(each and each[1] in topics for each in named):
+        print(
+            f"Cần vị trí dạng TOPIC-PHÂN_VÙNG@VỊ_TRÍ, hoặc --batch / give places as TOPIC-PARTITION@OFFSET of "
+            f"{', '.join(topics)}, or --batch",
+            file=sys.stderr,
+        )
+        return 2
+    places = [(each[1], int(each[2]), int(each[3])) for each in named if each]
+    async with connection.transaction():
+        if arguments.batch:
+            row = await connection.fetchrow(
+                "SELECT batch FROM consumer_halt WHERE consumer = $1 AND resumed_at IS NULL FOR UPDATE",
+                arguments.consumer,
+            )
+            for record in json.loads(row["batch"]) if row else ():
+                place = _PLACE.fullmatch(record["place"])
+                if place:
+                    places.append((place[1], int(place[2]), int(place[3])))
+        last: dict[tuple[str, int], int] = {}
+        for topic, partition, offset in places:
+            last[topic, partition] = max(offset, last.get((topic, partition), -1))
+        for (topic, partition), offset in last.items():
+            await connection.execute(_ORDER, arguments.consumer, topic, partition, offset, who())
+        told = ", ".join(f"{topic}-{partition}@{offset}" for (topic, partition), offset in sorted(last.items()))
+        return await _resume(connection, arguments.consumer, f"bury-to {told}"[:2000])

@@ -1,0 +1,166 @@
+"""A bad record is kept with all its evidence: a row here and, through the outbox, a message on `<service>.dlq`.
+
+Both are written in the transaction that gives the record up, before its offset is committed: it cannot be lost
+between the consumer and the dead-letter topic, and a lost commit does not double it. A letter is one record at one
+place: once a log begins again at offset 0, another record at a known place is another letter. The row always has the
+whole record; where that is too large for the topic, the message has its beginning and says where the whole is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.consuming.batch import Record
+from shared.contract.cloudevents import DEAD_LETTER_TYPE, encode_headers
+from shared.contract.ids import new_id
+from shared.outbox.publish import Outgoing, publish_encoded
+from shared.outbox.sizes import batch_bytes, declared_limit
+from shared.postgres.database import Transaction
+from shared.runtime import failpoints
+from shared.telemetry import metrics
+from shared.telemetry.logging import about_event, get_logger
+
+log = get_logger()
+
+#: what the relay adds to a dead letter's own headers
+ENVELOPE_BYTES = 2048
+#: of the record's bytes, and of each piece of evidence, in a message that would be too large
+SHORTENED_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record given up: why, after how many attempts, first seen when (system time)."""
+
+    record: Record
+    event_id: UUID | None
+    type: str
+    error_class: str
+    error_text: str
+    attempts: int
+    first_seen: datetime
+
+
+# digest: what the record is, beside where it lay. Its id, or its key where it has none: a replay makes the key text.
+_INSERT = text(r"""
+    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", digest, key, value,
+                             headers, error_class, error_text, attempts, first_seen)
+    SELECT id, :consumer, event_id, topic, partition, place,
+           sha256(convert_to(coalesce(event_id::text, encode(key, 'hex'), ''), 'UTF8') || '\x00'::bytea
+                  || coalesce(sha256(value), '') || '\x00'::bytea || convert_to(headers::text, 'UTF8')),
+           key, value, headers, error_class, error_text, attempts, seen
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:partitions AS int[]),
+                  CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:bodies AS bytea[]),
+                  CAST(:headers AS jsonb[]), CAST(:error_classes AS text[]), CAST(:error_texts AS text[]),
+                  CAST(:attempts AS int[]), CAST(:first_seen AS timestamptz[]))
+           AS row (id, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts, seen)
+    ON CONFLICT (consumer, topic, partition, "offset", digest) DO UPDATE
+       SET replayed_at = NULL, error_class = excluded.error_class, error_text = excluded.error_text,
+           attempts = dead_letter.attempts + excluded.attempts
+    RETURNING dead_letter_id, xmax = 0 AS inserted
+""")
+
+
+async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
+    """Store the letters and publish each to the service's dead-letter topic with its original bytes and evidence."""
+    if not letters:
+        return
+    failpoints.hit("deadletter.before_row")
+    ids = [new_id() for _ in letters]
+    texts = [letter.error_text.replace("\x00", "\ufffd") for letter in letters]
+    originals = [encode_headers(letter.record.headers) for letter in letters]
+    result = await tx.execute(
+        _INSERT,
+        {
+            "consumer": consumer,
+            "ids": ids,
+            "event_ids": [letter.event_id for letter in letters],
+            "topics": [letter.record.topic for letter in letters],
+            "partitions": [letter.record.partition for letter in letters],
+            "offsets": [letter.record.offset for letter in letters],
+            "keys": [letter.record.key for letter in letters],
+            "bodies": [letter.record.value for letter in letters],
+            "headers": originals,
+            "error_classes": [letter.error_class for letter in letters],
+            "error_texts": texts,
+            "attempts": [letter.attempts for letter in letters],
+            "first_seen": [letter.first_seen for letter in letters],
+        },
+    )
+    # a replayed letter that is bad again is the same letter: its topic has it already
+    new = {row.dead_letter_id for row in result if row.inserted}
+    failpoints.hit("deadletter.between_row_and_publish")
+    await publish_encoded(
+        tx,
+        [
+            _message(service, consumer, letter, dead_letter_id, error_text, original)
+            for dead_letter_id, letter, error_text, original in zip(ids, letters, texts, originals, strict=True)
+            if dead_letter_id in new
+        ],
+    )
+    metrics.DEAD_LETTERS_TOTAL.labels(consumer).inc(len(new))
+    for letter in letters:
+        _tell(consumer, letter)
+
+
+def _message(
+    service: str, consumer: str, letter: DeadLetter, dead_letter_id: UUID, error_text: str, original: str
+) -> Outgoing:
+    topic, key, value = f"{service}.dlq", str(dead_letter_id), letter.record.value
+    headers = _evidence(consumer, letter, error_text, original)
+    if batch_bytes(key.encode(), value, headers) > declared_limit(topic) - ENVELOPE_BYTES:
+        headers, value = _shortened(service, letter, dead_letter_id, headers)
+    return Outgoing(topic, key, DEAD_LETTER_TYPE, value, dead_letter_id, encode_headers(headers))
+
+
+def _shortened(
+    service: str, letter: DeadLetter, dead_letter_id: UUID, headers: Sequence[tuple[str, bytes]]
+) -> tuple[list[tuple[str, bytes]], bytes | None]:
+    """The beginnings of what is too large, the whole's size and digest, and where the whole is kept."""
+    value = letter.record.value
+    kept = [(name, content[:SHORTENED_BYTES]) for name, content in headers if name != "dlq_headers"]
+    kept += [
+        ("dlq_shortened", b"true"),
+        ("dlq_whole", f"{service}: python -m services.{service} dead-letters show {dead_letter_id}".encode()),
+        ("dlq_value_bytes", str(len(value or b"")).encode()),
+        ("dlq_value_sha256", sha256(value or b"").hexdigest().encode()),
+    ]
+    return kept, None if value is None else value[:SHORTENED_BYTES]
+
+
+def _tell(consumer: str, letter: DeadLetter) -> None:
+    record = letter.record
+    traceparent = dict(record.headers).get("traceparent") or b""
+    with about_event(letter.event_id, record.key, traceparent.decode("ascii", "replace")):
+        log.warning(
+            "An event is given up and kept as a dead letter.",
+            action="consumer.buried",
+            consumer=consumer,
+            type=letter.type,
+            place=f"{record.topic}-{record.partition}@{record.offset}",
+            error_class=letter.error_class,
+            error=letter.error_text[:500],
+            attempts=letter.attempts,
+        )
+
+
+def _evidence(consumer: str, letter: DeadLetter, error_text: str, original: str) -> list[tuple[str, bytes]]:
+    record = letter.record
+    return [
+        ("dlq_consumer", consumer.encode()),
+        ("dlq_topic", record.topic.encode()),
+        ("dlq_partition", str(record.partition).encode()),
+        ("dlq_offset", str(record.offset).encode()),
+        ("dlq_key", record.key or b""),
+        ("dlq_headers", original.encode()),
+        ("dlq_error_class", letter.error_class.encode()),
+        ("dlq_error", error_text.encode()),
+        ("dlq_attempts", str(letter.attempts).encode()),
+        ("dlq_first_seen", letter.first_seen.isoformat().encode()),
+    ]

@@ -1,0 +1,144 @@
+"""The operator's hand on deferred events: list, show, bury, retry.
+
+A retry feeds the event that its key waits for at the service's next look, whatever is known; if what it speaks of is
+still not there, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from shared.consuming import dead_letters as deadletter
+from shared.consuming import deferred as waiting
+from shared.consuming import inbox
+from shared.consuming.dead_letters import DeadLetter
+from shared.consuming.dead_letters_tool import REPLAYED
+from shared.consuming.preparing import ALONE
+from shared.postgres.database import Database, Transaction
+from shared.runtime.operator import when, who
+
+_GROUPS = text("""
+    SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(parked_at) AS since
+      FROM waiting GROUP BY consumer, awaits ORDER BY min(id) LIMIT 1000
+""")
+_EVENTS = text("""
+    SELECT id, consumer, awaits, key, event_id, topic, partition, "offset", parked_at FROM waiting
+     WHERE awaits = :what OR key = :what OR id::text = :what OR event_id::text = :what ORDER BY id LIMIT 1000
+""")
+_WHOLE = text("SELECT * FROM waiting WHERE id = :id")
+_CHOSEN = text("""
+    SELECT id FROM waiting
+     WHERE id = ANY(CAST(:ids AS bigint[])) OR awaits = ANY(CAST(:names AS text[])) OR :everything ORDER BY id
+""")
+#: only the first event of a key is asked about; those behind it follow by themselves
+_RETRY = text("""
+    UPDATE waiting SET awaits = :replayed
+     WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id FROM waiting w
+                    JOIN (SELECT DISTINCT consumer, key FROM waiting WHERE id = ANY(CAST(:ids AS bigint[]))) AS chosen
+                   USING (consumer, key)
+                   ORDER BY w.consumer, w.key, w.id)
+       AND awaits NOT LIKE :alone
+    RETURNING id
+""")
+_LOCKED = text("SELECT id FROM waiting WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE")
+
+
+def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="chờ điều gì, từ khi nào, bao nhiêu / what awaits what, since when, how many")
+    show = what.add_parser("show", help="các sự kiện / the events")
+    show.add_argument("name", help="điều đang chờ, khoá, số hoặc event_id / awaited name, key, number or event_id")
+    again = what.add_parser("retry", help="thử lại ngay / try again now")
+    bury = what.add_parser("bury", help="chuyển thành sự kiện hỏng, giữ bằng chứng / make dead letters of them")
+    for each in (again, bury):
+        each.add_argument("ids", type=int, nargs="*")
+        each.add_argument("--awaits", action="append", default=[], metavar="NAME", help="mọi sự kiện chờ / all of this")
+    again.add_argument("--all", action="store_true", help="tất cả / all of them")
+    bury.add_argument("--reason", required=True, help="lý do, được lưu lại / why; it is kept")
+
+
+async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int:
+    """Run `deferred list|show|retry|bury`. Exit code 0, 1 where nothing was found, 2 where nothing was named."""
+    database = Database(url, pool_size=1, application_name=f"thongsuot-{service}-command")
+    try:
+        async with database.transaction() as tx:
+            match arguments.what:
+                case "list":
+                    return await _list(tx)
+                case "show":
+                    return await _show(tx, arguments.name)
+                case _:
+                    if not (arguments.ids or arguments.awaits or getattr(arguments, "all", False)):
+                        print("Hãy nêu số hoặc --awaits / name numbers, or --awaits NAME", file=sys.stderr)
+                        return 2
+                    chosen = await _chosen(tx, arguments)
+                    if arguments.what == "retry":
+                        return await _retry(tx, chosen)
+                    return await _bury(tx, service, chosen, arguments.reason)
+    finally:
+        await database.close()
+
+
+async def _list(tx: Transaction) -> int:
+    rows = (await tx.execute(_GROUPS)).all()
+    for row in rows:
+        awaits = "được thử riêng / is applied alone" if row.awaits.startswith(ALONE) else row.awaits
+        print(f"{when(row.since)}  {row.consumer:<24} {row.events:>7} ({row.keys} khoá / keys)  {awaits}")
+    print(f"{sum(row.events for row in rows)} sự kiện đang chờ / deferred events")
+    return 0
+
+
+async def _show(tx: Transaction, name: str) -> int:
+    rows = (await tx.execute(_EVENTS, {"what": name})).all()
+    if not rows:
+        print(f"Không có sự kiện nào chờ {name} / nothing is deferred under {name}", file=sys.stderr)
+        return 1
+    if len(rows) == 1:
+        whole = (await tx.execute(_WHOLE, {"id": rows[0].id})).mappings().one()
+        shown: dict[str, Any] = {key: value for key, value in whole.items() if key not in {"headers", "value"}}
+        shown["value"] = (whole["value"] or b"").decode("utf-8", "replace")
+        print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+        return 0
+    for row in rows:
+        place = f"{row.topic}-{row.partition}@{row.offset}"
+        print(f"{row.id:>8}  {when(row.parked_at)}  {row.consumer:<24} {row.key:<40} {place:<28} {row.awaits}")
+    return 0
+
+
+async def _chosen(tx: Transaction, arguments: argparse.Namespace) -> list[int]:
+    values = {"ids": arguments.ids, "names": arguments.awaits, "everything": getattr(arguments, "all", False)}
+    return list((await tx.execute(_CHOSEN, values)).scalars())
+
+
+async def _retry(tx: Transaction, ids: Sequence[int]) -> int:
+    values = {"ids": list(ids), "replayed": REPLAYED, "alone": f"{ALONE}%"}
+    tried = list((await tx.execute(_RETRY, values)).scalars())
+    print(f"{len(tried)} khoá được thử lại trong vài giây / keys are tried again within seconds")
+    return 0 if tried else 1
+
+
+async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) -> int:
+    locked = list((await tx.execute(_LOCKED, {"ids": list(ids)})).scalars())
+    by_consumer: dict[str, list[tuple[waiting.Parked, DeadLetter]]] = {}
+    for row_id in locked:
+        whole = (await tx.execute(_WHOLE, {"id": row_id})).one()
+        row = await waiting.one(tx, row_id)
+        if row is None:
+            continue
+        kind = dict(row.record.headers).get("ce_type", b"").decode("utf-8", "replace")
+        why = f"buried by {who()} while it awaited {row.awaits}: {reason}"
+        letter = DeadLetter(row.record, row.event_id, kind, "Buried", why, 1, whole.parked_at)
+        by_consumer.setdefault(whole.consumer, []).append((row, letter))
+    for consumer, pairs in by_consumer.items():
+        await waiting.remove(tx, [row.id for row, _ in pairs])
+        await inbox.release(tx, consumer, [row.event_id for row, _ in pairs])
+        await deadletter.bury(tx, service, consumer, [letter for _, letter in pairs])
+    buried = sum(len(pairs) for pairs in by_consumer.values())
+    print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")
+    return 0 if buried else 1

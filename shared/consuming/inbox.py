@@ -1,0 +1,50 @@
+"""An event is claimed in the inbox in the transaction that applies it: applied once, or not at all.
+
+Claim before loading state: after a rebalance the old owner's batch may still be in flight; the claim waits for its
+commit, and only then is it safe to read what it wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.postgres.database import Reading, Transaction
+
+# Sorted, so that two consumers that claim the same events wait for each other instead of deadlocking.
+_CLAIM = text("""
+    INSERT INTO inbox (consumer, event_id)
+    SELECT :consumer, id FROM unnest(CAST(:ids AS uuid[])) AS id ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING event_id
+""")
+_CLAIMED = text("SELECT event_id FROM inbox WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))")
+_ANY = text("SELECT EXISTS (SELECT FROM inbox WHERE consumer = :consumer)")
+_RELEASE = text("DELETE FROM inbox WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))")
+
+
+async def claim(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Claim events for `consumer`. Returns those that nobody had applied: only these may be handled."""
+    if not ids:
+        return set()
+    result = await tx.execute(_CLAIM, {"consumer": consumer, "ids": list(ids)})
+    return set(result.scalars())
+
+
+async def claimed(reading: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these events are claimed already. Only a look: what may be handled, `claim` alone decides."""
+    result = await reading.execute(_CLAIMED, {"consumer": consumer, "ids": list(ids)})
+    return set(result.scalars())
+
+
+async def release(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> None:
+    """Give claims back within the same transaction: a rejected event was not applied."""
+    if ids:
+        await tx.execute(_RELEASE, {"consumer": consumer, "ids": list(ids)})
+
+
+async def ever_claimed(reading: Reading, consumer: str) -> bool:
+    """Whether `consumer` has ever applied an event."""
+    return bool((await reading.execute(_ANY, {"consumer": consumer})).scalar_one())

@@ -1,0 +1,384 @@
+"""The batch runtime under every Kafka door: a batch's effects and its inbox claims commit together, then its offsets.
+
+Nothing is acknowledged before it is applied, parked or buried. Infrastructure trouble is waited out inside the
+handler (FastStream's NACK has no delay); an absurd share of bad records halts the consumer instead of draining its
+topic into the dead-letter topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+
+from shared.consuming.applying import Applier, Inbound
+from shared.consuming.batch import Batch, Event, Record
+from shared.consuming.dead_letters import DeadLetter
+from shared.consuming.dlq_limit import Absurd, DlqLimit, Tally
+from shared.consuming.halting import Halting
+from shared.consuming.health import Health, Listener
+from shared.consuming.isolating import Progress
+from shared.consuming.parsing import Bad, Parsed, Skipped, parse
+from shared.consuming.releasing import Patience, Releaser
+from shared.consuming.until_done import Stopping, UntilDone
+from shared.contract.events import MODELS
+from shared.kafka import aiokafka_internals
+from shared.postgres.database import Database
+from shared.runtime import failpoints
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
+from shared.telemetry import metrics
+from shared.telemetry.logging import bound, get_logger
+from shared.telemetry.pulse import Pulse
+
+log = get_logger()
+
+#: how long one poll waits for a first record; it returns at once when one comes
+POLL_MILLISECONDS = 1000
+#: (bytes, milliseconds): the broker answers a fetch when it has so many bytes, or after so long. While nothing comes,
+#: the first event is sent at once, and few fetches are idle; while events come, an answer is made worth a transaction
+FETCH_WHILE_IDLE = 1, 500
+FETCH_WHILE_BUSY = 256 * 1024, 100
+#: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
+FETCH_PARTITION_BYTES = 256 * 1024
+#: read without a turn of the event loop in between
+SLICE_BYTES = 256 * 1024
+#: for one commit of offsets: aiokafka itself would go on for ever
+COMMIT_SECONDS = 10.0
+#: for a client to leave its group and close its connections
+CLIENT_STOP_SECONDS = 3.0
+#: of silence before Kafka is asked something; an idle client hears from it at least with every heartbeat
+ASK_AFTER_SECONDS = 4.0
+#: without a successful look at what is deferred for so long an instance is not ready
+RELEASE_PATIENCE_SECONDS = 60.0
+
+
+class Subscription:
+    """One inbound subscription of one service instance."""
+
+    def __init__(
+        self,
+        service: str,
+        inbound: Inbound,
+        database: Database,
+        kafka: KafkaSettings,
+        clock: Clock,
+        *,
+        max_records: int = 500,
+        release_seconds: float = 0.5,
+        dlq_limit: DlqLimit | None = None,
+        ack_policy: AckPolicy = AckPolicy.NACK_ON_ERROR,
+        claim: bool = True,
+        patience: Patience | None = None,
+    ) -> None:
+        self.inbound = inbound
+        self.health = Health()
+        self._applier = Applier(service, inbound, claim=claim)
+        self.name = self._applier.consumer
+        self._models = {model.TYPE.encode(): model for model in inbound.models}
+        self._database = database
+        self._progress = Progress()
+        self._releaser = Releaser(self._applier, database, clock, self._progress, patience)
+        self._kafka = kafka
+        self._clock = clock
+        self._max_records = max_records
+        self._release_seconds = release_seconds
+        self._limit = dlq_limit or DlqLimit()
+        self._halting = Halting(service, self.name, database, self.health, self._limit)
+        self._until_done = UntilDone(
+            self._applier, database, clock, self.health, self._limit, self._halting, self._progress, self
+        )
+        self._applier.oversee = self._oversee
+        self._ack_policy = ack_policy  # another policy only in negative controls
+        self._stopping = asyncio.Event()
+        #: of the two loops that feed what is deferred: what has become known, and what is tried alone
+        self.pulses = (
+            Pulse(f"release {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
+            Pulse(f"release alone {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
+        )
+        self._subscriber: Any = None
+        self._watched: Any = None  # the client whose calls are wrapped
+        self._commit_due = False  # the last commit failed, and none came behind it
+        self._in_hand: dict[TopicPartition, int] = {}  # the first offset of each partition in the batch in hand
+
+    def subscribe(self, broker: KafkaBroker) -> None:
+        """Register with FastStream. The group id carries the topic prefix: systems that share a cluster stay apart."""
+        subscriber = broker.subscriber(
+            *(self._kafka.topic(topic) for topic in self.inbound.topics),
+            group_id=f"{self._kafka.topic_prefix}{self.name}",
+            batch=True,
+            max_records=self._max_records,
+            batch_timeout_ms=10,
+            ack_policy=self._ack_policy,
+            auto_offset_reset="earliest",
+            listener=Listener(self.name, self.health),
+            max_poll_interval_ms=int(self._kafka.max_poll_interval_seconds * 1000),
+            session_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 300),
+            fetch_min_bytes=FETCH_WHILE_IDLE[0],
+            fetch_max_wait_ms=FETCH_WHILE_IDLE[1],
+            max_partition_fetch_bytes=FETCH_PARTITION_BYTES,
+            parser=self._parse_raw,
+            decoder=_raw_decoder,
+        )
+        subscriber(self._deliver)
+        self._subscriber = subscriber
+
+    async def _parse_raw(self, message: tuple[ConsumerRecord, ...]) -> KafkaAckableMessage:
+        consumer = self._subscriber.consumer
+        return KafkaAckableMessage(
+            body=message, headers={}, raw_message=message, message_id="", correlation_id=self.name, consumer=consumer
+        )
+
+    def watch(self) -> None:
+        """Wrap the client's calls once there is one: polls prove that the loop turns, commits and stops can fail."""
+        consumer = self._subscriber.consumer
+        if consumer is None or consumer is self._watched:
+            return
+        self._watched = consumer
+        self._commit_due = False
+        getmany, commit, stop = consumer.getmany, consumer.commit, consumer.stop
+
+        async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+            # FastStream sleeps after an empty poll; waiting here until something comes costs neither time nor CPU
+            self._in_hand = {}
+            while True:
+                self.health.turned()
+                try:
+                    messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
+                    if not messages and (what := aiokafka_internals.ended(consumer)):
+                        raise KafkaError(f"the client can do nothing any more: {what}")
+                except Exception:
+                    self.health.failed_polls += 1
+                    raise
+                self.health.failed_polls = 0
+                self._in_hand = {place: records[0].offset for place, records in messages.items() if records}
+                self.health.answered(aiokafka_internals.last_answer(consumer))
+                aiokafka_internals.pace_fetches(consumer, *(FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE))
+                if self._commit_due and not messages and self.health.assigned:
+                    with suppress(KafkaError):  # told below; the next empty poll tries again
+                        await committed()
+                if messages or not self._subscriber.running:
+                    return messages
+
+        async def committed(*args: Any, **kwargs: Any) -> Any:
+            failpoints.hit("consumer.between_database_and_offset_commit")
+            try:
+                answer = await asyncio.wait_for(commit(*args, **kwargs), COMMIT_SECONDS)
+            except Exception as error:
+                # nothing may come behind this batch that would commit it as well
+                told, self._commit_due = self._commit_due, True
+                metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
+                if not told:
+                    log.warning(
+                        "Offsets were not committed; that is tried again, and what comes again the inbox drops.",
+                        action="consumer.commit_failed",
+                        consumer=self.name,
+                        error=repr(error),
+                    )
+                if isinstance(error, TimeoutError):
+                    if self.health.silent_seconds < ASK_AFTER_SECONDS:  # others are answered
+                        self.health.late_commits += 1
+                    raise KafkaTimeoutError(f"no commit within {COMMIT_SECONDS:.0f} s") from error
+                raise
+            self._commit_due = False
+            self.health.late_commits = 0
+            return answer
+
+        async def stopped() -> None:
+            await aiokafka_internals.close(consumer, stop, CLIENT_STOP_SECONDS)
+
+        consumer.getmany, consumer.commit, consumer.stop = polled, committed, stopped
+
+    def listen(self) -> None:
+        """Look how far it is and when Kafka last answered; after a silence, ask it something. Call it every second."""
+        consumer = self._watched
+        self.lag()
+        if consumer is not None and self.health.silent_seconds > ASK_AFTER_SECONDS:
+            aiokafka_internals.ask(consumer)
+
+    def broken(self) -> str:
+        """Why its client must be made anew: one of consumers.REMADE_REASONS, or empty."""
+        if self._watched is not None and (what := aiokafka_internals.ended(self._watched)):
+            log.warning(
+                "A task of a Kafka client has ended.",
+                action="consumer.task_ended",
+                consumer=self.name,
+                task=what[:2000],
+            )
+            return "task_ended"
+        return self.health.broken()
+
+    def abandon(self) -> None:
+        """Leave nothing of the client running, whether or not it was stopped."""
+        consumer, self._watched = self._watched, None
+        if consumer is not None:
+            aiokafka_internals.abandon(consumer)
+        self.health.forget_client()
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Events not yet applied of each assigned partition, as far as the client knows; Health is told too.
+
+        All before the client's position was applied, except the batch in hand.
+        """
+        consumer = self._watched
+        self.health.answered(aiokafka_internals.last_answer(consumer) if consumer is not None else 0.0)
+        if consumer is None:
+            return {}
+        lags: dict[TopicPartition, int] = {}
+        following: dict[TopicPartition, int] = {}
+        fetched_ms = 0
+        for place, position in aiokafka_internals.positions(consumer, self.health.assigned).items():
+            following[place] = min(position, self._in_hand.get(place, position))
+            fetched_ms = max(fetched_ms, consumer.last_poll_timestamp(place) or 0)
+            end = consumer.highwater(place)
+            if end is not None:
+                lags[place] = max(0, end - following[place])
+        self.health.applied(following, sum(lags.values()), fetched_ms)
+        return lags
+
+    async def _deliver(self, message: tuple[ConsumerRecord, ...]) -> None:
+        prefix_length = len(self._kafka.topic_prefix)
+        records = [Record(r.topic[prefix_length:], r.partition, r.offset, r.key, r.value, r.headers) for r in message]
+        self.health.busy_since = monotonic_seconds()
+        # the first poll may have begun before it was watched: its batch is in hand all the same
+        self._in_hand = self._in_hand or _first_offsets(message)
+        try:
+            await self.process(records)
+        except BaseException:
+            self._rewind(message)
+            raise
+        finally:
+            self._in_hand = {}
+            self.health.busy_since = None
+            self.health.turned()
+
+    def _rewind(self, message: tuple[ConsumerRecord, ...]) -> None:
+        # FastStream's nack goes back in the first record's partition only; a batch spans many.
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        for place, offset in _first_offsets(message).items():
+            if place in consumer.assignment():
+                consumer.seek(place, offset)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Apply records until they are applied. Raises only Stopping (and cancellation)."""
+        events: list[Event[Any]] = []
+        bad: list[Bad] = []
+        unyielded_bytes = 0
+        for record in records:
+            parsed = await self._parse(record)
+            unyielded_bytes += len(record.value or b"")
+            if unyielded_bytes > SLICE_BYTES:  # heartbeats and readiness go on between large records
+                unyielded_bytes = 0
+                await asyncio.sleep(0)
+            if isinstance(parsed, Event):
+                events.append(parsed)
+            elif isinstance(parsed, Bad):
+                bad.append(parsed)
+            else:
+                self._skipped(parsed)
+        metrics.CONSUMER_BATCH_EVENTS.labels(self.name).observe(len(records))
+        if not events and not bad:
+            return
+        with bound(consumer=self.name), metrics.CONSUMER_BATCH_DURATION_SECONDS.labels(self.name).time():
+            await self._apply_until_done(events, bad, len(records))
+
+    async def _parse(self, record: Record) -> Parsed:
+        while True:
+            try:
+                return parse(record, self._models)
+            except MemoryError as error:
+                await self.wait_out(error, 0.2)
+
+    def _skipped(self, skipped: Skipped) -> None:
+        kind = skipped.type if skipped.type in MODELS else "other"  # whoever writes events does not write our labels
+        metrics.CONSUMER_SKIPPED_TOTAL.labels(self.name, kind).inc()
+
+    async def _apply_until_done(self, events: list[Event[Any]], bad: list[Bad], records: int) -> None:
+        await self._until_done.apply(events, bad, records)
+
+    async def wait_out(self, error: BaseException, seconds: float) -> None:
+        self.health.trouble = repr(error)[:500]
+        metrics.CONSUMER_RETRIES_TOTAL.labels(self.name).inc()
+        log.warning(
+            "The batch waits for the database or the broker.",
+            action="consumer.waiting_out",
+            error=repr(error)[:2000],
+            seconds=seconds,
+        )
+        if await self._stopped_within(seconds):
+            raise Stopping(self.name)
+
+    async def pause(self, seconds: float) -> None:
+        if await self._stopped_within(seconds):
+            raise Stopping(self.name)
+
+    def _oversee(self, events: Sequence[Event[Any]], letters: Sequence[DeadLetter]) -> None:
+        # a broken deploy would give up what is deferred as it would what comes
+        self._limit.check(Tally.of(len(events), events, letters, self._halting.excused))
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def release_loop(self) -> None:
+        """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
+        await asyncio.gather(
+            self._halting.watch(self._stopping),
+            self._release_loop(self._releaser.known, self.pulses[0]),
+            self._release_loop(lambda: self._releaser.alone(self._stopping), self.pulses[1]),
+        )
+
+    async def _release_loop(self, release: Callable[[], Awaitable[int]], pulse: Pulse) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._halting.may_go_on(self.pause)
+                fed = await release()
+                pulse.beat()
+            except Stopping:
+                return
+            except Absurd as absurd:
+                with suppress(Stopping):
+                    await self._halting.halt(absurd, self.pause)
+                continue
+            except Exception as error:
+                fed = 0
+                pulse.failed(error)
+                log.warning(
+                    "Deferred events could not be fed; trying again.",
+                    action="consumer.release_failed",
+                    consumer=self.name,
+                    error=repr(error)[:2000],
+                )
+            if not fed:
+                await self._stopped_within(self._release_seconds)
+
+    def stop(self) -> None:
+        """Let a waiting batch end without commit."""
+        self._stopping.set()
+
+
+def _first_offsets(message: tuple[ConsumerRecord, ...]) -> dict[TopicPartition, int]:
+    first: dict[TopicPartition, int] = {}
+    for record in message:
+        first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+    return first
+
+
+async def _raw_decoder(message: KafkaAckableMessage) -> Any:
+    return message.raw_message
+
+
+__all__ = ["Batch", "Event", "Inbound", "Stopping", "Subscription"]

@@ -1,0 +1,163 @@
+"""Up to which hour a consumer group has applied everything that lay in its topics: nobody is called late before that.
+
+While Kafka is away or the group is behind, the hour stands still; what depends on it waits and is made good later.
+So it does after the topics became shorter: an empty log is caught up with at once, until its owners send it again.
+A process that has just started knows by what the group has applied that there was a longer log before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.kafka.aiokafka_internals import close
+from shared.kafka.aiokafka_internals import while_alive as alive
+from shared.kafka.clients import STOP_SECONDS, make_admin, make_reader
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.settings import KafkaSettings
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
+
+log = get_logger()
+
+LONGEST_PAUSE_SECONDS = 5.0
+#: relays look every 30 s whether Kafka still holds what it acknowledged; after so long they send again what it lost
+LOST_LOG_SECONDS = 45.0
+
+
+class CaughtUp:
+    """Compares the ends of `topics` with what the group has committed, again and again.
+
+    `hour` is business time: every event that was in the topics then has been applied. None until first known.
+    `applied_before` tells whether the group has ever applied an event, by the service's own store.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        consumer: str,
+        topics: Sequence[str],
+        clock: Clock,
+        *,
+        applied_before: Callable[[], Awaitable[bool]],
+        interval_seconds: float = 0.5,
+        lost_log_seconds: float = LOST_LOG_SECONDS,
+    ) -> None:
+        self._kafka = kafka
+        self._group = f"{kafka.topic_prefix}{consumer}"
+        self._topics = [kafka.topic(topic) for topic in topics]
+        self._clock = clock
+        self._applied_before = applied_before
+        self._interval_seconds = interval_seconds
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._hour: datetime | None = None
+        self._lost_log_seconds = lost_log_seconds
+        self._ends: dict[TopicPartition, int] = {}
+        self._still_until = 0.0
+        self._pulse = Pulse("caught up", patience_seconds=60.0, needs_kafka=True)
+        self.pulses = (self._pulse,)
+
+    def hour(self) -> datetime | None:
+        return self._hour
+
+    async def start(self) -> None:
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._run(), name=f"{self._group} caught up")
+        self._pulse.watch(self._task)
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        self._pulse.rest()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause_seconds = self._interval_seconds
+        while not self._stopping.is_set():
+            reader = make_reader(self._kafka, "thongsuot-caught-up")
+            admin = make_admin(self._kafka, "thongsuot-caught-up")
+            try:
+                await alive(reader, alive(admin, self._start(reader, admin)))
+                pause_seconds = self._interval_seconds
+                await alive(reader, alive(admin, self._watch(reader, admin)))
+            except Exception as error:
+                self._pulse.failed(error)
+                if pause_seconds == self._interval_seconds:  # else it was told
+                    log.info(
+                        "How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500]
+                    )
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            finally:
+                await close(reader, reader.stop, STOP_SECONDS)
+                await close(admin, admin.close, STOP_SECONDS)
+
+    async def _start(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        await reader.start()
+        await admin.start()
+
+    async def _watch(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        places = await self._partitions(admin)
+        await self._look_for_loss_before(reader, admin, places)
+        while True:
+            hour = self._clock.now()
+            ends = await reader.end_offsets(places)
+            self._look_for_loss(ends)
+            while True:
+                reached = _reached(ends, await self._committed(admin)) and monotonic_seconds() >= self._still_until
+                self._pulse.beat()
+                await asyncio.sleep(self._interval_seconds)
+                if reached:
+                    break
+            self._hour = hour
+
+    def _look_for_loss(self, ends: dict[TopicPartition, int]) -> None:
+        shorter = [place for place, end in self._ends.items() if ends.get(place, 0) < end]
+        if shorter:
+            self._stand_still(len(shorter))
+        self._ends = ends
+
+    async def _look_for_loss_before(
+        self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, places: list[TopicPartition]
+    ) -> None:
+        # the ends are read behind what was committed: before it, they would be shorter while events come
+        committed = await self._committed(admin)
+        ends = await reader.end_offsets(places)
+        shorter = [place for place, offset in committed.items() if ends.get(place, 0) < offset]
+        # a cluster that came back empty has forgotten its groups too
+        if shorter or (not committed and await self._applied_before()):
+            self._stand_still(len(shorter or places))
+
+    def _stand_still(self, partitions: int) -> None:
+        self._still_until = monotonic_seconds() + self._lost_log_seconds
+        log.warning(
+            "Topics hold less than before: nobody is called late until their owners have sent them again.",
+            action="caught_up.log_lost",
+            partitions=partitions,
+        )
+
+    async def _partitions(self, admin: AIOKafkaAdminClient) -> list[TopicPartition]:
+        described = await admin.describe_topics(self._topics)
+        places = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
+        missing = set(self._topics) - {place.topic for place in places}
+        if missing:
+            raise LookupError(f"no such topics: {sorted(missing)}")
+        return places
+
+    async def _committed(self, admin: AIOKafkaAdminClient) -> dict[TopicPartition, int]:
+        offsets = await admin.list_consumer_group_offsets(self._group)
+        return {place: committed.offset for place, committed in offsets.items() if committed.offset >= 0}
+
+
+def _reached(ends: dict[TopicPartition, int], committed: dict[TopicPartition, int]) -> bool:
+    return all(committed.get(place, 0) >= end for place, end in ends.items())

@@ -1,0 +1,110 @@
+"""All events that travel between the services. A model here is a promise: changes are additive only."""
+
+from shared.contract.events.base import (
+    COMPLIANCE,
+    NOTIFICATIONS,
+    OWNERS,
+    REGISTRY,
+    SUBMISSIONS,
+    VERDICTS,
+    EventModel,
+    ExactDecimal,
+    Model,
+    Moment,
+)
+from shared.contract.events.compliance import (
+    ComplianceEvent,
+    ObligationDueSoon,
+    ObligationEvent,
+    ObligationFulfilled,
+    ObligationOpened,
+    ObligationOverdue,
+    ScoreChanged,
+    ScoreLine,
+    Standing,
+)
+from shared.contract.events.notifications import NotificationKind, NotificationOutcome, NotificationRecorded
+from shared.contract.events.registry import (
+    AgencyKind,
+    AgencyRegistered,
+    Cutoff,
+    Deadline,
+    FigureField,
+    Form,
+    Frequency,
+    NarrativeField,
+    OfficerRegistered,
+    OfficerRole,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+    SumRule,
+)
+from shared.contract.events.submissions import SubmissionReceived, obligation_key
+from shared.contract.events.verdicts import Finding, Outcome, Severity, Tier, VerdictReached
+
+#: every event model, by its CloudEvents type
+MODELS: dict[str, type[EventModel]] = {
+    model.TYPE: model
+    for model in (
+        AgencyRegistered,
+        OfficerRegistered,
+        RegimePublished,
+        RequestIssued,
+        SubmissionReceived,
+        VerdictReached,
+        ObligationOpened,
+        ObligationDueSoon,
+        ObligationOverdue,
+        ObligationFulfilled,
+        ScoreChanged,
+        NotificationRecorded,
+    )
+}
+
+__all__ = [
+    "COMPLIANCE",
+    "MODELS",
+    "NOTIFICATIONS",
+    "OWNERS",
+    "REGISTRY",
+    "SUBMISSIONS",
+    "VERDICTS",
+    "AgencyKind",
+    "AgencyRegistered",
+    "ComplianceEvent",
+    "Cutoff",
+    "Deadline",
+    "EventModel",
+    "ExactDecimal",
+    "FigureField",
+    "Finding",
+    "Form",
+    "Frequency",
+    "Model",
+    "Moment",
+    "NarrativeField",
+    "NotificationKind",
+    "NotificationOutcome",
+    "NotificationRecorded",
+    "ObligationDueSoon",
+    "ObligationEvent",
+    "ObligationFulfilled",
+    "ObligationOpened",
+    "ObligationOverdue",
+    "OfficerRegistered",
+    "OfficerRole",
+    "Outcome",
+    "RegimePublished",
+    "RegistryEvent",
+    "RequestIssued",
+    "ScoreChanged",
+    "ScoreLine",
+    "Severity",
+    "Standing",
+    "SubmissionReceived",
+    "SumRule",
+    "Tier",
+    "VerdictReached",
+    "obligation_key",
+]

@@ -1,0 +1,215 @@
+"""What intake tells of the registry: each event is the whole current record of one entity, compacted by its key.
+
+`version` grows with every change of the entity; a copy never lets an older version overwrite a newer one. The limits
+of the fields (shared/contract/events/fields.py) count where a record is admitted, not where an event is read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared.contract.events.base import REGISTRY, EventModel, Model
+from shared.contract.events.fields import (
+    EACH_ONCE,
+    Address,
+    Amount,
+    BoundedMoment,
+    Code,
+    Day,
+    Label,
+    Name,
+    Note,
+    OptionalLabel,
+    OptionalName,
+    Reason,
+    Unit,
+    at_most,
+    between,
+)
+
+AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
+Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
+OfficerRole = Literal["reporting_officer", "head"]
+
+MAX_REGIME_VERSION = 9_999
+#: how much of a form one report can answer (services/intake/limits.py)
+MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
+MAX_NARRATIVE_CHARACTERS = 20_000
+
+_Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
+_Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
+
+
+class AgencyRegistered(EventModel):
+    """An agency (cơ quan) under its code of QĐ 20/2020/QĐ-TTg."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.agency.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    code: str
+    name: Name
+    name_en: OptionalName = ""
+    kind: AgencyKind
+    parent: str | None = None
+    opened_on: Day
+    closed_on: Day | None = None  # last day on which it exists
+    successors: _Codes = ()
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"agency/{self.code}"
+
+
+class OfficerRegistered(EventModel):
+    """A person of an agency: reporting officer (cán bộ đầu mối) or head (thủ trưởng)."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.officer.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    officer_id: Code
+    agency: str
+    name: Name
+    title: OptionalName = ""
+    email: Address
+    role: OfficerRole
+    regimes: _Codes = ()  # regimes this officer answers for; empty: all of the agency
+    active: bool = True
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"officer/{self.officer_id}"
+
+
+class FigureField(Model):
+    """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    unit: Unit = ""
+    required: bool = True
+    minimum: Amount | None = None
+    maximum: Amount | None = None
+    fraction_digits: int = Field(default=0, ge=0, le=12)
+
+
+class NarrativeField(Model):
+    """One narrative section (mục thuyết minh). Lengths count characters after NFC normalisation and trimming."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    required: bool = True
+    min_characters: _Characters = 0
+    max_characters: _Characters = MAX_NARRATIVE_CHARACTERS
+
+
+class SumRule(Model):
+    """`total` must equal the sum of `terms` within `tolerance` (absolute, same unit)."""
+
+    code: Code
+    total: str
+    terms: Annotated[tuple[str, ...], at_most(MAX_FIGURES)]
+    tolerance: Amount = Field(default="0", validate_default=True)
+
+
+class Form(Model):
+    """What a report of the regime holds."""
+
+    figures: Annotated[tuple[FigureField, ...], at_most(MAX_FIGURES)] = ()
+    narratives: Annotated[tuple[NarrativeField, ...], at_most(MAX_NARRATIVES)] = ()
+    sums: Annotated[tuple[SumRule, ...], at_most(MAX_FIGURES)] = ()
+    nil_allowed: bool = False  # whether a report may say that there was nothing to report (không phát sinh)
+
+
+class Cutoff(Model):
+    """When figures are closed (thời gian chốt số liệu, NĐ 09/2019/NĐ-CP Điều 12).
+
+    Month-based periods: from `day`+1 of the month before the period to `day` of the period's last month.
+    Weekly: from the day after `weekday` of the week before to `weekday` (ISO, 1 = Monday) of the week.
+    """
+
+    day: int = Field(default=14, ge=1, le=28)
+    weekday: int = Field(default=7, ge=1, le=7)
+
+
+class Deadline(Model):
+    """When the report is owed (thời hạn gửi, NĐ 09/2019/NĐ-CP Điều 8 and 13), local time of the agency's zone.
+
+    day_of_month: `day` of the period's last month, `month_offset` months later;
+    weekday: ISO `weekday` of the week, `week_offset` weeks later;
+    working_days_after_cutoff: the nth working day after the cut-off;
+    on_request: the ad hoc request says it.
+    """
+
+    rule: Literal["day_of_month", "weekday", "working_days_after_cutoff", "on_request"]
+    day: int = Field(default=18, ge=1, le=31)
+    month_offset: Annotated[int, between(0, 36)] = 0
+    weekday: int = Field(default=5, ge=1, le=7)
+    week_offset: Annotated[int, between(0, 53)] = 0
+    working_days: Annotated[int, between(1, 250)] = Field(default=1, ge=1)
+    hour: int = Field(default=17, ge=0, le=23)
+    minute: int = Field(default=0, ge=0, le=59)
+    on_holiday: Literal["keep", "next_working_day"] = "next_working_day"
+
+
+class RegimePublished(EventModel):
+    """A version of a regime (chế độ báo cáo, NĐ 09/2019/NĐ-CP Điều 7). A published version never changes.
+
+    A newer version may replace it: what has not been judged is judged under the newer one.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.regime.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    code: Code
+    regime_version: Annotated[int, between(1, MAX_REGIME_VERSION)]
+    name: Name
+    name_en: OptionalName = ""
+    frequency: Frequency
+    effective_from: Day
+    effective_to: Day | None = None
+    submitter_kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
+    submitters: _Codes = ()  # agency codes in addition to the kinds
+    receiver: str
+    cutoff: Cutoff = Cutoff()
+    deadline: Deadline
+    remind_working_days: Annotated[int, between(0, 60)] = 3  # due soon this many working days before the deadline
+    legal_basis: Note = ""
+    form: Form
+    #: the published version that this one withdraws: what is not judged under it is judged under this one
+    replaces: Annotated[int, between(1, MAX_REGIME_VERSION)] | None = None
+    replaces_reason: Reason = ""
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"regime/{self.code}/{self.regime_version}"
+
+
+class RequestIssued(EventModel):
+    """An ad hoc or thematic request (báo cáo đột xuất, chuyên đề): a period of its own with its own deadline."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.request.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    request_id: str  # the period id, such as DX-2026-003
+    regime: str
+    title: Name
+    title_en: OptionalName = ""
+    issued_at: BoundedMoment
+    deadline: BoundedMoment
+    agencies: _Codes = ()  # empty: every submitter of the regime
+    legal_basis: Note = ""
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"request/{self.request_id}"
+
+
+RegistryEvent = AgencyRegistered | OfficerRegistered | RegimePublished | RequestIssued

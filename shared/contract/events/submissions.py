@@ -1,0 +1,44 @@
+"""What intake tells of submissions. One submission is one version of the report for one obligation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contract.events.base import SUBMISSIONS, EventModel, Moment
+
+
+def obligation_key(agency: str, regime: str, period: str) -> str:
+    """`agency/regime/period`: one agency owes one regime for one period. Partition key of every event about it."""
+    return f"{agency}/{regime}/{period}"
+
+
+class SubmissionReceived(EventModel):
+    """A submission is stored. Its receipt time is the server's; it alone decides on time or late.
+
+    Figures are the text that was sent (`"12.50"`; null where null was sent), so that no digit is lost on the way;
+    whether a text is a number is the validator's to say.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.submission.received.v1"
+    TOPIC: ClassVar[str] = SUBMISSIONS
+
+    submission_id: UUID
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    version: int  # 1, 2, … within the obligation
+    officer_id: str
+    received_at: Moment
+    sha256: str
+    nil: bool = False
+    figures: dict[str, str | None] = Field(default_factory=dict)
+    narratives: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return self.obligation

@@ -1,0 +1,62 @@
+"""What validator tells: the verdict on one submission with every finding."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.contract.events.base import VERDICTS, EventModel, Model, Moment
+
+Tier = Literal["structure", "completeness", "validity", "consistency", "history", "narrative", "cross_report"]
+Severity = Literal["error", "warning"]
+Outcome = Literal["accepted", "returned"]
+
+
+class Finding(Model):
+    """One line of a verdict: what is wrong, where, by how much, and what to do. Figures are exact texts."""
+
+    code: str
+    tier: Tier
+    severity: Severity
+    path: str  # JSON Pointer (RFC 6901) into the submission, such as /figures/A01
+    provided: str | None = None
+    expected: str | None = None
+    difference: str | None = None
+    message: str  # Vietnamese
+    message_en: str
+    fix: str  # Vietnamese
+    fix_en: str
+
+
+class VerdictReached(EventModel):
+    """What validation said of a submission: accepted (no error) or returned (trả lại).
+
+    It repeats what followers need of the submission, so that it can be folded before the submission's own event.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.verdict.reached.v1"
+    TOPIC: ClassVar[str] = VERDICTS
+
+    verdict_id: UUID
+    submission_id: UUID
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    version: int  # the submission's version within its obligation
+    officer_id: str
+    received_at: Moment
+    decided_at: Moment
+    nil: bool = False
+    outcome: Outcome
+    errors: int
+    warnings: int
+    required_items: int  # figures and narratives the form requires of this submission
+    present_items: int  # of these, given and of the right type
+    findings: tuple[Finding, ...] = ()
+    findings_truncated: bool = False  # more were found than are listed
+
+    @property
+    def key(self) -> str:
+        return self.obligation

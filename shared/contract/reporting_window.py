@@ -1,0 +1,89 @@
+"""Which periods of a regime may be reported, one rule for who admits reports and for who follows them.
+
+Pure. Intake admits a report only inside the window; scoring opens obligations only for windows. So what intake admits,
+scoring opens or defers and never rejects. NĐ 09/2019/NĐ-CP Điều 7 (who submits), Điều 12 (cut-offs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Generic, Literal, Protocol, TypeVar
+
+from shared.contract.period import Period, RegimeVersion, cutoff_range, governing_version
+from shared.runtime.clock import LOCAL_ZONE
+
+#: Every working-day calendar begins with this year or earlier (loading one holds it to that), so nothing that opens in
+#: it or later lies before the calendar's first day.
+FIRST_YEAR = 2019
+#: A report may come so long after its cut-off; corrections of what is older go to the archives, not through here.
+BACK_DAYS = 5 * 366
+
+V = TypeVar("V", bound=RegimeVersion)
+
+
+class IssuedRequest(Protocol):
+    """What of an ad hoc request decides its window; RequestIssued is one."""
+
+    @property
+    def regime(self) -> str: ...
+    @property
+    def issued_at(self) -> datetime: ...
+    @property
+    def deadline(self) -> datetime: ...
+    @property
+    def agencies(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Generic[V]):
+    """First and last day of what the report is about, under the version that governs it.
+
+    `addressed`: the agencies a request names; empty: every submitter of the regime. Of a request both days are the
+    local day it was issued on.
+    """
+
+    governing: V
+    first: date
+    last: date
+    addressed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoWindow:
+    """The period of this regime can never be reported as things stand."""
+
+    why: Literal["no_such_request", "other_frequency", "not_in_force", "before_calendar", "deadline_before_issue"]
+
+
+def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | None = None) -> Window[V] | NoWindow:
+    """The window of a period of the regime whose versions these are. `request`: the one an ad hoc period names."""
+    known = tuple(versions)
+    if period.frequency == "adhoc":
+        if request is None:
+            return NoWindow("no_such_request")
+        if request.deadline < request.issued_at:
+            return NoWindow("deadline_before_issue")
+        day = request.issued_at.astimezone(LOCAL_ZONE).date()
+        governing = governing_version(known, period, issued_on=day)
+        first, last, addressed = day, day, request.agencies
+    else:
+        if not any(version.frequency == period.frequency for version in known):
+            return NoWindow("other_frequency")
+        governing = governing_version(known, period)
+        addressed = ()
+        if governing is not None:
+            first, last = cutoff_range(period, governing.frequency, governing.cutoff)
+    if governing is None:
+        return NoWindow("not_in_force")
+    if first.year < FIRST_YEAR:
+        return NoWindow("before_calendar")
+    return Window(governing, first, last, addressed)
+
+
+def outside(first: date, last: date, today: date) -> Literal["not_begun", "too_old"] | None:
+    """Why a report about [first, last] may not come on the local day `today`; None if it may."""
+    if today < first:
+        return "not_begun"
+    return "too_old" if today - last > timedelta(days=BACK_DAYS) else None

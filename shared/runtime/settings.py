@@ -1,0 +1,59 @@
+"""Settings are read once, from the environment, at the composition root, and handed down; never a global."""
+
+from __future__ import annotations
+
+import socket
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach the cluster. `topic_prefix` lets several systems share one."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True)
+
+    bootstrap_servers: str = "127.0.0.1:29092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: str = ""
+    idempotence: bool = True
+    topic_prefix: str = ""
+    request_timeout_seconds: float = 15
+    #: how long one batch may take before the group takes the member for dead
+    max_poll_interval_seconds: float = 300
+    session_timeout_seconds: float = 10
+
+    def topic(self, name: str) -> str:
+        """The topic's name on the cluster."""
+        return self.topic_prefix + name
+
+
+class CommonSettings(BaseSettings):
+    """What every service shares; without prefix."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    operator_token: SecretStr = SecretStr("")
+    business_clock: str = ""
+    log_level: str = "INFO"
+    instance: str = socket.gethostname()
+
+
+class ServiceSettings(BaseSettings):
+    """Base of each service's own settings; subclasses set the prefix `<NAME>_`."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    database_url: str
+    database_pool_size: int = 10
+    host: str = "127.0.0.1"
+    port: int
+    #: how long a stop waits for what is in hand, all backgrounds at once, before it is left to the next owner;
+    #: with requests and closing (shared/service/service.py) it stays below the 15 s after which supervisors kill
+    grace_seconds: float = 8
+    #: largest batch a consumer takes in one transaction, events
+    consumer_max_records: int = 500

@@ -1,0 +1,1 @@
+"""HTTP at bounded cost: a server's edge, problems in two languages, pages of lists, and who may ask."""

@@ -1,0 +1,108 @@
+"""What the application's own description says of a path: which methods it takes, and which query parameters.
+
+A parameter that nobody reads is refused: `?dry_run=true` on a route that knows no dry run would be done in earnest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import FastAPI
+from starlette.routing import Route, compile_path
+from starlette.types import Scope
+
+from shared.web.errors import FieldError, Problem, bad_request
+from shared.web.validation import MAX_LISTED_ERRORS, pointer_of
+
+
+@dataclass(slots=True)
+class _Path:
+    pattern: re.Pattern[str]
+    #: method -> its query parameters: name -> whether it may be repeated
+    operations: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+
+class Routes:
+    """The routes of one application, read once from its OpenAPI document and its undocumented pages."""
+
+    def __init__(self, app: FastAPI, pages: Iterable[Route]) -> None:
+        self._paths: list[_Path] = []
+        for template, operations in app.openapi()["paths"].items():
+            path = _Path(compile_path(template)[0])
+            for method, operation in operations.items():
+                path.operations[method.upper()] = {
+                    parameter["name"]: _is_list(parameter)
+                    for parameter in operation.get("parameters", ())
+                    if parameter["in"] == "query"
+                }
+            self._paths.append(path)
+        for page in pages:
+            self._paths.append(_Path(page.path_regex, {method: {} for method in page.methods or ()}))
+
+    def methods(self, path: str) -> list[str]:
+        """All methods that the path takes."""
+        return sorted({method for each in self._paths if each.pattern.match(path) for method in each.operations})
+
+    def refuse_unknown_query(self, scope: Scope) -> None:
+        """Raise the 400 problem that names every query parameter which the operation does not have."""
+        path, method = scope["path"], scope["method"]
+        operations = (each.operations for each in self._paths if each.pattern.match(path))
+        known = next((found[method] for found in operations if method in found), None)
+        if known is None:
+            return  # 404 or 405
+        faults = list(_faults(scope["query_string"].decode("latin-1"), known))
+        if faults:
+            raise _problem(faults[:MAX_LISTED_ERRORS])
+
+
+def _problem(faults: list[FieldError]) -> Problem:
+    return bad_request(
+        "Tham số truy vấn không đúng; chưa làm gì. Xem danh sách lỗi.",
+        "The query parameters are not right; nothing was done. See the list of errors.",
+        errors=faults,
+    )
+
+
+def _faults(query: str, known: dict[str, bool]) -> Iterable[FieldError]:
+    names = ", ".join(sorted(known))
+    seen: set[str] = set()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        pointer = pointer_of([name[:100]])
+        if name not in known:
+            if name not in seen:
+                yield FieldError(
+                    pointer,
+                    "Địa chỉ này không có tham số như vậy.",
+                    "This address has no such parameter.",
+                    f"Bỏ tham số này, hoặc dùng một trong: {names}." if names else "Bỏ tham số này.",
+                    f"Leave it out, or use one of: {names}." if names else "Leave it out.",
+                    "query",
+                )
+        elif name in seen and not known[name]:
+            yield FieldError(
+                pointer,
+                "Tham số xuất hiện nhiều lần; không rõ giá trị nào được dùng.",
+                "The parameter is given several times; which value counts cannot be told.",
+                "Chỉ ghi một lần.",
+                "Give it once.",
+                "query",
+            )
+        elif "\x00" in value:
+            yield FieldError(
+                pointer,
+                "Giá trị chứa ký tự NUL (%00).",
+                "The value holds a NUL character (%00).",
+                "Bỏ ký tự này.",
+                "Remove it.",
+                "query",
+            )
+        seen.add(name)
+
+
+def _is_list(parameter: dict[str, Any]) -> bool:
+    schema = parameter.get("schema", {})
+    return schema.get("type") == "array" or any(each.get("type") == "array" for each in schema.get("anyOf", ()))

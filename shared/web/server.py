@@ -1,0 +1,507 @@
+"""The server's edge: whatever a client sends, withholds or does not read, it costs a bounded amount for a bounded time.
+
+A head is measured before the parser sees more of it than its limit; head, body and the reading of answers have
+deadlines; every refusal is a problem like all others. What was answered stands, whatever comes behind it.
+
+It builds on uvicorn's protocol and its private names; tests/unit/shared/test_http_server_uvicorn.py fails when they
+move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from math import inf
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from shared.web.connections import Connections
+from shared.web.limits import HttpSettings, forwarded_client
+from shared.web.refusals import (
+    CODED_BODY,
+    GAVE_WAY,
+    LARGE_HEAD,
+    LONG_URL,
+    MALFORMED,
+    SILENT,
+    SLOW_BODY,
+    SLOW_HEAD,
+    SLOW_READER,
+    UPGRADE,
+    WASTEFUL,
+    Refusal,
+)
+
+#: after a refusal the client may be sending still; a reset would take the answer from it. So much is read and dropped.
+LINGER_BYTES = 1_048_576
+LINGER_SECONDS = 2.0
+#: what announces a body; the parser takes none from a request that offers an upgrade
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class _Stage(Enum):
+    """What the client has yet to send of the message it is at."""
+
+    BETWEEN = auto()
+    HEAD = auto()
+    BODY = auto()
+
+
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+class _Stop(Exception):
+    """Ends the parser's work; the reason is with the protocol."""
+
+
+class _Transport:
+    """The transport as uvicorn knows it, whose close() lets the client read what was written."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
+        self.write = transport.write
+        self.close = protocol.close_gently
+        self.is_closing = protocol.is_closing
+
+
+class _Flow(FlowControl):
+    """Reading goes on only after what was read already has been parsed."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
+        super().__init__(transport)
+        self._protocol: GuardedProtocol | None = protocol
+
+    def resume_reading(self) -> None:
+        protocol = self._protocol
+        if not self.read_paused:
+            return
+        if protocol is not None and protocol.holds_bytes:
+            self.read_paused = False
+            protocol.loop.call_soon(protocol.parse_held)
+        else:
+            super().resume_reading()
+
+    def release(self) -> None:
+        """The connection is gone."""
+        self._protocol = None
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. `guard` is set by `protocol_class`."""
+
+    guard: Connections
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = self.guard.settings
+        self._address = ""
+        self._from_proxy = False
+        #: the message whose head was taken last, and whether its body is whole: they tell the stage
+        self._taken: Any = None
+        self._whole = True
+        self._refusal: Refusal | None = None
+        #: nothing more is parsed
+        self._deaf = False
+        self._closing = False
+        self._close_when_answered = False
+        self._held = b""
+        #: bytes of the head that is coming; of the body, those that carried it and those that were it
+        self._head_bytes = self._fed_bytes = self._body_bytes = 0
+        self._dropped_bytes = 0
+        self._due = inf
+        self.quiet_since = self.progressed_at = 0.0
+        self._window_from = 0.0
+        self._window_bytes = 0
+        self._unsent_since: float | None = None
+        self._unsent_from = 0.0
+        self._unsent_bytes = 0
+
+    # --- the connection ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._raw = transport
+        self.transport = cast(asyncio.Transport, _Transport(transport, self))
+        self.flow = _Flow(transport, self)
+        self._address = self.client[0] if self.client else ""
+        now = self.loop.time()
+        self.quiet_since = self.progressed_at = now
+        refusal = self.guard.admit(self, self._address, self.loop)
+        if refusal is not None:
+            refusal.count()
+            self._deaf = self._closing = True
+            transport.write(refusal.answer([]))
+            transport.close()
+            return
+        self._from_proxy = self.guard.from_proxy(self._address)
+        self._due = now + self._limits.first_byte_timeout_seconds
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guard.leave(self, self._address)
+        self._deaf = self._closing = True
+        self._held = b""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        # bound methods of ours are in both: without this only the collector would find the connection
+        self.transport = self._raw
+        cast(_Flow, self.flow).release()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """A client that has sent all it will may still read: what is in hand is answered, then closed."""
+        if self._answering() and self._stage is _Stage.BETWEEN and not self._held and not self._closing:
+            self._finish_then_close()
+            return True
+        return None
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is answered on it."""
+        return self._closing or self._raw.is_closing()
+
+    def close_gently(self) -> None:
+        """Close once the client can have read the answer; at once where it has nothing more to say."""
+        if self._closing:
+            return
+        self._closing = self._deaf = True
+        self._held = b""
+        self.guard.sent(self)
+        self.guard.quiet(self)
+        if self._raw.is_closing():
+            return
+        if self._stage is _Stage.BETWEEN and self._refusal is None:
+            self._raw.close()
+            return
+        self._due = self.loop.time() + LINGER_SECONDS
+        self._raw.write_eof()
+        self.flow.resume_reading()
+
+    def shutdown(self) -> None:
+        """Finish what is in hand; nobody is waited for who is not being answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._closing = self._deaf = True
+            self._raw.close()
+        else:
+            self._finish_then_close()
+
+    def give_way(self) -> None:
+        """Make room for another connection."""
+        GAVE_WAY.count()
+        self._end_request()
+        self._abort()
+
+    def _abort(self) -> None:
+        self._closing = self._deaf = True
+        self.guard.leave(self, self._address)
+        self._raw.abort()
+
+    # --- what comes in ---
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf or self._held or len(data) > self._limits.max_head_bytes:
+            self._receive_slowly(data)
+        else:
+            self._parse(data)
+
+    def _receive_slowly(self, data: bytes) -> None:
+        if self._deaf:
+            self._drop(len(data))
+        elif self._held:
+            self._held += data  # reading is paused: what was under way
+        else:
+            self._parse_in_pieces(data)
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether something was read that the parser has not seen."""
+        return bool(self._held)
+
+    def parse_held(self) -> None:
+        """Go on with what was read before reading paused."""
+        data, self._held = self._held, b""
+        if data and not self._deaf:
+            self._parse_in_pieces(data)
+        if not self.flow.read_paused and not self._raw.is_closing():
+            self._raw.resume_reading()
+
+    def _parse_in_pieces(self, data: bytes) -> None:
+        step = self._limits.max_head_bytes
+        for at in range(0, len(data), step):
+            if self._deaf:
+                self._drop(len(data) - at)
+                return
+            if self.flow.read_paused:
+                self._held = data[at:]
+                return
+            self._parse(data[at : at + step])
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, at most a head's limit at once, and see what is left half."""
+        message, taken, whole = self.scope, self._taken, self._whole
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # who offers another protocol may be answered in this one (RFC 9110 §7.8)
+            if not self._parse_after(data[upgrade.args[0] :]):
+                return
+        except httptools.HttpParserError:
+            self._fail(self._refusal or MALFORMED)
+            return
+        if self._whole and self.scope is self._taken:
+            if not whole:
+                self.guard.sent(self)
+            if not whole or self.scope is not message:
+                self._due = inf
+                if self.cycle.response_complete:
+                    self._rest()  # it was answered before its body was whole
+        elif self.scope is not self._taken:
+            if self.scope is message:
+                self._head_bytes += len(data)
+            else:
+                self._due = self.loop.time() + self._limits.head_timeout_seconds
+                # behind the end of another message nobody knows where it began: these bytes are not counted
+                self._head_bytes = len(data) if whole and self._taken is taken else 0
+            if self._head_bytes > self._limits.max_head_bytes:
+                self._fail(LONG_URL if len(self.url) > self._limits.max_url_bytes else LARGE_HEAD)
+        else:
+            self._measure_body(len(data), begins=self._taken is not taken)
+
+    def _parse_after(self, rest: bytes) -> bool:
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._fail(self._refusal or MALFORMED)
+                return False
+            else:
+                break
+        return True
+
+    def _measure_body(self, size: int, *, begins: bool) -> None:
+        limits = self._limits
+        self.progressed_at = now = self.loop.time()
+        if begins:
+            self._due = now + limits.body_timeout_seconds
+            self._window_from, self._window_bytes = now, self._body_bytes
+            self._fed_bytes = self._body_bytes
+        else:
+            self._fed_bytes += size
+        self.guard.sending(self)
+        wasted_bytes = self._fed_bytes - self._body_bytes
+        if wasted_bytes > limits.max_head_bytes + self._body_bytes or len(self.headers) > limits.max_headers:
+            self._fail(WASTEFUL)
+        elif self.cycle.response_complete and self._body_bytes > LINGER_BYTES:
+            self.close_gently()  # it was answered long ago
+
+    def _drop(self, size: int) -> None:
+        self._dropped_bytes += size
+        if self._dropped_bytes > LINGER_BYTES and self._closing and not self._raw.is_closing():
+            self._raw.close()
+
+    # --- what the parser says ---
+
+    def on_headers_complete(self) -> None:
+        limits = self._limits
+        if len(self.url) > limits.max_url_bytes:
+            self._stop(LONG_URL)
+        if len(self.headers) > limits.max_headers or (
+            # a head that came at once was no larger than what is parsed at once
+            self._head_bytes and _size(self.url, self.headers) > limits.max_head_bytes
+        ):
+            self._stop(LARGE_HEAD)
+        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
+            self._stop(UPGRADE)
+        # a coding that we do not undo would be taken for the body itself (RFC 9112 §6.1)
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            self._stop(CODED_BODY)
+        if self._from_proxy:
+            client = forwarded_client(self.headers, self._address, self.guard.trusted)
+            if client is not None:
+                self.scope["client"] = (client, 0)
+        super().on_headers_complete()
+        self._taken = self.scope
+        self._whole = False
+        self._body_bytes = 0
+        # what the parser still brings are trailers: they come after the head was judged, and nobody here reads any
+        # (RFC 9110 §6.5.1)
+        self.headers = []
+        self.guard.busy(self)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
+    @property
+    def _stage(self) -> _Stage:
+        if self.scope is not self._taken:
+            return _Stage.HEAD
+        return _Stage.BETWEEN if self._whole else _Stage.BODY
+
+    def _stop(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        raise _Stop
+
+    # --- refusing ---
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _fail(self, refusal: Refusal) -> None:
+        """The message that is coming cannot be taken. What came whole before it is answered first."""
+        refusal.count()
+        self._refusal = refusal
+        self._deaf = True
+        if self._stage is not _Stage.BODY:
+            if self._answering():
+                self._finish_then_close()
+            else:
+                self._answer(refusal)
+        elif self.pipeline:  # its own request is the newest of those that wait for their turn
+            self.pipeline.popleft()
+            self._close_when_answered = True
+            self.flow.resume_reading()
+        elif self.cycle.response_started:
+            self._finish_then_close()
+        else:
+            self._end_request()
+            self._answer(refusal)
+
+    def _answer(self, refusal: Refusal) -> None:
+        self._raw.write(refusal.answer(list(self.scope["headers"]) if self.scope else []))
+        self.close_gently()
+
+    def _end_request(self) -> None:
+        """The application learns that its client is gone, and answers no more."""
+        if self._answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _finish_then_close(self) -> None:
+        self._close_when_answered = True
+        if self._answering():
+            self.cycle.keep_alive = False
+        else:
+            self.close_gently()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._close_when_answered:
+            self.close_gently()
+        elif self._stage is not _Stage.BODY:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing of it is in hand; the next request may come."""
+        self.quiet_since = now = self.loop.time()
+        self.guard.quiet(self)
+        if self._stage is _Stage.BETWEEN:
+            self._due = now + self._limits.keep_alive_timeout_seconds
+
+    # --- time ---
+
+    def look(self, now: float) -> None:
+        """Give up what takes too long."""
+        if self._raw.is_closing() and not self._raw.get_write_buffer_size():
+            return
+        if self._reads_too_slowly(now):
+            SLOW_READER.count()
+            self._end_request()
+            self._abort()
+        elif self._stage is _Stage.BODY and not self._deaf and self.flow.read_paused:
+            # the application has enough for now: the client cannot help that
+            self._due = max(self._due, now + self._limits.stall_timeout_seconds)
+            self._window_from, self._window_bytes = now, self._body_bytes
+        elif now >= self._due or self._sends_too_slowly(now):
+            self._due = inf
+            self._time_out()
+
+    def _time_out(self) -> None:
+        if self._closing:
+            self._abort()
+        elif self._stage is _Stage.BODY:
+            self._fail(SLOW_BODY)
+        elif self._stage is _Stage.HEAD:
+            self._fail(SLOW_HEAD)
+        else:
+            if self.cycle is None:
+                SILENT.count()
+            self.close_gently()
+
+    def _sends_too_slowly(self, now: float) -> bool:
+        span = self._limits.stall_timeout_seconds
+        if self._stage is not _Stage.BODY or self._deaf or now - self._window_from < span:
+            return False
+        came = self._body_bytes - self._window_bytes
+        self._window_from, self._window_bytes = now, self._body_bytes
+        return came < self._limits.min_bytes_per_second * span
+
+    def _reads_too_slowly(self, now: float) -> bool:
+        unsent = self._raw.get_write_buffer_size()
+        if not unsent:
+            self._unsent_since = None
+            return False
+        if self._unsent_since is None:
+            self._unsent_since = self._unsent_from = now
+            self._unsent_bytes = unsent
+            return False
+        if now - self._unsent_since > self._limits.answer_timeout_seconds:
+            return True
+        span = self._limits.stall_timeout_seconds
+        if now - self._unsent_from < span:
+            return False
+        went = self._unsent_bytes - unsent
+        self._unsent_from, self._unsent_bytes = now, unsent
+        return 0 <= went < self._limits.min_bytes_per_second * span
+
+
+def protocol_class(settings: HttpSettings) -> type[GuardedProtocol]:
+    """The protocol of one server, with its own connections."""
+    return type("ServerProtocol", (GuardedProtocol,), {"guard": Connections(settings)})
+
+
+def server_config(
+    app: ASGIApp, *, host: str, port: int, settings: HttpSettings, graceful_seconds: int = 5
+) -> uvicorn.Config:
+    """How every service serves its application."""
+    return uvicorn.Config(
+        cast(Any, app),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=protocol_class(settings),
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,  # see http_limits.forwarded_client: by default 127.0.0.1 could name any client
+        server_header=False,
+        date_header=False,
+        backlog=2048,
+        timeout_graceful_shutdown=graceful_seconds,
+    )
