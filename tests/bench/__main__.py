@@ -123,7 +123,9 @@ class Bench:
                     self.table.trouble.append(f"{name}: {run.sent.accepted} accepted, {run.scored} scored")
                 self.measured.end_to_end[name][connections].append(run)
                 accepted, scored = run.sent.per_second, run.per_second
-                say(f"{name}: nhận / accepted {accepted:.0f}/s, điểm / scored {scored:.0f}/s, {connections} conn.")
+                say(
+                    f"{name}: nhận / accepted {accepted:.0f}/s, điểm / scored {scored:.0f}/s, {connections} connections"
+                )
                 rounds.settle(system)
             system.none()
             self.show()
@@ -137,7 +139,7 @@ class Bench:
             sent = rounds.accepts(system, connections, plan.accept_seconds, plan.warm_up_seconds, plan.rate_per_second)
             self.check(name, sent.refused, sent.broken)
             self.measured.accepts[name][connections].append(sent.per_second)
-            say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} conn.")
+            say(f"{name}: nhận / accepts {sent.per_second:.0f}/s, {connections} connections")
         return system.stored() - before
 
     def steady(self, infra: Stack) -> None:
@@ -171,7 +173,7 @@ class Bench:
         for name, system in self.systems.items():
             run = self._warmed(system, infra)
             self.measured.end_to_end[name][WIDE].append(run)
-            say(f"{name}: điểm / scored {run.per_second:.0f}/s, {WIDE} conn.")
+            say(f"{name}: điểm / scored {run.per_second:.0f}/s, {WIDE} connections")
             rounds.settle(system)
             system.none()
         self.steady(infra)

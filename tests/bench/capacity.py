@@ -72,7 +72,7 @@ def costs(document: Mapping[str, Any]) -> Costs:
     ours = {row["measure"].strip(): row["ours"] for row in document["rows"] if row["ours"] is not None}
     parts = [*SERVICES, *(f"{service} postgres" for service in SERVICES), "kafka"]
     alone = {service: ours[f"Bộ tiêu thụ / consumers of {service}, alone"] for service in SERVICES}
-    accepts = ours["Nhận bền vững qua HTTP / durable accepts, 256 conn."]
+    accepts = ours["Nhận bền vững qua HTTP / durable accepts, 256 connections"]
     # intake both accepts and follows: one process does them one after the other
     alone["intake"] = 1 / (1 / accepts + 1 / alone["intake"])
     return Costs(
@@ -82,7 +82,7 @@ def costs(document: Mapping[str, Any]) -> Costs:
         + ENVELOPE_BYTES * ours["Kafka mỗi bản / per submission: sự kiện / events"],
         alone,
         ours["Relay, hộp thư đi đầy sẵn / prefilled outbox"],
-        ours["Từ nhận đến chấm điểm / end to end, 256 conn."],
+        ours["Từ nhận đến chấm điểm / end to end, 256 connections"],
     )
 
 

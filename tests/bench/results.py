@@ -43,7 +43,7 @@ class Measured:
     latency: dict[Name, tuple[float, float]] = field(default_factory=dict)  # p50, p99 seconds
     outages: dict[Name, Outage] = field(default_factory=dict)
     constant: dict[int, float] = field(default_factory=dict)  # by connections: what HTTP carries, nothing stored
-    bare: dict[int, float] = field(default_factory=dict)  # … and without application and door
+    bare: dict[int, float] = field(default_factory=dict)  # … and without application and middleware
     pgbench: dict[int, float] = field(default_factory=dict)
     produced: float = math.nan
     scaled: list[Scaled] = field(default_factory=list)
@@ -91,8 +91,9 @@ def rows(measured: Measured, table: Table) -> None:
     for connections, value in measured.constant.items():
         bare = measured.bare[connections]
         table.add(
-            Row(f"Cửa HTTP / HTTP door, hằng số / constant, {connections} conn.", "answers/s", value, limit=bare,
-                ratio=_over(value, bare), ratio_to="limit", note="limit: the same server without application and door")
+            Row(f"Tầng HTTP / HTTP layer, hằng số / constant, {connections} connections", "answers/s", value,
+                limit=bare, ratio=_over(value, bare), ratio_to="limit",
+                note="limit: the same server without application and middleware")
         )  # fmt: skip
     for size, value in measured.pgbench.items():
         what = "một bản mỗi commit / one submission per commit" if size == 1 else f"{size} bản / per commit"
@@ -104,7 +105,7 @@ def rows(measured: Measured, table: Table) -> None:
 def _accepts(measured: Measured, table: Table, connections: int) -> None:
     ours, floor, conventional = (measured.accepted(name, connections) for name in NAMES)
     limit = measured.constant.get(connections)
-    label = f"Nhận bền vững qua HTTP / durable accepts, {connections} conn."
+    label = f"Nhận bền vững qua HTTP / durable accepts, {connections} connections"
     share = _over(ours, limit)
     note = "intake alone, its relay running; limit: the same app answering a constant"
     table.add(
@@ -112,7 +113,7 @@ def _accepts(measured: Measured, table: Table, connections: int) -> None:
             f"≥ {GOAL_ACCEPTS}", _at_least(ours, GOAL_ACCEPTS), note)
     )  # fmt: skip
     table.add(
-        Row(f"  so với hằng số / of the constant app, {connections} conn.", "share",
+        Row(f"  so với hằng số / of the constant app, {connections} connections", "share",
             share, _over(floor, limit), _over(conventional, limit), 1.0 if limit else None, share, "limit",
             f"≥ {GOAL_OF_CONSTANT:.0%}", _at_least(share, GOAL_OF_CONSTANT),
             "in the way: intake is one Python process on one core, and the constant app neither knows keys, nor reads, "
@@ -122,7 +123,7 @@ def _accepts(measured: Measured, table: Table, connections: int) -> None:
 
 def _end_to_end(measured: Measured, table: Table, connections: int) -> None:
     ours, floor, conventional = (measured.rate(name, connections) for name in NAMES)
-    label = f"Từ nhận đến chấm điểm / end to end, {connections} conn."
+    label = f"Từ nhận đến chấm điểm / end to end, {connections} connections"
     wide = connections == WIDE
     to_floor, to_conventional = _over(ours, floor), _over(ours, conventional)
     table.add(
@@ -138,7 +139,7 @@ def _end_to_end(measured: Measured, table: Table, connections: int) -> None:
         )  # fmt: skip
         table.add(
             Row("  so với thông thường / over conventional", "times", to_conventional, _over(floor, conventional),
-                1.0 if conventional else None, None, to_conventional, "convent.", f"≥ {GOAL_OF_CONVENTIONAL:.0f}×",
+                1.0 if conventional else None, None, to_conventional, "conventional", f"≥ {GOAL_OF_CONVENTIONAL:.0f}×",
                 _at_least(to_conventional, GOAL_OF_CONVENTIONAL))
         )  # fmt: skip
 
@@ -277,7 +278,7 @@ def _grown(measured: Measured, table: Table) -> None:
     ):
         share = _over(after, before)
         table.add(
-            Row(f"Với {grown.stored_after:,} bản đã lưu / stored: {what}, {WIDE} conn.", "submissions/s", after,
+            Row(f"Với {grown.stored_after:,} bản đã lưu / stored: {what}, {WIDE} connections", "submissions/s", after,
                 limit=before, ratio=share, ratio_to="before", goal=f"≥ {GOAL_GROWTH:.0%}",
                 met=_at_least(share, GOAL_GROWTH), note=note)
         )  # fmt: skip

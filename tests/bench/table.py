@@ -7,7 +7,9 @@ import math
 import os
 import platform
 import subprocess
+import textwrap
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -99,27 +101,37 @@ class Table:
         fresh.replace(path)
 
     def text(self) -> str:
-        """The table for a terminal."""
-        head = ["measure", "unit", "ours", "floor", "convent.", "limit", "ratio", "to", "goal", "met"]
+        """The table for a terminal of 80 columns: each measure on a line, its figures on the next, nothing cut off."""
+        head = ["ours", "floor", "conventional", "limit", "goal", "met"]
         body = [
-            [
-                row.measure, row.unit, *(shown(v) for v in (row.ours, row.floor, row.conventional, row.limit)),
-                shown(row.ratio, 2), row.ratio_to, row.goal, {True: "yes", False: "NO", None: ""}[row.met],
-            ]
+            [*(shown(v) for v in (row.ours, row.floor, row.conventional, row.limit)), row.goal,
+             {True: "yes", False: "NO", None: ""}[row.met]]
             for row in self.rows
         ]  # fmt: skip
         widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
-        lines = []
-        for line in [head, ["-" * width for width in widths], *body]:
+
+        def figures(line: list[str], ratio: str) -> str:
             cells = [
-                cell.rjust(width) if 2 <= column <= 6 else cell.ljust(width)
+                cell.rjust(width) if column < 4 else cell.ljust(width)
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
-            lines.append("  ".join(cells).rstrip())
-        notes = [f"  {row.measure}: {row.note}" for row in self.rows if row.note]
-        machine = [f"  {name}: {value}" for name, value in self.machine.items()]
-        trouble = [f"  ! {text}" for text in self.trouble]
+            return ("    " + "  ".join(cells) + (f"  {ratio}" if ratio else "")).rstrip()
+
+        lines = [figures(head, "ratio")]
+        for row, line in zip(self.rows, body, strict=True):
+            lines += _wrapped(f"{row.measure.strip()} ({row.unit})", "", "  ")
+            lines.append(figures(line, f"{shown(row.ratio, 2)} of {row.ratio_to}" if row.ratio is not None else ""))
+        notes = [line for row in self.rows if row.note for line in _wrapped(f"{row.measure.strip()}: {row.note}")]
+        machine = [line for name, value in self.machine.items() for line in _wrapped(f"{name}: {value}")]
+        trouble = [line for text in self.trouble for line in _wrapped(f"! {text}")]
         return "\n".join([*lines, "", "Ghi chú / notes:", *notes, *trouble, "", "Máy / machine:", *machine])
+
+
+def _wrapped(text: str, first: str = "  ", rest: str = "    ") -> list[str]:
+    """Lines of at most 80 columns; words stay whole."""
+    return textwrap.wrap(
+        text, 80, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def shown(value: float | None, digits: int | None = None) -> str:
@@ -147,6 +159,7 @@ def machine() -> dict[str, str]:
     packages = ("uvicorn", "fastapi", "aiokafka", "faststream", "SQLAlchemy", "asyncpg", "pydantic", "msgspec")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "cpu": f"{os.cpu_count()} × {cpu}",
         "memory": f"{psutil.virtual_memory().total / 1024**3:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",

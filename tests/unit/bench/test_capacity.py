@@ -12,8 +12,8 @@ from tests.bench.capacity import bottleneck, costs, levels, markdown, need, peak
 
 def document() -> dict[str, Any]:
     measured: dict[str, float] = {
-        "Nhận bền vững qua HTTP / durable accepts, 256 conn.": 4000.0,
-        "Từ nhận đến chấm điểm / end to end, 256 conn.": 1500.0,
+        "Nhận bền vững qua HTTP / durable accepts, 256 connections": 4000.0,
+        "Từ nhận đến chấm điểm / end to end, 256 connections": 1500.0,
         "Relay, hộp thư đi đầy sẵn / prefilled outbox": 12_000.0,
         "Kafka mỗi bản / per submission: sự kiện / events": 4.0,
         "Kafka mỗi bản / per submission: thân / bodies": 4000.0,
