@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # A distribution builds its Python with profile-guided optimisation; one compiled by pyenv or by hand without it takes
-# a sixth more CPU for a submission (docs/performance.md). So the distribution's is taken where it will do.
+# a sixth more CPU for a submission (docs/decisions/0012). So the distribution's is taken where it will do.
 usable='import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))'
 python="${PYTHON:-}"
 if [[ -z $python ]]; then

@@ -1,0 +1,27 @@
+"""Every relative link of a page leads to a file of the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def broken(page: Path, text: str) -> list[str]:
+    """The targets of a page's relative links that do not exist."""
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    return [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+
+
+def test_no_link_of_a_page_is_broken() -> None:
+    found = {str(page.relative_to(ROOT)): broken(page, page.read_text(encoding="utf-8")) for page in PAGES}
+    assert {page: targets for page, targets in found.items() if targets} == {}
+
+
+def test_a_link_to_nowhere_is_noticed() -> None:
+    """Negative control."""
+    assert broken(ROOT / "README.md", "[a](docs/api.md) [b](docs/nowhere.md#part) [c](https://x.vn/y)") == [
+        "docs/nowhere.md"
+    ]
