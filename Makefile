@@ -5,62 +5,80 @@ SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 # Two cores run two workers; a file's tests stay together, so a module's stack is started once.
 PYTEST_ARGS ?= -n logical --dist loadfile
-CHECKED := shared services deploy tests
+CHECKED := shared services deploy tests scripts
 BROKERS ?= 1
 
 .PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz soak
 
-help:  ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+help:  ## danh sách này
+##> this list
+	@python3 scripts/make_help.py
 
-setup:  ## the Python environment in .venv (instant when nothing changed)
+setup:  ## môi trường Python trong .venv; không đổi gì thì xong ngay
+##> the Python environment in .venv; instant when nothing changed
 	@scripts/setup.sh
 
-lock: setup  ## regenerate requirements*.txt (LOCK_ARGS=--upgrade takes the newest)
+lock: setup  ## ghi lại requirements*.txt (LOCK_ARGS=--upgrade lấy bản mới nhất)
+##> write requirements*.txt again (LOCK_ARGS=--upgrade takes the newest)
 	@scripts/lock.sh $(LOCK_ARGS)
 
-up: setup  ## start PostgreSQL, Kafka, the mail sink and the four services (BROKERS=3 for a cluster)
+up: setup  ## chạy PostgreSQL, Kafka, hộp thư và bốn dịch vụ (BROKERS=3: cụm Kafka)
+##> start PostgreSQL, Kafka, the mail sink and the four services (BROKERS=3: a cluster)
 	@$(PYTHON_BIN) -m deploy.local up --brokers $(BROKERS)
 
-down:  ## stop them
+down:  ## dừng tất cả
+##> stop them all
 	@if [ -x $(PYTHON_BIN) ]; then $(PYTHON_BIN) -m deploy.local down; fi
 
-status: setup  ## what runs where
+status: setup  ## cái gì chạy ở đâu
+##> what runs where
 	@$(PYTHON_BIN) -m deploy.local status
 
-logs: setup  ## the end of every log (LOGS="-f intake" follows one)
+logs: setup  ## cuối mỗi nhật ký (LOGS="-f intake" theo dõi một dịch vụ)
+##> the end of every log (LOGS="-f intake" follows one)
 	@$(PYTHON_BIN) -m deploy.local logs $(LOGS)
 
 stop start restart: setup
-	@$(PYTHON_BIN) -m deploy.local $@ $(or $(C),$(error which component? make $@ C=kafka (or postgres, mail, intake, …)))
+	@$(PYTHON_BIN) -m deploy.local $@ $(or $(C),$(error thành phần nào / which component? make $@ C=kafka, postgres, mail, intake, …))
 
-stop:  ## stop one component: make stop C=kafka (or postgres, mail, intake, …); the others go on
-start:  ## start it again, wait until it is ready
-restart:  ## stop and start it
+stop:  ## dừng một thành phần, phần khác vẫn chạy: make stop C=kafka
+##> stop one component, the others go on: make stop C=kafka
+start:  ## chạy lại thành phần đó, chờ đến khi sẵn sàng
+##> start it again and wait until it is ready
+restart:  ## dừng rồi chạy lại
+##> stop and start it
 
-clean:  ## stop, and remove all local data
+clean:  ## dừng và xoá toàn bộ dữ liệu trên máy này
+##> stop, and remove all local data
 	@if [ -x $(PYTHON_BIN) ]; then $(PYTHON_BIN) -m deploy.local clean; fi
 
-demo: setup  ## play a province's quarter
+demo: setup  ## chạy thử một quý của một tỉnh mẫu
+##> play a quarter of a sample province
 	@$(PYTHON_BIN) -m deploy.demo
 
-lint: setup  ## style, types and boundaries
+lint: setup  ## kiểm tra cách viết, kiểu dữ liệu, ranh giới
+##> style, types and boundaries
 	$(PYTHON_BIN) -m ruff check .
 	$(PYTHON_BIN) -m ruff format --check .
 	$(PYTHON_BIN) -m mypy --strict $(CHECKED)
 	@if grep -qs '^\[tool.importlinter\]' pyproject.toml || [ -f .importlinter ]; then .venv/bin/lint-imports; fi
 
-test: lint  ## everything that must hold: lint, then all tests on real PostgreSQL and Kafka
+test: lint  ## mọi điều phải đúng: lint, rồi mọi phép thử trên PostgreSQL và Kafka thật
+##> everything that must hold: lint, then all tests on real PostgreSQL and Kafka
 	$(PYTHON_BIN) -m pytest $(PYTEST_ARGS)
 
-bench: setup  ## measure against a floor and a conventional build
+bench: setup  ## đo tốc độ, so với sàn và với bản thông thường
+##> measure against a floor and a conventional build
 	@$(PYTHON_BIN) -m tests.bench
 
-faults: setup  ## the fault matrix
+faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
+##> the fault matrix (ROWS=1,5 chooses rows)
 	@$(PYTHON_BIN) -m tests.faults
 
-fuzz: setup  ## requests made from the OpenAPI documents, to all services (CASES=120 a route, SEED=7)
+fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASES=120, SEED=7)
+##> try the services with requests made from OpenAPI (CASES=120, SEED=7)
 	@$(PYTHON_BIN) -m tests.fuzz
 
-soak: setup  ## long run under load and faults
+soak: setup  ## chạy dài dưới tải và lỗi (N=1000000)
+##> a long run under load and faults (N=1000000)
 	@$(PYTHON_BIN) -m tests.faults.soak
