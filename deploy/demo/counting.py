@@ -15,7 +15,7 @@ from deploy.demo import topics
 from deploy.demo.topics import Archived, Offsets, Unlike
 from deploy.local import Stack
 from deploy.local.options import SERVICES
-from services.scoring.reconcile import SUBSCRIPTIONS
+from deploy.reconcile.comparison import SUBSCRIPTIONS
 from shared.contract.events import MODELS, OWNERS
 from shared.kafka.clients import make_admin
 from shared.runtime.settings import KafkaSettings

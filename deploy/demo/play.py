@@ -233,7 +233,7 @@ class Demo:
         env = dict(self.stack.service_env("scoring"))
         options = [part for service in SERVICES for part in (f"--{service}", self.stack.url(service))]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.scoring", "reconcile", *options, "--json", env=env, cwd=ROOT,
+            sys.executable, "-m", "deploy.reconcile", *options, "--json", env=env, cwd=ROOT,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from deploy.kafka import provision as topics
+from deploy.kafka import provision
 from deploy.local import postgres
 from deploy.local.calls import call, together
 from deploy.local.component import Component, Setting
@@ -270,19 +270,19 @@ class Stack:
         self.write_state()
         return component
 
-    def provision_topics(self, prefix: str | None = None) -> topics.Report:
+    def provision_topics(self, prefix: str | None = None) -> provision.Report:
         """Make the cluster agree with deploy/kafka/topics.yaml, under the stack's prefix or the one given."""
-        arguments = topics.connection({**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap})
-        declared = topics.load()
+        arguments = provision.connection({**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap})
+        declared = provision.load()
         chosen = self.options.topic_prefix if prefix is None else prefix
         own = not self.options.kafka_bootstrap
         replication = (3 if self.options.brokers == 3 else 1) if own else None
         alter = self.kafka_idempotence  # Tansu has neither
         try:
             return call(
-                lambda: topics.provision(arguments, declared, prefix=chosen, replication=replication, alter=alter)
+                lambda: provision.provision(arguments, declared, prefix=chosen, replication=replication, alter=alter)
             )
-        except (KafkaError, topics.ProvisionError) as error:
+        except (KafkaError, provision.ProvisionError) as error:
             raise StackError("Không tạo được các topic.", f"cannot provision the topics: {error}") from error
 
     def _port(self, purpose: str, fixed: int | None = None) -> int:

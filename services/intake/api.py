@@ -11,17 +11,10 @@ from fastapi import Depends, Query, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake import agency_views, api_schema, filters, pages, regime_views, views
-from services.intake.access import Access
-from services.intake.agency_views import Me
-from services.intake.allowance import Metered
-from services.intake.door import SubmissionDoor
-from services.intake.known import Known
-from services.intake.limits import MAX_BODY_BYTES, is_code
-from services.intake.regime_views import Examples, RegimeDetail, RegimePage, RegimeView
-from services.intake.regimes import Addressed
-from services.intake.registry.records import Agency
-from services.intake.views import (
+from services.intake import filters, pages, queries
+from services.intake.access.allowance import Metered
+from services.intake.access.callers import Access
+from services.intake.queries import (
     ObligationDetail,
     ObligationPage,
     ObligationView,
@@ -31,6 +24,15 @@ from services.intake.views import (
     SubmissionPage,
     SubmissionView,
 )
+from services.intake.registry import agency_queries, regime_queries
+from services.intake.registry.agency_queries import Me
+from services.intake.registry.cache import Known
+from services.intake.registry.records import Agency
+from services.intake.registry.regime_queries import Examples, RegimeDetail, RegimePage, RegimeView
+from services.intake.registry.regimes import Addressed
+from services.intake.submissions import openapi
+from services.intake.submissions.endpoint import SubmissionDoor
+from services.intake.submissions.limits import MAX_BODY_BYTES, is_code
 from shared.postgres.database import Database
 from shared.runtime.clock import Clock
 from shared.web.app import Application, Door, preferred_language
@@ -108,7 +110,7 @@ def mount(
 
     app.add_middleware(Metered)
     mount_submissions(app, door)
-    api_schema.add_submission_operation(app)
+    openapi.add_submission_operation(app)
 
     async def own_agency(code: str) -> Agency:
         await known.be_fresh()
@@ -120,13 +122,13 @@ def mount(
     async def horizon() -> datetime:
         """Read before what it bounds: what was committed in between could be missing from both."""
         async with database.reading() as reading:
-            return await views.horizon(reading)
+            return await queries.horizon(reading)
 
     @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
     async def me(agency: str = agency_of_key) -> Me:
         own = await own_agency(agency)
         async with database.reading() as reading:
-            found = await agency_views.me(reading, agency, own.parent, known.registry)
+            found = await agency_queries.me(reading, agency, own.parent, known.registry)
         if found is None:
             raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
         return found
@@ -142,7 +144,7 @@ def mount(
         own = await own_agency(agency)
         addressed.be_of(known.registry, known.revision)
         async with database.reading() as reading:
-            rows = await regime_views.page(
+            rows = await regime_queries.page(
                 reading,
                 own,
                 known.registry,
@@ -161,8 +163,8 @@ def mount(
         found = None
         if is_code(code):
             async with database.reading() as reading:
-                people = await agency_views.officers(reading, agency, regime=code, limit=1)
-                found = await regime_views.detail(
+                people = await agency_queries.officers(reading, agency, regime=code, limit=1)
+                found = await regime_queries.detail(
                     reading,
                     own,
                     known.registry,
@@ -188,7 +190,7 @@ def mount(
         except ValueError:
             raise not_found("bài nộp này", "such submission") from None
         async with database.reading() as reading:
-            found = await views.submission(reading, agency, wanted, language)
+            found = await queries.submission(reading, agency, wanted, language)
         if found is None:
             raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
         response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
@@ -213,7 +215,7 @@ def mount(
         if since is None:
             position = page.position("submissions", (UUID,))
             async with database.reading() as reading:
-                rows = await views.submissions(
+                rows = await queries.submissions(
                     reading,
                     agency,
                     regime=regime,
@@ -227,7 +229,7 @@ def mount(
             position = page.position("submissions by change", (datetime, UUID))
             until = await horizon()
             async with database.reading() as reading:
-                rows = await views.changed_submissions(
+                rows = await queries.changed_submissions(
                     reading,
                     agency,
                     regime=regime,
@@ -261,7 +263,7 @@ def mount(
         if since is None:
             position = page.position("obligations", (datetime, str))
             async with database.reading() as reading:
-                rows = await views.obligations(
+                rows = await queries.obligations(
                     reading,
                     agency,
                     known.registry,
@@ -277,7 +279,7 @@ def mount(
             position = page.position("obligations by change", (datetime, str))
             until = await horizon()
             async with database.reading() as reading:
-                rows = await views.changed_obligations(
+                rows = await queries.changed_obligations(
                     reading,
                     agency,
                     known.registry,
@@ -302,7 +304,7 @@ def mount(
         found = None
         if is_code(regime) and is_code(period):
             async with database.reading() as reading:
-                found = await views.obligation(reading, agency, known.registry, regime, period)
+                found = await queries.obligation(reading, agency, known.registry, regime, period)
         if found is None:
             raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return found

@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.intake import keys
-from services.intake.keys import KeyRefused
+from services.intake.access import keys
+from services.intake.access.keys import KeyRefused
 from services.intake.registry import load as loading
 from services.intake.registry.files import Folder, read_folder
 from services.intake.registry.load import Draft, Loaded, RegistryMoved, RegistryRefused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.intake import handlers
+from services.intake.submissions import handlers
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import (

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from services.intake import api, handlers
-from services.intake.access import Access
-from services.intake.allowance import Allowances
+from services.intake import api
+from services.intake.access.allowance import Allowances
+from services.intake.access.callers import Access
 from services.intake.consumer import FOLLOW, NOTICES
-from services.intake.door import SubmissionDoor
-from services.intake.group_commit import Accept, GroupCommit
-from services.intake.known import Known
-from services.intake.limits import MAX_BODY_BYTES
+from services.intake.registry.cache import Known
 from services.intake.settings import IntakeSettings
+from services.intake.submissions import handlers
+from services.intake.submissions.endpoint import SubmissionDoor
+from services.intake.submissions.group_commit import Accept, GroupCommit
+from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay

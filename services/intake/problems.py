@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from services.intake.domain import Receipt
-from services.intake.envelope import Closed
-from services.intake.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
+from services.intake.submissions.admission import Closed
+from services.intake.submissions.domain import Receipt
+from services.intake.submissions.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
 from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
 
 INVALID_REPORT = describe(

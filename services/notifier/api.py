@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import SecretStr
 
-from services.notifier import reading
-from services.notifier.delivery import State
-from services.notifier.reading import Filter
+from services.notifier import queries
+from services.notifier.delivery.states import State
+from services.notifier.queries import Filter
 from shared.contract.events import NotificationKind
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
@@ -77,7 +77,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         before = position[0] if position else None
         assert before is None or isinstance(before, UUID)
         async with database.reading() as snapshot:
-            rows = await reading.notifications(snapshot, wanted, before=before, limit=page.limit + 1)
+            rows = await queries.notifications(snapshot, wanted, before=before, limit=page.limit + 1)
         answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [UUID(row["id"])])
         link_next(request, response, answer.next)
         return answer.document()
@@ -89,7 +89,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
     )
     async def notification(notification_id: UUID) -> dict[str, Any]:
         async with database.reading() as snapshot:
-            found = await reading.notification(snapshot, notification_id)
+            found = await queries.notification(snapshot, notification_id)
         if found is None:
             raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")
         row, attempts, resends = found

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from services.notifier.ledger import Claimed
-from services.notifier.preview import samples
+from services.notifier.delivery.ledger import Claimed
 from services.notifier.templates import CannotRender, Composer, Sender
+from services.notifier.templates.preview import samples
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.events.fields import usable_address

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
-from services.notifier import resending, store
-from services.notifier.preview import write
+from services.notifier.delivery import resending
+from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Sender
+from services.notifier.templates.preview import write
 from shared.postgres.database import Database, is_infrastructure
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
 from shared.service.command import database_url

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.notifier import handlers, store
-from services.notifier.handlers import Desk
+from services.notifier.planning import handlers, store
+from services.notifier.planning.handlers import Desk
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import (

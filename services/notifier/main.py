@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
-from services.notifier.channels.journal import Journal
-from services.notifier.channels.sender import Sender
+from services.notifier.channels.dispatcher import Sender
+from services.notifier.channels.outcome_writer import Journal
 from services.notifier.consumer import inbounds
-from services.notifier.handlers import Desk
+from services.notifier.planning.handlers import Desk
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.consuming.consumers import Consumers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import get_args
 
-from services.notifier.backlog import Backlog
+from services.notifier.delivery.backlog import Backlog
 from shared.contract.events import NotificationKind, NotificationOutcome, NotificationRecorded
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 

@@ -7,9 +7,9 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.notifier.channels.sender import Pace
+from services.notifier.channels.dispatcher import Pace
 from services.notifier.channels.smtp import Server
-from services.notifier.delivery import Policy
+from services.notifier.delivery.states import Policy
 from services.notifier.templates import Sender
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe

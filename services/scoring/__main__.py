@@ -1,8 +1,8 @@
-"""python -m services.scoring serve | migrate | replay | dead-letters | reconcile | setbacks | check | rebuild | …"""
+"""python -m services.scoring serve | migrate | replay | dead-letters | setbacks | check | rebuild | …"""
 
 from __future__ import annotations
 
-from services.scoring import check, reconcile
+from services.scoring import check
 from services.scoring.calendar import draft, loading
 from services.scoring.commands import rebuild_command, setbacks_command
 from services.scoring.main import build
@@ -13,7 +13,6 @@ if __name__ == "__main__":
         "scoring",
         build,
         {
-            "reconcile": ("so bốn kho dữ liệu / compare the four stores", reconcile.main),
             "setbacks": ("xem, thử lại việc bị lỗi riêng lẻ / list, retry setbacks of sweeps", setbacks_command),
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),

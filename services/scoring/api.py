@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
-from services.scoring import reading, setbacks
+from services.scoring import queries
 from services.scoring.calendar.store import CalendarShelf, read_days
+from services.scoring.obligations import setbacks
 from shared.contract.events import obligation_key
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
@@ -48,9 +49,9 @@ def router(database: Database, token: SecretStr) -> APIRouter:
         overdue: bool | None = None,
     ) -> dict[str, Any]:
         position = page.position(_LISTING, [str])
-        wanted = reading.Filter(agency, regime, period, standing, overdue)
+        wanted = queries.Filter(agency, regime, period, standing, overdue)
         async with database.reading() as snapshot:
-            rows = await reading.list_obligations(
+            rows = await queries.list_obligations(
                 snapshot, wanted, str(position[0]) if position else "", page.limit + 1
             )
         shown = paginate(_LISTING, rows, page.limit, lambda row: [row["obligation"]])
@@ -61,10 +62,10 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     async def obligation(agency: _Part, regime: _Part, period: _Part) -> dict[str, Any]:
         key = obligation_key(agency, regime, period)
         async with database.reading() as snapshot:
-            found = await reading.one_obligation(snapshot, key)
+            found = await queries.one_obligation(snapshot, key)
             if found is None:
                 raise not_found("nghĩa vụ báo cáo này", "such obligation")
-            lines = await reading.score_lines(snapshot, key)
+            lines = await queries.score_lines(snapshot, key)
         return _obligation(found) | {"lines": [json_row(line) for line in lines]}
 
     @routes.get("/setbacks", summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject")

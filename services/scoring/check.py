@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
-from services.scoring.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
+from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.period import parse

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.scoring import openings, setbacks
+from services.scoring.obligations import generator, setbacks
 from shared.postgres.database import Database
 from shared.runtime.operator import when
 from shared.service.command import database_url
@@ -41,7 +41,7 @@ async def _rebuild(given: argparse.Namespace) -> int:
     database = Database(database_url("scoring"), pool_size=1, application_name="thongsuot-scoring-rebuild")
     try:
         async with database.transaction() as tx:
-            begun = await openings.rebuild(tx, given.started_at, given.first_version)
+            begun = await generator.rebuild(tx, given.started_at, given.first_version)
     finally:
         await database.close()
     if not begun:

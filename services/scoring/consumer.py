@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.scoring import handlers
-from services.scoring.rules import Rules
+from services.scoring.obligations import handlers
+from services.scoring.reference_data import Rules
 from shared.consuming.batch import Batch
 from shared.consuming.subscription import Inbound
 from shared.contract.events import (

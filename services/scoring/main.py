@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from services.scoring import setbacks
 from services.scoring.api import router
 from services.scoring.calendar.loading import CalendarLoader
 from services.scoring.consumer import inbounds
-from services.scoring.policy import read_policies
-from services.scoring.reading import EXPORTS
-from services.scoring.rules import Rules
+from services.scoring.obligations import setbacks
+from services.scoring.obligations.sweeps import Generator, Marker, Settled
+from services.scoring.queries import EXPORTS
+from services.scoring.reference_data import Rules
+from services.scoring.scores.policy import read_policies
 from services.scoring.settings import ScoringSettings
-from services.scoring.ticks import Generator, Marker, Settled
 from shared.consuming import inbox
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription

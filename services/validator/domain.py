@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
 from services.validator.rules import catalogue, narratives, sums
-from services.validator.rules.figures import check as check_figure
+from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
@@ -58,7 +58,7 @@ def judge(
                 if minimum <= value <= maximum:
                     values[code] = value
                     continue
-            read = check_figure(figure, text, flaws, demanded=not nil)
+            read = check(figure, text, flaws, demanded=not nil)
             if read is not None:
                 values[code] = read
             elif figure.required:

@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.consuming import dead_letters as deadletter
+from shared.consuming import dead_letters, inbox
 from shared.consuming import deferred as waiting
-from shared.consuming import inbox
 from shared.consuming.batch import Batch, Event
 from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
@@ -152,7 +151,7 @@ class Applier:
         for letter in letters:
             _count(outcome.rejected, letter.type)
         outcome.letters = letters
-        await deadletter.bury(tx, self._service, self.consumer, letters)
+        await dead_letters.bury(tx, self._service, self.consumer, letters)
         return outcome
 
     async def _claimed(
@@ -304,7 +303,7 @@ class Applier:
         done = [row for row in rows if row.event_id not in still]
         await waiting.remove(tx, [row.id for row in done])
         await inbox.release(tx, self.consumer, [letter.event_id for letter in letters if letter.event_id])
-        await deadletter.bury(tx, self._service, self.consumer, letters)
+        await dead_letters.bury(tx, self._service, self.consumer, letters)
         gone = {letter.event_id for letter in letters}
         for event in events:
             if event.id not in still and event.id not in gone:

@@ -14,9 +14,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.consuming import dead_letters as deadletter
+from shared.consuming import dead_letters, inbox
 from shared.consuming import deferred as waiting
-from shared.consuming import inbox
 from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
@@ -138,7 +137,7 @@ async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) 
     for consumer, pairs in by_consumer.items():
         await waiting.remove(tx, [row.id for row, _ in pairs])
         await inbox.release(tx, consumer, [row.event_id for row, _ in pairs])
-        await deadletter.bury(tx, service, consumer, [letter for _, letter in pairs])
+        await dead_letters.bury(tx, service, consumer, [letter for _, letter in pairs])
     buried = sum(len(pairs) for pairs in by_consumer.values())
     print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")
     return 0 if buried else 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from shared.consuming import deferred as waiting
+from shared.consuming import deferred
 from shared.consuming.applying import RELEASE_EVENTS, Applier, Seen
 from shared.consuming.batch import Event
 from shared.consuming.isolating import ALIKE_FAILURES, WAYS, Progress, answers, kind_of, may_be_its_own
@@ -125,7 +125,7 @@ class Releaser:
     async def alone(self, stopping: asyncio.Event) -> int:
         """Apply events whose turn it is to be applied alone. Returns how many have come to an end."""
         async with self._database.reading() as snapshot:
-            rows = await waiting.alone(snapshot, self._consumer, _ALONE_EVENTS)
+            rows = await deferred.alone(snapshot, self._consumer, _ALONE_EVENTS)
         there = {event_id for _, event_id in rows}
         self._trials = {event_id: trial for event_id, trial in self._trials.items() if event_id in there}
         begun, ended = monotonic_seconds(), 0
@@ -139,7 +139,7 @@ class Releaser:
 
     async def _one(self, row_id: int, event_id: UUID) -> int:
         async with self._database.reading() as snapshot:
-            row = await waiting.one(snapshot, row_id, lock=False)
+            row = await deferred.one(snapshot, row_id, lock=False)
         if row is None:
             return 0
         event = self._applier.read(row)
@@ -177,10 +177,10 @@ class Releaser:
     async def _feed(self, row_id: int, prepared: Prepared, trial: _Trial | None) -> int:
         seen = Seen((trial.failures if trial else 0) + 1, self._clock.now())
         async with self._database.transaction() as tx:
-            row = await waiting.one(tx, row_id)
+            row = await deferred.one(tx, row_id)
             return await self._applier.feed(tx, [row], seen, prepared) if row is not None else 0
 
-    async def _failed(self, row_id: int, row: waiting.Parked, error: Exception) -> int:
+    async def _failed(self, row_id: int, row: deferred.Parked, error: Exception) -> int:
         """Note a failure of an event that was applied alone; give it up where there is no hope."""
         now, kind = monotonic_seconds(), kind_of(error)
         own = not is_infrastructure(error) or (may_be_its_own(error) and await answers(self._database))

@@ -14,8 +14,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.kafka.aiokafka_internals import close
-from shared.kafka.aiokafka_internals import while_alive as alive
+from shared.kafka.aiokafka_internals import close, while_alive
 from shared.kafka.clients import STOP_SECONDS, make_admin, make_reader
 from shared.runtime.clock import Clock, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
@@ -83,9 +82,9 @@ class CaughtUp:
             reader = make_reader(self._kafka, "thongsuot-caught-up")
             admin = make_admin(self._kafka, "thongsuot-caught-up")
             try:
-                await alive(reader, alive(admin, self._start(reader, admin)))
+                await while_alive(reader, while_alive(admin, self._start(reader, admin)))
                 pause_seconds = self._interval_seconds
-                await alive(reader, alive(admin, self._watch(reader, admin)))
+                await while_alive(reader, while_alive(admin, self._watch(reader, admin)))
             except Exception as error:
                 self._pulse.failed(error)
                 if pause_seconds == self._interval_seconds:  # else it was told

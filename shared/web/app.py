@@ -28,7 +28,7 @@ from shared.telemetry import logging as logs
 from shared.telemetry import metrics
 from shared.telemetry.readiness import Check, Readiness
 from shared.telemetry.redaction import redact
-from shared.web import pages as http_pages
+from shared.web import pages
 from shared.web.errors import KINDS, not_found, too_large
 from shared.web.head import must_be_clear
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
@@ -322,13 +322,13 @@ def create_app(
         redirect_slashes=False,
         # the door keeps traces and metrics; asking for OpenTelemetry's providers would cost a sixth of a request
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        responses={"default": http_pages.PROBLEM_RESPONSE},
+        responses={"default": pages.PROBLEM_RESPONSE},
     )
     app.state.strangers = strangers or Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
     app.add_middleware(cast(Any, Door), body_limit_bytes=body_limit_bytes)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
-    http_pages.add_problem_schema(app)
+    pages.add_problem_schema(app)
 
     async def healthz(request: Request) -> Response:
         return _json({"service": service, "alive": True})
@@ -360,23 +360,23 @@ def create_app(
 
     @cache
     def docs_page() -> str:
-        return http_pages.api_page(app.openapi())
+        return pages.api_page(app.openapi())
 
     @cache
     def document() -> bytes:
         return _bytes(app.openapi())
 
     async def docs(request: Request) -> Response:
-        return HTMLResponse(docs_page(), headers=http_pages.PAGE_HEADERS)
+        return HTMLResponse(docs_page(), headers=pages.PAGE_HEADERS)
 
     async def problems(request: Request) -> Response:
-        return HTMLResponse(http_pages.problems_page(title, list(KINDS.values())), headers=http_pages.PAGE_HEADERS)
+        return HTMLResponse(pages.problems_page(title, list(KINDS.values())), headers=pages.PAGE_HEADERS)
 
     async def problem_page(request: Request) -> Response:
         kind = KINDS.get(request.path_params["slug"])
         if kind is None:
             raise not_found("loại lỗi này", "such kind of problem")
-        return HTMLResponse(http_pages.problems_page(title, [kind]), headers=http_pages.PAGE_HEADERS)
+        return HTMLResponse(pages.problems_page(title, [kind]), headers=pages.PAGE_HEADERS)
 
     async def openapi(request: Request) -> Response:
         return Response(document(), headers={"Cache-Control": "no-store"}, media_type="application/json")

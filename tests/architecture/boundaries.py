@@ -10,13 +10,14 @@ from tests.architecture.tree import SERVICES, Tree, dotted
 
 #: modules of a service's own code that decide and compute: no I/O, no clock, no chance
 PURE = (
-    re.compile(r"services/[a-z]+/domain(\.py|/.*)"),
+    re.compile(r"services/[a-z]+/([a-z]+/)?domain(\.py|/.*)"),
     re.compile(r"services/validator/(rules|formula)/.*"),
-    re.compile(r"services/intake/(envelope|example|filters|reading|regimes|standing|body_json|limits)\.py"),
+    re.compile(r"services/intake/(filters|obligations/standing|registry/(example|regimes))\.py"),
+    re.compile(r"services/intake/submissions/(admission|report_parser|body_json|limits)\.py"),
     re.compile(r"services/intake/registry/(checks|forms|gate|records|source|strict_yaml)\.py"),
-    re.compile(r"services/scoring/(deadlines|demand|differences)\.py"),
-    re.compile(r"services/scoring/(policy/assess|calendar/working_days)\.py"),
-    re.compile(r"services/notifier/(delivery|ladder|templates/words)\.py"),
+    re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
+    re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
+    re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),
     re.compile(r"shared/(contract/(period|reporting_window)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
 )
@@ -44,7 +45,9 @@ SHARED_IO = frozenset(
         "contract.ids",
     ]
 )
-DOORS_AND_STORES = frozenset({"store", "api", "consumer", "handlers", "main", "commands", "door", "load", "loading"})
+DOORS_AND_STORES = frozenset(
+    {"store", "api", "consumer", "handlers", "main", "commands", "endpoint", "load", "loading"}
+)
 CONSTANTS = frozenset({"shared.runtime.clock.LOCAL_ZONE"})  # a zone is no clock
 
 ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "transaction"})
@@ -52,11 +55,10 @@ ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "t
 DOORS = frozenset({"api.py", "commands.py", "consumer.py", "main.py"})
 #: the other places where a transaction begins and is committed, and what each is the door of
 OPENERS = {
-    "services/intake/group_commit.py": "requests that share one commit",
-    "services/intake/known.py": "the process's copy of registry and keys, renewed by itself",
-    "services/notifier/channels/journal.py": "states of a mail, each committed before the next word to the mail server",
-    "services/notifier/channels/sender.py": "the sender's rounds",
-    "services/scoring/reconcile.py": "its own temporary file, which is no service's database",
+    "services/intake/submissions/group_commit.py": "requests that share one commit",
+    "services/intake/registry/cache.py": "the process's copy of registry and keys, renewed by itself",
+    "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",
+    "services/notifier/channels/dispatcher.py": "the sender's rounds",
     "services/scoring/calendar/loading.py": "the calendar of the files, loaded at start and by command",
 }
 #: a function that is given one of these works inside its caller's transaction

@@ -138,7 +138,7 @@ def test_the_stores_agree_at_the_end(province: Province) -> None:
 
     def agree() -> bool:
         done = subprocess.run(
-            [sys.executable, "-m", "services.scoring", "reconcile", *urls],
+            [sys.executable, "-m", "deploy.reconcile", *urls],
             env={**os.environ, **stack.service_env("scoring")},
             capture_output=True,
             text=True,

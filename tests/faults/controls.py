@@ -21,9 +21,9 @@ from typing import Any
 import asyncpg
 from faststream import AckPolicy
 
-from services.intake.group_commit import Entry, GroupCommit
-from services.notifier.channels.journal import Journal
-from services.notifier.ledger import Claimed
+from services.intake.submissions.group_commit import Entry, GroupCommit
+from services.notifier.channels.outcome_writer import Journal
+from services.notifier.delivery.ledger import Claimed
 from shared.outbox.relay import Relay
 from shared.runtime import clock, failpoints
 from shared.service.command import run

@@ -374,10 +374,10 @@ class Province:
         return found
 
     def reconcile(self, settle_seconds: float = 15) -> tuple[int, dict[str, Any]]:
-        """`python -m services.scoring reconcile` on this province: exit code and its JSON."""
+        """`python -m deploy.reconcile` on this province: exit code and its JSON."""
         arguments = [f"--{service}={self.stack.url(service)}" for service in SERVICES]
         done = subprocess.run(
-            [sys.executable, "-m", "services.scoring", "reconcile", "--json", f"--settle-seconds={settle_seconds}",
+            [sys.executable, "-m", "deploy.reconcile", "--json", f"--settle-seconds={settle_seconds}",
              *arguments],
             env={**self.stack.service_env("scoring")}, cwd=ROOT, capture_output=True, text=True, timeout=180,
             check=False,

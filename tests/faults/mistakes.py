@@ -15,11 +15,10 @@ import asyncpg
 from msgspec import structs
 
 from services.notifier.channels.smtp import Connection
-from services.notifier.delivery import Deferred, Result, Uncertain
-from services.scoring import domain
-from services.scoring.domain import Obligation
-from shared.consuming import dead_letters as deadletter
-from shared.consuming import health as consumer_health
+from services.notifier.delivery.states import Deferred, Result, Uncertain
+from services.scoring.obligations import domain
+from services.scoring.obligations.domain import Obligation
+from shared.consuming import dead_letters, health
 from shared.consuming import subscription as consumer
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
@@ -40,12 +39,12 @@ def drop_poison(service: Service) -> None:
     async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
         return
 
-    deadletter.bury = bury
+    dead_letters.bury = bury
 
 
 def bury_later(owner: Service) -> None:
     """Dead letters are written by a task of their own, beside the transaction that gives the record up."""
-    original = deadletter.bury
+    original = dead_letters.bury
     tasks: set[asyncio.Task[None]] = set()
 
     async def write(*arguments: Any) -> None:
@@ -57,7 +56,7 @@ def bury_later(owner: Service) -> None:
         if letters:
             tasks.add(asyncio.create_task(write(service, consumer, letters)))
 
-    deadletter.bury = bury
+    dead_letters.bury = bury
 
 
 def any_version_counts(service: Service) -> None:
@@ -111,7 +110,7 @@ def nothing_watched(service: Service) -> None:
     aiokafka_internals._is_closed = lambda error: False
     aiokafka_internals.ended = lambda owner: ""
     consumer.COMMIT_SECONDS = 10.0**9
-    consumer_health.Health.broken = lambda self: ""  # type: ignore[method-assign]
+    health.Health.broken = lambda self: ""  # type: ignore[method-assign]
 
 
 def defective_handler(service: Service) -> None:

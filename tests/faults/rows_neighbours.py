@@ -23,7 +23,7 @@ import psutil
 from deploy.local.calls import call
 from deploy.local.options import SERVICES
 from deploy.local.process import poll_until
-from services.intake.limits import MAX_BODY_BYTES
+from services.intake.submissions.limits import MAX_BODY_BYTES
 from tests.faults import people, raw
 from tests.faults.ground import Province, operate
 from tests.faults.invariants import CHECKS

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 from services.intake.consumer import FOLLOW, NOTICES
 from services.notifier.consumer import inbounds as notifier_inbounds
-from services.notifier.handlers import Desk
+from services.notifier.planning.handlers import Desk
 from services.scoring.calendar.loading import CalendarLoader
 from services.scoring.consumer import inbounds as scoring_inbounds
-from services.scoring.policy import read_policies
-from services.scoring.rules import Rules
+from services.scoring.reference_data import Rules
+from services.scoring.scores.policy import read_policies
 from services.validator.consumer import inbounds as validator_inbounds
 from services.validator.form_cache import FormCache
 from services.validator.judging import Judging

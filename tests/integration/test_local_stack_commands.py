@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import __main__ as door
+from deploy.local import __main__
 from deploy.local.options import ROOT
 from deploy.local.process import poll_until
 
@@ -49,7 +49,7 @@ class Up:
         self._thread.start()
 
     def _run(self) -> None:
-        self.code = door.main(["up", "--directory", str(self._directory)])
+        self.code = __main__.main(["up", "--directory", str(self._directory)])
 
     def ended(self) -> int | None:
         self._thread.join(20)
@@ -67,14 +67,14 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Every look of `up` whether the other is ready."""
     seen: list[bool] = []
-    look = door._ready
+    look = __main__._ready
 
     def counted(directory: Path, pid: int) -> bool:
         seen.append(look(directory, pid))
         return seen[-1]
 
-    monkeypatch.setattr(door, "_ready", counted)
-    monkeypatch.setattr(door, "READY_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(__main__, "_ready", counted)
+    monkeypatch.setattr(__main__, "READY_LOOK_SECONDS", 0.01)
     return seen
 
 
@@ -108,10 +108,10 @@ def test_up_beside_one_that_is_ready_says_so_at_once(supervisor: Supervisor) -> 
 
 def test_status_tells_starting_from_ready(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["status", "--directory", str(supervisor.directory)]
-    assert door.main(arguments) == 0
+    assert __main__.main(arguments) == 0
     assert "starting" in capsys.readouterr().out
     supervisor.ready()
-    assert door.main(arguments) == 0
+    assert __main__.main(arguments) == 0
     assert "starting" not in capsys.readouterr().out
 
 
@@ -130,14 +130,14 @@ def test_two_ups_at_the_same_time_start_one_stack_and_both_wait_for_it(tmp_path:
         assert all("postgres " in each and "mail " in each for each in said), said
         assert sum("already running" in each for each in said) == 1, said
     finally:
-        assert door.main(["down", *place]) == 0
+        assert __main__.main(["down", *place]) == 0
 
 
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`.local` of a project in which the demo has run."""
-    monkeypatch.setattr(door, "LOCAL", tmp_path)
-    monkeypatch.setattr(door, "DEFAULT_DIRECTORY", tmp_path / "stack")
+    monkeypatch.setattr(__main__, "LOCAL", tmp_path)
+    monkeypatch.setattr(__main__, "DEFAULT_DIRECTORY", tmp_path / "stack")
     logs = tmp_path / "demo" / "logs"
     logs.mkdir(parents=True)
     (logs / "intake.log").write_text("of the demo\n", encoding="utf-8")
@@ -145,19 +145,19 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_logs_are_the_demos_where_up_has_left_none(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert door.main(["logs"]) == 0
+    assert __main__.main(["logs"]) == 0
     said = capsys.readouterr()
     assert "intake      | of the demo" in said.out
     assert str(local / "demo" / "logs") in said.err
-    assert door.main(["logs", "intake"]) == 0
+    assert __main__.main(["logs", "intake"]) == 0
     assert "of the demo" in capsys.readouterr().out
-    assert door.main(["logs", "nobody"]) == 2
+    assert __main__.main(["logs", "nobody"]) == 2
 
 
 def test_logs_of_up_go_first_and_name_where_the_demos_are(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (local / "stack" / "logs").mkdir(parents=True)
     (local / "stack" / "logs" / "intake.log").write_text("of the stack\n", encoding="utf-8")
-    assert door.main(["logs"]) == 0
+    assert __main__.main(["logs"]) == 0
     said = capsys.readouterr()
     assert "of the stack" in said.out
     assert "of the demo" not in said.out
@@ -165,7 +165,7 @@ def test_logs_of_up_go_first_and_name_where_the_demos_are(local: Path, capsys: p
 
 
 def test_logs_of_another_directory_are_only_its_own(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert door.main(["logs", "--directory", str(local / "other")]) == 0
+    assert __main__.main(["logs", "--directory", str(local / "other")]) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert "no logs yet" in said.err

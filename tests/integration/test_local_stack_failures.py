@@ -15,9 +15,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local import ChildFailed, DiskFull, MissingPrerequisite, Options, PortInUse, Stack, StackInUse
-from deploy.local import jars as jars_module
-from deploy.local import postgres as postgres_module
+from deploy.local import (
+    ChildFailed,
+    DiskFull,
+    MissingPrerequisite,
+    Options,
+    PortInUse,
+    Stack,
+    StackInUse,
+    jars,
+    postgres,
+)
 from deploy.local.options import FIXED_PORTS, ROOT
 from deploy.local.ports import Ports
 from deploy.local.process import poll_until
@@ -274,7 +282,7 @@ def without_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *kept: str
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.delenv("KAFKA_HOME", raising=False)
-    monkeypatch.setattr(jars_module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(jars, "CACHE", tmp_path / "cache")
 
 
 def test_without_java_tansu_stands_in_and_says_what_that_means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -320,7 +328,7 @@ def test_root_where_namespaces_are_forbidden_runs_postgres_as_an_ordinary_user(
 
 
 def test_postgres_never_runs_as_root(tmp_path: Path) -> None:
-    identity = postgres_module.choose_identity()
+    identity = postgres.choose_identity()
     assert (identity.launch == "-") == (os.geteuid() != 0)
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
-from services.intake.limits import MAX_BODY_BYTES
 from services.intake.registry.source import FileError, Located
+from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
 from shared.contract.events.fields import MAX_DIGITS, shown
 

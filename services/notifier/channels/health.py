@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.notifier import metrics
-from services.notifier.delivery import Accepted, Deferred, Refused, Result
+from services.notifier.delivery.states import Accepted, Deferred, Refused, Result
 from shared.runtime.clock import monotonic_seconds
 from shared.telemetry.readiness import Check
 

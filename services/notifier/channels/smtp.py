@@ -14,7 +14,7 @@ from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeoutError
 from aiosmtplib.protocol import SMTPProtocol
 
-from services.notifier.delivery import Accepted, Deferred, Refused, Result, Stage, Uncertain
+from services.notifier.delivery.states import Accepted, Deferred, Refused, Result, Stage, Uncertain
 from shared.runtime.tls import tls_context
 
 TlsMode = Literal["none", "starttls", "tls"]

@@ -17,8 +17,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from pydantic import TypeAdapter, ValidationError
 
-from services.notifier.domain import Facts
-from services.notifier.ledger import Claimed
+from services.notifier.delivery.ledger import Claimed
+from services.notifier.planning.domain import Facts
 from services.notifier.templates import words
 from shared.contract.text import header_safe
 from shared.runtime.clock import LOCAL_ZONE

@@ -34,7 +34,7 @@ Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_month
 OfficerRole = Literal["reporting_officer", "head"]
 
 MAX_REGIME_VERSION = 9_999
-#: how much of a form one report can answer (services/intake/limits.py)
+#: how much of a form one report can answer (services/intake/submissions/limits.py)
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
 

@@ -13,14 +13,15 @@ from typing import Any
 
 import httpx
 
-from services.intake import handlers, keys
-from services.intake.group_commit import Accept
+from services.intake.access import keys
 from services.intake.main import build
 from services.intake.registry import load as loading
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import content_of, kind_of
 from services.intake.registry.source import Source
 from services.intake.settings import IntakeSettings
+from services.intake.submissions import handlers
+from services.intake.submissions.group_commit import Accept
 from shared.contract.events import (
     AgencyRegistered,
     Deadline,

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.intake import keys
-from services.intake.keys import KeyRefused
+from services.intake.access import keys
+from services.intake.access.keys import KeyRefused
 from services.intake.registry import store
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Database, Reading

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import store
+from services.intake.submissions import store
 from shared.contract.events import FigureField, Form, NarrativeField
 from shared.postgres.database import Transaction
 from tests.integration.intake import province as sample

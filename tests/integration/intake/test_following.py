@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from services.intake import handlers
-from services.intake.domain import Stored, Unchanged
+from services.intake.submissions import handlers
+from services.intake.submissions.domain import Stored, Unchanged
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     EventModel,

@@ -7,7 +7,8 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
-from services.intake import handlers, views
+from services.intake import queries
+from services.intake.submissions import handlers
 from shared.consuming.batch import Batch
 from shared.contract.events import NotificationRecorded, ScoreChanged, ScoreLine
 from shared.contract.ids import new_id
@@ -127,6 +128,6 @@ async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(provin
         for number in range(101):
             assert (await door.post(report(number))).status_code == 201
         shown = (await door.get(PATH)).json()
-        assert (len(shown["notices"]), shown["notices_truncated"]) == (views.MAX_LISTED, True)
-        assert (len(shown["submissions"]), shown["submissions_truncated"]) == (views.MAX_LISTED, True)
+        assert (len(shown["notices"]), shown["notices_truncated"]) == (queries.MAX_LISTED, True)
+        assert (len(shown["submissions"]), shown["submissions_truncated"]) == (queries.MAX_LISTED, True)
         assert shown["submissions"][0]["version"] == 101

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from deploy.sample import generate
-from services.intake.reading import Report, read_report
 from services.intake.registry import files
 from services.intake.registry.gate import admit
+from services.intake.submissions.report_parser import Report, read_report
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
 from shared.contract.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
@@ -237,11 +237,12 @@ async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(provi
 @pytest.mark.parametrize("plan", ["standings_owed", "registry_officers_of_agency"])
 async def test_what_is_read_is_found_by_its_index(province: Province, plan: str) -> None:
     """With many agencies, a page of one reads no other's rows."""
-    from services.intake import agency_views, views
+    from services.intake import queries
+    from services.intake.registry import agency_queries
 
     query, parameters = {
-        "standings_owed": (views._OWED, {"agency": DEPARTMENT, "limit": 20}),
-        "registry_officers_of_agency": (agency_views._OFFICERS, {"agency": DEPARTMENT, "regime": "", "limit": 20}),
+        "standings_owed": (queries._OWED, {"agency": DEPARTMENT, "limit": 20}),
+        "registry_officers_of_agency": (agency_queries._OFFICERS, {"agency": DEPARTMENT, "regime": "", "limit": 20}),
     }[plan]
     await load(province.url, [agency(f"H98.{n:03}") for n in range(300)])
     await load(province.url, [officer(f"o-{n:03}", f"H98.{n:03}") for n in range(300)])

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from services.intake import commands
-from services.intake.known import Known
 from services.intake.registry import load as loading
 from services.intake.registry import store
+from services.intake.registry.cache import Known
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
 from shared.contract.events import MODELS, AgencyRegistered, RegimePublished

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.intake import handlers
-from services.intake.domain import Decided, Defect, Outcome, Pending, Stored, Unknown
-from services.intake.group_commit import GroupCommit
+from services.intake.submissions import handlers
+from services.intake.submissions.domain import Decided, Defect, Outcome, Pending, Stored, Unknown
+from services.intake.submissions.group_commit import GroupCommit
 from shared.postgres.database import Database, Transaction
 from tests.integration.intake.province import Province, all_of, intake, report, rows
 from tests.integration.intake.proxy import proxied

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from services.intake import handlers, store
+from services.intake.submissions import handlers, store
 from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, all_of, intake, report, rows

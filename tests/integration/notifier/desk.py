@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier.channels.journal import Journal
-from services.notifier.channels.sender import At, Pace, Sender
+from services.notifier.channels.dispatcher import At, Pace, Sender
+from services.notifier.channels.outcome_writer import Journal
 from services.notifier.channels.smtp import Server
 from services.notifier.consumer import inbounds
-from services.notifier.delivery import Policy
-from services.notifier.handlers import Desk
+from services.notifier.delivery.states import Policy
+from services.notifier.planning.handlers import Desk
 from services.notifier.templates import Composer
 from services.notifier.templates import Sender as From
 from shared.consuming.batch import Batch

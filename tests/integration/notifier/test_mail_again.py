@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.notifier import commands, resending, unsendable
-from services.notifier.resending import Order, Said
+from services.notifier import commands
+from services.notifier.delivery import resending, unsendable
+from services.notifier.delivery.resending import Order, Said
 from shared.contract.events import RegimePublished, RequestIssued
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.desk import (

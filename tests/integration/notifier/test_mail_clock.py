@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier import ledger
-from services.notifier.channels import sender as sender_module
+from services.notifier.channels import dispatcher
+from services.notifier.delivery import ledger
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.desk import World, i5_violations
 
@@ -81,6 +81,6 @@ async def test_without_bringing_forward_a_mail_waits_for_the_hour(
     async def nothing(*arguments: object, **options: object) -> int:
         return 0
 
-    monkeypatch.setattr(sender_module, "bring_forward", nothing)
+    monkeypatch.setattr(dispatcher, "bring_forward", nothing)
     await world.reminder()
     assert not await sent_within(world, smtp, 60)

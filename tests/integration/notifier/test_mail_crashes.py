@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from services.notifier.channels.journal import Journal
-from services.notifier.channels.sender import At
-from services.notifier.ledger import Claimed
+from services.notifier.channels.dispatcher import At
+from services.notifier.channels.outcome_writer import Journal
+from services.notifier.delivery.ledger import Claimed
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.integration.notifier.desk import (
     Crashed,

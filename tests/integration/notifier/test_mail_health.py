@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from services.notifier.channels import health, sender
+from services.notifier.channels import dispatcher, health
 from services.notifier.channels.health import MailHealth
-from services.notifier.channels.journal import Journal
+from services.notifier.channels.outcome_writer import Journal
 from services.notifier.channels.smtp import Connection, Outage
-from services.notifier.delivery import Accepted, Deferred, Refused, Result, Uncertain
+from services.notifier.delivery.states import Accepted, Deferred, Refused, Result, Uncertain
 from tests.fakes.smtp import Answer, FakeSmtp, Garbage
 from tests.integration.notifier.desk import COMMUNE, World, due_soon, eventually, registry
 
@@ -52,7 +52,7 @@ async def test_the_control_without_isolation_the_fault_ends_the_round(
         raise KeyError("unforeseen")
 
     monkeypatch.setattr(Connection, "send", faulty)
-    monkeypatch.setattr(sender, "is_infrastructure", lambda error: True)  # every fault is raised, as it was before
+    monkeypatch.setattr(dispatcher, "is_infrastructure", lambda error: True)  # every fault is raised, as it was before
     with pytest.raises(KeyError):
         await world.sender(smtp, connections=1).round()
     assert set((await states(world)).values()) == {"claimed"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.notifier import store
+from services.notifier.planning import store
 from shared.contract.events import OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.desk import (
@@ -118,7 +118,7 @@ async def test_an_event_waits_for_an_agency_nobody_has_told_of_and_later_ones_qu
 
 
 async def test_known_names_are_those_the_registry_has_told_of(world: World) -> None:
-    from services.notifier import store
+    from services.notifier.planning import store
 
     await world.feed("registry", *registry())
     async with world.database.transaction() as tx:

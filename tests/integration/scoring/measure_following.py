@@ -19,7 +19,7 @@ from typing import Any
 
 from deploy.local import Options, Stack
 from deploy.local.postgres import create_database
-from services.scoring import domain, handlers, store
+from services.scoring.obligations import domain, handlers, store
 from shared.consuming.batch import Batch
 from shared.contract.events import EventModel
 from shared.outbox import publish

@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.scoring import handlers
 from services.scoring.calendar import shipped_calendars
 from services.scoring.calendar.store import load_calendars
-from services.scoring.policy import read_policies
-from services.scoring.rules import Rules
-from services.scoring.ticks import Generator, Marker, Settled
+from services.scoring.obligations import handlers
+from services.scoring.obligations.sweeps import Generator, Marker, Settled
+from services.scoring.reference_data import Rules
+from services.scoring.scores.policy import read_policies
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     MODELS,

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from services.scoring import domain, handlers, store
-from services.scoring.policy import PolicyMissing
+from services.scoring.obligations import domain, handlers, store
+from services.scoring.scores.policy import PolicyMissing
 from shared.consuming.batch import Batch
 from shared.contract.events import ObligationFulfilled, ObligationOpened, ScoreChanged
 from shared.contract.events.registry import Deadline

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from services.scoring import openings
+from services.scoring.obligations import generator as openings
 from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
 from shared.contract.events.registry import Cutoff, Deadline
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime, request
@@ -106,10 +106,10 @@ async def test_an_older_record_never_overwrites_a_newer_one(rig: Rig) -> None:
 async def test_without_the_version_guard_an_older_record_would_close_the_agency(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.scoring import registry_copy
+    from services.scoring import registry
 
-    unguarded = text(str(registry_copy._AGENCIES).replace("WHERE agencies.version < excluded.version", ""))
-    monkeypatch.setattr(registry_copy, "_AGENCIES", unguarded)
+    unguarded = text(str(registry._AGENCIES).replace("WHERE agencies.version < excluded.version", ""))
+    monkeypatch.setattr(registry, "_AGENCIES", unguarded)
     await rig.registry(agency(version=3, name="mới"))
     await rig.registry(agency(version=1, name="cũ"))
     assert (await rig.rows("SELECT name FROM agencies")) == [{"name": "cũ"}]

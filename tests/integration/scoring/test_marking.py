@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from services.scoring.ticks import Marker, Settled
+from services.scoring.obligations.sweeps import Marker, Settled
 from shared.contract.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
 from shared.runtime.clock import ManualClock
 from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
@@ -178,7 +178,7 @@ async def test_marks_by_equality_of_days_would_miss_what_the_tick_by_state_finds
 
 
 async def test_due_queries_use_their_partial_indexes(rig: Rig) -> None:
-    from services.scoring import store
+    from services.scoring.obligations import store
 
     await ready(rig)
     for query, index in ((store._DUE_SOON, "obligations_to_remind"), (store._OVERDUE, "obligations_to_mark")):

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
-from services.scoring import reconcile
+from deploy.reconcile import comparison
 from services.scoring.main import build
 from services.scoring.settings import ScoringSettings
 from shared.contract.cloudevents import source_of
@@ -158,7 +158,7 @@ async def test_exports_hold_all_that_a_recomputation_needs(rig: Rig, client: htt
     for line in lines:
         totals[line["obligation"]] = totals.get(line["obligation"], Decimal(0)) + Decimal(line["points"])
     assert totals == {item["obligation"]: Decimal(item["score"]) for item in obligations if item["line_count"]}
-    for source in reconcile.SOURCES:  # what the comparison of the four stores takes from these exports
+    for source in comparison.SOURCES:  # what the comparison of the four stores takes from these exports
         if source.export in ("obligations", "score-lines"):
             rows = obligations if source.export == "obligations" else lines
             assert [[keep(row[name]) for name, keep in source.columns.items()] for row in rows]

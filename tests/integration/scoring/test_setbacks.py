@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.scoring import setbacks, ticks
-from services.scoring.deadlines import Plan
+from services.scoring.obligations import setbacks, sweeps
+from services.scoring.obligations.deadlines import Plan
 from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import touching
@@ -65,7 +65,7 @@ async def test_a_regime_that_cannot_be_planned_stops_no_other_one(rig: Rig, what
 
 
 async def test_the_control_one_failure_for_all_stops_everything(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.scoring import deadlines
+    from services.scoring.obligations import deadlines
 
     def together(versions: Any, since: Any, until: Any, calendar: Any) -> Any:
         for version in versions:
@@ -75,9 +75,9 @@ async def test_the_control_one_failure_for_all_stops_everything(rig: Rig, monkey
     async def unisolated(tx: Any, items: Any, work: Any) -> Any:
         return [await work(items)], []
 
-    monkeypatch.setattr(ticks, "plans_between", lambda *given: list(together(*given)))
+    monkeypatch.setattr(sweeps, "plans_between", lambda *given: list(together(*given)))
     monkeypatch.setattr(setbacks, "why", lambda error: (_ for _ in ()).throw(error))
-    monkeypatch.setattr(ticks, "each_alone", unisolated)
+    monkeypatch.setattr(sweeps, "each_alone", unisolated)
     await rig.registry(WRONG["month offset"], regime(), agency())
     with pytest.raises(deadlines.Unplannable):
         await rig.generate()

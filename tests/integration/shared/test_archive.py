@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from shared.outbox import archive
-from shared.outbox import relay as relaying
+from shared.outbox import archive, relay
 from shared.outbox.archive import maintain
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
@@ -124,7 +123,7 @@ async def test_maintained_only_on_taking_the_lead_later_days_would_have_no_parti
     database: Database, kafka: KafkaSettings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control."""
-    monkeypatch.setattr(relaying, "MAINTENANCE", timedelta(days=10_000))
+    monkeypatch.setattr(relay, "MAINTENANCE", timedelta(days=10_000))
     clock = ManualClock(NOW)
     leader = _leader(database, kafka, clock)
     await leader.start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError, KafkaError
 
-from shared.consuming import health as consumer_health
+from shared.consuming import health
 from shared.consuming import subscription as consumer_module
 from shared.consuming.subscription import Subscription
 from shared.kafka import aiokafka_internals
@@ -136,7 +136,7 @@ async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_
 async def test_without_the_remaking_the_consumer_stays_dead(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_health, "FAILED_POLLS", 10**9)
+    monkeypatch.setattr(health, "FAILED_POLLS", 10**9)
     assert not await _goes_on(database, kafka, _break, 14)
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
-from shared.consuming import dead_letters as deadletter
+from shared.consuming import dead_letters
 from shared.consuming.applying import Seen
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
@@ -66,7 +66,7 @@ async def test_a_letter_that_is_not_shortened_would_be_set_aside_by_the_relay_an
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control of the shortening; and what is set aside hinders nobody, the letter's own row least."""
-    monkeypatch.setattr(deadletter, "declared_limit", lambda topic: 2**31)
+    monkeypatch.setattr(dead_letters, "declared_limit", lambda topic: 2**31)
     await bury(database, *LARGE["a name of many NULs"])
     sender = relay(database, kafka, service="scoring")
     await sender.start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.demo import __main__ as door
+from deploy.demo import __main__
 from deploy.demo.counting import Backlog, Count, Row
 from deploy.demo.play import Demo, Wishes
 from deploy.demo.screen import Screen
@@ -62,12 +62,12 @@ class _Played(Demo):
 async def _exit_code(
     directory: Path, count: Count, backlog: Backlog = REST, differences: list[Any] | None = None, code: int = 0
 ) -> int:
-    return await door._run(_Played(directory, count, backlog, differences or [], code))
+    return await __main__._run(_Played(directory, count, backlog, differences or [], code))
 
 
 @pytest.fixture(autouse=True)
 def _no_stores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "Counting", _Counting)
+    monkeypatch.setattr(__main__, "Counting", _Counting)
 
 
 async def test_a_run_without_loss_ends_with_0(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from services.intake.known import Known
+from services.intake.registry.cache import Known
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock, monotonic_seconds
 

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from services.intake import domain as intake
-from services.intake.domain import InForce, Pending, Receipt
-from services.scoring import domain as scoring
-from services.scoring.domain import Obligation
+from services.intake.submissions import domain
+from services.intake.submissions.domain import InForce, Pending, Receipt
+from services.scoring.obligations import domain as scoring
+from services.scoring.obligations.domain import Obligation
 from services.validator import domain as validator
 from services.validator.rules.forms import compile_form
 from shared.contract.events import (
@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
             self.model[key].append(Posted(content, first.received_at, first.submission_id))
         if lost:
             outcome = self._accept(self._pending(key, content, idempotency, serial))
-            assert isinstance(outcome, intake.Replayed)
+            assert isinstance(outcome, domain.Replayed)
             assert outcome.receipt.submission_id == first.submission_id
 
     @rule(which=st.integers(0, 2), count=st.integers(1, 4), end=st.sampled_from(["sent", "sent", "died_after_ack"]))
@@ -217,8 +217,8 @@ class Machine(RuleBasedStateMachine):
             narratives={"N": f"Đánh giá lần {serial}"},
         )  # fmt: skip
 
-    def _accept(self, pending: Pending) -> intake.Decided:
-        outcomes, fresh = intake.decide([pending], self.versions, self.receipts, self.in_force)
+    def _accept(self, pending: Pending) -> domain.Decided:
+        outcomes, fresh = domain.decide([pending], self.versions, self.receipts, self.in_force)
         self.outbox.publish([("submissions", item.pending.obligation, item.event()) for item in fresh])
         return outcomes[0]
 

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from services.intake.domain import Pending
+from services.intake.submissions.domain import Pending
 from shared.contract.ids import new_id
 
 

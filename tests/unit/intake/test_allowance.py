@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.intake import allowance
-from services.intake.allowance import Allowances, Exhausted, Meter, Metered
+from services.intake.access import allowance
+from services.intake.access.allowance import Allowances, Exhausted, Meter, Metered
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.intake.domain import (
+from services.intake.submissions.domain import (
     Fresh,
     InForce,
     KeyReused,
@@ -12,7 +12,7 @@ from services.intake.domain import (
     Unchanged,
     decide,
 )
-from services.intake.encoding import outgoing
+from services.intake.submissions.event_encoding import outgoing
 from shared.contract.events import SubmissionReceived
 from shared.contract.ids import new_id
 from tests.unit.intake.samples import pending

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.intake.envelope import Admitted, Closed, Refused, check
-from services.intake.reading import Report
 from services.intake.registry.records import Registry
+from services.intake.submissions.admission import Admitted, Closed, Refused, check
+from services.intake.submissions.report_parser import Report
 from shared.contract.events import RegistryEvent
 from shared.runtime.clock import LOCAL_ZONE
 from tests.integration.intake import province

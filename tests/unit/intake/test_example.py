@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.sample import generate
-from services.intake import example
-from services.intake.example import NoExample
+from services.intake.registry import example
+from services.intake.registry.example import NoExample
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import compile_form
 from shared.contract.events import FigureField, Form, NarrativeField, RegimePublished, SumRule

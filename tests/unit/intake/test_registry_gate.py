@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.intake.limits import MAX_BODY_BYTES
 from services.intake.registry.gate import Admission, Proposal, admit
 from services.intake.registry.source import Source
+from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import OfficerRegistered, RegimePublished, RegistryEvent
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import usable_address

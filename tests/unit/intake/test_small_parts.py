@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from services.intake.standing import fold
+from services.intake.obligations.standing import fold
 from shared.contract.events import ObligationFulfilled, ObligationOpened, ObligationOverdue, ScoreChanged
 from shared.web.errors import KINDS
 

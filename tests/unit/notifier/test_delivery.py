@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.delivery import (
+from services.notifier.delivery.states import (
     Accepted,
     Deferred,
     Policy,

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from services.notifier.ladder import Agency, Directory, NotYetKnown, Officer
+from services.notifier.planning.directory import Agency, Directory, NotYetKnown, Officer
 from shared.contract.events.fields import usable_address
 
 TODAY = date(2026, 10, 19)

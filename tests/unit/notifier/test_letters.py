@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.ledger import Claimed
-from services.notifier.preview import samples, write
+from services.notifier.delivery.ledger import Claimed
 from services.notifier.templates import CannotRender, Composer, Sender, deadline_words, period_words
+from services.notifier.templates.preview import samples, write
 from services.notifier.templates.words import lateness_words
 
 COMPOSER = Composer(Sender("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))

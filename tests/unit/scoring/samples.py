@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
-from services.scoring.domain import Obligation
-from services.scoring.policy import Policy, read_policies
+from services.scoring.obligations.domain import Obligation
+from services.scoring.scores.policy import Policy, read_policies
 from shared.contract.events import SubmissionReceived, VerdictReached, obligation_key
 from shared.runtime.clock import LOCAL_ZONE
 

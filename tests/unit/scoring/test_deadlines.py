@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
-from services.scoring.deadlines import (
+from services.scoring.obligations.deadlines import (
     Agency,
     NoDeadline,
     Plan,

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.scoring import domain
-from services.scoring.domain import Decision, Line, Obligation
+from services.scoring.obligations import domain
+from services.scoring.obligations.domain import Decision, Line, Obligation
 from shared.contract.events import (
     ComplianceEvent,
     ObligationFulfilled,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.policy import Facts, Policy, PolicyBook, PolicyError, PolicyMissing, assess, read_policies
-from services.scoring.policy.assess import completeness_points, working_days_late
+from services.scoring.scores.policy import Facts, Policy, PolicyBook, PolicyError, PolicyMissing, assess, read_policies
+from services.scoring.scores.policy.assess import completeness_points, working_days_late
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, local
 
 

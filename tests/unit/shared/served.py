@@ -115,7 +115,7 @@ class Talk:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self._read = b""
+        self._read = bytearray()  # grows in place: an answer of 30 MB is not copied at each read
 
     def say(self, data: bytes) -> None:
         """Send; a server that has closed meanwhile is no failure of the client's."""
@@ -124,17 +124,17 @@ class Talk:
 
     def answer(self) -> Answer:
         """The next answer on it."""
-        while b"\r\n\r\n" not in self._read:
-            assert self._more(), f"closed before an answer, after {self._read!r}"
-        head, _, rest = self._read.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
+        while (end := self._read.find(b"\r\n\r\n")) < 0:
+            assert self._more(), f"closed before an answer, after {bytes(self._read)!r}"
+        first, *lines = self._read[:end].decode("latin-1").split("\r\n")
+        begin = end + 4
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         length = int(headers["content-length"])
-        while len(rest) < length:
-            assert self._more(), f"closed within an answer of {length} bytes, after {len(rest)}"
-            rest = self._read.partition(b"\r\n\r\n")[2]
-        self._read = rest[length:]
-        return Answer(int(first.split(" ")[1]), headers, rest[:length])
+        while len(self._read) - begin < length:
+            assert self._more(), f"closed within an answer of {length} bytes, after {len(self._read) - begin}"
+        body = bytes(self._read[begin : begin + length])
+        del self._read[: begin + length]
+        return Answer(int(first.split(" ")[1]), headers, body)
 
     def closed(self) -> bool:
         """Whether the server closes without another word. Waits for it."""

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from services.intake.envelope import Admitted, check
-from services.intake.reading import Report
 from services.intake.registry.records import Registry
-from services.scoring import deadlines
+from services.intake.submissions.admission import Admitted, check
+from services.intake.submissions.report_parser import Report
 from services.scoring.calendar import shipped_calendars
-from services.scoring.demand import Awaits, Impossible, Known, demand
-from services.scoring.openings import Demand
-from services.scoring.policy import read_policies
-from services.scoring.rules import Rules
+from services.scoring.obligations import deadlines
+from services.scoring.obligations.generator import Demand
+from services.scoring.obligations.resolve import Awaits, Impossible, Known, demand
+from services.scoring.reference_data import Rules
+from services.scoring.scores.policy import read_policies
 from shared.contract import period, reporting_window
 from shared.contract.events import (
     AgencyRegistered,

@@ -27,7 +27,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.structs import BrokerMetadata
 from structlog.testing import capture_logs
 
-from shared.kafka import aiokafka_internals as internals
+from shared.kafka import aiokafka_internals
 from shared.runtime.clock import monotonic_seconds
 
 
@@ -45,14 +45,14 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_clients_carry_their_parts_under_the_names_we_use() -> None:
     consumer, producer, admin = AIOKafkaConsumer(), AIOKafkaProducer(), AIOKafkaAdminClient()
     for owner in (consumer, producer, admin):
-        client = internals.client_of(owner)
+        client = aiokafka_internals.client_of(owner)
         assert isinstance(client, AIOKafkaClient)
         assert (client._sync_task, client._conns, owner._closed) == (None, {}, False)
-        assert internals.tasks(owner) == {}
-        assert internals.ended(owner) == ""
+        assert aiokafka_internals.tasks(owner) == {}
+        assert aiokafka_internals.ended(owner) == ""
     assert (consumer._coordinator, consumer._fetcher) == (None, None)
     assert producer._sender is not None
-    assert internals.positions(consumer, [TopicPartition("t", 0)]) == {}
+    assert aiokafka_internals.positions(consumer, [TopicPartition("t", 0)]) == {}
     assert AIOKafkaConnection("127.0.0.1", 1)._last_action <= monotonic_seconds()
     await producer.stop()
     await consumer.stop()
@@ -67,18 +67,18 @@ async def test_the_tasks_of_a_member_and_of_a_sender_have_the_names_we_use() -> 
         message_accumulator=None, retry_backoff_ms=1, request_timeout_ms=1)  # fmt: skip
     owner = SimpleNamespace(client=client, _coordinator=coordinator, _fetcher=fetcher, _sender=sender, _closed=False)
     try:
-        assert set(internals.tasks(owner)) == {"coordination", "fetching"}
+        assert set(aiokafka_internals.tasks(owner)) == {"coordination", "fetching"}
         assert (coordinator._heartbeat_task, coordinator._commit_refresh_task, sender._sender_task) == (None,) * 3
-        assert set(internals.tasks(SimpleNamespace(client=client, _coordinator=alone))) == {"positions"}
+        assert set(aiokafka_internals.tasks(SimpleNamespace(client=client, _coordinator=alone))) == {"positions"}
         assert fetcher._pending_tasks == set()
-        internals.pace_fetches(owner, 7, 8)
+        aiokafka_internals.pace_fetches(owner, 7, 8)
         assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (7, 8)
         assert "self._fetch_min_bytes" in inspect.getsource(Fetcher._get_actions_per_node)
     finally:
         await until(lambda: alone._reset_committed_task.get_coro().cr_await is not None)  # it has had its first turn
-        internals.abandon(owner)
+        aiokafka_internals.abandon(owner)
         await alone.close()
-        await asyncio.gather(*internals.tasks(owner).values(), return_exceptions=True)
+        await asyncio.gather(*aiokafka_internals.tasks(owner).values(), return_exceptions=True)
 
 
 def test_what_we_replace_takes_what_it_took() -> None:
@@ -88,10 +88,10 @@ def test_what_we_replace_takes_what_it_took() -> None:
         "_get_conn": "(self, node_id, *, group=<ConnectionGroup.DEFAULT: 0>, no_hint=False)",
         "bootstrap": "(self)",
     }.items():
-        assert str(inspect.signature(internals._ORIGINALS[name])) == wanted
+        assert str(inspect.signature(aiokafka_internals._ORIGINALS[name])) == wanted
     # who looks for an OSError at these two writes would still be deceived by uvloop
     for name in ("send", "_send_sasl_token"):
-        assert "except OSError" in inspect.getsource(internals._ORIGINALS[name])
+        assert "except OSError" in inspect.getsource(aiokafka_internals._ORIGINALS[name])
 
 
 # --- a write on a closed transport --------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_without_the_translation_uvloop_raises_what_aiokafka_does_not_expect() -
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         pytest.raises(RuntimeError, match="handler is closed"),
     ):
-        runner.run(_write_on_a_closed_transport(internals._ORIGINALS["send"]))
+        runner.run(_write_on_a_closed_transport(aiokafka_internals._ORIGINALS["send"]))
 
 
 def test_another_runtime_error_is_not_hidden() -> None:
@@ -136,7 +136,7 @@ def test_another_runtime_error_is_not_hidden() -> None:
         raise RuntimeError("no running event loop")
 
     with pytest.raises(RuntimeError, match="no running"):
-        internals._translated(fails)(None, None)
+        aiokafka_internals._translated(fails)(None, None)
 
 
 # --- pauses between attempts --------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class Cluster:
 
 
 async def test_a_node_that_is_away_is_tried_with_growing_pauses_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(internals, "outages", internals.Outages())
+    monkeypatch.setattr(aiokafka_internals, "outages", aiokafka_internals.Outages())
     cluster = Cluster(monkeypatch, 1)
     with capture_logs() as lines:
         await cluster.hammer(1.5)
@@ -180,14 +180,14 @@ async def test_a_node_that_is_away_is_tried_with_growing_pauses_and_told_once(mo
         cluster.up.add(1)
         began = monotonic_seconds()
         assert await cluster.client._get_conn(1) is not None
-        assert monotonic_seconds() - began < internals.LONGEST_PAUSE_SECONDS + 1
+        assert monotonic_seconds() - began < aiokafka_internals.LONGEST_PAUSE_SECONDS + 1
         assert await cluster.client._get_conn(1) is not None
     assert [line["action"] for line in lines] == ["kafka.away", "kafka.back"]
     assert lines[1]["seconds"] >= 1.5
 
 
 async def test_without_the_pauses_a_node_that_is_away_is_tried_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AIOKafkaClient, "_get_conn", internals._ORIGINALS["_get_conn"])
+    monkeypatch.setattr(AIOKafkaClient, "_get_conn", aiokafka_internals._ORIGINALS["_get_conn"])
     cluster = Cluster(monkeypatch, 1)
     await cluster.hammer(0.5)
     assert cluster.attempts > 50
@@ -207,7 +207,7 @@ async def test_a_caller_that_is_cancelled_while_it_waits_hinders_nobody(monkeypa
     for _ in range(4):
         await cluster.client._get_conn(1)
     waiting = asyncio.create_task(cluster.client._get_conn(1))
-    await until(lambda: internals._nodes[cluster.client][1].lock.locked())
+    await until(lambda: aiokafka_internals._nodes[cluster.client][1].lock.locked())
     waiting.cancel()
     cluster.up.add(1)
     assert await asyncio.wait_for(cluster.client._get_conn(1), 5) is not None
@@ -249,11 +249,11 @@ async def test_a_task_that_has_ended_is_noticed() -> None:
         (_owner(coordination=_raises(asyncio.CancelledError())), "coordination: CancelledError()"),
         (_owner(heartbeat=_raises(asyncio.CancelledError())), ""),
     ):
-        await until(lambda owner=owner, wanted=wanted: bool(internals.ended(owner)) == bool(wanted))  # type: ignore[misc]
-        assert internals.ended(owner) == wanted
+        await until(lambda owner=owner, wanted=wanted: bool(aiokafka_internals.ended(owner)) == bool(wanted))  # type: ignore[misc]
+        assert aiokafka_internals.ended(owner) == wanted
         owner._closed = True
-        assert internals.ended(owner) == "", "a closed client has no tasks to lose"
-        internals.abandon(owner)
+        assert aiokafka_internals.ended(owner) == "", "a closed client has no tasks to lose"
+        aiokafka_internals.abandon(owner)
 
 
 async def test_what_needs_a_task_that_has_ended_is_not_waited_for() -> None:
@@ -265,15 +265,15 @@ async def test_what_needs_a_task_that_has_ended_is_not_waited_for() -> None:
 
     owner = _owner(sync=later())
     asyncio.get_running_loop().call_later(0.02, waiting.set)
-    with pytest.raises(internals.TaskEnded, match="metadata"):
-        await asyncio.wait_for(internals.while_alive(owner, _never()), 5)
+    with pytest.raises(aiokafka_internals.TaskEnded, match="metadata"):
+        await asyncio.wait_for(aiokafka_internals.while_alive(owner, _never()), 5)
     alive = _owner(sync=_never())
-    assert await internals.while_alive(alive, _done()) == "done"
+    assert await aiokafka_internals.while_alive(alive, _done()) == "done"
     with pytest.raises(ZeroDivisionError):
-        await internals.while_alive(alive, _raises(ZeroDivisionError()))
+        await aiokafka_internals.while_alive(alive, _raises(ZeroDivisionError()))
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(internals.while_alive(alive, _never()), 0.05)
-    internals.abandon(alive)
+        await asyncio.wait_for(aiokafka_internals.while_alive(alive, _never()), 0.05)
+    aiokafka_internals.abandon(alive)
 
 
 async def _raises(error: BaseException) -> None:
@@ -286,8 +286,8 @@ async def test_a_client_whose_stop_hangs_or_fails_is_closed_all_the_same() -> No
         owner = _owner(sync=_never(), coordination=_never())
         connection = SimpleNamespace(close=lambda reason=None, closed=closed: closed.append(reason))
         owner.client._conns = {1: connection}
-        tasks = list(internals.tasks(owner).values())
-        await internals.close(owner, stop, 0.05)
+        tasks = list(aiokafka_internals.tasks(owner).values())
+        await aiokafka_internals.close(owner, stop, 0.05)
         await asyncio.gather(*tasks, return_exceptions=True)
         assert all(task.cancelled() for task in tasks)
         assert len(closed) == 1

@@ -44,7 +44,6 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc"]],
     },
     "scoring": {
-        "reconcile": [["--settle-seconds", "0", *(f"--{name}=http://127.0.0.1:1" for name in SERVICES)]],
         "setbacks": [["list"], ["retry", "--all"]],
         "rebuild": [["--started-at", "2026-01-05T17:00:00+07:00", "--first-version", "1000"]],
         "calendar-load": [["{calendar}"]],
@@ -57,8 +56,6 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
 WITHOUT_DATABASE = {"calendar-draft", "findings", "mail"}
 #: asks no database either, and limits the process it runs in: not run here
 APART = {name: {"check"} for name in SERVICES if name != "intake"}
-#: compares by HTTP; "could not compare" is its code 2
-BY_HTTP = {"reconcile"}
 
 CASES = [
     (service, action, arguments)
@@ -101,7 +98,7 @@ def test_a_command_without_its_database_says_so_and_ends_with_code_3(
     }
     code = run(service, action, *(argument.format(**places) for argument in arguments))
     told = capsys.readouterr()
-    assert code == (0 if action in WITHOUT_DATABASE else 2 if action in BY_HTTP else 3), told
+    assert code == (0 if action in WITHOUT_DATABASE else 3), told
     assert "Traceback" not in told.out + told.err
     if code == 3:
         assert re.search(r"Không dùng được cơ sở dữ liệu / the database cannot be used: \w+", told.err), told

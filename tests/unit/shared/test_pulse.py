@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.telemetry import pulse as pulses
+from shared.telemetry import pulse
 from shared.telemetry.pulse import Pulse
 
 
@@ -15,7 +15,7 @@ from shared.telemetry.pulse import Pulse
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the monotonic clock forward."""
     now = [1000.0]
-    monkeypatch.setattr(pulses, "monotonic_seconds", lambda: now[0])
+    monkeypatch.setattr(pulse, "monotonic_seconds", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds

@@ -1,0 +1,1 @@
+"""Who is asking, and how much of the service one agency may take."""

@@ -1,0 +1,1 @@
+"""What an agency owes, as scoring tells it."""

@@ -1,0 +1,100 @@
+"""What an agency reads of itself: its record, its people, and what it owes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+
+from services.intake import queries
+from services.intake.queries import ObligationView
+from services.intake.registry.records import Registry
+from shared.postgres.database import Reading
+
+#: people and obligations listed; more are said to be there
+MAX_OFFICERS = 100
+MAX_OWED = 20
+
+_RECORDS = text("SELECT key, record FROM registry WHERE key = ANY(CAST(:keys AS text[]))")
+# those who may send first: active before not, named for the regime before general, reporting officers before heads
+_OFFICERS = text("""
+    SELECT record FROM registry WHERE kind = 'officer' AND record ->> 'agency' = :agency
+    ORDER BY (record ->> 'active')::boolean DESC,
+             CASE WHEN record -> 'regimes' ? :regime THEN 0 WHEN record -> 'regimes' = '[]' THEN 1 ELSE 2 END,
+             record ->> 'role' DESC, key
+    LIMIT :limit
+""")
+
+
+class AgencyName(BaseModel):
+    code: str
+    name: str
+    name_en: str
+
+
+class AgencyRecord(AgencyName):
+    """The agency as the registry has it."""
+
+    kind: str
+    opened_on: date
+    closed_on: date | None
+    successors: list[str]
+
+
+class OfficerView(BaseModel):
+    """A person of the agency. `regimes` empty: answers for all."""
+
+    officer_id: str
+    name: str
+    title: str
+    email: str
+    role: Literal["reporting_officer", "head"]
+    regimes: list[str]
+    active: bool
+
+
+class Me(BaseModel):
+    """The agency of the key."""
+
+    agency: AgencyRecord
+    parent: AgencyName | None
+    officers: list[OfficerView]
+    officers_truncated: bool
+    owed: list[ObligationView] = Field(
+        description=f"Chưa hoàn thành, theo hạn, tối đa {MAX_OWED} / not fulfilled, by deadline"
+    )
+    owed_truncated: bool
+    links: dict[str, str]
+
+
+async def officers(reading: Reading, agency: str, *, regime: str = "", limit: int) -> Sequence[OfficerView]:
+    """The agency's people, those who answer for the regime first."""
+    rows = await reading.execute(_OFFICERS, {"agency": agency, "regime": regime, "limit": limit})
+    return [OfficerView(**_only(record, OfficerView)) for (record,) in rows]
+
+
+async def me(reading: Reading, agency: str, parent: str | None, registry: Registry) -> Me | None:
+    """The agency of the key; None where the registry has no such agency."""
+    keys = [f"agency/{code}" for code in (agency, parent) if code is not None]
+    records = {row.key: row.record for row in await reading.execute(_RECORDS, {"keys": keys})}
+    own, above = records.get(f"agency/{agency}"), records.get(f"agency/{parent}")
+    if own is None:
+        return None
+    people = await officers(reading, agency, limit=MAX_OFFICERS + 1)
+    owed = await queries.owed(reading, agency, registry, limit=MAX_OWED + 1)
+    return Me(
+        agency=AgencyRecord(**_only(own, AgencyRecord)),
+        parent=None if above is None else AgencyName(**_only(above, AgencyName)),
+        officers=list(people[:MAX_OFFICERS]),
+        officers_truncated=len(people) > MAX_OFFICERS,
+        owed=list(owed[:MAX_OWED]),
+        owed_truncated=len(owed) > MAX_OWED,
+        links={"regimes": "/v1/regimes", "obligations": "/v1/obligations", "submissions": "/v1/submissions"},
+    )
+
+
+def _only(record: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    return {name: record[name] for name in model.model_fields}

@@ -1,0 +1,155 @@
+"""What the door knows without asking: registry and keys in memory, never older than a stated age.
+
+A thing that is not found is looked for in the database before it is refused, so that what another process has just
+published is never refused for being new; a revoked key stops working within the poll interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from services.intake import metrics
+from services.intake.access import keys
+from services.intake.access.keys import ApiKey
+from services.intake.registry import store
+from services.intake.registry.records import Registry
+from shared.postgres.database import Database, Transaction
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
+from shared.web.authentication import PresentedKey
+
+log = get_logger()
+
+
+class Known:
+    """Registry and keys of one process, polled by revision."""
+
+    def __init__(
+        self, database: Database, system_clock: Clock, *, poll_seconds: float = 0.5, max_age_seconds: float = 5
+    ) -> None:
+        self.registry = Registry()
+        self.revision = -1
+        self._keys: dict[str, ApiKey] = {}
+        self._uses: dict[str, datetime] = {}
+        self._database = database
+        self._clock = system_clock
+        self._poll_seconds = poll_seconds
+        self._max_age_seconds = max_age_seconds
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._pulse = Pulse.every("registry poll", max(poll_seconds, max_age_seconds / 2))
+        self.pulses = (self._pulse,)
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._poll(), name="registry-poll")
+        self._pulse.watch(self._task)
+
+    async def stop(self) -> None:
+        self._pulse.rest()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self.flush_uses_now()
+        except Exception as error:
+            log.info("The last use of keys was not written.", action="keys.flush_failed", error=repr(error))
+
+    async def be_fresh(self) -> None:
+        """Return at once if what is known is young enough, else read. Raises what the database raises."""
+        if monotonic_seconds() - self._read_at > self._max_age_seconds:
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Take what has changed. When it returns, everything committed before it was called is known.
+
+        Callers at the same time share one reading, but never one that began before they called.
+        """
+        called_at = monotonic_seconds()
+        # the wait for one's turn counts too: else each of a crowd would wait for all timeouts before its own
+        async with asyncio.timeout(self._max_age_seconds), self._reading:
+            if self._read_at > called_at:
+                return
+            begun = monotonic_seconds()
+            async with self._database.reading() as reading:
+                revision = await store.revision(reading)
+                if revision != self.revision:
+                    # a database restored from a backup may have a lower revision: then everything is read anew
+                    after = self.revision if revision > self.revision else -1
+                    changed = Registry()
+                    async for page in store.pages_after(reading, after):
+                        for record in page:
+                            changed.put(record)
+                    changed_keys = await keys.changed_after(reading, after)
+                    # from here on nothing is awaited: nobody sees half of a revision
+                    registry = changed
+                    if after >= 0:
+                        registry = self.registry
+                        registry.take(changed)
+                    else:
+                        self._keys = {}
+                    for key in changed_keys:
+                        self._keys[key.key_id] = key
+                    self.registry = registry
+                    self.revision = revision
+                    metrics.REGISTRY_REFRESHES_TOTAL.inc()
+                    for kind, size in registry.sizes().items():
+                        metrics.REGISTRY_ENTRIES.labels(kind).set(size)
+            self._read_at = begun
+
+    def agency_at_once(self, presented: PresentedKey) -> str | None:
+        """As `agency_of` where no reading is needed; None means only that a reading has to tell."""
+        key = self._keys.get(presented.key_id)
+        if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
+            return None
+        now = self._clock.now()
+        if not key.opens_to(presented, now):
+            return None
+        self._uses[key.key_id] = now
+        return key.agency
+
+    def holds(self, presented: PresentedKey) -> bool:
+        """Whether the key is in memory, live or not: then no reading is needed to judge it."""
+        return presented.key_id in self._keys
+
+    async def agency_of(self, presented: PresentedKey) -> str | None:
+        """The agency whose live key this is, or None. The use is noted in memory and written down later."""
+        await self.be_fresh()
+        now = self._clock.now()
+        key = self._keys.get(presented.key_id)
+        if key is None:
+            await self.refresh()
+            key = self._keys.get(presented.key_id)
+        if key is None or not key.opens_to(presented, now):
+            return None
+        self._uses[key.key_id] = now
+        return key.agency
+
+    async def flush_uses(self, tx: Transaction) -> int:
+        """A ticker's tick: write down the last uses. What cannot be written is kept for the next tick."""
+        uses, self._uses = self._uses, {}
+        if uses:
+            try:
+                await keys.used(tx, uses)
+            except BaseException:
+                self._uses = {**uses, **self._uses}
+                raise
+        return 0
+
+    async def flush_uses_now(self) -> None:
+        """As `flush_uses`, in a transaction of its own: at the stop."""
+        if self._uses:
+            async with asyncio.timeout(2), self._database.transaction() as tx:
+                await self.flush_uses(tx)
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+                self._pulse.beat()
+            except Exception as error:
+                self._pulse.failed(error)
+                log.warning("The registry could not be read.", action="registry.poll_failed", error=repr(error))
+            await asyncio.sleep(self._poll_seconds)

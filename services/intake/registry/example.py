@@ -1,0 +1,276 @@
+"""Makes a report that a form accepts: figures inside their bounds whose sums hold, narratives long enough.
+
+Pure, and bounded in cost. Not every form has an example that is found this way; then there is none, never a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+
+from services.intake.submissions.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
+from shared.contract.events import FigureField, Form
+
+#: looks at one figure in one sum; a form that needs more gets zeros, or no example
+MAX_STEPS = 60_000
+#: digits the validator reads in one figure
+_MAX_DIGITS = 38
+_DEFAULT, _DEFAULT_TOTAL = 12, 120
+
+_TEXT = (
+    "Trong kỳ, đơn vị đã triển khai các nhiệm vụ theo kế hoạch được giao; số liệu được tổng hợp từ hồ sơ lưu và đã đối "
+    "chiếu với bộ phận chuyên môn. Kết quả chính: hoàn thành phần lớn công việc đúng hạn, thủ tục hành chính tiếp nhận "
+    "qua mạng tăng so với kỳ trước, phản ánh của người dân được trả lời. Tồn tại: một số việc còn chậm do thiếu nhân "
+    "lực và chờ ý kiến cơ quan liên quan. Phương hướng: rà soát từng hồ sơ quá hạn, phân công lại cán bộ, báo cáo kết "
+    "quả vào kỳ sau. Kiến nghị cấp trên sớm hướng dẫn những nội dung vướng mắc nêu trên. "
+)
+
+
+class NoExample(ValueError):
+    """No example was found for the form. The report itself may well be possible."""
+
+
+def report_content(form: Form) -> tuple[dict[str, str], dict[str, str]]:
+    """Figures (exact texts) and narratives that the form accepts. Raises NoExample."""
+    found, texts = figures(form), narratives(form)
+    if sum(len(code) + len(text.encode()) + 8 for code, text in (found | texts).items()) > MAX_BODY_BYTES - 1024:
+        raise NoExample("an example is longer than a report may be")
+    return found, texts
+
+
+def narratives(form: Form) -> dict[str, str]:
+    """A text for each section, as long as its minimum asks and no longer than its maximum allows."""
+    texts = {}
+    for section in form.narratives:
+        longest = min(section.max_characters, MAX_NARRATIVE_CHARACTERS)
+        if max(1, section.min_characters) > longest:
+            if section.required:
+                raise NoExample(f"section {section.code} cannot be filled")
+            continue
+        length = min(longest, max(section.min_characters, 100))
+        text = (_TEXT * (length // len(_TEXT) + 1))[:length]
+        texts[section.code] = text if not text[-1].isspace() else text[:-1] + "."
+    return texts
+
+
+def figures(form: Form) -> dict[str, str]:
+    """Values for the form's figures, all of them if possible, else those required. Raises NoExample."""
+    required = tuple(figure for figure in form.figures if figure.required)
+    choices = (form.figures,) if len(required) == len(form.figures) else (form.figures, required)
+    try:
+        for chosen in choices:
+            problem = _Problem(form, chosen)
+            for solved in (problem.solve(coarse=True), problem.zeros(), problem.solve(coarse=False)):
+                if solved is not None and problem.holds(solved):
+                    return problem.texts(solved)
+    except OverflowError as error:
+        raise NoExample(str(error)) from None
+    raise NoExample("no values were found that satisfy the bounds and the sums together")
+
+
+class _Dead(Exception):
+    """No value is left for a figure, or a sum cannot hold any more."""
+
+
+class _Problem:
+    """Figures as whole multiples of one small unit, sums as `Σ coefficient · figure` within a tolerance of zero."""
+
+    def __init__(self, form: Form, chosen: Sequence[FigureField]) -> None:
+        self._figures = chosen
+        self._digits = max((figure.fraction_digits for figure in chosen), default=0)
+        self._unit = 10**self._digits
+        self._number = {figure.code: number for number, figure in enumerate(chosen)}
+        self._sums: list[tuple[dict[int, int], int]] = []
+        self._totals: set[int] = set()
+        for rule in form.sums:
+            terms = [term for term in rule.terms if term in self._number]
+            if rule.total not in self._number or not terms:
+                continue  # a sum whose total, or every term, is left out is not checked
+            total = self._number[rule.total]
+            weights = {total: 1}
+            for term in terms:
+                weights[self._number[term]] = weights.get(self._number[term], 0) - 1
+            tolerance = floor(self._scaled(rule.tolerance))
+            self._sums.append(({n: weight for n, weight in weights.items() if weight}, tolerance))
+            self._totals.add(total)
+        self._rules_of: list[list[int]] = [[] for _ in chosen]
+        for place, (weights, _) in enumerate(self._sums):
+            for number in weights:
+                self._rules_of[number].append(place)
+
+    def _scaled(self, value: Decimal) -> Fraction:
+        if value and abs(value.adjusted()) > 2 * _MAX_DIGITS:
+            raise OverflowError("a bound is not a number that a report can hold")
+        return Fraction(value) * Fraction(self._unit)
+
+    def zeros(self) -> list[int]:
+        return [0] * len(self._figures)
+
+    def texts(self, values: Sequence[int]) -> dict[str, str]:
+        return {
+            figure.code: _text(value, self._unit, self._digits)
+            for figure, value in zip(self._figures, values, strict=True)
+        }
+
+    def holds(self, values: Sequence[int]) -> bool:
+        """Whether the form accepts the values: the rule itself, however they were found."""
+        for figure, value in zip(self._figures, values, strict=True):
+            step = 10 ** (self._digits - figure.fraction_digits)
+            if value % step or abs(value) // step >= 10**_MAX_DIGITS:
+                return False
+            if figure.minimum is not None and value < self._scaled(figure.minimum):
+                return False
+            if figure.maximum is not None and value > self._scaled(figure.maximum):
+                return False
+        return all(
+            abs(sum(weight * values[number] for number, weight in weights.items())) <= tolerance
+            for weights, tolerance in self._sums
+        )
+
+    def solve(self, *, coarse: bool) -> list[int] | None:
+        """Values by narrowing bounds and trying likely values; None where that leads nowhere within the cost.
+
+        `coarse`: figures that share a sum keep to the fewest digits among them, and sums hold without tolerance.
+        """
+        figure_digits = [figure.fraction_digits for figure in self._figures]
+        search = _Search(self._sums, self._rules_of, self._grid(coarse), exact=coarse)
+        try:
+            for number, figure in enumerate(self._figures):
+                least = -(10**_MAX_DIGITS) if figure.minimum is None else ceil(self._scaled(figure.minimum))
+                most = 10**_MAX_DIGITS if figure.maximum is None else floor(self._scaled(figure.maximum))
+                search.narrow(number, least, most)
+            search.settle(range(len(self._sums)))
+            for number in self._order():
+                wanted = (_DEFAULT_TOTAL if number in self._totals else _DEFAULT) * self._unit
+                if figure_digits[number] and not self._rules_of[number]:
+                    wanted += self._unit // 2  # shows how a fraction is written
+                if not search.place(number, wanted):
+                    return None
+        except _Dead:
+            return None
+        return search.least
+
+    def _grid(self, coarse: bool) -> list[int]:
+        """The step of each figure's values."""
+        digits = [figure.fraction_digits for figure in self._figures]
+        while coarse:
+            before = list(digits)
+            for weights, _ in self._sums:
+                fewest = min(digits[number] for number in weights) if weights else 0
+                for number in weights:
+                    digits[number] = fewest
+            coarse = before != digits and len(self._sums) < 200
+        return [10 ** (self._digits - each) for each in digits]
+
+    def _order(self) -> list[int]:
+        """Totals of totals first, so that each is split among its terms."""
+        terms = {n for weights, _ in self._sums for n, weight in weights.items() if weight < 0}
+        order = sorted(self._totals - terms)
+        seen = set(order)
+        for number in order:  # grows while it is read
+            for place in self._rules_of[number]:
+                for other in self._sums[place][0]:
+                    if other not in seen:
+                        seen.add(other)
+                        order.append(other)
+        return order + [number for number in range(len(self._figures)) if number not in seen]
+
+
+class _Search:
+    """Bounds of every figure, narrowed by the sums; what a failed trial narrowed is given back."""
+
+    def __init__(
+        self,
+        sums: Sequence[tuple[Mapping[int, int], int]],
+        rules_of: Sequence[Sequence[int]],
+        grid: Sequence[int],
+        *,
+        exact: bool,
+    ) -> None:
+        self._sums = [(weights, 0 if exact else tolerance) for weights, tolerance in sums]
+        self._rules_of = rules_of
+        self._grid = grid
+        self._steps = 0
+        self._trail: list[tuple[int, int, int]] = []
+        self.least = [-(100**_MAX_DIGITS)] * len(grid)
+        self.most = [100**_MAX_DIGITS] * len(grid)
+
+    def narrow(self, number: int, least: int, most: int) -> bool:
+        """Keep the figure within bounds, on its grid; whether that changed anything. Raises _Dead."""
+        step = self._grid[number]
+        least, most = -(-least // step) * step, most // step * step
+        least, most = max(least, self.least[number]), min(most, self.most[number])
+        if least > most:
+            raise _Dead
+        if (least, most) == (self.least[number], self.most[number]):
+            return False
+        self._trail.append((number, self.least[number], self.most[number]))
+        self.least[number], self.most[number] = least, most
+        return True
+
+    def settle(self, rules: Sequence[int]) -> None:
+        """Narrow by these sums, and by those that share a figure with them, until nothing changes. Raises _Dead."""
+        waiting = dict.fromkeys(rules)
+        while waiting:
+            place = next(iter(waiting))
+            del waiting[place]
+            weights, tolerance = self._sums[place]
+            self._steps += len(weights)
+            if self._steps > MAX_STEPS:
+                raise _Dead
+            lows = {n: w * (self.least[n] if w > 0 else self.most[n]) for n, w in weights.items()}
+            highs = {n: w * (self.most[n] if w > 0 else self.least[n]) for n, w in weights.items()}
+            low, high = sum(lows.values()), sum(highs.values())
+            if low > tolerance or high < -tolerance:
+                raise _Dead
+            for number, weight in weights.items():
+                # weight · figure lies between what the others leave at most and at least
+                least, most = -tolerance - (high - highs[number]), tolerance - (low - lows[number])
+                if weight < 0:
+                    least, most = most, least
+                if self.narrow(number, _ceiling(least, weight), most // weight):
+                    waiting.update(dict.fromkeys(self._rules_of[number]))
+
+    def place(self, number: int, wanted: int) -> bool:
+        """Give the figure a value: its share of a total that has one, else `wanted`, else a bound, else zero."""
+        least, most = self.least[number], self.most[number]
+        for value in dict.fromkeys(
+            min(max(each, least), most) for each in (self._share(number, wanted), least, most, 0)
+        ):
+            mark = len(self._trail)
+            try:
+                self.narrow(number, value, value)
+                self.settle(self._rules_of[number])
+            except _Dead:
+                while len(self._trail) > mark:
+                    back, lower, upper = self._trail.pop()
+                    self.least[back], self.most[back] = lower, upper
+            else:
+                return True
+        return False
+
+    def _share(self, number: int, wanted: int) -> int:
+        for place in self._rules_of[number]:
+            weights = self._sums[place][0]
+            total = next((n for n, weight in weights.items() if weight > 0), None)
+            if weights[number] >= 0 or total is None or self.least[total] != self.most[total]:
+                continue
+            self._steps += len(weights)
+            fixed = sum(self.least[n] for n, w in weights.items() if w < 0 and self.least[n] == self.most[n])
+            free = sum(w < 0 and self.least[n] != self.most[n] for n, w in weights.items())
+            if free:
+                wanted = (self.least[total] - fixed) // free
+                break
+        return wanted // self._grid[number] * self._grid[number]
+
+
+def _ceiling(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _text(value: int, unit: int, digits: int) -> str:
+    whole, fraction = divmod(abs(value), unit)
+    shown = f"{whole}.{fraction:0{digits}d}".rstrip("0") if fraction else str(whole)
+    return f"-{shown}" if value < 0 else shown

@@ -1,0 +1,253 @@
+"""What an agency reads of the regimes that bind it: the form, the deadlines, and a report that would be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+
+from services.intake.pages import in_slices
+from services.intake.queries import Moment, StandingName, obligation_link, regime_link
+from services.intake.registry import example, regimes
+from services.intake.registry.agency_queries import OfficerView
+from services.intake.registry.example import NoExample
+from services.intake.registry.records import Agency, Registry
+from services.intake.registry.regimes import Addressed, Binding, Status
+from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePublished
+from shared.postgres.database import Reading
+from shared.runtime.clock import LOCAL_ZONE
+
+#: the nearest deadlines that a regime's page lists
+MAX_DEADLINES = 5
+#: regime versions whose examples are remembered
+MAX_EXAMPLES = 1000
+
+#: figures and narratives
+Content = tuple[dict[str, str], dict[str, str]]
+
+_NEXT_DEADLINES = text("""
+    SELECT DISTINCT ON (regime, regime_version) regime, regime_version, obligation, period, deadline, standing
+    FROM standings
+    WHERE agency = :agency AND standing <> 'fulfilled' AND deadline >= :now
+    ORDER BY regime, regime_version, deadline, obligation
+""")
+_DEADLINES = text("""
+    SELECT regime, regime_version, obligation, period, deadline, standing
+    FROM standings
+    WHERE agency = :agency AND standing <> 'fulfilled' AND deadline >= :now AND regime = :regime
+    ORDER BY deadline, obligation LIMIT :limit
+""")
+
+
+class DeadlineView(BaseModel):
+    """A report that is owed next under the regime."""
+
+    period: str
+    deadline: Moment
+    standing: StandingName
+    links: dict[str, str]
+
+
+class RegimeView(BaseModel):
+    """A regime version (chế độ báo cáo) that binds the agency."""
+
+    code: str
+    regime_version: int
+    name: str
+    name_en: str
+    frequency: Frequency
+    effective_from: date
+    effective_to: date | None
+    status: Status
+    legal_basis: str
+    receiver: str
+    next_deadline: DeadlineView | None = Field(description="null: chưa mở nghĩa vụ nào / nothing is opened yet")
+    links: dict[str, str]
+
+
+class RegimePage(BaseModel):
+    items: list[RegimeView]
+    next: str | None
+
+
+class RegimeDetail(RegimeView):
+    """The version with its form, its deadlines, and an example to send."""
+
+    versions: list[int] = Field(description="Mọi phiên bản áp dụng cho cơ quan / every version that binds the agency")
+    cutoff: Cutoff
+    cutoff_rule: str
+    cutoff_rule_en: str
+    deadline: Deadline
+    deadline_rule: str
+    deadline_rule_en: str
+    deadlines: list[DeadlineView] = Field(description=f"Tối đa {MAX_DEADLINES} hạn gần nhất / the nearest")
+    remind_working_days: int
+    form: Form
+    example: dict[str, Any] | None = Field(
+        description="Thân của POST /v1/submissions được chấp nhận / a body of POST /v1/submissions that is accepted"
+    )
+    example_note: str
+    example_note_en: str
+
+
+async def page(
+    reading: Reading,
+    agency: Agency,
+    registry: Registry,
+    addressed: Addressed,
+    now: datetime,
+    *,
+    after: tuple[str, int] | None,
+    limit: int,
+) -> list[RegimeView]:
+    """Up to `limit` of the versions that bind the agency now or next, after that version of that code."""
+    bound = regimes.binding(agency, registry, addressed, now.astimezone(LOCAL_ZONE).date())
+    if after is not None:
+        bound = [each for each in bound if (each.regime.code, each.regime.regime_version) > after]
+    rows = await reading.execute(_NEXT_DEADLINES, {"agency": agency.code, "now": now})
+    following = {(row["regime"], row["regime_version"]): row for row in rows.mappings()}
+    return await in_slices(
+        bound[:limit],
+        lambda each: RegimeView(**_common(each, following.get((each.regime.code, each.regime.regime_version)))),
+    )
+
+
+async def detail(
+    reading: Reading,
+    agency: Agency,
+    registry: Registry,
+    addressed: Addressed,
+    now: datetime,
+    officers: Sequence[OfficerView],
+    examples: Examples,
+    *,
+    code: str,
+    version: int | None,
+) -> RegimeDetail | None:
+    """One version: the one asked for, else that of the report due next, else the one in force. None: not the agency's.
+
+    `officers` are the agency's, the one who should send first.
+    """
+    versions = regimes.versions_for(agency, registry, addressed, code)
+    asked = {"agency": agency.code, "now": now, "regime": code, "limit": MAX_DEADLINES}
+    rows = (await reading.execute(_DEADLINES, asked)).mappings().all()
+    if version is None:
+        version = next((row["regime_version"] for row in rows if row["regime_version"] in versions), None)
+    today = now.astimezone(LOCAL_ZONE).date()
+    if version is not None:
+        regime = versions.get(version)
+    else:
+        regime = regimes.chosen(list(versions.values()), today) if versions else None
+    if regime is None:
+        return None
+    owed = [row for row in rows if row["regime_version"] == regime.regime_version]
+    periods = [row["period"] for row in owed]
+    if regime.frequency == "adhoc":
+        periods += addressed.requests(code, agency.code)
+    body, note, note_en = _example(regime, agency, registry, periods, officers, examples, now)
+    return RegimeDetail(
+        **_common(
+            Binding(regime, regimes.status_of(regime, registry.regimes[code].values(), today)),
+            owed[0] if owed else None,
+        ),
+        versions=sorted(versions),
+        cutoff=regime.cutoff,
+        deadline=regime.deadline,
+        **dict(zip(("cutoff_rule", "cutoff_rule_en"), regimes.cutoff_words(regime), strict=True)),
+        **dict(zip(("deadline_rule", "deadline_rule_en"), regimes.deadline_words(regime), strict=True)),
+        deadlines=[_deadline(row) for row in owed],
+        remind_working_days=regime.remind_working_days,
+        form=regime.form,
+        example=body,
+        example_note=note,
+        example_note_en=note_en,
+    )
+
+
+def _common(bound: Binding, following: Any) -> dict[str, Any]:
+    regime = bound.regime
+    return {
+        **{name: getattr(regime, name) for name in ("code", "regime_version", "name", "frequency", "receiver")},
+        **{name: getattr(regime, name) for name in ("effective_from", "effective_to", "legal_basis")},
+        "name_en": regime.name_en or regime.name,
+        "status": bound.status,
+        "next_deadline": None if following is None else _deadline(following),
+        "links": {"self": f"{regime_link(regime.code)}?version={regime.regime_version}"},
+    }
+
+
+def _deadline(row: Any) -> DeadlineView:
+    return DeadlineView(
+        period=row["period"],
+        deadline=row["deadline"],
+        standing=row["standing"],
+        links={"obligation": obligation_link(row["regime"], row["period"])},
+    )
+
+
+class Examples:
+    """Contents that forms accept, each found once: it is the same for every agency, and costs more than a read."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int, int], Content | None] = {}
+
+    def content(self, regime: RegimePublished) -> Content | None:
+        """Figures and narratives, or None where none were found."""
+        key = (regime.code, regime.regime_version, regime.version)
+        if key not in self._found:
+            if len(self._found) >= MAX_EXAMPLES:
+                del self._found[next(iter(self._found))]
+            try:
+                self._found[key] = example.report_content(regime.form)
+            except NoExample:
+                self._found[key] = None
+        return self._found[key]
+
+
+def _example(
+    regime: RegimePublished,
+    agency: Agency,
+    registry: Registry,
+    periods: Sequence[str],
+    officers: Sequence[OfficerView],
+    examples: Examples,
+    now: datetime,
+) -> tuple[dict[str, Any] | None, str, str]:
+    """A body that is accepted now, or None; and what is to be said of it."""
+    if not officers:
+        return (
+            None,
+            "Chưa có ví dụ: cơ quan chưa có cán bộ nào đang phụ trách trong danh mục.",
+            "No example: the registry names no active officer of the agency.",
+        )
+    officer = officers[0].officer_id
+    period = regimes.open_period(regime, agency, officer, registry, periods, now)
+    if period is None:
+        return (
+            None,
+            "Chưa có ví dụ: hiện không có kỳ báo cáo nào đang mở theo phiên bản này.",
+            "No example: no period is open under this version now.",
+        )
+    body: dict[str, Any] = {"regime": regime.code, "period": period, "officer": officer}
+    content = examples.content(regime)
+    if content is not None:
+        figures, narratives = content
+        return (
+            {**body, "figures": figures, "narratives": narratives},
+            "Số liệu chỉ để minh họa: đúng khoảng, đúng tổng. Thay bằng số liệu thật trước khi gửi.",
+            "The values only illustrate: within bounds, sums holding. Put the real ones in before sending.",
+        )
+    if regime.form.nil_allowed:
+        return (
+            {**body, "nil": True},
+            "Không tìm được bộ số liệu minh họa cho biểu mẫu này; đây là báo cáo “không phát sinh”.",
+            "No illustrative values were found for this form; this is a report of nothing to report.",
+        )
+    return (
+        None,
+        "Chưa có ví dụ: không tìm được bộ số liệu minh họa thỏa mọi khoảng và tổng của biểu mẫu.",
+        "No example: no values were found that satisfy all bounds and sums of the form.",
+    )

@@ -1,0 +1,208 @@
+"""Tells which regime versions bind an agency, and when their reports are owed, in words.
+
+Pure. Moments come from scoring, which keeps the calendar; here is only the rule by which it computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from services.intake.registry.records import Agency, Registry
+from services.intake.submissions import admission
+from services.intake.submissions.admission import Admitted, submits
+from services.intake.submissions.report_parser import Report
+from shared.contract import period as periods
+from shared.contract.events import Cutoff, Deadline, RegimePublished, RequestIssued
+from shared.runtime.clock import LOCAL_ZONE
+
+#: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)
+Status = Literal["current", "next", "past"]
+
+#: an ad hoc regime's newest requests that are tried for an example
+MAX_REQUESTS_TRIED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A regime version that binds the agency, and whether it does so now."""
+
+    regime: RegimePublished
+    status: Status
+
+
+@dataclass(slots=True)
+class Addressed:
+    """Which requests were made under which regime, and whom they name: found once per revision of the registry."""
+
+    revision: int = -1
+    _by_regime: dict[str, list[RequestIssued]] = field(default_factory=dict)  # newest first
+    _named: dict[str, set[str]] = field(default_factory=dict)  # agency -> regimes
+
+    def be_of(self, registry: Registry, revision: int) -> Addressed:
+        if revision != self.revision:
+            self._by_regime, self._named = {}, {}
+            for request in sorted(registry.requests.values(), key=lambda each: each.issued_at, reverse=True):
+                self._by_regime.setdefault(request.regime, []).append(request)
+                for agency in request.agencies:
+                    self._named.setdefault(agency, set()).add(request.regime)
+            self.revision = revision
+        return self
+
+    def regimes_of(self, agency: str) -> set[str]:
+        """The regimes under which a request names the agency."""
+        return self._named.get(agency, set())
+
+    def requests(self, regime: str, agency: str) -> Iterable[str]:
+        """The newest requests of the regime that are to all its submitters or name the agency."""
+        found = 0
+        for request in self._by_regime.get(regime, ()):
+            if not request.agencies or agency in request.agencies:
+                yield request.request_id
+                found += 1
+                if found == MAX_REQUESTS_TRIED:
+                    return
+
+
+def status_of(regime: RegimePublished, versions: Iterable[RegimePublished], today: date) -> Status:
+    """Whether the version is in force on the day, will be, or no longer is."""
+    if regime.effective_from > today:
+        return "next"
+    in_force = _newest(version for version in versions if version.effective_from <= today)
+    if in_force is not regime or (regime.effective_to is not None and regime.effective_to < today):
+        return "past"
+    return "current"
+
+
+def binding(agency: Agency, registry: Registry, addressed: Addressed, today: date) -> list[Binding]:
+    """The regime versions that bind the agency today or later, by code and version. A closed agency has none."""
+    if agency.closed_on is not None and agency.closed_on < today:
+        return []
+    named = addressed.regimes_of(agency.code)
+    found = []
+    for code, versions in sorted(registry.regimes.items()):
+        for _, regime in sorted(versions.items()):
+            if code in named or submits(agency, regime):
+                status = status_of(regime, versions.values(), today)
+                if status != "past":
+                    found.append(Binding(regime, status))
+    return found
+
+
+def versions_for(agency: Agency, registry: Registry, addressed: Addressed, code: str) -> dict[int, RegimePublished]:
+    """Every version of the regime under which the agency reports, ever; none if it is another agency's alone."""
+    named = code in addressed.regimes_of(agency.code)
+    return {
+        number: regime for number, regime in registry.regimes.get(code, {}).items() if named or submits(agency, regime)
+    }
+
+
+def chosen(versions: Sequence[RegimePublished], today: date) -> RegimePublished:
+    """The version in force, else the next one, else the last."""
+    in_force = _newest(version for version in versions if version.effective_from <= today)
+    if in_force is not None and (in_force.effective_to is None or in_force.effective_to >= today):
+        return in_force
+    coming = [version for version in versions if version.effective_from > today]
+    if coming:
+        return min(coming, key=lambda version: (version.effective_from, -version.regime_version))
+    return in_force or versions[0]
+
+
+def open_period(
+    regime: RegimePublished,
+    agency: Agency,
+    officer: str,
+    registry: Registry,
+    candidates: Iterable[str],
+    now: datetime,
+) -> str | None:
+    """The first of the periods, then the one that today lies in, for which a report by this version is taken now."""
+    tried = list(candidates)
+    if regime.frequency != "adhoc":
+        tried.append(periods.containing(now.astimezone(LOCAL_ZONE).date(), regime.frequency, regime.cutoff).id)
+    for period in tried:
+        report = Report(regime.code, period, officer, False, {}, {})
+        if admission.check(report, agency.code, registry, now) == Admitted(regime.regime_version):
+            return period
+    return None
+
+
+def _newest(versions: Iterable[RegimePublished]) -> RegimePublished | None:
+    return max(versions, key=lambda version: (version.effective_from, version.regime_version), default=None)
+
+
+_WEEKDAYS = ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ nhật")
+_WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def cutoff_words(regime: RegimePublished) -> tuple[str, str]:
+    """Which days' figures a report holds, in Vietnamese and English."""
+    cutoff: Cutoff = regime.cutoff
+    match regime.frequency:
+        case "adhoc":
+            return "Theo văn bản yêu cầu.", "As the request says."
+        case "weekly":
+            return (
+                f"Bảy ngày, đến hết {_WEEKDAYS[cutoff.weekday - 1]} của tuần báo cáo.",
+                f"The seven days up to and including {_WEEKDAYS_EN[cutoff.weekday - 1]} of the week.",
+            )
+        case _:
+            return (
+                f"Từ sau ngày {cutoff.day} của tháng trước kỳ báo cáo đến hết ngày {cutoff.day} của tháng cuối kỳ.",
+                f"From the day after the {_nth(cutoff.day)} of the month before the period up to and including the "
+                f"{_nth(cutoff.day)} of its last month.",
+            )
+
+
+def deadline_words(regime: RegimePublished) -> tuple[str, str]:
+    """How the deadline follows from the period, in Vietnamese and English."""
+    rule = regime.deadline
+    time = f"{rule.hour:02d}:{rule.minute:02d}"
+    match rule.rule:
+        case "on_request":
+            return "Thời hạn ghi trong từng văn bản yêu cầu.", "Each request says its own deadline."
+        case "working_days_after_cutoff":
+            return (
+                f"{time} ngày làm việc thứ {rule.working_days} sau ngày chốt số liệu.",
+                f"{time} on working day {rule.working_days} after the cut-off.",
+            )
+        case "weekday":
+            week, week_en = _weeks(rule.week_offset)
+            text = f"{time} {_WEEKDAYS[rule.weekday - 1]} của {week}"
+            text_en = f"{time} on {_WEEKDAYS_EN[rule.weekday - 1]} of {week_en}"
+        case "day_of_month":
+            month, month_en = _months(rule.month_offset)
+            text = f"{time} ngày {rule.day} của {month}"
+            text_en = f"{time} on the {_nth(rule.day)} of {month_en}"
+            if rule.day > 28:
+                text += " (tháng ngắn hơn: ngày cuối tháng)"
+                text_en += " (a shorter month: its last day)"
+    holiday, holiday_en = _holiday(rule)
+    return f"{text}; {holiday}.", f"{text_en}; {holiday_en}."
+
+
+def _weeks(offset: int) -> tuple[str, str]:
+    if offset == 0:
+        return "tuần báo cáo", "the week"
+    after, after_en = ("sau", "after") if offset > 0 else ("trước", "before")
+    return f"tuần thứ {abs(offset)} {after} tuần báo cáo", f"week {abs(offset)} {after_en} it"
+
+
+def _months(offset: int) -> tuple[str, str]:
+    if offset == 0:
+        return "tháng cuối kỳ", "the period's last month"
+    after, after_en = ("sau", "after") if offset > 0 else ("trước", "before")
+    return f"tháng thứ {abs(offset)} {after} tháng cuối kỳ", f"month {abs(offset)} {after_en} the period's last month"
+
+
+def _holiday(rule: Deadline) -> tuple[str, str]:
+    if rule.on_holiday == "keep":
+        return "kể cả khi là ngày nghỉ", "also where that is a day off"
+    return "nếu là ngày nghỉ thì vào ngày làm việc kế tiếp", "where that is a day off, on the next working day"
+
+
+def _nth(day: int) -> str:
+    ending = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"

@@ -1,0 +1,275 @@
+"""POST /v1/submissions: a thin raw handler, because this is where all agencies meet at the deadline.
+
+A 201 or 200 leaves only after the commit; every other answer says whether something is stored, or how to find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from starlette.types import Receive, Scope, Send
+
+from services.intake import metrics, problems
+from services.intake.access.allowance import Meter
+from services.intake.access.callers import Access
+from services.intake.registry.cache import Known
+from services.intake.submissions import admission, store
+from services.intake.submissions.admission import Admitted, Closed, Named, Refused, Windows
+from services.intake.submissions.domain import (
+    Defect,
+    KeyReused,
+    Outcome,
+    Outdated,
+    Pending,
+    Receipt,
+    Replayed,
+    Stored,
+    Unchanged,
+    Unknown,
+)
+from services.intake.submissions.group_commit import GroupCommit, QueueFull
+from services.intake.submissions.limits import MAX_BODY_BYTES, is_idempotency_key
+from services.intake.submissions.report_parser import Report, Unreadable, read_report
+from shared.contract.events import obligation_key
+from shared.contract.ids import new_id
+from shared.postgres.database import Database
+from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.telemetry.logging import TraceContext
+from shared.web.app import read_body
+from shared.web.errors import Problem, internal
+
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_REPLAYED = (b"idempotent-replayed", b"true")
+#: windows of regime and period, remembered until the registry changes
+_MAX_REMEMBERED = 20_000
+#: a body over this may take a millisecond or more of the loop
+_LARGE_BYTES = 32_768
+#: a registry that changes again and again while a report comes in is waited for so often
+MAX_READMISSIONS = 5
+
+_stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
+
+
+class SubmissionDoor:
+    """The ASGI application of the one hot route."""
+
+    def __init__(
+        self, access: Access, known: Known, commits: GroupCommit, business_clock: Clock, database: Database
+    ) -> None:
+        self._access = access
+        self._known = known
+        self._commits = commits
+        self._clock = business_clock
+        self._database = database
+        self._in_flight: set[tuple[str, str]] = set()
+        self._windows: Windows = {}
+        self._windows_of = -1
+        self._large = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One submission. Raises Problem for everything that is not a receipt."""
+        agency = await self._access.agency_of(scope)
+        key = _idempotency_key(scope)
+        body = await read_body(receive, MAX_BODY_BYTES)
+        meter = Meter.of(scope)
+        if meter is not None:
+            meter.body_bytes = len(body)
+        received_at = self._clock.now()
+        sha256 = hashlib.sha256(body).digest()
+        report = await self._read(body)
+        if isinstance(report, Unreadable):
+            # no such body was ever stored: there is no receipt to look for
+            raise await self._refusal_of(report, agency, received_at)
+        try:
+            regime_version, revision = await self._admit(report, agency, received_at)
+        except Problem:
+            # a repetition gets its receipt whatever has changed since: an officer who left, a closed agency
+            receipt = await self._receipt_of(agency, key)
+            if receipt is None or receipt.sha256 != sha256:
+                raise
+            await _answer(Replayed(receipt), send)
+            return
+        trace = TraceContext.current()
+        pending = Pending(
+            submission_id=new_id(),
+            obligation=obligation_key(agency, report.regime, report.period),
+            agency=agency,
+            regime=report.regime,
+            regime_version=regime_version,
+            period=report.period,
+            officer_id=report.officer,
+            received_at=received_at,
+            registry_revision=revision,
+            idempotency_key=key,
+            sha256=sha256,
+            content_sha256=report.content_sha256(),
+            body=body,
+            nil=report.nil,
+            figures=report.figures,
+            narratives=report.narratives,
+            traceparent=trace.traceparent if trace else None,
+        )
+        outcome = await self._store(pending)
+        for _ in range(MAX_READMISSIONS):
+            if not isinstance(outcome, Outdated):
+                break
+            await self._known.refresh()
+            regime_version, revision = await self._admit(report, agency, received_at)
+            pending = replace(pending, regime_version=regime_version, registry_revision=revision)
+            outcome = await self._store(pending)
+        await _answer(outcome, send)
+
+    async def _read(self, body: bytes) -> Report | Unreadable:
+        if len(body) <= _LARGE_BYTES:
+            return read_report(body)
+        # large ones have their turn one by one: between two of them every neighbour has a turn of the loop
+        async with self._large:
+            return read_report(body)
+
+    async def _receipt_of(self, agency: str, key: str) -> Receipt | None:
+        async with self._database.reading() as reading:
+            return await store.receipt_of(reading, agency, key)
+
+    async def _store(self, pending: Pending) -> Outcome:
+        if pending.idempotency in self._in_flight:
+            metrics.SUBMISSIONS_TOTAL.labels("in_flight").inc()
+            raise problems.in_progress()
+        try:
+            answer = self._commits.offer(pending)
+        except QueueFull:
+            metrics.SUBMISSIONS_TOTAL.labels("full").inc()
+            raise problems.queue_full() from None
+        self._in_flight.add(pending.idempotency)
+        answer.add_done_callback(lambda _: self._in_flight.discard(pending.idempotency))
+        # a client that goes away cancels its own answer, never the commit that its neighbours share
+        return await answer
+
+    async def _admit(self, report: Report, agency: str, now: datetime) -> tuple[int, int]:
+        """The governing version of the regime, and the revision of the registry that says so.
+
+        Raises the problem that tells why the report may not come in.
+        """
+        await self._known.be_fresh()
+        revision = self._known.revision
+        judged = self._judge(report, agency, now)
+        if not isinstance(judged, Admitted):
+            # refused only by what the database holds now
+            await self._known.refresh()
+            revision = self._known.revision
+            judged = self._judge(report, agency, now)
+        match judged:
+            case Admitted(regime_version):
+                return regime_version, revision
+            case Closed():
+                raise problems.closed(judged)
+            case Refused(errors):
+                raise problems.invalid(errors)
+
+    async def _refusal_of(self, found: Unreadable, agency: str, now: datetime) -> Problem:
+        """All that is wrong with a body that is no report: its form, and its envelope as far as it can be read."""
+        if found.malformed:
+            return problems.unreadable(found.errors)
+        await self._known.be_fresh()
+        judged = self._judge(found, agency, now)
+        if isinstance(judged, Refused) and judged.errors:
+            await self._known.refresh()
+            judged = self._judge(found, agency, now)
+        match judged:
+            case Refused(errors):
+                return problems.invalid([*errors, *found.errors], truncated=found.truncated)
+            case Closed():
+                return problems.invalid([judged.error, *found.errors], truncated=found.truncated)
+            case Admitted():
+                return problems.invalid(found.errors, truncated=found.truncated)
+
+    def _judge(self, report: Named, agency: str, now: datetime) -> Admitted | Closed | Refused:
+        if self._windows_of != self._known.revision or len(self._windows) > _MAX_REMEMBERED:
+            self._windows, self._windows_of = {}, self._known.revision
+        return admission.check(report, agency, self._known.registry, now, self._windows)
+
+
+def _idempotency_key(scope: Scope) -> str:
+    """The Idempotency-Key. Raises 400 without a good one, 415 for anything but plain JSON."""
+    key = content_type = b""
+    keys = 0
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key = value
+            keys += 1
+        elif name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept-Encoding": "identity"})
+    if content_type != b"application/json" and not _is_json(content_type):
+        raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
+    if keys != 1 or not is_idempotency_key(key):
+        raise Problem.of(problems.KEY_MISSING)
+    return key.decode("ascii")
+
+
+def _is_json(content_type: bytes) -> bool:
+    media, _, parameters = content_type.partition(b";")
+    charset = parameters.strip().lower().replace(b'"', b"")
+    return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as its JSON members; the same for the first answer and for every repetition."""
+    return {
+        "submission_id": str(receipt.submission_id),
+        "obligation": receipt.obligation,
+        "version": receipt.version,
+        "received_at": receipt.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "sha256": receipt.sha256.hex(),
+        "status": "received",
+    }
+
+
+async def _answer(outcome: Outcome, send: Send) -> None:
+    match outcome:
+        case Stored(receipt):
+            _stored.inc()
+            await _send_receipt(send, 201, receipt)
+        case Replayed(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("replayed").inc()
+            await _send_receipt(send, 200, receipt, _REPLAYED)
+        case KeyReused(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("key_reused").inc()
+            raise problems.key_reused(receipt)
+        case Unchanged(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("unchanged").inc()
+            raise problems.unchanged(receipt)
+        case Outdated():
+            metrics.SUBMISSIONS_TOTAL.labels("outdated").inc()
+            raise problems.registry_changing()
+        case Unknown():
+            metrics.SUBMISSIONS_TOTAL.labels("unknown").inc()
+            raise problems.outcome_unknown()
+        case Defect():
+            metrics.SUBMISSIONS_TOTAL.labels("defect").inc()
+            raise internal()
+
+
+async def _send_receipt(send: Send, status: int, receipt: Receipt, *headers: tuple[bytes, bytes]) -> None:
+    document = receipt_document(receipt)
+    body = msgspec.json.encode(document)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                _JSON,
+                _NO_STORE,
+                (b"content-length", str(len(body)).encode()),
+                (b"location", b"/v1/submissions/" + document["submission_id"].encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

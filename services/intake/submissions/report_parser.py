@@ -1,0 +1,325 @@
+"""A report's body is read without losing a digit: figures are kept as the text that was sent.
+
+A good body takes one msgspec pass. Anything else is read again slowly, and every error in it is told at once with
+its JSON Pointer (RFC 6901). Both readings agree on every body the first one takes. What is read is stream-safe text
+(UAX #15): whoever normalises it later does so at a cost linear in its length. The bytes that are stored stay as sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from services.intake.submissions.body_errors import Errors
+from services.intake.submissions.body_json import Level, is_literal, is_object, number_of, text_of, whole
+from services.intake.submissions.limits import (
+    MAX_CODE_CHARACTERS,
+    MAX_ERRORS,
+    MAX_FIGURE_CHARACTERS,
+    MAX_FIGURES,
+    MAX_NARRATIVE_CHARACTERS,
+    MAX_NARRATIVES,
+    are_codes,
+    is_code,
+)
+from shared.contract.text import may_hold_long_runs, stream_safe
+from shared.web.errors import FieldError
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    regime: str
+    period: str
+    officer: str
+    nil: bool | UnsetType = UNSET
+    figures: dict[str, Any] | UnsetType = UNSET
+    narratives: dict[str, str] | UnsetType = UNSET
+    classification: str | UnsetType | None = UNSET
+
+
+class _Members(msgspec.Struct):
+    """The same members, not looked into."""
+
+    regime: Raw | UnsetType = UNSET
+    period: Raw | UnsetType = UNSET
+    officer: Raw | UnsetType = UNSET
+    nil: Raw | UnsetType = UNSET
+    figures: Raw | UnsetType = UNSET
+    narratives: Raw | UnsetType = UNSET
+    classification: Raw | UnsetType = UNSET
+
+
+_FIELDS = frozenset(_Body.__struct_fields__)
+_decoder = msgspec.json.Decoder(_Body, float_hook=str)
+_members = msgspec.json.Decoder(_Members)
+_MANY = 1_000
+_LARGE_BYTES = 16_384
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What an agency sent, read and within limits; nothing is known yet of its regime, period or officer."""
+
+    regime: str
+    period: str
+    officer: str
+    nil: bool
+    figures: dict[str, str | None]
+    narratives: dict[str, str]
+
+    def content_sha256(self) -> bytes:
+        """Names the content, whatever the order of keys or the white space: equal reports have equal names."""
+        canonical = msgspec.json.encode((self.officer, self.nil, self.figures, self.narratives), order="sorted")
+        return hashlib.sha256(canonical).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A body that is not a report, with every error found in it.
+
+    `regime`, `period`, `officer` are what it says of them as far as that can be read, else empty: so that they can be
+    judged, and all that is wrong is told at once.
+    """
+
+    errors: tuple[FieldError, ...]
+    malformed: bool = False  # not even a JSON object
+    truncated: bool = False  # there may be more errors
+    regime: str = ""
+    period: str = ""
+    officer: str = ""
+
+
+def read_report(body: bytes) -> Report | Unreadable:
+    """The report in a JSON body (UTF-8), or every error in it."""
+    report = read_fast(body)
+    return report if report is not None else read_slow(body)
+
+
+def read_fast(body: bytes) -> Report | None:
+    """The report, or None where anything at all needs a closer look."""
+    # a report has three objects and no array: what has thousands is no report, and to make them all would take long
+    if len(body) > _LARGE_BYTES and (body.count(b"{") > _MANY or body.count(b"[") > _MANY):
+        return None
+    try:
+        read = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    keys = 3
+    figures: dict[str, Any] = {}
+    narratives: dict[str, str] = {}
+    nil = False
+    if not isinstance(read.figures, UnsetType):
+        figures = read.figures
+        keys += 1 + len(figures)
+    if not isinstance(read.narratives, UnsetType):
+        narratives = read.narratives
+        keys += 1 + len(narratives)
+    if not isinstance(read.nil, UnsetType):
+        nil = read.nil
+        keys += 1
+    if not isinstance(read.classification, UnsetType):
+        if read.classification not in (None, "public"):
+            return None
+        keys += 1
+    # A key given twice would vanish silently. Every key ends in `":` unless white space parts the two, so where
+    # there is no such white space and as many ends as keys, none was given twice.
+    if body.count(b'":') != keys or b" :" in body or b"\t:" in body or b"\n:" in body or b"\r:" in body:
+        return None
+    # PostgreSQL stores no NUL in a text
+    escaped = b"\\u" in body
+    if escaped and b"\\u0000" in body:
+        return None
+    # the one whole number that does not come back as it was sent
+    minus_zero = b"-0" in body
+    if len(figures) > MAX_FIGURES or len(narratives) > MAX_NARRATIVES:
+        return None
+    for code, value in figures.items():
+        if type(value) is not str:
+            if type(value) is int:
+                if not value and minus_zero:
+                    return None
+                figures[code] = value = str(value)
+            elif value is None:
+                continue
+            else:
+                return None
+        if len(value) > MAX_FIGURE_CHARACTERS:
+            return None
+    for value in narratives.values():
+        if len(value) > MAX_NARRATIVE_CHARACTERS:
+            return None
+    if not (are_codes(figures.keys()) and are_codes(narratives.keys())):
+        return None
+    if not are_codes({read.regime, read.period, read.officer}):
+        return None
+    if escaped or may_hold_long_runs(body):
+        _make_stream_safe(figures)
+        _make_stream_safe(narratives)
+    return Report(read.regime, read.period, read.officer, nil, figures, narratives)
+
+
+def _make_stream_safe(texts: MutableMapping[str, Any]) -> None:
+    """Part runs of more than 30 marks in the texts, all in one pass; None stays. No text may hold a NUL."""
+    given = [(code, text) for code, text in texts.items() if text]
+    joined = "\0".join([text for _, text in given])
+    safe = stream_safe(joined)
+    if safe is not joined:
+        texts.update(zip([code for code, _ in given], safe.split("\0"), strict=True))
+
+
+def read_slow(body: bytes) -> Report | Unreadable:
+    """The same, with every error told: linear in the body, and ended at its limits.
+
+    A level is taken apart only as far as its members may be many; deeper ones are wrong whatever they hold.
+    """
+    errors = Errors()
+    read = whole(body, _members, errors)
+    if read is None:
+        return Unreadable(tuple(errors.found), malformed=True)
+    members, body = read
+    regime = _code(members.regime, "regime", errors)
+    period = _code(members.period, "period", errors)
+    officer = _code(members.officer, "officer", errors)
+    nil = not isinstance(members.nil, UnsetType) and is_literal(members.nil, b"true")
+    if not nil and not isinstance(members.nil, UnsetType) and not is_literal(members.nil, b"false"):
+        errors.add("/nil", "`nil` phải là true hoặc false.", "`nil` must be true or false.", *_NIL_FIX)
+    classification = members.classification
+    if (
+        not isinstance(classification, UnsetType)
+        and not is_literal(classification, b"null")
+        and text_of(classification) != "public"
+    ):
+        errors.classified()
+    _top_level(body, errors)
+    figures = _figures(members.figures, errors)
+    narratives = _narratives(members.narratives, errors)
+    if errors.found:
+        return Unreadable(
+            tuple(errors.found), truncated=errors.truncated, regime=regime, period=period, officer=officer
+        )
+    _make_stream_safe(figures)
+    _make_stream_safe(narratives)
+    return Report(regime, period, officer, nil, figures, narratives)
+
+
+_NIL_FIX = ("Ghi true nếu kỳ này không phát sinh số liệu.", "Write true if there is nothing to report this period.")
+
+
+def _top_level(body: bytes, errors: Errors) -> None:
+    """Members that a report does not have, and those given twice."""
+    level = _level(body, "", len(_FIELDS) + MAX_ERRORS, errors)
+    if level is None:
+        return
+    if not level.complete:
+        errors.truncated = True
+    known = ", ".join(sorted(_FIELDS))
+    for name in level.names:
+        if name not in _FIELDS:
+            errors.unknown_field(name, known)
+
+
+def _level(raw: Raw | bytes, pointer: str, limit: int, errors: Errors) -> Level | None:
+    """The members of an object; those given twice are told."""
+    try:
+        level = Level(raw, limit)
+    except msgspec.DecodeError:
+        errors.unreadable_name(pointer)
+        return None
+    for name in level.repeated:
+        errors.duplicate(pointer, name)
+    return level
+
+
+def _code(raw: Raw | UnsetType, name: str, errors: Errors) -> str:
+    if isinstance(raw, UnsetType):
+        errors.missing(name)
+        return ""
+    value = text_of(raw)
+    if value is None:
+        errors.add(
+            f"/{name}",
+            f"`{name}` phải là chuỗi ký tự.",
+            f"`{name}` must be a text.",
+            "Đặt giá trị trong dấu nháy kép.",
+            "Put the value in double quotes.",
+        )
+    elif not is_code(value):
+        errors.bad_code(f"/{name}", value)
+    else:
+        return value
+    return ""
+
+
+def _members_of(raw: Raw | UnsetType, pointer: str, limit: int, example: str, errors: Errors) -> dict[str, Raw]:
+    """The members of `figures` or `narratives`; none where they are no object, or more than may be."""
+    if isinstance(raw, UnsetType):
+        return {}
+    if not is_object(raw):
+        name = pointer[1:]
+        errors.add(
+            pointer,
+            f"`{name}` phải là một đối tượng JSON.",
+            f"`{name}` must be a JSON object.",
+            f"Ví dụ: {example}.",
+            f"For example {example}.",
+        )
+        return {}
+    level = _level(raw, pointer, limit, errors)
+    if level is None:
+        return {}
+    if not level.complete:
+        errors.too_many(pointer, limit)
+    return level.values
+
+
+def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
+    figures: dict[str, str | None] = {}
+    for code, value in _members_of(raw, "/figures", MAX_FIGURES, '{"A01": 12.5, "A02": null}', errors).items():
+        if errors.full:
+            errors.truncated = True
+            break
+        pointer = errors.code_of("/figures", code)
+        if is_literal(value, b"null"):
+            figures[code] = None
+            continue
+        figure = number_of(value)
+        if figure is None:
+            figure = text_of(value)
+        if figure is None:
+            errors.add(
+                pointer,
+                "Chỉ tiêu phải là số, chuỗi hoặc null.",
+                "A figure must be a number, a text or null.",
+                "Ghi một số, hoặc null nếu không có.",
+                "Write a number, or null where there is none.",
+            )
+        elif errors.fits(pointer, figure, MAX_FIGURE_CHARACTERS):
+            figures[code] = figure
+    return figures
+
+
+def _narratives(raw: Raw | UnsetType, errors: Errors) -> dict[str, str]:
+    narratives: dict[str, str] = {}
+    for code, value in _members_of(raw, "/narratives", MAX_NARRATIVES, '{"danh_gia": "…"}', errors).items():
+        if errors.full:
+            errors.truncated = True
+            break
+        pointer = errors.code_of("/narratives", code)
+        text = text_of(value)
+        if text is None:
+            errors.add(
+                pointer,
+                "Mục thuyết minh phải là chuỗi ký tự.",
+                "A narrative must be a text.",
+                "Đặt nội dung trong dấu nháy kép; bỏ mục này nếu không có.",
+                "Put it in double quotes; leave the section out where there is none.",
+            )
+        elif errors.fits(pointer, text, MAX_NARRATIVE_CHARACTERS):
+            narratives[code] = text
+    return narratives
+
+
+__all__ = ["MAX_CODE_CHARACTERS", "Report", "Unreadable", "read_fast", "read_report", "read_slow"]

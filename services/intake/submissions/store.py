@@ -1,0 +1,282 @@
+"""Named queries on intake's submissions, each one statement for a whole group or batch; none ever commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.intake.obligations.standing import Standing
+from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
+from shared.contract.events import NotificationRecorded, VerdictReached
+from shared.postgres.database import Reading, Transaction
+from shared.runtime.trouble import InfrastructureTrouble
+
+# The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
+_LOCK_OBLIGATIONS = text("""
+    INSERT INTO obligations AS known (obligation, last_version)
+    SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
+    ON CONFLICT (obligation) DO UPDATE SET last_version = known.last_version
+    RETURNING obligation, last_version, (SELECT revision FROM registry_revision)
+""")
+
+# One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
+_KNOWN = text("""
+    SELECT true AS by_key, known.idempotency_key, known.agency, known.submission_id, known.obligation, known.version,
+           known.received_at, known.sha256, known.content_sha256
+    FROM unnest(CAST(:agencies AS text[]), CAST(:keys AS text[])) AS asked (agency, key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM submissions AS submission
+        WHERE submission.agency = asked.agency AND submission.idempotency_key = asked.key LIMIT 1
+    ) AS known
+    UNION ALL
+    SELECT false, '', latest.agency, latest.submission_id, latest.obligation, latest.version,
+           latest.received_at, latest.sha256, latest.content_sha256
+    FROM unnest(CAST(:resubmitted AS text[])) AS owed (obligation)
+    CROSS JOIN LATERAL (
+        SELECT submission.* FROM submissions AS submission
+        LEFT JOIN verdicts USING (submission_id)
+        WHERE submission.obligation = owed.obligation AND verdicts.outcome IS DISTINCT FROM 'returned'
+        ORDER BY submission.version DESC LIMIT 1
+    ) AS latest
+""")
+
+# A key that another process committed meanwhile for another obligation leaves its row out of the answer.
+_STORE = text("""
+    WITH fresh AS (
+        SELECT * FROM unnest(
+            CAST(:submission_ids AS uuid[]), CAST(:obligations AS text[]), CAST(:versions AS int[]),
+            CAST(:regime_versions AS int[]), CAST(:officer_ids AS text[]), CAST(:nils AS boolean[]),
+            CAST(:received_ats AS timestamptz[]), CAST(:idempotency_keys AS text[]), CAST(:sha256s AS bytea[]),
+            CAST(:content_sha256s AS bytea[]), CAST(:bodies AS bytea[])
+        ) AS fresh (submission_id, obligation, version, regime_version, officer_id, nil, received_at,
+                    idempotency_key, sha256, content_sha256, body)
+    ), raised AS (
+        UPDATE obligations SET last_version = newest.version
+        FROM (SELECT obligation, max(version) AS version FROM fresh GROUP BY obligation) AS newest
+        WHERE obligations.obligation = newest.obligation
+    )
+    INSERT INTO submissions (submission_id, obligation, version, agency, regime, regime_version, period, officer_id,
+                             nil, received_at, idempotency_key, sha256, content_sha256, body)
+    SELECT submission_id, obligation, version, split_part(obligation, '/', 1), split_part(obligation, '/', 2),
+           regime_version, split_part(obligation, '/', 3), officer_id, nil, received_at, idempotency_key, sha256,
+           content_sha256, body FROM fresh
+    ON CONFLICT (agency, idempotency_key) DO NOTHING
+    RETURNING submission_id
+""")
+
+
+_RECEIPT = text("""
+    SELECT submission_id, obligation, version, received_at, sha256 FROM submissions
+    WHERE agency = :agency AND idempotency_key = :key
+""")
+
+_STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
+
+_SAVE_VERDICTS = text("""
+    INSERT INTO verdicts (submission_id, verdict_id, outcome, decided_at, errors, warnings, findings,
+                          findings_truncated, agency)
+    SELECT * FROM unnest(CAST(:submission_ids AS uuid[]), CAST(:verdict_ids AS uuid[]), CAST(:outcomes AS text[]),
+                         CAST(:decided_ats AS timestamptz[]), CAST(:errors AS int[]), CAST(:warnings AS int[]),
+                         CAST(:findings AS jsonb[]), CAST(:truncated AS boolean[]), CAST(:agencies AS text[]))
+    ON CONFLICT (submission_id) DO UPDATE
+    SET verdict_id = excluded.verdict_id, outcome = excluded.outcome, decided_at = excluded.decided_at,
+        errors = excluded.errors, warnings = excluded.warnings, findings = excluded.findings,
+        findings_truncated = excluded.findings_truncated, agency = excluded.agency, updated_at = clock_timestamp()
+    WHERE (verdicts.decided_at, verdicts.verdict_id) < (excluded.decided_at, excluded.verdict_id)
+""")
+
+# What an event does not say (a score, the cut-off) stays as an earlier one said it.
+_SAVE_STANDINGS = text("""
+    INSERT INTO standings (obligation, version, agency, regime, regime_version, period, deadline, cutoff_from,
+                           cutoff_to, standing, overdue, on_time, score, changed_at, policy_version, lines)
+    SELECT * FROM unnest(CAST(:obligations AS text[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
+                         CAST(:regimes AS text[]), CAST(:regime_versions AS int[]), CAST(:periods AS text[]),
+                         CAST(:deadlines AS timestamptz[]), CAST(:cutoff_froms AS date[]), CAST(:cutoff_tos AS date[]),
+                         CAST(:standings AS text[]), CAST(:overdues AS boolean[]), CAST(:on_times AS boolean[]),
+                         CAST(:scores AS numeric[]), CAST(:changed_ats AS timestamptz[]),
+                         CAST(:policy_versions AS text[]), CAST(:lines AS jsonb[]))
+    ON CONFLICT (obligation) DO UPDATE
+    SET version = excluded.version, regime_version = excluded.regime_version, deadline = excluded.deadline,
+        cutoff_from = coalesce(excluded.cutoff_from, standings.cutoff_from),
+        cutoff_to = coalesce(excluded.cutoff_to, standings.cutoff_to),
+        standing = excluded.standing, overdue = coalesce(excluded.overdue, standings.overdue),
+        on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score),
+        policy_version = coalesce(excluded.policy_version, standings.policy_version),
+        lines = coalesce(excluded.lines, standings.lines), changed_at = excluded.changed_at,
+        updated_at = clock_timestamp()
+    WHERE standings.version < excluded.version
+""")
+
+
+_NOTICE_FIELDS = {"kind", "officer_id", "channel", "outcome", "attempts"}
+_SAVE_NOTICES = text("""
+    INSERT INTO notices (notification_id, version, agency, obligation, at, document)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
+                         CAST(:obligations AS text[]), CAST(:ats AS timestamptz[]), CAST(:documents AS jsonb[]))
+    ON CONFLICT (notification_id) DO UPDATE
+    SET version = excluded.version, at = excluded.at, document = excluded.document
+    WHERE notices.version < excluded.version
+""")
+
+
+class KeyTakenMeanwhile(InfrastructureTrouble):
+    """Another process stored a submission under one of our idempotency keys after we looked: look again."""
+
+
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int]:
+    """Lock the rows of these obligations (sorted, distinct), made where missing.
+
+    Returns their last versions by key, and the registry's revision now.
+
+    The first use of an obligation is race-free: of two processes one waits for the other. Rows are made and locked in
+    sorted order, so no two groups wait for each other.
+    """
+    rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
+    return {row[0]: row[1] for row in rows}, rows[0][2]
+
+
+async def known(
+    tx: Transaction, group: Sequence[Pending], resubmitted: Sequence[str]
+) -> tuple[dict[tuple[str, str], Receipt], dict[str, InForce]]:
+    """Receipts by (agency, idempotency key), and the version in force of each `resubmitted` obligation that has one.
+
+    Call it after the obligations are locked: only then does it see what a waited-for group has stored.
+    """
+    rows = await tx.execute(
+        _KNOWN,
+        {
+            "agencies": [pending.agency for pending in group],
+            "keys": [pending.idempotency_key for pending in group],
+            "resubmitted": resubmitted,
+        },
+    )
+    receipts: dict[tuple[str, str], Receipt] = {}
+    in_force: dict[str, InForce] = {}
+    for by_key, key, agency, submission_id, obligation, version, received_at, sha256, content_sha256 in rows:
+        receipt = Receipt(submission_id, obligation, version, received_at, sha256)
+        if by_key:
+            receipts[agency, key] = receipt
+        else:
+            in_force[obligation] = InForce(receipt, content_sha256)
+    return receipts, in_force
+
+
+async def receipt_of(reading: Reading, agency: str, idempotency_key: str) -> Receipt | None:
+    """The receipt of what is stored under an agency's idempotency key."""
+    row = (await reading.execute(_RECEIPT, {"agency": agency, "key": idempotency_key})).one_or_none()
+    return None if row is None else Receipt(*row)
+
+
+async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
+    """Store them and raise their obligations' versions. Raises KeyTakenMeanwhile, after which nothing may be kept."""
+    # in the order of the unique key, so that two groups that meet on two keys do not wait for each other
+    ordered = sorted(fresh, key=lambda item: item.pending.idempotency)
+    rows: list[tuple[Any, ...]] = [
+        (
+            item.pending.submission_id,
+            item.pending.obligation,
+            item.version,
+            item.pending.regime_version,
+            item.pending.officer_id,
+            item.pending.nil,
+            item.pending.received_at,
+            item.pending.idempotency_key,
+            item.pending.sha256,
+            item.pending.content_sha256,
+            item.pending.body,
+        )
+        for item in ordered
+    ]
+    names = (
+        "submission_ids",
+        "obligations",
+        "versions",
+        "regime_versions",
+        "officer_ids",
+        "nils",
+        "received_ats",
+        "idempotency_keys",
+        "sha256s",
+        "content_sha256s",
+        "bodies",
+    )
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    stored = await tx.execute(_STORE, dict(zip(names, columns, strict=True)))
+    if len(stored.all()) != len(ordered):
+        raise KeyTakenMeanwhile("an idempotency key was taken by another process between lookup and insert")
+
+
+async def stored_submissions(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the ids that are stored."""
+    return {row[0] for row in await tx.execute(_STORED, {"ids": list(ids)})}
+
+
+async def save_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
+    """Keep each verdict (one per submission, sorted by it) unless a later one is kept already."""
+    await tx.execute(
+        _SAVE_VERDICTS,
+        {
+            "submission_ids": [verdict.submission_id for verdict in verdicts],
+            "verdict_ids": [verdict.verdict_id for verdict in verdicts],
+            "outcomes": [verdict.outcome for verdict in verdicts],
+            "decided_ats": [verdict.decided_at for verdict in verdicts],
+            "errors": [verdict.errors for verdict in verdicts],
+            "warnings": [verdict.warnings for verdict in verdicts],
+            "findings": [
+                _document([finding.model_dump(mode="json") for finding in verdict.findings]) for verdict in verdicts
+            ],
+            "truncated": [verdict.findings_truncated for verdict in verdicts],
+            "agencies": [verdict.agency for verdict in verdicts],
+        },
+    )
+
+
+async def save_standings(tx: Transaction, standings: Sequence[Standing]) -> None:
+    """Keep each standing (one per obligation, sorted by it) unless a newer version is kept already."""
+    await tx.execute(
+        _SAVE_STANDINGS,
+        {
+            "obligations": [standing.obligation for standing in standings],
+            "versions": [standing.version for standing in standings],
+            "agencies": [standing.agency for standing in standings],
+            "regimes": [standing.regime for standing in standings],
+            "regime_versions": [standing.regime_version for standing in standings],
+            "periods": [standing.period for standing in standings],
+            "deadlines": [standing.deadline for standing in standings],
+            "cutoff_froms": [standing.cutoff_from for standing in standings],
+            "cutoff_tos": [standing.cutoff_to for standing in standings],
+            "standings": [standing.standing for standing in standings],
+            "overdues": [standing.overdue for standing in standings],
+            "on_times": [standing.on_time for standing in standings],
+            "scores": [standing.score for standing in standings],
+            "changed_ats": [standing.changed_at for standing in standings],
+            "policy_versions": [standing.policy_version for standing in standings],
+            "lines": [
+                None if standing.lines is None else _document([line.model_dump(mode="json") for line in standing.lines])
+                for standing in standings
+            ],
+        },
+    )
+
+
+async def save_notices(tx: Transaction, notices: Sequence[NotificationRecorded]) -> None:
+    """Keep each notice (one per id, sorted by it) unless a newer version of it is kept already."""
+    await tx.execute(
+        _SAVE_NOTICES,
+        {
+            "ids": [notice.notification_id for notice in notices],
+            "versions": [notice.version for notice in notices],
+            "agencies": [notice.agency for notice in notices],
+            "obligations": [notice.obligation for notice in notices],
+            "ats": [notice.at for notice in notices],
+            "documents": [_document(notice.model_dump(mode="json", include=_NOTICE_FIELDS)) for notice in notices],
+        },
+    )
+
+
+def _document(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

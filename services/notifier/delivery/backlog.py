@@ -1,0 +1,77 @@
+"""One look at what has not been settled yet: for the sender's next step and for the gauges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from services.notifier.delivery.states import Policy
+from shared.postgres.database import Reading, Transaction
+
+#: what the clocks of two machines may differ by without anything having happened
+CLOCK_TOLERANCE = timedelta(seconds=5)
+
+_BACKLOG = text("""
+    SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= :now) AS due,
+           count(*) FILTER (WHERE state IN ('pending', 'retry')) AS waiting,
+           count(*) FILTER (WHERE token IS NOT NULL) AS leased,
+           min(due_at) FILTER (WHERE due_at <= :now) AS oldest_due,
+           (SELECT count(*) FROM notifications WHERE state = 'unknown') AS unknown
+      FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL
+""")
+
+# What lies further ahead than any wait that was ever given comes from a clock that has fallen back since.
+_BRING_FORWARD = text("""
+    UPDATE notifications
+       SET due_at = CASE WHEN due_at IS NULL THEN NULL ELSE CAST(:now AS timestamptz) END,
+           lease_until = CASE WHEN lease_until IS NULL THEN NULL ELSE CAST(:lease_until AS timestamptz) END
+     WHERE due_at > CAST(:now AS timestamptz) + CAST(:tolerance AS interval) + CASE state
+             WHEN 'pending' THEN interval '0'
+             WHEN 'retry' THEN 1.2 * least(
+               CAST(:backoff AS interval) * power(2, least(greatest(attempts - 1, 0), 30)), CAST(:ceiling AS interval))
+             ELSE CAST(:resend AS interval) END
+        OR lease_until > CAST(:lease_until AS timestamptz) + CAST(:tolerance AS interval)
+""")
+_ANYTHING_DUE = text("SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :now)")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Rows by what they wait for; `oldest_due` is a system instant, None where nothing is due."""
+
+    due: int
+    waiting: int  # due or later
+    leased: int
+    unknown: int
+    oldest_due: datetime | None
+
+
+async def backlog(tx: Reading, now: datetime) -> Backlog:
+    """Count the unsettled rows. `now` is system time."""
+    return Backlog(**(await tx.execute(_BACKLOG, {"now": now})).mappings().one())
+
+
+async def anything_due(snapshot: Reading, now: datetime) -> bool:
+    """Whether a claim would find something."""
+    return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now})).scalar_one())
+
+
+async def bring_forward(tx: Transaction, now: datetime, policy: Policy, *, lease_seconds: float) -> int:
+    """After the system clock has fallen back: what was put off is due now, a lease lasts no longer than a new one.
+
+    now: system time. Returns how many notifications were changed; without such a jump none is.
+    """
+    result = await tx.execute(
+        _BRING_FORWARD,
+        {
+            "now": now,
+            "tolerance": CLOCK_TOLERANCE,
+            "backoff": timedelta(seconds=policy.backoff_seconds),
+            "ceiling": timedelta(seconds=policy.backoff_ceiling_seconds),
+            "resend": timedelta(seconds=policy.resend_after_seconds),
+            "lease_until": now + timedelta(seconds=lease_seconds),
+        },
+    )
+    return result.rowcount

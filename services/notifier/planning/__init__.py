@@ -1,0 +1,1 @@
+"""What an event about an obligation means for whom: reminders, notices, escalations."""

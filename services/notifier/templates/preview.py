@@ -1,0 +1,173 @@
+"""Every letter in every form it can take, written to files: what an operator shows before the first mail goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from services.notifier.delivery.ledger import Claimed
+from services.notifier.delivery.states import Progress, message_id
+from services.notifier.planning.domain import Facts
+from services.notifier.templates import Composer
+from services.notifier.templates.compose import FACTS
+from shared.runtime.clock import LOCAL_ZONE
+
+_DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
+_NAMES: dict[str, str | None] = {
+    "regime_name": "Báo cáo tình hình kinh tế – xã hội hằng tháng",
+    "regime_name_en": "Monthly socio-economic report",
+    "legal_basis": "Nghị định 09/2019/NĐ-CP, Điều 7, 12, 13",
+    "nil_allowed": "true",
+    "request_title": None,
+    "request_title_en": None,
+    "request_legal_basis": None,
+}
+_REQUEST: dict[str, str | None] = {
+    **_NAMES,
+    "regime_name": "Báo cáo đột xuất về thiên tai",
+    "regime_name_en": "Ad hoc report on disasters",
+    "nil_allowed": "false",
+    "request_title": "Thiệt hại do bão số 9",
+    "request_title_en": "Damage by storm no. 9",
+    "request_legal_basis": "Công văn 1234/UBND-NN ngày 12/10/2026",
+}
+_FINDINGS: tuple[dict[str, str | None], ...] = (
+    {
+        "code": "SUM",
+        "severity": "error",
+        "path": "/figures/A10",
+        "provided": "1250.5",
+        "expected": "1205.5",
+        "difference": "45.0",
+        "message": "Tổng thu ngân sách không bằng tổng các khoản A11 + A12",
+        "message_en": "Total revenue does not equal A11 + A12",
+        "fix": "Kiểm tra lại A10, A11 và A12; sửa số nào sai.",
+        "fix_en": "Check A10, A11 and A12 and correct whichever is wrong.",
+    },
+    {
+        "code": "MISSING",
+        "severity": "error",
+        "path": "/narratives/KHO_KHAN",
+        "provided": None,
+        "expected": "ít nhất 100 ký tự",
+        "difference": None,
+        "message": "Thiếu phần “Khó khăn, vướng mắc”",
+        "message_en": "The section “Difficulties” is missing",
+        "fix": "Bổ sung nội dung; nếu không có khó khăn, ghi rõ là không có.",
+        "fix_en": "Write it; if there were none, say so.",
+    },
+    {
+        "code": "HISTORY",
+        "severity": "warning",
+        "path": "/figures/A12",
+        "provided": "9800",
+        "expected": "400–1200",
+        "difference": None,
+        "message": "Gấp 9 lần trung bình 12 kỳ trước",
+        "message_en": "Nine times the mean of the last twelve periods",
+        "fix": "Kiểm tra đơn vị tính (triệu hay tỷ đồng).",
+        "fix_en": "Check the unit (million or billion dong).",
+    },
+)
+
+
+def samples() -> dict[str, Claimed]:
+    """File name -> a notification as a sender would claim it; figures and names are invented."""
+
+    def facts(**changes: object) -> Facts:
+        base: dict[str, object] = {
+            "recipient_name": "Nguyễn Thị Hồng Ánh",
+            "recipient_title": "Chuyên viên Văn phòng",
+            "agency": "H99.12",
+            "agency_name": "Sở Nông nghiệp và Môi trường",
+            "agency_name_en": "Department of Agriculture and Environment",
+            "regime": "BC-KTXH-THANG",
+            "regime_version": 1,
+            "period": "2026-M10",
+            "deadline": _DEADLINE,
+            "standing": "nothing_sent",
+        }
+        return FACTS.validate_python({**base, **changes})
+
+    told = {
+        "head_title": "Chủ tịch UBND tỉnh",
+        "head_agency": "Ủy ban nhân dân tỉnh",
+        "head_agency_en": "Provincial People's Committee",
+    }
+    head = {"recipient_name": "Trần Quốc Vượng", "recipient_title": "Giám đốc Sở"}
+    returned = {
+        "standing": None,
+        "submission_version": 2,
+        "received_at": _DEADLINE - timedelta(hours=7),
+        "errors": 2,
+        "warnings": 1,
+        "findings": _FINDINGS,
+    }
+    late = _DEADLINE + timedelta(minutes=5)
+    letters = {
+        "reminder": ("reminder", "due_soon", facts(), _DEADLINE - timedelta(days=3)),
+        "reminder-returned": ("reminder", "due_soon", facts(standing="returned"), _DEADLINE - timedelta(days=3)),
+        "reminder-of-request": ("reminder", "due_soon", facts(period="DX-2026-003"), _DEADLINE - timedelta(days=1)),
+        "overdue-nothing-sent": ("overdue", "overdue", facts(**told), late),
+        "overdue-nobody-above": ("overdue", "overdue", facts(), late),
+        "overdue-returned": ("overdue", "overdue", facts(standing="returned"), late + timedelta(days=3)),
+        "returned": ("returned", "returned/2", facts(**returned), _DEADLINE - timedelta(hours=6)),
+        "returned-after-acceptance": (
+            "returned",
+            "returned/3",
+            facts(**{**returned, "submission_version": 3, "accepted_version": 1, "findings_left_out": 12}),
+            late,
+        ),
+        "escalation": (
+            "escalation",
+            "overdue/rung-1",
+            facts(**head, officer_name="Nguyễn Thị Hồng Ánh", rung=1),
+            late,
+        ),
+        "escalation-climbed": (
+            "escalation",
+            "overdue/rung-2",
+            facts(
+                recipient_name="Lê Văn Đức",
+                recipient_title="Chủ tịch UBND tỉnh",
+                rung=2,
+                passed_over=("Sở Nông nghiệp và Môi trường",),
+                passed_over_en=("Department of Agriculture and Environment",),
+            ),
+            late + timedelta(hours=30),
+        ),
+    }
+    return {
+        name: Claimed(
+            progress=Progress(UUID(int=number), 1, 0, 0, at),
+            token=UUID(int=number),
+            obligation=f"H99.12/BC-KTXH-THANG/{letter.period}",
+            kind=kind,
+            step=step,
+            recipient="can.bo@so-nnmt.h99.example",
+            message_id=message_id(name, step, "preview", "email", "thongsuot.example"),
+            created_at=at,
+            facts=FACTS.dump_python(letter, mode="json"),
+            deadline=letter.deadline,
+            names=_REQUEST if letter.period.startswith("DX") else _NAMES,
+        )
+        for number, (name, (kind, step, letter, at)) in enumerate(letters.items(), 1)
+    }
+
+
+def write(composer: Composer, folder: Path) -> list[Path]:
+    """Write each letter as .eml, .txt and .html into the folder (made if missing). Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, mail in samples().items():
+        message = composer.message(mail)
+        bodies = {"eml": message.as_bytes()}
+        for kind in ("plain", "html"):
+            part = message.get_body((kind,))
+            assert part is not None
+            bodies["txt" if kind == "plain" else "html"] = part.get_content().encode()
+        for suffix, body in bodies.items():
+            files.append(folder / f"{name}.{suffix}")
+            files[-1].write_bytes(body)
+    return files

@@ -1,6 +1,0 @@
-"""How obligations are scored: versioned data and one pure function over it."""
-
-from services.scoring.policy.assess import Due, Facts, assess
-from services.scoring.policy.data import Policy, PolicyBook, PolicyError, PolicyMissing, read_policies
-
-__all__ = ["Due", "Facts", "Policy", "PolicyBook", "PolicyError", "PolicyMissing", "assess", "read_policies"]

@@ -1,0 +1,1 @@
+"""What an obligation scores, by the policy in force."""
