@@ -5,16 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
 from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.period import parse
+from shared.contract.reporting_window import FIRST_YEAR
 from shared.runtime.clock import LOCAL_ZONE
 
 #: how far ahead periods are planned to see whether they can be
 AHEAD = timedelta(days=730)
+#: And how far by a calendar of weekends alone, which covers every year: so many years that a yearly deadline falls on
+#: each day of the week, and a weekend hides nothing. A week is like another.
+AHEAD_BY_WEEKENDS, WEEKS_AHEAD_BY_WEEKENDS = timedelta(days=7 * 366), timedelta(days=366)
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -28,11 +33,17 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
     for record in look.all:
         if isinstance(record, RegimePublished):
             regimes.setdefault(record.code, []).append(_regime(record))
+    followed_by: dict[tuple[str, int], list[Regime]] = {}
+    for code, versions in regimes.items():
+        versions.sort(key=lambda each: (each.effective_from, each.regime_version))
+        for place, version in enumerate(versions):
+            # later ones govern nothing that these do not take from it; all of them would cost the square
+            followed_by[code, version.regime_version] = versions[place : place + 3]
 
     def check(record: RegistryEvent) -> Iterator[Objection]:
         match record:
             case RegimePublished():
-                yield from _periods(_regime(record), regimes[record.code], look.now, calendar)
+                yield from _periods(followed_by[record.code, record.regime_version], look.now, calendar)
             case RequestIssued():
                 yield from _request(record, regimes.get(record.regime, []), calendar)
             case _:
@@ -41,22 +52,39 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
     return check
 
 
-def _periods(regime: Regime, versions: list[Regime], now: datetime, calendar: WorkingCalendar) -> Iterator[Objection]:
-    since = max(now, datetime.combine(regime.effective_from, time(0, 0), LOCAL_ZONE))
-    for plan in plans_between(versions, since, since + AHEAD, calendar):
-        if plan.regime_version != regime.regime_version:
-            continue
-        wrong = _wrong(plan, calendar)
-        if wrong is not None:
-            yield wrong
-            return  # the next periods have the same
+def _periods(versions: list[Regime], now: datetime, calendar: WorkingCalendar) -> Iterator[Objection]:
+    """What is wrong with the first of the versions; the others take periods from it."""
+    regime = versions[0]
+    begins = datetime.combine(max(regime.effective_from, date(FIRST_YEAR, 1, 1)), time(0, 0), LOCAL_ZONE)
+    since = max(now, begins)
+    unknown = max(begins, datetime(calendar.last_year, 1, 1, tzinfo=LOCAL_ZONE))
+    ahead = WEEKS_AHEAD_BY_WEEKENDS if regime.frequency == "weekly" else AHEAD_BY_WEEKENDS
+    for first, last, by in (
+        (since, since + AHEAD, calendar),
+        (begins, min(since, begins + AHEAD), calendar),  # a regime whose periods are over
+        (unknown, unknown + ahead, _weekends(unknown.year)),
+    ):
+        for plan in plans_between(versions, first, last, by):
+            if plan.regime_version != regime.regime_version:
+                continue
+            if by is not calendar and parse(plan.period).year < calendar.last_year:
+                continue  # a year that a calendar knows is not judged by weekends alone
+            wrong = _wrong(plan, by)
+            if wrong is not None:
+                yield wrong
+                return  # the next periods have the same
+
+
+@lru_cache(maxsize=64)
+def _weekends(year: int) -> WorkingCalendar:
+    """A calendar that knows no holiday, for every period that begins in the years after this one."""
+    return WorkingCalendar("weekends", year - 3, year + 20, days_off=(), made_up=())
 
 
 def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | None:
     if isinstance(plan, Unplanned):
         # years that no calendar covers yet say nothing of the regime: a calendar to come goes on
-        beyond = parse(plan.period).year >= calendar.last_year
-        return None if beyond else _unplannable(plan)
+        return None if parse(plan.period).year >= calendar.last_year else _unplannable(plan)
     assert plan.cutoff_to is not None
     if plan.due_on < plan.cutoff_to:
         return Objection(

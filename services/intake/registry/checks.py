@@ -17,6 +17,7 @@ from shared.contract import period
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import shown
+from shared.runtime.clock import LOCAL_ZONE
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
 _AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would take the digits of every script
@@ -77,6 +78,7 @@ def check(
                     errors.extend(_regime(located, regime, registry, replaced))
             case RequestIssued() as request:
                 errors.extend(_request(located, request, registry))
+                errors.extend(_addressed(located, request, registry, known))
                 if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
                     errors.extend(_past(located, request, now))
         errors.extend(_size(located))
@@ -197,9 +199,13 @@ def _regime(
     yield from _replaces(located, regime, registry, replaced)
     if regime.receiver not in registry.agencies:
         yield located.unknown("receiver", "cơ quan nhận", "receiver", regime.receiver, "agency")
+    else:
+        yield from _closed(located, "receiver", registry.agencies[regime.receiver], regime.effective_from)
     for place, agency in enumerate(regime.submitters):
         if agency not in registry.agencies:
             yield located.unknown(f"submitters/{place}", "cơ quan gửi", "submitter", agency, "agency")
+        else:
+            yield from _closed(located, f"submitters/{place}", registry.agencies[agency], regime.effective_from)
     if not regime.submitters and not regime.submitter_kinds:
         yield located.error(
             "submitter_kinds",
@@ -311,6 +317,45 @@ def _past(located: Located, request: RequestIssued, now: datetime) -> Iterator[F
             "Ghi thời hạn sau hiện tại; nếu chuyển danh mục cũ sang, nạp với --past-requests.",
             "Give a later deadline; where an old registry is carried over, load it with --past-requests.",
         )
+
+
+def _closed(located: Located, field: str, agency: Agency, needed_on: date) -> Iterator[FileError]:
+    """An agency that has ended before the day on which the record needs it."""
+    if agency.closed_on is None or agency.closed_on >= needed_on:
+        return
+    closed, needed = f"{agency.closed_on:%d/%m/%Y}", f"{needed_on:%d/%m/%Y}"
+    heirs = ", ".join(map(shown, agency.successors[:5]))
+    yield located.error(
+        field,
+        f"Cơ quan “{shown(agency.code)}” kết thúc hoạt động ngày {closed}, trước ngày {needed}.",
+        f"The agency “{shown(agency.code)}” closes on {closed}, before {needed}.",
+        f"Ghi cơ quan kế thừa ({heirs}), hoặc bỏ cơ quan này." if heirs else "Bỏ cơ quan này, hoặc sửa ngày.",
+        f"Name its successors ({heirs}), or leave it out." if heirs else "Leave it out, or correct the day.",
+    )
+
+
+def _addressed(
+    located: Located, request: RequestIssued, registry: Registry, known: RegistryEvent | None
+) -> Iterator[FileError]:
+    """Scoring asks an agency only if it exists from the day of the request to that of the deadline: who else is
+    named owes nothing, in silence. What is stored already was right when it was issued.
+    """
+    issued_on, due_on = (moment.astimezone(LOCAL_ZONE).date() for moment in (request.issued_at, request.deadline))
+    stored = isinstance(known, RequestIssued) and known.deadline == request.deadline
+    told_before = set(known.agencies) if isinstance(known, RequestIssued) and stored else set()
+    for place, code in enumerate(request.agencies):
+        agency = registry.agencies.get(code)
+        if agency is None or code in told_before:
+            continue
+        yield from _closed(located, f"agencies/{place}", agency, due_on)
+        if agency.opened_on > issued_on:
+            yield located.error(
+                f"agencies/{place}",
+                f"Cơ quan “{shown(code)}” đến ngày {agency.opened_on:%d/%m/%Y} mới thành lập, sau ngày yêu cầu.",
+                f"The agency “{shown(code)}” opens on {agency.opened_on:%d/%m/%Y}, after the request.",
+                "Bỏ cơ quan này, hoặc sửa `issued_at`.",
+                "Leave it out, or correct `issued_at`.",
+            )
 
 
 def _request(located: Located, request: RequestIssued, registry: Registry) -> Iterator[FileError]:

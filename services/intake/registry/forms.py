@@ -11,11 +11,22 @@ from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
 from shared.contract.events.fields import MAX_DIGITS, shown
 
+#: totals of a circle that its message names
+_NAMED = 10
+
 
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     form = regime.form
     figures = {figure.code for figure in form.figures}
     by_code = {figure.code: figure for figure in form.figures}
+    if not form.figures and not form.narratives:
+        yield located.error(
+            "form",
+            "Biểu mẫu không hỏi gì: không có chỉ tiêu, không có thuyết minh.",
+            "The form asks nothing: it has neither figures nor narratives.",
+            "Ghi `figures` hoặc `narratives`.",
+            "Give `figures` or `narratives`.",
+        )
     groups = {
         "figures": [figure.code for figure in form.figures],
         "narratives": [narrative.code for narrative in form.narratives],
@@ -172,39 +183,52 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
 
 
 def _circles(located: Located, sums: Sequence[SumRule]) -> Iterator[FileError]:
-    """Sums that come back to their own total through others: A = B + C and B = A + D."""
-    below: dict[str, set[str]] = {}
-    for rule in sums:
-        below.setdefault(rule.total, set()).update(term for term in rule.terms if term != rule.total)
-    totals = {total: {term for term in terms if term in below} for total, terms in below.items()}
-    circular = _without_ends(_without_ends(totals))
-    for place, rule in enumerate(sums):
-        if rule.total in circular and circular.keys() & set(rule.terms) - {rule.total}:
-            yield located.error(
-                f"form/sums/{place}",
-                f"Tổng “{shown(rule.total)}” quay vòng về chính nó qua các tổng khác.",
-                f"The sum “{shown(rule.total)}” comes back to itself through other sums.",
-                "Sửa số hạng.",
-                "Correct the terms.",
-            )
+    """Sums that come back to their own total through others: A = B + C and B = A + D.
+
+    One error for each term that closes a circle: without these terms there is none left, so all is told at once.
+    """
+    rules: dict[str, list[int]] = {}
+    for number, rule in enumerate(sums):
+        rules.setdefault(rule.total, []).append(number)
+
+    def below(total: str) -> Iterator[tuple[str, str]]:
+        """The totals among its terms, each with its place."""
+        for number in rules[total]:
+            for place, term in enumerate(sums[number].terms):
+                if term in rules and term != total:
+                    yield term, f"form/sums/{number}/terms/{place}"
+
+    done: set[str] = set()
+    for start in rules:
+        if start in done:
+            continue
+        depth = {start: 0}  # of the totals on the way, in their order
+        way = [start]
+        open_ends = [below(start)]
+        while way:
+            term, place = next(open_ends[-1], ("", ""))
+            if not term:
+                open_ends.pop()
+                gone = way.pop()
+                del depth[gone]
+                done.add(gone)
+            elif term in depth:
+                yield _circle(located, place, way, depth[term])
+            elif term not in done:
+                depth[term] = len(way)
+                way.append(term)
+                open_ends.append(below(term))
 
 
-def _without_ends(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The arrows turned round, without what points, again and again, at nothing that is left. Twice: the circles."""
-    into: dict[str, set[str]] = {}
-    for start, ends in arrows.items():
-        for end in ends:
-            into.setdefault(end, set()).add(start)
-    left = {start: set(ends) for start, ends in arrows.items()}
-    done = [start for start, ends in left.items() if not ends]
-    while done:
-        gone = done.pop()
-        for start in into.get(gone, ()):
-            left[start].discard(gone)
-            if not left[start]:
-                done.append(start)
-    turned: dict[str, set[str]] = {start: set() for start, ends in left.items() if ends}
-    for start, ends in left.items():
-        for end in ends:
-            turned[end].add(start)
-    return turned
+def _circle(located: Located, place: str, way: Sequence[str], begin: int) -> FileError:
+    names = [shown(code, 30) for code in way[begin : begin + _NAMED]]
+    if (left_out := len(way) - begin - _NAMED) > 0:
+        names.append(f"… ({left_out})")
+    chain = " → ".join((*names, names[0]))
+    return located.error(
+        place,
+        f"Tổng “{shown(way[begin])}” quay vòng về chính nó qua các tổng khác: {chain}.",
+        f"The sum “{shown(way[begin])}” comes back to itself through other sums: {chain}.",
+        "Bỏ số hạng này, hoặc sửa một tổng trong vòng.",
+        "Remove this term, or correct a sum of the circle.",
+    )

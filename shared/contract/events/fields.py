@@ -120,6 +120,15 @@ def flaw_of_text(text: str, most: int, *, least: int = 0, lines: bool = False) -
             "Xóa ký tự đó; gõ lại nội dung nếu chép từ nơi khác.",
             "Delete it; type the text again if it was copied from elsewhere.",
         )
+    unassigned = None if text.isascii() else next((one for one in text if unicodedata.category(one) == "Cn"), None)
+    if unassigned is not None:
+        point = f"U+{ord(unassigned):04X}"
+        return Words(
+            f"Có mã ký tự chưa được Unicode {unicodedata.unidata_version} gán ({point}).",
+            f"It holds a code point that Unicode {unicodedata.unidata_version} does not assign ({point}).",
+            "Xóa ký tự đó; gõ lại nội dung nếu chép từ nơi khác.",
+            "Delete it; type the text again if it was copied from elsewhere.",
+        )
     if text and unicodedata.category(text[0]).startswith("M"):
         return Words(
             "Bắt đầu bằng một dấu không có chữ.",

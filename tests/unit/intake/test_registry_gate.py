@@ -18,7 +18,7 @@ from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
 from tests.integration.intake import province
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, proposed
+from tests.integration.intake.province import COMMUNE, DEPARTMENT, DISTRICT, NOW, proposed
 
 
 def asked(*changed: RegistryEvent, without: str = "", stored: Sequence[RegistryEvent] = (), **how: Any) -> Admission:
@@ -85,6 +85,14 @@ NARRATIVE = {"code": "n", "label": "n"}
         (province.regime("X", regime_version=0), "regime_version", "1 to 9999"),
         (province.regime("X", remind_working_days=-1), "remind_working_days", "0 to 60"),
         (province.regime("X", remind_working_days=10**9), "remind_working_days", "0 to 60"),
+        (
+            province.regime("X", submitters=(DISTRICT,), effective_from=date(2025, 7, 1)),
+            "submitters/0",
+            "closes on 30/06",
+        ),
+        (province.regime("X", receiver=DISTRICT, effective_from=date(2025, 7, 1)), "receiver", "closes on 30/06/2025"),
+        (form(), "form", "asks nothing"),
+        (form(nil_allowed=True), "form", "asks nothing"),
         (form(figures=figures("A", "A")), "form/figures/1/code", "repeated"),
         (form(figures=figures("A", minimum=2, maximum=1)), "form/figures/0", "over the maximum"),
         (form(figures=figures(*map(str, range(2001)))), "form/figures", "At most 2000 items"),
@@ -93,7 +101,7 @@ NARRATIVE = {"code": "n", "label": "n"}
         (sums(A=("B", "Z")), "form/sums/0/terms/1", "no figure"),
         (sums(A=("B", "B")), "form/sums/0/terms/1", "there twice"),
         (sums(A=("B", "A")), "form/sums/0/terms/1", "its own terms"),
-        (sums(A=("B",), B=("C",), C=("A",)), "form/sums/2", "comes back to itself"),
+        (sums(A=("B",), B=("C",), C=("A",)), "form/sums/2/terms/0", "through other sums: A → B → C → A."),
         (form(narratives=[{**NARRATIVE, "min_characters": 30_000}]), "form/narratives/0/min_characters", "0 to 20000"),
         (form(narratives=[{**NARRATIVE, "min_characters": 9, "max_characters": 8}]), "form/narratives/0", "lengths"),
         (
@@ -108,6 +116,7 @@ NARRATIVE = {"code": "n", "label": "n"}
         (province.request("DX-9", deadline=NOW.replace(year=2020)), "deadline", "before the request"),
         (province.request("DX-9", deadline=NOW - timedelta(days=1)), "deadline", "has passed"),
         (province.request("DX-9", agencies=(COMMUNE, "H77")), "agencies/1", "no agency"),
+        (province.request("DX-9", agencies=(DISTRICT,)), "agencies/0", "closes on 30/06/2025"),
     ],
 )
 def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent, place: str, what: str) -> None:
@@ -121,6 +130,7 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
         province.regime("X", regime_version=9999, remind_working_days=60),
         form(narratives=[{"code": f"n{n}", "label": "n", "min_characters": 20_000} for n in range(13)]),
         province.request("DX-9", deadline=NOW + timedelta(seconds=1)),
+        province.regime("X", submitters=(DISTRICT,), receiver=DISTRICT, effective_from=date(2025, 6, 30)),
         province.officer("cb-x", DEPARTMENT, name="Nguyễn Thị Hồng Ánh – “Bà Ánh”", title="P. Giám đốc (đầu mối)"),
     )
     for record in good:
@@ -130,8 +140,28 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
 
 
 def test_a_sum_that_only_leads_into_a_circle_is_not_called_one() -> None:
-    told = messages(sums(A=("B",), B=("A",), C=("A",)))
-    assert [one.split(":")[0] for one in told] == ["form/sums/0", "form/sums/1"]
+    told = messages(sums(C=("A",), A=("B",), B=("A",)))
+    assert [one.split(":")[0] for one in told] == ["form/sums/2/terms/0"]
+    assert told[0].endswith("A → B → A.")
+
+
+def test_each_circle_is_told_so_that_without_the_told_terms_none_is_left() -> None:
+    rules = {"A": ["B", "C"], "B": ["A", "C"], "C": ["A", "B"]}
+    errors = asked(sums(**rules)).errors
+    assert errors
+    for error in errors:
+        number, place = (int(part) for part in error.place.split("/")[-3::2])
+        rules["ABC"[number]][place] = ""
+    left = {total: [term for term in terms if term] for total, terms in rules.items()}
+    assert messages(sums(**{total: terms for total, terms in left.items() if terms})) == []
+
+
+def test_a_long_circle_is_told_in_few_words_and_at_linear_cost() -> None:
+    codes = [f"A{number:04}" for number in range(2000)]
+    rules = [{"code": f"S{code}", "total": code, "terms": [codes[place - 1]]} for place, code in enumerate(codes)]
+    [told] = messages(form(figures=figures(*codes), sums=rules))
+    assert "→ … (1990) → A0000." in told
+    assert len(told) < 300
 
 
 def test_a_record_that_is_refused_is_still_there_for_those_that_name_it() -> None:
@@ -193,6 +223,21 @@ def test_a_request_that_is_stored_may_be_past_its_deadline() -> None:
     assert len(messages(past, stored=(earlier,))) == 1
 
 
+def test_an_agency_that_a_request_names_exists_from_its_day_to_its_deadline() -> None:
+    day, due = date(2026, 10, 1), date(2026, 10, 25)
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"opened_on": day, "closed_on": due}, []),
+        ({"opened_on": day + timedelta(days=1)}, ["agencies/0"]),
+        ({"closed_on": due - timedelta(days=1)}, ["agencies/0"]),
+    ]
+    for dates, places in cases:
+        named = province.request("DX-9", agencies=("H99.03",))
+        agency = province.agency("H99.03", **dates)
+        assert [one.split(":")[0] for one in messages(agency, named)] == places
+        # it closed after it was asked: the request says what it said
+        assert messages(agency, named, stored=(named.model_copy(update={"version": 1}),)) == []
+
+
 WRONG = province.regime(version=1)
 
 
@@ -218,7 +263,11 @@ def test_a_replacing_version_keeps_the_periods_and_says_why(record: RegimePublis
 
 
 def test_a_version_is_replaced_once_and_the_replacement_may_be_replaced() -> None:
-    new = replacing(deadline={"rule": "day_of_month", "day": 25}, legal_basis="Công văn đính chính", form={})
+    new = replacing(
+        deadline={"rule": "day_of_month", "day": 25},
+        legal_basis="Công văn đính chính",
+        form={"narratives": [NARRATIVE]},
+    )
     assert messages(new, stored=(WRONG,)) == []
     again = replacing(regime_version=3, replaces=2)
     stored = (WRONG, new.model_copy(update={"version": 1}))

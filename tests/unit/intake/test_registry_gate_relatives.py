@@ -53,6 +53,12 @@ def test_what_nobody_sees_stands_in_no_name(hidden: str) -> None:
     assert told(province.officer("cb-x", DEPARTMENT, name=hidden)) != []
 
 
+@pytest.mark.parametrize("unassigned", ["\u0378", "\u05ff", "\u2fe0", "\U000e1000"])
+def test_code_points_that_are_no_character_stand_in_no_name(unassigned: str) -> None:
+    [error] = told(province.agency("H99.03", name=f"Sở {unassigned}A"))
+    assert error.startswith("name: It holds a code point that Unicode")
+
+
 @pytest.mark.parametrize("name", ["Đặng Thị Thảo", "Sở Nội vụ – số 1 (mẫu)", "𝕏 日本 ✅", "Tha\u0309o"])
 def test_the_control_what_is_seen_stays(name: str) -> None:
     assert told(province.agency("H99.03", name=name)) == []

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from io import StringIO
 from typing import Any
 
@@ -18,10 +18,12 @@ from services.intake.registry.neighbours import NEIGHBOURS, ROOT, ask
 from services.intake.registry.source import FileError, Located, Source
 from services.notifier import check as notifier
 from services.scoring import check as scoring
+from services.scoring.calendar import shipped_calendars
+from services.scoring.deadlines import plans_between
 from services.validator import check as validator
 from shared.contract import checking
 from shared.contract.checking import Checker, Look, Objection
-from shared.contract.events import RegistryEvent
+from shared.contract.events import Deadline, RegistryEvent
 from tests.integration.intake import province
 from tests.integration.intake.province import NOW, agency, officer, regime, request
 
@@ -48,6 +50,17 @@ def monthly(rule: str = "day_of_month", **deadline: int) -> RegistryEvent:
     return regime(deadline={"rule": rule, **deadline})
 
 
+def monthly_from(year: int, rule: str = "day_of_month", until: int | None = None, **deadline: int) -> RegistryEvent:
+    ends = date(until, 12, 31) if until else None
+    return regime(effective_from=date(year, 1, 1), effective_to=ends, deadline={"rule": rule, **deadline})
+
+
+def weekly_from(year: int, **deadline: Any) -> RegistryEvent:
+    return regime(
+        frequency="weekly", effective_from=date(year, 1, 1), deadline={"rule": "weekday", **deadline}
+    )  # its cut-off is the Sunday
+
+
 ADHOC = regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"})
 
 
@@ -63,6 +76,16 @@ ADHOC = regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"})
         ("scoring", monthly(day=3), "/deadline", "before its own cut-off"),
         ("scoring", regime(frequency="weekly", deadline=FRIDAY), "/deadline", "before its own cut-off"),
         ("scoring", regime(frequency="weekly", deadline=FRIDAY, cutoff={"weekday": 5}), "", ""),
+        ("scoring", monthly_from(2060, day=3), "/deadline", "Period 2060-M01: the deadline"),
+        ("scoring", monthly_from(2060, day=14), "", ""),
+        ("scoring", monthly_from(2900, "working_days_after_cutoff", working_days=250), "", ""),
+        ("scoring", monthly_from(2020, day=3, until=2021), "/deadline", "Period 2020-M01: the deadline"),
+        ("scoring", monthly_from(2020, day=14, until=2021), "", ""),
+        ("scoring", weekly_from(2060, weekday=5), "/deadline", "before its own cut-off"),
+        ("scoring", weekly_from(2060, weekday=6), "", ""),  # a Saturday moves to the Monday after
+        ("scoring", weekly_from(2060, weekday=6, on_holiday="keep"), "/deadline", "before its own cut-off"),
+        ("scoring", regime(frequency="yearly", effective_from=date(2043, 1, 1), deadline={
+            "rule": "day_of_month", "day": 13}), "/deadline", "before its own cut-off"),
         ("scoring", regime(remind_working_days=10**7), "", ""),
         ("scoring", regime(effective_from=date(2900, 1, 1)), "", ""),
         ("scoring", request(deadline=NOW.replace(year=2098)), "/deadline", "2098"),
@@ -81,6 +104,47 @@ def test_each_neighbour_refuses_what_it_cannot_live_with(
     told = objections(name, record, ADHOC)
     assert [each.pointer for each in told] == ([pointer] if pointer else []), told
     assert all(what in each.message_en and each.message and each.fix and each.fix_en for each in told), told
+
+
+def test_the_control_without_a_calendar_of_weekends_no_deadline_of_2060_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert objections("scoring", monthly_from(2060, day=3)) != []
+    shipped = shipped_calendars()[0].file.calendar()
+    monkeypatch.setattr(scoring, "_weekends", lambda year: shipped)
+    assert objections("scoring", monthly_from(2060, day=3)) == []
+
+
+def test_a_version_that_another_took_the_place_of_governs_nothing_and_is_not_judged() -> None:
+    wrong = monthly_from(2060, day=3)
+    mended = wrong.model_copy(update={"regime_version": 2, "replaces": 1, "deadline": Deadline(rule="day_of_month")})
+    assert objections("scoring", wrong, mended) == []
+    assert objections("scoring", mended, wrong) == []
+
+
+def test_many_versions_of_a_regime_cost_in_proportion() -> None:
+    """Each was planned beside all the others: once quadratic."""
+
+    def count(versions: int) -> int:
+        first = date(2020, 1, 1)
+        all_of_them = tuple(
+            regime(regime_version=number + 1, effective_from=first + timedelta(days=31 * number))
+            for number in range(versions)
+        )
+        asked = 0
+
+        def counting(given: Any, *others: Any) -> Any:
+            nonlocal asked
+            asked += len(given)
+            return plans_between(given, *others)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scoring, "plans_between", counting)
+            check = scoring.checker(Look(all_of_them, (), NOW))
+            assert [told for record in all_of_them for told in check(record)] == []
+        return asked
+
+    assert count(40) < 2.2 * count(20)
 
 
 def test_nobody_has_objections_to_what_is_good() -> None:
