@@ -64,7 +64,8 @@ def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
             _err(str(refused))
             if isinstance(refused, RegistryRefused):
                 count = len(refused.errors)
-                _err(f"{count} lỗi; không có gì được lưu. / {count} errors; nothing was stored.")
+                least, least_en = ("ít nhất ", "at least ") if refused.cut else ("", "")
+                _err(f"{least}{count} lỗi; không có gì được lưu. / {least_en}{count} errors; nothing was stored.")
             return 1
         finally:
             await database.close()
@@ -154,6 +155,8 @@ async def _load(
                 reading, folder.proposals, now, past_requests=asked.past_requests, unread=folder.unread
             )
         errors = [*folder.errors, *made.errors]
+        if made.cut:
+            raise RegistryRefused(errors, cut=True)
         if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
             changed = {record.key for record in made.changed}
             looked_at = [located for located in made.located if located.record.key in changed]

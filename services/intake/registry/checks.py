@@ -34,8 +34,8 @@ def check(
     named: Iterable[str] = (),
     past_requests: bool = False,
     unread: Collection[Kind] = (),
-) -> list[FileError]:
-    """Every error between the records, and between them and what is stored.
+) -> Iterator[FileError]:
+    """Every error between the records, and between them and what is stored, as they are found.
 
     now: business time. named: keys of records that are refused already, so that nothing is told twice. unread: kinds
     of which not every record could be read: a name of theirs that is not known may be one of those.
@@ -47,42 +47,86 @@ def check(
     for record in stored:
         registry.put(record)
         before[record.key] = record
-    errors: list[FileError] = []
     seen: dict[str, Located] = {}
     for located in records:
         first = seen.setdefault(located.record.key, located)
         if first is not located:
-            where = f"{first.source.file}:{first.source.mark()[0]}"
-            errors.append(
-                located.error(
-                    "",
-                    f"“{shown(located.record.key)}” đã có ở {where}.",
-                    f"“{shown(located.record.key)}” is already at {where}.",
-                    "Chỉ giữ lại một bản.",
-                    "Keep one of them.",
-                )
-            )
+            yield _twice(located, first)
         registry.put(located.record.model_copy(update={"version": 2**31}))
-    replaced = _replacements(registry)
+    versions = Versions(registry)
     for located in records:
         known = before.get(located.record.key)
-        match located.record:
-            case AgencyRegistered() as agency:
-                errors.extend(_agency(located, agency, registry))
-            case OfficerRegistered() as officer:
-                errors.extend(_officer(located, officer, registry))
-            case RegimePublished() as regime:
-                if isinstance(known, RegimePublished):
-                    errors.extend(_published(located, known, regime))
+        for error in _one(located, known, registry, versions, now, past_requests=past_requests):
+            if error.missing not in unread:
+                yield error
+
+
+def _twice(located: Located, first: Located) -> FileError:
+    where = f"{first.source.file}:{first.source.mark()[0]}"
+    return located.error(
+        "",
+        f"“{shown(located.record.key)}” đã có ở {where}.",
+        f"“{shown(located.record.key)}” is already at {where}.",
+        "Chỉ giữ lại một bản.",
+        "Keep one of them.",
+    )
+
+
+def _one(
+    located: Located,
+    known: RegistryEvent | None,
+    registry: Registry,
+    versions: Versions,
+    now: datetime,
+    *,
+    past_requests: bool,
+) -> Iterator[FileError]:
+    match located.record:
+        case AgencyRegistered() as agency:
+            yield from _agency(located, agency, registry)
+        case OfficerRegistered() as officer:
+            yield from _officer(located, officer, registry)
+        case RegimePublished() as regime:
+            if isinstance(known, RegimePublished):
+                yield from _published(located, known, regime)
+            else:
+                yield from _regime(located, regime, registry, versions)
+        case RequestIssued() as request:
+            yield from _request(located, request, registry, versions)
+            yield from _addressed(located, request, registry, known)
+            if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
+                yield from _past(located, request, now)
+    yield from _size(located)
+
+
+class Versions:
+    """What is asked of a regime's versions, found once: to ask all of them of each costs the square."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.adhoc: set[str] = set()
+        #: (regime, version) -> the versions that say they replace it, in order
+        self.replaced: dict[tuple[str, int], list[int]] = {}
+        #: (regime, effective_from) -> versions in order; those that replace none
+        self.beginning: dict[tuple[str, date], list[int]] = {}
+        self.own_beginning: dict[tuple[str, date], list[int]] = {}
+        for code, versions in registry.regimes.items():
+            for number in sorted(versions):
+                regime = versions[number]
+                if regime.frequency == "adhoc":
+                    self.adhoc.add(code)
+                self.beginning.setdefault((code, regime.effective_from), []).append(number)
+                if regime.replaces is not None:
+                    self.replaced.setdefault((code, regime.replaces), []).append(number)
                 else:
-                    errors.extend(_regime(located, regime, registry, replaced))
-            case RequestIssued() as request:
-                errors.extend(_request(located, request, registry))
-                errors.extend(_addressed(located, request, registry, known))
-                if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
-                    errors.extend(_past(located, request, now))
-        errors.extend(_size(located))
-    return [error for error in errors if error.missing not in unread]
+                    self.own_beginning.setdefault((code, regime.effective_from), []).append(number)
+
+    def rival(self, regime: RegimePublished) -> int | None:
+        """Another version from the same day on that does not take the place of this one or an older one."""
+        day = (regime.code, regime.effective_from)
+        # of a version that is given twice only one is known here
+        older = [number for number in self.beginning.get(day, ())[:1] if number < regime.regime_version]
+        others = [number for number in self.own_beginning.get(day, ())[:2] if number != regime.regime_version]
+        return next(iter(older + others), None)
 
 
 def _name(registry: Registry, key: str) -> None:
@@ -183,20 +227,8 @@ def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
         yield at
 
 
-def _replacements(registry: Registry) -> dict[tuple[str, int], list[int]]:
-    """(regime, version) -> the versions that say they replace it."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for code, versions in registry.regimes.items():
-        for number, regime in versions.items():
-            if regime.replaces is not None:
-                found.setdefault((code, regime.replaces), []).append(number)
-    return found
-
-
-def _regime(
-    located: Located, regime: RegimePublished, registry: Registry, replaced: Mapping[tuple[str, int], Sequence[int]]
-) -> Iterator[FileError]:
-    yield from _replaces(located, regime, registry, replaced)
+def _regime(located: Located, regime: RegimePublished, registry: Registry, versions: Versions) -> Iterator[FileError]:
+    yield from _replaces(located, regime, registry, versions)
     if regime.receiver not in registry.agencies:
         yield located.unknown("receiver", "cơ quan nhận", "receiver", regime.receiver, "agency")
     else:
@@ -244,11 +276,8 @@ def _regime(
     yield from forms.check(located, regime)
 
 
-def _replaces(
-    located: Located, regime: RegimePublished, registry: Registry, replaced: Mapping[tuple[str, int], Sequence[int]]
-) -> Iterator[FileError]:
+def _replaces(located: Located, regime: RegimePublished, registry: Registry, versions: Versions) -> Iterator[FileError]:
     """A version withdraws an older one by taking its place: same periods, from the same day on."""
-    versions = registry.regimes.get(regime.code, {})
     if regime.replaces is None:
         if regime.replaces_reason:
             yield located.error(
@@ -258,20 +287,16 @@ def _replaces(
                 "Ghi `replaces`, hoặc bỏ `replaces_reason`.",
                 "Give `replaces`, or leave `replaces_reason` out.",
             )
-        for number, other in versions.items():
-            if number != regime.regime_version and other.effective_from == regime.effective_from:
-                if regime.regime_version < number and other.replaces is not None:
-                    continue
-                yield located.error(
-                    "effective_from",
-                    f"Phiên bản {number} của {regime.code} cũng có hiệu lực từ ngày này.",
-                    f"Version {number} of {regime.code} takes effect on the same day.",
-                    "Ghi ngày khác; nếu muốn thay phiên bản sai, ghi `replaces` và `replaces_reason`.",
-                    "Give another day; to take the place of a wrong version, give `replaces` and `replaces_reason`.",
-                )
-                return
+        if (rival := versions.rival(regime)) is not None:
+            yield located.error(
+                "effective_from",
+                f"Phiên bản {rival} của {regime.code} cũng có hiệu lực từ ngày này.",
+                f"Version {rival} of {regime.code} takes effect on the same day.",
+                "Ghi ngày khác; nếu muốn thay phiên bản sai, ghi `replaces` và `replaces_reason`.",
+                "Give another day; to take the place of a wrong version, give `replaces` and `replaces_reason`.",
+            )
         return
-    wrong = versions.get(regime.replaces)
+    wrong = registry.regimes[regime.code].get(regime.replaces)
     if wrong is None or regime.replaces >= regime.regime_version:
         yield located.error(
             "replaces",
@@ -281,13 +306,15 @@ def _replaces(
             "Give the number of the published version that is replaced.",
         )
         return
-    if len(others := replaced[regime.code, regime.replaces]) > 1:
+    if len(others := versions.replaced.get((regime.code, regime.replaces), [])) > 1:
+        told = ", ".join(map(str, others[:5])) + (", …" if len(others) > 5 else "")
+        newest = others[-1] if others[-1] != regime.regime_version else others[-2]
         yield located.error(
             "replaces",
-            f"Phiên bản {regime.replaces} của {regime.code} bị thay nhiều lần ({', '.join(map(str, sorted(others)))}).",
-            f"Version {regime.replaces} of {regime.code} is replaced twice ({', '.join(map(str, sorted(others)))}).",
-            f"Thay phiên bản mới nhất: replaces: {max(set(others) - {regime.regime_version})}.",
-            f"Replace the newest of them: replaces: {max(set(others) - {regime.regime_version})}.",
+            f"Phiên bản {regime.replaces} của {regime.code} bị thay nhiều lần ({told}).",
+            f"Version {regime.replaces} of {regime.code} is replaced twice ({told}).",
+            f"Thay phiên bản mới nhất: replaces: {newest}.",
+            f"Replace the newest of them: replaces: {newest}.",
         )
     if not regime.replaces_reason:
         yield located.error(
@@ -358,7 +385,7 @@ def _addressed(
             )
 
 
-def _request(located: Located, request: RequestIssued, registry: Registry) -> Iterator[FileError]:
+def _request(located: Located, request: RequestIssued, registry: Registry, known: Versions) -> Iterator[FileError]:
     try:
         good = period.parse(request.request_id).frequency == "adhoc"
     except period.PeriodError:
@@ -374,7 +401,7 @@ def _request(located: Located, request: RequestIssued, registry: Registry) -> It
     versions = registry.regimes.get(request.regime)
     if versions is None:
         yield located.unknown("regime", "chế độ báo cáo", "regime", request.regime, "regime")
-    elif versions and not any(version.frequency == "adhoc" for version in versions.values()):
+    elif versions and request.regime not in known.adhoc:
         yield located.error(
             "regime",
             f"{shown(request.regime)} không phải chế độ báo cáo đột xuất, chuyên đề.",

@@ -11,25 +11,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.intake.registry import store
-from services.intake.registry.gate import Proposal, admit
+from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, content_of, kind_of
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegistryEvent
 from shared.outbox import publish
 from shared.postgres.database import Reading, Transaction
 
-#: errors written out; the rest are counted
-MAX_TOLD = 200
-
 
 class RegistryRefused(Exception):
-    """Nothing was stored. `errors` lists everything that has to be corrected, in the order of files and lines."""
+    """Nothing was stored. `errors` lists everything that has to be corrected, in the order of files and lines.
 
-    def __init__(self, errors: Sequence[FileError]) -> None:
+    `cut`: there are more, which were not looked for.
+    """
+
+    def __init__(self, errors: Sequence[FileError], *, cut: bool = False) -> None:
         self.errors = tuple(sorted(errors, key=lambda error: (error.file, error.line, error.column)))
-        told = [str(error) for error in self.errors[:MAX_TOLD]]
-        if (more := len(self.errors) - MAX_TOLD) > 0:
+        self.cut = cut
+        told = [str(error) for error in self.errors[:MAX_ERRORS]]
+        if (more := len(self.errors) - MAX_ERRORS) > 0:
             told.append(f"… và {more} lỗi nữa / and {more} more errors")
+        if cut:
+            told.append(
+                f"Quá {MAX_ERRORS} lỗi nên phần còn lại chưa được xem; sửa rồi nạp lại. / "
+                f"There are {MAX_ERRORS} errors, so the rest was not looked at: correct these and load again."
+            )
         super().__init__("\n".join(told))
 
 
@@ -46,6 +52,7 @@ class Draft:
     located: tuple[Located, ...]  # records without errors of their own
     changed: tuple[RegistryEvent, ...]  # with the versions they get
     errors: tuple[FileError, ...]
+    cut: bool = False  # so many errors that not everything was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,9 @@ async def draft(
         before = known.get(record.key)
         if before is None or content_of(before) != content_of(record):
             changed.append(record.model_copy(update={"version": before.version + 1 if before else 1}))
-    return Draft(revision, tuple(stored), tuple(admission.records), tuple(changed), tuple(admission.errors))
+    return Draft(
+        revision, tuple(stored), tuple(admission.records), tuple(changed), tuple(admission.errors), admission.cut
+    )
 
 
 async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
@@ -88,7 +97,7 @@ async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
     now: system time.
     """
     if made.errors:
-        raise RegistryRefused(made.errors)
+        raise RegistryRefused(made.errors, cut=made.cut)
     if await store.lock(tx) != made.revision:
         raise RegistryMoved
     loaded = Loaded()

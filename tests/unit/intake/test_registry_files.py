@@ -13,8 +13,8 @@ import yaml
 
 from services.intake.registry import strict_yaml
 from services.intake.registry.files import read_folder
-from services.intake.registry.gate import Proposal, admit
-from services.intake.registry.load import MAX_TOLD, RegistryRefused
+from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
+from services.intake.registry.load import RegistryRefused
 from services.intake.registry.source import FileError, Source
 from shared.contract.events import RegimePublished
 from shared.runtime.clock import LOCAL_ZONE
@@ -264,8 +264,14 @@ def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_so_many_errors_are_counted_not_written() -> None:
     refused = RegistryRefused([FileError("a.yaml", line, "", "m", "m", "f", "f") for line in range(10_000)])
-    assert str(refused).count("a.yaml") == MAX_TOLD
-    assert str(refused).endswith(f"… và {10_000 - MAX_TOLD} lỗi nữa / and {10_000 - MAX_TOLD} more errors")
+    assert str(refused).count("a.yaml") == MAX_ERRORS
+    assert str(refused).endswith(f"… và {10_000 - MAX_ERRORS} lỗi nữa / and {10_000 - MAX_ERRORS} more errors")
+
+
+def test_a_load_that_was_cut_says_so() -> None:
+    error = FileError("a.yaml", 1, "", "m", "m", "f", "f")
+    assert str(RegistryRefused([error], cut=True)).endswith("correct these and load again.")
+    assert "again" not in str(RegistryRefused([error]))  # the control
 
 
 def test_the_sample_is_admitted_and_most_of_its_regimes_forbid_nil() -> None:

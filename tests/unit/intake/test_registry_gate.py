@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from services.intake.registry.gate import Admission, Proposal, admit
+from services.intake.registry.checks import Versions
+from services.intake.registry.gate import MAX_ERRORS, Admission, Proposal, admit
+from services.intake.registry.records import Registry
 from services.intake.registry.source import Source
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import OfficerRegistered, RegimePublished, RegistryEvent
@@ -298,6 +300,66 @@ def test_many_records_cost_in_proportion() -> None:
         chain.append(province.agency(f"H99.{number}", parent=chain[-1].code))
     errors = admit(proposed(chain), [], NOW).errors
     assert {error.message_en for error in errors} == {"It has more than 20 agencies above it."}
+
+
+class Counted(list[Proposal]):
+    """Proposals that count how many of them were looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[Proposal]:
+        for proposal in super().__iter__():
+            self.looked_at += 1
+            yield proposal
+
+
+def test_a_load_full_of_errors_stops_at_its_limit() -> None:
+    bad = Counted(proposed([province.agency(f"H99.{number}", name="") for number in range(MAX_ERRORS + 500)]))
+    admission = admit(bad, [], NOW)
+    assert (len(admission.errors), admission.cut, bad.looked_at) == (MAX_ERRORS, True, MAX_ERRORS)
+    # the control: fewer, and all are looked at
+    fewer = Counted(bad[: MAX_ERRORS - 1])
+    admission = admit(fewer, [], NOW)
+    assert (len(admission.errors), admission.cut, fewer.looked_at) == (MAX_ERRORS - 1, False, MAX_ERRORS - 1)
+
+
+def test_errors_between_records_stop_at_the_limit_too() -> None:
+    lost = [province.agency(f"H99.{number}", parent="H77") for number in range(MAX_ERRORS + 500)]
+    admission = admit(proposed(lost), [], NOW)
+    assert (len(admission.errors), admission.cut) == (MAX_ERRORS, True)
+    admission = admit(proposed(lost[:500]), [], NOW)
+    assert (len(admission.errors), admission.cut) == (500, False)
+
+
+def test_thousands_of_versions_of_a_regime_cost_in_proportion() -> None:
+    """Each asked all the others for their days: once quadratic."""
+
+    class Counting(dict[int, RegimePublished]):
+        asked = 0
+
+        def __getitem__(self, number: int) -> RegimePublished:
+            Counting.asked += 1
+            return super().__getitem__(number)
+
+        def items(self) -> Any:
+            Counting.asked += len(self)
+            return super().items()
+
+    first = date(2020, 1, 1)
+    regimes = [
+        province.regime(regime_version=number + 1, effective_from=first + timedelta(days=31 * number))
+        for number in range(1_000)
+    ]
+    registry = Registry(regimes={"KTXH": Counting({each.regime_version: each for each in regimes})})
+    versions = Versions(registry)
+    assert [versions.rival(each) for each in regimes] == [None] * 1_000
+    assert 0 < Counting.asked < 5_000
+
+
+def test_a_version_that_is_given_twice_is_told_and_breaks_nothing() -> None:
+    twice = [province.regime(), province.regime(effective_from=date(2021, 1, 1))]
+    told = [error.message_en for error in admit(proposed([*province.records(), *twice]), [], NOW).errors]
+    assert [one for one in told if "is already at" in one] == ["“regime/KTXH/1” is already at test.yaml:10."] * 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from services.intake.registry.source import FileError, Located, Source
 from services.notifier import check as notifier
 from services.scoring import check as scoring
 from services.scoring.calendar import shipped_calendars
-from services.scoring.deadlines import plans_between
+from services.scoring.obligations.deadlines import plans_between
 from services.validator import check as validator
 from shared.contract import checking
 from shared.contract.checking import Checker, Look, Objection
