@@ -19,6 +19,7 @@ from services.notifier.templates import Composer, Sender
 from services.notifier.templates.preview import write
 from shared.postgres.database import Database, is_infrastructure
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
+from shared.runtime.operator import reason
 from shared.service.command import database_url
 
 MAX_LISTED = 1000
@@ -43,7 +44,7 @@ def mail(arguments: Sequence[str]) -> int:
     again.add_argument("ids", type=UUID, nargs="+", metavar="ID")
     again.add_argument("--to", help="địa chỉ khác / another address")
     again.add_argument("--by", default=getuser(), help="ai / who (default: the system's user)")
-    again.add_argument("--why", required=True, help="lý do, ghi vào sổ / the reason, kept in the ledger")
+    again.add_argument("--why", type=reason, required=True, help="lý do, ghi vào sổ / the reason, kept in the ledger")
     again.add_argument("--bounced", action="store_true", help="cả thư đã gửi nhưng bị trả về / sent ones too")
     given = parser.parse_args(arguments)
     if given.action == "preview":

@@ -14,7 +14,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from shared.kafka.clients import end_offsets, make_admin
-from shared.runtime.operator import when, who
+from shared.runtime.operator import as_json, when, who
 from shared.runtime.settings import KafkaSettings
 
 _PLACE = re.compile(r"(.+)-(\d{1,9})@(\d{1,18})")
@@ -127,7 +127,7 @@ async def _show(connection: asyncpg.Connection, consumer: str) -> int:
         print(f"{consumer} không dừng / is not halted", file=sys.stderr)
         return 1
     shown = {**dict(row), "causes": json.loads(row["causes"]), "batch": json.loads(row["batch"])}
-    print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+    print(json.dumps(shown, default=as_json, ensure_ascii=False, indent=2))
     return 0
 
 

@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.contract.cloudevents import decode_headers
 from shared.postgres.database import plain_url
-from shared.runtime.operator import when, who
+from shared.runtime.operator import as_json, number, reason, when, who
 
 #: what replayed events "await": the runtime knows this name always, so they are fed at its next look
 REPLAYED = "dead-letter replay"
@@ -62,13 +62,13 @@ def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
     show = what.add_parser("show", help="toàn bộ bằng chứng / all evidence of one")
     show.add_argument("id", help="số hoặc dead_letter_id / number or dead_letter_id")
     again = what.add_parser("replay", help="đưa lại cho bên nhận / feed to its consumer again")
-    again.add_argument("ids", type=int, nargs="*")
+    again.add_argument("ids", type=number, nargs="*")
     again.add_argument("--all", action="store_true", help="tất cả chưa xử lý / all that are open")
     away = what.add_parser("discard", help="bỏ, giữ bằng chứng / set aside for good, evidence kept")
-    away.add_argument("ids", type=int, nargs="+")
-    away.add_argument("--reason", required=True, help="lý do, được lưu lại / why; it is kept")
+    away.add_argument("ids", type=number, nargs="+")
+    away.add_argument("--reason", type=reason, required=True, help="lý do, được lưu lại / why; it is kept")
     back = what.add_parser("restore", help=f"lấy lại trong {RESTORE_DAYS} ngày / take back within {RESTORE_DAYS} days")
-    back.add_argument("ids", type=int, nargs="+")
+    back.add_argument("ids", type=number, nargs="+")
 
 
 async def dead_letters(service: str, url: str, arguments: argparse.Namespace) -> int:
@@ -131,7 +131,7 @@ async def _show(connection: asyncpg.Connection, number: str) -> int:
     shown["headers"] = {name: value.decode("utf-8", "replace") for name, value in decode_headers(row["headers"])}
     shown["key"] = row["key"].decode("utf-8", "replace") if row["key"] is not None else None
     shown["value"] = row["value"].decode("utf-8", "replace") if row["value"] is not None else None
-    print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+    print(json.dumps(shown, default=as_json, ensure_ascii=False, indent=2))
     return 0
 
 

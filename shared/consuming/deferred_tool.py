@@ -20,7 +20,7 @@ from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
 from shared.postgres.database import Database, Transaction
-from shared.runtime.operator import when, who
+from shared.runtime.operator import as_json, number, reason, when, who
 
 _GROUPS = text("""
     SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(parked_at) AS since
@@ -56,10 +56,10 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
     again = what.add_parser("retry", help="thử lại ngay / try again now")
     bury = what.add_parser("bury", help="chuyển thành sự kiện hỏng, giữ bằng chứng / make dead letters of them")
     for each in (again, bury):
-        each.add_argument("ids", type=int, nargs="*")
+        each.add_argument("ids", type=number, nargs="*")
         each.add_argument("--awaits", action="append", default=[], metavar="NAME", help="mọi sự kiện chờ / all of this")
     again.add_argument("--all", action="store_true", help="tất cả / all of them")
-    bury.add_argument("--reason", required=True, help="lý do, được lưu lại / why; it is kept")
+    bury.add_argument("--reason", type=reason, required=True, help="lý do, được lưu lại / why; it is kept")
 
 
 async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ async def _show(tx: Transaction, name: str) -> int:
         whole = (await tx.execute(_WHOLE, {"id": rows[0].id})).mappings().one()
         shown: dict[str, Any] = {key: value for key, value in whole.items() if key not in {"headers", "value"}}
         shown["value"] = (whole["value"] or b"").decode("utf-8", "replace")
-        print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+        print(json.dumps(shown, default=as_json, ensure_ascii=False, indent=2))
         return 0
     for row in rows:
         place = f"{row.topic}-{row.partition}@{row.offset}"

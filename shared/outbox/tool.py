@@ -15,7 +15,7 @@ import asyncpg
 
 from shared.contract.cloudevents import decode_headers
 from shared.outbox.set_aside import LOCK
-from shared.runtime.operator import when, who
+from shared.runtime.operator import as_json, number, reason, when, who
 
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
 _LIST = """
@@ -53,13 +53,13 @@ def add_outbox_arguments(parser: argparse.ArgumentParser) -> None:
     listing = what.add_parser("list", help="liệt kê sự kiện Kafka không nhận / list what Kafka does not take")
     listing.add_argument("--closed", action="store_true", help="đã bỏ hoặc đã được thay / discarded or superseded")
     show = what.add_parser("show", help="toàn bộ một sự kiện / all of one")
-    show.add_argument("id", type=int)
+    show.add_argument("id", type=number)
     again = what.add_parser("retry", help="gửi lại, cùng các sự kiện chờ phía sau / send again, with those behind")
-    again.add_argument("ids", type=int, nargs="*")
+    again.add_argument("ids", type=number, nargs="*")
     again.add_argument("--all", action="store_true", help="tất cả / all of them")
     away = what.add_parser("discard", help="bỏ, để các sự kiện sau đi tiếp / give up, so that those behind go on")
-    away.add_argument("ids", type=int, nargs="+")
-    away.add_argument("--reason", required=True, help="lý do, được lưu lại / why; it is kept")
+    away.add_argument("ids", type=number, nargs="+")
+    away.add_argument("--reason", type=reason, required=True, help="lý do, được lưu lại / why; it is kept")
 
 
 async def outbox(connection: asyncpg.Connection, arguments: argparse.Namespace) -> int:
@@ -94,7 +94,7 @@ async def _show(connection: asyncpg.Connection, number: int) -> int:
     headers = decode_headers(row["headers"]) if row["headers"] else []
     shown["headers"] = {name: value.decode("utf-8", "replace") for name, value in headers}
     shown["body"] = row["body"].decode("utf-8", "replace") if row["body"] is not None else None
-    print(json.dumps(shown, default=str, ensure_ascii=False, indent=2))
+    print(json.dumps(shown, default=as_json, ensure_ascii=False, indent=2))
     return 0
 
 

@@ -1,9 +1,11 @@
-"""What operators' commands share: who gave one, for the record, and how they write a moment."""
+"""What operators' commands share: who gave one, for the record, how they write a moment, what an argument may be."""
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 from shared.runtime.clock import LOCAL_ZONE
@@ -12,7 +14,8 @@ from shared.runtime.clock import LOCAL_ZONE
 def who() -> str:
     """OPERATOR where it is set, else the account it runs under; at most 200 characters."""
     try:
-        return (os.environ.get("OPERATOR") or getpass.getuser())[:200]
+        name = os.environ.get("OPERATOR") or getpass.getuser()
+        return name.encode("utf-8", "replace").decode()[:200]
     except (KeyError, OSError):  # an account without a name
         return f"uid {os.getuid()}"
 
@@ -20,3 +23,46 @@ def who() -> str:
 def when(moment: datetime) -> str:
     """In Vietnam's time, with its offset: a bare hour is read as local, and the database answers in UTC."""
     return f"{moment.astimezone(LOCAL_ZONE):%F %T%z}"
+
+
+def as_json(value: object) -> str:
+    """For `json.dumps(default=…)`: moments as in lists, and bytes (a digest) in hex."""
+    match value:
+        case datetime():
+            return when(value)
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+#: PostgreSQL's bigint
+_MAX_NUMBER = 2**63 - 1
+
+
+def unreadable(arguments: Sequence[str]) -> str | None:
+    """What is wrong with arguments that are not UTF-8: no database takes them. None where all are."""
+    for each in arguments:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            return f"{each!a}: không phải UTF-8 / is not UTF-8"
+    return None
+
+
+def number(text: str) -> int:
+    """An argument that names a row; for argparse's `type`."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= _MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: không phải số thứ tự / is not the number of a row")
+    return value
+
+
+def reason(text: str) -> str:
+    """Why something is given up; it is kept as evidence, so it says something. For argparse's `type`."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("cần ghi lý do / say why")
+    return text.strip()

@@ -26,6 +26,7 @@ from shared.outbox.sending import Refusal
 from shared.outbox.tool import add_outbox_arguments, outbox
 from shared.postgres.database import UrlError, causes, is_infrastructure, plain_url, sqlstate
 from shared.runtime.clock import SystemClock
+from shared.runtime.operator import unreadable
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import REQUESTS_GRACE_SECONDS, Service
 from shared.telemetry import logging as logs
@@ -66,6 +67,8 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     )
     for name, (help_text, _) in own.items():
         actions.add_parser(name, help=help_text, add_help=False)
+    if (fault := unreadable(sys.argv[1:])) is not None:
+        parser.error(fault)
     arguments, rest = parser.parse_known_args()
     if arguments.action in own:
         raise SystemExit(guarded(service, lambda: own[arguments.action][1](rest)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 import shared.telemetry.logging
 from shared.contract.ids import new_id
 from shared.postgres.database import UrlError
-from shared.runtime.operator import when
+from shared.runtime.operator import as_json, when, who
 from shared.service.command import guarded
 from tests.architecture.tree import ROOT
 
@@ -103,6 +105,50 @@ def test_a_command_without_its_database_says_so_and_ends_with_code_3(
     if code == 3:
         assert re.search(r"Không dùng được cơ sở dữ liệu / the database cannot be used: \w+", told.err), told
         assert len([line for line in told.err.splitlines() if "ignored" not in line]) == 1
+
+
+#: what no row is called, and what no evidence may be; the last of each line is right and gets as far as the database
+BEYOND = str(2**63)
+WRONG: list[tuple[list[str], list[str]]] = [
+    (
+        ["dead-letters", "discard", BEYOND, "--reason", "x"],
+        ["dead-letters", "discard", str(2**63 - 1), "--reason", "x"],
+    ),
+    (["dead-letters", "discard", "1", "--reason", "  "], ["dead-letters", "discard", "1", "--reason", " x "]),
+    (["dead-letters", "show", "\udcff"], ["dead-letters", "show", "ÿ"]),
+    (["dead-letters", "replay", BEYOND], ["dead-letters", "replay", "1"]),
+    (["dead-letters", "replay", "0"], ["dead-letters", "replay", "1"]),
+    (["dead-letters", "restore", BEYOND], ["dead-letters", "restore", "1"]),
+    (["outbox", "show", BEYOND], ["outbox", "show", "1"]),
+    (["outbox", "retry", BEYOND], ["outbox", "retry", "1"]),
+    (["outbox", "discard", "1", "--reason", ""], ["outbox", "discard", "1", "--reason", "x"]),
+    (["deferred", "show", "\udcff"], ["deferred", "show", "ÿ"]),
+    (["deferred", "retry", BEYOND], ["deferred", "retry", "1"]),
+    (["deferred", "bury", "1", "--reason", ""], ["deferred", "bury", "1", "--reason", "x"]),
+]
+
+
+@pytest.mark.usefixtures("_away")
+@pytest.mark.parametrize(("wrong", "right"), WRONG, ids=[ascii(" ".join(wrong)) for wrong, _ in WRONG])
+def test_an_argument_that_the_database_cannot_take_is_wrong_usage_and_no_traceback(
+    wrong: list[str], right: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("validator", *wrong) == 2
+    told = capsys.readouterr().err
+    assert re.search("không phải số thứ tự|không phải UTF-8|cần ghi lý do", told), told
+    assert run("validator", *right) == 3, "the same command, rightly given, is stopped by its absent database only"
+
+
+def test_an_operator_named_in_no_utf8_is_recorded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR", "Lan\udcff")
+    assert who() == "Lan?"
+
+
+def test_what_is_shown_has_the_moments_of_the_lists_and_bytes_in_hex() -> None:
+    moment = datetime(2026, 12, 31, 17, 30, tzinfo=UTC)
+    assert json.loads(json.dumps({"at": moment, "digest": b"\x7b\xff", "n": Decimal(1)}, default=as_json)) == {
+        "at": when(moment), "digest": "7bff", "n": "1",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("service", SERVICES)
