@@ -15,6 +15,7 @@ from pathlib import Path
 from shared.contract import asyncapi, released
 from shared.contract.events import MODELS
 from shared.contract.events import schemas as event_schemas
+from shared.contract.services import SERVICES
 from shared.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def metrics_text(root: Path = ROOT) -> str:
 def expected(root: Path = ROOT) -> dict[Path, str]:
     """Every promised file with the text it must have."""
     schemas = {event_schemas.file_of(model.TYPE): event_schemas.schema_text(model) for model in MODELS.values()}
-    documents = {asyncapi.file_of(service): asyncapi.document_text(service) for service in asyncapi.FOLLOWS}
+    documents = {asyncapi.file_of(service): asyncapi.document_text(service) for service in SERVICES}
     return {**schemas, **documents, METRICS_FILE: metrics_text(root), released.FILE: released.extended_text()}
 
 

@@ -14,9 +14,9 @@ import asyncpg
 from deploy.demo import topics
 from deploy.demo.topics import Archived, Offsets, Unlike
 from deploy.local import Stack
-from deploy.local.options import SERVICES
-from deploy.reconcile.comparison import SUBSCRIPTIONS
-from shared.contract.events import MODELS, OWNERS
+from shared.contract.events import OWNERS
+from shared.contract.services import SERVICES
+from shared.contract.subscriptions import SUBSCRIPTIONS, topics_of
 from shared.kafka.clients import make_admin
 from shared.runtime.settings import KafkaSettings
 
@@ -211,10 +211,10 @@ class Counting:
         await admin.start()
         try:
             lag = 0
-            for consumer, types in SUBSCRIPTIONS.items():
+            for consumer in SUBSCRIPTIONS:
+                read = topics_of(consumer)
                 offsets = await admin.list_consumer_group_offsets(consumer)
                 committed = {(place.topic, place.partition): held.offset for place, held in offsets.items()}
-                read = {MODELS[f"vn.thongsuot.{short}.v1"].TOPIC for short in types}
                 lag += sum(
                     max(0, end - max(0, committed.get(place, 0))) for place, end in ends.items() if place[0] in read
                 )

@@ -29,8 +29,9 @@ from deploy.demo.topics import Offsets, ends
 from deploy.kafka import provision
 from deploy.local import Options, Stack, StackError
 from deploy.local.calls import call
-from deploy.local.options import ROOT, SERVICES
+from deploy.local.options import ROOT
 from shared.contract.events import Form, RegimePublished
+from shared.contract.services import SERVICES
 from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.contract.asyncapi import FOLLOWS
+from shared.contract.subscriptions import FOLLOWS
 from shared.outbox.relay import published_topics
 
 #: placeholder in `--principal`

@@ -28,9 +28,10 @@ from typing import Any
 
 from deploy.local.control import DEEDS, Control, Watch, ask
 from deploy.local.errors import ChildFailed, StackError, UsageError
-from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, SERVICES, Options, typed
+from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, Options, typed
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
+from shared.contract.services import SERVICES
 
 DOWN_TIMEOUT_SECONDS = 90.0
 FOLLOW_SECONDS = 0.3

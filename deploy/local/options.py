@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from deploy.local.errors import UsageError
+from shared.contract.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 DEFAULT_DIRECTORY = LOCAL / "stack"
-SERVICES = ("intake", "validator", "scoring", "notifier")
 Broker = Literal["auto", "kafka", "tansu"]
 Infrastructure = Literal["postgres", "kafka", "mail"]
 

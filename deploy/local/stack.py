@@ -24,11 +24,12 @@ from deploy.local.errors import MissingPrerequisite, StackError, UsageError
 from deploy.local.jars import find_kafka
 from deploy.local.kafka import KafkaBroker, Node, TansuBroker
 from deploy.local.mail import Mail, MailSink
-from deploy.local.options import FIXED_INSTANCE_STEP, FIXED_PORTS, SERVICES, Options
+from deploy.local.options import FIXED_INSTANCE_STEP, FIXED_PORTS, Options
 from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import Postgres
 from deploy.local.process import Guard
 from deploy.local.service import Service, interpreter_environment
+from shared.contract.services import SERVICES
 
 PASSED_THROUGH = (
     "KAFKA_SECURITY_PROTOCOL",

@@ -29,13 +29,13 @@ from deploy.reconcile.differences import (
     EXPECTED,
     MARKED,
     OWED_EVENTS,
-    SERVICES,
     SOURCES,
-    SUBSCRIPTIONS,
     Source,
 )
+from shared.contract.services import SERVICES
+from shared.contract.subscriptions import SUBSCRIPTIONS
 
-__all__ = ["CHECKS", "SERVICES", "SOURCES", "SUBSCRIPTIONS", "compare", "main", "reconcile"]
+__all__ = ["CHECKS", "SOURCES", "compare", "main", "reconcile"]
 
 PAGE_ROWS = 5_000
 TRY_SECONDS = 10.0
@@ -140,7 +140,7 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
         database.create_function("same_number", 2, same_number, deterministic=True)
         counts = _read(database, stores)
         database.execute("CREATE TABLE subscriptions (consumer, type)")
-        named = [(name, f"vn.thongsuot.{short}.v1") for name, types in SUBSCRIPTIONS.items() for short in types]
+        named = [(consumer, model.TYPE) for consumer, models in SUBSCRIPTIONS.items() for model in models]
         database.executemany("INSERT INTO subscriptions VALUES (?, ?)", named)
         database.execute(DEFERRED)
         database.execute("CREATE INDEX deferred_by_key ON deferred (key)")

@@ -10,22 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-SERVICES = ("intake", "validator", "scoring", "notifier")
-
-_REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry.request")
-_OBLIGATION = ("obligation.opened", "obligation.due_soon", "obligation.overdue", "obligation.fulfilled")
-#: consumer (as in its inbox) -> the event types it applies; a test holds it against the services' own subscriptions
-SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
-    "intake.notices": ("notification.recorded",),
-    "validator.registry": ("registry.regime",),
-    "validator.submissions": ("submission.received",),
-    "scoring.registry": _REGISTRY,
-    "scoring.follow": ("submission.received", "verdict.reached"),
-    "notifier.registry": _REGISTRY,
-    "notifier.verdicts": ("verdict.reached",),
-    "notifier.compliance": _OBLIGATION,
-}
+from shared.contract.services import SERVICES
 
 
 def _text(value: Any) -> str | None:

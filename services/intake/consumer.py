@@ -5,19 +5,7 @@ from __future__ import annotations
 from services.intake.submissions import handlers
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import (
-    COMPLIANCE,
-    NOTIFICATIONS,
-    VERDICTS,
-    ComplianceEvent,
-    NotificationRecorded,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
-    ScoreChanged,
-    VerdictReached,
-)
+from shared.contract.events import ComplianceEvent, NotificationRecorded, VerdictReached
 from shared.postgres.database import Transaction
 
 
@@ -29,25 +17,5 @@ async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) ->
     await handlers.follow_notices(batch, tx)
 
 
-FOLLOW = Inbound(
-    name="follow",
-    topics=(VERDICTS, COMPLIANCE),
-    models=(
-        VerdictReached,
-        ObligationOpened,
-        ObligationDueSoon,
-        ObligationOverdue,
-        ObligationFulfilled,
-        ScoreChanged,
-    ),
-    handle=follow,
-    known=handlers.known,
-)
-
-#: of its own, so that trouble with either keeps nothing of the other from the agencies
-NOTICES = Inbound(
-    name="notices",
-    topics=(NOTIFICATIONS,),
-    models=(NotificationRecorded,),
-    handle=follow_notices,
-)
+FOLLOW = Inbound.of("intake.follow", follow, handlers.known)
+NOTICES = Inbound.of("intake.notices", follow_notices)

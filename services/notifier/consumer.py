@@ -8,22 +8,7 @@ from services.notifier.planning import handlers, store
 from services.notifier.planning.handlers import Desk
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import (
-    COMPLIANCE,
-    REGISTRY,
-    VERDICTS,
-    AgencyRegistered,
-    ComplianceEvent,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
-    OfficerRegistered,
-    RegimePublished,
-    RegistryEvent,
-    RequestIssued,
-    VerdictReached,
-)
+from shared.contract.events import ComplianceEvent, RegistryEvent, VerdictReached
 from shared.postgres.database import Transaction
 
 
@@ -40,16 +25,7 @@ def inbounds(desk: Desk) -> Sequence[Inbound]:
         await handlers.follow_verdicts(batch, tx, desk)
 
     return (
-        Inbound(
-            "registry", (REGISTRY,), (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued), registry
-        ),
-        Inbound(
-            "compliance",
-            (COMPLIANCE,),
-            # opened is followed for the deadline that a returned mail names
-            (ObligationOpened, ObligationDueSoon, ObligationOverdue, ObligationFulfilled),
-            compliance,
-            store.known,
-        ),
-        Inbound("verdicts", (VERDICTS,), (VerdictReached,), verdicts, store.known),
+        Inbound.of("notifier.registry", registry),
+        Inbound.of("notifier.compliance", compliance, store.known),
+        Inbound.of("notifier.verdicts", verdicts, store.known),
     )

@@ -6,18 +6,7 @@ from services.scoring.obligations import handlers
 from services.scoring.reference_data import Rules
 from shared.consuming.batch import Batch
 from shared.consuming.subscription import Inbound
-from shared.contract.events import (
-    REGISTRY,
-    SUBMISSIONS,
-    VERDICTS,
-    AgencyRegistered,
-    OfficerRegistered,
-    RegimePublished,
-    RegistryEvent,
-    RequestIssued,
-    SubmissionReceived,
-    VerdictReached,
-)
+from shared.contract.events import RegistryEvent
 from shared.postgres.database import Transaction
 
 
@@ -31,17 +20,6 @@ def inbounds(rules: Rules) -> tuple[Inbound, ...]:
         await handlers.follow(batch, tx, rules)
 
     return (
-        Inbound(
-            "registry",
-            topics=(REGISTRY,),
-            models=(AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued),
-            handle=registry,
-        ),
-        Inbound(
-            "follow",
-            topics=(SUBMISSIONS, VERDICTS),
-            models=(SubmissionReceived, VerdictReached),
-            handle=follow,
-            known=handlers.known_names,
-        ),
+        Inbound.of("scoring.registry", registry),
+        Inbound.of("scoring.follow", follow, handlers.known_names),
     )

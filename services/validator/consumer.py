@@ -8,7 +8,7 @@ from services.validator import handlers, store
 from services.validator.judging import Judging
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import REGISTRY, SUBMISSIONS, RegimePublished, SubmissionReceived
+from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
@@ -23,6 +23,6 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
         return set(await store.in_place(tx, names))
 
     return [
-        Inbound("registry", (REGISTRY,), (RegimePublished,), handlers.keep_regimes),
-        Inbound("submissions", (SUBMISSIONS,), (SubmissionReceived,), submissions, known, judging.prepare),
+        Inbound.of("validator.registry", handlers.keep_regimes),
+        Inbound.of("validator.submissions", submissions, known, judging.prepare),
     ]

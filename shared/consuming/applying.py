@@ -19,6 +19,7 @@ from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.parsing import Bad, Parsed, parse
 from shared.consuming.preparing import Prepare, Prepared, alone_id
 from shared.contract.events import EventModel
+from shared.contract.subscriptions import SUBSCRIPTIONS, topics_of
 from shared.outbox.publish import caused_by
 from shared.postgres.database import Reading, Transaction, is_infrastructure
 from shared.runtime import failpoints
@@ -47,6 +48,12 @@ class Inbound:
     handle: Handle
     known: Known | None = None
     prepare: Prepare | None = None  # what can be long is done here, before the transaction opens
+
+    @classmethod
+    def of(cls, consumer: str, handle: Handle, known: Known | None = None, prepare: Prepare | None = None) -> Inbound:
+        """The declared subscription of a consumer (shared/contract/subscriptions.py) with what handles it."""
+        name = consumer.partition(".")[2]
+        return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, known, prepare)
 
 
 @dataclass(slots=True)

@@ -10,55 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.contract.cloudevents import DEAD_LETTER_TYPE
-from shared.contract.events import (
-    MODELS,
-    OWNERS,
-    AgencyRegistered,
-    EventModel,
-    NotificationRecorded,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
-    OfficerRegistered,
-    RegimePublished,
-    RequestIssued,
-    ScoreChanged,
-    SubmissionReceived,
-    VerdictReached,
-)
+from shared.contract.events import MODELS, OWNERS, EventModel
+from shared.contract.services import TITLES
+from shared.contract.subscriptions import FOLLOWS
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "docs" / "asyncapi"
 SCHEMAS_FROM_DIRECTORY = "../../shared/contract/schemas"
-
-REGISTRY_EVENTS: tuple[type[EventModel], ...] = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
-OBLIGATION_EVENTS: tuple[type[EventModel], ...] = (
-    ObligationOpened,
-    ObligationDueSoon,
-    ObligationOverdue,
-    ObligationFulfilled,
-)
-COMPLIANCE_EVENTS: tuple[type[EventModel], ...] = (*OBLIGATION_EVENTS, ScoreChanged)
-
-#: service -> the events it follows; a contract test compares it with the `models` of the service's Inbounds
-FOLLOWS: dict[str, tuple[type[EventModel], ...]] = {
-    "intake": (VerdictReached, *COMPLIANCE_EVENTS, NotificationRecorded),
-    "validator": (RegimePublished, SubmissionReceived),
-    "scoring": (*REGISTRY_EVENTS, SubmissionReceived, VerdictReached),
-    "notifier": (
-        *REGISTRY_EVENTS,
-        VerdictReached,
-        *OBLIGATION_EVENTS,
-    ),
-}
-
-TITLES: dict[str, tuple[str, str]] = {
-    "intake": ("Tiếp nhận (intake)", "Nhận báo cáo và quản lý danh mục / takes reports and keeps the registry"),
-    "validator": ("Kiểm tra (validator)", "Kiểm tra nội dung báo cáo / checks what reports say"),
-    "scoring": ("Chấm điểm (scoring)", "Theo dõi nghĩa vụ và chấm điểm kỷ luật báo cáo / obligations and their scores"),
-    "notifier": ("Thông báo (notifier)", "Nhắc, báo quá hạn và chuyển cấp / reminds, tells and escalates"),
-}
 
 _CE_HEADERS: dict[str, Any] = {
     "ce_specversion": {"const": "1.0"},

@@ -6,7 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tests.architecture.tree import SERVICES, Tree, dotted
+from shared.contract.services import SERVICES
+from shared.contract.subscriptions import SUBSCRIPTIONS
+from tests.architecture.tree import Tree, dotted
 
 #: modules of a service's own code that decide and compute: no I/O, no clock, no chance
 PURE = (
@@ -202,9 +204,40 @@ def pure_rooms_do_no_io(tree: Tree) -> list[str]:
 
 def every_service_is_known(tree: Tree) -> list[str]:
     return [
-        f"services/{path.name}: not one of {', '.join(SERVICES)}; give it a topic, a database and a line in these rules"
+        f"services/{path.name}: not one of {', '.join(SERVICES)}; shared/contract/services.py says what it needs"
         for path in sorted((tree.root / "services").iterdir())
         if path.is_dir() and not path.name.startswith("_") and path.name not in SERVICES
+    ]
+
+
+def services_are_listed_once(tree: Tree) -> list[str]:
+    return [
+        module.at(node, "lists all services: read shared.contract.services.SERVICES")
+        for module in tree.modules("services", "shared", "deploy")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Tuple | ast.List | ast.Set)
+        and {item.value for item in node.elts if isinstance(item, ast.Constant)} >= set(SERVICES)
+    ]
+
+
+def subscriptions_are_declared_once(tree: Tree) -> list[str]:
+    """A service attaches its handlers to the declared subscriptions, to each of them, and to nothing else."""
+    found, attached, consuming = [], set(), set()
+    for module in tree.modules("services"):
+        if module.path.name == "consumer.py":
+            consuming.add(module.service)
+        for call in module.calls():
+            match dotted(call.func).rpartition("Inbound"), call.args:
+                case (_, "Inbound", ""), _:
+                    found.append(module.at(call, "Inbound(): declare it in shared/contract/subscriptions.py"))
+                case (_, "Inbound", ".of"), [ast.Constant(value=str(consumer)), *_]:
+                    attached.add(consumer)
+                    if consumer not in SUBSCRIPTIONS or consumer.partition(".")[0] != module.service:
+                        found.append(module.at(call, f"{consumer}: no subscription of this service"))
+    return found + [
+        f"shared/contract/subscriptions.py:1: nothing handles {consumer}"
+        for consumer in SUBSCRIPTIONS
+        if consumer.partition(".")[0] in consuming and consumer not in attached
     ]
 
 
@@ -218,4 +251,6 @@ RULES = (
     shared_publish_and_inbox_never_end_transactions,
     pure_rooms_do_no_io,
     every_service_is_known,
+    services_are_listed_once,
+    subscriptions_are_declared_once,
 )

@@ -62,6 +62,11 @@ BAD: list[tuple[str, str, str, str]] = [
         "scoring/calendar/working_days", "scoring/obligations/resolve", "intake/obligations/standing")],
     ("pure_rooms_do_no_io", "services/intake/registry/checks.py", "from services.intake.registry.store import f\n", "doors and stores"),
     ("every_service_is_known", "services/billing/domain.py", "", "billing"),
+    ("services_are_listed_once", "deploy/local/options.py", "ALL = ['intake', 'notifier', 'scoring', 'validator']\n", ":1: lists all services"),
+    ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound('follow', (), (), f)\n", ":1: Inbound()"),
+    ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound.of('intake.follow', f)\n", "nothing handles intake.notices"),
+    ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound.of('intake.elsewhere', f)\n", ":1: intake.elsewhere"),
+    ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound.of('scoring.follow', f)\n", ":1: scoring.follow"),
     ("only_the_outbox_produces", "services/intake/api.py", "from aiokafka import AIOKafkaProducer\n", "outbox"),
     ("only_the_outbox_produces", "shared/consuming/subscription.py", "async def f(broker):\n    await broker.publish(b'')\n", ":2: calls broker.publish"),
     ("services_touch_no_kafka_client", "services/intake/consumer.py", "from faststream.kafka import KafkaBroker\n", "faststream"),
@@ -117,6 +122,8 @@ def test_the_rule_turns_red_on_a_tree_that_breaks_it(
 #: what must stay allowed, or the rules would be in the way
 GOOD: list[tuple[str, str, str]] = [
     ("services_import_only_shared_and_themselves", "services/intake/api.py", "from services.intake import store\nfrom . import domain\nimport shared.postgres.database\n"),
+    ("services_are_listed_once", "deploy/local/options.py", "PORTS = {'intake': 1, 'validator': 2, 'scoring': 3, 'notifier': 4}\nMOST = ('intake', 'scoring', 'validator')\n"),
+    ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound.of('intake.follow', f)\ng = Inbound.of('intake.notices', g)\n"),
     ("only_doors_end_transactions", "services/intake/consumer.py", "async def f(db):\n    async with db.transaction() as tx: ...\n"),
     ("only_doors_end_transactions", "services/intake/submissions/group_commit.py", "async def f(self):\n    async with self._database.transaction() as tx: ...\n"),
     ("only_doors_end_transactions", "services/intake/submissions/store.py", "x = text('BEGINNING of a text')\ny = text('SELECT 1')\n"),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("intake", "validator", "scoring", "notifier")
 #: never part of the source
 SKIPPED = {
     ".git",

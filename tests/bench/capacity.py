@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 from tests.bench.plot import into_page
 from tests.bench.table import OUTPUT
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
 
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 from tests.bench.neighbour import PACE_PER_SECOND, Beside
 from tests.bench.rounds import Drained, EndToEnd, Outage
 from tests.bench.scale import Scaled

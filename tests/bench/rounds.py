@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from deploy.local import Stack
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 from tests.bench.load import Sent
 from tests.bench.systems import System, wait_until
 from tests.bench.usage import cpu_seconds, peak_mebibytes

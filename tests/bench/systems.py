@@ -23,8 +23,9 @@ import psutil
 from deploy.local import Options, Stack
 from deploy.local.calls import call
 from deploy.local.component import Component
-from deploy.local.options import ROOT, SERVICES
+from deploy.local.options import ROOT
 from deploy.local.service import Service
+from shared.contract.services import SERVICES
 from tests.bench.load import Load
 from tests.bench.province import START, Province
 

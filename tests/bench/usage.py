@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from deploy.local import Stack
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 
 _BACKEND = re.compile(r"postgres: (\S+) (\S+) ")
 MEBIBYTE = 1024 * 1024

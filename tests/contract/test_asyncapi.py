@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -11,15 +10,13 @@ import pytest
 
 from shared.consuming.batch import Record
 from shared.consuming.dead_letters import DeadLetter, _evidence
-from shared.contract import asyncapi
-from shared.contract.asyncapi import FOLLOWS, document, document_text, file_of, sends
+from shared.contract.asyncapi import document, document_text, file_of, sends
 from shared.contract.cloudevents import encode_headers, headers_of
 from shared.contract.events import MODELS, OWNERS, SubmissionReceived
 from shared.contract.ids import new_id
+from shared.contract.services import SERVICES
+from shared.contract.subscriptions import FOLLOWS, SUBSCRIPTIONS
 from shared.telemetry.logging import TraceContext
-from tests.architecture.tree import ROOT, dotted, keyword
-
-SERVICES = sorted(FOLLOWS)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -64,60 +61,21 @@ def test_no_service_follows_its_own_topics() -> None:
     ] == []
 
 
-def _followed_in(source: str) -> set[str]:
-    """Names of event models in the `models` of every Inbound in a source text, through tuples named there."""
-    tree = ast.parse(source)
-    named = {
-        target.id: statement.value
-        for statement in tree.body
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
-        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
-        if isinstance(target, ast.Name)
-    }
-
-    def names(node: ast.expr) -> set[str]:
-        match node:
-            case ast.Tuple(elts=items) | ast.List(elts=items):
-                return {name for item in items for name in names(item)}
-            case ast.Starred(value=value):
-                return names(value)
-            case ast.Name(id=name) if name in named:
-                return names(named[name])
-            case ast.Name() | ast.Attribute():
-                return {dotted(node).rpartition(".")[2]}
-            case _:
-                raise AssertionError(f"line {node.lineno}: `models` is not a plain tuple of event models")
-
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "Inbound":
-            models = node.args[2] if len(node.args) > 2 else keyword(node, "models")
-            assert models is not None, f"line {node.lineno}: Inbound without models="
-            found |= names(models)
-    return found
+def test_every_event_has_a_follower_and_every_subscription_a_service() -> None:
+    assert {model for models in SUBSCRIPTIONS.values() for model in models} == set(MODELS.values())
+    assert {consumer.partition(".")[0] for consumer in SUBSCRIPTIONS} == set(SERVICES)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/consumer.py")), ids=lambda path: path.parent.name)
-def test_the_document_receives_what_the_service_subscribes_to(path: Any) -> None:
-    said = {model.__name__ for model in FOLLOWS[path.parent.name]}
-    assert _followed_in(path.read_text()) == said, (
-        "correct shared.contract.asyncapi.FOLLOWS and run deploy.contracts write"
-    )
-
-
-def test_a_subscription_that_the_document_does_not_tell_is_found() -> None:
-    source = """
-REGISTRY = (AgencyRegistered, events.OfficerRegistered)
-other = Inbound("other", (), (SubmissionReceived,), f)
-follow = Inbound(name="follow", topics=(), models=(*REGISTRY, VerdictReached), handle=f)
-"""
-    assert _followed_in(source) == {
-        "AgencyRegistered",
-        "OfficerRegistered",
-        "SubmissionReceived",
-        "VerdictReached",
-    }
-    assert _followed_in(source) != {model.__name__ for model in asyncapi.FOLLOWS["intake"]}
+def test_the_document_receives_what_each_subscription_says() -> None:
+    for consumer, models in SUBSCRIPTIONS.items():
+        messages = document(consumer.partition(".")[0])["operations"]
+        received = {
+            message["$ref"].rpartition("/")[2]
+            for operation in messages.values()
+            if operation["action"] == "receive"
+            for message in operation["messages"]
+        }
+        assert {model.TYPE for model in models} <= received, consumer
 
 
 def _sent_headers(kind: str, *, headers: str | None = None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.local import Stack
+from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra, unique
@@ -134,7 +135,7 @@ def test_what_is_overdue_is_told_to_the_officer_and_to_the_head(province: Provin
 def test_the_stores_agree_at_the_end(province: Province) -> None:
     """`reconcile` finds no difference once everything has drained."""
     stack = province.stack
-    urls = [f"--{name}={stack.url(name)}" for name in ("intake", "validator", "scoring", "notifier")]
+    urls = [f"--{name}={stack.url(name)}" for name in SERVICES]
 
     def agree() -> bool:
         done = subprocess.run(

@@ -27,9 +27,10 @@ import asyncpg
 from deploy.local import Component, Options, Stack, StackError
 from deploy.local.calls import call
 from deploy.local.kafka import KafkaBroker
-from deploy.local.options import ROOT, SERVICES, Broker
+from deploy.local.options import ROOT, Broker
 from deploy.local.postgres import create_database, drop_database
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from tests.faults import people, witness
 from tests.faults.proxy import Proxy
 

@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 
+from shared.contract.services import SERVICES
 from tests.faults.matrix import Field, row
 from tests.faults.members import Storm
 
@@ -90,7 +91,7 @@ def rebalance_storm(field: Field) -> None:
 
 @row("11", "SIGTERM under load", "I1", "I2", "I4")
 def told_to_stop(field: Field) -> None:
-    names = ("intake", "validator", "scoring", "notifier")
+    names = SERVICES
     with field.province() as province:
         with field.stream(province) as running:
             running.wait_for(40)

@@ -18,6 +18,7 @@ import psutil
 from deploy.local import Component
 from deploy.local.calls import call
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from tests.faults.ground import Ground
 from tests.faults.load import TIMED_OUT, merged
 from tests.faults.matrix import Field, Unproved, row
@@ -169,7 +170,7 @@ async def _deadlocks(url: str, keys: list[str], seconds: float) -> int:
     controls={"no_retry_after_trouble": ["I2", "I6"]},
 )
 def database_slow(field: Field) -> None:
-    one = {f"{name.upper()}_DATABASE_POOL_SIZE": "1" for name in ("intake", "validator", "scoring", "notifier")}
+    one = {f"{name.upper()}_DATABASE_POOL_SIZE": "1" for name in SERVICES}
     proxy = field.ground.database_proxy
     with field.province(env={**one, "INTAKE_GROUP_LANES": "1"}) as province:
         url = province.database_urls["intake"]

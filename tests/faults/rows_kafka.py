@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.local.calls import call
 from deploy.local.kafka import KafkaBroker, TansuBroker
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from tests.faults.ground import Ground, Province
 from tests.faults.load import Ledger, merged
 from tests.faults.matrix import RECEIPTS, Field, Unproved, row
@@ -25,7 +26,7 @@ REPLAY_SECONDS = 120.0
 FENCED_SECONDS = 40.0
 #: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS: retriable; TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD: not
 RETRIABLE, PERMANENT = [6, 19], [29, 87]
-RELAYS = ("intake", "validator", "scoring", "notifier")
+RELAYS = SERVICES
 #: where each relay dies while it sends its archive again
 REPLAY_DEATHS = {
     "intake": "replay.begun",

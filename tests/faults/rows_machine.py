@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from tests.fakes.smtp import Answer, Slow
 from tests.faults.ground import Province
 from tests.faults.load import Ledger, merged
@@ -102,7 +103,7 @@ def _starve(process: psutil.Process) -> tuple[tuple[int, int], tuple[int, int]]:
     controls={"no_retry_after_trouble": ["I2", "I6"]},
 )
 def starved(field: Field) -> None:
-    names = ("intake", "validator", "scoring", "notifier")
+    names = SERVICES
     with field.province() as province:
         with field.stream(province, clients=40, pause_seconds=0.2, patience_seconds=90) as running:
             running.wait_for(40)

@@ -21,9 +21,9 @@ import httpx
 import psutil
 
 from deploy.local.calls import call
-from deploy.local.options import SERVICES
 from deploy.local.process import poll_until
 from services.intake.submissions.limits import MAX_BODY_BYTES
+from shared.contract.services import SERVICES
 from tests.faults import people, raw
 from tests.faults.ground import Province, operate
 from tests.faults.invariants import CHECKS

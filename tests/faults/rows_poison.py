@@ -15,6 +15,7 @@ from deploy.local.calls import call
 from deploy.local.process import poll_until
 from shared.contract.cloudevents import source_of
 from shared.contract.events import OWNERS
+from shared.contract.services import SERVICES
 from tests.faults import people, raw
 from tests.faults.ground import Province
 from tests.faults.invariants import CHECKS, newest_stands
@@ -155,7 +156,7 @@ def buried(province: Province, bootstrap: str, wanted: dict[Place, Raw]) -> list
             found.append(f"{place}: no reason is given")
     found += [f"{place} is neither applied nor buried" for place in wanted if not rows[place]]
     found += [f"{place} has {times} rows" for place, times in rows.items() if times > 1]
-    topics = [f"{service}.dlq" for service in ("intake", "validator", "scoring", "notifier")]
+    topics = [f"{service}.dlq" for service in SERVICES]
     lying: dict[Place, list[Raw]] = {}
     for message in raw.read(bootstrap, province.prefix, topics):
         place = (

@@ -10,11 +10,12 @@ import time
 import urllib.request
 
 from deploy.local.calls import call
+from shared.contract.services import SERVICES
 from tests.faults.ground import Province
 from tests.faults.load import Load
 from tests.faults.matrix import Field, Unproved, row
 from tests.faults.proxy import is_commit, is_produce
-from tests.faults.stores import FOLLOWS, SERVICES, Stores, read_databases
+from tests.faults.stores import FOLLOWS, Stores, read_databases
 
 TURNS, TURNS_OF_THE_CONTROL = 10, 4
 CAUGHT_UP_SECONDS = 30.0

@@ -15,6 +15,7 @@ import asyncpg
 
 from deploy.local.calls import call
 from deploy.local.postgres import drop_database
+from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock
 from tests.faults import witness
 from tests.faults.ground import Province, operate
@@ -25,7 +26,6 @@ from tests.faults.sql import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "restore.md"
-SERVICES = ("intake", "validator", "scoring", "notifier")
 
 
 def block(section: str, language: str) -> str:

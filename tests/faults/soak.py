@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from tests.faults.__main__ import ROOT, end_in_order
 from tests.faults.ground import Ground, Province
 from tests.faults.invariants import SHOWN
@@ -35,7 +36,7 @@ CLIENTS = 128
 #: a small round is paced to last so long, or it would be over before anything breaks
 LOAD_SECONDS = 30.0
 FAULT_EVERY_SECONDS = (2.0, 8.0)
-SERVICES = ("intake", "intake-2", "validator", "validator-2", "scoring", "scoring-2", "notifier", "notifier-2")
+INSTANCES = tuple(name for service in SERVICES for name in (service, f"{service}-2"))
 INFRASTRUCTURE = ("kafka", "postgres")
 MAIL = "mail"
 DRAIN_SECONDS = 600.0
@@ -92,7 +93,7 @@ class Chaos:
 
     def strike(self) -> str:
         """Break something, wait, mend it. Returns what it was; counts only what is seen to have been broken."""
-        name = self._dice.choice((*SERVICES, *SERVICES, *INFRASTRUCTURE, MAIL))
+        name = self._dice.choice((*INSTANCES, *INSTANCES, *INFRASTRUCTURE, MAIL))
         how = self._dice.choice(("kill", "pause", "restart"))
         owner: Any = self._ground if name in INFRASTRUCTURE else self._province
         component = owner.component(name)

@@ -16,7 +16,8 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-SERVICES = ("intake", "validator", "scoring", "notifier")
+from shared.contract.services import SERVICES
+
 #: topic -> the service whose outbox feeds it
 TOPICS = {
     "registry": "intake",

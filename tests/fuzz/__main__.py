@@ -18,7 +18,8 @@ from datetime import datetime
 from pathlib import Path
 
 from deploy.local import Options, Stack
-from deploy.local.options import ROOT, SERVICES
+from deploy.local.options import ROOT
+from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
 

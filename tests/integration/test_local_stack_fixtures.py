@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.kafka import provision
 from deploy.local import migrated
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 from tests.stack import Infra, LocalMailSink
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from deploy.kafka import provision
 from deploy.kafka.acls import commands, grants, main, table
-from shared.contract.asyncapi import FOLLOWS
 from shared.contract.events import OWNERS
+from shared.contract.subscriptions import FOLLOWS
 from tests.architecture.tree import ROOT
 
 

@@ -22,10 +22,11 @@ from pathlib import Path
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegistryEvent
 from shared.contract.events.fields import shown
+from shared.contract.services import SERVICES
 from shared.runtime.clock import monotonic_seconds
 
 #: who looks at records before they are admitted
-NEIGHBOURS = ("validator", "scoring", "notifier")
+NEIGHBOURS = tuple(service for service in SERVICES if service != "intake")
 ROOT = Path(__file__).resolve().parents[3]
 #: of one process, and of all that is done to find what made one fail
 RUN_SECONDS, SEARCH_SECONDS = 60.0, 180.0

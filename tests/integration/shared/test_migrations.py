@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.contract.services import SERVICES
 from shared.postgres.database import driver_url
 from shared.postgres.migrations import differences
 
@@ -22,7 +23,7 @@ async def drift(url: str, metadata: MetaData) -> list[str]:
         await engine.dispose()
 
 
-@pytest.mark.parametrize("service", ["intake", "validator", "scoring", "notifier"])
+@pytest.mark.parametrize("service", SERVICES)
 async def test_the_migrations_make_the_tables_that_the_service_declares(
     service: str, migrated_database: Callable[[str], str]
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.options import SERVICES
+from shared.contract.services import SERVICES
 from tests.bench.capacity import bottleneck, costs, levels, markdown, need, peak_rate
 
 

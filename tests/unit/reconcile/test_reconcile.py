@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from deploy.reconcile import comparison
-from shared.contract.events import OWNERS
+from shared.contract.events import MODELS, OWNERS
+from shared.contract.services import SERVICES
+from shared.contract.subscriptions import SUBSCRIPTIONS
 
 Exports = dict[tuple[str, str], list[dict[str, Any]]]
 
@@ -82,8 +84,9 @@ def agreeing() -> Exports:
     for place, (service, topic, short, key) in enumerate(published, start=1):
         put(service, "events", id=place, event_id=_uuid(100 + place), type=f"vn.thongsuot.{short}.v1", topic=topic,
             key=key, published=True)  # fmt: skip
-        for consumer, types in comparison.SUBSCRIPTIONS.items():
-            if short in types and place != 1:  # the first word on the regime was compacted away
+        for consumer, models in SUBSCRIPTIONS.items():
+            # the first word on the regime was compacted away
+            if place != 1 and MODELS[f"vn.thongsuot.{short}.v1"] in models:
                 put(consumer.split(".")[0], "inbox", consumer=consumer, event_id=_uuid(100 + place))
     return exports
 
@@ -106,7 +109,7 @@ def _answering(exports: Exports, page_rows: int = 2) -> httpx.MockTransport:
     return httpx.MockTransport(answer)
 
 
-URLS = [part for service in comparison.SERVICES for part in (f"--{service}", f"http://{service}")]
+URLS = [part for service in SERVICES for part in (f"--{service}", f"http://{service}")]
 
 
 def run(exports: Exports, *more: str, transport: httpx.BaseTransport | None = None) -> tuple[int, dict[str, Any]]:
@@ -212,7 +215,7 @@ BREAKS: list[tuple[str, Break, str]] = [
     ("overdue_untold", _set("notifier", "notifications", 1, state="skipped", reason=None), SILENT),
     ("overdue_untold", _set("notifier", "notifications", 1, obligation=LATE), SILENT),
     ("event_unsent", _add("intake", "outbox", event_id=_uuid(9), type="x", key=KEY), KEY),
-    *[("event_lost", _unapplied(consumer), "") for consumer in comparison.SUBSCRIPTIONS],
+    *[("event_lost", _unapplied(consumer), "") for consumer in SUBSCRIPTIONS],
 ]  # fmt: skip
 
 

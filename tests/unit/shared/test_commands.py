@@ -16,13 +16,13 @@ import pytest
 
 import shared.telemetry.logging
 from shared.contract.ids import new_id
+from shared.contract.services import SERVICES
 from shared.postgres.database import UrlError
 from shared.runtime.operator import as_json, when, who
 from shared.service.command import guarded
 from tests.architecture.tree import ROOT
 
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
-SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__main__.py"))
 
 #: commands of every service, with arguments that get as far as the database
 SHARED: dict[str, list[list[str]]] = {

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.services import SERVICES
+
 ROOT = Path(__file__).resolve().parents[3]
-SERVICES = ("intake", "validator", "scoring", "notifier")
 
 
 def breaks(folder: Path) -> list[str]:

@@ -11,13 +11,13 @@ import pytest
 
 from deploy import contracts
 from shared.consuming.consumers import REMADE_REASONS
+from shared.contract.services import SERVICES
 from shared.service import series
 from shared.service.service import Service
 from shared.telemetry import metrics
 from shared.telemetry.metrics import CATALOGUE, COLLECTORS, DYNAMIC, Metric
 from tests.architecture.tree import ROOT, Tree
 
-SERVICES = ("intake", "notifier", "scoring", "validator")
 contracts.metrics_text()  # all modules that declare are imported
 
 

@@ -1,0 +1,61 @@
+"""Which service follows which events, declared once: consumers, AsyncAPI, Kafka's ACLs, reconcile and demo read it.
+
+A consumer takes its topics and models from here by name (`Inbound.of("scoring.follow", …)`), so what is documented and
+granted is what runs.
+"""
+
+from __future__ import annotations
+
+from shared.contract.events import (
+    AgencyRegistered,
+    EventModel,
+    NotificationRecorded,
+    ObligationDueSoon,
+    ObligationFulfilled,
+    ObligationOpened,
+    ObligationOverdue,
+    OfficerRegistered,
+    RegimePublished,
+    RequestIssued,
+    ScoreChanged,
+    SubmissionReceived,
+    VerdictReached,
+)
+from shared.contract.services import SERVICES
+
+_REGISTRY = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
+_OBLIGATION = (ObligationOpened, ObligationDueSoon, ObligationOverdue, ObligationFulfilled)
+
+#: consumer (`<service>.<name>`: its Kafka group, and its name in the inbox) -> the events it applies
+SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
+    "intake.follow": (VerdictReached, *_OBLIGATION, ScoreChanged),
+    # of its own, so that trouble with either keeps nothing of the other from the agencies
+    "intake.notices": (NotificationRecorded,),
+    "validator.registry": (RegimePublished,),
+    "validator.submissions": (SubmissionReceived,),
+    "scoring.registry": _REGISTRY,
+    "scoring.follow": (SubmissionReceived, VerdictReached),
+    "notifier.registry": _REGISTRY,
+    "notifier.verdicts": (VerdictReached,),
+    # opened is followed for the deadline that a returned mail names
+    "notifier.compliance": _OBLIGATION,
+}
+
+
+#: service -> every event it follows
+FOLLOWS: dict[str, tuple[type[EventModel], ...]] = {
+    service: tuple(
+        dict.fromkeys(
+            model
+            for consumer, models in SUBSCRIPTIONS.items()
+            if consumer.startswith(f"{service}.")
+            for model in models
+        )
+    )
+    for service in SERVICES
+}
+
+
+def topics_of(consumer: str) -> tuple[str, ...]:
+    """The topics a consumer reads, whole: it skips what it does not follow. KeyError if not declared."""
+    return tuple(dict.fromkeys(model.TOPIC for model in SUBSCRIPTIONS[consumer]))
