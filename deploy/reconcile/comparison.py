@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TextIO
 
 import httpx
 
+from deploy.local.options import FIXED_PORTS
 from deploy.reconcile.differences import (
     CHECKS,
     DEFERRED,
@@ -40,12 +41,7 @@ __all__ = ["CHECKS", "SOURCES", "compare", "main", "reconcile"]
 PAGE_ROWS = 5_000
 TRY_SECONDS = 10.0
 #: where `make demo` and `make up` put the services
-DEFAULT_URLS = {
-    "intake": "http://127.0.0.1:28081",
-    "validator": "http://127.0.0.1:28082",
-    "scoring": "http://127.0.0.1:28083",
-    "notifier": "http://127.0.0.1:28084",
-}
+DEFAULT_URLS = {service: f"http://127.0.0.1:{FIXED_PORTS[service]}" for service in SERVICES}
 
 
 class CannotCompare(Exception):
