@@ -16,6 +16,9 @@ import asyncpg
 from deploy.local.calls import call
 from deploy.local.options import ROOT
 
+#: what every service's migrations run as well (shared/postgres/migrations.py, whose imports would cost those 2 s)
+BACKBONE = ROOT / "shared" / "postgres" / "backbone"
+
 
 def is_current(stamp: Path, service: str, database_url: str) -> bool:
     """Whether the last run's stamp still holds."""
@@ -35,10 +38,11 @@ def remember(stamp: Path, service: str, database_url: str) -> None:
 
 
 def _digest(service: str) -> str | None:
-    """Of all migration files by name and content; None for a service that has none here."""
+    """Of all migration files by name and content, the backbone's too; None for a service that has none here."""
     files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.[ps][yq]*"))
     if not files:
         return None
+    files += sorted(BACKBONE.glob("*.sql"))
     return hashlib.sha256(b"".join(f.name.encode() + b"\0" + f.read_bytes() for f in files)).hexdigest()
 
 

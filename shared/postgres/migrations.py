@@ -17,6 +17,9 @@ from sqlalchemy.pool import NullPool
 
 from shared.postgres.database import driver_url
 
+#: the SQL of the backbone's migrations; each service's chain runs them by name, at its own revision
+BACKBONE = Path(__file__).parent / "backbone"
+
 _LOCK = text("SELECT pg_advisory_lock(7468)")
 _UNLOCK = text("SELECT pg_advisory_unlock(7468)")
 
@@ -64,8 +67,16 @@ def run_sql(migration: str) -> None:
 
     The file is what was released, whatever tables.py has become since; statements end with `;` and an empty line.
     """
-    script = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
-    for statement in script.split(";\n\n"):
+    _run(Path(migration).with_suffix(".sql"))
+
+
+def run_backbone(name: str) -> None:
+    """Run `backbone/<name>.sql`: a step of the tables that every service's database has, released once for all."""
+    _run(BACKBONE / f"{name}.sql")
+
+
+def _run(script: Path) -> None:
+    for statement in script.read_text(encoding="utf-8").split(";\n\n"):
         if statement.strip(" ;\n"):
             op.get_bind().exec_driver_sql(statement.rstrip(" ;\n"))
 

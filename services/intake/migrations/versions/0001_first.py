@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.postgres.migrations import run_sql
+from shared.postgres.migrations import run_backbone, run_sql
 
 revision = "0001"
 down_revision = None
@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    run_backbone("first")
     run_sql(__file__)
     op.execute("INSERT INTO registry_revision (one_row, revision) VALUES (true, 0)")
 

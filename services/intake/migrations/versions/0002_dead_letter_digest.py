@@ -1,6 +1,6 @@
 """A dead letter is known by what the record is, not by its place alone: a lost log gives places out twice."""
 
-from shared.postgres.migrations import run_sql
+from shared.postgres.migrations import run_backbone
 
 revision = "0002"
 down_revision = "0001"
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql(__file__)
+    run_backbone("dead_letter_digest")

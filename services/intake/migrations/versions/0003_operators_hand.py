@@ -1,6 +1,6 @@
 """What an operator looks into and decides: events set aside, discarded dead letters, halted consumers."""
 
-from shared.postgres.migrations import run_sql
+from shared.postgres.migrations import run_backbone
 
 revision = "0003"
 down_revision = "0002"
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql(__file__)
+    run_backbone("operators_hand")

@@ -1,6 +1,6 @@
 """The first tables of notifier, and the backbone's."""
 
-from shared.postgres.migrations import run_sql
+from shared.postgres.migrations import run_backbone, run_sql
 
 revision = "0001"
 down_revision = None
@@ -9,6 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    run_backbone("first")
     run_sql(__file__)
 
 

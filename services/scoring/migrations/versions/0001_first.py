@@ -1,6 +1,6 @@
 """Scoring's first schema."""
 
-from shared.postgres.migrations import run_sql
+from shared.postgres.migrations import run_backbone, run_sql
 
 revision = "0001"
 down_revision = None
@@ -9,4 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
+    run_backbone("first")
     run_sql(__file__)
