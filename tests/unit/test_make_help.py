@@ -1,10 +1,12 @@
-"""`make help` names every target in Vietnamese and English and fits a terminal of 80 columns."""
+"""`make help` names every target in both languages; it, README and CONTRIBUTING fit a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from scripts.make_help import COLUMNS, help_text, targets
 
@@ -46,3 +48,17 @@ def test_a_long_text_is_wrapped_where_it_once_ran_over() -> None:
     text = help_text(f"up:  ## {'dài ' * 40}\n")
     assert max(map(len, text.splitlines())) <= COLUMNS
     assert text.split().count("dài") == 40
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_a_page_that_is_read_in_a_terminal_fits_it(page: str) -> None:
+    assert too_wide((ROOT / page).read_text(encoding="utf-8")) == []
+
+
+def too_wide(text: str) -> list[str]:
+    return [line for line in text.splitlines() if len(line) > COLUMNS]
+
+
+def test_a_wide_line_of_a_page_is_noticed() -> None:
+    """Negative control."""
+    assert too_wide("short\n" + "x" * 81 + "\n") == ["x" * 81]
