@@ -124,7 +124,7 @@ async def _run(demo: Demo) -> int:
             "bị từ chối / refused": sum(demo.ledger.refusals.values()),
             "không được trả lời / not answered": len(demo.ledger.gave_up),
             "gửi lại / tried again": demo.ledger.retries,
-            "thư chết / dead letters": count.dead_letters,
+            "sự kiện hỏng / dead letters": count.dead_letters,
         },
     )
     if demo.waited_seconds >= WORTH_SAYING_SECONDS:
@@ -160,8 +160,8 @@ def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple
     unsettled = summary["mails_unsettled"]
     checks = (
         (summary["lost_receipts"], "biên nhận không có trong kho", "receipts that the store does not have"),
-        (summary["dead_letters"], "thư chết", "dead letters"),
-        (summary["outbox"], "sự kiện còn trong hộp gửi", "events left in outboxes"),
+        (summary["dead_letters"], "sự kiện hỏng", "dead letters"),
+        (summary["outbox"], "sự kiện còn trong hộp thư đi", "events left in outboxes"),
         (sum(summary["backlog"].values()), f"còn dở dang: {summary['backlog']}", "something was still on its way"),
         (summary["reconcile_differences"] or reconciled, "sai lệch khi đối chiếu", "reconcile differences"),
         (count.mails["?"], "thư không có trong sổ", "mails that the ledger does not know"),

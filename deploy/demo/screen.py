@@ -41,6 +41,7 @@ MAIL_KINDS = {
 }
 #: what six columns of figures and all borders need, characters
 NUMBERS_WIDTH = 64
+MIN_NAME_WIDTH = 14
 #: seconds between two plain lines where nothing can move
 PLAIN_SECONDS = 5.0
 
@@ -165,8 +166,8 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
         table.add_row(label, str(number))
     for label, number in (
         ("Biên nhận bị mất / receipts lost", len(count.lost_receipts)),
-        ("Thư chết / dead letters", count.dead_letters),
-        ("Còn trong hộp gửi / left in outboxes", count.outbox),
+        ("Sự kiện hỏng / dead letters", count.dead_letters),
+        ("Còn trong hộp thư đi / left in outboxes", count.outbox),
         ("Sai lệch khi đối chiếu / reconcile differences", reconcile_differences),
     ):
         table.add_row(label, Text(str(number), style="bold green" if number == 0 else "bold red"))
@@ -174,10 +175,11 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
 
 
 def _rates(rows: Iterable[tuple[str, str, Row]], total: Row, width: int) -> Table:
-    """A name over a longer one for each row; names are cut so that the figures never are."""
-    room = max(14, width - NUMBERS_WIDTH)
+    """A name over a longer one for each row; where there is little room the longer one takes more lines."""
+    shown = list(rows)
+    room = max(MIN_NAME_WIDTH, width - NUMBERS_WIDTH, *(len(name) for name, _, _ in shown))
     table = Table(show_footer=True)
-    table.add_column("", footer="Cộng / total")
+    table.add_column("", footer="Cộng / total", overflow="fold", min_width=room, max_width=room)
     for vi, en, number in (
         ("Phải nộp", "owed", total.owed),
         ("Đúng hạn", "on time", total.on_time),
@@ -187,10 +189,9 @@ def _rates(rows: Iterable[tuple[str, str, Row]], total: Row, width: int) -> Tabl
     ):
         table.add_column(f"{vi}\n[dim]{en}", footer=str(number), justify="right", no_wrap=True)
     table.add_column("Tỷ lệ\n[dim]rate", footer=_rate(total), justify="right", no_wrap=True)
-    for name, longer, row in rows:
+    for name, longer, row in shown:
         numbers = (row.owed, row.on_time, row.late, row.nothing_sent, row.returned + row.awaiting)
-        cut = longer if len(longer) <= room else f"{longer[: room - 1].rstrip()}…"
-        table.add_row(f"{name}\n[dim]{cut}", *(str(number) for number in numbers), _rate(row))
+        table.add_row(f"{name}\n[dim]{longer}", *(str(number) for number in numbers), _rate(row))
     return table
 
 

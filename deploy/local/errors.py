@@ -12,7 +12,11 @@ StackError
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
+
+#: of the terminal that messages are made for
+COLUMNS = 80
 
 
 class StackError(Exception):
@@ -26,8 +30,11 @@ class StackError(Exception):
         self.en = en
 
     def message(self) -> str:
-        """The text for a terminal: Vietnamese first, English under it."""
-        return f"{self.vi}\n  ({self.en})"
+        """The text for a terminal of 80 columns: Vietnamese first, English under it; lines of a log stay whole."""
+        told, *log = self.en.split("\n")
+        english = f"({told})" if not log else f"({told}"
+        lines = [*_wrapped(self.vi, "", ""), *_wrapped(english, "  ", "  "), *log]
+        return "\n".join(lines) + (")" if log else "")
 
 
 class UsageError(StackError):
@@ -87,3 +94,10 @@ class Aborted(StackError):
     """Given up because something else failed first, or because the stack is being stopped."""
 
     exit_code = 8
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Lines of at most 80 columns; a path or command that is longer stays whole, so that it can be copied."""
+    return textwrap.wrap(
+        text, COLUMNS, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )

@@ -226,14 +226,14 @@ CHECKS = (
           f" FROM ({_TOTALS.format('marked')}) AS a JOIN ({_TOTALS.format('expected')}) AS b USING (place)"
           " WHERE (a.fulfilled, a.on_time, a.returned, a.overdue)"
           " IS NOT (b.fulfilled, b.on_time, b.returned, b.overdue)"),
-    Check("event_lost", "{2} không áp dụng, không chờ, không nằm trong thư chết sự kiện {1} ({3})",
-          "{2} has event {1} ({3}) neither applied, nor waiting, nor dead-lettered",
+    Check("event_lost", "sự kiện {1} ({3}) không được {2} áp dụng, tạm hoãn hay giữ làm sự kiện hỏng",
+          "{2} has event {1} ({3}) neither applied, nor deferred, nor a dead letter",
           "SELECT w.key, w.event_id, w.consumer, w.type FROM owed AS w"
           " LEFT JOIN inbox AS i ON i.consumer = w.consumer AND i.event_id = w.event_id"
           " LEFT JOIN waiting AS p ON p.consumer = w.consumer AND p.event_id = w.event_id"
           " LEFT JOIN dead_letters AS d ON d.consumer = w.consumer AND d.event_id = w.event_id"
           " LEFT JOIN outbox AS u ON u.event_id = w.event_id"
           " WHERE coalesce(i.event_id, p.event_id, d.event_id, u.event_id) IS NULL"),
-    Check("event_unsent", "sự kiện {1} ({2}) còn trong hộp gửi", "event {1} ({2}) is still in the outbox",
+    Check("event_unsent", "sự kiện {1} ({2}) còn trong hộp thư đi", "event {1} ({2}) is still in the outbox",
           "SELECT key, event_id, type FROM outbox"),
 )  # fmt: skip

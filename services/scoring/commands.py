@@ -9,7 +9,7 @@ from datetime import datetime
 
 from services.scoring.obligations import generator, setbacks
 from shared.postgres.database import Database
-from shared.runtime.operator import when
+from shared.runtime.operator import entry, when
 from shared.service.command import database_url
 
 #: versions are 32-bit integers in every store; this leaves a billion events for each obligation
@@ -70,8 +70,8 @@ async def _setbacks(given: argparse.Namespace) -> int:
             if given.action == "list":
                 rows = await setbacks.listed(tx, ("", ""), 10_000)
                 for row in rows:
-                    since = f"{when(row['since'])}"
-                    print(f"{row['sweep']:<9} {row['subject']:<48} {since} ×{row['tries']}  {row['error']}")  # noqa: T201
+                    head = f"{when(row['since'])}  {row['sweep']:<9} ×{row['tries']}"
+                    print(entry(head, row["subject"], row["error"]))  # noqa: T201
                 print(f"{len(rows)} việc bị lỗi / setbacks")  # noqa: T201
                 return 0
             found = await setbacks.retry(tx, None if given.all else given.subjects)

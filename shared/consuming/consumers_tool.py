@@ -14,7 +14,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from shared.kafka.clients import end_offsets, make_admin
-from shared.runtime.operator import as_json, when, who
+from shared.runtime.operator import as_json, entry, when, who
 from shared.runtime.settings import KafkaSettings
 
 _PLACE = re.compile(r"(.+)-(\d{1,9})@(\d{1,18})")
@@ -82,7 +82,7 @@ async def _list(connection: asyncpg.Connection, topics: Mapping[str, Sequence[st
     for consumer in topics:
         group, halt = groups.get(consumer), halts.get(consumer)
         lag = f"{group.lag:,}" if group else "?"
-        print(f"{consumer:<24} lag {lag:>10}  {_state(halt)}")
+        print(entry(f"{consumer:<24} lag {lag:>10}", _state(halt)))
         for place in group.places if group else ():
             print(f"    {place}")
     return 0

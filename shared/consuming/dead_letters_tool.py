@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.contract.cloudevents import decode_headers
 from shared.postgres.database import plain_url
-from shared.runtime.operator import as_json, number, reason, when, who
+from shared.runtime.operator import as_json, entry, number, reason, when, who
 
 #: what replayed events "await": the runtime knows this name always, so they are fed at its next look
 REPLAYED = "dead-letter replay"
@@ -97,7 +97,7 @@ async def _list(connection: asyncpg.Connection, *, discarded: bool) -> int:
         why = row["error_text"]
         if discarded:
             why = f"{when(row['discarded_at'])} {row['discarded_by']}: {row['discarded_reason']}"
-        print(f"{row['id']:>8}  {when(row['rejected_at'])}  {row['consumer']:<24} {place:<28} {why}")
+        print(entry(f"{row['id']:>8}  {when(row['rejected_at'])}  {row['consumer']}", place, why))
     print(f"{await connection.fetchval(_COUNT, discarded)} sự kiện hỏng / dead letters")
     return 0
 

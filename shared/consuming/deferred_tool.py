@@ -20,7 +20,7 @@ from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
 from shared.postgres.database import Database, Transaction
-from shared.runtime.operator import as_json, number, reason, when, who
+from shared.runtime.operator import as_json, entry, number, reason, when, who
 
 _GROUPS = text("""
     SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(parked_at) AS since
@@ -88,15 +88,15 @@ async def _list(tx: Transaction) -> int:
     rows = (await tx.execute(_GROUPS)).all()
     for row in rows:
         awaits = "được thử riêng / is applied alone" if row.awaits.startswith(ALONE) else row.awaits
-        print(f"{when(row.since)}  {row.consumer:<24} {row.events:>7} ({row.keys} khoá / keys)  {awaits}")
-    print(f"{sum(row.events for row in rows)} sự kiện đang chờ / deferred events")
+        print(entry(f"{when(row.since)}  {row.consumer}", awaits, f"{row.events} ({row.keys} khoá / keys)"))
+    print(f"{sum(row.events for row in rows)} sự kiện tạm hoãn / deferred events")
     return 0
 
 
 async def _show(tx: Transaction, name: str) -> int:
     rows = (await tx.execute(_EVENTS, {"what": name})).all()
     if not rows:
-        print(f"Không có sự kiện nào chờ {name} / nothing is deferred under {name}", file=sys.stderr)
+        print(f"Không có sự kiện nào tạm hoãn vì {name} / nothing is deferred for {name}", file=sys.stderr)
         return 1
     if len(rows) == 1:
         whole = (await tx.execute(_WHOLE, {"id": rows[0].id})).mappings().one()
@@ -106,7 +106,7 @@ async def _show(tx: Transaction, name: str) -> int:
         return 0
     for row in rows:
         place = f"{row.topic}-{row.partition}@{row.offset}"
-        print(f"{row.id:>8}  {when(row.parked_at)}  {row.consumer:<24} {row.key:<40} {place:<28} {row.awaits}")
+        print(entry(f"{row.id:>8}  {when(row.parked_at)}  {row.consumer}", row.key, place, row.awaits))
     return 0
 
 

@@ -15,7 +15,7 @@ import asyncpg
 
 from shared.contract.cloudevents import decode_headers
 from shared.outbox.set_aside import LOCK
-from shared.runtime.operator import as_json, number, reason, when, who
+from shared.runtime.operator import as_json, entry, number, reason, when, who
 
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
 _LIST = """
@@ -78,9 +78,9 @@ async def outbox(connection: asyncpg.Connection, arguments: argparse.Namespace) 
 async def _list(connection: asyncpg.Connection, *, closed: bool) -> int:
     rows = await connection.fetch(_LIST, closed)
     for row in rows:
-        why = f"sau / behind {row['behind']}" if row["behind"] is not None else row["error_text"][:100]
-        state = f"  [{row['closed_as']}]" if row["closed_as"] else ""
-        print(f"{row['id']:>8}  {when(row['set_aside_at'])}  {row['topic']:<16} {row['key']:<32} {why}{state}")
+        why = f"xếp sau / queues after {row['behind']}" if row["behind"] is not None else row["error_text"]
+        state = f"[{row['closed_as']}]" if row["closed_as"] else ""
+        print(entry(f"{row['id']:>8}  {when(row['set_aside_at'])}  {row['topic']}", row["key"], why, state))
     print(f"{len(rows)} sự kiện Kafka không nhận / events that Kafka does not take")
     return 0
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 
 from shared.runtime.clock import LOCAL_ZONE
+
+#: of the terminal that listings are made for
+COLUMNS = 80
 
 
 def who() -> str:
@@ -66,3 +70,15 @@ def reason(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("cần ghi lý do / say why")
     return text.strip()
+
+
+def entry(head: str, *details: str) -> str:
+    """One entry of a listing: what identifies it on a line of its own, what is told of it under that, in 80 columns.
+
+    Nothing is cut off; an identifier that is longer than a line stays whole, so that it can be copied.
+    """
+    told = " · ".join(detail for detail in details if detail)
+    lines = textwrap.wrap(
+        told, COLUMNS, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join([head, *lines])
