@@ -105,7 +105,7 @@ class JudgeProcess:
             async with self._lock:
                 await self._running()
         except (InfrastructureTrouble, ChildProcessError) as error:
-            log.warning("No process to judge large reports.", action="judging.no_process", error=repr(error))
+            log.warning("Cannot start a process for large reports.", action="judging.no_process", error=repr(error))
 
     async def _running(self) -> Process:
         if self._closed:
@@ -136,7 +136,7 @@ class JudgeProcess:
                 raise InfrastructureTrouble(f"a process to judge large reports did not begin: {error!r}") from error
             raise
         self._process = process
-        log.info("A process judges large reports.", action="judging.process_begun", pid=process.pid)
+        log.info("Started a process for large reports.", action="judging.process_begun", pid=process.pid)
         return process
 
     async def _end(self) -> None:

@@ -202,7 +202,7 @@ class Judging:
         metrics.JUDGED_APART_TOTAL.labels("later").inc()
         prepared.alone.add(event.id)
         with about_event(event.id, event.key, event.traceparent):
-            log.info("A report is left to be judged alone.", action="judging.left", bytes=_size(event))
+            log.info("Leaving a report to be judged alone.", action="judging.left", bytes=_size(event))
 
     def _is_slow(self, name: str) -> bool:
         return self._overran.get(name, 0) >= _SLOW_TIMES

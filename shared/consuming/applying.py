@@ -197,7 +197,7 @@ class Applier:
                 if len(events) == 1:
                     with about_event(events[0].id, events[0].key, events[0].traceparent):
                         log.warning(
-                            "The event that its batch failed for was found.",
+                            "Found the event that made the batch fail.",
                             action="consumer.culprit",
                             type=events[0].type,
                             error=repr(error)[:2000],

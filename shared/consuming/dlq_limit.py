@@ -119,7 +119,7 @@ class DlqLimit:
         flooding = {sender for sender, number in of_sender.items() if number >= self._least // 2}
         for sender in sorted(flooding - self._told):
             log.error(
-                "Much of what one sender's events say is bad; they are dead letters, its neighbours go on.",
+                "Many events of one sender are bad; they become dead letters and its neighbours go on.",
                 action="consumer.sender_bad",
                 consumer=consumer,
                 sender=sender[:200],

@@ -83,7 +83,7 @@ class Halting:
                     return
             except Exception as error:
                 log.warning(
-                    "Whether the consumer is halted cannot be read yet.",
+                    "Cannot read yet whether the consumer is halted.",
                     action="consumer.halt_unknown",
                     consumer=self._consumer,
                     error=repr(error)[:500],
@@ -118,7 +118,7 @@ class Halting:
                 break
             except Exception as error:
                 log.warning(
-                    "The halt could not be written down yet.",
+                    "Could not record the halt yet; trying again.",
                     action="consumer.halt_not_written",
                     consumer=self._consumer,
                     error=repr(error)[:500],
@@ -133,7 +133,9 @@ class Halting:
             try:
                 await self.look()
             except Exception as error:
-                log.info("Halts cannot be read.", action="consumer.halt_unknown", error=repr(error)[:500])
+                log.info(
+                    "Cannot read which consumers are halted.", action="consumer.halt_unknown", error=repr(error)[:500]
+                )
             try:
                 await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
             except TimeoutError:

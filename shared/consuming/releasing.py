@@ -157,7 +157,7 @@ class Releaser:
             metrics.CONSUMER_GIVEN_UP_TOTAL.labels(self._consumer, "unprepared").inc()
             with about_event(row.event_id, row.record.key, None):
                 log.error(
-                    "An event was given up before it was applied; its dead letter says why.",
+                    "Gave up an event before applying it; its dead letter says why.",
                     action="consumer.given_up",
                     consumer=self._consumer,
                     error_class=refusal.error_class,
@@ -193,7 +193,7 @@ class Releaser:
         trial.next_at = now + min(pause, self._patience.longest_pause_seconds)
         with about_event(row.event_id, row.record.key, None):
             log.warning(
-                "An event fails also when it is applied alone.",
+                "An event fails even when applied alone.",
                 action="consumer.alone_failed",
                 consumer=self._consumer,
                 failures=trial.failures,
@@ -216,7 +216,7 @@ class Releaser:
             metrics.CONSUMER_GIVEN_UP_TOTAL.labels(self._consumer, "failing").inc()
             with about_event(row.event_id, row.record.key, None):
                 log.error(
-                    "An event that fails while its neighbours do not was given up; its dead letter says why.",
+                    "Gave up an event that fails alone; its dead letter says why.",
                     action="consumer.given_up",
                     consumer=self._consumer,
                     error=why[:2000],

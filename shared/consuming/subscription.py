@@ -178,7 +178,7 @@ class Subscription:
                 metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
                 if not told:
                     log.warning(
-                        "Offsets were not committed; that is tried again, and what comes again the inbox drops.",
+                        "Could not commit offsets; trying again. The inbox drops what comes twice.",
                         action="consumer.commit_failed",
                         consumer=self.name,
                         error=repr(error),
@@ -357,7 +357,7 @@ class Subscription:
                 fed = 0
                 pulse.failed(error)
                 log.warning(
-                    "Deferred events could not be fed; trying again.",
+                    "Could not apply deferred events; trying again.",
                     action="consumer.release_failed",
                     consumer=self.name,
                     error=repr(error)[:2000],

@@ -149,7 +149,7 @@ class UntilDone:
         if parts != [part]:
             metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer).inc()
             log.warning(
-                "A batch that keeps failing while the database answers is taken apart.",
+                "Taking apart a batch that keeps failing while the database answers.",
                 action="consumer.taken_apart",
                 events=len(part.events),
                 parts=len(parts),

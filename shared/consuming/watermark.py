@@ -88,9 +88,7 @@ class CaughtUp:
             except Exception as error:
                 self._pulse.failed(error)
                 if pause_seconds == self._interval_seconds:  # else it was told
-                    log.info(
-                        "How far the group is cannot be told.", action="caught_up.unknown", error=repr(error)[:500]
-                    )
+                    log.info("Cannot read how far the group is.", action="caught_up.unknown", error=repr(error)[:500])
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
             finally:
@@ -136,7 +134,7 @@ class CaughtUp:
     def _stand_still(self, partitions: int) -> None:
         self._still_until = monotonic_seconds() + self._lost_log_seconds
         log.warning(
-            "Topics hold less than before: nobody is called late until their owners have sent them again.",
+            "Topics hold less than before; nothing is marked overdue until their owners have replayed.",
             action="caught_up.log_lost",
             partitions=partitions,
         )

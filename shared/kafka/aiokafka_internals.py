@@ -269,7 +269,7 @@ async def close(owner: Any, stop: Callable[[], Coroutine[Any, Any, Any]], second
         if stopping.done():
             error = None if stopping.cancelled() else stopping.exception()
         if error is not None:  # of tasks that had ended, or of a cluster that does not answer
-            log.info("A Kafka client did not stop in order.", action="kafka.stop", error=repr(error)[:500])
+            log.info("A Kafka client did not stop cleanly.", action="kafka.stop", error=repr(error)[:500])
     finally:
         stopping.cancel()
         abandon(owner)

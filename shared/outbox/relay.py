@@ -136,7 +136,7 @@ class Relay:
                 worked_seconds = monotonic_seconds() - started
                 if type(error).__name__ != told or worked_seconds > WORKED_SECONDS:  # else it is the same trouble still
                     log.warning(
-                        "The relay lost its footing and will begin again.",
+                        "The relay failed and starts again.",
                         action="relay.interrupted",
                         error=repr(error),
                         infrastructure=is_infrastructure(error),

@@ -119,12 +119,12 @@ class Service:
         done, left = await asyncio.wait(tasks, timeout=max(0.0, seconds))
         for task in left:
             task.cancel()
-            log.warning("Something did not stop in time.", action="service.stop_unfinished", what=task.get_name())
+            log.warning("A component did not stop in time.", action="service.stop_unfinished", what=task.get_name())
         for task in done:
             error = task.exception() if not task.cancelled() else None
             if error is not None:
                 log.error(
-                    "Something failed at its stop.",
+                    "A component failed while stopping.",
                     action="service.stop_failed",
                     what=task.get_name(),
                     error=repr(error)[:2000],
@@ -209,5 +209,5 @@ class Service:
                 try:
                     self.consumers.publish_lag()
                 except Exception as error:  # what the client shows of itself may change with it; the loop goes on
-                    log.info("The lag could not be told.", action="service.lag_failed", error=repr(error))
+                    log.info("Cannot read the lag.", action="service.lag_failed", error=repr(error))
             await asyncio.sleep(2)

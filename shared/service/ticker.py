@@ -84,7 +84,7 @@ class Ticker:
                 except Exception as error:
                     self._pulse.failed(error)
                     metrics.TICKER_RUNS_TOTAL.labels(self.name, "failed").inc()
-                    log.warning("A tick failed; the next one makes it good.", action="ticker.failed", error=repr(error))
+                    log.warning("A tick failed; the next one catches up.", action="ticker.failed", error=repr(error))
                 else:
                     self._pulse.beat()
                     metrics.TICKER_RUNS_TOTAL.labels(self.name, "ok").inc()

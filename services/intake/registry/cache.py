@@ -55,7 +55,7 @@ class Known:
         try:
             await self.flush_uses_now()
         except Exception as error:
-            log.info("The last use of keys was not written.", action="keys.flush_failed", error=repr(error))
+            log.info("Could not write when keys were last used.", action="keys.flush_failed", error=repr(error))
 
     async def be_fresh(self) -> None:
         """Return at once if what is known is young enough, else read. Raises what the database raises."""

@@ -202,7 +202,7 @@ class GroupCommit:
         """The database refuses something of the group: each half is stored on its own, down to the culprit."""
         if len(group) == 1:
             log.error(
-                "The database refuses a submission that the door let in.",
+                "The database refuses a submission that passed admission.",
                 action="group.refused",
                 obligation=group[0].pending.obligation,
                 error=f"{type(error).__name__}: {error}",

@@ -233,7 +233,7 @@ class Sender:
             message = self._composer.compose(mail)
         except CannotRender as error:
             log.error(
-                "A mail cannot be made from its facts.",
+                "Cannot compose a mail.",
                 action="mail.unsendable",
                 notification=str(mail.id),
                 obligation=mail.obligation,
@@ -292,9 +292,11 @@ class Sender:
             metrics.count_outcome(event)
         if taken:
             metrics.LEASES_EXPIRED_TOTAL.inc(taken)
-            log.warning("Leases ran out and were taken back.", action="mail.leases_expired", count=taken)
+            log.warning("Took back leases that ran out.", action="mail.leases_expired", count=taken)
         if forward:
-            log.warning("The clock has fallen back; mails are due now.", action="mail.brought_forward", count=forward)
+            log.warning(
+                "The clock went back; mails put off by it are due now.", action="mail.brought_forward", count=forward
+            )
 
     async def _expire(self, tx: Transaction, now: datetime) -> tuple[int, list[NotificationRecorded]]:
         at = self._business.now()
@@ -304,7 +306,7 @@ class Sender:
         )
         for key, error in failed:
             log.error(
-                "An expired lease could not be taken back.",
+                "Could not take back an expired lease.",
                 action="mail.expiry_failed", obligation=key, error=repr(error)[:2000],
             )  # fmt: skip
         return sum(taken for taken, _ in parts), [event for _, recorded in parts for event in recorded]

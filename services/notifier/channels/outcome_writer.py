@@ -110,7 +110,7 @@ class Journal:
         except Exception as error:
             if len(calls) == 1:
                 log.error(
-                    "The end of one attempt cannot be written.",
+                    "Cannot write the outcome of one attempt.",
                     action="notifier.ledger_refused",
                     notification=str(calls[0].claimed.id),
                     error=repr(error)[:2000],
