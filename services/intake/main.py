@@ -92,6 +92,7 @@ def build(
             reads_at_once=settings.agency_reads_at_once,
             waiting=settings.agency_waiting,
             patience_seconds=settings.patience_seconds,
+            hold_seconds=settings.agency_hold_seconds,
         ),
         strangers,
     )

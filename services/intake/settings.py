@@ -33,6 +33,8 @@ class IntakeSettings(ServiceSettings):
     #: its requests in work at the same time, sent and read, and those that may wait for their turn
     agency_sends_at_once: int = Field(default=32, ge=1)
     agency_reads_at_once: int = Field(default=2, ge=1)
+    #: how long a request of an agency without credit is kept before it is refused
+    agency_hold_seconds: float = Field(default=0.5, ge=0)
     agency_waiting: int = Field(default=200, ge=0)
     #: requests without a valid key from one address: sustained per second, and at once
     unauthorized_rate_per_second: float = Field(default=STRANGERS_PER_SECOND, gt=0)

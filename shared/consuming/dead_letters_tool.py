@@ -148,4 +148,4 @@ async def _feed(connection: asyncpg.Connection, ids: list[int], *, everything: b
         f"Đưa lại {len(fed)} sự kiện; không có, đã bỏ, đã đưa, đã áp dụng hoặc không đọc được: {left} / "
         f"fed {len(fed)} again; not there, discarded, already fed, applied or unreadable: {left}"
     )
-    return 0
+    return 0 if fed else 1

@@ -64,12 +64,20 @@ class _Stop(Exception):
 class _Transport:
     """The transport as uvicorn knows it, whose close() lets the client read what was written."""
 
-    __slots__ = ("close", "is_closing", "write")
+    __slots__ = ("_raw", "close", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
-        self.write = transport.write
+        self._raw = transport
         self.close = protocol.close_gently
         self.is_closing = protocol.is_closing
+
+    def write(self, data: bytes) -> None:
+        """To a client that has hung up nothing is written, as asyncio's own transports do; uvloop raises."""
+        try:
+            self._raw.write(data)
+        except RuntimeError:
+            if not self._raw.is_closing():
+                raise
 
 
 class _Flow(FlowControl):
@@ -388,7 +396,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._answer(refusal)
 
     def _answer(self, refusal: Refusal) -> None:
-        self._raw.write(refusal.answer(list(self.scope["headers"]) if self.scope else []))
+        self.transport.write(refusal.answer(list(self.scope["headers"]) if self.scope else []))
         self.close_gently()
 
     def _end_request(self) -> None:

@@ -56,24 +56,26 @@ class Lane:
 class Account:
     """One agency's credit in milliseconds as of a moment, and its lanes: what it sends, and what it reads."""
 
-    __slots__ = ("as_of", "credit", "reads", "sends")
+    __slots__ = ("as_of", "credit", "held", "reads", "sends")
 
     def __init__(self, credit: float, as_of: float, sends: int, reads: int) -> None:
         self.credit = credit
+        self.held = 0  # those that wait for credit
         self.as_of = as_of
         self.sends = Lane(sends)
         self.reads = Lane(reads)
 
     @property
     def idle(self) -> bool:
-        return not (self.sends.in_work or self.reads.in_work)
+        return not (self.sends.in_work or self.reads.in_work or self.held)
 
 
 class Allowances:
     """The accounts of all agencies; those that say nothing (full, idle) are forgotten.
 
     `sends_at_once` is many, since what is sent mostly waits for its commit; `reads_at_once` is few, since a page is
-    made on the loop.
+    made on the loop. Who has no credit is kept waiting for `hold_seconds` before the refusal, which costs the loop as
+    much as a small answer: an agency that takes no notice of refusals gets no more of them than that allows.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Allowances:
         reads_at_once: int,
         waiting: int,
         patience_seconds: float = 5,
+        hold_seconds: float = 0,
         max_accounts: int = 20_000,
     ) -> None:
         self._rate = milliseconds_per_second
@@ -93,6 +96,7 @@ class Allowances:
         self._reads_at_once = reads_at_once
         self._waiting = waiting
         self._patience_seconds = patience_seconds
+        self._hold_seconds = hold_seconds
         self._max_accounts = max_accounts
         self._accounts: dict[str, Account] = {}
 
@@ -104,6 +108,7 @@ class Allowances:
                 self._forget()
             account = Account(self._burst, monotonic_seconds(), self._sends_at_once, self._reads_at_once)
             self._accounts[agency] = account
+        await self._hold(account)
         self._ask_for_credit(account)
         lane = account.reads if reads else account.sends
         if lane.in_work < lane.at_once:
@@ -117,6 +122,17 @@ class Allowances:
         self._refill(account)
         account.credit = max(account.credit - milliseconds, -self._burst)
         lane.give_turn()
+
+    async def _hold(self, account: Account) -> None:
+        """Wait a little where there is no credit; when many wait already, not at all."""
+        self._refill(account)
+        if account.credit > 0 or not self._hold_seconds or account.held >= self._waiting:
+            return
+        account.held += 1
+        try:
+            await asyncio.sleep(self._hold_seconds)
+        finally:
+            account.held -= 1
 
     async def _wait(self, account: Account, lane: Lane) -> None:
         if len(lane.waiting) >= self._waiting:

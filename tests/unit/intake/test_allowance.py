@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -188,3 +189,51 @@ async def test_a_request_that_is_cancelled_or_fails_pays_too() -> None:
 
 async def _unused(*_: Any) -> Any:
     raise AssertionError("not asked for")
+
+
+async def refusals_within(seconds: float, of: Allowances) -> int:
+    """How many a client gets that asks again at once."""
+    refused = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    await of.enter("loud")
+                except Exhausted:
+                    refused += 1
+                    await asyncio.sleep(0)
+    return refused
+
+
+@pytest.mark.usefixtures("now")
+async def test_refusals_are_paced_and_without_the_pause_they_are_not() -> None:
+    paced, control = allowances(hold_seconds=0.05), allowances(hold_seconds=0)
+    for of in (paced, control):
+        await spend(of, "loud", 5_000)
+    assert await refusals_within(0.3, paced) <= 6
+    assert await refusals_within(0.3, control) > 20
+
+
+async def test_credit_that_comes_meanwhile_lets_it_in(now: list[float]) -> None:
+    of = allowances(hold_seconds=0.05)
+    await spend(of, "busy", 1_001)
+    held = asyncio.create_task(of.enter("busy"))
+    await asyncio.sleep(0)
+    assert not held.done()
+    now[0] += 0.1
+    account, _ = await held
+    assert not account.held
+
+
+async def test_where_many_wait_for_credit_the_refusal_comes_at_once(now: list[float]) -> None:
+    of = allowances(hold_seconds=60, waiting=2)
+    await spend(of, "loud", 5_000)
+    held = [asyncio.create_task(of.enter("loud")) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Exhausted):
+        async with asyncio.timeout(5):
+            await of.enter("loud")
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    assert of._accounts["loud"].idle

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
+from typing import Any
 
 import httptools
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from shared.web import server
 from shared.web.server import GuardedProtocol
 
 
@@ -59,3 +62,28 @@ def test_the_parser_says_where_an_upgrade_begins() -> None:
     with pytest.raises(httptools.HttpParserUpgrade) as raised:
         parser.feed_data(request + b"rest")
     assert raised.value.args[0] == len(request)
+
+
+class _HungUp:
+    """A transport whose client has gone, as uvloop has it: a write raises."""
+
+    def __init__(self, *, closing: bool) -> None:
+        self.is_closing = lambda: closing
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+def _transport(*, closing: bool) -> Any:
+    protocol: Any = SimpleNamespace(close_gently=None, is_closing=lambda: closing)
+    raw: Any = _HungUp(closing=closing)
+    return server._Transport(raw, protocol)
+
+
+def test_a_client_that_hangs_up_while_its_answer_is_written_is_no_error() -> None:
+    _transport(closing=True).write(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_control_any_other_failure_to_write_is_told() -> None:
+    with pytest.raises(RuntimeError):
+        _transport(closing=False).write(b"HTTP/1.1 200 OK\r\n")
