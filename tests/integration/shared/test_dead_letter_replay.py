@@ -92,7 +92,7 @@ async def test_a_letter_whose_stamp_is_lost_is_not_applied_again(database: Datab
     await fed(database)
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE dead_letter SET replayed_at = NULL"))
-    assert await replay(database) == 0
+    assert await replay(database) == 1  # nothing was fed: it is applied already
     assert await fed(database) == 0
     assert await count(database, "applied") == 1
 
