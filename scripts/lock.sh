@@ -8,4 +8,5 @@ compile() {
         --no-emit-find-links --python-version 3.11 "${@:3}" "$1" -o "$2"
 }
 compile requirements.in requirements.txt "$@"
+compile requirements-tracing.in requirements-tracing.txt "$@"
 compile requirements-dev.in requirements-dev.txt "$@"

@@ -18,12 +18,13 @@ from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.parsing import Bad, Parsed, parse
 from shared.consuming.preparing import Prepare, Prepared, alone_id
+from shared.consuming.spans import following
 from shared.contract.events import EventModel
 from shared.contract.subscriptions import SUBSCRIPTIONS, topics_of
 from shared.outbox.publish import caused_by
 from shared.postgres.database import Reading, Transaction, is_infrastructure
 from shared.runtime import failpoints
-from shared.telemetry import metrics
+from shared.telemetry import metrics, tracing
 from shared.telemetry.logging import about_event, get_logger
 
 log = get_logger()
@@ -225,8 +226,8 @@ class Applier:
         batch: Batch[EventModel] = Batch(
             tuple(event for event in events if event.id not in behind), prepared=prepared.values
         )
-        # a trace is for finding things: one that PostgreSQL could not store costs the trace, not the event
-        traces = {e.key: e.traceparent for e in events if e.traceparent and "\x00" not in e.traceparent}
+        # a trace is for finding things: a traceparent that is none costs the trace, not the event
+        traces = {e.key: e.traceparent for e in events if e.traceparent and tracing.well_formed(e.traceparent)}
         with caused_by(traces):
             await self.inbound.handle(batch, tx)
         _check_order(batch)
@@ -301,7 +302,8 @@ class Applier:
             elif isinstance(parsed, Bad):
                 letters.append(seen.bad(parsed, row.event_id))
         free, still, refused = prepared.sort(events, {})
-        parked, rejected = await self._handle(tx, free, True, seen, prepared)
+        with following(self.consumer, free) as followed:
+            parked, rejected = await self._handle(tx, followed, True, seen, prepared)
         failpoints.hit("consumer.between_release_and_removal")
         still |= {event.id: awaits for event, awaits in parked}
         letters += [*rejected, *(seen.refusal(event, prepared) for event in refused)]

@@ -27,6 +27,7 @@ from shared.consuming.health import Health, Listener
 from shared.consuming.isolating import Progress
 from shared.consuming.parsing import Bad, Parsed, Skipped, parse
 from shared.consuming.releasing import Patience, Releaser
+from shared.consuming.spans import following
 from shared.consuming.until_done import Stopping, UntilDone
 from shared.contract.events import MODELS
 from shared.kafka import aiokafka_internals
@@ -289,8 +290,12 @@ class Subscription:
         metrics.CONSUMER_BATCH_EVENTS.labels(self.name).observe(len(records))
         if not events and not bad:
             return
-        with bound(consumer=self.name), metrics.CONSUMER_BATCH_DURATION_SECONDS.labels(self.name).time():
-            await self._apply_until_done(events, bad, len(records))
+        with (
+            bound(consumer=self.name),
+            metrics.CONSUMER_BATCH_DURATION_SECONDS.labels(self.name).time(),
+            following(self.name, events) as followed,
+        ):
+            await self._apply_until_done(followed, bad, len(records))
 
     async def _parse(self, record: Record) -> Parsed:
         while True:
@@ -303,7 +308,7 @@ class Subscription:
         kind = skipped.type if skipped.type in MODELS else "other"  # whoever writes events does not write our labels
         metrics.CONSUMER_SKIPPED_TOTAL.labels(self.name, kind).inc()
 
-    async def _apply_until_done(self, events: list[Event[Any]], bad: list[Bad], records: int) -> None:
+    async def _apply_until_done(self, events: Sequence[Event[Any]], bad: list[Bad], records: int) -> None:
         await self._until_done.apply(events, bad, records)
 
     async def wait_out(self, error: BaseException, seconds: float) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from shared.contract.events import EventModel
 from shared.contract.ids import new_id
 from shared.postgres.database import Transaction
-from shared.telemetry.logging import TraceContext
+from shared.telemetry import tracing
 
 _INSERT = text("""
     INSERT INTO outbox (event_id, topic, key, type, traceparent, headers, body)
@@ -53,6 +53,11 @@ def caused_by(traceparents: Mapping[str, str]) -> Iterator[None]:
         _causes.reset(token)
 
 
+def cause_of(key: str) -> str | None:
+    """The traceparent that an event about this key would carry now; for effects that go on later, by themselves."""
+    return (_causes.get() or {}).get(key) or tracing.traceparent()
+
+
 async def publish(tx: Transaction, events: Iterable[EventModel | Outgoing]) -> list[UUID]:
     """Write the events, in their order, into the outbox; one statement.
 
@@ -73,8 +78,7 @@ async def publish_encoded(tx: Transaction, events: Sequence[Outgoing]) -> list[U
     if not events:
         return []
     ids = [event.event_id or new_id() for event in events]
-    causes, trace = _causes.get() or {}, TraceContext.current()
-    own = trace.traceparent if trace else None
+    causes, own = _causes.get() or {}, tracing.traceparent()
     await tx.execute(
         _INSERT,
         {

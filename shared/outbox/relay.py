@@ -25,7 +25,7 @@ from shared.postgres.database import is_infrastructure, plain_url
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
-from shared.telemetry import metrics
+from shared.telemetry import metrics, tracing
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 
@@ -227,6 +227,18 @@ class Relay:
 
         Raises KafkaError or TimeoutError where Kafka is in trouble; then any part may have been sent.
         """
+        if not tracing.recording():
+            return await self._send(rows)
+        links = tracing.links_to(row["traceparent"] for row in rows)
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "send",
+            "messaging.batch.message_count": len(rows),
+        }
+        with tracing.span("send outbox", kind=tracing.SpanKind.PRODUCER, links=links, attributes=attributes):
+            return await self._send(rows)
+
+    async def _send(self, rows: Sequence[Row]) -> Sent:
         sent = Sent(left=list(rows))
         singly = False
         for attempt in range(1, SUSPECT_ATTEMPTS + 1):

@@ -41,6 +41,8 @@ class CommonSettings(BaseSettings):
     business_clock: str = ""
     log_level: str = "INFO"
     instance: str = socket.gethostname()
+    #: where spans are exported to; empty: tracing is off. The SDK reads the other OTEL_… variables itself
+    otel_exporter_otlp_endpoint: str = ""
 
 
 class ServiceSettings(BaseSettings):

@@ -30,6 +30,7 @@ from shared.runtime.operator import unreadable
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import REQUESTS_GRACE_SECONDS, Service
 from shared.telemetry import logging as logs
+from shared.telemetry import tracing
 from shared.web.app import Application
 from shared.web.authentication import operator_token_fault
 from shared.web.limits import HttpSettings, raise_descriptors
@@ -37,6 +38,8 @@ from shared.web.server import server_config
 
 #: allocations that stay before young objects are looked through, and how many such rounds before older ones are
 GC_THRESHOLDS = (5_000, 20, 100)
+
+log = logs.get_logger()
 
 #: an operator's command: gets its arguments, returns the exit code
 Command = Callable[[Sequence[str]], int]
@@ -79,8 +82,28 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     if arguments.action == "serve":
         if (fault := operator_token_fault(common.operator_token.get_secret_value())) is not None:
             sys.exit(fault)
-        raise SystemExit(serve(build))
+        if common.otel_exporter_otlp_endpoint:
+            _switch_tracing_on(service, common.instance)
+        try:
+            code = serve(build)
+        finally:
+            tracing.switch_off()
+        raise SystemExit(code)
     raise SystemExit(guarded(service, lambda: _own_action(service, build, arguments)))
+
+
+def _switch_tracing_on(service: str, instance: str) -> None:
+    try:
+        tracing.switch_on(service, instance)
+    except tracing.PackagesMissing as missing:  # reports are taken all the same
+        log.error(
+            "Tracing is asked for, but its packages are not installed: pip install --require-hashes"
+            " -r requirements-tracing.txt. The service runs without it.",
+            action="tracing.not_installed",
+            error=str(missing),
+        )
+    else:
+        log.info("Spans are recorded and exported.", action="tracing.on")
 
 
 def guarded(service: str, command: Callable[[], int]) -> int:

@@ -1,15 +1,13 @@
 """Logs are JSON lines on stdout: a human sentence, a stable `action`, and the ids that tie one story together.
 
-The sentence may change; the action may not. Keys and tokens never reach a line. The trace context (W3C Trace
-Context, https://www.w3.org/TR/trace-context/) travels through HTTP and Kafka as `traceparent`.
+The sentence may change; the action may not. Keys and tokens never reach a line. trace_id and span_id are those of
+the open span (shared/telemetry/tracing.py).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import re
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
@@ -17,79 +15,17 @@ from contextvars import ContextVar, Token
 from typing import Any, TextIO
 
 import structlog
-from msgspec import Struct
+from opentelemetry.trace import format_span_id, format_trace_id
 
 from shared.runtime.clock import monotonic_seconds
+from shared.telemetry import tracing
 from shared.telemetry.redaction import redact
 
 #: of one text in a line; a stranger's key may have a megabyte
 MAX_TEXT_CHARACTERS = 8_000
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
-
-class TraceContext(Struct, frozen=True):
-    """One span of one trace. trace_id: 32 hex digits; span_id: 16; flags: 2 (`01` = sampled)."""
-
-    trace_id: str
-    span_id: str
-    flags: str = "01"
-
-    @property
-    def traceparent(self) -> str:
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
-
-    @classmethod
-    def new(cls) -> TraceContext:
-        """The root of a new trace."""
-        text = os.urandom(24).hex()
-        return cls(text[:32], text[32:])
-
-    @classmethod
-    def parse(cls, traceparent: str | None) -> TraceContext | None:
-        """The context in a `traceparent`, or None where it is missing or malformed (then a new trace begins)."""
-        if not traceparent or len(traceparent) > 512:
-            return None
-        match = _TRACEPARENT.fullmatch(traceparent)
-        if match is None or (match[4] and traceparent.startswith("00")):
-            return None
-        if match[1] == "0" * 32 or match[2] == "0" * 16:
-            return None
-        return cls(match[1], match[2], match[3])
-
-    def child(self) -> TraceContext:
-        """A new span of the same trace."""
-        return TraceContext(self.trace_id, os.urandom(8).hex(), self.flags)
-
-    @classmethod
-    def current(cls) -> TraceContext | None:
-        """The context of what is being handled now, or None."""
-        return _TRACE.get()
-
-    @classmethod
-    @contextmanager
-    def bind(cls, traceparent: str | None) -> Iterator[TraceContext]:
-        """Continue the trace of `traceparent` (or begin one) as a child span for the length of the block."""
-        parent = cls.parse(traceparent)
-        context = parent.child() if parent else cls.new()
-        token = _TRACE.set(context)
-        try:
-            yield context
-        finally:
-            _TRACE.reset(token)
-
-
-_TRACE: ContextVar[TraceContext | None] = ContextVar("thongsuot_trace", default=None)
 _IDS: ContextVar[dict[str, Any] | None] = ContextVar("thongsuot_ids", default=None)
 _DEBUG = [False]
-
-
-def enter_trace(context: TraceContext) -> Token[TraceContext | None]:
-    """For doors that cannot afford a context manager; give the token to `leave_trace`."""
-    return _TRACE.set(context)
-
-
-def leave_trace(token: Token[TraceContext | None]) -> None:
-    _TRACE.reset(token)
 
 
 def enter_ids(ids: dict[str, Any]) -> Token[dict[str, Any] | None]:
@@ -116,8 +52,8 @@ def about_event(event_id: Any, key: str | bytes | None, traceparent: str | None)
     """Lines in the block are of one event: its id, its key, and its own trace where it has one."""
     shown = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
     with bound(event_id=str(event_id) if event_id else None, key=shown), ExitStack() as trace:
-        if TraceContext.parse(traceparent) is not None:
-            trace.enter_context(TraceContext.bind(traceparent))
+        if (cause := tracing.parse(traceparent)) is not None:
+            trace.enter_context(tracing.span("about one event", cause))
         yield
 
 
@@ -129,10 +65,10 @@ def current_id(name: str) -> Any:
 def _merge_bound(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in (_IDS.get() or {}).items():
         event.setdefault(name, value)
-    trace = _TRACE.get()
-    if trace is not None:
-        event.setdefault("trace_id", trace.trace_id)
-        event.setdefault("span_id", trace.span_id)
+    open_span = tracing.current()
+    if open_span is not None:
+        event.setdefault("trace_id", format_trace_id(open_span.trace_id))
+        event.setdefault("span_id", format_span_id(open_span.span_id))
     return event
 
 
@@ -245,7 +181,7 @@ def configure(service: str, instance: str = "", level: str = "INFO", *, stream: 
             processors=[_std_action, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
-    handler.addFilter(OncePerMinute("aiokafka", "faststream"))
+    handler.addFilter(OncePerMinute("aiokafka", "faststream", "opentelemetry"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -16,7 +16,7 @@ from shared.contract.events import MODELS, OWNERS, SubmissionReceived
 from shared.contract.ids import new_id
 from shared.contract.services import SERVICES
 from shared.contract.subscriptions import FOLLOWS, SUBSCRIPTIONS
-from shared.telemetry.logging import TraceContext
+from shared.telemetry import tracing
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -84,7 +84,7 @@ def _sent_headers(kind: str, *, headers: str | None = None) -> dict[str, str]:
         "type": kind,
         "key": "k",
         "created_at": datetime(2026, 1, 20, tzinfo=UTC),
-        "traceparent": TraceContext.new().traceparent,
+        "traceparent": tracing.traceparent(tracing.begin("test")),
         "headers": headers,
     }
     return {name: value.decode() for name, value in headers_of(row, b"/thongsuot/scoring")}

@@ -39,7 +39,7 @@ from shared.contract.events import obligation_key
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.telemetry.logging import TraceContext
+from shared.telemetry import tracing
 from shared.web.app import read_body
 from shared.web.errors import Problem, internal
 
@@ -95,7 +95,6 @@ class SubmissionDoor:
                 raise
             await _answer(Replayed(receipt), send)
             return
-        trace = TraceContext.current()
         pending = Pending(
             submission_id=new_id(),
             obligation=obligation_key(agency, report.regime, report.period),
@@ -113,7 +112,7 @@ class SubmissionDoor:
             nil=report.nil,
             figures=report.figures,
             narratives=report.narratives,
-            traceparent=trace.traceparent if trace else None,
+            traceparent=tracing.traceparent(),
         )
         outcome = await self._store(pending)
         for _ in range(MAX_READMISSIONS):

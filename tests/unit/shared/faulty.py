@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from shared.runtime.trouble import InfrastructureTrouble
-from shared.telemetry.logging import TraceContext, current_id
+from shared.telemetry import tracing
+from shared.telemetry.logging import current_id
 from shared.web.app import read_body
 from shared.web.errors import conflict, too_many
 from tests.unit.shared.asking import ask, bare_app
@@ -78,9 +79,10 @@ def faulty_app(**options: Any) -> FastAPI:
 
     @router.get("/whoami")
     async def whoami() -> dict[str, Any]:
-        trace = TraceContext.current()
-        assert trace is not None
-        return {"request_id": current_id("request_id"), "trace_id": trace.trace_id, "span_id": trace.span_id}
+        traceparent = tracing.traceparent()
+        assert traceparent is not None
+        _, trace_id, span_id, _ = traceparent.split("-")
+        return {"request_id": current_id("request_id"), "trace_id": trace_id, "span_id": span_id}
 
     app.include_router(router)
     return app

@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.telemetry.logging import TraceContext, current_id
+from shared.telemetry import tracing
+from shared.telemetry.logging import current_id
 from shared.telemetry.readiness import Check, Readiness
 from shared.web import app as http
 from shared.web.app import preferred_language, read_body
@@ -125,7 +126,7 @@ async def test_a_trace_is_continued_and_does_not_leak_out_of_the_request() -> No
     answer = await ask(APP, "GET", "/v1/whoami", headers={"traceparent": PARENT})
     assert answer.json()["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     assert answer.json()["span_id"] != "b7ad6b7169203331"
-    assert TraceContext.current() is None
+    assert tracing.current() is None
     assert current_id("request_id") is None
 
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.telemetry import logging as logs
-from shared.telemetry.logging import TraceContext, bound, configure, current_id, get_logger
+from shared.telemetry import tracing
+from shared.telemetry.logging import bound, configure, current_id, get_logger
 from shared.web.authentication import new_key
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -108,59 +107,15 @@ def test_a_newline_in_a_value_does_not_begin_a_new_line(lines: Lines) -> None:
     assert len(lines()) == 1
 
 
-def test_a_trace_is_continued_and_bound_to_lines(lines: Lines) -> None:
-    with TraceContext.bind(PARENT) as trace:
+def test_the_open_span_is_in_every_line(lines: Lines) -> None:
+    with tracing.span("work", tracing.parse(PARENT)):
         get_logger().info("Inside.", action="a.b")
-        assert TraceContext.current() == trace
-    assert TraceContext.current() is None
-    assert trace.trace_id == "0af7651916cd43dd8448eb211c80319c"
-    assert trace.span_id != "b7ad6b7169203331"
-    assert lines()[0]["trace_id"] == trace.trace_id
-
-
-def test_a_parsed_traceparent_is_written_as_it_came() -> None:
-    parsed = TraceContext.parse(PARENT)
-    assert parsed is not None
-    assert parsed.traceparent == PARENT
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        "",
-        "00",
-        PARENT.upper(),
-        PARENT + "-extra",
-        PARENT.replace("00-", "ff-", 1),
-        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
-        "00-0af7651916cd43dd8448eb211c80319c-" + "0" * 16 + "-01",
-        PARENT + "\n",
-        PARENT[:-1],
-    ],
-)
-def test_a_malformed_traceparent_begins_a_new_trace(text: str | None) -> None:
-    assert TraceContext.parse(text) is None
-    with TraceContext.bind(text) as trace:
-        assert TraceContext.parse(trace.traceparent) == trace
-
-
-def test_a_traceparent_of_a_later_version_is_understood() -> None:
-    parsed = TraceContext.parse(PARENT.replace("00-", "01-", 1) + "-more")
-    assert parsed is not None
-    assert parsed.traceparent == PARENT
-
-
-@given(st.text(max_size=80))
-def test_no_text_makes_parsing_raise(text: str) -> None:
-    assert TraceContext.parse(text) is None or text.count("-") >= 3
-
-
-def test_child_spans_share_the_trace_alone() -> None:
-    root = TraceContext.new()
-    child = root.child()
-    assert child.trace_id == root.trace_id
-    assert child.span_id != root.span_id
+        _, trace_id, span_id, _ = (tracing.traceparent() or "").split("-")
+    get_logger().info("Outside.", action="a.b")
+    inside, outside = lines()
+    assert (inside["trace_id"], inside["span_id"]) == (trace_id, span_id)
+    assert trace_id == "0af7651916cd43dd8448eb211c80319c"
+    assert "trace_id" not in outside
 
 
 def test_before_configuration_an_error_is_a_json_line_without_local_variables(
