@@ -122,6 +122,7 @@ notifications = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts whose end nobody saw
     Column("resends", Integer, nullable=False, server_default="0"),  # by an operator's hand
+    Column("traceparent", Text),  # of the event that it tells of
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
         "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",

@@ -28,6 +28,7 @@ from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry import tracing
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.telemetry.readiness import Check
@@ -201,7 +202,8 @@ class Sender:
                     endings.append(self._journal.end(mail, Released()))
                     continue
                 try:
-                    result = await self._send(connection, mail)
+                    with tracing.span(f"mail {mail.kind}", tracing.parse(mail.traceparent), tracing.SpanKind.CLIENT):
+                        result = await self._send(connection, mail)
                 except Outage:
                     endings.append(self._journal.end(mail, Released("the mail server went away")))
                     raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -78,7 +79,8 @@ class Journal:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._calls.append(_Call(claimed, result, done))
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="notifier-journal")
+            # it writes for several mails: its context is not that of the one which happens to begin it
+            self._writer = asyncio.create_task(self._write(), name="notifier-journal", context=Context())
         return done
 
     async def _write(self) -> None:

@@ -27,7 +27,7 @@ from services.notifier.delivery.states import (
     settle,
 )
 from shared.contract.events import NotificationRecorded
-from shared.outbox import publish
+from shared.outbox import caused_by, publish
 from shared.postgres.database import Transaction
 
 MAX_ANSWER_CHARACTERS = 500
@@ -53,6 +53,7 @@ class Claimed:
     facts: Mapping[str, Any]
     deadline: datetime | None
     names: Mapping[str, str | None]  # see NAMES
+    traceparent: str | None = None  # of the event that it tells of
 
     @property
     def id(self) -> UUID:
@@ -94,9 +95,9 @@ _CLAIM = text("""
         SELECT token, id, attempts, :worker, unknowns > 0, :now FROM claimed
     )
     SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts, c.attempts,
-           c.refusals, c.unknowns, c.first_tried_at, o.deadline, r.name AS regime_name, r.name_en AS regime_name_en,
-           r.legal_basis, CAST(r.nil_allowed AS text) AS nil_allowed, q.title AS request_title,
-           q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
+           c.refusals, c.unknowns, c.first_tried_at, c.traceparent, o.deadline, r.name AS regime_name,
+           r.name_en AS regime_name_en, r.legal_basis, CAST(r.nil_allowed AS text) AS nil_allowed,
+           q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation
       LEFT JOIN LATERAL (
@@ -181,7 +182,7 @@ _BUMP = text("""
 """)
 
 _RECORDED = text("""
-    SELECT id, obligation, agency, kind, step, officer_id, message_id, attempts, state
+    SELECT id, obligation, agency, kind, step, officer_id, message_id, attempts, state, traceparent
       FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id
 """)
 
@@ -358,7 +359,8 @@ async def _tell(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[No
                 version=version,
             )
         )
-    await publish(tx, events)
+    with caused_by({row["obligation"]: row["traceparent"] for row in rows if row["traceparent"]}):
+        await publish(tx, events)
     return events
 
 
@@ -399,6 +401,7 @@ def _claimed(row: RowMapping) -> Claimed:
         facts=row["facts"],
         deadline=row["deadline"],
         names={name: row[name] for name in NAMES},
+        traceparent=row["traceparent"],
     )
 
 

@@ -19,6 +19,7 @@ from services.notifier.planning.domain import Cancel, Facts, Notification, Oblig
 from services.notifier.templates.compose import FACTS
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.ids import new_id
+from shared.outbox import cause_of
 from shared.postgres.database import Transaction
 
 _SAVE_AGENCIES = text("""
@@ -140,14 +141,16 @@ _CANCEL = text("""
 
 _INSERT_NOTIFICATIONS = text("""
     INSERT INTO notifications (id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient,
-                               message_id, submission_version, facts, state, reason, created_at, due_at)
+                               message_id, submission_version, facts, state, reason, created_at, due_at,
+                               traceparent)
     SELECT id, obligation, agency, regime, period, kind, step, officer_id, 'email', recipient, message_id,
            submission_version, facts, CASE WHEN told THEN 'cancelled' ELSE state END,
-           CASE WHEN told THEN 'told_before' ELSE reason END, created_at, CASE WHEN NOT told THEN due_at END
+           CASE WHEN told THEN 'told_before' ELSE reason END, created_at, CASE WHEN NOT told THEN due_at END,
+           traceparent
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r (id uuid, obligation text, agency text, regime text, period text, kind text, step text, officer_id text,
               recipient text, message_id text, submission_version int, facts jsonb, state text, reason text,
-              created_at timestamptz, due_at timestamptz)
+              created_at timestamptz, due_at timestamptz, traceparent text)
       CROSS JOIN LATERAL (SELECT state = 'pending' AND EXISTS (SELECT FROM told_before WHERE until >= created_at))
                    AS before (told)
      ORDER BY id
@@ -355,6 +358,7 @@ def _row(each: Notification, now: datetime, domain: str) -> dict[str, Any]:
         "reason": reason,
         "created_at": each.at.isoformat(),
         "due_at": now.isoformat() if state == "pending" else None,
+        "traceparent": cause_of(each.obligation),
     }
 
 
