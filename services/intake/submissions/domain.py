@@ -12,8 +12,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from shared.contract.events import SubmissionReceived
-
 
 class Pending(Struct, frozen=True, eq=False):
     """A submission past the door's checks, not yet stored. `received_at` is the server's business time."""
@@ -105,24 +103,6 @@ class Fresh(Struct, frozen=True):
 
     pending: Pending
     version: int
-
-    def event(self) -> SubmissionReceived:
-        pending = self.pending
-        return SubmissionReceived(
-            submission_id=pending.submission_id,
-            obligation=pending.obligation,
-            agency=pending.agency,
-            regime=pending.regime,
-            regime_version=pending.regime_version,
-            period=pending.period,
-            version=self.version,
-            officer_id=pending.officer_id,
-            received_at=pending.received_at,
-            sha256=pending.sha256.hex(),
-            nil=pending.nil,
-            figures=dict(pending.figures),
-            narratives=dict(pending.narratives),
-        )
 
 
 def decide(

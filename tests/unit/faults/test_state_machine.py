@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from services.intake.submissions import domain
-from services.intake.submissions.domain import InForce, Pending, Receipt
+from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
+from services.intake.submissions.event_encoding import outgoing
 from services.scoring.obligations import domain as scoring
 from services.scoring.obligations.domain import Obligation
 from services.validator import domain as validator
@@ -219,8 +220,15 @@ class Machine(RuleBasedStateMachine):
 
     def _accept(self, pending: Pending) -> domain.Decided:
         outcomes, fresh = domain.decide([pending], self.versions, self.receipts, self.in_force)
-        self.outbox.publish([("submissions", item.pending.obligation, item.event()) for item in fresh])
+        self.outbox.publish([("submissions", item.pending.obligation, event_of(item)) for item in fresh])
         return outcomes[0]
+
+
+def event_of(fresh: Fresh) -> SubmissionReceived:
+    """The event as whoever follows intake reads it."""
+    body = outgoing(fresh).body
+    assert body is not None
+    return SubmissionReceived.model_validate_json(body)
 
 
 def _expected(posts: list[Posted]) -> tuple[str, bool | None, Decimal]:
