@@ -20,7 +20,7 @@ PURE = (
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),
-    re.compile(r"shared/(contract/(period|reporting_window)|web/(paging|validation))\.py"),
+    re.compile(r"shared/(contract/(addressing|period|reporting_window)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
 )
 _IO = """aiokafka aiosmtplib alembic asyncio asyncpg fastapi faststream http httpx io logging obstore os pathlib

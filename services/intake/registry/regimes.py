@@ -12,9 +12,10 @@ from typing import Literal
 
 from services.intake.registry.records import Agency, Registry
 from services.intake.submissions import admission
-from services.intake.submissions.admission import Admitted, submits
+from services.intake.submissions.admission import Admitted
 from services.intake.submissions.report_parser import Report
 from shared.contract import period as periods
+from shared.contract.addressing import addresses, closed_before, submits
 from shared.contract.events import Cutoff, Deadline, RegimePublished, RequestIssued
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -59,7 +60,7 @@ class Addressed:
         """The newest requests of the regime that are to all its submitters or name the agency."""
         found = 0
         for request in self._by_regime.get(regime, ()):
-            if not request.agencies or agency in request.agencies:
+            if addresses(request.agencies, agency):
                 yield request.request_id
                 found += 1
                 if found == MAX_REQUESTS_TRIED:
@@ -78,7 +79,7 @@ def status_of(regime: RegimePublished, versions: Iterable[RegimePublished], toda
 
 def binding(agency: Agency, registry: Registry, addressed: Addressed, today: date) -> list[Binding]:
     """The regime versions that bind the agency today or later, by code and version. A closed agency has none."""
-    if agency.closed_on is not None and agency.closed_on < today:
+    if closed_before(agency, today):
         return []
     named = addressed.regimes_of(agency.code)
     found = []

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from services.intake.registry.records import Agency, Registry
 from shared.contract import period as periods
+from shared.contract.addressing import asked, closed_before, submits
 from shared.contract.events import RegimePublished
 from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, outside, window_of
 from shared.runtime.clock import LOCAL_ZONE
@@ -100,9 +101,9 @@ def check(
         if windows is not None:
             windows[report.regime, report.period] = found
     regime, first, last, addressed = known
-    if not (agency.code in addressed if addressed else submits(agency, regime)):
+    if not asked(agency, regime, addressed):
         errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
-    closed_on = agency.closed_on if agency.closed_on is not None and agency.closed_on < first else None
+    closed_on = agency.closed_on if closed_before(agency, first) else None
     if agency.opened_on > last:
         errors.append(_not_open_yet(agency))
     match outside(first, last, now.astimezone(LOCAL_ZONE).date()):
@@ -116,11 +117,6 @@ def check(
             return closed
         errors.append(closed.error)
     return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
-
-
-def submits(agency: Agency, regime: RegimePublished) -> bool:
-    """Whether the agency is among those who owe reports of this version."""
-    return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
 
 
 def _window(

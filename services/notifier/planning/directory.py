@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from shared.contract.addressing import closed_before
 from shared.contract.events.fields import usable_address
 
 
@@ -21,7 +22,7 @@ class Agency:
 
     def closed(self, on: date) -> bool:
         """Whether the agency no longer exists on that day."""
-        return self.closed_on is not None and self.closed_on < on
+        return closed_before(self, on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
+from shared.contract import addressing
 from shared.contract.events.registry import AgencyKind, Cutoff, Deadline, Frequency
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
 from shared.contract.reporting_window import FIRST_YEAR, NoWindow, window_of
@@ -250,12 +251,9 @@ def plan_of_request(
 
 
 def owes(agency: Agency, regime: Regime, plan: Plan, request: Request | None = None) -> bool:
-    """Whether the agency owes the report: it is a submitter (or is asked) and exists from cut-off to deadline."""
-    if agency.opened_on > plan.exists_from or (agency.closed_on is not None and agency.closed_on < plan.due_on):
-        return False
-    if request is not None and request.agencies:
-        return agency.code in request.agencies
-    return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
+    """Whether the agency owes the report of this plan."""
+    addressed = request.agencies if request is not None else ()
+    return addressing.owes(agency, regime, addressed, exists_from=plan.exists_from, due_on=plan.due_on)
 
 
 def _check_span(opens_at: datetime, deadline: datetime) -> None:

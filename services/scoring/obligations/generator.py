@@ -29,6 +29,7 @@ _TOLD = """obligation, agency, regime, regime_version, period, deadline, version
 
 _FIRST_VERSION = "coalesce((SELECT first_version FROM generation), 1)"
 
+# who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other
 _GENERATE = text(f"""
     INSERT INTO obligations (obligation, agency, {_PLAN_NAMES}, generated_at, version, owed)
     SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.regime_version, p.period, p.cutoff_from,

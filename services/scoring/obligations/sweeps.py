@@ -20,6 +20,7 @@ from services.scoring.obligations.domain import Decision, Obligation
 from services.scoring.obligations.store import Found
 from services.scoring.reference_data import Rules
 from services.scoring.scores.policy import PolicyMissing
+from shared.contract.addressing import addresses
 from shared.contract.events import ComplianceEvent
 from shared.contract.period import parse
 from shared.contract.reporting_window import NoWindow, window_of
@@ -320,4 +321,4 @@ def _still_governed(obligation: Obligation, versions: list[Regime], requests: di
     window = window_of(versions, parse(obligation.period), requests.get(obligation.period))
     if isinstance(window, NoWindow):
         return False
-    return not window.addressed or obligation.agency in window.addressed
+    return addresses(window.addressed, obligation.agency)

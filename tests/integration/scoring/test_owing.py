@@ -1,0 +1,97 @@
+"""The statement that generates obligations says the same as the pure rule of who owes a report, at every boundary."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring import registry
+from services.scoring.obligations import generator
+from services.scoring.obligations.deadlines import Agency, owes, plan_period, plan_request
+from services.scoring.obligations.generator import Opening
+from shared.contract.period import parse
+from tests.integration.scoring.scoring_rig import Rig, agency, local, regime, request
+from tests.unit.scoring.samples import CALENDAR, POLICY
+
+NOW = local(2026, 10, 1, 8)
+ISSUED, DEADLINE = local(2026, 10, 5, 23), local(2026, 10, 9, 17)
+#: when figures close and reports are due: of the month, and of the requests
+FROM, DUE = (date(2026, 10, 14), date(2026, 10, 5)), (date(2026, 10, 19), date(2026, 10, 9))
+
+Owed = set[tuple[str, str, str]]
+
+
+def around(days: tuple[date, ...]) -> list[date]:
+    return [day + timedelta(days=shift) for day in days for shift in (-1, 0, 1)]
+
+
+def everybody() -> list[Agency]:
+    """Agencies that just exist and just do not, of each kind; every other one is named by code."""
+    lives = product(("commune", "department"), around(FROM), (None, *around(DUE)), range(2))
+    return [
+        Agency(f"A{number:03}", kind, opened_on, closed_on)  # type: ignore[arg-type]
+        for number, (kind, opened_on, closed_on, _) in enumerate(lives)
+    ]
+
+
+async def filled(rig: Rig) -> tuple[list[Opening], Owed]:
+    """Fill the registry with everything that decides; returns the plans and what is owed by the pure rule."""
+    people = everybody()
+    named = tuple(each.code for each in people[::2])
+    kinds = ((), ("commune",), ("department",), ("commune", "department"))
+    for number, (submitter_kinds, submitters) in enumerate(product(kinds, ((), named))):
+        changes: dict[str, Any] = {"submitter_kinds": submitter_kinds, "submitters": submitters}
+        await rig.registry(
+            regime(f"M{number}", **changes),
+            regime(f"X{number}", frequency="adhoc", deadline={"rule": "on_request"}, **changes),
+            request(f"DX-2026-{number}1", regime=f"X{number}", issued_at=ISSUED, deadline=DEADLINE),
+            request(f"DX-2026-{number}2", regime=f"X{number}", issued_at=ISSUED, deadline=DEADLINE, agencies=named),
+        )
+    await rig.registry(
+        *(agency(each.code, kind=each.kind, opened_on=each.opened_on, closed_on=each.closed_on) for each in people)
+    )
+    async with rig.database.reading() as snapshot:
+        regimes = {code: versions[0] for code, versions in (await registry.read_regimes(snapshot)).items()}
+        requests = await registry.read_requests(snapshot)
+    plans = [
+        (each, None, plan_period(each, parse("2026-M10"), CALENDAR))
+        for each in regimes.values()
+        if each.frequency == "monthly"
+    ] + [(regimes[each.regime], each, plan_request(regimes[each.regime], each, CALENDAR)) for each in requests.values()]
+    assert {(plan.exists_from, plan.due_on) for _, _, plan in plans} == set(zip(FROM, DUE, strict=True))
+    owed = {
+        (each.code, plan.regime, plan.period)
+        for (version, asked, plan), each in product(plans, people)
+        if owes(each, version, plan, asked)
+    }
+    return [Opening(plan, POLICY.version) for _, _, plan in plans], owed
+
+
+async def generated(rig: Rig, openings: list[Opening]) -> Owed:
+    async with rig.database.engine.connect() as tx:  # rolled back
+        told = await generator.generate(tx, openings, NOW)
+    return {(event.agency, event.regime, event.period) for event in told}
+
+
+async def test_what_the_statement_generates_is_what_is_owed_and_nothing_less(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openings, owed = await filled(rig)
+    assert len(openings) * len(everybody()) > len(owed) > 0
+    assert await generated(rig, openings) == owed
+    # negative control: each condition, off by a day or left out, shows
+    right = str(generator._GENERATE)
+    for said, other in (
+        ("a.opened_on <= p.exists_from", "a.opened_on < p.exists_from"),
+        ("a.closed_on >= p.due_on", "a.closed_on > p.due_on"),
+        ("cardinality(q.agencies) > 0", "false"),
+        ("a.kind = ANY(r.submitter_kinds) OR", ""),
+        ("OR a.code = ANY(r.submitters)", ""),
+    ):
+        assert said in right
+        monkeypatch.setattr(generator, "_GENERATE", text(right.replace(said, other)))
+        assert await generated(rig, openings) != owed, other
