@@ -2,79 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import text
 
+from services.scoring import tables
 from services.scoring.obligations.deadlines import Agency, Regime, Request, Unplanned
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.postgres.database import Reading, Transaction
+from shared.projection import Projection
 
-E = TypeVar("E", AgencyRegistered, RegimePublished, OfficerRegistered, RequestIssued)
+#: a changed agency is planned for again by the generator
+AGENCIES = Projection(tables.agencies, AgencyRegistered, on_change={"planned": "false"})
+OFFICERS = Projection(tables.officers, OfficerRegistered)
+REGIMES = Projection(
+    tables.regimes,
+    RegimePublished,
+    values={
+        "cutoff": lambda regime: regime.cutoff.model_dump_json(),
+        "deadline": lambda regime: regime.deadline.model_dump_json(),
+    },
+)
+REQUESTS = Projection(tables.requests, RequestIssued)
 
-# A changed agency is planned for again by the generator; a repeated or older version changes nothing.
-_AGENCIES = text("""
-    INSERT INTO agencies (code, kind, name, name_en, parent, opened_on, closed_on, version)
-    SELECT * FROM unnest(CAST(:code AS text[]), CAST(:kind AS text[]), CAST(:name AS text[]), CAST(:name_en AS text[]),
-                         CAST(:parent AS text[]), CAST(:opened_on AS date[]), CAST(:closed_on AS date[]),
-                         CAST(:version AS int[]))
-    ON CONFLICT (code) DO UPDATE SET
-        kind = excluded.kind, name = excluded.name, name_en = excluded.name_en, parent = excluded.parent,
-        opened_on = excluded.opened_on, closed_on = excluded.closed_on, version = excluded.version, planned = false
-     WHERE agencies.version < excluded.version
-""")
-_REGIMES = text("""
-    INSERT INTO regimes (code, regime_version, name, name_en, frequency, effective_from, effective_to, submitter_kinds,
-                         submitters, cutoff, deadline, remind_working_days, version)
-    SELECT code, regime_version, name, name_en, frequency, effective_from, effective_to,
-           ARRAY(SELECT jsonb_array_elements_text(submitter_kinds)),
-           ARRAY(SELECT jsonb_array_elements_text(submitters)),
-           cutoff, deadline, remind_working_days, version
-      FROM unnest(CAST(:code AS text[]), CAST(:regime_version AS int[]), CAST(:name AS text[]),
-                  CAST(:name_en AS text[]), CAST(:frequency AS text[]), CAST(:effective_from AS date[]),
-                  CAST(:effective_to AS date[]), CAST(:submitter_kinds AS jsonb[]), CAST(:submitters AS jsonb[]),
-                  CAST(:cutoff AS jsonb[]), CAST(:deadline AS jsonb[]), CAST(:remind_working_days AS int[]),
-                  CAST(:version AS int[]))
-           AS r (code, regime_version, name, name_en, frequency, effective_from, effective_to, submitter_kinds,
-                 submitters, cutoff, deadline, remind_working_days, version)
-    ON CONFLICT (code, regime_version) DO UPDATE SET
-        name = excluded.name, name_en = excluded.name_en, frequency = excluded.frequency,
-        effective_from = excluded.effective_from, effective_to = excluded.effective_to,
-        submitter_kinds = excluded.submitter_kinds, submitters = excluded.submitters, cutoff = excluded.cutoff,
-        deadline = excluded.deadline, remind_working_days = excluded.remind_working_days, version = excluded.version
-     WHERE regimes.version < excluded.version
-    RETURNING code
-""")
-_OFFICERS = text("""
-    INSERT INTO officers (officer_id, agency, name, role, regimes, active, version)
-    SELECT officer_id, agency, name, role, ARRAY(SELECT jsonb_array_elements_text(regimes)), active, version
-      FROM unnest(CAST(:officer_id AS text[]), CAST(:agency AS text[]), CAST(:name AS text[]), CAST(:role AS text[]),
-                  CAST(:regimes AS jsonb[]), CAST(:active AS boolean[]), CAST(:version AS int[]))
-           AS f (officer_id, agency, name, role, regimes, active, version)
-    ON CONFLICT (officer_id) DO UPDATE SET
-        agency = excluded.agency, name = excluded.name, role = excluded.role, regimes = excluded.regimes,
-        active = excluded.active, version = excluded.version
-     WHERE officers.version < excluded.version
-""")
-_REQUESTS = text("""
-    INSERT INTO requests (request_id, regime, title, title_en, issued_at, deadline, agencies, version)
-    SELECT request_id, regime, title, title_en, issued_at, deadline,
-           ARRAY(SELECT jsonb_array_elements_text(agencies)), version
-      FROM unnest(CAST(:request_id AS text[]), CAST(:regime AS text[]), CAST(:title AS text[]),
-                  CAST(:title_en AS text[]), CAST(:issued_at AS timestamptz[]), CAST(:deadline AS timestamptz[]),
-                  CAST(:agencies AS jsonb[]), CAST(:version AS int[]))
-           AS q (request_id, regime, title, title_en, issued_at, deadline, agencies, version)
-    ON CONFLICT (request_id) DO UPDATE SET
-        regime = excluded.regime, title = excluded.title, title_en = excluded.title_en,
-        issued_at = excluded.issued_at, deadline = excluded.deadline, agencies = excluded.agencies,
-        version = excluded.version
-     WHERE requests.version < excluded.version
-    RETURNING request_id
-""")
 _UNPLAN = text("""
     DELETE FROM plans
      WHERE regime = ANY(CAST(:regimes AS text[])) OR period = ANY(CAST(:requests AS text[]))
@@ -102,53 +55,14 @@ _READ_OFFICERS = text("""
 """)
 
 
-async def take_agencies(tx: Transaction, events: Sequence[AgencyRegistered]) -> None:
-    """Upsert the newest version of each agency."""
-    newest = _newest(events)
-    if newest:
-        names = ("code", "kind", "name", "name_en", "parent", "opened_on", "closed_on", "version")
-        await tx.execute(_AGENCIES, _columns(newest, names))
-
-
-async def take_regimes(tx: Transaction, events: Sequence[RegimePublished]) -> set[str]:
-    """Upsert regime versions. Returns the codes of regimes that changed."""
-    newest = _newest(events)
-    if not newest:
-        return set()
-    names = ("code", "regime_version", "name", "name_en", "frequency", "effective_from", "effective_to",
-             "remind_working_days", "version")  # fmt: skip
-    parameters = _columns(newest, names) | {
-        "submitter_kinds": [_json_list(event.submitter_kinds) for event in newest],
-        "submitters": [_json_list(event.submitters) for event in newest],
-        "cutoff": [event.cutoff.model_dump_json() for event in newest],
-        "deadline": [event.deadline.model_dump_json() for event in newest],
-    }
-    return set((await tx.execute(_REGIMES, parameters)).scalars())
-
-
-async def take_officers(tx: Transaction, events: Sequence[OfficerRegistered]) -> None:
-    """Upsert the newest version of each officer."""
-    newest = _newest(events)
-    if newest:
-        parameters = _columns(newest, ("officer_id", "agency", "name", "role", "active", "version"))
-        await tx.execute(_OFFICERS, parameters | {"regimes": [_json_list(event.regimes) for event in newest]})
-
-
-async def take_requests(tx: Transaction, events: Sequence[RequestIssued]) -> set[str]:
-    """Upsert ad hoc requests. Returns the ids of those that changed."""
-    newest = _newest(events)
-    if not newest:
-        return set()
-    parameters = _columns(newest, ("request_id", "regime", "title", "title_en", "issued_at", "deadline", "version")) | {
-        "agencies": [_json_list(event.agencies) for event in newest]
-    }
-    return set((await tx.execute(_REQUESTS, parameters)).scalars())
-
-
-async def unplan(tx: Transaction, regimes: set[str], requests: set[str]) -> None:
+async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: Sequence[RequestIssued]) -> None:
     """Have the generator look at the periods of these regimes and requests again."""
     if regimes or requests:
-        await tx.execute(_UNPLAN, {"regimes": sorted(regimes), "requests": sorted(requests)})
+        parameters = {
+            "regimes": sorted({regime.code for regime in regimes}),
+            "requests": [request.request_id for request in requests],
+        }
+        await tx.execute(_UNPLAN, parameters)
 
 
 async def read_regimes(
@@ -201,22 +115,6 @@ async def reporting_officers(tx: Reading, asked: Sequence[tuple[str, str]]) -> d
     agencies, regimes = zip(*sorted(set(asked)), strict=True)
     rows = await tx.execute(_READ_OFFICERS, {"agencies": list(agencies), "regimes": list(regimes)})
     return {(row[0], row[1]): row[2] for row in rows}
-
-
-def _newest(events: Sequence[E]) -> list[E]:
-    newest: dict[str, E] = {}
-    for event in events:
-        if event.key not in newest or event.version > newest[event.key].version:
-            newest[event.key] = event
-    return [newest[key] for key in sorted(newest)]
-
-
-def _columns(events: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: [getattr(event, name) for event in events] for name in names}
-
-
-def _json_list(values: Sequence[str]) -> str:
-    return json.dumps(list(values))
 
 
 def _regime(row: Sequence[Any]) -> Regime:

@@ -43,8 +43,7 @@ async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
         known[event.key] = (regime.version, regime.form)
         changed[event.key] = regime
         metrics.REGIMES_TOTAL.labels("kept").inc()
-    if changed:
-        await store.save_regimes(tx, list(changed.values()))
+    await store.REGIMES.save(tx, changed.values())
 
 
 async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock) -> None:

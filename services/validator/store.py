@@ -8,27 +8,27 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from services.validator import tables
 from shared.contract.events import Form, RegimePublished, VerdictReached
 from shared.postgres.database import Reading, Transaction
+from shared.projection import Projection
 
 _LOCK_REGIMES = text("""
     SELECT key, version, CAST(form AS text) AS form FROM regime
      WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key FOR UPDATE
 """)
 
-# The form of a known version is never written again, whatever comes.
-_SAVE_REGIMES = text("""
-    INSERT INTO regime (key, code, regime_version, version, name, name_en, form, replaces)
-    SELECT key, code, regime_version, version, name, name_en, CAST(form AS jsonb), replaces
-      FROM unnest(CAST(:keys AS text[]), CAST(:codes AS text[]), CAST(:regime_versions AS int[]),
-                  CAST(:versions AS int[]), CAST(:names AS text[]), CAST(:names_en AS text[]), CAST(:forms AS text[]),
-                  CAST(:replaced AS text[]))
-           AS row (key, code, regime_version, version, name, name_en, form, replaces)
-     ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET version = excluded.version, name = excluded.name, name_en = excluded.name_en,
-        replaces = excluded.replaces
-     WHERE regime.version < excluded.version
-""")
+#: The form of a known version is never written again, whatever comes.
+REGIMES = Projection(
+    tables.regime,
+    RegimePublished,
+    values={
+        "form": lambda regime: regime.form.model_dump_json(),
+        "replaces": lambda regime: None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}",
+    },
+    fixed=("code", "regime_version", "form"),
+    own=("learned_at",),
+)
 
 _FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = ANY(CAST(:keys AS text[]))")
 
@@ -98,25 +98,6 @@ async def lock_regimes(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[
     """Known regime versions by registry key: the event version seen last, and the form. Their rows are locked."""
     rows = await tx.execute(_LOCK_REGIMES, {"keys": list(keys)})
     return {row.key: (row.version, Form.model_validate_json(row.form)) for row in rows}
-
-
-async def save_regimes(tx: Transaction, regimes: Sequence[RegimePublished]) -> None:
-    """Write one event per key; an older event never overwrites a newer one."""
-    await tx.execute(
-        _SAVE_REGIMES,
-        {
-            "keys": [regime.key for regime in regimes],
-            "codes": [regime.code for regime in regimes],
-            "regime_versions": [regime.regime_version for regime in regimes],
-            "versions": [regime.version for regime in regimes],
-            "names": [regime.name for regime in regimes],
-            "names_en": [regime.name_en for regime in regimes],
-            "forms": [regime.form.model_dump_json() for regime in regimes],
-            "replaced": [
-                None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}" for regime in regimes
-            ],
-        },
-    )
 
 
 async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from services.intake.obligations.standing import Standing, fold
@@ -40,7 +39,7 @@ async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction
     """
     asked = [event.body.submission_id for event in batch if isinstance(event.body, VerdictReached)]
     stored = await store.stored_submissions(tx, asked) if asked else set()
-    verdicts: dict[UUID, VerdictReached] = {}
+    verdicts: list[VerdictReached] = []
     standings: dict[str, Standing] = {}
     for event in batch:
         match event.body:
@@ -48,30 +47,16 @@ async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction
                 if verdict.submission_id not in stored:
                     batch.wait(event, f"submission/{verdict.submission_id}")
                     continue
-                before = verdicts.get(verdict.submission_id)
-                if before is None or _rank(before) < _rank(verdict):
-                    verdicts[verdict.submission_id] = verdict
+                verdicts.append(verdict)
             case compliance:
                 standings[compliance.obligation] = fold(standings.get(compliance.obligation), compliance)
-    if verdicts:
-        await store.save_verdicts(tx, [verdict for _, verdict in sorted(verdicts.items())])
-    if standings:
-        await store.save_standings(tx, [standing for _, standing in sorted(standings.items())])
+    await store.VERDICTS.save(tx, verdicts)
+    await store.STANDINGS.save(tx, standings.values())
 
 
 async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:
     """Keep the newest word about each notice."""
-    newest: dict[UUID, NotificationRecorded] = {}
-    for event in batch:
-        before = newest.get(event.body.notification_id)
-        if before is None or before.version < event.body.version:
-            newest[event.body.notification_id] = event.body
-    if newest:
-        await store.save_notices(tx, [notice for _, notice in sorted(newest.items())])
-
-
-def _rank(verdict: VerdictReached) -> tuple[datetime, UUID]:
-    return verdict.decided_at, verdict.verdict_id
+    await store.NOTICES.save(tx, (event.body for event in batch))
 
 
 async def known(tx: Transaction, names: Sequence[str]) -> set[str]:

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from services.intake import tables
 from services.intake.obligations.standing import Standing
 from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
-from shared.contract.events import NotificationRecorded, VerdictReached
+from shared.contract.events import NotificationRecorded, ScoreLine, VerdictReached
 from shared.postgres.database import Reading, Transaction
+from shared.projection import Projection
 from shared.runtime.trouble import InfrastructureTrouble
 
 # The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
@@ -76,51 +78,41 @@ _RECEIPT = text("""
 
 _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
 
-_SAVE_VERDICTS = text("""
-    INSERT INTO verdicts (submission_id, verdict_id, outcome, decided_at, errors, warnings, findings,
-                          findings_truncated, agency)
-    SELECT * FROM unnest(CAST(:submission_ids AS uuid[]), CAST(:verdict_ids AS uuid[]), CAST(:outcomes AS text[]),
-                         CAST(:decided_ats AS timestamptz[]), CAST(:errors AS int[]), CAST(:warnings AS int[]),
-                         CAST(:findings AS jsonb[]), CAST(:truncated AS boolean[]), CAST(:agencies AS text[]))
-    ON CONFLICT (submission_id) DO UPDATE
-    SET verdict_id = excluded.verdict_id, outcome = excluded.outcome, decided_at = excluded.decided_at,
-        errors = excluded.errors, warnings = excluded.warnings, findings = excluded.findings,
-        findings_truncated = excluded.findings_truncated, agency = excluded.agency, updated_at = clock_timestamp()
-    WHERE (verdicts.decided_at, verdicts.verdict_id) < (excluded.decided_at, excluded.verdict_id)
-""")
-
-# What an event does not say (a score, the cut-off) stays as an earlier one said it.
-_SAVE_STANDINGS = text("""
-    INSERT INTO standings (obligation, version, agency, regime, regime_version, period, deadline, cutoff_from,
-                           cutoff_to, standing, overdue, on_time, score, changed_at, policy_version, lines)
-    SELECT * FROM unnest(CAST(:obligations AS text[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
-                         CAST(:regimes AS text[]), CAST(:regime_versions AS int[]), CAST(:periods AS text[]),
-                         CAST(:deadlines AS timestamptz[]), CAST(:cutoff_froms AS date[]), CAST(:cutoff_tos AS date[]),
-                         CAST(:standings AS text[]), CAST(:overdues AS boolean[]), CAST(:on_times AS boolean[]),
-                         CAST(:scores AS numeric[]), CAST(:changed_ats AS timestamptz[]),
-                         CAST(:policy_versions AS text[]), CAST(:lines AS jsonb[]))
-    ON CONFLICT (obligation) DO UPDATE
-    SET version = excluded.version, regime_version = excluded.regime_version, deadline = excluded.deadline,
-        cutoff_from = coalesce(excluded.cutoff_from, standings.cutoff_from),
-        cutoff_to = coalesce(excluded.cutoff_to, standings.cutoff_to),
-        standing = excluded.standing, overdue = coalesce(excluded.overdue, standings.overdue),
-        on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score),
-        policy_version = coalesce(excluded.policy_version, standings.policy_version),
-        lines = coalesce(excluded.lines, standings.lines), changed_at = excluded.changed_at,
-        updated_at = clock_timestamp()
-    WHERE standings.version < excluded.version
-""")
-
-
 _NOTICE_FIELDS = {"kind", "officer_id", "channel", "outcome", "attempts"}
-_SAVE_NOTICES = text("""
-    INSERT INTO notices (notification_id, version, agency, obligation, at, document)
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]), CAST(:agencies AS text[]),
-                         CAST(:obligations AS text[]), CAST(:ats AS timestamptz[]), CAST(:documents AS jsonb[]))
-    ON CONFLICT (notification_id) DO UPDATE
-    SET version = excluded.version, at = excluded.at, document = excluded.document
-    WHERE notices.version < excluded.version
-""")
+_NOW = {"updated_at": "clock_timestamp()"}
+
+
+def _document(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _lines(lines: Sequence[ScoreLine] | None) -> str | None:
+    return None if lines is None else _document([line.model_dump(mode="json") for line in lines])
+
+
+#: what validation said of each submission, the newest
+VERDICTS = Projection(
+    tables.verdicts,
+    VerdictReached,
+    values={"findings": lambda verdict: _document([finding.model_dump(mode="json") for finding in verdict.findings])},
+    version=("decided_at", "verdict_id"),
+    on_change=_NOW,
+)
+#: what an event does not say (a score, the cut-off) stays as an earlier one said it
+STANDINGS = Projection(
+    tables.standings,
+    Standing,
+    values={"lines": lambda standing: _lines(standing.lines)},
+    fixed=("agency", "regime", "period"),
+    remembered=("cutoff_from", "cutoff_to", "overdue", "on_time", "score", "policy_version", "lines"),
+    on_change=_NOW,
+)
+NOTICES = Projection(
+    tables.notices,
+    NotificationRecorded,
+    values={"document": lambda notice: _document(notice.model_dump(mode="json", include=_NOTICE_FIELDS))},
+    fixed=("agency", "obligation"),
+)
 
 
 class KeyTakenMeanwhile(InfrastructureTrouble):
@@ -213,70 +205,3 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
 async def stored_submissions(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
     """Those of the ids that are stored."""
     return {row[0] for row in await tx.execute(_STORED, {"ids": list(ids)})}
-
-
-async def save_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
-    """Keep each verdict (one per submission, sorted by it) unless a later one is kept already."""
-    await tx.execute(
-        _SAVE_VERDICTS,
-        {
-            "submission_ids": [verdict.submission_id for verdict in verdicts],
-            "verdict_ids": [verdict.verdict_id for verdict in verdicts],
-            "outcomes": [verdict.outcome for verdict in verdicts],
-            "decided_ats": [verdict.decided_at for verdict in verdicts],
-            "errors": [verdict.errors for verdict in verdicts],
-            "warnings": [verdict.warnings for verdict in verdicts],
-            "findings": [
-                _document([finding.model_dump(mode="json") for finding in verdict.findings]) for verdict in verdicts
-            ],
-            "truncated": [verdict.findings_truncated for verdict in verdicts],
-            "agencies": [verdict.agency for verdict in verdicts],
-        },
-    )
-
-
-async def save_standings(tx: Transaction, standings: Sequence[Standing]) -> None:
-    """Keep each standing (one per obligation, sorted by it) unless a newer version is kept already."""
-    await tx.execute(
-        _SAVE_STANDINGS,
-        {
-            "obligations": [standing.obligation for standing in standings],
-            "versions": [standing.version for standing in standings],
-            "agencies": [standing.agency for standing in standings],
-            "regimes": [standing.regime for standing in standings],
-            "regime_versions": [standing.regime_version for standing in standings],
-            "periods": [standing.period for standing in standings],
-            "deadlines": [standing.deadline for standing in standings],
-            "cutoff_froms": [standing.cutoff_from for standing in standings],
-            "cutoff_tos": [standing.cutoff_to for standing in standings],
-            "standings": [standing.standing for standing in standings],
-            "overdues": [standing.overdue for standing in standings],
-            "on_times": [standing.on_time for standing in standings],
-            "scores": [standing.score for standing in standings],
-            "changed_ats": [standing.changed_at for standing in standings],
-            "policy_versions": [standing.policy_version for standing in standings],
-            "lines": [
-                None if standing.lines is None else _document([line.model_dump(mode="json") for line in standing.lines])
-                for standing in standings
-            ],
-        },
-    )
-
-
-async def save_notices(tx: Transaction, notices: Sequence[NotificationRecorded]) -> None:
-    """Keep each notice (one per id, sorted by it) unless a newer version of it is kept already."""
-    await tx.execute(
-        _SAVE_NOTICES,
-        {
-            "ids": [notice.notification_id for notice in notices],
-            "versions": [notice.version for notice in notices],
-            "agencies": [notice.agency for notice in notices],
-            "obligations": [notice.obligation for notice in notices],
-            "ats": [notice.at for notice in notices],
-            "documents": [_document(notice.model_dump(mode="json", include=_NOTICE_FIELDS)) for notice in notices],
-        },
-    )
-
-
-def _document(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -41,11 +41,11 @@ async def copy_registry(batch: Batch[RegistryEvent], tx: Transaction, desk: Desk
     """
     bodies = [event.body for event in batch]
     now = desk.system.now()
-    await store.save_agencies(tx, (each for each in bodies if isinstance(each, AgencyRegistered)))
-    await store.save_regimes(tx, (each for each in bodies if isinstance(each, RegimePublished)))
-    await store.save_requests(tx, (each for each in bodies if isinstance(each, RequestIssued)))
+    await store.AGENCIES.save(tx, (each for each in bodies if isinstance(each, AgencyRegistered)))
+    await store.REGIMES.save(tx, (each for each in bodies if isinstance(each, RegimePublished)))
+    await store.REQUESTS.save(tx, (each for each in bodies if isinstance(each, RequestIssued)))
     officers = [each for each in bodies if isinstance(each, OfficerRegistered)]
-    await store.save_officers(tx, officers)
+    await store.OFFICERS.save(tx, officers)
     metrics.RETAKEN_TOTAL.inc(await unsendable.take_up(tx, _mended(bodies), now))
     if officers:
         agencies = {each.agency for each in officers if each.active and each.role == "reporting_officer"}

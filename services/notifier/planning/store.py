@@ -6,13 +6,14 @@ Everything is set-based: a batch costs a handful of statements whatever its size
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
+from services.notifier import tables
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import Agency, Directory, Officer
 from services.notifier.planning.domain import Cancel, Facts, Notification, Obligation
@@ -21,53 +22,13 @@ from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePu
 from shared.contract.ids import new_id
 from shared.outbox import cause_of
 from shared.postgres.database import Transaction
+from shared.projection import Projection
 
-_SAVE_AGENCIES = text("""
-    INSERT INTO agencies (code, name, name_en, parent, closed_on, version)
-    SELECT code, name, COALESCE(name_en, ''), parent, closed_on, version
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (code text, name text, name_en text, parent text, closed_on date, version int) ORDER BY code
-    ON CONFLICT (code) DO UPDATE SET name = excluded.name, name_en = excluded.name_en, parent = excluded.parent,
-        closed_on = excluded.closed_on, version = excluded.version
-     WHERE agencies.version < excluded.version
-""")
-
-_SAVE_OFFICERS = text("""
-    INSERT INTO officers (officer_id, agency, name, title, email, role, regimes, active, version)
-    SELECT officer_id, agency, name, COALESCE(title, ''), email, role, COALESCE(regimes, '{}'), active, version
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (officer_id text, agency text, name text, title text, email text, role text, regimes text[],
-              active bool, version int) ORDER BY officer_id
-    ON CONFLICT (officer_id) DO UPDATE SET agency = excluded.agency, name = excluded.name, title = excluded.title,
-        email = excluded.email, role = excluded.role, regimes = excluded.regimes, active = excluded.active,
-        version = excluded.version
-     WHERE officers.version < excluded.version
-""")
-
-_SAVE_REGIMES = text("""
-    INSERT INTO regimes (code, regime_version, name, name_en, legal_basis, nil_allowed, replaces, version)
-    SELECT code, regime_version, name, COALESCE(name_en, ''), COALESCE(legal_basis, ''),
-           CAST(form ->> 'nil_allowed' AS boolean), replaces, version
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (code text, regime_version int, name text, name_en text, legal_basis text, form jsonb, replaces int,
-              version int)
-     ORDER BY code, regime_version
-    ON CONFLICT (code, regime_version) DO UPDATE SET name = excluded.name, name_en = excluded.name_en,
-        legal_basis = excluded.legal_basis, nil_allowed = excluded.nil_allowed, replaces = excluded.replaces,
-        version = excluded.version
-     WHERE regimes.version < excluded.version
-""")
-
-_SAVE_REQUESTS = text("""
-    INSERT INTO requests (request_id, title, title_en, legal_basis, version)
-    SELECT request_id, title, COALESCE(title_en, ''), COALESCE(legal_basis, ''), version
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (request_id text, title text, title_en text, legal_basis text, version int)
-     ORDER BY request_id
-    ON CONFLICT (request_id) DO UPDATE SET title = excluded.title, title_en = excluded.title_en,
-        legal_basis = excluded.legal_basis, version = excluded.version
-     WHERE requests.version < excluded.version
-""")
+AGENCIES = Projection(tables.agencies, AgencyRegistered)
+OFFICERS = Projection(tables.officers, OfficerRegistered)
+#: what regimes and requests are called, and what they stand on
+REGIMES = Projection(tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed})
+REQUESTS = Projection(tables.requests, RequestIssued)
 
 _KNOWN = text("""
     SELECT 'agency/' || code FROM agencies WHERE 'agency/' || code = ANY(CAST(:names AS text[]))
@@ -195,28 +156,6 @@ _TOLD_BEFORE = text("""
 async def rebuild(tx: Transaction, told_until: datetime) -> bool:
     """Begin an empty database in place of a lost one. False where it is not empty."""
     return (await tx.execute(_TOLD_BEFORE, {"until": told_until})).first() is not None
-
-
-async def save_agencies(tx: Transaction, events: Iterable[AgencyRegistered]) -> None:
-    """Copy agencies; an older version never overwrites a newer one."""
-    await _save(tx, _SAVE_AGENCIES, {each.code: each for each in _oldest_first(events)})
-
-
-async def save_officers(tx: Transaction, events: Iterable[OfficerRegistered]) -> None:
-    """Copy officers, as `save_agencies`."""
-    await _save(tx, _SAVE_OFFICERS, {each.officer_id: each for each in _oldest_first(events)})
-
-
-async def save_regimes(tx: Transaction, events: Iterable[RegimePublished]) -> None:
-    """Copy what regimes are called."""
-    names = {"code", "regime_version", "name", "name_en", "legal_basis", "form", "replaces", "version"}
-    await _save(tx, _SAVE_REGIMES, {each.key: each for each in _oldest_first(events)}, names)
-
-
-async def save_requests(tx: Transaction, events: Iterable[RequestIssued]) -> None:
-    """Copy what requests are called, and what they stand on."""
-    names = {"request_id", "title", "title_en", "legal_basis", "version"}
-    await _save(tx, _SAVE_REQUESTS, {each.key: each for each in _oldest_first(events)}, names)
 
 
 async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
@@ -372,13 +311,3 @@ def _further(one: Cancel | None, other: Cancel) -> Cancel:
     if one is not None and one.up_to_submission_version > other.up_to_submission_version:
         return one
     return other
-
-
-def _oldest_first(events: Iterable[Any]) -> list[Any]:
-    return sorted(events, key=lambda each: int(each.version))
-
-
-async def _save(tx: Transaction, statement: Any, newest: Mapping[str, Any], names: set[str] | None = None) -> None:
-    if newest:
-        rows = [each.model_dump(mode="json", include=names) for _, each in sorted(newest.items())]
-        await tx.execute(statement, {"rows": json.dumps(rows)})

@@ -181,8 +181,8 @@ async def take_registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
                 regimes.append(regime)
             case RequestIssued() as request:
                 requests.append(request)
-    await registry.take_agencies(tx, agencies)
-    await registry.take_officers(tx, officers)
-    changed_regimes = await registry.take_regimes(tx, regimes)
-    changed_requests = await registry.take_requests(tx, requests)
+    await registry.AGENCIES.save(tx, agencies)
+    await registry.OFFICERS.save(tx, officers)
+    changed_regimes = await registry.REGIMES.save_telling(tx, regimes)
+    changed_requests = await registry.REQUESTS.save_telling(tx, requests)
     await registry.unplan(tx, changed_regimes, changed_requests)

@@ -108,8 +108,8 @@ async def test_without_the_version_guard_an_older_record_would_close_the_agency(
 ) -> None:
     from services.scoring import registry
 
-    unguarded = text(str(registry._AGENCIES).replace("WHERE agencies.version < excluded.version", ""))
-    monkeypatch.setattr(registry, "_AGENCIES", unguarded)
+    unguarded = text(str(registry.AGENCIES.statement).replace("WHERE (kept.version) < (excluded.version)", ""))
+    monkeypatch.setattr(registry.AGENCIES, "statement", unguarded)
     await rig.registry(agency(version=3, name="mới"))
     await rig.registry(agency(version=1, name="cũ"))
     assert (await rig.rows("SELECT name FROM agencies")) == [{"name": "cũ"}]

@@ -151,7 +151,7 @@ async def test_the_statement_itself_keeps_the_form_even_where_the_check_is_passe
     await rig.keep(regime(version=1))
     changed = regime(version=9, form=FORM.model_copy(update={"nil_allowed": False}))
     async with rig.database.transaction() as tx:
-        await store.save_regimes(tx, [changed])
+        await store.REGIMES.save(tx, [changed])
     assert await rig.rows("SELECT version, form ->> 'nil_allowed' AS nil_allowed FROM regime") == [
         {"version": 9, "nil_allowed": "true"}
     ]
