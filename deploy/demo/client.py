@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import httpx
 from deploy.demo.people import Duty, Prospect
 from deploy.demo.reports import Report
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.retry import Backoff
 
 #: how long an agency keeps trying before it goes home
 PATIENCE_SECONDS = 60.0
@@ -111,23 +111,22 @@ class Portal:
     async def verdict(self, submission_id: str) -> dict[str, Any]:
         """The submission as soon as it has its verdict. Raises GaveUp."""
         give_up_at = monotonic_seconds() + VERDICT_PATIENCE_SECONDS
-        pause_seconds = 0.2
+        pauses = Backoff(0.2, LONGEST_PAUSE_SECONDS)
         while monotonic_seconds() < give_up_at:
             answer = await self._call("GET", f"/v1/submissions/{submission_id}")
             told = answer.json()
             if answer.status_code == 200 and told["status"] != "received":
                 return dict(told)
-            await asyncio.sleep(pause_seconds)
-            pause_seconds = min(pause_seconds * 1.5, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pauses.next_seconds())
         raise GaveUp(f"no verdict on {submission_id}")
 
     async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One call, tried again with the same idempotency key while the trouble is not ours."""
         give_up_at = monotonic_seconds() + PATIENCE_SECONDS
-        pause_seconds = 0.1
+        backoff = Backoff(0.1, LONGEST_PAUSE_SECONDS, spread=0.5)
         headers = {**self._headers, **request.pop("headers", {})}
         while True:
-            said = ""
+            said, asked_seconds = "", None
             try:
                 async with self._doors.of(method):
                     self._ledger.requests += 1
@@ -135,14 +134,14 @@ class Portal:
                 if answer.status_code not in _RETRIED or not _may_pass(answer):
                     return answer
                 said = f"HTTP {answer.status_code}"
-                pause_seconds = _asked_pause(answer.headers) or pause_seconds
+                asked_seconds = _asked_pause(answer.headers)
             except httpx.TransportError as error:
                 said = repr(error)
             self._ledger.retries += 1
+            pause_seconds = asked_seconds or backoff.next_seconds()
             if monotonic_seconds() + pause_seconds > give_up_at:
                 raise GaveUp(f"{method} {path}: {said}")
-            await asyncio.sleep(pause_seconds * random.uniform(0.7, 1.3))
-            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause_seconds)
 
 
 def _duty(item: Mapping[str, Any]) -> Duty:

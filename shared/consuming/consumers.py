@@ -14,6 +14,7 @@ from shared.consuming.subscription import Subscription
 from shared.consuming.until_done import LONGEST_BACKOFF_SECONDS
 from shared.kafka.clients import make_broker
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
@@ -79,7 +80,7 @@ class Consumers:
             self._tasks.append(task)
 
     async def _keep(self) -> None:
-        pause_seconds = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             began = monotonic_seconds()
             broken = await self._connect() or await self._watch()
@@ -91,9 +92,9 @@ class Consumers:
             broker, self._broker = self._broker, None
             if broker is not None:
                 await self._close(broker)
-            pause_seconds = FIRST_PAUSE_SECONDS if monotonic_seconds() - began > LIVED_SECONDS else pause_seconds
-            await self._pause(pause_seconds)
-            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            if monotonic_seconds() - began > LIVED_SECONDS:
+                backoff.reset()
+            await self._pause(backoff.next_seconds())
 
     async def _watch(self) -> dict[str, str]:
         """Until a client is broken or the service stops. Returns the broken ones with the reason."""
@@ -122,7 +123,7 @@ class Consumers:
 
     async def _connect(self) -> dict[str, str]:
         """Until the clients have their partitions or the service stops. Returns the broken ones, where there are."""
-        delay_seconds, told_at = 0.2, 0.0
+        backoff, told_at = Backoff(0.2, LONGEST_BACKOFF_SECONDS), 0.0
         while not self._stopping.is_set():
             broker = make_broker(self._kafka, self._service, graceful_timeout_seconds=self._grace_seconds)
             for subscription in self.subscriptions:
@@ -134,8 +135,7 @@ class Consumers:
                     log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])
                     told_at = monotonic_seconds()
                 await self._close(broker)
-                await self._pause(delay_seconds)
-                delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
+                await self._pause(backoff.next_seconds())
             except BaseException:
                 # stopped while connecting: a member left behind would hold partitions and never work on them
                 await self._close(broker)

@@ -22,6 +22,7 @@ from shared.consuming.preparing import Prepared
 from shared.postgres.database import Database, is_infrastructure
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock
+from shared.runtime.retry import Backoff
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
 
@@ -75,7 +76,7 @@ class UntilDone:
     async def apply(self, events: Sequence[Event[Any]], bad: Sequence[Bad], records: int) -> None:
         """Apply them until they are applied. Raises only Stopping (and cancellation)."""
         first_seen = self._clock.now()
-        delay_seconds = 0.05
+        backoff = Backoff(0.05, LONGEST_BACKOFF_SECONDS)
         parts = deque([Part(events, bad, records)])
         while parts:
             await self._halting.may_go_on(self._edge.pause)
@@ -91,8 +92,7 @@ class UntilDone:
                 parts.appendleft(part)
             except Exception as error:
                 if is_infrastructure(error):
-                    await self._edge.wait_out(error, delay_seconds)
-                    delay_seconds = min(delay_seconds * 2, LONGEST_BACKOFF_SECONDS)
+                    await self._edge.wait_out(error, backoff.next_seconds())
                     # what fails the same way while the database answers is taken apart, and its parts come last
                     answered = may_be_its_own(error) and await answers(self._database)
                     parts.extend(self._taken_apart(part, part.failed(error, answered, self._progress, bool(parts))))
@@ -113,7 +113,7 @@ class UntilDone:
                 self._progress.applied += bool(outcome.applied)
                 self._repeats = bool(outcome.duplicates)
                 self._health.trouble = ""
-                delay_seconds = 0.05
+                backoff.reset()
                 self._count(outcome)
                 if outcome.alone:
                     reason = "failing" if part.deferred else "costly"

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared.kafka.aiokafka_internals import close, while_alive
 from shared.kafka.clients import STOP_SECONDS, make_admin, make_reader
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
@@ -77,20 +78,19 @@ class CaughtUp:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        pause_seconds = self._interval_seconds
+        backoff = Backoff(self._interval_seconds, LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             reader = make_reader(self._kafka, "thongsuot-caught-up")
             admin = make_admin(self._kafka, "thongsuot-caught-up")
             try:
                 await while_alive(reader, while_alive(admin, self._start(reader, admin)))
-                pause_seconds = self._interval_seconds
+                backoff.reset()
                 await while_alive(reader, while_alive(admin, self._watch(reader, admin)))
             except Exception as error:
                 self._pulse.failed(error)
-                if pause_seconds == self._interval_seconds:  # else it was told
+                if not backoff.failures:  # else it was told
                     log.info("Cannot read how far the group is.", action="caught_up.unknown", error=repr(error)[:500])
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(backoff.next_seconds())
             finally:
                 await close(reader, reader.stop, STOP_SECONDS)
                 await close(admin, admin.close, STOP_SECONDS)

@@ -10,7 +10,6 @@ its tasks still run, and can close it whatever state it is in.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared.runtime import failpoints
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.telemetry.logging import get_logger
 
 log = get_logger()
@@ -72,13 +72,15 @@ def _translated(send: Callable[..., Any]) -> Callable[..., Any]:
 @dataclass(slots=True)
 class _Node:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    failures: int = 0  # in a row
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, spread=0.5))
     not_before: float = 0.0
 
     def failed(self) -> None:
-        pause_seconds = min(FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 16), LONGEST_PAUSE_SECONDS)
-        self.failures += 1
-        self.not_before = monotonic_seconds() + pause_seconds * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        self.not_before = monotonic_seconds() + self.backoff.next_seconds()
+
+    def reached(self) -> None:
+        self.backoff.reset()
+        self.not_before = 0.0
 
 
 _nodes: WeakKeyDictionary[AIOKafkaClient, dict[Any, _Node]] = WeakKeyDictionary()
@@ -96,9 +98,9 @@ def _paced(get_conn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., C
             return connection
         nodes = _nodes.setdefault(self, {})
         node = nodes.setdefault(node_id, _Node())
-        failures = node.failures
+        failures = node.backoff.failures
         async with node.lock:
-            if node.failures > failures:
+            if node.backoff.failures > failures:
                 return None  # somebody else has just tried
             now = monotonic_seconds()
             if node.not_before > now:
@@ -112,7 +114,7 @@ def _paced(get_conn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., C
                 node.failed()
                 outages.failed(address)
             else:
-                node.failures, node.not_before = 0, 0.0
+                node.reached()
                 outages.reached(address)
             return connection
 

@@ -24,6 +24,7 @@ from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
 from shared.postgres.database import is_infrastructure, plain_url
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry import metrics, tracing
 from shared.telemetry.logging import get_logger
@@ -125,7 +126,7 @@ class Relay:
         await self._drop_producer()
 
     async def _run(self) -> None:
-        delay_seconds, told = 0.1, ""
+        backoff, told = Backoff(0.1, 5), ""
         while not self._stopping.is_set():
             started = monotonic_seconds()
             try:
@@ -143,8 +144,9 @@ class Relay:
                     )
                 told = type(error).__name__
                 await self._drop_producer()
-                delay_seconds = 0.1 if worked_seconds > 30 else min(delay_seconds * 2, 5)
-                await self._pause(delay_seconds)
+                if worked_seconds > 30:
+                    backoff.reset()
+                await self._pause(backoff.next_seconds())
             finally:
                 self.leading = False
                 metrics.RELAY_LEADER.set(0)

@@ -177,12 +177,33 @@ def every_problem_has_its_page(tree: Tree) -> list[str]:
     ]
 
 
+def pauses_grow_in_one_place(tree: Tree) -> list[str]:
+    """`min(pause_seconds * 2, …)` by hand: each had its own bound, and a mistake in one is found in no other."""
+    return [
+        module.at(call, f"{ast.unparse(call)}: shared.runtime.retry.Backoff tells the next pause")
+        for module in tree.modules("services", "shared", "deploy")
+        for call in module.calls()
+        if module.path.as_posix() != "shared/runtime/retry.py"
+        and dotted(call.func) == "min"
+        and any(
+            isinstance(part, ast.BinOp)
+            and isinstance(part.op, ast.Mult)
+            and dotted(part.left).endswith("_seconds")
+            and isinstance(part.right, ast.Constant)
+            and isinstance(part.right.value, int | float)
+            and part.right.value >= 1.5  # less is the pace of looking while idle
+            for part in call.args
+        )
+    ]
+
+
 RULES = (
     only_the_outbox_produces,
     services_touch_no_kafka_client,
     aiokafkas_insides_are_known_in_one_place,
     subscribers_acknowledge_after_the_work_and_read_from_the_start,
     the_wall_clock_is_read_only_in_clock,
+    pauses_grow_in_one_place,
     every_log_line_has_its_action,
     metrics_are_declared_once_and_documented,
     every_problem_has_its_page,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.architecture.tree import Tree, dotted
 
@@ -104,9 +105,38 @@ def outside_text_is_normalised_in_one_place(tree: Tree) -> list[str]:
     return found
 
 
+#: so many lines in a row, without blank ones, are a thing that has a name and a place
+RUN_LINES = 15
+
+
+def no_run_of_lines_stands_twice(tree: Tree) -> list[str]:
+    """Outside tests and migrations: what stands twice is mended once. Indentation does not count."""
+    first: dict[tuple[str, ...], tuple[Path, int]] = {}
+    found = []
+    for top in ("services", "shared", "deploy", "scripts"):
+        for path in tree.files(top):
+            if path.suffix not in (".py", ".sql", ".sh", ".j2") or "migrations" in path.parts:
+                continue
+            lines = [(number, text) for number, text in enumerate(_stripped(path), start=1) if text]
+            told_to = 0  # a longer run is told once
+            for start in range(len(lines) - RUN_LINES + 1):
+                run = tuple(text for _, text in lines[start : start + RUN_LINES])
+                other, line = first.setdefault(run, (path, lines[start][0]))
+                if (other, line) != (path, lines[start][0]) and start >= told_to:
+                    here, there = path.relative_to(tree.root), other.relative_to(tree.root)
+                    found.append(f"{here}:{lines[start][0]}: {RUN_LINES} lines or more that stand at {there}:{line}")
+                    told_to = start + RUN_LINES
+    return found
+
+
+def _stripped(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 RULES = (
     modules_state_their_invariant,
     tests_never_sleep_and_hope,
     nothing_of_one_machine_is_committed,
     outside_text_is_normalised_in_one_place,
+    no_run_of_lines_stands_twice,
 )

@@ -81,6 +81,8 @@ BAD: list[tuple[str, str, str, str]] = [
     ("the_wall_clock_is_read_only_in_clock", "services/scoring/obligations/handlers.py", "import datetime as dt\nimport datetime\nx = datetime.datetime.utcnow()\n", "utcnow"),
     ("the_wall_clock_is_read_only_in_clock", "shared/service/ticker.py", "import time\nx = time.time()\n", "time.time()"),
     ("the_wall_clock_is_read_only_in_clock", "shared/service/ticker.py", "from time import time\n", "imports time.time"),
+    ("pauses_grow_in_one_place", "services/scoring/main.py", "x = 1\npause_seconds = min(pause_seconds * 2, LONGEST)\n", ":2: min(pause_seconds * 2, LONGEST)"),
+    ("no_run_of_lines_stands_twice", "services/intake/store.py", "".join(f"x{n} = {n}\n" for n in range(15)) + "\ndef f():\n" + "".join(f"    x{n} = {n}\n\n" for n in range(15)), ":18: 15 lines or more that stand at services/intake/store.py:1"),
     ("every_log_line_has_its_action", "shared/service/ticker.py", "log.info('A sentence.', rows=1)\n", "without action"),
     ("every_log_line_has_its_action", "shared/service/ticker.py", "self._log.error('A sentence.')\n", "without action"),
     ("every_log_line_has_its_action", "shared/service/ticker.py", "log.info('A sentence.', action='Stored It')\n", "noun.verb"),
@@ -122,6 +124,7 @@ def test_the_rule_turns_red_on_a_tree_that_breaks_it(
 #: what must stay allowed, or the rules would be in the way
 GOOD: list[tuple[str, str, str]] = [
     ("services_import_only_shared_and_themselves", "services/intake/api.py", "from services.intake import store\nfrom . import domain\nimport shared.postgres.database\n"),
+    ("no_run_of_lines_stands_twice", "services/intake/store.py", 2 * "".join(f"x{n} = {n}\n" for n in range(14))),
     ("services_are_listed_once", "deploy/local/options.py", "PORTS = {'intake': 1, 'validator': 2, 'scoring': 3, 'notifier': 4}\nMOST = ('intake', 'scoring', 'validator')\n"),
     ("subscriptions_are_declared_once", "services/intake/consumer.py", "f = Inbound.of('intake.follow', f)\ng = Inbound.of('intake.notices', g)\n"),
     ("only_doors_end_transactions", "services/intake/consumer.py", "async def f(db):\n    async with db.transaction() as tx: ...\n"),

@@ -18,6 +18,7 @@ from services.intake.submissions.domain import Decided, Defect, Outcome, Pending
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 
@@ -168,7 +169,7 @@ class GroupCommit:
     async def _commit(self, group: Sequence[Entry], deadline: float) -> None:
         """One transaction for the group, tried until it is answered or the deadline (monotonic seconds) is past."""
         pending = [entry.pending for entry in group]
-        pause_seconds = 0.02
+        backoff = Backoff(0.02, 0.5)
         while True:
             try:
                 async with asyncio.timeout(max(0.0, min(deadline - monotonic_seconds(), self._patience_seconds / 2))):
@@ -187,12 +188,12 @@ class GroupCommit:
                     submissions=len(group),
                     error=f"{type(error).__name__}: {error}",
                 )
+                pause_seconds = backoff.next_seconds()
                 if monotonic_seconds() + pause_seconds >= deadline:
                     for entry in group:
                         entry.resolve(Unknown())
                     return
                 await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, 0.5)
                 continue
             for entry, outcome in zip(group, outcomes, strict=True):
                 entry.resolve(outcome)

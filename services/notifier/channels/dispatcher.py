@@ -28,6 +28,7 @@ from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.retry import Backoff
 from shared.telemetry import tracing
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
@@ -130,7 +131,7 @@ class Sender:
 
     async def run(self) -> None:
         """Send until stopped; an outage of server or database is waited out, any other fault is logged and counted."""
-        outage_seconds = self._pace.outage_seconds
+        outage = Backoff(self._pace.outage_seconds, self._pace.outage_ceiling_seconds)
         try:
             while not self._stopping.is_set():
                 try:
@@ -141,8 +142,7 @@ class Sender:
                     self.health.publish()
                     metrics.SMTP_UP.set(0)
                     log.warning("The mail server is away; waiting.", action="mail.outage", error=str(error))
-                    await self._pause(outage_seconds)
-                    outage_seconds = min(outage_seconds * 2, self._pace.outage_ceiling_seconds)
+                    await self._pause(outage.next_seconds())
                     continue
                 except Exception as error:
                     self._pulse.failed(error)
@@ -156,7 +156,7 @@ class Sender:
                     continue
                 self._pulse.beat()
                 self.health.publish()
-                outage_seconds = self._pace.outage_seconds
+                outage.reset()
                 if not sent:
                     await self._close_idle()
                     await self._pause(self._pace.idle_poll_seconds)

@@ -20,6 +20,7 @@ from shared.contract.events import NotificationRecorded
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock
+from shared.runtime.retry import Backoff
 from shared.telemetry.logging import get_logger
 
 log = get_logger()
@@ -129,13 +130,14 @@ class Journal:
 
     async def _commit(self, calls: list[_Call]) -> set[UUID]:
         """One transaction for all; repeated unchanged while the database is away (each statement may be repeated)."""
-        wait_seconds = FIRST_WAIT_SECONDS
+        backoff = Backoff(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while True:
             try:
                 return await self._once(calls)
             except Exception as error:
                 if not is_infrastructure(error):
                     raise
+                wait_seconds = backoff.next_seconds()
                 log.warning(
                     "The ledger cannot be written now; waiting.",
                     action="notifier.ledger_waiting",
@@ -143,7 +145,6 @@ class Journal:
                     wait_seconds=wait_seconds,
                 )
                 await asyncio.sleep(wait_seconds)
-                wait_seconds = min(wait_seconds * 2, LONGEST_WAIT_SECONDS)
 
     async def _once(self, calls: list[_Call]) -> set[UUID]:
         now: datetime = self._system.now()
