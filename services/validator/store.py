@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
 from services.validator import tables
 from shared.contract.events import Form, RegimePublished, VerdictReached
+from shared.postgres import bulk
 from shared.postgres.database import Reading, Transaction
 from shared.projection import Projection
 
@@ -65,24 +66,20 @@ _COLUMNS: dict[str, str] = {
 }
 _FINDING_COLUMNS = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en")  # fmt: skip
-_NAMES = ", ".join(_COLUMNS)
-_FINDING_NAMES = ", ".join(_FINDING_COLUMNS)
+_NAMES = bulk.names(_COLUMNS)
+_FINDING_NAMES = bulk.names(_FINDING_COLUMNS)
+_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(_FINDING_COLUMNS, "text")}
 
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
-_INSERT_VERDICTS = text(
-    f"INSERT INTO verdict ({_NAMES}) SELECT {_NAMES} FROM unnest("  # noqa: S608 - constant names
-    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())
-    + f") WITH ORDINALITY AS row ({_NAMES}, place) ORDER BY place"
-    " ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id"
-)
+_INSERT_VERDICTS = text(f"""
+    INSERT INTO verdict ({_NAMES}) SELECT {_NAMES} FROM {bulk.unnest(_COLUMNS, place="place")} ORDER BY place
+    ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id
+""")  # noqa: S608 - constant names
 
-_INSERT_FINDINGS = text(
-    f"INSERT INTO finding (verdict_id, position, {_FINDING_NAMES}) SELECT * FROM unnest("  # noqa: S608 - constant names
-    "CAST(:verdict_id AS uuid[]), CAST(:position AS int[]), "
-    + ", ".join(f"CAST(:{name} AS text[])" for name in _FINDING_COLUMNS)
-    + ")"
-)
+_INSERT_FINDINGS = text(f"""
+    INSERT INTO finding ({bulk.names(_FINDING_ROW)}) SELECT * FROM {bulk.unnest(_FINDING_ROW)}
+""")  # noqa: S608 - constant names
 
 _BY_SUBMISSION = text(f"SELECT {_NAMES} FROM verdict WHERE submission_id = :submission_id")  # noqa: S608
 
@@ -117,7 +114,7 @@ async def insert_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -
 
     Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
     """
-    columns: dict[str, list[Any]] = {name: [getattr(verdict, name) for verdict in verdicts] for name in _COLUMNS}
+    columns = bulk.parameters(_COLUMNS, map(attrgetter(*_COLUMNS), verdicts))
     rows = await tx.execute(_INSERT_VERDICTS, columns)
     # the driver's UUIDs are a subclass of ours and equal to them
     return {row.verdict_id for row in rows}
@@ -125,20 +122,15 @@ async def insert_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
     """Insert the findings of these verdicts, numbered from 0 in the verdict's order."""
+    texts = attrgetter(*_FINDING_COLUMNS)
     lines = [
-        (verdict.verdict_id, position, finding)
+        (verdict.verdict_id, position, *texts(finding))
         for verdict in verdicts
         for position, finding in enumerate(verdict.findings)
     ]
     if not lines:
         return
-    columns: dict[str, list[Any]] = {
-        "verdict_id": [verdict_id for verdict_id, _, _ in lines],
-        "position": [position for _, position, _ in lines],
-    }
-    for name in _FINDING_COLUMNS:
-        columns[name] = [getattr(finding, name) for _, _, finding in lines]
-    await tx.execute(_INSERT_FINDINGS, columns)
+    await tx.execute(_INSERT_FINDINGS, bulk.parameters(_FINDING_ROW, lines))
 
 
 async def verdict_on(snapshot: Reading, submission_id: UUID) -> tuple[RowMapping, Sequence[RowMapping]] | None:

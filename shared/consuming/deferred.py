@@ -16,17 +16,17 @@ from sqlalchemy import text
 from shared.consuming.batch import Event, Record
 from shared.contract.cloudevents import decode_headers, encode_headers
 from shared.contract.events import EventModel
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import Reading, Transaction
 
-_PARK = text("""
-    INSERT INTO waiting (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)
-    SELECT :consumer, key, awaits, event_id, topic, partition, place, headers, value
-      FROM unnest(CAST(:keys AS text[]), CAST(:awaits AS text[]), CAST(:ids AS uuid[]), CAST(:topics AS text[]),
-                  CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:headers AS jsonb[]),
-                  CAST(:bodies AS bytea[]))
-           WITH ORDINALITY AS row (key, awaits, event_id, topic, partition, place, headers, value, ordinal)
-     ORDER BY ordinal
-""")
+_COLUMNS = {
+    "key": "text", "awaits": "text", "event_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
+    "headers": "jsonb", "value": "bytea",
+}  # fmt: skip
+_PARK = text(f"""
+    INSERT INTO waiting (consumer, {names(_COLUMNS)})
+    SELECT :consumer, {names(_COLUMNS)} FROM {unnest(_COLUMNS, place="ordinal")} ORDER BY ordinal
+""")  # noqa: S608 - constant names
 _HEADS = text("""
     SELECT DISTINCT ON (key) key, awaits FROM waiting
      WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) ORDER BY key, id
@@ -86,20 +86,14 @@ async def park(tx: Transaction, consumer: str, events: Sequence[tuple[Event[Even
     """Store events with what each awaits, behind whatever of their keys waits already."""
     if not events:
         return
-    await tx.execute(
-        _PARK,
-        {
-            "consumer": consumer,
-            "keys": [event.key for event, _ in events],
-            "awaits": [awaits for _, awaits in events],
-            "ids": [event.id for event, _ in events],
-            "topics": [event.record.topic for event, _ in events],
-            "partitions": [event.record.partition for event, _ in events],
-            "offsets": [event.record.offset for event, _ in events],
-            "headers": [encode_headers(event.record.headers) for event, _ in events],
-            "bodies": [event.record.value for event, _ in events],
-        },
-    )
+    rows = (
+        (
+            event.key, awaits, event.id, event.record.topic, event.record.partition, event.record.offset,
+            encode_headers(event.record.headers), event.record.value,
+        )
+        for event, awaits in events
+    )  # fmt: skip
+    await tx.execute(_PARK, {"consumer": consumer, **parameters(_COLUMNS, rows)})
 
 
 async def heads(tx: Transaction, consumer: str, keys: Sequence[str]) -> dict[str, str]:

@@ -15,17 +15,18 @@ from sqlalchemy import text
 
 from shared.contract.events import EventModel
 from shared.contract.ids import new_id
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import Transaction
 from shared.telemetry import tracing
 
-_INSERT = text("""
-    INSERT INTO outbox (event_id, topic, key, type, traceparent, headers, body)
-    SELECT event_id, topic, key, type, traceparent, headers, body
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:types AS text[]),
-                  CAST(:traceparents AS text[]), CAST(:headers AS jsonb[]), CAST(:bodies AS bytea[]))
-           WITH ORDINALITY AS row (event_id, topic, key, type, traceparent, headers, body, place)
-     ORDER BY place
-""")
+_COLUMNS = {
+    "event_id": "uuid", "topic": "text", "key": "text", "type": "text", "traceparent": "text", "headers": "jsonb",
+    "body": "bytea",
+}  # fmt: skip
+_INSERT = text(f"""
+    INSERT INTO outbox ({names(_COLUMNS)})
+    SELECT {names(_COLUMNS)} FROM {unnest(_COLUMNS, place="place")} ORDER BY place
+""")  # noqa: S608 - constant names
 
 
 class Outgoing(Struct, frozen=True):
@@ -79,16 +80,9 @@ async def publish_encoded(tx: Transaction, events: Sequence[Outgoing]) -> list[U
         return []
     ids = [event.event_id or new_id() for event in events]
     causes, own = _causes.get() or {}, tracing.traceparent()
-    await tx.execute(
-        _INSERT,
-        {
-            "ids": ids,
-            "topics": [event.topic for event in events],
-            "keys": [event.key for event in events],
-            "types": [event.type for event in events],
-            "traceparents": [causes.get(event.key, own) for event in events],
-            "headers": [event.headers for event in events],
-            "bodies": [event.body for event in events],
-        },
+    rows = (
+        (event_id, event.topic, event.key, event.type, causes.get(event.key, own), event.headers, event.body)
+        for event_id, event in zip(ids, events, strict=True)
     )
+    await tx.execute(_INSERT, parameters(_COLUMNS, rows))
     return ids

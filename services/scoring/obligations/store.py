@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from services.scoring.obligations.domain import Accepted, Line, Measured, Obligation
 from shared.contract.events.compliance import Standing
+from shared.postgres import bulk
 from shared.postgres.database import Transaction
 
 _LINES = msgspec.json.Decoder(tuple[Line, ...])
@@ -60,52 +61,28 @@ _UNTOUCHED = text(f"""
      ORDER BY obligation FOR UPDATE
 """)  # noqa: S608
 
-_SAVE = text("""
-    UPDATE obligations AS o SET
-        version = s.version, owed = s.owed, received_version = s.received_version,
-        first_received_at = s.first_received_at, last_received_at = s.last_received_at,
-        on_time_version = s.on_time_version, decided_version = s.decided_version,
-        accepted_version = s.accepted_version, accepted_submission_id = s.accepted_submission_id,
-        accepted_received_at = s.accepted_received_at, measured_version = s.measured_version,
-        measured_accepted = s.measured_accepted, required_items = s.required_items, present_items = s.present_items,
-        officer_id = s.officer_id, due_soon_at = s.due_soon_at, overdue_at = s.overdue_at, standing = s.standing,
-        on_time = s.on_time, score = s.score, lines = s.lines, line_count = s.line_count
-      FROM unnest(
-        CAST(:obligation AS text[]), CAST(:version AS int[]), CAST(:owed AS boolean[]),
-        CAST(:received_version AS int[]), CAST(:first_received_at AS timestamptz[]),
-        CAST(:last_received_at AS timestamptz[]), CAST(:on_time_version AS int[]), CAST(:decided_version AS int[]),
-        CAST(:accepted_version AS int[]), CAST(:accepted_submission_id AS uuid[]),
-        CAST(:accepted_received_at AS timestamptz[]), CAST(:measured_version AS int[]),
-        CAST(:measured_accepted AS boolean[]), CAST(:required_items AS int[]), CAST(:present_items AS int[]),
-        CAST(:officer_id AS text[]), CAST(:due_soon_at AS timestamptz[]), CAST(:overdue_at AS timestamptz[]),
-        CAST(:standing AS text[]), CAST(:on_time AS boolean[]), CAST(:score AS numeric[]), CAST(:lines AS jsonb[]),
-        CAST(:line_count AS int[])
-      ) AS s (obligation, version, owed, received_version, first_received_at, last_received_at, on_time_version,
-              decided_version, accepted_version, accepted_submission_id, accepted_received_at, measured_version,
-              measured_accepted, required_items, present_items, officer_id, due_soon_at, overdue_at, standing,
-              on_time, score, lines, line_count)
-     WHERE o.obligation = s.obligation
-""")
-_SAVED = (
-    "obligation", "version", "owed", "received_version", "first_received_at", "last_received_at", "on_time_version",
-    "decided_version", "accepted_version", "accepted_submission_id", "accepted_received_at", "measured_version",
-    "measured_accepted", "required_items", "present_items", "officer_id", "due_soon_at", "overdue_at", "standing",
-    "on_time", "score", "lines", "line_count",
-)  # fmt: skip
+_SAVED = {
+    "obligation": "text", "version": "int", "owed": "boolean", "received_version": "int",
+    "first_received_at": "timestamptz", "last_received_at": "timestamptz", "on_time_version": "int",
+    "decided_version": "int", "accepted_version": "int", "accepted_submission_id": "uuid",
+    "accepted_received_at": "timestamptz", "measured_version": "int", "measured_accepted": "boolean",
+    "required_items": "int", "present_items": "int", "officer_id": "text", "due_soon_at": "timestamptz",
+    "overdue_at": "timestamptz", "standing": "text", "on_time": "boolean", "score": "numeric", "lines": "jsonb",
+    "line_count": "int",
+}  # fmt: skip
+_SAVE = text(f"""
+    UPDATE obligations SET {bulk.assignments(name for name in _SAVED if name != "obligation")}
+      FROM {bulk.unnest(_SAVED)} WHERE obligations.obligation = row.obligation
+""")  # noqa: S608 - constant names
 
-_APPEND = text("""
-    INSERT INTO score_lines (obligation, seq, line_id, component, clause, points, cause, cause_en, policy_version,
-                             event_id, created_at, counters)
-    SELECT * FROM unnest(
-        CAST(:obligation AS text[]), CAST(:seq AS int[]), CAST(:line_id AS uuid[]), CAST(:component AS text[]),
-        CAST(:clause AS text[]), CAST(:points AS numeric[]), CAST(:cause AS text[]), CAST(:cause_en AS text[]),
-        CAST(:policy_version AS text[]), CAST(:event_id AS uuid[]), CAST(:created_at AS timestamptz[]),
-        CAST(:counters AS uuid[]))
-""")
-_APPENDED = (
-    "obligation", "seq", "line_id", "component", "clause", "points", "cause", "cause_en", "policy_version", "event_id",
-    "created_at", "counters",
-)  # fmt: skip
+_APPENDED = {
+    "obligation": "text", "seq": "int", "line_id": "uuid", "component": "text", "clause": "text", "points": "numeric",
+    "cause": "text", "cause_en": "text", "policy_version": "text", "event_id": "uuid", "created_at": "timestamptz",
+    "counters": "uuid",
+}  # fmt: skip
+_APPEND = text(f"""
+    INSERT INTO score_lines ({bulk.names(_APPENDED)}) SELECT * FROM {bulk.unnest(_APPENDED)}
+""")  # noqa: S608 - constant names
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +137,14 @@ async def save(tx: Transaction, changed: Iterable[Obligation], lines: Sequence[t
     """Write changed states and append lines (obligation key, line). The rows must be locked by this transaction."""
     states = [_state(obligation) for obligation in changed]
     if states:
-        columns: Iterable[Sequence[Any]] = zip(*states, strict=True)
-        await tx.execute(_SAVE, dict(zip(_SAVED, map(list, columns), strict=True)))
+        await tx.execute(_SAVE, bulk.parameters(_SAVED, states))
     if lines:
         appended = [
             (key, line.seq, line.line_id, line.component, line.clause, line.points, line.cause, line.cause_en,
              line.policy_version, line.event_id, line.created_at, line.counters)
             for key, line in lines
         ]  # fmt: skip
-        columns = zip(*appended, strict=True)
-        await tx.execute(_APPEND, dict(zip(_APPENDED, map(list, columns), strict=True)))
+        await tx.execute(_APPEND, bulk.parameters(_APPENDED, appended))
 
 
 def _obligation(row: Sequence[Any]) -> Obligation:
