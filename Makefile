@@ -69,16 +69,16 @@ test: lint  ## mọi điều phải đúng: lint, rồi mọi phép thử trên 
 
 bench: setup  ## đo tốc độ, so với sàn và với bản thông thường
 ##> measure against a floor and a conventional build
-	@$(PYTHON_BIN) -m tests.bench
+	@$(PYTHON_BIN) -m tests.programs.bench
 
 faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
 ##> the fault matrix (ROWS=1,5 chooses rows)
-	@$(PYTHON_BIN) -m tests.faults
+	@$(PYTHON_BIN) -m tests.programs.faults
 
 fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASES=120, SEED=7)
 ##> try the services with requests made from OpenAPI (CASES=120, SEED=7)
-	@$(PYTHON_BIN) -m tests.fuzz
+	@$(PYTHON_BIN) -m tests.programs.fuzz
 
 soak: setup  ## chạy dài dưới tải và lỗi (N=1000000)
 ##> a long run under load and faults (N=1000000)
-	@$(PYTHON_BIN) -m tests.faults.soak
+	@$(PYTHON_BIN) -m tests.programs.faults.soak

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.architecture.tree import Tree, dotted
 
 #: of tests/: their sleeps are the load's pace, a fake's slowness or a fault's length, and no assertion rests on them
-PACED = frozenset({"bench", "fakes", "faults"})
+PACED = frozenset({"fakes", "programs"})
 FOR_EVER_SECONDS = 600
 _TEXT = ".py .md .toml .txt .in .yaml .yml .json .sh .xml .cfg .ini .html .css .js .sql .properties .conf .mako"
 TEXT = frozenset({*_TEXT.split(), ""})

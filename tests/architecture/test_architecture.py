@@ -142,7 +142,7 @@ GOOD: list[tuple[str, str, str]] = [
     ("outside_text_is_normalised_in_one_place", "services/intake/submissions/domain.py", "import unicodedata\nx = unicodedata.combining(y)\n"),
     ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "async def f():\n    while not await g():\n        assert now() < end\n        await asyncio.sleep(0.01)\n"),
     ("tests_never_sleep_and_hope", "tests/unit/test_a.py", "async def hang():\n    await asyncio.sleep(3600)\n    await asyncio.sleep(0)\n"),
-    ("tests_never_sleep_and_hope", "tests/faults/load.py", "async def f():\n    await asyncio.sleep(0.3)\n"),
+    ("tests_never_sleep_and_hope", "tests/programs/faults/load.py", "async def f():\n    await asyncio.sleep(0.3)\n"),
 ]  # fmt: skip
 
 

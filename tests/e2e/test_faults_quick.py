@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.__main__ import load_rows
-from tests.faults.ground import Ground
-from tests.faults.matrix import ROWS, run_row
+from tests.programs.faults.__main__ import load_rows
+from tests.programs.faults.ground import Ground
+from tests.programs.faults.matrix import ROWS, run_row
 
 SEED = 20260311
 

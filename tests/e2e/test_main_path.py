@@ -15,7 +15,7 @@ import pytest
 from deploy.local import Stack
 from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
-from tests.e2e.small_province import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -16,9 +16,9 @@ import pytest
 from deploy.local.errors import MissingPrerequisite
 from deploy.local.jars import find_kafka
 from deploy.local.options import ROOT
-from tests.bench.plot import comparison
-from tests.bench.rounds import POLL_SECONDS, drain, percentile
-from tests.bench.table import Row, Table
+from tests.programs.bench.plot import comparison
+from tests.programs.bench.rounds import POLL_SECONDS, drain, percentile
+from tests.programs.bench.table import Row, Table
 
 
 def _missing() -> str | None:
@@ -41,7 +41,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for outside in ("KAFKA_BOOTSTRAP_SERVERS", "LOCAL_BROKER", "QUICK", "ROUNDS", "STORED", "SYSTEMS"):
         env.pop(outside, None)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench"],
+        [sys.executable, "-m", "tests.programs.bench"],
         cwd=ROOT,
         env=env,
         capture_output=True,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.intake.province import Province, make_province
+from tests.integration.intake.rig import Province, make_province
 
 
 @pytest.fixture

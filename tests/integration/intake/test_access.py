@@ -16,7 +16,7 @@ from services.intake.access.keys import KeyRefused
 from services.intake.registry import store
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Database, Reading
-from tests.integration.intake.province import (
+from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
     NOW,

@@ -11,13 +11,13 @@ import pytest
 from services.intake.submissions import store
 from shared.contract.events import FigureField, Form, NarrativeField
 from shared.postgres.database import Transaction
-from tests.integration.intake import province as sample
-from tests.integration.intake.province import DEPARTMENT, Intake, Province, intake, load, report, rows
+from tests.integration.intake import rig
+from tests.integration.intake.rig import DEPARTMENT, Intake, Province, intake, load, report, rows
 from tests.integration.intake.test_submitting import assert_problem
 
 #: an instance that looks for news so seldom that it hears of none by itself
 DEAF: dict[str, Any] = {"registry_poll_seconds": 600, "registry_max_age_seconds": 600}
-SECOND = sample.regime(
+SECOND = rig.regime(
     regime_version=2,
     effective_from=date(2026, 1, 1),
     form=Form(
@@ -58,7 +58,7 @@ async def test_without_the_look_at_the_revision_the_old_version_would_be_stamped
 async def test_an_officer_who_has_just_left_can_send_nothing_more(province: Province) -> None:
     async with intake(province, **DEAF) as door:
         assert (await door.post(report(1))).status_code == 201
-        await load(province.url, [sample.officer("cb-01", DEPARTMENT, active=False)])
+        await load(province.url, [rig.officer("cb-01", DEPARTMENT, active=False)])
         refused = assert_problem(await door.post(report(2)), 422, "invalid-report")
     assert refused["errors"][0]["pointer"] == "/officer"
     assert len(await rows(province.url, "SELECT 1 FROM submissions")) == 1
@@ -67,7 +67,7 @@ async def test_an_officer_who_has_just_left_can_send_nothing_more(province: Prov
 async def test_a_repetition_gets_its_receipt_although_it_would_be_refused_today(province: Province) -> None:
     async with intake(province) as door:
         first = await door.post(report(1), key="k")
-        await load(province.url, [sample.officer("cb-01", DEPARTMENT, active=False)])
+        await load(province.url, [rig.officer("cb-01", DEPARTMENT, active=False)])
         assert_problem(await door.post(report(1), key="another"), 422, "invalid-report")
         again = await door.post(report(1), key="k")
         assert (again.status_code, again.content) == (200, first.content)

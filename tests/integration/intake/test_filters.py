@@ -17,7 +17,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import ObligationFulfilled, ObligationOverdue
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, Intake, Province, intake, report
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, report
 from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
 from tests.integration.intake.test_regimes_and_me import explained
 from tests.integration.intake.test_submitting import assert_problem

@@ -22,7 +22,7 @@ from shared.contract.events import (
 )
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, intake, report, rows
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Province, intake, report, rows
 from tests.unit.intake.samples import pending
 
 DECIDED = datetime(2026, 10, 20, 3, tzinfo=UTC)

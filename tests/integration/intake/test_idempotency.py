@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from services.intake.submissions import handlers
 from services.intake.submissions.domain import Decided, KeyReused, Pending, Replayed, Stored
 from shared.postgres.database import Database, Transaction
-from tests.integration.intake.province import COMMUNE, Province, all_of, intake, report, rows
+from tests.integration.intake.rig import COMMUNE, Province, all_of, intake, report, rows
 from tests.integration.intake.test_submitting import assert_problem
 from tests.unit.intake.samples import pending
 

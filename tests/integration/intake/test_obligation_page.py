@@ -13,7 +13,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import NotificationRecorded, ScoreChanged, ScoreLine
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, NOW, OFFICE, Province, intake, load, officer, report
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, NOW, OFFICE, Province, intake, load, officer, report
 from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
 from tests.integration.intake.test_submitting import assert_problem
 

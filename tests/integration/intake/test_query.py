@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.forged import try_every_paged_route
-from tests.integration.intake.province import OPERATOR_TOKEN, Province, intake, report, rows
+from tests.integration.intake.rig import OPERATOR_TOKEN, Province, intake, report, rows
 
 
 @pytest.mark.parametrize("query", ["dry_run=true", "dry_run", "limit=1", "%00=1"])

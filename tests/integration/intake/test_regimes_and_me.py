@@ -17,7 +17,7 @@ from services.validator.rules.forms import compile_form
 from shared.contract.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
 from shared.contract.ids import new_id
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
-from tests.integration.intake.province import (
+from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
     DISTRICT,

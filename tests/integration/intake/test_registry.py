@@ -23,8 +23,8 @@ from services.intake.registry.records import KINDS, kind_of
 from shared.contract.events import MODELS, AgencyRegistered, RegimePublished
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock
-from tests.integration.intake import province as sample
-from tests.integration.intake.province import DEPARTMENT, Province, load, rows
+from tests.integration.intake import rig
+from tests.integration.intake.rig import DEPARTMENT, Province, load, rows
 from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,19 +42,19 @@ async def published(url: str) -> list[tuple[str, int]]:
 
 
 async def test_a_first_load_publishes_everything_as_version_one_and_a_second_nothing(database_of_intake: str) -> None:
-    first = await load(database_of_intake, sample.records())
-    assert (first.published, first.new["agency"], first.unchanged) == (len(sample.records()), 5, {})
-    assert await published(database_of_intake) == [(record.key, 1) for record in sample.records()]
-    second = await load(database_of_intake, sample.records())
+    first = await load(database_of_intake, rig.records())
+    assert (first.published, first.new["agency"], first.unchanged) == (len(rig.records()), 5, {})
+    assert await published(database_of_intake) == [(record.key, 1) for record in rig.records()]
+    second = await load(database_of_intake, rig.records())
     assert (second.published, second.unchanged["agency"]) == (0, 5)
-    assert len(await published(database_of_intake)) == len(sample.records())
+    assert len(await published(database_of_intake)) == len(rig.records())
     assert await rows(database_of_intake, "SELECT revision FROM registry_revision") == [(1,)]
 
 
 async def test_only_what_changed_gets_a_new_version_and_is_published(province: Province) -> None:
     before = len(await published(province.url))
     loaded = await load(
-        province.url, [sample.agency(DEPARTMENT, parent="H99", name="Sở mới"), sample.officer("cb-01", DEPARTMENT)]
+        province.url, [rig.agency(DEPARTMENT, parent="H99", name="Sở mới"), rig.officer("cb-01", DEPARTMENT)]
     )
     assert (loaded.changed, loaded.unchanged) == ({"agency": 1}, {"officer": 1})
     assert (await published(province.url))[before:] == [(f"agency/{DEPARTMENT}", 2)]
@@ -65,14 +65,14 @@ async def test_only_what_changed_gets_a_new_version_and_is_published(province: P
 async def test_one_error_and_nothing_is_stored_or_published(province: Province) -> None:
     before = await rows(province.url, "SELECT key, version, revision FROM registry ORDER BY key")
     with pytest.raises(RegistryRefused) as refused:
-        await load(province.url, [sample.agency("H99.61"), sample.officer("cb-61", "H77"), sample.regime(name="Khác")])
+        await load(province.url, [rig.agency("H99.61"), rig.officer("cb-61", "H77"), rig.regime(name="Khác")])
     assert len(refused.value.errors) == 2
     assert "regime_version: 2" in str(refused.value)
     assert await rows(province.url, "SELECT key, version, revision FROM registry ORDER BY key") == before
 
 
 async def test_a_new_version_of_a_regime_stands_beside_the_old_one(province: Province) -> None:
-    await load(province.url, [sample.regime(name="Khác", regime_version=2, effective_from=date(2027, 1, 1))])
+    await load(province.url, [rig.regime(name="Khác", regime_version=2, effective_from=date(2027, 1, 1))])
     keys = [
         row[0] for row in await rows(province.url, "SELECT key FROM registry WHERE key LIKE 'regime/KTXH/%' ORDER BY 1")
     ]
@@ -80,8 +80,8 @@ async def test_a_new_version_of_a_regime_stands_beside_the_old_one(province: Pro
 
 
 async def test_two_loads_at_once_are_one_after_the_other(database_of_intake: str) -> None:
-    renamed = [*sample.records()[1:], sample.agency("H99", "province", name="Tên khác")]
-    await asyncio.gather(load(database_of_intake, sample.records()), load(database_of_intake, renamed))
+    renamed = [*rig.records()[1:], rig.agency("H99", "province", name="Tên khác")]
+    await asyncio.gather(load(database_of_intake, rig.records()), load(database_of_intake, renamed))
     versions: dict[str, list[int]] = {}
     for key, version in await published(database_of_intake):
         versions.setdefault(key, []).append(version)
@@ -94,15 +94,15 @@ async def test_the_door_knows_every_record_however_many_are_read_at_a_time(
     database_of_intake: str, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PAGE_RECORDS", page)
-    await load(database_of_intake, sample.records())
+    await load(database_of_intake, rig.records())
     database = Database(database_of_intake)
     try:
         known = Known(database, SystemClock())
         await known.refresh()
-        expected = Counter(kind_of(record.key) for record in sample.records())
+        expected = Counter(kind_of(record.key) for record in rig.records())
         assert known.registry.sizes() == {kind: expected[kind] for kind in KINDS}
         # a change later is taken into what is known, and nothing else is forgotten
-        await load(database_of_intake, [sample.officer("cb-01", DEPARTMENT, active=False)])
+        await load(database_of_intake, [rig.officer("cb-01", DEPARTMENT, active=False)])
         assert known.registry.officers["cb-01"].active
         await known.refresh()
         assert not known.registry.officers["cb-01"].active
@@ -196,11 +196,11 @@ async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(p
     database = Database(province.url, pool_size=1)
     try:
         async with database.reading() as reading:
-            made = await loading.draft(reading, sample.proposed([sample.agency("H99.61")]), sample.NOW)
-        await load(province.url, [sample.agency("H99.62")])
+            made = await loading.draft(reading, rig.proposed([rig.agency("H99.61")]), rig.NOW)
+        await load(province.url, [rig.agency("H99.62")])
         with pytest.raises(loading.RegistryMoved):
             async with database.transaction() as tx:
-                await loading.save(tx, made, sample.NOW)
+                await loading.save(tx, made, rig.NOW)
     finally:
         await database.close()
 
@@ -238,7 +238,7 @@ def test_the_sample_province_loads(
 def test_regimes_are_compared_by_what_they_say_not_by_how_they_were_written() -> None:
     from services.intake.registry.records import content_of, record_of
 
-    regime = sample.regime(version=3)
+    regime = rig.regime(version=3)
     stored = record_of(regime.key, 3, json.loads(json.dumps(content_of(regime))))
     assert isinstance(stored, RegimePublished)
     assert stored == regime

@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from shared.contract.events import SubmissionReceived
-from tests.integration.intake.province import COMMUNE, DISTRICT, NOW, Province, intake, report, rows
+from tests.integration.intake.rig import COMMUNE, DISTRICT, NOW, Province, intake, report, rows
 
 
 def places(answer: httpx.Response) -> list[str]:

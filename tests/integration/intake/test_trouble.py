@@ -14,8 +14,8 @@ from services.intake.submissions import handlers
 from services.intake.submissions.domain import Decided, Defect, Outcome, Pending, Stored, Unknown
 from services.intake.submissions.group_commit import GroupCommit
 from shared.postgres.database import Database, Transaction
-from tests.integration.intake.province import Province, all_of, intake, report, rows
 from tests.integration.intake.proxy import proxied
+from tests.integration.intake.rig import Province, all_of, intake, report, rows
 from tests.integration.intake.test_submitting import assert_problem
 from tests.unit.intake.samples import pending
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from services.intake.submissions import handlers, store
 from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Database, Transaction
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, Province, all_of, intake, report, rows
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Province, all_of, intake, report, rows
 from tests.unit.intake.samples import pending
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.notifier.desk import World, world_of
+from tests.integration.notifier.rig import World, world_of
 
 
 @pytest.fixture

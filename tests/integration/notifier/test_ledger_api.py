@@ -12,7 +12,7 @@ from services.notifier.settings import NotifierSettings
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.forged import try_every_paged_route
-from tests.integration.notifier.desk import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
+from tests.integration.notifier.rig import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
 
 TOKEN = {"Authorization": "Bearer operator-of-the-test"}
 

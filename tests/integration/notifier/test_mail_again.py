@@ -14,7 +14,7 @@ from services.notifier.delivery import resending, unsendable
 from services.notifier.delivery.resending import Order, Said
 from shared.contract.events import RegimePublished, RequestIssued
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
-from tests.integration.notifier.desk import (
+from tests.integration.notifier.rig import (
     DOMAIN,
     REGIME,
     World,

@@ -9,7 +9,7 @@ import pytest
 from services.notifier.channels import dispatcher
 from services.notifier.delivery import ledger
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
-from tests.integration.notifier.desk import World, i5_violations
+from tests.integration.notifier.rig import World, i5_violations
 
 
 async def sent_within(world: World, smtp: FakeSmtp, seconds: float) -> bool:

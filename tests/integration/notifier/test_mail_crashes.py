@@ -17,7 +17,7 @@ from services.notifier.channels.dispatcher import At
 from services.notifier.channels.outcome_writer import Journal
 from services.notifier.delivery.ledger import Claimed
 from tests.fakes.smtp import Answer, FakeSmtp
-from tests.integration.notifier.desk import (
+from tests.integration.notifier.rig import (
     Crashed,
     World,
     due_soon,

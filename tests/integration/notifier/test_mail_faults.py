@@ -8,7 +8,7 @@ import pytest
 
 from services.notifier.channels.smtp import Outage
 from tests.fakes.smtp import AcceptThenDrop, AcceptThenHang, Act, Answer, Drop, FakeSmtp, Garbage, Hang, Slow
-from tests.integration.notifier.desk import World, eventually, i5_violations
+from tests.integration.notifier.rig import World, eventually, i5_violations
 
 
 async def test_a_mail_is_sent_once_and_the_ledger_says_so(world: World, smtp: FakeSmtp) -> None:
@@ -221,7 +221,7 @@ async def test_a_server_that_is_away_is_waited_out(
 
 
 async def test_an_idle_connection_dropped_by_the_server_costs_no_attempt(world: World, smtp: FakeSmtp) -> None:
-    from tests.integration.notifier.desk import due_soon
+    from tests.integration.notifier.rig import due_soon
 
     await world.reminder()
     sender = world.sender(smtp, connections=1)
@@ -242,7 +242,7 @@ async def test_an_idle_connection_dropped_by_the_server_costs_no_attempt(world: 
 async def test_one_refused_recipient_does_not_disturb_the_others_on_its_connection(
     world: World, smtp: FakeSmtp
 ) -> None:
-    from tests.integration.notifier.desk import overdue, registry
+    from tests.integration.notifier.rig import overdue, registry
 
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue())
@@ -255,7 +255,7 @@ async def test_one_refused_recipient_does_not_disturb_the_others_on_its_connecti
 
 
 async def test_each_transaction_has_one_recipient(world: World, smtp: FakeSmtp) -> None:
-    from tests.integration.notifier.desk import overdue, registry
+    from tests.integration.notifier.rig import overdue, registry
 
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code="H99.X07"))

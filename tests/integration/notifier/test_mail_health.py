@@ -13,7 +13,7 @@ from services.notifier.channels.outcome_writer import Journal
 from services.notifier.channels.smtp import Connection, Outage
 from services.notifier.delivery.states import Accepted, Deferred, Refused, Result, Uncertain
 from tests.fakes.smtp import Answer, FakeSmtp, Garbage
-from tests.integration.notifier.desk import COMMUNE, World, due_soon, eventually, registry
+from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, registry
 
 
 async def two_mails(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from services.notifier.planning import store
 from shared.contract.events import OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.notifier.desk import (
+from tests.integration.notifier.rig import (
     COMMUNE,
     DEADLINE,
     DEPARTMENT,

@@ -13,7 +13,7 @@ from services.scoring.calendar import CalendarError, shipped_calendars
 from services.scoring.calendar.loading import CalendarLoader, load_command
 from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars
 from shared.postgres.database import Database, is_infrastructure
-from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime
 
 SHIPPED = shipped_calendars()[-1]
 

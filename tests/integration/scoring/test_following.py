@@ -16,7 +16,7 @@ from services.scoring.scores.policy import PolicyMissing
 from shared.consuming.batch import Batch
 from shared.contract.events import ObligationFulfilled, ObligationOpened, ScoreChanged
 from shared.contract.events.registry import Deadline
-from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, regime, request
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, kinds, local, regime, request
 from tests.unit.scoring.samples import DEADLINE, obligation, submission, verdict
 
 LATE = DEADLINE + timedelta(days=1)

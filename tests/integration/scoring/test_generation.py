@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.scoring.obligations import generator as openings
 from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
 from shared.contract.events.registry import Cutoff, Deadline
-from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, regime, request
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime, request
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
 ADHOC: dict[str, Any] = {"frequency": "adhoc", "deadline": Deadline(rule="on_request"), "remind_working_days": 1}

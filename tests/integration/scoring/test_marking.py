@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.scoring.obligations.sweeps import Marker, Settled
 from shared.contract.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
 from shared.runtime.clock import ManualClock
-from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
 REMIND = local(2026, 10, 15, 8)

@@ -24,7 +24,7 @@ from shared.runtime.clock import ManualClock, monotonic_seconds
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from tests.forged import try_every_paged_route
-from tests.integration.scoring.scoring_rig import KEY, Rig, agency, key_of, local, officer, regime
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
 TOKEN = "operator-token-of-this-test"

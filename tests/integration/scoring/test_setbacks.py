@@ -16,7 +16,7 @@ from shared.contract.events import ObligationDueSoon, ObligationOpened, Obligati
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import touching
 from shared.runtime.settings import KafkaSettings
-from tests.integration.scoring.scoring_rig import Rig, agency, key_of, local, regime, request
+from tests.integration.scoring.rig import Rig, agency, key_of, local, regime, request
 from tests.integration.scoring.test_scoring_service import OPERATOR, service_on, until
 from tests.unit.scoring.samples import DEADLINE
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import prepare
+from tests.integration.shared.rig import prepare
 from tests.stack import Infra
 
 

@@ -14,7 +14,7 @@ from shared.outbox.relay import Relay
 from shared.postgres.database import Database
 from shared.runtime.clock import ManualClock
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, send, submission
+from tests.integration.shared.rig import count, eventually, send, submission
 
 #: PostgreSQL's own clock writes archived_at: days that it will not reach during a test stay empty
 NOW = datetime(2040, 5, 10, 12, tzinfo=UTC)

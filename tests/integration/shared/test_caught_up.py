@@ -18,7 +18,7 @@ from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from shared.runtime.clock import ManualClock
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import consumers, eventually, relay, send, submission, subscription
+from tests.integration.shared.rig import consumers, eventually, relay, send, submission, subscription
 
 
 async def nothing_applied() -> bool:
@@ -51,7 +51,7 @@ async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_app
         await send(database, [submission(f"H99.{n:02}") for n in range(20)])
 
         async def sent() -> bool:
-            from tests.integration.shared.backbone import count
+            from tests.integration.shared.rig import count
 
             return await count(database, "outbox") == 0
 

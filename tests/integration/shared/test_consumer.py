@@ -21,7 +21,7 @@ from shared.kafka.clients import make_producer
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
 from shared.runtime.trouble import InfrastructureTrouble
-from tests.integration.shared.backbone import (
+from tests.integration.shared.rig import (
     consumers,
     count,
     eventually,

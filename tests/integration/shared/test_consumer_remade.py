@@ -19,7 +19,7 @@ from shared.postgres.database import Database
 from shared.runtime import failpoints
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry import metrics
-from tests.integration.shared.backbone import consumers, count, eventually, relay, send, submission, subscription
+from tests.integration.shared.rig import consumers, count, eventually, relay, send, submission, subscription
 
 Break = Callable[[Subscription], Awaitable[None]]
 

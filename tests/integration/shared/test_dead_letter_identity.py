@@ -13,7 +13,7 @@ from shared.consuming.dead_letters import DeadLetter, bury
 from shared.contract.events import SUBMISSIONS
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from tests.integration.shared.backbone import rows
+from tests.integration.shared.rig import rows
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 EVENT, OTHER = new_id(), new_id()

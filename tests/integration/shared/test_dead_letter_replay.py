@@ -19,7 +19,7 @@ from shared.contract.cloudevents import source_of
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.contract.ids import new_id
 from shared.postgres.database import Database, Transaction
-from tests.integration.shared.backbone import count, record, rows, submission
+from tests.integration.shared.rig import count, record, rows, submission
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]

@@ -11,7 +11,7 @@ from shared.consuming import dead_letters
 from shared.consuming.applying import Seen
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, relay, rows, submission
+from tests.integration.shared.rig import count, eventually, relay, rows, submission
 from tests.integration.shared.test_dead_letter_replay import NOW, applier, broken, fed, received, replay
 from tests.integration.shared.test_outbox import read_topic
 

@@ -14,7 +14,7 @@ from shared.consuming.batch import Batch
 from shared.consuming.deferred_tool import deferred
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.postgres.database import Database, Transaction
-from tests.integration.shared.backbone import count, record, rows, submission
+from tests.integration.shared.rig import count, record, rows, submission
 from tests.integration.shared.test_dead_letter_replay import received, replay
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from shared.consuming.dead_letters_tool import dead_letters
 from shared.contract.events import SUBMISSIONS
 from shared.postgres.database import Database
-from tests.integration.shared.backbone import count, rows, submission
+from tests.integration.shared.rig import count, rows, submission
 from tests.integration.shared.test_dead_letter_replay import buried, fed, received, replay
 
 

@@ -18,7 +18,7 @@ from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from shared.telemetry import logging as logs
 from shared.telemetry import tracing
-from tests.integration.shared.backbone import submission
+from tests.integration.shared.rig import submission
 from tests.integration.shared.test_dead_letter_replay import NOW, applier, received
 
 

@@ -17,7 +17,7 @@ from shared.consuming.subscription import Subscription
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import (
+from tests.integration.shared.rig import (
     consumers,
     count,
     eventually,

@@ -25,7 +25,7 @@ from shared.contract.cloudevents import source_of
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, prepare, record, rows, submission, subscription
+from tests.integration.shared.rig import count, eventually, prepare, record, rows, submission, subscription
 
 CULPRIT = "H99.66"
 HASTY = Patience(failures=3, seconds=0.5, first_pause_seconds=0.05, longest_pause_seconds=0.1)

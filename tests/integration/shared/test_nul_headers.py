@@ -11,7 +11,7 @@ from shared.contract.events import SubmissionReceived
 from shared.outbox import publish
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import consumers, count, record, rows, submission, subscription
+from tests.integration.shared.rig import consumers, count, record, rows, submission, subscription
 from tests.integration.shared.test_consumer import applied, headers, produce, run_until
 
 NUL_NAME = ("a\x00b", b"\x00\xff")

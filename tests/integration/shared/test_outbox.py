@@ -17,7 +17,7 @@ from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
+from tests.integration.shared.rig import count, eventually, relay, rows, send, submission
 
 
 async def read_topic(kafka: KafkaSettings, topic: str, at_least: int, *, seconds: float = 20) -> list[Any]:

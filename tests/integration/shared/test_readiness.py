@@ -23,7 +23,7 @@ from shared.runtime.settings import KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry import metrics, pulse
-from tests.integration.shared.backbone import consumers, eventually, record, submission, subscription
+from tests.integration.shared.rig import consumers, eventually, record, submission, subscription
 from tests.integration.shared.test_consumer import good, has_applied, produce
 
 

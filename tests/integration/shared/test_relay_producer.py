@@ -15,7 +15,7 @@ from shared.outbox.sending import send_rows
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry import metrics
-from tests.integration.shared.backbone import count, eventually, relay, send, submission
+from tests.integration.shared.rig import count, eventually, relay, send, submission
 
 
 def recreated() -> float:

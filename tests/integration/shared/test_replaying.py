@@ -13,7 +13,7 @@ import pytest
 from shared.contract.events import SUBMISSIONS
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
+from tests.integration.shared.rig import count, eventually, relay, rows, send, submission
 from tests.integration.shared.test_outbox import read_topic
 
 MORNING = datetime(2026, 1, 20, 1, tzinfo=UTC)

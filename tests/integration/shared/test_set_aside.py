@@ -24,7 +24,7 @@ from shared.outbox.sizes import event_bytes
 from shared.outbox.tool import outbox
 from shared.postgres.database import Database
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import count, eventually, relay, rows, send, submission
+from tests.integration.shared.rig import count, eventually, relay, rows, send, submission
 from tests.integration.shared.test_outbox import read_topic
 from tests.stack import Infra
 

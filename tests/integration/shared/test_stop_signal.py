@@ -16,7 +16,7 @@ import pytest
 from deploy.local.service import Service as Supervised
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.backbone import eventually
+from tests.integration.shared.rig import eventually
 
 
 def free_port() -> int:

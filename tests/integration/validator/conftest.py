@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from shared.postgres.database import Database
-from tests.integration.validator.validator_rig import Rig
+from tests.integration.validator.rig import Rig
 
 
 @pytest.fixture

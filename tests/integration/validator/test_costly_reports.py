@@ -24,9 +24,9 @@ from shared.consuming.batch import Record
 from shared.contract.events import FigureField, Form, NarrativeField, SubmissionReceived, VerdictReached
 from shared.runtime.clock import ManualClock, monotonic_seconds
 from shared.runtime.settings import CommonSettings, KafkaSettings
-from tests.integration.shared.backbone import eventually
+from tests.integration.shared.rig import eventually
 from tests.integration.validator import quadratic_judge
-from tests.integration.validator.validator_rig import NOW, Rig, event_of, regime, submission
+from tests.integration.validator.rig import NOW, Rig, event_of, regime, submission
 
 SLOW_JUDGE = "tests.integration.validator.quadratic_judge"
 FORM = Form(

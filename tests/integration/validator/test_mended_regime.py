@@ -12,7 +12,7 @@ from shared.consuming.applying import Applier
 from shared.consuming.dead_letters_tool import dead_letters
 from shared.consuming.releasing import Releaser
 from shared.contract.events import Form, RegimePublished, SumRule
-from tests.integration.validator.validator_rig import Rig, event_of, regime, submission
+from tests.integration.validator.rig import Rig, event_of, regime, submission
 
 
 def unjudgeable(version: int) -> RegimePublished:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from services.validator import handlers, store
 from shared.consuming.batch import Batch
 from shared.contract.events import FigureField, Form, SumRule
-from tests.integration.validator.validator_rig import FORM, GOOD, NOW, Rig, event_of, regime, submission
+from tests.integration.validator.rig import FORM, GOOD, NOW, Rig, event_of, regime, submission
 
 BAD: dict[str, str | None] = {"T": "4", "A": "1", "B": "2", "ữ/~": "x"}
 

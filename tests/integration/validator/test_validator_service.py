@@ -20,7 +20,7 @@ from shared.runtime.clock import ManualClock, monotonic_seconds
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from tests.forged import try_every_paged_route
-from tests.integration.validator.validator_rig import GOOD, NOW, Rig, event_of, regime, submission
+from tests.integration.validator.rig import GOOD, NOW, Rig, event_of, regime, submission
 
 TOKEN = "operator-token-of-this-test"
 OPERATOR = {"Authorization": f"Bearer {TOKEN}"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.contract.services import SERVICES
-from tests.bench.capacity import bottleneck, costs, levels, markdown, need, peak_rate
+from tests.programs.bench.capacity import bottleneck, costs, levels, markdown, need, peak_rate
 
 
 def document() -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.bench.plot import BEGIN, DECIDING, END, PAGE, write_tables
-from tests.bench.table import Row, Table
+from tests.programs.bench.plot import BEGIN, DECIDING, END, PAGE, write_tables
+from tests.programs.bench.table import Row, Table
 
 
 def test_rows_measured_again_take_their_places_and_the_rest_stays(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_every_deciding_row_is_one_that_the_bench_makes() -> None:
     page = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     lines = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| measure")]
     assert len(lines) == 12
-    source = (Path("tests") / "bench" / "results.py").read_text(encoding="utf-8")
+    source = (Path("tests") / "programs" / "bench" / "results.py").read_text(encoding="utf-8")
     for begins in DECIDING:
         assert any(line.removeprefix("| ").startswith(begins) for line in lines), begins
         constant = begins.partition("256")[0].partition("40/s")[0].partition(", intake")[0].strip()

@@ -9,11 +9,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.faults.doctored import SPOILERS, Spoiler, not_noticed
-from tests.faults.invariants import CHECKS, ZONE, Expected, expected, working_days
-from tests.faults.load import Ledger, Post, Receipt, merged
-from tests.faults.people import officer
-from tests.faults.stores import (
+from tests.programs.faults.doctored import SPOILERS, Spoiler, not_noticed
+from tests.programs.faults.invariants import CHECKS, ZONE, Expected, expected, working_days
+from tests.programs.faults.load import Ledger, Post, Receipt, merged
+from tests.programs.faults.people import officer
+from tests.programs.faults.stores import (
     FOLLOWS,
     REACHED,
     RECEIVED,

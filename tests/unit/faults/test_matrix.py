@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.__main__ import load_rows, mark, show_controls, write
-from tests.faults.controls import CONTROLS
-from tests.faults.invariants import CHECKS
-from tests.faults.matrix import ROWS, Result, covered_elsewhere, rows_with_control
+from tests.programs.faults.__main__ import load_rows, mark, show_controls, write
+from tests.programs.faults.controls import CONTROLS
+from tests.programs.faults.invariants import CHECKS
+from tests.programs.faults.matrix import ROWS, Result, covered_elsewhere, rows_with_control
 
 load_rows()
 #: made with SQL and settings, past the services

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.__main__ import load_rows
-from tests.faults.matrix import ROWS
+from tests.programs.faults.__main__ import load_rows
+from tests.programs.faults.matrix import ROWS
 
 ROOT = Path(__file__).resolve().parents[3]
 RELIABILITY = ROOT / "docs" / "reliability.md"

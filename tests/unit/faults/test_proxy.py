@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.proxy import Proxy, is_commit, is_produce, refuse_produce
+from tests.programs.faults.proxy import Proxy, is_commit, is_produce, refuse_produce
 
 TIMEOUT_SECONDS = 5.0
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Response
 
 from deploy.local.ports import HOST, Ports
 from deploy.local.process import poll_until
-from tests.fuzz import __main__ as program
+from tests.programs.fuzz import __main__ as program
 
 
 def _app(status: int) -> FastAPI:

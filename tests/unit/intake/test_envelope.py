@@ -12,19 +12,19 @@ from services.intake.submissions.admission import Admitted, Closed, Refused, che
 from services.intake.submissions.report_parser import Report
 from shared.contract.events import RegistryEvent
 from shared.runtime.clock import LOCAL_ZONE
-from tests.integration.intake import province
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, DISTRICT, OFFICE
+from tests.integration.intake import rig
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, OFFICE
 
 
 def registry(*more: RegistryEvent) -> Registry:
     found = Registry()
-    for record in (*province.records(), *more):
+    for record in (*rig.records(), *more):
         found.put(record)
     return found
 
 
 def judged(
-    agency: str = DEPARTMENT, *more: RegistryEvent, now: datetime = province.NOW, **fields: Any
+    agency: str = DEPARTMENT, *more: RegistryEvent, now: datetime = rig.NOW, **fields: Any
 ) -> Admitted | Closed | Refused:
     asked = {"regime": "KTXH", "period": "2026-M10", "officer": "cb-01", **fields}
     return check(Report(nil=False, figures={}, narratives={}, **asked), agency, registry(*more), now)
@@ -78,16 +78,16 @@ def test_an_agency_that_closed_before_the_window_is_told_its_successors() -> Non
 
 
 def test_an_agency_that_did_not_exist_yet_is_refused() -> None:
-    young = province.agency("H99.77", opened_on=date(2026, 7, 1))
-    officer = province.officer("cb-77", "H99.77")
+    young = rig.agency("H99.77", opened_on=date(2026, 7, 1))
+    officer = rig.officer("cb-77", "H99.77")
     assert pointers(judged("H99.77", young, officer, officer="cb-77", period="2026-M06")) == ["/period"]
     assert judged("H99.77", young, officer, officer="cb-77", period="2026-M07") == Admitted(1)
 
 
 def test_only_submitters_by_kind_or_by_name_may_send() -> None:
-    assert pointers(judged(OFFICE, province.officer("cb-o", OFFICE), officer="cb-o")) == ["/regime"]
-    named = province.regime("RIENG", submitter_kinds=(), submitters=(OFFICE,))
-    assert judged(OFFICE, province.officer("cb-o", OFFICE), named, officer="cb-o", regime="RIENG") == Admitted(1)
+    assert pointers(judged(OFFICE, rig.officer("cb-o", OFFICE), officer="cb-o")) == ["/regime"]
+    named = rig.regime("RIENG", submitter_kinds=(), submitters=(OFFICE,))
+    assert judged(OFFICE, rig.officer("cb-o", OFFICE), named, officer="cb-o", regime="RIENG") == Admitted(1)
 
 
 def test_the_officer_must_be_active_and_of_the_agency_and_a_foreign_one_is_told_like_an_unknown_one() -> None:
@@ -99,15 +99,15 @@ def test_the_officer_must_be_active_and_of_the_agency_and_a_foreign_one_is_told_
 
 
 def test_the_version_in_force_on_the_last_day_of_the_window_governs() -> None:
-    newer = province.regime(regime_version=2, effective_from=date(2026, 10, 14))
+    newer = rig.regime(regime_version=2, effective_from=date(2026, 10, 14))
     assert judged(DEPARTMENT, newer) == Admitted(2)
-    later = province.regime(regime_version=2, effective_from=date(2026, 10, 15))
+    later = rig.regime(regime_version=2, effective_from=date(2026, 10, 15))
     assert judged(DEPARTMENT, later) == Admitted(1)
     assert pointers(judged(period="2019-M12")) == ["/period"]
 
 
 def test_a_period_before_the_calendar_or_years_ago_is_refused() -> None:
-    old = province.regime("CU", effective_from=date(2010, 1, 1))
+    old = rig.regime("CU", effective_from=date(2010, 1, 1))
     for period in ("2010-M01", "2018-M12", "2019-M01", "2021-M09"):
         found = judged(DEPARTMENT, old, regime="CU", period=period)
         assert pointers(found) == ["/period"]

@@ -19,13 +19,13 @@ from shared.contract.events import OfficerRegistered, RegimePublished, RegistryE
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
-from tests.integration.intake import province
-from tests.integration.intake.province import COMMUNE, DEPARTMENT, DISTRICT, NOW, proposed
+from tests.integration.intake import rig
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, proposed
 
 
 def asked(*changed: RegistryEvent, without: str = "", stored: Sequence[RegistryEvent] = (), **how: Any) -> Admission:
     keys = {record.key for record in changed}
-    base = [record for record in province.records() if record.key not in keys and record.key != without]
+    base = [record for record in rig.records() if record.key not in keys and record.key != without]
     return admit(proposed([*base, *changed]), stored, NOW, **how)
 
 
@@ -34,7 +34,7 @@ def messages(*changed: RegistryEvent, **how: Any) -> list[str]:
 
 
 def form(**content: Any) -> RegimePublished:
-    return province.regime("X", form=content)
+    return rig.regime("X", form=content)
 
 
 def figures(*codes: str, **others: Any) -> list[dict[str, Any]]:
@@ -57,42 +57,42 @@ NARRATIVE = {"code": "n", "label": "n"}
 @pytest.mark.parametrize(
     ("record", "place", "what"),
     [
-        (province.agency("x99"), "code", "Decision 20/2020"),
-        (province.agency("H99.03", parent="H77"), "parent", "no parent agency"),
-        (province.agency("H99", parent=COMMUNE), "parent", "circle"),
-        (province.agency("H99.03", closed_on=date(2019, 1, 1)), "closed_on", "closes before it opens"),
-        (province.agency("H99.03", successors=("H99", "H77")), "successors/1", "no successor"),
-        (province.agency("H99.03", name="a\nb"), "name", "line break"),
-        (province.agency("H99.03", opened_on=date(9999, 1, 1)), "opened_on", "year must be"),
-        (province.officer("cb-x", "H77"), "agency", "no agency"),
-        (province.officer("cb-x", DEPARTMENT, email="a b@example.vn"), "email", "not a mail address"),
-        (province.officer("cb-x", DEPARTMENT, email="a@example.vn\nBcc: b@example.vn"), "email", "not a mail address"),
-        (province.officer("cb-x", DEPARTMENT, name="A\r\nBcc: x"), "name", "line break"),
-        (province.officer("cb-x", DEPARTMENT, title="A\x1bB"), "title", "control character"),
-        (province.officer("cb-x", DEPARTMENT, regimes=("NONE",)), "regimes/0", "no regime"),
-        (province.officer("cb/x", DEPARTMENT), "officer_id", "not valid"),
-        (province.regime("X", receiver="H77"), "receiver", "no receiver"),
-        (province.regime("X", submitters=("H77",)), "submitters/0", "no submitter"),
-        (province.regime("X", submitter_kinds=()), "submitter_kinds", "Nobody owes"),
+        (rig.agency("x99"), "code", "Decision 20/2020"),
+        (rig.agency("H99.03", parent="H77"), "parent", "no parent agency"),
+        (rig.agency("H99", parent=COMMUNE), "parent", "circle"),
+        (rig.agency("H99.03", closed_on=date(2019, 1, 1)), "closed_on", "closes before it opens"),
+        (rig.agency("H99.03", successors=("H99", "H77")), "successors/1", "no successor"),
+        (rig.agency("H99.03", name="a\nb"), "name", "line break"),
+        (rig.agency("H99.03", opened_on=date(9999, 1, 1)), "opened_on", "year must be"),
+        (rig.officer("cb-x", "H77"), "agency", "no agency"),
+        (rig.officer("cb-x", DEPARTMENT, email="a b@example.vn"), "email", "not a mail address"),
+        (rig.officer("cb-x", DEPARTMENT, email="a@example.vn\nBcc: b@example.vn"), "email", "not a mail address"),
+        (rig.officer("cb-x", DEPARTMENT, name="A\r\nBcc: x"), "name", "line break"),
+        (rig.officer("cb-x", DEPARTMENT, title="A\x1bB"), "title", "control character"),
+        (rig.officer("cb-x", DEPARTMENT, regimes=("NONE",)), "regimes/0", "no regime"),
+        (rig.officer("cb/x", DEPARTMENT), "officer_id", "not valid"),
+        (rig.regime("X", receiver="H77"), "receiver", "no receiver"),
+        (rig.regime("X", submitters=("H77",)), "submitters/0", "no submitter"),
+        (rig.regime("X", submitter_kinds=()), "submitter_kinds", "Nobody owes"),
         (
-            province.regime("X", submitter_kinds=("department",) * 2),
+            rig.regime("X", submitter_kinds=("department",) * 2),
             "submitter_kinds",
             "“department” stands there more",
         ),
-        (province.regime("X", submitters=("H99", "H99")), "submitters", "“H99” stands there more than once"),
-        (province.regime("X", replaces_reason="Nhầm"), "replaces_reason", "no version is replaced"),
-        (province.regime("X", frequency="adhoc"), "deadline/rule", "on_request"),
-        (province.regime("X", frequency="weekly"), "deadline/rule", "weekday"),
-        (province.regime("X", effective_to=date(2019, 1, 1)), "effective_to", "ends before"),
-        (province.regime("X", regime_version=0), "regime_version", "1 to 9999"),
-        (province.regime("X", remind_working_days=-1), "remind_working_days", "0 to 60"),
-        (province.regime("X", remind_working_days=10**9), "remind_working_days", "0 to 60"),
+        (rig.regime("X", submitters=("H99", "H99")), "submitters", "“H99” stands there more than once"),
+        (rig.regime("X", replaces_reason="Nhầm"), "replaces_reason", "no version is replaced"),
+        (rig.regime("X", frequency="adhoc"), "deadline/rule", "on_request"),
+        (rig.regime("X", frequency="weekly"), "deadline/rule", "weekday"),
+        (rig.regime("X", effective_to=date(2019, 1, 1)), "effective_to", "ends before"),
+        (rig.regime("X", regime_version=0), "regime_version", "1 to 9999"),
+        (rig.regime("X", remind_working_days=-1), "remind_working_days", "0 to 60"),
+        (rig.regime("X", remind_working_days=10**9), "remind_working_days", "0 to 60"),
         (
-            province.regime("X", submitters=(DISTRICT,), effective_from=date(2025, 7, 1)),
+            rig.regime("X", submitters=(DISTRICT,), effective_from=date(2025, 7, 1)),
             "submitters/0",
             "closes on 30/06",
         ),
-        (province.regime("X", receiver=DISTRICT, effective_from=date(2025, 7, 1)), "receiver", "closes on 30/06/2025"),
+        (rig.regime("X", receiver=DISTRICT, effective_from=date(2025, 7, 1)), "receiver", "closes on 30/06/2025"),
         (form(), "form", "asks nothing"),
         (form(nil_allowed=True), "form", "asks nothing"),
         (form(figures=figures("A", "A")), "form/figures/1/code", "repeated"),
@@ -112,13 +112,13 @@ NARRATIVE = {"code": "n", "label": "n"}
             f"{MAX_BODY_BYTES} are taken",
         ),
         (form(figures=figures(*map(str, range(2000)), label_en="ế" * 490)), "form", "too large to be sent"),
-        (province.request("2026-M01"), "request_id", "cannot be a period"),
-        (province.request("DX-9", regime="NONE"), "regime", "no regime"),
-        (province.request("DX-9", regime="KTXH"), "regime", "not an ad hoc"),
-        (province.request("DX-9", deadline=NOW.replace(year=2020)), "deadline", "before the request"),
-        (province.request("DX-9", deadline=NOW - timedelta(days=1)), "deadline", "has passed"),
-        (province.request("DX-9", agencies=(COMMUNE, "H77")), "agencies/1", "no agency"),
-        (province.request("DX-9", agencies=(DISTRICT,)), "agencies/0", "closes on 30/06/2025"),
+        (rig.request("2026-M01"), "request_id", "cannot be a period"),
+        (rig.request("DX-9", regime="NONE"), "regime", "no regime"),
+        (rig.request("DX-9", regime="KTXH"), "regime", "not an ad hoc"),
+        (rig.request("DX-9", deadline=NOW.replace(year=2020)), "deadline", "before the request"),
+        (rig.request("DX-9", deadline=NOW - timedelta(days=1)), "deadline", "has passed"),
+        (rig.request("DX-9", agencies=(COMMUNE, "H77")), "agencies/1", "no agency"),
+        (rig.request("DX-9", agencies=(DISTRICT,)), "agencies/0", "closes on 30/06/2025"),
     ],
 )
 def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent, place: str, what: str) -> None:
@@ -129,11 +129,11 @@ def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent,
 def test_the_controls_what_is_close_to_these_fits() -> None:
     good = (
         sums(A=("B", "C"), B=("C",)),
-        province.regime("X", regime_version=9999, remind_working_days=60),
+        rig.regime("X", regime_version=9999, remind_working_days=60),
         form(narratives=[{"code": f"n{n}", "label": "n", "min_characters": 20_000} for n in range(13)]),
-        province.request("DX-9", deadline=NOW + timedelta(seconds=1)),
-        province.regime("X", submitters=(DISTRICT,), receiver=DISTRICT, effective_from=date(2025, 6, 30)),
-        province.officer("cb-x", DEPARTMENT, name="Nguyễn Thị Hồng Ánh – “Bà Ánh”", title="P. Giám đốc (đầu mối)"),
+        rig.request("DX-9", deadline=NOW + timedelta(seconds=1)),
+        rig.regime("X", submitters=(DISTRICT,), receiver=DISTRICT, effective_from=date(2025, 6, 30)),
+        rig.officer("cb-x", DEPARTMENT, name="Nguyễn Thị Hồng Ánh – “Bà Ánh”", title="P. Giám đốc (đầu mối)"),
     )
     for record in good:
         assert messages(record) == []
@@ -167,43 +167,43 @@ def test_a_long_circle_is_told_in_few_words_and_at_linear_cost() -> None:
 
 
 def test_a_record_that_is_refused_is_still_there_for_those_that_name_it() -> None:
-    [only] = messages(province.agency(DEPARTMENT, parent="H99", name="a\nb"))
+    [only] = messages(rig.agency(DEPARTMENT, parent="H99", name="a\nb"))
     assert only.startswith("name:")
-    [only] = messages(province.regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"}, name=""))
+    [only] = messages(rig.regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"}, name=""))
     assert only.startswith("name:")
 
 
 def test_what_is_stored_counts_as_there() -> None:
     assert messages(without="agency/H99") != []
-    assert messages(without="agency/H99", stored=(province.agency("H99", "province"),)) == []
+    assert messages(without="agency/H99", stored=(rig.agency("H99", "province"),)) == []
 
 
 def test_a_published_version_of_a_regime_never_changes() -> None:
-    stored = province.regime(version=1)
+    stored = rig.regime(version=1)
     assert messages(stored=(stored,)) == []
-    [told] = messages(province.regime(name="Khác"), stored=(stored,))
+    [told] = messages(rig.regime(name="Khác"), stored=(stored,))
     assert told.startswith("name: Version 1 of KTXH is published and cannot change (name)")
-    [told] = messages(province.regime(form={**stored.form.model_dump(mode="json"), "nil_allowed": True}),
+    [told] = messages(rig.regime(form={**stored.form.model_dump(mode="json"), "nil_allowed": True}),
                       stored=(stored,))  # fmt: skip
     assert told.startswith("form/nil_allowed:")
-    later = province.regime(name="Khác", regime_version=2, effective_from=date(2021, 1, 1))
+    later = rig.regime(name="Khác", regime_version=2, effective_from=date(2021, 1, 1))
     assert messages(later, stored=(stored,)) == []
 
 
 def test_a_version_published_under_older_rules_stays_as_it_is() -> None:
-    old = province.regime(name="hai\ndòng", version=1)
-    assert messages(province.regime(name="hai\ndòng"), stored=(old,)) == []
-    assert messages(province.regime(name="hai\ndòng")) != []
-    assert messages(province.regime(name="ba\ndòng"), stored=(old,)) != []
+    old = rig.regime(name="hai\ndòng", version=1)
+    assert messages(rig.regime(name="hai\ndòng"), stored=(old,)) == []
+    assert messages(rig.regime(name="hai\ndòng")) != []
+    assert messages(rig.regime(name="ba\ndòng"), stored=(old,)) != []
 
 
 @pytest.mark.parametrize(
     ("stored", "changed"),
     [
-        (province.agency("H99.03", name="hai\ndòng"), province.agency("H99.03", name="ba\ndòng")),
+        (rig.agency("H99.03", name="hai\ndòng"), rig.agency("H99.03", name="ba\ndòng")),
         (
-            province.officer("cb-x", DEPARTMENT, title="A\x1bB"),
-            province.officer("cb-x", DEPARTMENT, title="A\x1bC"),
+            rig.officer("cb-x", DEPARTMENT, title="A\x1bB"),
+            rig.officer("cb-x", DEPARTMENT, title="A\x1bC"),
         ),
     ],
     ids=["agency", "officer"],
@@ -218,7 +218,7 @@ def test_a_record_stored_under_older_rules_may_be_loaded_again_unchanged(
 
 
 def test_a_request_that_is_stored_may_be_past_its_deadline() -> None:
-    past = province.request("DX-9", deadline=NOW - timedelta(days=1))
+    past = rig.request("DX-9", deadline=NOW - timedelta(days=1))
     assert messages(past, stored=(past.model_copy(update={"version": 1}),)) == []
     assert messages(past, past_requests=True) == []
     earlier = past.model_copy(update={"deadline": NOW - timedelta(days=2), "version": 1})
@@ -233,24 +233,24 @@ def test_an_agency_that_a_request_names_exists_from_its_day_to_its_deadline() ->
         ({"closed_on": due - timedelta(days=1)}, ["agencies/0"]),
     ]
     for dates, places in cases:
-        named = province.request("DX-9", agencies=("H99.03",))
-        agency = province.agency("H99.03", **dates)
+        named = rig.request("DX-9", agencies=("H99.03",))
+        agency = rig.agency("H99.03", **dates)
         assert [one.split(":")[0] for one in messages(agency, named)] == places
         # it closed after it was asked: the request says what it said
         assert messages(agency, named, stored=(named.model_copy(update={"version": 1}),)) == []
 
 
-WRONG = province.regime(version=1)
+WRONG = rig.regime(version=1)
 
 
 def replacing(**others: Any) -> RegimePublished:
-    return province.regime(**{"regime_version": 2, "replaces": 1, "replaces_reason": "Sai biểu mẫu", **others})
+    return rig.regime(**{"regime_version": 2, "replaces": 1, "replaces_reason": "Sai biểu mẫu", **others})
 
 
 @pytest.mark.parametrize(
     ("record", "place", "what"),
     [
-        (province.regime(regime_version=2, name="Khác"), "effective_from", "on the same day"),
+        (rig.regime(regime_version=2, name="Khác"), "effective_from", "on the same day"),
         (replacing(replaces=3), "replaces", "no older version 3"),
         (replacing(replaces=2), "replaces", "no older version 2"),
         (replacing(replaces_reason=""), "replaces_reason", "reason"),
@@ -279,7 +279,7 @@ def test_a_version_is_replaced_once_and_the_replacement_may_be_replaced() -> Non
 
 
 def test_the_same_record_twice_is_told_with_both_places() -> None:
-    proposals = proposed([*province.records(), province.agency(DEPARTMENT)])
+    proposals = proposed([*rig.records(), rig.agency(DEPARTMENT)])
     [told] = [error.message_en for error in admit(proposals, [], NOW).errors]
     assert told == "“agency/H99.01” is already at test.yaml:2."
 
@@ -295,9 +295,9 @@ def test_whatever_comes_is_told_with_a_pointer_and_no_file(kind: Any, value: obj
 
 def test_many_records_cost_in_proportion() -> None:
     """A chain of 3,000 parents and a form of 2,000 codes: once quadratic."""
-    chain = [province.agency("H99", "province")]
+    chain = [rig.agency("H99", "province")]
     for number in range(3_000):
-        chain.append(province.agency(f"H99.{number}", parent=chain[-1].code))
+        chain.append(rig.agency(f"H99.{number}", parent=chain[-1].code))
     errors = admit(proposed(chain), [], NOW).errors
     assert {error.message_en for error in errors} == {"It has more than 20 agencies above it."}
 
@@ -314,7 +314,7 @@ class Counted(list[Proposal]):
 
 
 def test_a_load_full_of_errors_stops_at_its_limit() -> None:
-    bad = Counted(proposed([province.agency(f"H99.{number}", name="") for number in range(MAX_ERRORS + 500)]))
+    bad = Counted(proposed([rig.agency(f"H99.{number}", name="") for number in range(MAX_ERRORS + 500)]))
     admission = admit(bad, [], NOW)
     assert (len(admission.errors), admission.cut, bad.looked_at) == (MAX_ERRORS, True, MAX_ERRORS)
     # the control: fewer, and all are looked at
@@ -324,7 +324,7 @@ def test_a_load_full_of_errors_stops_at_its_limit() -> None:
 
 
 def test_errors_between_records_stop_at_the_limit_too() -> None:
-    lost = [province.agency(f"H99.{number}", parent="H77") for number in range(MAX_ERRORS + 500)]
+    lost = [rig.agency(f"H99.{number}", parent="H77") for number in range(MAX_ERRORS + 500)]
     admission = admit(proposed(lost), [], NOW)
     assert (len(admission.errors), admission.cut) == (MAX_ERRORS, True)
     admission = admit(proposed(lost[:500]), [], NOW)
@@ -347,7 +347,7 @@ def test_thousands_of_versions_of_a_regime_cost_in_proportion() -> None:
 
     first = date(2020, 1, 1)
     regimes = [
-        province.regime(regime_version=number + 1, effective_from=first + timedelta(days=31 * number))
+        rig.regime(regime_version=number + 1, effective_from=first + timedelta(days=31 * number))
         for number in range(1_000)
     ]
     registry = Registry(regimes={"KTXH": Counting({each.regime_version: each for each in regimes})})
@@ -357,8 +357,8 @@ def test_thousands_of_versions_of_a_regime_cost_in_proportion() -> None:
 
 
 def test_a_version_that_is_given_twice_is_told_and_breaks_nothing() -> None:
-    twice = [province.regime(), province.regime(effective_from=date(2021, 1, 1))]
-    told = [error.message_en for error in admit(proposed([*province.records(), *twice]), [], NOW).errors]
+    twice = [rig.regime(), rig.regime(effective_from=date(2021, 1, 1))]
+    told = [error.message_en for error in admit(proposed([*rig.records(), *twice]), [], NOW).errors]
     assert [one for one in told if "is already at" in one] == ["“regime/KTXH/1” is already at test.yaml:10."] * 2
 
 
@@ -390,13 +390,13 @@ def test_a_version_that_is_given_twice_is_told_and_breaks_nothing() -> None:
 )
 def test_one_idea_of_an_address(address: str, usable: bool) -> None:
     assert usable_address(address) is usable
-    assert (messages(province.officer("cb-x", DEPARTMENT, email=address)) == []) is usable
+    assert (messages(rig.officer("cb-x", DEPARTMENT, email=address)) == []) is usable
 
 
 def test_events_from_before_the_limits_are_still_read() -> None:
-    old = province.officer("cb/x", DEPARTMENT, name="A\nB", email="not an address")
+    old = rig.officer("cb/x", DEPARTMENT, name="A\nB", email="not an address")
     assert OfficerRegistered.model_validate_json(old.encode()) == old
-    regime = province.regime("a b", regime_version=2**40, name="", remind_working_days=-3, form=form(
+    regime = rig.regime("a b", regime_version=2**40, name="", remind_working_days=-3, form=form(
         figures=figures("A", minimum="1e20")).form.model_dump())  # fmt: skip
     assert RegimePublished.model_validate_json(regime.encode()) == regime
     without = {name: value for name, value in json.loads(regime.encode()).items() if not name.startswith("replaces")}
@@ -413,6 +413,6 @@ def test_the_largest_event_fits_its_topic() -> None:
 
 
 def test_moments_keep_their_offsets() -> None:
-    request = province.request("DX-9", deadline=datetime.fromisoformat("2026-11-01T17:00:00+07:00"))
+    request = rig.request("DX-9", deadline=datetime.fromisoformat("2026-11-01T17:00:00+07:00"))
     admitted = {located.record.key: located.record for located in asked(request).records}
     assert admitted["request/DX-9"] == request

@@ -12,13 +12,13 @@ from services.intake.registry.gate import admit
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.source import FileError
 from shared.contract.events import RegistryEvent
-from tests.integration.intake import province
-from tests.integration.intake.province import DEPARTMENT, NOW, proposed
+from tests.integration.intake import rig
+from tests.integration.intake.rig import DEPARTMENT, NOW, proposed
 
 
 def told(*changed: RegistryEvent) -> list[str]:
     keys = {record.key for record in changed}
-    base = [record for record in province.records() if record.key not in keys]
+    base = [record for record in rig.records() if record.key not in keys]
     errors = admit(proposed([*base, *changed]), [], NOW).errors
     return [f"{error.place.split('/', 2)[-1]}: {error.message_en}" for error in errors]
 
@@ -28,16 +28,16 @@ def figure(code: str, **content: Any) -> dict[str, Any]:
 
 
 def form(**content: Any) -> RegistryEvent:
-    return province.regime("X", form=content)
+    return rig.regime("X", form=content)
 
 
 @pytest.mark.parametrize("code", ["H\uff19\uff19.X", "H\u0669\u0669", "H\u09ef9"])
 def test_digits_of_other_scripts_make_no_agency_code(code: str) -> None:
-    errors = told(province.agency(code))
+    errors = told(rig.agency(code))
     assert len(errors) == 1
     assert errors[0].startswith("code: ")
     assert "Decision 20/2020" in errors[0]
-    assert told(province.agency("H99.X9")) == []  # the control
+    assert told(rig.agency("H99.X9")) == []  # the control
 
 
 @pytest.mark.parametrize(
@@ -47,25 +47,25 @@ def test_digits_of_other_scripts_make_no_agency_code(code: str) -> None:
 )  # fmt: skip
 def test_what_nobody_sees_stands_in_no_name(hidden: str) -> None:
     place = f"U+{ord(hidden):04X}"
-    assert told(province.agency("H99.03", name=f"Sở{hidden}A")) == [
+    assert told(rig.agency("H99.03", name=f"Sở{hidden}A")) == [
         f"name: It holds a control character or a hidden one ({place})."
     ]
-    assert told(province.officer("cb-x", DEPARTMENT, name=hidden)) != []
+    assert told(rig.officer("cb-x", DEPARTMENT, name=hidden)) != []
 
 
 @pytest.mark.parametrize("unassigned", ["\u0378", "\u05ff", "\u2fe0", "\U000e1000"])
 def test_code_points_that_are_no_character_stand_in_no_name(unassigned: str) -> None:
-    [error] = told(province.agency("H99.03", name=f"Sở {unassigned}A"))
+    [error] = told(rig.agency("H99.03", name=f"Sở {unassigned}A"))
     assert error.startswith("name: It holds a code point that Unicode")
 
 
 @pytest.mark.parametrize("name", ["Đặng Thị Thảo", "Sở Nội vụ – số 1 (mẫu)", "𝕏 日本 ✅", "Tha\u0309o"])
 def test_the_control_what_is_seen_stays(name: str) -> None:
-    assert told(province.agency("H99.03", name=name)) == []
+    assert told(rig.agency("H99.03", name=name)) == []
 
 
 def test_a_name_does_not_begin_with_a_mark_for_what_stands_before_it() -> None:
-    assert told(province.agency("H99.03", name="\u0301A")) == ["name: It begins with a mark that has no letter."]
+    assert told(rig.agency("H99.03", name="\u0301A")) == ["name: It begins with a mark that has no letter."]
 
 
 TERMS = [figure("A", minimum="2", maximum="5"), figure("B", minimum="3", maximum="5", required=False)]

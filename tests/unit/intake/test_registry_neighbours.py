@@ -24,8 +24,8 @@ from services.validator import check as validator
 from shared.contract import checking
 from shared.contract.checking import Checker, Look, Objection
 from shared.contract.events import Deadline, RegistryEvent
-from tests.integration.intake import province
-from tests.integration.intake.province import NOW, agency, officer, regime, request
+from tests.integration.intake import rig
+from tests.integration.intake.rig import NOW, agency, officer, regime, request
 
 CHECKERS: dict[str, Checker] = {
     "validator": validator.checker, "scoring": scoring.checker, "notifier": notifier.checker,
@@ -148,7 +148,7 @@ def test_many_versions_of_a_regime_cost_in_proportion() -> None:
 
 
 def test_nobody_has_objections_to_what_is_good() -> None:
-    good = [record for record in province.records() if record.key != "regime/TUAN/1"]
+    good = [record for record in rig.records() if record.key != "regime/TUAN/1"]
     for name, checker in CHECKERS.items():
         check = checker(Look(tuple(good), (), NOW))
         assert [told for record in good for told in check(record)] == [], name

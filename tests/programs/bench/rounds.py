@@ -1,0 +1,244 @@
+"""The measurements of one system: accepts, end to end, consumers one by one, relay, latency, outage.
+
+Every figure is a count over a time between two observed moments; nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from deploy.local import Stack
+from shared.contract.services import SERVICES
+from tests.programs.bench.load import Sent
+from tests.programs.bench.systems import System, wait_until
+from tests.programs.bench.usage import cpu_seconds, peak_mebibytes
+
+#: what one submission makes each consumer count; the conventional build tells one event where ours tells two, and
+#: the floor counts scoring's verdicts only
+EVENTS_OF_ONE = {
+    "ours": {"validator": 1, "scoring": 2, "notifier": 2, "intake": 3},
+    "floor": {"validator": 1, "scoring": 1, "notifier": 2, "intake": 3},
+    "conventional": {"validator": 1, "scoring": 2, "notifier": 2, "intake": 2},
+}
+DRAIN_TIMEOUT_SECONDS = 1800.0
+#: of a backlog, what must be left at the first look: less says how fast a process joins, not what it carries
+LEFT_SHARE = 0.3
+#: between two looks at a count; each look costs the service that is looked at some milliseconds
+POLL_SECONDS = 0.25
+
+_LATENCIES = """
+SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) - extract(epoch FROM last_received_at) + $2::float8,
+       extract(epoch FROM pg_xact_commit_timestamp(xmin))
+  FROM obligations
+ WHERE last_received_at >= to_timestamp($1) AND decided_version = received_version
+"""
+
+
+@dataclass
+class EndToEnd:
+    """Accepted over HTTP until scored, and what it cost."""
+
+    sent: Sent
+    seconds: float
+    scored: int
+    cpu: dict[str, float] = field(default_factory=dict)
+    peak_mib: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def per_second(self) -> float:
+        return self.scored / self.seconds
+
+
+@dataclass
+class Outage:
+    """The broker was away; the load went on."""
+
+    arrivals_per_second: float
+    refused: int
+    backlog: int
+    resumed_after_seconds: float  # from the broker's being ready to the first verdict scored
+    drain_seconds: float
+    drained_per_second: float
+    caught_up: bool
+
+
+def accepts(
+    system: System, connections: int, seconds: float, warm_up_seconds: float = 1, rate_per_second: float = 0
+) -> Sent:
+    """Durable accepts over HTTP with intake alone; its relay runs, nobody consumes.
+
+    The warm-up opens each system's connections and fills its caches; what it sent is stored, but not counted.
+    """
+    system.only("intake")
+    system.load.send(system.submit_url, connections, warm_up_seconds, rate_per_second)
+    sent = system.load.send(system.submit_url, connections, seconds, rate_per_second)
+    wait_until(lambda: system.outbox_rows("intake") == 0, 120)
+    return sent
+
+
+@dataclass(frozen=True)
+class Drained:
+    """One service alone on a backlog. CPU is that of the service and of its database sessions, per submission."""
+
+    per_second: float
+    cpu_ms: float
+    database_cpu_ms: float
+
+
+def consumer_rates(
+    system: System, infra: Stack, submissions: int, stall_seconds: float, say: Callable[[str], None]
+) -> dict[str, Drained]:
+    """What each service carries alone, draining what lies in its topics; its relay runs too."""
+    found = {}
+    for service in ("validator", "scoring", "notifier", "intake"):
+        system.none()
+        system.only(service, ready=False)  # a quick one drains much of it before it is ready
+        before = cpu_seconds(infra, system.stack)
+        each = EVENTS_OF_ONE[system.name][service]
+        already = system.applied(service) / each
+        count = partial(system.applied, service)
+        rate, applied = drain(count, submissions * each, stall_seconds)
+        wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
+        after = cpu_seconds(infra, system.stack)
+        counted = max(applied / each - already, 1)
+        own = 1000 * (after[service] - before[service]) / counted
+        database = 1000 * sum(after[n] - before.get(n, 0.0) for n in after if n == f"{service} postgres") / counted
+        found[service] = Drained(rate / each, own, database)
+        say(
+            f"  {system.name} {service}: {rate / each:.0f}/s, CPU {own:.3f} + {database:.3f} ms "
+            f"({applied} of {submissions * each} events)"
+        )
+    return found
+
+
+def drain(applied: Callable[[], int], wanted: int, stall_seconds: float = 10) -> tuple[float, int]:
+    """Events per second from the first that was seen applied to the last, and how many were applied at all.
+
+    NaN where less than LEFT_SHARE of what was wanted was left at the first look.
+    """
+    begun, first, last_at, count = 0.0, 0, time.monotonic(), 0
+    while True:
+        now_applied, now = applied(), time.monotonic()
+        if now_applied > count:
+            if not begun:
+                begun, first = now, now_applied
+            count, last_at = now_applied, now
+        if count >= wanted or now - last_at > (stall_seconds if count else 6 * stall_seconds):
+            break
+        time.sleep(POLL_SECONDS)
+    enough = last_at > begun and count - first >= LEFT_SHARE * wanted
+    return ((count - first) / (last_at - begun) if enough else math.nan), count
+
+
+def end_to_end(system: System, infra: Stack, connections: int, seconds: float, rate_per_second: float = 0) -> EndToEnd:
+    """Send with all services running, and wait until everything accepted is scored."""
+    system.all()
+    before, cpu_before = system.scored(), cpu_seconds(infra, system.stack)
+    begun = time.monotonic()
+    sent = system.load.send(system.submit_url, connections, seconds, rate_per_second)
+    finished, count = time.monotonic(), 0
+    while count < sent.accepted and time.monotonic() - finished < 60:
+        now_count = system.scored() - before
+        if now_count > count:
+            count, finished = now_count, time.monotonic()
+        time.sleep(POLL_SECONDS)
+    cpu_after = cpu_seconds(infra, system.stack)
+    spent = {name: cpu_after[name] - cpu_before.get(name, 0.0) for name in cpu_after}
+    return EndToEnd(sent, finished - begun, count, spent, peak_mebibytes(system.stack))
+
+
+def settle(system: System, timeout_seconds: float = DRAIN_TIMEOUT_SECONDS) -> bool:
+    """Wait until all that is stored is scored, no outbox holds anything and nothing moves; True if so in time."""
+
+    def quiet() -> bool:
+        if system.decided() < system.stored():
+            return False
+        before = [system.applied(service) for service in SERVICES]
+        if any(system.outbox_rows(service) for service in SERVICES):
+            return False
+        time.sleep(1.5)
+        return before == [system.applied(service) for service in SERVICES]
+
+    return wait_until(quiet, timeout_seconds, 1.0)
+
+
+def latencies(system: System, since: float) -> list[tuple[float, float]]:
+    """(seconds from receipt to the commit of its score, epoch seconds of that commit), sorted by the latter.
+
+    Receipts and commits are the servers' own stamps on one machine's clock. `since`: epoch seconds, system time.
+    """
+    ahead = system.clock_ahead_seconds
+    rows = system.query("scoring", _LATENCIES, since + ahead, ahead)
+    return sorted(((float(row[0]), float(row[1])) for row in rows), key=lambda pair: pair[1])
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed."""
+    if not values:
+        return math.nan
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))]
+
+
+def latency(system: System, infra: Stack, connections: int, seconds: float, rate: float) -> tuple[Sent, list[float]]:
+    """POST to scored under a steady load of `rate` submissions per second; seconds, the first two are left out."""
+    system.all()
+    end_to_end(system, infra, connections, 2, rate)  # caches, pools, JIT of the broker
+    begun = time.time()
+    measured = end_to_end(system, infra, connections, seconds, rate)
+    return measured.sent, [seconds for seconds, _ in latencies(system, begun)]
+
+
+def outage(system: System, infra: Stack, connections: int, rate: float, outage_seconds: float, after: float) -> Outage:
+    """Kill the broker under a steady load, bring it back, and watch the backlog go while the load goes on."""
+    system.all()
+    lead = 4.0
+    load_seconds = lead + outage_seconds + after
+    since = time.time()
+    system.load.start(system.submit_url, connections, load_seconds, rate)
+    try:
+        time.sleep(lead)
+        kafka = infra.component("kafka")
+        kafka.kill()
+        time.sleep(outage_seconds)
+        kafka.start()
+        kafka.wait_ready()
+        ready = time.time()
+        sent = system.load.finish()
+    finally:
+        system.load.abort()
+    settle(system)
+    seen = latencies(system, since)
+    resumed = [(waited, at) for waited, at in seen if at >= ready]
+    if not resumed:
+        return Outage(sent.per_second, sent.refused, 0, math.nan, math.nan, math.nan, False)
+    first = resumed[0][1]
+    caught = next((at for waited, at in resumed if waited < 2.0), None)
+    end = caught if caught is not None else resumed[-1][1]
+    drained = sum(1 for _, at in resumed if at <= end)
+    backlog = sum(1 for waited, at in seen if at >= ready and at - waited <= ready)
+    span = max(end - first, 1e-9)
+    return Outage(sent.per_second, sent.refused, backlog, first - ready, span, drained / span, caught is not None)
+
+
+def relay_rate(system: System, rows: int) -> float:
+    """Events per second the relay takes out of a prefilled outbox, acknowledged by Kafka and archived."""
+    system.none()
+    fill = """
+        INSERT INTO outbox (event_id, topic, key, type, body)
+        SELECT gen_random_uuid(), 'notifications', key, 'vn.thongsuot.bench.relay.v1', body
+          FROM (SELECT key, body FROM outbox_archive WHERE topic = 'submissions' LIMIT $1) AS kept
+    """
+    system.query("intake", fill, rows)
+    filled = system.outbox_rows("intake")
+    if not filled:
+        return math.nan
+    for component in system.stack.components:
+        if component.name == "intake":
+            component.start()
+    rate, _ = drain(lambda: filled - system.outbox_rows("intake"), filled)
+    return rate

@@ -1,0 +1,306 @@
+"""I1 to I8 as functions of what the clients were told and what the stores hold; each returns what it found wrong.
+
+Source: the reliability invariants of docs/reliability.md. Nothing of the services is imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+from tests.programs.faults.load import Ledger
+from tests.programs.faults.people import REQUIRED_ITEMS, Deserved, deserved
+from tests.programs.faults.stores import FOLLOWS, REACHED, RECEIVED, Applied, Owed, Stores, Submission
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+SHOWN = 5
+#: states of a mail that is still on its way
+OPEN_STATES = ("pending", "claimed", "in_data", "retry")
+Finder = Callable[[Ledger, Stores], list[str]]
+
+
+def i1(ledger: Ledger, stores: Stores) -> list[str]:
+    """Each 2xx is stored exactly once, byte for byte, under the version of its receipt; no key is stored twice."""
+    found = []
+    by_id = {row.submission_id: row for row in stores.submissions}
+    for receipt in ledger.receipts:
+        row = by_id.get(receipt.submission_id)
+        if row is None:
+            found.append(f"receipt {receipt.submission_id} ({receipt.obligation}) is not stored")
+        elif (row.obligation, row.version, row.sha256) != (receipt.obligation, receipt.version, receipt.sha256):
+            found.append(f"receipt {receipt.submission_id} says otherwise than its row")
+        elif row.sha256 != receipt.post.sha256 or row.body != receipt.post.body:
+            found.append(f"{receipt.submission_id}: the stored body is not the posted one")
+    keys = Counter((row.agency, row.idempotency_key) for row in stores.submissions)
+    found += [f"{key} is stored {times} times" for key, times in keys.items() if times > 1]
+    told = defaultdict(set)
+    for receipt in ledger.receipts:
+        told[(receipt.post.agency, receipt.post.key)].add(receipt.submission_id)
+    found += [f"{key} was answered with {len(ids)} submissions" for key, ids in told.items() if len(ids) > 1]
+    found += [
+        f"{row.submission_id} is stored under a key nobody posted"
+        for row in stores.submissions
+        if (row.agency, row.idempotency_key) not in ledger.posted
+    ]
+    versions = defaultdict(list)
+    for row in stores.submissions:
+        versions[row.obligation].append(row.version)
+    found += [
+        f"{obligation}: versions {sorted(numbers)} have a gap or a double"
+        for obligation, numbers in versions.items()
+        if sorted(numbers) != list(range(1, len(numbers) + 1))
+    ]
+    return found
+
+
+def i2(ledger: Ledger, stores: Stores) -> list[str]:
+    """Each stored submission has exactly one event, which is in its topic, and each event one application."""
+    found = []
+    events = Counter(told.submission_id for told in stores.told if told.type == RECEIVED)
+    for row in stores.submissions:
+        if events[row.submission_id] != 1:
+            found.append(f"submission {row.submission_id} has {events[row.submission_id]} events")
+    judged = Counter(verdict.submission_id for verdict in stores.verdicts)
+    for row in stores.submissions:
+        if judged[row.submission_id] != 1:
+            found.append(f"submission {row.submission_id} has {judged[row.submission_id]} verdicts")
+    reached = Counter(told.submission_id for told in stores.told if told.type == REACHED)
+    for verdict in stores.verdicts:
+        if reached[verdict.submission_id] != 1:
+            found.append(f"verdict on {verdict.submission_id} has {reached[verdict.submission_id]} events")
+    lying = {message.event_id for message in stores.messages}
+    found += [
+        f"{told.type} {told.event_id} is archived as sent but not in {told.topic}"
+        for told in stores.told
+        if told.sent and told.event_id not in lying and told.topic not in ("registry",) and "dlq" not in told.topic
+    ]
+    applied = Counter((line.consumer, line.event_id) for line in stores.witnessed)
+    found += [f"{consumer} applied {event} {n} times" for (consumer, event), n in applied.items() if n > 1]
+    aside = set(stores.waiting) | set(stores.dead)
+    for told in stores.told:
+        for consumer in _consumers(told.type):
+            place = (consumer, told.event_id)
+            if told.type in (RECEIVED, REACHED) and told.sent and not applied[place] and place not in aside:
+                found.append(f"{consumer} did not apply {told.type} {told.event_id} of {told.key}")
+    return found
+
+
+def i3(ledger: Ledger, stores: Stores) -> list[str]:
+    """Per key, versions never went back: not in a topic, not as applied, and the newest is what stands."""
+    found = []
+    latest: dict[tuple[str, str], int] = {}
+    seen: set[tuple[str, str]] = set()
+    for message in sorted(stores.messages, key=lambda m: (m.topic, m.partition, m.offset)):
+        if (message.topic, message.event_id) in seen or message.version is None:
+            continue  # sent again: inboxes drop it
+        seen.add((message.topic, message.event_id))
+        place = (message.topic, message.key)
+        if message.version < latest.get(place, 0):
+            found.append(f"{message.topic}: {message.key} went from {latest[place]} back to {message.version}")
+        latest[place] = max(latest.get(place, 0), message.version)
+    return found + _applied_in_order(stores.witnessed) + newest_stands(stores)
+
+
+def _applied_in_order(lines: Iterable[Applied]) -> list[str]:
+    found = []
+    latest: dict[tuple[str, str, str], int] = {}
+    for line in sorted(lines, key=lambda each: (each.consumer, each.place)):
+        place = (line.consumer, line.topic, line.key)
+        if line.version < latest.get(place, 0):
+            found.append(f"{line.consumer} applied {line.key} version {line.version} after {latest[place]}")
+        latest[place] = max(latest.get(place, 0), line.version)
+    return found
+
+
+def newest_stands(stores: Stores) -> list[str]:
+    """What each store holds of a key is the newest that was told of it; for faults that shuffle on purpose."""
+    found = []
+    received = _newest((told.key, told.version) for told in stores.told if told.type == RECEIVED and told.sent)
+    decided = _newest((verdict.obligation, verdict.version) for verdict in stores.verdicts)
+    for row in stores.obligations:
+        if row.received_version != received.get(row.obligation, 0):
+            found.append(f"scoring stands at version {row.received_version} of {row.obligation}")
+        if row.decided_version != decided.get(row.obligation, 0):
+            found.append(f"scoring knows verdicts of {row.obligation} up to {row.decided_version}")
+    compliance = _newest((told.key, told.version) for told in stores.told if told.topic == "compliance" and told.sent)
+    for key, version in compliance.items():
+        if stores.standings.get(key, (0, ""))[0] != version:
+            found.append(f"intake stands at {stores.standings.get(key)} of {key}, told up to {version}")
+    followed = FOLLOWS["notifier.compliance"]
+    noticed = _newest((told.key, told.version) for told in stores.told if told.type in followed and told.sent)
+    for key, version in noticed.items():
+        if stores.notified.get(key, 0) != version:
+            found.append(f"notifier stands at {stores.notified.get(key)} of {key}, told up to {version}")
+    return found
+
+
+def i4(ledger: Ledger, stores: Stores) -> list[str]:
+    """Every event is still in its outbox, or with each consumer applied, waiting or dead: in exactly one of them."""
+    found = []
+    inbox, waiting, dead = Counter(stores.inbox), Counter(stores.waiting), Counter(stores.dead)
+    newest: dict[tuple[str, str], str] = {}
+    for told in stores.told:
+        if told.topic == "registry":
+            newest[(told.topic, told.key)] = told.event_id  # compacted: only the last word must arrive
+    for told in stores.told:
+        if not told.sent or newest.get((told.topic, told.key), told.event_id) != told.event_id:
+            continue
+        for consumer in _consumers(told.type):
+            place = (consumer, told.event_id)
+            # what waits is claimed too; a dead letter is not
+            places = bool(inbox[place]) + bool(dead[place])
+            if places == 0 and not waiting[place]:
+                found.append(f"{told.type} {told.event_id} of {told.key} is nowhere at {consumer}")
+            elif places > 1:
+                found.append(f"{consumer} holds {told.event_id} as applied and as dead")
+    applied = {(line.consumer, line.event_id) for line in stores.witnessed}
+    found += [
+        f"{consumer} claims {event} but never applied it"
+        for consumer, event in inbox
+        if (consumer, event) not in applied and not waiting[(consumer, event)]
+    ]
+    return found
+
+
+def i5(ledger: Ledger, stores: Stores) -> list[str]:
+    """Per notification the mail server took at least one message where it is sent, at most 1 + those left unknown."""
+    found = []
+    taken = Counter(stores.mails)
+    known = {notice.message_id for notice in stores.notices}
+    for notice in stores.notices:
+        count = taken[notice.message_id]
+        match notice.state:
+            case "sent":
+                least, most = 1, 1 + notice.unknowns
+            case "unknown":
+                least, most = 0, notice.unknowns
+            case "in_data":
+                least, most = 0, 1 + notice.unknowns
+            case _:
+                least, most = 0, notice.unknowns
+        if not least <= count <= most:
+            found.append(
+                f"notification {notice.id} ({notice.kind}, {notice.state}, unknown {notice.unknowns}) reached the mail "
+                f"server {count} times, not {least} to {most}"
+            )
+    found += [f"mail {message_id} belongs to no notification" for message_id in taken if message_id not in known]
+    return found
+
+
+def undrained(ledger: Ledger, stores: Stores) -> list[str]:
+    """What is still on its way: the condition of I6, asked again and again."""
+    found = [f"{told.type} {told.event_id} is still in {told.owner}'s outbox" for told in stores.told if not told.sent]
+    found += [f"{consumer} still waits with {event}" for consumer, event in stores.waiting]
+    there = {*stores.inbox, *stores.dead}
+    for told in stores.told:
+        for consumer in _consumers(told.type):
+            if told.sent and told.topic != "registry" and (consumer, told.event_id) not in there:
+                found.append(f"{told.type} {told.event_id} has not reached {consumer}")
+    found += [f"mail {n.id} is {n.state}" for n in stores.notices if n.state in OPEN_STATES or n.due]
+    return found
+
+
+def i7(ledger: Ledger, stores: Stores) -> list[str]:
+    """Standings, scores and totals are those that intake's bodies and receipts alone give, recomputed here."""
+    found = []
+    by_obligation: dict[str, list[Submission]] = defaultdict(list)
+    for row in stores.submissions:
+        by_obligation[row.obligation].append(row)
+    outcomes = {verdict.submission_id: verdict.outcome for verdict in stores.verdicts}
+    for row in stores.submissions:
+        wanted = "accepted" if deserved(row.body).accepted else "returned"
+        if outcomes.get(row.submission_id) != wanted:
+            found.append(f"{row.submission_id} deserves {wanted}, its verdict is {outcomes.get(row.submission_id)}")
+        if stores.statuses.get(row.submission_id) != wanted:
+            found.append(
+                f"{row.submission_id} deserves {wanted}, intake shows {stores.statuses.get(row.submission_id)}"
+            )
+    known = {row.obligation for row in stores.obligations}
+    found += [f"scoring does not know {obligation}" for obligation in by_obligation if obligation not in known]
+    totals: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    lines: dict[str, Decimal] = defaultdict(Decimal)
+    for obligation, points in stores.score_lines:
+        lines[obligation] += points
+    for owed in stores.obligations:
+        sent = sorted(by_obligation.get(owed.obligation, ()), key=lambda row: row.version)
+        wanted_now = expected(owed, sent, stores.special_days)
+        have = Expected(owed.standing, owed.on_time, owed.score)
+        if have != wanted_now:
+            found.append(f"{owed.obligation} is {have}, recomputed {wanted_now}")
+        if lines[owed.obligation] != owed.score:
+            found.append(f"{owed.obligation}: the lines sum to {lines[owed.obligation]}, the score is {owed.score}")
+        agency = owed.obligation.partition("/")[0]
+        totals[agency][0] += owed.score
+        totals[agency][1] += wanted_now.score
+    found += [f"{agency}: total {have}, recomputed {want}" for agency, (have, want) in totals.items() if have != want]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an obligation should be."""
+
+    standing: str
+    on_time: bool | None
+    score: Decimal
+
+
+def expected(owed: Owed, sent: list[Submission], special_days: dict[date, bool]) -> Expected:
+    """60 points in time, 10 fewer for each working day late; 40 × present / required of the version that counts."""
+    if not sent:
+        return Expected("nothing_sent", None, Decimal(0))
+    judged: list[tuple[Submission, Deserved]] = [(row, deserved(row.body)) for row in sent]
+    accepted = [(row, what) for row, what in judged if what.accepted]
+    present = (accepted or judged)[-1][1].present_items
+    completeness = (Decimal(40) * present / REQUIRED_ITEMS).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    if not accepted:
+        return Expected("returned", None, completeness)
+    received = accepted[0][0].received_at
+    if received <= owed.deadline:
+        return Expected("fulfilled", True, Decimal(60) + completeness)
+    days = max(1, working_days(owed.deadline, received, special_days))
+    return Expected("fulfilled", False, Decimal(60) - min(Decimal(10) * days, Decimal(60)) + completeness)
+
+
+def working_days(after: datetime, until: datetime, special_days: dict[date, bool]) -> int:
+    """Working days after the one day, up to and with the other, in Vietnam's zone."""
+    day, last = after.astimezone(ZONE).date(), until.astimezone(ZONE).date()
+    count = 0
+    while day < last:
+        day += timedelta(days=1)
+        count += special_days.get(day, day.weekday() < 5)
+    return count
+
+
+def _consumers(kind: str) -> list[str]:
+    return [consumer for consumer, kinds in FOLLOWS.items() if kind in kinds]
+
+
+def _newest(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int]:
+    newest: dict[str, int] = {}
+    for key, version in pairs:
+        newest[key] = max(newest.get(key, 0), version or 0)
+    return newest
+
+
+#: I8: from a neighbour's receipt until its report is judged, shown to it and scored, on two busy cores
+NEIGHBOUR_SECONDS = 5.0
+
+
+def i8(ledger: Ledger, stores: Stores) -> list[str]:
+    """Each report of a neighbour was judged, shown and scored in time, whatever somebody else did meanwhile."""
+    if not ledger.judged_seconds:
+        return ["no neighbour's report was watched"]
+    return [
+        f"{report} was judged and scored after {seconds:.1f} s"
+        for report, seconds in ledger.judged_seconds.items()
+        if seconds > NEIGHBOUR_SECONDS
+    ]
+
+
+#: what is checked once everything has drained; I6 is the draining itself
+CHECKS: dict[str, Finder] = {"I1": i1, "I2": i2, "I3": i3, "I4": i4, "I5": i5, "I6": undrained, "I7": i7, "I8": i8}

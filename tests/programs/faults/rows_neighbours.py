@@ -1,0 +1,331 @@
+"""Rows 27 to 33: one agency, record, connection or regime misbehaves; a neighbour's reports are judged all the same.
+
+The misbehaviour comes as small inputs that were once enough to stop everybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psutil
+
+from deploy.local.calls import call
+from deploy.local.process import poll_until
+from services.intake.submissions.limits import MAX_BODY_BYTES
+from shared.contract.services import SERVICES
+from tests.programs.faults import people, raw
+from tests.programs.faults.ground import Province, operate
+from tests.programs.faults.invariants import CHECKS
+from tests.programs.faults.matrix import Field, Unproved, row
+from tests.programs.faults.neighbour import Neighbour
+from tests.programs.faults.raw import Raw
+from tests.programs.faults.sql import execute
+from tests.programs.faults.stores import RECEIVED, Stores
+
+HOSTILE = people.AGENCIES[0]
+#: how long something that has no end by itself goes on, seconds
+GOES_ON_SECONDS = 15.0
+
+
+@contextmanager
+def _neighbour(field: Field, province: Province) -> Iterator[Neighbour]:
+    """A neighbour beside the block; at its end its reports are judged by I8, and the check is held against a spoiled
+    ledger.
+    """
+    with Neighbour(province, field.ground.keys, field.seed) as neighbour:
+        yield neighbour
+        neighbour.wait_for(3)  # afterwards too
+    ledger, stores = neighbour.ledger, Stores()
+    field.result.wrongs.setdefault("I8", []).extend(CHECKS["I8"](ledger, stores))
+    field.result.wrongs["I8"] += [f"refused: {refused[1:]}" for refused in ledger.refused]
+    field.result.checked.add("I8")
+    field.figure("neighbour's reports", len(ledger.judged_seconds))
+    field.figure("slowest of them, s", round(max(ledger.judged_seconds.values()), 2))
+
+
+def _control(field: Field, name: str, province: Province, act: Callable[[], object]) -> None:
+    """The same act with a protection taken out must keep the neighbour waiting."""
+    with Neighbour(province, field.ground.keys, field.seed) as neighbour:
+        act()
+        neighbour.wait_for(1)
+    field.red(name, "I8", CHECKS["I8"](neighbour.ledger, Stores()))
+
+
+def _post(province: Province, key: str, body: bytes) -> httpx.Response:
+    headers = {
+        "Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": str(uuid4()),
+    }  # fmt: skip
+    url = f"{province.stack.url('intake')}/v1/submissions"
+    return httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False)
+
+
+def marks(count: int) -> str:
+    """Combining marks in descending class: what canonical ordering has the most work with."""
+    by_class: dict[int, str] = {}
+    for code in range(0x300, 0x370):
+        by_class.setdefault(unicodedata.combining(chr(code)), chr(code))
+    ordered = [by_class[each] for each in sorted(by_class, reverse=True) if each]
+    each, more = divmod(count, len(ordered))
+    return "".join(mark * (each + (place < more)) for place, mark in enumerate(ordered))
+
+
+@row(
+    "27",
+    "reports whose narratives are long runs of combining marks",
+    "I8",
+    quick=True,
+    controls={"cost_without_bounds": ["I8"]},
+)
+def costly_reports(field: Field) -> None:
+    with field.province() as province, _neighbour(field, province):
+        answers = _post_costly(field, province)
+        field.figure("answers to them", sorted(set(answers)))
+        field.happened("costly reports posted", len(answers))
+    if not field.controls:
+        return
+    with field.province(env={"FAULT_CONTROL": "cost_without_bounds"}) as province:
+        _control(field, "cost_without_bounds", province, lambda: _post_costly(field, province))
+
+
+def _post_costly(field: Field, province: Province) -> list[int]:
+    text = "a" + marks(19_980)
+    answers = []
+    for serial, period in enumerate([*people.PERIODS, *people.PERIODS[:2]]):
+        document = json.loads(people.make_body(field.dice, HOSTILE, period, 2_000_000 + serial))
+        document["narratives"] = {"N01": text, **{f"X{n}": text for n in range(5)}}
+        body = json.dumps(document, ensure_ascii=False).encode()
+        if len(body) > MAX_BODY_BYTES:
+            raise Unproved(f"a body of {len(body)} bytes cannot come in")
+        answers.append(_post(province, field.ground.keys[HOSTILE], body).status_code)
+    return answers
+
+
+@row("28", "refused bodies of 256 KiB of unknown members, and pages of a thousand, without pause", "I8")
+def costly_refusals(field: Field) -> None:
+    members = ",".join(f'"u{n:05d}":0' for n in range(MAX_BODY_BYTES // 12))
+    body = ("{" + members + "}").encode()[: MAX_BODY_BYTES - 1]
+    body = body[: body.rindex(b",")] + b"}"
+    with field.province() as province, _neighbour(field, province):
+        key, stop, answers = field.ground.keys[HOSTILE], time.monotonic() + GOES_ON_SECONDS, []
+        url = f"{province.stack.url('intake')}/v1/obligations?limit=1000"
+
+        def pester(read: bool) -> None:
+            while time.monotonic() < stop:
+                with contextlib.suppress(httpx.TransportError):
+                    if read:
+                        answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False)
+                    else:
+                        answer = _post(province, key, body)
+                    answers.append(answer.status_code)
+
+        threads = [threading.Thread(target=pester, args=(n % 2 == 0,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        field.figure("answers to them", sorted(set(answers)))
+        field.happened("costly requests", len(answers))
+
+
+def _silent_connections(port: int, count: int) -> list[socket.socket]:
+    """Connections that say nothing, or half a head; as many as can be had."""
+    held: list[socket.socket] = []
+    for number in range(count):
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.settimeout(2)
+        try:
+            connection.connect(("127.0.0.1", port))
+            if number % 2:
+                connection.sendall(b"POST /v1/submissions HTTP/1.1\r\nHost: x\r\n")
+        except OSError:
+            connection.close()
+            continue
+        held.append(connection)
+    return held
+
+
+def _endless_head(port: int) -> None:
+    """64 MB of one header, as far as the service takes it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection, contextlib.suppress(OSError):
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        for _ in range(64):
+            connection.sendall(b"a" * 1024 * 1024)
+        connection.recv(1024)
+
+
+@row("29", "64 MB of header to each service, and more silent connections than it has descriptors", "I8")
+def endless_connections(field: Field) -> None:
+    with field.province() as province, _neighbour(field, province):
+        ports = {name: int(province.stack.url(name).rsplit(":", 1)[1]) for name in SERVICES}
+        for port in ports.values():
+            _endless_head(port)
+        process = psutil.Process(province.component("intake").pid)
+        limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (300, limits[1]))
+        held = _silent_connections(ports["intake"], 330)
+        try:
+            field.happened("silent and half-said connections", len(held))
+            time.sleep(GOES_ON_SECONDS)
+        finally:
+            for connection in held:
+                connection.close()
+            process.rlimit(psutil.RLIMIT_NOFILE, limits)
+
+
+@row("30", "records that are too large for the dead-letter topic once they are letters", "I4", "I8")
+def oversized_letters(field: Field) -> None:
+    with field.province() as province:
+        with _neighbour(field, province) as neighbour:
+            bootstrap = field.ground.kafka_direct
+            huge = []
+            for topic in ("submissions", "verdicts", "registry"):
+                for size in (1_048_000, 1_047_000):
+                    value = field.dice.randbytes(size)
+                    identifier = str(UUID(int=field.dice.getrandbits(128), version=4)).encode()
+                    headers = (("ce_id", identifier), ("ce_type", RECEIVED.encode()), ("ce_source", b"/stranger"))
+                    huge.append(Raw(topic, f"{HOSTILE}/TUAN/2026-W02".encode(), value, headers))
+            sent = raw.send(bootstrap, province.prefix, huge)
+            field.happened("records near the topic's limit", len(sent))
+
+            def letters() -> int:
+                query = 'SELECT count(DISTINCT (topic, partition, "offset")) FROM dead_letter'
+                return sum(
+                    call(lambda url=url: execute(url, query))  # type: ignore[misc]
+                    for url in province.database_urls.values()
+                )
+
+            if not poll_until(lambda: letters() >= len(sent), 60):
+                field.result.wrongs.setdefault("I4", []).append(f"{letters()} of {len(sent)} are dead letters")
+            ledger = neighbour.ledger
+        _relays_go_on(field, province)
+        field.result.checked.add("I4")
+        field.figure("receipts", len(ledger.receipts))
+
+
+def _relays_go_on(field: Field, province: Province) -> None:
+    """No relay stumbles over a letter again and again: outboxes empty."""
+
+    def left() -> int:
+        return sum(
+            call(lambda url=url: execute(url, "SELECT count(*) FROM outbox"))  # type: ignore[misc]
+            for url in province.database_urls.values()
+        )
+
+    if not poll_until(lambda: left() == 0, 60):
+        field.result.wrongs.setdefault("I4", []).append(f"{left()} rows stay in the outboxes")
+
+
+@row("31", "a regime that begins in 2010, and one agency's history of 107 months", "I8")
+def long_history(field: Field) -> None:
+    regime = people.regime_document("CU", effective_from="2010-01-01")
+    regime |= {"frequency": "monthly", "deadline": {"rule": "day_of_month", "day": 20, "hour": 17}}
+    del regime["cutoff"]
+    with field.province() as province:
+        folder = people.write_registry(
+            field.ground.directory / "old-regime", regimes=[people.regime_document(), regime]
+        )
+        operate("intake", province.database_urls["intake"], "load", str(folder))
+        with _neighbour(field, province):
+            answers: list[int] = []
+            months = [(year, month) for year in range(2010, 2019) for month in range(1, 13)][:107]
+            for serial, (year, month) in enumerate(months):
+                body = people.make_body(field.dice, HOSTILE, f"{year}-M{month:02d}", 3_000_000 + serial, "CU")
+                answers.append(_patiently(province, field.ground.keys[HOSTILE], body))
+            field.figure("answers to them", sorted(set(answers)))
+            field.happened("months posted", len(answers))
+        halted = [name for name in SERVICES if "halted" in httpx.get(f"{province.stack.url(name)}/readyz").text]
+        field.result.wrongs["I8"] += [f"{name} has halted" for name in halted]
+        letters = call(lambda: execute(province.database_urls["scoring"], "SELECT count(*) FROM dead_letter"))
+        if letters:
+            field.result.wrongs["I8"].append(f"scoring cannot follow {letters} reports that intake admitted")
+
+
+def _patiently(province: Province, key: str, body: bytes) -> int:
+    """The answer once the agency's own limit lets it in."""
+    answer = _post(province, key, body)
+    for _ in range(60):
+        if answer.status_code != 429:
+            break
+        time.sleep(min(2.0, float(answer.headers.get("retry-after", "1"))))
+        answer = _post(province, key, body)
+    return answer.status_code
+
+
+def _published(sample: Raw, **changes: Any) -> Raw:
+    """A registry event made from another one, past the registry's gate."""
+    body = json.loads(sample.value or b"{}") | changes
+    key = f"regime/{body['code']}/{body['regime_version']}".encode()
+    headers = {**dict(sample.headers), "ce_id": str(uuid4()).encode(), "ce_subject": key}
+    return Raw("registry", key, json.dumps(body, ensure_ascii=False).encode(), tuple(headers.items()))
+
+
+def _a_regime(field: Field, province: Province) -> Raw:
+    events = raw.read(field.ground.kafka_direct, province.prefix, ["registry"])
+    return next(each for each in events if each.header("ce_type").startswith("vn.thongsuot.registry.regime"))
+
+
+@row("32", "regimes that nobody can plan, published past the gate", "I8")
+def unplannable_regimes(field: Field) -> None:
+    with field.province() as province, _neighbour(field, province):
+        sample = _a_regime(field, province)
+        rules: list[dict[str, Any]] = [
+            {"rule": "day_of_month", "day": 20, "month_offset": 202601, "hour": 17},
+            {"rule": "weekday", "weekday": 5, "week_offset": 999_999, "hour": 17},
+            {"rule": "working_days_after_cutoff", "working_days": 999_999, "hour": 17},
+        ]
+        bad = [_published(sample, code=f"XAU{n}", deadline=rule) for n, rule in enumerate(rules)]
+        bad.append(_published(sample, code="XAU9", remind_working_days=999_999))
+        good = _published(sample, code="ZTOT")  # planned after those, in the order of codes
+        field.happened("regimes published", len(raw.send(field.ground.kafka_direct, province.prefix, [*bad, good])))
+        url = province.database_urls["scoring"]
+        query = "SELECT count(*) FROM obligations WHERE regime = 'ZTOT' AND owed"
+        if not poll_until(lambda: call(lambda: execute(url, query)) >= len(people.AGENCIES), 30):
+            field.result.wrongs.setdefault("I8", []).append("the good regime beside the bad ones was not generated")
+        field.figure("obligations of the good one", call(lambda: execute(url, query)))
+
+
+@row("33", "a form that cannot be compiled: its reports wait until a newer record mends it", "I8")
+def mended_form(field: Field) -> None:
+    with field.province() as province, _neighbour(field, province) as neighbour:
+        bootstrap = field.ground.kafka_direct
+        sample = _a_regime(field, province)
+        form = json.loads(sample.value or b"{}")["form"]
+        broken = {**form, "sums": [{"code": "S01", "total": "T01", "terms": []}]}
+        raw.send(bootstrap, province.prefix, [_published(sample, code="HONG", form=broken, version=1)])
+        neighbour.wait_for(1)
+        received = next(
+            each for each in raw.read(bootstrap, province.prefix, ["submissions"]) if each.header("ce_type") == RECEIVED
+        )
+        waiting = [_submission(field.dice, received, "HONG", period) for period in people.PERIODS[:3]]
+        field.happened("reports under that form", len(raw.send(bootstrap, province.prefix, waiting)))
+        url = province.database_urls["validator"]
+        judged = "SELECT count(*) FROM verdict WHERE regime = 'HONG'"
+        neighbour.wait_for(3)
+        if call(lambda: execute(url, judged)):
+            raise Unproved("they were judged by a form that cannot be compiled")
+        raw.send(bootstrap, province.prefix, [_published(sample, code="HONG", form=form, version=2)])
+        if not poll_until(lambda: call(lambda: execute(url, judged)) == len(waiting), 30):
+            field.result.wrongs.setdefault("I8", []).append("the mended form does not release what waits for it")
+
+
+def _submission(dice: random.Random, sample: Raw, regime: str, period: str) -> Raw:
+    body = json.loads(sample.value or b"{}")
+    identifier = str(UUID(int=dice.getrandbits(128), version=4))
+    key = f"{HOSTILE}/{regime}/{period}"
+    body |= {"submission_id": identifier, "obligation": key, "agency": HOSTILE, "regime": regime, "period": period,
+             "officer_id": people.officer(HOSTILE), "version": 1}  # fmt: skip
+    headers = {**dict(sample.headers), "ce_id": str(uuid4()).encode(), "ce_subject": key.encode()}
+    return Raw("submissions", key.encode(), json.dumps(body, ensure_ascii=False).encode(), tuple(headers.items()))

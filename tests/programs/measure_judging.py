@@ -1,0 +1,168 @@
+"""Measures what a verdict costs: `python -m tests.programs.measure_judging [<migrated database URL>]`.
+
+The report of the budget: 36 figures, 12 sums, 600 characters of narrative. CPU of this process, best of many rounds,
+since the machine is shared. With a database: the handler in transactions of 500 submissions, CPU and elapsed time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from services.validator import domain, handlers
+from services.validator.form_cache import FormCache
+from services.validator.judging import Judging
+from services.validator.rules.forms import compile_form
+from shared.consuming.batch import Batch
+from shared.consuming.preparing import Snapshots
+from shared.contract.events import FigureField, Form, NarrativeField, SubmissionReceived, SumRule
+from shared.postgres.database import Database
+from tests.integration.validator.rig import Rig, regime, submission
+
+JUDGE_BUDGET_MICROSECONDS = 60
+HANDLER_BUDGET_MICROSECONDS = 150
+BATCH = 500
+
+TEXT = (
+    "Trong kỳ, Ủy ban nhân dân xã đã tiếp nhận và giải quyết hồ sơ thủ tục hành chính đúng hạn; công tác phối hợp "
+    "với các sở được duy trì thường xuyên. Khó khăn chủ yếu là thiếu cán bộ chuyên trách công nghệ thông tin, đường "
+    "truyền tại hai thôn chưa ổn định.\nKiến nghị tỉnh bố trí kinh phí nâng cấp hạ tầng, tập huấn nghiệp vụ báo cáo "
+    "cho cán bộ đầu mối trong quý tới, sớm ban hành hướng dẫn thống nhất về biểu mẫu và thời gian chốt số liệu; rà "
+    "soát các chế độ báo cáo trùng lặp giữa các ngành, giảm yêu cầu báo cáo bằng giấy, tăng chia sẻ dữ liệu giữa các "
+    "cơ quan để giảm gánh nặng cho cơ sở và nâng cao chất lượng tổng hợp, nhất là tại các xã mới thành lập."
+)[:600]
+
+FORM = Form(
+    figures=tuple(
+        FigureField(code=f"A{i:02}", label=f"Chỉ tiêu {i}", minimum="0", maximum="1000000000", fraction_digits=2)
+        for i in range(36)
+    ),
+    narratives=(NarrativeField(code="N1", label="Đánh giá", min_characters=100),),
+    sums=tuple(
+        SumRule(code=f"K{k}", total=f"A{3 * k:02}", terms=(f"A{3 * k + 1:02}", f"A{3 * k + 2:02}")) for k in range(12)
+    ),
+)
+
+
+def report(faults: int = 0) -> tuple[dict[str, str | None], dict[str, str]]:
+    """A valid report, or one whose first totals are wrong."""
+    figures: dict[str, str | None] = {}
+    for k in range(12):
+        terms = (f"{12345 + k}.25", "1234")
+        figures[f"A{3 * k + 1:02}"], figures[f"A{3 * k + 2:02}"] = terms
+        figures[f"A{3 * k:02}"] = str(sum(map(Decimal, terms)) + (1 if k < faults else 0))
+    return figures, {"N1": TEXT}
+
+
+def best_microseconds(work: Callable[[], object], times: int = 200, rounds: int = 40) -> float:
+    """CPU microseconds of one call in the best round."""
+    best = float("inf")
+    for _ in range(rounds):
+        started = time.process_time_ns()
+        for _ in range(times):
+            work()
+        best = min(best, (time.process_time_ns() - started) / times / 1000)
+    return best
+
+
+def measure_judge() -> None:
+    """The pure decision."""
+    form = compile_form(FORM)
+    for faults in (0, 3):
+        figures, narratives = report(faults)
+        judgement = domain.judge(form, figures, narratives, nil=False)
+        assert (judgement.errors, len(narratives["N1"])) == (faults, 600), judgement
+        cost = best_microseconds(lambda f=figures, n=narratives: domain.judge(form, f, n, nil=False))  # type: ignore[misc]
+        print(f"judge, {faults} faults: {cost:6.1f} us CPU (budget {JUDGE_BUDGET_MICROSECONDS} for a valid report)")
+    sample = submission(figures=report()[0], narratives=report()[1]).encode()
+    print(
+        f"parse of the event:  {best_microseconds(lambda: SubmissionReceived.model_validate_json(sample)):6.1f} us CPU"
+    )
+
+
+class _InMemory(FormCache):
+    """Every form is its own: what the database says costs its time, not this process'."""
+
+    async def in_place(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, str]:
+        return {key: key for key in keys}
+
+
+async def measure_stage() -> None:
+    """What judging before the transaction adds to judging: the stage as it is served against the bare decision.
+
+    Both in turns within each round, so that the machine's moods strike both.
+    """
+    form = compile_form(FORM)
+    judging = Judging(_InMemory())
+    judging._forms._forms["regime/M/1"] = form
+    batch = Batch.of(
+        [submission(f"H99.{i}", code="M", figures=f, narratives=n) for i in range(BATCH) for f, n in [report()]]
+    )
+
+    @asynccontextmanager
+    async def nothing() -> AsyncIterator[Any]:
+        raise AssertionError("the form is in memory")
+        yield
+
+    bare = staged = float("inf")
+    for _ in range(30):
+        started = time.process_time_ns()
+        for event in batch.events:
+            domain.judge(form, event.body.figures, event.body.narratives, nil=event.body.nil)
+        bare = min(bare, time.process_time_ns() - started)
+        started = time.process_time_ns()
+        prepared = await judging.prepare(batch.events, nothing, apart=False)
+        staged = min(staged, time.process_time_ns() - started)
+        assert len(prepared.values) == BATCH
+    print(
+        f"stage:   {staged / BATCH / 1000:6.1f} us CPU a submission, judging alone {bare / BATCH / 1000:6.1f}:"
+        f" {staged / bare:.2f} times"
+    )
+
+
+async def measure_handler(url: str, *, profile: bool = False) -> None:
+    """The handler with its SQL, 500 submissions in a transaction, every 10th with three findings."""
+    database = Database(url, pool_size=2)
+    rig = Rig(database)
+    code = f"M-{uuid4()}"
+    await rig.keep(regime(code, form=FORM))
+    best_cpu = best_elapsed = float("inf")
+    profiler = cProfile.Profile()
+    for turn in range(12):
+        batch = Batch.of(
+            [
+                submission(f"H99.{uuid4()}", code=code, figures=f, narratives=n)
+                for f, n in (report(3 if i % 10 == 0 else 0) for i in range(BATCH))
+            ]
+        )
+        if profile and turn > 2:
+            profiler.enable()
+        cpu, elapsed = time.process_time_ns(), time.perf_counter_ns()
+        batch.prepared = (await rig.judging.prepare(batch.events, database.reading, apart=False)).values
+        async with database.transaction() as tx:
+            await handlers.record(batch, tx, clock=rig.clock)
+            cpu, elapsed = time.process_time_ns() - cpu, time.perf_counter_ns() - elapsed
+            profiler.disable()
+        best_cpu, best_elapsed = min(best_cpu, cpu / BATCH / 1000), min(best_elapsed, elapsed / BATCH / 1000)
+    print(
+        f"handler: {best_cpu:6.1f} us CPU, {best_elapsed:6.1f} us elapsed with PostgreSQL, a submission"
+        f" (budget {HANDLER_BUDGET_MICROSECONDS} CPU)"
+    )
+    if profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
+    await database.close()
+
+
+if __name__ == "__main__":
+    measure_judge()
+    asyncio.run(measure_stage())
+    if len(sys.argv) > 1:
+        asyncio.run(measure_handler(sys.argv[1], profile="--profile" in sys.argv))
