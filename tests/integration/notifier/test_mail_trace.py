@@ -10,7 +10,7 @@ from opentelemetry.trace import format_trace_id
 from shared.outbox import caused_by
 from shared.telemetry import tracing
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.notifier.desk import World, overdue, registry
+from tests.integration.notifier.rig import World, overdue, registry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -14,7 +14,7 @@ from services.scoring.obligations import generator
 from services.scoring.obligations.deadlines import Agency, owes, plan_period, plan_request
 from services.scoring.obligations.generator import Opening
 from shared.contract.period import parse
-from tests.integration.scoring.scoring_rig import Rig, agency, local, regime, request
+from tests.integration.scoring.rig import Rig, agency, local, regime, request
 from tests.unit.scoring.samples import CALENDAR, POLICY
 
 NOW = local(2026, 10, 1, 8)

@@ -25,7 +25,7 @@ from shared.outbox import cause_of, caused_by
 from shared.service import command
 from shared.telemetry import logging as logs
 from shared.telemetry import tracing
-from tests.integration.shared.backbone import submission
+from tests.integration.shared.rig import submission
 from tests.unit.shared.asking import ask
 from tests.unit.shared.faulty import APP
 
