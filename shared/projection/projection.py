@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import ARRAY, Column, Table, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.postgres.database import Transaction
 
@@ -125,12 +126,7 @@ def _statement(
     key = [column.name for column in table.primary_key]
     names = ", ".join(_quote(column.name) for column in columns)
     arrays = ", ".join(f"CAST(:{column.name} AS {_sql_type(column)}[])" for column in columns)
-    selected = ", ".join(
-        f"ARRAY(SELECT jsonb_array_elements_text({_quote(column.name)}))"
-        if isinstance(column.type, ARRAY)
-        else _quote(column.name)
-        for column in columns
-    )
+    selected = ", ".join(_selected(column) for column in columns)
     changes = [
         f"{name} = coalesce(excluded.{name}, kept.{name})" if column.name in remembered else f"{name} = excluded.{name}"
         for column in columns
@@ -149,5 +145,13 @@ def _statement(
     """  # noqa: S608 - names of the service's own table
 
 
+def _selected(column: Column[Any]) -> str:
+    name = _quote(column.name)
+    if isinstance(column.type, ARRAY):
+        return f"ARRAY(SELECT jsonb_array_elements_text(CAST({name} AS jsonb)))"
+    return f"CAST({name} AS jsonb)" if isinstance(column.type, JSONB) else name
+
+
 def _sql_type(column: Column[Any]) -> str:
-    return "jsonb" if isinstance(column.type, ARRAY) else str(column.type.compile(dialect=_DIALECT))
+    # JSON travels as text: the driver would call into Python for each value of the other
+    return "text" if isinstance(column.type, ARRAY | JSONB) else str(column.type.compile(dialect=_DIALECT))
