@@ -126,7 +126,7 @@ class Relay:
         await self._drop_producer()
 
     async def _run(self) -> None:
-        backoff, told = Backoff(0.1, 5), ""
+        backoff, told = Backoff(0.2, 5), ""
         while not self._stopping.is_set():
             started = monotonic_seconds()
             try:
