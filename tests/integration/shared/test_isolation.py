@@ -25,7 +25,7 @@ from shared.contract.cloudevents import source_of
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
-from tests.integration.shared.rig import count, eventually, prepare, record, rows, submission, subscription
+from tests.integration.shared.rig import count, eventually, record, rows, submission, subscription
 
 CULPRIT = "H99.66"
 HASTY = Patience(failures=3, seconds=0.5, first_pause_seconds=0.05, longest_pause_seconds=0.1)
@@ -54,16 +54,15 @@ HARMS = [_takes_too_long, _loses_its_connection, _stays_idle, _needs_too_much_me
 
 
 @pytest.fixture
-async def impatient(database_url: str) -> AsyncIterator[Database]:
-    """Gives up statements and idle transactions soon."""
-    database = Database(
+async def impatient(database: Database, database_url: str) -> AsyncIterator[Database]:
+    """The consumer's, which gives up statements and idle transactions soon; the test looks through another."""
+    impatient = Database(
         database_url,
         statement_timeout_seconds=0.5,
         server_settings={"idle_in_transaction_session_timeout": "300"},
     )
-    await prepare(database)
-    yield database
-    await database.close()
+    yield impatient
+    await impatient.close()
 
 
 def records(*events: SubmissionReceived) -> list[Record]:
@@ -105,16 +104,16 @@ async def applied(database: Database) -> set[tuple[str, int]]:
 
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
 async def test_neighbours_are_applied_and_the_culprit_ends_as_a_dead_letter(
-    impatient: Database, kafka: KafkaSettings, harm: Harm
+    database: Database, impatient: Database, kafka: KafkaSettings, harm: Harm
 ) -> None:
     following = subscription(impatient, kafka, harmful(harm), release_seconds=0.05, patience=HASTY)
     events = crowd()
     await asyncio.wait_for(following.process(records(*events)), 60)
-    done = await applied(impatient)
+    done = await applied(database)
     assert len(done) == 41, "all neighbours and the culprit's first version"
     assert (CULPRIT, 1) in done
     assert [
-        (r.event_id, r.awaits) for r in await rows(impatient, "SELECT event_id, awaits FROM waiting ORDER BY id")
+        (r.event_id, r.awaits) for r in await rows(database, "SELECT event_id, awaits FROM waiting ORDER BY id")
     ] == [
         (events[21].submission_id, f"alone/{events[21].submission_id}"),
         (events[22].submission_id, f"alone/{events[21].submission_id}"),
@@ -127,26 +126,26 @@ async def test_neighbours_are_applied_and_the_culprit_ends_as_a_dead_letter(
             nonlocal version
             version += 1
             await following.process(records(submission("H99.77", version)))  # a neighbour that goes on
-            return await count(impatient, "dead_letter") == 1
+            return await count(database, "dead_letter") == 1
 
         await eventually(buried, "the culprit is given up")
 
         async def freed() -> bool:
-            return (CULPRIT, 3) in await applied(impatient) and await count(impatient, "waiting") == 0
+            return (CULPRIT, 3) in await applied(database) and await count(database, "waiting") == 0
 
         await eventually(freed, "what was behind it is applied")
     finally:
         following.stop()
         await releasing
-    (letter,) = await rows(impatient, "SELECT event_id, value, error_text, attempts FROM dead_letter")
+    (letter,) = await rows(database, "SELECT event_id, value, error_text, attempts FROM dead_letter")
     assert letter.event_id == events[21].submission_id
     assert letter.value == events[21].encode()
     assert "applied alone it failed" in letter.error_text
-    assert (CULPRIT, 2) not in await applied(impatient)
+    assert (CULPRIT, 2) not in await applied(database)
 
 
 async def test_without_isolation_one_event_stops_all(
-    impatient: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    database: Database, impatient: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control: the batch is waited out as if the database were away."""
 
@@ -157,7 +156,7 @@ async def test_without_isolation_one_event_stops_all(
     following = subscription(impatient, kafka, harmful(_needs_too_much_memory))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(following.process(records(*crowd())), 6)
-    assert await applied(impatient) == set()
+    assert await applied(database) == set()
 
 
 async def _process(following: Subscription, events: list[SubmissionReceived]) -> None:
