@@ -57,7 +57,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
         judgement: Judgement | None = batch.prepared.get(event.id)
         if judgement is None:
             batch.wait(event, form_name(event.body))
-            metrics.WAITING_TOTAL.inc()
+            metrics.DEFERRED_TOTAL.inc()
             continue
         body = event.body
         verdicts.append(

@@ -21,8 +21,8 @@ FINDINGS_TOTAL = declare_counter(
     labels=["tier", "severity"],
     values={"tier": get_args(Tier), "severity": get_args(Severity)},
 )
-WAITING_TOTAL = declare_counter(
-    "thongsuot_validator_waiting_total",
+DEFERRED_TOTAL = declare_counter(
+    "thongsuot_validator_deferred_total",
     "Submissions that had to wait because their regime version was not known yet.",
     unit="events",
 )

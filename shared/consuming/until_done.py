@@ -170,7 +170,7 @@ class UntilDone:
         for metric, counts in (
             (metrics.CONSUMER_APPLIED_TOTAL, outcome.applied),
             (metrics.CONSUMER_DUPLICATES_TOTAL, outcome.duplicates),
-            (metrics.CONSUMER_WAITING_TOTAL, outcome.waiting),
+            (metrics.CONSUMER_DEFERRED_TOTAL, outcome.waiting),
             (metrics.CONSUMER_REJECTED_TOTAL, outcome.rejected),
         ):
             for kind, number in counts.items():

@@ -184,7 +184,7 @@ class Service:
                 async with self.database.reading() as snapshot:
                     row = (await snapshot.execute(_OUTBOX)).one()
                     aside = (await snapshot.execute(_SET_ASIDE)).one()
-                    parked = {r.consumer: r for r in await snapshot.execute(_WAITING)}
+                    deferred = {r.consumer: r for r in await snapshot.execute(_WAITING)}
                     letters = {r.consumer: r for r in await snapshot.execute(_LETTERS)}
                 metrics.OUTBOX_BACKLOG_ROWS.set(row.backlog)
                 metrics.OUTBOX_OLDEST_AGE_SECONDS.set(float(row.oldest_seconds))
@@ -192,7 +192,7 @@ class Service:
                 metrics.OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS.set(float(aside.oldest_seconds))
                 for subscription in self.consumers.subscriptions if self.consumers else ():
                     for found, events, age in (
-                        (parked, metrics.PARKED_EVENTS, metrics.PARKED_OLDEST_AGE_SECONDS),
+                        (deferred, metrics.DEFERRED_EVENTS, metrics.DEFERRED_OLDEST_AGE_SECONDS),
                         (letters, metrics.OPEN_DEAD_LETTERS, metrics.OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS),
                     ):
                         row_of = found.get(subscription.name)

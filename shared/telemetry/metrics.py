@@ -207,9 +207,9 @@ CONSUMER_SKIPPED_TOTAL = declare_counter(
     unit="events",
     labels=["group", "type"],
 )
-CONSUMER_WAITING_TOTAL = declare_counter(
-    "thongsuot_consumer_waiting_total",
-    "Events parked until something they speak of is known.",
+CONSUMER_DEFERRED_TOTAL = declare_counter(
+    "thongsuot_consumer_deferred_total",
+    "Events deferred until something they speak of is known.",
     unit="events",
     labels=["group", "type"],
 )
@@ -279,11 +279,11 @@ OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS = declare_gauge(
 DEAD_LETTERS_TOTAL = declare_counter(
     "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
 )
-PARKED_EVENTS = declare_gauge(
-    "thongsuot_parked_events", "Events that now wait for something not yet known.", unit="events", labels=["group"]
+DEFERRED_EVENTS = declare_gauge(
+    "thongsuot_deferred_events", "Deferred events: they await something not yet known.", unit="events", labels=["group"]
 )
-PARKED_OLDEST_AGE_SECONDS = declare_gauge(
-    "thongsuot_parked_events_oldest_age_seconds",
+DEFERRED_OLDEST_AGE_SECONDS = declare_gauge(
+    "thongsuot_deferred_events_oldest_age_seconds",
     "For how long the oldest deferred event has waited; 0 if none. See `deferred list`.",
     unit="seconds",
     labels=["group"],

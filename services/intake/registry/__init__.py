@@ -1,1 +1,1 @@
-"""The registry: agencies, officers, regimes and requests; loaded from files, published, held in memory by the door."""
+"""The registry: agencies, officers, regimes and requests; loaded from files, published, cached in each process."""

@@ -240,7 +240,15 @@ def _disarmed() -> Iterator[None]:
     gc.collect()  # what a test has left is told in that test
 
 
-async def _withstands_closed_transports(database: Database, kafka: KafkaSettings, closed: str, seconds: float) -> bool:
+async def _all_applied(database: Database, seconds: float) -> bool:
+    try:
+        await eventually(lambda: _applied(database, EVENTS), "all are applied", seconds=seconds)
+    except AssertionError:
+        return False
+    return True
+
+
+async def _withstands_closed_transports(database: Database, kafka: KafkaSettings) -> bool:
     """Whether the relay and a consumer get every event through while writes of theirs meet closed transports."""
     running, sender = consumers(kafka, subscription(database, kafka)), relay(database, kafka)
     await running.start()
@@ -248,15 +256,11 @@ async def _withstands_closed_transports(database: Database, kafka: KafkaSettings
     try:
         await send(database, [submission(agency="H99.00")])
         await eventually(lambda: _applied(database, 1), "the first event is applied")
-        failpoints.arm(closed)
+        failpoints.arm(CLOSED)
         for number in range(1, EVENTS):
             await send(database, [submission(agency=f"H99.{number:02}")])
             await asyncio.sleep(0.05)
-        try:
-            await eventually(lambda: _applied(database, EVENTS), "all are applied", seconds=seconds)
-        except AssertionError:
-            return False
-        return True
+        return await _all_applied(database, 30)
     finally:
         failpoints.arm("")
         await running.stop()
@@ -289,11 +293,7 @@ async def _outlives_its_tasks(database: Database, kafka: KafkaSettings, seconds:
         sender = relay(database, kafka)
         await sender.start()
         await send(database, [submission(agency=f"H99.{number:02}") for number in range(1, EVENTS)])
-        try:
-            await eventually(lambda: _applied(database, EVENTS), "all are applied", seconds=seconds)
-        except AssertionError:
-            return False
-        return True
+        return await _all_applied(database, seconds)
     finally:
         failpoints.arm("")
         await running.stop()
@@ -303,7 +303,7 @@ async def _outlives_its_tasks(database: Database, kafka: KafkaSettings, seconds:
 @pytest.mark.usefixtures("_disarmed")
 async def test_writes_on_closed_transports_end_no_task(database: Database, kafka: KafkaSettings) -> None:
     before = _remade("task_ended")
-    assert await _withstands_closed_transports(database, kafka, CLOSED, 30)
+    assert await _withstands_closed_transports(database, kafka)
     assert _remade("task_ended") == before
 
 

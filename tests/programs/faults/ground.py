@@ -58,7 +58,31 @@ def _silent(text: str) -> None:
     """Progress nobody listens to."""
 
 
-class Ground:
+class _Held:
+    """Starts when its block is entered; what it holds is given back when the block ends, or when it cannot start."""
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back everything."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Ground(_Held):
     """PostgreSQL, Kafka, two proxies and templates. `with Ground() as ground:`; provinces end before it."""
 
     def __init__(
@@ -84,19 +108,6 @@ class Ground:
         self._progress = progress
         self._template_urls: dict[str, str] = {}
         self._stack: Stack | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End everything and remove its data."""
@@ -243,7 +254,7 @@ def through(url: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=netloc))
 
 
-class Province:
+class Province(_Held):
     """One run of the system on the ground: own databases, topics, mail sink, services. Clean at the start."""
 
     def __init__(
@@ -267,19 +278,6 @@ class Province:
         self._wanted = dict(services) if services is not None else dict.fromkeys(SERVICES, 1)
         self._smtp_address = smtp_address
         self._stack: Stack | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _start(self) -> None:
         admin = self.ground.stack.admin_database_url
