@@ -68,6 +68,7 @@ class Bench:
         for name in self.plan.systems:
             system = System.on(name, infra, self.place, self.load_data, self.floor_data)
             system.stack.start()
+            limits.make_topic(infra, system.stack.options.topic_prefix + rounds.RELAY_TOPIC)
             self.systems[name] = system
         ours = self.systems["ours"]
         say(f"danh mục / registry: {self.plan.agencies} agencies, {self.plan.periods} periods")
@@ -92,7 +93,7 @@ class Bench:
 
     def produced(self, infra: Stack) -> None:
         """What Kafka alone takes: the limit of the relay."""
-        topic = self.systems["ours"].stack.options.topic_prefix + "notifications"
+        topic = self.systems["ours"].stack.options.topic_prefix + rounds.RELAY_TOPIC
         self.measured.produced = limits.kafka_produce(infra, topic, self.plan.relay_rows)
         say(f"aiokafka: {self.measured.produced:.0f}/s")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import Stack
 from deploy.local.options import ROOT
@@ -125,6 +126,20 @@ def _execute(url: str, statements: str) -> None:
             await connection.close()
 
     asyncio.run(run())
+
+
+def make_topic(infra: Stack, name: str) -> None:
+    """A topic that no service follows: as many partitions as the others have."""
+    asyncio.run(_make_topic(infra.kafka_bootstrap, name))
+
+
+async def _make_topic(bootstrap: str, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, num_partitions=12, replication_factor=1)])
+    finally:
+        await admin.close()
 
 
 async def _produce(bootstrap: str, topic: str, events: int, body: bytes) -> float:
