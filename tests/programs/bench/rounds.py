@@ -234,7 +234,7 @@ def relay_rate(system: System, rows: int) -> float:
         INSERT INTO outbox (event_id, topic, key, type, body)
         SELECT gen_random_uuid(), '{RELAY_TOPIC}', key, 'vn.thongsuot.bench.relay.v1', body
           FROM (SELECT key, body FROM outbox_archive WHERE topic = 'submissions' LIMIT $1) AS kept
-    """  # noqa: S608 - a constant
+    """
     system.query("intake", fill, rows)
     filled = system.outbox_rows("intake")
     if not filled:
