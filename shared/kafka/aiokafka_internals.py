@@ -1,4 +1,6 @@
-"""The one place that knows aiokafka's private parts; tests/unit/shared/test_aiokafka_internals.py fails if they move.
+"""The one place that uses aiokafka's private parts.
+
+tests/unit/shared/kafka/test_aiokafka_internals.py fails if an upgrade moves them.
 
 aiokafka does its work in background tasks, each of which ends for ever on an error it does not expect, and nothing of
 its public interface says so. Here such errors become the ones it expects, and whoever holds a client can see whether

@@ -3,7 +3,7 @@
 A head is measured before the parser sees more of it than its limit; head, body and the reading of answers have
 deadlines; every refusal is a problem like all others. What was answered stands, whatever comes behind it.
 
-It builds on uvicorn's protocol and its private names; tests/unit/shared/test_http_server_uvicorn.py fails when they
+It builds on uvicorn's protocol and its private names; tests/unit/shared/web/test_http_server_uvicorn.py fails when they
 move.
 """
 

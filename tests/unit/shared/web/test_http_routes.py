@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from shared.web.app import Application, Door
-from tests.unit.shared.asking import ask, bare_app
+from tests.unit.shared.web.asking import ask, bare_app
 
 
 def _app() -> tuple[Application, list[str]]:

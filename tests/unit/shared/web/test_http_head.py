@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.shared.asking import ask, bare_app
-from tests.unit.shared.served import Served, echo_app, serving
+from tests.unit.shared.web.asking import ask, bare_app
+from tests.unit.shared.web.served import Served, echo_app, serving
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from shared.web.errors import Problem
 from shared.web.paging import CursorValue, PageRequest, decode_cursor, encode_cursor, link_next, page_request, paginate
-from tests.unit.shared.asking import ask, bare_app
+from tests.unit.shared.web.asking import ask, bare_app
 
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=7))])
 VALUES = st.one_of(

@@ -10,7 +10,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.runtime.clock import monotonic_seconds
-from tests.unit.shared.served import SECONDS, Served, echo_app, refused, serving
+from tests.unit.shared.web.served import SECONDS, Served, echo_app, refused, serving
 
 GET = b"GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /v1/store HTTP/1.1\r\nHost: x\r\n"

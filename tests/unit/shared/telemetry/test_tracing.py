@@ -26,8 +26,8 @@ from shared.service import command
 from shared.telemetry import logging as logs
 from shared.telemetry import tracing
 from tests.integration.shared.rig import submission
-from tests.unit.shared.asking import ask
-from tests.unit.shared.faulty import APP
+from tests.unit.shared.web.asking import ask
+from tests.unit.shared.web.faulty import APP
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"

@@ -10,7 +10,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.web.limits import HttpSettings, address_key, descriptors, forwarded_client, networks
-from tests.unit.shared.served import Served, echo_app, refused, serving
+from tests.unit.shared.web.served import Served, echo_app, refused, serving
 
 GET = b"GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_BODY = b"POST /v1/store HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"
@@ -67,7 +67,7 @@ import resource, sys, uvicorn
 resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
 from shared.web.limits import HttpSettings
 from shared.web.server import server_config
-from tests.unit.shared.served import echo_app
+from tests.unit.shared.web.served import echo_app
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 config = server_config(echo_app(), host="127.0.0.1", port=0, settings=HttpSettings(max_connections_per_address=1000))
 if sys.argv[1] == "control":

@@ -20,7 +20,7 @@ from shared.telemetry import tracing
 from shared.telemetry.logging import current_id
 from shared.web.app import read_body
 from shared.web.errors import conflict, too_many
-from tests.unit.shared.asking import ask, bare_app
+from tests.unit.shared.web.asking import ask, bare_app
 
 
 class Report(BaseModel, extra="forbid"):

@@ -18,7 +18,7 @@ from shared.runtime.clock import monotonic_seconds
 from shared.web.app import Application, read_body
 from shared.web.limits import HttpSettings
 from shared.web.server import GuardedProtocol, server_config
-from tests.unit.shared.asking import bare_app
+from tests.unit.shared.web.asking import bare_app
 
 SECONDS = 15.0
 

@@ -21,8 +21,8 @@ from shared.telemetry.readiness import Check, Readiness
 from shared.web import app as http
 from shared.web.app import preferred_language, read_body
 from shared.web.errors import Problem, too_large
-from tests.unit.shared.asking import ask, bare_app
-from tests.unit.shared.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
+from tests.unit.shared.web.asking import ask, bare_app
+from tests.unit.shared.web.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -23,7 +23,7 @@ from shared.telemetry import logging as logs
 from shared.telemetry.redaction import redact
 from shared.web.authentication import new_key, operator_token, operator_token_fault, parse_key
 from shared.web.limiter import Limiter
-from tests.unit.shared.asking import ask, bare_app
+from tests.unit.shared.web.asking import ask, bare_app
 
 
 def test_a_new_key_has_a_public_id_and_256_random_bits() -> None:

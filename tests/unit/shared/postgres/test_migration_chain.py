@@ -11,7 +11,7 @@ import pytest
 from shared.contract.services import SERVICES
 from shared.postgres.migrations import BACKBONE
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 #: what databases in use have been made with: the text that was released, for ever
 RELEASED = {
     "first": "149439bd9b938aa8",

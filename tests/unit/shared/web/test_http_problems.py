@@ -10,8 +10,8 @@ import pytest
 from shared.web import app as http
 from shared.web.app import problem_for
 from shared.web.errors import KINDS, FieldError, unprocessable
-from tests.unit.shared.asking import ask
-from tests.unit.shared.faulty import APP, GOOD, faulty_app, post, problem_of
+from tests.unit.shared.web.asking import ask
+from tests.unit.shared.web.faulty import APP, GOOD, faulty_app, post, problem_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
