@@ -1,21 +1,19 @@
-"""The Kafka door: a signature and one call."""
+"""What intake consumes from Kafka: each handler takes the events of its own kind."""
 
 from __future__ import annotations
 
-from services.intake.submissions import handlers
+from services.intake.obligations import handlers as obligations
+from services.intake.submissions import handlers as submissions
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, NotificationRecorded, VerdictReached
+from shared.contract.events import ComplianceEvent, VerdictReached
 from shared.postgres.database import Transaction
 
 
-async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
-    await handlers.follow(batch, tx)
+async def apply(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+    await submissions.apply_verdicts(batch, tx)
+    await obligations.apply_compliance(batch, tx)
 
 
-async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:
-    await handlers.follow_notices(batch, tx)
-
-
-FOLLOW = Inbound.of("intake.follow", follow, handlers.known)
-NOTICES = Inbound.of("intake.notices", follow_notices)
+FOLLOW = Inbound.of("intake.follow", apply, submissions.stored)
+NOTICES = Inbound.of("intake.notices", obligations.apply_notices)

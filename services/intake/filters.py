@@ -6,6 +6,7 @@ A filter that is not understood must not be passed over: the client would take t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from shared.web.errors import FieldError, Problem, bad_request
@@ -51,6 +52,11 @@ def moment(name: str, text: str | None) -> datetime | None:
         f"Ghi như {name}=2026-03-31T17:00:00%2B07:00 hoặc {name}=2026-03-31T10:00:00Z.",
         f"Write it like {name}=2026-03-31T17:00:00%2B07:00 or {name}=2026-03-31T10:00:00Z.",
     )
+
+
+def given(filters: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the filters that have a value."""
+    return tuple(name for name, value in filters.items() if value is not None)
 
 
 def _unreadable(name: str, message: str, message_en: str, fix: str, fix_en: str) -> Problem:

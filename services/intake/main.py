@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from services.intake import api
-from services.intake.access.allowance import Allowances
+from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access
 from services.intake.consumer import FOLLOW, NOTICES
+from services.intake.obligations import api as obligations_api
+from services.intake.registry import api as registry_api
 from services.intake.registry.cache import Known
 from services.intake.settings import IntakeSettings
+from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
 from services.intake.submissions.endpoint import SubmissionDoor
 from services.intake.submissions.group_commit import Accept, GroupCommit
@@ -126,7 +128,10 @@ def build(
         strangers=strangers,
     )
     door = SubmissionDoor(access, known, commits, clock, database)
-    api.mount(app, access=access, known=known, door=door, database=database, clock=clock)
-    mount_exports(app, database, [*backbone_exports(), api.SUBMISSIONS_EXPORT], token=common.operator_token)
+    app.add_middleware(Metered)
+    registry_api.mount(app, access=access, known=known, database=database, clock=clock)
+    submissions_api.mount(app, access=access, door=door, database=database)
+    obligations_api.mount(app, access=access, known=known, database=database)
+    mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app
     return service

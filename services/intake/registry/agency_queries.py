@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
-from services.intake import queries
-from services.intake.queries import ObligationView
+from services.intake.obligations import queries as obligations
+from services.intake.obligations.queries import ObligationView
 from services.intake.registry.records import Registry
 from shared.postgres.database import Reading
 
@@ -84,7 +84,7 @@ async def me(reading: Reading, agency: str, parent: str | None, registry: Regist
     if own is None:
         return None
     people = await officers(reading, agency, limit=MAX_OFFICERS + 1)
-    owed = await queries.owed(reading, agency, registry, limit=MAX_OWED + 1)
+    owed = await obligations.owed(reading, agency, registry, limit=MAX_OWED + 1)
     return Me(
         agency=AgencyRecord(**_only(own, AgencyRecord)),
         parent=None if above is None else AgencyName(**_only(above, AgencyName)),

@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
+from services.intake.obligations.queries import StandingName, obligation_link, regime_link
 from services.intake.pages import in_slices
-from services.intake.queries import Moment, StandingName, obligation_link, regime_link
 from services.intake.registry import example, regimes
 from services.intake.registry.agency_queries import OfficerView
 from services.intake.registry.example import NoExample
 from services.intake.registry.records import Agency, Registry
 from services.intake.registry.regimes import Addressed, Binding, Status
+from services.intake.views import Moment
 from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePublished
 from shared.postgres.database import Reading
 from shared.runtime.clock import LOCAL_ZONE

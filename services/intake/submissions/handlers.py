@@ -1,15 +1,14 @@
-"""Use cases of intake: load, decide, save. The transaction is the door's; nothing here commits."""
+"""Use cases of submissions: load, decide, save. The edge commits the transaction; nothing here does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.intake.obligations.standing import Standing, fold
 from services.intake.submissions import domain, event_encoding, store
 from services.intake.submissions.domain import Decided, Pending
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, NotificationRecorded, VerdictReached
+from shared.contract.events import ComplianceEvent, VerdictReached
 from shared.outbox import caused_by, publish_encoded
 from shared.postgres.database import Transaction
 
@@ -32,34 +31,27 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     return outcomes
 
 
-async def follow(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
-    """Keep what validation said of each submission and where each obligation stands, newest first known.
+async def apply_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+    """Keep the newest verdict on each submission.
 
-    A verdict on a submission that is not here waits for it: that happens only after intake's database was restored.
+    A verdict on a submission that is not here is deferred: that happens only after intake's database was restored.
     """
     asked = [event.body.submission_id for event in batch if isinstance(event.body, VerdictReached)]
-    stored = await store.stored_submissions(tx, asked) if asked else set()
+    if not asked:
+        return
+    stored = await store.stored_submissions(tx, asked)
     verdicts: list[VerdictReached] = []
-    standings: dict[str, Standing] = {}
     for event in batch:
-        match event.body:
-            case VerdictReached() as verdict:
-                if verdict.submission_id not in stored:
-                    batch.wait(event, f"submission/{verdict.submission_id}")
-                    continue
-                verdicts.append(verdict)
-            case compliance:
-                standings[compliance.obligation] = fold(standings.get(compliance.obligation), compliance)
+        if not isinstance(event.body, VerdictReached):
+            continue
+        if event.body.submission_id in stored:
+            verdicts.append(event.body)
+        else:
+            batch.wait(event, f"submission/{event.body.submission_id}")
     await store.VERDICTS.save(tx, verdicts)
-    await store.STANDINGS.save(tx, standings.values())
 
 
-async def follow_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:
-    """Keep the newest word about each notice."""
-    await store.NOTICES.save(tx, (event.body for event in batch))
-
-
-async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
-    """Which of the awaited `submission/<id>` are stored by now."""
+async def stored(tx: Transaction, names: Sequence[str]) -> set[str]:
+    """Those of the awaited names, `submission/<id>`, that are stored by now."""
     ids = [UUID(name.removeprefix("submission/")) for name in names]
     return {f"submission/{submission_id}" for submission_id in await store.stored_submissions(tx, ids)}

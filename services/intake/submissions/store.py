@@ -10,9 +10,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.intake import tables
-from services.intake.obligations.standing import Standing
 from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
-from shared.contract.events import NotificationRecorded, ScoreLine, VerdictReached
+from shared.contract.events import VerdictReached
 from shared.postgres.database import Reading, Transaction
 from shared.projection import Projection
 from shared.runtime.trouble import InfrastructureTrouble
@@ -78,40 +77,18 @@ _RECEIPT = text("""
 
 _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
 
-_NOTICE_FIELDS = {"kind", "officer_id", "channel", "outcome", "attempts"}
-_NOW = {"updated_at": "clock_timestamp()"}
 
-
-def _document(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _lines(lines: Sequence[ScoreLine] | None) -> str | None:
-    return None if lines is None else _document([line.model_dump(mode="json") for line in lines])
+def _findings(verdict: VerdictReached) -> str:
+    return json.dumps([finding.model_dump(mode="json") for finding in verdict.findings], ensure_ascii=False)
 
 
 #: what validation said of each submission, the newest
 VERDICTS = Projection(
     tables.verdicts,
     VerdictReached,
-    values={"findings": lambda verdict: _document([finding.model_dump(mode="json") for finding in verdict.findings])},
+    values={"findings": _findings},
     version=("decided_at", "verdict_id"),
-    on_change=_NOW,
-)
-#: what an event does not say (a score, the cut-off) stays as an earlier one said it
-STANDINGS = Projection(
-    tables.standings,
-    Standing,
-    values={"lines": lambda standing: _lines(standing.lines)},
-    fixed=("agency", "regime", "period"),
-    remembered=("cutoff_from", "cutoff_to", "overdue", "on_time", "score", "policy_version", "lines"),
-    on_change=_NOW,
-)
-NOTICES = Projection(
-    tables.notices,
-    NotificationRecorded,
-    values={"document": lambda notice: _document(notice.model_dump(mode="json", include=_NOTICE_FIELDS))},
-    fixed=("agency", "obligation"),
+    on_change={"updated_at": "clock_timestamp()"},
 )
 
 

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from services.intake import queries
-from services.intake.submissions import handlers
+from services.intake import consumer, views
+from services.intake.obligations import queries as obligations
+from services.intake.submissions import queries as submissions
 from shared.consuming.batch import Batch
 from shared.contract.events import ObligationFulfilled, ObligationOverdue
 from shared.contract.ids import new_id
@@ -110,7 +111,7 @@ async def test_a_change_that_is_committed_late_is_not_missed(
         async def no_horizon(reading: object) -> datetime:
             return datetime.now(UTC) + timedelta(days=1)
 
-        monkeypatch.setattr(queries, "horizon", no_horizon)
+        monkeypatch.setattr(views, "horizon", no_horizon)
     database = Database(province.url, pool_size=1)
     async with intake(province) as door:
 
@@ -120,7 +121,7 @@ async def test_a_change_that_is_committed_late_is_not_missed(
 
         mark, seen = LONG_AGO, list[str]()
         async with database.transaction() as tx:
-            await handlers.follow(Batch.of([opened(DEPARTMENT, "2026-M01")]), tx)
+            await consumer.apply(Batch.of([opened(DEPARTMENT, "2026-M01")]), tx)
             await apply(province.url, [opened(DEPARTMENT, "2026-M02")])  # later, and committed first
             more, mark = await read_on(mark)
             seen += more
@@ -167,10 +168,10 @@ async def test_a_cursor_belongs_to_the_order_it_was_given_in(province: Province)
 @pytest.mark.parametrize(
     ("index", "query"),
     [
-        ("standings_overdue", lambda: queries._obligations_query((), True, by_change=False, onward=False)),
-        ("standings_updated", lambda: queries._obligations_query((), None, by_change=True, onward=True)),
-        ("submissions_stored", lambda: queries._submissions_query((), by_change=True)),
-        ("verdicts_updated", lambda: queries._submissions_query((), by_change=True)),
+        ("standings_overdue", lambda: obligations._obligations_query((), True, by_change=False, onward=False)),
+        ("standings_updated", lambda: obligations._obligations_query((), None, by_change=True, onward=True)),
+        ("submissions_stored", lambda: submissions._submissions_query((), by_change=True)),
+        ("verdicts_updated", lambda: submissions._submissions_query((), by_change=True)),
     ],
 )
 async def test_each_filter_is_found_by_its_index(province: Province, index: str, query: Any) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from services.intake import consumer
 from services.intake.submissions import handlers
 from services.intake.submissions.domain import Stored, Unchanged
 from shared.consuming.batch import Batch
@@ -66,7 +67,7 @@ async def apply(url: str, events: Sequence[EventModel]) -> Batch[Any]:
     database = Database(url, pool_size=1)
     batch: Batch[Any] = Batch.of(events)
     async with database.transaction() as tx:
-        await handlers.follow(batch, tx)
+        await consumer.apply(batch, tx)
     await database.close()
     return batch
 
@@ -129,7 +130,7 @@ async def test_a_verdict_on_an_unknown_submission_waits_for_it(province: Provinc
     async with database.transaction() as tx:
         await handlers.accept(tx, [stored])
         names = [f"submission/{missing}", f"submission/{stored.submission_id}"]
-        assert await handlers.known(tx, names) == {f"submission/{stored.submission_id}"}
+        assert await handlers.stored(tx, names) == {f"submission/{stored.submission_id}"}
     await database.close()
 
 

@@ -7,8 +7,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
-from services.intake import queries
-from services.intake.submissions import handlers
+from services.intake.obligations import handlers, queries
 from shared.consuming.batch import Batch
 from shared.contract.events import NotificationRecorded, ScoreChanged, ScoreLine
 from shared.contract.ids import new_id
@@ -33,7 +32,7 @@ def notice(version: int, outcome: str = "sent", **others: Any) -> NotificationRe
 async def tell(url: str, notices: list[NotificationRecorded]) -> None:
     database = Database(url, pool_size=1)
     async with database.transaction() as tx:
-        await handlers.follow_notices(Batch.of(notices), tx)
+        await handlers.apply_notices(Batch.of(notices), tx)
     await database.close()
 
 

@@ -237,7 +237,7 @@ async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(provi
 @pytest.mark.parametrize("plan", ["standings_owed", "registry_officers_of_agency"])
 async def test_what_is_read_is_found_by_its_index(province: Province, plan: str) -> None:
     """With many agencies, a page of one reads no other's rows."""
-    from services.intake import queries
+    from services.intake.obligations import queries
     from services.intake.registry import agency_queries
 
     query, parameters = {

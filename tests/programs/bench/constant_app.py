@@ -10,7 +10,7 @@ import sys
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake.api import mount_submissions
+from services.intake.submissions.api import mount_submissions
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.telemetry.readiness import Check, Readiness
 from shared.web.app import create_app, read_body

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from services.intake import pages
 from services.intake.pages import SLICE_ROWS, answer, in_slices
-from services.intake.queries import Moment
+from services.intake.views import Moment
 from shared.web.paging import Page
 
 

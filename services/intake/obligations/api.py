@@ -1,0 +1,104 @@
+"""The agency's obligations over HTTP: it translates, and asks one query about the agency of the key alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request, Response
+
+from services.intake import filters, pages, views
+from services.intake.access.callers import Access
+from services.intake.obligations import queries
+from services.intake.obligations.queries import ObligationDetail, ObligationPage, ObligationView, StandingName
+from services.intake.parameters import Code, Page, UpdatedAfter
+from services.intake.registry.cache import Known
+from services.intake.submissions.limits import is_code
+from shared.postgres.database import Database
+from shared.web.app import Application
+from shared.web.errors import not_found
+from shared.web.paging import paginate
+
+_Overdue = Annotated[
+    str | None, Query(description="true: đang quá hạn / overdue now", json_schema_extra={"enum": ["true", "false"]})
+]
+
+
+def mount(app: Application, *, access: Access, known: Known, database: Database) -> None:
+    """Add the routes that read obligations."""
+    agency_of_key = Depends(access)
+
+    @app.get(
+        "/v1/obligations",
+        tags=["obligations"],
+        summary="Báo cáo phải gửi, theo hạn / what is owed, by deadline",
+        response_model=ObligationPage,
+    )
+    async def obligations(
+        request: Request,
+        page: Page,
+        agency: str = agency_of_key,
+        regime: Code = None,
+        period: Code = None,
+        standing: StandingName | None = None,
+        overdue: _Overdue = None,
+        updated_after: UpdatedAfter = None,
+    ) -> Response:
+        late, since = filters.truth("overdue", overdue), filters.moment("updated_after", updated_after)
+        await known.be_fresh()
+        if since is None:
+            position = page.position("obligations", (datetime, str))
+            async with database.reading() as reading:
+                rows = await queries.obligations(
+                    reading,
+                    agency,
+                    known.registry,
+                    regime=regime,
+                    period=period,
+                    standing=standing,
+                    overdue=late,
+                    after=cast("tuple[datetime, str]", position) if position else None,
+                    limit=page.limit + 1,
+                )
+            found = paginate("obligations", rows, page.limit, _obligation_position)
+        else:
+            position = page.position("obligations by change", (datetime, str))
+            until = await views.horizon(database)
+            async with database.reading() as reading:
+                rows = await queries.changed_obligations(
+                    reading,
+                    agency,
+                    known.registry,
+                    regime=regime,
+                    period=period,
+                    standing=standing,
+                    overdue=late,
+                    after=cast("tuple[datetime, str]", position) if position else (since, None),
+                    before=until,
+                    limit=page.limit + 1,
+                )
+            found = paginate("obligations by change", rows, page.limit, _obligation_change)
+        return await pages.answer(request, found, ObligationView)
+
+    @app.get(
+        "/v1/obligations/{regime}/{period}",
+        tags=["obligations"],
+        summary="Một nghĩa vụ: bài nộp, điểm, thông báo / one obligation: submissions, score lines, notices",
+    )
+    async def obligation(regime: str, period: str, agency: str = agency_of_key) -> ObligationDetail:
+        await known.be_fresh()
+        found = None
+        if is_code(regime) and is_code(period):
+            async with database.reading() as reading:
+                found = await queries.obligation(reading, agency, known.registry, regime, period)
+        if found is None:
+            raise not_found("nghĩa vụ báo cáo này", "such obligation")
+        return found
+
+
+def _obligation_change(row: ObligationView) -> tuple[datetime, str]:
+    return row.updated_at, row.obligation
+
+
+def _obligation_position(row: ObligationView) -> tuple[datetime, str]:
+    return row.deadline, row.obligation

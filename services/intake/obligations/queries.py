@@ -1,0 +1,258 @@
+"""What an agency reads of its obligations. Every query names the agency: a foreign one is not found, as if unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import cache
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import TextClause, text
+
+from services.intake.filters import given
+from services.intake.pages import fetched
+from services.intake.registry.records import Registry
+from services.intake.submissions import queries as submissions
+from services.intake.submissions.queries import SubmissionView
+from services.intake.views import Moment, Points
+from shared.contract.events import obligation_key
+from shared.postgres.database import Reading
+
+StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
+
+#: submissions and notices that an obligation's page lists
+MAX_LISTED = 100
+
+_OBLIGATION_COLUMNS = """
+    obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
+    coalesce(overdue, false) AS overdue, on_time, score, changed_at, updated_at
+"""
+_OBLIGATION_FILTERS = {
+    "regime": "regime = :regime",
+    "period": "period = :period",
+    "standing": "standing = :standing",
+}
+_OWED = text(f"""
+    SELECT {_OBLIGATION_COLUMNS} FROM standings
+    WHERE agency = :agency AND standing <> 'fulfilled' ORDER BY deadline, obligation LIMIT :limit
+""")  # noqa: S608 - constant names
+_OBLIGATION = text(f"""
+    SELECT {_OBLIGATION_COLUMNS}, policy_version, lines FROM standings
+    WHERE agency = :agency AND obligation = :obligation
+""")  # noqa: S608 - constant names
+_NOTICES = text("""
+    SELECT notification_id, at, document, record ->> 'role' AS role, record ->> 'agency' AS told
+    FROM (
+        SELECT notification_id, at, document FROM notices WHERE agency = :agency AND obligation = :obligation
+        ORDER BY at DESC, notification_id DESC LIMIT :limit
+    ) AS listed LEFT JOIN registry ON registry.key = 'officer/' || (document ->> 'officer_id')
+    ORDER BY at DESC, notification_id DESC
+""")
+#: behind every key, in the order of the database (C.UTF-8) as of any other
+_GREATEST_KEY = "\U0010ffff"
+
+
+class ObligationView(BaseModel):
+    """One report the agency owes (nghĩa vụ báo cáo) and where it stands."""
+
+    obligation: str
+    regime: str
+    regime_version: int
+    regime_name: str
+    regime_name_en: str
+    period: str
+    deadline: Moment
+    cutoff_from: date | None
+    cutoff_to: date | None
+    standing: StandingName
+    overdue: bool
+    on_time: bool | None
+    score: Points | None
+    changed_at: Moment
+    updated_at: Moment = Field(description="Giờ máy chủ, khi dòng này đổi lần cuối / when this last changed")
+    links: dict[str, str]
+
+
+class LineView(BaseModel):
+    """One signed contribution to the score, with its cause. The lines sum to the score exactly."""
+
+    line_id: UUID
+    component: str
+    points: str
+    cause: str
+    cause_en: str
+    clause: str
+
+
+class RecipientView(BaseModel):
+    """Who was told, by office: reporting officer (cán bộ đầu mối) or head (thủ trưởng), and of which agency."""
+
+    role: Literal["reporting_officer", "head"] | None = Field(description="null: không còn trong danh mục / not known")
+    agency: str | None
+
+
+class NoticeView(BaseModel):
+    """A notice sent about the obligation."""
+
+    notification_id: UUID
+    kind: str = Field(description="reminder, overdue, returned, escalation")
+    at: Moment
+    to: RecipientView
+    channel: str
+    outcome: str = Field(description="sent, unknown (chưa rõ đã đến / may have arrived), failed")
+    attempts: int
+
+
+class ObligationDetail(ObligationView):
+    """The whole of an obligation as its agency is judged by it: every submission, score line and notice."""
+
+    policy_version: str | None
+    lines: list[LineView] = Field(description="Các dòng điểm đang có hiệu lực / the score lines in force")
+    submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
+    submissions_truncated: bool
+    notices: list[NoticeView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
+    notices_truncated: bool
+
+
+class ObligationPage(BaseModel):
+    items: list[ObligationView]
+    next: str | None
+
+
+@cache
+def _obligations_query(filters: tuple[str, ...], overdue: bool | None, *, by_change: bool, onward: bool) -> TextClause:
+    conditions = "".join(f" AND {_OBLIGATION_FILTERS[name]}" for name in filters)
+    if overdue is not None:
+        conditions += " AND overdue" if overdue else " AND overdue IS NOT TRUE"
+    order = "updated_at" if by_change else "deadline"
+    if by_change:
+        conditions += " AND updated_at < :horizon"
+    if onward:
+        conditions += f" AND ({order}, obligation) > (CAST(:after_moment AS timestamptz), CAST(:after_key AS text))"
+    return text(
+        f"SELECT {_OBLIGATION_COLUMNS} FROM standings WHERE agency = :agency{conditions}"  # noqa: S608
+        f" ORDER BY {order}, obligation LIMIT :limit"
+    )
+
+
+async def obligations(
+    reading: Reading,
+    agency: str,
+    registry: Registry,
+    *,
+    regime: str | None,
+    period: str | None,
+    standing: StandingName | None,
+    overdue: bool | None,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> Sequence[ObligationView]:
+    """What the agency owes, by deadline, after the obligation with this deadline and key."""
+    wanted = {"regime": regime, "period": period, "standing": standing}
+    return await fetched(
+        reading,
+        _obligations_query(given(wanted), overdue, by_change=False, onward=after is not None),
+        {
+            "agency": agency,
+            **wanted,
+            "after_moment": after[0] if after else None,
+            "after_key": after[1] if after else None,
+            "limit": limit,
+        },
+        lambda row: _obligation(row, registry),
+    )
+
+
+async def changed_obligations(
+    reading: Reading,
+    agency: str,
+    registry: Registry,
+    *,
+    regime: str | None,
+    period: str | None,
+    standing: StandingName | None,
+    overdue: bool | None,
+    after: tuple[datetime, str | None],
+    before: datetime,
+    limit: int,
+) -> Sequence[ObligationView]:
+    """Obligations that changed after a moment (and, at it, after a key) and before the horizon, in order of change.
+
+    Those that changed at that very moment count as after it only where a key is given.
+    """
+    wanted = {"regime": regime, "period": period, "standing": standing}
+    return await fetched(
+        reading,
+        _obligations_query(given(wanted), overdue, by_change=True, onward=True),
+        {
+            "agency": agency,
+            **wanted,
+            "after_moment": after[0],
+            "after_key": after[1] or _GREATEST_KEY,
+            "horizon": before,
+            "limit": limit,
+        },
+        lambda row: _obligation(row, registry),
+    )
+
+
+async def obligation(
+    reading: Reading, agency: str, registry: Registry, regime: str, period: str
+) -> ObligationDetail | None:
+    """The agency's own obligation with all that is told of it, or None. Three statements, whatever it holds."""
+    asked = {"agency": agency, "obligation": obligation_key(agency, regime, period)}
+    row = (await reading.execute(_OBLIGATION, asked)).mappings().first()
+    if row is None:
+        return None
+    sent = await submissions.of_obligation(reading, agency, asked["obligation"], limit=MAX_LISTED + 1)
+    notices = (await reading.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
+    lines = [LineView(**{name: line[name] for name in LineView.model_fields}) for line in row["lines"] or ()]
+    return ObligationDetail(
+        **{name: value for name, value in row.items() if name != "lines"},
+        **_names(row, registry),
+        lines=lines,
+        submissions=sent[:MAX_LISTED],
+        submissions_truncated=len(sent) > MAX_LISTED,
+        notices=[
+            NoticeView(
+                notification_id=each["notification_id"],
+                at=each["at"],
+                to=RecipientView(role=each["role"], agency=each["told"]),
+                **{name: each["document"][name] for name in ("kind", "channel", "outcome", "attempts")},
+            )
+            for each in notices[:MAX_LISTED]
+        ],
+        notices_truncated=len(notices) > MAX_LISTED,
+    )
+
+
+async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
+    """What the agency has still to fulfil, by deadline: what is overdue comes first."""
+    return await fetched(reading, _OWED, {"agency": agency, "limit": limit}, lambda row: _obligation(row, registry))
+
+
+def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:
+    return ObligationView(**row, **_names(row, registry))
+
+
+def _names(row: Mapping[Any, Any], registry: Registry) -> dict[str, Any]:
+    published = registry.regimes.get(row["regime"], {}).get(row["regime_version"])
+    return {
+        "regime_name": published.name if published else row["regime"],
+        "regime_name_en": (published.name_en or published.name) if published else row["regime"],
+        "links": {
+            "self": obligation_link(row["regime"], row["period"]),
+            "regime": f"{regime_link(row['regime'])}?version={row['regime_version']}",
+        },
+    }
+
+
+def obligation_link(regime: str, period: str) -> str:
+    """Where the agency reads its obligation; codes need no escaping."""
+    return f"/v1/obligations/{regime}/{period}"
+
+
+def regime_link(code: str) -> str:
+    return f"/v1/regimes/{code}"

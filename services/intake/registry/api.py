@@ -1,0 +1,98 @@
+"""What the registry says to the agency of the key over HTTP: its own record, and the regimes that bind it."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request, Response
+
+from services.intake import pages
+from services.intake.access.callers import Access
+from services.intake.parameters import Page
+from services.intake.registry import agency_queries, regime_queries
+from services.intake.registry.agency_queries import Me
+from services.intake.registry.cache import Known
+from services.intake.registry.records import Agency
+from services.intake.registry.regime_queries import Examples, RegimeDetail, RegimePage, RegimeView
+from services.intake.registry.regimes import Addressed
+from services.intake.submissions.limits import is_code
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock
+from shared.web.app import Application
+from shared.web.errors import not_found
+from shared.web.paging import paginate
+
+_Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên bản / the version")]
+
+
+def mount(app: Application, *, access: Access, known: Known, database: Database, clock: Clock) -> None:
+    """Add the routes that read the agency and its regimes."""
+    agency_of_key = Depends(access)
+    addressed, examples = Addressed(), Examples()
+
+    async def own_agency(code: str) -> Agency:
+        await known.be_fresh()
+        found = known.registry.agencies.get(code)
+        if found is None:
+            raise not_found(f"cơ quan {code} trong danh mục", f"agency {code} in the registry")
+        return found
+
+    @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
+    async def me(agency: str = agency_of_key) -> Me:
+        own = await own_agency(agency)
+        async with database.reading() as reading:
+            found = await agency_queries.me(reading, agency, own.parent, known.registry)
+        if found is None:
+            raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
+        return found
+
+    @app.get(
+        "/v1/regimes",
+        tags=["regimes"],
+        summary="Chế độ báo cáo áp dụng / regimes that bind the agency",
+        response_model=RegimePage,
+    )
+    async def list_regimes(request: Request, page: Page, agency: str = agency_of_key) -> Response:
+        position = page.position("regimes", (str, int))
+        own = await own_agency(agency)
+        addressed.be_of(known.registry, known.revision)
+        async with database.reading() as reading:
+            rows = await regime_queries.page(
+                reading,
+                own,
+                known.registry,
+                addressed,
+                clock.now(),
+                after=cast("tuple[str, int]", position) if position else None,
+                limit=page.limit + 1,
+            )
+        found = paginate("regimes", rows, page.limit, _regime_position)
+        return await pages.answer(request, found, RegimeView)
+
+    @app.get("/v1/regimes/{code}", tags=["regimes"], summary="Biểu mẫu, thời hạn, ví dụ / form, deadlines, example")
+    async def regime(code: str, agency: str = agency_of_key, version: _Version = None) -> RegimeDetail:
+        own = await own_agency(agency)
+        addressed.be_of(known.registry, known.revision)
+        found = None
+        if is_code(code):
+            async with database.reading() as reading:
+                people = await agency_queries.officers(reading, agency, regime=code, limit=1)
+                found = await regime_queries.detail(
+                    reading,
+                    own,
+                    known.registry,
+                    addressed,
+                    clock.now(),
+                    [officer for officer in people if officer.active],
+                    examples,
+                    code=code,
+                    version=version,
+                )
+        if found is None:
+            what = code if version is None else f"{code}, {version}"
+            raise not_found(f"chế độ báo cáo {what} của cơ quan này", f"regime {what} of this agency")
+        return found
+
+
+def _regime_position(row: RegimeView) -> tuple[str, int]:
+    return row.code, row.regime_version
