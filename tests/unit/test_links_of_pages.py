@@ -25,3 +25,14 @@ def test_a_link_to_nowhere_is_noticed() -> None:
     assert broken(ROOT / "README.md", "[a](docs/api.md) [b](docs/nowhere.md#part) [c](https://x.vn/y)") == [
         "docs/nowhere.md"
     ]
+
+
+def unlisted(index: str) -> list[str]:
+    """Decisions that the list of decisions leaves out."""
+    return [path.name for path in sorted((ROOT / "docs/decisions").glob("0*.md")) if f"({path.name})" not in index]
+
+
+def test_every_decision_is_listed() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert unlisted(index) == []
+    assert unlisted(index.replace("(0002-", "(0902-")) == ["0002-outbox-relay.md"], "negative control"
