@@ -53,7 +53,7 @@ class Ledger:
     requests: int = 0
 
 
-class Doors:
+class Concurrency:
     """How many requests of all agencies together may be under way: reports do not queue behind readings."""
 
     def __init__(self, posts: int = 24, readings: int = 16) -> None:
@@ -68,10 +68,10 @@ class Doors:
 class Portal:
     """The public interface of intake with one agency's key."""
 
-    def __init__(self, http: httpx.AsyncClient, key: str, doors: Doors, ledger: Ledger) -> None:
+    def __init__(self, http: httpx.AsyncClient, key: str, concurrency: Concurrency, ledger: Ledger) -> None:
         self._http = http
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._doors = doors
+        self._concurrency = concurrency
         self._ledger = ledger
 
     async def duties(self) -> list[Duty]:
@@ -128,7 +128,7 @@ class Portal:
         while True:
             said, asked_seconds = "", None
             try:
-                async with self._doors.of(method):
+                async with self._concurrency.of(method):
                     self._ledger.requests += 1
                     answer = await self._http.request(method, path, headers=headers, **request)
                 if answer.status_code not in _RETRIED or not _may_pass(answer):

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import yaml
 
-from deploy.demo.client import Doors, Ledger, Portal
+from deploy.demo.client import Concurrency, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
 from deploy.demo.pace import Pace
 from deploy.demo.people import temperaments
@@ -160,8 +160,8 @@ class Demo:
     async def play(self, counting: Counting) -> None:
         """Let the agencies live through the quarter; returns when all their requests are answered."""
         await self._opened(counting)
-        doors = Doors()
-        limits = httpx.Limits(max_connections=doors.most, max_keepalive_connections=doors.most)
+        concurrency = Concurrency()
+        limits = httpx.Limits(max_connections=concurrency.most, max_keepalive_connections=concurrency.most)
         url = self.stack.url("intake")
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as http:
             agencies = [
@@ -169,7 +169,7 @@ class Demo:
                     code=code,
                     temperament=temperament,
                     staff=self.province.staff[code],
-                    portal=Portal(http, self._keys[code], doors, self.ledger),
+                    portal=Portal(http, self._keys[code], concurrency, self.ledger),
                     forms=self.province.forms,
                     issued=self.province.issued,
                     pace=self.pace,

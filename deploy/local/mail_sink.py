@@ -174,7 +174,7 @@ def _one(mail: dict[str, Any]) -> str:
 
 
 async def serve(smtp_port: int, http_port: int, path: Path) -> None:
-    """Both doors, until SIGTERM or SIGINT."""
+    """Serve SMTP and HTTP until SIGTERM or SIGINT."""
     store = MailStore(path)
     loop = asyncio.get_running_loop()
     handler = Handler(store)

@@ -11,7 +11,7 @@ from services.intake.registry.cache import Known
 from services.intake.settings import IntakeSettings
 from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
-from services.intake.submissions.endpoint import SubmissionDoor
+from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.group_commit import Accept, GroupCommit
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.consuming.consumers import Consumers
@@ -39,7 +39,7 @@ def build(
 ) -> Service:
     """Intake, ready to be served. What is not given comes from the environment.
 
-    `with_kafka` False leaves out relay and consumer: for tests of the HTTP door alone.
+    `with_kafka` False leaves out relay and consumer: for tests of the HTTP edge alone.
     """
     settings = settings or IntakeSettings()
     common = common or CommonSettings()
@@ -127,10 +127,10 @@ def build(
         body_limit_bytes=MAX_BODY_BYTES,
         strangers=strangers,
     )
-    door = SubmissionDoor(access, known, commits, clock, database)
+    endpoint = SubmitEndpoint(access, known, commits, clock, database)
     app.add_middleware(Metered)
     registry_api.mount(app, access=access, known=known, database=database, clock=clock)
-    submissions_api.mount(app, access=access, door=door, database=database)
+    submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
     obligations_api.mount(app, access=access, known=known, database=database)
     mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app

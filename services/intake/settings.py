@@ -20,9 +20,9 @@ class IntakeSettings(ServiceSettings):
     group_linger_seconds: float = Field(default=0.002, ge=0, le=1)
     #: groups in commit at the same time, each on a connection of its own
     group_lanes: int = Field(default=2, ge=1, le=8)
-    #: submissions that may wait for a group before the door answers 503
+    #: submissions that may wait for a group before the submit endpoint answers 503
     queue_limit: int = Field(default=2000, ge=1)
-    #: how long a submission may wait for the database before the door answers 503
+    #: how long a submission may wait for the database before the submit endpoint answers 503
     patience_seconds: float = Field(default=5, gt=0)
     #: how old the registry and the keys in memory may be; a revoked key stops working within this
     registry_poll_seconds: float = Field(default=0.5, gt=0)

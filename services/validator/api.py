@@ -1,4 +1,4 @@
-"""The HTTP door: verdicts for the operator, finding codes for everybody. Agencies read verdicts through intake."""
+"""The HTTP edge: verdicts for the operator, finding codes for everybody. Agencies read verdicts through intake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kafka door: what validator follows, a signature and one call each."""
+"""What validator consumes from Kafka: a signature and one call each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch runtime under every Kafka door: a batch's effects and its inbox claims commit together, then its offsets.
+"""The batch runtime under every consumer: a batch's effects and its inbox claims commit together, then its offsets.
 
 Nothing is acknowledged before it is applied, parked or buried. Infrastructure trouble is waited out inside the
 handler (FastStream's NACK has no delay); an absurd share of bad records halts the consumer instead of draining its

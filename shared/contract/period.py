@@ -32,7 +32,7 @@ _PER_YEAR: dict[Frequency, int] = {"monthly": 12, "quarterly": 4, "half_yearly":
 
 
 class PeriodError(ValueError):
-    """The text is no period id. The message says what was expected, in English; doors say it in Vietnamese too."""
+    """The text is no period id. The message says what was expected, in English; edges add the Vietnamese."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ async def publish(tx: Transaction, events: Iterable[EventModel | Outgoing]) -> l
     """Write the events, in their order, into the outbox; one statement.
 
     Returns their ids (UUIDv7) in the same order. Raises what the database raises; nothing is sent before the caller's
-    door commits.
+    edge commits.
     """
     return await publish_encoded(
         tx,

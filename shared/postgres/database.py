@@ -1,4 +1,4 @@
-"""Transactions are opened and committed only at a door, by `Database`; everything beneath gets one and never ends it.
+"""Transactions are opened and committed only at an edge, by `Database`; what it calls gets one and never ends it.
 
 `is_infrastructure` draws the one line that matters when something fails: trouble that passes (wait, retry) against
 a fault of the data (park it). Codes: PostgreSQL manual, appendix A.
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from shared.runtime.trouble import InfrastructureTrouble
 
-#: A connection inside an open transaction that its door will commit.
+#: A connection inside an open transaction that its edge will commit.
 Transaction = AsyncConnection
 #: A connection inside a read-only transaction.
 Reading = AsyncConnection

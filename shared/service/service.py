@@ -51,7 +51,7 @@ _LETTERS = text("""
 
 
 class Background(Protocol):
-    """Something that runs beside the doors. It stops while the others do: none may need another one to stop."""
+    """A loop beside the HTTP server and the consumers. All stop at once: none may need another one to stop."""
 
     async def start(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""One HTTP door for every service: health, readiness, metrics, and problems that say how to put things right.
+"""One HTTP application for every service: health, readiness, metrics, and problems that say how to put things right.
 
 The hot path is one pure ASGI layer: it binds the request id and the trace, counts the body while it streams in,
 measures by route template, and turns whatever is raised into RFC 9457 problem details in two languages.
@@ -127,7 +127,7 @@ def _refuse_unknown_query(scope: Scope) -> None:
         app.described.refuse_unknown_query(scope)
 
 
-class Door:
+class RequestMiddleware:
     """The one ASGI layer around every service's application."""
 
     def __init__(self, app: ASGIApp, *, body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES) -> None:
@@ -319,7 +319,7 @@ def create_app(
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES,
     strangers: Limiter | None = None,
 ) -> Application:
-    """The service's application: /healthz, /readyz, /metrics, /openapi.json, /docs, /problems, and the door around it.
+    """The service's application: /healthz, /readyz, /metrics, /openapi.json, /docs, /problems, inside the middleware.
 
     These stand behind the service's own routes, so mount nothing at `/`.
 
@@ -335,12 +335,12 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        # Door has a span and metrics for each request; FastAPI's own would cost a sixth of a request more
+        # RequestMiddleware makes span and metrics of a request; FastAPI's own would cost a sixth of a request more
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"default": pages.PROBLEM_RESPONSE},
     )
     app.state.strangers = strangers or Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
-    app.add_middleware(cast(Any, Door), body_limit_bytes=body_limit_bytes)
+    app.add_middleware(cast(Any, RequestMiddleware), body_limit_bytes=body_limit_bytes)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
     pages.add_problem_schema(app)

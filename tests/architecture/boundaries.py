@@ -47,15 +47,15 @@ SHARED_IO = frozenset(
         "contract.ids",
     ]
 )
-DOORS_AND_STORES = frozenset(
+EDGES_AND_STORES = frozenset(
     {"store", "api", "consumer", "handlers", "main", "commands", "endpoint", "load", "loading"}
 )
 CONSTANTS = frozenset({"shared.runtime.clock.LOCAL_ZONE"})  # a zone is no clock
 
 ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "transaction"})
-#: modules of this name are doors
-DOORS = frozenset({"api.py", "commands.py", "consumer.py", "main.py"})
-#: the other places where a transaction begins and is committed, and what each is the door of
+#: modules of this name are edges
+EDGES = frozenset({"api.py", "commands.py", "consumer.py", "main.py"})
+#: the other places where a transaction begins and is committed, and what each is the edge of
 OPENERS = {
     "services/intake/submissions/group_commit.py": "requests that share one commit",
     "services/intake/registry/cache.py": "the process's copy of registry and keys, renewed by itself",
@@ -123,15 +123,15 @@ def services_load_no_module_by_name(tree: Tree) -> list[str]:
     ]
 
 
-def only_doors_end_transactions(tree: Tree) -> list[str]:
-    """Whatever is no door works in the transaction it is given; a door's own helpers that are given one do as well."""
+def only_edges_end_transactions(tree: Tree) -> list[str]:
+    """Code that is no edge works in the transaction it is given; so do an edge's helpers that are given one."""
     found = []
     for module in tree.modules("services"):
-        door = module.path.name in DOORS or module.path.as_posix() in OPENERS
-        for part in _given_a_transaction(module.tree) if door else (module.tree,):
+        edge = module.path.name in EDGES or module.path.as_posix() in OPENERS
+        for part in _given_a_transaction(module.tree) if edge else (module.tree,):
             for node in ast.walk(part):
                 if (how := _ends_a_transaction(node)) is not None:
-                    found.append(module.at(node, f"{how}: only doors open and commit transactions"))
+                    found.append(module.at(node, f"{how}: only edges open and commit transactions"))
     return found
 
 
@@ -194,8 +194,8 @@ def pure_rooms_do_no_io(tree: Tree) -> list[str]:
             if {".".join(parts[:2]), ".".join(parts[:3])} & SHARED_IO and name not in CONSTANTS:
                 found.append(module.at(node, f"imports {name}: this room is pure"))
             room = name.split(".")
-            if room[0] == "services" and len(room) > 2 and DOORS_AND_STORES & {*room[2:4]}:
-                found.append(module.at(node, f"imports {name}: the domain knows nothing of doors and stores"))
+            if room[0] == "services" and len(room) > 2 and EDGES_AND_STORES & {*room[2:4]}:
+                found.append(module.at(node, f"imports {name}: the domain knows nothing of edges and stores"))
         for call in module.calls():
             if dotted(call.func) in ("open", "input", "print", "exec", "eval"):
                 found.append(module.at(call, f"calls {dotted(call.func)}(): this room is pure"))
@@ -246,7 +246,7 @@ RULES = (
     shared_imports_no_service,
     rooms_know_only_those_beneath,
     services_load_no_module_by_name,
-    only_doors_end_transactions,
+    only_edges_end_transactions,
     openers_are_there,
     shared_publish_and_inbox_never_end_transactions,
     pure_rooms_do_no_io,

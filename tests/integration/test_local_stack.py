@@ -37,7 +37,7 @@ if command == "migrate":
     sys.exit(0)
 if os.environ.get("FAKE_CHILD"):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-class Door(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps(dict(os.environ)).encode()
         self.send_response(200)
@@ -49,7 +49,7 @@ class Door(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         print("about to crash", flush=True)
         os._exit(3)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[name.upper() + "_PORT"])), Door).serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[name.upper() + "_PORT"])), Handler).serve_forever()
 """
 
 

@@ -55,14 +55,14 @@ SERVICE = """
 import http.server, os, subprocess, sys
 if sys.argv[-1] == "serve":
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=False)
-    class Door(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
         def log_message(self, *_):
             pass
-    http.server.HTTPServer(("127.0.0.1", int(os.environ["INTAKE_PORT"])), Door).serve_forever()
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["INTAKE_PORT"])), Handler).serve_forever()
 """
 
 

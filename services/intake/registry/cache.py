@@ -1,4 +1,4 @@
-"""What the door knows without asking: registry and keys in memory, never older than a stated age.
+"""The registry cache: registry and keys in memory, never older than a stated age.
 
 A thing that is not found is looked for in the database before it is refused, so that what another process has just
 published is never refused for being new; a revoked key stops working within the poll interval.

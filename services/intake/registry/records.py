@@ -60,7 +60,7 @@ class Officer(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Registry:
-    """All records, by what they are looked up by; of agencies and officers what the door and the checks ask."""
+    """All records, by what they are looked up by; of agencies and officers what admission and the checks ask."""
 
     agencies: dict[str, Agency] = field(default_factory=dict)
     officers: dict[str, Officer] = field(default_factory=dict)

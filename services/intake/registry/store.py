@@ -12,7 +12,7 @@ from services.intake.registry.records import content_of, kind_of, record_of
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Reading, Transaction
 
-#: a province's whole registry at once would stay in the door's memory for good: what is freed is not given back
+#: a province's whole registry at once would keep the process large for good: freed memory is not given back
 PAGE_RECORDS = 500
 
 _RAISE_REVISION = text("UPDATE registry_revision SET revision = revision + 1 RETURNING revision")
@@ -32,7 +32,7 @@ _SAVE = text("""
 
 
 async def lock(tx: Transaction) -> int:
-    """Make this the only writer of registry and keys until the door ends the transaction; the revision so far."""
+    """Make this the only writer of registry and keys until the edge ends the transaction; the revision so far."""
     return int((await tx.execute(_LOCK_REVISION)).scalar_one())
 
 

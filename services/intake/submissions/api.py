@@ -16,11 +16,11 @@ from services.intake.access.allowance import Metered
 from services.intake.access.callers import Access
 from services.intake.parameters import Code, Page, UpdatedAfter
 from services.intake.submissions import openapi, queries
-from services.intake.submissions.endpoint import SubmissionDoor
+from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from services.intake.submissions.queries import Status, SubmissionDetail, SubmissionPage, SubmissionView
 from shared.postgres.database import Database
-from shared.web.app import Application, Door, preferred_language
+from shared.web.app import Application, RequestMiddleware, preferred_language
 from shared.web.errors import not_found
 from shared.web.exports import Export
 from shared.web.paging import paginate
@@ -54,27 +54,27 @@ class _Hot:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self._door = Metered(Door(route.app, body_limit_bytes=MAX_BODY_BYTES))
+        self._app = Metered(RequestMiddleware(route.app, body_limit_bytes=MAX_BODY_BYTES))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["route"] = self._route
-        return self._door(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
-def mount_submissions(app: Application, door: ASGIApp) -> None:
+def mount_submissions(app: Application, endpoint: ASGIApp) -> None:
     """Put what takes submissions past FastAPI's machinery, which costs more than the reading of a report.
 
     Its OpenAPI entry is made by hand.
     """
-    route = _RawRoute("/v1/submissions", cast(Any, door), methods=["POST"])
+    route = _RawRoute("/v1/submissions", cast(Any, endpoint), methods=["POST"])
     app.router.routes.insert(0, route)
     app.shortcuts["POST", route.path] = _Hot(route)
 
 
-def mount(app: Application, *, access: Access, door: SubmissionDoor, database: Database) -> None:
+def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, database: Database) -> None:
     """Add the routes that send and read submissions."""
     agency_of_key = Depends(access)
-    mount_submissions(app, door)
+    mount_submissions(app, endpoint)
     openapi.add_submission_operation(app)
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 
 class Pending(Struct, frozen=True, eq=False):
-    """A submission past the door's checks, not yet stored. `received_at` is the server's business time."""
+    """A submission that passed admission, not yet stored. `received_at` is the server's business time."""
 
     submission_id: UUID
     obligation: str
@@ -89,7 +89,7 @@ class Unknown(Struct, frozen=True):
 
 
 class Defect(Struct, frozen=True):
-    """The database refused this one submission for a reason the door should have found."""
+    """The database refused this one submission for a reason that admission should have found."""
 
     reason: str
 

@@ -56,7 +56,7 @@ MAX_READMISSIONS = 5
 _stored = metrics.SUBMISSIONS_TOTAL.labels("stored")
 
 
-class SubmissionDoor:
+class SubmitEndpoint:
     """The ASGI application of the one hot route."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How much one report may hold. The door counts against these before anything is stored."""
+"""How much one report may hold. The report parser counts against these before anything is stored."""
 
 from __future__ import annotations
 

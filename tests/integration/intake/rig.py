@@ -183,7 +183,7 @@ def report(value: object = 1, **others: Any) -> dict[str, Any]:
 async def intake(
     province: Province, *, accept: Accept = handlers.accept, clock: ManualClock | None = None, **settings: Any
 ) -> AsyncIterator[Intake]:
-    """An instance of the HTTP door on the province's database, without Kafka."""
+    """An instance of the service on the province's database, without Kafka."""
     clock = clock or ManualClock(NOW)
     service = build(
         IntakeSettings(database_url=province.url, database_pool_size=4, **settings),

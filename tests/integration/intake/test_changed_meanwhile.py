@@ -27,18 +27,18 @@ SECOND = rig.regime(
 )
 
 
-async def versions_stamped(door: Intake) -> list[int]:
+async def versions_stamped(client: Intake) -> list[int]:
     """The regime version of a report sent just after a second one was published by somebody else."""
-    assert (await door.post(report(1))).status_code == 201
-    await load(door.province.url, [SECOND])
-    assert (await door.post(report(2))).status_code == 201
-    found = await rows(door.province.url, "SELECT regime_version FROM submissions ORDER BY version")
+    assert (await client.post(report(1))).status_code == 201
+    await load(client.province.url, [SECOND])
+    assert (await client.post(report(2))).status_code == 201
+    found = await rows(client.province.url, "SELECT regime_version FROM submissions ORDER BY version")
     return [row[0] for row in found]
 
 
 async def test_a_regime_version_that_was_just_published_governs_at_once(province: Province) -> None:
-    async with intake(province, **DEAF) as door:
-        assert await versions_stamped(door) == [1, 2]
+    async with intake(province, **DEAF) as client:
+        assert await versions_stamped(client) == [1, 2]
 
 
 async def test_without_the_look_at_the_revision_the_old_version_would_be_stamped(
@@ -51,26 +51,26 @@ async def test_without_the_look_at_the_revision_the_old_version_would_be_stamped
         return (await lock(tx, keys))[0], 0
 
     monkeypatch.setattr(store, "lock_obligations", blind)
-    async with intake(province, **DEAF) as door:
-        assert await versions_stamped(door) == [1, 1]
+    async with intake(province, **DEAF) as client:
+        assert await versions_stamped(client) == [1, 1]
 
 
 async def test_an_officer_who_has_just_left_can_send_nothing_more(province: Province) -> None:
-    async with intake(province, **DEAF) as door:
-        assert (await door.post(report(1))).status_code == 201
+    async with intake(province, **DEAF) as client:
+        assert (await client.post(report(1))).status_code == 201
         await load(province.url, [rig.officer("cb-01", DEPARTMENT, active=False)])
-        refused = assert_problem(await door.post(report(2)), 422, "invalid-report")
+        refused = assert_problem(await client.post(report(2)), 422, "invalid-report")
     assert refused["errors"][0]["pointer"] == "/officer"
     assert len(await rows(province.url, "SELECT 1 FROM submissions")) == 1
 
 
 async def test_a_repetition_gets_its_receipt_although_it_would_be_refused_today(province: Province) -> None:
-    async with intake(province) as door:
-        first = await door.post(report(1), key="k")
+    async with intake(province) as client:
+        first = await client.post(report(1), key="k")
         await load(province.url, [rig.officer("cb-01", DEPARTMENT, active=False)])
-        assert_problem(await door.post(report(1), key="another"), 422, "invalid-report")
-        again = await door.post(report(1), key="k")
+        assert_problem(await client.post(report(1), key="another"), 422, "invalid-report")
+        again = await client.post(report(1), key="k")
         assert (again.status_code, again.content) == (200, first.content)
         assert again.headers["idempotent-replayed"] == "true"
         # another body under the key is a new report, and is told what is wrong with it
-        assert_problem(await door.post(report(2), key="k"), 422, "invalid-report")
+        assert_problem(await client.post(report(2), key="k"), 422, "invalid-report")

@@ -31,12 +31,12 @@ def overdue(period: str, version: int = 2) -> ObligationOverdue:
     return ObligationOverdue(**_common(DEPARTMENT, period), standing="nothing_sent", version=version)
 
 
-async def whole(door: Intake, path: str, name: str, *, limit: int = 2, **filters: Any) -> list[str]:
+async def whole(client: Intake, path: str, name: str, *, limit: int = 2, **filters: Any) -> list[str]:
     """Every row of a list, page by page, by its name; no page repeats what another has."""
     seen: list[str] = []
     after: dict[str, str] = {}
     while True:
-        answer = await door.get(path, limit=limit, **filters, **after)
+        answer = await client.get(path, limit=limit, **filters, **after)
         assert answer.status_code == 200, answer.text
         page = answer.json()
         seen += [item[name] for item in page["items"]]
@@ -45,10 +45,10 @@ async def whole(door: Intake, path: str, name: str, *, limit: int = 2, **filters
         after = {"after": page["next"]}
 
 
-async def until(door: Intake, path: str, name: str, expected: Sequence[str], **filters: Any) -> None:
+async def until(client: Intake, path: str, name: str, expected: Sequence[str], **filters: Any) -> None:
     """What is written while a list is read is shown once it cannot be missed any more."""
     deadline = time.monotonic() + 20
-    while (seen := await whole(door, path, name, **filters)) != list(expected):
+    while (seen := await whole(client, path, name, **filters)) != list(expected):
         assert time.monotonic() < deadline, (seen, expected)
         await asyncio.sleep(0.02)
 
@@ -62,43 +62,47 @@ async def test_what_is_overdue_and_what_is_not_are_told_apart(province: Province
     await apply(province.url, [opened(DEPARTMENT, month) for month in months])
     await apply(province.url, [overdue("2026-M02"), overdue("2026-M04"), overdue("2026-M05"), done])
     await apply(province.url, [opened(COMMUNE, "2026-M04")])
-    async with intake(province) as door:
-        assert await whole(door, "/v1/obligations", "period", overdue="true") == ["2026-M04", "2026-M05"]
+    async with intake(province) as client:
+        assert await whole(client, "/v1/obligations", "period", overdue="true") == ["2026-M04", "2026-M05"]
         late = ["2026-M01", "2026-M02", "2026-M03", "2026-M06"]
-        assert await whole(door, "/v1/obligations", "period", overdue="false") == late
-        both = await whole(door, "/v1/obligations", "period", overdue="true", period="2026-M05")
+        assert await whole(client, "/v1/obligations", "period", overdue="false") == late
+        both = await whole(client, "/v1/obligations", "period", overdue="true", period="2026-M05")
         assert both == ["2026-M05"]
-        await until(door, "/v1/obligations", "period", ["2026-M04", "2026-M05"], overdue="true", updated_after=LONG_AGO)
+        await until(
+            client, "/v1/obligations", "period", ["2026-M04", "2026-M05"], overdue="true", updated_after=LONG_AGO
+        )
 
 
 async def test_what_has_changed_since_comes_in_the_order_of_change(province: Province) -> None:
     months = [f"2026-M{month:02}" for month in range(1, 6)]
-    async with intake(province) as door:
-        sent = [(await door.post(report(n))).json()["submission_id"] for n in range(5)]
+    async with intake(province) as client:
+        sent = [(await client.post(report(n))).json()["submission_id"] for n in range(5)]
         await apply(province.url, [opened(DEPARTMENT, month) for month in months])
-        await until(door, "/v1/submissions", "submission_id", sent, updated_after=LONG_AGO)
-        await until(door, "/v1/obligations", "period", months, updated_after=LONG_AGO)
+        await until(client, "/v1/submissions", "submission_id", sent, updated_after=LONG_AGO)
+        await until(client, "/v1/obligations", "period", months, updated_after=LONG_AGO)
         marks = {
-            path: (await door.get(path, updated_after=LONG_AGO)).json()["items"][-1]["updated_at"] for path in LISTS
+            path: (await client.get(path, updated_after=LONG_AGO)).json()["items"][-1]["updated_at"] for path in LISTS
         }
 
         await apply(province.url, [verdict(sent[1], "returned"), overdue("2026-M03")])
         await apply(province.url, [verdict(sent[0]), overdue("2026-M01")])
         await apply(province.url, [verdict(sent[1], seconds=1), opened(COMMUNE)])
         await until(
-            door, "/v1/submissions", "submission_id", [sent[0], sent[1]], updated_after=marks["/v1/submissions"]
+            client, "/v1/submissions", "submission_id", [sent[0], sent[1]], updated_after=marks["/v1/submissions"]
         )
-        await until(door, "/v1/submissions", "submission_id", [*sent[2:], sent[0], sent[1]], updated_after=LONG_AGO)
-        await until(door, "/v1/submissions", "submission_id", sent[2:], status="received", updated_after=LONG_AGO)
-        await until(door, "/v1/submissions", "submission_id", sent[:2], status="accepted", updated_after=LONG_AGO)
-        await until(door, "/v1/obligations", "period", ["2026-M03", "2026-M01"], updated_after=marks["/v1/obligations"])
+        await until(client, "/v1/submissions", "submission_id", [*sent[2:], sent[0], sent[1]], updated_after=LONG_AGO)
+        await until(client, "/v1/submissions", "submission_id", sent[2:], status="received", updated_after=LONG_AGO)
+        await until(client, "/v1/submissions", "submission_id", sent[:2], status="accepted", updated_after=LONG_AGO)
+        await until(
+            client, "/v1/obligations", "period", ["2026-M03", "2026-M01"], updated_after=marks["/v1/obligations"]
+        )
         # a stale event changes nothing, so nothing is told again
-        before = await whole(door, "/v1/obligations", "updated_at")
+        before = await whole(client, "/v1/obligations", "updated_at")
         await apply(province.url, [opened(DEPARTMENT, "2026-M02"), verdict(sent[0], "returned", seconds=-9)])
-        assert await whole(door, "/v1/obligations", "updated_at") == before
+        assert await whole(client, "/v1/obligations", "updated_at") == before
         future = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         for path in LISTS:
-            assert (await door.get(path, updated_after=future)).json() == {"items": [], "next": None}
+            assert (await client.get(path, updated_after=future)).json() == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("protected", [True, False], ids=["as it is", "control: no horizon"])
@@ -113,10 +117,10 @@ async def test_a_change_that_is_committed_late_is_not_missed(
 
         monkeypatch.setattr(views, "horizon", no_horizon)
     database = Database(province.url, pool_size=1)
-    async with intake(province) as door:
+    async with intake(province) as client:
 
         async def read_on(after: str) -> tuple[list[str], str]:
-            items = (await door.get("/v1/obligations", updated_after=after)).json()["items"]
+            items = (await client.get("/v1/obligations", updated_after=after)).json()["items"]
             return [item["period"] for item in items], items[-1]["updated_at"] if items else after
 
         mark, seen = LONG_AGO, list[str]()
@@ -142,27 +146,27 @@ async def test_a_filter_that_cannot_be_read_is_told_how_to_be_written(province: 
             "9999-12-31T23:59:59-07:00", "2026-03-31T17:00:00Z" + "0" * 100, "1e9", "２０２６-03-31T17:00:00Z",
         ],
     }  # fmt: skip
-    async with intake(province) as door:
+    async with intake(province) as client:
         for name, values in bad.items():
             for path in LISTS if name == "updated_after" else ("/v1/obligations",):
                 for value in values:
-                    problem = assert_problem(await door.get(path, **{name: value}), 400, "bad-request")
+                    problem = assert_problem(await client.get(path, **{name: value}), 400, "bad-request")
                     [error] = problem["errors"]
                     assert (error["in"], error["pointer"]) == ("query", f"/{name}")
                     assert name in error["fix"]
         for path in (*LISTS, "/v1/me", "/v1/regimes", "/v1/regimes/KTXH"):
-            [error] = assert_problem(await door.get(path, late="true"), 400, "bad-request")["errors"]
+            [error] = assert_problem(await client.get(path, late="true"), 400, "bad-request")["errors"]
             assert "late" in error["pointer"], "a filter that is not known is not passed over"
         # an offset whose `+` was not escaped is still meant
         for moment in ("2026-03-31T17:00:00+07:00", quote("2026-03-31T17:00:00+07:00"), "2026-03-31T10:00:00Z"):
-            assert (await door.get(f"/v1/obligations?updated_after={moment}")).status_code == 200, moment
+            assert (await client.get(f"/v1/obligations?updated_after={moment}")).status_code == 200, moment
 
 
 async def test_a_cursor_belongs_to_the_order_it_was_given_in(province: Province) -> None:
     await apply(province.url, [opened(DEPARTMENT, f"2026-M{month:02}") for month in range(1, 4)])
-    async with intake(province) as door:
-        cursor = (await door.get("/v1/obligations", limit=1)).json()["next"]
-        assert_problem(await door.get("/v1/obligations", after=cursor, updated_after=LONG_AGO), 400, "bad-request")
+    async with intake(province) as client:
+        cursor = (await client.get("/v1/obligations", limit=1)).json()["next"]
+        assert_problem(await client.get("/v1/obligations", after=cursor, updated_after=LONG_AGO), 400, "bad-request")
 
 
 @pytest.mark.parametrize(

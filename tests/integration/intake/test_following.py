@@ -73,11 +73,11 @@ async def apply(url: str, events: Sequence[EventModel]) -> Batch[Any]:
 
 
 async def test_the_status_of_a_submission_follows_its_verdict(province: Province) -> None:
-    async with intake(province) as door:
-        sent = (await door.post(report())).json()
+    async with intake(province) as client:
+        sent = (await client.post(report())).json()
         path = f"/v1/submissions/{sent['submission_id']}"
         await apply(province.url, [verdict(sent["submission_id"], "returned")])
-        detail = (await door.get(path)).json()
+        detail = (await client.get(path)).json()
         assert (detail["status"], detail["verdict"]["outcome"], detail["verdict"]["errors"]) == (
             "returned",
             "returned",
@@ -91,32 +91,32 @@ async def test_the_status_of_a_submission_follows_its_verdict(province: Province
             ("en", "en", "Wrong.", "Correct it."),
             ("en;q=0.5, vi", "vi", "Sai.", "Sửa."),
         ):
-            answer = await door.client.get(path, headers={**door.headers(), "Accept-Language": accepted})
+            answer = await client.client.get(path, headers={**client.headers(), "Accept-Language": accepted})
             [finding] = answer.json()["findings"]
             assert (finding["message"], finding["fix"]) == (message, fix)
             assert {name: finding[name] for name in in_both} == in_both
             assert (answer.headers["content-language"], answer.headers["vary"]) == (language, "Accept-Language")
         assert detail["verdict"]["decided_at"] == "2026-10-20T10:00:00+07:00"
-        assert [item["status"] for item in (await door.get("/v1/submissions", status="returned")).json()["items"]] == [
-            "returned"
-        ]
-        assert (await door.get("/v1/submissions", status="received")).json()["items"] == []
+        assert [
+            item["status"] for item in (await client.get("/v1/submissions", status="returned")).json()["items"]
+        ] == ["returned"]
+        assert (await client.get("/v1/submissions", status="received")).json()["items"] == []
         # the receipt of a repetition stays the receipt
-        assert (await door.post(report(), key="other")).status_code == 201, (
+        assert (await client.post(report(), key="other")).status_code == 201, (
             "a returned report may be sent again as it is"
         )
 
 
 async def test_an_older_verdict_never_overwrites_a_newer_one_in_any_order(province: Province) -> None:
-    async with intake(province) as door:
-        ids = [(await door.post(report(n, period=f"2026-M{n:02}"))).json()["submission_id"] for n in (1, 2, 3)]
+    async with intake(province) as client:
+        ids = [(await client.post(report(n, period=f"2026-M{n:02}"))).json()["submission_id"] for n in (1, 2, 3)]
         older = [verdict(one, "returned") for one in ids]
         newer = [verdict(one, "accepted", seconds=1) for one in ids]
         await apply(province.url, [older[0], newer[0], newer[1], older[1]])
         await apply(province.url, [newer[2]])
         await apply(province.url, [older[2]])
         for one in ids:
-            detail = (await door.get(f"/v1/submissions/{one}")).json()
+            detail = (await client.get(f"/v1/submissions/{one}")).json()
             assert (detail["status"], detail["findings"]) == ("accepted", [])
 
 
@@ -164,8 +164,8 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             ),
         ],
     )
-    async with intake(province) as door:
-        [owed, later] = (await door.get("/v1/obligations")).json()["items"]
+    async with intake(province) as client:
+        [owed, later] = (await client.get("/v1/obligations")).json()["items"]
         assert later["period"] == "2026-M11"
         assert owed == {
             "obligation": "H99.01/KTXH/2026-M10",
@@ -194,14 +194,14 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
         )  # fmt: skip
         await apply(province.url, [fulfilled])
         await apply(province.url, [opened(DEPARTMENT), ObligationOverdue(**common, standing="nothing_sent", version=2)])
-        [owed] = (await door.get("/v1/obligations", standing="fulfilled")).json()["items"]
+        [owed] = (await client.get("/v1/obligations", standing="fulfilled")).json()["items"]
         assert (owed["overdue"], owed["on_time"], owed["score"]) == (False, False, "-2.50")
         assert owed["cutoff_from"] == "2026-09-15"
 
 
 async def test_pages_follow_each_other_without_hole_or_repetition(province: Province) -> None:
-    async with intake(province) as door:
-        sent = [(await door.post(report(n))).json()["submission_id"] for n in range(7)]
+    async with intake(province) as client:
+        sent = [(await client.post(report(n))).json()["submission_id"] for n in range(7)]
         await apply(province.url, [opened(DEPARTMENT, f"2026-M{month:02}") for month in range(1, 8)])
         for path, name, expected in (
             ("/v1/submissions", "submission_id", sent[::-1]),
@@ -210,7 +210,7 @@ async def test_pages_follow_each_other_without_hole_or_repetition(province: Prov
             seen: list[str] = []
             after: dict[str, str] = {}
             while True:
-                answer = await door.get(path, limit=3, **after)
+                answer = await client.get(path, limit=3, **after)
                 page = answer.json()
                 seen += [item[name] for item in page["items"]]
                 if page["next"] is None:
@@ -219,6 +219,6 @@ async def test_pages_follow_each_other_without_hole_or_repetition(province: Prov
                 assert 'rel="next"' in answer.headers["link"]
                 after = {"after": page["next"]}
             assert seen == expected
-        assert (await door.get("/v1/submissions", after="x")).status_code == 400
-        assert (await door.get("/v1/submissions", regime="a\x00b")).status_code == 400
-        assert (await door.get("/v1/submissions", limit=0)).status_code == 422
+        assert (await client.get("/v1/submissions", after="x")).status_code == 400
+        assert (await client.get("/v1/submissions", regime="a\x00b")).status_code == 400
+        assert (await client.get("/v1/submissions", limit=0)).status_code == 422

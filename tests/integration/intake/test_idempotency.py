@@ -15,11 +15,11 @@ from tests.unit.intake.samples import pending
 
 
 async def test_the_same_key_and_body_gets_the_original_receipt(province: Province) -> None:
-    async with intake(province) as door:
-        first = await door.post(report(), key="k")
-        again = await door.post(report(), key="k")
-        await door.post(report(2), key="later")
-        last = await door.post(report(), key="k")
+    async with intake(province) as client:
+        first = await client.post(report(), key="k")
+        again = await client.post(report(), key="k")
+        await client.post(report(2), key="later")
+        last = await client.post(report(), key="k")
     assert first.status_code == 201
     assert "idempotent-replayed" not in first.headers
     for repeated in (again, last):
@@ -31,22 +31,22 @@ async def test_the_same_key_and_body_gets_the_original_receipt(province: Provinc
 
 
 async def test_the_same_key_with_another_body_is_refused_and_names_the_first(province: Province) -> None:
-    async with intake(province) as door:
-        first = await door.post(report(), key="k")
-        problem = assert_problem(await door.post(report(2), key="k"), 422, "idempotency-key-reused")
+    async with intake(province) as client:
+        first = await client.post(report(), key="k")
+        problem = assert_problem(await client.post(report(2), key="k"), 422, "idempotency-key-reused")
         assert problem["submission_id"] == first.json()["submission_id"]
         # another period is another obligation: the key is still the agency's one key
-        assert_problem(await door.post(report(period="2026-M09"), key="k"), 422, "idempotency-key-reused")
+        assert_problem(await client.post(report(period="2026-M09"), key="k"), 422, "idempotency-key-reused")
         # and another agency's key of the same name is its own
-        other = await door.post(report(officer="cb-50"), of=COMMUNE, key="k")
+        other = await client.post(report(officer="cb-50"), of=COMMUNE, key="k")
         assert other.status_code == 201
 
 
 async def test_an_unchanged_report_under_a_new_key_is_told_which_submission_says_the_same(province: Province) -> None:
-    async with intake(province) as door:
-        first = await door.post(report(), key="a")
+    async with intake(province) as client:
+        first = await client.post(report(), key="a")
         reordered = json.dumps(dict(reversed(report().items())), indent=1)
-        problem = assert_problem(await door.post(reordered, key="b"), 409, "unchanged")
+        problem = assert_problem(await client.post(reordered, key="b"), 409, "unchanged")
     assert problem["submission_id"] == first.json()["submission_id"]
     assert problem["version"] == 1
     assert len(await rows(province.url, "SELECT 1 FROM submissions")) == 1
@@ -60,15 +60,15 @@ async def test_a_repetition_while_the_first_still_runs_is_told_to_come_back(prov
         await go_on.wait()
         return await handlers.accept(tx, group)
 
-    async with intake(province, accept=slow) as door:
-        first = asyncio.create_task(door.post(report(), key="k"))
+    async with intake(province, accept=slow) as client:
+        first = asyncio.create_task(client.post(report(), key="k"))
         await running.wait()
-        second = await door.post(report(), key="k")
+        second = await client.post(report(), key="k")
         assert_problem(second, 409, "request-in-progress")
         assert second.headers["retry-after"] == "1"
         go_on.set()
         assert (await first).status_code == 201
-        third = await door.post(report(), key="k")
+        third = await client.post(report(), key="k")
     assert third.status_code == 200
     assert third.content == (await first).content
 
@@ -88,9 +88,9 @@ async def test_the_same_requests_sent_to_two_instances_at_once_are_stored_once_e
     async with intake(province) as one, intake(province) as two:
         answers = await all_of(
             *(
-                door.post(report(n, period=f"2026-M{n % 9 + 1:02}"), key=f"k{n}")
+                client.post(report(n, period=f"2026-M{n % 9 + 1:02}"), key=f"k{n}")
                 for n in range(30)
-                for door in (one, two)
+                for client in (one, two)
             )
         )
     assert {answer.status_code for answer in answers} == {200, 201}

@@ -58,16 +58,16 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
         notice(4, kind="escalation", officer_id="tt-99"),
     )
     stranger = notice(5, kind="returned", officer_id="gone")
-    async with intake(province) as door:
-        assert_problem(await door.get(PATH), 404, "not-found")
-        ids = [(await door.post(report(n))).json()["submission_id"] for n in (1, 2)]
+    async with intake(province) as client:
+        assert_problem(await client.get(PATH), 404, "not-found")
+        ids = [(await client.post(report(n))).json()["submission_id"] for n in (1, 2)]
         await apply(province.url, [opened(DEPARTMENT), opened(COMMUNE), verdict(ids[0], "returned")])
         await apply(province.url, [scored(2, line("-2.50", "Chậm 1 ngày"), line("100", "Đủ"))])
         again = first.model_copy(
             update={"outcome": "sent", "attempts": 2, "version": 3, "at": NOW + timedelta(minutes=3)}
         )
         await tell(province.url, [first, second, head, again, stranger, notice(1, agency=COMMUNE, officer_id="cb-50")])
-        shown = (await door.get(PATH)).json()
+        shown = (await client.get(PATH)).json()
 
         assert (shown["standing"], shown["overdue"], shown["score"], shown["policy_version"]) == (
             "returned", True, "97.50", "vn-2026-1",
@@ -93,16 +93,16 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
         ]
         assert shown["notices"][2]["at"] == "2026-10-20T09:33:00+07:00"
         assert "tt-99" not in str(shown), "told by office, not by name"
-        other = (await door.get(PATH, of=COMMUNE)).json()
+        other = (await client.get(PATH, of=COMMUNE)).json()
         assert (other["lines"], other["submissions"], len(other["notices"])) == ([], [], 1)
         for foreign in ("/v1/obligations/KTXH/2026-M09", "/v1/obligations/a b/x", f"/v1/obligations/{COMMUNE}/KTXH"):
-            assert_problem(await door.get(foreign), 404, "not-found")
+            assert_problem(await client.get(foreign), 404, "not-found")
 
 
 async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Province) -> None:
     lines = [line("1", "một"), line("2", "hai"), line("3", "ba")]
     base = notice(1)
-    async with intake(province) as door:
+    async with intake(province) as client:
         for number, order in enumerate(permutations(range(3))):
             start = 10 * number
             scores = [scored(start + 2 + place, lines[place]) for place in range(3)]
@@ -112,21 +112,21 @@ async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Pro
             for place in order:
                 await apply(province.url, [scores[place]])
                 await tell(province.url, [words[place]])
-            shown = (await door.get(PATH)).json()
+            shown = (await client.get(PATH)).json()
             assert [each["cause"] for each in shown["lines"]] == ["ba"], order
             assert [each["attempts"] for each in shown["notices"]] == [3], order
             # a later event that says nothing of the score takes no line away
             await apply(province.url, [opened(DEPARTMENT, version=start + 5)])
-            assert [each["cause"] for each in (await door.get(PATH)).json()["lines"]] == ["ba"]
+            assert [each["cause"] for each in (await client.get(PATH)).json()["lines"]] == ["ba"]
 
 
 async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(province: Province) -> None:
     await apply(province.url, [opened(DEPARTMENT)])
     await tell(province.url, [notice(number, at=DECIDED + timedelta(minutes=number)) for number in range(1, 131)])
-    async with intake(province) as door:
+    async with intake(province) as client:
         for number in range(101):
-            assert (await door.post(report(number))).status_code == 201
-        shown = (await door.get(PATH)).json()
+            assert (await client.post(report(number))).status_code == 201
+        shown = (await client.get(PATH)).json()
         assert (len(shown["notices"]), shown["notices_truncated"]) == (queries.MAX_LISTED, True)
         assert (len(shown["submissions"]), shown["submissions_truncated"]) == (queries.MAX_LISTED, True)
         assert shown["submissions"][0]["version"] == 101

@@ -13,41 +13,41 @@ from tests.integration.intake.rig import OPERATOR_TOKEN, Province, intake, repor
 @pytest.mark.parametrize("query", ["dry_run=true", "dry_run", "limit=1", "%00=1"])
 async def test_a_submission_with_a_query_stores_nothing(province: Province, query: str) -> None:
     body = json.dumps(report())
-    async with intake(province) as door:
-        answer = await door.client.post(f"/v1/submissions?{query}", content=body, headers=door.headers())
+    async with intake(province) as client:
+        answer = await client.client.post(f"/v1/submissions?{query}", content=body, headers=client.headers())
         assert answer.status_code == 400
         assert answer.json()["type"] == "/problems/bad-request"
         assert len(answer.json()["errors"]) == 1
         assert await rows(province.url, "SELECT 1 FROM submissions") == []
         # control: the same without it
-        assert (await door.post(body)).status_code == 201
+        assert (await client.post(body)).status_code == 201
 
 
 async def test_allow_names_every_method_of_submissions(province: Province) -> None:
-    async with intake(province) as door:
+    async with intake(province) as client:
         for path, allow in (("/v1/submissions", "GET, POST"), ("/v1/obligations", "GET")):
-            answer = await door.client.delete(path, headers=door.headers())
+            answer = await client.client.delete(path, headers=client.headers())
             assert (answer.status_code, answer.headers["allow"]) == (405, allow)
 
 
 async def test_forged_cursors_are_bad_requests(province: Province) -> None:
     async with intake(
         province, agency_burst_milliseconds=1e9, agency_milliseconds_per_second=1e6, unauthorized_burst=10_000
-    ) as door:
-        app = door.service.app
+    ) as client:
+        app = client.service.app
         changed = "updated_after=2026-01-01T00:00:00%2B07:00"
         listings = {
             "/v1/submissions": ("submissions", ""),
             "/v1/obligations": ("obligations", ""),
             "/v1/regimes": ("regimes", ""),
         }
-        agency = await try_every_paged_route(app, door.headers(), listings)
+        agency = await try_every_paged_route(app, client.headers(), listings)
         assert [wrong for wrong in agency if "/exports/" not in wrong] == []
         listings |= {
             "/v1/submissions": ("submissions by change", changed),
             "/v1/obligations": ("obligations by change", changed),
         }
-        agency = await try_every_paged_route(app, door.headers(), listings)
+        agency = await try_every_paged_route(app, client.headers(), listings)
         assert [wrong for wrong in agency if "/exports/" not in wrong] == []
         operator = await try_every_paged_route(app, {"Authorization": f"Bearer {OPERATOR_TOKEN}"}, listings)
         assert [wrong for wrong in operator if "/exports/" in wrong] == []

@@ -40,7 +40,7 @@ SAMPLE = Path(generate.__file__).parent
 
 
 async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database_of_intake: str) -> None:
-    """Each kind of agency, posted as it is printed: taken at the door, then judged by the validator's own code."""
+    """Each kind of agency, posted as it is printed: admitted, then judged by the validator's own code."""
     admission = admit(files.read_folder(SAMPLE).proposals, [], datetime.now(LOCAL_ZONE), past_requests=True)
     assert not admission.errors
     records = [each.record for each in admission.records]
@@ -54,17 +54,17 @@ async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database
         if isinstance(each, RegimePublished)
     }
     accepted: set[str] = set()
-    async with intake(province, clock=clock) as door:
+    async with intake(province, clock=clock) as client:
         for code in sorted(set(agencies)):
-            page = (await door.get("/v1/regimes", of=code)).json()
+            page = (await client.get("/v1/regimes", of=code)).json()
             assert page["next"] is None
             for item in page["items"]:
-                shown = (await door.get(item["links"]["self"], of=code)).json()
+                shown = (await client.get(item["links"]["self"], of=code)).json()
                 body = shown["example"]
                 if body is None:
                     assert "cán bộ" in shown["example_note"] or "kỳ báo cáo" in shown["example_note"]
                     continue
-                answer = await door.post(body, of=code)
+                answer = await client.post(body, of=code)
                 assert answer.status_code == 201, (code, item["code"], answer.text)
                 sql = "SELECT body FROM submissions WHERE submission_id = CAST(:id AS uuid)"
                 [(sent,)] = await rows(province.url, sql, id=answer.json()["submission_id"])
@@ -99,8 +99,8 @@ async def test_an_agency_is_shown_the_regimes_that_bind_it_now_and_next(province
         ],
     )
     await apply(province.url, [opened(DEPARTMENT, "2026-M11", deadline=NOW + timedelta(days=9)), opened(DEPARTMENT)])
-    async with intake(province) as door:
-        page = (await door.get("/v1/regimes")).json()
+    async with intake(province) as client:
+        page = (await client.get("/v1/regimes")).json()
         assert [(item["code"], item["regime_version"], item["status"]) for item in page["items"]] == [
             ("KTXH", 1, "current"),
             ("KTXH", 2, "next"),
@@ -118,28 +118,28 @@ async def test_an_agency_is_shown_the_regimes_that_bind_it_now_and_next(province
         seen: list[tuple[str, int]] = []
         after: dict[str, str] = {}
         while True:
-            page = (await door.get("/v1/regimes", limit=1, **after)).json()
+            page = (await client.get("/v1/regimes", limit=1, **after)).json()
             seen += [(item["code"], item["regime_version"]) for item in page["items"]]
             if page["next"] is None:
                 break
             after = {"after": page["next"]}
         assert seen == [("KTXH", 1), ("KTXH", 2), ("THIENTAI", 1), ("TUAN", 1)]
         # a request that names an agency binds it too; what names nobody else's does not
-        listed = {code: await _codes(door, code) for code in (COMMUNE, OFFICE, DISTRICT)}
+        listed = {code: await _codes(client, code) for code in (COMMUNE, OFFICE, DISTRICT)}
         assert listed == {COMMUNE: {"KTXH", "THIENTAI", "DX"}, OFFICE: {"RIENG", "DX"}, DISTRICT: set()}
         for foreign in ("RIENG", "DX", "KHONG-CO", "a b", "%C3%A1"):
-            assert_problem(await door.get(f"/v1/regimes/{foreign}"), 404, "not-found")
-        assert_problem(await door.get("/v1/regimes/KTXH?version=3"), 404, "not-found")
-        asked = (await door.get("/v1/regimes/DX", of=COMMUNE)).json()
+            assert_problem(await client.get(f"/v1/regimes/{foreign}"), 404, "not-found")
+        assert_problem(await client.get("/v1/regimes/KTXH?version=3"), 404, "not-found")
+        asked = (await client.get("/v1/regimes/DX", of=COMMUNE)).json()
         assert (asked["example"]["period"], asked["deadline_rule_en"]) == (
             "DX-2026-009",
             "Each request says its own deadline.",
         )
-        assert (await door.get("/v1/regimes/CU")).json()["status"] == "past"
+        assert (await client.get("/v1/regimes/CU")).json()["status"] == "past"
 
 
-async def _codes(door: Any, of: str) -> set[str]:
-    return {item["code"] for item in (await door.get("/v1/regimes", of=of)).json()["items"]}
+async def _codes(client: Any, of: str) -> set[str]:
+    return {item["code"] for item in (await client.get("/v1/regimes", of=of)).json()["items"]}
 
 
 async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(province: Province) -> None:
@@ -177,8 +177,8 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
     await apply(
         province.url, [opened(DEPARTMENT, deadline=due), opened(DEPARTMENT, "2026-M11", deadline=due + timedelta(31))]
     )
-    async with intake(province) as door:
-        shown = (await door.get("/v1/regimes/KTXH")).json()
+    async with intake(province) as client:
+        shown = (await client.get("/v1/regimes/KTXH")).json()
         assert shown["form"]["figures"][0] == {
             "code": "A01", "label": "Thu ngân sách", "label_en": "", "unit": "", "required": True, "minimum": None,
             "maximum": None, "fraction_digits": 2,
@@ -190,17 +190,17 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
         assert shown["example"]["officer"] == "cb-01"
         assert shown["deadline_rule"].startswith("17:00 ngày 18 của tháng cuối kỳ")
         assert shown["deadline_rule_en"].startswith("17:00 on the 18th of the period's last month")
-        weekly = (await door.get("/v1/regimes/TUAN-2")).json()
+        weekly = (await client.get("/v1/regimes/TUAN-2")).json()
         assert weekly["deadline_rule"].startswith("16:30 thứ Hai của tuần thứ 1 sau tuần báo cáo")
         assert weekly["cutoff_rule_en"] == "The seven days up to and including Sunday of the week."
         for code, why in (("HET", "bộ số liệu"), ("SAU", "kỳ báo cáo")):
-            shown = (await door.get(f"/v1/regimes/{code}")).json()
+            shown = (await client.get(f"/v1/regimes/{code}")).json()
             assert shown["example"] is None
             assert why in shown["example_note"]
-        nil = (await door.get("/v1/regimes/NIL")).json()
+        nil = (await client.get("/v1/regimes/NIL")).json()
         assert nil["example"] == {"regime": "NIL", "period": "2026-M11", "officer": "cb-01", "nil": True}
-        assert (await door.post(nil["example"])).status_code == 201
-        staffless = (await door.get("/v1/regimes/RIENG", of=OFFICE)).json()
+        assert (await client.post(nil["example"])).status_code == 201
+        staffless = (await client.get("/v1/regimes/RIENG", of=OFFICE)).json()
         assert (staffless["example"], "cán bộ" in staffless["example_note"]) == (None, True)
 
 
@@ -216,8 +216,8 @@ async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(provi
         province.url,
         [opened(DEPARTMENT, f"2026-W{n:02}", deadline=NOW + timedelta(days=400 + n)) for n in range(1, 31)],
     )
-    async with intake(province) as door:
-        shown = (await door.get("/v1/me")).json()
+    async with intake(province) as client:
+        shown = (await client.get("/v1/me")).json()
         assert shown["agency"]["code"] == DEPARTMENT
         assert shown["agency"]["name"] == "Cơ quan H99.01"
         assert shown["parent"] == {"code": "H99", "name": "Cơ quan H99", "name_en": ""}
@@ -228,8 +228,8 @@ async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(provi
         assert [each["period"] for each in shown["owed"][:3]] == ["2026-M09", "2026-M10", "2026-M11"]
         assert (len(shown["owed"]), shown["owed_truncated"]) == (20, True)
         for link in (*shown["links"].values(), *shown["owed"][0]["links"].values()):
-            assert (await door.get(link)).status_code == 200, link
-        other = (await door.get("/v1/me", of=COMMUNE)).json()
+            assert (await client.get(link)).status_code == 200, link
+        other = (await client.get("/v1/me", of=COMMUNE)).json()
         assert {each["officer_id"] for each in other["officers"]} == {"cb-50"}
         assert {each["obligation"].split("/")[0] for each in other["owed"]} == {COMMUNE}
 

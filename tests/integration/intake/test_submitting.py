@@ -38,8 +38,8 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
         '"figures":{"A01":12345678901234567.89,"A02":1.50,"A03":-0,"A04":"0012","A05":null,'
         '"A06":123456789012345678901234567890,"A07":1E-7},"narratives":{"danh_gia":"Thu đạt khá."}}'
     )
-    async with intake(province) as door:
-        answer = await door.post(body)
+    async with intake(province) as client:
+        answer = await client.post(body)
         assert answer.status_code == 201, answer.text
         receipt = answer.json()
         assert answer.headers["location"] == f"/v1/submissions/{receipt['submission_id']}"
@@ -52,7 +52,7 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
             "sha256": hashlib.sha256(body.encode()).hexdigest(),
             "status": "received",
         }
-        detail = (await door.get(answer.headers["location"])).json()
+        detail = (await client.get(answer.headers["location"])).json()
     figures = {
         "A01": "12345678901234567.89",
         "A02": "1.50",
@@ -79,11 +79,11 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
 
 async def test_runs_of_marks_travel_parted_and_the_bytes_stay_as_sent(province: Province) -> None:
     body = json.dumps(report(narratives={"danh_gia": "a" + "\u0301" * 40}), ensure_ascii=False)
-    async with intake(province) as door:
-        answer = await door.post(body)
+    async with intake(province) as client:
+        answer = await client.post(body)
         assert answer.status_code == 201
-        detail = (await door.get(answer.headers["location"])).json()
-        again = await door.post(body, key="another")
+        detail = (await client.get(answer.headers["location"])).json()
+        again = await client.post(body, key="another")
         assert_problem(again, 409, "unchanged")
     parted = {"danh_gia": "a" + "\u0301" * 30 + "\u034f" + "\u0301" * 10}
     [(event,)] = await rows(province.url, "SELECT body FROM outbox WHERE topic = 'submissions'")
@@ -94,16 +94,16 @@ async def test_runs_of_marks_travel_parted_and_the_bytes_stay_as_sent(province: 
 
 
 async def test_the_trace_of_a_request_goes_on_in_its_event(province: Province) -> None:
-    async with intake(province) as door:
+    async with intake(province) as client:
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-        await door.post(report(), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+        await client.post(report(), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
     [(traceparent,)] = await rows(province.url, "SELECT traceparent FROM outbox WHERE topic = 'submissions'")
     assert traceparent.split("-")[1] == trace
 
 
 async def test_every_error_of_a_body_is_told_at_once_with_its_place_and_its_cure(province: Province) -> None:
-    async with intake(province) as door:
-        answer = await door.post(
+    async with intake(province) as client:
+        answer = await client.post(
             '{"regime":"KTXH","period":5,"figures":{"A":true,"b c":1},"narratives":{"n":1},"agency":"H99.50"}'
         )
         problem = assert_problem(answer, 422, "invalid-report")
@@ -115,50 +115,50 @@ async def test_every_error_of_a_body_is_told_at_once_with_its_place_and_its_cure
             assert error["fix_vi"]
             assert error["fix_en"]
         # form and envelope in one answer
-        answer = await door.post(report(regime="NONE", officer="nobody", period="2026-M13", figures={"A": []}, x=1))
+        answer = await client.post(report(regime="NONE", officer="nobody", period="2026-M13", figures={"A": []}, x=1))
         assert_problem(answer, 422, "invalid-report")
         assert set(places(answer)) == {"/regime", "/officer", "/period", "/figures/A", "/x"}
-        answer = await door.post(report(officer="cb-90", period="2025-M08", x=1), of=DISTRICT)
+        answer = await client.post(report(officer="cb-90", period="2025-M08", x=1), of=DISTRICT)
         assert_problem(answer, 422, "invalid-report")
         assert set(places(answer)) == {"/period", "/x"}
         assert COMMUNE in answer.text
-        answer = await door.post(report(x=1))
+        answer = await client.post(report(x=1))
         assert places(answer) == ["/x"]
-        answer = await door.post(report(regime="NONE", officer="nobody"))
+        answer = await client.post(report(regime="NONE", officer="nobody"))
         assert_problem(answer, 422, "invalid-report")
         assert set(places(answer)) == {"/regime", "/officer"}
-        answer = await door.post(report(classification="mật"))
+        answer = await client.post(report(classification="mật"))
         assert_problem(answer, 422, "invalid-report")
         assert places(answer) == ["/classification"]
     assert await rows(province.url, "SELECT 1 FROM submissions") == []
 
 
 async def test_what_is_no_json_is_a_bad_request(province: Province) -> None:
-    async with intake(province) as door:
+    async with intake(province) as client:
         for body in (b"", b"[]", b"{", b"\xff\xfe"):
-            assert_problem(await door.post(body), 400, "bad-request")
+            assert_problem(await client.post(body), 400, "bad-request")
 
 
 async def test_an_idempotency_key_is_needed_and_visible(province: Province) -> None:
-    async with intake(province) as door:
-        headers = door.headers()
+    async with intake(province) as client:
+        headers = client.headers()
         del headers["Idempotency-Key"]
-        answer = await door.client.post("/v1/submissions", content=json.dumps(report()), headers=headers)
+        answer = await client.client.post("/v1/submissions", content=json.dumps(report()), headers=headers)
         assert_problem(answer, 400, "idempotency-key-missing")
         for bad in ("", "a b", "é", "x" * 256):
             raw = [*headers.items(), ("Idempotency-Key", bad.encode("latin-1"))]
-            answer = await door.client.post("/v1/submissions", content=json.dumps(report()), headers=raw)  # type: ignore[arg-type]
+            answer = await client.client.post("/v1/submissions", content=json.dumps(report()), headers=raw)  # type: ignore[arg-type]
             assert_problem(answer, 400, "idempotency-key-missing")
-        assert (await door.post(report(), key="x" * 255)).status_code == 201
+        assert (await client.post(report(), key="x" * 255)).status_code == 201
 
 
 async def test_only_plain_json_is_taken(province: Province) -> None:
-    async with intake(province) as door:
+    async with intake(province) as client:
         for kind in ("text/plain", "application/xml", "application/json; charset=latin-1", ""):
-            answer = await door.post(report(), **{"Content-Type": kind})
+            answer = await client.post(report(), **{"Content-Type": kind})
             assert_problem(answer, 415, "unsupported-media-type")
-        assert_problem(await door.post(report(), **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type")
-        answer = await door.post(report(), **{"Content-Type": 'Application/JSON; charset="UTF-8"'})
+        assert_problem(await client.post(report(), **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type")
+        answer = await client.post(report(), **{"Content-Type": 'Application/JSON; charset="UTF-8"'})
         assert answer.status_code == 201
 
 
@@ -172,28 +172,28 @@ async def test_a_body_is_counted_while_it_streams_whatever_its_length_header_cla
             sent += 4096
             yield b" " * 4096
 
-    async with intake(province) as door:
-        answer = await door.client.post("/v1/submissions", content=stream(), headers=door.headers())
+    async with intake(province) as client:
+        answer = await client.client.post("/v1/submissions", content=stream(), headers=client.headers())
         problem = assert_problem(answer, 413, "too-large")
         assert problem["limit_bytes"] == limit
         padded = json.dumps(report()).encode().ljust(limit)
-        assert (await door.post(padded)).status_code == 201
-        assert_problem(await door.post(padded + b" "), 413, "too-large")
+        assert (await client.post(padded)).status_code == 201
+        assert_problem(await client.post(padded + b" "), 413, "too-large")
 
 
 async def test_a_closed_district_is_told_its_successor(province: Province) -> None:
-    async with intake(province) as door:
-        answer = await door.post(report(officer="cb-90", period="2025-M08"), of=DISTRICT)
+    async with intake(province) as client:
+        answer = await client.post(report(officer="cb-90", period="2025-M08"), of=DISTRICT)
         problem = assert_problem(answer, 422, "agency-closed")
         assert problem["successors"] == [COMMUNE]
         assert COMMUNE in problem["detail_vi"]
-        assert (await door.post(report(officer="cb-90", period="2025-M07"), of=DISTRICT)).status_code == 201
+        assert (await client.post(report(officer="cb-90", period="2025-M07"), of=DISTRICT)).status_code == 201
 
 
 async def test_a_nil_report_and_an_answer_to_a_request_are_stored(province: Province) -> None:
-    async with intake(province) as door:
-        assert (await door.post(report(nil=True, figures={}, narratives={}))).status_code == 201
-        answer = await door.post(report(regime="THIENTAI", period="DX-2026-001"))
+    async with intake(province) as client:
+        assert (await client.post(report(nil=True, figures={}, narratives={}))).status_code == 201
+        answer = await client.post(report(regime="THIENTAI", period="DX-2026-001"))
         assert answer.json()["obligation"] == "H99.01/THIENTAI/DX-2026-001"
     [(nil,)] = await rows(province.url, "SELECT nil FROM submissions WHERE regime = 'KTXH'")
     assert nil is True
@@ -202,8 +202,8 @@ async def test_a_nil_report_and_an_answer_to_a_request_are_stored(province: Prov
 async def test_the_openapi_document_knows_the_raw_route_and_every_property_it_takes(province: Province) -> None:
     from services.intake.submissions.report_parser import _FIELDS
 
-    async with intake(province) as door:
-        document = (await door.client.get("/openapi.json")).json()
+    async with intake(province) as client:
+        document = (await client.client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/submissions"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == set(_FIELDS)
@@ -213,8 +213,8 @@ async def test_the_openapi_document_knows_the_raw_route_and_every_property_it_ta
 
 
 async def test_requests_are_measured_under_their_route(province: Province) -> None:
-    async with intake(province) as door:
-        await door.post(report())
-        text = (await door.client.get("/metrics")).text
+    async with intake(province) as client:
+        await client.post(report())
+        text = (await client.client.get("/metrics")).text
     assert 'thongsuot_http_requests_total{method="POST",route="/v1/submissions",status="2xx"}' in text
     assert 'thongsuot_intake_submissions_total{outcome="stored"}' in text

@@ -21,7 +21,7 @@ from tests.unit.intake.samples import pending
 
 
 async def refuse_officer(url: str, officer: str) -> None:
-    """Let the database refuse every submission of one officer, for a reason the door cannot know."""
+    """Let the database refuse every submission of one officer, for a reason that admission cannot know."""
     database = Database(url, pool_size=1)
     async with database.transaction() as tx:
         await tx.execute(text(f"ALTER TABLE submissions ADD CHECK (officer_id <> '{officer}')"))
@@ -78,8 +78,8 @@ async def test_a_full_queue_is_told_as_503_and_nothing_of_it_is_stored(province:
         await go_on.wait()
         return await handlers.accept(tx, group)
 
-    async with intake(province, accept=slow, queue_limit=5, group_size=1, group_lanes=1) as door:
-        posts = [asyncio.create_task(door.post(report(n), key=f"k{n}")) for n in range(12)]
+    async with intake(province, accept=slow, queue_limit=5, group_size=1, group_lanes=1) as client:
+        posts = [asyncio.create_task(client.post(report(n), key=f"k{n}")) for n in range(12)]
         refused: list[str] = []
         async with asyncio.timeout(10):
             while len(done := [post for post in posts if post.done()]) < 6:
@@ -109,8 +109,8 @@ async def test_a_backend_killed_within_the_group_costs_no_request(province: Prov
             await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return outcomes
 
-    async with intake(province, accept=killed) as door:
-        answers = await all_of(*(door.post(report(n)) for n in range(20)))
+    async with intake(province, accept=killed) as client:
+        answers = await all_of(*(client.post(report(n)) for n in range(20)))
     assert [answer.status_code for answer in answers] == [201] * 20
     assert kills == 0
     assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 21))
@@ -137,11 +137,11 @@ async def test_backends_killed_at_random_from_outside_lose_nothing_and_store_not
 
     answers: list[httpx.Response] = []
     try:
-        async with intake(province) as door, asyncio.timeout(60), asyncio.TaskGroup() as both:
+        async with intake(province) as client, asyncio.timeout(60), asyncio.TaskGroup() as both:
             killer = both.create_task(kill())
             turn = 0
             while not killer.done():
-                answers += await all_of(*(door.post(report(f"{turn}/{n}")) for n in range(10)))
+                answers += await all_of(*(client.post(report(f"{turn}/{n}")) for n in range(10)))
                 turn += 1
     finally:
         await database.close()
@@ -186,14 +186,14 @@ async def test_when_no_commit_is_ever_answered_the_outcome_is_unknown_and_a_repe
     async with proxied(province.url) as (proxy, url):
         proxy.only = b"thongsuot-intake-commit"
         proxy.deaf_when = is_commit
-        async with intake(replace(province, url=url), patience_seconds=1.5) as door:
-            answer = await door.post(report(), key="k")
+        async with intake(replace(province, url=url), patience_seconds=1.5) as client:
+            answer = await client.post(report(), key="k")
             assert_problem(answer, 503, "unavailable")
             assert "retry-after" in answer.headers
             assert proxy.swallowed > 0
             [(stored,)] = await rows(province.url, "SELECT submission_id FROM submissions")
             proxy.deaf_when = lambda _: False
-            again = await door.post(report(), key="k")
+            again = await client.post(report(), key="k")
         assert again.status_code == 200
         assert again.json()["submission_id"] == str(stored)
     assert len(await rows(province.url, "SELECT 1 FROM outbox WHERE topic = 'submissions'")) == 1
@@ -221,8 +221,8 @@ async def test_without_the_second_look_a_lost_answer_would_be_told_as_a_failure(
 
 
 async def test_a_stop_answers_what_waits_and_takes_nothing_more(province: Province) -> None:
-    async with intake(province, group_linger_seconds=0.05) as door:
-        posts = [asyncio.create_task(door.post(report(n))) for n in range(10)]
+    async with intake(province, group_linger_seconds=0.05) as client:
+        posts = [asyncio.create_task(client.post(report(n))) for n in range(10)]
         await asyncio.wait(posts, timeout=5, return_when=asyncio.FIRST_COMPLETED)
     answers = await all_of(*posts)
     stored = {str(row[0]) for row in await rows(province.url, "SELECT submission_id FROM submissions")}

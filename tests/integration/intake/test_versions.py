@@ -33,10 +33,10 @@ async def test_many_clients_at_once_first_to_use_a_period_are_all_stored(provinc
     async with intake(province) as one, intake(province) as two:
         answers = await all_of(
             *(
-                door.post(report(f"{n}", period=f"2026-M{month:02}", officer=officer), of=of)
+                client.post(report(f"{n}", period=f"2026-M{month:02}", officer=officer), of=of)
                 for n in range(4)
                 for month in range(1, 11)
-                for door in (one, two)
+                for client in (one, two)
                 for of, officer in ((DEPARTMENT, "cb-01"), (COMMUNE, "cb-50"))
             )
         )

@@ -115,7 +115,7 @@ class DoorFailed(Exception):
 
 
 class Rig:
-    """Handlers on a database; every call of a door is one committed transaction."""
+    """Handlers on a database; every call of an edge is one committed transaction."""
 
     def __init__(self, database: Database, budget: Budget | None = None) -> None:
         self.database = database
@@ -124,7 +124,7 @@ class Rig:
 
     @asynccontextmanager
     async def rolled_back(self) -> AsyncIterator[Transaction]:
-        """A transaction whose door fails before it commits."""
+        """A transaction whose edge fails before it commits."""
         with suppress(DoorFailed):
             async with self.database.transaction() as tx:
                 yield tx

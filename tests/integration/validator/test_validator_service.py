@@ -1,4 +1,4 @@
-"""Validator as it is served: its HTTP door, and one submission's way through the real Kafka."""
+"""Validator as it is served: its HTTP interface, and one submission's way through the real Kafka."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Bench:
         say(f"aiokafka: {self.measured.produced:.0f}/s")
 
     def constants(self) -> None:
-        """What HTTP alone allows, with and without the application and its door."""
+        """What HTTP alone allows, with and without the application and its middleware."""
         load = Load(self.load_data, "constant")
         for connections in (NARROW, WIDE):
             sent = limits.constant_answers(load, connections, self.plan.limit_seconds)

@@ -1,6 +1,6 @@
-"""The limit of the HTTP door: the same application behind the same door, answering a constant; nothing is stored.
+"""The limit of HTTP: the same application behind the same middleware, answering a constant; nothing is stored.
 
-And the limit of that: the constant under the bare server, which tells what the door costs.
+And the limit of that: the constant under the bare server, which tells what the middleware costs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _START = {
 
 
 class Constant:
-    """Reads the body, as the true door does, and answers."""
+    """Reads the body, as the true endpoint does, and answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive, MAX_BODY_BYTES)
@@ -36,7 +36,7 @@ class Constant:
 
 
 def build() -> ASGIApp:
-    """The application, its door around it."""
+    """The application inside its middleware."""
 
     async def ready() -> Readiness:
         return Readiness.of({"constant": Check(ok=True)})

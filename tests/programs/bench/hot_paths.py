@@ -41,9 +41,9 @@ class _Transaction:
 async def measure() -> dict[str, float]:
     """Microseconds a call by path."""
     from shared.outbox import Outgoing, publish_encoded  # of the tree under measurement
-    from shared.web.app import Door
+    from shared.web.app import RequestMiddleware
 
-    door: Any = Door(_nothing)
+    middleware: Any = RequestMiddleware(_nothing)
     events = [Outgoing("submissions", f"key-{number}", "t", b"{}") for number in range(EVENTS)]
     transaction: Any = _Transaction()
 
@@ -53,7 +53,7 @@ async def measure() -> dict[str, float]:
                 "type": "http", "http_version": "1.1", "scheme": "http", "method": "POST", "path": "/v1/submissions",
                 "headers": [*_HEADERS, *more], "query_string": b"",
             }  # fmt: skip
-            return door(scope, _receive, _send)  # type: ignore[no-any-return]
+            return middleware(scope, _receive, _send)  # type: ignore[no-any-return]
 
         return ask
 

@@ -77,7 +77,7 @@ def constant_server(bare: bool) -> Iterator[str]:
 
 
 def constant_answers(load: Load, connections: int, seconds: float, bare: bool = False) -> Sent:
-    """Answers per second of the application that stores nothing; `bare`: of a server without application and door."""
+    """Answers per second of the application that stores nothing; `bare`: of the bare server."""
     with constant_server(bare) as url:
         return load.send(url, connections, seconds)
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.demo import client
 from deploy.demo.__main__ import faults
-from deploy.demo.client import Doors, GaveUp, Ledger, Portal
+from deploy.demo.client import Concurrency, GaveUp, Ledger, Portal
 from deploy.demo.counting import Count
 from deploy.demo.people import Duty
 from deploy.demo.reports import Report
@@ -28,7 +28,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 def _portal(answer: Answer) -> tuple[Portal, Ledger]:
     ledger = Ledger()
     http = httpx.AsyncClient(base_url="http://intake", transport=httpx.MockTransport(answer))
-    return Portal(http, "key", Doors(), ledger), ledger
+    return Portal(http, "key", Concurrency(), ledger), ledger
 
 
 async def test_retries_keep_the_idempotency_key_until_a_receipt_comes(monkeypatch: pytest.MonkeyPatch) -> None:

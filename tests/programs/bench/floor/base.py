@@ -61,7 +61,7 @@ async def pool(url: str, size: int = 4) -> asyncpg.Pool:
 
 
 class Process:
-    """One service: its relay, its consumers, and a small HTTP door for readiness and one count."""
+    """One service: its relay, its consumers, and a small HTTP server for readiness and one count."""
 
     def __init__(self, name: str) -> None:
         self.name = name

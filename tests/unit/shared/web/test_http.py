@@ -1,4 +1,4 @@
-"""The door: what goes wrong is told in two languages, bodies are bounded, and every answer can be traced."""
+"""The application: problems come in two languages, bodies are bounded, and every answer can be traced."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ async def _outlives_its_answer(app: ASGIApp) -> bool:
     alive = weakref.ref(connection)
     gc.disable()
     try:
-        await http.Door(app)(connection.scope, connection.receive, connection.send)
+        await http.RequestMiddleware(app)(connection.scope, connection.receive, connection.send)
         del connection
         return alive() is not None
     finally:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from shared.web.app import Application, Door
+from shared.web.app import Application, RequestMiddleware
 from tests.unit.shared.web.asking import ask, bare_app
 
 
@@ -52,7 +52,7 @@ def _app() -> tuple[Application, list[str]]:
         """As it stands in the document."""
 
     route = Route("/v1/fast", cast(Any, Fast()), methods=["POST"])
-    app.shortcuts["POST", "/v1/fast"] = Door(route.app)
+    app.shortcuts["POST", "/v1/fast"] = RequestMiddleware(route.app)
     app.router.routes.insert(0, route)
     return app, done
 
