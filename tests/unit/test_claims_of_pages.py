@@ -256,6 +256,20 @@ def failpoints() -> str:
     return (ROOT / "docs/failpoints.md").read_text(encoding="utf-8")
 
 
+def unknown_tables(text: str) -> list[str]:
+    """Tables that the page of stuck events names and no service has."""
+    there = {table for name in SERVICES for table in import_module(f"services.{name}.tables").metadata.tables}
+    rows = re.findall(r"^\|[^|\n]*\|[^|\n]*\| `(\w+)`[^|\n]*\|[^|\n]*\|$", text, re.M)
+    return [name for name in rows if name not in there]
+
+
+def test_the_tables_where_stuck_events_lie_exist() -> None:
+    text = (ROOT / "docs/stuck-events.md").read_text(encoding="utf-8")
+    assert "| `dead_letter` of" in text
+    assert unknown_tables(text) == []
+    assert unknown_tables(text.replace("| `dead_letter` of", "| `dead_letters` of")) == ["dead_letters"], "control"
+
+
 CHECKS = (unknown_commands, unknown_targets, wrong_settings, unknown_metrics, unknown_routes, unknown_names)
 
 

@@ -15,6 +15,26 @@ def broken(page: Path, text: str) -> list[str]:
     return [target for target in targets if "://" not in target and not (page.parent / target).exists()]
 
 
+def anchors(text: str) -> set[str]:
+    """What a link may name behind `#`: a page's headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def lost(page: Path, text: str) -> list[str]:
+    """Links to a heading that its page does not have."""
+    named = re.findall(r"\]\(([^)#\s]*\.md)?#([^)\s]+)\)", text)
+    pages = [((page.parent / target) if target else page, anchor) for target, anchor in named]
+    return [anchor for target, anchor in pages if anchor not in anchors(target.read_text(encoding="utf-8"))]
+
+
+def test_every_heading_that_a_page_links_to_is_there() -> None:
+    found = {str(page.relative_to(ROOT)): lost(page, page.read_text(encoding="utf-8")) for page in PAGES}
+    assert {page: targets for page, targets in found.items() if targets} == {}
+    text = "[a](restore.md#intake), [b](operating.md#giới-hạn--limits), [c](api.md#no-such-heading)"
+    assert lost(ROOT / "docs/runbook.md", text) == ["no-such-heading"], "negative control"
+
+
 def test_no_link_of_a_page_is_broken() -> None:
     found = {str(page.relative_to(ROOT)): broken(page, page.read_text(encoding="utf-8")) for page in PAGES}
     assert {page: targets for page, targets in found.items() if targets} == {}
