@@ -1,4 +1,4 @@
-"""The HTTP door, for the operator: who was told what, when, with which answer of the mail server."""
+"""The HTTP edge, for the operator: who was sent which notice, when, and what the mail server answered."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         wanted = Filter(obligation, agency, officer, kind, state)
         # a cursor belongs to the filters it was given for
         listing = "notifications/" + "/".join(
-            each or "*" for each in (wanted.obligation, wanted.agency, wanted.officer_id, wanted.kind, wanted.state)
+            value or "*" for value in (wanted.obligation, wanted.agency, wanted.officer_id, wanted.kind, wanted.state)
         )
         position = page.position(listing, [UUID])
         before = position[0] if position else None
@@ -94,8 +94,8 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
             raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")
         row, attempts, resends = found
         return json_row(row) | {
-            "attempts_made": [json_row(each) for each in attempts],
-            "resends_ordered": [json_row(each) for each in resends],
+            "attempts_made": [json_row(attempt) for attempt in attempts],
+            "resends_ordered": [json_row(resend) for resend in resends],
         }
 
     return routes

@@ -1,4 +1,4 @@
-"""`check`: whether every letter that would hold a record's words can be composed, by the composer that sends them."""
+"""`check`: says before its admission whether every letter that would name a registry record can be composed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from services.notifier.delivery.ledger import Claimed
-from services.notifier.templates import CannotRender, Composer, Sender
+from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.templates import CannotRender, Composer, Originator
 from services.notifier.templates.preview import samples
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
@@ -18,8 +18,8 @@ from shared.contract.text import header_safe
 
 #: letters that name the agency in subject and text, and the one in which it is passed over
 _ABOUT_AGENCIES = ("escalation", "escalation-climbed")
-#: names that one letter tries at once
-_TOGETHER = 50
+#: names tried together in one letter
+_NAMES_AT_ONCE = 50
 _PERIODS = {
     "weekly": "2026-W53",
     "monthly": "2026-M12",
@@ -37,9 +37,9 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
-    composer = Composer(Sender("khong-tra-loi@thongsuot.example"))
+    composer = Composer(Originator("khong-tra-loi@thongsuot.example"))
     letters = samples()
-    longest = max((each.name for each in look.all if isinstance(each, AgencyRegistered)), key=len, default="")
+    longest = max((record.name for record in look.all if isinstance(record, AgencyRegistered)), key=len, default="")
 
     def check(record: RegistryEvent) -> Iterator[Objection]:
         match record:
@@ -76,12 +76,14 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
                     yield from compose((letter,), facts, {}, "/name")
 
     def compose(
-        mails: Iterable[Claimed], facts: Mapping[str, Any], names: Mapping[str, str | None], pointer: str
+        mails: Iterable[ClaimedMail], facts: Mapping[str, Any], names: Mapping[str, str | None], pointer: str
     ) -> Iterator[Objection]:
-        told = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+        changes = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
         for mail in mails:
             try:
-                composer.compose(dataclasses.replace(mail, facts={**mail.facts, **told}, names={**mail.names, **names}))
+                composer.compose(
+                    dataclasses.replace(mail, facts={**mail.facts, **changes}, names={**mail.names, **names})
+                )
             except CannotRender as error:
                 yield Objection(
                     pointer,
@@ -92,19 +94,20 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
                 )
                 return
 
-    # a letter for each of thousands of people takes a minute, so most are found fine together and none refused so
+    # one letter for each of thousands of people takes a minute, so try many names in one; only those whose letter fails
+    # are then tried one by one
     fine_agencies: set[str] = set()
-    for agencies in _groups([each for each in look.records if isinstance(each, AgencyRegistered)]):
-        names = tuple(text for each in agencies for text in (each.name, each.name_en))
+    for agencies in _groups([record for record in look.records if isinstance(record, AgencyRegistered)]):
+        names = tuple(text for agency in agencies for text in (agency.name, agency.name_en))
         facts = {"agency_name": max(names, key=len), "agency_name_en": names[0], "passed_over": names}
         if _fit_for_headers(names) and not any(compose((letters["escalation-climbed"],), facts, {}, "")):
-            fine_agencies.update(each.code for each in agencies)
+            fine_agencies.update(agency.code for agency in agencies)
     fine_officers: set[str] = set()
-    for officers in _groups([each for each in look.records if isinstance(each, OfficerRegistered)]):
-        names = tuple(text for each in officers for text in (each.name, each.title))
+    for officers in _groups([record for record in look.records if isinstance(record, OfficerRegistered)]):
+        names = tuple(text for officer in officers for text in (officer.name, officer.title))
         facts = {"recipient_name": max(names, key=len), "recipient_title": names[1], "passed_over": names}
         if _fit_for_headers(names) and not any(compose((letters["escalation-climbed"],), facts, {}, "")):
-            fine_officers.update(each.officer_id for each in officers)
+            fine_officers.update(officer.officer_id for officer in officers)
     return check
 
 
@@ -112,8 +115,8 @@ T = TypeVar("T")
 
 
 def _groups(records: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(records), _TOGETHER):
-        yield records[start : start + _TOGETHER]
+    for start in range(0, len(records), _NAMES_AT_ONCE):
+        yield records[start : start + _NAMES_AT_ONCE]
 
 
 def _fit_for_headers(names: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Notifier's operator commands, each in one transaction of its own: mails, and the rebuild of a lost database."""
+"""Notifier's operator commands, one transaction each: mails, and the rebuild of a lost database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from getpass import getuser
 from pathlib import Path
 from typing import TextIO
 from uuid import UUID
@@ -15,16 +14,16 @@ from uuid import UUID
 from services.notifier.delivery import resending
 from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
-from services.notifier.templates import Composer, Sender
+from services.notifier.templates import Composer, Originator
 from services.notifier.templates.preview import write
 from shared.postgres.database import Database, is_infrastructure
-from shared.runtime.clock import LOCAL_ZONE, SystemClock
-from shared.runtime.operator import reason
+from shared.runtime.clock import SystemClock
+from shared.runtime.operator import entry, reason, when, who
 from shared.service.command import database_url
 
 MAX_LISTED = 1000
-#: of who and why, as the ledger keeps them
-MAX_WORDS = 300
+#: of `by` and `why` in the ledger
+MAX_REASON_CHARACTERS = 300
 
 
 def mail(arguments: Sequence[str]) -> int:
@@ -43,20 +42,20 @@ def mail(arguments: Sequence[str]) -> int:
     again = actions.add_parser("resend", help="gửi lại thư hỏng / send failed, unknown or bounced ones again")
     again.add_argument("ids", type=UUID, nargs="+", metavar="ID")
     again.add_argument("--to", help="địa chỉ khác / another address")
-    again.add_argument("--by", default=getuser(), help="ai / who (default: the system's user)")
+    again.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
     again.add_argument("--why", type=reason, required=True, help="lý do, ghi vào sổ / the reason, kept in the ledger")
     again.add_argument("--bounced", action="store_true", help="cả thư đã gửi nhưng bị trả về / sent ones too")
     given = parser.parse_args(arguments)
     if given.action == "preview":
-        for path in write(Composer(Sender(given.sender)), given.folder):
-            _say(path)
+        for path in write(Composer(Originator(given.sender)), given.folder):
+            _print(path)
         return 0
     try:
         return asyncio.run(_list(given) if given.action == "list" else _resend(given))
     except Exception as error:
         if not is_infrastructure(error):
             raise
-        _say(f"Không kết nối được / cannot be reached: {error!r}", sys.stderr)
+        _print(f"Không kết nối được / cannot be reached: {error!r}", sys.stderr)
         return 3
 
 
@@ -69,41 +68,46 @@ async def _list(given: argparse.Namespace) -> int:
     finally:
         await database.close()
     for row in rows:
-        settled = row["settled_at"].astimezone(LOCAL_ZONE).strftime("%F %T %z") if row["settled_at"] else "–"
-        _say(
-            f"{row['id']}  {settled}  {row['kind']:<10} {row['obligation']}  {row['recipient'] or '–'}\n"
-            f"    {row['reason'] or '–'}"
+        settled = when(row["settled_at"]) if row["settled_at"] else "–"
+        _print(
+            entry(
+                f"{row['id']}  {row['kind']}", settled, row["obligation"], row["recipient"] or "", row["reason"] or ""
+            )
         )
-    _say(f"{len(rows)} thư / mails, {given.state}")
+    _print(f"{len(rows)} thư / mails, {given.state}")
     return 0
 
 
 async def _resend(given: argparse.Namespace) -> int:
-    order = resending.Order(given.ids, given.by[:MAX_WORDS], given.why[:MAX_WORDS], given.to, given.bounced)
+    order = resending.ResendOrder(
+        given.ids, given.by[:MAX_REASON_CHARACTERS], given.why[:MAX_REASON_CHARACTERS], given.to, given.bounced
+    )
     database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
     try:
         async with database.transaction() as tx:
-            said = await resending.resend(
+            answers = await resending.resend(
                 tx, order, now=SystemClock().now(), domain=NotifierSettings().message_id_domain
             )
     except ValueError:
-        _say(f"Địa chỉ thư không hợp lệ / not a usable address: {given.to!r}", sys.stderr)
+        _print(f"Địa chỉ thư không hợp lệ / not a usable address: {given.to!r}", sys.stderr)
         return 2
     finally:
         await database.close()
-    for each in said:
-        _say(f"{each.id}  " + (f"gửi lại / again → {each.recipient}" if each.again else f"{each.vi} / {each.en}"))
-    again = sum(each.again for each in said)
-    _say(f"Gửi lại {again}, không gửi {len(said) - again} / sent again {again}, not {len(said) - again}")
-    return 0 if again == len(said) else 1
+    for answer in answers:
+        _print(
+            entry(str(answer.id), answer.vi, answer.en, answer.recipient and f"gửi lại / again → {answer.recipient}")
+        )
+    again = sum(answer.accepted for answer in answers)
+    _print(f"Gửi lại {again}, không gửi {len(answers) - again} / sent again {again}, not {len(answers) - again}")
+    return 0 if again == len(answers) else 1
 
 
-def _say(words: object, to: TextIO | None = None) -> None:
-    print(words, file=to or sys.stdout)
+def _print(text: object, to: TextIO | None = None) -> None:
+    print(text, file=to or sys.stdout)
 
 
 def rebuild_command(argv: Sequence[str]) -> int:
-    """What happened until `--told-until` (business time) enters the ledger as told before: nobody gets it again."""
+    """Begin a new database: notices of what happened until `--told-until` (business time) count as sent already."""
     parser = argparse.ArgumentParser(
         prog="rebuild", description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one"
     )

@@ -1,13 +1,13 @@
-"""The composition root of notifier: the only place where its parts are constructed."""
+"""Builds notifier: the only place where its parts are constructed."""
 
 from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
-from services.notifier.channels.dispatcher import Sender
-from services.notifier.channels.outcome_writer import Journal
+from services.notifier.channels.dispatcher import MailDispatcher
+from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.consumer import inbounds
-from services.notifier.planning.handlers import Desk
+from services.notifier.planning.handlers import PlanningContext
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.consuming.consumers import Consumers
@@ -36,45 +36,46 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-notifier"
     )
-    composer = Composer(settings.sender())
-    journal = Journal(
+    composer = Composer(settings.originator())
+    retry_policy = settings.retry_policy()
+    outcomes = OutcomeWriter(
         database,
         system=system,
         business=business,
-        policy=settings.policy(),
+        policy=retry_policy,
         lease_seconds=settings.lease_seconds,
         on_recorded=metrics.count_outcome,
     )
-    sender = Sender(
+    dispatcher = MailDispatcher(
         database,
-        journal,
+        outcomes,
         composer,
         settings.server(),
         system=system,
         business=business,
-        policy=settings.policy(),
+        retry_policy=retry_policy,
         pace=settings.pace(),
         worker=common.instance,
         grace_seconds=settings.grace_seconds,
     )
-    desk = Desk(system, settings.message_id_domain)
+    context = PlanningContext(system, settings.message_id_domain)
     subscriptions = [
         Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
-        for inbound in inbounds(desk)
+        for inbound in inbounds(context)
     ]
     service = Service(
         "notifier",
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("notifier", settings.database_url, kafka, system), sender],
+        backgrounds=[Relay("notifier", settings.database_url, kafka, system), dispatcher],
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
     service.app = create_app(
         "notifier",
         title="Thông Suốt – thông báo / notifier",
-        description="Báo đúng người, đúng một lần, có sổ theo dõi / tells whoever must act, once.",
+        description="Thông báo đúng người, đúng một lần, có sổ theo dõi / notifies whoever must act, once.",
         readiness=service.readiness,
         lifespan=service.lifespan,
     )

@@ -10,19 +10,19 @@ from shared.contract.events import NotificationKind, NotificationOutcome, Notifi
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 KINDS: tuple[str, ...] = get_args(NotificationKind)
-#: how an SMTP transaction can end: the classes of delivery.Result that the server has a part in
+#: how an attempt can end: the labels of delivery.states.SendResult
 RESULTS = ("accepted", "deferred", "refused", "uncertain", "unsendable", "released")
 
 PLANNED_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_planned_total",
-    "Notifications entered into the ledger, by kind and by what they were entered as (pending, skipped, cancelled).",
+    "Notices entered into the ledger, by kind and by the state they were entered in (pending, skipped, cancelled).",
     unit="notifications",
     labels=("kind", "state"),
     values={"kind": KINDS, "state": ("pending", "skipped", "cancelled")},
 )
 OUTCOMES_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_outcomes_total",
-    "Outcomes recorded in the ledger and told to the other services, by kind and outcome (sent, unknown, failed).",
+    "Outcomes recorded in the ledger and published to the other services, by kind and outcome (sent, unknown, failed).",
     unit="notifications",
     labels=("kind", "outcome"),
     values={"kind": KINDS, "outcome": get_args(NotificationOutcome)},
@@ -46,7 +46,7 @@ SMTP_UP = declare_gauge(
 )
 SMTP_FAILING_SECONDS = declare_gauge(
     "thongsuot_notifier_smtp_failing_seconds",
-    "For how long mails have been waiting while none got away; 0 while they do, or none waits.",
+    "For how long no mail has been accepted while some were due; 0 while mails are accepted, or none is due.",
     unit="seconds",
 )
 SMTP_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
@@ -56,39 +56,39 @@ SMTP_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
 )
 QUEUE_ROWS = declare_gauge(
     "thongsuot_notifier_queue_rows",
-    "Notifications not yet settled: due (may be sent now), waiting (due or later), leased, unknown (left in doubt).",
+    "Notices not yet settled: due (may be sent now), waiting (due now or later), leased, unknown (may have arrived).",
     unit="rows",
     labels=("state",),
 )
 OLDEST_DUE_SECONDS = declare_gauge(
     "thongsuot_notifier_queue_oldest_due_age_seconds",
-    "How long the oldest due notification has been waiting; 0 if none is due.",
+    "For how long the oldest due notice has been due; 0 if none is due.",
     unit="seconds",
 )
 RETAKEN_TOTAL = declare_counter(
     "thongsuot_notifier_unsendable_retaken_total",
-    "Mails that could not be made and are made again because the record of what they name was renewed.",
+    "Letters that could not be composed and are composed again because the registry changed a record that they name.",
     unit="notifications",
 )
 SENDER_FAULTS_TOTAL = declare_counter(
     "thongsuot_notifier_sender_faults_total",
-    "Rounds of the sender that ended by an error nobody foresaw; the mails come back when their leases run out.",
+    "Unexpected errors in rounds of the mail dispatcher; their mails are tried again when their leases expire.",
     unit="rounds",
 )
 LEASES_EXPIRED_TOTAL = declare_counter(
     "thongsuot_notifier_leases_expired_total",
-    "Leases that ran out and were taken back: a sender died, stalled or lost the database.",
+    "Expired leases that were taken back: a dispatcher died, stalled or lost the database.",
     unit="leases",
 )
 
 
-def observe_backlog(seen: Backlog, now: datetime) -> None:
-    """Set the queue's gauges from one look at the ledger. `now` is system time."""
-    QUEUE_ROWS.labels("due").set(seen.due)
-    QUEUE_ROWS.labels("waiting").set(seen.waiting)
-    QUEUE_ROWS.labels("leased").set(seen.leased)
-    QUEUE_ROWS.labels("unknown").set(seen.unknown)
-    OLDEST_DUE_SECONDS.set(max(0.0, (now - seen.oldest_due).total_seconds()) if seen.oldest_due else 0.0)
+def observe_backlog(counts: Backlog, now: datetime) -> None:
+    """Set the queue's gauges. `now` is system time."""
+    QUEUE_ROWS.labels("due").set(counts.due)
+    QUEUE_ROWS.labels("waiting").set(counts.waiting)
+    QUEUE_ROWS.labels("leased").set(counts.leased)
+    QUEUE_ROWS.labels("unknown").set(counts.unknown)
+    OLDEST_DUE_SECONDS.set(max(0.0, (now - counts.oldest_due).total_seconds()) if counts.oldest_due else 0.0)
 
 
 def count_outcome(event: NotificationRecorded) -> None:

@@ -1,4 +1,4 @@
-"""What the HTTP door reads: the ledger, newest first, and each notification with its attempts. Read-only."""
+"""Queries of the HTTP edge: the ledger, newest first, and one notice with its attempts. Read-only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RESENDS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which notifications; None: whatever."""
+    """Which notices; None matches every value."""
 
     obligation: str | None = None
     agency: str | None = None
@@ -40,7 +40,7 @@ class Filter:
 
 
 async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | None, limit: int) -> list[RowMapping]:
-    """Up to `limit` notifications older than `before`, newest first (ids are UUIDv7)."""
+    """Up to `limit` notices older than `before`, newest first (ids are UUIDv7)."""
     parameters: dict[str, Any] = {"limit": limit}
     conditions = []
     for column in ("obligation", "agency", "officer_id", "kind", "state"):
@@ -60,7 +60,7 @@ async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | Non
 async def notification(
     snapshot: Reading, notification_id: UUID
 ) -> tuple[RowMapping, list[RowMapping], list[RowMapping]] | None:
-    """One notification with its facts, its attempts in order, and who had it sent again."""
+    """One notice with its facts, its attempts in order, and the orders to send it again."""
     row = (await snapshot.execute(_ONE, {"id": notification_id})).mappings().one_or_none()
     if row is None:
         return None

@@ -9,8 +9,8 @@ from pydantic_settings import SettingsConfigDict
 
 from services.notifier.channels.dispatcher import Pace
 from services.notifier.channels.smtp import Server
-from services.notifier.delivery.states import Policy
-from services.notifier.templates import Sender
+from services.notifier.delivery.states import RetryPolicy
+from services.notifier.templates import Originator
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
 from shared.runtime.settings import ServiceSettings
@@ -52,7 +52,7 @@ class NotifierSettings(ServiceSettings):
     retry_window_seconds: float = Field(default=3 * 86400, gt=0)
     #: 5xx answers about one mail after which it has failed
     refusals: int = Field(default=1, ge=1, le=10)
-    #: how long mails may wait in vain before this instance is not ready
+    #: for how long no mail is accepted, while some are due, before this instance is not ready
     smtp_patience_seconds: float = Field(default=300, gt=0)
     #: how long after an unknown outcome the mail is sent once more
     resend_seconds: float = Field(default=60, gt=0)
@@ -114,9 +114,9 @@ class NotifierSettings(ServiceSettings):
             ),
         )
 
-    def policy(self) -> Policy:
+    def retry_policy(self) -> RetryPolicy:
         """How long and how often a mail is tried."""
-        return Policy(
+        return RetryPolicy(
             backoff_seconds=self.retry_seconds,
             backoff_ceiling_seconds=self.retry_ceiling_seconds,
             retry_window_seconds=self.retry_window_seconds,
@@ -124,6 +124,6 @@ class NotifierSettings(ServiceSettings):
             resend_after_seconds=self.resend_seconds,
         )
 
-    def sender(self) -> Sender:
-        """Who the mails come from."""
-        return Sender(self.sender_address, self.sender_name, self.reply_to)
+    def originator(self) -> Originator:
+        """Who the mails are from."""
+        return Originator(self.sender_address, self.sender_name, self.reply_to)

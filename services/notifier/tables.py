@@ -1,4 +1,4 @@
-"""Notifier's tables. The CHECKs make a half-set lease, an outcome without a reason and a mail to nobody impossible."""
+"""Notifier's tables. CHECKs rule out a half-set lease, a failure without a reason, a mail without a recipient."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ regimes = Table(  # names only: what a mail calls the report
     Column("name", Text, nullable=False),
     Column("name_en", Text, nullable=False),
     Column("legal_basis", Text, nullable=False),
-    Column("nil_allowed", Boolean),  # NULL: told before it was kept
+    Column("nil_allowed", Boolean),  # NULL: not stored yet when the record arrived
     Column("version", Integer, nullable=False),
     Column("replaces", Integer),  # the version whose place it takes
     PrimaryKeyConstraint("code", "regime_version"),
@@ -104,9 +104,9 @@ notifications = Table(
     Column("period", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("step", Text, nullable=False),
-    Column("officer_id", Text, nullable=False),  # '' where the step is staffed by nobody
+    Column("officer_id", Text, nullable=False),  # '' where the step has no officer
     Column("channel", Text, nullable=False, server_default="email"),
-    Column("recipient", Text),  # the address as it was when the notification was made
+    Column("recipient", Text),  # the address when the notice was planned
     Column("message_id", Text, nullable=False, unique=True),
     Column("submission_version", Integer, nullable=False, server_default="0"),
     Column("facts", JSONB, nullable=False),
@@ -120,9 +120,9 @@ notifications = Table(
     Column("first_tried_at", DateTime(timezone=True)),  # system time
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("refusals", Integer, nullable=False, server_default="0"),
-    Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts whose end nobody saw
-    Column("resends", Integer, nullable=False, server_default="0"),  # by an operator's hand
-    Column("traceparent", Text),  # of the event that it tells of
+    Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts without an answer
+    Column("resends", Integer, nullable=False, server_default="0"),  # by an operator's order
+    Column("traceparent", Text),  # of the event that it is about
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
         "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
@@ -157,7 +157,7 @@ notifications = Table(
     Index("notifications_by_officer", "officer_id", "id"),
 )
 
-#: One row, in a database that was built again: what happened until then (business time) was told before it was lost.
+#: One row, in a database that replaces a lost one: notices of what happened until then (business time) were sent.
 told_before = Table(
     "told_before",
     metadata,
@@ -181,7 +181,7 @@ attempts = Table(
     Column("stage", Text),
     Column("smtp_code", Integer),
     Column("answer", Text),
-    Column("late", Boolean, nullable=False, server_default=text("false")),  # known only after the lease was gone
+    Column("late", Boolean, nullable=False, server_default=text("false")),  # known only after the lease was lost
     UniqueConstraint("notification_id", "number", name="attempts_number"),
     CheckConstraint(
         "outcome IN ('sent','retry','refused','unknown','failed','released','expired','cancelled')",
@@ -190,7 +190,7 @@ attempts = Table(
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="attempts_ended"),
 )
 
-resends = Table(  # who had which mail sent again, and why
+resends = Table(  # who ordered which mail to be sent again, and why
     "resends",
     metadata,
     Column("id", Uuid, primary_key=True),

@@ -26,7 +26,7 @@ from shared.outbox.sending import Refusal
 from shared.outbox.tool import add_outbox_arguments, outbox
 from shared.postgres.database import UrlError, causes, is_infrastructure, plain_url, sqlstate
 from shared.runtime.clock import SystemClock
-from shared.runtime.operator import unreadable
+from shared.runtime.operator import entry, unreadable
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import REQUESTS_GRACE_SECONDS, Service
 from shared.telemetry import logging as logs
@@ -253,7 +253,8 @@ def _rate(text: str) -> float:
 
 def _refusal(refusal: Refusal) -> str:
     row = refusal.row
-    return f"Kafka không nhận / Kafka does not take: {row['event_id']} {row['type']} {row['key']}: {refusal.error}"
+    head = f"Kafka không nhận / Kafka does not take {row['event_id']}"
+    return entry(head, row["type"], row["key"], str(refusal.error))
 
 
 def _followed(service: Service) -> dict[str, Sequence[str]]:
@@ -295,7 +296,12 @@ async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
             refused=lambda outcome: refused.extend(map(_refusal, outcome.refused)),
         )
         await relay.stop()
-        print(f"Đã gửi lại {sent:,} sự kiện; bên nhận bỏ qua những gì đã có / sent again; inboxes drop what they have")
+        print(
+            entry(
+                f"Đã gửi lại {sent:,} sự kiện / events sent again",
+                "hộp thư đến bỏ qua những gì đã có / inboxes drop what they have",
+            )
+        )
         for line in refused:
             print(line, file=sys.stderr)
         return 1 if refused else 0

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.intake.consumer import FOLLOW, NOTICES
 from services.notifier.consumer import inbounds as notifier_inbounds
-from services.notifier.planning.handlers import Desk
+from services.notifier.planning.handlers import PlanningContext
 from services.scoring.calendar.loading import CalendarLoader
 from services.scoring.consumer import inbounds as scoring_inbounds
 from services.scoring.reference_data import Rules
@@ -42,7 +42,7 @@ def inbounds() -> dict[str, list[Inbound]]:
         "intake": [FOLLOW, NOTICES],
         "validator": list(validator_inbounds(Judging(FormCache(10)), clock)),
         "scoring": list(scoring_inbounds(Rules(read_policies()))),
-        "notifier": list(notifier_inbounds(Desk(clock, "thongsuot.example"))),
+        "notifier": list(notifier_inbounds(PlanningContext(clock, "thongsuot.example"))),
     }
 
 

@@ -1,1 +1,1 @@
-"""Ways in which a notification reaches a person."""
+"""How a notice travels to a person: by mail."""

@@ -1,7 +1,7 @@
-"""The senders' way to the ledger: what several connections have to say at one moment shares one commit.
+"""Writes the states of attempts to the ledger; calls of several connections at one moment share one commit.
 
-A call returns only after its commit, so "in_data is committed before DATA" holds however many calls are grouped. The
-database's absence is waited out: an outcome that is known is not dropped while the process lives.
+A call returns only after its commit, so "in_data is committed before DATA" holds however many calls are grouped. While
+the database is away the writer waits: it drops no outcome as long as the process lives.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier.delivery import ledger
-from services.notifier.delivery.ledger import Claimed, Ending
-from services.notifier.delivery.states import Policy, Result
+from services.notifier.delivery.ledger import ClaimedMail, Ending
+from services.notifier.delivery.states import RetryPolicy, SendResult
 from shared.contract.events import NotificationRecorded
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
@@ -30,12 +30,12 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 
 @dataclass(slots=True)
 class _Call:
-    claimed: Claimed
-    result: Result | None  # None: mark in_data
+    claimed: ClaimedMail
+    result: SendResult | None  # None: mark in_data
     done: asyncio.Future[bool]
 
 
-class Journal:
+class OutcomeWriter:
     """Group commit for marks and endings of one process."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Journal:
         *,
         system: Clock,
         business: Clock,
-        policy: Policy,
+        policy: RetryPolicy,
         lease_seconds: float,
         on_recorded: Callable[[NotificationRecorded], None] = lambda event: None,
     ) -> None:
@@ -57,16 +57,16 @@ class Journal:
         self._calls: list[_Call] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def mark_in_data(self, claimed: Claimed) -> bool:
-        """Commit that DATA begins now. False: the lease is gone, do not send."""
+    async def mark_in_data(self, claimed: ClaimedMail) -> bool:
+        """Commit that DATA begins now. False: the lease is lost, do not send."""
         return await self._enqueue(claimed, None)
 
-    def end(self, claimed: Claimed, result: Result) -> asyncio.Future[bool]:
-        """Have an ending committed; the future resolves after the commit, in the order of the calls."""
+    def end(self, claimed: ClaimedMail, result: SendResult) -> asyncio.Future[bool]:
+        """Commit how an attempt ended; the future resolves after the commit, in the order of the calls."""
         return self._enqueue(claimed, result)
 
     async def settle(self) -> None:
-        """Wait until all that was handed in is committed."""
+        """Wait until every call is committed."""
         while self._writer is not None:
             await asyncio.wait({self._writer})
 
@@ -76,19 +76,19 @@ class Journal:
             self._writer.cancel()
         self._calls.clear()
 
-    def _enqueue(self, claimed: Claimed, result: Result | None) -> asyncio.Future[bool]:
+    def _enqueue(self, claimed: ClaimedMail, result: SendResult | None) -> asyncio.Future[bool]:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._calls.append(_Call(claimed, result, done))
         if self._writer is None:
-            # it writes for several mails: its context is not that of the one which happens to begin it
-            self._writer = asyncio.create_task(self._write(), name="notifier-journal", context=Context())
+            # it writes for several mails, so it must not inherit the trace of the mail that happens to start it
+            self._writer = asyncio.create_task(self._write(), name="notifier-outcome-writer", context=Context())
         return done
 
     async def _write(self) -> None:
         calls: list[_Call] = []
         try:
             while self._calls:
-                # let the other connections that are ready in this turn of the loop join the commit
+                # let other connections that are ready in this turn of the event loop join the commit
                 await asyncio.sleep(0)
                 calls, self._calls = self._calls, []
                 await self._settle(calls)
@@ -107,13 +107,13 @@ class Journal:
             self._writer = None
 
     async def _settle(self, calls: list[_Call]) -> None:
-        """Commit them together; where that fails for its data, each alone: one mail's fault is not its neighbours'."""
+        """Commit the calls together; after a data error, each alone, so that one bad answer fails only its own mail."""
         try:
             held = await self._commit(calls)
         except Exception as error:
             if len(calls) == 1:
                 log.error(
-                    "Cannot write the outcome of one attempt.",
+                    "Cannot write the outcome of an attempt to the ledger.",
                     action="notifier.ledger_refused",
                     notification=str(calls[0].claimed.id),
                     error=repr(error)[:2000],
@@ -129,7 +129,7 @@ class Journal:
                 call.done.set_result(call.result is not None or call.claimed.token in held)
 
     async def _commit(self, calls: list[_Call]) -> set[UUID]:
-        """One transaction for all; repeated unchanged while the database is away (each statement may be repeated)."""
+        """Commit the calls in one transaction; repeat it while the database is away (its statements allow that)."""
         backoff = Backoff(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while True:
             try:
@@ -139,7 +139,7 @@ class Journal:
                     raise
                 wait_seconds = backoff.next_seconds()
                 log.warning(
-                    "The ledger cannot be written now; waiting.",
+                    "The database is away; waiting to write outcomes to the ledger.",
                     action="notifier.ledger_waiting",
                     error=str(error),
                     wait_seconds=wait_seconds,
@@ -153,18 +153,18 @@ class Journal:
         held: set[UUID] = set()
         recorded: list[NotificationRecorded] = []
         async with self._database.transaction() as tx:
-            await ledger.lock(tx, [call.claimed for call in calls], {each.claimed.obligation for each in endings})
+            await ledger.lock(tx, [call.claimed for call in calls], {ending.claimed.obligation for ending in endings})
             if endings:
                 recorded = await ledger.end(tx, endings, now=now, at=self._business.now(), policy=self._policy)
             if marks:
                 held = set(await self._mark(tx, marks, now))
-                if lost := [each for each in marks if each.token not in held]:
-                    await ledger.close_stopped(tx, lost, now)
+                if lost := [mail for mail in marks if mail.token not in held]:
+                    await ledger.close_withdrawn(tx, lost, now)
             failpoints.hit("mail.before_commit_of_outcome" if endings else "mail.before_commit_of_mark")
         failpoints.hit("mail.outcome_committed" if endings else "mail.mark_committed")
         for event in recorded:
             self._on_recorded(event)
         return held
 
-    async def _mark(self, tx: Transaction, marks: list[Claimed], now: datetime) -> set[UUID]:
+    async def _mark(self, tx: Transaction, marks: list[ClaimedMail], now: datetime) -> set[UUID]:
         return set(await ledger.mark_in_data(tx, marks, now, lease_seconds=self._lease_seconds))

@@ -1,7 +1,7 @@
-"""One reused SMTP connection, one recipient per transaction; every answer is told apart by whether it is certain.
+"""One reused SMTP connection, one recipient per transaction; says of every result whether it is certain.
 
-Nothing before the body can be accepted by the server, so whatever goes wrong before it is certain; once the first byte
-of the body is written only an answer is. Source: RFC 5321 3.3, 4.1.1.4, 4.2.1, 4.5.3.2 (timeouts).
+The server accepts nothing before the body, so a failure before it is certain; once the first byte of the body is
+written, only an answer is. Source: RFC 5321 3.3, 4.1.1.4, 4.2.1, 4.5.3.2 (timeouts).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeoutError
 from aiosmtplib.protocol import SMTPProtocol
 
-from services.notifier.delivery.states import Accepted, Deferred, Refused, Result, Stage, Uncertain
+from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult, Stage
 from shared.runtime.tls import tls_context
 
 TlsMode = Literal["none", "starttls", "tls"]
@@ -22,11 +22,11 @@ _LOST = (OSError, SMTPServerDisconnected, SMTPTimeoutError, TimeoutError)
 
 
 class Outage(Exception):
-    """The mail server cannot be used now: refused, silent, 4xx greeting, TLS or login failed. Waited out."""
+    """The mail server cannot be used now: refused, silent, 4xx greeting, TLS or login failed. The dispatcher waits."""
 
 
 class _Lost(Exception):
-    """The connection went away while an answer was awaited."""
+    """The connection was lost while an answer was awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Server:
 
 
 class Connection:
-    """One connection to the server, made anew when it is lost or has carried its share."""
+    """One connection to the server, opened again when it is lost or has carried its number of messages."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -88,11 +88,11 @@ class Connection:
 
     async def send(
         self, sender: str, recipient: str, message: bytes, before_data: Callable[[], Awaitable[bool]]
-    ) -> Result | None:
+    ) -> SendResult | None:
         """One transaction: MAIL, RCPT, `before_data`, DATA, body.
 
         message: RFC 5322 bytes. `before_data` commits that DATA begins and says whether it may; if not, nothing is
-        sent and the result is None. Raises Outage only before anything was tried.
+        sent and the result is None. Raises Outage only before anything was sent.
         """
         await self.open()
         reused = not self._fresh
@@ -103,14 +103,14 @@ class Connection:
             except _Lost:
                 if not reused:
                     raise
-                # a server may drop an idle connection at any time: that says nothing about this mail
+                # a server may drop an idle connection at any time; that says nothing about this mail
                 await self.close()
                 await self.open()
                 self._fresh = False
                 early = await self._envelope(sender, recipient)
         except _Lost as error:
             await self.close()
-            return Deferred("mail", None, str(error))
+            return MailDeferred("mail", None, str(error))
         if early is not None:
             await self._reset()
             return early
@@ -121,7 +121,7 @@ class Connection:
         return await self._data(message)
 
     async def close(self) -> None:
-        """QUIT politely and drop the connection; a bad answer to QUIT changes nothing that was recorded before."""
+        """QUIT and drop the connection; a bad answer to QUIT changes no recorded outcome."""
         client, self._client = self._client, None
         if client is None:
             return
@@ -134,18 +134,18 @@ class Connection:
             client.close()
 
     def abandon(self) -> None:
-        """Drop the connection without a word, as a dying process would."""
+        """Drop the connection without QUIT, as a dying process would."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
-    async def _envelope(self, sender: str, recipient: str) -> Result | None:
+    async def _envelope(self, sender: str, recipient: str) -> SendResult | None:
         code, answer = await self._command("MAIL", f"FROM:<{sender}>")
         if code == 421:
             raise _Lost(f"421 {answer}")
         if code != 250:
-            # our own address is refused: a fault of the set-up, not of this mail, so never final
-            return Deferred("mail", code, answer)
+            # the server refuses our own address: a fault of the set-up, not of this mail, so never final
+            return MailDeferred("mail", code, answer)
         code, answer = await self._command("RCPT", f"TO:<{recipient}>")
         if code == 421:
             raise _Lost(f"421 {answer}")
@@ -153,26 +153,26 @@ class Connection:
             return _negative("rcpt", code, answer)
         return None
 
-    async def _data(self, message: bytes) -> Result:
+    async def _data(self, message: bytes) -> SendResult:
         try:
             code, answer = await self._command("DATA")
         except _Lost as error:  # not one byte of the body has left
             await self.close()
-            return Deferred("data", None, str(error))
+            return MailDeferred("data", None, str(error))
         if code != 354:
             await self._reset()
             return _negative("data", code, answer)
         protocol = self._protocol()
         try:
-            # the answer is expected from here on: aiosmtplib drops bytes that come unasked
+            # an answer is expected from here on: aiosmtplib drops bytes that it does not expect
             protocol._response_pending = True
             protocol.write(dot_stuffed(message))
             code, answer = await protocol.read_response(timeout=self._server.data_timeout_seconds)
         except (*_LOST, SMTPException) as error:
             self.abandon()
-            return Uncertain(f"{type(error).__name__}: {error}")
+            return MailUncertain(f"{type(error).__name__}: {error}")
         if 200 <= code < 300:
-            return Accepted(code, answer)
+            return MailAccepted(code, answer)
         if code == 421:
             self.abandon()
         return _negative("body", code, answer)
@@ -212,5 +212,5 @@ def dot_stuffed(message: bytes) -> bytes:
     return body.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
-def _negative(stage: Stage, code: int, answer: str) -> Result:
-    return Refused(stage, code, answer) if 500 <= code < 600 else Deferred(stage, code, answer)
+def _negative(stage: Stage, code: int, answer: str) -> SendResult:
+    return MailRefused(stage, code, answer) if 500 <= code < 600 else MailDeferred(stage, code, answer)

@@ -1,1 +1,1 @@
-"""The life of one mail, from its claim to its last word, kept in the ledger."""
+"""Each mail's states, from its claim to its final outcome, kept in the ledger."""

@@ -1,4 +1,4 @@
-"""One look at what has not been settled yet: for the sender's next step and for the gauges."""
+"""Counts what the ledger still has to send, for the mail dispatcher's next step and for the gauges."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from services.notifier.delivery.states import Policy
+from services.notifier.delivery.states import RetryPolicy
 from shared.postgres.database import Reading, Transaction
 
-#: what the clocks of two machines may differ by without anything having happened
+#: by how much the clocks of two machines may differ in ordinary operation
 CLOCK_TOLERANCE = timedelta(seconds=5)
 
 _BACKLOG = text("""
@@ -22,7 +22,7 @@ _BACKLOG = text("""
       FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL
 """)
 
-# What lies further ahead than any wait that was ever given comes from a clock that has fallen back since.
+# An instant further ahead than any wait we set was written before the clock was set back.
 _BRING_FORWARD = text("""
     UPDATE notifications
        SET due_at = CASE WHEN due_at IS NULL THEN NULL ELSE CAST(:now AS timestamptz) END,
@@ -39,7 +39,7 @@ _ANYTHING_DUE = text("SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Rows by what they wait for; `oldest_due` is a system instant, None where nothing is due."""
+    """Numbers of unsettled notices; `oldest_due` is a system instant, None where nothing is due."""
 
     due: int
     waiting: int  # due or later
@@ -49,7 +49,7 @@ class Backlog:
 
 
 async def backlog(tx: Reading, now: datetime) -> Backlog:
-    """Count the unsettled rows. `now` is system time."""
+    """Count the unsettled notices. `now` is system time."""
     return Backlog(**(await tx.execute(_BACKLOG, {"now": now})).mappings().one())
 
 
@@ -58,10 +58,10 @@ async def anything_due(snapshot: Reading, now: datetime) -> bool:
     return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now})).scalar_one())
 
 
-async def bring_forward(tx: Transaction, now: datetime, policy: Policy, *, lease_seconds: float) -> int:
-    """After the system clock has fallen back: what was put off is due now, a lease lasts no longer than a new one.
+async def bring_forward(tx: Transaction, now: datetime, policy: RetryPolicy, *, lease_seconds: float) -> int:
+    """Make notices due now and shorten leases that a system clock since set back left too far ahead.
 
-    now: system time. Returns how many notifications were changed; without such a jump none is.
+    now: system time. Returns how many notices changed; none, unless the clock was set back.
     """
     result = await tx.execute(
         _BRING_FORWARD,

@@ -1,12 +1,12 @@
-"""Queries of the mail state machine: a lease is changed only by the token that holds it, an outcome is never forgotten.
+"""SQL of the mail state machine: only the token that holds a lease changes it, and no outcome is lost.
 
-Locks are taken in one order, obligations before notifications, each sorted, here as in `store`: no deadlock. Nothing
-here commits. Instants named `now` are system time, `at` is business time.
+Locks are taken in one order, obligations before notices, both sorted, here as in `store`: no deadlock. Nothing here
+commits. Instants named `now` are system time, `at` is business time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,23 +15,24 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from services.notifier.delivery.states import (
-    Accepted,
-    Policy,
+    MailAccepted,
+    MailReleased,
+    MailUncertain,
+    MailUnsendable,
     Progress,
-    Released,
-    Result,
-    Settled,
-    Uncertain,
-    Unsendable,
+    RetryPolicy,
+    SendResult,
+    Settlement,
     expire_in_data,
     settle,
 )
 from shared.contract.events import NotificationRecorded
 from shared.outbox import caused_by, publish
+from shared.postgres import bulk
 from shared.postgres.database import Transaction
 
 MAX_ANSWER_CHARACTERS = 500
-#: what a letter calls things, as the registry says when it goes out
+#: the names in a letter, as the registry has them when the mail goes out
 NAMES = (
     "regime_name", "regime_name_en", "legal_basis", "nil_allowed", "request_title", "request_title_en",
     "request_legal_basis",
@@ -39,8 +40,8 @@ NAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A notification under this sender's lease, with all that its message needs."""
+class ClaimedMail:
+    """A notice under this dispatcher's lease, with all that its message needs."""
 
     progress: Progress
     token: UUID
@@ -53,7 +54,7 @@ class Claimed:
     facts: Mapping[str, Any]
     deadline: datetime | None
     names: Mapping[str, str | None]  # see NAMES
-    traceparent: str | None = None  # of the event that it tells of
+    traceparent: str | None = None  # of the event that it is about
 
     @property
     def id(self) -> UUID:
@@ -64,8 +65,8 @@ class Claimed:
 class Ending:
     """How the attempt under a claim ended."""
 
-    claimed: Claimed
-    result: Result
+    claimed: ClaimedMail
+    result: SendResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class _Change:
     id: UUID
     token: UUID
     obligation: str
-    settled: Settled
+    settlement: Settlement
     stage: str | None
     code: int | None
     answer: str
@@ -114,17 +115,17 @@ _CLAIM = text("""
      ORDER BY c.created_at, c.id
 """)
 
-_MARK = text("""
+_MARKED = {"token": "uuid", "id": "uuid"}
+_MARK = text(f"""
     WITH held AS (
         UPDATE notifications n SET state = 'in_data', lease_until = :lease_until
-          FROM unnest(CAST(:tokens AS uuid[]), CAST(:ids AS uuid[])) AS mine (token, id)
-         WHERE n.id = mine.id AND n.token = mine.token
+          FROM {bulk.unnest(_MARKED)} WHERE n.id = row.id AND n.token = row.token
         RETURNING n.token
     ), logged AS (
         UPDATE attempts a SET in_data_at = :now FROM held WHERE a.token = held.token
     )
     SELECT token FROM held
-""")
+""")  # noqa: S608 - column names of this module
 
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
@@ -134,20 +135,18 @@ _LOCK_NOTIFICATIONS = text("""
     SELECT id FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 
-_SETTLE = text("""
+_SETTLED = {"state": "text", "reason": "text", "due_at": "timestamptz", "refusals": "int", "unknowns": "int"}
+_ENDED = {"id": "uuid", "ended_token": "uuid", **_SETTLED, "published": "bool"}
+_SETTLE = text(f"""
     UPDATE notifications n
-       SET state = e.state, reason = e.reason, due_at = e.due_at, token = NULL, lease_until = NULL,
-           refusals = e.refusals, unknowns = e.unknowns,
-           settled_at = CASE WHEN e.recorded THEN :at ELSE n.settled_at END
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
-                  CAST(:due_ats AS timestamptz[]), CAST(:refusals AS int[]), CAST(:unknowns AS int[]),
-                  CAST(:recorded AS bool[])) AS e (id, token, state, reason, due_at, refusals, unknowns, recorded)
-     WHERE n.id = e.id AND n.token = e.token
+       SET {bulk.assignments(_SETTLED)}, token = NULL, lease_until = NULL,
+           settled_at = CASE WHEN row.published THEN :at ELSE n.settled_at END
+      FROM {bulk.unnest(_ENDED)} WHERE n.id = row.id AND n.token = row.ended_token
     RETURNING n.id
-""")
+""")  # noqa: S608 - column names of this module
 
-# The lease was lost, yet the server took the mail: the truth replaces the doubt, and whoever holds the mail now but has
-# not begun DATA loses it (its token goes).
+# The lease was lost, yet the server took the mail: the notice becomes `sent`. Another dispatcher that has claimed it
+# meanwhile but not begun DATA loses its token, and so does not send.
 _SETTLE_LATE = text("""
     WITH late AS (
         SELECT n.id, n.token FROM notifications n
@@ -164,22 +163,22 @@ _SETTLE_LATE = text("""
     RETURNING n.id
 """)
 
-_END_ATTEMPTS = text("""
-    UPDATE attempts a
-       SET outcome = e.outcome, stage = e.stage, smtp_code = e.code, answer = e.answer, late = e.late, ended_at = :now
-      FROM unnest(CAST(:tokens AS uuid[]), CAST(:outcomes AS text[]), CAST(:stages AS text[]), CAST(:codes AS int[]),
-                  CAST(:answers AS text[]), CAST(:lates AS bool[])) AS e (token, outcome, stage, code, answer, late)
-     WHERE a.token = e.token
+_ATTEMPTED = {"outcome": "text", "stage": "text", "smtp_code": "int", "answer": "text", "late": "bool"}
+_ENDED_ATTEMPTS = {"token": "uuid", **_ATTEMPTED}
+_END_ATTEMPTS = text(f"""
+    UPDATE attempts a SET {bulk.assignments(_ATTEMPTED)}, ended_at = :now
+      FROM {bulk.unnest(_ENDED_ATTEMPTS)}
+     WHERE a.token = row.token
        AND (a.outcome IS NULL
-            OR (e.late AND a.outcome IN ('unknown', 'expired') AND e.outcome IN ('sent', 'retry', 'refused')))
-""")
+            OR (row.late AND a.outcome IN ('unknown', 'expired') AND row.outcome IN ('sent', 'retry', 'refused')))
+""")  # noqa: S608 - column names of this module
 
-_BUMP = text("""
-    UPDATE obligations o SET recorded_version = o.recorded_version + b.count
-      FROM unnest(CAST(:keys AS text[]), CAST(:counts AS int[])) AS b (key, count)
-     WHERE o.obligation = b.key
+_COUNTED = {"obligation": "text", "count": "int"}
+_RAISE_VERSIONS = text(f"""
+    UPDATE obligations o SET recorded_version = o.recorded_version + row.count
+      FROM {bulk.unnest(_COUNTED)} WHERE o.obligation = row.obligation
     RETURNING o.obligation, o.recorded_version
-""")
+""")  # noqa: S608 - column names of this module
 
 _RECORDED = text("""
     SELECT id, obligation, agency, kind, step, officer_id, message_id, attempts, state, traceparent
@@ -199,8 +198,8 @@ _TAKE_EXPIRED = text("""
 """)
 
 
-async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str) -> list[Claimed]:
-    """Lease up to `limit` due notifications and open an attempt for each; rows another sender takes are passed over."""
+async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str) -> list[ClaimedMail]:
+    """Lease up to `limit` due notices and begin an attempt for each; rows locked by another dispatcher are skipped."""
     rows = await tx.execute(
         _CLAIM,
         {"now": now, "lease_until": now + timedelta(seconds=lease_seconds), "limit": limit, "worker": worker},
@@ -208,41 +207,35 @@ async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: 
     return [_claimed(row) for row in rows.mappings()]
 
 
-async def lock(tx: Transaction, mine: Collection[Claimed], settling: Collection[str]) -> None:
-    """Lock the obligations whose outcome will be told, then the notifications; before `end` and `mark_in_data`."""
+async def lock(tx: Transaction, mine: Collection[ClaimedMail], settling: Collection[str]) -> None:
+    """Lock the obligations whose outcome will be published, then the notices; before `end` and `mark_in_data`."""
     await _lock_obligations(tx, set(settling))
-    await tx.execute(_LOCK_NOTIFICATIONS, {"ids": sorted({each.id for each in mine})})
+    await tx.execute(_LOCK_NOTIFICATIONS, {"ids": sorted({mail.id for mail in mine})})
 
 
-async def mark_in_data(tx: Transaction, mine: Collection[Claimed], now: datetime, *, lease_seconds: float) -> set[UUID]:
-    """Say that DATA is about to begin. Returns the tokens still held; whoever lost its token must not send."""
-    ordered = sorted(mine, key=lambda each: each.id)
-    rows = await tx.execute(
-        _MARK,
-        {
-            "tokens": [each.token for each in ordered],
-            "ids": [each.id for each in ordered],
-            "now": now,
-            "lease_until": now + timedelta(seconds=lease_seconds),
-        },
-    )
+async def mark_in_data(
+    tx: Transaction, mine: Collection[ClaimedMail], now: datetime, *, lease_seconds: float
+) -> set[UUID]:
+    """Record that DATA is about to begin. Returns the tokens still held; without its token a mail must not be sent."""
+    marked = bulk.parameters(_MARKED, ((mail.token, mail.id) for mail in mine))
+    rows = await tx.execute(_MARK, {**marked, "now": now, "lease_until": now + timedelta(seconds=lease_seconds)})
     return set(rows.scalars())
 
 
 async def end(
-    tx: Transaction, endings: Sequence[Ending], *, now: datetime, at: datetime, policy: Policy
+    tx: Transaction, endings: Sequence[Ending], *, now: datetime, at: datetime, policy: RetryPolicy
 ) -> list[NotificationRecorded]:
-    """Record how attempts ended and tell it through the outbox; late endings are recorded as what they are."""
-    return await _record(tx, [_change(each, now, policy) for each in endings], now=now, at=at)
+    """Record how attempts ended, late ones marked as late, and publish the outcomes of their notices."""
+    return await _record(tx, [_change(ending, now, policy) for ending in endings], now=now, at=at)
 
 
 async def expired(tx: Transaction, now: datetime, *, limit: int) -> list[str]:
-    """Obligations with a notification whose lease has run out."""
+    """Obligations with a notice whose lease has run out."""
     return list((await tx.execute(_EXPIRED, {"now": now, "limit": limit})).scalars())
 
 
 async def expire(
-    tx: Transaction, keys: Sequence[str], *, now: datetime, at: datetime, policy: Policy
+    tx: Transaction, keys: Sequence[str], *, now: datetime, at: datetime, policy: RetryPolicy
 ) -> tuple[int, list[NotificationRecorded]]:
     """Take back leases that ran out: before DATA the mail is tried again, after it the outcome is unknown.
 
@@ -256,19 +249,19 @@ async def expire(
     for row in rows:
         progress = Progress(row["id"], row["attempts"], row["refusals"], row["unknowns"], row["first_tried_at"])
         if row["state"] == "in_data":
-            settled = expire_in_data(progress, now, policy)
+            settlement = expire_in_data(progress, now, policy)
         else:
-            settled = Settled("retry", "expired", now, refusals=progress.refusals, unknowns=progress.unknowns)
+            settlement = Settlement("retry", "expired", now, refusals=progress.refusals, unknowns=progress.unknowns)
         changes.append(
-            _Change(progress.id, row["token"], row["obligation"], settled, "lease", None, "the lease ran out")
+            _Change(progress.id, row["token"], row["obligation"], settlement, "lease", None, "the lease ran out")
         )
     return len(rows), await _record(tx, changes, now=now, at=at)
 
 
-async def close_stopped(tx: Transaction, stopped: Sequence[Claimed], now: datetime) -> None:
-    """Close attempts whose claim was withdrawn before DATA (fulfilled meanwhile, or the lease went to another)."""
+async def close_withdrawn(tx: Transaction, withdrawn: Sequence[ClaimedMail], now: datetime) -> None:
+    """End attempts whose claim was withdrawn before DATA: the notice was cancelled, or another dispatcher has it."""
     await _end_attempts(
-        tx, [(each.token, "cancelled", "lease", None, "withdrawn before DATA", False) for each in stopped], now
+        tx, [(mail.token, "cancelled", "lease", None, "withdrawn before DATA", False) for mail in withdrawn], now
     )
 
 
@@ -277,69 +270,57 @@ async def _record(
 ) -> list[NotificationRecorded]:
     if not changes:
         return []
-    changes = sorted(changes, key=lambda each: each.id)
-    settled = [each.settled for each in changes]
-    held = set(
+    rows = (
         (
-            await tx.execute(
-                _SETTLE,
-                {
-                    "ids": [each.id for each in changes],
-                    "tokens": [each.token for each in changes],
-                    "states": [each.state for each in settled],
-                    "reasons": [_short(each.reason) for each in settled],
-                    "due_ats": [each.due_at for each in settled],
-                    "refusals": [each.refusals for each in settled],
-                    "unknowns": [each.unknowns for each in settled],
-                    "recorded": [each.recorded is not None for each in settled],
-                    "at": at,
-                },
-            )
-        ).scalars()
+            change.id,
+            change.token,
+            change.settlement.state,
+            _short(change.settlement.reason),
+            change.settlement.due_at,
+            change.settlement.refusals,
+            change.settlement.unknowns,
+            change.settlement.published,
+        )
+        for change in changes
     )
-    late = [each for each in changes if each.id not in held]
-    told = {each.id for each in changes if each.id in held and each.settled.recorded}
-    if late_sent := [each.token for each in late if each.settled.state == "sent"]:
-        told |= set((await tx.execute(_SETTLE_LATE, {"tokens": late_sent, "now": now, "at": at})).scalars())
-    rows = [
-        (each.token, each.settled.outcome, each.stage, each.code, each.answer, each.id not in held) for each in changes
+    held = set((await tx.execute(_SETTLE, {**bulk.parameters(_ENDED, rows), "at": at})).scalars())
+    publishable = {change.id for change in changes if change.id in held and change.settlement.published}
+    late_sent = [change.token for change in changes if change.id not in held and change.settlement.state == "sent"]
+    if late_sent:
+        publishable |= set((await tx.execute(_SETTLE_LATE, {"tokens": late_sent, "now": now, "at": at})).scalars())
+    attempts = [
+        (
+            change.token,
+            change.settlement.attempt_outcome,
+            change.stage,
+            change.code,
+            _short(change.answer),
+            change.id not in held,
+        )
+        for change in changes
     ]
-    await _end_attempts(tx, rows, now)
-    return await _tell(tx, told, at)
+    await _end_attempts(tx, attempts, now)
+    return await _publish_outcomes(tx, publishable, at)
 
 
 async def _end_attempts(
-    tx: Transaction, rows: Iterable[tuple[UUID, str, str | None, int | None, str, bool]], now: datetime
+    tx: Transaction, rows: Sequence[tuple[UUID, str, str | None, int | None, str | None, bool]], now: datetime
 ) -> None:
-    ordered = sorted(rows, key=lambda row: row[0])
-    if not ordered:
-        return
-    tokens, outcomes, stages, codes, answers, lates = zip(*ordered, strict=True)
-    await tx.execute(
-        _END_ATTEMPTS,
-        {
-            "tokens": list(tokens),
-            "outcomes": list(outcomes),
-            "stages": list(stages),
-            "codes": list(codes),
-            "answers": [_short(each) for each in answers],
-            "lates": list(lates),
-            "now": now,
-        },
-    )
+    """Rows: in the order of _ENDED_ATTEMPTS."""
+    if rows:
+        await tx.execute(_END_ATTEMPTS, {**bulk.parameters(_ENDED_ATTEMPTS, rows), "now": now})
 
 
-async def _tell(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[NotificationRecorded]:
-    """NotificationRecorded for each, versions rising per obligation under its row lock."""
+async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[NotificationRecorded]:
+    """Publish a NotificationRecorded for each of these notices; versions rise per obligation under its row lock."""
     if not ids:
         return []
     rows = (await tx.execute(_RECORDED, {"ids": sorted(ids)})).mappings().all()
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["obligation"]] = counts.get(row["obligation"], 0) + 1
-    keys = sorted(counts)
-    bumped = await tx.execute(_BUMP, {"keys": keys, "counts": [counts[key] for key in keys]})
-    following = {key: version - counts[key] + 1 for key, version in bumped}
+    raised = await tx.execute(_RAISE_VERSIONS, bulk.parameters(_COUNTED, sorted(counts.items())))
+    following = {key: version - counts[key] + 1 for key, version in raised}
     events = []
     for row in rows:
         version = following[row["obligation"]]
@@ -369,27 +350,27 @@ async def _lock_obligations(tx: Transaction, keys: Collection[str]) -> None:
         await tx.execute(_LOCK_OBLIGATIONS, {"keys": sorted(keys)})
 
 
-def _change(ending: Ending, now: datetime, policy: Policy) -> _Change:
+def _change(ending: Ending, now: datetime, policy: RetryPolicy) -> _Change:
     claimed, result = ending.claimed, ending.result
-    settled = settle(claimed.progress, result, now, policy)
+    settlement = settle(claimed.progress, result, now, policy)
     stage: str | None
     code: int | None
     match result:
-        case Accepted():
+        case MailAccepted():
             stage, code = "body", result.code
-        case Uncertain():
+        case MailUncertain():
             stage, code = "body", None
-        case Unsendable():
+        case MailUnsendable():
             stage, code = "render", None
-        case Released():
+        case MailReleased():
             stage, code = "lease", None
         case _:
             stage, code = result.stage, result.code
-    return _Change(claimed.id, claimed.token, claimed.obligation, settled, stage, code, result.answer)
+    return _Change(claimed.id, claimed.token, claimed.obligation, settlement, stage, code, result.answer)
 
 
-def _claimed(row: RowMapping) -> Claimed:
-    return Claimed(
+def _claimed(row: RowMapping) -> ClaimedMail:
+    return ClaimedMail(
         progress=Progress(row["id"], row["attempts"], row["refusals"], row["unknowns"], row["first_tried_at"]),
         token=row["token"],
         obligation=row["obligation"],
@@ -408,5 +389,5 @@ def _claimed(row: RowMapping) -> Claimed:
 def _short(value: str | None) -> str | None:
     if value is None:
         return None
-    # a server may answer in any encoding: what UTF-8 cannot hold must not cost its neighbours their outcome
+    # a server may answer in any encoding; an answer that UTF-8 cannot hold must not fail the whole commit
     return value.encode("utf-8", "replace").decode().replace("\x00", "")[:MAX_ANSWER_CHARACTERS]

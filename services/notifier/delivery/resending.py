@@ -1,7 +1,7 @@
-"""Mails sent again by an operator's hand: only what has come to an end, only what still tells the truth, on record.
+"""Sends a mail again at an operator's order: only one that is settled and still true, and the ledger keeps the order.
 
-To the same address it keeps its Message-ID, so that a mailbox which has it shows it once; another address gets another
-one. Nothing here commits.
+To the same address the mail keeps its Message-ID, so that a mailbox that has it shows it once; to another address it
+gets another one. Nothing here commits.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _RECORD = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Who wants which mails sent again, and why.
+class ResendOrder:
+    """Which mails to send again, by whose order and why.
 
-    `to`: another address. `bounced`: sent ones too, for they came back.
+    `to`: another address. `bounced`: also mails that are recorded as sent, because they bounced.
     """
 
     ids: Sequence[UUID]
@@ -65,11 +65,11 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What became of one of them; `vi` and `en` say why not."""
+class ResendAnswer:
+    """Whether one mail is sent again; if not, `vi` and `en` say why."""
 
     id: UUID
-    again: bool
+    accepted: bool
     recipient: str = ""
     vi: str = ""
     en: str = ""
@@ -81,25 +81,25 @@ async def listed(tx: Reading, state: Listed, *, before: UUID | None, limit: int)
     return [dict(row) for row in rows.mappings()]
 
 
-async def resend(tx: Transaction, order: Order, *, now: datetime, domain: str) -> list[Said]:
-    """Have mails sent again where that may be; `now` is system time. Raises ValueError for an unusable address."""
+async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: str) -> list[ResendAnswer]:
+    """Make due again what may be sent again; `now` is system time. Raises ValueError for an unusable address."""
     if order.to is not None and not usable_address(order.to):
         raise ValueError(order.to)
     ids = sorted(set(order.ids))
     await tx.execute(_LOCK_OBLIGATIONS, {"ids": ids})
     found = {row["id"]: row for row in (await tx.execute(_LOCK, {"ids": ids})).mappings()}
-    said = []
-    for each in ids:
-        row = found.get(each)
+    answers = []
+    for notice_id in ids:
+        row = found.get(notice_id)
         if row is None:
-            said.append(Said(each, False, vi="không có thư này", en="there is no such mail"))
+            answers.append(ResendAnswer(notice_id, False, vi="không có thư này", en="there is no such mail"))
         elif refusal := _refusal(dict(row), order):
-            said.append(Said(each, False, vi=refusal[0], en=refusal[1]))
+            answers.append(ResendAnswer(notice_id, False, vi=refusal[0], en=refusal[1]))
         else:
             recipient = order.to or row["recipient"]
             first = row["message_id"]
             again = {
-                "id": each,
+                "id": notice_id,
                 "now": now,
                 "recipient": recipient,
                 "message_id": first if recipient == row["recipient"] else other_message_id(first, recipient, domain),
@@ -118,27 +118,27 @@ async def resend(tx: Transaction, order: Order, *, now: datetime, domain: str) -
                     "from_message_id": first,
                 },
             )
-            said.append(Said(each, True, recipient))
-    return said
+            answers.append(ResendAnswer(notice_id, True, recipient))
+    return answers
 
 
-def _refusal(row: Mapping[str, Any], order: Order) -> tuple[str, str] | None:
+def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | None:
     match row["state"]:
         case "failed":
             pass
         case "unknown" if row["due_at"] is None:
             pass
         case "unknown":
-            return "sẽ tự gửi lại", "it is about to be sent again by itself"
+            return "hệ thống sẽ tự gửi lại", "it will be sent again automatically"
         case "sent" if order.bounced:
             pass
         case "sent":
             return (
                 "máy chủ thư đã nhận; nếu thư bị trả về, thêm --bounced",
-                "taken by the server; if it bounced: --bounced",
+                "the mail server accepted it; if it bounced, add --bounced",
             )
         case state:
             return f"đang ở trạng thái {state}", f"its state is {state}"
     if not row["still_so"]:
-        return "nội dung không còn đúng (đã nộp, hoặc đã có thông báo mới hơn)", "it is no longer so"
+        return "nội dung không còn đúng (đã nộp, hoặc đã có thông báo mới hơn)", "what it says is no longer true"
     return None

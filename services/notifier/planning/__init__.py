@@ -1,1 +1,1 @@
-"""What an event about an obligation means for whom: reminders, notices, escalations."""
+"""Which notices an event calls for, and to whom: reminders, overdue and returned notices, escalations."""

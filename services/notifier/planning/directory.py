@@ -1,4 +1,7 @@
-"""Who is told: the officer answerable for a regime, and the rungs above; an unstaffed rung is named, not silent."""
+"""Who receives a notice: the officer who answers for a regime, and the heads above.
+
+A rung without a head is kept with its reason, so that the ledger shows why nobody there was notified.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from shared.contract.events.fields import usable_address
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """The copy of an agency (cơ quan) that notifier needs."""
+    """What notifier keeps of an agency (cơ quan)."""
 
     code: str
     name: str
@@ -27,7 +30,7 @@ class Agency:
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """The copy of a person: reporting officer (cán bộ đầu mối) or head (thủ trưởng)."""
+    """What notifier keeps of a person: a reporting officer (cán bộ đầu mối) or a head (thủ trưởng)."""
 
     officer_id: str
     agency: str
@@ -41,7 +44,7 @@ class Officer:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One rung of an escalation: number (1 = the agency itself), the agency it belongs to, and its head or why none."""
+    """One rung of an escalation (1 = the agency itself): its agency, and the head, or why there is none."""
 
     number: int
     agency: str
@@ -49,17 +52,17 @@ class Rung:
     reason: str = ""
 
 
-class NotYetKnown(LookupError):
-    """The registry has not told of this agency or person yet: the event waits. `awaits` is its registry key."""
+class NotYetRegistered(LookupError):
+    """No registry record of this agency or officer has arrived yet, so the event is deferred for it."""
 
-    def __init__(self, awaits: str) -> None:
-        super().__init__(f"{awaits} is not known yet")
-        self.awaits = awaits
+    def __init__(self, registry_key: str) -> None:
+        super().__init__(f"{registry_key} is not registered yet")
+        self.registry_key = registry_key
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Agencies with their ancestors, and their people, as the registry has told so far."""
+    """Agencies with their ancestors, and their people, from the registry records received so far."""
 
     agencies: Mapping[str, Agency] = field(default_factory=dict)
     officers: Mapping[str, tuple[Officer, ...]] = field(default_factory=dict)  # by agency code
@@ -67,39 +70,39 @@ class Directory:
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], officers: Iterable[Officer]) -> Directory:
-        """Build it from rows; people are ordered by id, so that a choice among equals is always the same."""
-        people = {each.officer_id: each for each in officers}
+        """Build it from rows; people are ordered by id, so the choice among equals is always the same."""
+        people = {officer.officer_id: officer for officer in officers}
         by_agency: dict[str, list[Officer]] = {}
         for _, officer in sorted(people.items()):
             by_agency.setdefault(officer.agency, []).append(officer)
-        staff = {code: tuple(each) for code, each in by_agency.items()}
-        return cls({each.code: each for each in agencies}, staff, people)
+        staff = {code: tuple(members) for code, members in by_agency.items()}
+        return cls({agency.code: agency for agency in agencies}, staff, people)
 
     def agency(self, code: str) -> Agency:
-        """The agency; raises NotYetKnown."""
+        """The agency; raises NotYetRegistered."""
         try:
             return self.agencies[code]
         except KeyError:
-            raise NotYetKnown(f"agency/{code}") from None
+            raise NotYetRegistered(f"agency/{code}") from None
 
     def responsible(self, agency: str, regime: str) -> Officer | None:
         """The officer who answers for a regime: one named for it, else one for all regimes, else any active one.
 
-        The last choice is on purpose: a notice to a colleague beats silence when nobody was named for the regime.
+        The last choice is on purpose: where nobody was named for the regime, a colleague's notice beats silence.
         """
         active = self._reachable(agency, "reporting_officer")
-        named = [each for each in active if regime in each.regimes]
-        general = [each for each in active if not each.regimes]
+        named = [officer for officer in active if regime in officer.regimes]
+        general = [officer for officer in active if not officer.regimes]
         return next(iter(named or general or active), None)
 
     def submitter(self, agency: str, regime: str, officer_id: str) -> Officer | None:
         """The officer who submitted, while active there; else whoever answers for the regime now.
 
-        Raises NotYetKnown where the registry has not told of the officer.
+        Raises NotYetRegistered for an officer of whom no record has arrived.
         """
         officer = self.people.get(officer_id)
         if officer is None:
-            raise NotYetKnown(f"officer/{officer_id}")
+            raise NotYetRegistered(f"officer/{officer_id}")
         if officer.agency == agency and officer.active and usable_address(officer.email):
             return officer
         return self.responsible(agency, regime)
@@ -107,7 +110,7 @@ class Directory:
     def climb(self, agency: str, on: date) -> tuple[Rung, ...]:
         """The rungs from the agency's own head up to the first that is staffed, unstaffed ones with their reason.
 
-        A closed agency cannot act, so its rung is passed over. Raises NotYetKnown for a parent not known yet.
+        A closed agency cannot act, so its rung is passed over. Raises NotYetRegistered for a missing parent.
         """
         rungs: list[Rung] = []
         seen: set[str] = set()
@@ -126,17 +129,16 @@ class Directory:
         return tuple(rungs)
 
     def why_no_officer(self, agency: str) -> str:
-        """Why no reporting officer of the agency can be told."""
+        """Why no reporting officer of the agency can be notified."""
         return self._why_nobody(agency, "reporting_officer")
 
     def _reachable(self, agency: str, role: str) -> list[Officer]:
         return [
-            each
-            for each in self.officers.get(agency, ())
-            if each.role == role and each.active and usable_address(each.email)
+            person
+            for person in self.officers.get(agency, ())
+            if person.role == role and person.active and usable_address(person.email)
         ]
 
     def _why_nobody(self, agency: str, role: str) -> str:
-        people = [each for each in self.officers.get(agency, ()) if each.role == role and each.active]
-        what = "head" if role == "head" else "reporting_officer"
-        return f"unusable_address_of_{what}" if people else f"no_{what}"
+        active = any(person.role == role and person.active for person in self.officers.get(agency, ()))
+        return f"unusable_address_of_{role}" if active else f"no_{role}"

@@ -1,7 +1,7 @@
-"""What an event about an obligation means for its notifications. Pure: folded in order per key.
+"""Decides which notices an event calls for and which it cancels. Pure; events are applied in order per key.
 
-Older versions are ignored and nobody is told of what is no longer so: an overdue event behind a fulfilment, or a
-returned verdict behind a newer verdict or acceptance, sends nothing.
+Older versions are ignored, and no notice states what is no longer so: an overdue event after a fulfilment, or a
+returned verdict after a newer verdict or acceptance, plans nothing.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from shared.contract.events import (
 )
 from shared.runtime.clock import LOCAL_ZONE
 
-#: findings a mail lists; the rest are counted and read in the system
+#: findings that a letter lists; it gives the number of the others
 MAX_LISTED_FINDINGS = 40
 
 CancelReason = Literal["fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted"]
 
 
 class Obligation(Struct, frozen=True):
-    """What notifier remembers of an obligation (nghĩa vụ báo cáo): enough to know which facts are late."""
+    """What notifier keeps of an obligation (nghĩa vụ báo cáo): enough to recognise an outdated event."""
 
     key: str
     agency: str
     regime: str
     regime_version: int
     period: str
-    deadline: datetime | None = None  # not known before scoring has told of the obligation
+    deadline: datetime | None = None  # None before the first compliance event
     standing: Standing | None = None
-    version: int = 0  # of the newest compliance event seen
-    verdict_version: int = 0  # newest submission version whose return was told
+    version: int = 0  # of the newest compliance event applied
+    verdict_version: int = 0  # newest submission version with a notice of its return
     accepted_version: int = 0  # submission version of the fulfilment
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a mail says, frozen when the notification is made: every attempt sends the same message."""
+class LetterFacts:
+    """What a letter states, fixed when the notice is planned: every attempt sends the same message."""
 
     recipient_name: str
     recipient_title: str
@@ -66,7 +66,7 @@ class Facts:
     rung: int = 0
     passed_over: tuple[str, ...] = ()  # names of agencies without a head below this rung
     passed_over_en: tuple[str, ...] = ()
-    # overdue: the head who is sent a notice too, by title and agency; empty: nobody is
+    # overdue: the head whose notice is planned with this one, by title and agency; empty where there is none
     head_title: str = ""
     head_agency: str = ""
     head_agency_en: str = ""
@@ -79,17 +79,17 @@ class Facts:
     findings_left_out: int = 0
 
 
-class Notification(Struct, frozen=True):
-    """One notification to one person, or to nobody (`officer` None: skipped, with the reason)."""
+class Notice(Struct, frozen=True):
+    """One notice to one person; `officer` is None where there is nobody to notify, and `skipped` says why."""
 
     obligation: str
     agency: str
     regime: str
     period: str
     kind: NotificationKind
-    step: str  # what makes it one notification: due_soon, overdue, overdue/rung-1, returned/2
+    step: str  # what makes it unique: due_soon, overdue, overdue/rung-1, returned/2
     officer: Officer | None
-    facts: Facts
+    facts: LetterFacts
     at: datetime  # business time
     submission_version: int = 0
     cancelled: CancelReason | None = None
@@ -97,30 +97,30 @@ class Notification(Struct, frozen=True):
 
 
 class Cancel(Struct, frozen=True):
-    """Notifications of the obligation that have not gone out and no longer tell the truth."""
+    """Which unsent notices of an obligation are no longer true."""
 
     obligation: str
     kinds: tuple[NotificationKind, ...]
     reason: CancelReason
-    up_to_submission_version: int = 0  # for returned: only those about this version or an older one
+    up_to_submission_version: int = 0  # returned: only notices about this version or an older one
 
-    def covers(self, notification: Notification) -> bool:
-        """Whether it stops a notification of the same batch."""
-        if notification.obligation != self.obligation or notification.kind not in self.kinds:
+    def covers(self, notice: Notice) -> bool:
+        """Whether it cancels this notice."""
+        if notice.obligation != self.obligation or notice.kind not in self.kinds:
             return False
-        return notification.kind != "returned" or notification.submission_version <= self.up_to_submission_version
+        return notice.kind != "returned" or notice.submission_version <= self.up_to_submission_version
 
 
-class Step(Struct, frozen=True):
-    """The obligation after an event, what to stop, whom to tell."""
+class Plan(Struct, frozen=True):
+    """The outcome of one event: the obligation after it, notices to cancel, notices to send."""
 
     obligation: Obligation
     cancels: tuple[Cancel, ...] = ()
-    notifications: tuple[Notification, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def needs_directory(event: ObligationEvent | VerdictReached) -> bool:
-    """Whether the event tells somebody, so that the agency and its people must be known."""
+    """Whether the event calls for a notice, so that the agency and its people must be registered."""
     match event:
         case ObligationDueSoon() | ObligationOverdue():
             return True
@@ -130,10 +130,10 @@ def needs_directory(event: ObligationEvent | VerdictReached) -> bool:
             return False
 
 
-def follow(obligation: Obligation, event: ObligationEvent, directory: Directory) -> Step:
-    """Fold one compliance event. Raises NotYetKnown when somebody must be told whom nobody has named yet."""
+def apply_obligation_event(obligation: Obligation, event: ObligationEvent, directory: Directory) -> Plan:
+    """Apply one compliance event. Raises NotYetRegistered when the agency to notify is not in the directory yet."""
     if event.version <= obligation.version:
-        return Step(obligation)
+        return Plan(obligation)
     now = replace(
         obligation,
         regime_version=event.regime_version,
@@ -143,45 +143,45 @@ def follow(obligation: Obligation, event: ObligationEvent, directory: Directory)
     )
     match event:
         case ObligationDueSoon():
-            return Step(now, (), (_to_officer(now, event, "reminder", "due_soon", directory),))
+            return Plan(now, (), (_to_officer(now, event, "reminder", "due_soon", directory),))
         case ObligationOverdue():
             to_officer = _to_officer(now, event, "overdue", "overdue", directory)
             rungs = directory.climb(now.agency, _local_day(event.at))
             to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
-            stop = Cancel(now.key, ("reminder",), "superseded_by_overdue")
-            return Step(now, (stop,), (to_officer, *_to_heads(now, event, to_officer.officer, rungs, directory)))
+            reminder = Cancel(now.key, ("reminder",), "superseded_by_overdue")
+            return Plan(now, (reminder,), (to_officer, *_to_heads(now, event, to_officer.officer, rungs, directory)))
         case ObligationFulfilled():
             now = replace(now, accepted_version=max(now.accepted_version, event.submission_version))
             kinds: tuple[NotificationKind, ...] = ("reminder", "overdue", "escalation", "returned")
-            return Step(now, (Cancel(now.key, kinds, "fulfilled", event.submission_version),))
+            return Plan(now, (Cancel(now.key, kinds, "fulfilled", event.submission_version),))
         case _:
-            return Step(now)
+            return Plan(now)
 
 
-def judge(obligation: Obligation, verdict: VerdictReached, directory: Directory) -> Step:
-    """Fold one returned verdict. Raises NotYetKnown as `follow` does.
+def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, directory: Directory) -> Plan:
+    """Apply one returned verdict. Raises NotYetRegistered when agency or officer is not in the directory yet.
 
-    A return older than the newest one told, or than the acceptance that fulfilled the obligation, tells nobody.
+    A return plans nothing if a newer version was returned already, or accepted.
     """
     if verdict.version <= max(obligation.verdict_version, obligation.accepted_version):
-        return Step(obligation)
+        return Plan(obligation)
     agency = directory.agency(verdict.agency)
     officer = directory.submitter(verdict.agency, verdict.regime, verdict.officer_id)
     now = replace(obligation, verdict_version=verdict.version)
-    listed = sorted(verdict.findings, key=lambda each: each.severity != "error")[:MAX_LISTED_FINDINGS]
+    listed = sorted(verdict.findings, key=lambda finding: finding.severity != "error")[:MAX_LISTED_FINDINGS]
     facts = dataclasses.replace(
         _facts(now, agency, officer),
         regime_version=verdict.regime_version,
-        standing=None,  # what scoring said last may be older than this verdict
+        standing=None,  # scoring's latest event may be older than this verdict
         submission_version=verdict.version,
         received_at=verdict.received_at,
         accepted_version=obligation.accepted_version,
         errors=verdict.errors,
         warnings=verdict.warnings,
-        findings=tuple(each.model_dump(mode="json", exclude={"tier"}) for each in listed),
+        findings=tuple(finding.model_dump(mode="json", exclude={"tier"}) for finding in listed),
         findings_left_out=max(0, verdict.errors + verdict.warnings - len(listed)),
     )
-    told = Notification(
+    notice = Notice(
         obligation=now.key,
         agency=now.agency,
         regime=now.regime,
@@ -194,17 +194,17 @@ def judge(obligation: Obligation, verdict: VerdictReached, directory: Directory)
         submission_version=verdict.version,
         skipped=None if officer else directory.why_no_officer(now.agency),
     )
-    stop = Cancel(now.key, ("returned",), "superseded_by_newer_version", verdict.version - 1)
-    return Step(now, (stop,), (told,))
+    older = Cancel(now.key, ("returned",), "superseded_by_newer_version", verdict.version - 1)
+    return Plan(now, (older,), (notice,))
 
 
-def apply_cancels(notifications: Iterable[Notification], cancels: Sequence[Cancel]) -> list[Notification]:
-    """Mark notifications of this batch that a later event of the same batch stops: the ledger keeps them, unsent."""
+def apply_cancels(notices: Iterable[Notice], cancels: Sequence[Cancel]) -> list[Notice]:
+    """Mark notices that a later event of the same batch cancels: the ledger keeps them, unsent."""
     return [
-        replace(each, cancelled=stop.reason)
-        if each.cancelled is None and (stop := next((c for c in cancels if c.covers(each)), None))
-        else each
-        for each in notifications
+        replace(notice, cancelled=found.reason)
+        if notice.cancelled is None and (found := next((cancel for cancel in cancels if cancel.covers(notice)), None))
+        else notice
+        for notice in notices
     ]
 
 
@@ -214,10 +214,10 @@ def _to_officer(
     kind: NotificationKind,
     step: str,
     directory: Directory,
-) -> Notification:
+) -> Notice:
     agency = directory.agency(obligation.agency)
     officer = directory.responsible(obligation.agency, obligation.regime)
-    return Notification(
+    return Notice(
         obligation=obligation.key,
         agency=obligation.agency,
         regime=obligation.regime,
@@ -231,8 +231,8 @@ def _to_officer(
     )
 
 
-def _with_head(facts: Facts, rungs: tuple[Rung, ...], directory: Directory) -> Facts:
-    """Name the head who really is told, which may be one far above the agency; nobody where no rung is staffed."""
+def _with_head(facts: LetterFacts, rungs: tuple[Rung, ...], directory: Directory) -> LetterFacts:
+    """Name the head who receives the escalation, perhaps far above the agency; nobody where no rung has a head."""
     for rung in rungs:
         if rung.head is not None:
             agency = directory.agency(rung.agency)
@@ -248,12 +248,12 @@ def _to_heads(
     responsible: Officer | None,
     rungs: tuple[Rung, ...],
     directory: Directory,
-) -> tuple[Notification, ...]:
-    """The first rung of the escalation; unstaffed rungs stay in the ledger as skipped and the climb goes on."""
+) -> tuple[Notice, ...]:
+    """A notice to the first head upwards; rungs without a head enter the ledger as skipped."""
     agency = directory.agency(obligation.agency)
     unstaffed = [directory.agency(rung.agency) for rung in rungs if rung.head is None]
     return tuple(
-        Notification(
+        Notice(
             obligation=obligation.key,
             agency=obligation.agency,
             regime=obligation.regime,
@@ -265,8 +265,8 @@ def _to_heads(
                 _facts(obligation, agency, rung.head),
                 officer_name=responsible.name if responsible else "",
                 rung=rung.number,
-                passed_over=tuple(each.name for each in unstaffed),
-                passed_over_en=tuple(each.name_en or each.name for each in unstaffed),
+                passed_over=tuple(agency.name for agency in unstaffed),
+                passed_over_en=tuple(agency.name_en or agency.name for agency in unstaffed),
             ),
             at=event.at,
             skipped=None if rung.head else f"{rung.reason}:{rung.agency}",
@@ -275,8 +275,8 @@ def _to_heads(
     )
 
 
-def _facts(obligation: Obligation, agency: Agency, officer: Officer | None) -> Facts:
-    return Facts(
+def _facts(obligation: Obligation, agency: Agency, officer: Officer | None) -> LetterFacts:
+    return LetterFacts(
         recipient_name=officer.name if officer else "",
         recipient_title=officer.title if officer else "",
         agency=agency.code,

@@ -1,4 +1,4 @@
-"""Use cases of the Kafka door: load, decide, save in a handful of statements a batch, whatever its size."""
+"""Use cases of the Kafka edge: load, decide, save in a handful of statements a batch, whatever its size."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from services.notifier import metrics
 from services.notifier.delivery import unsendable
-from services.notifier.delivery.unsendable import Mended
+from services.notifier.delivery.unsendable import RegistryChanges
 from services.notifier.planning import domain, store
-from services.notifier.planning.directory import Directory, NotYetKnown
-from services.notifier.planning.domain import Cancel, Notification, Obligation, Step
+from services.notifier.planning.directory import NotYetRegistered
+from services.notifier.planning.domain import Cancel, Notice, Obligation, Plan
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
@@ -27,106 +27,108 @@ from shared.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class PlanningContext:
     """What the use cases need beside the transaction."""
 
     system: Clock  # when a mail becomes due
     message_id_domain: str
 
 
-async def copy_registry(batch: Batch[RegistryEvent], tx: Transaction, desk: Desk) -> None:
-    """Keep the copy of agencies, people and names.
+async def apply_registry(batch: Batch[RegistryEvent], tx: Transaction, context: PlanningContext) -> None:
+    """Update the projections of agencies, officers and names.
 
-    Notices that nobody could receive go to who has come since; letters that could not be composed are composed again.
+    Skipped notices go to officers registered since; letters that could not be composed are composed again.
     """
-    bodies = [event.body for event in batch]
-    now = desk.system.now()
-    await store.AGENCIES.save(tx, (each for each in bodies if isinstance(each, AgencyRegistered)))
-    await store.REGIMES.save(tx, (each for each in bodies if isinstance(each, RegimePublished)))
-    await store.REQUESTS.save(tx, (each for each in bodies if isinstance(each, RequestIssued)))
-    officers = [each for each in bodies if isinstance(each, OfficerRegistered)]
+    records = [event.body for event in batch]
+    now = context.system.now()
+    await store.AGENCIES.save(tx, (record for record in records if isinstance(record, AgencyRegistered)))
+    await store.REGIMES.save(tx, (record for record in records if isinstance(record, RegimePublished)))
+    await store.REQUESTS.save(tx, (record for record in records if isinstance(record, RequestIssued)))
+    officers = [record for record in records if isinstance(record, OfficerRegistered)]
     await store.OFFICERS.save(tx, officers)
-    metrics.RETAKEN_TOTAL.inc(await unsendable.take_up(tx, _mended(bodies), now))
+    metrics.RETAKEN_TOTAL.inc(await unsendable.compose_again(tx, _changes(records), now))
     if officers:
-        agencies = {each.agency for each in officers if each.active and each.role == "reporting_officer"}
-        await store.revive_skipped(tx, agencies, now=now, domain=desk.message_id_domain)
+        agencies = {officer.agency for officer in officers if officer.active and officer.role == "reporting_officer"}
+        await store.revive_skipped(tx, agencies, now=now, domain=context.message_id_domain)
 
 
-def _mended(bodies: Iterable[RegistryEvent]) -> Mended:
-    """What may concern letters that could not be composed."""
-    told: dict[str, set[str]] = {"regimes": set(), "requests": set(), "agencies": set(), "officers": set()}
-    for each in bodies:
-        match each:
+def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
+    """Which letters these records may concern."""
+    changes = RegistryChanges(set(), set(), set(), set())
+    for record in records:
+        match record:
             case RegimePublished():
-                told["regimes"].add(each.code)
+                changes.regimes.add(record.code)
             case RequestIssued():
-                told["requests"].add(each.request_id)
+                changes.requests.add(record.request_id)
             case AgencyRegistered():
-                told["agencies"].add(each.code)
+                changes.agencies.add(record.code)
             case OfficerRegistered():
-                told["officers"].add(each.officer_id)
-                told["agencies"].add(each.agency)
-    return Mended(**told)
+                changes.officers.add(record.officer_id)
+                changes.agencies.add(record.agency)
+    return changes
 
 
-async def follow_compliance(batch: Batch[ComplianceEvent], tx: Transaction, desk: Desk) -> None:
-    """Reminders, overdue notices and the first rung of escalation; a fulfilment stops what has not gone out."""
+async def apply_compliance(batch: Batch[ComplianceEvent], tx: Transaction, context: PlanningContext) -> None:
+    """Plan reminders, overdue notices and the first rung of escalation; a fulfilment cancels what has not gone out."""
     events = batch.events
-    telling = {event.body.agency for event in events if domain.needs_directory(event.body)}
-    directory = await store.directory(tx, telling)
-    fold = await _Fold.of(tx, events)
-    held: dict[str, str] = {}
+    directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
+    plans = await _Plans.load(tx, events)
+    deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
-        if event.key in held:
-            batch.wait(event, held[event.key])
+        if event.key in deferred:
+            batch.wait(event, deferred[event.key])
             continue
         try:
-            fold.take(domain.follow(fold.obligations[event.key], event.body, directory))
-        except NotYetKnown as unknown:
-            batch.wait(event, held.setdefault(event.key, unknown.awaits))
-    await fold.save(tx, desk)
+            plans.add(domain.apply_obligation_event(plans.obligations[event.key], event.body, directory))
+        except NotYetRegistered as error:
+            batch.wait(event, deferred.setdefault(event.key, error.registry_key))
+    await plans.save(tx, context)
 
 
-async def follow_verdicts(batch: Batch[VerdictReached], tx: Transaction, desk: Desk) -> None:
-    """A return is told to who submitted; an acceptance stops a return that has not gone out, in one statement."""
+async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context: PlanningContext) -> None:
+    """Plan a notice of each return for the officer who submitted; an acceptance cancels returns not yet sent.
+
+    A batch of acceptances alone costs one statement.
+    """
     events = batch.events
     returned = [event for event in events if event.body.outcome == "returned"]
     if not returned:
-        await store.cancel(tx, [_accepted(event.body) for event in events], desk.system.now())
+        await store.cancel(tx, [_cancel_of_acceptance(event.body) for event in events], context.system.now())
         return
     directory = await store.directory(
         tx, {event.body.agency for event in returned}, {event.body.officer_id for event in returned}
     )
-    fold = await _Fold.of(tx, returned)
-    held: dict[str, str] = {}
+    plans = await _Plans.load(tx, returned)
+    deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
-        if event.key in held:
-            batch.wait(event, held[event.key])
+        if event.key in deferred:
+            batch.wait(event, deferred[event.key])
         elif event.body.outcome == "accepted":
-            fold.stop(_accepted(event.body))
+            plans.cancel(_cancel_of_acceptance(event.body))
         else:
             try:
-                fold.take(domain.judge(fold.obligations[event.key], event.body, directory))
-            except NotYetKnown as unknown:
-                batch.wait(event, held.setdefault(event.key, unknown.awaits))
-    await fold.save(tx, desk)
+                plans.add(domain.apply_returned_verdict(plans.obligations[event.key], event.body, directory))
+            except NotYetRegistered as error:
+                batch.wait(event, deferred.setdefault(event.key, error.registry_key))
+    await plans.save(tx, context)
 
 
-def _accepted(verdict: VerdictReached) -> Cancel:
+def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
     return Cancel(verdict.obligation, ("returned",), "accepted", verdict.version)
 
 
-class _Fold:
-    """The states of a batch's keys while its events are folded in."""
+class _Plans:
+    """The obligations of a batch, and what its events plan and cancel; saved at the end in a few statements."""
 
     def __init__(self, obligations: dict[str, Obligation]) -> None:
         self.obligations = obligations
         self._loaded = dict(obligations)
         self._cancels: list[Cancel] = []
-        self._notifications: dict[str, list[Notification]] = {}
+        self._notices: dict[str, list[Notice]] = {}  # by obligation
 
     @classmethod
-    async def of(cls, tx: Transaction, events: Iterable[Event[ObligationEvent] | Event[VerdictReached]]) -> _Fold:
+    async def load(cls, tx: Transaction, events: Iterable[Event[ObligationEvent] | Event[VerdictReached]]) -> _Plans:
         seeds = {
             event.key: Obligation(
                 event.key, event.body.agency, event.body.regime, event.body.regime_version, event.body.period
@@ -135,27 +137,23 @@ class _Fold:
         }
         return cls(await store.lock_obligations(tx, seeds))
 
-    def take(self, step: Step) -> None:
-        self.obligations[step.obligation.key] = step.obligation
-        for cancel in step.cancels:
-            self.stop(cancel)
-        if step.notifications:
-            self._notifications.setdefault(step.obligation.key, []).extend(step.notifications)
+    def add(self, plan: Plan) -> None:
+        self.obligations[plan.obligation.key] = plan.obligation
+        for cancel in plan.cancels:
+            self.cancel(cancel)
+        if plan.notices:
+            self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
-    def stop(self, cancel: Cancel) -> None:
+    def cancel(self, cancel: Cancel) -> None:
         self._cancels.append(cancel)
-        if here := self._notifications.get(cancel.obligation):
-            self._notifications[cancel.obligation] = domain.apply_cancels(here, [cancel])
+        if notices := self._notices.get(cancel.obligation):
+            self._notices[cancel.obligation] = domain.apply_cancels(notices, [cancel])
 
-    async def save(self, tx: Transaction, desk: Desk) -> None:
-        changed = [each for key, each in self.obligations.items() if each != self._loaded[key]]
+    async def save(self, tx: Transaction, context: PlanningContext) -> None:
+        changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
         await store.save_obligations(tx, changed)
-        now = desk.system.now()
+        now = context.system.now()
         await store.cancel(tx, self._cancels, now)
-        planned = [each for _, here in sorted(self._notifications.items()) for each in here]
-        entered = await store.insert_notifications(tx, planned, now=now, domain=desk.message_id_domain)
-        for kind, state in entered:
+        planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]
+        for kind, state in await store.insert_notices(tx, planned, now=now, domain=context.message_id_domain):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
-
-
-__all__ = ["Desk", "Directory", "copy_registry", "follow_compliance", "follow_verdicts"]

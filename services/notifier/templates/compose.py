@@ -1,6 +1,6 @@
-"""A claimed notification becomes one RFC 5322 message; the same facts always make the same message.
+"""Composes the RFC 5322 message of a claimed notice; the same facts always give the same message.
 
-Whatever becomes a header is refused with a line break or another control character in it. Headers are encoded words
+A line break or another control character in a header is refused. Headers are encoded words
 (RFC 2047), bodies are UTF-8.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from pydantic import TypeAdapter, ValidationError
 
-from services.notifier.delivery.ledger import Claimed
-from services.notifier.planning.domain import Facts
+from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import words
 from shared.contract.text import header_safe
 from shared.runtime.clock import LOCAL_ZONE
 
-FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+LETTER_FACTS: TypeAdapter[LetterFacts] = TypeAdapter(LetterFacts)
 MAX_SUBJECT_CHARACTERS = 200
 
 
@@ -38,7 +38,7 @@ class _Wire(EmailPolicy):
         if str(value).isascii():
             return str(super().fold(name, value))
         if hasattr(value, "addresses"):
-            text = ", ".join(_mailbox(name, each) for each in value.addresses)
+            text = ", ".join(_mailbox(name, address) for address in value.addresses)
         else:
             text = _encoded(name, str(value))
         return f"{name}: {text}\r\n"
@@ -61,12 +61,12 @@ _POLICY = _Wire(linesep="\r\n", cte_type="7bit", max_line_length=78)
 
 
 class CannotRender(ValueError):
-    """No message can be made of these facts; the text says why."""
+    """No message can be composed from these facts; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Who the mails come from. `reply_to` is an address or empty."""
+class Originator:
+    """Who the mails are from (RFC 5322 3.6.2). `reply_to` is an address or empty."""
 
     address: str
     name: str = "Thông Suốt"
@@ -76,9 +76,9 @@ class Sender:
 class Composer:
     """Renders letters. Templates are loaded once; nothing here reads a clock or the network."""
 
-    def __init__(self, sender: Sender) -> None:
-        header_safe(sender.address + sender.name + sender.reply_to)
-        self._sender = sender
+    def __init__(self, originator: Originator) -> None:
+        header_safe(originator.address + originator.name + originator.reply_to)
+        self._originator = originator
         loader = PackageLoader("services.notifier", "templates")
         options: dict[str, Any] = {
             "loader": loader,
@@ -93,9 +93,9 @@ class Composer:
     @property
     def sender_address(self) -> str:
         """The envelope's sender."""
-        return self._sender.address
+        return self._originator.address
 
-    def compose(self, mail: Claimed) -> bytes:
+    def compose(self, mail: ClaimedMail) -> bytes:
         """The message as bytes with CRLF line ends. Raises CannotRender."""
         try:
             return self.message(mail).as_bytes()
@@ -104,33 +104,33 @@ class Composer:
         except (TemplateError, ValidationError, ValueError, TypeError, LookupError) as error:
             raise CannotRender(f"{type(error).__name__}: {error}") from error
 
-    def message(self, mail: Claimed) -> EmailMessage:
-        """The message before it is flattened."""
+    def message(self, mail: ClaimedMail) -> EmailMessage:
+        """The message, not yet as bytes."""
         view = self._view(mail)
         subject = " ".join(self._text.get_template(f"{mail.kind}.subject.j2").render(view).split(" ")).strip("\n")
         if len(subject) > MAX_SUBJECT_CHARACTERS:
             subject = subject[: MAX_SUBJECT_CHARACTERS - 1] + "…"
         message = EmailMessage(policy=_POLICY)
-        message["From"] = Address(header_safe(self._sender.name), addr_spec=self._sender.address)
+        message["From"] = Address(header_safe(self._originator.name), addr_spec=self._originator.address)
         name = view["facts"].recipient_name
         message["To"] = Address(header_safe(name), addr_spec=header_safe(mail.recipient))
-        if self._sender.reply_to:
-            message["Reply-To"] = header_safe(self._sender.reply_to)
+        if self._originator.reply_to:
+            message["Reply-To"] = header_safe(self._originator.reply_to)
         message["Subject"] = header_safe(subject)
         message["Date"] = format_datetime(mail.created_at.astimezone(LOCAL_ZONE))
         message["Message-ID"] = header_safe(mail.message_id)
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses out-of-office answers
         message["X-Auto-Response-Suppress"] = "All"
         message["Content-Language"] = "vi, en"
         message.set_content(self._text.get_template(f"{mail.kind}.txt.j2").render(view), cte="quoted-printable")
         html = self._html.get_template(f"{mail.kind}.html.j2").render(view)
         message.add_alternative(html, subtype="html", cte="quoted-printable")
-        # a random boundary would make two copies of one notification differ
+        # a random boundary would make two copies of one notice differ
         message.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
         return message
 
-    def _view(self, mail: Claimed) -> dict[str, Any]:
-        facts = FACTS.validate_python(dict(mail.facts))
+    def _view(self, mail: ClaimedMail) -> dict[str, Any]:
+        facts = LETTER_FACTS.validate_python(dict(mail.facts))
         deadline = facts.deadline or mail.deadline
         period_vi, period_en = words.period_words(
             facts.period, mail.names.get("request_title") or "", mail.names.get("request_title_en") or ""
@@ -144,7 +144,7 @@ class Composer:
             "obligation": mail.obligation,
             "regime_vi": regime_vi,
             "regime_en": mail.names.get("regime_name_en") or regime_vi,
-            # a request stands on its own basis; where it names none, on that of its regime
+            # a request's own basis; where it names none, its regime's
             "legal_basis": mail.names.get("request_legal_basis") or mail.names.get("legal_basis") or "",
             "request_number": facts.period if mail.names.get("request_title") else "",
             "nil_allowed": mail.names.get("nil_allowed") == "true",
@@ -162,6 +162,6 @@ class Composer:
             "received_vi": words.deadline_words(facts.received_at)[0],
             "received_en": words.deadline_words(facts.received_at)[1],
             "item": words.pointer_words,
-            "signature": self._sender.name,
+            "signature": self._originator.name,
             "message_id": mail.message_id,
         }

@@ -1,4 +1,4 @@
-"""Every letter in every form it can take, written to files: what an operator shows before the first mail goes out."""
+"""Writes every variant of every letter to files, for an operator to see before the first mail goes out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from services.notifier.delivery.ledger import Claimed
+from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.delivery.states import Progress, message_id
-from services.notifier.planning.domain import Facts
+from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import Composer
-from services.notifier.templates.compose import FACTS
+from services.notifier.templates.compose import LETTER_FACTS
 from shared.runtime.clock import LOCAL_ZONE
 
 _DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
@@ -72,10 +72,10 @@ _FINDINGS: tuple[dict[str, str | None], ...] = (
 )
 
 
-def samples() -> dict[str, Claimed]:
-    """File name -> a notification as a sender would claim it; figures and names are invented."""
+def samples() -> dict[str, ClaimedMail]:
+    """File name -> a notice as the dispatcher claims it; figures and names are invented."""
 
-    def facts(**changes: object) -> Facts:
+    def facts(**changes: object) -> LetterFacts:
         base: dict[str, object] = {
             "recipient_name": "Nguyễn Thị Hồng Ánh",
             "recipient_title": "Chuyên viên Văn phòng",
@@ -88,9 +88,9 @@ def samples() -> dict[str, Claimed]:
             "deadline": _DEADLINE,
             "standing": "nothing_sent",
         }
-        return FACTS.validate_python({**base, **changes})
+        return LETTER_FACTS.validate_python({**base, **changes})
 
-    told = {
+    with_head = {
         "head_title": "Chủ tịch UBND tỉnh",
         "head_agency": "Ủy ban nhân dân tỉnh",
         "head_agency_en": "Provincial People's Committee",
@@ -109,7 +109,7 @@ def samples() -> dict[str, Claimed]:
         "reminder": ("reminder", "due_soon", facts(), _DEADLINE - timedelta(days=3)),
         "reminder-returned": ("reminder", "due_soon", facts(standing="returned"), _DEADLINE - timedelta(days=3)),
         "reminder-of-request": ("reminder", "due_soon", facts(period="DX-2026-003"), _DEADLINE - timedelta(days=1)),
-        "overdue-nothing-sent": ("overdue", "overdue", facts(**told), late),
+        "overdue-nothing-sent": ("overdue", "overdue", facts(**with_head), late),
         "overdue-nobody-above": ("overdue", "overdue", facts(), late),
         "overdue-returned": ("overdue", "overdue", facts(standing="returned"), late + timedelta(days=3)),
         "returned": ("returned", "returned/2", facts(**returned), _DEADLINE - timedelta(hours=6)),
@@ -139,7 +139,7 @@ def samples() -> dict[str, Claimed]:
         ),
     }
     return {
-        name: Claimed(
+        name: ClaimedMail(
             progress=Progress(UUID(int=number), 1, 0, 0, at),
             token=UUID(int=number),
             obligation=f"H99.12/BC-KTXH-THANG/{letter.period}",
@@ -148,7 +148,7 @@ def samples() -> dict[str, Claimed]:
             recipient="can.bo@so-nnmt.h99.example",
             message_id=message_id(name, step, "preview", "email", "thongsuot.example"),
             created_at=at,
-            facts=FACTS.dump_python(letter, mode="json"),
+            facts=LETTER_FACTS.dump_python(letter, mode="json"),
             deadline=letter.deadline,
             names=_REQUEST if letter.period.startswith("DX") else _NAMES,
         )

@@ -1,4 +1,4 @@
-"""What the notifier's integration tests stand on: a province in the registry copy, events, and one sender's world."""
+"""The rig of notifier's integration tests: a province in the projections, events, and one dispatcher's world."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier.channels.dispatcher import At, Pace, Sender
-from services.notifier.channels.outcome_writer import Journal
+from services.notifier.channels.dispatcher import At, MailDispatcher, Pace
+from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.smtp import Server
 from services.notifier.consumer import inbounds
-from services.notifier.delivery.states import Policy
-from services.notifier.planning.handlers import Desk
-from services.notifier.templates import Composer
-from services.notifier.templates import Sender as From
+from services.notifier.delivery.states import RetryPolicy
+from services.notifier.planning.handlers import PlanningContext
+from services.notifier.templates import Composer, Originator
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
@@ -191,12 +190,12 @@ class Crashed(BaseException):
 
 @dataclass
 class World:
-    """One database, two clocks, and as many senders as a test wants."""
+    """One database, two clocks, and as many dispatchers as a test wants."""
 
     database: Database
     system: ManualClock = field(default_factory=lambda: ManualClock(datetime(2026, 10, 19, 3, tzinfo=UTC)))
     business: ManualClock = field(default_factory=lambda: ManualClock(DEADLINE))
-    policy: Policy = field(default_factory=lambda: Policy(backoff_seconds=10, resend_after_seconds=60))
+    policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(backoff_seconds=10, resend_after_seconds=60))
     pace: Pace = field(
         default_factory=lambda: Pace(
             connections=2, claim=20, lease_seconds=120, idle_poll_seconds=0.02, sweep_seconds=0
@@ -204,44 +203,44 @@ class World:
     )
 
     async def feed(self, name: str, *events: EventModel) -> Batch[Any]:
-        """One batch through the door of that name, committed."""
-        inbound = next(each for each in inbounds(Desk(self.system, DOMAIN)) if each.name == name)
+        """One batch through the subscription of that name, committed."""
+        inbound = next(each for each in inbounds(PlanningContext(self.system, DOMAIN)) if each.name == name)
         batch: Batch[Any] = Batch.of(events)
         async with self.database.transaction() as tx:
             await inbound.handle(batch, tx)
         return batch
 
-    def sender(
+    def dispatcher(
         self,
         smtp: FakeSmtp,
         *,
         at: At = lambda state, notification: None,
-        journal: Callable[..., Journal] = Journal,
+        outcomes: Callable[..., OutcomeWriter] = OutcomeWriter,
         timeout_seconds: float = 5.0,
         data_timeout_seconds: float = 5.0,
         worker: str = "test",
         **pace: Any,
-    ) -> Sender:
+    ) -> MailDispatcher:
         server = Server(
             "127.0.0.1",
             smtp.port,
             timeout_seconds=timeout_seconds,
             data_timeout_seconds=data_timeout_seconds,
         )
-        return Sender(
+        return MailDispatcher(
             self.database,
-            journal(
+            outcomes(
                 self.database,
                 system=self.system,
                 business=self.business,
                 policy=self.policy,
                 lease_seconds=self.pace.lease_seconds,
             ),
-            Composer(From(f"khong-tra-loi@{DOMAIN}")),
+            Composer(Originator(f"khong-tra-loi@{DOMAIN}")),
             server,
             system=self.system,
             business=self.business,
-            policy=self.policy,
+            retry_policy=self.policy,
             pace=replace(self.pace, **pace),
             worker=worker,
             grace_seconds=5,
@@ -276,19 +275,19 @@ class World:
         assert row["state"] == "pending"
         return UUID(str(row["id"]))
 
-    async def crash(self, sender: Sender) -> None:
+    async def crash(self, dispatcher: MailDispatcher) -> None:
         """One round that must end in the scripted crash; its connections and unwritten notes are lost with it."""
         try:
-            await sender.round()
+            await dispatcher.round()
         except Crashed:
-            sender.abandon()
+            dispatcher.abandon()
             return
-        raise AssertionError("the sender did not crash")
+        raise AssertionError("the dispatcher did not crash")
 
-    async def drain(self, sender: Sender, *, rounds: int = 12, seconds: float = 130) -> None:
+    async def drain(self, dispatcher: MailDispatcher, *, rounds: int = 12, seconds: float = 130) -> None:
         """Rounds with time passing between them until nothing is unsettled."""
         for _ in range(rounds):
-            await sender.round()
+            await dispatcher.round()
             if not await self.rows("SELECT 1 FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL"):
                 return
             self.system.advance(seconds=seconds)

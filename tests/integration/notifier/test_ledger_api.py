@@ -34,7 +34,7 @@ async def _some(world: World, smtp: FakeSmtp) -> None:
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code=COMMUNE), due_soon(period="2026-M11"))
     smtp.script["RCPT"].append(Answer(450, "later"))
-    await world.drain(world.sender(smtp, connections=1))
+    await world.drain(world.dispatcher(smtp, connections=1))
 
 
 @pytest.mark.parametrize("path", ["/v1/notifications", "/v1/exports/notifications", "/v1/exports/attempts"])

@@ -11,7 +11,7 @@ import pytest
 
 from services.notifier import commands
 from services.notifier.delivery import resending, unsendable
-from services.notifier.delivery.resending import Order, Said
+from services.notifier.delivery.resending import ResendAnswer, ResendOrder
 from shared.contract.events import RegimePublished, RequestIssued
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.rig import (
@@ -35,8 +35,8 @@ def regime(**changes: Any) -> RegimePublished:
     return first.model_copy(update=changes)
 
 
-async def again(world: World, *ids: UUID, **changes: Any) -> list[Said]:
-    order = Order(ids, "vân", "địa chỉ đã sửa", **changes)
+async def again(world: World, *ids: UUID, **changes: Any) -> list[ResendAnswer]:
+    order = ResendOrder(ids, "vân", "địa chỉ đã sửa", **changes)
     async with world.database.transaction() as tx:
         return await resending.resend(tx, order, now=world.system.now(), domain=DOMAIN)
 
@@ -44,7 +44,7 @@ async def again(world: World, *ids: UUID, **changes: Any) -> list[Said]:
 async def failed_reminder(world: World, smtp: FakeSmtp) -> UUID:
     found = await world.reminder()
     smtp.script["RCPT"].append(Answer(550, "no such user"))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert (await world.one())["state"] == "failed"
     return found
 
@@ -57,8 +57,8 @@ async def test_a_failed_mail_is_sent_again_under_its_message_id_and_the_ledger_s
 ) -> None:
     failed = await failed_reminder(world, smtp)
     first = (await world.one())["message_id"]
-    assert [each.again for each in await again(world, failed)] == [True]
-    await world.drain(world.sender(smtp))
+    assert [each.accepted for each in await again(world, failed)] == [True]
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["message_id"], row["attempts"], row["resends"]) == ("sent", first, 2, 1)
     (ordered,) = await world.rows("SELECT * FROM resends")
@@ -66,7 +66,7 @@ async def test_a_failed_mail_is_sent_again_under_its_message_id_and_the_ledger_s
     assert ordered["from_reason"] == "refused: 550 no such user"
     # and once more: it has gone out now
     (said,) = await again(world, failed)
-    assert (said.again, "--bounced" in said.en) == (False, True)
+    assert (said.accepted, "--bounced" in said.en) == (False, True)
     assert [event["outcome"] for event in await world.recorded()] == ["failed", "sent"]
 
 
@@ -74,7 +74,7 @@ async def test_another_address_gets_another_message_id(world: World, smtp: FakeS
     failed = await failed_reminder(world, smtp)
     first = (await world.one())["message_id"]
     assert [each.recipient for each in await again(world, failed, to="moi@h99.example")] == ["moi@h99.example"]
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     (taken,) = smtp.accepted
     assert taken.recipient == "moi@h99.example"
     assert (await world.one())["message_id"] == taken.message["Message-ID"] != first
@@ -84,18 +84,18 @@ async def test_another_address_gets_another_message_id(world: World, smtp: FakeS
 
 async def test_a_bounced_mail_and_one_left_in_doubt_may_be_sent_again(world: World, smtp: FakeSmtp) -> None:
     sent = await world.reminder()
-    await world.drain(world.sender(smtp))
-    assert [each.again for each in await again(world, sent, bounced=True)] == [True]
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
+    assert [each.accepted for each in await again(world, sent, bounced=True)] == [True]
+    await world.drain(world.dispatcher(smtp))
     assert len(smtp.accepted) == 2
     # the next one stays in doubt, twice
     await world.feed("compliance", overdue())
     smtp.script["BODY"].extend([AcceptThenDrop()] * 4)
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     assert (doubt["state"], doubt["due_at"]) == ("unknown", None)
-    assert [each.again for each in await again(world, doubt["id"])] == [True]
-    await world.drain(world.sender(smtp))
+    assert [each.accepted for each in await again(world, doubt["id"])] == [True]
+    await world.drain(world.dispatcher(smtp))
     (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     assert (doubt["state"], doubt["resends"]) == ("sent", 1)
 
@@ -104,7 +104,7 @@ async def test_what_is_no_longer_so_is_not_sent_again(world: World, smtp: FakeSm
     failed = await failed_reminder(world, smtp)
     await world.feed("compliance", fulfilled())
     (said,) = await again(world, failed)
-    assert (said.again, said.en) == (False, "it is no longer so")
+    assert (said.accepted, said.en) == (False, "what it says is no longer true")
     (unknown,) = await again(world, uuid4())
     assert unknown.en == "there is no such mail"
     assert (await world.one())["state"] == "failed"
@@ -118,7 +118,7 @@ def test_the_commands_list_and_resend(
     assert "0 thư / mails, failed" in capsys.readouterr().out
     wanted = str(uuid4())
     assert commands.mail(["resend", wanted, "--why", "thử"]) == 1
-    assert f"{wanted}  không có thư này / there is no such mail" in capsys.readouterr().out
+    assert f"{wanted}\n    không có thư này · there is no such mail" in capsys.readouterr().out
     assert commands.mail(["resend", wanted, "--why", "thử", "--to", "không phải"]) == 2
     monkeypatch.setenv("NOTIFIER_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     assert commands.mail(["list"]) == 3
@@ -131,7 +131,7 @@ def test_the_commands_list_and_resend(
 async def could_not_be_made(world: World, smtp: FakeSmtp) -> None:
     await world.feed("registry", *registry(), regime(name=BROKEN, version=2))
     await world.feed("compliance", due_soon())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert row["state"] == "failed"
     assert row["reason"].startswith("unsendable:")
@@ -140,10 +140,10 @@ async def could_not_be_made(world: World, smtp: FakeSmtp) -> None:
 async def test_a_mail_that_could_not_be_made_is_made_again_of_the_renewed_regime(world: World, smtp: FakeSmtp) -> None:
     await could_not_be_made(world, smtp)
     await world.feed("registry", regime(name=BROKEN, version=2))  # the same record again mends nothing
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert (await world.one())["state"] == "failed"
     await world.feed("registry", regime(name="Báo cáo tháng, đã sửa", version=3))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert (await world.one())["state"] == "sent"
     (taken,) = smtp.accepted
     assert "Báo cáo tháng, đã sửa" in str(taken.message["Subject"])
@@ -155,7 +155,7 @@ async def test_the_control_without_retaking_the_mail_stays_failed(
     async def nothing(*given: Any, **more: Any) -> int:
         return 0
 
-    monkeypatch.setattr(unsendable, "take_up", nothing)
+    monkeypatch.setattr(unsendable, "compose_again", nothing)
     await could_not_be_made(world, smtp)
     await world.feed("registry", regime(name="Báo cáo tháng, đã sửa", version=3))
     assert (await world.one())["state"] == "failed"
@@ -167,13 +167,13 @@ async def test_a_renewed_officer_or_agency_is_named_in_the_mail_made_again(world
         "registry", *registry(), officer("dept-named", "H99.12", regimes=(REGIME,), name="Nguyễn\nThị", version=2)
     )
     await world.feed("compliance", due_soon())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert (await world.one())["reason"].startswith("unsendable:")
     renewed = officer(
         "dept-named", "H99.12", regimes=(REGIME,), name="Nguyễn Thị Mai", email="mai@h99.example", version=3
     )
     await world.feed("registry", renewed)
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     (taken,) = smtp.accepted
     assert taken.recipient == "mai@h99.example"
     assert "Nguyễn Thị Mai" in str(taken.message["To"])
@@ -186,7 +186,7 @@ async def test_what_was_refused_or_is_no_longer_so_is_not_made_again(world: Worl
 
     await world.feed("registry", regime(name=BROKEN, version=3), agency("H99.12", "H99", version=2))
     await world.feed("verdicts", verdict())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     await world.feed("compliance", fulfilled())
     await world.feed("registry", regime(version=4))
     assert {row["state"] for row in await world.ledger()} == {"failed"}
@@ -207,7 +207,7 @@ async def test_a_request_stands_on_its_own_basis_and_number_in_its_letters(world
     )
     await world.feed("registry", *registry(), regime(legal_basis="Nghị định 09/2019/NĐ-CP", version=2), issued)
     await world.feed("compliance", due_soon(period="DX-2026-003"), due_soon(period="2026-M10"))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     texts = {}
     for taken in smtp.accepted:
         part = taken.message.get_body(("plain",))
@@ -230,7 +230,7 @@ async def test_the_overdue_letter_names_the_head_who_is_told(
     await world.feed("compliance", overdue(code=code))
     (row,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     (head,) = [row for row in await world.ledger() if row["kind"] == "escalation" and row["state"] != "skipped"]
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     taken = {str(each.message["Message-ID"]): each for each in smtp.accepted}
     part = taken[row["message_id"]].message.get_body(("plain",))
     assert part is not None
@@ -243,7 +243,7 @@ async def test_where_no_head_is_told_the_overdue_letter_says_nothing_of_one(worl
     nobody = [each for each in registry() if getattr(each, "role", "") != "head"]
     await world.feed("registry", *nobody)
     await world.feed("compliance", overdue())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     (taken,) = smtp.accepted
     part = taken.message.get_body(("plain",))
     assert part is not None

@@ -15,11 +15,11 @@ from tests.integration.notifier.rig import World, i5_violations
 async def sent_within(world: World, smtp: FakeSmtp, seconds: float) -> bool:
     """Whether the one mail is settled `seconds` of system time after the clock fell back an hour."""
     world.system.advance(seconds=-3600)
-    sender = world.sender(smtp, sweep_seconds=0)
+    dispatcher = world.dispatcher(smtp, sweep_seconds=0)
     for _ in range(3):
-        await sender.round()
+        await dispatcher.round()
         world.system.advance(seconds=seconds / 3)
-    await sender.round()
+    await dispatcher.round()
     return not await world.rows("SELECT 1 FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL")
 
 
@@ -32,7 +32,7 @@ async def test_a_mail_not_begun_goes_out_at_once(world: World, smtp: FakeSmtp) -
 async def test_a_mail_that_was_put_off_goes_out_at_once(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["RCPT"].append(Answer(450))
-    await world.sender(smtp).round()
+    await world.dispatcher(smtp).round()
     assert (await world.one())["state"] == "retry"
     assert await sent_within(world, smtp, 3)
     assert list(smtp.times_accepted().values()) == [1]
@@ -41,7 +41,7 @@ async def test_a_mail_that_was_put_off_goes_out_at_once(world: World, smtp: Fake
 async def test_an_unknown_mail_is_resent_once(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["BODY"].append(AcceptThenDrop())
-    await world.sender(smtp).round()
+    await world.dispatcher(smtp).round()
     assert (await world.one())["state"] == "unknown"
     assert await sent_within(world, smtp, 3)
     assert await i5_violations(world, smtp) == []
@@ -55,9 +55,9 @@ async def test_the_lease_of_a_sender_that_died_lasts_no_longer_than_a_new_one(wo
         await ledger.claim(tx, world.system.now(), limit=1, lease_seconds=lease, worker="dead")
     assert not await sent_within(world, smtp, lease / 2), "the lease still holds"
     world.system.advance(seconds=lease)
-    sender = world.sender(smtp, sweep_seconds=0)
-    await sender.round()
-    await sender.round()
+    dispatcher = world.dispatcher(smtp, sweep_seconds=0)
+    await dispatcher.round()
+    await dispatcher.round()
     assert (await world.one())["state"] == "sent"
     assert list(smtp.times_accepted().values()) == [1]
 
@@ -65,10 +65,10 @@ async def test_the_lease_of_a_sender_that_died_lasts_no_longer_than_a_new_one(wo
 async def test_what_is_put_off_by_rule_keeps_its_time(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["RCPT"].extend([Answer(450)] * 2)
-    sender = world.sender(smtp, sweep_seconds=0)
-    await sender.round()
+    dispatcher = world.dispatcher(smtp, sweep_seconds=0)
+    await dispatcher.round()
     first = (await world.one())["due_at"]
-    await sender.round()
+    await dispatcher.round()
     assert (await world.one())["due_at"] == first
     assert first - world.system.now() > timedelta(seconds=10)
 

@@ -13,7 +13,7 @@ from tests.integration.notifier.rig import World, eventually, i5_violations
 
 async def test_a_mail_is_sent_once_and_the_ledger_says_so(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["attempts"], row["unknowns"]) == ("sent", 1, 0)
     assert list(smtp.times_accepted().values()) == [1]
@@ -33,7 +33,7 @@ async def test_a_mail_is_sent_once_and_the_ledger_says_so(world: World, smtp: Fa
 async def test_a_4xx_is_tried_again_and_sent_exactly_once(world: World, smtp: FakeSmtp, verb: str, code: int) -> None:
     await world.reminder()
     smtp.script[verb].append(Answer(code))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["unknowns"], row["refusals"]) == ("sent", 0, 0)
     assert list(smtp.times_accepted().values()) == [1]
@@ -48,7 +48,7 @@ async def test_a_5xx_about_the_mail_has_failed_with_the_answer_as_reason(
 ) -> None:
     await world.reminder()
     smtp.script[verb].append(Answer(550, "5.1.1 no such user"))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["reason"]) == ("failed", "refused: 550 5.1.1 no such user")
     assert smtp.accepted == []
@@ -61,17 +61,17 @@ async def test_the_policy_may_ask_for_a_second_5xx_before_a_mail_has_failed(worl
     world.policy = replace(world.policy, refusals=2)
     await world.reminder()
     smtp.script["RCPT"].extend([Answer(550), Answer(550)])
-    sender = world.sender(smtp)
-    await sender.round()
+    dispatcher = world.dispatcher(smtp)
+    await dispatcher.round()
     assert (await world.one())["state"] == "retry"
-    await world.drain(sender)
+    await world.drain(dispatcher)
     assert (await world.one())["state"] == "failed"
 
 
 async def test_a_5xx_about_our_own_address_fails_nothing(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["MAIL"].extend([Answer(550)] * 3)
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["attempts"], row["refusals"]) == ("sent", 4, 0)
 
@@ -79,13 +79,13 @@ async def test_a_5xx_about_our_own_address_fails_nothing(world: World, smtp: Fak
 async def test_a_4xx_about_the_recipient_fails_only_after_the_retry_window(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["RCPT"].extend([Answer(450)] * 3)
-    sender = world.sender(smtp)
-    await sender.round()
+    dispatcher = world.dispatcher(smtp)
+    await dispatcher.round()
     world.system.advance(days=2)
-    await sender.round()
+    await dispatcher.round()
     assert (await world.one())["state"] == "retry"
     world.system.advance(days=2)
-    await sender.round()
+    await dispatcher.round()
     row = await world.one()
     assert row["state"] == "failed"
     assert row["reason"].startswith("deferred too long: 450")
@@ -98,7 +98,7 @@ async def test_trouble_before_the_body_is_certain_and_tried_again(
 ) -> None:
     await world.reminder()
     smtp.script[verb].append(act)
-    await world.drain(world.sender(smtp, timeout_seconds=0.3))
+    await world.drain(world.dispatcher(smtp, timeout_seconds=0.3))
     row = await world.one()
     assert (row["state"], row["unknowns"]) == ("sent", 0)
     assert list(smtp.times_accepted().values()) == [1]
@@ -114,13 +114,13 @@ async def test_an_answer_lost_after_the_body_is_unknown_and_resent_once(
 ) -> None:
     await world.reminder()
     smtp.script["BODY"].append(act)
-    sender = world.sender(smtp, data_timeout_seconds=0.3)
-    await sender.round()
+    dispatcher = world.dispatcher(smtp, data_timeout_seconds=0.3)
+    await dispatcher.round()
     row = await world.one()
     assert (row["state"], row["unknowns"]) == ("unknown", 1)
     assert [event["outcome"] for event in await world.recorded()] == ["unknown"]
-    assert await sender.round() == 0, "not before its time"
-    await world.drain(sender)
+    assert await dispatcher.round() == 0, "not before its time"
+    await world.drain(dispatcher)
     row = await world.one()
     assert (row["state"], row["unknowns"], row["attempts"]) == ("sent", 1, 2)
     assert list(smtp.times_accepted().values()) == [copies], "the same Message-ID both times"
@@ -133,10 +133,10 @@ async def test_an_answer_lost_after_the_body_is_unknown_and_resent_once(
 async def test_twice_unknown_stays_unknown_and_is_not_sent_a_third_time(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["BODY"].extend([AcceptThenDrop(), AcceptThenDrop()])
-    sender = world.sender(smtp)
-    await world.drain(sender)
+    dispatcher = world.dispatcher(smtp)
+    await world.drain(dispatcher)
     world.system.advance(days=10)
-    await sender.round()
+    await dispatcher.round()
     row = await world.one()
     assert (row["state"], row["unknowns"], row["due_at"]) == ("unknown", 2, None)
     assert list(smtp.times_accepted().values()) == [2]
@@ -146,7 +146,7 @@ async def test_twice_unknown_stays_unknown_and_is_not_sent_a_third_time(world: W
 async def test_a_refused_resend_is_not_called_failed(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["BODY"].extend([AcceptThenDrop(), Answer(554, "duplicate")])
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["reason"]) == ("unknown", "refused: 554 duplicate")
     assert list(smtp.times_accepted().values()) == [1]
@@ -156,11 +156,11 @@ async def test_a_refused_resend_is_not_called_failed(world: World, smtp: FakeSmt
 async def test_a_bad_quit_changes_nothing(world: World, smtp: FakeSmtp, act: Act) -> None:
     await world.reminder()
     smtp.script["QUIT"].append(act)
-    sender = world.sender(smtp, timeout_seconds=0.3)
-    await sender.start()
+    dispatcher = world.dispatcher(smtp, timeout_seconds=0.3)
+    await dispatcher.start()
     await eventually(lambda: world.rows("SELECT 1 FROM notifications WHERE state = 'sent'"))
     assert "QUIT" not in smtp.log, "sent is recorded before QUIT"
-    await sender.stop()
+    await dispatcher.stop()
     assert "QUIT" in smtp.log
     assert (await world.one())["state"] == "sent"
     assert list(smtp.times_accepted().values()) == [1]
@@ -170,7 +170,7 @@ async def test_a_slow_server_is_waited_for(world: World, smtp: FakeSmtp) -> None
     await world.reminder()
     for verb in ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY"):
         smtp.script[verb].append(Slow(0.2))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["attempts"], row["unknowns"]) == ("sent", 1, 0)
 
@@ -181,10 +181,10 @@ async def test_a_server_that_greets_badly_is_waited_out_and_no_row_is_touched(
 ) -> None:
     await world.reminder()
     smtp.script["CONNECT"].extend([act] * 3)
-    sender = world.sender(smtp, timeout_seconds=0.2, outage_seconds=0.02, outage_ceiling_seconds=0.05)
-    await sender.start()
+    dispatcher = world.dispatcher(smtp, timeout_seconds=0.2, outage_seconds=0.02, outage_ceiling_seconds=0.05)
+    await dispatcher.start()
     await eventually(lambda: world.rows("SELECT 1 FROM notifications WHERE state = 'sent'"))
-    await sender.stop()
+    await dispatcher.stop()
     row = await world.one()
     assert row["attempts"] == 1, "the outage opened no attempt"
     assert smtp.connections >= 4
@@ -195,8 +195,8 @@ async def test_a_server_that_is_away_is_waited_out(
 ) -> None:
     await world.reminder()
     await smtp.stop()
-    sender = world.sender(smtp, outage_seconds=0.02, outage_ceiling_seconds=0.05)
-    outages, once = 0, sender.round
+    dispatcher = world.dispatcher(smtp, outage_seconds=0.02, outage_ceiling_seconds=0.05)
+    outages, once = 0, dispatcher.round
 
     async def counted() -> int:
         nonlocal outages
@@ -209,14 +209,14 @@ async def test_a_server_that_is_away_is_waited_out(
     async def tried_thrice() -> bool:
         return outages >= 3
 
-    monkeypatch.setattr(sender, "round", counted)
-    await sender.start()
+    monkeypatch.setattr(dispatcher, "round", counted)
+    await dispatcher.start()
     await eventually(tried_thrice)
     row = await world.one()
     assert (row["state"], row["attempts"]) == ("pending", 0)
     await smtp.start()
     await eventually(lambda: world.rows("SELECT 1 FROM notifications WHERE state = 'sent'"))
-    await sender.stop()
+    await dispatcher.stop()
     assert list(smtp.times_accepted().values()) == [1]
 
 
@@ -224,16 +224,16 @@ async def test_an_idle_connection_dropped_by_the_server_costs_no_attempt(world: 
     from tests.integration.notifier.rig import due_soon
 
     await world.reminder()
-    sender = world.sender(smtp, connections=1)
-    await sender.round()
+    dispatcher = world.dispatcher(smtp, connections=1)
+    await dispatcher.round()
     smtp.drop_connections()
 
     async def noticed() -> bool:
-        return not sender._connections[0].is_open
+        return not dispatcher._connections[0].is_open
 
     await eventually(noticed)
     await world.feed("compliance", due_soon(period="2026-M11"))
-    await sender.round()
+    await dispatcher.round()
     assert [row["state"] for row in await world.ledger()] == ["sent", "sent"]
     assert [attempt["outcome"] for attempt in await world.attempts()] == ["sent", "sent"]
     assert smtp.connections == 2
@@ -247,7 +247,7 @@ async def test_one_refused_recipient_does_not_disturb_the_others_on_its_connecti
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue())
     smtp.refused["dept-named@h99.example"] = Answer(550, "unknown user")
-    await world.drain(world.sender(smtp, connections=1))
+    await world.drain(world.dispatcher(smtp, connections=1))
     states = {row["officer_id"]: row["state"] for row in await world.ledger()}
     assert states == {"dept-named": "failed", "dept-head": "sent"}
     assert smtp.connections == 1
@@ -259,6 +259,6 @@ async def test_each_transaction_has_one_recipient(world: World, smtp: FakeSmtp) 
 
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code="H99.X07"))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     commands = [line.split(" ")[0] for line in smtp.log if line.split(" ")[0] in ("RCPT", "DATA")]
     assert commands.count("RCPT") == commands.count("DATA") == len(smtp.accepted) == 4

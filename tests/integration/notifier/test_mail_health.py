@@ -9,9 +9,9 @@ import pytest
 
 from services.notifier.channels import dispatcher, health
 from services.notifier.channels.health import MailHealth
-from services.notifier.channels.outcome_writer import Journal
+from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.smtp import Connection, Outage
-from services.notifier.delivery.states import Accepted, Deferred, Refused, Result, Uncertain
+from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult
 from tests.fakes.smtp import Answer, FakeSmtp, Garbage
 from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, registry
 
@@ -31,13 +31,13 @@ async def test_a_mail_that_meets_an_unforeseen_fault_has_failed_and_its_neighbou
     await two_mails(world)
     send = Connection.send
 
-    async def faulty(self: Connection, by: str, recipient: str, *rest: Any) -> Result | None:
+    async def faulty(self: Connection, by: str, recipient: str, *rest: Any) -> SendResult | None:
         if recipient.startswith("commune"):
             raise UnicodeEncodeError("ascii", "ấ", 0, 1, "ordinal not in range")
         return await send(self, by, recipient, *rest)
 
     monkeypatch.setattr(Connection, "send", faulty)
-    await world.sender(smtp, connections=1).round()
+    await world.dispatcher(smtp, connections=1).round()
     rows = {row["agency"]: row for row in await world.ledger()}
     assert {code: row["state"] for code, row in rows.items()} == {"H99.12": "sent", COMMUNE: "failed"}
     assert "UnicodeEncodeError" in rows[COMMUNE]["reason"]
@@ -48,20 +48,20 @@ async def test_the_control_without_isolation_the_fault_ends_the_round(
 ) -> None:
     await two_mails(world)
 
-    async def faulty(*given: Any) -> Result | None:
+    async def faulty(*given: Any) -> SendResult | None:
         raise KeyError("unforeseen")
 
     monkeypatch.setattr(Connection, "send", faulty)
     monkeypatch.setattr(dispatcher, "is_infrastructure", lambda error: True)  # every fault is raised, as it was before
     with pytest.raises(KeyError):
-        await world.sender(smtp, connections=1).round()
+        await world.dispatcher(smtp, connections=1).round()
     assert set((await states(world)).values()) == {"claimed"}
 
 
 async def test_an_answer_that_is_no_utf8_is_recorded_and_costs_no_outcome(world: World, smtp: FakeSmtp) -> None:
     await two_mails(world)
     smtp.script["RCPT"].append(Garbage(b"550 5.1.1 kh\xf4ng c\xf3 h\xf2m th\xb0\r\n"))
-    await world.drain(world.sender(smtp, connections=2))
+    await world.drain(world.dispatcher(smtp, connections=2))
     assert sorted((await states(world)).values()) == ["failed", "sent"]
     (failed,) = [row for row in await world.ledger() if row["state"] == "failed"]
     assert failed["reason"].startswith("refused: 550")
@@ -70,14 +70,14 @@ async def test_an_answer_that_is_no_utf8_is_recorded_and_costs_no_outcome(world:
 async def test_an_outcome_that_cannot_be_written_costs_no_neighbour_its_own(world: World, smtp: FakeSmtp) -> None:
     await two_mails(world)
 
-    class Spoiled(Journal):
+    class Spoiled(OutcomeWriter):
         async def _once(self, calls: list[Any]) -> set[UUID]:
             if any(call.result is not None and call.claimed.recipient.startswith("commune") for call in calls):
                 raise ValueError("no column holds this")
             return await super()._once(calls)
 
     with pytest.raises(ValueError, match="no column"):
-        await world.sender(smtp, journal=Spoiled).round()
+        await world.dispatcher(smtp, outcomes=Spoiled).round()
     assert await states(world) == {"H99.12": "sent", COMMUNE: "in_data"}
 
 
@@ -87,7 +87,7 @@ async def test_readiness_tells_an_outage_and_is_lost_only_while_mails_wait_in_va
     now = [0.0]
     monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
     await two_mails(world)
-    sending = world.sender(smtp, smtp_patience_seconds=300)
+    sending = world.dispatcher(smtp, smtp_patience_seconds=300)
     smtp.script["CONNECT"].extend([Answer(421)] * 50)
     await sending.start()
 
@@ -95,42 +95,42 @@ async def test_readiness_tells_an_outage_and_is_lost_only_while_mails_wait_in_va
         return sending.checks()["mail server"]
 
     async def told() -> bool:
-        return "WARNING no mail has got away" in check().detail
+        return "WARNING no mail has been accepted" in check().detail
 
     await eventually(told)
     assert check().ok
     now[0] += 301
     assert not check().ok
-    assert sending.pulses[0].check().ok  # the loop does what it should: it waits
+    assert sending.pulses[0].check().ok  # waiting is what the loop should do now
     smtp.script["CONNECT"].clear()
 
     async def sent() -> bool:
         return set((await states(world)).values()) == {"sent"} and bool(check().ok)
 
     await eventually(sent, seconds=30)
-    assert check().detail == "the last went 0 s ago"
+    assert check().detail == "the last was sent 0 s ago"
     await sending.stop()
 
 
 @pytest.mark.parametrize(
     ("result", "works"),
     [
-        (Accepted(250, "ok"), True),
-        (Refused("rcpt", 550, "unknown user"), True),
-        (Deferred("rcpt", 450, "greylisted"), True),
-        (Deferred("mail", 550, "your address is not allowed"), False),
-        (Deferred("data", None, "connection lost"), False),
-        (Uncertain("no answer"), False),
+        (MailAccepted(250, "ok"), True),
+        (MailRefused("rcpt", 550, "unknown user"), True),
+        (MailDeferred("rcpt", 450, "greylisted"), True),
+        (MailDeferred("mail", 550, "your address is not allowed"), False),
+        (MailDeferred("data", None, "connection lost"), False),
+        (MailUncertain("no answer"), False),
     ],
 )
-def test_what_shows_that_the_server_works(result: Result, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_shows_that_the_server_works(result: SendResult, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
     mails = MailHealth(patience_seconds=60)
     mails.ended(result)
     now[0] += 61
     assert mails.check().ok is works
-    mails.nothing_waits()
+    mails.nothing_due()
     assert mails.check().ok
 
 
@@ -139,5 +139,5 @@ async def test_an_outage_is_an_outage_and_no_fault_of_a_mail(world: World) -> No
     async with FakeSmtp() as gone:
         pass
     with pytest.raises(Outage):
-        await world.sender(gone).round()
+        await world.dispatcher(gone).round()
     assert set((await states(world)).values()) == {"pending"}

@@ -21,7 +21,7 @@ async def _mails(world: World, smtp: FakeSmtp) -> list[str | None]:
     event = overdue()
     with caused_by({event.key: f"00-{TRACE}-b7ad6b7169203331-01"}):
         await world.feed("compliance", event)
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert len(smtp.accepted) == 2
     rows = await world.rows("SELECT traceparent FROM outbox WHERE topic = 'notifications'")
     return [row["traceparent"] for row in rows]

@@ -39,7 +39,7 @@ async def test_an_overdue_report_is_told_to_the_officer_and_to_the_head(world: W
         "overdue": ("dept-named", "pending"),
         "overdue/rung-1": ("dept-head", "pending"),
     }
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert sorted(smtp.recipients()) == ["dept-head@h99.example", "dept-named@h99.example"]
     subjects = {taken.recipient: str(taken.message["Subject"]) for taken in smtp.accepted}
     assert subjects["dept-head@h99.example"].startswith("[Báo cáo chậm] Sở Nông nghiệp và Môi trường")
@@ -123,7 +123,7 @@ async def test_known_names_are_those_the_registry_has_told_of(world: World) -> N
     await world.feed("registry", *registry())
     async with world.database.transaction() as tx:
         names = [f"agency/{DEPARTMENT}", "agency/H99.NONE", "officer/chair", "officer/none", "agency/chair"]
-        assert await store.known(tx, names) == {f"agency/{DEPARTMENT}", "officer/chair"}
+        assert await store.registered(tx, names) == {f"agency/{DEPARTMENT}", "officer/chair"}
 
 
 async def test_an_escalation_waits_for_the_parent_it_must_climb_to(world: World) -> None:
@@ -138,7 +138,7 @@ async def test_a_return_is_told_to_who_submitted_with_findings_version_and_deadl
     await world.feed("registry", *registry())
     await world.feed("verdicts", verdict(version=2))
     await world.feed("compliance", opened())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     (taken,) = smtp.accepted
     assert taken.recipient == "dept-any@h99.example", "not the officer named for the regime: who submitted"
     part = taken.message.get_body(("plain",))
@@ -221,7 +221,7 @@ async def test_a_notice_nobody_could_receive_goes_to_the_officer_designated_late
     rows = {row["step"]: row for row in await world.ledger()}
     assert (rows["overdue"]["state"], rows["overdue"]["reason"]) == ("skipped", "no_reporting_officer")
     await world.feed("registry", officer("late", DEPARTMENT))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert sorted(smtp.recipients()) == ["dept-head@h99.example", "late@h99.example"]
     rows = {row["step"]: row for row in await world.ledger()}
     assert rows["due_soon"]["state"] == "skipped", "a reminder after the deadline would be noise"
@@ -239,7 +239,7 @@ async def test_a_skipped_notice_of_a_fulfilled_obligation_stays_skipped(world: W
 async def test_recorded_events_rise_in_version_per_obligation(world: World, smtp: FakeSmtp) -> None:
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code=COMMUNE))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     events = await world.recorded()
     for key in {event["obligation"] for event in events}:
         versions = [event["version"] for event in events if event["obligation"] == key]
@@ -255,15 +255,15 @@ def named(name: str, number: int = 1, **others: Any) -> RegimePublished:
 async def test_letters_that_failed_for_a_regimes_name_go_out_once_it_is_replaced(world: World, smtp: FakeSmtp) -> None:
     await world.feed("registry", *registry()[:-1], named("hai\ndòng"))
     await world.feed("compliance", overdue(), due_soon(code=COMMUNE), due_soon(code=PROVINCE))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert {row["state"] for row in await world.ledger() if row["recipient"]} == {"failed"}
     await world.feed("compliance", fulfilled(code=COMMUNE))
     # control: a newer version that replaces nothing mends nothing, and the letters fail as before
     await world.feed("registry", named("Báo cáo quý", 2))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert smtp.accepted == []
     await world.feed("registry", named("Báo cáo tháng", 3, replaces=1, replaces_reason="Tên có xuống dòng"))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     rows = {(row["agency"], row["step"]): row for row in await world.ledger() if row["recipient"]}
     assert {key: row["state"] for key, row in rows.items()} == {
         (DEPARTMENT, "overdue"): "sent", (DEPARTMENT, "overdue/rung-1"): "sent", (COMMUNE, "due_soon"): "failed",
@@ -275,14 +275,14 @@ async def test_a_letter_that_failed_for_a_persons_name_goes_out_under_the_new_on
     await world.feed("registry", *registry())
     await world.feed("registry", officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=2, name="a\nb"))
     await world.feed("compliance", overdue())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     await world.feed("registry", officer("dept-head", DEPARTMENT, "head", version=2))
     await world.feed("registry", officer("commune-any", COMMUNE, version=2))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert {row["step"]: row["state"] for row in await world.ledger()}["overdue"] == "failed"
     mended = officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=3, name="Trần Thị B", email="b@h99.example")
     await world.feed("registry", mended)
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     rows = {row["step"]: row for row in await world.ledger()}
     assert (rows["overdue"]["state"], rows["overdue"]["recipient"]) == ("sent", "b@h99.example")
     assert len(smtp.accepted) == 2
@@ -292,7 +292,7 @@ async def test_a_mail_that_cannot_be_made_has_failed_and_the_others_go_out(world
     await world.feed("registry", *registry())
     await world.feed("registry", officer("dept-named", DEPARTMENT, regimes=(REGIME,), version=2, name="a\r\nBcc: b"))
     await world.feed("compliance", overdue())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     rows = {row["step"]: row for row in await world.ledger()}
     assert rows["overdue"]["state"] == "failed"
     assert rows["overdue"]["reason"].startswith("unsendable:")
@@ -311,13 +311,13 @@ async def test_a_rebuilt_ledger_tells_nobody_again_of_what_the_lost_one_has_told
     await world.feed("compliance", opened(code=COMMUNE), overdue(code=COMMUNE))
     await world.feed("registry", *people)
     await world.feed("compliance", overdue())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert smtp.recipients() == []
     rows = await world.ledger()
     assert {(row["state"], row["reason"]) for row in rows if row["recipient"]} == {("cancelled", "told_before")}
     # what comes from now on is told
     await world.feed("compliance", overdue(period="2026-M11", at=DEADLINE + timedelta(seconds=1)))
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert sorted(smtp.recipients()) == ["dept-head@h99.example", "dept-named@h99.example"]
     async with world.database.transaction() as tx:
         assert not await store.rebuild(tx, DEADLINE), "only an empty ledger"
@@ -326,5 +326,5 @@ async def test_a_rebuilt_ledger_tells_nobody_again_of_what_the_lost_one_has_told
 async def test_without_that_everybody_would_be_told_again(world: World, smtp: FakeSmtp) -> None:
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue())
-    await world.drain(world.sender(smtp))
+    await world.drain(world.dispatcher(smtp))
     assert len(smtp.recipients()) == 2

@@ -22,8 +22,8 @@ import asyncpg
 from faststream import AckPolicy
 
 from services.intake.submissions.group_commit import Entry, GroupCommit
-from services.notifier.channels.outcome_writer import Journal
-from services.notifier.delivery.ledger import Claimed
+from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.delivery.ledger import ClaimedMail
 from shared.outbox.relay import Relay
 from shared.runtime import clock, failpoints
 from shared.service.command import run
@@ -118,10 +118,10 @@ def answer_before_commit(service: Service) -> None:
 def in_data_not_committed(service: Service) -> None:
     """The sender goes on to DATA without having written down that it does."""
 
-    async def mark(self: Journal, claimed: Claimed) -> bool:
+    async def mark(self: OutcomeWriter, claimed: ClaimedMail) -> bool:
         return True
 
-    Journal.mark_in_data = mark  # type: ignore[method-assign]
+    OutcomeWriter.mark_in_data = mark  # type: ignore[method-assign]
 
 
 def no_retry_after_trouble(service: Service) -> None:

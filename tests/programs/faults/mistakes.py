@@ -15,7 +15,7 @@ import asyncpg
 from msgspec import structs
 
 from services.notifier.channels.smtp import Connection
-from services.notifier.delivery.states import Deferred, Result, Uncertain
+from services.notifier.delivery.states import MailDeferred, MailUncertain, SendResult
 from services.scoring.obligations import domain
 from services.scoring.obligations.domain import Obligation
 from shared.consuming import dead_letters, health
@@ -88,9 +88,9 @@ def uncertain_is_retried(service: Service) -> None:
     """No answer to the message is taken for "not sent": it is sent again as if nothing had happened."""
     original = Connection._data
 
-    async def data(self: Connection, message: bytes) -> Result:
+    async def data(self: Connection, message: bytes) -> SendResult:
         result = await original(self, message)
-        return Deferred("body", None, result.answer) if isinstance(result, Uncertain) else result
+        return MailDeferred("body", None, result.answer) if isinstance(result, MailUncertain) else result
 
     Connection._data = data  # type: ignore[method-assign]
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.delivery.states import (
-    Accepted,
-    Deferred,
-    Policy,
+    MailAccepted,
+    MailDeferred,
+    MailRefused,
+    MailReleased,
+    MailUncertain,
+    MailUnsendable,
     Progress,
-    Refused,
-    Released,
-    Result,
-    Uncertain,
-    Unsendable,
+    RetryPolicy,
+    SendResult,
     backoff_seconds,
     expire_in_data,
     message_id,
@@ -26,30 +26,30 @@ from services.notifier.delivery.states import (
 )
 
 NOW = datetime(2026, 10, 19, 3, tzinfo=UTC)
-POLICY = Policy()
+POLICY = RetryPolicy()
 FIRST = Progress(UUID(int=7), 1, 0, 0, NOW)
 
 RESULTS = st.one_of(
-    st.builds(Accepted, st.just(250), st.text()),
+    st.builds(MailAccepted, st.just(250), st.text()),
     st.builds(
-        Deferred, st.sampled_from(["mail", "rcpt", "data", "body"]), st.sampled_from([None, 421, 450]), st.text()
+        MailDeferred, st.sampled_from(["mail", "rcpt", "data", "body"]), st.sampled_from([None, 421, 450]), st.text()
     ),
-    st.builds(Refused, st.sampled_from(["rcpt", "data", "body"]), st.just(550), st.text()),
-    st.builds(Uncertain, st.text()),
-    st.builds(Unsendable, st.text()),
-    st.builds(Released),
+    st.builds(MailRefused, st.sampled_from(["rcpt", "data", "body"]), st.just(550), st.text()),
+    st.builds(MailUncertain, st.text()),
+    st.builds(MailUnsendable, st.text()),
+    st.builds(MailReleased),
 )
 
 
 def test_an_accepted_mail_is_sent_and_told() -> None:
-    settled = settle(FIRST, Accepted(250, "ok"), NOW, POLICY)
-    assert (settled.state, settled.recorded, settled.due_at) == ("sent", "sent", None)
+    settled = settle(FIRST, MailAccepted(250, "ok"), NOW, POLICY)
+    assert (settled.state, settled.published, settled.due_at) == ("sent", True, None)
 
 
 def test_an_uncertain_mail_is_due_once_more_and_never_a_third_time() -> None:
-    first = settle(FIRST, Uncertain("timeout"), NOW, POLICY)
+    first = settle(FIRST, MailUncertain("timeout"), NOW, POLICY)
     assert (first.state, first.unknowns, first.due_at) == ("unknown", 1, NOW + timedelta(seconds=60))
-    second = settle(replace(FIRST, unknowns=1), Uncertain("timeout"), NOW, POLICY)
+    second = settle(replace(FIRST, unknowns=1), MailUncertain("timeout"), NOW, POLICY)
     assert (second.state, second.unknowns, second.due_at) == ("unknown", 2, None)
 
 
@@ -59,12 +59,16 @@ def test_a_lease_that_runs_out_in_data_is_as_uncertain_as_a_lost_answer() -> Non
 
 def test_an_outage_never_fails_a_mail_however_long_it_lasts() -> None:
     old = replace(FIRST, first_tried_at=NOW - timedelta(days=400), attempts=900)
-    for result in (Deferred("mail", None, "gone"), Deferred("data", None, "gone"), Deferred("mail", 550, "sender")):
+    for result in (
+        MailDeferred("mail", None, "gone"),
+        MailDeferred("data", None, "gone"),
+        MailDeferred("mail", 550, "sender"),
+    ):
         assert settle(old, result, NOW, POLICY).state == "retry"
 
 
 def test_a_4xx_about_the_recipient_fails_after_the_window_and_not_a_second_earlier() -> None:
-    deferred = Deferred("rcpt", 450, "greylisted")
+    deferred = MailDeferred("rcpt", 450, "greylisted")
     just_inside = replace(FIRST, first_tried_at=NOW - timedelta(days=3) + timedelta(seconds=1))
     assert settle(just_inside, deferred, NOW, POLICY).state == "retry"
     outside = replace(FIRST, first_tried_at=NOW - timedelta(days=3))
@@ -72,13 +76,13 @@ def test_a_4xx_about_the_recipient_fails_after_the_window_and_not_a_second_earli
 
 
 def test_a_released_mail_is_due_at_once() -> None:
-    settled = settle(FIRST, Released(), NOW, POLICY)
-    assert (settled.state, settled.due_at, settled.recorded) == ("retry", NOW, None)
+    settled = settle(FIRST, MailReleased(), NOW, POLICY)
+    assert (settled.state, settled.due_at, settled.published) == ("retry", NOW, False)
 
 
 @given(result=RESULTS, unknowns=st.integers(0, 2), refusals=st.integers(0, 3), attempts=st.integers(1, 50))
 def test_a_mail_that_may_have_arrived_is_never_called_failed_and_doubt_is_never_forgotten(
-    result: Result, unknowns: int, refusals: int, attempts: int
+    result: SendResult, unknowns: int, refusals: int, attempts: int
 ) -> None:
     before = Progress(UUID(int=1), attempts, refusals, unknowns, NOW - timedelta(days=30))
     after = settle(before, result, NOW, POLICY)
@@ -86,9 +90,10 @@ def test_a_mail_that_may_have_arrived_is_never_called_failed_and_doubt_is_never_
         assert after.state != "failed"
     assert after.unknowns >= unknowns
     assert (after.due_at is not None) == (
-        after.state == "retry" or (after.state == "unknown" and after.unknowns == 1 and isinstance(result, Uncertain))
+        after.state == "retry"
+        or (after.state == "unknown" and after.unknowns == 1 and isinstance(result, MailUncertain))
     )
-    assert (after.recorded is not None) == (after.state in ("sent", "unknown", "failed"))
+    assert after.published == (after.state in ("sent", "unknown", "failed"))
 
 
 @given(attempts=st.integers(1, 10_000), spread=st.uuids())

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from services.notifier.planning.directory import Agency, Directory, NotYetKnown, Officer
+from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer
 from shared.contract.events.fields import usable_address
 
 TODAY = date(2026, 10, 19)
@@ -54,9 +54,9 @@ def test_the_submitter_is_told_while_active_there_and_else_the_responsible_offic
 
 
 def test_a_submitter_nobody_has_told_of_is_waited_for() -> None:
-    with pytest.raises(NotYetKnown) as raised:
+    with pytest.raises(NotYetRegistered) as raised:
         Directory.of([DEPARTMENT], []).submitter("H99.1", "R", "s")
-    assert raised.value.awaits == "officer/s"
+    assert raised.value.registry_key == "officer/s"
 
 
 def test_the_climb_ends_at_the_first_head_and_names_the_rungs_below() -> None:
@@ -88,9 +88,9 @@ def test_nobody_anywhere_leaves_only_reasons_and_a_circle_of_parents_ends() -> N
 def test_an_unknown_parent_is_waited_for_only_where_the_climb_needs_it() -> None:
     staffed = Directory.of([DEPARTMENT], [person("d", "H99.1", "head")])
     assert len(staffed.climb("H99.1", TODAY)) == 1
-    with pytest.raises(NotYetKnown) as raised:
+    with pytest.raises(NotYetRegistered) as raised:
         Directory.of([DEPARTMENT], []).climb("H99.1", TODAY)
-    assert raised.value.awaits == "agency/H99"
+    assert raised.value.registry_key == "agency/H99"
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.delivery.ledger import Claimed
-from services.notifier.templates import CannotRender, Composer, Sender, deadline_words, period_words
+from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.templates import CannotRender, Composer, Originator, deadline_words, period_words
 from services.notifier.templates.preview import samples, write
 from services.notifier.templates.words import lateness_words
 
-COMPOSER = Composer(Sender("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))
+COMPOSER = Composer(Originator("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))
 
 
-def read(mail: Claimed) -> EmailMessage:
+def read(mail: ClaimedMail) -> EmailMessage:
     parsed = message_from_bytes(COMPOSER.compose(mail), policy=policy.default)
     assert isinstance(parsed, EmailMessage)
     return parsed
@@ -35,7 +35,7 @@ def body(message: EmailMessage, kind: str) -> str:
     return str(part.get_content())
 
 
-def changed(mail: Claimed, **facts: object) -> Claimed:
+def changed(mail: ClaimedMail, **facts: object) -> ClaimedMail:
     return replace(mail, facts={**mail.facts, **facts})
 
 
@@ -69,7 +69,7 @@ def test_on_the_wire_a_letter_is_seven_bit_with_crlf_and_short_lines() -> None:
 
 def test_the_same_notification_always_makes_the_same_bytes() -> None:
     for mail in samples().values():
-        assert COMPOSER.compose(mail) == Composer(COMPOSER._sender).compose(mail)
+        assert COMPOSER.compose(mail) == Composer(COMPOSER._originator).compose(mail)
 
 
 def test_an_overdue_letter_tells_nothing_sent_from_returned() -> None:
