@@ -7,7 +7,7 @@ from services.intake.access.callers import Access
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.obligations import api as obligations_api
 from services.intake.registry import api as registry_api
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.settings import IntakeSettings
 from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
@@ -60,7 +60,7 @@ def build(
         # was small would read all of it for every group, until statistics come by.
         server_settings={"enable_seqscan": "off"},
     )
-    known = Known(
+    cache = RegistryCache(
         database,
         system_clock,
         poll_seconds=settings.registry_poll_seconds,
@@ -80,13 +80,13 @@ def build(
         "intake.key_uses",
         database,
         system_clock,
-        known.flush_uses,
+        cache.flush_uses,
         interval_seconds=settings.key_use_flush_seconds,
         alone=False,
     )
     strangers = Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst)
     access = Access(
-        known,
+        cache,
         Allowances(
             settings.agency_milliseconds_per_second,
             settings.agency_burst_milliseconds,
@@ -98,7 +98,7 @@ def build(
         ),
         strangers,
     )
-    backgrounds: list[Background] = [known, key_uses, commits]
+    backgrounds: list[Background] = [cache, key_uses, commits]
     consumers = None
     if with_kafka:
         backgrounds.append(Relay("intake", settings.database_url, kafka, system_clock))
@@ -127,11 +127,11 @@ def build(
         body_limit_bytes=MAX_BODY_BYTES,
         strangers=strangers,
     )
-    endpoint = SubmitEndpoint(access, known, commits, clock, database)
+    endpoint = SubmitEndpoint(access, cache, commits, clock, database)
     app.add_middleware(Metered)
-    registry_api.mount(app, access=access, known=known, database=database, clock=clock)
+    registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
-    obligations_api.mount(app, access=access, known=known, database=database)
+    obligations_api.mount(app, access=access, cache=cache, database=database)
     mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app
     return service

@@ -19,10 +19,10 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
     async def submissions(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         await handlers.record(batch, tx, clock=clock)
 
-    async def known(tx: Transaction, names: Sequence[str]) -> set[str]:
+    async def resolved(tx: Transaction, names: Sequence[str]) -> set[str]:
         return set(await store.in_place(tx, names))
 
     return [
         Inbound.of("validator.registry", handlers.keep_regimes),
-        Inbound.of("validator.submissions", submissions, known, judging.prepare),
+        Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
     ]

@@ -89,12 +89,12 @@ def _check_codes(
     form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], flaws: list[Flaw]
 ) -> None:
     unknown = 0
-    for rule, member, given, known in (
+    for rule, member, given, declared in (
         (catalogue.UNKNOWN_FIGURE, "figures", figures.keys(), form.figure_codes),
         (catalogue.UNKNOWN_NARRATIVE, "narratives", given_narratives.keys(), form.narrative_codes),
     ):
-        if not given <= known:
-            for code in sorted(given - known):
+        if not given <= declared:
+            for code in sorted(given - declared):
                 # they come first in the verdict: one that will not be listed costs no words
                 listed = unknown < LISTED_FINDINGS
                 flaws.append(_unknown(form, rule, member, code) if listed else Flaw(rule, "", {}))

@@ -17,12 +17,12 @@ from shared.runtime.clock import Clock
 
 
 async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
-    """Keep a copy of each published regime version. Its form never changes: an event that says so is refused."""
-    known = await store.lock_regimes(tx, batch.keys)
+    """Keep a copy of each published regime version. Its form never changes: an event that changes it is rejected."""
+    kept = await store.lock_regimes(tx, batch.keys)
     changed: dict[str, RegimePublished] = {}
     for event in batch:
         regime = event.body
-        version, form = known.get(event.key, (None, None))
+        version, form = kept.get(event.key, (None, None))
         if form is not None and form != regime.form:
             batch.reject(
                 event,
@@ -40,7 +40,7 @@ async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
             batch.reject(event, f"{event.key}: no submission could be judged by this form: {error}")
             metrics.REGIMES_TOTAL.labels("refused").inc()
             continue
-        known[event.key] = (regime.version, regime.form)
+        kept[event.key] = (regime.version, regime.form)
         changed[event.key] = regime
         metrics.REGIMES_TOTAL.labels("kept").inc()
     await store.REGIMES.save(tx, changed.values())
@@ -49,7 +49,7 @@ async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
 async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock) -> None:
     """Record a verdict on each submission that was judged before the transaction opened.
 
-    What was not judged waits: its regime version was not known then, and is asked for again.
+    A submission that was not judged is deferred until its regime version arrives.
     """
     decided_at = clock.now()
     verdicts: list[VerdictReached] = []

@@ -23,7 +23,7 @@ FINDINGS_TOTAL = declare_counter(
 )
 DEFERRED_TOTAL = declare_counter(
     "thongsuot_validator_deferred_total",
-    "Submissions that had to wait because their regime version was not known yet.",
+    "Submissions deferred because their regime version had not arrived.",
     unit="events",
 )
 REPEATED_TOTAL = declare_counter(

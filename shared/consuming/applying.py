@@ -30,7 +30,7 @@ from shared.telemetry.logging import about_event, get_logger
 log = get_logger()
 
 Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]
-Known = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
+Resolved = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
 
 #: a released key whose events are fed again at most this many at once
 RELEASE_EVENTS = 500
@@ -38,7 +38,7 @@ RELEASE_EVENTS = 500
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A subscription: which topics and models, what handles a batch, and how to tell what has become known.
+    """A subscription: which topics and models, what handles a batch, and which awaited names are resolved by now.
 
     The Kafka group and the inbox' consumer are `<service>.<name>`.
     """
@@ -47,14 +47,16 @@ class Inbound:
     topics: Sequence[str]
     models: Sequence[type[EventModel]]
     handle: Handle
-    known: Known | None = None
+    resolved: Resolved | None = None
     prepare: Prepare | None = None  # what can be long is done here, before the transaction opens
 
     @classmethod
-    def of(cls, consumer: str, handle: Handle, known: Known | None = None, prepare: Prepare | None = None) -> Inbound:
+    def of(
+        cls, consumer: str, handle: Handle, resolved: Resolved | None = None, prepare: Prepare | None = None
+    ) -> Inbound:
         """The declared subscription of a consumer (shared/contract/subscriptions.py) with what handles it."""
         name = consumer.partition(".")[2]
-        return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, known, prepare)
+        return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, resolved, prepare)
 
 
 @dataclass(slots=True)
@@ -270,22 +272,22 @@ class Applier:
         return await waiting.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
 
     async def _ready_names(self, tx: Reading) -> list[str]:
-        """Awaited names that are known by now."""
-        after, known = "", set[str]()
+        """Awaited names that are resolved by now."""
+        after, resolved = "", set[str]()
         while names := await waiting.awaited(tx, self.consumer, after, 500):
-            known |= {REPLAYED} & set(names)
+            resolved |= {REPLAYED} & set(names)
             apart = {name: event_id for name in names if (event_id := alone_id(name)) is not None}
             if apart:  # whose event is done: what lies behind it goes on; the event itself has its own turn
                 pending = await waiting.still(tx, self.consumer, list(apart.values()))
-                known |= {name for name, event_id in apart.items() if event_id not in pending}
+                resolved |= {name for name, event_id in apart.items() if event_id not in pending}
             # no names of the service's: it could not read them
             own = [name for name in names if name != REPLAYED and name not in apart]
-            if own and self.inbound.known is not None:
-                known |= await self.inbound.known(tx, own)
+            if own and self.inbound.resolved is not None:
+                resolved |= await self.inbound.resolved(tx, own)
             after = names[-1]
-            if len(known) >= RELEASE_EVENTS:
+            if len(resolved) >= RELEASE_EVENTS:
                 break
-        return sorted(known)
+        return sorted(resolved)
 
     def read(self, row: waiting.Parked) -> Parsed:
         """The event of a row."""

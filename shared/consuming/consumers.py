@@ -204,8 +204,8 @@ class Consumers:
             metrics.CONSUMER_KAFKA_SILENCE_SECONDS.labels(subscription.name).set(subscription.health.silent_seconds)
             for place, lag in lags.items():
                 # what came since Kafka's last answer nobody knows
-                known = math.nan if subscription.health.silent else lag
-                metrics.CONSUMER_LAG_EVENTS.labels(*self._labels(subscription, place)).set(known)
+                events = math.nan if subscription.health.silent else lag
+                metrics.CONSUMER_LAG_EVENTS.labels(*self._labels(subscription, place)).set(events)
             told = self._told[subscription.name]
             for place in told - subscription.health.assigned:
                 metrics.CONSUMER_LAG_EVENTS.remove(*self._labels(subscription, place))

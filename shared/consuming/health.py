@@ -134,10 +134,8 @@ class Health:
             return False, f"halted: {self.halted_for}"
         if not self.joined:
             return False, "has not joined its group yet"
-        known = "an unknown number of" if self.silent else str(self.lag)
-        seen = (
-            f"{len(self.assigned)} partitions, {known} events to apply, Kafka answered {self.silent_seconds:.0f} s ago"
-        )
+        lag = "an unknown number of" if self.silent else str(self.lag)
+        seen = f"{len(self.assigned)} partitions, {lag} events to apply, Kafka answered {self.silent_seconds:.0f} s ago"
         if self.busy_since is not None:
             busy_seconds = now - self.busy_since
             if busy_seconds > LONG_BATCH_SECONDS:

@@ -71,8 +71,8 @@ class Releaser:
         self._limit = RELEASE_EVENTS
         self._alike, self._kind = 0, ""
 
-    async def known(self) -> int:
-        """Feed events whose name is known by now. Returns how many were fed."""
+    async def release_resolved(self) -> int:
+        """Release events whose awaited name is resolved by now. Returns how many."""
         prepared: Prepared | None = None
         only: set[UUID] | None = None
         try:

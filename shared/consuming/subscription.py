@@ -342,7 +342,7 @@ class Subscription:
         """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
         await asyncio.gather(
             self._halting.watch(self._stopping),
-            self._release_loop(self._releaser.known, self.pulses[0]),
+            self._release_loop(self._releaser.release_resolved, self.pulses[0]),
             self._release_loop(lambda: self._releaser.alone(self._stopping), self.pulses[1]),
         )
 

@@ -59,19 +59,19 @@ class NoWindow:
 
 def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | None = None) -> Window[V] | NoWindow:
     """The window of a period of the regime whose versions these are. `request`: the one an ad hoc period names."""
-    known = tuple(versions)
+    all_versions = tuple(versions)
     if period.frequency == "adhoc":
         if request is None:
             return NoWindow("no_such_request")
         if request.deadline < request.issued_at:
             return NoWindow("deadline_before_issue")
         day = request.issued_at.astimezone(LOCAL_ZONE).date()
-        governing = governing_version(known, period, issued_on=day)
+        governing = governing_version(all_versions, period, issued_on=day)
         first, last, addressed = day, day, request.agencies
     else:
-        if not any(version.frequency == period.frequency for version in known):
+        if not any(version.frequency == period.frequency for version in all_versions):
             return NoWindow("other_frequency")
-        governing = governing_version(known, period)
+        governing = governing_version(all_versions, period)
         addressed = ()
         if governing is not None:
             first, last = cutoff_range(period, governing.frequency, governing.cutoff)

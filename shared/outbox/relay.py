@@ -298,18 +298,18 @@ class Relay:
             for (topic, partition), last in positions.items()
             if ends[(self._kafka.topic(topic), partition)] <= last
         ]
-        known = await state.cluster()
-        if lost or (known is not None and known != cluster):
+        cluster_before = await state.cluster()
+        if lost or (cluster_before is not None and cluster_before != cluster):
             log.error(
                 "Kafka no longer holds what it had acknowledged; the archive is sent again.",
                 action="relay.log_lost",
                 partitions=[f"{topic}-{partition}" for topic, partition in sorted(lost)],
                 cluster=cluster,
-                known_cluster=known,
+                known_cluster=cluster_before,
             )
             await state.begin(cluster)
             failpoints.hit("replay.begun")
-        elif known is None:
+        elif cluster_before is None:
             await state.remember_cluster(cluster)
         if await state.pending():
             await resend_archive(connection, state, self.send, set_aside.put_archived, self._stopping)

@@ -46,13 +46,13 @@ def label_sets(metric: Metric, service: Service) -> Iterator[tuple[str, ...]]:
             for kind in (*_types(subscription.inbound.topics), "unreadable", "other"):
                 yield (subscription.name, kind)
     else:
-        known: dict[str, Sequence[str]] = {
+        possible: dict[str, Sequence[str]] = {
             **metric.values,
             "group": [subscription.name for subscription in subscriptions],
             "topic": published_topics(service.name) if any(isinstance(b, Relay) for b in service.backgrounds) else [],
             "ticker": [each.name for each in service.backgrounds if isinstance(each, Ticker)],
         }
-        yield from product(*(known[label] for label in metric.labels))
+        yield from product(*(possible[label] for label in metric.labels))
 
 
 def _types(topics: Sequence[str]) -> list[str]:

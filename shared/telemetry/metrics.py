@@ -34,7 +34,7 @@ class Metric:
     unit: str
     labels: tuple[str, ...]
     module: str  # that declares it
-    #: label -> all it can be, where that is known here; DYNAMIC labels are the service's to know
+    #: label -> all its values, where they are fixed; those of DYNAMIC labels only the service knows
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -66,15 +66,15 @@ def _declare(kind: Kind, name: str, help: str, unit: str, labels: Sequence[str],
         raise ValueError(f"metric {name!r}: say what its labels can be: {sorted(unknown)}")
     # frame 0 is here, 1 is declare_…, 2 is the module that declares
     module = str(sys._getframe(2).f_globals["__name__"])
-    known = {label: tuple(each) for label, each in values.items()}
-    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels), module, known)
+    possible = {label: tuple(options) for label, options in values.items()}
+    CATALOGUE[name] = Metric(name, kind, help, unit, tuple(labels), module, possible)
     return tuple(labels)
 
 
 def declare_counter(
     name: str, help: str, *, unit: str, labels: Sequence[str] = (), values: Values | None = None
 ) -> Counter:
-    """A count that only grows; `name` ends in `_total`. `values`: what each label can be, where it is known here."""
+    """A count that only grows; `name` ends in `_total`. `values`: what each label can be, where that is fixed."""
     counter = Counter(name, help, _declare("counter", name, help, unit, labels, values or {}))
     COLLECTORS[name] = counter
     return counter

@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from services.intake import metrics, problems
 from services.intake.access.allowance import Allowances, Exhausted, Meter
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.openapi import AGENCY_KEY
 from shared.web.authentication import parse_key
 from shared.web.errors import unauthorized
@@ -27,8 +27,8 @@ class Access(SecurityBase):
     model = HTTPBearer(description="Khóa API của cơ quan / the agency's API key: tsk_…")
     scheme_name = AGENCY_KEY
 
-    def __init__(self, known: Known, agencies: Allowances, strangers: Limiter) -> None:
-        self._known = known
+    def __init__(self, cache: RegistryCache, agencies: Allowances, strangers: Limiter) -> None:
+        self._cache = cache
         self._agencies = agencies
         self._strangers = strangers
 
@@ -43,14 +43,14 @@ class Access(SecurityBase):
         if scheme.lower() == b"bearer":
             key = parse_key(text.strip().decode("latin-1"))
             if key is not None:
-                agency = self._known.agency_at_once(key)
+                agency = self._cache.agency_at_once(key)
                 if agency is None:
-                    await self._known.be_fresh()  # one reading serves all who ask meanwhile
-                    if not self._known.holds(key):
+                    await self._cache.be_fresh()  # one reading serves all who ask meanwhile
+                    if not self._cache.holds(key):
                         # made up, or so new that the next poll has yet to bring it: only a reading can tell
                         self._charge(scope)
                         charged = True
-                    agency = await self._known.agency_of(key)
+                    agency = await self._cache.agency_of(key)
                 if agency is not None:
                     await self._admit(scope, agency)
                     return agency

@@ -85,14 +85,14 @@ async def create_where_possible(
 ) -> tuple[dict[str, NewKey], dict[str, KeyRefused]]:
     """One new key for each agency that may have one; for every other the reason: unknown, or two keys are live."""
     await store.lock(tx)
-    known = frozenset(await known_agencies(tx))
+    registered = frozenset(await known_agencies(tx))
     live: dict[str, list[str]] = {}
     for key in await changed_after(tx, -1):
         if key.is_live(now):
             live.setdefault(key.agency, []).append(key.key_id)
     refused: dict[str, KeyRefused] = {}
     for agency in agencies:
-        if agency not in known:
+        if agency not in registered:
             refused[agency] = KeyRefused(
                 f"Không có cơ quan {agency} trong danh mục; hãy nạp danh mục trước.",
                 f"There is no agency {agency} in the registry; load it first.",

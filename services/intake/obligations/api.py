@@ -12,7 +12,7 @@ from services.intake.access.callers import Access
 from services.intake.obligations import queries
 from services.intake.obligations.queries import ObligationDetail, ObligationPage, ObligationView, StandingName
 from services.intake.parameters import Code, Page, UpdatedAfter
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
 from shared.web.app import Application
@@ -24,7 +24,7 @@ _Overdue = Annotated[
 ]
 
 
-def mount(app: Application, *, access: Access, known: Known, database: Database) -> None:
+def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database) -> None:
     """Add the routes that read obligations."""
     agency_of_key = Depends(access)
 
@@ -45,14 +45,14 @@ def mount(app: Application, *, access: Access, known: Known, database: Database)
         updated_after: UpdatedAfter = None,
     ) -> Response:
         late, since = filters.truth("overdue", overdue), filters.moment("updated_after", updated_after)
-        await known.be_fresh()
+        await cache.be_fresh()
         if since is None:
             position = page.position("obligations", (datetime, str))
             async with database.reading() as reading:
                 rows = await queries.obligations(
                     reading,
                     agency,
-                    known.registry,
+                    cache.registry,
                     regime=regime,
                     period=period,
                     standing=standing,
@@ -68,7 +68,7 @@ def mount(app: Application, *, access: Access, known: Known, database: Database)
                 rows = await queries.changed_obligations(
                     reading,
                     agency,
-                    known.registry,
+                    cache.registry,
                     regime=regime,
                     period=period,
                     standing=standing,
@@ -86,11 +86,11 @@ def mount(app: Application, *, access: Access, known: Known, database: Database)
         summary="Một nghĩa vụ: bài nộp, điểm, thông báo / one obligation: submissions, score lines, notices",
     )
     async def obligation(regime: str, period: str, agency: str = agency_of_key) -> ObligationDetail:
-        await known.be_fresh()
+        await cache.be_fresh()
         found = None
         if is_code(regime) and is_code(period):
             async with database.reading() as reading:
-                found = await queries.obligation(reading, agency, known.registry, regime, period)
+                found = await queries.obligation(reading, agency, cache.registry, regime, period)
         if found is None:
             raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return found

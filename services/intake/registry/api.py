@@ -11,7 +11,7 @@ from services.intake.access.callers import Access
 from services.intake.parameters import Page
 from services.intake.registry import agency_queries, regime_queries
 from services.intake.registry.agency_queries import Me
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Agency
 from services.intake.registry.regime_queries import Examples, RegimeDetail, RegimePage, RegimeView
 from services.intake.registry.regimes import Addressed
@@ -25,14 +25,14 @@ from shared.web.paging import paginate
 _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên bản / the version")]
 
 
-def mount(app: Application, *, access: Access, known: Known, database: Database, clock: Clock) -> None:
+def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database, clock: Clock) -> None:
     """Add the routes that read the agency and its regimes."""
     agency_of_key = Depends(access)
     addressed, examples = Addressed(), Examples()
 
     async def own_agency(code: str) -> Agency:
-        await known.be_fresh()
-        found = known.registry.agencies.get(code)
+        await cache.be_fresh()
+        found = cache.registry.agencies.get(code)
         if found is None:
             raise not_found(f"cơ quan {code} trong danh mục", f"agency {code} in the registry")
         return found
@@ -41,7 +41,7 @@ def mount(app: Application, *, access: Access, known: Known, database: Database,
     async def me(agency: str = agency_of_key) -> Me:
         own = await own_agency(agency)
         async with database.reading() as reading:
-            found = await agency_queries.me(reading, agency, own.parent, known.registry)
+            found = await agency_queries.me(reading, agency, own.parent, cache.registry)
         if found is None:
             raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
         return found
@@ -55,12 +55,12 @@ def mount(app: Application, *, access: Access, known: Known, database: Database,
     async def list_regimes(request: Request, page: Page, agency: str = agency_of_key) -> Response:
         position = page.position("regimes", (str, int))
         own = await own_agency(agency)
-        addressed.be_of(known.registry, known.revision)
+        addressed.be_of(cache.registry, cache.revision)
         async with database.reading() as reading:
             rows = await regime_queries.page(
                 reading,
                 own,
-                known.registry,
+                cache.registry,
                 addressed,
                 clock.now(),
                 after=cast("tuple[str, int]", position) if position else None,
@@ -72,7 +72,7 @@ def mount(app: Application, *, access: Access, known: Known, database: Database,
     @app.get("/v1/regimes/{code}", tags=["regimes"], summary="Biểu mẫu, thời hạn, ví dụ / form, deadlines, example")
     async def regime(code: str, agency: str = agency_of_key, version: _Version = None) -> RegimeDetail:
         own = await own_agency(agency)
-        addressed.be_of(known.registry, known.revision)
+        addressed.be_of(cache.registry, cache.revision)
         found = None
         if is_code(code):
             async with database.reading() as reading:
@@ -80,7 +80,7 @@ def mount(app: Application, *, access: Access, known: Known, database: Database,
                 found = await regime_queries.detail(
                     reading,
                     own,
-                    known.registry,
+                    cache.registry,
                     addressed,
                     clock.now(),
                     [officer for officer in people if officer.active],

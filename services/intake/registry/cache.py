@@ -23,7 +23,7 @@ from shared.web.authentication import PresentedKey
 log = get_logger()
 
 
-class Known:
+class RegistryCache:
     """Registry and keys of one process, polled by revision."""
 
     def __init__(
@@ -58,14 +58,14 @@ class Known:
             log.info("Could not write when keys were last used.", action="keys.flush_failed", error=repr(error))
 
     async def be_fresh(self) -> None:
-        """Return at once if what is known is young enough, else read. Raises what the database raises."""
+        """Return at once if the cache is young enough, else read. Raises what the database raises."""
         if monotonic_seconds() - self._read_at > self._max_age_seconds:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Take what has changed. When it returns, everything committed before it was called is known.
+        """Read what has changed. On return, everything committed before the call is in the cache.
 
-        Callers at the same time share one reading, but never one that began before they called.
+        Concurrent callers share one read, but never one that began before they called.
         """
         called_at = monotonic_seconds()
         # the wait for one's turn counts too: else each of a crowd would wait for all timeouts before its own

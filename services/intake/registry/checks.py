@@ -55,8 +55,8 @@ def check(
         registry.put(located.record.model_copy(update={"version": 2**31}))
     versions = Versions(registry)
     for located in records:
-        known = before.get(located.record.key)
-        for error in _one(located, known, registry, versions, now, past_requests=past_requests):
+        earlier = before.get(located.record.key)
+        for error in _one(located, earlier, registry, versions, now, past_requests=past_requests):
             if error.missing not in unread:
                 yield error
 
@@ -74,7 +74,7 @@ def _twice(located: Located, first: Located) -> FileError:
 
 def _one(
     located: Located,
-    known: RegistryEvent | None,
+    stored: RegistryEvent | None,
     registry: Registry,
     versions: Versions,
     now: datetime,
@@ -87,14 +87,14 @@ def _one(
         case OfficerRegistered() as officer:
             yield from _officer(located, officer, registry)
         case RegimePublished() as regime:
-            if isinstance(known, RegimePublished):
-                yield from _published(located, known, regime)
+            if isinstance(stored, RegimePublished):
+                yield from _published(located, stored, regime)
             else:
                 yield from _regime(located, regime, registry, versions)
         case RequestIssued() as request:
             yield from _request(located, request, registry, versions)
-            yield from _addressed(located, request, registry, known)
-            if not past_requests and not (isinstance(known, RequestIssued) and known.deadline == request.deadline):
+            yield from _addressed(located, request, registry, stored)
+            if not past_requests and not (isinstance(stored, RequestIssued) and stored.deadline == request.deadline):
                 yield from _past(located, request, now)
     yield from _size(located)
 
@@ -362,17 +362,18 @@ def _closed(located: Located, field: str, agency: Agency, needed_on: date) -> It
 
 
 def _addressed(
-    located: Located, request: RequestIssued, registry: Registry, known: RegistryEvent | None
+    located: Located, request: RequestIssued, registry: Registry, stored: RegistryEvent | None
 ) -> Iterator[FileError]:
     """Scoring asks an agency only if it exists from the day of the request to that of the deadline: who else is
     named owes nothing, in silence. What is stored already was right when it was issued.
     """
     issued_on, due_on = (moment.astimezone(LOCAL_ZONE).date() for moment in (request.issued_at, request.deadline))
-    stored = isinstance(known, RequestIssued) and known.deadline == request.deadline
-    told_before = set(known.agencies) if isinstance(known, RequestIssued) and stored else set()
+    named_before: set[str] = set()
+    if isinstance(stored, RequestIssued) and stored.deadline == request.deadline:
+        named_before.update(stored.agencies)
     for place, code in enumerate(request.agencies):
         agency = registry.agencies.get(code)
-        if agency is None or code in told_before:
+        if agency is None or code in named_before:
             continue
         yield from _closed(located, f"agencies/{place}", agency, due_on)
         if agency.opened_on > issued_on:
@@ -385,7 +386,7 @@ def _addressed(
             )
 
 
-def _request(located: Located, request: RequestIssued, registry: Registry, known: Versions) -> Iterator[FileError]:
+def _request(located: Located, request: RequestIssued, registry: Registry, every: Versions) -> Iterator[FileError]:
     try:
         good = period.parse(request.request_id).frequency == "adhoc"
     except period.PeriodError:
@@ -401,7 +402,7 @@ def _request(located: Located, request: RequestIssued, registry: Registry, known
     versions = registry.regimes.get(request.regime)
     if versions is None:
         yield located.unknown("regime", "chế độ báo cáo", "regime", request.regime, "regime")
-    elif versions and request.regime not in known.adhoc:
+    elif versions and request.regime not in every.adhoc:
         yield located.error(
             "regime",
             f"{shown(request.regime)} không phải chế độ báo cáo đột xuất, chuyên đề.",

@@ -62,12 +62,12 @@ def admit(
     past_requests: requests whose deadline is past are taken, for a registry that is carried over.
     """
     admission = Admission()
-    known = {record.key: record for record in stored}
+    stored_by_key = {record.key: record for record in stored}
     named: list[str] = []
     for proposal in proposals:
         before = len(admission.records)
         if not proposal.broken:
-            _read(proposal, known, admission)
+            _read(proposal, stored_by_key, admission)
         if len(admission.records) == before:
             named += _names(proposal)
         if len(admission.errors) >= MAX_ERRORS:
@@ -85,7 +85,7 @@ def _names(proposal: Proposal) -> list[str]:
     return [f"{proposal.kind}/{code}"] if isinstance(code, str) else []
 
 
-def _read(proposal: Proposal, known: Mapping[str, RegistryEvent], admission: Admission) -> None:
+def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Admission) -> None:
     """One record by the rules of its fields."""
     value, source = proposal.value, proposal.source
     if isinstance(value, dict):
@@ -119,7 +119,7 @@ def _read(proposal: Proposal, known: Mapping[str, RegistryEvent], admission: Adm
     try:
         record = model.model_validate_json(text, strict=True, extra="forbid", context=AT_THE_GATE)
     except ValidationError as error:
-        before = _unchanged(text, model, known)
+        before = _unchanged(text, model, stored)
         if before is not None:
             admission.records.append(Located(before, source))
             return
@@ -128,16 +128,16 @@ def _read(proposal: Proposal, known: Mapping[str, RegistryEvent], admission: Adm
         admission.records.append(Located(record, source))
 
 
-def _unchanged(text: str, model: type[RegistryEvent], known: Mapping[str, RegistryEvent]) -> RegistryEvent | None:
+def _unchanged(text: str, model: type[RegistryEvent], stored: Mapping[str, RegistryEvent]) -> RegistryEvent | None:
     """The record that is stored like this since older rules: nothing about it changes, so it stays as it is."""
     try:
         record = model.model_validate_json(text, extra="forbid")
     except ValidationError:
         return None
-    stored = known.get(record.key)
-    if stored is None or content_of(stored) != content_of(record):
+    before = stored.get(record.key)
+    if before is None or content_of(before) != content_of(record):
         return None
-    return stored.model_copy(update={"version": 0})
+    return before.model_copy(update={"version": 0})
 
 
 def _told(fault: Mapping[str, Any], source: Source) -> FileError:

@@ -80,10 +80,10 @@ async def draft(
     revision = await store.revision(reading)
     stored = await store.changed_after(reading, -1)
     admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
-    known = {record.key: record for record in stored}
+    stored_by_key = {record.key: record for record in stored}
     changed = []
     for record in (located.record for located in admission.records):
-        before = known.get(record.key)
+        before = stored_by_key.get(record.key)
         if before is None or content_of(before) != content_of(record):
             changed.append(record.model_copy(update={"version": before.version + 1 if before else 1}))
     return Draft(

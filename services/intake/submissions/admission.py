@@ -89,18 +89,18 @@ def check(
         if report.period and (why := _misspelt(report.period)):
             errors.append(_bad_period(report.period, None, why))
         return Refused(tuple(errors))
-    known = None if windows is None else windows.get((report.regime, report.period))
-    if known is None:
+    window = None if windows is None else windows.get((report.regime, report.period))
+    if window is None:
         found = _window(report, registry, versions, now) if report.period else None
         if found is None or isinstance(found, FieldError):
             # of an ad hoc request that is not known, nobody can say who answers it
             if not any(version.frequency == "adhoc" or submits(agency, version) for version in versions.values()):
                 errors.append(_not_submitter(agency.code, report.regime))
             return Refused((*errors, found) if found else tuple(errors))
-        known = found
+        window = found
         if windows is not None:
             windows[report.regime, report.period] = found
-    regime, first, last, addressed = known
+    regime, first, last, addressed = window
     if not asked(agency, regime, addressed):
         errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
     closed_on = agency.closed_on if closed_before(agency, first) else None

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from services.intake import metrics, problems
 from services.intake.access.allowance import Meter
 from services.intake.access.callers import Access
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import admission, store
 from services.intake.submissions.admission import Admitted, Closed, Named, Refused, Windows
 from services.intake.submissions.domain import (
@@ -60,10 +60,10 @@ class SubmitEndpoint:
     """The ASGI application of the one hot route."""
 
     def __init__(
-        self, access: Access, known: Known, commits: GroupCommit, business_clock: Clock, database: Database
+        self, access: Access, cache: RegistryCache, commits: GroupCommit, business_clock: Clock, database: Database
     ) -> None:
         self._access = access
-        self._known = known
+        self._cache = cache
         self._commits = commits
         self._clock = business_clock
         self._database = database
@@ -118,7 +118,7 @@ class SubmitEndpoint:
         for _ in range(MAX_READMISSIONS):
             if not isinstance(outcome, Outdated):
                 break
-            await self._known.refresh()
+            await self._cache.refresh()
             regime_version, revision = await self._admit(report, agency, received_at)
             pending = replace(pending, regime_version=regime_version, registry_revision=revision)
             outcome = await self._store(pending)
@@ -154,13 +154,13 @@ class SubmitEndpoint:
 
         Raises the problem that tells why the report may not come in.
         """
-        await self._known.be_fresh()
-        revision = self._known.revision
+        await self._cache.be_fresh()
+        revision = self._cache.revision
         judged = self._judge(report, agency, now)
         if not isinstance(judged, Admitted):
             # refused only by what the database holds now
-            await self._known.refresh()
-            revision = self._known.revision
+            await self._cache.refresh()
+            revision = self._cache.revision
             judged = self._judge(report, agency, now)
         match judged:
             case Admitted(regime_version):
@@ -174,10 +174,10 @@ class SubmitEndpoint:
         """All that is wrong with a body that is no report: its form, and its envelope as far as it can be read."""
         if found.malformed:
             return problems.unreadable(found.errors)
-        await self._known.be_fresh()
+        await self._cache.be_fresh()
         judged = self._judge(found, agency, now)
         if isinstance(judged, Refused) and judged.errors:
-            await self._known.refresh()
+            await self._cache.refresh()
             judged = self._judge(found, agency, now)
         match judged:
             case Refused(errors):
@@ -188,9 +188,9 @@ class SubmitEndpoint:
                 return problems.invalid(found.errors, truncated=found.truncated)
 
     def _judge(self, report: Named, agency: str, now: datetime) -> Admitted | Closed | Refused:
-        if self._windows_of != self._known.revision or len(self._windows) > _MAX_REMEMBERED:
-            self._windows, self._windows_of = {}, self._known.revision
-        return admission.check(report, agency, self._known.registry, now, self._windows)
+        if self._windows_of != self._cache.revision or len(self._windows) > _MAX_REMEMBERED:
+            self._windows, self._windows_of = {}, self._cache.revision
+        return admission.check(report, agency, self._cache.registry, now, self._windows)
 
 
 def _idempotency_key(scope: Scope) -> str:

@@ -21,7 +21,7 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     """
     obligations = sorted({pending.obligation for pending in group})
     last_versions, registry_revision = await store.lock_obligations(tx, obligations)
-    receipts, in_force = await store.known(tx, group, [key for key, last in last_versions.items() if last > 0])
+    receipts, in_force = await store.load_receipts(tx, group, [key for key, last in last_versions.items() if last > 0])
     outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, registry_revision)
     if fresh:
         await store.insert_submissions(tx, fresh)

@@ -18,21 +18,21 @@ from shared.runtime.trouble import InfrastructureTrouble
 
 # The update changes nothing but locks the row, and lets RETURNING show it as whoever held the lock has left it.
 _LOCK_OBLIGATIONS = text("""
-    INSERT INTO obligations AS known (obligation, last_version)
+    INSERT INTO obligations AS kept (obligation, last_version)
     SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
-    ON CONFLICT (obligation) DO UPDATE SET last_version = known.last_version
+    ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version
     RETURNING obligation, last_version, (SELECT revision FROM registry_revision)
 """)
 
 # One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
-_KNOWN = text("""
-    SELECT true AS by_key, known.idempotency_key, known.agency, known.submission_id, known.obligation, known.version,
-           known.received_at, known.sha256, known.content_sha256
+_RECEIPTS = text("""
+    SELECT true AS by_key, named.idempotency_key, named.agency, named.submission_id, named.obligation, named.version,
+           named.received_at, named.sha256, named.content_sha256
     FROM unnest(CAST(:agencies AS text[]), CAST(:keys AS text[])) AS asked (agency, key)
     CROSS JOIN LATERAL (
         SELECT * FROM submissions AS submission
         WHERE submission.agency = asked.agency AND submission.idempotency_key = asked.key LIMIT 1
-    ) AS known
+    ) AS named
     UNION ALL
     SELECT false, '', latest.agency, latest.submission_id, latest.obligation, latest.version,
            latest.received_at, latest.sha256, latest.content_sha256
@@ -70,7 +70,7 @@ _STORE = text("""
 """)
 
 
-_RECEIPT = text("""
+_RECEIPT_OF_KEY = text("""
     SELECT submission_id, obligation, version, received_at, sha256 FROM submissions
     WHERE agency = :agency AND idempotency_key = :key
 """)
@@ -108,7 +108,7 @@ async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[s
     return {row[0]: row[1] for row in rows}, rows[0][2]
 
 
-async def known(
+async def load_receipts(
     tx: Transaction, group: Sequence[Pending], resubmitted: Sequence[str]
 ) -> tuple[dict[tuple[str, str], Receipt], dict[str, InForce]]:
     """Receipts by (agency, idempotency key), and the version in force of each `resubmitted` obligation that has one.
@@ -116,7 +116,7 @@ async def known(
     Call it after the obligations are locked: only then does it see what a waited-for group has stored.
     """
     rows = await tx.execute(
-        _KNOWN,
+        _RECEIPTS,
         {
             "agencies": [pending.agency for pending in group],
             "keys": [pending.idempotency_key for pending in group],
@@ -136,7 +136,7 @@ async def known(
 
 async def receipt_of(reading: Reading, agency: str, idempotency_key: str) -> Receipt | None:
     """The receipt of what is stored under an agency's idempotency key."""
-    row = (await reading.execute(_RECEIPT, {"agency": agency, "key": idempotency_key})).one_or_none()
+    row = (await reading.execute(_RECEIPT_OF_KEY, {"agency": agency, "key": idempotency_key})).one_or_none()
     return None if row is None else Receipt(*row)
 
 

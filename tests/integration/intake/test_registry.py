@@ -17,7 +17,7 @@ import pytest
 from services.intake import commands
 from services.intake.registry import load as loading
 from services.intake.registry import store
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
 from shared.contract.events import MODELS, AgencyRegistered, RegimePublished
@@ -97,16 +97,16 @@ async def test_the_door_knows_every_record_however_many_are_read_at_a_time(
     await load(database_of_intake, rig.records())
     database = Database(database_of_intake)
     try:
-        known = Known(database, SystemClock())
-        await known.refresh()
+        cache = RegistryCache(database, SystemClock())
+        await cache.refresh()
         expected = Counter(kind_of(record.key) for record in rig.records())
-        assert known.registry.sizes() == {kind: expected[kind] for kind in KINDS}
+        assert cache.registry.sizes() == {kind: expected[kind] for kind in KINDS}
         # a change later is taken into what is known, and nothing else is forgotten
         await load(database_of_intake, [rig.officer("cb-01", DEPARTMENT, active=False)])
-        assert known.registry.officers["cb-01"].active
-        await known.refresh()
-        assert not known.registry.officers["cb-01"].active
-        assert known.registry.sizes() == {kind: expected[kind] for kind in KINDS}
+        assert cache.registry.officers["cb-01"].active
+        await cache.refresh()
+        assert not cache.registry.officers["cb-01"].active
+        assert cache.registry.sizes() == {kind: expected[kind] for kind in KINDS}
     finally:
         await database.close()
 

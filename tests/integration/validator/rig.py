@@ -165,7 +165,9 @@ class Rig:
                 return await applier.apply(tx, events, [], Seen(2, NOW), isolate=True, prepared=prepared)
 
     async def release(self) -> int:
-        return await Releaser(Applier("validator", self.inbound("submissions")), self.database, self.clock).known()
+        return await Releaser(
+            Applier("validator", self.inbound("submissions")), self.database, self.clock
+        ).release_resolved()
 
     async def release_alone(self) -> int:
         releaser = Releaser(Applier("validator", self.inbound("submissions")), self.database, self.clock)

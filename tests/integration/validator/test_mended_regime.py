@@ -57,6 +57,6 @@ async def test_the_record_that_was_refused_releases_it_when_replayed_after_a_fix
     url = stuck.database.url
     assert await dead_letters("validator", url, argparse.Namespace(what="replay", ids=[], all=True)) == 0
     registry = stuck.inbound("registry")
-    assert await Releaser(Applier("validator", registry), stuck.database, stuck.clock).known() == 1
+    assert await Releaser(Applier("validator", registry), stuck.database, stuck.clock).release_resolved() == 1
     assert await stuck.release() == 1
     assert len(await stuck.published()) == 1

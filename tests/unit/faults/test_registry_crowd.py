@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from services.intake.registry.cache import Known
+from services.intake.registry.cache import RegistryCache
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock, monotonic_seconds
 
@@ -25,8 +25,8 @@ class _Silent:
 
 
 async def test_a_crowd_waits_for_one_timeout_not_for_all_of_them() -> None:
-    known = Known(cast(Database, _Silent()), SystemClock(), max_age_seconds=MAX_AGE_SECONDS)
+    cache = RegistryCache(cast(Database, _Silent()), SystemClock(), max_age_seconds=MAX_AGE_SECONDS)
     began = monotonic_seconds()
-    answers = await asyncio.gather(*(known.refresh() for _ in range(CROWD)), return_exceptions=True)
+    answers = await asyncio.gather(*(cache.refresh() for _ in range(CROWD)), return_exceptions=True)
     assert all(isinstance(answer, TimeoutError) for answer in answers)
     assert monotonic_seconds() - began < MAX_AGE_SECONDS * CROWD / 2
