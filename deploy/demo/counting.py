@@ -52,14 +52,14 @@ class Backlog:
 
     unsent: int  # outbox rows
     lag: int  # events not yet taken by a consumer
-    waiting: int  # events parked until something is known
+    deferred: int  # deferred events
     undecided: int  # submissions without verdict at intake
     mails: int  # notifications not yet sent
     unmarked: int  # obligations past their deadline that are neither fulfilled nor called overdue yet
 
     @property
     def total(self) -> int:
-        return self.unsent + self.lag + self.waiting + self.undecided + self.mails + self.unmarked
+        return self.unsent + self.lag + self.deferred + self.undecided + self.mails + self.unmarked
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ class Counting:
         return Backlog(
             unsent=await self._everywhere("outbox"),
             lag=await self._lag(),
-            waiting=await self._everywhere("waiting"),
+            deferred=await self._everywhere("deferred_events"),
             undecided=await self._one(
                 "intake",
                 "SELECT count(*) FROM submissions LEFT JOIN verdicts USING (submission_id) WHERE verdict_id IS NULL",

@@ -62,7 +62,7 @@ SOURCES = (
     Source("verdicts", ("validator",), {"submission_id": _text, "obligation": _text, "version": int, "outcome": _text}),
     Source("events", SERVICES, _EVENT),
     Source("outbox", SERVICES, {"event_id": _text, "type": _text, "key": _text}),
-    Source("waiting", SERVICES, _TAKEN),
+    Source("deferred-events", SERVICES, _TAKEN),
     Source("dead-letters", SERVICES, _TAKEN),
     Source("inbox", SERVICES, _TAKEN),
     Source(
@@ -94,7 +94,7 @@ class Check:
 # Keys with an event that a consumer has deferred, by name: until it is released, what follows from it is not owed.
 DEFERRED = """
     CREATE TABLE deferred AS
-    SELECT DISTINCT w.consumer, e.key FROM waiting AS w JOIN events AS e USING (event_id)
+    SELECT DISTINCT w.consumer, e.key FROM deferred_events AS w JOIN events AS e USING (event_id)
 """
 
 
@@ -215,7 +215,7 @@ CHECKS = (
           " AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.key = m.obligation"
           " AND e.type = 'vn.thongsuot.obligation.overdue.v1'"
           " AND (e.event_id IN (SELECT event_id FROM outbox)"
-          " OR e.event_id IN (SELECT event_id FROM waiting WHERE consumer = 'notifier.compliance')"
+          " OR e.event_id IN (SELECT event_id FROM deferred_events WHERE consumer = 'notifier.compliance')"
           " OR e.event_id IN (SELECT event_id FROM dead_letters WHERE consumer = 'notifier.compliance')))"),
     Check("totals_unlike_recomputation",
           "phải nộp {1}; hoàn thành {2}, tính lại {6}; đúng hạn {3}, tính lại {7}; trả lại {4}, tính lại {8}; "
@@ -230,7 +230,7 @@ CHECKS = (
           "{2} has event {1} ({3}) neither applied, nor deferred, nor a dead letter",
           "SELECT w.key, w.event_id, w.consumer, w.type FROM owed AS w"
           " LEFT JOIN inbox AS i ON i.consumer = w.consumer AND i.event_id = w.event_id"
-          " LEFT JOIN waiting AS p ON p.consumer = w.consumer AND p.event_id = w.event_id"
+          " LEFT JOIN deferred_events AS p ON p.consumer = w.consumer AND p.event_id = w.event_id"
           " LEFT JOIN dead_letters AS d ON d.consumer = w.consumer AND d.event_id = w.event_id"
           " LEFT JOIN outbox AS u ON u.event_id = w.event_id"
           " WHERE coalesce(i.event_id, p.event_id, d.event_id, u.event_id) IS NULL"),

@@ -56,7 +56,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     for event in batch:
         judgement: Judgement | None = batch.prepared.get(event.id)
         if judgement is None:
-            batch.wait(event, form_name(event.body))
+            batch.defer(event, form_name(event.body))
             metrics.DEFERRED_TOTAL.inc()
             continue
         body = event.body

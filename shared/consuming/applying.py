@@ -1,6 +1,7 @@
-"""One batch, one transaction: claim, hold back what is deferred, handle, defer, bury. All of it is committed or none.
+"""One batch, one transaction: claim events, defer those whose key is deferred, handle the rest, bury what is bad.
 
-A data error is traced to its culprit with savepoints, by halving; infrastructure trouble passes through untouched.
+All of it commits or none. A data error is traced to its culprit with savepoints, by halving; infrastructure trouble
+passes through untouched.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.consuming import dead_letters, inbox
-from shared.consuming import deferred as waiting
+from shared.consuming import dead_letters, deferred_events, inbox
 from shared.consuming.batch import Batch, Event
 from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
@@ -32,7 +32,7 @@ log = get_logger()
 Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]
 Resolved = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
 
-#: a released key whose events are fed again at most this many at once
+#: deferred events that are released in one transaction
 RELEASE_EVENTS = 500
 
 
@@ -60,31 +60,31 @@ class Inbound:
 
 
 @dataclass(slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch, for metrics: counts by event type."""
 
     applied: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
+    deferred: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)  # what was rejected
-    alone: int = 0  # of those waiting, the ones that are applied alone
+    alone: int = 0  # of those deferred, the ones that are applied alone
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The event from which on a key waits, and the name it awaits."""
+class Deferral:
+    """The first deferred event of a key, and the name it awaits."""
 
     event_id: UUID
     awaits: str
 
 
 class QueueBehind(Exception):
-    """A key waits although a later event of it was handled: do the batch again with those held back."""
+    """The handler deferred an event but handled a later one of its key: try the batch again without the later ones."""
 
-    def __init__(self, held: Mapping[str, Held]) -> None:
-        super().__init__(f"{len(held)} keys wait")
-        self.held = held
+    def __init__(self, deferrals: Mapping[str, Deferral]) -> None:
+        super().__init__(f"{len(deferrals)} keys have a deferred event before a handled one")
+        self.deferrals = deferrals
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Applier:
         self._claim = claim  # False only in negative controls: shows what the inbox protects from
         self.consumer = f"{service}.{inbound.name}"
         self._models = {model.TYPE.encode(): model for model in inbound.models}
-        #: looks at what deferred events have come to, and may raise
+        #: sees what became of released events, and may raise
         self.oversee: Callable[[Sequence[Event[Any]], Sequence[DeadLetter]], None] = lambda events, letters: None
 
     async def apply(
@@ -130,31 +130,31 @@ class Applier:
         *,
         isolate: bool = False,
         prepared: Prepared | None = None,
-    ) -> Outcome:
+    ) -> BatchOutcome:
         """Apply parsed events and bury bad records in the caller's transaction.
 
         Without `isolate` the handler runs straight in the transaction and its errors come out: roll back and call
         again with `isolate`, which puts savepoints around it and finds the culprit.
         """
-        outcome = Outcome()
+        outcome = BatchOutcome()
         fresh = await self._claimed(tx, events, outcome)
         failpoints.hit("consumer.between_claim_and_effects")
-        letters = [seen.bad(each, each.event_id) for each in bad]
+        letters = [seen.bad(record, record.event_id) for record in bad]
         if fresh:
             prepared = prepared or Prepared()
-            held = await waiting.heads(tx, self.consumer, sorted({event.key for event in fresh}))
-            free, deferred, refused = prepared.sort(fresh, held)
-            parked, rejected = await self._handle(tx, free, isolate, seen, prepared)
+            awaited = await deferred_events.heads(tx, self.consumer, sorted({event.key for event in fresh}))
+            free, deferred, refused = prepared.sort(fresh, awaited)
+            added, rejected = await self._handle(tx, free, isolate, seen, prepared)
             rejected += [seen.refusal(event, prepared) for event in refused]
-            failpoints.hit("consumer.between_effects_and_parking")
-            deferred |= {event.id: awaits for event, awaits in parked}
-            await waiting.park(
+            failpoints.hit("consumer.between_effects_and_deferral")
+            deferred |= {event.id: awaits for event, awaits in added}
+            await deferred_events.defer_events(
                 tx, self.consumer, [(event, deferred[event.id]) for event in fresh if event.id in deferred]
             )
             gone = {letter.event_id for letter in rejected}
             for event in fresh:
                 if event.id not in gone:
-                    _count(outcome.waiting if event.id in deferred else outcome.applied, event.type)
+                    _count(outcome.deferred if event.id in deferred else outcome.applied, event.type)
             outcome.alone = sum(event.id in prepared.alone and event.id in deferred for event in fresh)
             await inbox.release(tx, self.consumer, [i for i in gone if i is not None])
             letters.extend(rejected)
@@ -165,7 +165,7 @@ class Applier:
         return outcome
 
     async def _claimed(
-        self, tx: Transaction, events: Sequence[Event[EventModel]], outcome: Outcome
+        self, tx: Transaction, events: Sequence[Event[EventModel]], outcome: BatchOutcome
     ) -> list[Event[EventModel]]:
         if not self._claim:
             return list(events)
@@ -182,18 +182,18 @@ class Applier:
     async def _handle(
         self, tx: Transaction, events: Sequence[Event[EventModel]], isolate: bool, seen: Seen, prepared: Prepared
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
-        """Returns what must wait, with what it awaits, and what is given up."""
+        """Returns the events to defer, with what each awaits, and those given up."""
         if not events:
             return [], []
         if not isolate:
             return await self._attempt(tx, events, {}, seen, prepared)
-        held: dict[str, Held] = {}
+        deferrals: dict[str, Deferral] = {}
         while True:
             try:
                 async with tx.begin_nested():
-                    return await self._attempt(tx, events, held, seen, prepared)
+                    return await self._attempt(tx, events, deferrals, seen, prepared)
             except QueueBehind as late:
-                held.update(late.held)
+                deferrals.update(late.deferrals)
             except Exception as error:
                 if is_infrastructure(error):
                     raise
@@ -208,23 +208,23 @@ class Applier:
                     return [], [seen.letter(events[0], type(error).__name__, f"{type(error).__name__}: {error}")]
                 break
         half = len(events) // 2
-        first_parked, first_letters = await self._handle(tx, events[:half], True, seen, prepared)
-        # what queues behind a key that now waits must not run in the second half
-        names = {event.key: awaits for event, awaits in first_parked}
+        first_deferred, first_letters = await self._handle(tx, events[:half], True, seen, prepared)
+        # later events of a key that is deferred by now must not run in the second half
+        names = {event.key: awaits for event, awaits in first_deferred}
         behind = [(event, names[event.key]) for event in events[half:] if event.key in names]
         rest = [event for event in events[half:] if event.key not in names]
-        parked, letters = await self._handle(tx, rest, True, seen, prepared)
-        return [*first_parked, *behind, *parked], [*first_letters, *letters]
+        deferred, letters = await self._handle(tx, rest, True, seen, prepared)
+        return [*first_deferred, *behind, *deferred], [*first_letters, *letters]
 
     async def _attempt(
         self,
         tx: Transaction,
         events: Sequence[Event[EventModel]],
-        held: Mapping[str, Held],
+        deferrals: Mapping[str, Deferral],
         seen: Seen,
         prepared: Prepared,
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
-        behind = _held_back(events, held)
+        behind = _behind(events, deferrals)
         batch: Batch[EventModel] = Batch(
             tuple(event for event in events if event.id not in behind), prepared=prepared.values
         )
@@ -233,17 +233,17 @@ class Applier:
         with caused_by(traces):
             await self.inbound.handle(batch, tx)
         _check_order(batch)
-        if not (batch.waited or batch.rejected or behind):
+        if not (batch.deferred or batch.rejected or behind):
             return [], []
-        parked = [
-            (event, batch.waited.get(event.id) or behind[event.id])
+        deferred = [
+            (event, batch.deferred.get(event.id) or behind[event.id])
             for event in events
-            if event.id in batch.waited or event.id in behind
+            if event.id in batch.deferred or event.id in behind
         ]
         letters = [
             seen.letter(event, "DataError", batch.rejected[event.id]) for event in events if event.id in batch.rejected
         ]
-        return parked, letters
+        return deferred, letters
 
     async def release(
         self,
@@ -254,33 +254,35 @@ class Applier:
         prepared: Prepared | None = None,
         only: Set[UUID] | None = None,
     ) -> int:
-        """Feed deferred events whose time has come, in the caller's transaction. Returns how many were fed.
+        """Apply deferred events that can be released, in the caller's transaction. Returns how many were.
 
-        `only`: the events that were prepared; others of their keys, and what lies behind those, are left for later.
+        `only`: the events that were prepared; later events of their keys are left for the next round.
         """
-        if not await waiting.lock(tx, self.consumer):
+        if not await deferred_events.lock(tx, self.consumer):
             return 0
         names = await self._ready_names(tx)
         if not names:
             return 0
-        rows = await waiting.ready(tx, self.consumer, names, limit)
+        rows = await deferred_events.ready(tx, self.consumer, names, limit)
         return await self.feed(tx, _of(rows, only), Seen(1, first_seen), prepared or Prepared())
 
-    async def due(self, snapshot: Reading, limit: int = RELEASE_EVENTS) -> list[waiting.Parked]:
-        """What a release would feed now, to be prepared."""
+    async def due(self, snapshot: Reading, limit: int = RELEASE_EVENTS) -> list[deferred_events.DeferredEvent]:
+        """The events that a release would apply now, so that they can be prepared."""
         names = await self._ready_names(snapshot)
-        return await waiting.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
+        return await deferred_events.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
 
     async def _ready_names(self, tx: Reading) -> list[str]:
         """Awaited names that are resolved by now."""
         after, resolved = "", set[str]()
-        while names := await waiting.awaited(tx, self.consumer, after, 500):
+        while names := await deferred_events.awaited(tx, self.consumer, after, 500):
             resolved |= {REPLAYED} & set(names)
             apart = {name: event_id for name in names if (event_id := alone_id(name)) is not None}
-            if apart:  # whose event is done: what lies behind it goes on; the event itself has its own turn
-                pending = await waiting.still(tx, self.consumer, list(apart.values()))
+            if (
+                apart
+            ):  # once that event is done, later ones of its key go on; the event itself is tried by `Releaser.alone`
+                pending = await deferred_events.still(tx, self.consumer, list(apart.values()))
                 resolved |= {name for name, event_id in apart.items() if event_id not in pending}
-            # no names of the service's: it could not read them
+            # the runtime's own names mean nothing to the service
             own = [name for name in names if name != REPLAYED and name not in apart]
             if own and self.inbound.resolved is not None:
                 resolved |= await self.inbound.resolved(tx, own)
@@ -289,12 +291,14 @@ class Applier:
                 break
         return sorted(resolved)
 
-    def read(self, row: waiting.Parked) -> Parsed:
+    def read(self, row: deferred_events.DeferredEvent) -> Parsed:
         """The event of a row."""
         return parse(row.record, self._models)
 
-    async def feed(self, tx: Transaction, rows: Sequence[waiting.Parked], seen: Seen, prepared: Prepared) -> int:
-        """Apply these deferred events, which the transaction holds locked. Returns how many are deferred no longer."""
+    async def feed(
+        self, tx: Transaction, rows: Sequence[deferred_events.DeferredEvent], seen: Seen, prepared: Prepared
+    ) -> int:
+        """Apply these deferred events, their rows locked. Returns how many are no longer deferred."""
         events: list[Event[EventModel]] = []
         letters: list[DeadLetter] = []
         for row in rows:
@@ -305,14 +309,14 @@ class Applier:
                 letters.append(seen.bad(parsed, row.event_id))
         free, still, refused = prepared.sort(events, {})
         with following(self.consumer, free) as followed:
-            parked, rejected = await self._handle(tx, followed, True, seen, prepared)
+            again, rejected = await self._handle(tx, followed, True, seen, prepared)
         failpoints.hit("consumer.between_release_and_removal")
-        still |= {event.id: awaits for event, awaits in parked}
+        still |= {event.id: awaits for event, awaits in again}
         letters += [*rejected, *(seen.refusal(event, prepared) for event in refused)]
         self.oversee(events, letters)
-        await waiting.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])
+        await deferred_events.rename(tx, [(row.id, still[row.event_id]) for row in rows if row.event_id in still])
         done = [row for row in rows if row.event_id not in still]
-        await waiting.remove(tx, [row.id for row in done])
+        await deferred_events.remove(tx, [row.id for row in done])
         await inbox.release(tx, self.consumer, [letter.event_id for letter in letters if letter.event_id])
         await dead_letters.bury(tx, self._service, self.consumer, letters)
         gone = {letter.event_id for letter in letters}
@@ -322,7 +326,7 @@ class Applier:
         return len(done)
 
 
-def _of(rows: Sequence[waiting.Parked], only: Set[UUID] | None) -> list[waiting.Parked]:
+def _of(rows: Sequence[deferred_events.DeferredEvent], only: Set[UUID] | None) -> list[deferred_events.DeferredEvent]:
     """The rows of these events, each key up to the first that is not one of them."""
     if only is None:
         return list(rows)
@@ -336,27 +340,27 @@ def _of(rows: Sequence[waiting.Parked], only: Set[UUID] | None) -> list[waiting.
     return kept
 
 
-def _held_back(events: Sequence[Event[EventModel]], held: Mapping[str, Held]) -> dict[UUID, str]:
-    """Events that come after the one from which on their key waits, with the name they wait for."""
+def _behind(events: Sequence[Event[EventModel]], deferrals: Mapping[str, Deferral]) -> dict[UUID, str]:
+    """Events that come after the first deferred one of their key, with the name that it awaits."""
     passed: set[str] = set()
     behind: dict[UUID, str] = {}
     for event in events:
         if event.key in passed:
-            behind[event.id] = held[event.key].awaits
-        elif event.key in held and held[event.key].event_id == event.id:
+            behind[event.id] = deferrals[event.key].awaits
+        elif event.key in deferrals and deferrals[event.key].event_id == event.id:
             passed.add(event.key)
     return behind
 
 
 def _check_order(batch: Batch[EventModel]) -> None:
-    """A key that waits may have no event handled after the first one that waits."""
-    if not batch.waited:
+    """No event may be handled after the first deferred one of its key. Raises QueueBehind."""
+    if not batch.deferred:
         return
-    first: dict[str, Held] = {}
-    late: dict[str, Held] = {}
+    first: dict[str, Deferral] = {}
+    late: dict[str, Deferral] = {}
     for event in batch._events:
-        if event.id in batch.waited:
-            first.setdefault(event.key, Held(event.id, batch.waited[event.id]))
+        if event.id in batch.deferred:
+            first.setdefault(event.key, Deferral(event.id, batch.deferred[event.id]))
         elif event.key in first and event.id not in batch.rejected:
             late[event.key] = first[event.key]
     if late:

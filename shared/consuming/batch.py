@@ -16,7 +16,7 @@ M = TypeVar("M", bound=EventModel, covariant=True)
 
 
 class Record(Struct, frozen=True):
-    """A message as it lies in Kafka (or in `waiting`): bytes, place, headers. `key` may be absent."""
+    """A record as Kafka has it (or `deferred_events`): bytes, place, headers. `key` may be absent."""
 
     topic: str
     partition: int
@@ -43,11 +43,12 @@ class Event(Struct, Generic[M], frozen=True):
 
 @dataclass(slots=True)
 class Batch(Generic[M]):
-    """Claimed events. Iterating passes over events that wait, those behind them, and rejected ones, also while
-    it goes on."""
+    """Claimed events. Iterating skips rejected events, deferred ones and the later ones of their keys, also those that
+    were deferred or rejected during the iteration.
+    """
 
     _events: tuple[Event[M], ...]
-    waited: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
+    deferred: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
     rejected: dict[UUID, str] = field(default_factory=dict)
     prepared: Mapping[UUID, Any] = field(default_factory=dict)  # what was computed before the transaction opened
 
@@ -62,7 +63,7 @@ class Batch(Generic[M]):
 
     @property
     def events(self) -> tuple[Event[M], ...]:
-        """The events that have been neither rejected nor left waiting, in order."""
+        """The events that have been neither rejected nor deferred, in order."""
         return tuple(self)
 
     @property
@@ -71,19 +72,19 @@ class Batch(Generic[M]):
         return sorted({event.key for event in self})
 
     def __iter__(self) -> Iterator[Event[M]]:
-        passed: set[str] = set()  # keys that wait from here on; what came before them is applied
+        passed: set[str] = set()  # keys deferred from here on; their earlier events are applied
         for event in self._events:
-            if event.id not in self.waited and event.key not in passed and event.id not in self.rejected:
+            if event.id not in self.deferred and event.key not in passed and event.id not in self.rejected:
                 yield event
-            if event.id in self.waited:
+            if event.id in self.deferred:
                 passed.add(event.key)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def wait(self, event: Event[EventModel], awaits: str) -> None:
-        """Park the event under its key until `awaits` (such as `regime/X/2`) is known; later ones queue behind it."""
-        self.waited[event.id] = awaits
+    def defer(self, event: Event[EventModel], awaits: str) -> None:
+        """Defer the event, and later ones of its key, until the name it `awaits` (such as `regime/X/2`) is resolved."""
+        self.deferred[event.id] = awaits
 
     def reject(self, event: Event[EventModel], why: str) -> None:
         """A fault of this event's data: it goes to the dead-letter topic, its neighbours are applied."""

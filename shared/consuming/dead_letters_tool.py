@@ -16,7 +16,7 @@ from shared.contract.cloudevents import decode_headers
 from shared.postgres.database import plain_url
 from shared.runtime.operator import as_json, entry, number, reason, when, who
 
-#: what replayed events "await": the runtime knows this name always, so they are fed at its next look
+#: what replayed events "await": the runtime always resolves this name, so the next round releases them
 REPLAYED = "dead-letter replay"
 
 _REPLAY = """
@@ -29,7 +29,7 @@ _REPLAY = """
     claimed AS (
       INSERT INTO inbox (consumer, event_id) SELECT consumer, event_id FROM letters ORDER BY event_id
       ON CONFLICT DO NOTHING RETURNING consumer, event_id)
-    INSERT INTO waiting (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)
+    INSERT INTO deferred_events (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)
     SELECT l.consumer, l.key, $2, l.event_id, l.topic, l.partition, l."offset", l.headers, l.value
       FROM letters l JOIN claimed USING (consumer, event_id) ORDER BY l.id
     RETURNING event_id

@@ -1,7 +1,7 @@
-"""The operator's hand on deferred events: list, show, bury, retry.
+"""An operator's commands on deferred events: list, show, retry, bury.
 
-A retry feeds the event that its key waits for at the service's next look, whatever is known; if what it speaks of is
-still not there, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed.
+A retry applies the first event of the key in the service's next round, whatever it awaits; if what it names is still
+missing, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.consuming import dead_letters, inbox
-from shared.consuming import deferred as waiting
+from shared.consuming import dead_letters, deferred_events, inbox
 from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
@@ -23,29 +22,30 @@ from shared.postgres.database import Database, Transaction
 from shared.runtime.operator import as_json, entry, number, reason, when, who
 
 _GROUPS = text("""
-    SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(parked_at) AS since
-      FROM waiting GROUP BY consumer, awaits ORDER BY min(id) LIMIT 1000
+    SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(deferred_at) AS since
+      FROM deferred_events GROUP BY consumer, awaits ORDER BY min(id) LIMIT 1000
 """)
 _EVENTS = text("""
-    SELECT id, consumer, awaits, key, event_id, topic, partition, "offset", parked_at FROM waiting
+    SELECT id, consumer, awaits, key, event_id, topic, partition, "offset", deferred_at FROM deferred_events
      WHERE awaits = :what OR key = :what OR id::text = :what OR event_id::text = :what ORDER BY id LIMIT 1000
 """)
-_WHOLE = text("SELECT * FROM waiting WHERE id = :id")
+_WHOLE = text("SELECT * FROM deferred_events WHERE id = :id")
 _CHOSEN = text("""
-    SELECT id FROM waiting
+    SELECT id FROM deferred_events
      WHERE id = ANY(CAST(:ids AS bigint[])) OR awaits = ANY(CAST(:names AS text[])) OR :everything ORDER BY id
 """)
-#: only the first event of a key is asked about; those behind it follow by themselves
+#: only the first event of a key is retried; the later ones follow by themselves
 _RETRY = text("""
-    UPDATE waiting SET awaits = :replayed
-     WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id FROM waiting w
-                    JOIN (SELECT DISTINCT consumer, key FROM waiting WHERE id = ANY(CAST(:ids AS bigint[]))) AS chosen
+    UPDATE deferred_events SET awaits = :replayed
+     WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id FROM deferred_events w
+                    JOIN (SELECT DISTINCT consumer, key FROM deferred_events
+                           WHERE id = ANY(CAST(:ids AS bigint[]))) AS chosen
                    USING (consumer, key)
                    ORDER BY w.consumer, w.key, w.id)
        AND awaits NOT LIKE :alone
     RETURNING id
 """)
-_LOCKED = text("SELECT id FROM waiting WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE")
+_LOCKED = text("SELECT id FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE")
 
 
 def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +55,11 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("name", help="điều đang chờ, khoá, số hoặc event_id / awaited name, key, number or event_id")
     again = what.add_parser("retry", help="thử lại ngay / try again now")
     bury = what.add_parser("bury", help="chuyển thành sự kiện hỏng, giữ bằng chứng / make dead letters of them")
-    for each in (again, bury):
-        each.add_argument("ids", type=number, nargs="*")
-        each.add_argument("--awaits", action="append", default=[], metavar="NAME", help="mọi sự kiện chờ / all of this")
+    for action in (again, bury):
+        action.add_argument("ids", type=number, nargs="*")
+        action.add_argument(
+            "--awaits", action="append", default=[], metavar="NAME", help="mọi sự kiện chờ / all of this"
+        )
     again.add_argument("--all", action="store_true", help="tất cả / all of them")
     bury.add_argument("--reason", type=reason, required=True, help="lý do, được lưu lại / why; it is kept")
 
@@ -106,7 +108,7 @@ async def _show(tx: Transaction, name: str) -> int:
         return 0
     for row in rows:
         place = f"{row.topic}-{row.partition}@{row.offset}"
-        print(entry(f"{row.id:>8}  {when(row.parked_at)}  {row.consumer}", row.key, place, row.awaits))
+        print(entry(f"{row.id:>8}  {when(row.deferred_at)}  {row.consumer}", row.key, place, row.awaits))
     return 0
 
 
@@ -124,18 +126,18 @@ async def _retry(tx: Transaction, ids: Sequence[int]) -> int:
 
 async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) -> int:
     locked = list((await tx.execute(_LOCKED, {"ids": list(ids)})).scalars())
-    by_consumer: dict[str, list[tuple[waiting.Parked, DeadLetter]]] = {}
+    by_consumer: dict[str, list[tuple[deferred_events.DeferredEvent, DeadLetter]]] = {}
     for row_id in locked:
         whole = (await tx.execute(_WHOLE, {"id": row_id})).one()
-        row = await waiting.one(tx, row_id)
+        row = await deferred_events.one(tx, row_id)
         if row is None:
             continue
         kind = dict(row.record.headers).get("ce_type", b"").decode("utf-8", "replace")
         why = f"buried by {who()} while it awaited {row.awaits}: {reason}"
-        letter = DeadLetter(row.record, row.event_id, kind, "Buried", why, 1, whole.parked_at)
+        letter = DeadLetter(row.record, row.event_id, kind, "Buried", why, 1, whole.deferred_at)
         by_consumer.setdefault(whole.consumer, []).append((row, letter))
     for consumer, pairs in by_consumer.items():
-        await waiting.remove(tx, [row.id for row, _ in pairs])
+        await deferred_events.remove(tx, [row.id for row, _ in pairs])
         await inbox.release(tx, consumer, [row.event_id for row, _ in pairs])
         await dead_letters.bury(tx, service, consumer, [letter for _, letter in pairs])
     buried = sum(len(pairs) for pairs in by_consumer.values())

@@ -1,4 +1,4 @@
-"""Deferred events are fed once what they await is known; events that are applied alone have their turn, one by one.
+"""Releases deferred events once what they await is resolved; applies one by one those that are applied alone.
 
 An event that fails alone is given up only when it failed often, for long, the same way, with a database that answered
 after each failure, and while its neighbours were applied: a database that comes and goes buries nothing.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from shared.consuming import deferred
+from shared.consuming import deferred_events
 from shared.consuming.applying import RELEASE_EVENTS, Applier, Seen
 from shared.consuming.batch import Event
 from shared.consuming.isolating import ALIKE_FAILURES, WAYS, Progress, answers, kind_of, may_be_its_own
@@ -50,7 +50,7 @@ class _Trial:
 
 
 class Releaser:
-    """Feeds the deferred events of one subscription; each round is a transaction of its own."""
+    """Releases the deferred events of one subscription; each round is a transaction of its own."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Releaser:
                     prepared.alone = set(only)
                     metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, "failing").inc()
                 elif self._prepare is not None:
-                    events = [each for row in rows if isinstance(each := self._applier.read(row), Event)]
+                    events = [event for row in rows if isinstance(event := self._applier.read(row), Event)]
                     prepared = await self._prepared(events)
             async with self._database.transaction() as tx:
                 fed = await self._applier.release(
@@ -109,10 +109,10 @@ class Releaser:
         except Exception as error:
             if is_infrastructure(error):
                 raise
-            return Prepared(alone={event.id for event in events})  # alone, the culprit is found
+            return Prepared(alone={event.id for event in events})  # one by one, the culprit shows
 
     async def _narrow(self, error: Exception) -> None:
-        """Feed fewer at once, so that what fails is met alone."""
+        """Release fewer at once, until the event that fails is alone."""
         if is_infrastructure(error) and not (may_be_its_own(error) and await answers(self._database)):
             self._alike = 0
             return
@@ -123,9 +123,9 @@ class Releaser:
             self._limit = max(1, self._limit // WAYS)
 
     async def alone(self, stopping: asyncio.Event) -> int:
-        """Apply events whose turn it is to be applied alone. Returns how many have come to an end."""
+        """Apply, one by one, the events that are applied alone and due. Returns how many are no longer deferred."""
         async with self._database.reading() as snapshot:
-            rows = await deferred.alone(snapshot, self._consumer, _ALONE_EVENTS)
+            rows = await deferred_events.alone(snapshot, self._consumer, _ALONE_EVENTS)
         there = {event_id for _, event_id in rows}
         self._trials = {event_id: trial for event_id, trial in self._trials.items() if event_id in there}
         begun, ended = monotonic_seconds(), 0
@@ -139,7 +139,7 @@ class Releaser:
 
     async def _one(self, row_id: int, event_id: UUID) -> int:
         async with self._database.reading() as snapshot:
-            row = await deferred.one(snapshot, row_id, lock=False)
+            row = await deferred_events.one(snapshot, row_id, lock=False)
         if row is None:
             return 0
         event = self._applier.read(row)
@@ -177,10 +177,10 @@ class Releaser:
     async def _feed(self, row_id: int, prepared: Prepared, trial: _Trial | None) -> int:
         seen = Seen((trial.failures if trial else 0) + 1, self._clock.now())
         async with self._database.transaction() as tx:
-            row = await deferred.one(tx, row_id)
+            row = await deferred_events.one(tx, row_id)
             return await self._applier.feed(tx, [row], seen, prepared) if row is not None else 0
 
-    async def _failed(self, row_id: int, row: deferred.Parked, error: Exception) -> int:
+    async def _failed(self, row_id: int, row: deferred_events.DeferredEvent, error: Exception) -> int:
         """Note a failure of an event that was applied alone; give it up where there is no hope."""
         now, kind = monotonic_seconds(), kind_of(error)
         own = not is_infrastructure(error) or (may_be_its_own(error) and await answers(self._database))

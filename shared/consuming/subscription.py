@@ -1,6 +1,6 @@
 """The batch runtime under every consumer: a batch's effects and its inbox claims commit together, then its offsets.
 
-Nothing is acknowledged before it is applied, parked or buried. Infrastructure trouble is waited out inside the
+Nothing is acknowledged before it is applied, deferred or buried. Infrastructure trouble is waited out inside the
 handler (FastStream's NACK has no delay); an absurd share of bad records halts the consumer instead of draining its
 topic into the dead-letter topic.
 """
@@ -371,7 +371,7 @@ class Subscription:
                 await self._stopped_within(self._release_seconds)
 
     def stop(self) -> None:
-        """Let a waiting batch end without commit."""
+        """Let the batch in hand end without a commit."""
         self._stopping.set()
 
 

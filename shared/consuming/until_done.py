@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from shared.consuming import inbox
-from shared.consuming.applying import Applier, Outcome, QueueBehind, Seen
+from shared.consuming.applying import Applier, BatchOutcome, QueueBehind, Seen
 from shared.consuming.batch import Event
 from shared.consuming.dlq_limit import Absurd, DlqLimit, Tally
 from shared.consuming.halting import Halting
@@ -32,7 +32,7 @@ LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class Stopping(Exception):
-    """Raised out of a batch that is waiting when the service stops: nothing of it is committed."""
+    """The service stops while a batch is waited out: nothing of the batch is committed."""
 
 
 class Edge(Protocol):
@@ -66,7 +66,7 @@ class UntilDone:
         self._halting = halting
         self._progress = progress
         self._edge = edge
-        self._repeats = False  # whether the last part held events that were applied already
+        self._repeats = False  # whether the last part had events that were applied already
         metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer)
         for reason in ("costly", "failing"):
             metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason)
@@ -97,7 +97,7 @@ class UntilDone:
                     answered = may_be_its_own(error) and await answers(self._database)
                     parts.extend(self._taken_apart(part, part.failed(error, answered, self._progress, bool(parts))))
                 elif part.isolate:
-                    # not the handler's: a fault in how the batch is parked or buried; it must not be lost either
+                    # not the handler's fault but one of deferring or burying; the batch must not be lost either
                     await self._edge.wait_out(error, LONGEST_BACKOFF_SECONDS)
                     parts.appendleft(part)
                 else:
@@ -120,7 +120,7 @@ class UntilDone:
                     metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason).inc(outcome.alone)
                 parts.extendleft(part.rest())
 
-    async def _apply(self, part: Part, seen: Seen) -> tuple[Outcome, Tally]:
+    async def _apply(self, part: Part, seen: Seen) -> tuple[BatchOutcome, Tally]:
         """One attempt in one transaction; what needs none is done before it opens."""
         if part.prepared is None:
             part.prepared = await self._prepare(part.events)
@@ -139,7 +139,7 @@ class UntilDone:
         prepare = self._applier.inbound.prepare
         if prepare is None:
             return Prepared()
-        if self._repeats:  # a topic that is told again: what is thrown away need not be computed
+        if self._repeats:  # a topic is replayed: nothing is prepared for events that were applied already
             async with self._database.reading() as snapshot:
                 applied = await inbox.claimed(snapshot, self._consumer, [event.id for event in events])
             events = [event for event in events if event.id not in applied]
@@ -166,11 +166,11 @@ class UntilDone:
             part.refuse(error)
         return [part]
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: BatchOutcome) -> None:
         for metric, counts in (
             (metrics.CONSUMER_APPLIED_TOTAL, outcome.applied),
             (metrics.CONSUMER_DUPLICATES_TOTAL, outcome.duplicates),
-            (metrics.CONSUMER_DEFERRED_TOTAL, outcome.waiting),
+            (metrics.CONSUMER_DEFERRED_TOTAL, outcome.deferred),
             (metrics.CONSUMER_REJECTED_TOTAL, outcome.rejected),
         ):
             for kind, number in counts.items():

@@ -1,8 +1,8 @@
 """The backbone's tables, the same in every service's database.
 
 An event leaves `outbox` only into `outbox_archive` (delete and archive are one statement) or, where Kafka does not take
-it, into `outbox_set_aside`; a consumed event is in `inbox`, `waiting` or `dead_letter`: so at any moment each event is
-in exactly one place per service.
+it, into `outbox_set_aside`; a consumed event is in `inbox`, `deferred_events` or `dead_letter`: so at any moment each
+event is in exactly one place per service.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _closed(how: str) -> list[Column[object]]:
 
 
 def backbone_tables(metadata: MetaData) -> None:
-    """Declare outbox, archive, relay state, inbox, waiting, dead letters and halts on a service's metadata."""
+    """Declare outbox, archive, relay state, inbox, deferred events, dead letters and halts on a service's metadata."""
     Table(
         "outbox",
         metadata,
@@ -129,7 +129,7 @@ def backbone_tables(metadata: MetaData) -> None:
         PrimaryKeyConstraint("consumer", "event_id"),
     )
     Table(
-        "waiting",
+        "deferred_events",
         metadata,
         Column("id", BigInteger, Identity(always=True), primary_key=True),
         Column("consumer", Text, nullable=False),
@@ -141,9 +141,9 @@ def backbone_tables(metadata: MetaData) -> None:
         Column("offset", BigInteger, nullable=False),
         Column("headers", JSONB, nullable=False),
         Column("value", LargeBinary),
-        _moment("parked_at"),
-        Index("waiting_by_key", "consumer", "key", "id"),
-        Index("waiting_by_name", "consumer", "awaits", "id"),
+        _moment("deferred_at"),
+        Index("deferred_events_by_key", "consumer", "key", "id"),
+        Index("deferred_events_by_name", "consumer", "awaits", "id"),
     )
     Table(
         "dead_letter",

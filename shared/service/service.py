@@ -34,15 +34,15 @@ OLD_OUTBOX_SECONDS = 60
 _OUTBOX = text("""
     SELECT count(*) AS backlog,
            coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS oldest_seconds
-      FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100001) AS waiting
+      FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100001) AS unsent
 """)
 _SET_ASIDE = text("""
     SELECT count(*) AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(set_aside_at)), 0) AS oldest_seconds
       FROM outbox_set_aside WHERE closed_at IS NULL
 """)
-_WAITING = text("""
-    SELECT consumer, count(*) AS events, extract(epoch FROM clock_timestamp() - min(parked_at)) AS oldest_seconds
-      FROM waiting GROUP BY consumer
+_DEFERRED = text("""
+    SELECT consumer, count(*) AS events, extract(epoch FROM clock_timestamp() - min(deferred_at)) AS oldest_seconds
+      FROM deferred_events GROUP BY consumer
 """)
 _LETTERS = text("""
     SELECT consumer, count(*) AS events, extract(epoch FROM clock_timestamp() - min(rejected_at)) AS oldest_seconds
@@ -184,7 +184,7 @@ class Service:
                 async with self.database.reading() as snapshot:
                     row = (await snapshot.execute(_OUTBOX)).one()
                     aside = (await snapshot.execute(_SET_ASIDE)).one()
-                    deferred = {r.consumer: r for r in await snapshot.execute(_WAITING)}
+                    deferred = {r.consumer: r for r in await snapshot.execute(_DEFERRED)}
                     letters = {r.consumer: r for r in await snapshot.execute(_LETTERS)}
                 metrics.OUTBOX_BACKLOG_ROWS.set(row.backlog)
                 metrics.OUTBOX_OLDEST_AGE_SECONDS.set(float(row.oldest_seconds))

@@ -70,7 +70,7 @@ class Export:
 
 
 def backbone_exports() -> list[Export]:
-    """What every service shows of its backbone: events (sent and unsent), outbox, inbox, waiting, dead letters."""
+    """The backbone's exports: events (sent and unsent), outbox, inbox, deferred events, dead letters."""
     event = "id, event_id, topic, type, key"
     return [
         Export(
@@ -96,8 +96,8 @@ def backbone_exports() -> list[Export]:
             (str, UUID),
         ),
         Export(
-            "waiting",
-            'SELECT id, consumer, key, awaits, event_id, topic, partition, "offset", parked_at FROM waiting'
+            "deferred-events",
+            'SELECT id, consumer, key, awaits, event_id, topic, partition, "offset", deferred_at FROM deferred_events'
             " WHERE id > :after ORDER BY id LIMIT :limit",
         ),
         Export(

@@ -170,7 +170,7 @@ def shared_publish_and_inbox_never_end_transactions(tree: Tree) -> list[str]:
     for module in tree.modules("shared"):
         if str(module.path) in (
             "shared/consuming/inbox.py",
-            "shared/consuming/deferred.py",
+            "shared/consuming/deferred_events.py",
             "shared/outbox/publish.py",
         ):
             for call in module.calls():

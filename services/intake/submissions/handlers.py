@@ -47,7 +47,7 @@ async def apply_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Tra
         if event.body.submission_id in stored:
             verdicts.append(event.body)
         else:
-            batch.wait(event, f"submission/{event.body.submission_id}")
+            batch.defer(event, f"submission/{event.body.submission_id}")
     await store.VERDICTS.save(tx, verdicts)
 
 

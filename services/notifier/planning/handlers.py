@@ -77,12 +77,12 @@ async def apply_compliance(batch: Batch[ComplianceEvent], tx: Transaction, conte
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
-            batch.wait(event, deferred[event.key])
+            batch.defer(event, deferred[event.key])
             continue
         try:
             plans.add(domain.apply_obligation_event(plans.obligations[event.key], event.body, directory))
         except NotYetRegistered as error:
-            batch.wait(event, deferred.setdefault(event.key, error.registry_key))
+            batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
 
 
@@ -103,14 +103,14 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
-            batch.wait(event, deferred[event.key])
+            batch.defer(event, deferred[event.key])
         elif event.body.outcome == "accepted":
             plans.cancel(_cancel_of_acceptance(event.body))
         else:
             try:
                 plans.add(domain.apply_returned_verdict(plans.obligations[event.key], event.body, directory))
             except NotYetRegistered as error:
-                batch.wait(event, deferred.setdefault(event.key, error.registry_key))
+                batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
 
 

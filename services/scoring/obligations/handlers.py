@@ -67,7 +67,7 @@ async def _fold(
                 decision = domain.follow(obligation, event.body, event.id, policy, newest)
             except CalendarGap as gap:
                 metrics.CALENDAR_GAPS_TOTAL.inc()
-                batch.wait(event, f"calendar/{gap.year}")
+                batch.defer(event, f"calendar/{gap.year}")
                 continue
         if decision.obligation is obligation:
             continue
@@ -110,7 +110,7 @@ async def _open_missing(
         match demand(events[0].body, known, rules):
             case Awaits(name):
                 for event in events:
-                    batch.wait(event, name)
+                    batch.defer(event, name)
             case Impossible(why):
                 for event in events:
                     batch.reject(event, why)

@@ -123,7 +123,7 @@ async def test_an_older_verdict_never_overwrites_a_newer_one_in_any_order(provin
 async def test_a_verdict_on_an_unknown_submission_waits_for_it(province: Province) -> None:
     missing = str(new_id())
     batch = await apply(province.url, [verdict(missing)])
-    assert list(batch.waited.values()) == [f"submission/{missing}"]
+    assert list(batch.deferred.values()) == [f"submission/{missing}"]
     assert await rows(province.url, "SELECT 1 FROM verdicts") == []
     database = Database(province.url, pool_size=1)
     stored = pending()

@@ -110,7 +110,7 @@ async def test_one_step_of_one_obligation_is_one_row_even_with_the_version_guard
 
 async def test_an_event_waits_for_an_agency_nobody_has_told_of_and_later_ones_queue_behind(world: World) -> None:
     batch = await world.feed("compliance", opened(), due_soon(), overdue(), opened(code=COMMUNE))
-    assert list(batch.waited.values()) == [f"agency/{DEPARTMENT}"] * 2
+    assert list(batch.deferred.values()) == [f"agency/{DEPARTMENT}"] * 2
     assert [row["version"] for row in await world.rows("SELECT version FROM obligations ORDER BY obligation")] == [1, 1]
     await world.feed("registry", *registry())
     await world.feed("compliance", due_soon(), overdue())
@@ -129,7 +129,7 @@ async def test_known_names_are_those_the_registry_has_told_of(world: World) -> N
 async def test_an_escalation_waits_for_the_parent_it_must_climb_to(world: World) -> None:
     await world.feed("registry", agency(COMMUNE, PROVINCE), officer("commune-any", COMMUNE))
     batch = await world.feed("compliance", overdue(code=COMMUNE))
-    assert list(batch.waited.values()) == [f"agency/{PROVINCE}"]
+    assert list(batch.deferred.values()) == [f"agency/{PROVINCE}"]
 
 
 async def test_a_return_is_told_to_who_submitted_with_findings_version_and_deadline(
@@ -157,7 +157,7 @@ async def test_a_return_goes_to_a_colleague_when_the_submitter_has_left(world: W
 async def test_a_return_waits_for_a_submitter_nobody_has_told_of(world: World) -> None:
     await world.feed("registry", *registry())
     batch = await world.feed("verdicts", verdict(officer_id="new"), verdict("accepted", 2, officer_id="new"))
-    assert list(batch.waited.values()) == ["officer/new"] * 2
+    assert list(batch.deferred.values()) == ["officer/new"] * 2
 
 
 async def test_a_return_older_than_the_fulfilment_tells_nobody(world: World) -> None:

@@ -72,7 +72,7 @@ async def test_what_is_stored_is_read_back_as_it_was(rig: Rig) -> None:
 async def test_a_verdict_that_comes_first_and_alone_is_enough(rig: Rig) -> None:
     await rig.registry(agency(), regime())
     batch = await rig.follow(verdict())
-    assert not batch.waited
+    assert not batch.deferred
     assert (await rig.one())["standing"] == "fulfilled"
     before = await rig.told()
     await rig.follow(submission())
@@ -100,21 +100,21 @@ async def test_a_report_before_the_generator_makes_its_obligation_itself(rig: Ri
 
 async def test_a_report_waits_for_its_regime_version_then_its_agency_by_name(rig: Rig) -> None:
     batch = await rig.follow(submission(), verdict())
-    assert list(batch.waited.values()) == ["regime/KTXH-THANG/1"] * 2
+    assert list(batch.deferred.values()) == ["regime/KTXH-THANG/1"] * 2
     assert await known(rig, "regime/KTXH-THANG/1") == set()
     await rig.registry(regime())
     assert await known(rig, "regime/KTXH-THANG/1", "regime/KTXH-THANG/2") == {"regime/KTXH-THANG/1"}
-    assert list((await rig.follow(submission())).waited.values()) == ["agency/H99.31"]
+    assert list((await rig.follow(submission())).deferred.values()) == ["agency/H99.31"]
     await rig.registry(agency())
     assert await known(rig, "agency/H99.31", "agency/H99.32") == {"agency/H99.31"}
-    assert not (await rig.follow(submission(), verdict())).waited
+    assert not (await rig.follow(submission(), verdict())).deferred
     assert (await rig.one())["standing"] == "fulfilled"
 
 
 async def test_a_report_for_an_ad_hoc_request_waits_for_the_request(rig: Rig) -> None:
     await rig.registry(agency(), regime("THIENTAI-DX", frequency="adhoc", deadline=Deadline(rule="on_request")))
     key = key_of("H99.31", "DX-2026-003", "THIENTAI-DX")
-    assert list((await rig.follow(submission(key=key))).waited.values()) == ["request/DX-2026-003"]
+    assert list((await rig.follow(submission(key=key))).deferred.values()) == ["request/DX-2026-003"]
     await rig.registry(request())
     assert await known(rig, "request/DX-2026-003", "request/DX-9") == {"request/DX-2026-003"}
     await rig.follow(verdict(key=key, received_at=local(2026, 10, 9, 17)))
@@ -124,7 +124,7 @@ async def test_a_report_for_an_ad_hoc_request_waits_for_the_request(rig: Rig) ->
 async def test_a_year_no_calendar_covers_is_waited_for_by_name(rig: Rig) -> None:
     await rig.registry(agency(), regime())
     key = key_of("H99.31", "2040-M01")
-    assert list((await rig.follow(submission(key=key))).waited.values()) == ["calendar/2040"]
+    assert list((await rig.follow(submission(key=key))).deferred.values()) == ["calendar/2040"]
     assert await known(rig, "calendar/2040", "calendar/2030") == {"calendar/2030"}
 
 
@@ -132,12 +132,12 @@ async def test_a_report_whose_deadline_cannot_be_computed_waits_for_the_mended_r
     hopeless = Deadline(rule="day_of_month", month_offset=202601)
     await rig.registry(agency(), regime(deadline=hopeless))
     batch = await rig.follow(submission(), verdict())
-    assert (list(batch.waited.values()), batch.rejected) == (["regime-record/KTXH-THANG/1"] * 2, {})
+    assert (list(batch.deferred.values()), batch.rejected) == (["regime-record/KTXH-THANG/1"] * 2, {})
     await rig.registry(regime(version=1))  # the same record again mends nothing
     assert await known(rig, "regime-record/KTXH-THANG/1", "regime-record/OTHER/0") == set()
     await rig.registry(regime(version=2))
     assert await known(rig, "regime-record/KTXH-THANG/1") == {"regime-record/KTXH-THANG/1"}
-    assert not (await rig.follow(submission(), verdict())).waited
+    assert not (await rig.follow(submission(), verdict())).deferred
     row = await rig.one()
     assert (row["standing"], row["owed"]) == ("fulfilled", True)
 
@@ -146,7 +146,7 @@ async def test_a_report_for_a_request_that_ends_before_it_begins_waits_for_the_m
     thematic = regime("THIENTAI-DX", frequency="adhoc", deadline=Deadline(rule="on_request"))
     await rig.registry(agency(), thematic, request(deadline=local(2026, 10, 1, 8)))
     key = key_of("H99.31", "DX-2026-003", "THIENTAI-DX")
-    assert list((await rig.follow(submission(key=key))).waited.values()) == ["request-record/DX-2026-003/1"]
+    assert list((await rig.follow(submission(key=key))).deferred.values()) == ["request-record/DX-2026-003/1"]
     assert await known(rig, "request-record/DX-2026-003/1") == set()
     await rig.registry(request(version=2))
     assert await known(rig, "request-record/DX-2026-003/1") == {"request-record/DX-2026-003/1"}
@@ -173,7 +173,7 @@ async def test_a_request_of_another_regime_is_rejected_instead_of_waiting_for_ev
     adhoc: dict[str, Any] = {"frequency": "adhoc", "deadline": Deadline(rule="on_request")}
     await rig.registry(agency(), regime("OTHER", **adhoc), regime("THIENTAI-DX", **adhoc), request())
     batch = await rig.follow(submission(key=key_of("H99.31", "DX-2026-003", "OTHER")))
-    assert not batch.waited
+    assert not batch.deferred
     assert "asks for THIENTAI-DX" in next(iter(batch.rejected.values()))
 
 

@@ -220,7 +220,7 @@ async def test_reports_before_their_registry_are_scored_through_kafka_and_the_si
                 await send(producer, topics, verdict(2, "returned", key=keys[0]), twice)
 
             async def waiting() -> bool:
-                return bool((await rig.rows("SELECT count(*) AS n FROM waiting"))[0]["n"] == 17)
+                return bool((await rig.rows("SELECT count(*) AS n FROM deferred_events"))[0]["n"] == 17)
 
             await until(waiting, "17 events wait for their regime")
             for body in (regime(), *(agency(code) for code in codes), officer("o-108", "H99.108")):
@@ -228,7 +228,7 @@ async def test_reports_before_their_registry_are_scored_through_kafka_and_the_si
 
             async def scored() -> bool:
                 rows = await rig.rows("SELECT count(*) AS n FROM obligations WHERE standing = 'fulfilled'")
-                return bool(rows[0]["n"] == 8) and not (await rig.rows("SELECT 1 FROM waiting"))
+                return bool(rows[0]["n"] == 8) and not (await rig.rows("SELECT 1 FROM deferred_events"))
 
             await until(scored, "eight are scored and nothing waits")
 

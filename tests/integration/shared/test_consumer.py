@@ -283,7 +283,7 @@ async def _needs_regime(batch: Batch[SubmissionReceived], tx: Transaction) -> No
     known = await _known_regimes(tx, names)
     for event in batch:
         if (name := f"regime/BC/{event.body.regime_version}") not in known:
-            batch.wait(event, name)
+            batch.defer(event, name)
     await record(batch, tx)
 
 
@@ -308,7 +308,7 @@ async def test_events_about_something_unknown_wait_in_order_and_others_pass(
         await produce(kafka, good(submission(waiting_key, 4, regime_version=1)))
 
         async def three_wait() -> bool:
-            return await count(database, "waiting") == 3
+            return await count(database, "deferred_events") == 3
 
         await eventually(three_wait, "the key's later events queue behind")
         assert [v for k, v in await applied(database) if k.startswith(waiting_key)] == [1]
@@ -318,7 +318,7 @@ async def test_events_about_something_unknown_wait_in_order_and_others_pass(
     finally:
         await running.stop()
     assert [v for k, v in await applied(database) if k.startswith(waiting_key)] == [1, 2, 3, 4]
-    assert await count(database, "waiting") == 0
+    assert await count(database, "deferred_events") == 0
     assert await count(database, "dead_letter") == 0
 
 

@@ -116,7 +116,7 @@ async def test_a_letter_that_is_bad_again_is_the_same_letter(database: Database)
     await fed(database, broken)
     (letter,) = await rows(database, "SELECT attempts, replayed_at FROM dead_letter")
     assert (letter.attempts, letter.replayed_at) == (2, None)
-    assert await count(database, "waiting") == 0
+    assert await count(database, "deferred_events") == 0
     assert await replay(database) == 0
     assert await fed(database) == 1
     assert await count(database, "applied") == 1
@@ -129,10 +129,10 @@ async def test_a_replay_is_fed_whatever_else_its_consumer_awaits(database: Datab
 
         async def parks(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
             for event in batch:
-                batch.wait(event, f"submission/{new_id()}")
+                batch.defer(event, f"submission/{new_id()}")
 
         async with database.transaction() as tx:
             await applier(parks).apply(tx, [received(submission("H99.02"), 1)], [], Seen(1, NOW))
     await replay(database)
     assert await fed(database) == 1
-    assert await count(database, "waiting") == int(waiting_too)
+    assert await count(database, "deferred_events") == int(waiting_too)

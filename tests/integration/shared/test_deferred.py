@@ -32,7 +32,7 @@ class Following:
     async def handle(self, batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         for event in batch:
             if (name := f"regime/BC/{event.body.regime_version}") not in self.there:
-                batch.wait(event, name)
+                batch.defer(event, name)
         await record(batch, tx)
 
     async def known(self, tx: Transaction, names: Sequence[str]) -> set[str]:
@@ -59,7 +59,7 @@ async def following(database: Database) -> Following:
     await made.take(
         database, submission("H99.01", 1), submission("H99.01", 2), submission("H99.02", 1, regime_version=2)
     )
-    assert await count(database, "waiting") == 3
+    assert await count(database, "deferred_events") == 3
     return made
 
 
@@ -82,7 +82,7 @@ async def test_a_retry_applies_what_can_be_and_defers_the_rest_again(following: 
     assert await following.release(database) == 0  # control: nothing releases it by itself
     assert await hand(database, "retry", all=True) == 0
     assert await following.release(database) == 2
-    assert [(r.key, r.awaits) for r in await rows(database, "SELECT key, awaits FROM waiting")] == [
+    assert [(r.key, r.awaits) for r in await rows(database, "SELECT key, awaits FROM deferred_events")] == [
         ("H99.02/BC/2026-M01", "regime/BC/2")
     ]
     applied = await rows(database, "SELECT version FROM applied ORDER BY place")
@@ -91,7 +91,7 @@ async def test_a_retry_applies_what_can_be_and_defers_the_rest_again(following: 
 
 
 async def test_what_is_buried_can_be_replayed_and_lets_its_key_go_on(following: Following, database: Database) -> None:
-    first = (await rows(database, "SELECT min(id) FROM waiting"))[0][0]
+    first = (await rows(database, "SELECT min(id) FROM deferred_events"))[0][0]
     assert await hand(database, "bury", first, reason="the agency withdrew it") == 0
     assert await hand(database, "bury", first, reason="again") == 1
     (letter,) = await rows(database, "SELECT * FROM dead_letter")
@@ -109,4 +109,4 @@ async def test_what_is_buried_can_be_replayed_and_lets_its_key_go_on(following: 
 async def test_nothing_is_done_where_nothing_is_named(following: Following, database: Database) -> None:
     assert await hand(database, "retry") == 2
     assert await hand(database, "bury", reason="x") == 2
-    assert await count(database, "waiting") == 3
+    assert await count(database, "deferred_events") == 3

@@ -131,7 +131,7 @@ async def test_the_inbox_is_read_in_order_of_consumer_and_event(app: FastAPI, da
 async def test_what_waits_and_what_is_dead_is_shown_without_its_bytes(app: FastAPI, database: Database) -> None:
     await _put(
         database,
-        'INSERT INTO waiting (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)'
+        'INSERT INTO deferred_events (consumer, key, awaits, event_id, topic, partition, "offset", headers, value)'
         " VALUES ('c', 'k', 'regime/X/1', gen_random_uuid(), 't', 0, 7, '[]', 'payload')",
     )
     await _put(
@@ -140,7 +140,7 @@ async def test_what_waits_and_what_is_dead_is_shown_without_its_bytes(app: FastA
         " error_class, error_text, attempts, first_seen)"
         " VALUES (gen_random_uuid(), 'c', 't', 0, 8, 'k', 'payload', '[]', 'DataError', 'bad', 1, now())",
     )
-    (waiting,) = await _read_all(app, "waiting", 10)
+    (waiting,) = await _read_all(app, "deferred-events", 10)
     assert (waiting["awaits"], waiting["offset"]) == ("regime/X/1", 7)
     (dead,) = await _read_all(app, "dead-letters", 10)
     assert (dead["error_class"], dead["event_id"], dead["replayed_at"]) == ("DataError", None, None)
@@ -178,7 +178,7 @@ async def test_a_cursor_of_another_export_is_refused(app: FastAPI, database: Dat
     )
     cursor = (await _get(app, "/v1/exports/outbox?limit=1")).json()["next"]
     assert cursor is not None
-    answer = await _get(app, f"/v1/exports/waiting?after={cursor}")
+    answer = await _get(app, f"/v1/exports/deferred-events?after={cursor}")
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-request")
 
 

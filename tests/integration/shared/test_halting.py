@@ -194,7 +194,7 @@ async def test_one_order_with_places_is_enough_and_is_kept_over_a_restart(
 async def test_a_broken_deploy_does_not_give_up_what_is_deferred(database: Database, kafka: KafkaSettings) -> None:
     async def defers(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         for event in batch:
-            batch.wait(event, "regime/BC/1")
+            batch.defer(event, "regime/BC/1")
 
     async def known(tx: Transaction, names: Any) -> set[str]:
         return set(names)
@@ -202,12 +202,12 @@ async def test_a_broken_deploy_does_not_give_up_what_is_deferred(database: Datab
     await published(database, kafka, *(submission(f"H99.{n:02}") for n in range(60)))
 
     async def deferred() -> bool:
-        return await count(database, "waiting") == 60
+        return await count(database, "deferred_events") == 60
 
     await run_until(consumers(kafka, subscription(database, kafka, defers)), deferred, "all are deferred")
     one = subscription(database, kafka, broken, known, dlq_limit=DlqLimit(window=100, least=20))
     await run_until(consumers(kafka, one), halted(one), "it halts")
-    assert await count(database, "waiting") == 60
+    assert await count(database, "deferred_events") == 60
     assert await count(database, "dead_letter") == 0
 
 

@@ -113,7 +113,7 @@ async def test_neighbours_are_applied_and_the_culprit_ends_as_a_dead_letter(
     assert len(done) == 41, "all neighbours and the culprit's first version"
     assert (CULPRIT, 1) in done
     assert [
-        (r.event_id, r.awaits) for r in await rows(database, "SELECT event_id, awaits FROM waiting ORDER BY id")
+        (r.event_id, r.awaits) for r in await rows(database, "SELECT event_id, awaits FROM deferred_events ORDER BY id")
     ] == [
         (events[21].submission_id, f"alone/{events[21].submission_id}"),
         (events[22].submission_id, f"alone/{events[21].submission_id}"),
@@ -131,7 +131,7 @@ async def test_neighbours_are_applied_and_the_culprit_ends_as_a_dead_letter(
         await eventually(buried, "the culprit is given up")
 
         async def freed() -> bool:
-            return (CULPRIT, 3) in await applied(database) and await count(database, "waiting") == 0
+            return (CULPRIT, 3) in await applied(database) and await count(database, "deferred_events") == 0
 
         await eventually(freed, "what was behind it is applied")
     finally:
@@ -186,7 +186,7 @@ async def test_trouble_of_all_is_waited_out_and_buries_and_defers_nothing(
     events = crowd()
     await _process(following, events)
     assert len(await applied(database)) == len(events)
-    assert await count(database, "waiting") == await count(database, "dead_letter") == 0
+    assert await count(database, "deferred_events") == await count(database, "dead_letter") == 0
     in_order = await rows(
         database, "SELECT version FROM applied WHERE key LIKE :key ORDER BY place", key=f"{CULPRIT}/%"
     )
@@ -208,7 +208,7 @@ async def test_an_event_that_fails_alone_for_a_while_is_applied_in_the_end(
     lonely = submission(CULPRIT)
     failing.add(lonely.submission_id)
     await _process(following, [lonely])
-    assert await count(database, "waiting") == 1
+    assert await count(database, "deferred_events") == 1
     releasing = asyncio.create_task(following.release_loop())
     try:
 
@@ -221,7 +221,7 @@ async def test_an_event_that_fails_alone_for_a_while_is_applied_in_the_end(
         failing.clear()
 
         async def came() -> bool:
-            return await count(database, "waiting") == 0
+            return await count(database, "deferred_events") == 0
 
         await eventually(came, "it is applied once it can be")
     finally:
@@ -242,7 +242,7 @@ async def test_a_deferred_event_that_makes_its_release_fail_stops_no_other(
     async def handle(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         for event in batch:
             if not known:
-                batch.wait(event, "regime/BC/1")
+                batch.defer(event, "regime/BC/1")
         await record(batch, tx)
         if any(event.body.agency == CULPRIT for event in batch):
             raise ConnectionResetError
@@ -250,7 +250,7 @@ async def test_a_deferred_event_that_makes_its_release_fail_stops_no_other(
     following = subscription(database, kafka, handle, names, release_seconds=0.05)
     await _process(following, [submission(f"H99.1{n:02}") for n in range(9)] + [submission(CULPRIT)])
     await _process(following, [submission(f"H99.2{n:02}") for n in range(20)])
-    assert await count(database, "waiting") == 30
+    assert await count(database, "deferred_events") == 30
     known = True
     releasing = asyncio.create_task(following.release_loop())
     try:
@@ -262,7 +262,7 @@ async def test_a_deferred_event_that_makes_its_release_fail_stops_no_other(
     finally:
         following.stop()
         await releasing
-    (left,) = await rows(database, "SELECT key, awaits FROM waiting")
+    (left,) = await rows(database, "SELECT key, awaits FROM deferred_events")
     assert left.key.startswith(CULPRIT)
     assert left.awaits.startswith("alone/")
 

@@ -26,7 +26,7 @@ async def test_headers_with_a_nul_in_their_names_are_buried_parked_and_applied(
     async def parks_the_second(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         for event in batch:
             if event.body.version == 2:
-                batch.wait(event, "submission/unknown")
+                batch.defer(event, "submission/unknown")
         await record(batch, tx)
         await publish(tx, [event.body for event in batch])
 
@@ -38,11 +38,11 @@ async def test_headers_with_a_nul_in_their_names_are_buried_parked_and_applied(
     )
 
     async def settled() -> bool:
-        return [await count(database, table) for table in ("applied", "dead_letter", "waiting")] == [1, 1, 1]
+        return [await count(database, table) for table in ("applied", "dead_letter", "deferred_events")] == [1, 1, 1]
 
     await run_until(consumers(kafka, subscription(database, kafka, parks_the_second)), settled, "each in its place")
     assert await applied(database) == [(good.key, 3)]
-    for table in ("dead_letter", "waiting"):
+    for table in ("dead_letter", "deferred_events"):
         (row,) = await rows(database, f"SELECT headers FROM {table}")
         assert decode_headers(row.headers)[-1] == NUL_NAME, "byte for byte"
 

@@ -16,7 +16,7 @@ from services.validator import handlers
 from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
 from services.validator.judging import Budget, Judging
-from shared.consuming.applying import Applier, Inbound, Outcome, Seen
+from shared.consuming.applying import Applier, BatchOutcome, Inbound, Seen
 from shared.consuming.batch import Batch, Event, Record
 from shared.consuming.releasing import Releaser
 from shared.contract.cloudevents import source_of
@@ -152,7 +152,7 @@ class Rig:
         (found,) = [inbound for inbound in inbounds(self.judging, self.clock) if inbound.name == name]
         return found
 
-    async def consume(self, name: str, events: Sequence[Event[Any]]) -> Outcome:
+    async def consume(self, name: str, events: Sequence[Event[Any]]) -> BatchOutcome:
         """As the batch runtime does it: claimed, and with savepoints where the batch fails for its data."""
         inbound = self.inbound(name)
         applier = Applier("validator", inbound)

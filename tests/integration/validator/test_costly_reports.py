@@ -213,7 +213,7 @@ async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_
     assert [letter["error_class"] for letter in letters] == ["OverBudget"] * len(attack)
     assert {letter["value"] for letter in letters} == {body.encode() for body in attack}
     assert "2 s of CPU" in str(letters[0]["error_text"])
-    assert await rig.rows("SELECT count(*) AS waiting FROM waiting") == [{"waiting": 0}]
+    assert await rig.rows("SELECT count(*) AS n FROM deferred_events") == [{"n": 0}]
 
 
 async def test_what_does_not_fit_into_the_batch_s_budget_is_judged_alone(rig: Rig) -> None:

@@ -28,7 +28,7 @@ async def stuck(rig: Rig) -> Rig:
     await rig.consume("registry", [event_of(unjudgeable(1))])
     await rig.consume("submissions", [event_of(submission())])
     assert len(await rig.rows("SELECT 1 FROM dead_letter")) == 1
-    assert len(await rig.rows("SELECT 1 FROM waiting")) == 1
+    assert len(await rig.rows("SELECT 1 FROM deferred_events")) == 1
     assert await rig.release() == 0
     return rig
 
@@ -37,14 +37,14 @@ async def test_a_newer_record_of_the_same_version_releases_it(stuck: Rig) -> Non
     await stuck.consume("registry", [event_of(regime().model_copy(update={"version": 2}))])
     assert await stuck.release() == 1
     assert len(await stuck.published()) == 1
-    assert await stuck.rows("SELECT 1 FROM waiting") == []
+    assert await stuck.rows("SELECT 1 FROM deferred_events") == []
 
 
 async def test_a_record_that_is_no_better_does_not(stuck: Rig) -> None:
     """Negative control."""
     await stuck.consume("registry", [event_of(unjudgeable(2))])
     assert await stuck.release() == 0
-    assert len(await stuck.rows("SELECT 1 FROM waiting")) == 1
+    assert len(await stuck.rows("SELECT 1 FROM deferred_events")) == 1
     assert await stuck.published() == []
 
 

@@ -114,8 +114,8 @@ async def test_submissions_wait_for_their_regime_version_in_order_and_are_then_j
     later = submission(version=3, regime_version=2)
     await rig.keep(regime(regime_version=2))
     outcome = await rig.consume("submissions", [event_of(body) for body in (first, second, other, later)])
-    assert sum(outcome.waiting.values()) == 4
-    awaited = await rig.rows("SELECT DISTINCT awaits FROM waiting")
+    assert sum(outcome.deferred.values()) == 4
+    awaited = await rig.rows("SELECT DISTINCT awaits FROM deferred_events")
     assert {row["awaits"] for row in awaited} == {"regime/BC/1"}
     assert await rig.release() == 0
     assert await rig.published() == []
@@ -123,7 +123,7 @@ async def test_submissions_wait_for_their_regime_version_in_order_and_are_then_j
     assert await rig.release() == 4
     by_key = [verdict for verdict in await rig.published() if verdict.obligation == first.obligation]
     assert [(verdict.version, verdict.regime_version) for verdict in by_key] == [(1, 1), (2, 1), (3, 2)]
-    assert await rig.rows("SELECT 1 FROM waiting") == []
+    assert await rig.rows("SELECT 1 FROM deferred_events") == []
 
 
 async def test_a_published_form_never_changes(rig: Rig) -> None:
@@ -183,7 +183,7 @@ async def test_reports_of_a_version_that_cannot_be_judged_by_are_judged_by_the_o
     assert await rig.release() == 3
     verdicts = {verdict.agency: (verdict.regime_version, verdict.outcome) for verdict in await rig.published()}
     assert verdicts == {"H99.02": (1, "accepted"), "H99.03": (1, "accepted"), "H99.04": (1, "returned")}
-    assert [row["awaits"] for row in await rig.rows("SELECT awaits FROM waiting")] == ["regime/OTHER/1"]
+    assert [row["awaits"] for row in await rig.rows("SELECT awaits FROM deferred_events")] == ["regime/OTHER/1"]
 
 
 async def test_a_replacement_counts_for_what_is_not_judged_yet_and_may_be_replaced_in_turn(rig: Rig) -> None:
@@ -208,7 +208,7 @@ async def test_a_form_that_was_rolled_back_is_not_known_afterwards(rig: Rig) -> 
     async with rig.rolled_back() as tx:
         await handlers.keep_regimes(Batch.of([regime()]), tx)
     batch = await rig.judge(submission())
-    assert list(batch.waited.values()) == ["regime/BC/1"]
+    assert list(batch.deferred.values()) == ["regime/BC/1"]
 
 
 async def test_a_batch_costs_one_statement_per_table_whatever_its_size(rig: Rig) -> None:

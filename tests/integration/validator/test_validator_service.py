@@ -178,10 +178,10 @@ async def test_submissions_that_come_before_their_regime_are_judged_through_kafk
         assert {verdict.decided_at for verdict in verdicts} == {NOW}
         assert 'thongsuot_validator_verdicts_total{outcome="returned"}' in metrics
         stored = await rig.rows(
-            "SELECT (SELECT count(*) FROM verdict) AS verdicts, (SELECT count(*) FROM waiting) AS waiting,"
+            "SELECT (SELECT count(*) FROM verdict) AS verdicts, (SELECT count(*) FROM deferred_events) AS deferred,"
             " (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_archive) AS events"
         )
-        assert stored == [{"verdicts": 20, "waiting": 0, "events": 20}]
+        assert stored == [{"verdicts": 20, "deferred": 0, "events": 20}]
     finally:
         await consumer.stop()
         await producer.stop()

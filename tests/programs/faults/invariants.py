@@ -80,7 +80,7 @@ def i2(ledger: Ledger, stores: Stores) -> list[str]:
     ]
     applied = Counter((line.consumer, line.event_id) for line in stores.witnessed)
     found += [f"{consumer} applied {event} {n} times" for (consumer, event), n in applied.items() if n > 1]
-    aside = set(stores.waiting) | set(stores.dead)
+    aside = set(stores.deferred) | set(stores.dead)
     for told in stores.told:
         for consumer in _consumers(told.type):
             place = (consumer, told.event_id)
@@ -139,9 +139,9 @@ def newest_stands(stores: Stores) -> list[str]:
 
 
 def i4(ledger: Ledger, stores: Stores) -> list[str]:
-    """Every event is still in its outbox, or with each consumer applied, waiting or dead: in exactly one of them."""
+    """Every event is still in its outbox, or with each consumer applied, deferred or dead: in exactly one of them."""
     found = []
-    inbox, waiting, dead = Counter(stores.inbox), Counter(stores.waiting), Counter(stores.dead)
+    inbox, deferred, dead = Counter(stores.inbox), Counter(stores.deferred), Counter(stores.dead)
     newest: dict[tuple[str, str], str] = {}
     for told in stores.told:
         if told.topic == "registry":
@@ -153,7 +153,7 @@ def i4(ledger: Ledger, stores: Stores) -> list[str]:
             place = (consumer, told.event_id)
             # what waits is claimed too; a dead letter is not
             places = bool(inbox[place]) + bool(dead[place])
-            if places == 0 and not waiting[place]:
+            if places == 0 and not deferred[place]:
                 found.append(f"{told.type} {told.event_id} of {told.key} is nowhere at {consumer}")
             elif places > 1:
                 found.append(f"{consumer} holds {told.event_id} as applied and as dead")
@@ -161,7 +161,7 @@ def i4(ledger: Ledger, stores: Stores) -> list[str]:
     found += [
         f"{consumer} claims {event} but never applied it"
         for consumer, event in inbox
-        if (consumer, event) not in applied and not waiting[(consumer, event)]
+        if (consumer, event) not in applied and not deferred[(consumer, event)]
     ]
     return found
 
@@ -194,7 +194,7 @@ def i5(ledger: Ledger, stores: Stores) -> list[str]:
 def undrained(ledger: Ledger, stores: Stores) -> list[str]:
     """What is still on its way: the condition of I6, asked again and again."""
     found = [f"{told.type} {told.event_id} is still in {told.owner}'s outbox" for told in stores.told if not told.sent]
-    found += [f"{consumer} still waits with {event}" for consumer, event in stores.waiting]
+    found += [f"{consumer} still waits with {event}" for consumer, event in stores.deferred]
     there = {*stores.inbox, *stores.dead}
     for told in stores.told:
         for consumer in _consumers(told.type):

@@ -168,7 +168,7 @@ class Field:
             open_mails = sum(1 for notice in stores.notices if notice.state in OPEN_STATES or notice.due)
             sent = sum(1 for told in stores.told if told.sent)
             size: tuple[int, ...]
-            size = (len(stores.told), sent, len(stores.inbox), len(stores.witnessed), len(stores.waiting),
+            size = (len(stores.told), sent, len(stores.inbox), len(stores.witnessed), len(stores.deferred),
                     len(stores.dead), sum(notice.unknowns for notice in stores.notices))  # fmt: skip
             behind = call(lambda: lag(self.ground.kafka_direct, groups))
             looks = looks + 1 if size == before and not behind and not open_mails else 0

@@ -27,7 +27,7 @@ def consumer_dies(field: Field) -> None:
     if field.controls:  # the whole matrix only
         points += [
             "consumer.between_claim_and_effects=exit@2",
-            "consumer.between_effects_and_parking=exit@2,ticker.before_commit=exit@4",
+            "consumer.between_effects_and_deferral=exit@2,ticker.before_commit=exit@4",
         ]
     names = CONSUMING if field.controls else ("scoring",)
     with field.province() as province:

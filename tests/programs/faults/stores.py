@@ -157,7 +157,7 @@ class Stores:
     submissions: list[Submission] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     inbox: list[tuple[str, str]] = field(default_factory=list)  # (consumer, event id)
-    waiting: list[tuple[str, str]] = field(default_factory=list)
+    deferred: list[tuple[str, str]] = field(default_factory=list)
     dead: list[tuple[str, str]] = field(default_factory=list)  # not replayed
     buried: int = 0  # dead letters, replayed or not
     witnessed: list[Applied] = field(default_factory=list)
@@ -193,8 +193,8 @@ async def _backbone(stores: Stores, service: str, connection: asyncpg.Connection
         stores.told += [_event(service, row, sent=sent) for row in rows]
     for row in await _rows(connection, "SELECT consumer, event_id FROM inbox"):
         stores.inbox.append((row["consumer"], str(row["event_id"])))
-    for row in await _rows(connection, "SELECT consumer, event_id FROM waiting"):
-        stores.waiting.append((row["consumer"], str(row["event_id"])))
+    for row in await _rows(connection, "SELECT consumer, event_id FROM deferred_events"):
+        stores.deferred.append((row["consumer"], str(row["event_id"])))
     for row in await _rows(connection, "SELECT consumer, event_id, replayed_at FROM dead_letter"):
         stores.buried += 1
         if row["replayed_at"] is None:

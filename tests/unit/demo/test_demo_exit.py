@@ -16,7 +16,7 @@ from deploy.demo.play import Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.demo.topics import Archived, Unlike, compare, since
 
-PARTS = ("unsent", "lag", "waiting", "undecided", "mails", "unmarked")
+PARTS = ("unsent", "lag", "deferred", "undecided", "mails", "unmarked")
 REST = Backlog(**dict.fromkeys(PARTS, 0))
 
 

@@ -38,7 +38,7 @@ def agreeing() -> Exports:
         exports.setdefault((service, export), []).append(row)
 
     for service in OWNERS.values():
-        for export in ("events", "outbox", "waiting", "dead-letters", "inbox"):
+        for export in ("events", "outbox", "deferred-events", "dead-letters", "inbox"):
             exports.setdefault((service, export), [])
 
     def submission(number: int, key: str, version: int, received_at: str, outcome: str) -> None:
@@ -237,7 +237,7 @@ def test_every_check_has_a_test_that_turns_it_red() -> None:
     assert {kind for kind, _, _ in BREAKS} == {check.kind for check in comparison.CHECKS}
 
 
-@pytest.mark.parametrize("where", ["waiting", "dead-letters"])
+@pytest.mark.parametrize("where", ["deferred-events", "dead-letters"])
 def test_an_event_that_waits_or_is_dead_lettered_is_not_lost(where: str) -> None:
     exports = agreeing()
     _unapplied("scoring.follow")(exports)
@@ -247,7 +247,7 @@ def test_an_event_that_waits_or_is_dead_lettered_is_not_lost(where: str) -> None
     assert run(exports) == (0, run(agreeing())[1] | {"rows": run(exports)[1]["rows"]})
 
 
-@pytest.mark.parametrize("where", ["waiting", "dead-letters"])
+@pytest.mark.parametrize("where", ["deferred-events", "dead-letters"])
 def test_an_overdue_whose_event_waits_or_is_dead_lettered_is_not_untold(where: str) -> None:
     exports = agreeing()
     del exports["notifier", "notifications"][1]
@@ -271,7 +271,7 @@ def test_what_follows_from_a_deferred_report_is_no_difference_until_it_is_releas
     found = {each["kind"] for each in run(exports)[1]["differences"]}
     assert found == {"obligation_unknown", "event_lost"}, "negative control"
     for number in (103, 104):
-        exports["scoring", "waiting"].append({"consumer": "scoring.follow", "event_id": _uuid(number)})
+        exports["scoring", "deferred-events"].append({"consumer": "scoring.follow", "event_id": _uuid(number)})
     assert run(exports)[0] == 0
     # a report of somebody else that is missing is a difference all the same
     del exports["scoring", "obligations"][0]
@@ -285,7 +285,7 @@ def test_a_report_whose_form_cannot_be_compiled_yet_needs_no_verdict() -> None:
     exports["intake", "submissions"][0]["status"] = None
     kinds = {each["kind"] for each in run(exports)[1]["differences"]}
     assert "submission_without_verdict" in kinds, "negative control"
-    exports["validator", "waiting"].append({"consumer": "validator.submissions", "event_id": _uuid(103)})
+    exports["validator", "deferred-events"].append({"consumer": "validator.submissions", "event_id": _uuid(103)})
     left = {each["kind"] for each in run(exports)[1]["differences"]}
     assert "submission_without_verdict" not in left
 

@@ -17,6 +17,7 @@ RELEASED = {
     "first": "149439bd9b938aa8",
     "dead_letter_digest": "63574182e8d6555c",
     "operators_hand": "b9222acc17253ef2",
+    "deferred_events": "8a738ad3a95db274",
 }
 
 

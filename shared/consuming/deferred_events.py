@@ -1,7 +1,6 @@
-"""Events about something not yet known wait under their key, in order, and are fed again once it is known.
+"""Deferred events: they name something that has not arrived, and stay in order under their key until it does.
 
-What waits is state in the database, and what is known is asked of the database: a release that was missed is made
-good by the next look.
+Both they and what they await are state in the database, so the next round makes good a release that was missed.
 """
 
 from __future__ import annotations
@@ -23,57 +22,59 @@ _COLUMNS = {
     "key": "text", "awaits": "text", "event_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
     "headers": "jsonb", "value": "bytea",
 }  # fmt: skip
-_PARK = text(f"""
-    INSERT INTO waiting (consumer, {names(_COLUMNS)})
+_DEFER = text(f"""
+    INSERT INTO deferred_events (consumer, {names(_COLUMNS)})
     SELECT :consumer, {names(_COLUMNS)} FROM {unnest(_COLUMNS, place="ordinal")} ORDER BY ordinal
 """)  # noqa: S608 - constant names
 _HEADS = text("""
-    SELECT DISTINCT ON (key) key, awaits FROM waiting
+    SELECT DISTINCT ON (key) key, awaits FROM deferred_events
      WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) ORDER BY key, id
 """)
-# The names that the first event of some key awaits; later ones of the key only queue.
+# Names that events await; later events of a key carry the name of its first.
 _NAMES = text("""
-    SELECT DISTINCT awaits FROM waiting WHERE consumer = :consumer AND awaits > :after ORDER BY awaits LIMIT :limit
+    SELECT DISTINCT awaits FROM deferred_events WHERE consumer = :consumer AND awaits > :after
+     ORDER BY awaits LIMIT :limit
 """)
 _READY = """
     WITH heads AS (
-      SELECT DISTINCT ON (w.key) w.key, w.id, w.awaits FROM waiting w
+      SELECT DISTINCT ON (w.key) w.key, w.id, w.awaits FROM deferred_events w
        WHERE w.consumer = :consumer
-         AND w.key IN (SELECT key FROM waiting WHERE consumer = :consumer AND awaits = ANY(CAST(:names AS text[])))
+         AND w.key IN (SELECT key FROM deferred_events
+                        WHERE consumer = :consumer AND awaits = ANY(CAST(:names AS text[])))
        ORDER BY w.key, w.id)
     SELECT w.id, w.key, w.awaits, w.event_id, w.topic, w.partition, w."offset", w.headers, w.value
-      FROM waiting w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
+      FROM deferred_events w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
      WHERE w.consumer = :consumer
      ORDER BY w.id LIMIT :limit
 """
 _READY_LOCKED = text(_READY + " FOR UPDATE OF w")
 _READY_SEEN = text(_READY)
 _STILL = text("""
-    SELECT event_id FROM waiting WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))
+    SELECT event_id FROM deferred_events WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))
 """)
-# What is applied alone: the first of its key, which awaits its own turn. Without bodies: they may be large and many.
+# Events that are applied alone, each the first of its key. Without bodies: they may be large and many.
 _ALONE = text("""
-    SELECT w.id, w.event_id FROM waiting w
+    SELECT w.id, w.event_id FROM deferred_events w
      WHERE w.consumer = :consumer AND w.awaits = 'alone/' || w.event_id::text
-       AND NOT EXISTS (SELECT FROM waiting b WHERE b.consumer = w.consumer AND b.key = w.key AND b.id < w.id)
+       AND NOT EXISTS (SELECT FROM deferred_events b WHERE b.consumer = w.consumer AND b.key = w.key AND b.id < w.id)
      ORDER BY w.id LIMIT :limit
 """)
 _ONE = """
-    SELECT id, key, awaits, event_id, topic, partition, "offset", headers, value FROM waiting WHERE id = :id
+    SELECT id, key, awaits, event_id, topic, partition, "offset", headers, value FROM deferred_events WHERE id = :id
 """
 _ONE_LOCKED = text(_ONE + " FOR UPDATE SKIP LOCKED")
 _ONE_SEEN = text(_ONE)
-_REMOVE = text("DELETE FROM waiting WHERE id = ANY(CAST(:ids AS bigint[]))")
+_REMOVE = text("DELETE FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[]))")
 _RENAME = text("""
-    UPDATE waiting SET awaits = row.awaits
-      FROM unnest(CAST(:ids AS bigint[]), CAST(:awaits AS text[])) AS row (id, awaits) WHERE waiting.id = row.id
+    UPDATE deferred_events SET awaits = row.awaits
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:awaits AS text[])) AS row (id, awaits) WHERE deferred_events.id = row.id
 """)
-_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('waiting ' || :consumer, 0))")
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('deferred_events ' || :consumer, 0))")
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """A row of `waiting`."""
+class DeferredEvent:
+    """A row of `deferred_events`."""
 
     id: int
     key: str
@@ -82,8 +83,8 @@ class Parked:
     record: Record
 
 
-async def park(tx: Transaction, consumer: str, events: Sequence[tuple[Event[EventModel], str]]) -> None:
-    """Store events with what each awaits, behind whatever of their keys waits already."""
+async def defer_events(tx: Transaction, consumer: str, events: Sequence[tuple[Event[EventModel], str]]) -> None:
+    """Store events with what each awaits, after those of their keys that are deferred already."""
     if not events:
         return
     rows = (
@@ -93,55 +94,57 @@ async def park(tx: Transaction, consumer: str, events: Sequence[tuple[Event[Even
         )
         for event, awaits in events
     )  # fmt: skip
-    await tx.execute(_PARK, {"consumer": consumer, **parameters(_COLUMNS, rows)})
+    await tx.execute(_DEFER, {"consumer": consumer, **parameters(_COLUMNS, rows)})
 
 
 async def heads(tx: Transaction, consumer: str, keys: Sequence[str]) -> dict[str, str]:
-    """Of these keys, those that wait, with what their first event awaits."""
+    """The keys among these that have deferred events, with what the first of each awaits."""
     result = await tx.execute(_HEADS, {"consumer": consumer, "keys": list(keys)})
     return {row.key: row.awaits for row in result}
 
 
 async def lock(tx: Transaction, consumer: str) -> bool:
-    """Whether this transaction alone may feed waiting events of the consumer."""
+    """Whether this transaction, and no other, may release deferred events of the consumer."""
     result = await tx.execute(_LOCK, {"consumer": consumer})
     return bool(result.scalar_one())
 
 
 async def awaited(tx: Reading, consumer: str, after: str, limit: int) -> list[str]:
-    """A page of the names that are awaited, in order."""
+    """A page of awaited names, in order."""
     result = await tx.execute(_NAMES, {"consumer": consumer, "after": after, "limit": limit})
     return [str(name) for name in result.scalars()]
 
 
-async def ready(tx: Reading, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True) -> list[Parked]:
-    """Waiting events, oldest first, of keys whose first event awaits one of `names`; locked, unless only looked at."""
+async def ready(
+    tx: Reading, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True
+) -> list[DeferredEvent]:
+    """Deferred events, oldest first, of keys whose first event awaits one of `names`; `lock`: their rows are locked."""
     query = _READY_LOCKED if lock else _READY_SEEN
     result = await tx.execute(query, {"consumer": consumer, "names": list(names), "limit": limit})
-    return [_parked(row) for row in result]
+    return [_event(row) for row in result]
 
 
 async def still(tx: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these events wait."""
+    """Those of these events that are deferred."""
     result = await tx.execute(_STILL, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 
 async def alone(tx: Reading, consumer: str, limit: int) -> list[tuple[int, UUID]]:
-    """Rows and events that are to be applied alone, oldest first."""
+    """Row and event ids of events that are applied alone, oldest first."""
     result = await tx.execute(_ALONE, {"consumer": consumer, "limit": limit})
     return [(row.id, row.event_id) for row in result]
 
 
-async def one(tx: Reading, row_id: int, *, lock: bool = True) -> Parked | None:
+async def one(tx: Reading, row_id: int, *, lock: bool = True) -> DeferredEvent | None:
     """One row; None where it is gone, or where another transaction has it locked."""
     result = await tx.execute(_ONE_LOCKED if lock else _ONE_SEEN, {"id": row_id})
     row = result.one_or_none()
-    return None if row is None else _parked(row)
+    return None if row is None else _event(row)
 
 
-def _parked(row: Any) -> Parked:
-    return Parked(
+def _event(row: Any) -> DeferredEvent:
+    return DeferredEvent(
         row.id,
         row.key,
         row.awaits,
@@ -162,6 +165,6 @@ async def remove(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 async def rename(tx: Transaction, changes: Sequence[tuple[int, str]]) -> None:
-    """What these rows await from now on."""
+    """Set what these rows await from now on."""
     if changes:
         await tx.execute(_RENAME, {"ids": [i for i, _ in changes], "awaits": [name for _, name in changes]})
