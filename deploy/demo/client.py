@@ -54,15 +54,15 @@ class Ledger:
 
 
 class Concurrency:
-    """How many requests of all agencies together may be under way: reports do not queue behind readings."""
+    """How many requests of all agencies together may be under way: reports do not queue behind reads."""
 
-    def __init__(self, posts: int = 24, readings: int = 16) -> None:
-        self.most = posts + readings
+    def __init__(self, posts: int = 24, reads: int = 16) -> None:
+        self.most = posts + reads
         self._posts = asyncio.Semaphore(posts)
-        self._readings = asyncio.Semaphore(readings)
+        self._reads = asyncio.Semaphore(reads)
 
     def of(self, method: str) -> asyncio.Semaphore:
-        return self._posts if method == "POST" else self._readings
+        return self._posts if method == "POST" else self._reads
 
 
 class Portal:

@@ -1,7 +1,7 @@
 """Compares the four stores from outside, through their exports only, and names every difference; it changes nothing.
 
 Rows go to a temporary file on disk page by page and are joined there, so memory grows with the differences only and no
-two exports need the same order. A difference counts only if it is there in the first reading and in the last one:
+two exports need the same order. A difference counts only if it is there in the first comparison and in the last one:
 what is merely on its way between two services is not lost.
 
 Exit codes: 0 no difference; 1 differences; 2 could not compare.
@@ -126,8 +126,8 @@ class Stores:
 
 
 def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, int]]:
-    """One reading of all stores: the differences, and how many rows each export had."""
-    path = folder / "reading.sqlite"
+    """Compare all stores once: the differences, and how many rows each export had."""
+    path = folder / "stores.sqlite"
     path.unlink(missing_ok=True)
     database = sqlite3.connect(path, isolation_level=None)
     try:
@@ -185,7 +185,7 @@ def _values(source: Source, service: str, stores: Stores) -> Iterator[list[Any]]
 
 
 def reconcile(stores: Stores, settle_seconds: float) -> tuple[list[Difference], dict[str, int]]:
-    """Read until nothing differs or the time is up; what remains was there in every reading."""
+    """Read until nothing differs or the time is up; what remains was there every time."""
     give_up_at = time.monotonic() + settle_seconds
     with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
         lasting, counts = compare(stores, Path(folder))

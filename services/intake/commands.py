@@ -150,9 +150,9 @@ async def _load(
     """Look at the files without a transaction, then store what was looked at; again if the registry moved meanwhile."""
     seen: Draft | None = None
     while True:
-        async with database.reading() as reading:
+        async with database.read_transaction() as tx:
             made = await loading.draft(
-                reading, folder.proposals, now, past_requests=asked.past_requests, unread=folder.unread
+                tx, folder.proposals, now, past_requests=asked.past_requests, unread=folder.unread
             )
         errors = [*folder.errors, *made.errors]
         if made.cut:

@@ -18,7 +18,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import TextClause
 
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 from shared.web.paging import Page, link_next
 
 #: rows made, or written, in one turn of the loop: about half a millisecond
@@ -56,11 +56,11 @@ async def in_slices(rows: Iterable[R], make: Callable[[R], T]) -> list[T]:
 
 
 async def fetched(
-    reading: Reading, query: TextClause, parameters: Mapping[str, Any], make: Callable[[Mapping[Any, Any]], T]
+    tx: ReadTransaction, query: TextClause, parameters: Mapping[str, Any], make: Callable[[Mapping[Any, Any]], T]
 ) -> list[T]:
     """What `make` makes of each row of the query, which are not decoded all at once."""
     made: list[T] = []
-    result = await reading.stream(query, dict(parameters), execution_options={"yield_per": FETCHED_ROWS})
+    result = await tx.stream(query, dict(parameters), execution_options={"yield_per": FETCHED_ROWS})
     async for rows in result.mappings().partitions():
         made += await in_slices(rows, make)
     return made

@@ -40,5 +40,5 @@ async def horizon(database: Database) -> datetime:
     It has a transaction of its own, which ends before the list's begins: a change committed between the two could
     otherwise be missing from both.
     """
-    async with database.reading() as reading:
-        return cast(datetime, (await reading.execute(_HORIZON)).scalar_one())
+    async with database.read_transaction() as tx:
+        return cast(datetime, (await tx.execute(_HORIZON)).scalar_one())

@@ -76,7 +76,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         position = page.position(listing, [UUID])
         before = position[0] if position else None
         assert before is None or isinstance(before, UUID)
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             rows = await queries.notifications(snapshot, wanted, before=before, limit=page.limit + 1)
         answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [UUID(row["id"])])
         link_next(request, response, answer.next)
@@ -88,7 +88,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         summary="Một thông báo với từng lần gửi / a notification with each attempt and the server's answers",
     )
     async def notification(notification_id: UUID) -> dict[str, Any]:
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             found = await queries.notification(snapshot, notification_id)
         if found is None:
             raise not_found(f"thông báo {notification_id}", f"notification {notification_id}")

@@ -63,7 +63,7 @@ async def _list(given: argparse.Namespace) -> int:
     limit = max(1, min(given.limit, MAX_LISTED))
     database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
     try:
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             rows = await resending.listed(snapshot, given.state, before=given.before, limit=limit)
     finally:
         await database.close()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 
 _COLUMNS = (
     "id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient, message_id,"
@@ -39,7 +39,9 @@ class Filter:
     state: str | None = None
 
 
-async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | None, limit: int) -> list[RowMapping]:
+async def notifications(
+    snapshot: ReadTransaction, wanted: Filter, *, before: UUID | None, limit: int
+) -> list[RowMapping]:
     """Up to `limit` notices older than `before`, newest first (ids are UUIDv7)."""
     parameters: dict[str, Any] = {"limit": limit}
     conditions = []
@@ -58,7 +60,7 @@ async def notifications(snapshot: Reading, wanted: Filter, *, before: UUID | Non
 
 
 async def notification(
-    snapshot: Reading, notification_id: UUID
+    snapshot: ReadTransaction, notification_id: UUID
 ) -> tuple[RowMapping, list[RowMapping], list[RowMapping]] | None:
     """One notice with its facts, its attempts in order, and the orders to send it again."""
     row = (await snapshot.execute(_ONE, {"id": notification_id})).mappings().one_or_none()

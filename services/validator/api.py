@@ -52,7 +52,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         summary="Kết quả kiểm tra một bản nộp / the verdict on a submission, with findings",
     )
     async def verdict(submission_id: UUID) -> dict[str, Any]:
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             found = await store.verdict_on(snapshot, submission_id)
         if found is None:
             raise not_found(f"kết quả kiểm tra của bản nộp {submission_id}", f"verdict on submission {submission_id}")
@@ -79,7 +79,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         assert isinstance(before, int)
         if not 0 <= before <= _NEWEST:
             raise bad_cursor()
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             rows = await store.verdicts_of(snapshot, obligation, before_version=before, limit=page.limit + 1)
         answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [row["version"]])
         link_next(request, response, answer.next)

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, text
 from services.validator import tables
 from shared.contract.events import Form, RegimePublished, VerdictReached
 from shared.postgres import bulk
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 
 _LOCK_REGIMES = text("""
@@ -133,7 +133,7 @@ async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -
     await tx.execute(_INSERT_FINDINGS, bulk.parameters(_FINDING_ROW, lines))
 
 
-async def verdict_on(snapshot: Reading, submission_id: UUID) -> tuple[RowMapping, Sequence[RowMapping]] | None:
+async def verdict_on(snapshot: ReadTransaction, submission_id: UUID) -> tuple[RowMapping, Sequence[RowMapping]] | None:
     """The verdict on a submission and its findings in order."""
     verdict = (await snapshot.execute(_BY_SUBMISSION, {"submission_id": submission_id})).mappings().one_or_none()
     if verdict is None:
@@ -142,7 +142,9 @@ async def verdict_on(snapshot: Reading, submission_id: UUID) -> tuple[RowMapping
     return verdict, findings
 
 
-async def verdicts_of(snapshot: Reading, obligation: str, *, before_version: int, limit: int) -> Sequence[RowMapping]:
+async def verdicts_of(
+    snapshot: ReadTransaction, obligation: str, *, before_version: int, limit: int
+) -> Sequence[RowMapping]:
     """Verdicts of an obligation, the newest version first, below `before_version`."""
     parameters = {"obligation": obligation, "before": before_version, "limit": limit}
     return (await snapshot.execute(_BY_OBLIGATION, parameters)).mappings().all()

@@ -22,7 +22,7 @@ from shared.consuming.spans import following
 from shared.contract.events import EventModel
 from shared.contract.subscriptions import SUBSCRIPTIONS, topics_of
 from shared.outbox.publish import caused_by
-from shared.postgres.database import Reading, Transaction, is_infrastructure
+from shared.postgres.database import ReadTransaction, Transaction, is_infrastructure
 from shared.runtime import failpoints
 from shared.telemetry import metrics, tracing
 from shared.telemetry.logging import about_event, get_logger
@@ -266,12 +266,12 @@ class Applier:
         rows = await deferred_events.ready(tx, self.consumer, names, limit)
         return await self.feed(tx, _of(rows, only), Seen(1, first_seen), prepared or Prepared())
 
-    async def due(self, snapshot: Reading, limit: int = RELEASE_EVENTS) -> list[deferred_events.DeferredEvent]:
+    async def due(self, snapshot: ReadTransaction, limit: int = RELEASE_EVENTS) -> list[deferred_events.DeferredEvent]:
         """The events that a release would apply now, so that they can be prepared."""
         names = await self._ready_names(snapshot)
         return await deferred_events.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
 
-    async def _ready_names(self, tx: Reading) -> list[str]:
+    async def _ready_names(self, tx: ReadTransaction) -> list[str]:
         """Awaited names that are resolved by now."""
         after, resolved = "", set[str]()
         while names := await deferred_events.awaited(tx, self.consumer, after, 500):

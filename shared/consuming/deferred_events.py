@@ -16,7 +16,7 @@ from shared.consuming.batch import Event, Record
 from shared.contract.cloudevents import decode_headers, encode_headers
 from shared.contract.events import EventModel
 from shared.postgres.bulk import names, parameters, unnest
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 _COLUMNS = {
     "key": "text", "awaits": "text", "event_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
@@ -109,14 +109,14 @@ async def lock(tx: Transaction, consumer: str) -> bool:
     return bool(result.scalar_one())
 
 
-async def awaited(tx: Reading, consumer: str, after: str, limit: int) -> list[str]:
+async def awaited(tx: ReadTransaction, consumer: str, after: str, limit: int) -> list[str]:
     """A page of awaited names, in order."""
     result = await tx.execute(_NAMES, {"consumer": consumer, "after": after, "limit": limit})
     return [str(name) for name in result.scalars()]
 
 
 async def ready(
-    tx: Reading, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True
+    tx: ReadTransaction, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True
 ) -> list[DeferredEvent]:
     """Deferred events, oldest first, of keys whose first event awaits one of `names`; `lock`: their rows are locked."""
     query = _READY_LOCKED if lock else _READY_SEEN
@@ -124,19 +124,19 @@ async def ready(
     return [_event(row) for row in result]
 
 
-async def still(tx: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+async def still(tx: ReadTransaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
     """Those of these events that are deferred."""
     result = await tx.execute(_STILL, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 
-async def alone(tx: Reading, consumer: str, limit: int) -> list[tuple[int, UUID]]:
+async def alone(tx: ReadTransaction, consumer: str, limit: int) -> list[tuple[int, UUID]]:
     """Row and event ids of events that are applied alone, oldest first."""
     result = await tx.execute(_ALONE, {"consumer": consumer, "limit": limit})
     return [(row.id, row.event_id) for row in result]
 
 
-async def one(tx: Reading, row_id: int, *, lock: bool = True) -> DeferredEvent | None:
+async def one(tx: ReadTransaction, row_id: int, *, lock: bool = True) -> DeferredEvent | None:
     """One row; None where it is gone, or where another transaction has it locked."""
     result = await tx.execute(_ONE_LOCKED if lock else _ONE_SEEN, {"id": row_id})
     row = result.one_or_none()

@@ -61,7 +61,7 @@ class Halting:
 
     async def look(self) -> bool:
         """Read what stands in the database. Returns whether the consumer may go on. Raises what the database raises."""
-        async with self._database.reading() as snapshot:
+        async with self._database.read_transaction() as snapshot:
             row = (await snapshot.execute(_OPEN, {"consumer": self._consumer})).one_or_none()
             orders = await snapshot.execute(_ORDERS, {"consumer": self._consumer})
             self._orders = {(order.topic, order.partition): order.offset for order in orders}

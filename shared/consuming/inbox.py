@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 # Sorted, so that two consumers that claim the same events wait for each other instead of deadlocking.
 _CLAIM = text("""
@@ -33,9 +33,9 @@ async def claim(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> set[UUID
     return set(result.scalars())
 
 
-async def claimed(reading: Reading, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
+async def claimed(tx: ReadTransaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
     """Which of these events are claimed already. Only a look: what may be handled, `claim` alone decides."""
-    result = await reading.execute(_CLAIMED, {"consumer": consumer, "ids": list(ids)})
+    result = await tx.execute(_CLAIMED, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 
@@ -45,6 +45,6 @@ async def release(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> None:
         await tx.execute(_RELEASE, {"consumer": consumer, "ids": list(ids)})
 
 
-async def ever_claimed(reading: Reading, consumer: str) -> bool:
+async def ever_claimed(tx: ReadTransaction, consumer: str) -> bool:
     """Whether `consumer` has ever applied an event."""
-    return bool((await reading.execute(_ANY, {"consumer": consumer})).scalar_one())
+    return bool((await tx.execute(_ANY, {"consumer": consumer})).scalar_one())

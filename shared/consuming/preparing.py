@@ -14,10 +14,10 @@ from uuid import UUID
 
 from shared.consuming.batch import Event
 from shared.contract.events import EventModel
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 
 #: opens a short read transaction
-Snapshots = Callable[[], AbstractAsyncContextManager[Reading]]
+Snapshots = Callable[[], AbstractAsyncContextManager[ReadTransaction]]
 
 #: what an event that is applied alone awaits: its turn
 ALONE = "alone/"

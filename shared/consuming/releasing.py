@@ -77,7 +77,7 @@ class Releaser:
         only: set[UUID] | None = None
         try:
             if self._prepare is not None or self._limit < RELEASE_EVENTS:
-                async with self._database.reading() as snapshot:
+                async with self._database.read_transaction() as snapshot:
                     rows = await self._applier.due(snapshot, self._limit)
                 if not rows:
                     self._limit = RELEASE_EVENTS
@@ -105,7 +105,7 @@ class Releaser:
     async def _prepared(self, events: list[Event[Any]]) -> Prepared:
         assert self._prepare is not None
         try:
-            return await self._prepare(events, self._database.reading, apart=False)
+            return await self._prepare(events, self._database.read_transaction, apart=False)
         except Exception as error:
             if is_infrastructure(error):
                 raise
@@ -124,7 +124,7 @@ class Releaser:
 
     async def alone(self, stopping: asyncio.Event) -> int:
         """Apply, one by one, the events that are applied alone and due. Returns how many are no longer deferred."""
-        async with self._database.reading() as snapshot:
+        async with self._database.read_transaction() as snapshot:
             rows = await deferred_events.alone(snapshot, self._consumer, _ALONE_EVENTS)
         there = {event_id for _, event_id in rows}
         self._trials = {event_id: trial for event_id, trial in self._trials.items() if event_id in there}
@@ -138,7 +138,7 @@ class Releaser:
         return ended
 
     async def _one(self, row_id: int, event_id: UUID) -> int:
-        async with self._database.reading() as snapshot:
+        async with self._database.read_transaction() as snapshot:
             row = await deferred_events.one(snapshot, row_id, lock=False)
         if row is None:
             return 0
@@ -168,7 +168,7 @@ class Releaser:
     async def _prepared_alone(self, event: Event[Any]) -> Prepared:
         assert self._prepare is not None
         try:
-            return await self._prepare([event], self._database.reading, apart=True)
+            return await self._prepare([event], self._database.read_transaction, apart=True)
         except Exception as error:
             if is_infrastructure(error):
                 raise

@@ -140,10 +140,10 @@ class UntilDone:
         if prepare is None:
             return Prepared()
         if self._repeats:  # a topic is replayed: nothing is prepared for events that were applied already
-            async with self._database.reading() as snapshot:
+            async with self._database.read_transaction() as snapshot:
                 applied = await inbox.claimed(snapshot, self._consumer, [event.id for event in events])
             events = [event for event in events if event.id not in applied]
-        return await prepare(events, self._database.reading, apart=False)
+        return await prepare(events, self._database.read_transaction, apart=False)
 
     def _taken_apart(self, part: Part, parts: list[Part]) -> list[Part]:
         if parts != [part]:

@@ -20,7 +20,8 @@ from shared.runtime.trouble import InfrastructureTrouble
 #: A connection inside an open transaction that its edge will commit.
 Transaction = AsyncConnection
 #: A connection inside a read-only transaction.
-Reading = AsyncConnection
+ReadTransaction = AsyncConnection
+Reading = ReadTransaction  # what scoring still calls it
 
 #: SQLSTATE classes that pass by themselves or by an operator's hand, never by changing the data:
 #: 08 connection, 25 read-only after failover, 28 authorisation, 3D no such database, 40 rollback (deadlock,
@@ -88,12 +89,14 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reading]:
+    async def read_transaction(self) -> AsyncIterator[ReadTransaction]:
         """A read-only snapshot: every statement in it sees the same moment."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
+
+    reading = read_transaction  # what scoring still calls it
 
     def pool_in_use(self) -> int:
         """Connections that are checked out now."""

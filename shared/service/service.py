@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from shared.consuming.consumers import Consumers
-from shared.postgres.database import Database, Reading
+from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import monotonic_seconds
 from shared.service import series
 from shared.telemetry import metrics
@@ -72,7 +72,7 @@ class Service:
     outbox_matters: bool = True
     grace_seconds: float = 8
     #: more checks by name, each told from one look at the database
-    looks: Mapping[str, Callable[[Reading], Awaitable[Check]]] = field(default_factory=dict)
+    looks: Mapping[str, Callable[[ReadTransaction], Awaitable[Check]]] = field(default_factory=dict)
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
     _asked_at: float | None = None
@@ -155,7 +155,7 @@ class Service:
 
     async def _database_check(self) -> Check:
         try:
-            async with asyncio.timeout(2), self.database.reading() as snapshot:
+            async with asyncio.timeout(2), self.database.read_transaction() as snapshot:
                 await snapshot.execute(text("SELECT 1"))
         except Exception as error:
             return Check(ok=False, detail=f"the database does not answer: {type(error).__name__}")
@@ -163,7 +163,7 @@ class Service:
 
     async def _outbox_check(self) -> Check:
         try:
-            async with asyncio.timeout(2), self.database.reading() as snapshot:
+            async with asyncio.timeout(2), self.database.read_transaction() as snapshot:
                 row = (await snapshot.execute(_OUTBOX)).one()
         except Exception as error:
             return Check(ok=False, detail=f"the outbox cannot be read: {type(error).__name__}")
@@ -171,9 +171,9 @@ class Service:
         detail = f"{row.backlog} events, the oldest {float(row.oldest_seconds):.1f} s"
         return Check(ok=not (old and self.outbox_matters), detail=detail)
 
-    async def _look(self, name: str, look: Callable[[Reading], Awaitable[Check]]) -> Check:
+    async def _look(self, name: str, look: Callable[[ReadTransaction], Awaitable[Check]]) -> Check:
         try:
-            async with asyncio.timeout(2), self.database.reading() as snapshot:
+            async with asyncio.timeout(2), self.database.read_transaction() as snapshot:
                 return await look(snapshot)
         except Exception as error:
             return Check(ok=False, detail=f"{name} cannot be read: {type(error).__name__}")
@@ -181,7 +181,7 @@ class Service:
     async def _publish_gauges(self) -> None:
         while True:
             try:
-                async with self.database.reading() as snapshot:
+                async with self.database.read_transaction() as snapshot:
                     row = (await snapshot.execute(_OUTBOX)).one()
                     aside = (await snapshot.execute(_SET_ASIDE)).one()
                     deferred = {r.consumer: r for r in await snapshot.execute(_DEFERRED)}

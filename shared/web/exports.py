@@ -1,8 +1,8 @@
 """An export reads a whole table in stable keyset order, a page at a time, so that stores can be compared from outside.
 
 It is for the operator and for `reconcile`: it shows ids and states, decimals as text, no payload bytes. Each page is
-one read-only snapshot; rows that change while the pages are read may be seen as they were or as they are. A reading
-that must be complete starts from the beginning, since a row may commit later than one with a higher id.
+one read-only snapshot; rows that change while the pages are read may be seen as they were or as they are. A client
+that needs all of them starts from the beginning, since a row may commit later than one with a higher id.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LEAST: dict[type, CursorValue] = {int: -(2**63), str: "", UUID: UUID(int=0)}
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A named reading.
+    """A named export.
 
     `query` selects rows after the cursor, in ascending order of the cursor column(s), `LIMIT :limit`. With one cursor
     column the bound is `:after`; with several it is `:after_<column>` each, compared as a row:
@@ -130,7 +130,7 @@ def _mount(app: FastAPI, database: Database, export: Export, allowed: Any, turns
         after: Annotated[str | None, Query(description="`next` của trang trước / `next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     ) -> Response:
-        # reading and encoding both: what is ready to be encoded at once is what makes others wait
+        # both query and encoding: many answers ready to be encoded at once make other requests wait
         async with turns:
             page = await read_page(database, export, statement, after, limit)
             response = Response(json.dumps(page, ensure_ascii=False).encode(), media_type="application/json")
@@ -155,7 +155,7 @@ async def read_page(
     """One page: up to `limit` rows after the cursor, and the next cursor or None."""
     listing = f"exports/{export.name}"
     values = decode_cursor(listing, after, export.types) if after else None
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         result = await snapshot.execute(statement, {**export.bounds(values), "limit": limit + 1})
         rows = result.mappings().all()
     kept = rows[:limit]

@@ -64,7 +64,7 @@ OPENERS = {
     "services/scoring/calendar/loading.py": "the calendar of the files, loaded at start and by command",
 }
 #: a function that is given one of these works inside its caller's transaction
-GIVEN = re.compile(r"'?([\w.]+\.)?(Transaction|Reading)( \| None)?'?")
+GIVEN = re.compile(r"'?([\w.]+\.)?(Transaction|ReadTransaction)( \| None)?'?")
 SQL_ENDS = re.compile(r"\s*(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b(?!-)[\s;\w]*", re.I)
 
 

@@ -44,7 +44,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("only_edges_end_transactions", "services/intake/registry/load.py", "async def f(tx):\n    await tx.commit()\n", ":2: calls"),
     ("only_edges_end_transactions", "services/intake/brand_new.py", "async def f(tx):\n    await tx.connection.commit()\n", ":2: calls"),
     ("only_edges_end_transactions", "services/intake/commands.py", "async def f(tx: Transaction | None):\n    await tx.commit()\n", ":2: calls"),
-    ("only_edges_end_transactions", "services/intake/submissions/group_commit.py", "async def f(*, tx: 'Reading'):\n    await tx.commit()\n", ":2: calls"),
+    ("only_edges_end_transactions", "services/intake/submissions/group_commit.py", "async def f(*, tx: 'ReadTransaction'):\n    await tx.commit()\n", ":2: calls"),
     ("only_edges_end_transactions", "services/intake/submissions/store.py", "async def f(tx):\n    await tx.execute(text('COMMIT'))\n", ":2: says COMMIT"),
     ("only_edges_end_transactions", "services/intake/submissions/store.py", "async def f(tx):\n    await tx.execute('rollback to savepoint a;')\n", ":2: says rollback"),
     ("openers_are_there", "services/intake/submissions/group_commit.py", "async def f(tx): ...\n", "opens none"),

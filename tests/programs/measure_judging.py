@@ -146,7 +146,7 @@ async def measure_handler(url: str, *, profile: bool = False) -> None:
         if profile and turn > 2:
             profiler.enable()
         cpu, elapsed = time.process_time_ns(), time.perf_counter_ns()
-        batch.prepared = (await rig.judging.prepare(batch.events, database.reading, apart=False)).values
+        batch.prepared = (await rig.judging.prepare(batch.events, database.read_transaction, apart=False)).values
         async with database.transaction() as tx:
             await handlers.record(batch, tx, clock=rig.clock)
             cpu, elapsed = time.process_time_ns() - cpu, time.perf_counter_ns() - elapsed

@@ -45,9 +45,9 @@ class Access(SecurityBase):
             if key is not None:
                 agency = self._cache.agency_at_once(key)
                 if agency is None:
-                    await self._cache.be_fresh()  # one reading serves all who ask meanwhile
+                    await self._cache.be_fresh()  # one read serves all who ask meanwhile
                     if not self._cache.holds(key):
-                        # made up, or so new that the next poll has yet to bring it: only a reading can tell
+                        # made up, or so new that the next poll has yet to bring it: only the database can tell
                         self._charge(scope)
                         charged = True
                     agency = await self._cache.agency_of(key)

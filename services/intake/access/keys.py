@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.intake.registry import store
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.web.authentication import NewKey, PresentedKey, new_key
 
 MAX_LIVE_KEYS = 2
@@ -64,9 +64,9 @@ class ApiKey:
         return presented.matches(self.sha256) and self.is_live(now)
 
 
-async def changed_after(reading: Reading, after: int, agency: str | None = None) -> list[ApiKey]:
+async def changed_after(tx: ReadTransaction, after: int, agency: str | None = None) -> list[ApiKey]:
     """Keys made or revoked after a revision of the registry (all after -1), in the order of agency and age."""
-    rows = await reading.execute(_KEYS, {"after": after, "agency": agency})
+    rows = await tx.execute(_KEYS, {"after": after, "agency": agency})
     return [ApiKey(*row) for row in rows]
 
 

@@ -48,9 +48,9 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         await cache.be_fresh()
         if since is None:
             position = page.position("obligations", (datetime, str))
-            async with database.reading() as reading:
+            async with database.read_transaction() as tx:
                 rows = await queries.obligations(
-                    reading,
+                    tx,
                     agency,
                     cache.registry,
                     regime=regime,
@@ -64,9 +64,9 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         else:
             position = page.position("obligations by change", (datetime, str))
             until = await views.horizon(database)
-            async with database.reading() as reading:
+            async with database.read_transaction() as tx:
                 rows = await queries.changed_obligations(
-                    reading,
+                    tx,
                     agency,
                     cache.registry,
                     regime=regime,
@@ -89,8 +89,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         await cache.be_fresh()
         found = None
         if is_code(regime) and is_code(period):
-            async with database.reading() as reading:
-                found = await queries.obligation(reading, agency, cache.registry, regime, period)
+            async with database.read_transaction() as tx:
+                found = await queries.obligation(tx, agency, cache.registry, regime, period)
         if found is None:
             raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return found

@@ -18,7 +18,7 @@ from services.intake.submissions import queries as submissions
 from services.intake.submissions.queries import SubmissionView
 from services.intake.views import Moment, Points
 from shared.contract.events import obligation_key
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
 
@@ -138,7 +138,7 @@ def _obligations_query(filters: tuple[str, ...], overdue: bool | None, *, by_cha
 
 
 async def obligations(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: str,
     registry: Registry,
     *,
@@ -152,7 +152,7 @@ async def obligations(
     """What the agency owes, by deadline, after the obligation with this deadline and key."""
     wanted = {"regime": regime, "period": period, "standing": standing}
     return await fetched(
-        reading,
+        tx,
         _obligations_query(given(wanted), overdue, by_change=False, onward=after is not None),
         {
             "agency": agency,
@@ -166,7 +166,7 @@ async def obligations(
 
 
 async def changed_obligations(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: str,
     registry: Registry,
     *,
@@ -184,7 +184,7 @@ async def changed_obligations(
     """
     wanted = {"regime": regime, "period": period, "standing": standing}
     return await fetched(
-        reading,
+        tx,
         _obligations_query(given(wanted), overdue, by_change=True, onward=True),
         {
             "agency": agency,
@@ -199,15 +199,15 @@ async def changed_obligations(
 
 
 async def obligation(
-    reading: Reading, agency: str, registry: Registry, regime: str, period: str
+    tx: ReadTransaction, agency: str, registry: Registry, regime: str, period: str
 ) -> ObligationDetail | None:
     """The agency's own obligation with all that is told of it, or None. Three statements, whatever it holds."""
     asked = {"agency": agency, "obligation": obligation_key(agency, regime, period)}
-    row = (await reading.execute(_OBLIGATION, asked)).mappings().first()
+    row = (await tx.execute(_OBLIGATION, asked)).mappings().first()
     if row is None:
         return None
-    sent = await submissions.of_obligation(reading, agency, asked["obligation"], limit=MAX_LISTED + 1)
-    notices = (await reading.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
+    sent = await submissions.of_obligation(tx, agency, asked["obligation"], limit=MAX_LISTED + 1)
+    notices = (await tx.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
     lines = [LineView(**{name: line[name] for name in LineView.model_fields}) for line in row["lines"] or ()]
     return ObligationDetail(
         **{name: value for name, value in row.items() if name != "lines"},
@@ -228,9 +228,9 @@ async def obligation(
     )
 
 
-async def owed(reading: Reading, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
+async def owed(tx: ReadTransaction, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:
     """What the agency has still to fulfil, by deadline: what is overdue comes first."""
-    return await fetched(reading, _OWED, {"agency": agency, "limit": limit}, lambda row: _obligation(row, registry))
+    return await fetched(tx, _OWED, {"agency": agency, "limit": limit}, lambda row: _obligation(row, registry))
 
 
 def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:

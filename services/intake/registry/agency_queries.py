@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.intake.obligations import queries as obligations
 from services.intake.obligations.queries import ObligationView
 from services.intake.registry.records import Registry
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 
 #: people and obligations listed; more are said to be there
 MAX_OFFICERS = 100
@@ -70,21 +70,21 @@ class Me(BaseModel):
     links: dict[str, str]
 
 
-async def officers(reading: Reading, agency: str, *, regime: str = "", limit: int) -> Sequence[OfficerView]:
+async def officers(tx: ReadTransaction, agency: str, *, regime: str = "", limit: int) -> Sequence[OfficerView]:
     """The agency's people, those who answer for the regime first."""
-    rows = await reading.execute(_OFFICERS, {"agency": agency, "regime": regime, "limit": limit})
+    rows = await tx.execute(_OFFICERS, {"agency": agency, "regime": regime, "limit": limit})
     return [OfficerView(**_only(record, OfficerView)) for (record,) in rows]
 
 
-async def me(reading: Reading, agency: str, parent: str | None, registry: Registry) -> Me | None:
+async def me(tx: ReadTransaction, agency: str, parent: str | None, registry: Registry) -> Me | None:
     """The agency of the key; None where the registry has no such agency."""
     keys = [f"agency/{code}" for code in (agency, parent) if code is not None]
-    records = {row.key: row.record for row in await reading.execute(_RECORDS, {"keys": keys})}
+    records = {row.key: row.record for row in await tx.execute(_RECORDS, {"keys": keys})}
     own, above = records.get(f"agency/{agency}"), records.get(f"agency/{parent}")
     if own is None:
         return None
-    people = await officers(reading, agency, limit=MAX_OFFICERS + 1)
-    owed = await obligations.owed(reading, agency, registry, limit=MAX_OWED + 1)
+    people = await officers(tx, agency, limit=MAX_OFFICERS + 1)
+    owed = await obligations.owed(tx, agency, registry, limit=MAX_OWED + 1)
     return Me(
         agency=AgencyRecord(**_only(own, AgencyRecord)),
         parent=None if above is None else AgencyName(**_only(above, AgencyName)),

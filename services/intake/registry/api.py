@@ -40,8 +40,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
     @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
     async def me(agency: str = agency_of_key) -> Me:
         own = await own_agency(agency)
-        async with database.reading() as reading:
-            found = await agency_queries.me(reading, agency, own.parent, cache.registry)
+        async with database.read_transaction() as tx:
+            found = await agency_queries.me(tx, agency, own.parent, cache.registry)
         if found is None:
             raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
         return found
@@ -56,9 +56,9 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         position = page.position("regimes", (str, int))
         own = await own_agency(agency)
         addressed.be_of(cache.registry, cache.revision)
-        async with database.reading() as reading:
+        async with database.read_transaction() as tx:
             rows = await regime_queries.page(
-                reading,
+                tx,
                 own,
                 cache.registry,
                 addressed,
@@ -75,10 +75,10 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         addressed.be_of(cache.registry, cache.revision)
         found = None
         if is_code(code):
-            async with database.reading() as reading:
-                people = await agency_queries.officers(reading, agency, regime=code, limit=1)
+            async with database.read_transaction() as tx:
+                people = await agency_queries.officers(tx, agency, regime=code, limit=1)
                 found = await regime_queries.detail(
-                    reading,
+                    tx,
                     own,
                     cache.registry,
                     addressed,

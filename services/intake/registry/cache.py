@@ -73,16 +73,16 @@ class RegistryCache:
             if self._read_at > called_at:
                 return
             begun = monotonic_seconds()
-            async with self._database.reading() as reading:
-                revision = await store.revision(reading)
+            async with self._database.read_transaction() as tx:
+                revision = await store.revision(tx)
                 if revision != self.revision:
                     # a database restored from a backup may have a lower revision: then everything is read anew
                     after = self.revision if revision > self.revision else -1
                     changed = Registry()
-                    async for page in store.pages_after(reading, after):
+                    async for page in store.pages_after(tx, after):
                         for record in page:
                             changed.put(record)
-                    changed_keys = await keys.changed_after(reading, after)
+                    changed_keys = await keys.changed_after(tx, after)
                     # from here on nothing is awaited: nobody sees half of a revision
                     registry = changed
                     if after >= 0:
@@ -100,7 +100,7 @@ class RegistryCache:
             self._read_at = begun
 
     def agency_at_once(self, presented: PresentedKey) -> str | None:
-        """As `agency_of` where no reading is needed; None means only that a reading has to tell."""
+        """As `agency_of` where memory suffices; None means only that the database has to be asked."""
         key = self._keys.get(presented.key_id)
         if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
             return None
@@ -111,7 +111,7 @@ class RegistryCache:
         return key.agency
 
     def holds(self, presented: PresentedKey) -> bool:
-        """Whether the key is in memory, live or not: then no reading is needed to judge it."""
+        """Whether the key is in memory, live or not: then it is judged without the database."""
         return presented.key_id in self._keys
 
     async def agency_of(self, presented: PresentedKey) -> str | None:

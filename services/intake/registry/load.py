@@ -16,7 +16,7 @@ from services.intake.registry.records import Kind, content_of, kind_of
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegistryEvent
 from shared.outbox import publish
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 
 class RegistryRefused(Exception):
@@ -69,7 +69,7 @@ class Loaded:
 
 
 async def draft(
-    reading: Reading | Transaction,
+    tx: ReadTransaction | Transaction,
     proposals: Sequence[Proposal],
     now: datetime,
     *,
@@ -77,8 +77,8 @@ async def draft(
     unread: Collection[Kind] = (),
 ) -> Draft:
     """Hold the proposals against the registry as it is. now: business time. unread: as in `admit`."""
-    revision = await store.revision(reading)
-    stored = await store.changed_after(reading, -1)
+    revision = await store.revision(tx)
+    stored = await store.changed_after(tx, -1)
     admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
     stored_by_key = {record.key: record for record in stored}
     changed = []

@@ -18,7 +18,7 @@ from services.intake.registry.records import Agency, Registry
 from services.intake.registry.regimes import Addressed, Binding, Status
 from services.intake.views import Moment
 from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePublished
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 from shared.runtime.clock import LOCAL_ZONE
 
 #: the nearest deadlines that a regime's page lists
@@ -95,7 +95,7 @@ class RegimeDetail(RegimeView):
 
 
 async def page(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: Agency,
     registry: Registry,
     addressed: Addressed,
@@ -108,7 +108,7 @@ async def page(
     bound = regimes.binding(agency, registry, addressed, now.astimezone(LOCAL_ZONE).date())
     if after is not None:
         bound = [each for each in bound if (each.regime.code, each.regime.regime_version) > after]
-    rows = await reading.execute(_NEXT_DEADLINES, {"agency": agency.code, "now": now})
+    rows = await tx.execute(_NEXT_DEADLINES, {"agency": agency.code, "now": now})
     following = {(row["regime"], row["regime_version"]): row for row in rows.mappings()}
     return await in_slices(
         bound[:limit],
@@ -117,7 +117,7 @@ async def page(
 
 
 async def detail(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: Agency,
     registry: Registry,
     addressed: Addressed,
@@ -134,7 +134,7 @@ async def detail(
     """
     versions = regimes.versions_for(agency, registry, addressed, code)
     asked = {"agency": agency.code, "now": now, "regime": code, "limit": MAX_DEADLINES}
-    rows = (await reading.execute(_DEADLINES, asked)).mappings().all()
+    rows = (await tx.execute(_DEADLINES, asked)).mappings().all()
     if version is None:
         version = next((row["regime_version"] for row in rows if row["regime_version"] in versions), None)
     today = now.astimezone(LOCAL_ZONE).date()

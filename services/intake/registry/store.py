@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from services.intake.registry.records import content_of, kind_of, record_of
 from shared.contract.events import RegistryEvent
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 #: a province's whole registry at once would keep the process large for good: freed memory is not given back
 PAGE_RECORDS = 500
@@ -41,15 +41,15 @@ async def raise_revision(tx: Transaction) -> int:
     return int((await tx.execute(_RAISE_REVISION)).scalar_one())
 
 
-async def revision(reading: Reading) -> int:
-    return int((await reading.execute(_REVISION)).scalar_one())
+async def revision(tx: ReadTransaction) -> int:
+    return int((await tx.execute(_REVISION)).scalar_one())
 
 
-async def pages_after(reading: Reading, after: int) -> AsyncIterator[list[RegistryEvent]]:
+async def pages_after(tx: ReadTransaction, after: int) -> AsyncIterator[list[RegistryEvent]]:
     """Records that changed after a revision, in the order of their keys, some at a time; all of them after -1."""
     behind = ""
     while True:
-        rows = (await reading.execute(_RECORDS, {"after": after, "behind": behind, "limit": PAGE_RECORDS})).all()
+        rows = (await tx.execute(_RECORDS, {"after": after, "behind": behind, "limit": PAGE_RECORDS})).all()
         if rows:
             behind = rows[-1][0]
             yield [record_of(key, version, record) for key, version, record in rows]
@@ -57,9 +57,9 @@ async def pages_after(reading: Reading, after: int) -> AsyncIterator[list[Regist
             return
 
 
-async def changed_after(reading: Reading, after: int) -> list[RegistryEvent]:
+async def changed_after(tx: ReadTransaction, after: int) -> list[RegistryEvent]:
     """As `pages_after`, all at once."""
-    return [record async for page in pages_after(reading, after) for record in page]
+    return [record async for page in pages_after(tx, after) for record in page]
 
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:

@@ -78,19 +78,19 @@ class _Open:
 
 def read(content: bytes, file: str) -> Document:
     """The document in these bytes, and all that is wrong with it."""
-    reading = _Reading(file)
+    tx = _Reading(file)
     try:
-        reading.events(_text(content, reading))
+        tx.events(_text(content, tx))
     except _Full:
-        reading.document.whole = False
+        tx.document.whole = False
     except yaml.YAMLError as error:
-        reading.document.whole = False
+        tx.document.whole = False
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = shown(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "?"), 200)
-        reading.document.value = None
+        tx.document.value = None
         # at the end of the file the parser may stand a line or two behind it
         last_line = max(1, len(content.splitlines()))
-        reading.tell(
+        tx.tell(
             (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1),
             "",
             f"YAML sai cú pháp: {what}.",
@@ -99,12 +99,12 @@ def read(content: bytes, file: str) -> Document:
             "Correct the syntax at this line (or just above it).",
             last=True,
         )
-    return reading.document
+    return tx.document
 
 
-def _text(content: bytes, reading: _Reading) -> str:
+def _text(content: bytes, tx: _Reading) -> str:
     if len(content) > MAX_FILE_BYTES:
-        reading.tell(
+        tx.tell(
             (1, 1),
             "",
             f"Tệp quá lớn: {len(content)} byte, nhiều nhất {MAX_FILE_BYTES}.",
@@ -117,7 +117,7 @@ def _text(content: bytes, reading: _Reading) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
-        reading.tell(
+        tx.tell(
             (before.count(b"\n") + 1, len(before) - before.rfind(b"\n")),
             "",
             f"Tệp không phải UTF-8 (byte thứ {error.start + 1}).",
@@ -130,7 +130,7 @@ def _text(content: bytes, reading: _Reading) -> str:
     for wrong in _NOT_IN_A_FILE.finditer(text):
         found = True
         point = f"U+{ord(wrong[0][0]):04X}"
-        reading.tell(
+        tx.tell(
             (text.count("\n", 0, wrong.start()) + 1, wrong.start() - text.rfind("\n", 0, wrong.start())),
             "",
             f"Tệp có ký tự điều khiển, ký tự ẩn hoặc BOM ({point}).",

@@ -62,9 +62,9 @@ class _Hot:
 
 
 def mount_submissions(app: Application, endpoint: ASGIApp) -> None:
-    """Put what takes submissions past FastAPI's machinery, which costs more than the reading of a report.
+    """Route submissions past FastAPI's machinery, which costs more than parsing a report.
 
-    Its OpenAPI entry is made by hand.
+    The OpenAPI entry is written by hand.
     """
     route = _RawRoute("/v1/submissions", cast(Any, endpoint), methods=["POST"])
     app.router.routes.insert(0, route)
@@ -86,8 +86,8 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
             wanted = UUID(submission_id)
         except ValueError:
             raise not_found("bài nộp này", "such submission") from None
-        async with database.reading() as reading:
-            found = await queries.submission(reading, agency, wanted, language)
+        async with database.read_transaction() as tx:
+            found = await queries.submission(tx, agency, wanted, language)
         if found is None:
             raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
         response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
@@ -111,9 +111,9 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
         since = filters.moment("updated_after", updated_after)
         if since is None:
             position = page.position("submissions", (UUID,))
-            async with database.reading() as reading:
+            async with database.read_transaction() as tx:
                 rows = await queries.submissions(
-                    reading,
+                    tx,
                     agency,
                     regime=regime,
                     period=period,
@@ -125,9 +125,9 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
         else:
             position = page.position("submissions by change", (datetime, UUID))
             until = await views.horizon(database)
-            async with database.reading() as reading:
+            async with database.read_transaction() as tx:
                 rows = await queries.changed_submissions(
-                    reading,
+                    tx,
                     agency,
                     regime=regime,
                     period=period,

@@ -1,4 +1,4 @@
-"""JSON for the slow reading: one level at a time, so that a body costs no more than what is told about it.
+"""JSON for the slow parser: one level at a time, so that a body costs no more than what its problems report.
 
 msgspec walks over a value in C without making anything of it (0.5 ms for 256 KiB); a level's members are taken one by
 one, with those given twice, and the walk ends at its limit. A number keeps its text.

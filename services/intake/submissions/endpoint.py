@@ -132,8 +132,8 @@ class SubmitEndpoint:
             return read_report(body)
 
     async def _receipt_of(self, agency: str, key: str) -> Receipt | None:
-        async with self._database.reading() as reading:
-            return await store.receipt_of(reading, agency, key)
+        async with self._database.read_transaction() as tx:
+            return await store.receipt_of(tx, agency, key)
 
     async def _store(self, pending: Pending) -> Outcome:
         if pending.idempotency in self._in_flight:

@@ -15,7 +15,7 @@ from services.intake.filters import given
 from services.intake.pages import fetched
 from services.intake.submissions.report_parser import Report, read_report
 from services.intake.views import Moment
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 from shared.web.errors import Language
 
 Status = Literal["received", "accepted", "returned"]
@@ -128,10 +128,10 @@ def _finding(finding: Mapping[str, Any], language: Language) -> dict[str, Any]:
 
 
 async def submission(
-    reading: Reading, agency: str, submission_id: UUID, language: Language = "vi"
+    tx: ReadTransaction, agency: str, submission_id: UUID, language: Language = "vi"
 ) -> SubmissionDetail | None:
     """The agency's own submission, or None."""
-    row = (await reading.execute(_ONE, {"agency": agency, "submission_id": submission_id})).mappings().first()
+    row = (await tx.execute(_ONE, {"agency": agency, "submission_id": submission_id})).mappings().first()
     if row is None:
         return None
     report = read_report(bytes(row["body"]))
@@ -159,7 +159,7 @@ def _submissions_query(filters: tuple[str, ...], *, by_change: bool) -> TextClau
 
 
 async def submissions(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: str,
     *,
     regime: str | None,
@@ -171,7 +171,7 @@ async def submissions(
     """The agency's submissions, newest first, those before the submission `before`."""
     wanted = {"regime": regime, "period": period, "status": status}
     return await fetched(
-        reading,
+        tx,
         _submissions_query(given(wanted), by_change=False),
         {"agency": agency, **wanted, "before": before or _GREATEST, "limit": limit},
         lambda row: SubmissionView(**_common(row)),
@@ -179,7 +179,7 @@ async def submissions(
 
 
 async def changed_submissions(
-    reading: Reading,
+    tx: ReadTransaction,
     agency: str,
     *,
     regime: str | None,
@@ -195,7 +195,7 @@ async def changed_submissions(
     """
     wanted = {"regime": regime, "period": period, "status": status}
     return await fetched(
-        reading,
+        tx,
         _submissions_query(given(wanted), by_change=True),
         {
             "agency": agency,
@@ -209,7 +209,7 @@ async def changed_submissions(
     )
 
 
-async def of_obligation(reading: Reading, agency: str, obligation: str, *, limit: int) -> list[SubmissionView]:
+async def of_obligation(tx: ReadTransaction, agency: str, obligation: str, *, limit: int) -> list[SubmissionView]:
     """The submissions that answer one obligation, newest version first."""
-    rows = await reading.execute(_OF_OBLIGATION, {"agency": agency, "obligation": obligation, "limit": limit})
+    rows = await tx.execute(_OF_OBLIGATION, {"agency": agency, "obligation": obligation, "limit": limit})
     return [SubmissionView(**_common(row)) for row in rows.mappings()]

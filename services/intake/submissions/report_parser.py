@@ -1,7 +1,7 @@
 """A report's body is read without losing a digit: figures are kept as the text that was sent.
 
 A good body takes one msgspec pass. Anything else is read again slowly, and every error in it is told at once with
-its JSON Pointer (RFC 6901). Both readings agree on every body the first one takes. What is read is stream-safe text
+its JSON Pointer (RFC 6901). Both parsers agree on every body that the fast one accepts. Text is read as stream-safe
 (UAX #15): whoever normalises it later does so at a cost linear in its length. The bytes that are stored stay as sent.
 """
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.intake import tables
 from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
 from shared.contract.events import VerdictReached
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 from shared.runtime.trouble import InfrastructureTrouble
 
@@ -134,9 +134,9 @@ async def load_receipts(
     return receipts, in_force
 
 
-async def receipt_of(reading: Reading, agency: str, idempotency_key: str) -> Receipt | None:
+async def receipt_of(tx: ReadTransaction, agency: str, idempotency_key: str) -> Receipt | None:
     """The receipt of what is stored under an agency's idempotency key."""
-    row = (await reading.execute(_RECEIPT_OF_KEY, {"agency": agency, "key": idempotency_key})).one_or_none()
+    row = (await tx.execute(_RECEIPT_OF_KEY, {"agency": agency, "key": idempotency_key})).one_or_none()
     return None if row is None else Receipt(*row)
 
 

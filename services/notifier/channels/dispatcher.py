@@ -315,7 +315,7 @@ class MailDispatcher:
         return sum(count for count, _ in parts), [event for _, recorded in parts for event in recorded]
 
     async def _anything_due(self) -> bool:
-        async with self._database.reading() as snapshot:
+        async with self._database.read_transaction() as snapshot:
             return await anything_due(snapshot, self._system.now())
 
     def abandon(self) -> None:

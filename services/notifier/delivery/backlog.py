@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from services.notifier.delivery.states import RetryPolicy
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 #: by how much the clocks of two machines may differ in ordinary operation
 CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -48,12 +48,12 @@ class Backlog:
     oldest_due: datetime | None
 
 
-async def backlog(tx: Reading, now: datetime) -> Backlog:
+async def backlog(tx: ReadTransaction, now: datetime) -> Backlog:
     """Count the unsettled notices. `now` is system time."""
     return Backlog(**(await tx.execute(_BACKLOG, {"now": now})).mappings().one())
 
 
-async def anything_due(snapshot: Reading, now: datetime) -> bool:
+async def anything_due(snapshot: ReadTransaction, now: datetime) -> bool:
     """Whether a claim would find something."""
     return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now})).scalar_one())
 

@@ -18,7 +18,7 @@ from services.notifier.delivery.states import other_message_id
 from services.notifier.planning.store import STILL_SO
 from shared.contract.events.fields import usable_address
 from shared.contract.ids import new_id
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 Listed = Literal["failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled"]
 
@@ -75,7 +75,7 @@ class ResendAnswer:
     en: str = ""
 
 
-async def listed(tx: Reading, state: Listed, *, before: UUID | None, limit: int) -> Sequence[Mapping[str, Any]]:
+async def listed(tx: ReadTransaction, state: Listed, *, before: UUID | None, limit: int) -> Sequence[Mapping[str, Any]]:
     """Notifications in a state, newest first, before the id `before`."""
     rows = await tx.execute(_LIST, {"state": state, "before": before, "limit": limit})
     return [dict(row) for row in rows.mappings()]

@@ -119,8 +119,8 @@ async def load(url: str, found: Sequence[RegistryEvent]) -> loading.Loaded:
     database = Database(url, pool_size=1)
     try:
         while True:
-            async with database.reading() as reading:
-                draft = await loading.draft(reading, proposed(found), NOW, past_requests=True)
+            async with database.read_transaction() as tx:
+                draft = await loading.draft(tx, proposed(found), NOW, past_requests=True)
             try:
                 async with database.transaction() as tx:
                     return await loading.save(tx, draft, datetime.now(UTC))
@@ -204,8 +204,8 @@ async def rows(url: str, query: str, **parameters: Any) -> list[Any]:
 
     database = Database(url, pool_size=1)
     try:
-        async with database.reading() as reading:
-            return list((await reading.execute(text(query), parameters)).all())
+        async with database.read_transaction() as tx:
+            return list((await tx.execute(text(query), parameters)).all())
     finally:
         await database.close()
 

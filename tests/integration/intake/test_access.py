@@ -15,7 +15,7 @@ from services.intake.access import keys
 from services.intake.access.keys import KeyRefused
 from services.intake.registry import store
 from shared.contract.events import RegistryEvent
-from shared.postgres.database import Database, Reading
+from shared.postgres.database import Database, ReadTransaction
 from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
@@ -293,16 +293,16 @@ def made_up(number: int) -> dict[str, str]:
     return {"Authorization": f"Bearer tsk_{number:016x}_" + "A" * 43}
 
 
-@pytest.mark.parametrize(("burst", "readings"), [(3, 3), (20, 20)], ids=["limited", "negative control: no limit"])
+@pytest.mark.parametrize(("burst", "refreshes"), [(3, 3), (20, 20)], ids=["limited", "negative control: no limit"])
 async def test_made_up_keys_past_the_limit_have_no_database_read(
-    province: Province, monkeypatch: pytest.MonkeyPatch, burst: int, readings: int
+    province: Province, monkeypatch: pytest.MonkeyPatch, burst: int, refreshes: int
 ) -> None:
     read = 0
 
-    async def counted(reading: Reading) -> int:
+    async def counted(tx: ReadTransaction) -> int:
         nonlocal read
         read += 1
-        return await revision(reading)
+        return await revision(tx)
 
     revision = store.revision
     async with intake(province, unauthorized_rate_per_second=0.001, unauthorized_burst=burst, **NO_POLL) as client:
@@ -310,7 +310,7 @@ async def test_made_up_keys_past_the_limit_have_no_database_read(
         monkeypatch.setattr(store, "revision", counted)
         answers = [await client.client.get("/v1/submissions", headers=made_up(n)) for n in range(20)]
         assert [answer.status_code for answer in answers] == [401] * burst + [429] * (20 - burst)
-        assert read == readings
+        assert read == refreshes
         assert (await client.get("/v1/submissions")).status_code == 200, "a key that is known costs the address nothing"
 
 

@@ -112,7 +112,7 @@ async def test_a_change_that_is_committed_late_is_not_missed(
     """A reader goes on after the last moment it saw; what began before that and was committed after it still comes."""
     if not protected:
 
-        async def no_horizon(reading: object) -> datetime:
+        async def no_horizon(tx: object) -> datetime:
             return datetime.now(UTC) + timedelta(days=1)
 
         monkeypatch.setattr(views, "horizon", no_horizon)

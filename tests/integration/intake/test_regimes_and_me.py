@@ -261,7 +261,7 @@ async def explained(url: str, query: str, parameters: dict[str, Any]) -> str:
         async with database.transaction() as tx:
             for table in ("standings", "registry", "submissions", "verdicts"):
                 await tx.execute(text(f"ANALYZE {table}"))
-        async with database.reading() as reading:
-            return "\n".join(row[0] for row in await reading.execute(text(f"EXPLAIN {query}"), parameters))
+        async with database.read_transaction() as tx:
+            return "\n".join(row[0] for row in await tx.execute(text(f"EXPLAIN {query}"), parameters))
     finally:
         await database.close()

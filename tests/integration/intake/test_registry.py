@@ -195,8 +195,8 @@ def test_a_check_can_be_switched_off_loudly_and_only_by_name(
 async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(province: Province) -> None:
     database = Database(province.url, pool_size=1)
     try:
-        async with database.reading() as reading:
-            made = await loading.draft(reading, rig.proposed([rig.agency("H99.61")]), rig.NOW)
+        async with database.read_transaction() as tx:
+            made = await loading.draft(tx, rig.proposed([rig.agency("H99.61")]), rig.NOW)
         await load(province.url, [rig.agency("H99.62")])
         with pytest.raises(loading.RegistryMoved):
             async with database.transaction() as tx:

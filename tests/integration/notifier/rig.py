@@ -248,7 +248,7 @@ class World:
         )
 
     async def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
-        async with self.database.reading() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             return [dict(row) for row in (await snapshot.execute(text(statement), parameters)).mappings()]
 
     async def ledger(self) -> list[dict[str, Any]]:

@@ -149,7 +149,7 @@ class Rig:
         await self.mark_overdue()
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        async with self.database.reading() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             return [dict(row) for row in (await snapshot.execute(text(query), parameters)).mappings()]
 
     async def one(self, key: str = KEY) -> dict[str, Any]:

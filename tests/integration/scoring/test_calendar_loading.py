@@ -64,13 +64,13 @@ async def test_a_wrong_file_is_refused_by_the_command(tmp_path: Path, monkeypatc
 
 async def test_without_a_calendar_everything_waits_and_nothing_is_guessed(scoring_url: str) -> None:
     database = Database(scoring_url, pool_size=2)
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         with pytest.raises(NoCalendar) as caught:
             await CalendarShelf().current(snapshot)
     assert is_infrastructure(caught.value)
     loader = CalendarLoader(database)
     await loader.start()
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         assert not (await CalendarShelf().current(snapshot)).is_working_day(date(2026, 1, 2))
     await loader.stop()
     await database.close()

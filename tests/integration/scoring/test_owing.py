@@ -54,7 +54,7 @@ async def filled(rig: Rig) -> tuple[list[Opening], Owed]:
     await rig.registry(
         *(agency(each.code, kind=each.kind, opened_on=each.opened_on, closed_on=each.closed_on) for each in people)
     )
-    async with rig.database.reading() as snapshot:
+    async with rig.database.read_transaction() as snapshot:
         regimes = {code: versions[0] for code, versions in (await registry.read_regimes(snapshot)).items()}
         requests = await registry.read_requests(snapshot)
     plans = [

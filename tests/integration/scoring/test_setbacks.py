@@ -45,7 +45,7 @@ WRONG = {
 
 
 async def listed(rig: Rig) -> dict[str, str]:
-    async with rig.database.reading() as snapshot:
+    async with rig.database.read_transaction() as snapshot:
         return {
             f"{row['sweep']} {row['subject']}": row["error"] for row in await setbacks.listed(snapshot, ("", ""), 99)
         }

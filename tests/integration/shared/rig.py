@@ -92,7 +92,7 @@ async def send(database: Database, events: Sequence[SubmissionReceived]) -> None
 
 
 async def rows(database: Database, query: str, **values: Any) -> list[Any]:
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         return list(await snapshot.execute(text(query), values))
 
 

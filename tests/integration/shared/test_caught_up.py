@@ -205,10 +205,10 @@ async def test_a_new_system_and_a_whole_log_keep_nobody_waiting(
 
 
 async def test_that_the_group_has_applied_something_is_read_from_its_inbox(database: Database) -> None:
-    async with database.reading() as reading:
-        assert not await inbox.ever_claimed(reading, "scoring.follow")
+    async with database.read_transaction() as tx:
+        assert not await inbox.ever_claimed(tx, "scoring.follow")
     async with database.transaction() as tx:
         await inbox.claim(tx, "scoring.follow", [new_id()])
-    async with database.reading() as reading:
-        assert await inbox.ever_claimed(reading, "scoring.follow")
-        assert not await inbox.ever_claimed(reading, "scoring.registry")
+    async with database.read_transaction() as tx:
+        assert await inbox.ever_claimed(tx, "scoring.follow")
+        assert not await inbox.ever_claimed(tx, "scoring.registry")

@@ -82,7 +82,7 @@ async def save(database: Database, *batch: Place, by: Projection[Place] = PLACES
 
 
 async def rows(database: Database, columns: str = "code, part, name, version") -> list[tuple[object, ...]]:
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         return [tuple(row) for row in await snapshot.execute(text(f"SELECT {columns} FROM places ORDER BY 1, 2"))]
 
 
@@ -155,7 +155,7 @@ async def test_a_version_may_be_a_moment_and_an_id(copy: Database) -> None:
     for batch in ([Ruling("A", UUID(int=9), earlier)], [Ruling("A", UUID(int=0), later), right], [replace(right)]):
         async with copy.transaction() as tx:
             await RULINGS.save(tx, batch)
-    async with copy.reading() as snapshot:
+    async with copy.read_transaction() as snapshot:
         assert [tuple(row) for row in await snapshot.execute(text("SELECT * FROM rulings"))] == [
             ("A", UUID(int=1), later)
         ]

@@ -145,7 +145,7 @@ class Rig:
     async def judged(self, *submissions: SubmissionReceived) -> Batch[SubmissionReceived]:
         """A batch as the handler gets it: judged before the transaction."""
         batch = Batch.of(submissions)
-        batch.prepared = (await self.judging.prepare(batch.events, self.database.reading, apart=False)).values
+        batch.prepared = (await self.judging.prepare(batch.events, self.database.read_transaction, apart=False)).values
         return batch
 
     def inbound(self, name: str) -> Inbound:
@@ -156,7 +156,9 @@ class Rig:
         """As the batch runtime does it: claimed, and with savepoints where the batch fails for its data."""
         inbound = self.inbound(name)
         applier = Applier("validator", inbound)
-        prepared = await inbound.prepare(events, self.database.reading, apart=False) if inbound.prepare else None
+        prepared = (
+            await inbound.prepare(events, self.database.read_transaction, apart=False) if inbound.prepare else None
+        )
         try:
             async with self.database.transaction() as tx:
                 return await applier.apply(tx, events, [], Seen(1, NOW), prepared=prepared)
@@ -174,7 +176,7 @@ class Rig:
         return await releaser.alone(asyncio.Event())
 
     async def rows(self, query: str) -> list[dict[str, Any]]:
-        async with self.database.reading() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             return [dict(row) for row in (await snapshot.execute(text(query))).mappings()]
 
     async def published(self) -> list[VerdictReached]:

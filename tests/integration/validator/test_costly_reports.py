@@ -239,7 +239,7 @@ async def test_a_report_judged_beside_has_the_verdict_it_has_here(rig: Rig) -> N
 
 
 async def _prepared(rig: Rig, judging: Judging, body: SubmissionReceived) -> dict[UUID, Judgement]:
-    prepared = await judging.prepare([event_of(body)], rig.database.reading, apart=judging is rig.judging)
+    prepared = await judging.prepare([event_of(body)], rig.database.read_transaction, apart=judging is rig.judging)
     return dict(prepared.values)
 
 
@@ -247,20 +247,20 @@ async def test_a_batch_never_waits_for_the_process_to_begin(rig: Rig) -> None:
     """The first large report is judged alone, those after it with their batch."""
     await rig.keep(regime(form=FORM))
     prepare = rig.judging.prepare
-    first = await prepare([event_of(hostile(0))], rig.database.reading, apart=False)
+    first = await prepare([event_of(hostile(0))], rig.database.read_transaction, apart=False)
     assert (len(first.values), len(first.alone)) == (0, 1)
 
     async def ready() -> bool:
         return rig.judging._beside.ready
 
     await eventually(ready, "the process has begun")
-    again = await prepare([event_of(hostile(1))], rig.database.reading, apart=False)
+    again = await prepare([event_of(hostile(1))], rig.database.read_transaction, apart=False)
     assert (len(again.values), len(again.alone)) == (1, 0)
     process = rig.judging._beside._process
     assert process is not None
     process.kill()
     await process.wait()
-    killed = await prepare([event_of(hostile(2))], rig.database.reading, apart=False)
+    killed = await prepare([event_of(hostile(2))], rig.database.read_transaction, apart=False)
     assert (len(killed.values), len(killed.alone)) == (0, 1)
     await eventually(ready, "it has begun again")
 
@@ -274,7 +274,7 @@ async def test_a_form_that_is_slow_again_and_again_is_judged_beside_until_it_is_
     assert await _prepared(rig, judging, small) == {}, "left, until the process has begun"
     judging._budget = Budget()
     while judging._is_slow("regime/BC/1"):
-        await judging.prepare([event_of(small)], rig.database.reading, apart=True)
+        await judging.prepare([event_of(small)], rig.database.read_transaction, apart=True)
     assert len(await _prepared(rig, judging, small)) == 1
     await judging.stop()
 

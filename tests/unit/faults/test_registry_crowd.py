@@ -19,7 +19,7 @@ class _Silent:
     """A database that takes a connection and says nothing."""
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Any]:
+    async def read_transaction(self) -> AsyncIterator[Any]:
         await asyncio.sleep(3600)
         yield None
 
