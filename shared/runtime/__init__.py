@@ -1,1 +1,1 @@
-"""What a process is made of whatever it does: clocks, settings, passing trouble, failpoints; it knows no other room."""
+"""What every process needs: clocks, settings, retries, failpoints; it imports no other room."""

@@ -48,11 +48,14 @@ def test_a_link_to_nowhere_is_noticed() -> None:
 
 
 def unlisted(index: str) -> list[str]:
-    """Decisions that the list of decisions leaves out."""
-    return [path.name for path in sorted((ROOT / "docs/decisions").glob("0*.md")) if f"({path.name})" not in index]
+    """Decisions that the list of decisions leaves out, or has under another heading than the record's own."""
+    records = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/decisions").glob("0*.md"))}
+    headings = {name: text.partition("\n")[0].removeprefix("# ")[5:] for name, text in records.items()}
+    return [name for name, heading in headings.items() if f"| [{name[:4]}]({name}) | {heading} |" not in index]
 
 
-def test_every_decision_is_listed() -> None:
+def test_every_decision_is_listed_under_its_own_heading() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
     assert unlisted(index) == []
     assert unlisted(index.replace("(0002-", "(0902-")) == ["0002-outbox-relay.md"], "negative control"
+    assert unlisted(index.replace("| Rooms of", "| Floors of")) == ["0015-rooms-of-shared.md"], "negative control"

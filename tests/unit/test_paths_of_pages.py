@@ -67,18 +67,19 @@ def test_a_room_told_otherwise_is_noticed() -> None:
     assert rooms_told(changed) != rooms_there()
 
 
-def rooms_of_services(text: str) -> set[str]:
-    return set(re.findall(r"^\| `(services/\w+/\w+)/` \|", text, re.M))
+def rooms_of_services(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^\| `(services/\w+/\w+)/` \| (.+) \|$", text, re.M))
 
 
-def test_every_room_of_a_service_is_told() -> None:
+def test_every_room_of_a_service_is_told_as_it_is() -> None:
     there = {
-        init.parent.relative_to(ROOT).as_posix()
+        init.parent.relative_to(ROOT).as_posix(): init.read_text(encoding="utf-8").splitlines()[0].strip('"')
         for service in SERVICES
         for init in (ROOT / "services" / service).glob("*/__init__.py")
     }
     assert rooms_of_services(ARCHITECTURE) == there
     assert rooms_of_services(ARCHITECTURE.replace("| `services/", "| `")) != there, "negative control"
+    assert rooms_of_services(ARCHITECTURE.replace("The rules of a form", "Forms")) != there, "negative control"
 
 
 def test_the_picture_fits_a_terminal() -> None:

@@ -1,1 +1,1 @@
-"""What is owed, by when, and how it stands: generated ahead, resolved on the spot, swept when a moment has come."""
+"""What is owed, by when, and how it stands: generated ahead, resolved when a report comes first, swept when due."""
