@@ -1,1 +1,1 @@
-"""The only way to Kafka: clients with the settings that the promises need, and aiokafka's private parts in one module."""
+"""The only way to Kafka: clients with the settings the promises need; aiokafka's private parts in one module."""

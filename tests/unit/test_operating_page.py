@@ -1,11 +1,12 @@
-"""The proxy that the page shows lets out what it says, by nginx's own order of choice."""
+"""The proxy that the page shows lets out what it says, by nginx's own order; the checks of readiness are all told."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "operating.md"
 _LOCATION = re.compile(r"location\s+(?:(=|\^~|~\*?)\s+)?(\S+)\s*\{([^}]*)\}")
 
 
@@ -33,3 +34,31 @@ def test_the_proxy_of_the_page_keeps_exports_and_metrics_inside() -> None:
     assert chosen(config, "/metrics") is None
     unmarked = config.replace("^~ ", "")
     assert "proxy_pass" in (chosen(unmarked, "/v1/exports/submissions") or ""), "negative control"
+
+
+#: where readiness gets its checks: a loop's pulse, the service's own, a background's, a look at the database
+_CHECKS = re.compile(
+    r'Pulse(?:\.every)?\(\s*f?"([a-z ]+)|checks\[f?"([a-z ]+)'
+    r'|"([a-z ]+)": (?:Check\(|self\.health\.check)|looks=\{"([a-z ]+)"'
+)
+
+
+def checks_there() -> set[str]:
+    sources = [
+        path.read_text(encoding="utf-8") for top in ("services", "shared") for path in (ROOT / top).rglob("*.py")
+    ]
+    found = {next(filter(None, groups)).strip() for text in sources for groups in _CHECKS.findall(text)}
+    return found - {"readiness"}  # said only when the others cannot be asked
+
+
+def checks_told(page: str) -> set[str]:
+    table = page.partition("| check | not ready when |\n")[2].partition("\n\n")[0]
+    first = [line.split("|")[1] for line in table.splitlines()]
+    return {name.strip() for cell in first for name in re.findall(r"`([a-z ]+)(?: …)?`", cell)}
+
+
+def test_the_page_has_every_check_of_readiness() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert "mail server" in checks_told(page)
+    assert checks_told(page) == checks_there()
+    assert checks_told(page.replace("`mail server`", "`post office`")) != checks_there(), "negative control"
