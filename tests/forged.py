@@ -35,7 +35,7 @@ _OTHERS: tuple[CursorValue, ...] = ("x", 1, UUID(int=1), datetime(2026, 1, 1, tz
 def cursors(listing: str) -> Iterator[str]:
     """Cursors with the mark of this listing, of one to three positions, each an extreme of each type."""
     pairs = [*itertools.product(EXTREMES, _OTHERS), *itertools.product(_OTHERS, EXTREMES)]
-    rows: list[Sequence[CursorValue]] = [[], *([each] for each in EXTREMES), *pairs, ["x", 1, "x"]]
+    rows: list[Sequence[CursorValue]] = [[], *([extreme] for extreme in EXTREMES), *pairs, ["x", 1, "x"]]
     for values in rows:
         try:
             yield encode_cursor(listing, values)

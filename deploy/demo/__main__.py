@@ -149,8 +149,8 @@ async def _run(demo: Demo) -> int:
 def _by_kind(differences: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """One example of each kind is for the screen; all of them are in differences.json."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for each in differences:
-        found.setdefault(each["kind"], []).append(each)
+    for difference in differences:
+        found.setdefault(difference["kind"], []).append(difference)
     return found
 
 
@@ -168,7 +168,7 @@ def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple
         (summary["mails_lost"], "sổ ghi đã gửi nhưng hộp thư không có", "sent, says the ledger, but not in the sink"),
         (summary["mails_doubled"], "thư đến nhiều lần", "mails that came more often than they may"),
         (sum(unsettled.values()), f"thư không gửi được hoặc không rõ: {unsettled}", "mails left failed or unknown"),
-        (sum(each["missing"] + each["unknown"] for each in unlike.values()),
+        (sum(topic["missing"] + topic["unknown"] for topic in unlike.values()),
          f"topic khác kho lưu: {unlike}", "events of topics that differ from the archives"),
         (summary["clients"]["gave_up"], "cơ quan không nhận được trả lời", "agencies were not answered"),
         (not summary["accepted"], "không bản nộp nào đạt", "nothing was accepted"),

@@ -91,10 +91,10 @@ def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bo
     Of a compacted topic only the newest event of each key must lie there.
     """
     there = set(lying)
-    must = {each.key: each.event_id for each in archived}.values() if compacted else (e.event_id for e in archived)
-    return Unlike(len(set(must) - there), len(there - {each.event_id for each in archived}))
+    must = {event.key: event.event_id for event in archived}.values() if compacted else (e.event_id for e in archived)
+    return Unlike(len(set(must) - there), len(there - {event.event_id for event in archived}))
 
 
 def compacted_topics() -> frozenset[str]:
     """Declared with `cleanup.policy: compact`."""
-    return frozenset(each.name for each in provision.load() if "compact" in each.configs.get("cleanup.policy", ""))
+    return frozenset(topic.name for topic in provision.load() if "compact" in topic.configs.get("cleanup.policy", ""))

@@ -231,11 +231,15 @@ def main(
 
 def _show(differences: Sequence[Difference], counts: dict[str, int], as_json: bool, out: TextIO) -> None:
     if as_json:
-        document = {"compared": True, "differences": [each._asdict() for each in differences], "rows": counts}
+        document = {
+            "compared": True,
+            "differences": [difference._asdict() for difference in differences],
+            "rows": counts,
+        }
         out.write(json.dumps(document, ensure_ascii=False) + "\n")
         return
-    for each in differences:
-        out.write(f"{each.kind}  {each.key}\n    {each.message}\n    {each.message_en}\n")
+    for difference in differences:
+        out.write(f"{difference.kind}  {difference.key}\n    {difference.message}\n    {difference.message_en}\n")
     read = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     out.write(f"Đã đọc / read: {read or '0'}\n")
     out.write(f"Số sai lệch / differences: {len(differences)}\n")

@@ -91,7 +91,7 @@ class LoadSettings(BaseSettings):
 
     @property
     def off(self) -> list[str]:
-        return [name for name in NEIGHBOURS if name in {each.strip() for each in self.checks_off.split(",")}]
+        return [name for name in NEIGHBOURS if name in {word.strip() for word in self.checks_off.split(",")}]
 
 
 def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
@@ -108,7 +108,7 @@ def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
     try:
         off = LoadSettings().off
     except ValidationError as error:
-        _err("; ".join(each["msg"] for each in error.errors()))
+        _err("; ".join(detail["msg"] for detail in error.errors()))
         return 2
     for name in off:
         _err(

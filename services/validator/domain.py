@@ -14,7 +14,7 @@ from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
-from shared.contract.events import Finding, Outcome
+from shared.contract.events import Finding, VerdictOutcome
 
 #: findings listed in a verdict; all are counted
 LISTED_FINDINGS = 500
@@ -30,7 +30,7 @@ EXACT = Context(prec=200, Emax=999_999, Emin=-999_999, traps=[InvalidOperation, 
 class Judgement:
     """What is to be said of one submission."""
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     errors: int
     warnings: int
     required_items: int  # figures and narratives the form requires of this submission

@@ -69,7 +69,9 @@ class Answer(msgspec.Struct, array_like=True):
             outcome=judgement.outcome,
             counts=(judgement.errors, judgement.warnings, judgement.required_items, judgement.present_items),
             truncated=judgement.findings_truncated,
-            findings=[Line(*(getattr(each, name) for name in Line.__struct_fields__)) for each in judgement.findings],
+            findings=[
+                Line(*(getattr(finding, name) for name in Line.__struct_fields__)) for finding in judgement.findings
+            ],
         )
 
     def judgement(self) -> Judgement:

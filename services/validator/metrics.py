@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from shared.contract.events import Outcome, Severity, Tier
+from shared.contract.events import Severity, Tier, VerdictOutcome
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 VERDICTS_TOTAL = declare_counter(
@@ -12,7 +12,7 @@ VERDICTS_TOTAL = declare_counter(
     "Verdicts reached by outcome (accepted, returned).",
     unit="verdicts",
     labels=["outcome"],
-    values={"outcome": get_args(Outcome)},
+    values={"outcome": get_args(VerdictOutcome)},
 )
 FINDINGS_TOTAL = declare_counter(
     "thongsuot_validator_findings_total",

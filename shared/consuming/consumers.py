@@ -64,7 +64,7 @@ class Consumers:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._pulse = Pulse("consumers", patience_seconds=None)
-        self.pulses = (self._pulse, *(pulse for each in self.subscriptions for pulse in each.pulses))
+        self.pulses = (self._pulse, *(pulse for subscription in self.subscriptions for pulse in subscription.pulses))
         self._told: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}  # in the lag metric
         for subscription in self.subscriptions:
             for reason in REMADE_REASONS:

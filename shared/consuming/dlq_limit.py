@@ -98,11 +98,11 @@ class DlqLimit:
         if not tally.bad:
             return
         all_ = [*self._recent, tally]
-        records, bad = sum(each.records for each in all_), [one for each in all_ for one in each.bad]
+        records, bad = sum(tally.records for tally in all_), [one for tally in all_ for one in tally.bad]
         if len(bad) < self._least or len(bad) <= self._share * records:
             return
         causes = _causes(bad)
-        senders = len(frozenset[str]().union(*(each.senders for each in all_)))
+        senders = len(frozenset[str]().union(*(tally.senders for tally in all_)))
         widest = max(cause.senders for cause in causes)
         if widest >= self._senders and widest > self._share * senders:
             raise Absurd(len(bad), records, causes[:10], tally.letters)
@@ -110,12 +110,12 @@ class DlqLimit:
     def note(self, tally: Tally, consumer: str) -> int:
         """Remember a batch that was applied; tell of each sender that floods. Returns how many do now."""
         self._recent.append(tally)
-        while sum(each.records for each in self._recent) > self._window and len(self._recent) > 1:
+        while sum(tally.records for tally in self._recent) > self._window and len(self._recent) > 1:
             self._recent.popleft()
-        if not any(each.bad for each in self._recent):
+        if not any(tally.bad for tally in self._recent):
             self._told.clear()
             return 0
-        of_sender = Counter(sender for each in self._recent for sender, _ in each.bad)
+        of_sender = Counter(sender for tally in self._recent for sender, _ in tally.bad)
         flooding = {sender for sender, number in of_sender.items() if number >= self._least // 2}
         for sender in sorted(flooding - self._told):
             log.error(
@@ -132,7 +132,7 @@ class DlqLimit:
         return len(flooding)
 
     def _causes_of(self, sender: str) -> list[str]:
-        bad = [one for each in self._recent for one in each.bad if one[0] == sender]
+        bad = [one for tally in self._recent for one in tally.bad if one[0] == sender]
         return [cause.cause for cause in _causes(bad)][:3]
 
     def clear(self) -> None:

@@ -116,12 +116,12 @@ def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Ma
         target = root["$defs"][str(schema["$ref"]).rpartition("/")[2]]
         schema = {**target, **schema}
     choices = schema.get("anyOf") or schema.get("oneOf")
-    return [each for choice in choices for each in _alternatives(choice, root)] if choices else [schema]
+    return [alternative for choice in choices for alternative in _alternatives(choice, root)] if choices else [schema]
 
 
 def _kinds(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     """What a field may hold, with its formats, allowed values and bounds."""
-    return " or ".join(sorted(_kind(each) for each in _alternatives(schema, root)))
+    return " or ".join(sorted(_kind(alternative) for alternative in _alternatives(schema, root)))
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -95,21 +95,21 @@ class Sent:
 
     def take_back_suspects(self) -> bool:
         """Put rows that may not be at fault, and those behind them, back among what is left. Returns whether any."""
-        suspects = {each.row["id"] for each in self.refused if not each.of_the_row}
-        self.left = [each.row for each in self.refused if each.row["id"] in suspects]
+        suspects = {refusal.row["id"] for refusal in self.refused if not refusal.of_the_row}
+        self.left = [refusal.row for refusal in self.refused if refusal.row["id"] in suspects]
         self.left += [row for row, front in self.behind if front in suspects]
         self.left.sort(key=lambda row: int(row["id"]))
-        self.refused = [each for each in self.refused if each.row["id"] not in suspects]
+        self.refused = [refusal for refusal in self.refused if refusal.row["id"] not in suspects]
         self.behind = [(row, front) for row, front in self.behind if front not in suspects]
         return bool(suspects)
 
     def settle(self) -> None:
         """A suspect is at fault where its topic took another row; else Kafka is, and the suspect stays where it is."""
         taking = {row["topic"] for row in self.rows}
-        kept = [each for each in self.refused if each.of_the_row or each.row["topic"] in taking]
-        dropped = [each for each in self.refused if not (each.of_the_row or each.row["topic"] in taking)]
+        kept = [refusal for refusal in self.refused if refusal.of_the_row or refusal.row["topic"] in taking]
+        dropped = [refusal for refusal in self.refused if not (refusal.of_the_row or refusal.row["topic"] in taking)]
         if dropped:
-            fronts = {each.row["id"] for each in dropped}
+            fronts = {refusal.row["id"] for refusal in dropped}
             self.refused = kept
             self.behind = [(row, front) for row, front in self.behind if front not in fronts]
             self.trouble = dropped[0].error
@@ -117,9 +117,9 @@ class Sent:
     def fronts(self) -> dict[Line, int]:
         """The keys that may not go on, with the id of the row that was refused."""
         return {
-            (each.row["topic"], each.row["key"]): each.row["id"]
-            for each in self.refused
-            if each.row["topic"] not in LAST_WORD_TOPICS
+            (refusal.row["topic"], refusal.row["key"]): refusal.row["id"]
+            for refusal in self.refused
+            if refusal.row["topic"] not in LAST_WORD_TOPICS
         }
 
 
@@ -220,8 +220,8 @@ async def _send(producer: AIOKafkaProducer, prefix: str, place: Place, chain: Ch
         sent.rows += rows
 
 
-async def _all(each: Any) -> None:
-    tasks = [asyncio.ensure_future(one) for one in each]
+async def _all(sends: Any) -> None:
+    tasks = [asyncio.ensure_future(send) for send in sends]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -56,10 +56,10 @@ Reasons = tuple[list[int], list[str], list[str], list[int], list[int | None]]
 async def put(connection: asyncpg.Connection, sent: Sent) -> None:
     """Move refused rows, and those behind them, out of the outbox; on the caller's transaction."""
     await connection.execute(LOCK)
-    refused = {(each.row["topic"], each.row["key"]) for each in sent.refused}
+    refused = {(refusal.row["topic"], refusal.row["key"]) for refusal in sent.refused}
     lines = sorted({(row["topic"], row["key"]) for row, _ in sent.behind} - refused)
     found = await connection.fetch(_STILL_FRONTED, [topic for topic, _ in lines], [key for _, key in lines])
-    fronted = refused | {(each["topic"], each["key"]) for each in found}
+    fronted = refused | {(row["topic"], row["key"]) for row in found}
     sent.behind = [(row, front) for row, front in sent.behind if (row["topic"], row["key"]) in fronted]
     await connection.execute(_PUT, *_reasons(sent))
 

@@ -46,11 +46,11 @@ _MAX_NUMBER = 2**63 - 1
 
 def unreadable(arguments: Sequence[str]) -> str | None:
     """What is wrong with arguments that are not UTF-8: no database takes them. None where all are."""
-    for each in arguments:
+    for argument in arguments:
         try:
-            each.encode()
+            argument.encode()
         except UnicodeEncodeError:
-            return f"{each!a}: không phải UTF-8 / is not UTF-8"
+            return f"{argument!a}: không phải UTF-8 / is not UTF-8"
     return None
 
 

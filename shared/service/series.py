@@ -50,7 +50,7 @@ def label_sets(metric: Metric, service: Service) -> Iterator[tuple[str, ...]]:
             **metric.values,
             "group": [subscription.name for subscription in subscriptions],
             "topic": published_topics(service.name) if any(isinstance(b, Relay) for b in service.backgrounds) else [],
-            "ticker": [each.name for each in service.backgrounds if isinstance(each, Ticker)],
+            "ticker": [background.name for background in service.backgrounds if isinstance(background, Ticker)],
         }
         yield from product(*(possible[label] for label in metric.labels))
 

@@ -109,7 +109,7 @@ class Service:
 
     async def _stop_all(self, started: Sequence[Background], seconds: float) -> None:
         names = (f"{type(background).__name__} {place}" for place, background in enumerate(started))
-        await self._within(seconds, {name: each.stop() for name, each in zip(names, started, strict=True)})
+        await self._within(seconds, {name: background.stop() for name, background in zip(names, started, strict=True)})
 
     async def _within(self, seconds: float, ends: Mapping[str, Coroutine[Any, Any, None]]) -> None:
         """Wait for all, no longer than this; what fails or does not end is told, and hinders nobody."""

@@ -139,7 +139,10 @@ def _given_a_transaction(tree: ast.Module) -> Iterator[ast.AST]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            if any(each.annotation is not None and GIVEN.fullmatch(ast.unparse(each.annotation)) for each in arguments):
+            if any(
+                argument.annotation is not None and GIVEN.fullmatch(ast.unparse(argument.annotation))
+                for argument in arguments
+            ):
                 yield node
 
 

@@ -76,7 +76,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
         )
         code, differences = await demo.reconcile()
         assert code == 1
-        kinds = {each["kind"] for each in differences}
+        kinds = {difference["kind"] for difference in differences}
         assert {"submission_without_verdict", "event_lost"} <= kinds
         await _execute(
             demo.stack.database_url("intake"), "DELETE FROM submissions WHERE submission_id = $1::uuid", lost

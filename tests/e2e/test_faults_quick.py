@@ -29,7 +29,7 @@ def ground() -> Iterator[Ground]:
 @pytest.mark.timeout(600)  # seconds of a machine on which much else runs; alone a row takes about twenty
 @pytest.mark.parametrize("row", QUICK, ids=lambda row: f"row {row.number}: {row.fault}")
 def test_the_system_survives(ground: Ground, row: object) -> None:
-    chosen = next(each for each in QUICK if each is row)
+    chosen = next(candidate for candidate in QUICK if candidate is row)
     result = run_row(chosen, ground, SEED, scale=0.4, controls=False)
     assert result.passed, (result.error, result.wrongs, result.figures)
 

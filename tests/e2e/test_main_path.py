@@ -98,14 +98,14 @@ def test_a_report_is_returned_with_findings_corrected_accepted_and_scored(provin
 
     def own_page() -> dict[str, Any] | None:
         shown: dict[str, Any] = province.get(DEPARTMENT, f"/v1/obligations/{REGIME}/{PERIOD}")
-        return shown if shown["lines"] and any(each["kind"] == "returned" for each in shown["notices"]) else None
+        return shown if shown["lines"] and any(notice["kind"] == "returned" for notice in shown["notices"]) else None
 
     page = eventually(own_page, "the agency sees its score lines and the notice about the return")
     every_line = {line["line_id"]: (line["points"], line["cause"]) for line in obligation["lines"]}
     assert all(every_line[line["line_id"]] == (line["points"], line["cause"]) for line in page["lines"])
     assert sum(Decimal(line["points"]) for line in page["lines"]) == Decimal(page["score"]) == 100
-    assert [each["version"] for each in page["submissions"]] == [2, 1]
-    assert {each["to"]["role"] for each in page["notices"]} == {"reporting_officer"}
+    assert [submission["version"] for submission in page["submissions"]] == [2, 1]
+    assert {notice["to"]["role"] for notice in page["notices"]} == {"reporting_officer"}
 
 
 def test_the_same_idempotency_key_gets_the_same_receipt_and_stores_once(province: Province) -> None:

@@ -53,7 +53,7 @@ PAIRS = [
 
 def value(name: str, hint: Any, largest: bool) -> Any:
     """The largest or smallest that may be read for a field."""
-    options = [each for each in typing.get_args(hint) if each is not type(None)]
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
     origin = typing.get_origin(hint)
     match origin, hint:
         case typing.Literal, _:
@@ -138,7 +138,7 @@ async def test_every_follower_can_hold_what_can_be_read(
 
 async def test_a_column_would_refuse_what_the_reading_refuses(migrated_database: Callable[[str], str]) -> None:
     """Negative control: past the reading, the database itself calls it bad, and the whole batch with it."""
-    (inbound,) = (each for each in inbounds()["validator"] if each.name == "registry")
+    (inbound,) = (candidate for candidate in inbounds()["validator"] if candidate.name == "registry")
     model = next(at_the_bounds(MODELS["vn.thongsuot.registry.regime.v1"]))
     assert isinstance(event_of(model, version=LARGEST_NUMBER + 1), Bad)
     database = Database(await asyncio.to_thread(migrated_database, "validator"))

@@ -127,8 +127,8 @@ def test_two_ups_at_the_same_time_start_one_stack_and_both_wait_for_it(tmp_path:
     try:
         said = [up.communicate(timeout=200)[0] for up in ups]
         assert [up.returncode for up in ups] == [0, 0], said
-        assert all("postgres " in each and "mail " in each for each in said), said
-        assert sum("already running" in each for each in said) == 1, said
+        assert all("postgres " in output and "mail " in output for output in said), said
+        assert sum("already running" in output for output in said) == 1, said
     finally:
         assert __main__.main(["down", *place]) == 0
 

@@ -217,12 +217,12 @@ async def obligation(
         submissions_truncated=len(sent) > MAX_LISTED,
         notices=[
             NoticeView(
-                notification_id=each["notification_id"],
-                at=each["at"],
-                to=RecipientView(role=each["role"], agency=each["told"]),
-                **{name: each["document"][name] for name in ("kind", "channel", "outcome", "attempts")},
+                notification_id=notice["notification_id"],
+                at=notice["at"],
+                to=RecipientView(role=notice["role"], agency=notice["told"]),
+                **{name: notice["document"][name] for name in ("kind", "channel", "outcome", "attempts")},
             )
-            for each in notices[:MAX_LISTED]
+            for notice in notices[:MAX_LISTED]
         ],
         notices_truncated=len(notices) > MAX_LISTED,
     )

@@ -162,7 +162,7 @@ class _Problem:
                 for number in weights:
                     digits[number] = fewest
             coarse = before != digits and len(self._sums) < 200
-        return [10 ** (self._digits - each) for each in digits]
+        return [10 ** (self._digits - digit_count) for digit_count in digits]
 
     def _order(self) -> list[int]:
         """Totals of totals first, so that each is split among its terms."""
@@ -237,7 +237,7 @@ class _Search:
         """Give the figure a value: its share of a total that has one, else `wanted`, else a bound, else zero."""
         least, most = self.least[number], self.most[number]
         for value in dict.fromkeys(
-            min(max(each, least), most) for each in (self._share(number, wanted), least, most, 0)
+            min(max(candidate, least), most) for candidate in (self._share(number, wanted), least, most, 0)
         ):
             mark = len(self._trail)
             try:

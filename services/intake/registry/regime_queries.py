@@ -107,12 +107,14 @@ async def page(
     """Up to `limit` of the versions that bind the agency now or next, after that version of that code."""
     bound = regimes.binding(agency, registry, addressed, now.astimezone(LOCAL_ZONE).date())
     if after is not None:
-        bound = [each for each in bound if (each.regime.code, each.regime.regime_version) > after]
+        bound = [binding for binding in bound if (binding.regime.code, binding.regime.regime_version) > after]
     rows = await tx.execute(_NEXT_DEADLINES, {"agency": agency.code, "now": now})
     following = {(row["regime"], row["regime_version"]): row for row in rows.mappings()}
     return await in_slices(
         bound[:limit],
-        lambda each: RegimeView(**_common(each, following.get((each.regime.code, each.regime.regime_version)))),
+        lambda binding: RegimeView(
+            **_common(binding, following.get((binding.regime.code, binding.regime.regime_version)))
+        ),
     )
 
 

@@ -45,7 +45,7 @@ class Addressed:
     def be_of(self, registry: Registry, revision: int) -> Addressed:
         if revision != self.revision:
             self._by_regime, self._named = {}, {}
-            for request in sorted(registry.requests.values(), key=lambda each: each.issued_at, reverse=True):
+            for request in sorted(registry.requests.values(), key=lambda issued: issued.issued_at, reverse=True):
                 self._by_regime.setdefault(request.regime, []).append(request)
                 for agency in request.agencies:
                     self._named.setdefault(agency, set()).add(request.regime)

@@ -95,7 +95,7 @@ class Defect(Struct, frozen=True):
 
 
 Decided = Stored | Replayed | KeyReused | Unchanged | Outdated
-Outcome = Decided | Unknown | Defect
+SubmissionOutcome = Decided | Unknown | Defect
 
 
 class Fresh(Struct, frozen=True):

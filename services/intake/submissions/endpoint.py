@@ -23,12 +23,12 @@ from services.intake.submissions.admission import Admitted, Closed, Named, Refus
 from services.intake.submissions.domain import (
     Defect,
     KeyReused,
-    Outcome,
     Outdated,
     Pending,
     Receipt,
     Replayed,
     Stored,
+    SubmissionOutcome,
     Unchanged,
     Unknown,
 )
@@ -135,7 +135,7 @@ class SubmitEndpoint:
         async with self._database.read_transaction() as tx:
             return await store.receipt_of(tx, agency, key)
 
-    async def _store(self, pending: Pending) -> Outcome:
+    async def _store(self, pending: Pending) -> SubmissionOutcome:
         if pending.idempotency in self._in_flight:
             metrics.SUBMISSIONS_TOTAL.labels("in_flight").inc()
             raise problems.in_progress()
@@ -230,7 +230,7 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-async def _answer(outcome: Outcome, send: Send) -> None:
+async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
     match outcome:
         case Stored(receipt):
             _stored.inc()

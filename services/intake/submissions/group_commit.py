@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.intake import metrics
-from services.intake.submissions.domain import Decided, Defect, Outcome, Pending, Unknown
+from services.intake.submissions.domain import Decided, Defect, Pending, SubmissionOutcome, Unknown
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
 from shared.runtime.clock import monotonic_seconds
@@ -36,10 +36,10 @@ class Entry:
     """One waiting request. Its answer is given once; whoever comes later finds it answered."""
 
     pending: Pending
-    answer: asyncio.Future[Outcome]
+    answer: asyncio.Future[SubmissionOutcome]
     waiting_since: float = field(default_factory=monotonic_seconds)
 
-    def resolve(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: SubmissionOutcome) -> None:
         if not self.answer.done():
             self.answer.set_result(outcome)
 
@@ -108,7 +108,7 @@ class GroupCommit:
             self._queue.popleft().resolve(Unknown())
         await self._database.close()
 
-    def offer(self, pending: Pending) -> asyncio.Future[Outcome]:
+    def offer(self, pending: Pending) -> asyncio.Future[SubmissionOutcome]:
         """Queue a submission; the future always gets an outcome, never an exception. Raises QueueFull."""
         if not self._open or len(self._queue) >= self._queue_limit:
             raise QueueFull

@@ -41,7 +41,7 @@ from shared.contract.events.registry import (
     SumRule,
 )
 from shared.contract.events.submissions import SubmissionReceived, obligation_key
-from shared.contract.events.verdicts import Finding, Outcome, Severity, Tier, VerdictReached
+from shared.contract.events.verdicts import Finding, Severity, Tier, VerdictOutcome, VerdictReached
 
 #: every event model, by its CloudEvents type
 MODELS: dict[str, type[EventModel]] = {
@@ -94,7 +94,6 @@ __all__ = [
     "ObligationOverdue",
     "OfficerRegistered",
     "OfficerRole",
-    "Outcome",
     "RegimePublished",
     "RegistryEvent",
     "RequestIssued",
@@ -105,6 +104,7 @@ __all__ = [
     "SubmissionReceived",
     "SumRule",
     "Tier",
+    "VerdictOutcome",
     "VerdictReached",
     "obligation_key",
 ]

@@ -94,7 +94,7 @@ def _kinds(hint: Any) -> set[Any]:
     if origin is typing.Annotated:
         return _kinds(typing.get_args(hint)[0])
     if origin in (typing.Union, types.UnionType):
-        return {kind for each in typing.get_args(hint) for kind in _kinds(each)}
+        return {kind for option in typing.get_args(hint) for kind in _kinds(option)}
     if origin is tuple:
         return {tuple[str, ...]} if str in _kinds(typing.get_args(hint)[0]) else set()
     return {hint} if isinstance(hint, type) else set()

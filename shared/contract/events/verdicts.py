@@ -9,7 +9,7 @@ from shared.contract.events.base import VERDICTS, EventModel, Model, Moment
 
 Tier = Literal["structure", "completeness", "validity", "consistency", "history", "narrative", "cross_report"]
 Severity = Literal["error", "warning"]
-Outcome = Literal["accepted", "returned"]
+VerdictOutcome = Literal["accepted", "returned"]
 
 
 class Finding(Model):
@@ -49,7 +49,7 @@ class VerdictReached(EventModel):
     received_at: Moment
     decided_at: Moment
     nil: bool = False
-    outcome: Outcome
+    outcome: VerdictOutcome
     errors: int
     warnings: int
     required_items: int  # figures and narratives the form requires of this submission

@@ -46,7 +46,7 @@ def line(points: str, cause: str) -> ScoreLine:
 def scored(version: int, *lines: ScoreLine) -> ScoreChanged:
     return ScoreChanged(
         **_common(DEPARTMENT, "2026-M10"), standing="returned", version=version, policy_version="vn-2026-1",
-        score=sum((each.points for each in lines), Decimal(0)), lines=lines, overdue=True,
+        score=sum((line.points for line in lines), Decimal(0)), lines=lines, overdue=True,
     )  # fmt: skip
 
 
@@ -72,18 +72,18 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
         assert (shown["standing"], shown["overdue"], shown["score"], shown["policy_version"]) == (
             "returned", True, "97.50", "vn-2026-1",
         )  # fmt: skip
-        assert [(each["points"], each["cause"], each["cause_en"], each["clause"]) for each in shown["lines"]] == [
+        assert [(line["points"], line["cause"], line["cause_en"], line["clause"]) for line in shown["lines"]] == [
             ("-2.50", "Chậm 1 ngày", "en Chậm 1 ngày", "§1"),
             ("100", "Đủ", "en Đủ", "§1"),
         ]
-        assert sum(Decimal(each["points"]) for each in shown["lines"]) == Decimal(shown["score"])
-        assert [(each["version"], each["status"]) for each in shown["submissions"]] == [
+        assert sum(Decimal(line["points"]) for line in shown["lines"]) == Decimal(shown["score"])
+        assert [(submission["version"], submission["status"]) for submission in shown["submissions"]] == [
             (2, "received"),
             (1, "returned"),
         ]
         told = [
-            (each["kind"], each["to"]["role"], each["to"]["agency"], each["outcome"], each["attempts"])
-            for each in shown["notices"]
+            (notice["kind"], notice["to"]["role"], notice["to"]["agency"], notice["outcome"], notice["attempts"])
+            for notice in shown["notices"]
         ]
         assert told == [
             ("returned", None, None, "sent", 1),
@@ -113,11 +113,11 @@ async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Pro
                 await apply(province.url, [scores[place]])
                 await tell(province.url, [words[place]])
             shown = (await client.get(PATH)).json()
-            assert [each["cause"] for each in shown["lines"]] == ["ba"], order
-            assert [each["attempts"] for each in shown["notices"]] == [3], order
+            assert [line["cause"] for line in shown["lines"]] == ["ba"], order
+            assert [notice["attempts"] for notice in shown["notices"]] == [3], order
             # a later event that says nothing of the score takes no line away
             await apply(province.url, [opened(DEPARTMENT, version=start + 5)])
-            assert [each["cause"] for each in (await client.get(PATH)).json()["lines"]] == ["ba"]
+            assert [line["cause"] for line in (await client.get(PATH)).json()["lines"]] == ["ba"]
 
 
 async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(province: Province) -> None:

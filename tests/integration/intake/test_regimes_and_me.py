@@ -43,15 +43,15 @@ async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database
     """Each kind of agency, posted as it is printed: admitted, then judged by the validator's own code."""
     admission = admit(files.read_folder(SAMPLE).proposals, [], datetime.now(LOCAL_ZONE), past_requests=True)
     assert not admission.errors
-    records = [each.record for each in admission.records]
+    records = [located.record for located in admission.records]
     await load(database_of_intake, records)
     agencies = ["H99.01", "H99.05", *_one_of_each_kind(records)]
     clock = ManualClock(datetime(2026, 3, 12, 9, tzinfo=LOCAL_ZONE))
     province = Province(database_of_intake, await make_keys(database_of_intake, sorted(set(agencies))))
     forms = {
-        (each.code, each.regime_version): compile_form(each.form)
-        for each in records
-        if isinstance(each, RegimePublished)
+        (record.code, record.regime_version): compile_form(record.form)
+        for record in records
+        if isinstance(record, RegimePublished)
     }
     accepted: set[str] = set()
     async with intake(province, clock=clock) as client:
@@ -184,7 +184,7 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
             "maximum": None, "fraction_digits": 2,
         }  # fmt: skip
         assert shown["form"]["nil_allowed"] is False
-        assert [each["period"] for each in shown["deadlines"]] == ["2026-M10", "2026-M11"]
+        assert [deadline["period"] for deadline in shown["deadlines"]] == ["2026-M10", "2026-M11"]
         assert shown["next_deadline"]["deadline"] == "2026-10-23T09:30:00+07:00"
         assert shown["example"]["period"] == "2026-M10", "the one due next, whose window is over"
         assert shown["example"]["officer"] == "cb-01"
@@ -221,17 +221,17 @@ async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(provi
         assert shown["agency"]["code"] == DEPARTMENT
         assert shown["agency"]["name"] == "Cơ quan H99.01"
         assert shown["parent"] == {"code": "H99", "name": "Cơ quan H99", "name_en": ""}
-        assert [(each["officer_id"], each["active"]) for each in shown["officers"]] == [
+        assert [(shown_officer["officer_id"], shown_officer["active"]) for shown_officer in shown["officers"]] == [
             ("cb-01", True),
             ("cb-02", False),
         ]
-        assert [each["period"] for each in shown["owed"][:3]] == ["2026-M09", "2026-M10", "2026-M11"]
+        assert [duty["period"] for duty in shown["owed"][:3]] == ["2026-M09", "2026-M10", "2026-M11"]
         assert (len(shown["owed"]), shown["owed_truncated"]) == (20, True)
         for link in (*shown["links"].values(), *shown["owed"][0]["links"].values()):
             assert (await client.get(link)).status_code == 200, link
         other = (await client.get("/v1/me", of=COMMUNE)).json()
-        assert {each["officer_id"] for each in other["officers"]} == {"cb-50"}
-        assert {each["obligation"].split("/")[0] for each in other["owed"]} == {COMMUNE}
+        assert {shown_officer["officer_id"] for shown_officer in other["officers"]} == {"cb-50"}
+        assert {duty["obligation"].split("/")[0] for duty in other["owed"]} == {COMMUNE}
 
 
 @pytest.mark.parametrize("plan", ["standings_owed", "registry_officers_of_agency"])

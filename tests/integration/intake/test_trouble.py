@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from services.intake.submissions import handlers
-from services.intake.submissions.domain import Decided, Defect, Outcome, Pending, Stored, Unknown
+from services.intake.submissions.domain import Decided, Defect, Pending, Stored, SubmissionOutcome, Unknown
 from services.intake.submissions.group_commit import GroupCommit
 from shared.postgres.database import Database, Transaction
 from tests.integration.intake.proxy import proxied
@@ -28,7 +28,7 @@ async def refuse_officer(url: str, officer: str) -> None:
     await database.close()
 
 
-async def offered(url: str, group: Sequence[Pending], **options: object) -> list[Outcome]:
+async def offered(url: str, group: Sequence[Pending], **options: object) -> list[SubmissionOutcome]:
     commits = GroupCommit(Database(url, pool_size=2), handlers.accept, **options)  # type: ignore[arg-type]
     await commits.start()
     try:

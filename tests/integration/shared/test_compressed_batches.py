@@ -40,7 +40,7 @@ def send_compressed(infra: Infra, topic: str, records: int) -> int:
 def test_a_batch_that_unpacks_to_more_than_the_topic_takes_is_refused(infra: Infra, topics: str) -> None:
     if not infra.kafka_idempotence:
         pytest.skip("the stand-in takes any size")
-    declared = {each.name: each for each in provision.load()}
+    declared = {topic.name: topic for topic in provision.load()}
     for name, topic in declared.items():
         assert topic.configs["compression.type"] == "uncompressed", name
     submissions = f"{topics}submissions"

@@ -53,17 +53,17 @@ async def test_another_bad_record_at_a_known_place_is_another_letter(database: D
     await reject(database, letter(b"first"))
     await reject(database, other)
     letters, sent = await stored(database)
-    assert [each.value for each in letters] == [b"first", other.record.value]
-    assert [each.event_id for each in letters] == [EVENT, other.event_id]
-    assert [each.attempts for each in letters] == [1, 1]
-    assert [each.body for each in sent] == [b"first", other.record.value]
-    assert [each.key for each in sent] == [str(each.dead_letter_id) for each in letters]
+    assert [letter.value for letter in letters] == [b"first", other.record.value]
+    assert [letter.event_id for letter in letters] == [EVENT, other.event_id]
+    assert [letter.attempts for letter in letters] == [1, 1]
+    assert [row.body for row in sent] == [b"first", other.record.value]
+    assert [letter.key for letter in sent] == [str(letter.dead_letter_id) for letter in letters]
 
 
 async def test_records_without_an_id_are_told_apart_by_their_keys(database: Database) -> None:
     await reject(database, letter(b"x", None, key=b"a"), letter(b"x", None, key=b"b"), letter(b"x", None, key=None))
     letters, sent = await stored(database)
-    assert ([each.key for each in letters], len(sent)) == ([b"a", b"b", None], 3)
+    assert ([letter.key for letter in letters], len(sent)) == ([b"a", b"b", None], 3)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_the_same_record_rejected_again_is_the_same_letter(database: Datab
     await reject(database, letter(b"first"))
     await reject(database, same)
     letters, sent = await stored(database)
-    assert [(each.attempts, each.value) for each in letters] == [(2, b"first")]
+    assert [(letter.attempts, letter.value) for letter in letters] == [(2, b"first")]
     assert len(sent) == 1
 
 
@@ -94,5 +94,5 @@ async def test_known_by_its_place_alone_the_second_record_would_be_nowhere(datab
     await reject(database, letter(b"first"))
     await reject(database, letter(b"second", OTHER))
     letters, sent = await stored(database)
-    assert [each.value for each in letters] == [b"first"]
-    assert [each.body for each in sent] == [b"first"]
+    assert [letter.value for letter in letters] == [b"first"]
+    assert [row.body for row in sent] == [b"first"]

@@ -272,11 +272,11 @@ def test_an_event_is_never_tried_beside_what_lies_behind_it() -> None:
     events: list[Event[Any]] = list(Batch.of(crowd())._events)
     part = Part(events, records=len(events))
     parts = part.split()
-    assert sorted(len(each.events) for each in parts)[-1] <= 8
-    keys = [key for each in parts for key in {event.key for event in each.events}]
+    assert sorted(len(part.events) for part in parts)[-1] <= 8
+    keys = [key for part in parts for key in {event.key for event in part.events}]
     assert len(keys) == len(set(keys)) == 41
-    (mixed,) = [each for each in parts if len({e.key for e in each.events}) < len(each.events)]
-    (lone,) = [each for each in mixed.split() if each.events[0].body.agency == CULPRIT]
+    (mixed,) = [part for part in parts if len({e.key for e in part.events}) < len(part.events)]
+    (lone,) = [part for part in mixed.split() if part.events[0].body.agency == CULPRIT]
     (head,) = lone.split()
     assert [event.body.version for event in head.events] == [1]
     (behind,) = head.rest()

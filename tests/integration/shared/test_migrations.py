@@ -39,4 +39,4 @@ async def test_a_column_without_a_migration_is_noticed(migrated_database: Callab
     for table in declared.tables.values():
         table.to_metadata(changed)
     Table("verdicts", changed, Column("forgotten", Text), extend_existing=True)
-    assert any("forgotten" in each for each in await drift(migrated_database("validator"), changed))
+    assert any("forgotten" in difference for difference in await drift(migrated_database("validator"), changed))

@@ -91,7 +91,7 @@ async def test_the_newest_version_stands_whatever_the_order_and_the_batches(copy
     for number, order in enumerate(itertools.permutations(versions)):
         for split in range(4):
             code = f"{number}/{split}"
-            batches = [replace(each, code=code) for each in order]
+            batches = [replace(agency, code=code) for agency in order]
             await save(copy, *batches[:split])
             await save(copy, *batches[split:])
     assert {row[2:] for row in await rows(copy)} == {("3", 3)}

@@ -130,13 +130,17 @@ async def watched(url: str, kafka: KafkaSettings) -> AsyncIterator[Watch]:
     try:
         async with service.lifespan(service.app):
             assert service.consumers is not None
-            (following,) = [each for each in service.consumers.subscriptions if each.name == "validator.submissions"]
+            (following,) = [
+                subscription
+                for subscription in service.consumers.subscriptions
+                if subscription.name == "validator.submissions"
+            ]
 
             async def following_all() -> bool:
                 return bool(following.health.assigned)
 
             await eventually(following_all, "the validator has its partitions")
-            tasks = [asyncio.create_task(each) for each in (note_verdicts(), note_the_loop(), ask())]
+            tasks = [asyncio.create_task(work) for work in (note_verdicts(), note_the_loop(), ask())]
             await watch.measure_the_machine()
             yield watch
     finally:

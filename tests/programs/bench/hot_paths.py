@@ -90,4 +90,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--measure"]:
         print(json.dumps(asyncio.run(measure())))
     else:
-        main([Path(each).resolve() for each in sys.argv[1:]] or [Path.cwd()])
+        main([Path(argument).resolve() for argument in sys.argv[1:]] or [Path.cwd()])

@@ -100,19 +100,19 @@ def consumer_rates(
         system.none()
         system.only(service, ready=False)  # a quick one drains much of it before it is ready
         before = cpu_seconds(infra, system.stack)
-        each = EVENTS_OF_ONE[system.name][service]
-        already = system.applied(service) / each
+        events_of_one = EVENTS_OF_ONE[system.name][service]
+        already = system.applied(service) / events_of_one
         count = partial(system.applied, service)
-        rate, applied = drain(count, submissions * each, stall_seconds)
+        rate, applied = drain(count, submissions * events_of_one, stall_seconds)
         wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
         after = cpu_seconds(infra, system.stack)
-        counted = max(applied / each - already, 1)
+        counted = max(applied / events_of_one - already, 1)
         own = 1000 * (after[service] - before[service]) / counted
         database = 1000 * sum(after[n] - before.get(n, 0.0) for n in after if n == f"{service} postgres") / counted
-        found[service] = Drained(rate / each, own, database)
+        found[service] = Drained(rate / events_of_one, own, database)
         say(
-            f"  {system.name} {service}: {rate / each:.0f}/s, CPU {own:.3f} + {database:.3f} ms "
-            f"({applied} of {submissions * each} events)"
+            f"  {system.name} {service}: {rate / events_of_one:.0f}/s, CPU {own:.3f} + {database:.3f} ms "
+            f"({applied} of {submissions * events_of_one} events)"
         )
     return found
 

@@ -47,11 +47,11 @@ def scale_out(
             system.none()
             system.only(service, *(f"{service}-{number}" for number in range(2, count + 1)), ready=False)
             rate, events, total = _drained_together(partial(_applied, system, service, count), stored)
-            each = total / stored
+            events_of_one = total / stored
             if sum(events) < LEFT_SHARE * total:
                 rate = math.nan
-            found.append(Scaled(service, count, rate / each, events))
-            say(f"  {service} × {count}: {rate / each:.0f}/s, events {events} of {total}")
+            found.append(Scaled(service, count, rate / events_of_one, events))
+            say(f"  {service} × {count}: {rate / events_of_one:.0f}/s, events {events} of {total}")
             wait_until(lambda service=service: system.outbox_rows(service) == 0, 120)  # type: ignore[misc]
     system.none()
     return found

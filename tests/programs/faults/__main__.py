@@ -129,7 +129,7 @@ def write(path: Path, results: Sequence[Result]) -> None:
     kept: dict[str, dict[str, object]] = {}
     if path.exists():
         try:
-            kept = {each["fault"].partition(" ")[0]: each for each in json.loads(path.read_text("utf-8"))["rows"]}
+            kept = {row["fault"].partition(" ")[0]: row for row in json.loads(path.read_text("utf-8"))["rows"]}
         except (ValueError, KeyError):
             kept = {}
     build, seed = this_build(), results[0].seed if results else 0

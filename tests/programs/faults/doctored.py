@@ -53,7 +53,10 @@ def topics_empty(ledger: Ledger, stores: Stores) -> None:
 
 
 def old_version_applied_last(ledger: Ledger, stores: Stores) -> None:
-    line = max((each for each in stores.witnessed if each.consumer == "scoring.follow"), key=lambda each: each.version)
+    line = max(
+        (record for record in stores.witnessed if record.consumer == "scoring.follow"),
+        key=lambda record: record.version,
+    )
     stores.witnessed.append(replace(line, place=10**9, version=line.version - 1, event_id="old"))
 
 

@@ -108,7 +108,7 @@ def i3(ledger: Ledger, stores: Stores) -> list[str]:
 def _applied_in_order(lines: Iterable[Applied]) -> list[str]:
     found = []
     latest: dict[tuple[str, str, str], int] = {}
-    for line in sorted(lines, key=lambda each: (each.consumer, each.place)):
+    for line in sorted(lines, key=lambda record: (record.consumer, record.place)):
         place = (line.consumer, line.topic, line.key)
         if line.version < latest.get(place, 0):
             found.append(f"{line.consumer} applied {line.key} version {line.version} after {latest[place]}")

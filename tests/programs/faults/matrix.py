@@ -321,7 +321,7 @@ def covered_elsewhere(result: Result) -> dict[str, list[str]]:
 
 def rows_with_control(invariant: str) -> list[str]:
     """Rows that declare a protection whose absence turns this invariant red."""
-    return [each.number for each in ROWS.values() if any(invariant in names for names in each.controls.values())]
+    return [row.number for row in ROWS.values() if any(invariant in names for names in row.controls.values())]
 
 
 def run_row(chosen: Row, ground: Ground, seed: int, scale: float = 1.0, *, controls: bool = True) -> Result:

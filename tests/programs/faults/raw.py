@@ -93,8 +93,8 @@ async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Raw]:
                 for place, records in (await consumer.getmany(timeout_ms=300)).items():
                     topic = place.topic.removeprefix(prefix)
                     found += [
-                        Raw(topic, each.key, each.value, tuple(each.headers), each.partition, each.offset)
-                        for each in records
+                        Raw(topic, record.key, record.value, tuple(record.headers), record.partition, record.offset)
+                        for record in records
                     ]
                 for place in list(ends):
                     if await consumer.position(place) >= ends[place]:

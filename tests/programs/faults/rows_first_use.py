@@ -79,7 +79,7 @@ def first_use(field: Field) -> None:
                     ledgers.append(late.finish())
             ledgers.append(running.stop())
         ledger = merged(ledgers)
-        field.happened("first uses", sum(len(each.receipts) for each in ledgers[:-1]))
+        field.happened("first uses", sum(len(ledger.receipts) for ledger in ledgers[:-1]))
         stores = field.judge(province, ledger)
         field.figure("regimes used", len({row.obligation.split("/")[1] for row in stores.submissions}))
         used = Counter(

@@ -75,9 +75,9 @@ def marks(count: int) -> str:
     by_class: dict[int, str] = {}
     for code in range(0x300, 0x370):
         by_class.setdefault(unicodedata.combining(chr(code)), chr(code))
-    ordered = [by_class[each] for each in sorted(by_class, reverse=True) if each]
-    each, more = divmod(count, len(ordered))
-    return "".join(mark * (each + (place < more)) for place, mark in enumerate(ordered))
+    ordered = [by_class[marks] for marks in sorted(by_class, reverse=True) if marks]
+    repeats, more = divmod(count, len(ordered))
+    return "".join(mark * (repeats + (place < more)) for place, mark in enumerate(ordered))
 
 
 @row(
@@ -274,7 +274,7 @@ def _published(sample: Raw, **changes: Any) -> Raw:
 
 def _a_regime(field: Field, province: Province) -> Raw:
     events = raw.read(field.ground.kafka_direct, province.prefix, ["registry"])
-    return next(each for each in events if each.header("ce_type").startswith("vn.thongsuot.registry.regime"))
+    return next(record for record in events if record.header("ce_type").startswith("vn.thongsuot.registry.regime"))
 
 
 @row("32", "regimes that nobody can plan, published past the gate", "I8")
@@ -307,7 +307,9 @@ def mended_form(field: Field) -> None:
         raw.send(bootstrap, province.prefix, [_published(sample, code="HONG", form=broken, version=1)])
         neighbour.wait_for(1)
         received = next(
-            each for each in raw.read(bootstrap, province.prefix, ["submissions"]) if each.header("ce_type") == RECEIVED
+            record
+            for record in raw.read(bootstrap, province.prefix, ["submissions"])
+            if record.header("ce_type") == RECEIVED
         )
         waiting = [_submission(field.dice, received, "HONG", period) for period in people.PERIODS[:3]]
         field.happened("reports under that form", len(raw.send(bootstrap, province.prefix, waiting)))

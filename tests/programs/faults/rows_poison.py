@@ -55,8 +55,10 @@ def _headers(topic: str, kind: bytes | None, event_id: bytes) -> tuple[tuple[str
 def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
     """What no consumer of the topic can read, and what none of them follows."""
     kind = TYPES[topic].encode()
-    sample = dice.choice([each for each in samples if each.topic == topic and each.header("ce_type") == TYPES[topic]])
-    other = next(TYPES[each] for each in TYPES if each != topic).encode()
+    sample = dice.choice(
+        [record for record in samples if record.topic == topic and record.header("ce_type") == TYPES[topic]]
+    )
+    other = next(TYPES[topic_name] for topic_name in TYPES if topic_name != topic).encode()
     good = json.loads(sample.value or b"{}")
     moment = next(name for name in MOMENTS if name in good)
 
@@ -87,7 +89,7 @@ def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tupl
         message(json.dumps({**good, "version": 0}).encode(), _headers(topic, kind, fresh())),
     ]
     if topic == "registry":  # compacted: the broker itself refuses what has no key
-        bad = [each for each in bad if each.key is not None]
+        bad = [record for record in bad if record.key is not None]
     strange = [
         message(sample.value, _headers(topic, b"vn.thongsuot.unheard.of.v9", fresh())),
         message(b"", _headers(topic, b"\xff\xfe", fresh())),
@@ -240,15 +242,15 @@ def _fuzz(field: Field, province: Province) -> tuple[list[Raw], list[Raw]]:
     """Three more copies of each event, and each once more under a new id, all shuffled, each in its partition."""
     bootstrap = field.ground.kafka_direct
     events = [
-        each
-        for each in raw.read(bootstrap, province.prefix, ("submissions", "verdicts", "compliance"))
-        if each.header("ce_type")
+        record
+        for record in raw.read(bootstrap, province.prefix, ("submissions", "verdicts", "compliance"))
+        if record.header("ce_type")
     ]
-    copies = [replace(each, offset=-1) for each in events for _ in range(3)]
+    copies = [replace(record, offset=-1) for record in events for _ in range(3)]
     stale = []
-    for each in events:
-        headers = {**dict(each.headers), "ce_id": _identifier(field.dice).encode()}
-        stale.append(replace(each, headers=tuple(headers.items()), offset=-1))
+    for record in events:
+        headers = {**dict(record.headers), "ce_id": _identifier(field.dice).encode()}
+        stale.append(replace(record, headers=tuple(headers.items()), offset=-1))
     mixed = copies + stale
     field.dice.shuffle(mixed)
     raw.send(bootstrap, province.prefix, mixed)
@@ -257,7 +259,7 @@ def _fuzz(field: Field, province: Province) -> tuple[list[Raw], list[Raw]]:
 
 def _without(stores: Stores, stale: Sequence[Raw]) -> Stores:
     """The stores as if the strangers' events had never come: what is left must be in order."""
-    strangers = {each.header("ce_id") for each in stale}
+    strangers = {record.header("ce_id") for record in stale}
     return replace(
         stores,
         messages=[message for message in stores.messages if message.event_id not in strangers],
@@ -320,7 +322,7 @@ def _until_applied(province: Province, stale: Sequence[Raw], consumer: str = "",
         "intake.follow": ("verdicts", "compliance"),
     }
     for name in consumers:
-        ids = [each.header("ce_id") for each in stale if each.topic in topics[name]]
+        ids = [record.header("ce_id") for record in stale if record.topic in topics[name]]
         url = province.database_urls[name.partition(".")[0]]
 
         def through(name: str = name, ids: list[str] = ids, url: str = url) -> bool:

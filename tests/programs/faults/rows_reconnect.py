@@ -70,7 +70,7 @@ def _turns(field: Field, province: Province, running: Load, turns: int) -> tuple
         seconds, left = _turn(field, province, number)
         slowest = max(slowest, seconds)
         if left:
-            return slowest, [f"turn {number + 1}, after {seconds:.0f} s: {each}" for each in left]
+            return slowest, [f"turn {number + 1}, after {seconds:.0f} s: {trace}" for trace in left]
     return slowest, []
 
 

@@ -91,7 +91,7 @@ def _differences(province: Province, seconds: float) -> list[str]:
     code, told = province.reconcile(settle_seconds=seconds)
     if code not in (0, 1):
         raise AssertionError(f"reconcile: {told}")
-    return [str(each) for each in told["differences"]]
+    return [str(difference) for difference in told["differences"]]
 
 
 def _more(field: Field, province: Province, ledgers: list[Ledger]) -> None:
@@ -159,13 +159,13 @@ def databases_lost(field: Field) -> None:
 def _rebuilt(field: Field, province: Province, service: str, began: float, ledgers: list[Ledger]) -> None:
     """Nothing differs, and what comes from now on is followed."""
     wrongs = field.result.wrongs.setdefault("I7", [])
-    wrongs += [f"{service} rebuilt: {each}" for each in _differences(province, 90)[:20]]
+    wrongs += [f"{service} rebuilt: {difference}" for difference in _differences(province, 90)[:20]]
     field.figure(f"{service} rebuilt, s", round(time.monotonic() - began, 1))
     _more(field, province, ledgers)
     _, left = field.settle(province, merged(ledgers))
     if left:
         raise Unproved(f"{service} rebuilt: {len(left)} still on their way, {left[0]}")
-    wrongs += [f"behind {service}'s rebuilding: {each}" for each in _differences(province, 90)[:20]]
+    wrongs += [f"behind {service}'s rebuilding: {difference}" for difference in _differences(province, 90)[:20]]
 
 
 def _recorded_as_told(province: Province) -> int:

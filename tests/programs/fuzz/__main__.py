@@ -75,9 +75,9 @@ def _something_to_find(province: Province) -> Mapping[str, list[str]]:
     wrong = province.post(DEPARTMENT, "fuzz-1", figures={"A": 100, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
     right = province.post(DEPARTMENT, "fuzz-2", figures={"A": 95, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
     ids = [str(answer.json()["submission_id"]) for answer in (wrong, right)]
-    for each in ids:
-        path = f"/v1/submissions/{each}"
-        eventually(lambda path=path: province.get(DEPARTMENT, path)["status"] != "received", f"a verdict on {each}")  # type: ignore[misc]
+    for submission_id in ids:
+        path = f"/v1/submissions/{submission_id}"
+        eventually(lambda path=path: province.get(DEPARTMENT, path)["status"] != "received", f"a verdict on {path}")  # type: ignore[misc]
     found = province.operator("notifier", "/v1/notifications?limit=1").json().get("items", [])
     return {
         "submission_id": ids,

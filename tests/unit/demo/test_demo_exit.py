@@ -104,7 +104,7 @@ async def test_each_loss_ends_with_1(tmp_path: Path, count: Count) -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 async def test_what_is_still_on_its_way_ends_with_1(tmp_path: Path, name: str) -> None:
-    backlog = Backlog(**{each: int(each == name) for each in PARTS})
+    backlog = Backlog(**{part: int(part == name) for part in PARTS})
     assert await _exit_code(tmp_path, _good(), backlog) == 1
 
 

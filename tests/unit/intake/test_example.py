@@ -27,7 +27,7 @@ def figure(code: str, **others: Any) -> FigureField:
 
 
 def bounded(code: str, minimum: str | None, maximum: str | None, digits: int = 0) -> FigureField:
-    low, high = (None if each is None else Decimal(each) for each in (minimum, maximum))
+    low, high = (None if bound is None else Decimal(bound) for bound in (minimum, maximum))
     return figure(code, minimum=low, maximum=high, fraction_digits=digits)
 
 
@@ -50,7 +50,7 @@ def assert_accepted(form: Form) -> dict[str, str]:
 def test_the_example_of_every_sample_form_is_accepted_without_a_finding(path: Path) -> None:
     form = RegimePublished.model_validate({**yaml.safe_load(path.read_text()), "version": 1}).form
     figures = assert_accepted(form)
-    assert figures.keys() == {each.code for each in form.figures}
+    assert figures.keys() == {figure.code for figure in form.figures}
     # negative control: the validator would have noticed a wrong one
     rule = form.sums[0]
     wrong = {**figures, rule.total: str(Decimal(figures[rule.total]) + 1)}

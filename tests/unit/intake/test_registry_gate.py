@@ -350,9 +350,9 @@ def test_thousands_of_versions_of_a_regime_cost_in_proportion() -> None:
         rig.regime(regime_version=number + 1, effective_from=first + timedelta(days=31 * number))
         for number in range(1_000)
     ]
-    registry = Registry(regimes={"KTXH": Counting({each.regime_version: each for each in regimes})})
+    registry = Registry(regimes={"KTXH": Counting({regime.regime_version: regime for regime in regimes})})
     versions = Versions(registry)
-    assert [versions.rival(each) for each in regimes] == [None] * 1_000
+    assert [versions.rival(regime) for regime in regimes] == [None] * 1_000
     assert 0 < Counting.asked < 5_000
 
 

@@ -102,8 +102,8 @@ def test_each_neighbour_refuses_what_it_cannot_live_with(
     name: str, record: RegistryEvent, pointer: str, what: str
 ) -> None:
     told = objections(name, record, ADHOC)
-    assert [each.pointer for each in told] == ([pointer] if pointer else []), told
-    assert all(what in each.message_en and each.message and each.fix and each.fix_en for each in told), told
+    assert [error.pointer for error in told] == ([pointer] if pointer else []), told
+    assert all(what in error.message_en and error.message and error.fix and error.fix_en for error in told), told
 
 
 def test_the_control_without_a_calendar_of_weekends_no_deadline_of_2060_is_seen(
@@ -163,7 +163,7 @@ def test_a_name_that_cannot_be_mailed_is_found_among_many_fine_ones() -> None:
 
 def test_the_operators_command_speaks_ndjson_and_needs_neither_database_nor_kafka() -> None:
     records = [regime(deadline={"rule": "day_of_month", "day": 3}, version=1), regime("GOOD", version=1)]
-    lines = "\n".join(json.dumps({"type": each.TYPE, "body": json.loads(each.encode())}) for each in records)
+    lines = "\n".join(json.dumps({"type": record.TYPE, "body": json.loads(record.encode())}) for record in records)
     bare = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     for module in ("services.scoring", "services.scoring.check"):
         arguments = ["check"] if module == "services.scoring" else []
@@ -172,7 +172,7 @@ def test_the_operators_command_speaks_ndjson_and_needs_neither_database_nor_kafk
             input=lines, capture_output=True, text=True, cwd=ROOT, env=bare, timeout=60, check=True,
         )  # fmt: skip
         said = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [set(each) for each in said[:3]] == [{"looks at"}, {"at"}, {"key", *Objection.__slots__}]
+        assert [set(line) for line in said[:3]] == [{"looks at"}, {"at"}, {"key", *Objection.__slots__}]
         assert said[2]["key"] == "regime/KTXH/1"
         assert said[-1] == {"done": 2}
 
@@ -229,7 +229,7 @@ def test_a_check_that_breaks_refuses_the_record_that_broke_it_and_no_other(how: 
     assert [(error.line, error.place) for error in errors] == [(3, "/3")], errors
     assert any(part in errors[0].message_en for part in what.split("|")), errors[0].message_en
     # control: without that record nothing breaks
-    rest = [each for each in records if each.record.key != "agency/H99.13"]
+    rest = [located for located in records if located.record.key != "agency/H99.13"]
     assert ask(["x"], rest, [], NOW, start=breaking(how)) == []
 
 

@@ -227,10 +227,10 @@ def test_each_kind_of_difference_is_found_and_named(kind: str, spoil: Break, pla
     spoil(exports)
     code, said = run(exports)
     assert code == 1
-    named = [each for each in said["differences"] if each["kind"] == kind]
+    named = [difference for difference in said["differences"] if difference["kind"] == kind]
     assert named, said["differences"]
-    assert any(each["key"].startswith(place) for each in named)
-    assert all(each["message"] and each["message_en"] for each in named)
+    assert any(difference["key"].startswith(place) for difference in named)
+    assert all(difference["message"] and difference["message_en"] for difference in named)
 
 
 def test_every_check_has_a_test_that_turns_it_red() -> None:
@@ -253,7 +253,7 @@ def test_an_overdue_whose_event_waits_or_is_dead_lettered_is_not_untold(where: s
     del exports["notifier", "notifications"][1]
     row = {"consumer": "notifier.compliance", "event_id": _uuid(105)}
     exports["notifier", "inbox"].remove(row)
-    assert {each["kind"] for each in run(exports)[1]["differences"]} == {"event_lost", "overdue_untold"}
+    assert {difference["kind"] for difference in run(exports)[1]["differences"]} == {"event_lost", "overdue_untold"}
     exports["notifier", where].append(row | {"consumer": "notifier.other"})
     assert run(exports)[0] == 1
     exports["notifier", where].append(row)
@@ -268,14 +268,14 @@ def test_what_follows_from_a_deferred_report_is_no_difference_until_it_is_releas
     exports["scoring", "inbox"] = [
         row for row in exports["scoring", "inbox"] if row["event_id"] not in (_uuid(103), _uuid(104))
     ]
-    found = {each["kind"] for each in run(exports)[1]["differences"]}
+    found = {difference["kind"] for difference in run(exports)[1]["differences"]}
     assert found == {"obligation_unknown", "event_lost"}, "negative control"
     for number in (103, 104):
         exports["scoring", "deferred-events"].append({"consumer": "scoring.follow", "event_id": _uuid(number)})
     assert run(exports)[0] == 0
     # a report of somebody else that is missing is a difference all the same
     del exports["scoring", "obligations"][0]
-    assert "obligation_unknown" in {each["kind"] for each in run(exports)[1]["differences"]}
+    assert "obligation_unknown" in {difference["kind"] for difference in run(exports)[1]["differences"]}
 
 
 def test_a_report_whose_form_cannot_be_compiled_yet_needs_no_verdict() -> None:
@@ -283,10 +283,10 @@ def test_a_report_whose_form_cannot_be_compiled_yet_needs_no_verdict() -> None:
     del exports["validator", "verdicts"][0]
     exports["validator", "inbox"] = []
     exports["intake", "submissions"][0]["status"] = None
-    kinds = {each["kind"] for each in run(exports)[1]["differences"]}
+    kinds = {difference["kind"] for difference in run(exports)[1]["differences"]}
     assert "submission_without_verdict" in kinds, "negative control"
     exports["validator", "deferred-events"].append({"consumer": "validator.submissions", "event_id": _uuid(103)})
-    left = {each["kind"] for each in run(exports)[1]["differences"]}
+    left = {difference["kind"] for difference in run(exports)[1]["differences"]}
     assert "submission_without_verdict" not in left
 
 
@@ -330,7 +330,7 @@ def test_the_newest_word_of_a_compacted_key_must_have_arrived() -> None:
     exports["validator", "inbox"].append({"consumer": "validator.registry", "event_id": _uuid(101)})
     code, said = run(exports)
     assert code == 1
-    assert [each["kind"] for each in said["differences"]] == ["event_lost"]
+    assert [difference["kind"] for difference in said["differences"]] == ["event_lost"]
 
 
 def test_what_is_only_on_its_way_is_no_difference() -> None:

@@ -31,8 +31,8 @@ MARKS = sorted(
 
 def descending(count: int) -> str:
     """One letter and so many combining marks, sorted the wrong way round."""
-    each = -(-count // len(MARKS))
-    return "a" + "".join(mark * each for mark in MARKS)[:count]
+    repeats = -(-count // len(MARKS))
+    return "a" + "".join(mark * repeats for mark in MARKS)[:count]
 
 
 HOSTILE: dict[str, Callable[[int], str]] = {

@@ -32,8 +32,10 @@ def letter(agency: str, text: str = "ValueError: no", offset: int = 0) -> DeadLe
 def tally(bad: Iterable[DeadLetter], good: Iterable[str] = (), excused: int = -1) -> Tally:
     letters = list(bad)
     records = [record(agency) for agency in good]
-    events: list[Any] = [SimpleNamespace(record=each) for each in (*records, *(each.record for each in letters))]
-    return Tally.of(len(events), events, letters, lambda each: each.offset <= excused)
+    events: list[Any] = [
+        SimpleNamespace(record=record) for record in (*records, *(letter.record for letter in letters))
+    ]
+    return Tally.of(len(events), events, letters, lambda record: record.offset <= excused)
 
 
 def agencies(number: int) -> list[str]:

@@ -121,7 +121,7 @@ async def test_invented_types_are_one_series_whatever_they_are_called() -> None:
     invented = [f"vn.thongsuot.invented.v{number}".encode() for number in range(200)]
     await subscription.process([record(received(), ce_type=kind) for kind in invented])
     await database.close()
-    (family,) = (each for each in SERIES.collect() if each.name == "thongsuot_consumer_skipped")
+    (family,) = (metric for metric in SERIES.collect() if metric.name == "thongsuot_consumer_skipped")
     types = {sample.labels["type"] for sample in family.samples if sample.labels["group"] == "test.parsing"}
     assert types <= {*MODELS, "other"}
     assert SERIES.get_sample_value(

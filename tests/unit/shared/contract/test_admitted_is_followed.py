@@ -41,7 +41,7 @@ AGENCY, REGIME, OFFICER = "H99.31", "KTXH", "cb-01"
 FREQUENCIES = ("weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc")
 whole = st.one_of(st.integers(-3, 14), st.integers(-(2**31), 2**31 - 1))
 days = st.dates(date(1990, 1, 1), date(2050, 12, 31))
-moments = st.datetimes(datetime(2005, 1, 1), datetime(2060, 1, 1)).map(lambda each: each.replace(tzinfo=LOCAL_ZONE))  # noqa: DTZ001
+moments = st.datetimes(datetime(2005, 1, 1), datetime(2060, 1, 1)).map(lambda moment: moment.replace(tzinfo=LOCAL_ZONE))  # noqa: DTZ001
 deadline_rules = st.builds(
     Deadline,
     rule=st.sampled_from(("day_of_month", "weekday", "working_days_after_cutoff", "on_request")),
@@ -49,7 +49,7 @@ deadline_rules = st.builds(
     month_offset=whole,
     weekday=st.integers(1, 7),
     week_offset=whole,
-    working_days=whole.map(lambda each: max(1, abs(each))),
+    working_days=whole.map(lambda days: max(1, abs(days))),
     hour=st.integers(0, 23),
     minute=st.integers(0, 59),
     on_holiday=st.sampled_from(("keep", "next_working_day")),
@@ -119,10 +119,10 @@ def scoring_knows(
 ) -> Known:
     kept = [
         deadlines.Regime(
-            each.code, each.regime_version, each.frequency, each.effective_from, each.effective_to,
-            each.submitter_kinds, each.submitters, each.cutoff, each.deadline, each.remind_working_days,
+            version.code, version.regime_version, version.frequency, version.effective_from, version.effective_to,
+            version.submitter_kinds, version.submitters, version.cutoff, version.deadline, version.remind_working_days,
         )
-        for each in versions
+        for version in versions
     ]  # fmt: skip
     asked = deadlines.Request(request.request_id, request.regime, request.issued_at, request.deadline, request.agencies)
     return Known(
@@ -130,7 +130,7 @@ def scoring_knows(
         {REGIME: kept},
         {request.request_id: asked},
         calendar,
-        {REGIME: sum(each.version for each in versions)},
+        {REGIME: sum(version.version for version in versions)},
         {request.request_id: request.version},
     )
 
@@ -192,13 +192,13 @@ def test_the_control_without_the_rule_intake_admits_what_scoring_rejects(monkeyp
         request_id="DX-1", regime=REGIME, title="Y", issued_at=now, deadline=now + timedelta(days=1), version=1
     )
     months = [f"{year}-M{month:02}" for year in range(2010, 2019) for month in range(1, 13)][:107]
-    assert [each for each in months if judged(now, each, [old], agency, request)] == []
+    assert [month for month in months if judged(now, month, [old], agency, request)] == []
     monkeypatch.setattr(reporting_window, "FIRST_YEAR", 1900)
     monkeypatch.setattr(reporting_window, "BACK_DAYS", 100_000)
     known = scoring_knows([old], agency, request, CALENDARS[-1])
-    taken = [(each, judged(now, each, [old], agency, request)) for each in months]
+    taken = [(month, judged(now, month, [old], agency, request)) for month in months]
     rejected = [
-        each for each, admitted in taken if admitted and isinstance(followed(now, each, admitted, known), Impossible)
+        month for month, admitted in taken if admitted and isinstance(followed(now, month, admitted, known), Impossible)
     ]
     assert len(rejected) == 107
 

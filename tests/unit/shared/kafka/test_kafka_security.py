@@ -199,7 +199,12 @@ async def test_every_client_can_be_made_of_them(protocol: str, mechanism: str) -
     """The clients check what fits together; none connects here."""
     chosen = settings(protocol, mechanism)
     async with clients(chosen) as made:
-        assert [type(each) for each in made] == [AIOKafkaProducer, AIOKafkaConsumer, AIOKafkaAdminClient, KafkaBroker]
+        assert [type(client) for client in made] == [
+            AIOKafkaProducer,
+            AIOKafkaConsumer,
+            AIOKafkaAdminClient,
+            KafkaBroker,
+        ]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -210,8 +215,8 @@ async def test_no_password_shows_in_what_is_logged_of_them(
     caplog.set_level("DEBUG")
     chosen = settings(protocol, mechanism)
     async with clients(chosen) as made:
-        for each in (chosen, kafka._security(chosen), *made):
-            assert PASSWORD not in f"{each!r} {each}"
+        for client in (chosen, kafka._security(chosen), *made):
+            assert PASSWORD not in f"{client!r} {client}"
     assert PASSWORD not in chosen.model_dump_json()
     assert PASSWORD not in caplog.text
 

@@ -62,8 +62,8 @@ APART = {name: {"check"} for name in SERVICES if name != "intake"}
 CASES = [
     (service, action, arguments)
     for service in SERVICES
-    for action, each in {**SHARED, **OWN.get(service, {})}.items()
-    for arguments in each
+    for action, variants in {**SHARED, **OWN.get(service, {})}.items()
+    for arguments in variants
 ]
 
 
@@ -157,7 +157,7 @@ def test_a_command_without_the_variable_of_its_database_is_wrong_usage_and_not_n
     service: str, action: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(f"{service.upper()}_DATABASE_URL", raising=False)
-    arguments = [each.format(consumer=f"{service}.{CONSUMER[service]}") for each in SHARED[action][0]]
+    arguments = [argument.format(consumer=f"{service}.{CONSUMER[service]}") for argument in SHARED[action][0]]
     assert run(service, action, *arguments) == 2
     assert f"{service.upper()}_DATABASE_URL is missing" in capsys.readouterr().err
 

@@ -88,7 +88,7 @@ def test_no_label_is_written_that_is_not_declared() -> None:
     for module in {metric.module for metric in CATALOGUE.values()}:
         imported = import_module(module)
         for name, collector in COLLECTORS.items():
-            variables |= {v: CATALOGUE[name] for v, each in vars(imported).items() if each is collector}
+            variables |= {v: CATALOGUE[name] for v, value in vars(imported).items() if value is collector}
     found = list(_literals(Tree(ROOT)))
     assert len(found) > 20
     for where, variable, place, value in found:

@@ -24,8 +24,8 @@ def test_quiet_connections_give_way(said: bytes, most: int, per_address: int) ->
         held = served.hold(12, said)
         assert served.ask(GET).status == 200
         assert refused("gave_way") >= before + 8
-        for each in held:
-            each.close()
+        for connection in held:
+            connection.close()
 
 
 def test_bodies_that_stopped_give_way_and_those_that_come_do_not() -> None:
@@ -41,8 +41,8 @@ def test_bodies_that_stopped_give_way_and_those_that_come_do_not() -> None:
         for answer in answers[:-1]:
             answer.problem(503, "unavailable")
             assert answer.headers["retry-after"] == "1"
-        for each in held:
-            each.close()
+        for connection in held:
+            connection.close()
 
 
 def test_another_address_is_not_counted_with_its_neighbour() -> None:
@@ -50,16 +50,16 @@ def test_another_address_is_not_counted_with_its_neighbour() -> None:
         held = served.hold(3, HALF_BODY, "127.0.0.2")
         served.ask(GET, address="127.0.0.2").problem(503, "unavailable")
         assert served.ask(GET, address="127.0.0.3").status == 200
-        for each in held:
-            each.close()
+        for connection in held:
+            connection.close()
 
 
 def test_a_proxy_is_bounded_by_the_whole_alone() -> None:
     with serving(echo_app(), max_connections_per_address=3, trusted_proxies="127.0.0.2") as served:
         held = served.hold(6, HALF_BODY, "127.0.0.2")
         assert served.ask(GET, address="127.0.0.2").status == 200
-        for each in held:
-            each.close()
+        for connection in held:
+            connection.close()
 
 
 SERVER = """
@@ -95,8 +95,8 @@ def test_330_silent_connections_beside_300_descriptors_shut_nobody_out(which: st
         else:
             with pytest.raises((AssertionError, OSError)):
                 served.ask(GET)
-        for each in held:
-            each.close()
+        for connection in held:
+            connection.close()
     finally:
         process.terminate()
         process.wait(20)
