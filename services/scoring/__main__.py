@@ -6,6 +6,7 @@ from services.scoring import check
 from services.scoring.calendar import draft, loading
 from services.scoring.commands import rebuild_command, setbacks_command
 from services.scoring.main import build
+from services.scoring.scores.policy import loading as policies
 from shared.service.command import run
 
 if __name__ == "__main__":
@@ -17,6 +18,8 @@ if __name__ == "__main__":
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),
             "calendar-draft": ("in lịch dự thảo / print a calendar draft", draft.main),
+            "policy-load": ("nạp một phiên bản quy tắc chấm điểm / load a scoring policy", policies.load_command),
+            "policy-check": ("xem thử một quy tắc chấm điểm / look at a scoring policy", policies.check_command),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
         },
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from services.scoring.api import router
-from services.scoring.calendar.loading import CalendarLoader
+from services.scoring.calendar.loading import calendar_loader
 from services.scoring.consumer import inbounds
 from services.scoring.obligations import setbacks
 from services.scoring.obligations.sweeps import Generator, Marker, Settled
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
-from services.scoring.scores.policy import read_policies
+from services.scoring.scores.policy.loading import policy_loader
 from services.scoring.settings import ScoringSettings
 from shared.consuming import inbox
 from shared.consuming.consumers import Consumers
@@ -41,7 +41,7 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-scoring"
     )
-    rules = Rules(read_policies())
+    rules = Rules()
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
 
     async def applied_before() -> bool:
@@ -70,7 +70,8 @@ def build(
         settings.host,
         settings.port,
         backgrounds=[
-            CalendarLoader(database),
+            calendar_loader(database),
+            policy_loader(database, business),
             Relay("scoring", settings.database_url, kafka, system),
             caught_up,
             *tickers,

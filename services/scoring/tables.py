@@ -126,6 +126,20 @@ calendar_days = Table(
     PrimaryKeyConstraint("version", "day"),
 )
 
+# --- scoring policies ----------------------------------------------------------------------------------------------
+
+#: `body` is the file as it was loaded; triggers in migration 0009 refuse any change of it.
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("effective_from", Date, nullable=False, unique=True),
+    Column("sha256", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("loaded_at", _moment, nullable=False, server_default=text("clock_timestamp()")),
+    CheckConstraint("sha256 = encode(sha256(convert_to(body, 'UTF8')), 'hex')", name="policy_is_its_file"),
+)
+
 # --- generation ----------------------------------------------------------------------------------------------------
 
 #: One row: since when scoring generates, and until when it has generated everything.

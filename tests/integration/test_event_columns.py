@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from services.intake.consumer import FOLLOW, NOTICES
 from services.notifier.consumer import inbounds as notifier_inbounds
 from services.notifier.planning.handlers import PlanningContext
-from services.scoring.calendar.loading import CalendarLoader
+from services.scoring.calendar.loading import calendar_loader
 from services.scoring.consumer import inbounds as scoring_inbounds
 from services.scoring.reference_data import Rules
-from services.scoring.scores.policy import read_policies
+from services.scoring.scores.policy.loading import policy_loader
 from services.validator.consumer import inbounds as validator_inbounds
 from services.validator.form_cache import FormCache
 from services.validator.judging import Judging
@@ -41,7 +41,7 @@ def inbounds() -> dict[str, list[Inbound]]:
     return {
         "intake": [FOLLOW, NOTICES],
         "validator": list(validator_inbounds(Judging(FormCache(10)), clock)),
-        "scoring": list(scoring_inbounds(Rules(read_policies()))),
+        "scoring": list(scoring_inbounds(Rules())),
         "notifier": list(notifier_inbounds(PlanningContext(clock, "thongsuot.example"))),
     }
 
@@ -126,7 +126,8 @@ async def test_every_follower_can_hold_what_can_be_read(
     database = Database(await asyncio.to_thread(migrated_database, service))
     try:
         if service == "scoring":
-            await CalendarLoader(database).start()
+            await calendar_loader(database).start()
+            await policy_loader(database, SystemClock()).start()
         for extreme in at_the_bounds(model):
             event = event_of(extreme)
             assert isinstance(event, Event), event

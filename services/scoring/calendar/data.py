@@ -81,7 +81,10 @@ def working_calendar(version: str, first_year: int, last_year: int, days: tuple[
 
 def read_calendar(path: Path) -> ReadCalendar:
     """Read and check one calendar file (YAML, UTF-8). Raises CalendarError."""
-    body = path.read_bytes()
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise CalendarError(f"{path}: {error.strerror}") from error
     try:
         file = CalendarFile.model_validate(yaml.safe_load(body))
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:

@@ -12,12 +12,12 @@ from shared.contract.reporting_window import FIRST_YEAR
 from shared.postgres.database import Reading, Transaction
 from shared.runtime.trouble import InfrastructureTrouble
 
-_LOADED = text("SELECT version, sha256 FROM calendar_versions")
+# loads stand in line, or two of them could take one revision: rare, short, and no reader waits
+_ALONE = text("LOCK TABLE calendar_versions IN SHARE ROW EXCLUSIVE MODE")
+_LOADED = text("SELECT version, revision, sha256 FROM calendar_versions")
 _LOAD = text("""
     INSERT INTO calendar_versions (version, revision, sha256, zone, source, first_year, last_year)
     VALUES (:version, :revision, :sha256, :zone, :source, :first_year, :last_year)
-    ON CONFLICT (version) DO NOTHING
-    RETURNING version
 """)
 _LOAD_DAYS = text("""
     INSERT INTO calendar_days (version, day, work, name, name_en, source)
@@ -39,9 +39,11 @@ async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> 
     """Store calendar versions that are not there yet; returns their names.
 
     Raises CalendarError if a stored version has other contents: deadlines were given by it, so it may not change. Or
-    if a version begins after the first year that may be reported.
+    if its revision is taken by another version, or if it begins after the first year that may be reported.
     """
-    stored = {row.version: row.sha256 for row in await tx.execute(_LOADED)}
+    await tx.execute(_ALONE)
+    stored = {row.version: row for row in await tx.execute(_LOADED)}
+    revisions = {row.revision: row.version for row in stored.values()}
     loaded: list[str] = []
     for read in calendars:
         file = read.file
@@ -51,15 +53,22 @@ async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> 
                 f"calendar {file.version} must begin with {FIRST_YEAR} or earlier: reports are taken from then on"
             )
         if file.version in stored:
-            if stored[file.version] != read.sha256:
+            if (kept := stored[file.version].sha256) != read.sha256:
                 raise CalendarError(
                     f"Lịch {file.version} đã được dùng và không được sửa: hãy tạo phiên bản mới / calendar "
-                    f"{file.version} is in use and may not change: write a new version with a greater revision"
+                    f"{file.version} is in use and may not change: write a new version with a greater revision "
+                    f"(sha256 đã nạp / loaded: {kept}; tệp / file: {read.sha256})"
                 )
             continue
+        if file.revision in revisions:
+            raise CalendarError(
+                f"Lịch {file.version}: revision {file.revision} đã thuộc lịch {revisions[file.revision]}, hãy dùng "
+                f"{max(revisions) + 1} / calendar {file.version}: revision {file.revision} belongs to calendar "
+                f"{revisions[file.revision]}: use {max(revisions) + 1}"
+            )
         head = file.model_dump(include={"version", "revision", "zone", "source", "first_year", "last_year"})
-        if (await tx.execute(_LOAD, head | {"sha256": read.sha256})).first() is None:
-            continue  # another instance has just loaded it
+        await tx.execute(_LOAD, head | {"sha256": read.sha256})
+        revisions[file.revision] = file.version
         days = {
             "day": [entry.day for entry in file.days],
             "work": [entry.work for entry in file.days],

@@ -38,7 +38,11 @@ async def follow(batch: Batch[Report], tx: Transaction, rules: Rules) -> None:
     told: list[ComplianceEvent] = []
     if len(obligations) < len(batch.keys):
         told += await _open_missing(batch, tx, rules, obligations)
-    await rules.fetch(tx, {obligation.calendar_version for obligation in obligations.values()})
+    await rules.fetch(
+        tx,
+        {obligation.calendar_version for obligation in obligations.values()},
+        {obligation.policy_version for obligation in obligations.values()},
+    )
     changed, lines = await _fold(batch, tx, rules, obligations, told)
     await store.save(tx, changed, lines)
     await publish(tx, told)

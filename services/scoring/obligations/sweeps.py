@@ -216,7 +216,7 @@ class Generator:
         await setbacks.clear(tx, "generate", ({plan.subject for plan in plans} & known.keys()) - failed.keys())
 
     async def _withdraw(self, tx: Transaction, lost: Sequence[Obligation], now: datetime) -> int:
-        await self._rules.fetch(tx, {each.calendar_version for each in lost})
+        await self._rules.fetch(tx, {each.calendar_version for each in lost}, {each.policy_version for each in lost})
         decisions = [domain.withdraw(each, now, self._rules.policy(each), self._rules.calendar(each)) for each in lost]
         await save_decisions(tx, decisions)
         metrics.WITHDRAWN_TOTAL.inc(len(lost))
@@ -254,7 +254,11 @@ class Marker:
         if not found.rows:
             await self._count_overdue(tx)
             return 0
-        await self._rules.fetch(tx, {each.calendar_version for each in found.obligations})
+        await self._rules.fetch(
+            tx,
+            {each.calendar_version for each in found.obligations},
+            {each.policy_version for each in found.obligations},
+        )
         nobody = [(each.agency, each.regime) for each in found.obligations if each.officer_id is None]
         officers = await registry.reporting_officers(tx, nobody)
         now = self._clock.now()

@@ -16,7 +16,8 @@ from services.scoring.calendar.store import load_calendars
 from services.scoring.obligations import handlers
 from services.scoring.obligations.sweeps import Generator, Marker, Settled
 from services.scoring.reference_data import Rules
-from services.scoring.scores.policy import read_policies
+from services.scoring.scores.policy import shipped_policies
+from services.scoring.scores.policy.store import load_policies
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     MODELS,
@@ -95,9 +96,10 @@ class Rig:
 
     @classmethod
     async def ready(cls, database: Database) -> Rig:
-        clock, rules = ManualClock(local(2026, 10, 1, 8)), Rules(read_policies())
+        clock, rules = ManualClock(local(2026, 10, 1, 8)), Rules()
         async with database.transaction() as tx:
             await load_calendars(tx, shipped_calendars())
+            await load_policies(tx, shipped_policies(), clock.now().date())
         return cls(
             database,
             clock,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.scoring.calendar import CalendarError, shipped_calendars
-from services.scoring.calendar.loading import CalendarLoader, load_command
+from services.scoring.calendar.loading import calendar_loader, load_command
 from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars
 from shared.postgres.database import Database, is_infrastructure
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime
@@ -35,6 +35,25 @@ async def test_a_version_in_use_may_not_change(rig: Rig) -> None:
     with pytest.raises(CalendarError, match="may not change"):
         async with rig.database.transaction() as tx:
             await load_calendars(tx, [replace(SHIPPED, sha256="0" * 64)])
+
+
+@pytest.mark.parametrize(("revision", "code"), [("1", 2), ("2", 0)])
+async def test_a_revision_that_is_taken_is_refused_in_words(
+    rig: Rig,
+    scoring_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    revision: str,
+    code: int,
+) -> None:
+    path = tmp_path / "vn-2026-2.yaml"
+    path.write_text(newer().replace("revision: 2", f"revision: {revision}"), encoding="utf-8")
+    monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
+    assert await asyncio.to_thread(load_command, [str(path)]) == code
+    said = capsys.readouterr().out
+    assert ("revision 1 belongs to calendar VN-2026.1: use 2" in said) == (code == 2), said
+    assert len(await rig.rows("SELECT 1 FROM calendar_versions")) == (1 if code else 2)
 
 
 async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
@@ -68,7 +87,7 @@ async def test_without_a_calendar_everything_waits_and_nothing_is_guessed(scorin
         with pytest.raises(NoCalendar) as caught:
             await CalendarShelf().current(snapshot)
     assert is_infrastructure(caught.value)
-    loader = CalendarLoader(database)
+    loader = calendar_loader(database)
     await loader.start()
     async with database.read_transaction() as snapshot:
         assert not (await CalendarShelf().current(snapshot)).is_working_day(date(2026, 1, 2))
@@ -78,7 +97,7 @@ async def test_without_a_calendar_everything_waits_and_nothing_is_guessed(scorin
 
 async def test_the_loader_waits_for_a_database_that_is_away() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
-    loader = CalendarLoader(database)
+    loader = calendar_loader(database)
     await loader.start()
     await loader.stop()
     await database.close()

@@ -1,24 +1,33 @@
-"""Policies are data: each has a version and a first day; the latest that had begun by the deadline's day governs."""
+"""Policies are data: each has a version and a first day; the latest that had begun by the deadline's day governs.
+
+A policy file is read whole or refused with every fault and its line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
 
+#: a policy file is a page; more is a wrong file
+MAX_FILE_BYTES = 256 * 1024
+
 
 class PolicyError(ValueError):
-    """A policy file is wrong, or no policy governs a day; the message names it."""
+    """A policy file is wrong, or may not be loaded; the message names it, each fault on a line of its own."""
 
 
 class PolicyMissing(InfrastructureTrouble):
-    """Obligations were scored by a policy whose file is not deployed: put it back; events wait meanwhile."""
+    """No policy is loaded, or one that obligations were scored by: load it; what is scored by it waits meanwhile."""
 
 
 class _Part(BaseModel):
@@ -31,10 +40,22 @@ class Timeliness(_Part):
     floor: ExactDecimal
     overdue: ExactDecimal
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Timeliness:
+        if self.floor > self.full:
+            raise ValueError(f"floor, {self.floor}, is above full, {self.full}")
+        if self.overdue > self.full:
+            raise ValueError(
+                f"overdue, {self.overdue}, is above full, {self.full}: silence would earn more than a report"
+            )
+        return self
+
 
 class Completeness(_Part):
     full: ExactDecimal = Field(ge=0)
     fraction_digits: int = Field(ge=0, le=6)
+    #: only an accepted report earns completeness
+    counts: Literal["accepted"]
 
 
 class Clauses(_Part):
@@ -43,16 +64,57 @@ class Clauses(_Part):
     overdue: str
     complete: str
 
+    def each(self) -> tuple[str, ...]:
+        return (self.on_time, self.late, self.overdue, self.complete)
+
+
+class ClauseText(_Part):
+    """What a clause says to those it judges, and where it comes from."""
+
+    text_vi: str = Field(min_length=1)
+    text_en: str = Field(min_length=1)
+    legal_basis: str = Field(min_length=1)
+
 
 class Policy(_Part):
     """One version of the scoring policy."""
 
-    version: str
+    version: str = Field(pattern=r"^[0-9A-Za-z._-]{1,64}$")
     effective_from: date
     source: str
+    #: a deadline is not moved earlier within so many working days of now
+    notice_working_days: int = Field(ge=0, le=60)
     timeliness: Timeliness
     completeness: Completeness
     clauses: Clauses
+    texts: dict[str, ClauseText]
+
+    @model_validator(mode="after")
+    def _explained(self) -> Policy:
+        clauses = self.clauses.each()
+        twice = sorted({clause for clause in clauses if clauses.count(clause) > 1})
+        if twice:
+            raise ValueError(f"clauses: {', '.join(twice)} names two rules")
+        without = sorted(set(clauses) - self.texts.keys())
+        if without:
+            raise ValueError(f"texts: clause {', '.join(without)} has no text")
+        unused = sorted(self.texts.keys() - set(clauses))
+        if unused:
+            raise ValueError(f"texts: {', '.join(unused)} is no clause of this policy")
+        return self
+
+    def text(self, clause: str) -> ClauseText | None:
+        """What a clause of this policy says; None for a clause that it does not have."""
+        return self.texts.get(clause)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPolicy:
+    """A policy with the exact text of its file and the digest of its bytes."""
+
+    policy: Policy
+    body: str
+    sha256: str
 
 
 class PolicyBook:
@@ -68,6 +130,11 @@ class PolicyBook:
         if len({policy.effective_from for policy in self._by_day}) != len(self._by_day):
             raise PolicyError("two scoring policies begin on one day")
 
+    @property
+    def versions(self) -> frozenset[str]:
+        """The versions it holds."""
+        return frozenset(self._by_version)
+
     def governing(self, day: date) -> Policy:
         """The policy of a deadline's local day; deadlines before the first policy fall under the first."""
         for policy in self._by_day:
@@ -76,19 +143,84 @@ class PolicyBook:
         return self._by_day[-1]
 
     def version(self, version: str) -> Policy:
-        """A policy by its version. Raises PolicyMissing if its file is gone."""
+        """A policy by its version. Raises PolicyMissing if it is not loaded."""
         try:
             return self._by_version[version]
         except KeyError:
-            raise PolicyMissing(f"the scoring policy {version!r} has no file any more; put it back") from None
+            raise PolicyMissing(
+                f"the scoring policy {version!r} is not loaded; load its file: python -m services.scoring policy-load"
+            ) from None
+
+
+def parse_policy(name: str, file: bytes) -> ReadPolicy:
+    """A policy from its file's bytes (YAML, UTF-8). Raises PolicyError with every fault and its line."""
+    if len(file) > MAX_FILE_BYTES:
+        raise PolicyError(f"{name}: tệp quá lớn / more than {MAX_FILE_BYTES} bytes is no policy")
+    try:
+        body = file.decode("utf-8")
+        if "\x00" in body:
+            raise PolicyError(f"{name}: có byte NUL / a NUL byte is no text")
+        node = yaml.compose(body, yaml.SafeLoader)
+        twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in _repeated(node)]
+        document = yaml.safe_load(body)
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{name}: không phải UTF-8 / not UTF-8: {error}") from error
+    except yaml.YAMLError as error:
+        raise PolicyError(f"{name}: YAML: {error}") from error
+    try:
+        policy = Policy.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(name, node, each["loc"], each["type"], each["msg"]) for each in error.errors()]
+        raise PolicyError("\n".join(twice + faults)) from error
+    if twice:
+        raise PolicyError("\n".join(twice))
+    return ReadPolicy(policy, body, hashlib.sha256(file).hexdigest())
+
+
+def read_policy(path: Path) -> ReadPolicy:
+    """A policy from its file. Raises PolicyError, OSError."""
+    return parse_policy(path.name, path.read_bytes())
+
+
+def shipped_policies(folder: Path | None = None) -> list[ReadPolicy]:
+    """Every policy file of a folder, by default those that come with the service, by first day. Raises PolicyError."""
+    found = [read_policy(path) for path in (folder or Path(__file__).parent).glob("*.yaml")]
+    return sorted(found, key=lambda read: read.policy.effective_from)
 
 
 def read_policies(folder: Path | None = None) -> PolicyBook:
-    """Read every policy file (YAML) of a folder, by default those shipped. Raises PolicyError."""
-    policies = []
-    for path in sorted((folder or Path(__file__).parent).glob("*.yaml")):
-        try:
-            policies.append(Policy.model_validate(yaml.safe_load(path.read_bytes())))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise PolicyError(f"{path.name}: {error}") from error
-    return PolicyBook(policies)
+    """The shipped policies as a book, without a database. Raises PolicyError."""
+    return PolicyBook(read.policy for read in shipped_policies(folder))
+
+
+_SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục này / is no field of a policy"}
+
+
+def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
+    path = ".".join(str(part) for part in loc) or "tệp / the file"
+    return f"{name}:{_line(node, loc)}: {path}: {_SAID.get(kind, message)}"
+
+
+def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
+    """The line of the value at `loc`, or of the nearest part that holds it."""
+    for part in loc:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        inner = next((value for key, value in node.value if key.value == str(part)), None)
+        if inner is None:
+            break
+        node = inner
+    return 1 if node is None else node.start_mark.line + 1
+
+
+def _repeated(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:
+    """Keys written twice, which YAML readers take silently by their last value."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        here = f"{path}.{key.value}".removeprefix(".")
+        if key.value in seen:
+            yield here, key.start_mark.line + 1
+        seen.add(key.value)
+        yield from _repeated(value, here)

@@ -50,12 +50,14 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "rebuild": [["--started-at", "2026-01-05T17:00:00+07:00", "--first-version", "1000"]],
         "calendar-load": [["{calendar}"]],
         "calendar-draft": [["2026", "2027"]],
+        "policy-load": [["{policy}"]],
+        "policy-check": [["{policy}"]],
     },
     "notifier": {"mail": [["preview", "{folder}"]], "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]]},
     "validator": {"findings": [[]]},
 }
 #: no database is asked, so none is missed
-WITHOUT_DATABASE = {"calendar-draft", "findings", "mail"}
+WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check"}
 #: asks no database either, and limits the process it runs in: not run here
 APART = {name: {"check"} for name in SERVICES if name != "intake"}
 
@@ -96,6 +98,7 @@ def test_a_command_without_its_database_says_so_and_ends_with_code_3(
         "consumer": f"{service}.{CONSUMER[service]}",
         "sample": str(ROOT / "deploy" / "sample"),
         "calendar": str(next((ROOT / "services" / "scoring" / "calendar").rglob("*.yaml"))),
+        "policy": str(next((ROOT / "services" / "scoring" / "scores" / "policy").glob("*.yaml"))),
         "folder": str(tmp_path),
     }
     code = run(service, action, *(argument.format(**places) for argument in arguments))
