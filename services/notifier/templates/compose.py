@@ -132,9 +132,9 @@ class Composer:
     def _view(self, mail: ClaimedMail) -> dict[str, Any]:
         facts = LETTER_FACTS.validate_python(dict(mail.facts))
         deadline = facts.deadline or mail.deadline
-        period_vi, period_en = words.period_words(
-            facts.period, mail.names.get("request_title") or "", mail.names.get("request_title_en") or ""
-        )
+        request_vi = mail.names.get("request_title") or ""
+        request_en = mail.names.get("request_title_en") or request_vi
+        period_vi, period_en = words.period_words(facts.period, request_vi, request_en)
         regime_vi = mail.names.get("regime_name") or facts.regime
         deadline_vi, deadline_en = words.deadline_words(deadline)
         late_vi, late_en = words.lateness_words(deadline, mail.created_at)
@@ -146,7 +146,9 @@ class Composer:
             "regime_en": mail.names.get("regime_name_en") or regime_vi,
             # a request's own basis; where it names none, its regime's
             "legal_basis": mail.names.get("request_legal_basis") or mail.names.get("legal_basis") or "",
-            "request_number": facts.period if mail.names.get("request_title") else "",
+            "request_vi": request_vi,
+            "request_en": request_en,
+            "request_number": facts.period if request_vi else "",
             "nil_allowed": mail.names.get("nil_allowed") == "true",
             "agency_vi": facts.agency_name,
             "agency_en": facts.agency_name_en or facts.agency_name,

@@ -215,7 +215,7 @@ async def test_a_request_stands_on_its_own_basis_and_number_in_its_letters(world
         text = part.get_content()
         texts["request" if "DX-2026-003" in text else "period"] = text
     assert "Căn cứ:     Công văn 1234/UBND-NN" in texts["request"]
-    assert "Yêu cầu số: DX-2026-003" in texts["request"]
+    assert "Số yêu cầu: DX-2026-003" in texts["request"]
     assert "Nghị định" not in texts["request"]
     assert "Căn cứ:     Nghị định 09/2019/NĐ-CP" in texts["period"]
 
@@ -234,7 +234,7 @@ async def test_the_overdue_letter_names_the_head_who_is_told(
     taken = {str(each.message["Message-ID"]): each for each in smtp.accepted}
     part = taken[row["message_id"]].message.get_body(("plain",))
     assert part is not None
-    assert "cũng được gửi tới" in part.get_content()
+    assert "cũng đã được lập cho" in part.get_content()
     assert told in part.get_content()
     assert taken[head["message_id"]].recipient == ("dept-head@h99.example" if code == "H99.12" else "chair@h99.example")
 
@@ -247,5 +247,5 @@ async def test_where_no_head_is_told_the_overdue_letter_says_nothing_of_one(worl
     (taken,) = smtp.accepted
     part = taken.message.get_body(("plain",))
     assert part is not None
-    assert "cũng được gửi" not in part.get_content()
+    assert "cũng đã được lập" not in part.get_content()
     assert "head of" not in part.get_content()

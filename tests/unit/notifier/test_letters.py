@@ -101,12 +101,27 @@ def test_a_returned_letter_names_the_version_the_deadline_and_what_to_do_about_e
     assert "và 12 mục nữa" in late
 
 
-def test_an_escalation_names_the_officer_and_the_agencies_passed_over() -> None:
-    assert "Nguyễn Thị Hồng Ánh (cán bộ đầu mối, cũng được gửi thông báo)" in body(
-        read(samples()["escalation"]), "plain"
-    )
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_an_escalation_names_the_officer_and_claims_nothing_about_that_officers_mail(kind: str) -> None:
+    """That mail may fail, or be cancelled, after this one is composed."""
+    letter = body(read(samples()["escalation"]), kind)
+    assert "Nguyễn Thị Hồng Ánh (cán bộ đầu mối)" in letter
+    assert "Nguyễn Thị Hồng Ánh (reporting officer)" in letter
+    for claim in ("được gửi thông báo", "is sent a notice", "đã gửi cho cán bộ"):
+        assert claim not in letter
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_letter_about_a_request_names_its_number_once_beside_its_title(kind: str) -> None:
+    letter = body(read(samples()["reminder-of-request"]), kind)
+    block = letter.partition("Trân trọng")[0]
+    assert block.count("DX-2026-003") == 1
+    assert "Thiệt hại do bão số 9" in block
+
+
+def test_an_escalation_names_the_agencies_passed_over() -> None:
     climbed = body(read(samples()["escalation-climbed"]), "html")
-    assert "chưa có thủ trưởng tiếp nhận tại: Sở Nông nghiệp và Môi trường" in climbed
+    assert "chưa có thủ trưởng nào nhận được thư tại: Sở Nông nghiệp và Môi trường" in climbed
 
 
 def test_what_people_wrote_is_text_and_never_markup() -> None:
