@@ -7,7 +7,8 @@ period or an obligation that cannot be handled is set back (see setbacks.py) and
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -24,10 +25,11 @@ from shared.contract.addressing import addresses
 from shared.contract.events import ComplianceEvent
 from shared.contract.period import parse
 from shared.contract.reporting_window import NoWindow, window_of
-from shared.outbox import publish
+from shared.outbox import caused_by, publish
 from shared.postgres.database import Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry import tracing
 
 _OVERDUE_COUNT = text("""
     SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND accepted_version IS NULL
@@ -277,7 +279,8 @@ class Marker:
         decide: Callable[[Obligation], Decision],
     ) -> int:
         async def work(part: Sequence[Obligation]) -> int:
-            await save_decisions(tx, [decide(each) for each in part])
+            with _own_traces(mark, part):
+                await save_decisions(tx, [decide(each) for each in part])
             return len(part)
 
         done, failed = await each_alone(tx, found.obligations, work, passes=_passes)
@@ -294,6 +297,30 @@ class Marker:
         if monotonic - self._counted_at >= COUNT_SECONDS:
             metrics.OVERDUE_OBLIGATIONS.set((await tx.execute(_OVERDUE_COUNT)).scalar_one())
             self._counted_at = monotonic
+
+
+@contextmanager
+def _own_traces(mark: str, obligations: Sequence[Obligation]) -> Iterator[None]:
+    """For the length of the block: what is published about each obligation begins a trace of its own.
+
+    No event causes what a sweep finds, so without this a notice of it would stand in no trace.
+    """
+    spans = {
+        obligation.key: tracing.begin(
+            f"deadline sweep {mark}", attributes={"messaging.kafka.message.key": obligation.key}
+        )
+        for obligation in obligations
+    }
+    try:
+        with caused_by({key: tracing.traceparent(span) or "" for key, span in spans.items()}):
+            yield
+    except BaseException as error:
+        for span in spans.values():
+            tracing.ended_with(span, error)
+        raise
+    finally:
+        for span in spans.values():
+            span.end()
 
 
 async def save_decisions(tx: Transaction, decisions: Iterable[Decision]) -> None:

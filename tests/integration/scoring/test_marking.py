@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from opentelemetry.trace import format_trace_id
 from sqlalchemy import text
 
+from services.scoring.obligations import sweeps
 from services.scoring.obligations.sweeps import Marker, Settled
 from shared.contract.events import ObligationDueSoon, ObligationOverdue, ScoreChanged
 from shared.runtime.clock import ManualClock
+from shared.telemetry import tracing
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, kinds, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
@@ -39,6 +43,37 @@ async def test_it_reminds_once_and_then_marks_overdue_once(rig: Rig) -> None:
     assert kinds(told) == ["ObligationOpened", "ObligationDueSoon", "ObligationOverdue", "ScoreChanged"]
     assert [event.version for event in told] == [1, 2, 3, 4]
     assert {event.standing for event in told} == {"nothing_sent"}
+
+
+async def traces(rig: Rig) -> dict[str, set[str | None]]:
+    """Obligation -> trace ids of what was published about its deadline."""
+    found: dict[str, set[str | None]] = {}
+    async with rig.database.reading() as snapshot:
+        rows = await snapshot.execute(text("SELECT key, traceparent FROM outbox WHERE topic = 'compliance'"))
+        for key, traceparent in rows:
+            context = tracing.parse(traceparent)
+            found.setdefault(key, set()).add(format_trace_id(context.trace_id) if context else None)
+    return found
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_what_a_sweep_finds_begins_a_trace_for_each_obligation(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """The control: without, what a sweep publishes stands in no trace."""
+    keys = await ready(rig, 2)
+    async with rig.database.transaction() as tx:
+        await tx.execute(text("DELETE FROM outbox"))
+    if not own:
+        monkeypatch.setattr(sweeps, "_own_traces", lambda mark, obligations: nullcontext())
+    await rig.at(AFTER)
+    found = await traces(rig)
+    assert found.keys() == set(keys)
+    if own:
+        assert all(len(ids) == 1 and None not in ids for ids in found.values()), "one sweep, one trace"
+        assert len(set.union(*found.values())) == 2, "each obligation has its own"
+    else:
+        assert found == {key: {None} for key in keys}
 
 
 async def test_a_batch_larger_than_a_tick_is_marked_whole(rig: Rig) -> None:
