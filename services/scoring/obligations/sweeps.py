@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -305,22 +305,14 @@ def _own_traces(mark: str, obligations: Sequence[Obligation]) -> Iterator[None]:
 
     No event causes what a sweep finds, so without this a notice of it would stand in no trace.
     """
-    spans = {
-        obligation.key: tracing.begin(
-            f"deadline sweep {mark}", attributes={"messaging.kafka.message.key": obligation.key}
-        )
-        for obligation in obligations
-    }
-    try:
-        with caused_by({key: tracing.traceparent(span) or "" for key, span in spans.items()}):
+    with ExitStack() as spans:
+        traces = {}
+        for obligation in obligations:
+            attributes = {"messaging.kafka.message.key": obligation.key}
+            span = spans.enter_context(tracing.span(f"deadline sweep {mark}", attributes=attributes))
+            traces[obligation.key] = tracing.traceparent(span) or ""
+        with caused_by(traces):
             yield
-    except BaseException as error:
-        for span in spans.values():
-            tracing.ended_with(span, error)
-        raise
-    finally:
-        for span in spans.values():
-            span.end()
 
 
 async def save_decisions(tx: Transaction, decisions: Iterable[Decision]) -> None:
