@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query
 
+from services.intake.filters import moment
 from shared.web.paging import PageRequest, page_request
 
 Code = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
 UpdatedAfter = Annotated[
-    str | None,
+    datetime | None,
+    moment("updated_after"),
     Query(
         description="Đổi sau thời điểm này, theo thứ tự đổi / changed after this moment, in the order of change",
-        json_schema_extra={"format": "date-time"},
         examples=["2026-03-31T17:00:00+07:00"],
     ),
 ]

@@ -21,7 +21,7 @@ from sqlalchemy import TextClause, text
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.authentication import operator_token
-from shared.web.paging import CursorValue, decode_cursor, encode_cursor, link_next
+from shared.web.paging import Cursor, CursorValue, decode_cursor, encode_cursor, link_next
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
@@ -127,7 +127,7 @@ def _mount(app: FastAPI, database: Database, export: Export, allowed: Any, turns
 
     async def read(
         request: Request,
-        after: Annotated[str | None, Query(description="`next` của trang trước / `next` of the page before")] = None,
+        after: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     ) -> Response:
         # both query and encoding: many answers ready to be encoded at once make other requests wait

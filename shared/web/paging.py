@@ -17,8 +17,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Query, Request, Response
+from pydantic import AfterValidator
 
-from shared.web.errors import FieldError, Problem, bad_request
+from shared.web.errors import FieldError, Problem
+from shared.web.validation import bad_query, unreadable
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -81,21 +83,16 @@ _PARSERS: dict[str, Callable[[str], CursorValue]] = {
 }
 
 
+_BAD_CURSOR = (
+    "Con trỏ trang không phải do hệ thống cấp cho danh sách này.",
+    "This cursor was not given out for this listing.",
+    "Bỏ tham số này để đọc từ đầu, hoặc dùng nguyên giá trị `next` của trang trước.",
+    "Leave it out to read from the start, or use `next` of the page before unchanged.",
+)
+
+
 def bad_cursor() -> Problem:
-    return bad_request(
-        "Con trỏ trang (cursor) không hợp lệ.",
-        "The page cursor is not valid.",
-        errors=[
-            FieldError(
-                pointer="/after",
-                message="Con trỏ trang không phải do hệ thống cấp cho danh sách này.",
-                message_en="This cursor was not given out for this listing.",
-                fix="Bỏ tham số này để đọc từ đầu, hoặc dùng nguyên giá trị `next` của trang trước.",
-                fix_en="Leave it out to read from the start, or use `next` of the page before unchanged.",
-                where="query",
-            )
-        ],
-    )
+    return bad_query([FieldError("/after", *_BAD_CURSOR, where="query")])
 
 
 def encode_cursor(listing: str, values: Sequence[CursorValue]) -> str:
@@ -111,20 +108,43 @@ def encode_cursor(listing: str, values: Sequence[CursorValue]) -> str:
 def decode_cursor(listing: str, cursor: str, types: Sequence[type]) -> tuple[CursorValue, ...]:
     """The sort values in `cursor`. Raises the 400 problem when it is malformed, altered, or of another listing."""
     try:
-        if len(cursor) > MAX_CURSOR_CHARACTERS:
-            raise ValueError("too long")
-        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        mark, payload = raw[:6], raw[6:]
-        if mark != _mark(listing, payload):
-            raise ValueError("altered, or of another listing")
-        row = json.loads(payload)
-        values = tuple(_PARSERS[item[0]](item[1:]) for item in row)
-    except (ArithmeticError, LookupError, ValueError, TypeError, RecursionError):
+        mark, payload, values = _unpack(cursor)
+    except ValueError:
         raise bad_cursor() from None
+    if mark != _mark(listing, payload):  # altered, or of another listing
+        raise bad_cursor()
     # `null` has a tag, but no row is sorted by it: a position that holds one was made by hand
     if len(values) != len(types) or any(type(value) is not kind for value, kind in zip(values, types, strict=True)):
         raise bad_cursor()
     return values
+
+
+def _unpack(cursor: str) -> tuple[bytes, bytes, tuple[CursorValue, ...]]:
+    """Mark, payload and values. Raises ValueError where it is no cursor of any listing."""
+    try:
+        if len(cursor) > MAX_CURSOR_CHARACTERS:
+            raise ValueError("too long")
+        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        mark, payload = raw[:6], raw[6:]
+        row = json.loads(payload)
+        return mark, payload, tuple(_PARSERS[item[0]](item[1:]) for item in row)
+    except (ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError("no cursor") from error
+
+
+def _readable(cursor: str | None) -> str | None:
+    if cursor:
+        try:
+            _unpack(cursor)
+        except ValueError:
+            raise unreadable(*_BAD_CURSOR) from None
+    return cursor
+
+
+#: the parameter `after`: what is no cursor at all is told with the query's other errors; whose it is, its listing says
+Cursor = Annotated[
+    str | None, AfterValidator(_readable), Query(description="`next` của trang trước / `next` of the page before")
+]
 
 
 def _mark(listing: str, payload: bytes) -> bytes:
@@ -147,7 +167,7 @@ class PageRequest:
 
 
 def page_request(
-    after: Annotated[str | None, Query(description="`next` của trang trước / `next` of the page before")] = None,
+    after: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="số dòng / rows, 1–1000")] = DEFAULT_LIMIT,
 ) -> PageRequest:
     """FastAPI dependency: `page: Annotated[PageRequest, Depends(page_request)]`."""

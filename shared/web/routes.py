@@ -1,6 +1,7 @@
 """What the application's own description says of a path: which methods it takes, and which query parameters.
 
 A parameter that nobody reads is refused: `?dry_run=true` on a route that knows no dry run would be done in earnest.
+The refusal tells what is wrong with the known ones too, so that a query is mended in one go.
 """
 
 from __future__ import annotations
@@ -12,18 +13,30 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_params_to_args
+from fastapi.routing import iter_route_contexts
+from starlette.datastructures import QueryParams
 from starlette.routing import Route, compile_path
 from starlette.types import Scope
 
-from shared.web.errors import FieldError, Problem, bad_request
-from shared.web.validation import MAX_LISTED_ERRORS, pointer_of
+from shared.web.errors import FieldError
+from shared.web.validation import MAX_LISTED_ERRORS, bad_query, field_error, pointer_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    #: query parameters: name -> whether it may be repeated
+    parameters: dict[str, bool] = field(default_factory=dict)
+    #: as FastAPI reads them, those of the operation's dependencies included
+    fields: tuple[ModelField, ...] = ()
 
 
 @dataclass(slots=True)
 class _Path:
     pattern: re.Pattern[str]
-    #: method -> its query parameters: name -> whether it may be repeated
-    operations: dict[str, dict[str, bool]] = field(default_factory=dict)
+    operations: dict[str, _Operation] = field(default_factory=dict)
 
 
 class Routes:
@@ -31,40 +44,60 @@ class Routes:
 
     def __init__(self, app: FastAPI, pages: Iterable[Route]) -> None:
         self._paths: list[_Path] = []
+        fields = _fields(app)
         for template, operations in app.openapi()["paths"].items():
             path = _Path(compile_path(template)[0])
             for method, operation in operations.items():
-                path.operations[method.upper()] = {
-                    parameter["name"]: _is_list(parameter)
-                    for parameter in operation.get("parameters", ())
-                    if parameter["in"] == "query"
-                }
+                path.operations[method.upper()] = _Operation(
+                    {
+                        parameter["name"]: _is_list(parameter)
+                        for parameter in operation.get("parameters", ())
+                        if parameter["in"] == "query"
+                    },
+                    fields.get((method.upper(), template), ()),
+                )
             self._paths.append(path)
         for page in pages:
-            self._paths.append(_Path(page.path_regex, {method: {} for method in page.methods or ()}))
+            self._paths.append(_Path(page.path_regex, {method: _Operation() for method in page.methods or ()}))
 
     def methods(self, path: str) -> list[str]:
         """All methods that the path takes."""
         return sorted({method for each in self._paths if each.pattern.match(path) for method in each.operations})
 
     def refuse_unknown_query(self, scope: Scope) -> None:
-        """Raise the 400 problem that names every query parameter which the operation does not have."""
+        """Raise the 400 problem of a query with parameters that the operation does not have; it names all its faults.
+
+        A query whose parameters are all known passes, whatever their values: those are FastAPI's to judge.
+        """
         path, method = scope["path"], scope["method"]
         operations = (each.operations for each in self._paths if each.pattern.match(path))
         known = next((found[method] for found in operations if method in found), None)
         if known is None:
             return  # 404 or 405
-        faults = list(_faults(scope["query_string"].decode("latin-1"), known))
+        query = scope["query_string"].decode("latin-1")
+        faults = list(_faults(query, known.parameters))
         if faults:
-            raise _problem(faults[:MAX_LISTED_ERRORS])
+            told = {fault.pointer for fault in faults}
+            _, values = request_params_to_args(known.fields, QueryParams(query))
+            faults += [fault for fault in map(field_error, values) if fault.pointer not in told]
+            raise bad_query(faults[:MAX_LISTED_ERRORS])
 
 
-def _problem(faults: list[FieldError]) -> Problem:
-    return bad_request(
-        "Tham số truy vấn không đúng; chưa làm gì. Xem danh sách lỗi.",
-        "The query parameters are not right; nothing was done. See the list of errors.",
-        errors=faults,
-    )
+def _fields(app: FastAPI) -> dict[tuple[str, str], tuple[ModelField, ...]]:
+    """Method and path -> the query parameters of the operation and of what it depends on."""
+    found: dict[tuple[str, str], tuple[ModelField, ...]] = {}
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        if isinstance(dependant, Dependant):
+            for method in context.methods or ():
+                found.setdefault((method, context.path_format or ""), tuple(_flat(dependant)))
+    return found
+
+
+def _flat(dependant: Dependant) -> Iterable[ModelField]:
+    yield from dependant.query_params
+    for each in dependant.dependencies:
+        yield from _flat(each)
 
 
 def _faults(query: str, known: dict[str, bool]) -> Iterable[FieldError]:

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import PydanticCustomError
 
 from shared.web.errors import FieldError, Problem, Where, bad_request, unprocessable
 
 MAX_LISTED_ERRORS = 100
+#: type of the error of a query's value that cannot be read at all: 400, where a value out of range is 422
+_UNREADABLE = "unreadable"
 
 #: error type -> message, message_en, fix, fix_en; {…} are filled from pydantic's context
 _TEXTS: dict[str, tuple[str, str, str, str]] = {
@@ -88,6 +91,7 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
     ),
 }
 _TEXTS["literal_error"] = _TEXTS["enum"]
+_TEXTS[_UNREADABLE] = ("{message}", "{message_en}", "{fix}", "{fix_en}")
 
 #: beginnings of error types that share a text
 _FAMILIES: tuple[tuple[str, tuple[str, str, str, str]], ...] = (
@@ -163,6 +167,12 @@ class _Blank(dict[str, Any]):
         return "…"
 
 
+def unreadable(message: str, message_en: str, fix: str, fix_en: str) -> PydanticCustomError:
+    """To be raised by the validator of a query parameter, so that its error is told with all others of the query."""
+    context = {"message": message, "message_en": message_en, "fix": fix, "fix_en": fix_en}
+    return PydanticCustomError(_UNREADABLE, "{message_en}", context)
+
+
 def field_error(error: Mapping[str, Any]) -> FieldError:
     """One of pydantic's errors in our words; its `loc` begins with the part of the request."""
     kind = str(error.get("type", ""))
@@ -184,4 +194,15 @@ def problem_of(error: RequestValidationError) -> Problem:
     listed = [field_error(fault) for fault in faults[:MAX_LISTED_ERRORS]]
     if any(fault.get("type") == "json_invalid" for fault in faults):
         return bad_request("Nội dung không phải JSON hợp lệ.", "The body is not well-formed JSON.", errors=listed)
+    if any(fault.get("type") == _UNREADABLE for fault in faults):
+        return bad_query(listed)
     return unprocessable(listed)
+
+
+def bad_query(errors: Sequence[FieldError]) -> Problem:
+    """400: the query cannot be read as it stands."""
+    return bad_request(
+        "Tham số truy vấn không đúng; chưa làm gì. Xem danh sách lỗi.",
+        "The query parameters are not right; nothing was done. See the list of errors.",
+        errors=errors,
+    )

@@ -7,8 +7,9 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request, Response
 
-from services.intake import filters, pages, views
+from services.intake import pages, views
 from services.intake.access.callers import Access
+from services.intake.filters import truth
 from services.intake.obligations import queries
 from services.intake.obligations.queries import ObligationDetail, ObligationPage, ObligationView, StandingName
 from services.intake.parameters import Code, Page, UpdatedAfter
@@ -19,9 +20,7 @@ from shared.web.app import Application
 from shared.web.errors import not_found
 from shared.web.paging import paginate
 
-_Overdue = Annotated[
-    str | None, Query(description="true: đang quá hạn / overdue now", json_schema_extra={"enum": ["true", "false"]})
-]
+_Overdue = Annotated[bool | None, truth("overdue"), Query(description="true: đang quá hạn / overdue now")]
 
 
 def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database) -> None:
@@ -44,9 +43,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         overdue: _Overdue = None,
         updated_after: UpdatedAfter = None,
     ) -> Response:
-        late, since = filters.truth("overdue", overdue), filters.moment("updated_after", updated_after)
         await cache.be_fresh()
-        if since is None:
+        if updated_after is None:
             position = page.position("obligations", (datetime, str))
             async with database.read_transaction() as tx:
                 rows = await queries.obligations(
@@ -56,7 +54,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
                     regime=regime,
                     period=period,
                     standing=standing,
-                    overdue=late,
+                    overdue=overdue,
                     after=cast("tuple[datetime, str]", position) if position else None,
                     limit=page.limit + 1,
                 )
@@ -72,8 +70,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
                     regime=regime,
                     period=period,
                     standing=standing,
-                    overdue=late,
-                    after=cast("tuple[datetime, str]", position) if position else (since, None),
+                    overdue=overdue,
+                    after=cast("tuple[datetime, str]", position) if position else (updated_after, None),
                     before=until,
                     limit=page.limit + 1,
                 )

@@ -11,7 +11,7 @@ from fastapi import Depends, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.intake import filters, pages, views
+from services.intake import pages, views
 from services.intake.access.allowance import Metered
 from services.intake.access.callers import Access
 from services.intake.parameters import Code, Page, UpdatedAfter
@@ -108,8 +108,7 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
         status: Status | None = None,
         updated_after: UpdatedAfter = None,
     ) -> Response:
-        since = filters.moment("updated_after", updated_after)
-        if since is None:
+        if updated_after is None:
             position = page.position("submissions", (UUID,))
             async with database.read_transaction() as tx:
                 rows = await queries.submissions(
@@ -132,7 +131,7 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
                     regime=regime,
                     period=period,
                     status=status,
-                    after=cast("tuple[datetime, UUID]", position) if position else (since, None),
+                    after=cast("tuple[datetime, UUID]", position) if position else (updated_after, None),
                     before=until,
                     limit=page.limit + 1,
                 )

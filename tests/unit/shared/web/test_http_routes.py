@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 import pytest
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from shared.web import routes
 from shared.web.app import Application, RequestMiddleware
+from shared.web.paging import PageRequest, page_request
 from tests.unit.shared.web.asking import ask, bare_app
 
 
@@ -32,6 +34,12 @@ def _app() -> tuple[Application, list[str]]:
     async def put(name: str) -> dict[str, Any]:
         done.append(name)
         return {}
+
+    @router.get("/listed")
+    async def listed(
+        page: Annotated[PageRequest, Depends(page_request)], kind: Annotated[str, Query(max_length=2)] = ""
+    ) -> dict[str, Any]:
+        return {"limit": page.limit, "kind": kind}
 
     app.include_router(router)
 
@@ -85,6 +93,40 @@ async def test_a_parameter_that_nobody_reads_is_refused_and_nothing_is_done(
     assert {error["in"] for error in document["errors"]} == {"query"}
     assert all(error["fix_vi"] and error["fix_en"] for error in document["errors"])
     assert done == []
+
+
+@pytest.mark.parametrize(
+    ("url", "pointers"),
+    [
+        ("/v1/listed?limit=0&colour=red&kind=long&after=!", {"/colour", "/limit", "/kind", "/after"}),
+        ("/v1/listed?limit=a&limit=b&colour=red&kind=long", {"/colour", "/limit", "/kind"}),
+        ("/v1/listed?colour=red", {"/colour"}),
+    ],
+)
+async def test_unknown_parameters_and_wrong_values_of_known_ones_are_told_at_once(url: str, pointers: set[str]) -> None:
+    app, _ = _app()
+    answer = await ask(app, "GET", url)
+    assert answer.status_code == 400
+    told = [error["pointer"] for error in answer.json()["errors"]]
+    assert set(told) == pointers
+    assert len(told) == len(pointers), "each once"
+
+
+async def test_wrong_values_alone_are_told_at_once_the_unreadable_ones_too() -> None:
+    app, _ = _app()
+    answer = await ask(app, "GET", "/v1/listed?limit=0&kind=long&after=!")
+    assert answer.status_code == 400, "a cursor that is none makes the query unreadable"
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/limit", "/kind", "/after"}
+    answer = await ask(app, "GET", "/v1/listed?limit=0&kind=long")
+    assert answer.status_code == 422
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/limit", "/kind"}
+
+
+async def test_without_the_look_at_known_values_only_the_unknown_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr(routes, "request_params_to_args", lambda *_: ({}, []))
+    answer = await ask(_app()[0], "GET", "/v1/listed?limit=0&colour=red")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/colour"]
 
 
 async def test_known_parameters_pass() -> None:
