@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.web import app
 from tests.unit.shared.web.asking import ask, bare_app
 from tests.unit.shared.web.served import Served, echo_app, serving
 
@@ -50,6 +51,36 @@ def test_http_1_0_needs_no_host(server: Served) -> None:
 
 def test_a_nul_in_the_path_reaches_no_route(server: Served) -> None:
     server.ask(b"GET /v1/echo%00 HTTP/1.1\r\nHost: x\r\n\r\n").problem(400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1%2Fecho", "/v1%2fecho", "/%2Fv1/echo", "/v1/echo%2F", "/v1%2Fnowhere", "/v1%2Fstore"]
+)
+def test_an_encoded_slash_reaches_no_route(server: Served, path: str) -> None:
+    method, body = ("POST", "\r\nContent-Length: 0") if path.endswith("store") else ("GET", "")
+    answer = server.ask(f"{method} {path} HTTP/1.1\r\nHost: x{body}\r\n\r\n".encode())
+    assert "%2F" in answer.problem(404, "not-found")["detail_en"]
+
+
+@pytest.mark.parametrize("path", ["/v1/echo", "/v1/ech%6F", "/v1%2Fecho"])
+def test_the_server_itself_reads_an_encoded_slash_as_a_slash(
+    server: Served, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: without the look at the head all three are answered; two of them always."""
+    monkeypatch.setattr(app, "must_be_clear", lambda *_: None)
+    assert server.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).json()["path"] == "/v1/echo"
+
+
+@pytest.mark.parametrize("path", ["/v1/ech%6F", "/v1/echo?at=a%2Fb"])
+def test_other_encodings_and_slashes_in_the_query_pass(path: str) -> None:
+    known = bare_app()
+
+    @known.get("/v1/echo")
+    async def echo(at: str = "") -> str:
+        return at
+
+    with serving(known) as served:
+        assert served.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).status == 200
 
 
 def test_an_address_in_absolute_form_is_that_of_its_path(server: Served) -> None:
