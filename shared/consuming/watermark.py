@@ -19,6 +19,7 @@ from shared.kafka.clients import STOP_SECONDS, make_admin, make_reader
 from shared.runtime.clock import Clock, monotonic_seconds
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import KafkaSettings
+from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 
@@ -29,7 +30,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 LOST_LOG_SECONDS = 45.0
 
 
-class CaughtUp:
+class CaughtUp(BackgroundLoop):
     """Compares the ends of `topics` with what the group has committed, again and again.
 
     `hour` is business time: every event that was in the topics then has been applied. None until first known.
@@ -47,35 +48,22 @@ class CaughtUp:
         interval_seconds: float = 0.5,
         lost_log_seconds: float = LOST_LOG_SECONDS,
     ) -> None:
+        pulse = Pulse("caught up", patience_seconds=60.0, needs_kafka=True)
+        super().__init__(f"{kafka.topic_prefix}{consumer} caught up", pulse, stop_seconds=0)
         self._kafka = kafka
         self._group = f"{kafka.topic_prefix}{consumer}"
         self._topics = [kafka.topic(topic) for topic in topics]
         self._clock = clock
         self._applied_before = applied_before
         self._interval_seconds = interval_seconds
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._hour: datetime | None = None
         self._lost_log_seconds = lost_log_seconds
         self._ends: dict[TopicPartition, int] = {}
         self._still_until = 0.0
-        self._pulse = Pulse("caught up", patience_seconds=60.0, needs_kafka=True)
         self.pulses = (self._pulse,)
 
     def hour(self) -> datetime | None:
         return self._hour
-
-    async def start(self) -> None:
-        self._stopping.clear()
-        self._task = asyncio.create_task(self._run(), name=f"{self._group} caught up")
-        self._pulse.watch(self._task)
-
-    async def stop(self) -> None:
-        self._stopping.set()
-        self._pulse.rest()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         backoff = Backoff(self._interval_seconds, LONGEST_PAUSE_SECONDS)

@@ -7,7 +7,6 @@ is set aside (shared/outbox/set_aside.py), and nothing else is.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -27,6 +26,7 @@ from shared.runtime.clock import Clock, monotonic_seconds
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import KafkaSettings
 from shared.telemetry import metrics, tracing
+from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 
@@ -76,7 +76,7 @@ _SENT = f"""
 """  # noqa: S608 - constant names
 
 
-class Relay:
+class Relay(BackgroundLoop):
     """The relay of one service; `start` and `stop` it with the service. Only the leader among instances works."""
 
     def __init__(
@@ -90,6 +90,8 @@ class Relay:
         retention_days: int = 400,
         check_seconds: float = 30,
     ) -> None:
+        pulse = Pulse("relay", patience_seconds=RELAY_PATIENCE_SECONDS, needs_kafka=True)
+        super().__init__(f"{service} relay", pulse, stop_seconds=STOP_SECONDS)
         self._service = service
         self._url = plain_url(database_url)
         self._kafka = kafka
@@ -98,32 +100,21 @@ class Relay:
         self._retention_days = retention_days
         self._check_seconds = check_seconds
         self._source = source_of(service)
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
         self._producer_failed = False  # the last one: the next one replaces it
         self._limits: dict[str, int] = {}  # max.message.bytes by topic, as the cluster says
         self.leading = False
-        self._pulse = Pulse("relay", patience_seconds=RELAY_PATIENCE_SECONDS, needs_kafka=True)
         # rows find their place in DEFAULT meanwhile, so a failing round is a warning
         self._archive_pulse = Pulse("archive", patience_seconds=3 * MAINTENANCE.total_seconds(), warns=True)
         self.pulses = (self._pulse, self._archive_pulse)
 
-    async def start(self) -> None:
-        self._stopping.clear()
-        self._task = asyncio.create_task(self._run(), name=f"{self._service} relay")
-        self._pulse.watch(self._task)
-
     async def stop(self) -> None:
         """Finish the batch in hand, give up the lead."""
-        self._stopping.set()
-        self._pulse.rest()
-        if self._task is not None:
-            try:
-                await asyncio.wait_for(self._task, STOP_SECONDS)
-            except TimeoutError:
-                log.info("A batch was not finished; it will be sent again.", action="relay.stop_unfinished")
+        await super().stop()
         await self._drop_producer()
+
+    def _cancelled(self) -> None:
+        log.info("A batch was not finished; it will be sent again.", action="relay.stop_unfinished")
 
     async def _run(self) -> None:
         backoff, told = Backoff(0.2, 5), ""
@@ -333,15 +324,6 @@ class Relay:
         producer, self._producer = self._producer, None
         if producer is not None:
             await aiokafka_internals.close(producer, producer.stop, PRODUCER_STOP_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0.02:
-            try:
-                await asyncio.wait_for(self._stopping.wait(), seconds)
-            except TimeoutError:
-                return
-        else:
-            await asyncio.sleep(seconds)
 
 
 def published_topics(service: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
@@ -11,6 +10,7 @@ from shared.postgres.database import Database, Transaction
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock
 from shared.telemetry import metrics
+from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import bound, get_logger
 from shared.telemetry.pulse import Pulse
 
@@ -24,7 +24,7 @@ STOP_SECONDS = 7
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ticker ' || :name, 0))")
 
 
-class Ticker:
+class Ticker(BackgroundLoop):
     """Calls `tick(tx)` every `interval_seconds` of real time in a transaction of its own, and commits it.
 
     `tick` handles a bounded number of rows and returns how many; while it returns more than 0 it is called again at
@@ -41,30 +41,17 @@ class Ticker:
         interval_seconds: float,
         alone: bool = True,
     ) -> None:
+        super().__init__(f"ticker {name}", Pulse.every(f"ticker {name}", interval_seconds), stop_seconds=STOP_SECONDS)
         self.name = name
         self._database = database
         self._clock = clock
         self._tick = tick
         self._interval_seconds = interval_seconds
         self._alone = alone
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._pulse = Pulse.every(f"ticker {name}", interval_seconds)
         self.pulses = (self._pulse,)
 
-    async def start(self) -> None:
-        self._stopping.clear()
-        self._task = asyncio.create_task(self._run(), name=f"ticker {self.name}")
-        self._pulse.watch(self._task)
-
-    async def stop(self) -> None:
-        self._stopping.set()
-        self._pulse.rest()
-        if self._task is not None:
-            try:
-                await asyncio.wait_for(self._task, STOP_SECONDS)
-            except TimeoutError:
-                log.info("A tick was rolled back.", action="ticker.stop_unfinished", ticker=self.name)
+    def _cancelled(self) -> None:
+        log.info("A tick was rolled back.", action="ticker.stop_unfinished", ticker=self.name)
 
     async def once(self) -> int:
         """One tick in one transaction. Returns rows handled; 0 also when another instance ticks."""
@@ -92,7 +79,4 @@ class Ticker:
                     now = self._clock.now().timestamp()
                     metrics.TICKER_LAST_SUCCESS_TIMESTAMP_SECONDS.labels(self.name).set(now)
                 if not rows:
-                    try:
-                        await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
-                    except TimeoutError:
-                        continue
+                    await self._pause(self._interval_seconds)

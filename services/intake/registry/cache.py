@@ -16,6 +16,7 @@ from services.intake.registry import store
 from services.intake.registry.records import Registry
 from shared.postgres.database import Database, Transaction
 from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.web.authentication import PresentedKey
@@ -23,12 +24,14 @@ from shared.web.authentication import PresentedKey
 log = get_logger()
 
 
-class RegistryCache:
+class RegistryCache(BackgroundLoop):
     """Registry and keys of one process, polled by revision."""
 
     def __init__(
         self, database: Database, system_clock: Clock, *, poll_seconds: float = 0.5, max_age_seconds: float = 5
     ) -> None:
+        pulse = Pulse.every("registry poll", max(poll_seconds, max_age_seconds / 2))
+        super().__init__("registry-poll", pulse, stop_seconds=0)
         self.registry = Registry()
         self.revision = -1
         self._keys: dict[str, ApiKey] = {}
@@ -39,19 +42,10 @@ class RegistryCache:
         self._max_age_seconds = max_age_seconds
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._pulse = Pulse.every("registry poll", max(poll_seconds, max_age_seconds / 2))
         self.pulses = (self._pulse,)
 
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._poll(), name="registry-poll")
-        self._pulse.watch(self._task)
-
     async def stop(self) -> None:
-        self._pulse.rest()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
         try:
             await self.flush_uses_now()
         except Exception as error:
@@ -144,7 +138,7 @@ class RegistryCache:
             async with asyncio.timeout(2), self._database.transaction() as tx:
                 await self.flush_uses(tx)
 
-    async def _poll(self) -> None:
+    async def _run(self) -> None:
         while True:
             try:
                 await self.refresh()
