@@ -14,7 +14,7 @@ from services.scoring.settings import ScoringSettings
 from shared.consuming import inbox
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
-from shared.consuming.watermark import CaughtUp
+from shared.consuming.watermark import Watermark
 from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
@@ -48,7 +48,7 @@ def build(
         async with database.reading() as reading:
             return await inbox.ever_claimed(reading, "scoring.follow")
 
-    caught_up = CaughtUp(kafka, "scoring.follow", topics_of("scoring.follow"), business, applied_before=applied_before)
+    caught_up = Watermark(kafka, "scoring.follow", topics_of("scoring.follow"), business, applied_before=applied_before)
     # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
     settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
     marker = Marker(rules, business, settled, rows_a_tick=settings.mark_rows)

@@ -30,7 +30,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 LOST_LOG_SECONDS = 45.0
 
 
-class CaughtUp(BackgroundLoop):
+class Watermark(BackgroundLoop):
     """Compares the ends of `topics` with what the group has committed, again and again.
 
     `hour` is business time: every event that was in the topics then has been applied. None until first known.

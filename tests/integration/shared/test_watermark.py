@@ -12,7 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.consuming import inbox
-from shared.consuming.watermark import CaughtUp
+from shared.consuming.watermark import Watermark
 from shared.contract.events import SUBMISSIONS
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
@@ -33,7 +33,7 @@ async def test_the_hour_moves_only_when_everything_that_lay_in_the_topics_is_app
     database: Database, kafka: KafkaSettings
 ) -> None:
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
-    watch = CaughtUp(
+    watch = Watermark(
         kafka, "scoring.follow", (SUBMISSIONS,), clock, applied_before=nothing_applied, interval_seconds=0.1
     )
     looked = count_looks(watch)
@@ -92,7 +92,7 @@ class Log:
         return {place: SimpleNamespace(offset=end) for place, end in self.ends.items()}
 
 
-def count_looks(watch: CaughtUp) -> Callable[[int], Awaitable[None]]:
+def count_looks(watch: Watermark) -> Callable[[int], Awaitable[None]]:
     """Wait, by what is returned, until the watch has looked so many times more at what the group has committed."""
     looks, look = 0, watch._committed
 
@@ -117,7 +117,7 @@ async def hours_after_a_loss(lost_log_seconds: float) -> tuple[datetime | None, 
     """The hour that is known two looks after the log came back empty, and the hour before that."""
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
     kafka = KafkaSettings(bootstrap_servers="unused:1")
-    watch = CaughtUp(
+    watch = Watermark(
         kafka, "scoring.follow", ("submissions", "verdicts"), clock, applied_before=nothing_applied,
         interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
     )  # fmt: skip
@@ -155,7 +155,7 @@ async def hour_of_a_new_process(
 ) -> datetime | None:
     """The hour that a process knows that started a moment ago, after twenty looks."""
     clock = ManualClock(datetime(2026, 3, 18, 16, 0, tzinfo=UTC))
-    watch = CaughtUp(
+    watch = Watermark(
         KafkaSettings(bootstrap_servers="unused:1"), "scoring.follow", ("submissions", "verdicts"), clock,
         applied_before=applied_before, interval_seconds=0.001, lost_log_seconds=lost_log_seconds,
     )  # fmt: skip
