@@ -21,17 +21,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from deploy.local.control import DEEDS, Control, Watch, ask
-from deploy.local.errors import ChildFailed, StackError, UsageError
+from deploy.local.errors import ChildFailed, StackError, UsageError, wrapped
 from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, Options, typed
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
 from shared.contract.services import SERVICES
+from shared.runtime.operator import COLUMNS
 
 DOWN_TIMEOUT_SECONDS = 90.0
 FOLLOW_SECONDS = 0.3
@@ -183,7 +184,8 @@ def status(arguments: argparse.Namespace) -> int:
     _print_addresses(state)
     ended = [name for name, told in state.get("components", {}).items() if "condition" in told]
     if ended:
-        print(f"Chạy lại / start again: {typed(arguments.directory, 'start', ended[0])}")
+        label, command = "Chạy lại / start again:", typed(arguments.directory, "start", ended[0])
+        print(f"{label} {command}" if len(f"{label} {command}") <= COLUMNS else f"{label}\n    {command}")
     return ChildFailed.exit_code if any("pid" not in told for told in state.get("components", {}).values()) else 0
 
 
@@ -303,15 +305,26 @@ def _state(directory: Path) -> dict[str, Any]:
     return {}
 
 
-def _print_addresses(state: dict[str, Any]) -> None:
+def _print_addresses(state: Mapping[str, Any]) -> None:
+    for line in addresses(state):
+        print(line, flush=True)
+
+
+def addresses(state: Mapping[str, Any]) -> Iterator[str]:
+    """What runs where, and how it is where it does not simply run; in 80 columns, with nothing cut off."""
     for name, component in state.get("components", {}).items():
         where = component.get("url") or (f"127.0.0.1:{component['port']}" if "port" in component else "")
         if name.startswith("kafka"):
             where = f"{state.get('kafka_bootstrap')} ({state.get('broker')})" if name == "kafka" else ""
-        condition = component.get("condition", "")
-        print(
-            f"{name:<15} pid {component.get('pid', '–'):<8} {where}{'  ✗ ' if condition else ''}{condition}", flush=True
-        )
+        head = f"{name:<15} pid {component.get('pid', '–'):<8} "
+        details = [where, f"✗ {component['condition']}" if "condition" in component else ""]
+        line = head + "  ".join(filter(None, details))
+        if len(line) <= COLUMNS:
+            yield line.rstrip()
+            continue
+        for detail in filter(None, details):
+            yield from wrapped(detail, head, " " * len(head))
+            head = " " * len(head)
 
 
 def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-#: of the terminal that messages are made for
-COLUMNS = 80
+from shared.runtime.operator import COLUMNS
 
 
 class StackError(Exception):
@@ -33,7 +32,7 @@ class StackError(Exception):
         """The text for a terminal of 80 columns: Vietnamese first, English under it; lines of a log stay whole."""
         told, *log = self.en.split("\n")
         english = f"({told})" if not log else f"({told}"
-        lines = [*_wrapped(self.vi, "", ""), *_wrapped(english, "  ", "  "), *log]
+        lines = [*wrapped(self.vi, "", ""), *wrapped(english, "  ", "  "), *log]
         return "\n".join(lines) + (")" if log else "")
 
 
@@ -96,7 +95,7 @@ class Aborted(StackError):
     exit_code = 8
 
 
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
+def wrapped(text: str, first: str, rest: str) -> list[str]:
     """Lines of at most 80 columns; a path or command that is longer stays whole, so that it can be copied."""
     return textwrap.wrap(
         text, COLUMNS, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False

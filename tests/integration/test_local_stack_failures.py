@@ -241,7 +241,7 @@ def _a_killed_component_is_told_and_the_rest_goes_on(
     assert poll_until(lambda: pids()["kafka"] is None, 30)
     told = local("status")
     assert told.returncode == 5
-    assert "ended unexpectedly: signal SIGKILL" in told.stdout
+    assert "ended unexpectedly: signal SIGKILL" in " ".join(told.stdout.split())
     assert f"deploy.local start kafka --directory {directory}" in told.stdout
     assert "signal SIGKILL" in (directory / "logs" / "supervisor.log").read_text(encoding="utf-8")
     assert {**pids(), "kafka": before["kafka"]} == before

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from deploy.demo.counting import Row
 from deploy.demo.screen import _rates
+from deploy.local.__main__ import addresses
 from deploy.local.errors import ChildFailed, PortInUse
 from shared.runtime.operator import COLUMNS, entry
 
 KEY = "H99.01.23.45/BAOCAO-DIEUHANH-CHIDAO-NHIEM-VU-TRONG-TAM-HANG-TUAN/DX-2026-000000000000000000003"
 REGIME = "Báo cáo định kỳ về tình hình giải quyết thủ tục hành chính, tiếp công dân và giải quyết đơn thư"
+
+SIGKILLED = "đã dừng đột ngột: tín hiệu SIGKILL / ended unexpectedly: signal SIGKILL"
 
 
 def width(text: str) -> int:
@@ -59,3 +63,26 @@ def test_a_name_in_the_demos_table_is_shown_whole_beside_all_figures() -> None:
     assert REGIME in " ".join(cells)
     assert "DIEUHANH-TUAN" in cells
     assert "123456" in shown
+
+
+@pytest.mark.parametrize("condition", ["", "đã dừng / stopped", SIGKILLED], ids=["runs", "stopped", "killed"])
+def test_a_line_of_make_status_fits_the_terminal_and_says_all(condition: str) -> None:
+    bootstrap = ",".join(f"127.0.0.1:2909{number}" for number in range(3))
+    component = {"condition": condition} if condition else {"pid": 4194304}
+    state = {
+        "kafka_bootstrap": bootstrap,
+        "broker": "kafka",
+        "components": {
+            "kafka": component,
+            "kafka-2": component,
+            "intake": {"url": "http://127.0.0.1:28081", **component},
+        },
+    }
+    lines = list(addresses(state))
+    assert width("\n".join(lines)) <= COLUMNS
+    shown = " ".join("\n".join(lines).split())
+    assert bootstrap in shown
+    assert "http://127.0.0.1:28081" in shown
+    assert shown.count(condition) >= 3 or not condition
+    on_one_line = f"{'kafka':<15} pid {component.get('pid', '–'):<8} {bootstrap} (kafka)  ✗ {SIGKILLED}"
+    assert len(on_one_line) > COLUMNS, "negative control: nothing had to be wrapped"
