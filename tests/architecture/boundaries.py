@@ -16,7 +16,7 @@ PURE = (
     re.compile(r"services/validator/(rules|formula)/.*"),
     re.compile(r"services/intake/(filters|obligations/standing|registry/(example|regimes))\.py"),
     re.compile(r"services/intake/submissions/(admission|report_parser|body_json|limits)\.py"),
-    re.compile(r"services/intake/registry/(checks|forms|gate|records|source|strict_yaml)\.py"),
+    re.compile(r"services/intake/registry/(checks|forms|gate|narrowing|records|source|strict_yaml|sums)\.py"),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),

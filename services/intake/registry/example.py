@@ -5,18 +5,15 @@ Pure, and bounded in cost. Not every form has an example that is found this way;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 
+from services.intake.registry.narrowing import MAX_DIGITS, Balance, Dead, Narrowing
 from services.intake.submissions.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
 from shared.contract.events import FigureField, Form
 
-#: looks at one figure in one sum; a form that needs more gets zeros, or no example
-MAX_STEPS = 60_000
-#: digits the validator reads in one figure
-_MAX_DIGITS = 38
 _DEFAULT, _DEFAULT_TOTAL = 12, 120
 
 _TEXT = (
@@ -70,10 +67,6 @@ def figures(form: Form) -> dict[str, str]:
     raise NoExample("no values were found that satisfy the bounds and the sums together")
 
 
-class _Dead(Exception):
-    """No value is left for a figure, or a sum cannot hold any more."""
-
-
 class _Problem:
     """Figures as whole multiples of one small unit, sums as `Σ coefficient · figure` within a tolerance of zero."""
 
@@ -82,7 +75,7 @@ class _Problem:
         self._digits = max((figure.fraction_digits for figure in chosen), default=0)
         self._unit = 10**self._digits
         self._number = {figure.code: number for number, figure in enumerate(chosen)}
-        self._sums: list[tuple[dict[int, int], int]] = []
+        self._sums: list[Balance] = []
         self._totals: set[int] = set()
         for rule in form.sums:
             terms = [term for term in rule.terms if term in self._number]
@@ -96,12 +89,12 @@ class _Problem:
             self._sums.append(({n: weight for n, weight in weights.items() if weight}, tolerance))
             self._totals.add(total)
         self._rules_of: list[list[int]] = [[] for _ in chosen]
-        for place, (weights, _) in enumerate(self._sums):
-            for number in weights:
+        for place, (balance, _) in enumerate(self._sums):
+            for number in balance:
                 self._rules_of[number].append(place)
 
     def _scaled(self, value: Decimal) -> Fraction:
-        if value and abs(value.adjusted()) > 2 * _MAX_DIGITS:
+        if value and abs(value.adjusted()) > 2 * MAX_DIGITS:
             raise OverflowError("a bound is not a number that a report can hold")
         return Fraction(value) * Fraction(self._unit)
 
@@ -118,7 +111,7 @@ class _Problem:
         """Whether the form accepts the values: the rule itself, however they were found."""
         for figure, value in zip(self._figures, values, strict=True):
             step = 10 ** (self._digits - figure.fraction_digits)
-            if value % step or abs(value) // step >= 10**_MAX_DIGITS:
+            if value % step or abs(value) // step >= 10**MAX_DIGITS:
                 return False
             if figure.minimum is not None and value < self._scaled(figure.minimum):
                 return False
@@ -135,11 +128,12 @@ class _Problem:
         `coarse`: figures that share a sum keep to the fewest digits among them, and sums hold without tolerance.
         """
         figure_digits = [figure.fraction_digits for figure in self._figures]
-        search = _Search(self._sums, self._rules_of, self._grid(coarse), exact=coarse)
+        sums = [(weights, 0 if coarse else tolerance) for weights, tolerance in self._sums]
+        search = _Search(sums, self._rules_of, self._grid(coarse))
         try:
             for number, figure in enumerate(self._figures):
-                least = -(10**_MAX_DIGITS) if figure.minimum is None else ceil(self._scaled(figure.minimum))
-                most = 10**_MAX_DIGITS if figure.maximum is None else floor(self._scaled(figure.maximum))
+                least = -(10**MAX_DIGITS) if figure.minimum is None else ceil(self._scaled(figure.minimum))
+                most = 10**MAX_DIGITS if figure.maximum is None else floor(self._scaled(figure.maximum))
                 search.narrow(number, least, most)
             search.settle(range(len(self._sums)))
             for number in self._order():
@@ -148,7 +142,7 @@ class _Problem:
                     wanted += self._unit // 2  # shows how a fraction is written
                 if not search.place(number, wanted):
                     return None
-        except _Dead:
+        except Dead:
             return None
         return search.least
 
@@ -178,60 +172,8 @@ class _Problem:
         return order + [number for number in range(len(self._figures)) if number not in seen]
 
 
-class _Search:
-    """Bounds of every figure, narrowed by the sums; what a failed trial narrowed is given back."""
-
-    def __init__(
-        self,
-        sums: Sequence[tuple[Mapping[int, int], int]],
-        rules_of: Sequence[Sequence[int]],
-        grid: Sequence[int],
-        *,
-        exact: bool,
-    ) -> None:
-        self._sums = [(weights, 0 if exact else tolerance) for weights, tolerance in sums]
-        self._rules_of = rules_of
-        self._grid = grid
-        self._steps = 0
-        self._trail: list[tuple[int, int, int]] = []
-        self.least = [-(100**_MAX_DIGITS)] * len(grid)
-        self.most = [100**_MAX_DIGITS] * len(grid)
-
-    def narrow(self, number: int, least: int, most: int) -> bool:
-        """Keep the figure within bounds, on its grid; whether that changed anything. Raises _Dead."""
-        step = self._grid[number]
-        least, most = -(-least // step) * step, most // step * step
-        least, most = max(least, self.least[number]), min(most, self.most[number])
-        if least > most:
-            raise _Dead
-        if (least, most) == (self.least[number], self.most[number]):
-            return False
-        self._trail.append((number, self.least[number], self.most[number]))
-        self.least[number], self.most[number] = least, most
-        return True
-
-    def settle(self, rules: Sequence[int]) -> None:
-        """Narrow by these sums, and by those that share a figure with them, until nothing changes. Raises _Dead."""
-        waiting = dict.fromkeys(rules)
-        while waiting:
-            place = next(iter(waiting))
-            del waiting[place]
-            weights, tolerance = self._sums[place]
-            self._steps += len(weights)
-            if self._steps > MAX_STEPS:
-                raise _Dead
-            lows = {n: w * (self.least[n] if w > 0 else self.most[n]) for n, w in weights.items()}
-            highs = {n: w * (self.most[n] if w > 0 else self.least[n]) for n, w in weights.items()}
-            low, high = sum(lows.values()), sum(highs.values())
-            if low > tolerance or high < -tolerance:
-                raise _Dead
-            for number, weight in weights.items():
-                # weight · figure lies between what the others leave at most and at least
-                least, most = -tolerance - (high - highs[number]), tolerance - (low - lows[number])
-                if weight < 0:
-                    least, most = most, least
-                if self.narrow(number, _ceiling(least, weight), most // weight):
-                    waiting.update(dict.fromkeys(self._rules_of[number]))
+class _Search(Narrowing):
+    """Tries likely values; what a failed trial narrowed is given back."""
 
     def place(self, number: int, wanted: int) -> bool:
         """Give the figure a value: its share of a total that has one, else `wanted`, else a bound, else zero."""
@@ -243,10 +185,8 @@ class _Search:
             try:
                 self.narrow(number, value, value)
                 self.settle(self._rules_of[number])
-            except _Dead:
-                while len(self._trail) > mark:
-                    back, lower, upper = self._trail.pop()
-                    self.least[back], self.most[back] = lower, upper
+            except Dead:
+                self.give_back(mark)
             else:
                 return True
         return False
@@ -264,10 +204,6 @@ class _Search:
                 wanted = (self.least[total] - fixed) // free
                 break
         return wanted // self._grid[number] * self._grid[number]
-
-
-def _ceiling(dividend: int, divisor: int) -> int:
-    return -(-dividend // divisor)
 
 
 def _text(value: int, unit: int, digits: int) -> str:

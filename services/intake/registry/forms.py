@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
+from services.intake.registry import sums
 from services.intake.registry.source import FileError, Located
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
@@ -17,7 +18,6 @@ _NAMED = 10
 
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     form = regime.form
-    figures = {figure.code for figure in form.figures}
     by_code = {figure.code: figure for figure in form.figures}
     if not form.figures and not form.narratives:
         yield located.error(
@@ -78,10 +78,12 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 "Tăng `max_characters`, hoặc ghi required: false.",
                 "Raise `max_characters`, or write required: false.",
             )
-    for place, rule in enumerate(form.sums):
-        yield from _sum(located, f"form/sums/{place}", rule, figures)
-        yield from _reachable(located, f"form/sums/{place}", rule, by_code)
-    yield from _circles(located, form.sums)
+    told: set[int] = set()
+    for place, error in _sums(located, form.sums, by_code):
+        told.add(place)
+        yield error
+    values = {figure.code: _values(figure) for figure in form.figures}
+    yield from sums.together(located, form.sums, by_code, values, told)
     # `"code":0,` of each figure, `"code":"…",` of each narrative, and some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
     least += sum(len(item.code) + 6 + item.min_characters for item in form.narratives if item.required)
@@ -95,7 +97,19 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
         )
 
 
-def _sum(located: Located, place: str, rule: SumRule, figures: set[str]) -> Iterator[FileError]:
+def _sums(
+    located: Located, rules: Sequence[SumRule], by_code: Mapping[str, FigureField]
+) -> Iterator[tuple[int, FileError]]:
+    """What is wrong with each sum by itself, and with those that go round, each with the place of the sum."""
+    for place, rule in enumerate(rules):
+        for error in _sum(located, f"form/sums/{place}", rule, by_code.keys()):
+            yield place, error
+        for error in _reachable(located, f"form/sums/{place}", rule, by_code):
+            yield place, error
+    yield from _circles(located, rules)
+
+
+def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) -> Iterator[FileError]:
     if rule.total not in figures:
         yield located.unknown(f"{place}/total", "chỉ tiêu", "figure", rule.total)
     if not rule.terms:
@@ -182,38 +196,38 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
         )
 
 
-def _circles(located: Located, sums: Sequence[SumRule]) -> Iterator[FileError]:
+def _circles(located: Located, rules: Sequence[SumRule]) -> Iterator[tuple[int, FileError]]:
     """Sums that come back to their own total through others: A = B + C and B = A + D.
 
     One error for each term that closes a circle: without these terms there is none left, so all is told at once.
     """
-    rules: dict[str, list[int]] = {}
-    for number, rule in enumerate(sums):
-        rules.setdefault(rule.total, []).append(number)
+    of_total: dict[str, list[int]] = {}
+    for number, rule in enumerate(rules):
+        of_total.setdefault(rule.total, []).append(number)
 
-    def below(total: str) -> Iterator[tuple[str, str]]:
+    def below(total: str) -> Iterator[tuple[str, int, int]]:
         """The totals among its terms, each with its place."""
-        for number in rules[total]:
-            for place, term in enumerate(sums[number].terms):
-                if term in rules and term != total:
-                    yield term, f"form/sums/{number}/terms/{place}"
+        for number in of_total[total]:
+            for place, term in enumerate(rules[number].terms):
+                if term in of_total and term != total:
+                    yield term, number, place
 
     done: set[str] = set()
-    for start in rules:
+    for start in of_total:
         if start in done:
             continue
         depth = {start: 0}  # of the totals on the way, in their order
         way = [start]
         open_ends = [below(start)]
         while way:
-            term, place = next(open_ends[-1], ("", ""))
+            term, number, place = next(open_ends[-1], ("", 0, 0))
             if not term:
                 open_ends.pop()
                 gone = way.pop()
                 del depth[gone]
                 done.add(gone)
             elif term in depth:
-                yield _circle(located, place, way, depth[term])
+                yield number, _circle(located, f"form/sums/{number}/terms/{place}", way, depth[term])
             elif term not in done:
                 depth[term] = len(way)
                 way.append(term)

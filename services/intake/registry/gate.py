@@ -70,12 +70,15 @@ def admit(
             _read(proposal, stored_by_key, admission)
         if len(admission.records) == before:
             named += _names(proposal)
-        if len(admission.errors) >= MAX_ERRORS:
+        if len(admission.errors) > MAX_ERRORS:
             break
     else:
         between = checks.check(admission.records, stored, now, named=named, past_requests=past_requests, unread=unread)
-        admission.errors += islice(between, MAX_ERRORS - len(admission.errors))
-    admission.cut = len(admission.errors) >= MAX_ERRORS
+        # one more than is told: exactly so many are no reason to say that there are more
+        admission.errors += islice(between, MAX_ERRORS + 1 - len(admission.errors))
+    if len(admission.errors) > MAX_ERRORS:
+        admission.cut = True
+        del admission.errors[MAX_ERRORS:]
     return admission
 
 
@@ -102,7 +105,7 @@ def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Ad
         value = {**value, "version": 0}
     text = json.dumps(value)
     # an escape of half a character begins so; most records hold none, and are not walked through
-    halved = islice(_surrogates(value, ""), MAX_ERRORS) if "\\ud" in text else ()
+    halved = islice(_surrogates(value, ""), MAX_ERRORS + 1) if "\\ud" in text else ()
     if surrogates := list(halved):
         for pointer in surrogates:
             admission.errors.append(
@@ -123,7 +126,7 @@ def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Ad
         if before is not None:
             admission.records.append(Located(before, source))
             return
-        admission.errors += [_told(fault, source) for fault in error.errors()[:MAX_ERRORS]]
+        admission.errors += [_told(fault, source) for fault in error.errors()[: MAX_ERRORS + 1]]
     else:
         admission.records.append(Located(record, source))
 

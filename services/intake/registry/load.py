@@ -34,7 +34,7 @@ class RegistryRefused(Exception):
         if cut:
             told.append(
                 f"Quá {MAX_ERRORS} lỗi nên phần còn lại chưa được xem; sửa rồi nạp lại. / "
-                f"There are {MAX_ERRORS} errors, so the rest was not looked at: correct these and load again."
+                f"There are over {MAX_ERRORS} errors, so the rest was not looked at: correct these and load again."
             )
         super().__init__("\n".join(told))
 

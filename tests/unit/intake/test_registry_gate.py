@@ -316,17 +316,19 @@ class Counted(list[Proposal]):
 def test_a_load_full_of_errors_stops_at_its_limit() -> None:
     bad = Counted(proposed([rig.agency(f"H99.{number}", name="") for number in range(MAX_ERRORS + 500)]))
     admission = admit(bad, [], NOW)
-    assert (len(admission.errors), admission.cut, bad.looked_at) == (MAX_ERRORS, True, MAX_ERRORS)
+    assert (len(admission.errors), admission.cut, bad.looked_at) == (MAX_ERRORS, True, MAX_ERRORS + 1)
     # the control: fewer, and all are looked at
-    fewer = Counted(bad[: MAX_ERRORS - 1])
+    fewer = Counted(bad[:MAX_ERRORS])
     admission = admit(fewer, [], NOW)
-    assert (len(admission.errors), admission.cut, fewer.looked_at) == (MAX_ERRORS - 1, False, MAX_ERRORS - 1)
+    assert (len(admission.errors), admission.cut, fewer.looked_at) == (MAX_ERRORS, False, MAX_ERRORS)
 
 
 def test_errors_between_records_stop_at_the_limit_too() -> None:
     lost = [rig.agency(f"H99.{number}", parent="H77") for number in range(MAX_ERRORS + 500)]
     admission = admit(proposed(lost), [], NOW)
     assert (len(admission.errors), admission.cut) == (MAX_ERRORS, True)
+    admission = admit(proposed(lost[:MAX_ERRORS]), [], NOW)
+    assert (len(admission.errors), admission.cut) == (MAX_ERRORS, False), "exactly so many, and all of them told"
     admission = admit(proposed(lost[:500]), [], NOW)
     assert (len(admission.errors), admission.cut) == (500, False)
 
