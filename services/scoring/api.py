@@ -4,15 +4,15 @@ opens it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
 from services.scoring import queries
-from services.scoring.calendar.store import CalendarShelf, read_days
+from services.scoring.calendar import api as calendars
 from services.scoring.obligations import setbacks
+from services.scoring.scores.policy import api as policies
 from shared.contract.events import obligation_key
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
@@ -80,20 +80,8 @@ def router(database: Database, token: SecretStr) -> APIRouter:
         link_next(request, response, shown.next)
         return {"items": [json_row(row) for row in shown.items], "next": shown.next}
 
-    @routes.get("/calendar/{year}", summary="Ngày nghỉ và ngày làm bù / days off and make-up working days")
-    async def calendar(year: Annotated[int, Path(ge=1900, le=2999)]) -> dict[str, Any]:
-        async with database.reading() as snapshot:
-            current = await CalendarShelf().current(snapshot)
-            if not current.covers(date(year, 1, 1)):
-                raise not_found(f"lịch làm việc năm {year}", f"calendar of {year}")
-            days = await read_days(snapshot, current.version)
-        return {
-            "year": year,
-            "version": current.version,
-            "weekend": [6, 7],
-            "days": [day.model_dump(mode="json") for day in days if day.day.year == year],
-        }
-
+    calendars.mount(routes, database)
+    policies.mount(routes, database)
     return routes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.scoring.api import router
+from services.scoring.calendar.horizon import horizon
 from services.scoring.calendar.loading import calendar_loader
 from services.scoring.consumer import inbounds
 from services.scoring.obligations import setbacks
@@ -17,11 +18,12 @@ from shared.consuming.subscription import Subscription
 from shared.consuming.watermark import Watermark
 from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
-from shared.postgres.database import Database
-from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.postgres.database import Database, ReadTransaction
+from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
+from shared.telemetry.readiness import Check
 from shared.web.app import create_app
 from shared.web.exports import backbone_exports, mount_exports
 
@@ -43,6 +45,10 @@ def build(
     )
     rules = Rules()
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
+
+    async def check_calendar_years(tx: ReadTransaction) -> Check:
+        seen = horizon(await rules.current_calendar(tx), business.now().astimezone(LOCAL_ZONE).date())
+        return Check(ok=True, detail="; ".join(seen.warnings()) or f"announced until {seen.provisional - 1}")
 
     async def applied_before() -> bool:
         async with database.reading() as reading:
@@ -78,7 +84,7 @@ def build(
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
-        looks={"setbacks": setbacks.check},
+        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years},
     )
     service.app = create_app(
         "scoring",

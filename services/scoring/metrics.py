@@ -49,6 +49,19 @@ OVERDUE_OBLIGATIONS = declare_gauge(
 CALENDAR_LAST_YEAR = declare_gauge(
     "thongsuot_scoring_calendar_last_year", "Last year the current working-day calendar covers.", unit="year"
 )
+CALENDAR_LAST_ANNOUNCED_YEAR = declare_gauge(
+    "thongsuot_scoring_calendar_last_announced_year", "Last year before the first that is provisional.", unit="year"
+)
+CALENDAR_COVERED_DAYS_LEFT = declare_gauge(
+    "thongsuot_scoring_calendar_covered_days_left",
+    "Days of business time until the first year that the calendar lacks; negative once it has begun.",
+    unit="days",
+)
+CALENDAR_ANNOUNCED_DAYS_LEFT = declare_gauge(
+    "thongsuot_scoring_calendar_announced_days_left",
+    "Days of business time until the first year that nobody has announced; negative once it has begun.",
+    unit="days",
+)
 CALENDAR_GAPS_TOTAL = declare_counter(
     "thongsuot_scoring_calendar_gaps_total",
     "Events that had to wait because no calendar covers their year; load a newer calendar.",

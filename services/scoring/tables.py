@@ -114,6 +114,21 @@ calendar_versions = Table(
     CheckConstraint("first_year <= last_year", name="calendar_years"),
 )
 
+#: How sure the days of a year are; a year without a row is provisional.
+calendar_years = Table(
+    "calendar_years",
+    metadata,
+    Column("version", Text, ForeignKey("calendar_versions.version"), nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("announcements", JSONB, nullable=False),
+    PrimaryKeyConstraint("version", "year"),
+    CheckConstraint("status IN ('announced', 'recorded', 'provisional')", name="calendar_year_status"),
+    CheckConstraint(
+        "(status = 'announced') = (jsonb_array_length(announcements) > 0)", name="calendar_year_is_announced_by"
+    ),
+)
+
 calendar_days = Table(
     "calendar_days",
     metadata,

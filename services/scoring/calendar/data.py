@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.scoring.calendar.working_days import WorkingCalendar
 
@@ -29,8 +30,43 @@ class CalendarDay(BaseModel):
     source: str = ""
 
 
+#: announced: a decision says its days; recorded (lịch sử): the year is over, no decision is cited; provisional: nobody
+#: has announced it, its days are computed and swaps may still come
+YearStatus = Literal["announced", "recorded", "provisional"]
+
+
+class Announcement(BaseModel):
+    """A decision that says days of a year (thông báo, công văn)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: str = Field(min_length=1)
+    issuer: str = Field(min_length=1)
+    decided_on: date
+    about: str = Field(min_length=1)
+
+
+class CalendarYear(BaseModel):
+    """How sure the days of a year are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    year: int
+    status: YearStatus
+    announcements: tuple[Announcement, ...] = ()
+
+    @model_validator(mode="after")
+    def _announced_by_somebody(self) -> CalendarYear:
+        if (self.status == "announced") != bool(self.announcements):
+            raise ValueError(f"{self.year} is {self.status}: announcements belong to an announced year, and only to it")
+        return self
+
+
 class CalendarFile(BaseModel):
-    """A version of the calendar. `revision` orders versions; the greatest one is used for new deadlines."""
+    """A version of the calendar. `revision` orders versions; the greatest one is used for new deadlines.
+
+    A year that `years` does not name is provisional: nobody is known to have announced it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +76,7 @@ class CalendarFile(BaseModel):
     source: str
     first_year: int
     last_year: int
+    years: tuple[CalendarYear, ...] = ()
     days: tuple[CalendarDay, ...]
 
     @model_validator(mode="after")
@@ -53,11 +90,16 @@ class CalendarFile(BaseModel):
             if entry.work and entry.day.weekday() < 5:
                 raise ValueError(f"{entry.day} is a weekday: only a weekend day can be made up")
             seen.add(entry.day)
+        named = [entry.year for entry in self.years]
+        if twice := sorted({year for year in named if named.count(year) > 1}):
+            raise ValueError(f"years: {twice[0]} is listed twice")
+        if beyond := [year for year in named if not self.first_year <= year <= self.last_year]:
+            raise ValueError(f"years: {beyond[0]} lies outside {self.first_year}-{self.last_year}")
         return self
 
     def calendar(self) -> WorkingCalendar:
         """The arithmetic of this version."""
-        return working_calendar(self.version, self.first_year, self.last_year, self.days)
+        return working_calendar(self.version, self.first_year, self.last_year, self.days, self.years)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +110,13 @@ class ReadCalendar:
     sha256: str
 
 
-def working_calendar(version: str, first_year: int, last_year: int, days: tuple[CalendarDay, ...]) -> WorkingCalendar:
+def working_calendar(
+    version: str,
+    first_year: int,
+    last_year: int,
+    days: tuple[CalendarDay, ...],
+    years: tuple[CalendarYear, ...] = (),
+) -> WorkingCalendar:
     """The arithmetic of a version's days."""
     return WorkingCalendar(
         version,
@@ -76,6 +124,7 @@ def working_calendar(version: str, first_year: int, last_year: int, days: tuple[
         last_year,
         days_off=[entry.day for entry in days if not entry.work],
         made_up=[entry.day for entry in days if entry.work],
+        settled_years=[entry.year for entry in years if entry.status != "provisional"],
     )
 
 

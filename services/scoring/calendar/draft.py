@@ -13,6 +13,8 @@ from importlib.metadata import version
 import holidays
 import yaml
 
+from services.scoring.calendar import lunar
+
 
 def draft_days(first_year: int, last_year: int) -> list[dict[str, object]]:
     """Days that differ from their weekday, by date: holidays on weekdays, and weekend days at work."""
@@ -22,7 +24,8 @@ def draft_days(first_year: int, last_year: int) -> list[dict[str, object]]:
         english = holidays.country_holidays("VN", years=year, language="en_US")
         for day, name in vietnamese.items():
             if day.weekday() < 5:
-                days[day] = {"day": day, "name": name, "name_en": english.get(day, name)}
+                vi, en = lunar.names(day) or (name, english.get(day, name))
+                days[day] = {"day": day, "name": vi, "name_en": en}
         for day in vietnamese.weekend_workdays:
             if day.year == year:
                 days[day] = {"day": day, "work": True, "name": "Làm bù", "name_en": "Make-up working day"}
@@ -42,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         "source": f"holidays {version('holidays')} (VN)",
         "first_year": years.first_year,
         "last_year": years.last_year,
+        "years": [{"year": year, "status": "provisional"} for year in range(years.first_year, years.last_year + 1)],
         "days": draft_days(years.first_year, years.last_year),
     }
     print(yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=200), end="")  # noqa: T201 - its output

@@ -19,9 +19,12 @@ def calendar_loader(database: Database) -> Loader:
     """A background that loads the shipped calendars."""
 
     async def load(tx: Transaction) -> str:
-        for version in await load_calendars(tx, shipped_calendars()):
+        left_out: dict[str, str] = {}
+        for version in await load_calendars(tx, shipped_calendars(), left_out):
             log.info("A working-day calendar was loaded.", action="calendar.loaded", version=version)
-        return "loaded"
+        for version, why in left_out.items():
+            log.warning("A shipped calendar was left out.", action="calendar.left_out", version=version, error=why)
+        return f"WARNING {'; '.join(left_out.values())}" if left_out else "loaded"
 
     return Loader("calendars", database, load, CalendarError)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import text
 
-from services.scoring.calendar.data import CalendarDay, CalendarError, ReadCalendar, working_calendar
+from services.scoring.calendar.data import CalendarDay, CalendarError, CalendarYear, ReadCalendar, working_calendar
 from services.scoring.calendar.working_days import WorkingCalendar
 from shared.contract.reporting_window import FIRST_YEAR
 from shared.postgres.database import Reading, Transaction
@@ -24,6 +26,10 @@ _LOAD_DAYS = text("""
     SELECT :version, * FROM unnest(CAST(:day AS date[]), CAST(:work AS boolean[]), CAST(:name AS text[]),
                                    CAST(:name_en AS text[]), CAST(:source AS text[]))
 """)
+_LOAD_YEARS = text("""
+    INSERT INTO calendar_years (version, year, status, announcements)
+    SELECT :version, * FROM unnest(CAST(:year AS int[]), CAST(:status AS text[]), CAST(:announcements AS jsonb[]))
+""")
 _CURRENT = text("SELECT version FROM calendar_versions ORDER BY revision DESC LIMIT 1")
 _VERSIONS = text(
     "SELECT version, first_year, last_year FROM calendar_versions WHERE version = ANY(CAST(:versions AS text[]))"
@@ -32,11 +38,24 @@ _DAYS = text("""
     SELECT version, day, work, name, name_en, source FROM calendar_days
      WHERE version = ANY(CAST(:versions AS text[])) ORDER BY version, day
 """)
+_STATUSES = text("""
+    SELECT version, year, status, CAST(announcements AS text) FROM calendar_years
+     WHERE version = ANY(CAST(:versions AS text[])) ORDER BY version, year
+""")
+_LIST = text("""
+    SELECT version, revision, sha256, zone, source, first_year, last_year, loaded_at FROM calendar_versions
+     WHERE :everything OR version = :version ORDER BY revision
+""")
 _YEARS = text("SELECT first_year, last_year FROM calendar_versions ORDER BY revision DESC LIMIT 1")
 
 
-async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> list[str]:
+async def load_calendars(
+    tx: Transaction, calendars: Iterable[ReadCalendar], left_out: dict[str, str] | None = None
+) -> list[str]:
     """Store calendar versions that are not there yet; returns their names.
+
+    With `left_out`, one whose revision is taken is not refused but left out, with the reason: a release must not fail
+    to start because the operator has loaded a calendar of that revision before it.
 
     Raises CalendarError if a stored version has other contents: deadlines were given by it, so it may not change. Or
     if its revision is taken by another version, or if it begins after the first year that may be reported.
@@ -61,11 +80,15 @@ async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> 
                 )
             continue
         if file.revision in revisions:
-            raise CalendarError(
+            taken = (
                 f"Lịch {file.version}: revision {file.revision} đã thuộc lịch {revisions[file.revision]}, hãy dùng "
                 f"{max(revisions) + 1} / calendar {file.version}: revision {file.revision} belongs to calendar "
                 f"{revisions[file.revision]}: use {max(revisions) + 1}"
             )
+            if left_out is None:
+                raise CalendarError(taken)
+            left_out[file.version] = taken
+            continue
         head = file.model_dump(include={"version", "revision", "zone", "source", "first_year", "last_year"})
         await tx.execute(_LOAD, head | {"sha256": read.sha256})
         revisions[file.revision] = file.version
@@ -77,6 +100,15 @@ async def load_calendars(tx: Transaction, calendars: Iterable[ReadCalendar]) -> 
             "source": [entry.source for entry in file.days],
         }
         await tx.execute(_LOAD_DAYS, {"version": file.version, **days})
+        years = {
+            "year": [entry.year for entry in file.years],
+            "status": [entry.status for entry in file.years],
+            "announcements": [
+                json.dumps([each.model_dump(mode="json") for each in entry.announcements], ensure_ascii=False)
+                for entry in file.years
+            ],
+        }
+        await tx.execute(_LOAD_YEARS, {"version": file.version, **years})
         loaded.append(file.version)
     return loaded
 
@@ -85,6 +117,21 @@ async def read_days(tx: Reading, version: str) -> list[CalendarDay]:
     """The listed days of a version, by date."""
     rows = await tx.execute(_DAYS, {"versions": [version]})
     return [CalendarDay(day=row[1], work=row[2], name=row[3], name_en=row[4], source=row[5]) for row in rows]
+
+
+async def read_years(tx: Reading, version: str) -> list[CalendarYear]:
+    """The years of which a version says how sure they are, in order."""
+    return [_year(row) for row in await tx.execute(_STATUSES, {"versions": [version]})]
+
+
+def _year(row: Any) -> CalendarYear:
+    return CalendarYear(year=row[1], status=row[2], announcements=json.loads(row[3]))
+
+
+async def listed(tx: Reading, version: str | None = None) -> Sequence[Mapping[str, Any]]:
+    """All loaded versions by revision, or the one asked for."""
+    rows = await tx.execute(_LIST, {"everything": version is None, "version": version or ""})
+    return [dict(row) for row in rows.mappings()]
 
 
 class NoCalendar(InfrastructureTrouble):
@@ -113,8 +160,13 @@ class CalendarShelf:
         days: dict[str, list[CalendarDay]] = {version: [] for version in missing}
         for row in await tx.execute(_DAYS, {"versions": missing}):
             days[row[0]].append(CalendarDay(day=row[1], work=row[2], name=row[3], name_en=row[4], source=row[5]))
+        years: dict[str, list[CalendarYear]] = {version: [] for version in missing}
+        for row in await tx.execute(_STATUSES, {"versions": missing}):
+            years[row[0]].append(_year(row))
         for row in await tx.execute(_VERSIONS, {"versions": missing}):
-            self._calendars[row[0]] = working_calendar(row[0], row[1], row[2], tuple(days[row[0]]))
+            self._calendars[row[0]] = working_calendar(
+                row[0], row[1], row[2], tuple(days[row[0]]), tuple(years[row[0]])
+            )
 
     def __getitem__(self, version: str) -> WorkingCalendar:
         return self._calendars[version]

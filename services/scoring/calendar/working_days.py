@@ -22,15 +22,24 @@ class CalendarGap(LookupError):
 class WorkingCalendar:
     """One immutable version: Monday to Friday are worked, but for `days_off`; weekends are not, but for `made_up`.
 
-    Years are covered from `first_year` to `last_year`, both inclusive, in the local zone of the agencies.
+    Years are covered from `first_year` to `last_year`, both inclusive, in the local zone of the agencies. Of them, only
+    `settled_years` are announced or over; the others are provisional.
     """
 
-    __slots__ = ("_counts", "_first", "_last", "_working", "first_year", "last_year", "version")
+    __slots__ = ("_counts", "_first", "_last", "_settled_years", "_working", "first_year", "last_year", "version")
 
     def __init__(
-        self, version: str, first_year: int, last_year: int, *, days_off: Iterable[date], made_up: Iterable[date]
+        self,
+        version: str,
+        first_year: int,
+        last_year: int,
+        *,
+        days_off: Iterable[date],
+        made_up: Iterable[date],
+        settled_years: Iterable[int] = (),
     ) -> None:
         self.version = version
+        self._settled_years = frozenset(settled_years)
         self.first_year = first_year
         self.last_year = last_year
         self._first = date(first_year, 1, 1).toordinal()
@@ -47,6 +56,13 @@ class WorkingCalendar:
     def covers(self, day: date) -> bool:
         """Whether the year of `day` is known to this version."""
         return self.first_year <= day.year <= self.last_year
+
+    def provisional(self, when: date | int) -> bool:
+        """Whether nobody has announced that year: what is dated in it may still move. Raises CalendarGap."""
+        year = when if isinstance(when, int) else when.year
+        if not self.first_year <= year <= self.last_year:
+            raise CalendarGap(year, self.version)
+        return year not in self._settled_years
 
     def is_working_day(self, day: date) -> bool:
         """Whether offices work on `day` (ngày làm việc)."""

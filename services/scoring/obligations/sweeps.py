@@ -15,6 +15,7 @@ from typing import Literal
 from sqlalchemy import text
 
 from services.scoring import metrics, registry
+from services.scoring.calendar import horizon
 from services.scoring.obligations import domain, generator, setbacks, store
 from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from services.scoring.obligations.domain import Decision, Obligation
@@ -28,7 +29,7 @@ from shared.contract.reporting_window import NoWindow, window_of
 from shared.outbox import caused_by, publish
 from shared.postgres.database import Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
-from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.clock import LOCAL_ZONE, Clock, monotonic_seconds
 from shared.telemetry import tracing
 
 _OVERDUE_COUNT = text("""
@@ -148,7 +149,7 @@ class Generator:
         unplanned: list[Unplanned],
     ) -> list[Plan]:
         calendar = await self._rules.current_calendar(tx)
-        metrics.CALENDAR_LAST_YEAR.set(calendar.last_year)
+        horizon.publish(calendar, now.astimezone(LOCAL_ZONE).date())
         until = now + self._horizon
         found: list[Plan | Unplanned | None] = []
         for code, versions in regimes.items():

@@ -8,10 +8,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from services.scoring.calendar import CalendarError, shipped_calendars
+from services.scoring.calendar import CalendarError, read_calendar, shipped_calendars
 from services.scoring.calendar.loading import calendar_loader, load_command
-from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars
+from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars, read_years
 from shared.postgres.database import Database, is_infrastructure
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime
 
@@ -20,15 +22,17 @@ SHIPPED = shipped_calendars()[-1]
 
 def newer() -> str:
     """The shipped file as a later version in which 19 October 2026 is a holiday."""
-    body = Path("services/scoring/calendar/vn-2026-1.yaml").read_text(encoding="utf-8")
+    body = Path("services/scoring/calendar/vn-2026-2.yaml").read_text(encoding="utf-8")
     extra = '  - {day: 2026-10-19, name: "Ngày nghỉ", name_en: "Day off"}\n'
-    return body.replace("version: VN-2026.1", "version: VN-2026.2").replace("revision: 1", "revision: 2") + extra
+    return body.replace("version: VN-2026.2", "version: VN-2026.9").replace("revision: 2", "revision: 9") + extra
 
 
 async def test_loading_twice_loads_once(rig: Rig) -> None:
     async with rig.database.transaction() as tx:
         assert await load_calendars(tx, shipped_calendars()) == []
-    assert len(await rig.rows("SELECT 1 FROM calendar_days")) == len(SHIPPED.file.days)
+    assert len(await rig.rows("SELECT 1 FROM calendar_days")) == sum(
+        len(shipped.file.days) for shipped in shipped_calendars()
+    )
 
 
 async def test_a_version_in_use_may_not_change(rig: Rig) -> None:
@@ -37,7 +41,7 @@ async def test_a_version_in_use_may_not_change(rig: Rig) -> None:
             await load_calendars(tx, [replace(SHIPPED, sha256="0" * 64)])
 
 
-@pytest.mark.parametrize(("revision", "code"), [("1", 2), ("2", 0)])
+@pytest.mark.parametrize(("revision", "code"), [("2", 2), ("9", 0)])
 async def test_a_revision_that_is_taken_is_refused_in_words(
     rig: Rig,
     scoring_url: str,
@@ -47,13 +51,45 @@ async def test_a_revision_that_is_taken_is_refused_in_words(
     revision: str,
     code: int,
 ) -> None:
-    path = tmp_path / "vn-2026-2.yaml"
-    path.write_text(newer().replace("revision: 2", f"revision: {revision}"), encoding="utf-8")
+    path = tmp_path / "vn-2026-9.yaml"
+    path.write_text(newer().replace("revision: 9", f"revision: {revision}"), encoding="utf-8")
     monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
     assert await asyncio.to_thread(load_command, [str(path)]) == code
     said = capsys.readouterr().out
-    assert ("revision 1 belongs to calendar VN-2026.1: use 2" in said) == (code == 2), said
-    assert len(await rig.rows("SELECT 1 FROM calendar_versions")) == (1 if code else 2)
+    assert ("revision 2 belongs to calendar VN-2026.2: use 3" in said) == (code == 2), said
+    assert len(await rig.rows("SELECT 1 FROM calendar_versions")) == len(shipped_calendars()) + (code == 0)
+
+
+async def test_a_shipped_calendar_whose_revision_the_operator_took_is_left_out_and_the_service_starts(
+    scoring_url: str, tmp_path: Path
+) -> None:
+    database = Database(scoring_url, pool_size=2)
+    path = tmp_path / "own.yaml"
+    path.write_text(newer().replace("revision: 9", "revision: 2"), encoding="utf-8")
+    async with database.transaction() as tx:
+        assert await load_calendars(tx, [read_calendar(path)]) == ["VN-2026.9"]
+    loader = calendar_loader(database)
+    await loader.start()
+    check = loader.checks()["calendars"]
+    assert check.ok
+    assert "WARNING" in check.detail
+    assert "VN-2026.9" in check.detail
+    with pytest.raises(CalendarError, match="belongs to calendar"):  # the command refuses
+        async with database.transaction() as tx:
+            await load_calendars(tx, [SHIPPED])
+    await loader.stop()
+    await database.close()
+
+
+async def test_what_is_provisional_is_read_back_with_who_announced_the_rest(rig: Rig) -> None:
+    async with rig.database.reading() as snapshot:
+        current = await CalendarShelf().current(snapshot)
+        assert await read_years(snapshot, current.version) == list(SHIPPED.file.years)
+    assert current.provisional(2027)
+    assert not current.provisional(date(2026, 1, 2))
+    with pytest.raises(DBAPIError, match="calendar_year_is_announced_by"):
+        async with rig.database.transaction() as tx:
+            await tx.execute(text("UPDATE calendar_years SET status = 'announced' WHERE year = 2027"))
 
 
 async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
@@ -61,7 +97,7 @@ async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
 ) -> None:
     await rig.registry(regime(), agency())
     await rig.generate()
-    path = tmp_path / "vn-2026-2.yaml"
+    path = tmp_path / "vn-2026-9.yaml"
     path.write_text(newer(), encoding="utf-8")
     monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
 
@@ -69,8 +105,8 @@ async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
     await rig.registry(agency("H99.40"))
     await rig.generate()
     old, new = await rig.one(KEY), await rig.one(key_of("H99.40", "2026-M10"))
-    assert (old["calendar_version"], old["deadline"]) == ("VN-2026.1", local(2026, 10, 19, 17))
-    assert (new["calendar_version"], new["deadline"]) == ("VN-2026.2", local(2026, 10, 20, 17))
+    assert (old["calendar_version"], old["deadline"]) == ("VN-2026.2", local(2026, 10, 19, 17))
+    assert (new["calendar_version"], new["deadline"]) == ("VN-2026.9", local(2026, 10, 20, 17))
 
 
 async def test_a_wrong_file_is_refused_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

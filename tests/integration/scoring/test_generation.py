@@ -25,7 +25,7 @@ async def test_what_opens_within_the_horizon_is_generated_for_every_agency_that_
     assert await rig.keys() == [key_of("H99.31", f"2026-M{month}") for month in (10, 11, 12)]
     row = await rig.one()
     assert (row["deadline"], row["remind_at"]) == (DEADLINE, local(2026, 10, 15, 8))
-    assert (row["opens_at"], row["calendar_version"]) == (local(2026, 9, 15), "VN-2026.1")
+    assert (row["opens_at"], row["calendar_version"]) == (local(2026, 9, 15), "VN-2026.2")
     opened = await rig.told(ObligationOpened)
     assert (opened[0].period, opened[0].version, opened[0].opens_at) == ("2026-M10", 1, local(2026, 9, 15))
     assert len(opened) == 3

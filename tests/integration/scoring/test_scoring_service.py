@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
 from deploy.reconcile import comparison
+from services.scoring.calendar.api import CalendarHead, Calendars, CalendarShown, YearShown
 from services.scoring.main import build
+from services.scoring.scores.policy import shipped_policies
+from services.scoring.scores.policy.api import Policies, PolicyHead, PolicyShown
+from services.scoring.scores.policy.data import parse_policy
+from services.scoring.scores.policy.store import load_policies
 from services.scoring.settings import ScoringSettings
 from shared.contract.cloudevents import source_of
 from shared.contract.events import MODELS, OWNERS, EventModel
@@ -122,6 +128,7 @@ async def test_listings_are_filtered_and_paged_without_repeating_or_missing(
     [
         "/v1/obligations?standing=late", "/v1/obligations?limit=0", "/v1/obligations?after=x",
         "/v1/obligations?agency=%00", "/v1/obligations/a/b/%00", "/v1/calendar/1800", "/v1/obligations?overdue=maybe",
+        "/v1/calendars/%00", "/v1/policies/%00",
     ],
 )  # fmt: skip
 async def test_a_bad_query_is_a_problem_not_a_failure(client: httpx.AsyncClient, path: str) -> None:
@@ -134,7 +141,7 @@ async def test_a_bad_query_is_a_problem_not_a_failure(client: httpx.AsyncClient,
     "path",
     [
         "/v1/obligations", f"/v1/obligations/{KEY}", "/v1/calendar/2026", "/v1/exports/obligations",
-        "/v1/exports/score-lines",
+        "/v1/exports/score-lines", "/v1/calendars", "/v1/calendars/VN-2026.2", "/v1/policies", "/v1/policies/2019.1",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", "Bearer wrong"])
@@ -145,8 +152,67 @@ async def test_every_route_is_for_the_operator_only(client: httpx.AsyncClient, p
 async def test_the_calendar_of_a_year_is_shown_with_its_version(client: httpx.AsyncClient) -> None:
     shown = (await client.get("/v1/calendar/2026")).json()
     days = {day["day"]: day["work"] for day in shown["days"]}
-    assert (shown["version"], days["2026-01-02"], days["2026-01-10"]) == ("VN-2026.1", False, True)
+    assert (shown["version"], days["2026-01-02"], days["2026-01-10"]) == ("VN-2026.2", False, True)
+    assert (shown["status"], shown["provisional"]) == ("announced", False)
+    assert [each["number"] for each in shown["announcements"]] == ["9441/TB-BNV", "12729/VPCP-KGVX"]
+    provisional = (await client.get("/v1/calendar/2027")).json()
+    assert (provisional["status"], provisional["provisional"], provisional["announcements"]) == (
+        "provisional",
+        True,
+        [],
+    )
     assert (await client.get("/v1/calendar/2050")).status_code == 404
+
+
+async def test_calendars_are_shown_by_version(client: httpx.AsyncClient) -> None:
+    items = (await client.get("/v1/calendars")).json()["items"]
+    assert [(item["version"], item["current"]) for item in items] == [("VN-2026.1", False), ("VN-2026.2", True)]
+    shown = (await client.get("/v1/calendars/VN-2026.2")).json()
+    assert {name: shown[name] for name in items[1]} == items[1]
+    assert len(shown["years"]) == 17
+    assert {"day": "2026-02-17", "work": False, "name": "Mùng Một Tết", "name_en": "Day 1 of Lunar New Year",
+            "source": ""} in shown["days"]  # fmt: skip
+    assert shown["loaded_at"].endswith("+07:00")
+    missing = await client.get("/v1/calendars/VN-1900.1")
+    assert missing.status_code == 404
+    assert "phiên bản lịch VN-1900.1" in missing.json()["detail_vi"]
+
+
+async def test_policies_are_shown_by_version_with_their_texts_and_checksum(rig: Rig, client: httpx.AsyncClient) -> None:
+    (shipped,) = shipped_policies()
+    later = parse_policy(
+        "later.yaml", shipped.body.replace("2019.1", "2027.1").replace("2019-03-12", "2027-01-01").encode()
+    )
+    async with rig.database.transaction() as tx:
+        await load_policies(tx, [later], rig.clock.now().date())
+    items = (await client.get("/v1/policies")).json()["items"]
+    assert [(item["version"], item["effective_until"]) for item in items] == [
+        ("2019.1", "2026-12-31"),
+        ("2027.1", None),
+    ]
+    shown = (await client.get("/v1/policies/2019.1")).json()
+    assert {name: shown[name] for name in items[0]} == items[0]
+    assert hashlib.sha256(shown["file"].encode()).hexdigest() == shown["sha256"] == shipped.sha256
+    assert shown["policy"]["timeliness"]["full"] == "60"
+    assert shown["policy"]["texts"]["1.b"]["text_vi"].startswith("Trừ 10 điểm")
+    missing = await client.get("/v1/policies/1900.1")
+    assert missing.status_code == 404
+    assert "quy tắc chấm điểm 1900.1" in missing.json()["detail_vi"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/calendar/{year}", "/v1/calendars", "/v1/calendars/{version}", "/v1/policies", "/v1/policies/{version}"],
+)
+async def test_answers_are_typed_and_their_examples_are_of_their_type(client: httpx.AsyncClient, path: str) -> None:
+    models = {
+        model.__name__: model
+        for model in (YearShown, Calendars, CalendarHead, CalendarShown, Policies, PolicyHead, PolicyShown)
+    }
+    document = (await client.get("/openapi.json")).json()
+    answer = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    name = answer["$ref"].rpartition("/")[2]
+    models[name].model_validate(document["components"]["schemas"][name]["example"])
 
 
 async def test_exports_hold_all_that_a_recomputation_needs(rig: Rig, client: httpx.AsyncClient) -> None:

@@ -57,7 +57,10 @@ def test_a_draft_can_be_printed_and_read_again(tmp_path: Path, capsys: pytest.Ca
     assert main(["2027", "2028"]) == 0
     path = tmp_path / "draft.yaml"
     path.write_text(capsys.readouterr().out, encoding="utf-8")
-    assert not read_calendar(path).file.calendar().is_working_day(date(2027, 11, 24))
+    drafted = read_calendar(path).file
+    assert not drafted.calendar().is_working_day(date(2027, 11, 24))
+    assert drafted.calendar().provisional(2027)
+    assert {day.day: day.name for day in drafted.days}[date(2027, 2, 8)] == "Mùng Ba Tết"
 
 
 def test_outside_its_years_the_calendar_refuses_to_guess() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.scoring.scores.policy.data import Policy, PolicyBook, PolicyError, PolicyMissing, ReadPolicy, parse_policy
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 # loads stand in line, or two of them could take one first day: rare, short, and no reader waits
 _ALONE = text("LOCK TABLE policies IN SHARE ROW EXCLUSIVE MODE")
@@ -22,8 +22,11 @@ _LOAD = text("""
 """)
 _VERSIONS = text("SELECT version FROM policies")
 _BODIES = text("SELECT version, effective_from, body FROM policies")
-_LIST = text("SELECT version, effective_from, sha256, loaded_at, body FROM policies ORDER BY effective_from")
-_ONE = text("SELECT version, effective_from, sha256, loaded_at, body FROM policies WHERE version = :version")
+_LIST = text("""
+    SELECT version, effective_from, sha256, loaded_at, body,
+           lead(effective_from) OVER (ORDER BY effective_from) - 1 AS effective_until
+      FROM policies ORDER BY effective_from
+""")
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class PolicyShelf:
             raise PolicyMissing("no scoring policy is loaded; it is loaded when the service starts")
         return self._book
 
-    async def refresh(self, tx: Reading) -> PolicyBook:
+    async def refresh(self, tx: ReadTransaction) -> PolicyBook:
         """Notice what was loaded meanwhile; one short query where nothing was. Raises PolicyMissing if none is."""
         versions = frozenset((await tx.execute(_VERSIONS)).scalars())
         if self._book is None or versions != self._book.versions:
@@ -104,7 +107,7 @@ class PolicyShelf:
                 self._book = PolicyBook([_policy(row) for row in await tx.execute(_BODIES)])
         return self.book
 
-    async def fetch(self, tx: Reading, versions: Iterable[str]) -> None:
+    async def fetch(self, tx: ReadTransaction, versions: Iterable[str]) -> None:
         """Have these versions at hand, if they are loaded at all."""
         if self._book is None or not self._book.versions.issuperset(versions):
             await self.refresh(tx)
@@ -120,16 +123,15 @@ def _policy(row: Any) -> Policy:
     return policy
 
 
-async def listed(tx: Reading) -> Sequence[Mapping[str, Any]]:
+async def listed(tx: ReadTransaction) -> Sequence[Mapping[str, Any]]:
     """All loaded policies, by first day."""
     return [_shown(row) for row in await tx.execute(_LIST)]
 
 
-async def one(tx: Reading, version: str) -> Mapping[str, Any] | None:
+async def one(tx: ReadTransaction, version: str) -> Mapping[str, Any] | None:
     """One loaded policy, or None."""
-    row = (await tx.execute(_ONE, {"version": version})).first()
-    return None if row is None else _shown(row)
+    return next((_shown(row) for row in await tx.execute(_LIST) if row.version == version), None)
 
 
 def _shown(row: Any) -> dict[str, Any]:
-    return {"policy": _policy(row), "sha256": row.sha256, "loaded_at": row.loaded_at, "body": row.body}
+    return {"policy": _policy(row), **row._mapping}
