@@ -29,7 +29,7 @@ from shared.telemetry import logging as logs
 from shared.telemetry import metrics, tracing
 from shared.telemetry.readiness import Check, Readiness
 from shared.telemetry.redaction import redact
-from shared.web import pages
+from shared.web import pages, swagger
 from shared.web.errors import KINDS, not_found, too_large
 from shared.web.head import must_be_clear
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
@@ -374,15 +374,20 @@ def create_app(
         return Response(await shared_metrics.get(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @cache
-    def docs_page() -> str:
-        return pages.api_page(app.openapi())
-
-    @cache
     def document() -> bytes:
         return _bytes(app.openapi())
 
     async def docs(request: Request) -> Response:
-        return HTMLResponse(docs_page(), headers=pages.PAGE_HEADERS)
+        return HTMLResponse(swagger.page(title), headers=swagger.HEADERS)
+
+    async def docs_start(request: Request) -> Response:
+        return Response(swagger.START, headers={"Cache-Control": "no-cache"}, media_type="text/javascript")
+
+    def docs_asset(asset: swagger.Asset) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            return Response(swagger.content(asset), headers=swagger.ASSET_HEADERS, media_type=asset.media_type)
+
+        return serve
 
     async def problems(request: Request) -> Response:
         return HTMLResponse(pages.problems_page(title, list(KINDS.values())), headers=pages.PAGE_HEADERS)
@@ -402,6 +407,8 @@ def create_app(
         ("/metrics", show_metrics),
         ("/openapi.json", openapi),
         ("/docs", docs),
+        (swagger.START_PATH, docs_start),
+        *((asset.path, docs_asset(asset)) for asset in swagger.ASSETS),
         ("/problems", problems),
         ("/problems/{slug}", problem_page),
     )

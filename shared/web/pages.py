@@ -1,9 +1,8 @@
-"""Readable pages about the API and its problems, made from the OpenAPI document: nothing is fetched from outside."""
+"""Pages about the problems that the API answers with, and their schema: nothing is fetched from outside."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -57,7 +56,7 @@ body{font:16px/1.5 "Be Vietnam Pro",system-ui,sans-serif;margin:2rem auto;max-wi
 h2{border-top:1px solid #bbb;padding-top:1rem;font-size:1.15rem}code,pre{font-family:ui-monospace,monospace}
 pre{background:#f4f4f2;padding:.75rem;overflow:auto}table{border-collapse:collapse}
 td,th{border:1px solid #bbb;padding:.25rem .6rem;text-align:left;vertical-align:top}
-.method{display:inline-block;min-width:4.5rem;font-weight:700}.en{color:#555}
+.en{color:#555}
 """
 
 
@@ -92,76 +91,3 @@ def problems_page(title: str, kinds: Sequence[ProblemKind]) -> str:
             f"<p>{escape(kind.meaning)}</p><p class=en lang=en>{escape(kind.meaning_en)}</p>"
         )
     return _page("Các loại lỗi / Problems", "".join(parts))
-
-
-def api_page(document: Mapping[str, Any]) -> str:
-    """The OpenAPI document as one plain page."""
-    info = document["info"]
-    parts = [
-        f"<h1>{escape(info['title'])}</h1><p>{escape(info.get('description', ''))}</p>"
-        '<p>Tài liệu máy đọc được / machine-readable: <a href="/openapi.json">/openapi.json</a> ·'
-        ' <a href="/problems">các loại lỗi / problems</a></p>'
-    ]
-    for path, operations in document.get("paths", {}).items():
-        for method, operation in operations.items():
-            parts.append(_operation(path, method, operation))
-    schemas = document.get("components", {}).get("schemas", {})
-    if schemas:
-        parts.append("<h2>Cấu trúc dữ liệu <span class=en lang=en>/ Schemas</span></h2>")
-    for name, schema in sorted(schemas.items()):
-        shown = escape(json.dumps(schema, ensure_ascii=False, indent=1))
-        parts.append(
-            f'<details id="schema-{escape(name)}"><summary>{escape(name)}</summary><pre>{shown}</pre></details>'
-        )
-    return _page(info["title"], "".join(parts))
-
-
-def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
-    parts = [
-        f'<h2><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code></h2>'
-        f"<p>{escape(operation.get('summary', ''))}</p>"
-    ]
-    if operation.get("description"):
-        parts.append(f"<p>{escape(operation['description'])}</p>")
-    if operation.get("parameters"):
-        parts.append(
-            "<table><tr><th>tham số / parameter</th><th>ở / in</th>"
-            "<th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>"
-        )
-        for parameter in operation["parameters"]:
-            parts.append(
-                f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])}</td>"
-                f"<td>{'có / yes' if parameter.get('required') else '–'}</td>"
-                f"<td>{escape(parameter.get('description', ''))}</td></tr>"
-            )
-        parts.append("</table>")
-    for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(f"<p>Nội dung gửi / request body <code>{escape(media)}</code>:</p>{_schema(content)}")
-    parts.append("<p></p><table><tr><th>trả lời / answer</th><th>ý nghĩa / meaning</th><th>nội dung / body</th></tr>")
-    for status, response in operation.get("responses", {}).items():
-        schemas = ", ".join(_schema(content) for content in response.get("content", {}).values())
-        meaning = escape(response.get("description", ""))
-        parts.append(f"<tr><td>{escape(str(status))}</td><td>{meaning}</td><td>{schemas}</td></tr>")
-    return "".join([*parts, "</table>"])
-
-
-def _schema(content: Mapping[str, Any]) -> str:
-    """A link to a named schema, the members of an object as a table, anything else as it is written."""
-    schema = content.get("schema", {})
-    name = escape(str(schema.get("$ref", "")).rpartition("/")[2])
-    if name:
-        return f'<a href="#schema-{name}">{name}</a>'
-    if not schema.get("properties"):
-        return f"<code>{escape(json.dumps(schema, ensure_ascii=False))}</code>" if schema else ""
-    required = schema.get("required", ())
-    rows = "".join(
-        f"<tr><td><code>{escape(member)}</code></td><td>{'có / yes' if member in required else '–'}</td>"
-        f"<td>{escape(str(of.get('description', '')))} {_constraints(of)}</td></tr>"
-        for member, of in schema["properties"].items()
-    )
-    return f"<table><tr><th>tên / member</th><th>bắt buộc / required</th><th>ý nghĩa / meaning</th></tr>{rows}</table>"
-
-
-def _constraints(schema: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in schema.items() if name not in ("description", "title")}
-    return f"<code>{escape(json.dumps(told, ensure_ascii=False))}</code>" if told else ""

@@ -22,7 +22,7 @@ from shared.web import app as http
 from shared.web.app import preferred_language, read_body
 from shared.web.errors import Problem, too_large
 from tests.unit.shared.web.asking import ask, bare_app
-from tests.unit.shared.web.faulty import APP, GOOD, Breakdown, faulty_app, post, problem_of
+from tests.unit.shared.web.faulty import APP, GOOD, Breakdown, post, problem_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -235,21 +235,12 @@ async def test_metrics_asked_for_now_and_then_are_those_of_now() -> None:
 
 
 async def test_the_pages_fetch_nothing_from_outside() -> None:
-    for path in ("/docs", "/problems", "/problems/internal"):
+    for path in ("/problems", "/problems/internal"):
         page = await ask(APP, "GET", path)
         assert page.status_code == 200
         assert "://" not in page.text.replace("http://test", "")
         assert "<script" not in page.text
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
-
-
-async def test_the_api_page_tells_routes_and_shapes_and_escapes_them() -> None:
-    app = faulty_app(description="<b>Bold</b>")
-    page = (await ask(app, "GET", "/docs")).text
-    assert "/v1/reports/{report_id}" in page
-    assert 'id="schema-Report"' in page
-    assert "&lt;b&gt;Bold" in page
-    assert "/healthz" not in page
 
 
 async def test_openapi_describes_problems_as_they_are() -> None:
