@@ -1,7 +1,7 @@
 """The operator's hand on dead letters: list, show, replay, discard, restore.
 
 A replay feeds the original to the consumer that gave it up. Replaying twice applies once: the letter is stamped in the
-transaction that feeds it, and the inbox claims the event. What is discarded keeps its evidence and can be restored.
+transaction that feeds it, and the inbox claims the event. What is discarded can be restored until it is purged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import asyncpg
 
 from shared.contract.cloudevents import decode_headers
+from shared.outbox.purge import RESTORE_DAYS
 from shared.postgres.database import plain_url
 from shared.runtime.operator import as_json, entry, number, reason, when, who
 
@@ -51,8 +52,6 @@ _RESTORE = """
     UPDATE dead_letter SET discarded_at = NULL, discarded_by = NULL, discarded_reason = NULL
      WHERE id = ANY($1::bigint[]) AND discarded_at > clock_timestamp() - make_interval(days => $2) RETURNING id
 """
-#: so long a discarded letter can be restored; its row is kept beyond
-RESTORE_DAYS = 30
 
 
 def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +63,9 @@ def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
     again = what.add_parser("replay", help="đưa lại cho bên nhận / feed to its consumer again")
     again.add_argument("ids", type=number, nargs="*")
     again.add_argument("--all", action="store_true", help="tất cả chưa xử lý / all that are open")
-    away = what.add_parser("discard", help="bỏ, giữ bằng chứng / set aside for good, evidence kept")
+    away = what.add_parser(
+        "discard", help=f"bỏ, xóa sau {RESTORE_DAYS} ngày / give up, purged after {RESTORE_DAYS} days"
+    )
     away.add_argument("ids", type=number, nargs="+")
     away.add_argument("--reason", type=reason, required=True, help="lý do, được lưu lại / why; it is kept")
     back = what.add_parser("restore", help=f"lấy lại trong {RESTORE_DAYS} ngày / take back within {RESTORE_DAYS} days")
@@ -104,7 +105,10 @@ async def _list(connection: asyncpg.Connection, *, discarded: bool) -> int:
 
 async def _discard(connection: asyncpg.Connection, ids: list[int], reason: str) -> int:
     gone = {row["id"] for row in await connection.fetch(_DISCARD, ids, who(), reason)}
-    print(f"Bỏ {len(gone)} sự kiện hỏng, giữ bằng chứng / discarded {len(gone)}, evidence kept")
+    print(
+        f"Bỏ {len(gone)} sự kiện hỏng, lấy lại được trong {RESTORE_DAYS} ngày / "
+        f"discarded {len(gone)}, can be restored for {RESTORE_DAYS} days"
+    )
     return _others(ids, gone, "không có, đã bỏ hoặc đã đưa lại / not there, discarded or replayed already")
 
 

@@ -18,6 +18,7 @@ from shared.contract.events import OWNERS
 from shared.kafka import aiokafka_internals
 from shared.kafka.clients import cluster_id, end_offsets, make_producer, topic_limits
 from shared.outbox import archive, set_aside
+from shared.outbox.purge import purge_discarded
 from shared.outbox.replay import ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
 from shared.postgres.database import is_infrastructure, plain_url
@@ -38,7 +39,7 @@ GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
 #: after so long without trouble, trouble is new and told
 WORKED_SECONDS = 2
-#: between two rounds of the archive's maintenance, by the system clock; partitions are made three days ahead
+#: between two rounds of house-keeping (archive, discarded letters), by the system clock; partitions reach three days on
 MAINTENANCE = timedelta(hours=1)
 #: without sending, or looking for what to send, for so long the relay is not ready
 RELAY_PATIENCE_SECONDS = 60.0
@@ -161,11 +162,11 @@ class Relay(BackgroundLoop):
             await connection.close(timeout=5)
 
     async def _pump(self, connection: asyncpg.Connection) -> None:
-        maintained = await self._maintain_archive(connection)
+        maintained = await self._keep_house(connection)
         checked, pause_seconds = await self._check_log(connection), GATHER_SECONDS
         while not self._stopping.is_set():
             if not maintained <= self._clock.now() < maintained + MAINTENANCE:
-                maintained = await self._maintain_archive(connection)
+                maintained = await self._keep_house(connection)
             if monotonic_seconds() - checked > self._check_seconds:
                 checked = await self._check_log(connection)
             rows = await connection.fetch(_SELECT, self._batch_rows)
@@ -179,7 +180,7 @@ class Relay(BackgroundLoop):
                 pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
                 await self._pause(pause_seconds)
 
-    async def _maintain_archive(self, connection: asyncpg.Connection) -> datetime:
+    async def _keep_house(self, connection: asyncpg.Connection) -> datetime:
         now = self._clock.now()
         try:
             await archive.maintain(connection, now, retention_days=self._retention_days)
@@ -190,6 +191,12 @@ class Relay(BackgroundLoop):
             self._archive_pulse.failed(error)
             # sending goes on: rows find their place in DEFAULT, and the next round comes
             log.warning("The archive could not be maintained.", action="archive.not_maintained", error=repr(error))
+        try:
+            await purge_discarded(connection, now)
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            log.warning("Dead letters were not purged.", action="dead_letter.not_purged", error=repr(error))
         return now
 
     async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Row]) -> None:

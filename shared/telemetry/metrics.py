@@ -279,6 +279,12 @@ OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS = declare_gauge(
 DEAD_LETTERS_TOTAL = declare_counter(
     "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
 )
+DEAD_LETTERS_PURGED_TOTAL = declare_counter(
+    "thongsuot_dead_letters_purged_total",
+    "Discarded dead letters that were deleted when they could no longer be restored.",
+    unit="events",
+    labels=["group"],
+)
 DEFERRED_EVENTS = declare_gauge(
     "thongsuot_deferred_events", "Deferred events: they await something not yet known.", unit="events", labels=["group"]
 )
