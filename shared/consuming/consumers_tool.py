@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from shared.kafka.clients import end_offsets, make_admin
+from shared.kafka.clients import end_offsets, kept_offsets, make_admin
 from shared.runtime.operator import as_json, entry, when, who
 from shared.runtime.settings import KafkaSettings
 
@@ -140,6 +140,30 @@ async def _resume(connection: asyncpg.Connection, consumer: str, how: str) -> in
     return 0
 
 
+async def _not_there(places: Sequence[tuple[str, int, int]]) -> list[str]:
+    """What is wrong with each place that holds no record: an order for it would wait for records yet to come."""
+    if not places:
+        return []
+    settings = KafkaSettings()
+    cut = len(settings.topic_prefix)
+    kept = await kept_offsets(settings, sorted({settings.topic(topic) for topic, _, _ in places}))
+    there = {(topic[cut:], partition): offsets for (topic, partition), offsets in kept.items()}
+    wrong = []
+    for topic, partition, offset in places:
+        place, offsets = f"{topic}-{partition}@{offset}", there.get((topic, partition))
+        if offsets is None:
+            numbers = [number for name, number in there if name == topic]
+            has = f"{min(numbers)}–{max(numbers)}" if numbers else "–"
+            wrong.append(f"{place}: không có phân vùng này / there is no such partition; {topic} có / has {has}")
+        elif offset not in offsets:
+            has = f"{offsets[0]}–{offsets[-1]}" if offsets else "–"
+            wrong.append(
+                f"{place}: không có bản ghi ở vị trí này / there is no record at this offset; "
+                f"{topic}-{partition} có / has {has}"
+            )
+    return wrong
+
+
 async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace, topics: Sequence[str]) -> int:
     named = [_PLACE.fullmatch(place) for place in arguments.places]
     if not (arguments.places or arguments.batch) or not all(each and each[1] in topics for each in named):
@@ -150,6 +174,9 @@ async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace
         )
         return 2
     places = [(each[1], int(each[2]), int(each[3])) for each in named if each]
+    if wrong := await _not_there(places):
+        print("\n".join(wrong), file=sys.stderr)
+        return 2
     async with connection.transaction():
         if arguments.batch:
             row = await connection.fetchrow(

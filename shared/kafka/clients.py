@@ -97,6 +97,27 @@ async def end_offsets(settings: KafkaSettings, partitions: Iterable[tuple[str, i
     return {place: offsets.get(place, 0) for place in wanted}
 
 
+async def kept_offsets(settings: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], range]:
+    """The offsets that each partition of the topics holds now; a topic that does not exist has no partitions."""
+    reader = make_reader(settings, "thongsuot-offsets")
+
+    async def ask() -> dict[tuple[str, int], range]:
+        await reader.start()
+        places = []
+        for topic in topics:
+            await aiokafka_internals.know_topic(reader, topic)
+            places += [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
+        if not places:
+            return {}
+        begins, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+        return {(each.topic, each.partition): range(begins[each], ends[each]) for each in places}
+
+    try:
+        return await aiokafka_internals.while_alive(reader, ask())
+    finally:
+        await aiokafka_internals.close(reader, reader.stop, STOP_SECONDS)
+
+
 async def cluster_id(settings: KafkaSettings) -> str:
     """The cluster's own id; another one means another, possibly empty, cluster."""
     admin = make_admin(settings, "thongsuot-admin")

@@ -15,6 +15,7 @@ from shared.consuming.consumers_tool import consumers as command
 from shared.consuming.dlq_limit import DlqLimit
 from shared.consuming.subscription import Subscription
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
+from shared.kafka.clients import kept_offsets
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.rig import (
@@ -178,10 +179,12 @@ async def test_without_a_fix_it_halts_again_and_bury_to_lets_it_go_on(database: 
 
 
 async def test_one_order_with_places_is_enough_and_is_kept_over_a_restart(
-    database: Database, kafka: KafkaSettings
+    database: Database, kafka: KafkaSettings, asking: None
 ) -> None:
     await _halted_by_a_broken_deploy(database, kafka)
-    assert await order(database, "bury-to", *(f"{SUBMISSIONS}-{n}@1000" for n in range(12))) == 0
+    kept = await kept_offsets(kafka, [kafka.topic(SUBMISSIONS)])
+    last = [f"{SUBMISSIONS}-{number}@{offsets[-1]}" for (_, number), offsets in kept.items() if offsets]
+    assert await order(database, "bury-to", *last) == 0
     one = limited(database, kafka, broken)
 
     async def buried() -> bool:
@@ -189,6 +192,29 @@ async def test_one_order_with_places_is_enough_and_is_kept_over_a_restart(
 
     await run_until(consumers(kafka, one), buried, "all are dead letters")
     assert len(await halts(database)) == 1
+
+
+async def test_an_order_for_a_place_that_holds_no_record_is_refused_and_told_what_there_is(
+    database: Database, kafka: KafkaSettings, asking: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _halted_by_a_broken_deploy(database, kafka)
+    kept = await kept_offsets(kafka, [kafka.topic(SUBMISSIONS)])
+    number, offsets = next((number, offsets) for (_, number), offsets in kept.items() if offsets)
+    beyond, nowhere = f"{SUBMISSIONS}-{number}@{offsets[-1] + 1}", f"{SUBMISSIONS}-{len(kept)}@0"
+    good = f"{SUBMISSIONS}-{number}@{offsets[-1]}"
+    capsys.readouterr()
+    assert await order(database, "bury-to", beyond, nowhere, good) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2, "all at once, the good one not"
+    assert told[0].startswith(f"{beyond}: ")
+    assert told[0].endswith(f"{SUBMISSIONS}-{number} có / has 0–{offsets[-1]}")
+    assert told[1].startswith(f"{nowhere}: ")
+    assert told[1].endswith(f"{SUBMISSIONS} có / has 0–{len(kept) - 1}")
+    assert await count(database, "consumer_bury_to") == 0
+    assert [halt.resumed_at for halt in await halts(database)] == [None]
+    # the control: the good place alone
+    assert await order(database, "bury-to", good) == 0
+    assert await count(database, "consumer_bury_to") == 1
 
 
 async def test_a_broken_deploy_does_not_give_up_what_is_deferred(database: Database, kafka: KafkaSettings) -> None:
@@ -209,6 +235,13 @@ async def test_a_broken_deploy_does_not_give_up_what_is_deferred(database: Datab
     await run_until(consumers(kafka, one), halted(one), "it halts")
     assert await count(database, "deferred_events") == 60
     assert await count(database, "dead_letter") == 0
+
+
+@pytest.fixture
+def asking(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command finds this Kafka in its environment."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    monkeypatch.setenv("KAFKA_TOPIC_PREFIX", kafka.topic_prefix)
 
 
 async def test_list_tells_lag_place_and_cause(
