@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from services.notifier import commands
 from services.notifier.delivery import resending, unsendable
 from services.notifier.delivery.resending import ResendAnswer, ResendOrder
 from shared.contract.events import RegimePublished, RequestIssued
+from shared.runtime.operator import COLUMNS
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.rig import (
     DOMAIN,
@@ -249,3 +251,20 @@ async def test_where_no_head_is_told_the_overdue_letter_says_nothing_of_one(worl
     assert part is not None
     assert "cũng đã được lập" not in part.get_content()
     assert "head of" not in part.get_content()
+
+
+async def test_a_listed_mail_fits_80_columns_and_nothing_of_it_is_cut_off(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "mailbox unavailable, " * 12 + "END"
+    failed = await world.reminder()
+    smtp.script["RCPT"].append(Answer(550, reason))
+    await world.drain(world.dispatcher(smtp))
+    monkeypatch.setattr(commands, "database_url", lambda service: world.database.url)
+    assert await asyncio.to_thread(commands.mail, ["list", "--state", "failed"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= COLUMNS < len(reason), "on one line it would not fit"
+    row = await world.one()
+    told = " ".join(shown.split())
+    for whole in (str(failed), row["obligation"], row["recipient"], " ".join(reason.split())):
+        assert whole in told
