@@ -21,6 +21,7 @@ from shared.contract.cloudevents import DEAD_LETTER_TYPE, encode_headers
 from shared.contract.ids import new_id
 from shared.outbox.publish import Outgoing, publish_encoded
 from shared.outbox.sizes import batch_bytes, declared_limit
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import Transaction
 from shared.runtime import failpoints
 from shared.telemetry import metrics
@@ -48,23 +49,22 @@ class DeadLetter:
 
 
 # digest: what the record is, beside where it lay. Its id, or its key where it has none: a replay makes the key text.
-_INSERT = text(r"""
-    INSERT INTO dead_letter (dead_letter_id, consumer, event_id, topic, partition, "offset", digest, key, value,
-                             headers, error_class, error_text, attempts, first_seen)
-    SELECT id, :consumer, event_id, topic, partition, place,
+_COLUMNS = {
+    "dead_letter_id": "uuid", "event_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
+    "key": "bytea", "value": "bytea", "headers": "jsonb", "error_class": "text", "error_text": "text",
+    "attempts": "int", "first_seen": "timestamptz",
+}  # fmt: skip
+_INSERT = text(rf"""
+    INSERT INTO dead_letter ({names(_COLUMNS)}, consumer, digest)
+    SELECT {names(_COLUMNS)}, :consumer,
            sha256(convert_to(coalesce(event_id::text, encode(key, 'hex'), ''), 'UTF8') || '\x00'::bytea
-                  || coalesce(sha256(value), '') || '\x00'::bytea || convert_to(headers::text, 'UTF8')),
-           key, value, headers, error_class, error_text, attempts, seen
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:partitions AS int[]),
-                  CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:bodies AS bytea[]),
-                  CAST(:headers AS jsonb[]), CAST(:error_classes AS text[]), CAST(:error_texts AS text[]),
-                  CAST(:attempts AS int[]), CAST(:first_seen AS timestamptz[]))
-           AS row (id, event_id, topic, partition, place, key, value, headers, error_class, error_text, attempts, seen)
+                  || coalesce(sha256(value), '') || '\x00'::bytea || convert_to(headers::text, 'UTF8'))
+      FROM {unnest(_COLUMNS)}
     ON CONFLICT (consumer, topic, partition, "offset", digest) DO UPDATE
        SET replayed_at = NULL, error_class = excluded.error_class, error_text = excluded.error_text,
            attempts = dead_letter.attempts + excluded.attempts
     RETURNING dead_letter_id, xmax = 0 AS inserted
-""")
+""")  # noqa: S608 - constant names
 
 
 async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
@@ -75,24 +75,15 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     ids = [new_id() for _ in letters]
     texts = [letter.error_text.replace("\x00", "\ufffd") for letter in letters]
     originals = [encode_headers(letter.record.headers) for letter in letters]
-    result = await tx.execute(
-        _INSERT,
-        {
-            "consumer": consumer,
-            "ids": ids,
-            "event_ids": [letter.event_id for letter in letters],
-            "topics": [letter.record.topic for letter in letters],
-            "partitions": [letter.record.partition for letter in letters],
-            "offsets": [letter.record.offset for letter in letters],
-            "keys": [letter.record.key for letter in letters],
-            "bodies": [letter.record.value for letter in letters],
-            "headers": originals,
-            "error_classes": [letter.error_class for letter in letters],
-            "error_texts": texts,
-            "attempts": [letter.attempts for letter in letters],
-            "first_seen": [letter.first_seen for letter in letters],
-        },
-    )
+    rows = (
+        (
+            dead_letter_id, letter.event_id, letter.record.topic, letter.record.partition, letter.record.offset,
+            letter.record.key, letter.record.value, original, letter.error_class, error_text, letter.attempts,
+            letter.first_seen,
+        )
+        for dead_letter_id, letter, error_text, original in zip(ids, letters, texts, originals, strict=True)
+    )  # fmt: skip
+    result = await tx.execute(_INSERT, {"consumer": consumer, **parameters(_COLUMNS, rows)})
     # a replayed letter that is bad again is the same letter: its topic has it already
     new = {row.dead_letter_id for row in result if row.inserted}
     failpoints.hit("deadletter.between_row_and_publish")
@@ -106,7 +97,7 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
     )
     metrics.DEAD_LETTERS_TOTAL.labels(consumer).inc(len(new))
     for letter in letters:
-        _tell(consumer, letter)
+        _log(consumer, letter)
 
 
 def _message(
@@ -134,7 +125,7 @@ def _shortened(
     return kept, None if value is None else value[:SHORTENED_BYTES]
 
 
-def _tell(consumer: str, letter: DeadLetter) -> None:
+def _log(consumer: str, letter: DeadLetter) -> None:
     record = letter.record
     traceparent = dict(record.headers).get("traceparent") or b""
     with about_event(letter.event_id, record.key, traceparent.decode("ascii", "replace")):

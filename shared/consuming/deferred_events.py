@@ -65,10 +65,10 @@ _ONE = """
 _ONE_LOCKED = text(_ONE + " FOR UPDATE SKIP LOCKED")
 _ONE_SEEN = text(_ONE)
 _REMOVE = text("DELETE FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[]))")
-_RENAME = text("""
-    UPDATE deferred_events SET awaits = row.awaits
-      FROM unnest(CAST(:ids AS bigint[]), CAST(:awaits AS text[])) AS row (id, awaits) WHERE deferred_events.id = row.id
-""")
+_RENAMED = {"id": "bigint", "awaits": "text"}
+_RENAME = text(f"""
+    UPDATE deferred_events SET awaits = row.awaits FROM {unnest(_RENAMED)} WHERE deferred_events.id = row.id
+""")  # noqa: S608 - constant names
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('deferred_events ' || :consumer, 0))")
 
 
@@ -167,4 +167,4 @@ async def remove(tx: Transaction, ids: Sequence[int]) -> None:
 async def rename(tx: Transaction, changes: Sequence[tuple[int, str]]) -> None:
     """Set what these rows await from now on."""
     if changes:
-        await tx.execute(_RENAME, {"ids": [i for i, _ in changes], "awaits": [name for _, name in changes]})
+        await tx.execute(_RENAME, parameters(_RENAMED, changes))

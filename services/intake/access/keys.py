@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.intake.registry import store
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.web.authentication import NewKey, PresentedKey, new_key
 
@@ -19,22 +20,21 @@ _KEYS = text("""
     WHERE revision > :after AND (CAST(:agency AS text) IS NULL OR agency = :agency) ORDER BY agency, created_at
 """)
 _AGENCIES = text("SELECT key FROM registry WHERE kind = 'agency' ORDER BY key")
-_ADD = text("""
-    INSERT INTO api_keys (key_id, agency, sha256, created_at, expires_at, revision)
-    SELECT key_id, agency, sha256, :created_at, :expires_at, :revision
-    FROM unnest(CAST(:key_ids AS text[]), CAST(:agencies AS text[]), CAST(:sha256s AS bytea[]))
-         AS made (key_id, agency, sha256)
-""")
+_NEW = {"key_id": "text", "agency": "text", "sha256": "bytea"}
+_ADD = text(f"""
+    INSERT INTO api_keys ({names(_NEW)}, created_at, expires_at, revision)
+    SELECT {names(_NEW)}, :created_at, :expires_at, :revision FROM {unnest(_NEW)}
+""")  # noqa: S608 - constant names
 _REVOKE = text("""
     UPDATE api_keys SET revoked_at = :now, revision = :revision
     WHERE key_id = :key_id AND revoked_at IS NULL RETURNING agency
 """)
-_USED = text("""
+_USES = {"key_id": "text", "at": "timestamptz"}
+_USED = text(f"""
     UPDATE api_keys SET last_used_at = greatest(last_used_at, used.at)
-    FROM (SELECT key_id, at FROM unnest(CAST(:key_ids AS text[]), CAST(:ats AS timestamptz[])) AS used (key_id, at)
-          ORDER BY key_id) AS used
+    FROM (SELECT key_id, at FROM {unnest(_USES)} ORDER BY key_id) AS used
     WHERE api_keys.key_id = used.key_id
-""")
+""")  # noqa: S608 - constant names
 
 
 class KeyRefused(Exception):
@@ -112,9 +112,7 @@ async def create_where_possible(
                 "created_at": now,
                 "expires_at": expires_at,
                 "revision": revision,
-                "key_ids": [key.key_id for key in made.values()],
-                "agencies": list(made),
-                "sha256s": [key.sha256 for key in made.values()],
+                **parameters(_NEW, ((key.key_id, agency, key.sha256) for agency, key in made.items())),
             },
         )
     return made, refused
@@ -137,5 +135,4 @@ async def revoke(tx: Transaction, key_id: str, now: datetime) -> str:
 
 async def used(tx: Transaction, last_uses: Mapping[str, datetime]) -> None:
     """Write down when keys were last used."""
-    ordered = sorted(last_uses.items())
-    await tx.execute(_USED, {"key_ids": [key_id for key_id, _ in ordered], "ats": [at for _, at in ordered]})
+    await tx.execute(_USED, parameters(_USES, sorted(last_uses.items())))

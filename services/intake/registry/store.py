@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from services.intake.registry.records import content_of, kind_of, record_of
 from shared.contract.events import RegistryEvent
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 
 #: a province's whole registry at once would keep the process large for good: freed memory is not given back
@@ -21,14 +22,13 @@ _REVISION = text("SELECT revision FROM registry_revision")
 _RECORDS = text("""
     SELECT key, version, record FROM registry WHERE revision > :after AND key > :behind ORDER BY key LIMIT :limit
 """)
-_SAVE = text("""
-    INSERT INTO registry (key, kind, version, revision, record, changed_at)
-    SELECT key, kind, version, :revision, record, :changed_at
-    FROM unnest(CAST(:keys AS text[]), CAST(:kinds AS text[]), CAST(:versions AS int[]), CAST(:records AS jsonb[]))
-         AS changed (key, kind, version, record)
+_COLUMNS = {"key": "text", "kind": "text", "version": "int", "record": "jsonb"}
+_SAVE = text(f"""
+    INSERT INTO registry ({names(_COLUMNS)}, revision, changed_at)
+    SELECT {names(_COLUMNS)}, :revision, :changed_at FROM {unnest(_COLUMNS)}
     ON CONFLICT (key) DO UPDATE SET version = excluded.version, revision = excluded.revision,
                                     record = excluded.record, changed_at = excluded.changed_at
-""")
+""")  # noqa: S608 - constant names
 
 
 async def lock(tx: Transaction) -> int:
@@ -64,14 +64,8 @@ async def changed_after(tx: ReadTransaction, after: int) -> list[RegistryEvent]:
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:
     """Store the records as current under their versions."""
-    await tx.execute(
-        _SAVE,
-        {
-            "revision": new_revision,
-            "changed_at": changed_at,
-            "keys": [record.key for record in records],
-            "kinds": [kind_of(record.key) for record in records],
-            "versions": [record.version for record in records],
-            "records": [json.dumps(content_of(record), ensure_ascii=False) for record in records],
-        },
+    rows = (
+        (record.key, kind_of(record.key), record.version, json.dumps(content_of(record), ensure_ascii=False))
+        for record in records
     )
+    await tx.execute(_SAVE, {"revision": new_revision, "changed_at": changed_at, **parameters(_COLUMNS, rows)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from services.intake import tables
 from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
 from shared.contract.events import VerdictReached
+from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 from shared.runtime.trouble import InfrastructureTrouble
@@ -46,28 +46,25 @@ _RECEIPTS = text("""
 """)
 
 # A key that another process committed meanwhile for another obligation leaves its row out of the answer.
-_STORE = text("""
+_COLUMNS = {
+    "submission_id": "uuid", "obligation": "text", "version": "int", "regime_version": "int", "officer_id": "text",
+    "nil": "boolean", "received_at": "timestamptz", "idempotency_key": "text", "sha256": "bytea",
+    "content_sha256": "bytea", "body": "bytea",
+}  # fmt: skip
+_STORE = text(f"""
     WITH fresh AS (
-        SELECT * FROM unnest(
-            CAST(:submission_ids AS uuid[]), CAST(:obligations AS text[]), CAST(:versions AS int[]),
-            CAST(:regime_versions AS int[]), CAST(:officer_ids AS text[]), CAST(:nils AS boolean[]),
-            CAST(:received_ats AS timestamptz[]), CAST(:idempotency_keys AS text[]), CAST(:sha256s AS bytea[]),
-            CAST(:content_sha256s AS bytea[]), CAST(:bodies AS bytea[])
-        ) AS fresh (submission_id, obligation, version, regime_version, officer_id, nil, received_at,
-                    idempotency_key, sha256, content_sha256, body)
+        SELECT * FROM {unnest(_COLUMNS)}
     ), raised AS (
         UPDATE obligations SET last_version = newest.version
         FROM (SELECT obligation, max(version) AS version FROM fresh GROUP BY obligation) AS newest
         WHERE obligations.obligation = newest.obligation
     )
-    INSERT INTO submissions (submission_id, obligation, version, agency, regime, regime_version, period, officer_id,
-                             nil, received_at, idempotency_key, sha256, content_sha256, body)
-    SELECT submission_id, obligation, version, split_part(obligation, '/', 1), split_part(obligation, '/', 2),
-           regime_version, split_part(obligation, '/', 3), officer_id, nil, received_at, idempotency_key, sha256,
-           content_sha256, body FROM fresh
+    INSERT INTO submissions ({names(_COLUMNS)}, agency, regime, period)
+    SELECT {names(_COLUMNS)}, split_part(obligation, '/', 1), split_part(obligation, '/', 2),
+           split_part(obligation, '/', 3) FROM fresh
     ON CONFLICT (agency, idempotency_key) DO NOTHING
     RETURNING submission_id
-""")
+""")  # noqa: S608 - constant names
 
 
 _RECEIPT_OF_KEY = text("""
@@ -144,7 +141,7 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
     """Store them and raise their obligations' versions. Raises KeyTakenMeanwhile, after which nothing may be kept."""
     # in the order of the unique key, so that two groups that meet on two keys do not wait for each other
     ordered = sorted(fresh, key=lambda item: item.pending.idempotency)
-    rows: list[tuple[Any, ...]] = [
+    rows = (
         (
             item.pending.submission_id,
             item.pending.obligation,
@@ -159,22 +156,8 @@ async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:
             item.pending.body,
         )
         for item in ordered
-    ]
-    names = (
-        "submission_ids",
-        "obligations",
-        "versions",
-        "regime_versions",
-        "officer_ids",
-        "nils",
-        "received_ats",
-        "idempotency_keys",
-        "sha256s",
-        "content_sha256s",
-        "bodies",
     )
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    stored = await tx.execute(_STORE, dict(zip(names, columns, strict=True)))
+    stored = await tx.execute(_STORE, parameters(_COLUMNS, rows))
     if len(stored.all()) != len(ordered):
         raise KeyTakenMeanwhile("an idempotency key was taken by another process between lookup and insert")
 
