@@ -1,4 +1,4 @@
-"""Every problem a sender of reports can meet, declared once; docs/api.md and /problems are written from these."""
+"""Every problem that a sender of reports can meet, declared once; its page is /problems/<slug>."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, descri
 INVALID_REPORT = describe(
     "invalid-report",
     422,
-    "Báo cáo chưa nhận được",
-    "The report cannot be taken",
-    "Báo cáo chưa đúng: hãy sửa từng lỗi trong danh sách rồi gửi lại. Nội dung số liệu được kiểm tra sau khi nhận.",
-    "The report cannot be taken as it is: correct each listed error and send it again. Figures are checked after "
-    "receipt.",
+    "Báo cáo chưa được tiếp nhận",
+    "The report is refused",
+    "Báo cáo chưa hợp lệ: hãy sửa từng lỗi trong danh sách rồi gửi lại. Số liệu được kiểm tra sau khi tiếp nhận.",
+    "Correct each listed error and send the report again. Its figures are checked after receipt.",
 )
 AGENCY_CLOSED = describe(
     "agency-closed",
     422,
-    "Cơ quan đã kết thúc hoạt động",
+    "Cơ quan đã chấm dứt hoạt động",
     "The agency has closed",
-    "Cơ quan kết thúc hoạt động trước kỳ báo cáo; cơ quan kế thừa gửi báo cáo này.",
-    "The agency closed before the period; its successors send this report.",
+    "Cơ quan chấm dứt hoạt động trước kỳ báo cáo; cơ quan kế thừa gửi báo cáo này.",
+    "The agency closed before the period began; its successors owe this report.",
 )
 KEY_MISSING = describe(
     "idempotency-key-missing",
@@ -33,9 +32,9 @@ KEY_MISSING = describe(
     "Thiếu hoặc sai Idempotency-Key",
     "Idempotency-Key is missing or malformed",
     f"Mỗi lần gửi cần tiêu đề Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} ký tự ASCII nhìn thấy được, ví dụ "
-    "một UUID. Gửi lại với cùng khóa thì không bị trùng.",
+    "một UUID. Gửi lại với cùng khóa thì báo cáo không bị lưu hai lần.",
     f"Every submission needs the header Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} visible ASCII characters, "
-    "such as a UUID. Sending again with the same key never stores twice.",
+    "such as a UUID. A repetition with the same key is never stored twice.",
 )
 KEY_REUSED = describe(
     "idempotency-key-reused",
@@ -50,8 +49,9 @@ IN_PROGRESS = describe(
     409,
     "Yêu cầu cùng khóa đang được xử lý",
     "A request with this key is in progress",
-    "Yêu cầu trước với cùng Idempotency-Key chưa xong. Hãy gửi lại sau số giây trong Retry-After để nhận biên nhận.",
-    "The earlier request with this Idempotency-Key has not ended. Send it again after Retry-After to get its receipt.",
+    "Yêu cầu trước với cùng Idempotency-Key chưa xử lý xong. Hãy gửi lại sau số giây trong Retry-After để nhận biên nhận.",
+    "An earlier request with this Idempotency-Key is in progress. Repeat it after the seconds in Retry-After to get "
+    "its receipt.",
 )
 UNCHANGED = describe(
     "unchanged",
@@ -60,13 +60,13 @@ UNCHANGED = describe(
     "Nothing has changed",
     "Báo cáo giống hệt phiên bản đang có hiệu lực nên không lưu thành phiên bản mới. Không cần làm gì thêm, hoặc hãy "
     "sửa nội dung rồi gửi lại.",
-    "The report equals the version in force, so no new version is stored. Nothing is left to do, or change the "
-    "content and send it again.",
+    "The report says the same as the version in force, so no new version is stored. Nothing needs to be done; to "
+    "replace that version, change the content and send it again.",
 )
 UNSUPPORTED_MEDIA_TYPE = describe(
     "unsupported-media-type",
     415,
-    "Định dạng không được nhận",
+    "Định dạng không được hỗ trợ",
     "The media type is not supported",
     "Gửi JSON mã hóa UTF-8 không nén, với Content-Type: application/json.",
     "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
@@ -74,12 +74,12 @@ UNSUPPORTED_MEDIA_TYPE = describe(
 
 
 def unreadable(errors: Iterable[FieldError]) -> Problem:
-    """400 where the body is no JSON object at all."""
-    return bad_request("Nội dung không đọc được.", "The body cannot be read.", errors=errors)
+    """400: the body is not a JSON object."""
+    return bad_request("Không đọc được nội dung.", "The body cannot be read.", errors=errors)
 
 
 def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem:
-    """`truncated`: looking ended at the limit of errors, there may be more."""
+    """`truncated`: the list ends at the limit of errors; there may be more."""
     if not truncated:
         return Problem.of(INVALID_REPORT, errors=errors)
     return Problem.of(
@@ -92,14 +92,14 @@ def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem
 
 
 def closed(agency: Closed) -> Problem:
-    """Names who owes the report instead."""
+    """Names the agencies that owe the report instead."""
     successors = ", ".join(agency.successors)
     whom = f"Cơ quan kế thừa: {successors}." if successors else "Danh mục không ghi cơ quan kế thừa."
     whom_en = f"Its successors: {successors}." if successors else "The registry names no successor."
     return Problem.of(
         AGENCY_CLOSED,
-        f"{agency.agency} kết thúc hoạt động ngày {agency.closed_on:%d/%m/%Y}, trước kỳ báo cáo. {whom}",
-        f"{agency.agency} closed on {agency.closed_on.isoformat()}, before the period. {whom_en}",
+        f"{agency.agency} chấm dứt hoạt động ngày {agency.closed_on:%d/%m/%Y}, trước kỳ báo cáo. {whom}",
+        f"{agency.agency} closed on {agency.closed_on.isoformat()}, before the period began. {whom_en}",
         extensions={"successors": list(agency.successors), "closed_on": agency.closed_on.isoformat()},
     )
 
@@ -133,7 +133,7 @@ def queue_full() -> Problem:
     return unavailable(
         1,
         "Đang có quá nhiều báo cáo chờ lưu; báo cáo này chưa được lưu. Hãy gửi lại với cùng Idempotency-Key.",
-        "Too many reports wait to be stored; this one is not stored. Send it again with the same Idempotency-Key.",
+        "Too many reports are waiting to be stored; this one was not. Send it again with the same Idempotency-Key.",
     )
 
 
@@ -142,7 +142,7 @@ def registry_changing() -> Problem:
     return unavailable(
         1,
         "Danh mục đang được cập nhật; báo cáo này chưa được lưu. Hãy gửi lại với cùng Idempotency-Key.",
-        "The registry is being changed; this report is not stored. Send it again with the same Idempotency-Key.",
+        "The registry is being changed; this report was not stored. Send it again with the same Idempotency-Key.",
     )
 
 
@@ -150,10 +150,10 @@ def outcome_unknown() -> Problem:
     """The database gave no answer: only a repetition with the same key can tell."""
     return unavailable(
         2,
-        "Chưa xác nhận được báo cáo đã lưu hay chưa. Hãy gửi lại với cùng Idempotency-Key: nếu đã lưu, biên nhận cũ "
-        "được trả lại; nếu chưa, báo cáo được lưu một lần.",
-        "It is not certain whether the report is stored. Send it again with the same Idempotency-Key: if it is stored "
-        "you get its receipt, if not it is stored once.",
+        "Chưa xác định được báo cáo đã được lưu hay chưa. Hãy gửi lại với cùng Idempotency-Key: nếu đã lưu, biên nhận "
+        "được trả lại; nếu chưa, báo cáo được lưu đúng một lần.",
+        "It is not certain whether the report was stored. Send it again with the same Idempotency-Key: if it was, you "
+        "get its receipt; if not, it is stored once.",
     )
 
 
@@ -165,11 +165,11 @@ def allowance_spent(retry_after_seconds: int) -> Problem:
     """The agency's requests have cost more than its allowance, or too many of them are in work."""
     return Problem.of(
         TOO_MANY,
-        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý được dành cho cơ quan, hoặc có quá nhiều yêu cầu cùng "
-        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây, với cùng Idempotency-Key; gửi lần lượt và đọc trang nhỏ "
+        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý dành cho cơ quan, hoặc quá nhiều yêu cầu được gửi cùng "
+        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt và đọc từng trang nhỏ "
         "hơn thì không bị giới hạn.",
-        f"This agency's requests have used up the processing time set aside for it, or too many of them came at once. "
-        f"Send again after {retry_after_seconds} seconds, with the same Idempotency-Key; one after the other and in "
-        "smaller pages they stay within the allowance.",
+        f"This agency's requests have used up its allowance of processing time, or too many of them came at once. "
+        f"Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the allowance, "
+        "send one request at a time and read smaller pages.",
         headers={"Retry-After": str(retry_after_seconds)},
     )

@@ -156,10 +156,10 @@ def _error(error: FieldError, language: Language) -> dict[str, str]:
 BAD_REQUEST = describe(
     "bad-request",
     400,
-    "Yêu cầu không đọc được",
+    "Không đọc được yêu cầu",
     "The request cannot be read",
     "Yêu cầu không đúng cú pháp. Hãy sửa theo danh sách lỗi rồi gửi lại.",
-    "The request is not well formed. Correct it as listed and send it again.",
+    "The request is malformed. Correct it as listed and send it again.",
 )
 UNAUTHORIZED = describe(
     "unauthorized",
@@ -182,24 +182,24 @@ NOT_FOUND = describe(
     404,
     "Không tìm thấy",
     "Not found",
-    "Không có dữ liệu này, hoặc khóa của cơ quan không được xem. Hãy kiểm tra lại địa chỉ và mã.",
-    "There is no such thing, or this agency's key may not see it. Check the address and the id.",
+    "Không có dữ liệu này, hoặc khóa của cơ quan không có quyền xem. Hãy kiểm tra lại địa chỉ và mã.",
+    "There is no such record, or the agency's key may not see it. Check the address and the id.",
 )
 METHOD_NOT_ALLOWED = describe(
     "method-not-allowed",
     405,
     "Phương thức không được phép",
     "Method not allowed",
-    "Địa chỉ này có, nhưng không nhận phương thức đã dùng; xem tiêu đề Allow.",
-    "The address exists but does not take this method; see the Allow header.",
+    "Địa chỉ này không nhận phương thức đã dùng; các phương thức được nhận có trong tiêu đề Allow.",
+    "This address does not take the method; the Allow header lists those it takes.",
 )
 CONFLICT = describe(
     "conflict",
     409,
     "Xung đột với trạng thái hiện tại",
     "Conflict with the current state",
-    "Dữ liệu đã đổi hoặc đang được xử lý. Hãy đọc lại trạng thái rồi thử lại.",
-    "The state has changed or is being worked on. Read it again, then retry.",
+    "Dữ liệu đã thay đổi hoặc đang được xử lý. Hãy đọc lại dữ liệu rồi thử lại.",
+    "The data has changed, or is being changed. Read it again, then retry.",
 )
 TOO_LARGE = describe(
     "too-large",
@@ -207,41 +207,41 @@ TOO_LARGE = describe(
     "Nội dung quá lớn",
     "Content too large",
     "Nội dung gửi lên vượt quá giới hạn. Hãy chia nhỏ hoặc rút gọn.",
-    "The body is over the limit. Split it or shorten it.",
+    "The body is larger than the limit. Split it or shorten it.",
 )
 UNPROCESSABLE = describe(
     "unprocessable",
     422,
     "Dữ liệu chưa hợp lệ",
     "The data is not valid",
-    "Đọc được yêu cầu nhưng nội dung chưa hợp lệ. Hãy sửa từng lỗi trong danh sách rồi gửi lại.",
-    "The request was read but its content is not valid. Correct each listed error and send it again.",
+    "Nội dung yêu cầu chưa hợp lệ. Hãy sửa từng lỗi trong danh sách rồi gửi lại.",
+    "The content of the request is not valid. Correct each listed error and send it again.",
 )
 TOO_MANY = describe(
     "too-many-requests",
     429,
     "Quá nhiều yêu cầu",
     "Too many requests",
-    "Hãy chờ số giây trong tiêu đề Retry-After rồi gửi lại; gửi lại cùng Idempotency-Key là an toàn.",
-    "Wait for the seconds given in Retry-After and send again; the same Idempotency-Key is safe to repeat.",
+    "Hãy chờ số giây trong tiêu đề Retry-After rồi gửi lại; gửi lại với cùng Idempotency-Key thì không bị trùng.",
+    "Wait for the seconds given in Retry-After, then repeat; with the same Idempotency-Key nothing is stored twice.",
 )
 INTERNAL = describe(
     "internal",
     500,
     "Lỗi hệ thống",
     "Internal error",
-    "Hệ thống gặp lỗi ngoài dự kiến. Hãy thử lại; nếu vẫn lỗi, gửi mã request_id cho bộ phận hỗ trợ.",
-    "Something unexpected failed. Try again; if it goes on, give the request_id to support.",
+    "Hệ thống gặp lỗi ngoài dự kiến. Hãy thử lại; nếu vẫn gặp lỗi, gửi mã request_id cho bộ phận hỗ trợ.",
+    "An unexpected error occurred. Try again; if it persists, give the request_id to support.",
 )
 UNAVAILABLE = describe(
     "unavailable",
     503,
     "Tạm thời chưa phục vụ được",
     "Temporarily unavailable",
-    "Hệ thống đang chờ một thành phần hoạt động lại. Hãy gửi lại sau số giây trong tiêu đề Retry-After;"
-    " gửi lại cùng Idempotency-Key là an toàn.",
-    "The system waits for one of its parts. Send again after the seconds given in Retry-After;"
-    " the same Idempotency-Key is safe to repeat.",
+    "Hệ thống đang chờ một thành phần hoạt động trở lại. Hãy gửi lại sau số giây trong tiêu đề Retry-After;"
+    " gửi lại với cùng Idempotency-Key thì không bị trùng.",
+    "Part of the system is unavailable. Send again after the seconds given in Retry-After;"
+    " with the same Idempotency-Key nothing is stored twice.",
 )
 
 
@@ -280,7 +280,7 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem.of(
         TOO_LARGE,
         f"Nội dung vượt quá {limit_bytes} byte. Hãy chia nhỏ hoặc rút gọn.",
-        f"The body is over {limit_bytes} bytes. Split it or shorten it.",
+        f"The body is larger than {limit_bytes} bytes. Split it or shorten it.",
         headers={"Connection": "close"},  # the rest of the body is never read
         extensions={"limit_bytes": limit_bytes},
     )
@@ -295,5 +295,5 @@ def unavailable(retry_after_seconds: int = 1, detail: str = "", detail_en: str =
 
 
 def internal() -> Problem:
-    """An answer that tells nothing of the inside."""
+    """Says nothing about the inside of the system."""
     return Problem.of(INTERNAL)

@@ -354,7 +354,7 @@ def _closed(located: Located, field: str, agency: Agency, needed_on: date) -> It
     heirs = ", ".join(map(shown, agency.successors[:5]))
     yield located.error(
         field,
-        f"Cơ quan “{shown(agency.code)}” kết thúc hoạt động ngày {closed}, trước ngày {needed}.",
+        f"Cơ quan “{shown(agency.code)}” chấm dứt hoạt động ngày {closed}, trước ngày {needed}.",
         f"The agency “{shown(agency.code)}” closes on {closed}, before {needed}.",
         f"Ghi cơ quan kế thừa ({heirs}), hoặc bỏ cơ quan này." if heirs else "Bỏ cơ quan này, hoặc sửa ngày.",
         f"Name its successors ({heirs}), or leave it out." if heirs else "Leave it out, or correct the day.",

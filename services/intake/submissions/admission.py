@@ -42,7 +42,7 @@ class Closed:
         whom_en = f"Its successors send this report: {successors}." if successors else "Check the period."
         return FieldError(
             "/period",
-            f"{self.agency} kết thúc hoạt động ngày {self.closed_on:%d/%m/%Y}, trước kỳ báo cáo này.",
+            f"{self.agency} chấm dứt hoạt động ngày {self.closed_on:%d/%m/%Y}, trước kỳ báo cáo này.",
             f"{self.agency} closed on {self.closed_on.isoformat()}, before this period.",
             whom,
             whom_en,

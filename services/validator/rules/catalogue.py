@@ -73,7 +73,7 @@ NIL_NOT_ALLOWED = Rule(
     "Chế độ báo cáo này không nhận báo cáo “không phát sinh” (NIL)",
     "A NIL report where the regime allows none",
     "Chế độ báo cáo này không nhận báo cáo “không phát sinh” (NIL).",
-    "This reporting regime takes no NIL (nothing to report) reports.",
+    "This reporting regime accepts no NIL (nothing to report) reports.",
     "Đặt “nil” là false và gửi đủ {count} mục bắt buộc; chỉ tiêu không phát sinh thì ghi 0.",
     'Set "nil" to false and send all {count} required items; write 0 for a figure with nothing to report.',
 )
@@ -106,7 +106,7 @@ EMPTY_REPORT = Rule(
     "Báo cáo trống nhưng không ghi “không phát sinh” (NIL)",
     "An empty report that is not marked NIL",
     "Báo cáo không có chỉ tiêu hay thuyết minh nào.",
-    "The report holds no figure and no narrative.",
+    "The report has no figure and no narrative.",
     "Nếu kỳ này không phát sinh, gửi lại với “nil” là true; nếu có, điền số liệu rồi gửi lại.",
     'If there is nothing to report, send again with "nil" set to true; otherwise fill in the form and send again.',
 )
@@ -160,7 +160,7 @@ TOO_MANY_DIGITS = Rule(
     "error",
     "Số có quá nhiều chữ số",
     "The number has too many digits",
-    "Chỉ tiêu {name}: số có {digits} chữ số, nhiều hơn mức {limit} chữ số.",
+    "Chỉ tiêu {name}: số có {digits} chữ số, vượt mức tối đa {limit} chữ số.",
     "Figure {name_en}: the number has {digits} digits, more than {limit}.",
     "Kiểm tra lại số liệu và đơn vị tính; viết số có tối đa {limit} chữ số.",
     "Check the value and its unit; write a number of at most {limit} digits.",
@@ -171,8 +171,8 @@ FRACTION_DIGITS = Rule(
     "error",
     "Quá nhiều chữ số thập phân",
     "Too many digits after the point",
-    "Chỉ tiêu {name}: “{provided}” có {digits} chữ số thập phân, biểu mẫu cho phép tối đa {limit}.",
-    "Figure {name_en}: “{provided}” has {digits} digits after the point, the form allows at most {limit}.",
+    "Chỉ tiêu {name}: “{provided}” có {digits} chữ số thập phân; biểu mẫu cho phép tối đa {limit}.",
+    "Figure {name_en}: “{provided}” has {digits} digits after the point, but the form allows at most {limit}.",
     "{hint}",
     "{hint_en}",
 )
@@ -202,7 +202,7 @@ SUM_DIFFERS = Rule(
     "K01",
     "consistency",
     "error",
-    "Tổng không bằng cộng các thành phần",
+    "Chỉ tiêu tổng không bằng tổng các thành phần",
     "A total does not equal the sum of its terms",
     "Quy tắc {rule}: chỉ tiêu {name} là {provided} nhưng {terms} = {expected}, lệch {difference}{tolerance}.{blanks}",
     "Rule {rule}: figure {name_en} is {provided} but {terms} = {expected}, "
@@ -247,7 +247,7 @@ EMPTY_PHRASE = Rule(
     "N04",
     "narrative",
     "warning",
-    "Thuyết minh chỉ có từ ngữ cho có",
+    "Thuyết minh chỉ mang tính hình thức",
     "The narrative is only a placeholder",
     "Mục thuyết minh {name} chỉ ghi “{provided}”.",
     "Narrative section {name_en} says only “{provided}”.",
@@ -263,7 +263,7 @@ PADDING = Rule(
     "Mục thuyết minh {name} phần lớn là ký tự hoặc từ lặp lại: “{provided}”.",
     "Narrative section {name_en} is mostly repeated characters or words: “{provided}”.",
     "Thay phần lặp lại bằng nội dung cụ thể của kỳ này.",
-    "Replace the repetition by what happened in this period.",
+    "Replace the repetition with what happened in this period.",
 )
 
 RULES: dict[str, Rule] = {
