@@ -188,7 +188,7 @@ def _links(demo: Demo, screen: Screen) -> None:
 
 
 def _stay(demo: Demo) -> None:
-    """Until Ctrl-C; a component that ends by itself is told, the others go on."""
+    """Until Ctrl-C; a component that ends by itself is reported, the others go on."""
     watched = Watch(demo.stack, demo.screen.step)
     with contextlib.suppress(KeyboardInterrupt):
         while True:

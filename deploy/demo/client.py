@@ -75,7 +75,7 @@ class Portal:
         self._ledger = ledger
 
     async def duties(self) -> list[Duty]:
-        """Everything the agency owes and has sent nothing for, as the public interface tells it. Raises GaveUp."""
+        """Everything the agency owes and has sent nothing for, by the public interface. Raises GaveUp."""
         found: list[Duty] = []
         after: str | None = None
         while True:
@@ -101,8 +101,8 @@ class Portal:
             headers={"Content-Type": "application/json", "Idempotency-Key": str(uuid4())},
         )
         if answer.is_success:
-            told = answer.json()
-            receipt = Receipt(told["submission_id"], told["obligation"], told["version"])
+            document = answer.json()
+            receipt = Receipt(document["submission_id"], document["obligation"], document["version"])
             self._ledger.receipts[receipt.submission_id] = receipt
             return receipt
         self._ledger.refusals[f"{answer.status_code} {_problem(answer)}"] += 1
@@ -114,9 +114,9 @@ class Portal:
         pauses = Backoff(0.2, LONGEST_PAUSE_SECONDS)
         while monotonic_seconds() < give_up_at:
             answer = await self._call("GET", f"/v1/submissions/{submission_id}")
-            told = answer.json()
-            if answer.status_code == 200 and told["status"] != "received":
-                return dict(told)
+            document = answer.json()
+            if answer.status_code == 200 and document["status"] != "received":
+                return dict(document)
             await asyncio.sleep(pauses.next_seconds())
         raise GaveUp(f"no verdict on {submission_id}")
 

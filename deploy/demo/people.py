@@ -15,7 +15,7 @@ Temperament = Literal["punctual", "late", "sloppy", "silent"]
 SHARES: dict[Temperament, float] = {"punctual": 0.70, "late": 0.12, "sloppy": 0.13, "silent": 0.05}
 #: a punctual agency sends within this share of its time, which leaves room for a correction
 PROMPT_SHARE = 0.6
-#: of the ad hoc reports, how many have nothing to tell (NIL)
+#: of the ad hoc reports, how many have nothing to report (NIL)
 NIL_SHARE = 0.55
 
 

@@ -240,12 +240,12 @@ class Demo:
         out, err = await process.communicate()
         code = process.returncode if process.returncode is not None else 2
         try:
-            told = json.loads(out)
+            report = json.loads(out)
         except ValueError:
             return code or 2, [{"kind": "could_not_compare", "message": err.decode(errors="replace")[-500:]}]
-        if not told["compared"]:
-            return code, [{"kind": "could_not_compare", "message": told["error"]}]
-        return code, told["differences"]
+        if not report["compared"]:
+            return code, [{"kind": "could_not_compare", "message": report["error"]}]
+        return code, report["differences"]
 
     async def count(self, counting: Counting) -> Count:
         """The final count, over all deadlines of the season."""

@@ -105,10 +105,10 @@ class Agency:
                     if not await turn.comes() or (receipt := await self.portal.submit(duty, officer, report)) is None:
                         return
                 turn.next(turn.moment + timedelta(hours=rng.uniform(*CORRECTION_HOURS)))
-                told = await self.portal.verdict(receipt.submission_id)
-                if told["status"] != "returned" or not corrects:
+                verdict = await self.portal.verdict(receipt.submission_id)
+                if verdict["status"] != "returned" or not corrects:
                     return
-                better = corrected(report, truth, told["findings"])
+                better = corrected(report, truth, verdict["findings"])
                 if better == report:
                     return
                 report = replace(better)
@@ -138,5 +138,5 @@ class _Turn:
 
 
 def _nil_fits(form: Form, duty: Duty) -> bool:
-    """Only ad hoc reports have nothing to tell here; a periodic one always has figures."""
+    """Only ad hoc reports have nothing to report here; a periodic one always has figures."""
     return form.nil_allowed and duty.figures_closed_on is None

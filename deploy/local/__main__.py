@@ -127,7 +127,7 @@ def _one_up_at_a_time(directory: Path) -> Iterator[None]:
 
 
 def _ready(directory: Path, pid: int) -> bool:
-    """Whether this supervisor has told where everything runs, which it does when everything is ready."""
+    """Whether this supervisor has written where everything runs, which it does when everything is ready."""
     return bool(_state(directory).get("supervisor") == pid)
 
 
@@ -182,11 +182,15 @@ def status(arguments: argparse.Namespace) -> int:
     print(f"supervisor      pid {pid}{starting}")
     state = _state(arguments.directory)
     _print_addresses(state)
-    ended = [name for name, told in state.get("components", {}).items() if "condition" in told]
+    ended = [name for name, component in state.get("components", {}).items() if "condition" in component]
     if ended:
         label, command = "Chạy lại / start again:", typed(arguments.directory, "start", ended[0])
         print(f"{label} {command}" if len(f"{label} {command}") <= COLUMNS else f"{label}\n    {command}")
-    return ChildFailed.exit_code if any("pid" not in told for told in state.get("components", {}).values()) else 0
+    return (
+        ChildFailed.exit_code
+        if any("pid" not in component for component in state.get("components", {}).values())
+        else 0
+    )
 
 
 def component(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
-"""One component of the stack: a child process with a name, a log and a way to tell that it is ready.
+"""One component of the stack: a child process with a name, a log and a check that it is ready.
 
-Whatever was asked for is remembered, so a component that ends by itself is told from one that was stopped or killed.
+Whatever was asked for is remembered, so a crash is distinguished from a stop or kill on request.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Component(ABC):
         self.wait_ready(timeout_seconds)
 
     def failure(self) -> ChildFailed:
-        """The error that tells how it ended."""
+        """The error that says how it ended."""
         child = self._child
         code = child.exit_code() if child is not None else None
         how_vi, how_en = _how(code)

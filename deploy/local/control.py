@@ -136,19 +136,19 @@ def ask(directory: Path, deed: str, name: str) -> str:
             with _short(directory / SOCKET) as place:
                 connection.connect(place)
             connection.sendall(json.dumps({"do": deed, "name": name}).encode() + b"\n")
-            told = json.loads(_line(connection))
+            answer = json.loads(_line(connection))
         except TimeoutError:
             raise StackError("Ngăn xếp không trả lời kịp.", f"no answer within {ANSWER_SECONDS:.0f} s") from None
         except (OSError, ValueError):
             raise UsageError(
                 "Ngăn xếp chưa chạy; hãy `make up`.", "the stack is not running; `make up` first"
             ) from None
-    if "error" in told:
-        raise _Told(str(told["error"]), int(told["exit_code"]))
-    return str(told["said"])
+    if "error" in answer:
+        raise _Answered(str(answer["error"]), int(answer["exit_code"]))
+    return str(answer["said"])
 
 
-class _Told(StackError):
+class _Answered(StackError):
     """An error that the supervisor has put into words already."""
 
     def __init__(self, text: str, exit_code: int) -> None:

@@ -30,8 +30,8 @@ class StackError(Exception):
 
     def message(self) -> str:
         """The text for a terminal of 80 columns: Vietnamese first, English under it; lines of a log stay whole."""
-        told, *log = self.en.split("\n")
-        english = f"({told})" if not log else f"({told}"
+        sentence, *log = self.en.split("\n")
+        english = f"({sentence})" if not log else f"({sentence}"
         lines = [*wrapped(self.vi, "", ""), *wrapped(english, "  ", "  "), *log]
         return "\n".join(lines) + (")" if log else "")
 

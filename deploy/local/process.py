@@ -86,11 +86,11 @@ class Guard:
         """A child was started: end it with `death_signal` when we are gone."""
         with contextlib.suppress(OSError, IndexError, ValueError):
             stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-            self._tell(f"+ {pid} {int(stat[19])} {death_signal}\n")
+            self._write(f"+ {pid} {int(stat[19])} {death_signal}\n")
 
     def remove(self, pid: int) -> None:
         """A child has ended."""
-        self._tell(f"- {pid}\n")
+        self._write(f"- {pid}\n")
 
     def stop(self) -> None:
         """Close the pipe; the watchdog ends whatever it still knows, then itself."""
@@ -101,7 +101,7 @@ class Guard:
                 process.stdin.close()
             process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         with self._lock:
             if self._process is not None and self._process.stdin is not None:
                 with contextlib.suppress(OSError):  # a dead watchdog leaves the death signals

@@ -396,14 +396,14 @@ class Stack:
 
 def _told(component: Component) -> dict[str, Any]:
     """What stack.json says of a component."""
-    told: dict[str, Any] = {"log": str(component.log_path)}
+    entry: dict[str, Any] = {"log": str(component.log_path)}
     condition = component.condition
     if condition:
-        told["condition"] = condition
+        entry["condition"] = condition
     with contextlib.suppress(StackError):
-        told["pid"] = component.pid
+        entry["pid"] = component.pid
     if isinstance(component, Service | MailSink):
-        told["url"] = component.url
+        entry["url"] = component.url
     if isinstance(component, Postgres):
-        told["port"] = component.port
-    return told
+        entry["port"] = component.port
+    return entry

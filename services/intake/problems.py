@@ -49,7 +49,8 @@ IN_PROGRESS = describe(
     409,
     "Yêu cầu cùng khóa đang được xử lý",
     "A request with this key is in progress",
-    "Yêu cầu trước với cùng Idempotency-Key chưa xử lý xong. Hãy gửi lại sau số giây trong Retry-After để nhận biên nhận.",
+    "Yêu cầu trước với cùng Idempotency-Key chưa xử lý xong. Hãy gửi lại sau số giây trong Retry-After để nhận biên "
+    "nhận.",
     "An earlier request with this Idempotency-Key is in progress. Repeat it after the seconds in Retry-After to get "
     "its receipt.",
 )

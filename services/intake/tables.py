@@ -161,13 +161,13 @@ standings = Table(
     ),
 )
 
-#: Who was told what about an obligation (intake's copy of notifier's topic); the person is known by id alone.
+#: Who was notified of what about an obligation (intake's copy of notifier's topic); the person is known by id alone.
 notices = Table(
     "notices",
     metadata,
     Column("notification_id", Uuid, primary_key=True),
     Column("version", Integer, nullable=False),
-    Column("agency", Text, nullable=False),  # the one that owes, whoever was told
+    Column("agency", Text, nullable=False),  # the one that owes, whoever was notified
     Column("obligation", Text, nullable=False),
     Column("at", _moment, nullable=False),
     Column("document", JSONB, nullable=False),  # kind, officer_id, channel, outcome, attempts

@@ -78,7 +78,7 @@ verdict = Table(
     CheckConstraint("present_items BETWEEN 0 AND required_items", name="verdict_items"),
 )
 
-#: The listed findings of each verdict, in its order, in the words in which they were told.
+#: The listed findings of each verdict, in its order, in the words in which they were published.
 finding = Table(
     "finding",
     metadata,

@@ -32,7 +32,7 @@ JOIN_SECONDS = 120.0
 CLOSING_SECONDS = 6.0
 #: before a client is made anew again: doubled each time, forgotten once one has lived for so long
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LIVED_SECONDS = 1.0, 120.0, 60.0
-#: "Kafka cannot be reached yet" is told at most so often
+#: "Kafka cannot be reached yet" is logged at most this often
 TELL_SECONDS = 60.0
 #: why clients are made anew, as the metric's label says it
 REMADE_REASONS = (
@@ -65,7 +65,9 @@ class Consumers:
         self._stopping = asyncio.Event()
         self._pulse = Pulse("consumers", patience_seconds=None)
         self.pulses = (self._pulse, *(pulse for subscription in self.subscriptions for pulse in subscription.pulses))
-        self._told: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}  # in the lag metric
+        self._published: dict[str, set[TopicPartition]] = {
+            s.name: set() for s in self.subscriptions
+        }  # in the lag metric
         for subscription in self.subscriptions:
             for reason in REMADE_REASONS:
                 metrics.CONSUMER_REMADE_TOTAL.labels(subscription.name, reason)
@@ -198,7 +200,7 @@ class Consumers:
             await self._close(self._broker)
 
     def publish_lag(self) -> None:
-        """Write each assigned partition's lag to its metric; what was taken away is another member's to tell."""
+        """Write each assigned partition's lag to its metric; a partition that was taken away is another member's."""
         for subscription in self.subscriptions:
             lags = subscription.lag()
             metrics.CONSUMER_KAFKA_SILENCE_SECONDS.labels(subscription.name).set(subscription.health.silent_seconds)
@@ -206,10 +208,10 @@ class Consumers:
                 # what came since Kafka's last answer nobody knows
                 events = math.nan if subscription.health.silent else lag
                 metrics.CONSUMER_LAG_EVENTS.labels(*self._labels(subscription, place)).set(events)
-            told = self._told[subscription.name]
-            for place in told - subscription.health.assigned:
+            published = self._published[subscription.name]
+            for place in published - subscription.health.assigned:
                 metrics.CONSUMER_LAG_EVENTS.remove(*self._labels(subscription, place))
-            self._told[subscription.name] = told & subscription.health.assigned | set(lags)
+            self._published[subscription.name] = published & subscription.health.assigned | set(lags)
 
     def _labels(self, subscription: Subscription, place: TopicPartition) -> tuple[str, str, str]:
         return subscription.name, place.topic[len(self._kafka.topic_prefix) :], str(place.partition)

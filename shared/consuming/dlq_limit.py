@@ -1,6 +1,6 @@
 """When so much is bad that the deploy must be broken: the same cause hits most senders, and most of what comes.
 
-One sender's bad history, however long, is dead-lettered and told; it stops nobody.
+One sender's bad history, however long, is dead-lettered and reported; it stops nobody.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class DlqLimit:
             raise Absurd(len(bad), records, causes[:10], tally.letters)
 
     def note(self, tally: Tally, consumer: str) -> int:
-        """Remember a batch that was applied; tell of each sender that floods. Returns how many do now."""
+        """Remember an applied batch; log each sender whose records are mostly bad. Returns how many there are now."""
         self._recent.append(tally)
         while sum(tally.records for tally in self._recent) > self._window and len(self._recent) > 1:
             self._recent.popleft()

@@ -1,4 +1,4 @@
-"""How a subscription is doing, told by what it achieves: a place in its group, answers of Kafka, events applied."""
+"""The health of a subscription, judged by results: membership of its group, answers of Kafka, events applied."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Health:
         return now - max(self.moved_at, self._silent_until)
 
     def state(self, *, kafka_matters: bool = True) -> tuple[bool, str]:
-        """Whether it does its work, and a sentence. Without `kafka_matters` Kafka's silence is told but no fault."""
+        """Whether it does its work, and a sentence. Without `kafka_matters`, Kafka's silence is shown but no fault."""
         now = monotonic_seconds()
         if self.halted:
             return False, f"halted: {self.halted_for}"

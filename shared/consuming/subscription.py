@@ -164,7 +164,7 @@ class Subscription:
                 self.health.answered(aiokafka_internals.last_answer(consumer))
                 aiokafka_internals.pace_fetches(consumer, *(FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE))
                 if self._commit_due and not messages and self.health.assigned:
-                    with suppress(KafkaError):  # told below; the next empty poll tries again
+                    with suppress(KafkaError):  # logged below; the next empty poll tries again
                         await committed()
                 if messages or not self._subscriber.running:
                     return messages
@@ -175,9 +175,9 @@ class Subscription:
                 answer = await asyncio.wait_for(commit(*args, **kwargs), COMMIT_SECONDS)
             except Exception as error:
                 # nothing may come behind this batch that would commit it as well
-                told, self._commit_due = self._commit_due, True
+                reported, self._commit_due = self._commit_due, True
                 metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
-                if not told:
+                if not reported:
                     log.warning(
                         "Could not commit offsets; trying again. The inbox drops what comes twice.",
                         action="consumer.commit_failed",
@@ -225,7 +225,7 @@ class Subscription:
         self.health.forget_client()
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Events not yet applied of each assigned partition, as far as the client knows; Health is told too.
+        """Events not yet applied of each assigned partition, as far as the client knows; Health gets the same figures.
 
         All before the client's position was applied, except the batch in hand.
         """

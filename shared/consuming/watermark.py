@@ -1,8 +1,8 @@
-"""Up to which hour a consumer group has applied everything that lay in its topics: nobody is called late before that.
+"""The watermark: the hour up to which a consumer group has applied its topics; nobody is marked overdue before it.
 
-While Kafka is away or the group is behind, the hour stands still; what depends on it waits and is made good later.
-So it does after the topics became shorter: an empty log is caught up with at once, until its owners send it again.
-A process that has just started knows by what the group has applied that there was a longer log before.
+While Kafka is away or the group lags, it stands still; what depends on it is made good later. It also stands still
+after a topic became shorter: an empty log would otherwise pass for applied until its owners have replayed it. After a
+restart, what the group has applied shows that the log was longer before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Watermark(BackgroundLoop):
     """Compares the ends of `topics` with what the group has committed, again and again.
 
     `hour` is business time: every event that was in the topics then has been applied. None until first known.
-    `applied_before` tells whether the group has ever applied an event, by the service's own store.
+    `applied_before` says whether the group has ever applied an event, by the service's own store.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Watermark(BackgroundLoop):
                 await while_alive(reader, while_alive(admin, self._watch(reader, admin)))
             except Exception as error:
                 self._pulse.failed(error)
-                if not backoff.failures:  # else it was told
+                if not backoff.failures:  # else it is logged already
                     log.info("Cannot read how far the group is.", action="caught_up.unknown", error=repr(error)[:500])
                 await asyncio.sleep(backoff.next_seconds())
             finally:

@@ -27,10 +27,10 @@ from shared.runtime.clock import SystemClock
 
 #: of one record; a whole province's need a few milliseconds each
 RECORD_CPU_SECONDS = 3.0
-#: of all records of one run, told to the system, which ends the process; the sum of a nation's registry
+#: of all records of one run; a limit of the system, which ends the process; the sum of a nation's registry
 PROCESS_CPU_SECONDS = 120
 PROCESS_MEMORY_BYTES = 1024 * 1024 * 1024
-#: problems told of one record
+#: problems reported of one record
 MAX_PROBLEMS = 50
 
 

@@ -97,7 +97,7 @@ def _fields(
     for alternative in _alternatives(schema, root):
         reference = alternative.get("$ref", "")
         if reference and reference in seen:
-            continue  # a recursive model, already told
+            continue  # a recursive model, already described
         inner = seen | {reference} if reference else seen
         always = set(alternative.get("required", ()))
         for name, field in alternative.get("properties", {}).items():

@@ -11,6 +11,6 @@ TITLES: dict[str, tuple[str, str]] = {
     "intake": ("Tiếp nhận (intake)", "Nhận báo cáo và quản lý danh mục / takes reports and keeps the registry"),
     "validator": ("Kiểm tra (validator)", "Kiểm tra nội dung báo cáo / checks what reports say"),
     "scoring": ("Chấm điểm (scoring)", "Theo dõi nghĩa vụ và chấm điểm kỷ luật báo cáo / obligations and their scores"),
-    "notifier": ("Thông báo (notifier)", "Nhắc, báo quá hạn và chuyển cấp / reminds, tells and escalates"),
+    "notifier": ("Thông báo (notifier)", "Nhắc, báo quá hạn và chuyển cấp / reminds, notifies and escalates"),
 }
 SERVICES = tuple(TITLES)

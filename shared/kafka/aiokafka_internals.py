@@ -291,7 +291,7 @@ def abandon(owner: Any) -> None:
         if not task.done():
             task.cancel()
         elif not task.cancelled():
-            task.exception()  # it was told; asyncio need not tell it again
+            task.exception()  # it is logged; asyncio need not log it again
     for connection in list(client._conns.values()):
         connection.close(reason=CloseReason.SHUTDOWN)
 

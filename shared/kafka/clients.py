@@ -134,7 +134,7 @@ async def cluster_id(settings: KafkaSettings) -> str:
 
 
 async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
-    """`max.message.bytes` of each of our topics; empty where the cluster does not tell (it may not be allowed)."""
+    """`max.message.bytes` of each of our topics; empty where the cluster does not say (it may not be allowed to)."""
     names = {settings.topic(topic): topic for topic in topics}
     admin = make_admin(settings, "thongsuot-admin")
 
@@ -152,7 +152,9 @@ async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[s
     try:
         return await aiokafka_internals.while_alive(admin, ask())
     except (KafkaError, TypeError, ValueError) as error:  # Tansu answers in a form that the client cannot read
-        get_logger().info("The topics' limits are not told.", action="kafka.limits_unknown", error=repr(error)[:500])
+        get_logger().info(
+            "Kafka does not report the topics' limits.", action="kafka.limits_unknown", error=repr(error)[:500]
+        )
         return {}
     finally:
         await aiokafka_internals.close(admin, admin.close, STOP_SECONDS)

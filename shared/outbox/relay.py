@@ -37,7 +37,7 @@ log = get_logger()
 GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
 #: at a stop, for the batch in hand; and whenever a producer is dropped, for its own stop
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
-#: after so long without trouble, trouble is new and told
+#: trouble after so long without any is new, and is logged
 WORKED_SECONDS = 2
 #: between two rounds of house-keeping (archive, discarded letters), by the system clock; partitions reach three days on
 MAINTENANCE = timedelta(hours=1)
@@ -118,7 +118,7 @@ class Relay(BackgroundLoop):
         log.info("A batch was not finished; it will be sent again.", action="relay.stop_unfinished")
 
     async def _run(self) -> None:
-        backoff, told = Backoff(0.2, 5), ""
+        backoff, last_error = Backoff(0.2, 5), ""
         while not self._stopping.is_set():
             started = monotonic_seconds()
             try:
@@ -127,14 +127,16 @@ class Relay(BackgroundLoop):
                 # Whatever it is, the rows are still there: drop what is broken and begin again.
                 self._pulse.failed(error)
                 worked_seconds = monotonic_seconds() - started
-                if type(error).__name__ != told or worked_seconds > WORKED_SECONDS:  # else it is the same trouble still
+                if (
+                    type(error).__name__ != last_error or worked_seconds > WORKED_SECONDS
+                ):  # else it is the same trouble still
                     log.warning(
                         "The relay failed and starts again.",
                         action="relay.interrupted",
                         error=repr(error),
                         infrastructure=is_infrastructure(error),
                     )
-                told = type(error).__name__
+                last_error = type(error).__name__
                 await self._drop_producer()
                 if worked_seconds > 30:
                     backoff.reset()
@@ -213,7 +215,7 @@ class Relay(BackgroundLoop):
                 await set_aside.put(connection, sent)
                 await connection.execute(*statement)
                 await set_aside.supersede(connection, sent.rows)
-            set_aside.tell(sent)
+            set_aside.report(sent)
         else:
             await connection.execute(*statement)
         failpoints.hit("relay.after_delete")

@@ -164,7 +164,7 @@ async def replay_selected(
 ) -> int:
     """Send the selected archived events again, in id order, at most `rate_per_second`. Returns how many were sent.
 
-    What Kafka does not take is told to `refused`; it stays in the archive.
+    What Kafka does not take is passed to `refused`; it stays in the archive.
     """
     where, values = selection.where()
     after, sent, started = 0, 0, monotonic_seconds()

@@ -145,7 +145,7 @@ async def send_rows(
     singly: each row in a batch of its own, so that a refusal names its row.
 
     A position is the offset of its batch's first record: a log that ends behind it has all of the batch, for batches
-    are whole; and Tansu tells no more, it counts a batch as one when it says where a log ends.
+    are whole; and Tansu says no more, it counts a batch as one when it says where a log ends.
 
     Raises KafkaError or TimeoutError; then any part may have been sent, and the caller sends all of it again.
     """

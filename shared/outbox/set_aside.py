@@ -68,7 +68,7 @@ async def put_archived(connection: asyncpg.Connection, sent: Sent) -> None:
     """The same for rows that were read from the archive, where they stay."""
     if sent.refused or sent.behind:
         await connection.execute(_PUT_ARCHIVED, *_reasons(sent))
-        tell(sent)
+        report(sent)
 
 
 async def supersede(connection: asyncpg.Connection, sent: Sequence[Row]) -> None:
@@ -84,7 +84,7 @@ async def supersede(connection: asyncpg.Connection, sent: Sequence[Row]) -> None
         )
 
 
-def tell(sent: Sent) -> None:
+def report(sent: Sent) -> None:
     """Say and count what was set aside, once it is committed."""
     for refusal in sent.refused:
         metrics.OUTBOX_SET_ASIDE_TOTAL.labels("too_large" if refusal.of_the_row else "refused").inc()

@@ -65,7 +65,7 @@ class Projection(Generic[R]):
         self._version = attrgetter(*version)
         statement = _statement(table, columns, version, fixed, remembered, on_change)
         self.statement = text(statement)
-        self.telling = text(f"{statement} RETURNING {', '.join(f'kept.{_quote(name)}' for name in keys)}")
+        self.returning = text(f"{statement} RETURNING {', '.join(f'kept.{_quote(name)}' for name in keys)}")
 
     async def save(self, tx: Transaction, records: Iterable[R]) -> None:
         """Write the newest version of each record, unless one as new is there.
@@ -80,7 +80,7 @@ class Projection(Generic[R]):
         newest = self._newest(records)
         if not newest:
             return []
-        rows = (await tx.execute(self.telling, self._columns(newest))).all()
+        rows = (await tx.execute(self.returning, self._columns(newest))).all()
         return [newest[row[0] if self._one_key else tuple(row)] for row in rows]
 
     def _newest(self, records: Iterable[R]) -> dict[Any, R]:

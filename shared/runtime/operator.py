@@ -73,12 +73,12 @@ def reason(text: str) -> str:
 
 
 def entry(head: str, *details: str) -> str:
-    """One entry of a listing: what identifies it on a line of its own, what is told of it under that, in 80 columns.
+    """One entry of a listing: what identifies it on a line of its own, its details under that, in 80 columns.
 
     Nothing is cut off; an identifier that is longer than a line stays whole, so that it can be copied.
     """
-    told = " · ".join(detail for detail in details if detail)
+    joined = " · ".join(detail for detail in details if detail)
     lines = textwrap.wrap(
-        told, COLUMNS, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        joined, COLUMNS, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
     return "\n".join([head, *lines])

@@ -1,6 +1,6 @@
 """How long to wait before the next attempt, the same everywhere: it doubles while trouble lasts, up to a bound.
 
-It tells the pause and does not make it: who waits is also woken by a stop, listens to Kafka meanwhile, or may not wait
+It computes the pause and does not sleep: the caller is also woken by a stop, polls Kafka meanwhile, or may not wait
 past a deadline. (That is why it is no library's retry decorator: those own both the loop and the sleep.)
 """
 

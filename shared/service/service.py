@@ -1,7 +1,7 @@
 """A service is an HTTP app, a database and backgrounds that start in order and stop at once, the database last.
 
 All of a stop shares one deadline, and whatever one of them does at its stop, the others are stopped too.
-Readiness tells the truth about work, not about processes: database, outbox, and each consumer's own account.
+Readiness reports work, not processes: database, outbox, and each consumer's own account.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Service:
     #: whether it is unready while Kafka takes nothing and says nothing (not where accepting goes on without)
     outbox_matters: bool = True
     grace_seconds: float = 8
-    #: more checks by name, each told from one look at the database
+    #: more checks by name, each made by one query
     looks: Mapping[str, Callable[[ReadTransaction], Awaitable[Check]]] = field(default_factory=dict)
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
@@ -112,7 +112,7 @@ class Service:
         await self._within(seconds, {name: background.stop() for name, background in zip(names, started, strict=True)})
 
     async def _within(self, seconds: float, ends: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-        """Wait for all, no longer than this; what fails or does not end is told, and hinders nobody."""
+        """Wait for all, no longer than this; what fails or does not end is logged and hinders nobody."""
         tasks = {asyncio.create_task(end, name=name) for name, end in ends.items()}
         if not tasks:
             return
@@ -138,7 +138,7 @@ class Service:
             for name, look in self.looks.items():
                 checks[name] = await self._look(name, look)
         for subscription in self.consumers.subscriptions if self.consumers else ():
-            subscription.lag()  # so that what is told is of now
+            subscription.lag()  # so that readiness shows the present
             checks[f"consumer {subscription.name}"] = Check(
                 *subscription.health.state(kafka_matters=self.outbox_matters)
             )

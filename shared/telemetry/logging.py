@@ -105,7 +105,7 @@ def _text(value: Any, **options: Any) -> str:
 class OncePerMinute(logging.Filter):
     """Let each kind of line of these libraries through once a minute; the next one says how many were left out.
 
-    A kind is logger, level and unformatted message. While Kafka is away aiokafka tells each of its attempts.
+    A kind is logger, level and unformatted message. While Kafka is away aiokafka logs each of its attempts.
     """
 
     KINDS = 500
@@ -121,12 +121,12 @@ class OncePerMinute(logging.Filter):
             return True
         kind = record.name, record.levelno, str(record.msg)[:200]
         now = monotonic_seconds()
-        told = self._kinds.get(kind)
-        if told is not None and now - told[0] < self._seconds:
-            told[1] += 1
+        kind_count = self._kinds.get(kind)
+        if kind_count is not None and now - kind_count[0] < self._seconds:
+            kind_count[1] += 1
             return False
-        if told is not None and told[1]:
-            record.left_out = int(told[1])
+        if kind_count is not None and kind_count[1]:
+            record.left_out = int(kind_count[1])
         if len(self._kinds) >= self.KINDS:
             self._kinds.clear()
         self._kinds[kind] = [now, 0]

@@ -1,4 +1,4 @@
-"""Whether a background loop does its work, told by its last success: a loop that died or fails for long is not ready.
+"""Whether a background loop works, judged by its last success: a loop that died or fails for long is not ready.
 
 Ages are seconds of the monotonic clock. A loop says `beat` after each success, also when there was nothing to do.
 """
@@ -70,7 +70,7 @@ class Pulse:
         return monotonic_seconds() - self._beaten_at
 
     def check(self, *, kafka_matters: bool = True) -> Check:
-        """What readiness says of it."""
+        """Its entry in /readyz."""
         fault = self._fault()
         if not fault:
             return Check(ok=True, detail="runs" if self._patience_seconds is None else f"{self.age_seconds:.0f} s ago")
@@ -96,12 +96,12 @@ class Pulse:
 
 
 class Pulsing(Protocol):
-    """A background that tells of its loops."""
+    """A background whose loops have pulses."""
 
     @property
     def pulses(self) -> Sequence[Pulse]: ...
 
 
 def pulses_of(background: object) -> Sequence[Pulse]:
-    """The loops a background tells of; none if it tells of none."""
+    """The pulses of a background; none if it has none."""
     return getattr(background, "pulses", ())

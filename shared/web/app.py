@@ -2,7 +2,7 @@
 
 The hot path is one pure ASGI layer: it binds the request id and the trace, counts the body while it streams in,
 measures by route template, and turns whatever is raised into RFC 9457 problem details in two languages.
-Infrastructure trouble is 503 with Retry-After, never a hang; the unforeseen is 500 and tells nothing of the inside.
+Infrastructure trouble is 503 with Retry-After, never a hang; anything unforeseen is 500 and reveals nothing internal.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class RequestMiddleware:
         except ClientDisconnect:
             status = status or 499
         except Exception as error:
-            if status:  # the answer has begun: only a broken connection can tell the client
+            if status:  # the answer has begun: only a broken connection can show the client that it failed
                 log.exception("An answer broke off.", action="http.broken_off", path=scope["path"])
                 tracing.ended_with(span, error)
                 raise

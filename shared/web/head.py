@@ -27,7 +27,7 @@ _SEVERAL_HOSTS = FieldError(
 _SEVERAL_CREDENTIALS = FieldError(
     "/Authorization",
     "Có nhiều tiêu đề Authorization; không rõ ai đang gửi.",
-    "There are several Authorization headers; who is asking cannot be told.",
+    "There are several Authorization headers; it is not clear who is asking.",
     "Gửi đúng một tiêu đề Authorization.",
     "Send exactly one Authorization header.",
     "header",

@@ -141,7 +141,7 @@ def _readable(cursor: str | None) -> str | None:
     return cursor
 
 
-#: the parameter `after`: what is no cursor at all is told with the query's other errors; whose it is, its listing says
+#: the parameter `after`: a malformed cursor is reported with the query's other errors, another list's by `position`
 Cursor = Annotated[
     str | None, AfterValidator(_readable), Query(description="`next` của trang trước / `next` of the page before")
 ]

@@ -1,4 +1,4 @@
-"""Whatever a request handler raises becomes RFC 9457 problem details in two languages, and tells nothing inside."""
+"""Whatever a request handler raises becomes RFC 9457 problem details in two languages, and reveals nothing internal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic says of a request becomes a problem that tells the sender, in both languages, what to change.
+"""Turns pydantic's errors into a problem that says, in both languages, what the sender has to change.
 
 Types of errors: https://docs.pydantic.dev/latest/errors/validation_errors/
 """
@@ -168,7 +168,7 @@ class _Blank(dict[str, Any]):
 
 
 def unreadable(message: str, message_en: str, fix: str, fix_en: str) -> PydanticCustomError:
-    """To be raised by the validator of a query parameter, so that its error is told with all others of the query."""
+    """Raised by the validator of a query parameter, so that its error is reported with all others of the query."""
     context = {"message": message, "message_en": message_en, "fix": fix, "fix_en": fix_en}
     return PydanticCustomError(_UNREADABLE, "{message_en}", context)
 

@@ -23,7 +23,7 @@ from shared.web.limits import address_key
 class Access(SecurityBase):
     """Turns a request's key into its agency."""
 
-    #: how the OpenAPI document tells of it, under `scheme_name`
+    #: its description in the OpenAPI document, under `scheme_name`
     model = HTTPBearer(description="Khóa API của cơ quan / the agency's API key: tsk_…")
     scheme_name = AGENCY_KEY
 

@@ -1,1 +1,1 @@
-"""What an agency owes, as scoring tells it."""
+"""What an agency owes, as scoring publishes it."""

@@ -43,7 +43,7 @@ _OBLIGATION = text(f"""
     WHERE agency = :agency AND obligation = :obligation
 """)  # noqa: S608 - constant names
 _NOTICES = text("""
-    SELECT notification_id, at, document, record ->> 'role' AS role, record ->> 'agency' AS told
+    SELECT notification_id, at, document, record ->> 'role' AS role, record ->> 'agency' AS recipient_agency
     FROM (
         SELECT notification_id, at, document FROM notices WHERE agency = :agency AND obligation = :obligation
         ORDER BY at DESC, notification_id DESC LIMIT :limit
@@ -87,7 +87,7 @@ class LineView(BaseModel):
 
 
 class RecipientView(BaseModel):
-    """Who was told, by office: reporting officer (cán bộ đầu mối) or head (thủ trưởng), and of which agency."""
+    """Who was notified, by office: reporting officer (cán bộ đầu mối) or head (thủ trưởng), and of which agency."""
 
     role: Literal["reporting_officer", "head"] | None = Field(description="null: không còn trong danh mục / not known")
     agency: str | None
@@ -201,7 +201,7 @@ async def changed_obligations(
 async def obligation(
     tx: ReadTransaction, agency: str, registry: Registry, regime: str, period: str
 ) -> ObligationDetail | None:
-    """The agency's own obligation with all that is told of it, or None. Three statements, whatever it holds."""
+    """The agency's own obligation with all that belongs to it, or None. Three statements, however much that is."""
     asked = {"agency": agency, "obligation": obligation_key(agency, regime, period)}
     row = (await tx.execute(_OBLIGATION, asked)).mappings().first()
     if row is None:
@@ -219,7 +219,7 @@ async def obligation(
             NoticeView(
                 notification_id=notice["notification_id"],
                 at=notice["at"],
-                to=RecipientView(role=notice["role"], agency=notice["told"]),
+                to=RecipientView(role=notice["role"], agency=notice["recipient_agency"]),
                 **{name: notice["document"][name] for name in ("kind", "channel", "outcome", "attempts")},
             )
             for notice in notices[:MAX_LISTED]

@@ -37,8 +37,8 @@ def check(
 ) -> Iterator[FileError]:
     """Every error between the records, and between them and what is stored, as they are found.
 
-    now: business time. named: keys of records that are refused already, so that nothing is told twice. unread: kinds
-    of which not every record could be read: a name of theirs that is not known may be one of those.
+    now: business time. named: keys of records that are refused already, so that nothing is reported twice. unread:
+    kinds of which not every record could be read: an unknown name of such a kind may be one of those.
     """
     registry = Registry()
     for key in named:
@@ -307,12 +307,12 @@ def _replaces(located: Located, regime: RegimePublished, registry: Registry, ver
         )
         return
     if len(others := versions.replaced.get((regime.code, regime.replaces), [])) > 1:
-        told = ", ".join(map(str, others[:5])) + (", …" if len(others) > 5 else "")
+        listed = ", ".join(map(str, others[:5])) + (", …" if len(others) > 5 else "")
         newest = others[-1] if others[-1] != regime.regime_version else others[-2]
         yield located.error(
             "replaces",
-            f"Phiên bản {regime.replaces} của {regime.code} bị thay nhiều lần ({told}).",
-            f"Version {regime.replaces} of {regime.code} is replaced twice ({told}).",
+            f"Phiên bản {regime.replaces} của {regime.code} bị thay nhiều lần ({listed}).",
+            f"Version {regime.replaces} of {regime.code} is replaced twice ({listed}).",
             f"Thay phiên bản mới nhất: replaces: {newest}.",
             f"Replace the newest of them: replaces: {newest}.",
         )

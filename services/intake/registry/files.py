@@ -1,6 +1,6 @@
-"""A folder of registry files becomes proposals; what is not a registry file is told, never passed over in silence.
+"""A folder of registry files becomes proposals; what is not a registry file is reported, never passed over in silence.
 
-Every error is collected with its file, line and place, so that one run tells all there is to correct.
+Every error is collected with its file, line and place, so that one run shows everything to correct.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_ENTRIES = 10_000
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds. `ignored` are files that are no YAML: told, but no error.
+    """What a folder holds. `ignored` are files that are no YAML: reported, but no error.
 
     `unread`: kinds of which something could not be read. What names a record of theirs may be right.
     """
@@ -114,42 +114,42 @@ def _order(name: str) -> int | None:
 
 
 def _read_file(path: Path, name: str, found: Folder) -> None:
-    told = shown(name)
+    file_name = shown(name)
     try:
         if not path.is_file():
             raise OSError("it is no ordinary file")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        found.errors.append(_unreadable(told, error))
+        found.errors.append(_unreadable(file_name, error))
         found.unread.add(_kind(name))
         return
-    document = read(content, told)
+    document = read(content, file_name)
     found.errors.extend(document.errors)
     if not document.whole or not isinstance(document.value, dict):
         found.unread.add(_kind(name))
     if document.value is None:
         if not document.errors:
-            found.errors.append(_shape(told, (1, 1), ""))
+            found.errors.append(_shape(file_name, (1, 1), ""))
         return
     value = document.value
     if not isinstance(value, dict):
-        found.errors.append(_shape(told, document.marks.get("", (1, 1)), ""))
+        found.errors.append(_shape(file_name, document.marks.get("", (1, 1)), ""))
     elif name.startswith("regimes") and "code" in value:
-        _propose("regime", value, (), told, document, found)
+        _propose("regime", value, (), file_name, document, found)
     else:
         for section, items in value.items():
             kind = _SECTIONS.get(section)
             if kind is None or not isinstance(items, list):
-                found.errors.append(_shape(told, document.marks[pointer_of((section,))], pointer_of((section,))))
+                found.errors.append(_shape(file_name, document.marks[pointer_of((section,))], pointer_of((section,))))
                 found.unread.add(kind or _kind(name))
                 continue
             for place, item in enumerate(items):
-                _propose(kind, item, (section, place), told, document, found)
+                _propose(kind, item, (section, place), file_name, document, found)
 
 
 def _propose(kind: Kind, item: Any, place: tuple[str | int, ...], name: str, document: Document, found: Folder) -> None:
-    """A record in which the YAML itself is wrong is told as that only: what it would mean is a guess."""
+    """Malformed YAML in a record is its only error: what the record would mean is a guess."""
     pointer = pointer_of(place)
     broken = any(error.place == pointer or error.place.startswith(pointer + "/") for error in document.errors)
     found.proposals.append(Proposal(kind, item, Source(name, pointer, document.marks), broken=broken))

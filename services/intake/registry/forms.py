@@ -78,12 +78,12 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 "Tăng `max_characters`, hoặc ghi required: false.",
                 "Raise `max_characters`, or write required: false.",
             )
-    told: set[int] = set()
+    reported: set[int] = set()
     for place, error in _sums(located, form.sums, by_code):
-        told.add(place)
+        reported.add(place)
         yield error
     values = {figure.code: _values(figure) for figure in form.figures}
-    yield from sums.together(located, form.sums, by_code, values, told)
+    yield from sums.together(located, form.sums, by_code, values, reported)
     # `"code":0,` of each figure, `"code":"…",` of each narrative, and some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
     least += sum(len(item.code) + 6 + item.min_characters for item in form.narratives if item.required)
@@ -121,7 +121,7 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
             "Give the codes of the figures that are added, or remove the sum.",
         )
     counts = Counter(rule.terms)
-    told: set[str] = set()
+    reported: set[str] = set()
     for number, term in enumerate(rule.terms):
         where = f"{place}/terms/{number}"
         if term not in figures:
@@ -134,7 +134,7 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
                 "Bỏ số hạng này.",
                 "Remove this term.",
             )
-        elif counts[term] > 1 and term in told:
+        elif counts[term] > 1 and term in reported:
             yield located.error(
                 where,
                 f"Số hạng “{shown(term)}” lặp lại.",
@@ -142,7 +142,7 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
                 "Bỏ một lần.",
                 "Remove one of them.",
             )
-        told.add(term)
+        reported.add(term)
     if rule.tolerance < 0:
         yield located.error(
             f"{place}/tolerance",
@@ -178,7 +178,7 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
         for term in terms:
             low, high = _values(term)
             if low > high:
-                return  # told already
+                return  # reported already
             least += low if term.required else min(low, Decimal(0))
             most += high if term.required else max(high, Decimal(0))
         low, high = _values(total)
@@ -199,7 +199,7 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
 def _circles(located: Located, rules: Sequence[SumRule]) -> Iterator[tuple[int, FileError]]:
     """Sums that come back to their own total through others: A = B + C and B = A + D.
 
-    One error for each term that closes a circle: without these terms there is none left, so all is told at once.
+    One error for each term that closes a circle: without these terms there is none left, so one run reports them all.
     """
     of_total: dict[str, list[int]] = {}
     for number, rule in enumerate(rules):

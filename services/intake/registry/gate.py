@@ -33,7 +33,7 @@ class Proposal:
     kind: Kind
     value: Any
     source: Source
-    broken: bool = False  # what is wrong with it is told already; it counts only as a name that is there
+    broken: bool = False  # its errors are reported already; it counts only as a name that is there
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ def admit(
 ) -> Admission:
     """Every error of the proposals, of themselves, between them and with what is stored.
 
-    now: business time. unread: kinds of which not every record could be read, which is told already.
+    now: business time. unread: kinds of which not every record could be read, which is reported already.
     past_requests: requests whose deadline is past are taken, for a registry that is carried over.
     """
     admission = Admission()
@@ -74,7 +74,7 @@ def admit(
             break
     else:
         between = checks.check(admission.records, stored, now, named=named, past_requests=past_requests, unread=unread)
-        # one more than is told: exactly so many are no reason to say that there are more
+        # one more than is reported: then it is certain that there are more
         admission.errors += islice(between, MAX_ERRORS + 1 - len(admission.errors))
     if len(admission.errors) > MAX_ERRORS:
         admission.cut = True
@@ -126,7 +126,7 @@ def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Ad
         if before is not None:
             admission.records.append(Located(before, source))
             return
-        admission.errors += [_told(fault, source) for fault in error.errors()[: MAX_ERRORS + 1]]
+        admission.errors += [_file_error(fault, source) for fault in error.errors()[: MAX_ERRORS + 1]]
     else:
         admission.records.append(Located(record, source))
 
@@ -143,13 +143,13 @@ def _unchanged(text: str, model: type[RegistryEvent], stored: Mapping[str, Regis
     return before.model_copy(update={"version": 0})
 
 
-def _told(fault: Mapping[str, Any], source: Source) -> FileError:
+def _file_error(fault: Mapping[str, Any], source: Source) -> FileError:
     if fault["type"] == BROKEN:
         words = fault["ctx"]
         pointer = pointer_of(fault["loc"])
         return source.error(pointer, words["message"], words["message_en"], words["fix"], words["fix_en"])
-    told = field_error({**fault, "loc": ("body", *fault["loc"])})
-    return source.error(told.pointer, shown(told.message, 300), shown(told.message_en, 300), told.fix, told.fix_en)
+    error = field_error({**fault, "loc": ("body", *fault["loc"])})
+    return source.error(error.pointer, shown(error.message, 300), shown(error.message_en, 300), error.fix, error.fix_en)
 
 
 def _surrogates(value: Any, pointer: str) -> Iterable[str]:

@@ -28,15 +28,15 @@ class RegistryRefused(Exception):
     def __init__(self, errors: Sequence[FileError], *, cut: bool = False) -> None:
         self.errors = tuple(sorted(errors, key=lambda error: (error.file, error.line, error.column)))
         self.cut = cut
-        told = [str(error) for error in self.errors[:MAX_ERRORS]]
+        lines = [str(error) for error in self.errors[:MAX_ERRORS]]
         if (more := len(self.errors) - MAX_ERRORS) > 0:
-            told.append(f"… và {more} lỗi nữa / and {more} more errors")
+            lines.append(f"… và {more} lỗi nữa / and {more} more errors")
         if cut:
-            told.append(
+            lines.append(
                 f"Quá {MAX_ERRORS} lỗi nên phần còn lại chưa được xem; sửa rồi nạp lại. / "
                 f"There are over {MAX_ERRORS} errors, so the rest was not looked at: correct these and load again."
             )
-        super().__init__("\n".join(told))
+        super().__init__("\n".join(lines))
 
 
 class RegistryMoved(Exception):

@@ -100,7 +100,7 @@ class _Neighbour:
 
     def _run(self, asked: Sequence[Located]) -> _Ended:
         keys = {located.record.key for located in asked}
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as stderr:
             for located in asked:
                 given.write(_line(located.record, check=True))
             for record in self._others:
@@ -112,7 +112,7 @@ class _Neighbour:
                     [*self._start(self._name), "--now", self._now.isoformat()],
                     stdin=given,
                     stdout=out,
-                    stderr=told,
+                    stderr=stderr,
                     cwd=ROOT,
                     env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     start_new_session=True,
@@ -121,7 +121,7 @@ class _Neighbour:
                 return _Ended(failed=str(error), started=False)
             try:
                 code = process.wait(self._run_seconds)
-                failed = "" if code == 0 else _ending(code, _tail(told))
+                failed = "" if code == 0 else _ending(code, _tail(stderr))
             except subprocess.TimeoutExpired:
                 failed = f"it did not end within {self._run_seconds:g} s"
             finally:

@@ -1,6 +1,6 @@
-"""Where a record was written, so that whatever is wrong with it can be told at its line; pure.
+"""Where a record was written, so that its errors can be reported at its line; pure.
 
-A record that came by another way than a file has no file and line 0: its errors are told by their JSON Pointers.
+A record that came by another way than a file has no file and line 0: its errors have their JSON Pointers.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from shared.contract.events.fields import shown
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 12
 MAX_NUMBER_CHARACTERS = 64
-#: errors told of one file
+#: errors reported of one file
 MAX_ERRORS = 100
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -78,19 +78,19 @@ class _Open:
 
 def read(content: bytes, file: str) -> Document:
     """The document in these bytes, and all that is wrong with it."""
-    tx = _Reading(file)
+    reader = _Reader(file)
     try:
-        tx.events(_text(content, tx))
+        reader.events(_text(content, reader))
     except _Full:
-        tx.document.whole = False
+        reader.document.whole = False
     except yaml.YAMLError as error:
-        tx.document.whole = False
+        reader.document.whole = False
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = shown(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "?"), 200)
-        tx.document.value = None
+        reader.document.value = None
         # at the end of the file the parser may stand a line or two behind it
         last_line = max(1, len(content.splitlines()))
-        tx.tell(
+        reader.report(
             (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1),
             "",
             f"YAML sai cú pháp: {what}.",
@@ -99,25 +99,25 @@ def read(content: bytes, file: str) -> Document:
             "Correct the syntax at this line (or just above it).",
             last=True,
         )
-    return tx.document
+    return reader.document
 
 
-def _text(content: bytes, tx: _Reading) -> str:
+def _text(content: bytes, reader: _Reader) -> str:
     if len(content) > MAX_FILE_BYTES:
-        tx.tell(
+        reader.report(
             (1, 1),
             "",
             f"Tệp quá lớn: {len(content)} byte, nhiều nhất {MAX_FILE_BYTES}.",
             f"The file is too large: {len(content)} bytes, at most {MAX_FILE_BYTES}.",
             "Chia thành nhiều tệp, ví dụ agencies-1.yaml, agencies-2.yaml.",
-            "Part it into files such as agencies-1.yaml, agencies-2.yaml.",
+            "Split it into files such as agencies-1.yaml, agencies-2.yaml.",
         )
         raise _Full
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
-        tx.tell(
+        reader.report(
             (before.count(b"\n") + 1, len(before) - before.rfind(b"\n")),
             "",
             f"Tệp không phải UTF-8 (byte thứ {error.start + 1}).",
@@ -130,20 +130,20 @@ def _text(content: bytes, tx: _Reading) -> str:
     for wrong in _NOT_IN_A_FILE.finditer(text):
         found = True
         point = f"U+{ord(wrong[0][0]):04X}"
-        tx.tell(
+        reader.report(
             (text.count("\n", 0, wrong.start()) + 1, wrong.start() - text.rfind("\n", 0, wrong.start())),
             "",
             f"Tệp có ký tự điều khiển, ký tự ẩn hoặc BOM ({point}).",
             f"The file holds a control character, a hidden one or a BOM ({point}).",
             "Xóa ký tự đó; lưu bằng UTF-8 không BOM, xuống dòng bằng LF hoặc CRLF.",
-            "Delete it; save as UTF-8 without BOM, with line ends LF or CRLF.",
+            "Delete it; save as UTF-8 without BOM, with LF or CRLF line ends.",
         )
     if found:
         raise _Full
     return text
 
 
-class _Reading:
+class _Reader:
     """Follows the parser's events; iterative, so that depth costs no stack."""
 
     def __init__(self, file: str) -> None:
@@ -153,7 +153,7 @@ class _Reading:
         self._documents = 0
         self._bad = False
 
-    def tell(
+    def report(
         self, mark: Mark, place: str, message: str, message_en: str, fix: str, fix_en: str, *, last: bool = False
     ) -> None:
         line, column = mark
@@ -187,7 +187,7 @@ class _Reading:
     def _begin(self, event: yaml.DocumentStartEvent, mark: Mark) -> None:
         self._documents += 1
         if self._documents > 1:
-            self.tell(
+            self.report(
                 mark,
                 "",
                 "Tệp có nhiều tài liệu YAML (“---”).",
@@ -197,7 +197,7 @@ class _Reading:
             )
             raise _Full
         if event.version or event.tags:
-            self.tell(
+            self.report(
                 mark,
                 "",
                 "Không dùng chỉ thị (%YAML, %TAG).",
@@ -210,7 +210,7 @@ class _Reading:
         if event.anchor is not None:
             self._no_anchor(mark)
         if event.tag is not None:
-            self.tell(
+            self.report(
                 mark,
                 self._pointer(),
                 f"Không dùng thẻ kiểu ({shown(event.tag)}).",
@@ -220,7 +220,7 @@ class _Reading:
             )
 
     def _no_anchor(self, mark: Mark) -> None:
-        self.tell(
+        self.report(
             mark,
             self._pointer(),
             "Không dùng neo và tham chiếu (“&”, “*”).",
@@ -256,7 +256,7 @@ class _Reading:
         first = top.keys.setdefault(name, mark[0])
         top.key, top.key_mark, top.awaits_key = name, mark, False
         if first != mark[0] or name in top.value:
-            self.tell(
+            self.report(
                 mark,
                 self._pointer(),
                 f"“{shown(name)}” được ghi hai lần (lần đầu ở dòng {first}).",
@@ -277,7 +277,7 @@ class _Reading:
             if _DECIMAL.fullmatch(text):
                 return text
         if text[0] in "+-.0123456789" and _ODD_NUMBER.fullmatch(text):
-            self.tell(
+            self.report(
                 mark,
                 self._pointer(),
                 f"“{shown(text)}” có thể hiểu thành nhiều số khác nhau.",
@@ -289,7 +289,7 @@ class _Reading:
 
     def _open(self, mapping: bool, mark: Mark) -> None:
         if self._awaits_key():
-            self.tell(
+            self.report(
                 mark,
                 self._pointer(),
                 "Tên trường phải là chữ.",
@@ -299,7 +299,7 @@ class _Reading:
             )
             raise _Full
         if len(self._stack) >= MAX_DEPTH:
-            self.tell(
+            self.report(
                 mark,
                 self._pointer(),
                 f"Lồng nhau quá {MAX_DEPTH} tầng.",
@@ -310,12 +310,12 @@ class _Reading:
             raise _Full
         pointer = self._pointer()
         value: Any = {} if mapping else []
-        # a block is told at the line of its name: what is wrong with it is often that something in it is missing
+        # an error of a block is reported at the line of its name: often something in it is missing
         self._put(value, self._stack[-1].key_mark if self._stack and self._stack[-1].key is not None else mark)
         self._stack.append(_Open(value, pointer))
 
     def _put(self, value: Any, mark: Mark) -> None:
-        if self._awaits_key():  # an alias as a key; it is told already
+        if self._awaits_key():  # an alias as a key; it is reported already
             self._stack[-1].key, self._stack[-1].awaits_key = "*", False
             return
         self.document.marks[self._pointer()] = mark

@@ -28,13 +28,13 @@ def together(
     sums: Sequence[SumRule],
     figures: Mapping[str, FigureField],
     values: Mapping[str, tuple[Decimal, Decimal]],
-    told: Collection[int],
+    reported: Collection[int],
 ) -> Iterator[FileError]:
     """The first sums found that contradict each other. values: least and most of each figure, on its grid.
 
     told: places of sums that are wrong by themselves; they are left out.
     """
-    places = [n for n, rule in enumerate(sums) if n not in told and _always_checked(rule, figures)]
+    places = [n for n, rule in enumerate(sums) if n not in reported and _always_checked(rule, figures)]
     if len(places) < 2 or any(low > high for low, high in values.values()):
         return
     try:
@@ -123,7 +123,7 @@ def _made(balances: Sequence[Balance]) -> tuple[list[Balance], list[list[int]]]:
             allowed += abs(factor) * slack
             for figure, weight in other.items():
                 mixed[figure] = mixed.get(figure, 0) - factor * weight
-                # only onward: in a circle, which is told elsewhere, this comes to an end too
+                # only onward: in a circle, which is reported elsewhere, this comes to an end too
                 if figure in first and order[figure] > at:
                     heapq.heappush(ahead, (order[figure], figure))
             cost += len(other)

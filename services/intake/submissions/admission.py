@@ -61,7 +61,7 @@ Windows = dict[tuple[str, str], tuple[RegimePublished, date, date, tuple[str, ..
 
 
 class Named(Protocol):
-    """What is said of regime, period and officer; empty where it cannot be read, which is told already."""
+    """What is said of regime, period and officer; empty where it cannot be read, which is reported already."""
 
     @property
     def regime(self) -> str: ...
@@ -158,7 +158,7 @@ def _misspelt(period: str) -> str:
 
 def _officer_errors(code: str, agency: Agency, registry: Registry) -> list[FieldError]:
     officer = registry.officers.get(code)
-    # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
+    # another agency's officer is reported like an unknown one: who works elsewhere is not this agency's to learn
     if officer is None or officer.agency != agency.code:
         return [
             FieldError(

@@ -1,6 +1,6 @@
-"""Every error of a body with its place and its cure, in Vietnamese and English; at most MAX_ERRORS are told.
+"""Every error of a body with its place and its fix, in Vietnamese and English; at most MAX_ERRORS are reported.
 
-What is told of a name or a value is cut short: an answer's size does not depend on what was sent.
+Names and values are cut short in messages: an answer's size does not depend on what was sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Errors:
 
     @property
     def full(self) -> bool:
-        """Whether as many are found as are told."""
+        """Whether as many are found as are reported."""
         return len(self.found) >= MAX_ERRORS
 
     def add(self, pointer: str, message: str, message_en: str, fix: str, fix_en: str) -> None:
@@ -91,7 +91,7 @@ class Errors:
         )
 
     def code_of(self, parent: str, code: str) -> str:
-        """The pointer of `code` under `parent`; a bad code is told."""
+        """The pointer of `code` under `parent`; a bad code is reported."""
         pointer = f"{parent}/{pointer_token(code)}"
         if not is_code(code):
             self.bad_code(pointer, code)
@@ -116,7 +116,7 @@ class Errors:
         )
 
     def fits(self, pointer: str, text: str, limit_characters: int) -> bool:
-        """Whether the text can be stored; if not, it is told why."""
+        """Whether the text can be stored; if not, an error says why."""
         if len(text) > limit_characters:
             self.add(
                 pointer,

@@ -19,7 +19,7 @@ _HALF_PAIR = re.compile(
     rb"[0-9a-fA-F]{2})"
 )
 _NUL = rb"\\u0000"
-#: so many are taken for NUL, to be told with their places; with more the body is not read
+#: so many are replaced by NUL, to be reported with their places; with more the body is not read
 _MAX_HALF_PAIRS = 1_000
 
 _BYTE_OF_ERROR = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$")
@@ -73,7 +73,9 @@ class Level:
 
 
 def whole(body: bytes, decoder: msgspec.json.Decoder[T], errors: Errors) -> tuple[T, bytes] | None:
-    """What the decoder makes of the body, and the body with NUL in place of half pairs; None: told why it is no JSON.
+    """What the decoder makes of the body, and the body with NUL in place of half pairs.
+
+    None: the body is no JSON, and the errors say why.
 
     The type's members should be `msgspec.Raw`: then the body is walked over and nothing is made of it.
     """

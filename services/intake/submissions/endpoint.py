@@ -152,7 +152,7 @@ class SubmitEndpoint:
     async def _admit(self, report: Report, agency: str, now: datetime) -> tuple[int, int]:
         """The governing version of the regime, and the revision of the registry that says so.
 
-        Raises the problem that tells why the report may not come in.
+        Raises the problem that says why the report is refused.
         """
         await self._cache.be_fresh()
         revision = self._cache.revision

@@ -13,7 +13,7 @@ __all__ = ["MAX_CODE_CHARACTERS", "MAX_FIGURES", "MAX_NARRATIVES", "MAX_NARRATIV
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIGURE_CHARACTERS = 128
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
-#: errors told for one body: a client with thousands of wrong figures has made one mistake, not thousands
+#: errors reported for one body: a client with thousands of wrong figures has made one mistake, not thousands
 MAX_ERRORS = 100
 
 #: The same few thousand codes come again and again: good ones are remembered, so that a form costs one comparison.

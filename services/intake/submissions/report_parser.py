@@ -1,6 +1,6 @@
 """A report's body is read without losing a digit: figures are kept as the text that was sent.
 
-A good body takes one msgspec pass. Anything else is read again slowly, and every error in it is told at once with
+A good body takes one msgspec pass. Anything else is read again slowly, and every error in it is reported at once with
 its JSON Pointer (RFC 6901). Both parsers agree on every body that the fast one accepts. Text is read as stream-safe
 (UAX #15): whoever normalises it later does so at a cost linear in its length. The bytes that are stored stay as sent.
 """
@@ -81,7 +81,7 @@ class Unreadable:
     """A body that is not a report, with every error found in it.
 
     `regime`, `period`, `officer` are what it says of them as far as that can be read, else empty: so that they can be
-    judged, and all that is wrong is told at once.
+    judged, and every error is reported at once.
     """
 
     errors: tuple[FieldError, ...]
@@ -171,7 +171,7 @@ def _make_stream_safe(texts: MutableMapping[str, Any]) -> None:
 
 
 def read_slow(body: bytes) -> Report | Unreadable:
-    """The same, with every error told: linear in the body, and ended at its limits.
+    """The same, with every error reported: linear in the body, and ended at its limits.
 
     A level is taken apart only as far as its members may be many; deeper ones are wrong whatever they hold.
     """
@@ -222,7 +222,7 @@ def _top_level(body: bytes, errors: Errors) -> None:
 
 
 def _level(raw: Raw | bytes, pointer: str, limit: int, errors: Errors) -> Level | None:
-    """The members of an object; those given twice are told."""
+    """The members of an object; those given twice are reported."""
     try:
         level = Level(raw, limit)
     except msgspec.DecodeError:

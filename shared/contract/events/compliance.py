@@ -1,4 +1,4 @@
-"""What scoring tells: the life of each obligation (nghĩa vụ báo cáo) and its score."""
+"""What scoring publishes: the life of each obligation (nghĩa vụ báo cáo) and its score."""
 
 from __future__ import annotations
 

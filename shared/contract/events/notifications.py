@@ -1,4 +1,4 @@
-"""What notifier tells: who was told what, by which channel, with which outcome."""
+"""What notifier publishes: who was notified of what, by which channel, with which outcome."""
 
 from __future__ import annotations
 

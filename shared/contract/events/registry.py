@@ -1,4 +1,4 @@
-"""What intake tells of the registry: each event is the whole current record of one entity, compacted by its key.
+"""What intake publishes of the registry: each event is the whole current record of one entity, compacted by its key.
 
 `version` grows with every change of the entity; a copy never lets an older version overwrite a newer one. The limits
 of the fields (shared/contract/events/fields.py) count where a record is admitted, not where an event is read.

@@ -1,4 +1,4 @@
-"""What intake tells of submissions. One submission is one version of the report for one obligation."""
+"""What intake publishes of submissions. One submission is one version of the report for one obligation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What validator tells: the verdict on one submission with every finding."""
+"""What validator publishes: the verdict on one submission with every finding."""
 
 from __future__ import annotations
 

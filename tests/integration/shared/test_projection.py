@@ -115,9 +115,9 @@ async def test_of_records_of_one_version_the_first_to_come_stands(copy: Database
 
 async def test_without_the_version_condition_an_older_version_overwrites(copy: Database) -> None:
     unguarded = made()
-    without = str(unguarded.telling).replace("WHERE (kept.version) < (excluded.version)", "")
-    assert without != str(unguarded.telling)
-    unguarded.telling = text(without)
+    without = str(unguarded.returning).replace("WHERE (kept.version) < (excluded.version)", "")
+    assert without != str(unguarded.returning)
+    unguarded.returning = text(without)
     await save(copy, Place(version=2, name="new"), by=unguarded)
     await save(copy, Place(version=1, name="old"), by=unguarded)
     assert await rows(copy) == [("A", 1, "old", 1)]
