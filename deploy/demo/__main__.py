@@ -28,6 +28,7 @@ from deploy.local import StackError, StackInUse
 from deploy.local.__main__ import clean, supervisor_pid
 from deploy.local.control import Control, Watch
 from deploy.local.options import LOCAL
+from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import monotonic_seconds
 
 DIRECTORY = LOCAL / "demo"
@@ -37,15 +38,15 @@ WORTH_SAYING_SECONDS = 5.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description="Chạy thử một quý / play a quarter.")
+    parser = CommandParser(prog="python -m deploy.demo", description="Chạy thử một quý / play a quarter.")
     parser.add_argument("--seconds", type=float, help="một quý dài bao nhiêu giây / seconds of the quarter (90)")
     parser.add_argument("--seed", type=int, default=20260101, help="hạt giống ngẫu nhiên / random seed")
     parser.add_argument("--exit", action="store_true", help="dừng khi xong / end when done (DEMO_EXIT=1)")
     parser.add_argument("--free-ports", action="store_true", help="dùng cổng trống / any free ports")
     parser.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DIRECTORY)
     options = parser.parse_args(argv)
-    if options.seconds is not None and options.seconds < 5:
-        parser.error("--seconds: ít nhất 5 / at least 5")
+    if options.seconds is not None and not 5 <= options.seconds <= 86_400:
+        parser.error("--seconds: 5–86400")
     stays = not (options.exit or os.environ.get("DEMO_EXIT", "") not in ("", "0"))
     wishes = Wishes(options.directory, options.seconds, options.seed, fixed_ports=not options.free_ports)
     screen = Screen()

@@ -10,7 +10,6 @@ granted here is refused.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 
 from shared.contract.subscriptions import FOLLOWS
 from shared.outbox.relay import published_topics
+from shared.runtime.arguments import CommandParser
 
 #: placeholder in `--principal`
 SERVICE = "{service}"
@@ -73,9 +73,7 @@ def table() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m deploy.kafka.acls", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog="python -m deploy.kafka.acls", description=__doc__)
     parser.add_argument("--bootstrap", default=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"))
     parser.add_argument("--prefix", default=os.environ.get("KAFKA_TOPIC_PREFIX", ""), help="before every name")
     parser.add_argument("--principal", default=f"User:{SERVICE}", help=f"default: User:{SERVICE}")

@@ -8,7 +8,6 @@ Running it twice changes nothing.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
@@ -24,6 +23,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.runtime.arguments import CommandParser, whole
 
 DECLARATION = Path(__file__).resolve().parent / "topics.yaml"
 DYNAMIC_TOPIC_CONFIG = 1  # config_source in DescribeConfigs: set on the topic itself
@@ -228,10 +229,10 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, topics: Mapping[str, Top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m deploy.kafka.provision", description=__doc__)
+    parser = CommandParser(prog="python -m deploy.kafka.provision", description=__doc__)
     parser.add_argument("--bootstrap", help="host:port[,...]; default: KAFKA_BOOTSTRAP_SERVERS")
     parser.add_argument("--prefix", default=os.environ.get("KAFKA_TOPIC_PREFIX", ""), help="before every topic name")
-    parser.add_argument("--replication", type=int, help="default: 3 with three brokers or more, else 1")
+    parser.add_argument("--replication", type=whole(1, 32_767), help="default: 3 with three brokers or more, else 1")
     parser.add_argument("--dry-run", action="store_true", help="say what would change")
     options = parser.parse_args(argv)
     if not options.bootstrap and not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):

@@ -32,6 +32,7 @@ from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, Options, typed
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
 from shared.contract.services import SERVICES
+from shared.runtime.arguments import CommandParser
 from shared.runtime.operator import COLUMNS
 
 DOWN_TIMEOUT_SECONDS = 90.0
@@ -349,19 +350,17 @@ def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, do, and turn errors into a message and an exit code."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DEFAULT_DIRECTORY)
-    starting = argparse.ArgumentParser(add_help=False, parents=[common])
+    starting = CommandParser(add_help=False, parents=[common])
     starting.add_argument("--brokers", type=int, default=1, choices=(1, 3))
     starting.add_argument("--broker", choices=("auto", "kafka", "tansu"))
     starting.add_argument("--free-ports", action="store_true", help="any free ports instead of the documented ones")
     starting.add_argument(
         "--services", nargs="*", metavar="NAME[=N]", help="default: one of each; none: infrastructure"
     )
-    parser = argparse.ArgumentParser(
-        prog="python -m deploy.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = CommandParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, title="lệnh / commands")
     for name, function, parent in (
         ("up", up, starting),
         ("run", run, starting),

@@ -35,6 +35,7 @@ from deploy.reconcile.differences import (
 )
 from shared.contract.services import SERVICES
 from shared.contract.subscriptions import SUBSCRIPTIONS
+from shared.runtime.arguments import CommandParser, seconds
 
 __all__ = ["CHECKS", "SOURCES", "compare", "main", "reconcile"]
 
@@ -109,11 +110,13 @@ class Stores:
         while True:
             try:
                 answer = self._client.get(url, params=query)
-            except httpx.TransportError as error:
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+                said, give_up_at = repr(error), 0
+            except httpx.RequestError as error:
                 said = repr(error)
             else:
-                if answer.status_code == 200:
-                    return dict(answer.json())
+                if answer.status_code == 200 and (page := _page_of(answer)) is not None:
+                    return page
                 said = f"HTTP {answer.status_code}"
                 if answer.status_code not in (429, 500, 502, 503, 504):
                     give_up_at = 0
@@ -123,6 +126,15 @@ class Stores:
                     f"cannot read `{export}` of {service} at {url}: {said}",
                 )
             time.sleep(0.5)
+
+
+def _page_of(answer: httpx.Response) -> dict[str, Any] | None:
+    """The export's page; None where something else listens at the address."""
+    try:
+        page = answer.json()
+    except ValueError:
+        return None
+    return page if isinstance(page, dict) and {"items", "next"} <= page.keys() else None
 
 
 def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, int]]:
@@ -202,14 +214,14 @@ def main(
 ) -> int:
     """`python -m deploy.reconcile`. `transport` and `out` are for tests."""
     out = out or sys.stdout
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m deploy.reconcile", description="Đối chiếu bốn kho / compare the four stores."
     )
     for service in SERVICES:
         url = os.environ.get(f"{service.upper()}_URL", DEFAULT_URLS[service])
         parser.add_argument(f"--{service}", metavar="URL", default=url, help=f"{service.upper()}_URL, {url}")
-    parser.add_argument("--token", default=os.environ.get("OPERATOR_TOKEN", ""), help="OPERATOR_TOKEN")
-    parser.add_argument("--settle-seconds", type=float, default=10.0, metavar="S",
+    parser.add_argument("--token", type=_token, default=os.environ.get("OPERATOR_TOKEN", ""), help="OPERATOR_TOKEN")
+    parser.add_argument("--settle-seconds", type=seconds, default=10.0, metavar="S",
                         help="đọc lại trong bấy lâu trước khi coi là sai lệch / read again for so long")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="kết quả dạng JSON / the result as JSON")
     options = parser.parse_args(argv)
@@ -227,6 +239,13 @@ def main(
         stores.close()
     _show(differences, counts, options.json, out)
     return 1 if differences else 0
+
+
+def _token(text: str) -> str:
+    """What a header can carry; for argparse's `type`."""
+    if not text.isascii() or not text.isprintable():
+        raise argparse.ArgumentTypeError("chỉ gồm ký tự ASCII in được / printable ASCII only")
+    return text
 
 
 def _show(differences: Sequence[Difference], counts: dict[str, int], as_json: bool, out: TextIO) -> None:

@@ -25,6 +25,7 @@ from services.intake.registry.load import Draft, Loaded, RegistryMoved, Registry
 from services.intake.registry.neighbours import NEIGHBOURS, ask
 from shared.contract.events import RegimePublished, RegistryEvent
 from shared.postgres.database import Database, Transaction
+from shared.runtime.arguments import YEARS, CommandParser, moment
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings
 from shared.service.command import Command, database_url
@@ -96,7 +97,7 @@ class LoadSettings(BaseSettings):
 
 def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
     """`load FOLDER`: everything is checked first, by the neighbours too; all is stored, or nothing."""
-    parser = argparse.ArgumentParser(prog="python -m services.intake load")
+    parser = CommandParser(prog="python -m services.intake load")
     parser.add_argument("folder", type=Path, help="thư mục danh mục / folder with the registry's files")
     parser.add_argument("--json", action="store_true", help="in kết quả dạng JSON / print the result as JSON")
     parser.add_argument(
@@ -179,7 +180,7 @@ def _context(made: Draft) -> list[RegistryEvent]:
 
 def registry(arguments: Sequence[str]) -> int:
     """`registry republish`: send every current record again."""
-    parser = argparse.ArgumentParser(prog="python -m services.intake registry")
+    parser = CommandParser(prog="python -m services.intake registry")
     parser.add_argument("action", choices=["republish"], help="công bố lại toàn bộ / publish everything again")
     parser.parse_args(arguments)
 
@@ -191,20 +192,24 @@ def registry(arguments: Sequence[str]) -> int:
     return in_transaction(work)
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=LOCAL_ZONE)
+def _expiry(text: str) -> datetime:
+    """A moment; without an offset it is Vietnam's time."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        return moment(text)  # says how to write one
+    return given if given.tzinfo and given.year in YEARS else moment(given.replace(tzinfo=LOCAL_ZONE).isoformat())
 
 
 def api_keys(arguments: Sequence[str]) -> int:
     """`keys create | list | revoke`. A key is shown once, when it is made."""
-    parser = argparse.ArgumentParser(prog="python -m services.intake keys")
-    actions = parser.add_subparsers(dest="action", required=True)
+    parser = CommandParser(prog="python -m services.intake keys")
+    actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     create = actions.add_parser("create", help="tạo khóa / make keys")
     whose = create.add_mutually_exclusive_group(required=True)
     whose.add_argument("--agency", help="mã cơ quan / code of the agency")
     whose.add_argument("--all", action="store_true", help="một khóa cho mỗi cơ quan / one key for every agency")
-    create.add_argument("--expires", type=_moment, help="hết hạn lúc (ISO 8601) / expires at")
+    create.add_argument("--expires", type=_expiry, help="hết hạn lúc (ISO 8601) / expires at")
     create.add_argument("--json", action="store_true", help="in dạng JSON / print as JSON")
     listing = actions.add_parser("list", help="liệt kê khóa / list keys")
     listing.add_argument("--agency", help="chỉ của cơ quan này / of this agency only")
@@ -259,6 +264,8 @@ async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
 
 async def _list(tx: Transaction, asked: argparse.Namespace) -> int:
     now = SystemClock().now()
+    if asked.agency is not None and asked.agency not in await keys.known_agencies(tx):
+        raise keys.unknown_agency(asked.agency)
     listed = [
         {
             "key_id": key.key_id,

@@ -17,6 +17,7 @@ from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Originator
 from services.notifier.templates.preview import write
 from shared.postgres.database import Database, is_infrastructure
+from shared.runtime.arguments import CommandParser, moment, whole
 from shared.runtime.clock import SystemClock
 from shared.runtime.operator import entry, reason, when, who
 from shared.service.command import database_url
@@ -28,8 +29,8 @@ MAX_REASON_CHARACTERS = 300
 
 def mail(arguments: Sequence[str]) -> int:
     """`mail preview FOLDER | list | resend ID…`."""
-    parser = argparse.ArgumentParser(prog="python -m services.notifier mail")
-    actions = parser.add_subparsers(dest="action", required=True)
+    parser = CommandParser(prog="python -m services.notifier mail")
+    actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     preview = actions.add_parser("preview", help="ghi mọi mẫu thư ra thư mục / write every letter to a folder")
     preview.add_argument("folder", type=Path)
     preview.add_argument("--sender", default="khong-tra-loi@thongsuot.example", help="địa chỉ gửi / From address")
@@ -38,7 +39,7 @@ def mail(arguments: Sequence[str]) -> int:
         "--state", default="failed", choices=("failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled")
     )
     listing.add_argument("--before", type=UUID, help="tiếp theo mã này / go on behind this id")
-    listing.add_argument("--limit", type=int, default=100, help=f"1–{MAX_LISTED}")
+    listing.add_argument("--limit", type=whole(1, MAX_LISTED), default=100, help=f"1–{MAX_LISTED}")
     again = actions.add_parser("resend", help="gửi lại thư hỏng / send failed, unknown or bounced ones again")
     again.add_argument("ids", type=UUID, nargs="+", metavar="ID")
     again.add_argument("--to", help="địa chỉ khác / another address")
@@ -60,11 +61,10 @@ def mail(arguments: Sequence[str]) -> int:
 
 
 async def _list(given: argparse.Namespace) -> int:
-    limit = max(1, min(given.limit, MAX_LISTED))
     database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
     try:
         async with database.read_transaction() as snapshot:
-            rows = await resending.listed(snapshot, given.state, before=given.before, limit=limit)
+            rows = await resending.listed(snapshot, given.state, before=given.before, limit=given.limit)
     finally:
         await database.close()
     for row in rows:
@@ -108,16 +108,15 @@ def _print(text: object, to: TextIO | None = None) -> None:
 
 def rebuild_command(argv: Sequence[str]) -> int:
     """Begin a new database: notices of what happened until `--told-until` (business time) count as sent already."""
-    parser = argparse.ArgumentParser(
-        prog="rebuild", description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one"
+    parser = CommandParser(
+        prog="python -m services.notifier rebuild",
+        description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one",
     )
     parser.add_argument(
-        "--told-until", type=datetime.fromisoformat, required=True,
+        "--told-until", type=moment, required=True,
         help="thời điểm mất kho, có múi giờ / when the database was lost, with offset",
     )  # fmt: skip
     given = parser.parse_args(list(argv))
-    if given.told_until.tzinfo is None:
-        parser.error("--told-until: cần có múi giờ / needs an offset: 2026-01-05T17:00:00+07:00")
     begun = asyncio.run(_rebuild(given.told_until))
     if not begun:
         print("Kho không trống; chỉ dùng trước lần chạy đầu tiên. / The database is not empty.")  # noqa: T201

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 
 from services.scoring.obligations import generator, setbacks
 from shared.postgres.database import Database
+from shared.runtime.arguments import CommandParser, moment, whole
 from shared.runtime.operator import entry, when
 from shared.service.command import database_url
 
@@ -18,22 +18,19 @@ MAX_FIRST_VERSION = 1_000_000_000
 
 def rebuild_command(argv: Sequence[str]) -> int:
     """`python -m services.scoring rebuild`: before the first start on an empty database (docs/restore.md)."""
-    parser = argparse.ArgumentParser(
-        prog="rebuild", description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one"
+    parser = CommandParser(
+        prog="python -m services.scoring rebuild",
+        description="Bắt đầu kho mới thay kho đã mất / begin a new database in place of a lost one",
     )
     parser.add_argument(
-        "--started-at", type=datetime.fromisoformat, required=True,
+        "--started-at", type=moment, required=True,
         help="hạn nộp sớm nhất từng theo dõi, có múi giờ / earliest deadline ever kept, with offset",
     )  # fmt: skip
     parser.add_argument(
-        "--first-version", type=int, required=True,
+        "--first-version", type=whole(1, MAX_FIRST_VERSION), required=True,
         help="lớn hơn mọi phiên bản đã công bố / above every version told so far",
     )  # fmt: skip
     given = parser.parse_args(list(argv))
-    if given.started_at.tzinfo is None:
-        parser.error("--started-at: cần có múi giờ / needs an offset: 2026-01-05T17:00:00+07:00")
-    if not 1 <= given.first_version <= MAX_FIRST_VERSION:
-        parser.error(f"--first-version: 1 … {MAX_FIRST_VERSION}")
     return asyncio.run(_rebuild(given))
 
 
@@ -53,8 +50,10 @@ async def _rebuild(given: argparse.Namespace) -> int:
 
 def setbacks_command(argv: Sequence[str]) -> int:
     """`python -m services.scoring setbacks list | retry`."""
-    parser = argparse.ArgumentParser(prog="setbacks", description="Việc tự động bị lỗi riêng lẻ / setbacks of sweeps")
-    actions = parser.add_subparsers(dest="action", required=True)
+    parser = CommandParser(
+        prog="python -m services.scoring setbacks", description="Việc tự động bị lỗi riêng lẻ / setbacks of sweeps"
+    )
+    actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     actions.add_parser("list", help="liệt kê / list")
     again = actions.add_parser("retry", help="thử lại ngay / try again now")
     again.add_argument("subjects", nargs="*")

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from services.validator import check
 from services.validator.main import build
 from services.validator.rules.page import document
+from shared.runtime.arguments import CommandParser
 from shared.service.command import run
 
 
 def findings(arguments: Sequence[str]) -> int:
     """Print docs/findings.md."""
+    CommandParser(
+        prog="python -m services.validator findings", description="In docs/findings.md / print docs/findings.md"
+    ).parse_args(arguments)
     print(document(), end="")
     return 0
 

@@ -39,7 +39,7 @@ class Group:
 
 
 def add_consumer_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True)
+    what = parser.add_subparsers(dest="what", required=True, title="lệnh / commands")
     what.add_parser("list", help="độ trễ, vị trí, dừng từ khi nào, vì sao / lag, place, halted since when and why")
     show = what.add_parser("show", help="lô bản ghi làm nó dừng / the records it halted at, with reasons")
     resume = what.add_parser("resume", help="thử lại, sau khi đã sửa / try again, after a fix")

@@ -55,7 +55,7 @@ _RESTORE = """
 
 
 def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True)
+    what = parser.add_subparsers(dest="what", required=True, title="lệnh / commands")
     listing = what.add_parser("list", help="liệt kê chưa xử lý / list the open ones")
     listing.add_argument("--discarded", action="store_true", help="đã bỏ: ai, khi nào, vì sao / with who, when, why")
     show = what.add_parser("show", help="toàn bộ bằng chứng / all evidence of one")

@@ -49,7 +49,7 @@ _LOCKED = text("SELECT id FROM deferred_events WHERE id = ANY(CAST(:ids AS bigin
 
 
 def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True)
+    what = parser.add_subparsers(dest="what", required=True, title="lệnh / commands")
     what.add_parser("list", help="chờ điều gì, từ khi nào, bao nhiêu / what awaits what, since when, how many")
     show = what.add_parser("show", help="các sự kiện / the events")
     show.add_argument("name", help="điều đang chờ, khoá, số hoặc event_id / awaited name, key, number or event_id")

@@ -11,7 +11,6 @@ Lines out: {"looks at": how many}; {"at": key} before a record is looked at; for
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import signal
@@ -23,6 +22,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from shared.contract.events import MODELS, RegistryEvent
+from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import SystemClock
 
 #: of one record; a whole province's need a few milliseconds each
@@ -68,20 +68,18 @@ class _TooLong(Exception):
 
 def main(service: str, checker: Checker, arguments: Sequence[str]) -> int:
     """The command `check` of a service."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=f"python -m services.{service} check",
         description="xem thử bản ghi danh mục trên stdin (NDJSON) / look at registry records on stdin (NDJSON)",
     )
-    parser.add_argument(
-        "--now", type=datetime.fromisoformat, help="giờ nghiệp vụ, ISO 8601 có múi giờ / business time with offset"
-    )
+    parser.add_argument("--now", type=moment, help="giờ nghiệp vụ, ISO 8601 có múi giờ / business time with offset")
     asked = parser.parse_args(list(arguments))
     now = asked.now or SystemClock().now()
-    if now.tzinfo is None:
-        parser.error("--now: an offset is needed, such as 2026-03-31T17:00:00+07:00")
     _limit_process()
     try:
         look = read(sys.stdin, now)
+    except UnicodeDecodeError:
+        parser.error("stdin: không phải UTF-8 / is not UTF-8")
     except ValueError as error:
         parser.error(str(error))
     run(look, checker, sys.stdout)
@@ -98,10 +96,15 @@ def read(lines: Iterable[str], now: datetime) -> Look:
         try:
             given = json.loads(line)
             body: Any = MODELS[given["type"]].model_validate(given["body"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} is no registry event: {type(error).__name__}: {error}"[:500]) from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            told = f"{type(error).__name__}: {error}"[:400]
+            raise ValueError(
+                f"dòng / line {number}: không phải bản ghi danh mục / is no registry event: {told}"
+            ) from None
         if not isinstance(body, RegistryEvent):
-            raise ValueError(f"line {number}: {given['type']} is no event of the registry")
+            raise ValueError(
+                f"dòng / line {number}: {given['type']} không thuộc danh mục / is no event of the registry"
+            )
         (records if given.get("check", True) else others).append(body)
     return Look(tuple(records), tuple(others), now)
 

@@ -49,7 +49,7 @@ _FREED = """
 
 
 def add_outbox_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True)
+    what = parser.add_subparsers(dest="what", required=True, title="lệnh / commands")
     listing = what.add_parser("list", help="liệt kê sự kiện Kafka không nhận / list what Kafka does not take")
     listing.add_argument("--closed", action="store_true", help="đã bỏ hoặc đã được thay / discarded or superseded")
     show = what.add_parser("show", help="toàn bộ một sự kiện / all of one")

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from types import FrameType
 
 import asyncpg
@@ -25,8 +24,9 @@ from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.outbox.sending import Refusal
 from shared.outbox.tool import add_outbox_arguments, outbox
 from shared.postgres.database import UrlError, causes, is_infrastructure, plain_url, sqlstate
+from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import SystemClock
-from shared.runtime.operator import entry, unreadable
+from shared.runtime.operator import entry
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import REQUESTS_GRACE_SECONDS, Service
 from shared.telemetry import logging as logs
@@ -51,8 +51,8 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     commands: name -> (one-line help, function of the remaining arguments).
     """
     own = dict(commands or {})
-    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
-    actions = parser.add_subparsers(dest="action", required=True)
+    parser = CommandParser(prog=f"python -m services.{service}")
+    actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     actions.add_parser("serve", help="chạy dịch vụ / run the service")
     actions.add_parser("migrate", help="cập nhật lược đồ cơ sở dữ liệu / bring the database to the newest schema")
     _replay_arguments(actions.add_parser("replay", help="gửi lại sự kiện từ kho lưu / send archived events again"))
@@ -70,13 +70,11 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     )
     for name, (help_text, _) in own.items():
         actions.add_parser(name, help=help_text, add_help=False)
-    if (fault := unreadable(sys.argv[1:])) is not None:
-        parser.error(fault)
     arguments, rest = parser.parse_known_args()
     if arguments.action in own:
         raise SystemExit(guarded(service, lambda: own[arguments.action][1](rest)))
     if rest:
-        parser.error(f"unknown arguments: {' '.join(rest)}")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     common = CommonSettings()
     logs.configure(service, common.instance, common.log_level)
     if arguments.action == "serve":
@@ -127,6 +125,10 @@ def guarded(service: str, command: Callable[[], int]) -> int:
         if isinstance(error, asyncpg.ClientConfigurationError | UrlError):
             print(f"Địa chỉ cơ sở dữ liệu không đúng / the database URL is wrong: {error}", file=sys.stderr)
             return 2
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{_path(error.filename)}: {error.strerror}"
+            print(f"Không dùng được tệp / the file cannot be used: {told}", file=sys.stderr)
+            return 1
         if not is_infrastructure(error):
             raise
         if code is not None and code.startswith("42"):
@@ -138,6 +140,12 @@ def guarded(service: str, command: Callable[[], int]) -> int:
             what = "Không dùng được cơ sở dữ liệu / the database cannot be used"
         print(f"{what}: {_first_line(error)}", file=sys.stderr)
         return 3
+
+
+def _path(name: object) -> str:
+    return (
+        os.fsdecode(name).encode("utf-8", "backslashreplace").decode() if isinstance(name, str | bytes) else str(name)
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -230,8 +238,8 @@ def _spare_the_collector() -> None:
 
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=datetime.fromisoformat, help="ISO 8601, tính cả / inclusive")
-    parser.add_argument("--until", type=datetime.fromisoformat, help="ISO 8601, không tính / exclusive")
+    parser.add_argument("--since", type=moment, help="ISO 8601, tính cả / inclusive")
+    parser.add_argument("--until", type=moment, help="ISO 8601, không tính / exclusive")
     parser.add_argument("--type", help="loại sự kiện / CloudEvents type")
     parser.add_argument("--key", help="khoá / partition key")
     parser.add_argument("--rate", type=_rate, help="sự kiện mỗi giây, lớn hơn 0 / events per second, above 0")
@@ -272,10 +280,6 @@ async def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaita
 
 
 async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
-    for bound in (arguments.since, arguments.until):
-        if bound is not None and bound.tzinfo is None:
-            print("Thời điểm cần có múi giờ / a moment needs an offset: 2026-01-31T00:00:00+07:00", file=sys.stderr)
-            return 2
     selection = Selection(arguments.since, arguments.until, arguments.type, arguments.key)
     connection = await asyncpg.connect(plain_url(url), timeout=10)
     try:

@@ -44,6 +44,13 @@ class KeyRefused(Exception):
         super().__init__(f"{message} / {message_en}")
 
 
+def unknown_agency(code: str) -> KeyRefused:
+    return KeyRefused(
+        f"Không có cơ quan {code} trong danh mục; hãy nạp danh mục trước.",
+        f"There is no agency {code} in the registry; load it first.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A stored key. Moments are system time."""
@@ -93,10 +100,7 @@ async def create_where_possible(
     refused: dict[str, KeyRefused] = {}
     for agency in agencies:
         if agency not in registered:
-            refused[agency] = KeyRefused(
-                f"Không có cơ quan {agency} trong danh mục; hãy nạp danh mục trước.",
-                f"There is no agency {agency} in the registry; load it first.",
-            )
+            refused[agency] = unknown_agency(agency)
         elif len(live.get(agency, ())) >= MAX_LIVE_KEYS:
             ids = ", ".join(live[agency])
             refused[agency] = KeyRefused(

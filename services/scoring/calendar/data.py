@@ -70,12 +70,12 @@ class CalendarFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str
-    revision: int
-    zone: str
-    source: str
-    first_year: int
-    last_year: int
+    version: str = Field(min_length=1, max_length=100)
+    revision: int = Field(ge=0, lt=2**31)
+    zone: str = Field(max_length=100)
+    source: str = Field(max_length=1000)
+    first_year: int = Field(ge=1900, le=2999)
+    last_year: int = Field(ge=1900, le=2999)
     years: tuple[CalendarYear, ...] = ()
     days: tuple[CalendarDay, ...]
 
@@ -133,11 +133,15 @@ def read_calendar(path: Path) -> ReadCalendar:
     try:
         body = path.read_bytes()
     except OSError as error:
-        raise CalendarError(f"{path}: {error.strerror}") from error
+        raise CalendarError(f"{path}: không đọc được / cannot be read: {error.strerror}") from error
     try:
         file = CalendarFile.model_validate(yaml.safe_load(body))
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise CalendarError(f"{path.name}: {error}") from error
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'YAML'}: {each['msg']}" for each in error.errors()[:20])
+        raise CalendarError(f"{path.name}: không đúng / is not right: {told}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or no day of a calendar
+        told = " ".join(str(error).split())[:500]
+        raise CalendarError(f"{path.name}: không đọc được YAML / cannot be read as YAML: {told}") from error
     return ReadCalendar(file, hashlib.sha256(body).hexdigest())
 
 

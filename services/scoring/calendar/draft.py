@@ -5,7 +5,6 @@ The service never asks the package itself, or a new release of it would move dea
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
@@ -14,6 +13,10 @@ import holidays
 import yaml
 
 from services.scoring.calendar import lunar
+from shared.runtime.arguments import CommandParser, whole
+
+#: years that a draft may cover
+FIRST_DRAFT_YEAR, LAST_DRAFT_YEAR = 1990, 2099
 
 
 def draft_days(first_year: int, last_year: int) -> list[dict[str, object]]:
@@ -34,10 +37,14 @@ def draft_days(first_year: int, last_year: int) -> list[dict[str, object]]:
 
 def main(argv: Sequence[str]) -> int:
     """Print a calendar draft for the given years."""
-    parser = argparse.ArgumentParser(prog="calendar-draft", description="Lịch làm việc dự thảo / draft calendar (YAML)")
-    parser.add_argument("first_year", type=int)
-    parser.add_argument("last_year", type=int)
+    parser = CommandParser(
+        prog="python -m services.scoring calendar-draft", description="Lịch làm việc dự thảo / draft calendar (YAML)"
+    )
+    parser.add_argument("first_year", type=whole(FIRST_DRAFT_YEAR, LAST_DRAFT_YEAR), help="năm đầu / first year")
+    parser.add_argument("last_year", type=whole(FIRST_DRAFT_YEAR, LAST_DRAFT_YEAR), help="năm cuối / last year")
     years = parser.parse_args(list(argv))
+    if years.first_year > years.last_year:
+        parser.error("last_year: trước first_year / is before first_year")
     head = {
         "version": "VN-DRAFT",
         "revision": 0,

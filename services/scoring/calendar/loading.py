@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from services.scoring.calendar.data import CalendarError, read_calendar, shipped
 from services.scoring.calendar.store import load_calendars
 from services.scoring.loading import Loader, load_by_command
 from shared.postgres.database import Database, Transaction
+from shared.runtime.arguments import CommandParser
 from shared.telemetry.logging import get_logger
 
 log = get_logger()
@@ -31,15 +32,17 @@ def calendar_loader(database: Database) -> Loader:
 
 def load_command(argv: Sequence[str]) -> int:
     """Load a calendar file of the operator's: next year's holidays need no new release."""
-    parser = argparse.ArgumentParser(prog="calendar-load", description="Nạp lịch làm việc / load a calendar version")
-    parser.add_argument("file", type=Path)
+    parser = CommandParser(
+        prog="python -m services.scoring calendar-load", description="Nạp lịch làm việc / load a calendar version"
+    )
+    parser.add_argument("file", type=Path, help="tệp lịch (YAML) / calendar file (YAML)")
     path = parser.parse_args(list(argv)).file
 
     try:
         calendar = read_calendar(path)
         loaded = load_by_command(lambda tx: load_calendars(tx, [calendar]))
     except CalendarError as error:
-        print(error)  # noqa: T201 - an operator's command
-        return 2
+        print(error, file=sys.stderr)  # noqa: T201 - an operator's command
+        return 1
     print(f"Đã nạp / loaded: {', '.join(loaded) or 'không có gì mới / nothing new'}")  # noqa: T201
     return 0

@@ -159,6 +159,10 @@ def test_the_commands_load_republish_and_make_keys(
     listed = capsys.readouterr().out
     assert [key["live"] for key in json.loads(listed)["keys"]] == [False, True, True, True]
     assert not any(key["key"][13:] in listed for key in made)
+    assert run(url, commands.api_keys, "list", "--agency", "H99.01", monkeypatch=monkeypatch) == 0
+    assert "H99.01" in capsys.readouterr().out
+    assert run(url, commands.api_keys, "list", "--agency", "NOPE", monkeypatch=monkeypatch) == 1
+    assert "There is no agency NOPE in the registry" in capsys.readouterr().err
 
 
 def test_a_load_with_errors_tells_them_all_and_exits_with_one(

@@ -41,7 +41,7 @@ async def test_a_version_in_use_may_not_change(rig: Rig) -> None:
             await load_calendars(tx, [replace(SHIPPED, sha256="0" * 64)])
 
 
-@pytest.mark.parametrize(("revision", "code"), [("2", 2), ("9", 0)])
+@pytest.mark.parametrize(("revision", "code"), [("2", 1), ("9", 0)])
 async def test_a_revision_that_is_taken_is_refused_in_words(
     rig: Rig,
     scoring_url: str,
@@ -55,8 +55,8 @@ async def test_a_revision_that_is_taken_is_refused_in_words(
     path.write_text(newer().replace("revision: 9", f"revision: {revision}"), encoding="utf-8")
     monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
     assert await asyncio.to_thread(load_command, [str(path)]) == code
-    said = capsys.readouterr().out
-    assert ("revision 2 belongs to calendar VN-2026.2: use 3" in said) == (code == 2), said
+    said = capsys.readouterr().err
+    assert ("revision 2 belongs to calendar VN-2026.2: use 3" in said) == (code == 1), said
     assert len(await rig.rows("SELECT 1 FROM calendar_versions")) == len(shipped_calendars()) + (code == 0)
 
 
@@ -114,7 +114,7 @@ async def test_a_wrong_file_is_refused_by_the_command(tmp_path: Path, monkeypatc
     monkeypatch.setenv("SCORING_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     path = tmp_path / "wrong.yaml"
     path.write_text("version: X\n", encoding="utf-8")
-    assert await asyncio.to_thread(load_command, [str(path)]) == 2
+    assert await asyncio.to_thread(load_command, [str(path)]) == 1
 
 
 async def test_without_a_calendar_everything_waits_and_nothing_is_guessed(scoring_url: str) -> None:

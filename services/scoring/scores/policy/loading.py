@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,7 @@ from services.scoring.loading import Loader, load_by_command
 from services.scoring.scores.policy.data import PolicyError, ReadPolicy, read_policy, shipped_policies
 from services.scoring.scores.policy.store import load_policies
 from shared.postgres.database import Database, Transaction
+from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, Clock, business_clock
 from shared.runtime.settings import CommonSettings
 from shared.telemetry.logging import get_logger
@@ -43,11 +44,11 @@ def load_command(argv: Sequence[str]) -> int:
         today = _today(business_clock(CommonSettings().business_clock))
         loaded = load_by_command(lambda tx: load_policies(tx, [read], today))
     except PolicyError as error:
-        print(error)  # noqa: T201 - an operator's command
-        return 2
+        print(error, file=sys.stderr)  # noqa: T201 - an operator's command
+        return 1
     for why in loaded.left_out.values():
-        print(why)  # noqa: T201
-        return 2
+        print(why, file=sys.stderr)  # noqa: T201
+        return 1
     print(f"Đã nạp / loaded: {', '.join(loaded.versions) or 'không có gì mới / nothing new'}  sha256 {read.sha256}")  # noqa: T201
     return 0
 
@@ -70,13 +71,15 @@ def check_command(argv: Sequence[str]) -> int:
 def _read(path: Path) -> ReadPolicy:
     try:
         return read_policy(path)
+    except RecursionError:
+        raise PolicyError(f"{path}: lồng quá sâu / is nested too deeply") from None
     except OSError as error:
-        raise PolicyError(f"{path}: {error.strerror}") from error
+        raise PolicyError(f"{path}: không đọc được / cannot be read: {error.strerror}") from error
 
 
 def _path(command: str, description: str, argv: Sequence[str]) -> Path:
-    parser = argparse.ArgumentParser(prog=command, description=description)
-    parser.add_argument("file", type=Path)
+    parser = CommandParser(prog=f"python -m services.scoring {command}", description=description)
+    parser.add_argument("file", type=Path, help="tệp quy tắc (YAML) / policy file (YAML)")
     path: Path = parser.parse_args(list(argv)).file
     return path
 
