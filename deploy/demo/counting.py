@@ -23,10 +23,11 @@ from shared.runtime.settings import KafkaSettings
 #: whose archive each topic is held against
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
 _UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
-_UNMARKED = "owed AND overdue_at IS NULL AND accepted_version IS NULL AND deadline < $1"
-_OBLIGATIONS = """
-    SELECT agency, regime, count(*) AS owed, count(*) FILTER (WHERE on_time) AS on_time,
-           count(*) FILTER (WHERE NOT on_time) AS late,
+_UNMARKED = "owed AND NOT overdue AND standing <> 'fulfilled' AND deadline < $1"
+_ON_TIME = "CAST(document->'state'->>'on_time' AS boolean)"
+_OBLIGATIONS = f"""
+    SELECT agency, regime, count(*) AS owed, count(*) FILTER (WHERE {_ON_TIME}) AS on_time,
+           count(*) FILTER (WHERE NOT {_ON_TIME}) AS late,
            count(*) FILTER (WHERE standing = 'nothing_sent') AS nothing_sent,
            count(*) FILTER (WHERE standing = 'returned') AS returned,
            count(*) FILTER (WHERE standing = 'awaiting_verdict') AS awaiting
@@ -131,10 +132,8 @@ class Counting:
         """A few cheap counts."""
         received = await self._one("intake", "SELECT count(*) FROM submissions")
         outcomes = await self._pairs("validator", "SELECT outcome, count(*) FROM verdict GROUP BY outcome")
-        on_time = await self._one("scoring", "SELECT count(*) FROM obligations WHERE owed AND on_time")
-        overdue = await self._one(
-            "scoring", "SELECT count(*) FROM obligations WHERE owed AND overdue_at IS NOT NULL AND on_time IS NULL"
-        )
+        on_time = await self._one("scoring", f"SELECT count(*) FROM obligations WHERE owed AND {_ON_TIME}")
+        overdue = await self._one("scoring", "SELECT count(*) FROM obligations WHERE overdue")
         mails = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'sent'")
         return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
 

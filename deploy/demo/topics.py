@@ -97,4 +97,4 @@ def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bo
 
 def compacted_topics() -> frozenset[str]:
     """Declared with `cleanup.policy: compact`."""
-    return frozenset(topic.name for topic in provision.load() if "compact" in topic.configs.get("cleanup.policy", ""))
+    return frozenset(each.name for each in provision.load() if each.compacted)

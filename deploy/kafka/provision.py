@@ -38,6 +38,11 @@ class Topic:
     partitions: int
     configs: Mapping[str, str]
 
+    @property
+    def compacted(self) -> bool:
+        """Whether only the newest event of each key is sure to lie there."""
+        return "compact" in self.configs.get("cleanup.policy", "")
+
 
 @dataclass(slots=True)
 class Report:

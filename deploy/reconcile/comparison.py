@@ -23,8 +23,10 @@ from typing import Any, NamedTuple, TextIO
 
 import httpx
 
+from deploy.kafka.provision import load
 from deploy.local.options import FIXED_PORTS
 from deploy.reconcile.differences import (
+    ANSWERS,
     CHECKS,
     DEFERRED,
     EXPECTED,
@@ -75,9 +77,11 @@ class _ExactSum:
         return format(self.total, "f")
 
 
-def same_number(left: str | None, right: str | None) -> bool:
-    """Where there is no line the sum is zero; a score that is missing is no number at all."""
-    return left is not None and Decimal(left) == Decimal(right or "0")
+def same_score(score: str | None, total: str | None, in_force: int | None) -> bool:
+    """A score is the sum of its lines; where none is in force there is no score, and the lines sum to nothing."""
+    if not in_force:
+        return score is None and not Decimal(total or "0")
+    return score is not None and Decimal(score) == Decimal(total or "0")
 
 
 class Stores:
@@ -145,13 +149,18 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
     try:
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;")
         database.create_aggregate("exact_sum", 1, _ExactSum)  # type: ignore[arg-type]
-        database.create_function("same_number", 2, same_number, deterministic=True)
+        database.create_function("same_score", 3, same_score, deterministic=True)
         counts = _read(database, stores)
         database.execute("CREATE TABLE subscriptions (consumer, type)")
         named = [(consumer, model.TYPE) for consumer, models in SUBSCRIPTIONS.items() for model in models]
         database.executemany("INSERT INTO subscriptions VALUES (?, ?)", named)
+        database.execute("CREATE TABLE compacted (topic)")
+        compacted = [(topic.name,) for topic in load() if topic.compacted]
+        database.executemany("INSERT INTO compacted VALUES (?)", compacted)
         database.execute(DEFERRED)
         database.execute("CREATE INDEX deferred_by_key ON deferred (key)")
+        database.execute(ANSWERS)
+        database.execute("CREATE INDEX answers_by_obligation ON answers (obligation, place)")
         database.execute(EXPECTED)
         database.execute(MARKED)
         database.execute(OWED_EVENTS)
@@ -170,8 +179,8 @@ def compare(stores: Stores, folder: Path) -> tuple[list[Difference], dict[str, i
 def _read(database: sqlite3.Connection, stores: Stores) -> dict[str, int]:
     counts: dict[str, int] = {}
     for source in SOURCES:
-        names = ", ".join(source.columns)
-        marks = ", ".join("?" * len(source.columns))
+        names = ", ".join(source.names)
+        marks = ", ".join("?" * len(source.names))
         database.execute(f"CREATE TABLE {source.table} ({names})")
         database.execute("BEGIN")
         for service in source.services:
@@ -188,7 +197,7 @@ def _read(database: sqlite3.Connection, stores: Stores) -> dict[str, int]:
 def _values(source: Source, service: str, stores: Stores) -> Iterator[list[Any]]:
     for row in stores.rows(service, source.export):
         try:
-            yield [kept(row[name]) for name, kept in source.columns.items()]
+            yield source.values(row)
         except (KeyError, ValueError, TypeError) as error:
             raise CannotCompare(
                 f"Bản xuất `{source.export}` của {service} không như cần: {error!r}.",

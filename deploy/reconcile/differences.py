@@ -5,8 +5,9 @@ Standings, overdue marks and totals are recomputed from intake's receipts and va
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -35,17 +36,44 @@ def _flag(value: Any) -> int | None:
     return None if value is None else int(bool(value))
 
 
+def _passed_at(document: Any) -> int | None:
+    """The latest hour at which scoring saw the deadline behind."""
+    return _moment(_facts(document).get("passed_at"))
+
+
+def _held(document: Any) -> int:
+    """Whether a relief is only proposed: then nobody need be called overdue yet."""
+    return int(any(relief.get("status") == "proposed" for relief in _facts(document).get("reliefs", ())))
+
+
+def _facts(document: Any) -> dict[str, Any]:
+    return dict(json.loads(document)["facts"])
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One export of some services, and the columns taken from it (name -> how it is kept)."""
+    """One export of some services, and the columns taken from it (name -> how it is kept).
+
+    made: further columns, each from one of the export's: name -> (that column, how).
+    """
 
     export: str
     services: tuple[str, ...]
     columns: dict[str, Callable[[Any], Any]]
+    made: dict[str, tuple[str, Callable[[Any], Any]]] = field(default_factory=dict)
 
     @property
     def table(self) -> str:
         return self.export.replace("-", "_")
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.columns, *self.made]
+
+    def values(self, row: Mapping[str, Any]) -> list[Any]:
+        """A row as it is kept. Raises KeyError, ValueError or TypeError where it is not as needed."""
+        plain = [kept(row[name]) for name, kept in self.columns.items()]
+        return [*plain, *(how(row[name]) for name, how in self.made.values())]
 
 
 _EVENT: dict[str, Callable[[Any], Any]] = {"event_id": _text, "type": _text, "key": _text, "topic": _text, "id": int}
@@ -57,7 +85,7 @@ SOURCES = (
         "submissions",
         ("intake",),
         {"submission_id": _text, "obligation": _text, "agency": _text, "regime": _text, "version": int,
-         "received_at": _moment, "status": _text},
+         "received_at": _moment, "nil": _flag, "status": _text},
     ),
     Source("verdicts", ("validator",), {"submission_id": _text, "obligation": _text, "version": int, "outcome": _text}),
     Source("events", SERVICES, _EVENT),
@@ -69,12 +97,13 @@ SOURCES = (
         "obligations",
         ("scoring",),
         {"obligation": _text, "agency": _text, "regime": _text, "deadline": _moment, "owed": _flag,
-         "standing": _text, "on_time": _flag, "overdue_at": _moment, "accepted_version": _whole, "score": _text},
+         "standing": _text, "on_time": _flag, "overdue": _flag, "answer_version": _whole, "score": _text},
+        {"passed_at": ("document", _passed_at), "held": ("document", _held)},
     ),
     Source(
         "score-lines",
         ("scoring",),
-        {"obligation": _text, "points": _text, "component": _text, "counters": _text},
+        {"obligation": _text, "points": _text, "component": _text, "reverses": _text},
     ),
     # after the obligations: whoever is overdue there has had time to be told here
     Source("notifications", ("notifier",), {"obligation": _text, "kind": _text, "state": _text, "reason": _text}),
@@ -102,45 +131,52 @@ def _not_deferred(key: str, consumer: str) -> str:
     return f"NOT EXISTS (SELECT 1 FROM deferred AS f WHERE f.key = {key} AND f.consumer = '{consumer}')"
 
 
-# What the obligation should be, from intake's receipts and validator's verdicts alone. Marks are set in the order of
-# their deadlines by scoring's clock, which is not known here: up to the latest deadline that was marked, all are due.
+#: Accepted versions that may answer, by receipt: NIL reports only where none with figures is accepted.
+ANSWERS = """
+    CREATE TABLE answers AS
+    SELECT obligation, version, received_at,
+           row_number() OVER (PARTITION BY obligation ORDER BY nil, received_at, version) AS place
+      FROM submissions JOIN verdicts AS v USING (submission_id, obligation, version) WHERE v.outcome = 'accepted'
+"""
+
+# What the obligation should be, from intake's receipts and validator's verdicts alone; versions count in the order of
+# receipt. Marks are set in the order of deadlines by scoring's clock, which is not known here: up to the latest
+# deadline that was ever marked, all are due.
 EXPECTED = f"""
     CREATE TABLE expected AS
-    SELECT o.obligation, o.agency, o.regime,
-           CASE WHEN a.version IS NOT NULL THEN 'fulfilled' WHEN s.newest IS NULL THEN 'nothing_sent'
-                WHEN s.decided >= s.newest THEN 'returned' ELSE 'awaiting_verdict' END AS standing,
+    SELECT o.obligation, o.agency, o.regime, a.version AS answer,
+           CASE WHEN a.version IS NOT NULL THEN 'fulfilled' WHEN l.obligation IS NULL THEN 'nothing_sent'
+                WHEN l.decided THEN 'returned' ELSE 'awaiting_verdict' END AS standing,
            CASE WHEN a.version IS NULL THEN NULL ELSE a.received_at <= o.deadline END AS on_time,
-           o.owed AND a.version IS NULL AND coalesce(t.version, 0) <= coalesce(s.decided, 0)
-               AND o.deadline <= (SELECT max(deadline) FROM obligations WHERE overdue_at IS NOT NULL) IS TRUE AS overdue
+           o.owed AND a.version IS NULL AND u.obligation IS NULL AND (o.overdue OR NOT o.held)
+               AND o.deadline <= (SELECT max(deadline) FROM obligations WHERE passed_at > deadline) IS TRUE AS overdue
       FROM obligations AS o
-      LEFT JOIN (SELECT s.obligation, max(s.version) AS newest,
-                        coalesce(max(CASE WHEN v.submission_id IS NOT NULL THEN s.version END), 0) AS decided
-                   FROM submissions AS s LEFT JOIN verdicts AS v USING (submission_id) GROUP BY s.obligation) AS s
-        USING (obligation)
-      LEFT JOIN (SELECT s.obligation, min(s.version) AS version, s.received_at
-                   FROM submissions AS s JOIN verdicts AS v USING (submission_id)
-                  WHERE v.outcome = 'accepted' GROUP BY s.obligation) AS a
-        USING (obligation)
-      LEFT JOIN (SELECT s.obligation, max(s.version) AS version
+      LEFT JOIN (SELECT s.obligation, v.submission_id IS NOT NULL AS decided,
+                        row_number() OVER (PARTITION BY s.obligation ORDER BY s.received_at DESC, s.version DESC)
+                            AS place
+                   FROM submissions AS s LEFT JOIN verdicts AS v USING (submission_id)) AS l
+        ON l.obligation = o.obligation AND l.place = 1
+      LEFT JOIN answers AS a ON a.obligation = o.obligation AND a.place = 1
+      LEFT JOIN (SELECT DISTINCT s.obligation
                    FROM submissions AS s JOIN obligations AS d USING (obligation)
-                  WHERE s.received_at <= d.deadline GROUP BY s.obligation) AS t
-        USING (obligation)
+                   LEFT JOIN verdicts AS v USING (submission_id)
+                  WHERE s.received_at <= d.deadline AND v.submission_id IS NULL) AS u
+        ON u.obligation = o.obligation
      WHERE {_not_deferred("o.obligation", "scoring.follow")}
 """
 
-#: what scoring itself calls overdue: marked, and nothing accepted since
+#: what scoring itself says
 MARKED = f"""
     CREATE VIEW marked AS
-    SELECT obligation, agency, regime, standing, on_time,
-           owed AND overdue_at IS NOT NULL AND accepted_version IS NULL AS overdue
+    SELECT obligation, agency, regime, standing, on_time, overdue, answer_version
       FROM obligations AS o WHERE {_not_deferred("o.obligation", "scoring.follow")}
 """
 
-# The registry topic is compacted: of one key only its newest event must have reached everybody.
+# Of one key of a compacted topic only its newest event must have reached everybody.
 OWED_EVENTS = """
     CREATE TABLE owed AS
     SELECT s.consumer, e.event_id, e.type, e.key FROM events AS e JOIN subscriptions AS s USING (type)
-     WHERE e.topic <> 'registry'
+     WHERE e.topic NOT IN (SELECT topic FROM compacted)
         OR NOT EXISTS (SELECT 1 FROM events AS n WHERE n.key = e.key AND n.topic = e.topic AND n.id > e.id)
 """
 
@@ -151,10 +187,10 @@ _TOTALS = """
       FROM {0} GROUP BY agency, regime
 """
 
-# A counter-line cancels exactly one line of its component.
+# A reversal takes back exactly one line of its component.
 _IN_FORCE = """
     SELECT obligation, component FROM score_lines GROUP BY obligation, component
-    HAVING sum(CASE WHEN counters IS NULL THEN 1 ELSE -1 END) > 0
+    HAVING sum(CASE WHEN reverses IS NULL THEN 1 ELSE -1 END) > 0
 """
 
 CHECKS = (
@@ -187,10 +223,15 @@ CHECKS = (
           "scoring says on time = {1}, by receipt and deadline it is {2}",
           "SELECT o.obligation, o.on_time, e.on_time FROM obligations AS o JOIN expected AS e USING (obligation)"
           " WHERE o.on_time IS NOT e.on_time"),
+    Check("answer_unlike_verdicts", "chấm điểm lấy bản {1}, theo giờ nhận và kết quả kiểm tra phải là bản {2}",
+          "scoring takes version {1}, by receipts and verdicts it is version {2}",
+          "SELECT m.obligation, m.answer_version, e.answer FROM marked AS m JOIN expected AS e USING (obligation)"
+          " WHERE m.answer_version IS NOT e.answer"),
     Check("score_unlike_lines", "điểm {1} khác tổng các dòng điểm {2}", "score {1} is not the sum of its lines, {2}",
           "SELECT o.obligation, o.score, l.total FROM obligations AS o LEFT JOIN (SELECT obligation,"
-          " exact_sum(points) AS total FROM score_lines GROUP BY obligation) AS l USING (obligation)"
-          " WHERE NOT same_number(o.score, l.total)"),
+          " exact_sum(points) AS total, sum(CASE WHEN reverses IS NULL THEN 1 ELSE -1 END) AS in_force"
+          " FROM score_lines GROUP BY obligation) AS l USING (obligation)"
+          " WHERE NOT same_score(o.score, l.total, l.in_force)"),
     Check("score_line_without_obligation", "có {1} dòng điểm nhưng không có nghĩa vụ", "{1} score lines, no obligation",
           "SELECT l.obligation, count(*) FROM score_lines AS l LEFT JOIN obligations AS o USING (obligation)"
           " WHERE o.obligation IS NULL GROUP BY l.obligation"),
@@ -201,7 +242,7 @@ CHECKS = (
           " JOIN (SELECT 'completeness' AS component UNION ALL SELECT 'timeliness') AS n"
           f" LEFT JOIN ({_IN_FORCE}) AS l ON l.obligation = o.obligation AND l.component = n.component"
           f" WHERE {_not_deferred('o.obligation', 'scoring.follow')} AND o.owed AND l.obligation IS NULL"
-          " AND (n.component = 'completeness' OR v.outcome = 'accepted')"
+          " AND v.outcome = 'accepted'"
           " GROUP BY o.obligation, n.component"),
     Check("overdue_unlike_receipts", "chấm điểm ghi quá hạn = {1}, theo giờ nhận và kết quả kiểm tra phải là {2}",
           "scoring says overdue = {1}, by receipts and verdicts it is {2}",
@@ -213,7 +254,7 @@ CHECKS = (
           " AND NOT EXISTS (SELECT 1 FROM notifications AS n WHERE n.obligation = m.obligation AND n.kind = 'overdue'"
           " AND (n.state <> 'skipped' OR n.reason IS NOT NULL))"
           " AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.key = m.obligation"
-          " AND e.type = 'vn.thongsuot.obligation.overdue.v1'"
+          " AND e.type = 'vn.thongsuot.obligation.changed.v1'"
           " AND (e.event_id IN (SELECT event_id FROM outbox)"
           " OR e.event_id IN (SELECT event_id FROM deferred_events WHERE consumer = 'notifier.compliance')"
           " OR e.event_id IN (SELECT event_id FROM dead_letters WHERE consumer = 'notifier.compliance')))"),

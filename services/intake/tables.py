@@ -11,20 +11,18 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Date,
     DateTime,
     Index,
     Integer,
     LargeBinary,
     MetaData,
-    Numeric,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.postgres.tables import backbone_tables
 
@@ -142,24 +140,23 @@ standings = Table(
     Column("regime_version", Integer, nullable=False),
     Column("period", Text, nullable=False),
     Column("deadline", _moment, nullable=False),
-    Column("cutoff_from", Date),
-    Column("cutoff_to", Date),
     Column("standing", Text, nullable=False),
-    Column("overdue", Boolean),  # null: nothing was said of it yet
-    Column("on_time", Boolean),
-    Column("score", Numeric),
-    Column("changed_at", _moment, nullable=False),  # business time of the fact
+    Column("owed", Boolean, nullable=False),
+    Column("overdue", Boolean, nullable=False),
+    Column("changed_at", _moment, nullable=False),  # business time of the change
     Column("updated_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time of this copy
-    Column("policy_version", Text),
-    Column("lines", JSONB),  # the score lines in force, each with its cause
+    Column("document", JSON, nullable=False),  # the whole event: score, lines, cut-off, reliefs
     Index("standings_updated", "agency", "updated_at", "obligation"),
     Index("standings_overdue", "agency", "deadline", "obligation", postgresql_where=text("overdue")),
     Index("standings_of_agency", "agency", "deadline", "obligation"),
-    Index("standings_owed", "agency", "deadline", "obligation", postgresql_where=text("standing <> 'fulfilled'")),
+    Index(
+        "standings_owed", "agency", "deadline", "obligation",
+        postgresql_where=text("owed AND standing <> 'fulfilled'"),
+    ),
     CheckConstraint(
         "standing IN ('nothing_sent', 'awaiting_verdict', 'returned', 'fulfilled')", name="standings_standing"
     ),
-)
+)  # fmt: skip
 
 #: Who was notified of what about an obligation (intake's copy of notifier's topic); the person is known by id alone.
 notices = Table(

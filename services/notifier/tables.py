@@ -90,6 +90,12 @@ obligations = Table(
     Column("version", Integer, nullable=False, server_default="0"),
     Column("verdict_version", Integer, nullable=False, server_default="0"),
     Column("accepted_version", Integer, nullable=False, server_default="0"),
+    Column("owed", Boolean, nullable=False, server_default=text("true")),
+    Column("overdue", Boolean, nullable=False, server_default=text("false")),
+    Column("overdue_count", Integer, nullable=False, server_default="0"),
+    Column("reminded_at", DateTime(timezone=True)),
+    Column("reminded_for", DateTime(timezone=True)),  # the deadline of the latest reminder
+    Column("reminder_count", Integer, nullable=False, server_default="0"),
     # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
     Column("recorded_version", Integer, nullable=False, server_default="0"),
 )

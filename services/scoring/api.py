@@ -3,15 +3,17 @@ opens it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
 from services.scoring import queries
 from services.scoring.calendar import api as calendars
 from services.scoring.obligations import setbacks
+from services.scoring.obligations.domain import Obligation, published
+from services.scoring.obligations.facts import Version
 from services.scoring.scores.policy import api as policies
 from shared.contract.events import obligation_key
 from shared.postgres.database import Database
@@ -50,23 +52,22 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     ) -> dict[str, Any]:
         position = page.position(_LISTING, [str])
         wanted = queries.Filter(agency, regime, period, standing, overdue)
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             rows = await queries.list_obligations(
                 snapshot, wanted, str(position[0]) if position else "", page.limit + 1
             )
-        shown = paginate(_LISTING, rows, page.limit, lambda row: [row["obligation"]])
+        shown = paginate(_LISTING, rows, page.limit, lambda row: [row.key])
         link_next(request, response, shown.next)
-        return {"items": [_obligation(row) for row in shown.items], "next": shown.next}
+        return {"items": [_summary(row) for row in shown.items], "next": shown.next}
 
     @routes.get("/obligations/{agency}/{regime}/{period}", summary="Một nghĩa vụ và điểm / one obligation, its score")
     async def obligation(agency: _Part, regime: _Part, period: _Part) -> dict[str, Any]:
         key = obligation_key(agency, regime, period)
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             found = await queries.one_obligation(snapshot, key)
             if found is None:
                 raise not_found("nghĩa vụ báo cáo này", "such obligation")
-            lines = await queries.score_lines(snapshot, key)
-        return _obligation(found) | {"lines": [json_row(line) for line in lines]}
+        return _whole(found)
 
     @routes.get("/setbacks", summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject")
     async def set_back(
@@ -74,7 +75,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     ) -> dict[str, Any]:
         position = page.position("setbacks", [str, str])
         after = (str(position[0]), str(position[1])) if position else ("", "")
-        async with database.reading() as snapshot:
+        async with database.read_transaction() as snapshot:
             rows = await setbacks.listed(snapshot, after, page.limit + 1)
         shown = paginate("setbacks", rows, page.limit, lambda row: [row["sweep"], row["subject"]])
         link_next(request, response, shown.next)
@@ -85,7 +86,30 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     return routes
 
 
-def _obligation(row: Mapping[str, Any]) -> dict[str, Any]:
-    vi, en = STANDINGS[row["standing"]]
-    late = row["overdue_at"] is not None and row["accepted_version"] is None
-    return json_row(row) | {"standing_vi": vi, "standing_en": en, "overdue": late and row["owed"]}
+def _summary(obligation: Obligation) -> dict[str, Any]:
+    """As it is published, without its lines."""
+    return {name: value for name, value in _published(obligation).items() if name != "lines"}
+
+
+def _whole(obligation: Obligation) -> dict[str, Any]:
+    """As it is published, with the facts that it follows from."""
+    facts = obligation.facts
+    return _published(obligation) | {
+        "remind_at": json_row({"at": obligation.terms.remind_at})["at"],
+        "versions": [json_row(_version(version)) for version in facts.versions],
+        "reliefs": [json_row(msgspec.structs.asdict(relief)) for relief in facts.reliefs],
+        "passed_at": json_row({"at": facts.passed_at})["at"],
+    }
+
+
+def _published(obligation: Obligation) -> dict[str, Any]:
+    event = published(obligation, (), obligation.terms.opens_at)
+    shown = event.model_dump(exclude={"at", "changes"})
+    shown["lines"] = [json_row(line) for line in shown["lines"]]
+    vi, en = STANDINGS[event.standing]
+    return json_row(shown) | {"standing_vi": vi, "standing_en": en}
+
+
+def _version(version: Version) -> dict[str, Any]:
+    shown = msgspec.structs.asdict(version)
+    return shown | {"verdicts": [json_row(msgspec.structs.asdict(verdict)) for verdict in version.verdicts]}

@@ -7,7 +7,8 @@ from services.scoring.calendar.horizon import horizon
 from services.scoring.calendar.loading import calendar_loader
 from services.scoring.consumer import inbounds
 from services.scoring.obligations import setbacks
-from services.scoring.obligations.sweeps import Generator, Marker, Settled
+from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
+from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
 from services.scoring.scores.policy.loading import policy_loader
@@ -51,19 +52,18 @@ def build(
         return Check(ok=True, detail="; ".join(seen.warnings()) or f"announced until {seen.provisional - 1}")
 
     async def applied_before() -> bool:
-        async with database.reading() as reading:
+        async with database.read_transaction() as reading:
             return await inbox.ever_claimed(reading, "scoring.follow")
 
     caught_up = Watermark(kafka, "scoring.follow", topics_of("scoring.follow"), business, applied_before=applied_before)
     # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
     settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
-    marker = Marker(rules, business, settled, rows_a_tick=settings.mark_rows)
+    sweep = DeadlineSweep(rules, business, settled, rows_a_tick=settings.mark_rows)
     tickers = [
         Ticker(name, database, system, tick, interval_seconds=seconds)
         for name, tick, seconds in (
             ("generate", generator.tick, settings.generate_interval_seconds),
-            ("remind", marker.remind, settings.mark_interval_seconds),
-            ("overdue", marker.mark_overdue, settings.mark_interval_seconds),
+            ("deadlines", sweep.tick, settings.mark_interval_seconds),
         )
     ]
     subscriptions = [

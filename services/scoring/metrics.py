@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from shared.contract.events import Change
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 OBLIGATIONS_OPENED_TOTAL = declare_counter(
@@ -21,15 +24,12 @@ WITHDRAWN_TOTAL = declare_counter(
     "Obligations no longer owed: the agency closes before the deadline, or the regime changed its periods.",
     unit="obligations",
 )
-MARKED_TOTAL = declare_counter(
-    "thongsuot_scoring_marked_total", "Obligations marked by the ticker (due_soon, overdue).", unit="obligations",
-    labels=["mark"],
-    values={"mark": ("due_soon", "overdue")},
-)  # fmt: skip
-OVERDUE_TAKEN_BACK_TOTAL = declare_counter(
-    "thongsuot_scoring_overdue_taken_back_total",
-    "Overdue marks taken back because a report in time arrived after the ticker; many mean a lag at deadlines.",
-    unit="obligations",
+CHANGES_TOTAL = declare_counter(
+    "thongsuot_scoring_changes_total",
+    "Changes of obligations that were published; many of overdue_withdrawn mean a lag at deadlines.",
+    unit="changes",
+    labels=["change"],
+    values={"change": get_args(Change)},
 )
 FULFILLED_TOTAL = declare_counter(
     "thongsuot_scoring_fulfilled_total", "Obligations fulfilled, by whether in time (yes, no).", unit="obligations",
@@ -37,7 +37,7 @@ FULFILLED_TOTAL = declare_counter(
     values={"on_time": ("yes", "no")},
 )  # fmt: skip
 SCORE_LINES_TOTAL = declare_counter(
-    "thongsuot_scoring_score_lines_total", "Score lines appended, counter-lines included.", unit="lines"
+    "thongsuot_scoring_score_lines_total", "Score lines appended, reversals included.", unit="lines"
 )
 FOLD_DURATION_SECONDS = declare_histogram(
     "thongsuot_scoring_fold_duration_seconds", "Time to fold one batch of events, database apart.", unit="seconds"
@@ -69,7 +69,7 @@ CALENDAR_GAPS_TOTAL = declare_counter(
 )
 SETBACKS = declare_gauge(
     "thongsuot_scoring_setbacks",
-    "Periods or obligations that a sweep (plan, generate, due_soon, overdue, withdraw) could not handle; others go on.",
+    "Periods or obligations that a sweep (plan, generate, deadline, withdraw, relief) could not handle; others go on.",
     unit="subjects",
     labels=["sweep"],
 )

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.calendar.store import CalendarShelf
 from services.scoring.obligations.deadlines import Plan
-from services.scoring.obligations.domain import Obligation
-from services.scoring.obligations.generator import Opening
+from services.scoring.obligations.facts import Terms
+from services.scoring.obligations.generator import Opening, terms_of
+from services.scoring.obligations.standing import untouched
 from services.scoring.scores.policy import Policy, PolicyBook
 from services.scoring.scores.policy.store import PolicyShelf
-from shared.postgres.database import Reading
+from shared.postgres.database import ReadTransaction
 
 
 class Rules:
@@ -21,7 +22,7 @@ class Rules:
         self._policies = PolicyShelf(policies)
         self._shelf = CalendarShelf()
 
-    async def current_calendar(self, tx: Reading) -> WorkingCalendar:
+    async def current_calendar(self, tx: ReadTransaction) -> WorkingCalendar:
         """The calendar that gives new deadlines; policies loaded meanwhile are noticed too.
 
         Raises NoCalendar, PolicyMissing.
@@ -29,19 +30,25 @@ class Rules:
         await self._policies.refresh(tx)
         return await self._shelf.current(tx)
 
-    async def fetch(self, tx: Reading, versions: set[str], policies: Iterable[str] = ()) -> None:
+    async def fetch(self, tx: ReadTransaction, versions: set[str], policies: Iterable[str] = ()) -> None:
         """Have these calendar and policy versions at hand; none is read twice."""
         await self._policies.fetch(tx, policies)
         await self._shelf.fetch(tx, versions)
 
     def opening(self, plan: Plan) -> Opening:
-        """The plan with the policy that governs the local day of its deadline."""
-        return Opening(plan, self._policies.book.governing(plan.due_on).version)
+        """The plan as terms, by the policy that governs the local day of its deadline."""
+        terms = terms_of(plan, self._policies.book.governing(plan.due_on).version)
+        return Opening(plan, terms, untouched(terms))
 
-    def policy(self, obligation: Obligation) -> Policy:
-        """The policy the obligation is scored by. Raises PolicyMissing."""
-        return self._policies.book.version(obligation.policy_version)
+    async def in_force(self, tx: ReadTransaction) -> str:
+        """Names the calendar and the policies that govern now: another text, and everything is planned again."""
+        calendar = await self.current_calendar(tx)
+        return f"{calendar.version} {self._policies.book.digest}"
 
-    def calendar(self, obligation: Obligation) -> WorkingCalendar:
+    def policy(self, terms: Terms) -> Policy:
+        """The policy the obligation is scored by."""
+        return self._policies.book.version(terms.policy_version)
+
+    def calendar(self, terms: Terms) -> WorkingCalendar:
         """The calendar that gave the obligation's deadline."""
-        return self._shelf[obligation.calendar_version]
+        return self._shelf[terms.calendar_version]

@@ -12,7 +12,7 @@ from services.scoring import tables
 from services.scoring.obligations.deadlines import Agency, Regime, Request, Unplanned
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.events.registry import Cutoff, Deadline
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 
 #: a changed agency is planned for again by the generator
@@ -66,7 +66,7 @@ async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: 
 
 
 async def read_regimes(
-    tx: Reading, codes: Sequence[str] | None = None, *, unreadable: list[Unplanned] | None = None
+    tx: ReadTransaction, codes: Sequence[str] | None = None, *, unreadable: list[Unplanned] | None = None
 ) -> dict[str, list[Regime]]:
     """All versions of these regimes (None: of all), by code.
 
@@ -87,28 +87,28 @@ async def read_regimes(
     return found
 
 
-async def regime_changes(tx: Reading, codes: Sequence[str]) -> dict[str, int]:
+async def regime_changes(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, int]:
     """A number for each regime that grows with every record of it that arrives, new version or replaced one."""
     return {row[0]: int(row[1]) for row in await tx.execute(_CHANGES, {"codes": list(codes)})}
 
 
-async def request_versions(tx: Reading, ids: Sequence[str]) -> dict[str, int]:
+async def request_versions(tx: ReadTransaction, ids: Sequence[str]) -> dict[str, int]:
     """The version of each request's record."""
     return {row[0]: row[1] for row in await tx.execute(_REQUEST_VERSIONS, {"ids": list(ids)})}
 
 
-async def read_agencies(tx: Reading, codes: Sequence[str]) -> dict[str, Agency]:
+async def read_agencies(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, Agency]:
     """These agencies, by code."""
     return {row[0]: Agency(*row) for row in await tx.execute(_READ_AGENCIES, {"codes": list(codes)})}
 
 
-async def read_requests(tx: Reading, ids: Sequence[str] | None = None) -> dict[str, Request]:
+async def read_requests(tx: ReadTransaction, ids: Sequence[str] | None = None) -> dict[str, Request]:
     """These requests (None: all), by id."""
     rows = await tx.execute(_READ_REQUESTS, {"all": ids is None, "ids": list(ids or ())})
     return {row[0]: Request(row[0], row[1], row[2], row[3], tuple(row[4])) for row in rows}
 
 
-async def reporting_officers(tx: Reading, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+async def reporting_officers(tx: ReadTransaction, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """(agency, regime) -> the id of the reporting officer who answers for it, where there is one."""
     if not asked:
         return {}

@@ -1,7 +1,6 @@
-"""Scoring's tables. Score lines are append-only by a trigger: a correction is a counter-line, never a change.
+"""Scoring's tables. Score lines are append-only by a trigger: a correction is a reversal, never a change.
 
-What may not be half-set (an accepted version without its receipt) is a CHECK, and what the ticker looks for is a
-partial index, so that a tick reads what is due and nothing else.
+What the sweeps look for is a partial index, so that a tick reads what is due and nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from shared.postgres.tables import backbone_tables
 
@@ -164,6 +163,8 @@ generation = Table(
     Column("one_row", Boolean, primary_key=True, server_default=_true),
     Column("started_at", _moment, nullable=False),
     Column("complete_at", _moment, nullable=False),
+    Column("rules", Text),  # calendar and policies that every obligation follows
+    Column("replan_from", _moment),  # earliest deadline that newer ones are followed from; null: they all are
     Column("first_version", Integer, nullable=False, server_default="1"),  # of every obligation; above 1 when rebuilt
     CheckConstraint("one_row", name="generation_is_one_row"),
     CheckConstraint("first_version >= 1", name="generation_first_version"),
@@ -176,10 +177,38 @@ plans = Table(
     Column("regime", Text, nullable=False),
     Column("period", Text, nullable=False),
     Column("regime_version", Integer, nullable=False),
-    Column("calendar_version", Text, nullable=False),
-    Column("obligations", Integer, nullable=False),
+    Column("terms", Text, nullable=False),  # as the obligations of the period have them
     Column("planned_at", _moment, nullable=False),
     PrimaryKeyConstraint("regime", "period"),
+)
+
+#: Spans in which people could not report (gia hạn, miễn trừ); `applied_version` is below `version` until every
+#: obligation it covers has it.
+reliefs = Table(
+    "reliefs",
+    metadata,
+    Column("relief_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("applied_version", Integer, nullable=False, server_default=_none),
+    Column("applied_until", Text, nullable=False, server_default=text("''")),  # every obligation up to this key has it
+    Column("status", Text, nullable=False),
+    Column("starts_at", _moment, nullable=False),
+    Column("ends_at", _moment, nullable=False),
+    Column("hold_until", _moment),  # proposed: nobody it covers is called overdue before this
+    Column("agencies", ARRAY(Text), nullable=False),  # empty: of all
+    Column("regimes", ARRAY(Text), nullable=False),
+    Column("obligations", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", _moment, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", _moment),
+    Column("evidence", JSONB, nullable=False),
+    CheckConstraint("status IN ('proposed', 'granted', 'rejected')", name="relief_status"),
+    CheckConstraint("starts_at < ends_at", name="relief_span"),
+    CheckConstraint("(status = 'proposed') = (decided_by IS NULL)", name="relief_decided_by"),
+    CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="relief_decided"),
+    Index("reliefs_unapplied", "relief_id", postgresql_where=text("applied_version < version")),
 )
 
 #: What a sweep could not do for one period or obligation; the others go on. Moments are system time.
@@ -187,94 +216,45 @@ setbacks = Table(
     "setbacks",
     metadata,
     Column("sweep", Text, nullable=False),
-    Column("subject", Text, nullable=False),  # regime/version/period, or an obligation's key
+    Column("subject", Text, nullable=False),  # regime/version/period, an obligation's key, or a relief's id
     Column("error", Text, nullable=False),
     Column("since", _moment, nullable=False, server_default=text("clock_timestamp()")),
     Column("tries", Integer, nullable=False, server_default=text("1")),
     Column("next_try_at", _moment, nullable=False, server_default=text("clock_timestamp() + interval '1 minute'")),
     PrimaryKeyConstraint("sweep", "subject"),
-    CheckConstraint("sweep IN ('plan', 'generate', 'due_soon', 'overdue', 'withdraw')", name="setback_sweep"),
+    CheckConstraint("sweep IN ('plan', 'generate', 'deadline', 'withdraw', 'relief')", name="setback_sweep"),
 )
 
 # --- obligations and their lines -----------------------------------------------------------------------------------
 
+#: `terms` and `document` hold the obligation (obligations/domain.py); the columns repeat what queries ask for.
 obligations = Table(
     "obligations",
     metadata,
     Column("obligation", Text, primary_key=True),  # agency/regime/period
     Column("agency", Text, nullable=False),
     Column("regime", Text, nullable=False),
-    Column("regime_version", Integer, nullable=False),
     Column("period", Text, nullable=False),
-    Column("cutoff_from", Date),
-    Column("cutoff_to", Date),
-    Column("opens_at", _moment, nullable=False),
-    Column("deadline", _moment, nullable=False),
-    Column("remind_at", _moment, nullable=False),
-    Column("calendar_version", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    Column("generated_at", _moment, nullable=False),
-    # events told about it; false `owed`: a report nobody asked of this agency, followed but not scored
-    Column("version", Integer, nullable=False),
-    Column("owed", Boolean, nullable=False),
-    Column("received_version", Integer, nullable=False, server_default=_none),
-    Column("first_received_at", _moment),
-    Column("last_received_at", _moment),
-    Column("on_time_version", Integer, nullable=False, server_default=_none),
-    Column("decided_version", Integer, nullable=False, server_default=_none),
-    Column("accepted_version", Integer),  # the first accepted
-    Column("accepted_submission_id", Uuid),
-    Column("accepted_received_at", _moment),
-    Column("measured_version", Integer),  # whose completeness counts
-    Column("measured_accepted", Boolean),
-    Column("required_items", Integer),
-    Column("present_items", Integer),
-    Column("officer_id", Text),
-    Column("due_soon_at", _moment),
-    Column("overdue_at", _moment),
-    Column("standing", Text, nullable=False, server_default=text("'nothing_sent'")),
-    Column("on_time", Boolean),
-    Column("score", Numeric, nullable=False, server_default=_none),
-    Column("lines", JSONB, nullable=False, server_default=text("'[]'")),  # in force; all of them are in score_lines
-    Column("line_count", Integer, nullable=False, server_default=_none),
+    Column("version", Integer, nullable=False),  # of the newest event about it
+    Column("owed", Boolean, nullable=False),  # false: a report nobody asked of this agency, followed but not scored
+    Column("standing", Text, nullable=False),
+    Column("overdue", Boolean, nullable=False),
+    Column("deadline", _moment, nullable=False),  # with every relief
+    Column("received_at", _moment),  # of the latest version
+    Column("next_at", _moment),  # when time alone will change something
+    Column("terms", JSON, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("opened_at", _moment, nullable=False),
     CheckConstraint("obligation = agency || '/' || regime || '/' || period", name="obligation_is_its_key"),
     CheckConstraint(
         "standing IN ('nothing_sent', 'awaiting_verdict', 'returned', 'fulfilled')", name="obligation_standing"
     ),
-    CheckConstraint("(cutoff_from IS NULL) = (cutoff_to IS NULL)", name="obligation_cutoff"),
-    CheckConstraint(
-        "num_nulls(accepted_version, accepted_submission_id, accepted_received_at, on_time) IN (0, 4)",
-        name="obligation_accepted_is_whole",
-    ),
-    CheckConstraint("(standing = 'fulfilled') = (accepted_version IS NOT NULL)", name="obligation_fulfilled"),
-    CheckConstraint("(standing = 'nothing_sent') = (received_version = 0)", name="obligation_nothing_sent"),
-    CheckConstraint("on_time = (accepted_received_at <= deadline)", name="obligation_on_time"),
-    CheckConstraint(
-        "num_nulls(measured_version, measured_accepted, required_items, present_items) IN (0, 4)",
-        name="obligation_measured_is_whole",
-    ),
-    CheckConstraint("opens_at <= remind_at AND remind_at <= deadline", name="obligation_moments"),
+    CheckConstraint("(standing = 'nothing_sent') = (received_at IS NULL)", name="obligation_nothing_sent"),
+    CheckConstraint("NOT overdue OR (owed AND standing <> 'fulfilled')", name="obligation_overdue"),
     Index("obligations_by_agency", "agency", "obligation"),
     Index("obligations_by_regime", "regime", "period", "obligation"),
-    # the conditions are those of the store's due queries, word for word
-    Index(
-        "obligations_to_remind",
-        "remind_at",
-        postgresql_where=text("owed AND due_soon_at IS NULL AND standing IN ('nothing_sent', 'returned')"),
-    ),
-    Index(
-        "obligations_to_mark",
-        "deadline",
-        postgresql_where=text(
-            "owed AND overdue_at IS NULL AND accepted_version IS NULL AND on_time_version <= decided_version"
-        ),
-    ),
-    # the gauge's condition
-    Index(
-        "obligations_overdue",
-        "deadline",
-        postgresql_where=text("owed AND overdue_at IS NOT NULL AND accepted_version IS NULL"),
-    ),
+    Index("obligations_next", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+    Index("obligations_overdue", "deadline", postgresql_where=text("overdue")),
     postgresql_with={"fillfactor": "75"},
 )
 
@@ -291,11 +271,11 @@ score_lines = Table(
     Column("cause", Text, nullable=False),
     Column("cause_en", Text, nullable=False),
     Column("policy_version", Text, nullable=False),
-    Column("event_id", Uuid),
+    Column("event_id", Uuid, nullable=False),
     Column("created_at", _moment, nullable=False),
-    Column("counters", Uuid),
+    Column("reverses", Uuid),
     PrimaryKeyConstraint("obligation", "seq"),
-    Index("score_line_countered_once", "counters", unique=True, postgresql_where=text("counters IS NOT NULL")),
+    Index("score_line_reversed_once", "reverses", unique=True, postgresql_where=text("reverses IS NOT NULL")),
     CheckConstraint("component IN ('timeliness', 'completeness')", name="score_line_component"),
 )
 
@@ -304,7 +284,7 @@ event.listen(
     "after_create",
     DDL(  # type: ignore[no-untyped-call]
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        "  RAISE EXCEPTION 'score lines are append-only: write a counter-line' USING ERRCODE = 'integrity_constraint_violation';"  # noqa: E501
+        "  RAISE EXCEPTION 'score lines are append-only: write a reversal' USING ERRCODE = 'integrity_constraint_violation';"  # noqa: E501
         "END $$"
     ),
 )

@@ -10,25 +10,20 @@ from shared.contract.events import (
     AgencyRegistered,
     EventModel,
     NotificationRecorded,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
+    ObligationChanged,
     OfficerRegistered,
     RegimePublished,
     RequestIssued,
-    ScoreChanged,
     SubmissionReceived,
     VerdictReached,
 )
 from shared.contract.services import SERVICES
 
 _REGISTRY = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
-_OBLIGATION = (ObligationOpened, ObligationDueSoon, ObligationOverdue, ObligationFulfilled)
 
 #: consumer (`<service>.<name>`: its Kafka group, and its name in the inbox) -> the events it applies
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
-    "intake.follow": (VerdictReached, *_OBLIGATION, ScoreChanged),
+    "intake.follow": (VerdictReached, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
     "intake.notices": (NotificationRecorded,),
     "validator.registry": (RegimePublished,),
@@ -37,8 +32,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.follow": (SubmissionReceived, VerdictReached),
     "notifier.registry": _REGISTRY,
     "notifier.verdicts": (VerdictReached,),
-    # opened is followed for the deadline that a returned mail names
-    "notifier.compliance": _OBLIGATION,
+    "notifier.compliance": (ObligationChanged,),
 }
 
 

@@ -21,7 +21,6 @@ from shared.runtime.trouble import InfrastructureTrouble
 Transaction = AsyncConnection
 #: A connection inside a read-only transaction.
 ReadTransaction = AsyncConnection
-Reading = ReadTransaction  # what scoring still calls it
 
 #: SQLSTATE classes that pass by themselves or by an operator's hand, never by changing the data:
 #: 08 connection, 25 read-only after failover, 28 authorisation, 3D no such database, 40 rollback (deadlock,
@@ -95,8 +94,6 @@ class Database:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
-
-    reading = read_transaction  # what scoring still calls it
 
     def pool_in_use(self) -> int:
         """Connections that are checked out now."""

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import ARRAY, Column, Table, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.postgres.database import Transaction
 
@@ -149,9 +149,11 @@ def _selected(column: Column[Any]) -> str:
     name = _quote(column.name)
     if isinstance(column.type, ARRAY):
         return f"ARRAY(SELECT jsonb_array_elements_text(CAST({name} AS jsonb)))"
-    return f"CAST({name} AS jsonb)" if isinstance(column.type, JSONB) else name
+    if isinstance(column.type, JSONB):
+        return f"CAST({name} AS jsonb)"
+    return f"CAST({name} AS json)" if isinstance(column.type, JSON) else name
 
 
 def _sql_type(column: Column[Any]) -> str:
     # JSON travels as text: the driver would call into Python for each value of the other
-    return "text" if isinstance(column.type, ARRAY | JSONB) else str(column.type.compile(dialect=_DIALECT))
+    return "text" if isinstance(column.type, ARRAY | JSON) else str(column.type.compile(dialect=_DIALECT))

@@ -19,9 +19,10 @@ from typing import Any
 
 from deploy.local import Options, Stack
 from deploy.local.postgres import create_database
-from services.scoring.obligations import domain, handlers, store
+from services.scoring.obligations import deciding, domain, handlers, store
+from services.scoring.obligations.domain import Cause
 from shared.consuming.batch import Batch
-from shared.contract.events import EventModel
+from shared.contract.ids import new_id
 from shared.outbox import publish
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
@@ -40,11 +41,15 @@ def events(keys: Sequence[str]) -> list[Any]:
 def fold(best: float = float("inf")) -> float:
     """Microseconds an event of the pure fold, a submission and its verdict in turn."""
     start, one, two = obligation(), submission(), verdict()
+    cause = Cause(two.decided_at, new_id(), new_id())
     for _ in range(40):
         begun = time.process_time_ns()
         for _ in range(500):
-            waiting = domain.follow(start, one, None, POLICY, CALENDAR).obligation
-            domain.follow(waiting, two, None, POLICY, CALENDAR)
+            obligation_then = start
+            for event in (one, two):
+                facts = domain.with_reports(obligation_then.facts, [(None, event)])
+                decision = domain.settle(obligation_then, start.terms, facts, POLICY, CALENDAR, cause)
+                obligation_then = decision.obligation
         best = min(best, (time.process_time_ns() - begun) / 1000 / 1000)
     return best
 
@@ -89,15 +94,18 @@ async def measure(database: Database, profile: bool) -> Meter:
             meter.begin()
             held = await store.lock_obligations(tx, batch.keys)
             meter.end("load (lock)")
-            told: list[EventModel] = []
+            by_key = {key: [event for event in batch if event.key == key] for key in keys}
             meter.begin()
-            changed, lines = await handlers._fold(batch, tx, rig.rules, held, told)  # type: ignore[arg-type]
+            proposed = [handlers._with(held[key], events) for key, events in by_key.items()]
+            decided = await deciding.decide(tx, rig.rules, proposed)
             meter.end("fold")
+            lines = [(each.obligation.key, line) for each in decided.decisions for line in each.lines]
             meter.begin()
-            await store.save(tx, changed, lines)
+            await store.save(tx, [each.obligation for each in decided.decisions], lines)
             meter.end("save")
             meter.begin()
-            await publish(tx, told)
+            told = [(each.event, each.event_id) for each in decided.decisions if each.event is not None]
+            await publish(tx, [deciding.outgoing(event, event_id) for event, event_id in told])
             meter.end("publish")
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)

@@ -296,7 +296,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
         (unknown_routes, "`/v1/exports/submissions`, `/v1/exports/subs`", "/v1/exports/subs"),
         (unknown_names, "`consumer_halt`, `consumer_halts_all`", "consumer_halts_all"),
         (unknown_names, "`kafka.away`, `kafka.far_away`", "kafka.far_away"),
-        (unknown_names, "`ObligationOpened`, `ObligationShut`", "ObligationShut"),
+        (unknown_names, "`ObligationChanged`, `ObligationShut`", "ObligationShut"),
     ],
 )  # fmt: skip
 def test_a_name_of_nothing_is_noticed(check: object, text: str, wrong: str | None) -> None:

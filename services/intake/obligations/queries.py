@@ -17,7 +17,7 @@ from services.intake.registry.records import Registry
 from services.intake.submissions import queries as submissions
 from services.intake.submissions.queries import SubmissionView
 from services.intake.views import Moment, Points
-from shared.contract.events import obligation_key
+from shared.contract.events import ObligationChanged, obligation_key
 from shared.postgres.database import ReadTransaction
 
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
@@ -26,8 +26,10 @@ StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfille
 MAX_LISTED = 100
 
 _OBLIGATION_COLUMNS = """
-    obligation, regime, regime_version, period, deadline, cutoff_from, cutoff_to, standing,
-    coalesce(overdue, false) AS overdue, on_time, score, changed_at, updated_at
+    obligation, regime, regime_version, period, deadline, CAST(document->>'cutoff_from' AS date) AS cutoff_from,
+    CAST(document->>'cutoff_to' AS date) AS cutoff_to, standing, owed, overdue,
+    CAST(document->>'on_time' AS boolean) AS on_time, CAST(document->>'score' AS numeric) AS score, changed_at,
+    updated_at
 """
 _OBLIGATION_FILTERS = {
     "regime": "regime = :regime",
@@ -36,10 +38,10 @@ _OBLIGATION_FILTERS = {
 }
 _OWED = text(f"""
     SELECT {_OBLIGATION_COLUMNS} FROM standings
-    WHERE agency = :agency AND standing <> 'fulfilled' ORDER BY deadline, obligation LIMIT :limit
+    WHERE agency = :agency AND owed AND standing <> 'fulfilled' ORDER BY deadline, obligation LIMIT :limit
 """)  # noqa: S608 - constant names
 _OBLIGATION = text(f"""
-    SELECT {_OBLIGATION_COLUMNS}, policy_version, lines FROM standings
+    SELECT {_OBLIGATION_COLUMNS}, CAST(document AS text) AS document FROM standings
     WHERE agency = :agency AND obligation = :obligation
 """)  # noqa: S608 - constant names
 _NOTICES = text("""
@@ -67,6 +69,7 @@ class ObligationView(BaseModel):
     cutoff_from: date | None
     cutoff_to: date | None
     standing: StandingName
+    owed: bool = Field(description="false: không còn phải nộp / not owed any more")
     overdue: bool
     on_time: bool | None
     score: Points | None
@@ -76,14 +79,20 @@ class ObligationView(BaseModel):
 
 
 class LineView(BaseModel):
-    """One signed contribution to the score, with its cause. The lines sum to the score exactly."""
+    """One signed contribution to the score, with its cause. The lines in force sum to the score exactly."""
 
+    seq: int
     line_id: UUID
     component: str
     points: str
     cause: str
     cause_en: str
     clause: str
+    policy_version: str
+    event_id: UUID | None = Field(description="Sự kiện gây ra / the event that caused it")
+    created_at: Moment
+    reverses: UUID | None = Field(description="Dòng bị hủy / the line that it takes back")
+    in_force: bool
 
 
 class RecipientView(BaseModel):
@@ -108,8 +117,15 @@ class NoticeView(BaseModel):
 class ObligationDetail(ObligationView):
     """The whole of an obligation as its agency is judged by it: every submission, score line and notice."""
 
-    policy_version: str | None
-    lines: list[LineView] = Field(description="Các dòng điểm đang có hiệu lực / the score lines in force")
+    policy_version: str
+    calendar_version: str
+    planned_deadline: Moment = Field(description="Hạn theo quy định, trước gia hạn / by the rule, before any relief")
+    reliefs: list[str] = Field(description="Quyết định gia hạn, miễn trừ đã dời hạn / reliefs that moved the deadline")
+    officer_id: str | None = Field(description="Người chịu trách nhiệm / who answers for it")
+    officer_basis: Literal["named", "designated"] | None = Field(
+        description="named: bài nộp nêu tên / by the report; designated: cán bộ đầu mối lúc hết hạn / on duty then"
+    )
+    lines: list[LineView] = Field(description="Mọi dòng điểm từng ghi / every score line ever written")
     submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
     submissions_truncated: bool
     notices: list[NoticeView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
@@ -125,7 +141,7 @@ class ObligationPage(BaseModel):
 def _obligations_query(filters: tuple[str, ...], overdue: bool | None, *, by_change: bool, onward: bool) -> TextClause:
     conditions = "".join(f" AND {_OBLIGATION_FILTERS[name]}" for name in filters)
     if overdue is not None:
-        conditions += " AND overdue" if overdue else " AND overdue IS NOT TRUE"
+        conditions += " AND overdue" if overdue else " AND NOT overdue"
     order = "updated_at" if by_change else "deadline"
     if by_change:
         conditions += " AND updated_at < :horizon"
@@ -208,11 +224,17 @@ async def obligation(
         return None
     sent = await submissions.of_obligation(tx, agency, asked["obligation"], limit=MAX_LISTED + 1)
     notices = (await tx.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
-    lines = [LineView(**{name: line[name] for name in LineView.model_fields}) for line in row["lines"] or ()]
+    whole = ObligationChanged.model_validate_json(row["document"])
     return ObligationDetail(
-        **{name: value for name, value in row.items() if name != "lines"},
+        **{name: value for name, value in row.items() if name != "document"},
         **_names(row, registry),
-        lines=lines,
+        policy_version=whole.policy_version,
+        calendar_version=whole.calendar_version,
+        planned_deadline=whole.planned_deadline,
+        reliefs=list(whole.reliefs),
+        officer_id=whole.officer_id,
+        officer_basis=whole.officer_basis,
+        lines=[LineView(**line.model_dump(mode="json")) for line in whole.lines],
         submissions=sent[:MAX_LISTED],
         submissions_truncated=len(sent) > MAX_LISTED,
         notices=[

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from operator import attrgetter
 
 from services.intake import tables
-from services.intake.obligations.standing import Standing
-from shared.contract.events import NotificationRecorded, ScoreLine
+from shared.contract.events import NotificationRecorded, ObligationChanged
 from shared.projection import Projection
 
 _NOTICE_FIELDS = {"kind", "officer_id", "channel", "outcome", "attempts"}
@@ -17,17 +16,12 @@ def _document(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _lines(lines: Sequence[ScoreLine] | None) -> str | None:
-    return None if lines is None else _document([line.model_dump(mode="json") for line in lines])
-
-
-#: what an event does not say (a score, the cut-off) stays as an earlier one said it
+#: the newest event of an obligation says everything about it
 STANDINGS = Projection(
     tables.standings,
-    Standing,
-    values={"lines": lambda standing: _lines(standing.lines)},
+    ObligationChanged,
+    values={"changed_at": attrgetter("at"), "document": lambda changed: changed.encode().decode()},
     fixed=("agency", "regime", "period"),
-    remembered=("cutoff_from", "cutoff_to", "overdue", "on_time", "score", "policy_version", "lines"),
     on_change={"updated_at": "clock_timestamp()"},
 )
 NOTICES = Projection(

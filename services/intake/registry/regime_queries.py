@@ -32,13 +32,13 @@ Content = tuple[dict[str, str], dict[str, str]]
 _NEXT_DEADLINES = text("""
     SELECT DISTINCT ON (regime, regime_version) regime, regime_version, obligation, period, deadline, standing
     FROM standings
-    WHERE agency = :agency AND standing <> 'fulfilled' AND deadline >= :now
+    WHERE agency = :agency AND owed AND standing <> 'fulfilled' AND deadline >= :now
     ORDER BY regime, regime_version, deadline, obligation
 """)
 _DEADLINES = text("""
     SELECT regime, regime_version, obligation, period, deadline, standing
     FROM standings
-    WHERE agency = :agency AND standing <> 'fulfilled' AND deadline >= :now AND regime = :regime
+    WHERE agency = :agency AND owed AND standing <> 'fulfilled' AND deadline >= :now AND regime = :regime
     ORDER BY deadline, obligation LIMIT :limit
 """)
 

@@ -1,7 +1,7 @@
 """Decides which notices an event calls for and which it cancels. Pure; events are applied in order per key.
 
-Older versions are ignored, and no notice states what is no longer so: an overdue event after a fulfilment, or a
-returned verdict after a newer verdict or acceptance, plans nothing.
+Older versions are ignored, and no notice states what is no longer so: what an older event says, or a returned verdict
+after a newer verdict or acceptance, plans nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from msgspec.structs import replace
 from services.notifier.planning.directory import Agency, Directory, Officer, Rung
 from shared.contract.events import (
     NotificationKind,
-    ObligationDueSoon,
-    ObligationEvent,
-    ObligationFulfilled,
-    ObligationOverdue,
+    ObligationChanged,
     Standing,
     VerdictReached,
 )
@@ -30,7 +27,13 @@ from shared.runtime.clock import LOCAL_ZONE
 #: findings that a letter lists; it gives the number of the others
 MAX_LISTED_FINDINGS = 40
 
-CancelReason = Literal["fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted"]
+CancelReason = Literal[
+    "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
+    "deadline_moved",
+]  # fmt: skip
+#: above every submission's version
+ANY_VERSION = 2**31 - 1
+_ALL_KINDS: tuple[NotificationKind, ...] = ("reminder", "overdue", "escalation", "returned")
 
 
 class Obligation(Struct, frozen=True):
@@ -45,7 +48,13 @@ class Obligation(Struct, frozen=True):
     standing: Standing | None = None
     version: int = 0  # of the newest compliance event applied
     verdict_version: int = 0  # newest submission version with a notice of its return
-    accepted_version: int = 0  # submission version of the fulfilment
+    accepted_version: int = 0  # submission version that answers the obligation
+    owed: bool = True
+    overdue: bool = False  # notices of it are planned and not taken back
+    overdue_count: int = 0  # how often it became overdue
+    reminded_at: datetime | None = None  # scoring's latest reminder
+    reminded_for: datetime | None = None  # the deadline of the latest reminder planned here
+    reminder_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Notice(Struct, frozen=True):
     regime: str
     period: str
     kind: NotificationKind
-    step: str  # what makes it unique: due_soon, overdue, overdue/rung-1, returned/2
+    step: str  # what makes it unique: due_soon, due_soon/2, overdue, overdue/rung-1, overdue/2/rung-1, returned/2
     officer: Officer | None
     facts: LetterFacts
     at: datetime  # business time
@@ -119,51 +128,91 @@ class Plan(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
-def needs_directory(event: ObligationEvent | VerdictReached) -> bool:
-    """Whether the event calls for a notice, so that the agency and its people must be registered."""
-    match event:
-        case ObligationDueSoon() | ObligationOverdue():
-            return True
-        case VerdictReached():
-            return event.outcome == "returned"
-        case _:
-            return False
+def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
+    """Whether the event may call for a notice, so that the agency and its people must be registered."""
+    if isinstance(event, VerdictReached):
+        return event.outcome == "returned"
+    return event.owed and event.answer_version is None and (event.overdue or event.reminded_at is not None)
 
 
-def apply_obligation_event(obligation: Obligation, event: ObligationEvent, directory: Directory) -> Plan:
-    """Apply one compliance event. Raises NotYetRegistered when the agency to notify is not in the directory yet."""
+def apply_obligation_event(obligation: Obligation, event: ObligationChanged, directory: Directory) -> Plan:
+    """Apply one compliance event: what it says against what was said before, whatever lies between the two.
+
+    Raises NotYetRegistered when the agency to notify is not in the directory yet.
+    """
     if event.version <= obligation.version:
         return Plan(obligation)
+    unanswered = event.owed and event.answer_version is None
+    withdrawn = unanswered and obligation.overdue and not event.overdue and _taken_back(obligation, event)
     now = replace(
         obligation,
         regime_version=event.regime_version,
         deadline=event.deadline,
         standing=event.standing,
         version=event.version,
+        accepted_version=event.answer_version or 0,
+        owed=event.owed,
+        overdue=event.overdue or (unanswered and obligation.overdue and not withdrawn),
+        reminded_at=event.reminded_at,
     )
-    match event:
-        case ObligationDueSoon():
-            return Plan(now, (), (_to_officer(now, event, "reminder", "due_soon", directory),))
-        case ObligationOverdue():
-            to_officer = _to_officer(now, event, "overdue", "overdue", directory)
-            rungs = directory.climb(now.agency, _local_day(event.at))
-            to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
-            reminder = Cancel(now.key, ("reminder",), "superseded_by_overdue")
-            return Plan(now, (reminder,), (to_officer, *_to_heads(now, event, to_officer.officer, rungs, directory)))
-        case ObligationFulfilled():
-            now = replace(now, accepted_version=max(now.accepted_version, event.submission_version))
-            kinds: tuple[NotificationKind, ...] = ("reminder", "overdue", "escalation", "returned")
-            return Plan(now, (Cancel(now.key, kinds, "fulfilled", event.submission_version),))
-        case _:
+    if not event.owed:
+        return Plan(now, (Cancel(now.key, _ALL_KINDS, "not_owed", ANY_VERSION),))
+    if event.answer_version is not None:
+        if event.answer_version == obligation.accepted_version:
             return Plan(now)
+        return Plan(now, (Cancel(now.key, _ALL_KINDS, "fulfilled", event.answer_version),))
+    cancels: list[Cancel] = []
+    if obligation.deadline is not None and event.deadline > obligation.deadline:
+        cancels.append(Cancel(now.key, ("reminder",), "deadline_moved"))
+    if withdrawn:
+        cancels.append(Cancel(now.key, ("overdue", "escalation"), "overdue_withdrawn"))
+    if now.overdue and not obligation.overdue:
+        now = replace(now, overdue_count=now.overdue_count + 1)
+        step = _step("overdue", now.overdue_count)
+        to_officer = _to_officer(now, event, "overdue", step, directory)
+        rungs = directory.climb(now.agency, _local_day(event.at))
+        to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
+        cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
+        to_heads = _to_heads(now, event, step, to_officer.officer, rungs, directory)
+        return Plan(now, tuple(cancels), (to_officer, *to_heads))
+    if not now.overdue and _calls_for_reminder(obligation, event):
+        now = replace(now, reminded_for=event.deadline, reminder_count=now.reminder_count + 1)
+        step = _step("due_soon", now.reminder_count)
+        return Plan(now, tuple(cancels), (_to_officer(now, event, "reminder", step, directory),))
+    return Plan(now, tuple(cancels))
+
+
+def _taken_back(obligation: Obligation, event: ObligationChanged) -> bool:
+    """Whether scoring found that the obligation is not overdue after all, rather than has not found it overdue yet.
+
+    When scoring's database is built again, it opens its obligations anew and marks those overdue last: what was told
+    of them stays told, or everybody would be mailed again.
+    """
+    if "overdue_withdrawn" in event.changes:
+        return True
+    return "opened" not in event.changes and (
+        event.deadline != obligation.deadline or event.standing == "awaiting_verdict"
+    )
+
+
+def _calls_for_reminder(obligation: Obligation, event: ObligationChanged) -> bool:
+    """Each deadline is reminded of once, also where scoring's database was built again and it reminds anew."""
+    if event.reminded_at is None or event.reminded_at == obligation.reminded_at:
+        return False
+    return obligation.reminded_for is None or event.deadline > obligation.reminded_for
+
+
+def _step(name: str, count: int) -> str:
+    """`due_soon`, and after a deadline that moved `due_soon/2`: each is one notice."""
+    return name if count == 1 else f"{name}/{count}"
 
 
 def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, directory: Directory) -> Plan:
     """Apply one returned verdict. Raises NotYetRegistered when agency or officer is not in the directory yet.
 
-    A return plans nothing if a newer version was returned already, or accepted.
+    A return plans nothing if a newer version was returned already, or accepted, or if the report is not owed any more.
     """
-    if verdict.version <= max(obligation.verdict_version, obligation.accepted_version):
+    if not obligation.owed or verdict.version <= max(obligation.verdict_version, obligation.accepted_version):
         return Plan(obligation)
     agency = directory.agency(verdict.agency)
     officer = directory.submitter(verdict.agency, verdict.regime, verdict.officer_id)
@@ -210,7 +259,7 @@ def apply_cancels(notices: Iterable[Notice], cancels: Sequence[Cancel]) -> list[
 
 def _to_officer(
     obligation: Obligation,
-    event: ObligationEvent,
+    event: ObligationChanged,
     kind: NotificationKind,
     step: str,
     directory: Directory,
@@ -244,7 +293,8 @@ def _with_head(facts: LetterFacts, rungs: tuple[Rung, ...], directory: Directory
 
 def _to_heads(
     obligation: Obligation,
-    event: ObligationEvent,
+    event: ObligationChanged,
+    step: str,
     responsible: Officer | None,
     rungs: tuple[Rung, ...],
     directory: Directory,
@@ -259,7 +309,7 @@ def _to_heads(
             regime=obligation.regime,
             period=obligation.period,
             kind="escalation",
-            step=f"overdue/rung-{rung.number}",
+            step=f"{step}/rung-{rung.number}",
             officer=rung.head,
             facts=dataclasses.replace(
                 _facts(obligation, agency, rung.head),

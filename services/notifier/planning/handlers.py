@@ -15,13 +15,13 @@ from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
     ComplianceEvent,
+    ObligationChanged,
     OfficerRegistered,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
     VerdictReached,
 )
-from shared.contract.events.compliance import ObligationEvent
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
@@ -70,7 +70,7 @@ def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
 
 
 async def apply_compliance(batch: Batch[ComplianceEvent], tx: Transaction, context: PlanningContext) -> None:
-    """Plan reminders, overdue notices and the first rung of escalation; a fulfilment cancels what has not gone out."""
+    """Plan reminders, overdue notices and escalations; cancel what is no longer so and has not gone out."""
     events = batch.events
     directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
     plans = await _Plans.load(tx, events)
@@ -128,7 +128,7 @@ class _Plans:
         self._notices: dict[str, list[Notice]] = {}  # by obligation
 
     @classmethod
-    async def load(cls, tx: Transaction, events: Iterable[Event[ObligationEvent] | Event[VerdictReached]]) -> _Plans:
+    async def load(cls, tx: Transaction, events: Iterable[Event[ObligationChanged] | Event[VerdictReached]]) -> _Plans:
         seeds = {
             event.key: Obligation(
                 event.key, event.body.agency, event.body.regime, event.body.regime_version, event.body.period

@@ -62,14 +62,16 @@ _SEED_OBLIGATIONS = text(f"""
 
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation AS key, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
-           accepted_version
+           accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
 #: columns of the obligation that an event changes
 _CHANGED = {
     "obligation": "text", "regime_version": "int", "deadline": "timestamptz", "standing": "text", "version": "int",
-    "verdict_version": "int", "accepted_version": "int",
+    "verdict_version": "int", "accepted_version": "int", "owed": "boolean", "overdue": "boolean",
+    "overdue_count": "int", "reminded_at": "timestamptz", "reminded_for": "timestamptz",
+    "reminder_count": "int",
 }  # fmt: skip
 _SAVE_OBLIGATIONS = text(f"""
     UPDATE obligations SET {bulk.assignments(name for name in _CHANGED if name != "obligation")}
@@ -120,13 +122,22 @@ _INSERT_NOTICES = text(f"""
     RETURNING kind, state
 """)  # noqa: S608 - column names of this module
 
+
+def _step_now(name: str, count: str) -> str:
+    """SQL of the newest step of that name: `overdue`, then `overdue/2`."""
+    return f"'{name}' || CASE o.{count} WHEN 1 THEN '' ELSE '/' || o.{count} END"
+
+
 #: whether what the notification n states is still true of its obligation o
-STILL_SO = """CASE n.kind
-             WHEN 'returned' THEN n.submission_version = o.verdict_version
+STILL_SO = f"""CASE n.kind
+             WHEN 'returned' THEN o.owed AND n.submission_version = o.verdict_version
                                   AND n.submission_version > o.accepted_version
-             WHEN 'reminder' THEN o.accepted_version = 0 AND NOT EXISTS (
-                 SELECT FROM notifications later WHERE later.obligation = n.obligation AND later.kind = 'overdue')
-             ELSE o.accepted_version = 0
+             WHEN 'reminder' THEN o.accepted_version = 0 AND o.owed AND NOT o.overdue
+                                  AND o.deadline = o.reminded_for AND n.step = {_step_now("due_soon", "reminder_count")}
+             WHEN 'overdue' THEN o.accepted_version = 0 AND o.owed AND o.overdue
+                                 AND n.step = {_step_now("overdue", "overdue_count")}
+             ELSE o.accepted_version = 0 AND o.owed AND o.overdue
+                  AND starts_with(n.step, {_step_now("overdue", "overdue_count")} || '/rung-')
            END"""
 
 _SKIPPED = text(f"""

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from services.scoring.calendar.data import CalendarDay, CalendarError, CalendarYear, ReadCalendar, working_calendar
 from services.scoring.calendar.working_days import WorkingCalendar
 from shared.contract.reporting_window import FIRST_YEAR
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.trouble import InfrastructureTrouble
 
 # loads stand in line, or two of them could take one revision: rare, short, and no reader waits
@@ -113,13 +113,13 @@ async def load_calendars(
     return loaded
 
 
-async def read_days(tx: Reading, version: str) -> list[CalendarDay]:
+async def read_days(tx: ReadTransaction, version: str) -> list[CalendarDay]:
     """The listed days of a version, by date."""
     rows = await tx.execute(_DAYS, {"versions": [version]})
     return [CalendarDay(day=row[1], work=row[2], name=row[3], name_en=row[4], source=row[5]) for row in rows]
 
 
-async def read_years(tx: Reading, version: str) -> list[CalendarYear]:
+async def read_years(tx: ReadTransaction, version: str) -> list[CalendarYear]:
     """The years of which a version says how sure they are, in order."""
     return [_year(row) for row in await tx.execute(_STATUSES, {"versions": [version]})]
 
@@ -128,7 +128,7 @@ def _year(row: Any) -> CalendarYear:
     return CalendarYear(year=row[1], status=row[2], announcements=json.loads(row[3]))
 
 
-async def listed(tx: Reading, version: str | None = None) -> Sequence[Mapping[str, Any]]:
+async def listed(tx: ReadTransaction, version: str | None = None) -> Sequence[Mapping[str, Any]]:
     """All loaded versions by revision, or the one asked for."""
     rows = await tx.execute(_LIST, {"everything": version is None, "version": version or ""})
     return [dict(row) for row in rows.mappings()]
@@ -144,7 +144,7 @@ class CalendarShelf:
     def __init__(self) -> None:
         self._calendars: dict[str, WorkingCalendar] = {}
 
-    async def current(self, tx: Reading) -> WorkingCalendar:
+    async def current(self, tx: ReadTransaction) -> WorkingCalendar:
         """The calendar that gives new deadlines. Raises NoCalendar if none has been loaded."""
         version = (await tx.execute(_CURRENT)).scalar_one_or_none()
         if version is None:
@@ -152,7 +152,7 @@ class CalendarShelf:
         await self.fetch(tx, [version])
         return self._calendars[version]
 
-    async def fetch(self, tx: Reading, versions: Iterable[str]) -> None:
+    async def fetch(self, tx: ReadTransaction, versions: Iterable[str]) -> None:
         """Read those of the versions that are not on the shelf yet."""
         missing = sorted(set(versions) - self._calendars.keys())
         if not missing:
@@ -172,7 +172,7 @@ class CalendarShelf:
         return self._calendars[version]
 
 
-async def covered_years(tx: Reading) -> Sequence[int]:
+async def covered_years(tx: ReadTransaction) -> Sequence[int]:
     """Years the current calendar covers; empty if none is loaded."""
     row = (await tx.execute(_YEARS)).first()
     return () if row is None else range(row[0], row[1] + 1)

@@ -1,43 +1,49 @@
-"""An obligation's state is the join of what was told of it: any order of submissions and verdicts, any repetition, the
-same end. Its score lines are append-only; those in force sum to its score exactly. Pure: no clock, no I/O.
+"""An obligation: its terms, its facts, how it stands, and every score line ever written about it. Pure.
 
-The version that stands is the latest accepted one: a later version that waits or is returned takes nothing away.
+Whatever happens is a change of terms or facts; `settle` derives the rest anew and says what follows: lines to append
+and at most one event, which carries the whole state. Lines are append-only; those in force sum to the score exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import assert_never
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar
-from services.scoring.scores.policy import Due, Facts, Policy, assess
+from services.scoring.obligations import facts as happened
+from services.scoring.obligations.facts import Facts, Relief, Reminder, Terms
+from services.scoring.obligations.standing import Derivation, State, stand
+from services.scoring.scores.policy import Due, Policy
 from services.scoring.scores.policy.assess import Component
-from shared.contract.events import (
-    ComplianceEvent,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOverdue,
-    ScoreChanged,
-    ScoreLine,
-    Standing,
-    SubmissionReceived,
-    VerdictReached,
-)
+from shared.contract.events import Change, ObligationChanged, ScoreLine, SubmissionReceived, VerdictReached
 
 #: bits of a UUIDv8 (RFC 9562): version 8, variant 0b10
 _UUID_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
 _UUID_8 = (0x8 << 76) | (0x2 << 62)
 _NOTHING = Decimal(0)
+#: changes of terms or facts that say themselves why a line fell, the weightiest first
+_REASONS: dict[Change, tuple[str, str]] = {
+    "not_owed": ("không còn phải nộp báo cáo này", "the report is not owed any more"),
+    "owed_again": ("lại phải nộp báo cáo này", "the report is owed again"),
+    "relief": ("có quyết định về gia hạn, miễn trừ", "a relief was decided"),
+    "terms_changed": (
+        "thời hạn, lịch làm việc hoặc quy tắc chấm điểm thay đổi",
+        "deadline, calendar or policy changed",
+    ),
+    "overdue_withdrawn": ("báo cáo đã nhận trong hạn, tin đến sau", "a report in time was heard of later"),
+    "fulfilled": ("đã có báo cáo đạt", "a report was accepted"),
+}
+_BY_REPORT = ("kết quả kiểm tra báo cáo thay đổi", "the verdict on the report changed")
 
 
-class Line(Struct, frozen=True):
-    """One signed contribution. `counters` names the line it cancels; neither is in force then."""
+class Line(Struct, frozen=True, omit_defaults=True):
+    """One signed contribution. `reverses` names the line it takes back; neither is in force then."""
 
     line_id: UUID
     seq: int
@@ -49,266 +55,118 @@ class Line(Struct, frozen=True):
     policy_version: str
     event_id: UUID | None
     created_at: datetime
-    counters: UUID | None = None
-
-
-class Accepted(Struct, frozen=True):
-    """The first accepted version; its receipt decides on time or late."""
-
-    version: int
-    submission_id: UUID
-    received_at: datetime
-
-
-class Measured(Struct, frozen=True):
-    """The version whose completeness counts: the latest accepted, else the latest decided."""
-
-    accepted: bool
-    version: int
-    required_items: int
-    present_items: int
+    reverses: UUID | None = None
 
 
 class Obligation(Struct, frozen=True):
     """One agency owes one regime for one period by one deadline (nghĩa vụ báo cáo).
 
-    Submission versions count from 1; 0 means none. `version` counts the events told about the obligation.
-    `lines` are those in force, `line_count` all ever written.
+    key: agency/regime/period. version: of the newest event about it. lines: all ever written, in their order.
     """
 
     key: str
-    agency: str
-    regime: str
-    regime_version: int
-    period: str
-    deadline: datetime
-    calendar_version: str
-    policy_version: str
     version: int
-    owed: bool = True
-    received_version: int = 0
-    first_received_at: datetime | None = None
-    last_received_at: datetime | None = None
-    on_time_version: int = 0  # greatest version received by the deadline
-    decided_version: int = 0  # greatest version with a verdict
-    first_accepted: Accepted | None = None
-    measured: Measured | None = None
-    officer_id: str | None = None
-    due_soon_at: datetime | None = None
-    overdue_at: datetime | None = None
+    terms: Terms
+    facts: Facts
+    state: State
     lines: tuple[Line, ...] = ()
-    line_count: int = 0
 
     @property
-    def score(self) -> Decimal:
-        return sum((line.points for line in self.lines), _NOTHING)
+    def agency(self) -> str:
+        return self.key.split("/", 1)[0]
 
     @property
-    def standing(self) -> Standing:
-        if self.first_accepted is not None:
-            return "fulfilled"
-        if self.received_version == 0:
-            return "nothing_sent"
-        return "returned" if self.decided_version >= self.received_version else "awaiting_verdict"
+    def regime(self) -> str:
+        return self.key.split("/", 2)[1]
 
     @property
-    def on_time(self) -> bool | None:
-        """Whether the first accepted version was received by the deadline; None while none is accepted."""
-        return None if self.first_accepted is None else self.first_accepted.received_at <= self.deadline
+    def period(self) -> str:
+        return self.key.split("/", 2)[2]
 
     @property
-    def may_still_be_on_time(self) -> bool:
-        """Accepted on time, or something received in time still waits for its verdict: then it is not overdue."""
-        return self.on_time is True or self.on_time_version > self.decided_version
+    def lines_in_force(self) -> tuple[Line, ...]:
+        return in_force(self.lines)
 
 
 class Decision(Struct, frozen=True):
-    """What follows from one event: the new state, the lines to append, the events to tell, in order."""
+    """What follows from a change: the obligation as it is now, the lines to append, the event to publish."""
 
     obligation: Obligation
     lines: tuple[Line, ...] = ()
-    events: tuple[ComplianceEvent, ...] = ()
+    event: ObligationChanged | None = None
+    event_id: UUID | None = None
 
 
-def follow(
-    obligation: Obligation,
-    event: SubmissionReceived | VerdictReached,
-    event_id: UUID | None,
-    policy: Policy,
-    calendar: WorkingCalendar,
-) -> Decision:
-    """Fold one submission or verdict. Raises CalendarGap if the calendar lacks the year of a late receipt."""
-    after = _received(obligation, event)
-    match event:
-        case SubmissionReceived():
-            at = event.received_at
-        case VerdictReached():
-            after, at = _decided(after, event), event.decided_at
-        case _:
-            assert_never(event)
-    if after is obligation:
-        return Decision(obligation)
-    if after.overdue_at is not None and after.may_still_be_on_time:
-        after = replace(after, overdue_at=None)  # it was in time after all: its event came after the ticker
-    decides = (
-        after.first_accepted is not obligation.first_accepted
-        or after.measured is not obligation.measured
-        or after.overdue_at is not obligation.overdue_at
-    )
-    if not after.owed or not decides:  # the score follows from these three and the deadline alone
-        return Decision(after)
-    events: list[ComplianceEvent] = []
-    accepted, version = after.first_accepted, after.version
-    if accepted is not None and accepted is not obligation.first_accepted:
-        version += 1
-        events.append(
-            ObligationFulfilled.trusted(
-                **_common(after, at, version),
-                submission_id=accepted.submission_id,
-                submission_version=accepted.version,
-                received_at=accepted.received_at,
-                on_time=accepted.received_at <= after.deadline,
-            )
-        )
-    return _settled(after, version, tuple(events), event_id, at, policy, calendar)
+class Cause(Struct, frozen=True):
+    """What a decision stands on: the moment in business time, and the event behind it.
 
-
-def is_overdue(obligation: Obligation, at: datetime) -> bool:
-    """Whether the deadline has passed with nothing acceptable received in time, and this has not been told yet."""
-    return (
-        obligation.owed
-        and obligation.overdue_at is None
-        and obligation.first_accepted is None
-        and at > obligation.deadline
-        and not obligation.may_still_be_on_time
-    )
-
-
-def is_due_soon(obligation: Obligation, remind_at: datetime, at: datetime) -> bool:
-    """Whether the reminder is due: the deadline is still ahead and nothing sent, or what was sent came back."""
-    return (
-        obligation.owed
-        and obligation.due_soon_at is None
-        and remind_at <= at <= obligation.deadline
-        and obligation.standing in ("nothing_sent", "returned")
-    )
-
-
-def mark_due_soon(obligation: Obligation, at: datetime) -> Decision:
-    """Tell that the deadline is near (sắp đến hạn)."""
-    after = replace(obligation, due_soon_at=at, version=obligation.version + 1)
-    return Decision(after, (), (ObligationDueSoon.trusted(**_common(after, at, after.version)),))
-
-
-def mark_overdue(
-    obligation: Obligation, at: datetime, policy: Policy, calendar: WorkingCalendar, officer_id: str | None = None
-) -> Decision:
-    """Tell that the deadline has passed (quá hạn). `officer_id` answers for it if nobody has sent anything."""
-    after = replace(
-        obligation, overdue_at=at, officer_id=obligation.officer_id or officer_id, version=obligation.version + 1
-    )
-    told = ObligationOverdue.trusted(**_common(after, at, after.version))
-    return _settled(after, after.version, (told,), None, at, policy, calendar)
-
-
-def withdraw(obligation: Obligation, at: datetime, policy: Policy, calendar: WorkingCalendar) -> Decision:
-    """It is not owed any more (the agency closes before the deadline, or the regime ended): its lines are countered."""
-    after = replace(obligation, owed=False, overdue_at=None)
-    return _settled(after, after.version, (), None, at, policy, calendar)
-
-
-def _received(obligation: Obligation, event: SubmissionReceived | VerdictReached) -> Obligation:
-    """Join the receipt that both kinds of event carry. Returns the same object if it tells nothing new."""
-    version, received_at = event.version, event.received_at
-    first = obligation.first_received_at
-    first = received_at if first is None or received_at < first else first
-    on_time = version if received_at <= obligation.deadline else 0
-    if newer(version, obligation.received_version):
-        return replace(
-            obligation,
-            received_version=version,
-            first_received_at=first,
-            last_received_at=received_at,
-            on_time_version=max(on_time, obligation.on_time_version),
-            officer_id=event.officer_id,
-        )
-    if first is obligation.first_received_at and on_time <= obligation.on_time_version:
-        return obligation
-    return replace(obligation, first_received_at=first, on_time_version=max(on_time, obligation.on_time_version))
-
-
-def _decided(obligation: Obligation, verdict: VerdictReached) -> Obligation:
-    accepted = verdict.outcome == "accepted"
-    first, measured = obligation.first_accepted, obligation.measured
-    if accepted and (first is None or verdict.version < first.version):
-        first = Accepted(verdict.version, verdict.submission_id, verdict.received_at)
-    if measured is None or (accepted, verdict.version) > (measured.accepted, measured.version):
-        measured = Measured(accepted, verdict.version, verdict.required_items, verdict.present_items)
-    decided = verdict.version if newer(verdict.version, obligation.decided_version) else obligation.decided_version
-    if first is obligation.first_accepted and measured is obligation.measured and decided == obligation.decided_version:
-        return obligation
-    return replace(obligation, first_accepted=first, measured=measured, decided_version=decided)
-
-
-def newer(version: int, seen: int) -> bool:
-    """The version guard: an older version never overwrites a newer one."""
-    return version > seen
-
-
-def _settled(
-    obligation: Obligation,
-    version: int,
-    events: tuple[ComplianceEvent, ...],
-    event_id: UUID | None,
-    at: datetime,
-    policy: Policy,
-    calendar: WorkingCalendar,
-) -> Decision:
-    """Append what turns the lines in force into those deserved: counter-lines for what fell, lines for what came.
-
-    `version` is that of the last of `events`, which go before what is told of the score.
+    published_as: the id of the event that the decision publishes, for lines that no event from outside has caused.
     """
-    due = assess(_facts(obligation), policy, calendar) if obligation.owed else ()
-    if len(due) == len(obligation.lines) and all(map(_same, obligation.lines, due)):
-        return Decision(replace(obligation, version=version), (), events)
-    stays = [line for line in obligation.lines if any(_same(line, wanted) for wanted in due)]
-    fallen = [line for line in obligation.lines if line not in stays]
-    appended: list[Line] = []
-    seq = obligation.line_count
-    for line in fallen:
-        seq += 1
-        appended.append(
-            replace(
-                line,
-                line_id=line_id(obligation.key, seq),
-                seq=seq,
-                points=_NOTHING - line.points,
-                event_id=event_id,
-                created_at=at,
-                counters=line.line_id,
-            )
-        )
-    in_force: list[Line] = []
-    for wanted in due:
-        kept = next((line for line in stays if _same(line, wanted)), None)
-        if kept is None:
-            seq += 1
-            kept = Line(
-                line_id(obligation.key, seq), seq, wanted.component, wanted.clause, wanted.points, wanted.cause,
-                wanted.cause_en, policy.version, event_id, at,
-            )  # fmt: skip
-            appended.append(kept)
-        in_force.append(kept)
-    after = replace(obligation, lines=tuple(in_force), line_count=seq, version=version + 1)
-    changed = ScoreChanged.trusted(
-        **_common(after, at, after.version),
-        officer_id=after.officer_id,
-        policy_version=policy.version,
-        score=after.score,
-        lines=tuple(_told(line) for line in in_force),
-        overdue=after.overdue_at is not None and after.first_accepted is None,
+
+    at: datetime
+    published_as: UUID
+    event_id: UUID | None = None
+
+
+def opened(key: str, terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar, version: int) -> Obligation:
+    """A new obligation, as it is stored; `settle` says what is published of it."""
+    return Obligation(key, version, terms, facts, stand(terms, facts, policy, calendar).state)
+
+
+def settle(
+    before: Obligation,
+    terms: Terms,
+    facts: Facts,
+    policy: Policy,
+    calendar: WorkingCalendar,
+    cause: Cause,
+    *,
+    opening: bool = False,
+) -> Decision:
+    """Derive the obligation anew from terms and facts. Raises CalendarGap.
+
+    An obligation that is not owed and was not before is followed, but neither scored nor published. `opening`: it was
+    made in this transaction, so that its first event is this one.
+    """
+    if terms is before.terms and facts is before.facts and not opening:
+        return Decision(before)
+    derived = stand(terms, facts, policy, calendar)
+    changes = _changes(before, terms, facts, derived.state)
+    if opening:
+        changes.insert(0, "opened")
+    appended = _appended(before, derived, changes, policy, cause)
+    if appended:
+        changes.append("score")
+    published_now = bool(changes) and (terms.owed or before.terms.owed)
+    after = Obligation(
+        before.key,
+        before.version + 1 if published_now and not opening else before.version,
+        terms,
+        facts,
+        derived.state,
+        (*before.lines, *appended),
     )
-    return Decision(after, tuple(appended), (*events, changed))
+    if not published_now:
+        return Decision(after, appended)
+    return Decision(after, appended, published(after, tuple(changes), cause.at), cause.published_as)
+
+
+def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, SubmissionReceived | VerdictReached]]) -> Facts:
+    """The facts with what these events (id, body) say."""
+    for event_id, event in events:
+        facts = happened.with_report(facts, event, event_id)
+    return facts
+
+
+def reminded(obligation: Obligation, at: datetime) -> Facts:
+    """The facts with a reminder of the deadline as it stands."""
+    return happened.with_reminder(obligation.facts, Reminder(at, obligation.state.deadline))
+
+
+def in_force(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Of all lines ever written those that were not taken back and take nothing back."""
+    reversed_ids = {line.reverses for line in lines if line.reverses is not None}
+    return tuple(line for line in lines if line.reverses is None and line.line_id not in reversed_ids)
 
 
 def line_id(key: str, seq: int) -> UUID:
@@ -317,47 +175,168 @@ def line_id(key: str, seq: int) -> UUID:
     return UUID(int=int.from_bytes(digest, "big") & _UUID_MASK | _UUID_8)
 
 
-def _facts(obligation: Obligation) -> Facts:
-    accepted, measured = obligation.first_accepted, obligation.measured
-    return Facts(
-        deadline=obligation.deadline,
-        first_accepted_at=None if accepted is None else accepted.received_at,
-        overdue=obligation.overdue_at is not None,
+def published(obligation: Obligation, changes: tuple[Change, ...], at: datetime) -> ObligationChanged:
+    """The event: the whole state and why it is told."""
+    terms, facts, state = obligation.terms, obligation.facts, obligation.state
+    by_number = {version.number: version for version in facts.versions}
+    answer = None if state.answer is None else by_number[state.answer]
+    measured = None if state.measured is None else by_number[state.measured].verdict
+    last = facts.versions[-1] if facts.versions else None
+    reversed_ids = {line.reverses for line in obligation.lines}
+    return ObligationChanged.trusted(
+        obligation=obligation.key,
+        agency=obligation.agency,
+        regime=obligation.regime,
+        regime_version=terms.regime_version,
+        period=obligation.period,
+        version=obligation.version,
+        at=at,
+        changes=changes,
+        owed=state.owed,
+        standing=state.standing,
+        overdue=state.overdue,
+        opens_at=terms.opens_at,
+        cutoff_from=terms.cutoff_from,
+        cutoff_to=terms.cutoff_to,
+        planned_deadline=terms.deadline,
+        deadline=state.deadline,
+        calendar_version=terms.calendar_version,
+        policy_version=terms.policy_version,
+        reliefs=tuple(relief.relief_id for relief in facts.reliefs if _moved(relief, terms, state)),
+        reminded_at=None if facts.reminder is None else facts.reminder.at,
+        received_version=None if last is None else last.number,
+        last_received_at=None if last is None else last.received_at,
+        answer_version=state.answer,
+        answer_submission_id=None if answer is None else answer.submission_id,
+        answer_received_at=None if answer is None else answer.received_at,
+        on_time=state.on_time,
         required_items=None if measured is None else measured.required_items,
         present_items=None if measured is None else measured.present_items,
+        officer_id=state.officer_id,
+        officer_basis=state.officer_basis,
+        score=state.score,
+        lines=tuple(_line(line, reversed_ids) for line in obligation.lines),
     )
 
 
-def _same(line: Line, due: Due) -> bool:
+def _changes(before: Obligation, terms: Terms, facts: Facts, now: State) -> list[Change]:
+    """What a follower must hear of, in the order of a life."""
+    was = before.state
+    found: list[Change] = []
+    if was.owed and not now.owed:
+        found.append("not_owed")
+    if now.owed and not was.owed:
+        found.append("owed_again")
+    if terms is not before.terms and _shown(terms) != _shown(before.terms):
+        found.append("terms_changed")
+    if facts.reliefs is not before.facts.reliefs and now.deadline != was.deadline:
+        found.append("relief")
+    if facts.reminder is not before.facts.reminder:
+        found.append("due_soon")
+    if was.overdue and not now.overdue and now.answer is None:
+        found.append("overdue_withdrawn")
+    if now.overdue and not was.overdue:
+        found.append("overdue")
+    if now.standing == "returned" and _last_number(facts) != _last_returned(before):
+        found.append("returned")
+    if now.answer != was.answer or now.on_time != was.on_time:
+        found.append("fulfilled" if now.answer is not None else "reopened")
+    return found
+
+
+def _last_number(facts: Facts) -> int:
+    return facts.versions[-1].number
+
+
+def _last_returned(obligation: Obligation) -> int | None:
+    return obligation.facts.versions[-1].number if obligation.state.standing == "returned" else None
+
+
+def _shown(terms: Terms) -> tuple[object, ...]:
+    return (
+        terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
+        terms.calendar_version, terms.policy_version,
+    )  # fmt: skip
+
+
+def _appended(
+    before: Obligation, derived: Derivation, changes: Sequence[Change], policy: Policy, cause: Cause
+) -> tuple[Line, ...]:
+    """The lines that turn those in force into those deserved: reversals of what fell, lines for what came."""
+    standing = in_force(before.lines) if before.lines else ()
+    deserved = derived.lines
+    if len(deserved) == len(standing) and all(
+        _same(line, due, policy) for line, (due, _) in zip(standing, deserved, strict=True)
+    ):
+        return ()
+    stays = [line for line in standing if any(_same(line, due, policy) for due, _ in deserved)]
+    appended: list[Line] = []
+    seq = len(before.lines)
+    vi, en = next((_REASONS[change] for change in _REASONS if change in changes), _BY_REPORT)
+    for line in standing:
+        if line in stays:
+            continue
+        seq += 1
+        appended.append(
+            replace(
+                line,
+                line_id=line_id(before.key, seq),
+                seq=seq,
+                points=_NOTHING - line.points,
+                cause=f"Hủy dòng {line.seq}: {vi}",
+                cause_en=f"Reverses line {line.seq}: {en}",
+                event_id=cause.event_id or cause.published_as,
+                created_at=cause.at,
+                reverses=line.line_id,
+            )
+        )
+    for due, event_id in deserved:
+        if any(_same(line, due, policy) for line in stays):
+            continue
+        seq += 1
+        appended.append(
+            Line(
+                line_id(before.key, seq),
+                seq,
+                due.component,
+                due.clause,
+                due.points,
+                due.cause,
+                due.cause_en,
+                policy.version,
+                event_id or cause.published_as,
+                cause.at,
+            )
+        )
+    return tuple(appended)
+
+
+def _same(line: Line, due: Due, policy: Policy) -> bool:
     return (
         line.component == due.component
         and line.clause == due.clause
         and line.points == due.points
         and line.cause == due.cause
+        and line.policy_version == policy.version
     )
 
 
-def _told(line: Line) -> ScoreLine:
+def _moved(relief: Relief, terms: Terms, state: State) -> bool:
+    return relief.status == "granted" and relief.ends_at > terms.deadline and relief.starts_at <= state.deadline
+
+
+def _line(line: Line, reversed_ids: set[UUID | None]) -> ScoreLine:
     return ScoreLine.trusted(
         line_id=line.line_id,
+        seq=line.seq,
         component=line.component,
         points=line.points,
         cause=line.cause,
         cause_en=line.cause_en,
         clause=line.clause,
+        policy_version=line.policy_version,
         event_id=line.event_id,
+        created_at=line.created_at,
+        reverses=line.reverses,
+        in_force=line.reverses is None and line.line_id not in reversed_ids,
     )
-
-
-def _common(obligation: Obligation, at: datetime, version: int) -> dict[str, object]:
-    return {
-        "obligation": obligation.key,
-        "agency": obligation.agency,
-        "regime": obligation.regime,
-        "regime_version": obligation.regime_version,
-        "period": obligation.period,
-        "deadline": obligation.deadline,
-        "standing": obligation.standing,
-        "at": at,
-        "version": version,
-    }

@@ -1,7 +1,6 @@
 """Plans become obligations by one INSERT per batch of plans; doing it again changes nothing.
 
-An obligation about which nothing has come and nobody was reminded follows a new regime version or request; a deadline
-that people were told of is not moved.
+What exists already and has other terms than its plan is loaded, decided on by `follow_plan`, and saved.
 """
 
 from __future__ import annotations
@@ -11,76 +10,68 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import text
 
+from services.scoring.obligations import domain
 from services.scoring.obligations.deadlines import Plan
-from shared.contract.events import ObligationOpened, obligation_key
-from shared.postgres.database import Reading, Transaction
-
-_PLAN_COLUMNS = """
-    CAST(:regime AS text[]), CAST(:regime_version AS int[]), CAST(:period AS text[]), CAST(:cutoff_from AS date[]),
-    CAST(:cutoff_to AS date[]), CAST(:opens_at AS timestamptz[]), CAST(:deadline AS timestamptz[]),
-    CAST(:remind_at AS timestamptz[]), CAST(:calendar_version AS text[]), CAST(:policy_version AS text[])
-"""
-_PLAN_NAMES = """regime, regime_version, period, cutoff_from, cutoff_to, opens_at, deadline, remind_at,
-    calendar_version, policy_version"""
-_TOLD = """obligation, agency, regime, regime_version, period, deadline, version, opens_at, cutoff_from, cutoff_to,
-    calendar_version"""
+from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.facts import NOTHING, Terms
+from services.scoring.obligations.standing import State
+from services.scoring.obligations.store import encode_document, encode_terms
+from shared.contract.events import ObligationChanged, obligation_key
+from shared.postgres import bulk
+from shared.postgres.database import ReadTransaction, Transaction
 
 _FIRST_VERSION = "coalesce((SELECT first_version FROM generation), 1)"
 
-# who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other
-_GENERATE = text(f"""
-    INSERT INTO obligations (obligation, agency, {_PLAN_NAMES}, generated_at, version, owed)
-    SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.regime_version, p.period, p.cutoff_from,
-           p.cutoff_to, p.opens_at, p.deadline, p.remind_at, p.calendar_version, p.policy_version, :now,
-           {_FIRST_VERSION}, true
-      FROM unnest({_PLAN_COLUMNS}, CAST(:exists_from AS date[]), CAST(:due_on AS date[]))
-           AS p ({_PLAN_NAMES}, exists_from, due_on)
+_PLANS = {
+    "regime": "text", "regime_version": "int", "period": "text", "exists_from": "date", "due_on": "date",
+    "deadline": "timestamptz", "next_at": "timestamptz", "terms": "text", "document": "text",
+}  # fmt: skip
+#: who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other
+_WHO_OWES = """
       JOIN regimes AS r ON r.code = p.regime AND r.regime_version = p.regime_version
       LEFT JOIN requests AS q ON q.request_id = p.period AND q.regime = p.regime
       JOIN agencies AS a
         ON a.opened_on <= p.exists_from AND (a.closed_on IS NULL OR a.closed_on >= p.due_on)
        AND CASE WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
                 ELSE a.kind = ANY(r.submitter_kinds) OR a.code = ANY(r.submitters) END
-     WHERE :everybody OR a.code = ANY(CAST(:codes AS text[]))
-     ORDER BY 1
-    ON CONFLICT (obligation) DO UPDATE SET
-        regime_version = excluded.regime_version, cutoff_from = excluded.cutoff_from, cutoff_to = excluded.cutoff_to,
-        opens_at = excluded.opens_at, deadline = excluded.deadline, remind_at = excluded.remind_at,
-        calendar_version = excluded.calendar_version, policy_version = excluded.policy_version, owed = true,
-        version = obligations.version + 1
-     WHERE (obligations.regime_version <> excluded.regime_version OR NOT obligations.owed
-            OR (obligations.cutoff_to IS NULL AND obligations.deadline <> excluded.deadline))
-       AND obligations.received_version = 0 AND obligations.due_soon_at IS NULL AND obligations.overdue_at IS NULL
-    RETURNING {_TOLD}
-""")  # noqa: S608 - constants
-_DEMAND = text(f"""
-    INSERT INTO obligations (obligation, agency, {_PLAN_NAMES}, generated_at, version, owed)
-    SELECT n.agency || '/' || n.regime || '/' || n.period, n.agency, n.regime, n.regime_version, n.period,
-           n.cutoff_from, n.cutoff_to, n.opens_at, n.deadline, n.remind_at, n.calendar_version, n.policy_version,
-           n.generated_at, {_FIRST_VERSION}, n.owed
-      FROM unnest({_PLAN_COLUMNS}, CAST(:agency AS text[]), CAST(:generated_at AS timestamptz[]),
-                  CAST(:owed AS boolean[])) AS n ({_PLAN_NAMES}, agency, generated_at, owed)
+     WHERE (:everybody OR a.code = ANY(CAST(:codes AS text[])))
+"""
+_GENERATE = text(f"""
+    INSERT INTO obligations (obligation, agency, regime, period, version, owed, standing, overdue, deadline, next_at,
+                             terms, document, opened_at)
+    SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.period, {_FIRST_VERSION}, true,
+           'nothing_sent', false, p.deadline, p.next_at, CAST(p.terms AS json), CAST(p.document AS json), :now
+      FROM {bulk.unnest(_PLANS, "p", place="place")} {_WHO_OWES}
      ORDER BY 1
     ON CONFLICT (obligation) DO NOTHING
-    RETURNING {_TOLD}, generated_at, owed
+    RETURNING obligation, regime, period, version
+""")  # noqa: S608 - constants
+# Owed already, or owed by an agency that did not owe it before; the rest are followed as what nobody asked for.
+_UNLIKE = text(f"""
+    WITH p AS (SELECT * FROM {bulk.unnest(_PLANS, "p", place="place")}),
+    owing AS (SELECT a.code, p.place FROM p {_WHO_OWES})
+    SELECT o.obligation, o.version, CAST(o.terms AS text), CAST(o.document AS text), p.place
+      FROM p JOIN obligations AS o ON o.regime = p.regime AND o.period = p.period
+     WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
+       AND (o.owed AND (:everybody OR o.agency = ANY(CAST(:codes AS text[])))
+            OR (o.agency, p.place) IN (SELECT code, place FROM owing))
+     ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
 """)  # noqa: S608
 _MISSING = text("""
     SELECT p.regime, p.period
-      FROM unnest(CAST(:regime AS text[]), CAST(:period AS text[]), CAST(:regime_version AS int[]))
-           AS p (regime, period, regime_version)
-      LEFT JOIN plans AS d ON d.regime = p.regime AND d.period = p.period AND d.regime_version = p.regime_version
+      FROM unnest(CAST(:regime AS text[]), CAST(:period AS text[]), CAST(:terms AS text[])) AS p (regime, period, terms)
+      LEFT JOIN plans AS d ON d.regime = p.regime AND d.period = p.period AND d.terms = p.terms
      WHERE d.regime IS NULL
 """)
 _PLANNED = text("""
-    INSERT INTO plans (regime, period, regime_version, calendar_version, obligations, planned_at)
-    SELECT regime, period, regime_version, calendar_version, obligations, :now
+    INSERT INTO plans (regime, period, regime_version, terms, planned_at)
+    SELECT regime, period, regime_version, terms, :now
       FROM unnest(CAST(:regime AS text[]), CAST(:period AS text[]), CAST(:regime_version AS int[]),
-                  CAST(:calendar_version AS text[]), CAST(:obligations AS int[]))
-           AS p (regime, period, regime_version, calendar_version, obligations)
-    ON CONFLICT (regime, period) DO UPDATE SET regime_version = excluded.regime_version,
-        calendar_version = excluded.calendar_version, obligations = excluded.obligations,
+                  CAST(:terms AS text[])) AS p (regime, period, regime_version, terms)
+    ON CONFLICT (regime, period) DO UPDATE SET regime_version = excluded.regime_version, terms = excluded.terms,
         planned_at = excluded.planned_at
 """)
 _FORGET = text("""
@@ -88,9 +79,13 @@ _FORGET = text("""
      WHERE d.regime = p.regime AND d.period = p.period
 """)
 _PROGRESS = text("""
-    INSERT INTO generation (started_at, complete_at) VALUES (:now, :now)
-    ON CONFLICT (one_row) DO UPDATE SET complete_at = generation.complete_at
-    RETURNING started_at, complete_at
+    INSERT INTO generation (started_at, complete_at, rules) VALUES (:now, :now, :rules)
+    ON CONFLICT (one_row) DO UPDATE SET rules = coalesce(generation.rules, excluded.rules)
+    RETURNING started_at, complete_at, rules, replan_from
+""")
+_REPLAN_FROM = text("""
+    UPDATE generation SET rules = :rules, replan_from = least(replan_from, (SELECT min(deadline) FROM obligations))
+    RETURNING replan_from
 """)
 _REBUILT = text("""
     INSERT INTO generation (started_at, complete_at, first_version)
@@ -98,33 +93,89 @@ _REBUILT = text("""
     ON CONFLICT DO NOTHING
     RETURNING started_at
 """)
-_COMPLETE = text("UPDATE generation SET complete_at = greatest(complete_at, :now)")
+_COMPLETE = text("UPDATE generation SET complete_at = greatest(complete_at, :now), replan_from = NULL")
 _UNPLANNED = text("SELECT code FROM agencies WHERE NOT planned ORDER BY code LIMIT :limit FOR UPDATE SKIP LOCKED")
 _AGENCIES_PLANNED = text("UPDATE agencies SET planned = true WHERE code = ANY(CAST(:codes AS text[]))")
+_FIRST = text(f"SELECT {_FIRST_VERSION}")
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A plan with the policy its deadline's day falls under."""
+    """A plan as the terms of an obligation, and how it stands before anything has come."""
 
     plan: Plan
-    policy_version: str
+    terms: Terms
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """An obligation a report asks for before the generator made it. `owed` false: nobody asked for the report."""
+class Missing:
+    """An obligation that a report asks for before the generator made it. Not owed: nobody asked for the report."""
 
     agency: str
     opening: Opening
     owed: bool
     at: datetime  # receipt of the report
 
+    @property
+    def key(self) -> str:
+        return obligation_key(self.agency, self.opening.plan.regime, self.opening.plan.period)
 
-async def progress(tx: Transaction, now: datetime) -> tuple[datetime, datetime]:
-    """(first start, moment until which everything has been generated); both are now at the very first start."""
-    row = (await tx.execute(_PROGRESS, {"now": now})).one()
-    return row[0], row[1]
+    @property
+    def terms(self) -> Terms:
+        return self.opening.terms if self.owed else replace(self.opening.terms, owed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """started_at: first start; complete_at: until when everything has been generated; replan_from: see `replan`."""
+
+    started_at: datetime
+    complete_at: datetime
+    replan_from: datetime | None
+
+
+def terms_of(plan: Plan, policy_version: str) -> Terms:
+    """The terms that a plan gives an obligation that is owed."""
+    return Terms(
+        regime_version=plan.regime_version,
+        opens_at=plan.opens_at,
+        remind_at=plan.remind_at,
+        deadline=plan.deadline,
+        calendar_version=plan.calendar_version,
+        policy_version=policy_version,
+        cutoff_from=plan.cutoff_from,
+        cutoff_to=plan.cutoff_to,
+    )
+
+
+def follow_plan(obligation: Obligation, planned: Terms, notice_until: datetime) -> Terms:
+    """The terms after a new plan: a later deadline always counts, an earlier one only where nobody relied on the old.
+
+    An earlier one must still lie ahead of `notice_until`, nothing may have come and nobody been reminded. Else the old
+    deadline stays, with the calendar and policy that belong to it.
+    """
+    terms, facts = obligation.terms, obligation.facts
+    if planned.deadline < terms.deadline and terms.owed:
+        relied = bool(facts.versions) or facts.reminder is not None or facts.passed_at is not None
+        if relied or planned.deadline < notice_until:
+            planned = replace(
+                planned,
+                deadline=terms.deadline,
+                remind_at=max(planned.opens_at, terms.remind_at),
+                calendar_version=terms.calendar_version,
+                policy_version=terms.policy_version,
+            )
+    return terms if planned == terms else planned
+
+
+async def progress(tx: Transaction, now: datetime, rules: str) -> Progress:
+    """How far generation is. `rules` names calendar and policies in force; where they are new, all is planned again."""
+    row = (await tx.execute(_PROGRESS, {"now": now, "rules": rules})).one()
+    replan_from = row.replan_from
+    if row.rules != rules:
+        replan_from = (await tx.execute(_REPLAN_FROM, {"rules": rules})).scalar_one()
+    return Progress(row.started_at, row.complete_at, replan_from)
 
 
 async def rebuild(tx: Transaction, started_at: datetime, first_version: int) -> bool:
@@ -134,7 +185,7 @@ async def rebuild(tx: Transaction, started_at: datetime, first_version: int) -> 
 
 
 async def complete(tx: Transaction, now: datetime) -> None:
-    """Everything owed as seen at `now` has been generated."""
+    """Everything owed as seen at `now` has been generated, and follows the rules in force."""
     await tx.execute(_COMPLETE, {"now": now})
 
 
@@ -147,98 +198,75 @@ async def agencies_planned(tx: Transaction, codes: Sequence[str]) -> None:
     await tx.execute(_AGENCIES_PLANNED, {"codes": list(codes)})
 
 
-async def not_yet_planned(tx: Reading, plans: Sequence[Plan]) -> list[Plan]:
-    """Those of the plans that have not been generated for all agencies, in the order given."""
-    if not plans:
+async def not_yet_planned(tx: ReadTransaction, openings: Sequence[Opening]) -> list[Opening]:
+    """Those that have not been generated for all agencies with these terms, in the order given."""
+    if not openings:
         return []
-    parameters = {name: [getattr(plan, name) for plan in plans] for name in ("regime", "period", "regime_version")}
+    parameters = {
+        "regime": [opening.plan.regime for opening in openings],
+        "period": [opening.plan.period for opening in openings],
+        "terms": [encode_terms(opening.terms) for opening in openings],
+    }
     missing = {(row[0], row[1]) for row in await tx.execute(_MISSING, parameters)}
-    return [plan for plan in plans if (plan.regime, plan.period) in missing]
+    return [opening for opening in openings if (opening.plan.regime, opening.plan.period) in missing]
 
 
 async def forget(tx: Transaction, plans: Iterable[Plan]) -> None:
     """Have these plans generated again, for every agency."""
     pairs = [(plan.regime, plan.period) for plan in plans]
     if pairs:
-        await tx.execute(_FORGET, {"regime": [each[0] for each in pairs], "period": [each[1] for each in pairs]})
+        await tx.execute(_FORGET, {"regime": [pair[0] for pair in pairs], "period": [pair[1] for pair in pairs]})
 
 
 async def generate(
     tx: Transaction, openings: Sequence[Opening], now: datetime, codes: Sequence[str] | None = None
-) -> list[ObligationOpened]:
-    """Generate the obligations of these plans, for all agencies or for some. Returns what to tell: new and changed."""
+) -> list[ObligationChanged]:
+    """Insert the obligations of these plans that are missing, for all agencies or for some. Returns what to publish."""
     if not openings:
         return []
-    parameters = _plan_columns(openings) | {
-        "exists_from": [opening.plan.exists_from for opening in openings],
-        "due_on": [opening.plan.due_on for opening in openings],
-        "everybody": codes is None,
-        "codes": list(codes or ()),
-        "now": now,
-    }
-    return [_opened(row, now) for row in await tx.execute(_GENERATE, parameters)]
+    rows = await tx.execute(_GENERATE, _parameters(openings, codes) | {"now": now})
+    by_plan = {(opening.plan.regime, opening.plan.period): opening for opening in openings}
+    published = []
+    for key, regime, period, version in rows:
+        opening = by_plan[regime, period]
+        made = Obligation(key, version, opening.terms, NOTHING, opening.state)
+        published.append(domain.published(made, ("opened",), now))
+    return published
 
 
-async def planned(
-    tx: Transaction, openings: Sequence[Opening], told: Iterable[ObligationOpened], now: datetime
-) -> None:
+async def lock_unlike(
+    tx: Transaction, openings: Sequence[Opening], codes: Sequence[str] | None, after: str, limit: int
+) -> list[tuple[Opening, Sequence[Any]]]:
+    """Rows of obligations whose terms are not those of their plan, each with it; in key order behind `after`."""
+    if not openings:
+        return []
+    rows = await tx.execute(_UNLIKE, _parameters(openings, codes) | {"after": after, "limit": limit})
+    return [(openings[row[4] - 1], row) for row in rows]
+
+
+async def planned(tx: Transaction, openings: Sequence[Opening], now: datetime) -> None:
     """Remember that these plans have been generated for every agency."""
-    counts: dict[tuple[str, str], int] = {}
-    for event in told:
-        counts[event.regime, event.period] = counts.get((event.regime, event.period), 0) + 1
     parameters = {
         "regime": [opening.plan.regime for opening in openings],
         "period": [opening.plan.period for opening in openings],
         "regime_version": [opening.plan.regime_version for opening in openings],
-        "calendar_version": [opening.plan.calendar_version for opening in openings],
-        "obligations": [counts.get((opening.plan.regime, opening.plan.period), 0) for opening in openings],
+        "terms": [encode_terms(opening.terms) for opening in openings],
     }
     await tx.execute(_PLANNED, parameters | {"now": now})
 
 
-async def open_on_demand(tx: Transaction, demands: Sequence[Demand]) -> list[ObligationOpened]:
-    """Insert obligations that reports asked for; what somebody else has just inserted stays. Returns what to tell."""
-    if not demands:
-        return []
-    ordered = sorted(
-        demands,
-        key=lambda demand: obligation_key(demand.agency, demand.opening.plan.regime, demand.opening.plan.period),
-    )
-    parameters = _plan_columns([demand.opening for demand in ordered]) | {
-        "agency": [demand.agency for demand in ordered],
-        "owed": [demand.owed for demand in ordered],
-        "generated_at": [demand.at for demand in ordered],
-    }
-    rows = await tx.execute(_DEMAND, parameters)
-    return [_opened(row, row.generated_at) for row in rows if row.owed]
+async def first_version(tx: ReadTransaction) -> int:
+    """The version of every new obligation's first event."""
+    return int((await tx.execute(_FIRST)).scalar_one())
 
 
-def _plan_columns(openings: Sequence[Opening]) -> dict[str, list[Any]]:
-    names = ("regime", "regime_version", "period", "cutoff_from", "cutoff_to", "opens_at", "deadline", "remind_at",
-             "calendar_version")  # fmt: skip
-    columns: dict[str, list[Any]] = {name: [getattr(opening.plan, name) for opening in openings] for name in names}
-    columns["policy_version"] = [opening.policy_version for opening in openings]
-    return columns
-
-
-def _opened(row: Any, at: datetime) -> ObligationOpened:
-    return ObligationOpened(
-        obligation=row.obligation,
-        agency=row.agency,
-        regime=row.regime,
-        regime_version=row.regime_version,
-        period=row.period,
-        deadline=row.deadline,
-        standing="nothing_sent",
-        at=at,
-        version=row.version,
-        cutoff_from=row.cutoff_from,
-        cutoff_to=row.cutoff_to,
-        opens_at=row.opens_at,
-        calendar_version=row.calendar_version,
-    )
-
-
-def key_of(demand: Demand) -> str:
-    """The obligation's key."""
-    return obligation_key(demand.agency, demand.opening.plan.regime, demand.opening.plan.period)
+def _parameters(openings: Sequence[Opening], codes: Sequence[str] | None) -> dict[str, Any]:
+    rows = [
+        (
+            opening.plan.regime, opening.plan.regime_version, opening.plan.period, opening.plan.exists_from,
+            opening.plan.due_on, opening.state.deadline, opening.state.next_at, encode_terms(opening.terms),
+            encode_document(Obligation("", 0, opening.terms, NOTHING, opening.state)),
+        )
+        for opening in openings
+    ]  # fmt: skip
+    return bulk.parameters(_PLANS, rows) | {"everybody": codes is None, "codes": list(codes or ())}

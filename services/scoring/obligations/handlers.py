@@ -1,24 +1,25 @@
-"""Use cases of the Kafka door: load, decide, save. A batch is one lock, one fold, one save, one publish; no commit."""
+"""Use cases of the Kafka events: load, decide, save. A batch is one lock, one decision a key, one save; no commit."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from time import perf_counter
 
 from services.scoring import metrics, registry
-from services.scoring.calendar import CalendarGap
 from services.scoring.calendar.store import covered_years
-from services.scoring.obligations import domain, generator, store
-from services.scoring.obligations.domain import Line, Obligation
-from services.scoring.obligations.generator import Demand
-from services.scoring.obligations.resolve import Awaits, Impossible, Known, demand
+from services.scoring.obligations import deciding, generator, store
+from services.scoring.obligations.deciding import Proposed
+from services.scoring.obligations.domain import Obligation, with_reports
+from services.scoring.obligations.facts import Facts
+from services.scoring.obligations.generator import Missing
+from services.scoring.obligations.resolve import Awaits, Impossible, RegistryPart, resolve
+from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
+from services.scoring.reliefs import store as reliefs
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
-    ComplianceEvent,
-    ObligationFulfilled,
     OfficerRegistered,
     RegimePublished,
     RegistryEvent,
@@ -26,82 +27,62 @@ from shared.contract.events import (
     SubmissionReceived,
     VerdictReached,
 )
-from shared.outbox import publish
 from shared.postgres.database import Transaction
 
 Report = SubmissionReceived | VerdictReached
 
 
 async def follow(batch: Batch[Report], tx: Transaction, rules: Rules) -> None:
-    """Fold submissions and verdicts into the obligations they answer."""
+    """Add submissions and verdicts to the facts of the obligations they are about; one decision an obligation."""
     obligations = await store.lock_obligations(tx, batch.keys)
-    told: list[ComplianceEvent] = []
+    made: set[str] = set()
     if len(obligations) < len(batch.keys):
-        told += await _open_missing(batch, tx, rules, obligations)
-    await rules.fetch(
-        tx,
-        {obligation.calendar_version for obligation in obligations.values()},
-        {obligation.policy_version for obligation in obligations.values()},
-    )
-    changed, lines = await _fold(batch, tx, rules, obligations, told)
-    await store.save(tx, changed, lines)
-    await publish(tx, told)
-
-
-async def _fold(
-    batch: Batch[Report],
-    tx: Transaction,
-    rules: Rules,
-    obligations: dict[str, Obligation],
-    told: list[ComplianceEvent],
-) -> tuple[list[Obligation], list[tuple[str, Line]]]:
-    """Fold the batch in order; returns changed obligations and lines to append, and adds to `told`."""
+        made = await _open_missing(batch, tx, rules, obligations)
     begun = perf_counter()
-    before = dict(obligations)
-    lines: list[tuple[str, Line]] = []
-    fulfilled: list[ObligationFulfilled] = []
+    by_key: dict[str, list[Event[Report]]] = {}
     for event in batch:
-        obligation = obligations[event.key]
-        policy, calendar = rules.policy(obligation), rules.calendar(obligation)
-        try:
-            decision = domain.follow(obligation, event.body, event.id, policy, calendar)
-        except CalendarGap:  # received after the years of the calendar that gave the deadline
-            newest = await rules.current_calendar(tx)
-            try:
-                decision = domain.follow(obligation, event.body, event.id, policy, newest)
-            except CalendarGap as gap:
-                metrics.CALENDAR_GAPS_TOTAL.inc()
-                batch.defer(event, f"calendar/{gap.year}")
-                continue
-        if decision.obligation is obligation:
-            continue
-        obligations[event.key] = decision.obligation
-        if decision.lines:
-            lines += [(event.key, line) for line in decision.lines]
-        if decision.events:
-            told += decision.events
-            fulfilled += [tell for tell in decision.events if isinstance(tell, ObligationFulfilled)]
-        if obligation.overdue_at is not None and decision.obligation.overdue_at is None:
-            metrics.OVERDUE_TAKEN_BACK_TOTAL.inc()
-    changed = [after for key, after in obligations.items() if after is not before[key]]
-    for on_time, number in Counter(tell.on_time for tell in fulfilled).items():
-        metrics.FULFILLED_TOTAL.labels("yes" if on_time else "no").inc(number)
-    metrics.SCORE_LINES_TOTAL.inc(len(lines))
+        by_key.setdefault(event.key, []).append(event)
+    proposed = [_with(obligations[key], events) for key, events in by_key.items()]
+    changed = [each for each in proposed if each.facts is not each.before.facts or each.before.key in made]
+    decided = await deciding.decide(tx, rules, changed, opening=made)
+    decisions = list(decided.decisions)
+    for key, gap in decided.gaps.items():
+        metrics.CALENDAR_GAPS_TOTAL.inc()
+        for event in by_key[key]:
+            batch.defer(event, f"calendar/{gap.year}")
+    bare = [
+        Proposed(obligation, obligation.terms, obligation.facts, obligation.terms.opens_at)
+        for obligation in (obligations[key] for key in sorted(decided.gaps.keys() & made))
+    ]
+    decisions += (await deciding.decide(tx, rules, bare, opening=made)).decisions
     metrics.FOLD_DURATION_SECONDS.observe(perf_counter() - begun)
-    return changed, lines
+    await deciding.save(tx, decisions, obligations)
+
+
+def _with(obligation: Obligation, events: Sequence[Event[Report]]) -> Proposed:
+    facts = with_reports(obligation.facts, ((event.id, event.body) for event in events))
+    at = max(_moment(event.body) for event in events)
+    return Proposed(obligation, obligation.terms, facts, at, events[-1].id)
+
+
+def _moment(report: Report) -> datetime:
+    return report.decided_at if isinstance(report, VerdictReached) else report.received_at
 
 
 async def _open_missing(
     batch: Batch[Report], tx: Transaction, rules: Rules, obligations: dict[str, Obligation]
-) -> Sequence[ComplianceEvent]:
-    """Make obligations the generator has not made yet; set aside what cannot be made now, or ever."""
+) -> set[str]:
+    """Make obligations the generator has not made yet; set aside what cannot be made now, or ever.
+
+    Returns the keys of those that were made here.
+    """
     missing: dict[str, list[Event[Report]]] = {}
     for event in batch:
         if event.key not in obligations:
             missing.setdefault(event.key, []).append(event)
     bodies = [events[0].body for events in missing.values()]
     regimes, periods = sorted({body.regime for body in bodies}), sorted({body.period for body in bodies})
-    known = Known(
+    known = RegistryPart(
         await registry.read_agencies(tx, sorted({body.agency for body in bodies})),
         await registry.read_regimes(tx, regimes),
         await registry.read_requests(tx, periods),
@@ -109,24 +90,33 @@ async def _open_missing(
         await registry.regime_changes(tx, regimes),
         await registry.request_versions(tx, periods),
     )
-    demands: list[Demand] = []
+    openings: list[Missing] = []
     for events in missing.values():
-        match demand(events[0].body, known, rules):
+        match resolve(events[0].body, known, rules):
             case Awaits(name):
                 for event in events:
                     batch.defer(event, name)
             case Impossible(why):
                 for event in events:
                     batch.reject(event, why)
-            case Demand() as wanted:
-                demands.append(wanted)
+            case Missing() as wanted:
+                openings.append(wanted)
                 if not wanted.owed:
                     metrics.UNOWED_REPORTS_TOTAL.inc()
-    told = await generator.open_on_demand(tx, demands)
-    metrics.OBLIGATIONS_OPENED_TOTAL.labels("report").inc(len(told))
-    made = [generator.key_of(wanted) for wanted in demands]
-    obligations |= await store.lock_obligations(tx, made)
-    return told
+    if not openings:
+        return set()
+    version = await generator.first_version(tx)
+    granted = await reliefs.read_standing(tx)
+    made = await store.insert(tx, [(_opened(wanted, version, granted), wanted.at) for wanted in openings])
+    metrics.OBLIGATIONS_OPENED_TOTAL.labels("report").inc(len(made))
+    obligations |= await store.lock_obligations(tx, [wanted.key for wanted in openings])
+    return made
+
+
+def _opened(wanted: Missing, version: int, standing: Sequence[reliefs.ScopedRelief]) -> Obligation:
+    """As it is inserted; its state is derived with the report, in this transaction."""
+    covering = tuple(each.relief for each in standing if each.covers(wanted.key))
+    return Obligation(wanted.key, version, wanted.terms, Facts(reliefs=covering), untouched(wanted.terms))
 
 
 async def known_names(tx: Transaction, names: Sequence[str]) -> set[str]:

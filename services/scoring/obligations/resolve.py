@@ -20,7 +20,7 @@ from services.scoring.obligations.deadlines import (
     plan_period,
     plan_request,
 )
-from services.scoring.obligations.generator import Demand
+from services.scoring.obligations.generator import Missing
 from services.scoring.reference_data import Rules
 from shared.contract.events import SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Deadline
@@ -51,7 +51,7 @@ class Impossible:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RegistryPart:
     """The registry's part that decides."""
 
     agencies: Mapping[str, Agency]
@@ -63,7 +63,9 @@ class Known:
     request_versions: Mapping[str, int] = field(default_factory=dict)
 
 
-def demand(event: SubmissionReceived | VerdictReached, known: Known, rules: Rules) -> Demand | Awaits | Impossible:
+def resolve(
+    event: SubmissionReceived | VerdictReached, known: RegistryPart, rules: Rules
+) -> Missing | Awaits | Impossible:
     """What to do with a report whose obligation does not exist yet."""
     try:
         period = parse(event.period)
@@ -94,7 +96,7 @@ def demand(event: SubmissionReceived | VerdictReached, known: Known, rules: Rule
         if request is not None:
             return Awaits(f"request-record/{event.period}/{known.request_versions.get(event.period, 0)}")
         return Awaits(f"regime-record/{event.regime}/{known.regime_changes.get(event.regime, 0)}")
-    return Demand(event.agency, rules.opening(plan), owed, event.received_at)
+    return Missing(event.agency, rules.opening(plan), owed, event.received_at)
 
 
 def _plan(

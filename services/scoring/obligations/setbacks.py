@@ -13,15 +13,15 @@ from typing import Any, Literal
 from sqlalchemy import text
 
 from services.scoring import metrics
-from shared.postgres.database import Reading, Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.telemetry.logging import get_logger
 from shared.telemetry.readiness import Check
 
 log = get_logger()
 
-#: plan, generate: subject regime/version/period; due_soon, overdue, withdraw: subject is the obligation
-Sweep = Literal["plan", "generate", "due_soon", "overdue", "withdraw"]
-SWEEPS: tuple[Sweep, ...] = ("plan", "generate", "due_soon", "overdue", "withdraw")
+#: plan, generate: subject regime/version/period; deadline, withdraw, relief: subject is the obligation
+Sweep = Literal["plan", "generate", "deadline", "withdraw", "relief"]
+SWEEPS: tuple[Sweep, ...] = ("plan", "generate", "deadline", "withdraw", "relief")
 
 _READ = text("""
     SELECT sweep, subject, error, next_try_at > clock_timestamp() AS resting FROM setbacks
@@ -64,7 +64,7 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".replace("\x00", "")[:500]
 
 
-async def read(tx: Reading, *sweeps: Sweep) -> dict[str, Setback]:
+async def read(tx: ReadTransaction, *sweeps: Sweep) -> dict[str, Setback]:
     """Setbacks of these sweeps by subject."""
     rows = await tx.execute(_READ, {"sweeps": list(sweeps)})
     return {row.subject: Setback(row.error, row.resting) for row in rows}
@@ -96,20 +96,27 @@ async def clear(tx: Transaction, sweep: Sweep, subjects: Iterable[str]) -> None:
         log.info("Setbacks are over.", action="scoring.setback_over", sweep=sweep, subjects=over[:20])
 
 
-async def publish_counts(tx: Reading) -> None:
+async def settle(tx: Transaction, sweep: Sweep, tried: Iterable[str], failed: Mapping[str, str]) -> None:
+    """Record what failed now, forget the setbacks of what was tried and did not fail."""
+    await record(tx, sweep, failed)
+    recorded = await read(tx, sweep)
+    await clear(tx, sweep, (set(tried) & recorded.keys()) - failed.keys())
+
+
+async def publish_counts(tx: ReadTransaction) -> None:
     """Set the gauge from the table."""
     counts = {row.sweep: row.subjects for row in await tx.execute(_COUNT)}
     for sweep in SWEEPS:
         metrics.SETBACKS.labels(sweep).set(counts.get(sweep, 0))
 
 
-async def listed(tx: Reading, after: tuple[str, str], limit: int) -> Sequence[Mapping[str, Any]]:
+async def listed(tx: ReadTransaction, after: tuple[str, str], limit: int) -> Sequence[Mapping[str, Any]]:
     """Up to `limit` setbacks after (sweep, subject), in that order."""
     rows = await tx.execute(_LIST, {"after_sweep": after[0], "after_subject": after[1], "limit": limit})
     return [dict(row) for row in rows.mappings()]
 
 
-async def check(tx: Reading) -> Check:
+async def check(tx: ReadTransaction) -> Check:
     """A warning for readiness: what is set back stops nobody else, so the instance does its work."""
     rows = list(await tx.execute(_COUNT))
     if not rows:

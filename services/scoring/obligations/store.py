@@ -1,84 +1,111 @@
-"""Obligations and their lines in PostgreSQL: one statement per table per batch, rows locked in key order; no commit."""
+"""Obligations in PostgreSQL: two documents beside the few columns that queries need, and the ledger of score lines.
+
+`terms` is what was planned, byte for byte; `document` holds facts, derived state and lines. Columns repeat what the
+state says, always written with it. One statement per table per batch, rows locked in key order; nothing commits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from sqlalchemy import text
 
-from services.scoring.obligations.domain import Accepted, Line, Measured, Obligation
-from shared.contract.events.compliance import Standing
+from services.scoring.obligations.domain import Line, Obligation
+from services.scoring.obligations.facts import Facts, Relief, Terms
+from services.scoring.obligations.standing import State
 from shared.postgres import bulk
-from shared.postgres.database import Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
-_LINES = msgspec.json.Decoder(tuple[Line, ...])
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
-_NO_LINES = "[]"
 
-_STATE = """obligation, agency, regime, regime_version, period, deadline, calendar_version, policy_version, version,
-    owed, received_version, first_received_at, last_received_at, on_time_version, decided_version, accepted_version,
-    accepted_submission_id, accepted_received_at, measured_version, measured_accepted, required_items, present_items,
-    officer_id, due_soon_at, overdue_at, CAST(lines AS text), line_count"""
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    facts: Facts
+    state: State
+    lines: tuple[Line, ...] = ()
+
+
+_TERMS = msgspec.json.Decoder(Terms)
+_DOCUMENT = msgspec.json.Decoder(_Document)
+
+_ROW = "obligation, version, CAST(terms AS text), CAST(document AS text)"
+_ROW_OF_O = "o.obligation, o.version, CAST(o.terms AS text), CAST(o.document AS text)"
 
 _LOCK = text(f"""
-    SELECT {_STATE} FROM obligations
+    SELECT {_ROW} FROM obligations
      WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)  # noqa: S608 - constants
 
 # What was set back is left alone for a while: else the same bad rows would fill every tick.
 _NOT_SET_BACK = """NOT EXISTS (SELECT FROM setbacks AS s
-       WHERE s.sweep = '{}' AND s.subject = o.obligation AND s.next_try_at > clock_timestamp())"""
-# The conditions are those of the partial indexes in tables.py, word for word.
-_DUE_SOON = text(f"""
-    SELECT {_STATE} FROM obligations AS o
-     WHERE owed AND due_soon_at IS NULL AND standing IN ('nothing_sent', 'returned')
-       AND remind_at <= :now AND deadline >= :now AND {_NOT_SET_BACK.format("due_soon")}
-     ORDER BY remind_at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
+       WHERE s.sweep = 'deadline' AND s.subject = o.obligation AND s.next_try_at > clock_timestamp())"""
+_DUE = text(f"""
+    SELECT {_ROW} FROM obligations AS o
+     WHERE next_at <= :now AND {_NOT_SET_BACK}
+     ORDER BY next_at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)  # noqa: S608
-_OVERDUE = text(f"""
-    SELECT {_STATE} FROM obligations AS o
-     WHERE owed AND overdue_at IS NULL AND accepted_version IS NULL AND on_time_version <= decided_version
-       AND deadline < :now AND {_NOT_SET_BACK.format("overdue")}
-     ORDER BY deadline LIMIT :limit FOR UPDATE OF o SKIP LOCKED
-""")  # noqa: S608
-# Owed by agencies that do not exist any more on the day of the deadline.
+# Not answered, and owed by agencies that do not exist any more on the day of the deadline.
 _OF_CLOSED = text(f"""
-    SELECT {_STATE} FROM obligations
-     WHERE obligation IN (
-        SELECT o.obligation FROM obligations AS o JOIN agencies AS a ON a.code = o.agency
-         WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.accepted_version IS NULL
-           AND CAST(o.deadline AT TIME ZONE 'Asia/Ho_Chi_Minh' AS date) > a.closed_on)
+    SELECT {_ROW_OF_O} FROM obligations AS o JOIN agencies AS a ON a.code = o.agency
+     WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.standing <> 'fulfilled'
+       AND CAST(o.deadline AT TIME ZONE 'Asia/Ho_Chi_Minh' AS date) > a.closed_on
+     ORDER BY o.obligation FOR UPDATE OF o
+""")  # noqa: S608
+_OF_REGIME = text(f"""
+    SELECT {_ROW} FROM obligations
+     WHERE regime = :regime AND owed AND standing = 'nothing_sent' AND NOT overdue AND deadline > :now
      ORDER BY obligation FOR UPDATE
 """)  # noqa: S608
-_UNTOUCHED = text(f"""
-    SELECT {_STATE} FROM obligations
-     WHERE regime = :regime AND owed AND received_version = 0 AND due_soon_at IS NULL AND deadline > :now
-     ORDER BY obligation FOR UPDATE
+_UNLIKE_PLANS = text(f"""
+    SELECT {_ROW_OF_O}, p.place
+      FROM unnest(CAST(:regimes AS text[]), CAST(:periods AS text[]), CAST(:terms AS text[]))
+           WITH ORDINALITY AS p (regime, period, terms, place)
+      JOIN obligations AS o ON o.regime = p.regime AND o.period = p.period
+     WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
+     ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
 """)  # noqa: S608
+_COVERED = text(f"""
+    SELECT {_ROW} FROM obligations
+     WHERE obligation > :after AND deadline <= :ends_at
+       AND (standing <> 'fulfilled' OR deadline >= :starts_at OR received_at >= :starts_at)
+       AND (:every_agency OR agency = ANY(CAST(:agencies AS text[])))
+       AND (:every_regime OR regime = ANY(CAST(:regimes AS text[])))
+       AND (:every_key OR obligation = ANY(CAST(:keys AS text[])))
+     ORDER BY obligation LIMIT :limit FOR UPDATE
+""")  # noqa: S608
+_PAGE = text(f"SELECT {_ROW} FROM obligations WHERE obligation > :after ORDER BY obligation LIMIT :limit")  # noqa: S608
 
-_SAVED = {
-    "obligation": "text", "version": "int", "owed": "boolean", "received_version": "int",
-    "first_received_at": "timestamptz", "last_received_at": "timestamptz", "on_time_version": "int",
-    "decided_version": "int", "accepted_version": "int", "accepted_submission_id": "uuid",
-    "accepted_received_at": "timestamptz", "measured_version": "int", "measured_accepted": "boolean",
-    "required_items": "int", "present_items": "int", "officer_id": "text", "due_soon_at": "timestamptz",
-    "overdue_at": "timestamptz", "standing": "text", "on_time": "boolean", "score": "numeric", "lines": "jsonb",
-    "line_count": "int",
+_COLUMNS = {
+    "obligation": "text", "version": "int", "owed": "boolean", "standing": "text", "overdue": "boolean",
+    "deadline": "timestamptz", "received_at": "timestamptz", "next_at": "timestamptz", "document": "json",
 }  # fmt: skip
 _SAVE = text(f"""
-    UPDATE obligations SET {bulk.assignments(name for name in _SAVED if name != "obligation")}
-      FROM {bulk.unnest(_SAVED)} WHERE obligations.obligation = row.obligation
+    UPDATE obligations SET {bulk.assignments(name for name in _COLUMNS if name != "obligation")}
+      FROM {bulk.unnest(_COLUMNS)} WHERE obligations.obligation = row.obligation
+""")  # noqa: S608 - constant names
+_SAVE_TERMS = text("""
+    UPDATE obligations SET terms = row.terms
+      FROM unnest(CAST(:obligation AS text[]), CAST(:terms AS json[])) AS row (obligation, terms)
+     WHERE obligations.obligation = row.obligation
+""")
+_INSERTED = {
+    "obligation": "text", "agency": "text", "regime": "text", "period": "text", "version": "int", "owed": "boolean",
+    "standing": "text", "overdue": "boolean", "deadline": "timestamptz", "received_at": "timestamptz",
+    "next_at": "timestamptz", "terms": "json", "document": "json", "opened_at": "timestamptz",
+}  # fmt: skip
+_INSERT = text(f"""
+    INSERT INTO obligations ({bulk.names(_INSERTED)}) SELECT * FROM {bulk.unnest(_INSERTED)}
+    ON CONFLICT (obligation) DO NOTHING RETURNING obligation
 """)  # noqa: S608 - constant names
 
 _APPENDED = {
     "obligation": "text", "seq": "int", "line_id": "uuid", "component": "text", "clause": "text", "points": "numeric",
     "cause": "text", "cause_en": "text", "policy_version": "text", "event_id": "uuid", "created_at": "timestamptz",
-    "counters": "uuid",
+    "reverses": "uuid",
 }  # fmt: skip
 _APPEND = text(f"""
     INSERT INTO score_lines ({bulk.names(_APPENDED)}) SELECT * FROM {bulk.unnest(_APPENDED)}
@@ -97,6 +124,144 @@ class Found:
         return len(self.obligations) + len(self.unreadable)
 
 
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, Obligation]:
+    """The obligations of these keys that exist, locked in key order."""
+    rows = await tx.execute(_LOCK, {"keys": sorted(keys)})
+    return {row[0]: _obligation(row) for row in rows}
+
+
+async def lock_due(tx: Transaction, now: datetime, limit: int) -> Found:
+    """Obligations that time alone may change by `now`, at most `limit`; rows that others hold are left for later."""
+    return _found(await tx.execute(_DUE, {"now": now, "limit": limit}))
+
+
+async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
+    """Unanswered obligations of these agencies whose deadline lies behind the agency's closing."""
+    return _found(await tx.execute(_OF_CLOSED, {"codes": sorted(codes)}))
+
+
+async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:
+    """Obligations of a regime, due later than `now`, about which nothing has come."""
+    return [_obligation(row) for row in await tx.execute(_OF_REGIME, {"regime": regime, "now": now})]
+
+
+async def lock_unlike(
+    tx: Transaction, plans: Sequence[tuple[str, str, Terms]], after: str, limit: int
+) -> list[tuple[int, Obligation]]:
+    """Obligations whose terms are not those of their plan (regime, period, terms), each with the plan's place.
+
+    At most `limit`, in key order, behind the key `after`.
+    """
+    rows = await tx.execute(
+        _UNLIKE_PLANS,
+        {
+            "regimes": [regime for regime, _, _ in plans],
+            "periods": [period for _, period, _ in plans],
+            "terms": [encode_terms(terms) for _, _, terms in plans],
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return [(row[4] - 1, _obligation(row)) for row in rows]
+
+
+async def lock_covered(
+    tx: Transaction,
+    relief: Relief,
+    *,
+    agencies: Sequence[str],
+    regimes: Sequence[str],
+    keys: Sequence[str],
+    after: str,
+    limit: int,
+) -> list[Obligation]:
+    """Obligations that a relief may concern (empty: of every agency, regime, key), in key order behind `after`."""
+    parameters = {
+        "starts_at": relief.starts_at, "ends_at": relief.ends_at, "after": after, "limit": limit,
+        "every_agency": not agencies, "agencies": list(agencies), "every_regime": not regimes,
+        "regimes": list(regimes), "every_key": not keys, "keys": list(keys),
+    }  # fmt: skip
+    return [_obligation(row) for row in await tx.execute(_COVERED, parameters)]
+
+
+async def read_page(tx: ReadTransaction, after: str, limit: int) -> Found:
+    """Obligations behind the key `after`, in key order, not locked."""
+    return _found(await tx.execute(_PAGE, {"after": after, "limit": limit}))
+
+
+async def insert(tx: Transaction, opened: Sequence[tuple[Obligation, datetime]]) -> set[str]:
+    """Insert obligations (with the moment they were opened); returns the keys that were not there yet."""
+    if not opened:
+        return set()
+    rows = [
+        (each.key, each.agency, each.regime, each.period, each.version, state.owed, state.standing, state.overdue,
+         state.deadline, _received_at(each), state.next_at, encode_terms(each.terms), encode_document(each), at)
+        for each, at in sorted(opened, key=lambda pair: pair[0].key)
+        for state in (each.state,)
+    ]  # fmt: skip
+    return set((await tx.execute(_INSERT, bulk.parameters(_INSERTED, rows))).scalars())
+
+
+async def save(
+    tx: Transaction,
+    changed: Iterable[Obligation],
+    lines: Sequence[tuple[str, Line]],
+    *,
+    new_terms: Sequence[Obligation] = (),
+) -> None:
+    """Write changed obligations and append lines (key, line). The rows must be locked by this transaction.
+
+    new_terms: those whose terms have changed too.
+    """
+    rows = [
+        (each.key, each.version, state.owed, state.standing, state.overdue, state.deadline, _received_at(each),
+         state.next_at, encode_document(each))
+        for each in changed
+        for state in (each.state,)
+    ]  # fmt: skip
+    if rows:
+        await tx.execute(_SAVE, bulk.parameters(_COLUMNS, rows))
+    if new_terms:
+        await tx.execute(
+            _SAVE_TERMS,
+            {
+                "obligation": [each.key for each in new_terms],
+                "terms": [encode_terms(each.terms) for each in new_terms],
+            },
+        )
+    if lines:
+        appended = [
+            (key, line.seq, line.line_id, line.component, line.clause, line.points, line.cause, line.cause_en,
+             line.policy_version, line.event_id, line.created_at, line.reverses)
+            for key, line in lines
+        ]  # fmt: skip
+        await tx.execute(_APPEND, bulk.parameters(_APPENDED, appended))
+
+
+def encode_terms(terms: Terms) -> str:
+    """As it is stored; equal terms are equal texts."""
+    return _ENCODER.encode(terms).decode()
+
+
+def encode_document(obligation: Obligation) -> str:
+    return _ENCODER.encode(_Document(obligation.facts, obligation.state, obligation.lines)).decode()
+
+
+def decode(key: str, version: int, terms: str, document: str) -> Obligation:
+    """Raises ValueError where a document is not as it must be."""
+    made = _DOCUMENT.decode(document)
+    return Obligation(key, version, _TERMS.decode(terms), made.facts, made.state, made.lines)
+
+
+def _obligation(row: Sequence[Any]) -> Obligation:
+    return decode(row[0], row[1], row[2], row[3])
+
+
+def _received_at(obligation: Obligation) -> datetime | None:
+    versions = obligation.facts.versions
+    return versions[-1].received_at if versions else None
+
+
 def _found(rows: Iterable[Sequence[Any]]) -> Found:
     found = Found([], {})
     for row in rows:
@@ -105,78 +270,3 @@ def _found(rows: Iterable[Sequence[Any]]) -> Found:
         except ValueError as error:  # msgspec's errors are such
             found.unreadable[row[0]] = error
     return found
-
-
-async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, Obligation]:
-    """The obligations of these keys that exist, locked in key order."""
-    rows = await tx.execute(_LOCK, {"keys": sorted(keys)})
-    return {row[0]: _obligation(row) for row in rows}
-
-
-async def lock_due_soon(tx: Transaction, now: datetime, limit: int) -> Found:
-    """Obligations to remind of, at most `limit`; rows that others hold are left for the next tick."""
-    return _found(await tx.execute(_DUE_SOON, {"now": now, "limit": limit}))
-
-
-async def lock_overdue(tx: Transaction, now: datetime, limit: int) -> Found:
-    """Obligations to mark as overdue, the longest passed first; rows that others hold are left for the next tick."""
-    return _found(await tx.execute(_OVERDUE, {"now": now, "limit": limit}))
-
-
-async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
-    """Unfulfilled obligations of these agencies whose deadline lies behind the agency's closing."""
-    return _found(await tx.execute(_OF_CLOSED, {"codes": sorted(codes)}))
-
-
-async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:
-    """Obligations of a regime about which nothing has come and nobody was reminded, due later than `now`."""
-    return [_obligation(row) for row in await tx.execute(_UNTOUCHED, {"regime": regime, "now": now})]
-
-
-async def save(tx: Transaction, changed: Iterable[Obligation], lines: Sequence[tuple[str, Line]]) -> None:
-    """Write changed states and append lines (obligation key, line). The rows must be locked by this transaction."""
-    states = [_state(obligation) for obligation in changed]
-    if states:
-        await tx.execute(_SAVE, bulk.parameters(_SAVED, states))
-    if lines:
-        appended = [
-            (key, line.seq, line.line_id, line.component, line.clause, line.points, line.cause, line.cause_en,
-             line.policy_version, line.event_id, line.created_at, line.counters)
-            for key, line in lines
-        ]  # fmt: skip
-        await tx.execute(_APPEND, bulk.parameters(_APPENDED, appended))
-
-
-def _obligation(row: Sequence[Any]) -> Obligation:
-    (
-        key, agency, regime, regime_version, period, deadline, calendar_version, policy_version, version, owed,
-        received_version, first_received_at, last_received_at, on_time_version, decided_version, accepted_version,
-        accepted_submission_id, accepted_received_at, measured_version, measured_accepted, required_items,
-        present_items, officer_id, due_soon_at, overdue_at, lines, line_count,
-    ) = row  # fmt: skip
-    return Obligation(
-        key, agency, regime, regime_version, period, deadline, calendar_version, policy_version, version, owed,
-        received_version, first_received_at, last_received_at, on_time_version, decided_version,
-        None if accepted_version is None else Accepted(accepted_version, accepted_submission_id, accepted_received_at),
-        None if measured_version is None else Measured(
-            measured_accepted, measured_version, required_items, present_items
-        ),
-        officer_id, due_soon_at, overdue_at, () if lines == _NO_LINES else _LINES.decode(lines), line_count,
-    )  # fmt: skip
-
-
-def _state(obligation: Obligation) -> tuple[Any, ...]:
-    accepted, measured = obligation.first_accepted, obligation.measured
-    standing: Standing = obligation.standing
-    score: Decimal = obligation.score
-    return (
-        obligation.key, obligation.version, obligation.owed, obligation.received_version,
-        obligation.first_received_at, obligation.last_received_at, obligation.on_time_version,
-        obligation.decided_version,
-        *((None, None, None) if accepted is None else (accepted.version, accepted.submission_id, accepted.received_at)),
-        *((None, None, None, None) if measured is None else (
-            measured.version, measured.accepted, measured.required_items, measured.present_items
-        )),
-        obligation.officer_id, obligation.due_soon_at, obligation.overdue_at, standing, obligation.on_time, score,
-        _ENCODER.encode(obligation.lines).decode() if obligation.lines else _NO_LINES, obligation.line_count,
-    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What scoring publishes: the life of each obligation (nghĩa vụ báo cáo) and its score."""
+"""What scoring publishes: how each obligation (nghĩa vụ báo cáo) stands, whole, whenever that changes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,40 @@ from shared.contract.events.base import COMPLIANCE, EventModel, ExactDecimal, Mo
 #: nothing_sent (chưa nộp), awaiting_verdict (chờ kiểm tra), returned (trả lại), fulfilled (đã nộp, đạt)
 Standing = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
 
+#: opened (mở kỳ) · terms_changed: deadline, calendar, policy or regime version · relief: it moved the deadline ·
+#: due_soon (sắp đến hạn) · overdue (quá hạn) · overdue_withdrawn (hủy quá hạn): it was not overdue after all ·
+#: returned (trả lại) · fulfilled (hoàn thành), also when another version answers now · reopened: what answered does not
+#: any more · not_owed, owed_again · score: lines were appended
+Change = Literal[
+    "opened", "terms_changed", "relief", "due_soon", "overdue", "overdue_withdrawn", "returned", "fulfilled",
+    "reopened", "not_owed", "owed_again", "score",
+]  # fmt: skip
 
-class ObligationEvent(EventModel):
-    """What all events of an obligation share. `version` grows with every event of the obligation."""
 
+class ScoreLine(Model):
+    """One signed contribution to an obligation's score, with its cause. Lines in force sum to the score exactly."""
+
+    line_id: UUID
+    seq: int  # 1, 2, … within the obligation
+    component: Literal["timeliness", "completeness"]
+    points: ExactDecimal
+    cause: str  # Vietnamese
+    cause_en: str
+    clause: str  # of the policy
+    policy_version: str
+    event_id: UUID | None = None  # the event that caused it
+    created_at: Moment  # business time
+    reverses: UUID | None = None  # the line it takes back
+    in_force: bool
+
+
+class ObligationChanged(EventModel):
+    """An obligation as it stands now, and what changed. The newest event of a key says everything about it.
+
+    `version` grows with every event of the obligation.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.obligation.changed.v1"
     TOPIC: ClassVar[str] = COMPLIANCE
 
     obligation: str
@@ -22,72 +52,37 @@ class ObligationEvent(EventModel):
     regime: str
     regime_version: int
     period: str
-    deadline: Moment
-    standing: Standing
-    at: Moment  # business time of the fact
     version: int
+    at: Moment  # business time of the change
+    changes: tuple[Change, ...]
+    owed: bool
+    standing: Standing
+    overdue: bool  # the deadline lies behind and nothing acceptable had come
+    opens_at: Moment  # when its cut-off window opens, or the request was issued; may lie ahead
+    cutoff_from: date | None = None
+    cutoff_to: date | None = None
+    planned_deadline: Moment  # by the regime's rule and the calendar
+    deadline: Moment  # with every relief; late is what is received after it
+    calendar_version: str
+    policy_version: str
+    reliefs: tuple[str, ...] = ()  # ids of those that moved the deadline
+    reminded_at: Moment | None = None
+    received_version: int | None = None  # the latest received
+    last_received_at: Moment | None = None
+    answer_version: int | None = None  # the accepted version that answers the obligation; its receipt decides on time
+    answer_submission_id: UUID | None = None
+    answer_received_at: Moment | None = None
+    on_time: bool | None = None
+    required_items: int | None = None  # of the version whose completeness counts
+    present_items: int | None = None
+    officer_id: str | None = None  # who answers for it
+    officer_basis: Literal["named", "designated"] | None = None  # by the report, or on duty at the deadline
+    score: ExactDecimal | None = None  # null while nothing is decided
+    lines: tuple[ScoreLine, ...] = ()  # all ever written
 
     @property
     def key(self) -> str:
         return self.obligation
 
 
-class ObligationOpened(ObligationEvent):
-    """An obligation exists (mở kỳ); told ahead, when it is generated. Told again if a new regime version changes it."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.obligation.opened.v1"
-
-    opens_at: Moment | None = None  # when its cut-off window opens, or the request was issued; may lie ahead
-    cutoff_from: date | None = None
-    cutoff_to: date | None = None
-    calendar_version: str
-
-
-class ObligationDueSoon(ObligationEvent):
-    """The deadline is near and nothing acceptable has come (sắp đến hạn)."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.obligation.due_soon.v1"
-
-
-class ObligationOverdue(ObligationEvent):
-    """The deadline has passed and nothing acceptable had come (quá hạn): nothing sent, or returned."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.obligation.overdue.v1"
-
-
-class ObligationFulfilled(ObligationEvent):
-    """A submission was accepted. On time is decided by the receipt of the first accepted version."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.obligation.fulfilled.v1"
-
-    submission_id: UUID
-    submission_version: int
-    received_at: Moment
-    on_time: bool
-
-
-class ScoreLine(Model):
-    """One signed contribution to an obligation's score, with its cause. Lines sum to the score exactly."""
-
-    line_id: UUID
-    component: Literal["timeliness", "completeness"]
-    points: ExactDecimal
-    cause: str  # Vietnamese
-    cause_en: str
-    clause: str = ""  # clause of the policy
-    event_id: UUID | None = None  # the event that caused it
-
-
-class ScoreChanged(ObligationEvent):
-    """The obligation's score after its lines changed; `lines` are all lines in force."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.score.changed.v1"
-
-    officer_id: str | None = None
-    policy_version: str
-    score: ExactDecimal
-    lines: tuple[ScoreLine, ...]
-    overdue: bool | None = None  # told overdue and neither fulfilled nor taken back; None: an older event, not said
-
-
-ComplianceEvent = ObligationOpened | ObligationDueSoon | ObligationOverdue | ObligationFulfilled | ScoreChanged
+ComplianceEvent = ObligationChanged

@@ -45,6 +45,7 @@ class VerdictReached(EventModel):
     regime_version: int
     period: str
     version: int  # the submission's version within its obligation
+    revision: int = 1  # of the verdict; the highest of a submission is in force
     officer_id: str
     received_at: Moment
     decided_at: Moment

@@ -15,20 +15,15 @@ from services.intake import consumer, views
 from services.intake.obligations import queries as obligations
 from services.intake.submissions import queries as submissions
 from shared.consuming.batch import Batch
-from shared.contract.events import ObligationFulfilled, ObligationOverdue
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, report
-from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
+from tests.integration.intake.test_following import apply, fulfilled, opened, overdue, verdict
 from tests.integration.intake.test_regimes_and_me import explained
 from tests.integration.intake.test_submitting import assert_problem
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 LISTS = ("/v1/obligations", "/v1/submissions")
-
-
-def overdue(period: str, version: int = 2) -> ObligationOverdue:
-    return ObligationOverdue(**_common(DEPARTMENT, period), standing="nothing_sent", version=version)
 
 
 async def whole(client: Intake, path: str, name: str, *, limit: int = 2, **filters: Any) -> list[str]:
@@ -55,12 +50,12 @@ async def until(client: Intake, path: str, name: str, expected: Sequence[str], *
 
 async def test_what_is_overdue_and_what_is_not_are_told_apart(province: Province) -> None:
     months = [f"2026-M{month:02}" for month in range(1, 7)]
-    done = ObligationFulfilled(
-        **_common(DEPARTMENT, "2026-M02"), standing="fulfilled", version=3, submission_id=new_id(),
-        submission_version=1, received_at=DECIDED, on_time=False,
-    )  # fmt: skip
+    done = fulfilled(DEPARTMENT, "2026-M02", on_time=False)
     await apply(province.url, [opened(DEPARTMENT, month) for month in months])
-    await apply(province.url, [overdue("2026-M02"), overdue("2026-M04"), overdue("2026-M05"), done])
+    await apply(
+        province.url,
+        [overdue(DEPARTMENT, "2026-M02"), overdue(DEPARTMENT, "2026-M04"), overdue(DEPARTMENT, "2026-M05"), done],
+    )
     await apply(province.url, [opened(COMMUNE, "2026-M04")])
     async with intake(province) as client:
         assert await whole(client, "/v1/obligations", "period", overdue="true") == ["2026-M04", "2026-M05"]
@@ -84,8 +79,8 @@ async def test_what_has_changed_since_comes_in_the_order_of_change(province: Pro
             path: (await client.get(path, updated_after=LONG_AGO)).json()["items"][-1]["updated_at"] for path in LISTS
         }
 
-        await apply(province.url, [verdict(sent[1], "returned"), overdue("2026-M03")])
-        await apply(province.url, [verdict(sent[0]), overdue("2026-M01")])
+        await apply(province.url, [verdict(sent[1], "returned"), overdue(DEPARTMENT, "2026-M03")])
+        await apply(province.url, [verdict(sent[0]), overdue(DEPARTMENT, "2026-M01")])
         await apply(province.url, [verdict(sent[1], seconds=1), opened(COMMUNE)])
         await until(
             client, "/v1/submissions", "submission_id", [sent[0], sent[1]], updated_after=marks["/v1/submissions"]
@@ -181,7 +176,7 @@ async def test_a_cursor_belongs_to_the_order_it_was_given_in(province: Province)
 async def test_each_filter_is_found_by_its_index(province: Province, index: str, query: Any) -> None:
     """With many agencies, one agency's page reads no other's rows."""
     await apply(province.url, [opened(f"H98.{n:03}", f"2026-M{m:02}") for n in range(300) for m in range(1, 13)])
-    await apply(province.url, [overdue(f"2026-M{m:02}") for m in range(1, 13)])
+    await apply(province.url, [overdue(DEPARTMENT, f"2026-M{m:02}") for m in range(1, 13)])
     database = Database(province.url, pool_size=1)
     async with database.transaction() as tx:
         from sqlalchemy import text

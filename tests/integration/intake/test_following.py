@@ -15,15 +15,13 @@ from shared.consuming.batch import Batch
 from shared.contract.events import (
     EventModel,
     Finding,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
-    ScoreChanged,
+    ObligationChanged,
     VerdictReached,
 )
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Province, intake, report, rows
+from tests.fakes.compliance import obligation_changed
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, report, rows
 from tests.unit.intake.samples import pending
 
 DECIDED = datetime(2026, 10, 20, 3, tzinfo=UTC)
@@ -47,19 +45,24 @@ def verdict(submission_id: str, outcome: str = "accepted", *, seconds: float = 0
     return VerdictReached.model_validate({**record, **others})
 
 
-def _common(agency: str, period: str) -> dict[str, Any]:
-    return {
-        "obligation": f"{agency}/KTXH/{period}", "agency": agency, "regime": "KTXH", "regime_version": 1,
-        "period": period, "deadline": datetime(2026, 10, 18, 10, tzinfo=UTC), "at": DECIDED,
-    }  # fmt: skip
+def changed(agency: str, period: str = "2026-M10", *, version: int, **state: Any) -> ObligationChanged:
+    """An obligation of the monthly regime in any state."""
+    told = {"deadline": datetime(2026, 10, 18, 10, tzinfo=UTC), "at": DECIDED, **state}
+    window = {"cutoff_from": date(2026, 9, 15), "cutoff_to": date(2026, 10, 14)}
+    return obligation_changed(agency, "KTXH", period, version=version, **{**window, **told})
 
 
-def opened(agency: str, period: str = "2026-M10", version: int = 1, **others: Any) -> ObligationOpened:
-    record = {
-        **_common(agency, period), "standing": "nothing_sent", "version": version, "calendar_version": "2026-1",
-        "cutoff_from": date(2026, 9, 15), "cutoff_to": date(2026, 10, 14),
-    }  # fmt: skip
-    return ObligationOpened.model_validate({**record, **others})
+def opened(agency: str, period: str = "2026-M10", version: int = 1, **state: Any) -> ObligationChanged:
+    return changed(agency, period, version=version, **{"changes": ("opened",), **state})
+
+
+def overdue(agency: str, period: str = "2026-M10", version: int = 2, **state: Any) -> ObligationChanged:
+    return changed(agency, period, version=version, **{"changes": ("overdue", "score"), "overdue": True, **state})
+
+
+def fulfilled(agency: str, period: str = "2026-M10", version: int = 3, **state: Any) -> ObligationChanged:
+    told = {"changes": ("fulfilled", "score"), "answer_version": 1, "answer_received_at": DECIDED, **state}
+    return changed(agency, period, version=version, **told)
 
 
 async def apply(url: str, events: Sequence[EventModel]) -> Batch[Any]:
@@ -153,17 +156,8 @@ async def test_a_returned_version_does_not_count_as_in_force(province: Province)
 
 
 async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(province: Province) -> None:
-    common = _common(DEPARTMENT, "2026-M10")
     await apply(province.url, [opened(DEPARTMENT), opened(DEPARTMENT, "2026-M11", deadline=DECIDED), opened(COMMUNE)])
-    await apply(
-        province.url,
-        [
-            ObligationOverdue(**common, standing="nothing_sent", version=2),
-            ScoreChanged(
-                **common, standing="nothing_sent", version=3, policy_version="p1", score=Decimal("-2.50"), lines=()
-            ),
-        ],
-    )
+    await apply(province.url, [overdue(DEPARTMENT, version=3, score=Decimal("-2.50"))])
     async with intake(province) as client:
         [owed, later] = (await client.get("/v1/obligations")).json()["items"]
         assert later["period"] == "2026-M11"
@@ -178,6 +172,7 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             "cutoff_from": "2026-09-15",
             "cutoff_to": "2026-10-14",
             "standing": "nothing_sent",
+            "owed": True,
             "overdue": True,
             "on_time": None,
             "score": "-2.50",
@@ -188,15 +183,68 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
                 "regime": "/v1/regimes/KTXH?version=1",
             },
         }
-        fulfilled = ObligationFulfilled(
-            **common, standing="fulfilled", version=4, submission_id=new_id(), submission_version=1,
-            received_at=DECIDED, on_time=False,
-        )  # fmt: skip
-        await apply(province.url, [fulfilled])
-        await apply(province.url, [opened(DEPARTMENT), ObligationOverdue(**common, standing="nothing_sent", version=2)])
+        await apply(province.url, [fulfilled(DEPARTMENT, version=4, on_time=False, score=Decimal("-2.50"))])
+        await apply(province.url, [opened(DEPARTMENT), overdue(DEPARTMENT, version=2)])
         [owed] = (await client.get("/v1/obligations", standing="fulfilled")).json()["items"]
         assert (owed["overdue"], owed["on_time"], owed["score"]) == (False, False, "-2.50")
         assert owed["cutoff_from"] == "2026-09-15"
+
+
+async def test_a_debt_that_falls_leaves_what_is_owed_and_keeps_its_page(province: Province) -> None:
+    async with intake(province) as client:
+
+        async def owed() -> list[str]:
+            return [duty["period"] for duty in (await client.get("/v1/me")).json()["owed"]]
+
+        await apply(province.url, [overdue(DEPARTMENT, "2026-M09"), opened(DEPARTMENT)])
+        assert await owed() == ["2026-M09", "2026-M10"]
+        fallen = changed(DEPARTMENT, "2026-M09", version=3, changes=("not_owed", "score"), owed=False)
+        await apply(province.url, [fallen])
+        assert await owed() == ["2026-M10"]
+        assert await whole_list(client, overdue="true") == []
+        shown = (await client.get("/v1/obligations/KTXH/2026-M09")).json()
+        assert (shown["owed"], shown["overdue"], shown["standing"]) == (False, False, "nothing_sent")
+        # what is older brings it back no more; what is newer does
+        await apply(province.url, [overdue(DEPARTMENT, "2026-M09")])
+        assert await owed() == ["2026-M10"]
+        await apply(province.url, [changed(DEPARTMENT, "2026-M09", version=4, changes=("owed_again",))])
+        assert await owed() == ["2026-M09", "2026-M10"]
+
+
+async def test_overdue_taken_back_is_overdue_no_more(province: Province) -> None:
+    async with intake(province) as client:
+        await apply(province.url, [overdue(DEPARTMENT)])
+        assert await whole_list(client, overdue="true") == ["2026-M10"]
+        taken_back = changed(DEPARTMENT, version=3, changes=("overdue_withdrawn", "score"), standing="awaiting_verdict")
+        await apply(province.url, [taken_back])
+        assert await whole_list(client, overdue="true") == []
+        assert await whole_list(client, overdue="false") == ["2026-M10"]
+        # in whatever order they come
+        await apply(province.url, [overdue(DEPARTMENT)])
+        assert (await client.get("/v1/obligations/KTXH/2026-M10")).json()["overdue"] is False
+
+
+async def test_the_moment_of_a_copy_moves_with_every_newer_event_and_no_other(province: Province) -> None:
+    async with intake(province) as client:
+
+        async def updated() -> str:
+            [item] = (await client.get("/v1/obligations")).json()["items"]
+            return str(item["updated_at"])
+
+        moments = []
+        await apply(province.url, [opened(DEPARTMENT)])
+        moments.append(await updated())
+        # the columns stay: only the document says that the officer is another
+        for version in (2, 3):
+            await apply(province.url, [opened(DEPARTMENT, version=version, officer_id=f"cb-{version}")])
+            moments.append(await updated())
+        assert moments == sorted(set(moments))
+        await apply(province.url, [opened(DEPARTMENT, version=3), overdue(DEPARTMENT, version=2)])
+        assert await updated() == moments[-1]
+
+
+async def whole_list(client: Intake, **filters: str) -> list[str]:
+    return [item["period"] for item in (await client.get("/v1/obligations", **filters)).json()["items"]]
 
 
 async def test_pages_follow_each_other_without_hole_or_repetition(province: Province) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from services.intake.obligations import handlers, queries
 from shared.consuming.batch import Batch
-from shared.contract.events import NotificationRecorded, ScoreChanged, ScoreLine
+from shared.contract.events import NotificationRecorded, ObligationChanged, ScoreLine
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, NOW, OFFICE, Province, intake, load, officer, report
-from tests.integration.intake.test_following import DECIDED, _common, apply, opened, verdict
+from tests.integration.intake.test_following import DECIDED, apply, changed, opened, verdict
 from tests.integration.intake.test_submitting import assert_problem
 
 PATH = "/v1/obligations/KTXH/2026-M10"
@@ -36,18 +36,19 @@ async def tell(url: str, notices: list[NotificationRecorded]) -> None:
     await database.close()
 
 
-def line(points: str, cause: str) -> ScoreLine:
-    return ScoreLine(
-        line_id=new_id(), component="timeliness", points=Decimal(points), cause=cause, cause_en=f"en {cause}",
-        clause="§1", event_id=new_id(),
-    )  # fmt: skip
+def line(seq: int, points: str, cause: str, **others: Any) -> ScoreLine:
+    told = {
+        "line_id": new_id(), "seq": seq, "component": "timeliness", "points": points, "cause": cause,
+        "cause_en": f"en {cause}", "clause": "§1", "policy_version": "vn-2026-1", "event_id": new_id(),
+        "created_at": DECIDED + timedelta(seconds=seq), "in_force": True,
+    }  # fmt: skip
+    return ScoreLine.model_validate({**told, **others})
 
 
-def scored(version: int, *lines: ScoreLine) -> ScoreChanged:
-    return ScoreChanged(
-        **_common(DEPARTMENT, "2026-M10"), standing="returned", version=version, policy_version="vn-2026-1",
-        score=sum((line.points for line in lines), Decimal(0)), lines=lines, overdue=True,
-    )  # fmt: skip
+def scored(version: int, *lines: ScoreLine, **state: Any) -> ObligationChanged:
+    score = sum((line.points for line in lines if line.in_force), Decimal(0))
+    told = {"standing": "returned", "overdue": True, "score": score, "lines": lines, **state}
+    return changed(DEPARTMENT, version=version, **told)
 
 
 async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) -> None:
@@ -62,7 +63,7 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
         assert_problem(await client.get(PATH), 404, "not-found")
         ids = [(await client.post(report(n))).json()["submission_id"] for n in (1, 2)]
         await apply(province.url, [opened(DEPARTMENT), opened(COMMUNE), verdict(ids[0], "returned")])
-        await apply(province.url, [scored(2, line("-2.50", "Chậm 1 ngày"), line("100", "Đủ"))])
+        await apply(province.url, [scored(2, line(1, "-2.50", "Chậm 1 ngày"), line(2, "100", "Đủ"))])
         again = first.model_copy(
             update={"outcome": "sent", "attempts": 2, "version": 3, "at": NOW + timedelta(minutes=3)}
         )
@@ -100,7 +101,7 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
 
 
 async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Province) -> None:
-    lines = [line("1", "một"), line("2", "hai"), line("3", "ba")]
+    lines = [line(1, "1", "một"), line(1, "2", "hai"), line(1, "3", "ba")]
     base = notice(1)
     async with intake(province) as client:
         for number, order in enumerate(permutations(range(3))):
@@ -115,9 +116,45 @@ async def test_lines_and_notices_are_the_newest_whatever_the_order(province: Pro
             shown = (await client.get(PATH)).json()
             assert [line["cause"] for line in shown["lines"]] == ["ba"], order
             assert [notice["attempts"] for notice in shown["notices"]] == [3], order
-            # a later event that says nothing of the score takes no line away
+            # a later event says everything anew, also that there are no lines
             await apply(province.url, [opened(DEPARTMENT, version=start + 5)])
-            assert [line["cause"] for line in (await client.get(PATH)).json()["lines"]] == ["ba"]
+            assert (await client.get(PATH)).json()["lines"] == []
+
+
+async def test_every_line_ever_is_shown_with_what_it_takes_back_and_why_the_deadline_is_what_it_is(
+    province: Province,
+) -> None:
+    late, found = line(1, "-12.00", "Chưa nộp", in_force=False), new_id()
+    back = line(2, "12.00", "Hủy dòng 1", reverses=late.line_id, in_force=False, event_id=found)
+    stands = line(3, "-1.00", "Muộn 9 giây", clause="1.b", event_id=found)
+    extended = {
+        "planned_deadline": DECIDED - timedelta(days=9), "reliefs": ("gia-han-1", "ngung-tre-2"),
+        "officer_id": "cb-02", "officer_basis": "designated", "policy_version": "vn-2027-1",
+        "calendar_version": "2026.2",
+    }  # fmt: skip
+    async with intake(province) as client:
+        await apply(province.url, [opened(DEPARTMENT)])
+        fresh = (await client.get(PATH)).json()
+        assert (fresh["score"], fresh["lines"], fresh["reliefs"]) == (None, [], [])
+        assert (fresh["officer_id"], fresh["officer_basis"]) == (None, None)
+        assert fresh["planned_deadline"] == fresh["deadline"]
+
+        await apply(province.url, [scored(2, late, back, stands, **extended)])
+        shown = (await client.get(PATH)).json()
+    assert shown["score"] == "-1.00"
+    assert sum(Decimal(each["points"]) for each in shown["lines"] if each["in_force"]) == Decimal(shown["score"])
+    assert [(each["seq"], each["points"], each["in_force"]) for each in shown["lines"]] == [
+        (1, "-12.00", False), (2, "12.00", False), (3, "-1.00", True),
+    ]  # fmt: skip
+    assert [each["reverses"] for each in shown["lines"]] == [None, str(late.line_id), None]
+    assert [each["event_id"] for each in shown["lines"]] == [str(late.event_id), str(found), str(found)]
+    assert [each["clause"] for each in shown["lines"]] == ["§1", "§1", "1.b"]
+    assert shown["lines"][2]["created_at"] == "2026-10-20T10:00:03+07:00", "to the second, in Vietnam's time"
+    assert shown["planned_deadline"] == "2026-10-11T10:00:00+07:00"
+    assert shown["deadline"] == "2026-10-18T17:00:00+07:00"
+    assert shown["reliefs"] == ["gia-han-1", "ngung-tre-2"]
+    assert (shown["officer_id"], shown["officer_basis"]) == ("cb-02", "designated")
+    assert (shown["policy_version"], shown["calendar_version"]) == ("vn-2027-1", "2026.2")
 
 
 async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(province: Province) -> None:

@@ -14,8 +14,7 @@ from services.intake.registry.gate import admit
 from services.intake.submissions.report_parser import Report, read_report
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
-from shared.contract.events import Deadline, FigureField, Form, ObligationFulfilled, RegimePublished, SumRule
-from shared.contract.ids import new_id
+from shared.contract.events import Deadline, FigureField, Form, RegimePublished, SumRule
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.integration.intake.rig import (
     COMMUNE,
@@ -33,7 +32,7 @@ from tests.integration.intake.rig import (
     request,
     rows,
 )
-from tests.integration.intake.test_following import _common, apply, opened
+from tests.integration.intake.test_following import apply, fulfilled, opened
 from tests.integration.intake.test_submitting import assert_problem
 
 SAMPLE = Path(generate.__file__).parent
@@ -143,17 +142,16 @@ async def _codes(client: Any, of: str) -> set[str]:
 
 
 async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(province: Province) -> None:
-    # V01 = V02 ≥ 5, yet V02 = V02 + V01: the sums contradict each other only together, which no gate sees
+    # A + B = B + C = A + C = 1 has a solution, the halves, but none in whole numbers
     hopeless = Form(
         figures=(
-            FigureField(code="V01", label="V01"),
-            FigureField(code="V02", label="V02", minimum="5"),
-            FigureField(code="V03", label="V03", minimum="0"),
+            *(FigureField(code=code, label=code) for code in "ABC"),
+            *(FigureField(code=code, label=code, minimum="1", maximum="1") for code in "TUV"),
         ),
         sums=(
-            SumRule(code="S1", total="V03", terms=("V02",)),
-            SumRule(code="S2", total="V03", terms=("V02", "V01")),
-            SumRule(code="S3", total="V01", terms=("V02",)),
+            SumRule(code="S1", total="T", terms=("A", "B")),
+            SumRule(code="S2", total="U", terms=("B", "C")),
+            SumRule(code="S3", total="V", terms=("A", "C")),
         ),
         nil_allowed=False,
     )
@@ -205,11 +203,7 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
 
 
 async def test_me_tells_the_agency_itself_its_people_and_what_it_owes_next(province: Province) -> None:
-    common = _common(DEPARTMENT, "2026-M08")
-    done = ObligationFulfilled(
-        **{**common, "deadline": NOW}, standing="fulfilled", version=1, submission_id=new_id(), submission_version=1,
-        received_at=NOW, on_time=True,
-    )  # fmt: skip
+    done = fulfilled(DEPARTMENT, "2026-M08", deadline=NOW)
     months = [opened(DEPARTMENT, f"2026-M{n:02}", deadline=NOW + timedelta(days=31 * (n - 10))) for n in (9, 10, 11)]
     await apply(province.url, [done, *months, opened(COMMUNE)])
     await apply(

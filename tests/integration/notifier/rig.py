@@ -24,16 +24,14 @@ from shared.contract.events import (
     AgencyRegistered,
     EventModel,
     Finding,
-    ObligationDueSoon,
-    ObligationFulfilled,
-    ObligationOpened,
-    ObligationOverdue,
+    ObligationChanged,
     OfficerRegistered,
     RegimePublished,
     VerdictReached,
 )
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
+from tests.fakes.compliance import obligation_changed
 from tests.fakes.smtp import FakeSmtp
 
 DOMAIN = "thongsuot.example"
@@ -95,46 +93,31 @@ def registry() -> list[EventModel]:
     ]
 
 
-def _fields(code: str, period: str, version: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "obligation": f"{code}/{REGIME}/{period}",
-        "agency": code,
-        "regime": REGIME,
-        "regime_version": 1,
-        "period": period,
-        "deadline": DEADLINE,
-        "standing": "nothing_sent",
-        "at": DEADLINE,
-        "version": version,
-        **changes,
-    }
+REMINDED = DEADLINE - timedelta(days=3)
 
 
-def opened(version: int = 1, *, code: str = DEPARTMENT, period: str = "2026-M10") -> ObligationOpened:
-    return ObligationOpened(**_fields(code, period, version), calendar_version="2026.1")
+def changed(
+    version: int, *changes: str, code: str = DEPARTMENT, period: str = "2026-M10", **state: Any
+) -> ObligationChanged:
+    """An obligation in any state: `changed(5, "overdue", overdue=True)`."""
+    told = {"changes": changes or ("score",), "deadline": DEADLINE, "at": DEADLINE, **state}
+    return obligation_changed(code, REGIME, period, version=version, **told)
 
 
-def due_soon(
-    version: int = 2, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any
-) -> ObligationDueSoon:
-    at = DEADLINE - timedelta(days=3)
-    return ObligationDueSoon(**_fields(code, period, version, at=at, **changes))
+def opened(version: int = 1, **state: Any) -> ObligationChanged:
+    return changed(version, "opened", **{"at": DEADLINE - timedelta(days=30), **state})
 
 
-def overdue(version: int = 3, *, code: str = DEPARTMENT, period: str = "2026-M10", **changes: Any) -> ObligationOverdue:
-    return ObligationOverdue(**_fields(code, period, version, **changes))
+def due_soon(version: int = 2, **state: Any) -> ObligationChanged:
+    return changed(version, "due_soon", **{"at": REMINDED, "reminded_at": REMINDED, **state})
 
 
-def fulfilled(
-    version: int = 4, *, code: str = DEPARTMENT, period: str = "2026-M10", submission_version: int = 1
-) -> ObligationFulfilled:
-    return ObligationFulfilled(
-        **_fields(code, period, version, standing="fulfilled"),
-        submission_id=uuid4(),
-        submission_version=submission_version,
-        received_at=DEADLINE,
-        on_time=True,
-    )
+def overdue(version: int = 3, **state: Any) -> ObligationChanged:
+    return changed(version, "overdue", "score", overdue=True, **state)
+
+
+def fulfilled(version: int = 4, *, submission_version: int = 1, **state: Any) -> ObligationChanged:
+    return changed(version, "fulfilled", "score", answer_version=submission_version, **state)
 
 
 FINDING = Finding(

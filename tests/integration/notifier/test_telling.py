@@ -16,6 +16,7 @@ from tests.integration.notifier.rig import (
     REGIME,
     World,
     agency,
+    changed,
     due_soon,
     fulfilled,
     officer,
@@ -328,3 +329,228 @@ async def test_without_that_everybody_would_be_told_again(world: World, smtp: Fa
     await world.feed("compliance", overdue())
     await world.drain(world.dispatcher(smtp))
     assert len(smtp.recipients()) == 2
+
+
+# --- what changes about an obligation -----------------------------------------------------------------------------
+
+LATER = DEADLINE + timedelta(days=7)
+REMINDED_AGAIN = LATER - timedelta(days=3)
+
+
+async def why(world: World) -> dict[str, tuple[str, str | None]]:
+    """step -> (state, reason)"""
+    return {row["step"]: (row["state"], row["reason"]) for row in await world.ledger()}
+
+
+async def everything_is_told(world: World) -> None:
+    """A reminder, an overdue notice with its escalation, and a return, none of them sent."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(), overdue(standing="returned"))
+    await world.feed("verdicts", verdict(version=2))
+
+
+async def test_a_debt_that_falls_cancels_every_mail_that_has_not_gone_out(world: World, smtp: FakeSmtp) -> None:
+    await everything_is_told(world)
+    # scoring had not heard of version 2 yet
+    await world.feed("compliance", changed(4, "not_owed", owed=False, standing="returned", received_version=1))
+    assert await why(world) == {
+        "due_soon": ("cancelled", "superseded_by_overdue"),
+        "overdue": ("cancelled", "not_owed"),
+        "overdue/rung-1": ("cancelled", "not_owed"),
+        "returned/2": ("cancelled", "not_owed"),
+    }
+    await world.feed("verdicts", verdict(version=3))
+    await world.drain(world.dispatcher(smtp))
+    assert smtp.accepted == [], "a return of what is not owed any more is not told either"
+
+
+async def test_the_control_while_it_is_owed_everything_goes_out(world: World, smtp: FakeSmtp) -> None:
+    await everything_is_told(world)
+    await world.feed("compliance", changed(4, overdue=True, standing="returned", received_version=1))
+    await world.feed("verdicts", verdict(version=3))
+    await world.drain(world.dispatcher(smtp))
+    assert {step: state for step, (state, _) in (await why(world)).items()} == {
+        "due_soon": "cancelled", "overdue": "sent", "overdue/rung-1": "sent", "returned/2": "cancelled",
+        "returned/3": "sent",
+    }  # fmt: skip
+
+
+async def test_a_debt_that_is_owed_again_and_overdue_is_told_anew(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(3), changed(4, "not_owed", owed=False))
+    await world.feed("compliance", changed(5, "owed_again", "overdue", overdue=True))
+    assert {step: state for step, (state, _) in (await why(world)).items()} == {
+        "overdue": "cancelled", "overdue/rung-1": "cancelled", "overdue/2": "pending", "overdue/2/rung-1": "pending",
+    }  # fmt: skip
+
+
+async def test_overdue_taken_back_cancels_both_mails_and_leaves_the_return(world: World) -> None:
+    await everything_is_told(world)
+    await world.feed("compliance", changed(4, "overdue_withdrawn", "score", standing="awaiting_verdict"))
+    assert await why(world) == {
+        "due_soon": ("cancelled", "superseded_by_overdue"),
+        "overdue": ("cancelled", "overdue_withdrawn"),
+        "overdue/rung-1": ("cancelled", "overdue_withdrawn"),
+        "returned/2": ("pending", None),
+    }
+
+
+async def test_overdue_twice_is_told_twice_under_its_own_steps(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(3))
+    await world.drain(world.dispatcher(smtp))
+    withdrawn = changed(4, "relief", "overdue_withdrawn", "score", deadline=LATER)
+    await world.feed("compliance", withdrawn, overdue(5, deadline=LATER, at=LATER))
+    assert await why(world) == {
+        "overdue": ("sent", None), "overdue/rung-1": ("sent", None),
+        "overdue/2": ("pending", None), "overdue/2/rung-1": ("pending", None),
+    }  # fmt: skip
+    await world.drain(world.dispatcher(smtp))
+    assert len(smtp.accepted) == 4
+    assert len({row["message_id"] for row in await world.ledger()}) == 4
+
+
+async def test_the_climb_of_the_second_time_has_its_own_rungs(world: World) -> None:
+    await world.feed("registry", *registry())
+    events = [overdue(3), changed(4, "overdue_withdrawn", deadline=LATER), overdue(5, deadline=LATER, at=LATER)]
+    await world.feed("compliance", *(event.model_copy(update=_at_commune()) for event in events))
+    assert {step: state for step, (state, _) in (await why(world)).items()} == {
+        "overdue": "cancelled", "overdue/rung-1": "skipped", "overdue/rung-2": "cancelled",
+        "overdue/2": "pending", "overdue/2/rung-1": "skipped", "overdue/2/rung-2": "pending",
+    }  # fmt: skip
+
+
+def _at_commune() -> dict[str, str]:
+    return {"agency": COMMUNE, "obligation": f"{COMMUNE}/{REGIME}/2026-M10"}
+
+
+async def test_a_deadline_moved_later_cancels_the_reminder_and_the_next_is_another_notice(world: World) -> None:
+    await world.feed("registry", *registry())
+    moved = due_soon(3, deadline=LATER, at=DEADLINE - timedelta(days=2)).model_copy(
+        update={"changes": ("terms_changed",)}
+    )
+    await world.feed("compliance", due_soon(2))
+    await world.feed("compliance", moved)
+    assert await why(world) == {"due_soon": ("cancelled", "deadline_moved")}, "nobody is reminded before it is due"
+    await world.feed("compliance", due_soon(4, deadline=LATER, reminded_at=REMINDED_AGAIN, at=REMINDED_AGAIN))
+    assert await why(world) == {"due_soon": ("cancelled", "deadline_moved"), "due_soon/2": ("pending", None)}
+    rows = {row["step"]: row for row in await world.ledger()}
+    assert rows["due_soon/2"]["facts"]["deadline"].startswith("2026-10-26")
+
+
+async def test_the_control_a_change_that_moves_no_deadline_leaves_the_reminder(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(2))
+    await world.feed("compliance", due_soon(3).model_copy(update={"changes": ("terms_changed",)}))
+    assert await why(world) == {"due_soon": ("pending", None)}
+
+
+async def test_an_event_that_jumps_over_others_still_tells_what_is_new_once(world: World) -> None:
+    """Of a compacted topic only the newest event of a key is read."""
+    await world.feed("registry", *registry())
+    jumped = overdue(7, reminded_at=DEADLINE - timedelta(days=3), standing="returned").model_copy(
+        update={"changes": ("score",)}
+    )
+    await world.feed("compliance", opened(1), jumped)
+    await world.feed("compliance", jumped, overdue(3), jumped.model_copy(update={"version": 8}))
+    assert await why(world) == {"overdue": ("pending", None), "overdue/rung-1": ("pending", None)}
+    # the reminder that it jumped over is not made up for, now that the deadline lies ahead again
+    withdrawn = changed(9, "overdue_withdrawn", deadline=LATER, reminded_at=DEADLINE - timedelta(days=3))
+    await world.feed("compliance", withdrawn)
+    assert set(await why(world)) == {"overdue", "overdue/rung-1"}
+    # from there in one step to a reminder and another deadline missed
+    await world.feed("compliance", overdue(12, deadline=LATER, at=LATER, reminded_at=REMINDED_AGAIN))
+    assert {step: state for step, (state, _) in (await why(world)).items()} == {
+        "overdue": "cancelled", "overdue/rung-1": "cancelled", "overdue/2": "pending", "overdue/2/rung-1": "pending",
+    }  # fmt: skip
+
+
+async def test_an_older_event_changes_nothing(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", overdue(5))
+    before = (await world.ledger(), await world.rows("SELECT * FROM obligations"))
+    for older in (
+        changed(4, "not_owed", owed=False), changed(4, "overdue_withdrawn", standing="awaiting_verdict"),
+        fulfilled(3), due_soon(2, deadline=LATER), changed(5, "not_owed", owed=False),
+    ):  # fmt: skip
+        await world.feed("compliance", older)
+        assert (await world.ledger(), await world.rows("SELECT * FROM obligations")) == before
+    # the control: newer, the first of them changes both
+    await world.feed("compliance", changed(6, "not_owed", owed=False))
+    assert {state for state, _ in (await why(world)).values()} == {"cancelled"}
+
+
+async def test_a_skipped_notice_is_revived_only_if_it_is_still_so(world: World) -> None:
+    """Each month another life; the officer comes last."""
+    await world.feed("registry", agency(DEPARTMENT), officer("dept-head", DEPARTMENT, "head"))
+    await world.feed(
+        "compliance",
+        overdue(3, period="2026-M01"),
+        changed(4, "not_owed", owed=False, period="2026-M01"),
+        overdue(3, period="2026-M02"),
+        changed(4, "overdue_withdrawn", standing="awaiting_verdict", period="2026-M02"),
+        overdue(3, period="2026-M03"),
+        changed(4, "overdue_withdrawn", period="2026-M03", deadline=LATER),
+        overdue(5, period="2026-M03", deadline=LATER, at=LATER),
+        due_soon(2, period="2026-M04"),
+        changed(3, "terms_changed", reminded_at=DEADLINE - timedelta(days=3), period="2026-M04", deadline=LATER),
+        due_soon(2, period="2026-M05"),
+        overdue(3, period="2026-M06"),
+    )
+    await world.feed("registry", officer("left", DEPARTMENT, active=False))
+    for month in ("2026-M07", "2026-M08"):
+        await world.feed("verdicts", verdict(period=month, officer_id="left"))
+    await world.feed("compliance", changed(4, "not_owed", owed=False, period="2026-M07"))
+    await world.feed("registry", officer("late", DEPARTMENT))
+    rows = [row for row in await world.ledger() if row["kind"] != "escalation"]
+    assert {(row["period"][-3:], row["step"]): row["state"] for row in rows} == {
+        ("M01", "overdue"): "skipped",
+        ("M02", "overdue"): "skipped",
+        ("M03", "overdue"): "skipped",
+        ("M03", "overdue/2"): "pending",
+        ("M04", "due_soon"): "skipped",
+        ("M05", "due_soon"): "pending",
+        ("M06", "overdue"): "pending",
+        ("M07", "returned/1"): "skipped",
+        ("M08", "returned/1"): "pending",
+    }
+
+
+# --- scoring's database is built again ----------------------------------------------------------------------------
+
+
+async def rebuilt(world: World, **first: Any) -> None:
+    """A reminder and an overdue notice are told; then scoring finds all of it anew, by higher versions."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(2), due_soon(2, period="2026-M11"), overdue(3))
+    anew = DEADLINE + timedelta(hours=1)
+    await world.feed(
+        "compliance",
+        opened(1001, at=anew).model_copy(update=first),
+        changed(1002, "returned", standing="returned", at=anew).model_copy(update=first),
+        overdue(1003, at=anew, standing="returned"),
+        opened(1001, period="2026-M11", at=anew),
+        due_soon(1002, period="2026-M11", at=anew, reminded_at=anew),
+    )
+
+
+async def test_what_a_rebuilt_scoring_finds_anew_is_not_told_again(world: World) -> None:
+    await rebuilt(world)
+    assert {(row["period"], row["step"], row["state"]) for row in await world.ledger()} == {
+        ("2026-M10", "due_soon", "cancelled"),
+        ("2026-M10", "overdue", "pending"),
+        ("2026-M10", "overdue/rung-1", "pending"),
+        ("2026-M11", "due_soon", "pending"),
+    }
+
+
+async def test_the_control_were_it_said_to_be_taken_back_it_would_be_told_again(world: World) -> None:
+    await rebuilt(world, changes=("overdue_withdrawn",))
+    assert {"overdue/2", "overdue/2/rung-1"} <= {row["step"] for row in await world.ledger()}
+
+
+async def test_what_a_rebuilt_scoring_finds_fulfilled_cancels_as_ever(world: World) -> None:
+    await rebuilt(world)
+    await world.feed("compliance", fulfilled(1004))
+    rows = [row for row in await world.ledger() if row["period"] == "2026-M10"]
+    assert {row["state"] for row in rows} == {"cancelled"}

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 
 from services.scoring.calendar import shipped_calendars
 from services.scoring.calendar.store import load_calendars
-from services.scoring.obligations import handlers
-from services.scoring.obligations.sweeps import Generator, Marker, Settled
+from services.scoring.obligations import handlers, store
+from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
+from services.scoring.obligations.domain import Obligation, in_force
+from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.reference_data import Rules
 from services.scoring.scores.policy import shipped_policies
 from services.scoring.scores.policy.store import load_policies
 from shared.consuming.batch import Batch
 from shared.contract.events import (
-    MODELS,
     AgencyRegistered,
+    Change,
     EventModel,
     Form,
+    ObligationChanged,
     OfficerRegistered,
     RegimePublished,
     RequestIssued,
@@ -92,7 +94,7 @@ class Rig:
     clock: ManualClock
     rules: Rules
     generator: Generator
-    marker: Marker
+    sweep: DeadlineSweep
 
     @classmethod
     async def ready(cls, database: Database) -> Rig:
@@ -105,7 +107,7 @@ class Rig:
             clock,
             rules,
             Generator(rules, clock, horizon_days=45, catch_up_days=7),
-            Marker(rules, clock, Settled(clock, 0), rows_a_tick=3),
+            DeadlineSweep(rules, clock, Settled(clock, 0), rows_a_tick=3),
         )
 
     async def registry(self, *models: EventModel) -> None:
@@ -128,36 +130,39 @@ class Rig:
             ticks += 1
             assert ticks < 200, "the generator does not come to an end"
 
-    async def remind(self) -> int:
-        return await self._until_done(self.marker.remind)
-
-    async def mark_overdue(self) -> int:
-        return await self._until_done(self.marker.mark_overdue)
-
-    async def _until_done(self, tick: Any) -> int:
+    async def mark(self) -> int:
+        """Sweep until nothing is due any more; returns the obligations gone through."""
         rows = 0
         while True:
             async with self.database.transaction() as tx:
-                marked = await tick(tx)
-            if not marked:
+                swept = await self.sweep.tick(tx)
+            if not swept:
                 return rows
-            rows += marked
+            rows += swept
 
     async def at(self, moment: datetime) -> None:
         """Move business time and let every ticker run to its end."""
         self.clock.set(moment)
         await self.generate()
-        await self.remind()
-        await self.mark_overdue()
+        await self.mark()
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         async with self.database.read_transaction() as snapshot:
             return [dict(row) for row in (await snapshot.execute(text(query), parameters)).mappings()]
 
     async def one(self, key: str = KEY) -> dict[str, Any]:
+        """The row's columns, and what its documents say of state and terms."""
         rows = await self.rows("SELECT * FROM obligations WHERE obligation = :key", key=key)
         assert len(rows) == 1, f"{len(rows)} obligations {key}"
-        return rows[0]
+        made = await self.obligation(key)
+        state, terms = msgspec.structs.asdict(made.state), msgspec.structs.asdict(made.terms)
+        for column in ("standing", "owed", "overdue", "deadline", "next_at"):
+            assert rows[0][column] == state[column], f"the column {column} is not what the document says"
+        return {**terms, **state, **rows[0]}
+
+    async def obligation(self, key: str = KEY) -> Obligation:
+        async with self.database.transaction() as tx:
+            return (await store.lock_obligations(tx, [key]))[key]
 
     async def keys(self) -> list[str]:
         return [row["obligation"] for row in await self.rows("SELECT obligation FROM obligations ORDER BY 1")]
@@ -167,36 +172,33 @@ class Rig:
             "SELECT period FROM obligations WHERE agency = :of AND owed ORDER BY deadline, period", of=of
         )]  # fmt: skip
 
-    async def told(self, kind: type[EventModel] | None = None, key: str | None = None) -> list[Any]:
-        """Events in the outbox in the order in which they will be sent."""
+    async def published(self, change: Change | None = None, key: str | None = None) -> list[ObligationChanged]:
+        """Events in the outbox in the order in which they will be sent; of one change, of one obligation."""
         found = []
-        for row in await self.rows("SELECT type, key, body FROM outbox ORDER BY id"):
-            model = MODELS[row["type"]]
-            if (kind is None or model is kind) and key in (None, row["key"]):
-                found.append(model.model_validate_json(bytes(row["body"])))
+        for row in await self.rows("SELECT key, body FROM outbox ORDER BY id"):
+            event = ObligationChanged.model_validate_json(bytes(row["body"]))
+            if (change is None or change in event.changes) and key in (None, row["key"]):
+                found.append(event)
         return found
 
+    async def changes(self, key: str = KEY) -> list[tuple[str, ...]]:
+        return [event.changes for event in await self.published(key=key)]
+
     async def check_scores(self) -> None:
-        """Scores, lines in force and all lines ever written agree, exactly."""
-        lines: dict[str, list[dict[str, Any]]] = {}
+        """Scores, lines in force, all lines in the document and all lines in the ledger agree, exactly."""
+        ledger: dict[str, list[dict[str, Any]]] = {}
         for row in await self.rows("SELECT * FROM score_lines ORDER BY obligation, seq"):
-            lines.setdefault(row["obligation"], []).append(row)
-        for row in await self.rows(
-            "SELECT obligation, score, CAST(lines AS text) AS lines, line_count FROM obligations"
-        ):
-            written = lines.get(row["obligation"], [])
-            countered = {line["counters"] for line in written if line["counters"]}
-            in_force = {str(line["line_id"]) for line in written
-                        if line["counters"] is None and line["line_id"] not in countered}  # fmt: skip
-            kept = json.loads(row["lines"])
-            assert sum((line["points"] for line in written), Decimal(0)) == row["score"]
-            assert sum((Decimal(line["points"]) for line in kept), Decimal(0)) == row["score"]
-            assert {line["line_id"] for line in kept} == in_force
-            assert [line["seq"] for line in written] == list(range(1, row["line_count"] + 1))
-
-
-def kinds(events: Sequence[EventModel]) -> list[str]:
-    return [type(event).__name__ for event in events]
+            ledger.setdefault(row["obligation"], []).append(row)
+        for key in await self.keys():
+            obligation, written = await self.obligation(key), ledger.get(key, [])
+            assert [msgspec.structs.asdict(line) for line in obligation.lines] == [
+                {name: value for name, value in row.items() if name != "obligation"} for row in written
+            ]
+            assert sum((row["points"] for row in written), Decimal(0)) == (obligation.state.score or 0)
+            assert sum((line.points for line in in_force(obligation.lines)), Decimal(0)) == (
+                obligation.state.score or 0
+            )
+            assert [row["seq"] for row in written] == list(range(1, len(written) + 1))
 
 
 def key_of(code: str, period: str, of: str = REGIME) -> str:

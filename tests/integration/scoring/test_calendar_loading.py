@@ -16,6 +16,7 @@ from services.scoring.calendar.loading import calendar_loader, load_command
 from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars, read_years
 from shared.postgres.database import Database, is_infrastructure
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime
+from tests.unit.scoring.samples import verdict
 
 SHIPPED = shipped_calendars()[-1]
 
@@ -82,7 +83,7 @@ async def test_a_shipped_calendar_whose_revision_the_operator_took_is_left_out_a
 
 
 async def test_what_is_provisional_is_read_back_with_who_announced_the_rest(rig: Rig) -> None:
-    async with rig.database.reading() as snapshot:
+    async with rig.database.read_transaction() as snapshot:
         current = await CalendarShelf().current(snapshot)
         assert await read_years(snapshot, current.version) == list(SHIPPED.file.years)
     assert current.provisional(2027)
@@ -92,11 +93,14 @@ async def test_what_is_provisional_is_read_back_with_who_announced_the_rest(rig:
             await tx.execute(text("UPDATE calendar_years SET status = 'announced' WHERE year = 2027"))
 
 
-async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
+async def test_a_day_off_announced_later_reaches_open_obligations_and_those_already_called_overdue(
     rig: Rig, scoring_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await rig.registry(regime(), agency())
+    await rig.registry(regime(), agency(), agency("H99.32"))
     await rig.generate()
+    await rig.follow(verdict(key=key_of("H99.32", "2026-M10"), received_at=local(2026, 10, 20, 9)))
+    await rig.at(local(2026, 10, 19, 18))
+    assert [(await rig.one(KEY))["overdue"], (await rig.one(key_of("H99.32", "2026-M10")))["score"]] == [True, 90]
     path = tmp_path / "vn-2026-9.yaml"
     path.write_text(newer(), encoding="utf-8")
     monkeypatch.setenv("SCORING_DATABASE_URL", scoring_url)
@@ -104,9 +108,13 @@ async def test_a_newer_version_gives_new_deadlines_and_moves_no_old_one(
     assert await asyncio.to_thread(load_command, [str(path)]) == 0
     await rig.registry(agency("H99.40"))
     await rig.generate()
-    old, new = await rig.one(KEY), await rig.one(key_of("H99.40", "2026-M10"))
-    assert (old["calendar_version"], old["deadline"]) == ("VN-2026.2", local(2026, 10, 19, 17))
-    assert (new["calendar_version"], new["deadline"]) == ("VN-2026.9", local(2026, 10, 20, 17))
+    for code in ("H99.31", "H99.32", "H99.40"):
+        row = await rig.one(key_of(code, "2026-M10"))
+        assert (row["calendar_version"], row["deadline"]) == ("VN-2026.9", local(2026, 10, 20, 17))
+    assert (await rig.one(KEY))["overdue"] is False
+    assert (await rig.changes())[-1] == ("terms_changed", "overdue_withdrawn", "score")
+    assert (await rig.one(key_of("H99.32", "2026-M10")))["score"] == 100
+    await rig.check_scores()
 
 
 async def test_a_wrong_file_is_refused_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,10 @@ from sqlalchemy import text
 
 from services.scoring import registry
 from services.scoring.obligations import generator
-from services.scoring.obligations.deadlines import Agency, owes, plan_period, plan_request
-from services.scoring.obligations.generator import Opening
+from services.scoring.obligations.deadlines import Agency, Plan, owes, plan_period, plan_request
+from services.scoring.obligations.facts import NOTHING
+from services.scoring.obligations.generator import Opening, terms_of
+from services.scoring.obligations.standing import stand
 from shared.contract.period import parse
 from tests.integration.scoring.rig import Rig, agency, local, regime, request
 from tests.unit.scoring.samples import CALENDAR, POLICY
@@ -68,7 +70,12 @@ async def filled(rig: Rig) -> tuple[list[Opening], Owed]:
         for (version, asked, plan), each in product(plans, people)
         if owes(each, version, plan, asked)
     }
-    return [Opening(plan, POLICY.version) for _, _, plan in plans], owed
+    return [_opening(plan) for _, _, plan in plans], owed
+
+
+def _opening(plan: Plan) -> Opening:
+    terms = terms_of(plan, POLICY.version)
+    return Opening(plan, terms, stand(terms, NOTHING, POLICY, CALENDAR).state)
 
 
 async def generated(rig: Rig, openings: list[Opening]) -> Owed:

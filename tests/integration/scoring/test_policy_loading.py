@@ -23,6 +23,10 @@ from tests.unit.scoring.samples import verdict
 (SHIPPED,) = shipped_policies()
 TODAY = date(2026, 10, 1)
 
+PUT_UNDER = (
+    "UPDATE obligations SET terms = jsonb_set(CAST(terms AS jsonb), '{policy_version}', CAST(:version AS jsonb))::json"
+)
+
 
 def another(version: str = "2027.1", effective_from: str = "2027-01-01", points: str = "60") -> ReadPolicy:
     body = SHIPPED.body.replace('version: "2019.1"', f'version: "{version}"')
@@ -76,7 +80,11 @@ async def test_where_nothing_is_judged_yet_any_day_may_be_the_first(rig: Rig) ->
 async def test_the_control_a_policy_of_an_earlier_day_would_take_over_what_is_scored(rig: Rig) -> None:
     """Past the gate the book gives another policy to a deadline that was judged by the first one."""
     await judged(rig)
-    was = (await rig.rows("SELECT policy_version, deadline FROM obligations ORDER BY 2 LIMIT 1"))[0]
+    was = (
+        await rig.rows(
+            "SELECT terms->>'policy_version' AS policy_version, deadline FROM obligations ORDER BY 2 LIMIT 1"
+        )
+    )[0]
     async with rig.database.transaction() as tx:
         await load_policies(tx, [another("2026.9", "2026-09-01")], date(2026, 8, 1))
         book = await PolicyShelf().refresh(tx)
@@ -86,7 +94,7 @@ async def test_the_control_a_policy_of_an_earlier_day_would_take_over_what_is_sc
 async def test_a_version_that_obligations_name_may_come_back(rig: Rig) -> None:
     await judged(rig)
     async with rig.database.transaction() as tx:
-        await tx.execute(text("UPDATE obligations SET policy_version = '2020.1'"))
+        await tx.execute(text(PUT_UNDER), {"version": '"2020.1"'})
     assert await load(rig, another("2020.1", "2020-01-01")) == (["2020.1"], {})
 
 
@@ -107,7 +115,7 @@ async def test_a_policy_loaded_meanwhile_governs_deadlines_from_its_first_day(ri
     await rig.registry(agency("H99.40"))
     await rig.at(local(2026, 10, 20, 8))
     policies = {row["period"]: row["policy_version"] for row in await rig.rows(
-        "SELECT period, policy_version FROM obligations WHERE agency = 'H99.40'"
+        "SELECT period, terms->>'policy_version' AS policy_version FROM obligations WHERE agency = 'H99.40'"
     )}  # fmt: skip
     assert policies["2026-M11"] == "2019.1"  # due on 18/11
     assert policies["2026-M12"] == "2026.12"
@@ -117,14 +125,14 @@ async def test_a_policy_that_another_instance_has_just_used_is_read_when_it_is_m
     await judged(rig)
     await load(rig, another("2026.10", "2026-10-05", points="50"))
     async with rig.database.transaction() as tx:
-        await tx.execute(text("UPDATE obligations SET policy_version = '2026.10'"))
+        await tx.execute(text(PUT_UNDER), {"version": '"2026.10"'})
     await rig.follow(verdict())  # no generator ticks between
     assert (await rig.one(key_of("H99.31", "2026-M10")))["score"] == 90
 
 
 async def test_without_a_policy_everything_waits(scoring_url: str) -> None:
     database = Database(scoring_url, pool_size=2)
-    async with database.reading() as snapshot:
+    async with database.read_transaction() as snapshot:
         with pytest.raises(PolicyMissing) as caught:
             await PolicyShelf().refresh(snapshot)
     assert is_infrastructure(caught.value)
@@ -139,7 +147,7 @@ async def test_a_policy_of_a_newer_release_is_waited_for_and_not_passed_over(rig
                  " encode(sha256(convert_to(:body, 'UTF8')), 'hex'), :body)"), {"body": body}
         )  # fmt: skip
     with pytest.raises(PolicyMissing, match=r"2030\.1.*cannot be read"):
-        async with rig.database.reading() as snapshot:
+        async with rig.database.read_transaction() as snapshot:
             await PolicyShelf().refresh(snapshot)
 
 

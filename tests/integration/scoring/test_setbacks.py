@@ -10,9 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.scoring.obligations import setbacks, sweeps
+from services.scoring.obligations import generation_sweep, setbacks
 from services.scoring.obligations.deadlines import Plan
-from shared.contract.events import ObligationDueSoon, ObligationOpened, ObligationOverdue
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import touching
 from shared.runtime.settings import KafkaSettings
@@ -75,9 +74,9 @@ async def test_the_control_one_failure_for_all_stops_everything(rig: Rig, monkey
     async def unisolated(tx: Any, items: Any, work: Any) -> Any:
         return [await work(items)], []
 
-    monkeypatch.setattr(sweeps, "plans_between", lambda *given: list(together(*given)))
+    monkeypatch.setattr(generation_sweep, "plans_between", lambda *given: list(together(*given)))
     monkeypatch.setattr(setbacks, "why", lambda error: (_ for _ in ()).throw(error))
-    monkeypatch.setattr(sweeps, "each_alone", unisolated)
+    monkeypatch.setattr(generation_sweep, "each_alone", unisolated)
     await rig.registry(WRONG["month offset"], regime(), agency())
     with pytest.raises(deadlines.Unplannable):
         await rig.generate()
@@ -177,27 +176,31 @@ async def test_a_request_with_impossible_moments_stops_no_other_one(rig: Rig) ->
     assert list(await listed(rig)) == ["plan THIENTAI-DX/1/DX-2026-001"]
 
 
-@pytest.mark.parametrize("spoil", ["lines = '[{}]'", "policy_version = 'gone'"])
+@pytest.mark.parametrize("spoil", ["document = '{}'", "terms = replace(CAST(terms AS text), '2019.1', 'gone')::json"])
 async def test_an_obligation_that_cannot_be_marked_stops_no_other_mark(rig: Rig, spoil: str) -> None:
     codes = [f"H99.{number}" for number in range(31, 41)]
     await rig.registry(regime(), *(agency(code) for code in codes))
     await rig.generate()
     first = key_of("H99.31", "2026-M10")
+    (before,) = await rig.rows(
+        "SELECT CAST(document AS text) AS document, CAST(terms AS text) AS terms FROM obligations"
+        " WHERE obligation = :key", key=first,
+    )  # fmt: skip
     async with rig.database.transaction() as tx:
         await tx.execute(text(f"UPDATE obligations SET {spoil} WHERE obligation = :key"), {"key": first})
     await rig.at(AFTER)
-    overdue = {event.obligation for event in await rig.told(ObligationOverdue)}
+    overdue = {event.obligation for event in await rig.published("overdue")}
     assert overdue == {key_of(code, "2026-M10") for code in codes[1:]}
-    assert f"overdue {first}" in await listed(rig)
+    assert f"deadline {first}" in await listed(rig)
     # mended: it is marked as soon as it has rested
     async with rig.database.transaction() as tx:
         await tx.execute(
-            text("UPDATE obligations SET lines = '[]', policy_version = '2019.1' WHERE obligation = :key"),
-            {"key": first},
+            text("UPDATE obligations SET document = :document, terms = :terms WHERE obligation = :key"),
+            {"key": first, "document": before["document"], "terms": before["terms"]},
         )
         await setbacks.retry(tx, [first])
-    await rig.mark_overdue()
-    assert first in {event.obligation for event in await rig.told(ObligationOverdue)}
+    await rig.mark()
+    assert first in {event.obligation for event in await rig.published("overdue")}
     assert await listed(rig) == {}
 
 
@@ -207,12 +210,12 @@ async def test_a_reminder_that_cannot_be_saved_stops_no_other_one(rig: Rig) -> N
     await rig.generate()
     spoiled = key_of("H99.33", "2026-M10")
     async with rig.database.transaction() as tx:
-        await tx.execute(text("UPDATE obligations SET lines = '[{}]' WHERE obligation = :key"), {"key": spoiled})
+        await tx.execute(text("UPDATE obligations SET document = '{}' WHERE obligation = :key"), {"key": spoiled})
     rig.clock.set(local(2026, 10, 15, 8))
-    await rig.remind()
-    told = {event.obligation for event in await rig.told(ObligationDueSoon)}
+    await rig.mark()
+    told = {event.obligation for event in await rig.published("due_soon")}
     assert told == {key_of(code, "2026-M10") for code in codes} - {spoiled}
-    assert list(await listed(rig)) == [f"due_soon {spoiled}"]
+    assert list(await listed(rig)) == [f"deadline {spoiled}"]
 
 
 # --- through the service ---------------------------------------------------------------------------------------------
@@ -249,4 +252,4 @@ async def test_the_service_generates_the_others_and_says_what_is_set_back(rig: R
     assert [item["subject"] for item in rest["items"]] == ["BAD/1/2026-M12"]
     assert 'thongsuot_scoring_setbacks{sweep="plan"} 3.0' in (await served.get("/metrics")).text
     assert (await served.get("/v1/setbacks", headers={"Authorization": "Bearer wrong"})).status_code == 401
-    assert len(await rig.told(ObligationOpened)) == 3
+    assert len(await rig.published("opened")) == 3

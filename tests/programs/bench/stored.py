@@ -11,11 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from deploy.local.calls import call
+from services.scoring.calendar import shipped_calendars
+from services.scoring.obligations import domain, store
+from services.scoring.obligations.domain import Cause
+from services.scoring.obligations.facts import NOTHING, Terms
+from services.scoring.scores.policy import read_policies
+from shared.contract.events import VerdictReached
+from shared.runtime.clock import LOCAL_ZONE
 from tests.programs.bench.systems import System
 
 _NAMES = """
@@ -26,6 +35,42 @@ _NAMES = """
       FROM generate_series($1::bigint, $2::bigint) AS n
 """
 _KEY = "agency || '/' || regime || '/' || period"
+#: what an obligation was made of a year ago, with names in the places of its own
+_AGENCY, _REGIME, _PERIOD, _ID = "@AGENCY@", "@REGIME@", "@PERIOD@", "01800000-0000-0000-8000-000000000000"
+
+
+def _fulfilled() -> tuple[str, str, str]:
+    """Terms, document and event of an obligation fulfilled by one report in time, as scoring writes them."""
+    policy = read_policies().version("2019.1")
+    calendar = shipped_calendars()[-1].file.calendar()
+    deadline = datetime(2026, 2, 20, 17, tzinfo=LOCAL_ZONE)
+    terms = Terms(
+        1, deadline - timedelta(days=40), deadline - timedelta(days=3), deadline, calendar.version, policy.version,
+        date(2026, 1, 15), date(2026, 2, 14),
+    )  # fmt: skip
+    key, at, identifier = f"{_AGENCY}/{_REGIME}/{_PERIOD}", deadline - timedelta(days=1), UUID(_ID)
+    verdict = VerdictReached(
+        verdict_id=identifier, submission_id=identifier, obligation=key, agency=_AGENCY, regime=_REGIME,
+        regime_version=1, period=_PERIOD, version=1, officer_id=f"DM-{_AGENCY}", received_at=at, decided_at=at,
+        outcome="accepted", errors=0, warnings=0, required_items=37, present_items=37,
+    )  # fmt: skip
+    before = domain.opened(key, terms, NOTHING, policy, calendar, 1)
+    facts = domain.with_reports(NOTHING, [(identifier, verdict)])
+    decision = domain.settle(before, terms, facts, policy, calendar, Cause(at, identifier, identifier))
+    assert decision.event is not None
+    after = decision.obligation
+    return store.encode_terms(terms), store.encode_document(after), decision.event.encode().decode()
+
+
+def _filled(document: str) -> str:
+    """The document of a row, in SQL."""
+    text = f"$json${document}$json$"
+    for name, column in ((_AGENCY, "agency"), (_REGIME, "regime"), (_PERIOD, "period"), (_ID, "id::text")):
+        text = f"replace({text}, '{name}', {column})"
+    return f"CAST({text} AS json)"
+
+
+_TERMS, _DOCUMENT, _EVENT = (_filled(each) for each in _fulfilled())
 _INBOX = "INSERT INTO inbox (consumer, event_id) SELECT '{consumer}', id FROM ({names}) AS old"
 
 #: service -> table -> statement that fills numbers $1 to $2
@@ -44,9 +89,9 @@ FILL: Mapping[str, Mapping[str, str]] = {
             SELECT id, id, 'accepted', now() - interval '1 year', 0, 0, '[]', false FROM ({_NAMES}) AS old""",
         "standings": f"""
             INSERT INTO standings (obligation, version, agency, regime, regime_version, period, deadline, standing,
-                overdue, on_time, score, changed_at)
-            SELECT {_KEY}, 3, agency, regime, 1, period, now() - interval '1 year', 'fulfilled', false, true, 100,
-                   now() - interval '1 year' FROM ({_NAMES}) AS old""",
+                owed, overdue, changed_at, document)
+            SELECT {_KEY}, 2, agency, regime, 1, period, now() - interval '1 year', 'fulfilled', true, false,
+                   now() - interval '1 year', {_EVENT} FROM ({_NAMES}) AS old""",
         "inbox": _INBOX.format(consumer="intake.follow", names=_NAMES),
     },
     "validator": {
@@ -60,20 +105,15 @@ FILL: Mapping[str, Mapping[str, str]] = {
     },
     "scoring": {
         "obligations": f"""
-            INSERT INTO obligations (obligation, agency, regime, regime_version, period, opens_at, deadline, remind_at,
-                calendar_version, policy_version, generated_at, version, owed, received_version, first_received_at,
-                last_received_at, on_time_version, decided_version, accepted_version, accepted_submission_id,
-                accepted_received_at, measured_version, measured_accepted, required_items, present_items, officer_id,
-                standing, on_time, score, line_count)
-            SELECT {_KEY}, agency, regime, 1, period, past - interval '40 days', past, past - interval '3 days',
-                   'VN-2026.1', 'old', past, 3, true, 1, past, past, 1, 1, 1, id, past, 1, true, 37, 37,
-                   'DM-' || agency, 'fulfilled', true, 100, 2
+            INSERT INTO obligations (obligation, agency, regime, period, version, owed, standing, overdue, deadline,
+                received_at, terms, document, opened_at)
+            SELECT {_KEY}, agency, regime, period, 2, true, 'fulfilled', false, past, past, {_TERMS}, {_DOCUMENT}, past
               FROM ({_NAMES}) AS old, (SELECT now() - interval '1 year' AS past) AS moment""",
         "score_lines": f"""
             INSERT INTO score_lines (obligation, seq, line_id, component, clause, points, cause, cause_en,
-                policy_version, created_at)
+                policy_version, event_id, created_at)
             SELECT {_KEY}, seq, id, CASE seq WHEN 1 THEN 'timeliness' ELSE 'completeness' END, '', 50,
-                   'Nộp đúng hạn', 'On time', 'old', now() - interval '1 year'
+                   'Nộp đúng hạn', 'On time', 'old', id, now() - interval '1 year'
               FROM ({_NAMES}) AS old, generate_series(1, 2) AS seq""",
         "inbox": _INBOX.format(consumer="scoring.follow", names=_NAMES),
     },
@@ -81,7 +121,7 @@ FILL: Mapping[str, Mapping[str, str]] = {
         "obligations": f"""
             INSERT INTO obligations (obligation, agency, regime, regime_version, period, deadline, standing, version,
                 verdict_version, accepted_version)
-            SELECT {_KEY}, agency, regime, 1, period, now() - interval '1 year', 'fulfilled', 3, 1, 1
+            SELECT {_KEY}, agency, regime, 1, period, now() - interval '1 year', 'fulfilled', 2, 1, 1
               FROM ({_NAMES}) AS old""",
         "inbox": _INBOX.format(consumer="notifier.verdicts", names=_NAMES),
     },

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 from tests.programs.faults.invariants import CHECKS
 from tests.programs.faults.load import Ledger
@@ -61,9 +62,9 @@ def old_version_applied_last(ledger: Ledger, stores: Stores) -> None:
 
 
 def stale_standing(ledger: Ledger, stores: Stores) -> None:
-    index = next(i for i, row in enumerate(stores.obligations) if row.received_version > 0)
+    index = next(i for i, row in enumerate(stores.obligations) if row.received)
     row = stores.obligations[index]
-    stores.obligations[index] = replace(row, received_version=row.received_version - 1)
+    stores.obligations[index] = replace(row, received=row.received[:-1])
 
 
 def topic_out_of_order(ledger: Ledger, stores: Stores) -> None:
@@ -95,7 +96,7 @@ def outbox_left(ledger: Ledger, stores: Stores) -> None:
 
 
 def wrong_score(ledger: Ledger, stores: Stores) -> None:
-    stores.obligations[0] = replace(stores.obligations[0], score=stores.obligations[0].score + 1)
+    stores.obligations[0] = replace(stores.obligations[0], score=(stores.obligations[0].score or Decimal(0)) + 1)
 
 
 def wrong_verdict(ledger: Ledger, stores: Stores) -> None:

@@ -119,13 +119,13 @@ def _applied_in_order(lines: Iterable[Applied]) -> list[str]:
 def newest_stands(stores: Stores) -> list[str]:
     """What each store holds of a key is the newest that was told of it; for faults that shuffle on purpose."""
     found = []
-    received = _newest((told.key, told.version) for told in stores.told if told.type == RECEIVED and told.sent)
-    decided = _newest((verdict.obligation, verdict.version) for verdict in stores.verdicts)
+    received = _versions((told.key, told.version) for told in stores.told if told.type == RECEIVED and told.sent)
+    decided = _versions((verdict.obligation, verdict.version) for verdict in stores.verdicts)
     for row in stores.obligations:
-        if row.received_version != received.get(row.obligation, 0):
-            found.append(f"scoring stands at version {row.received_version} of {row.obligation}")
-        if row.decided_version != decided.get(row.obligation, 0):
-            found.append(f"scoring knows verdicts of {row.obligation} up to {row.decided_version}")
+        if row.received != received.get(row.obligation, ()):
+            found.append(f"scoring knows versions {row.received} of {row.obligation}")
+        if row.decided != decided.get(row.obligation, ()):
+            found.append(f"scoring knows verdicts of {row.obligation} on versions {row.decided}")
     compliance = _newest((told.key, told.version) for told in stores.told if told.topic == "compliance" and told.sent)
     for key, version in compliance.items():
         if stores.standings.get(key, (0, ""))[0] != version:
@@ -226,16 +226,16 @@ def i7(ledger: Ledger, stores: Stores) -> list[str]:
     for obligation, points in stores.score_lines:
         lines[obligation] += points
     for owed in stores.obligations:
-        sent = sorted(by_obligation.get(owed.obligation, ()), key=lambda row: row.version)
+        sent = sorted(by_obligation.get(owed.obligation, ()), key=lambda row: (row.received_at, row.version))
         wanted_now = expected(owed, sent, stores.special_days)
         have = Expected(owed.standing, owed.on_time, owed.score)
         if have != wanted_now:
             found.append(f"{owed.obligation} is {have}, recomputed {wanted_now}")
-        if lines[owed.obligation] != owed.score:
+        if lines[owed.obligation] != (owed.score or 0):
             found.append(f"{owed.obligation}: the lines sum to {lines[owed.obligation]}, the score is {owed.score}")
         agency = owed.obligation.partition("/")[0]
-        totals[agency][0] += owed.score
-        totals[agency][1] += wanted_now.score
+        totals[agency][0] += owed.score or 0
+        totals[agency][1] += wanted_now.score or 0
     found += [f"{agency}: total {have}, recomputed {want}" for agency, (have, want) in totals.items() if have != want]
     return found
 
@@ -246,19 +246,22 @@ class Expected:
 
     standing: str
     on_time: bool | None
-    score: Decimal
+    score: Decimal | None
 
 
 def expected(owed: Owed, sent: list[Submission], special_days: dict[date, bool]) -> Expected:
-    """60 points in time, 10 fewer for each working day late; 40 × present / required of the version that counts."""
-    if not sent:
-        return Expected("nothing_sent", None, Decimal(0))
+    """60 points in time, 10 fewer for each working day late; 40 × present / required of the accepted version that
+    stood at the deadline, or was the first after it. `sent` is in the order of receipt.
+
+    Nothing accepted: 0 once it is overdue, no score before.
+    """
     judged: list[tuple[Submission, Deserved]] = [(row, deserved(row.body)) for row in sent]
     accepted = [(row, what) for row, what in judged if what.accepted]
-    present = (accepted or judged)[-1][1].present_items
-    completeness = (Decimal(40) * present / REQUIRED_ITEMS).quantize(Decimal("0.01"), ROUND_HALF_UP)
     if not accepted:
-        return Expected("returned", None, completeness)
+        return Expected("returned" if sent else "nothing_sent", None, Decimal(0) if owed.overdue else None)
+    in_time = [(row, what) for row, what in accepted if row.received_at <= owed.deadline]
+    present = (in_time[-1] if in_time else accepted[0])[1].present_items
+    completeness = (Decimal(40) * present / REQUIRED_ITEMS).quantize(Decimal("0.01"), ROUND_HALF_UP)
     received = accepted[0][0].received_at
     if received <= owed.deadline:
         return Expected("fulfilled", True, Decimal(60) + completeness)
@@ -278,6 +281,13 @@ def working_days(after: datetime, until: datetime, special_days: dict[date, bool
 
 def _consumers(kind: str) -> list[str]:
     return [consumer for consumer, kinds in FOLLOWS.items() if kind in kinds]
+
+
+def _versions(pairs: Iterable[tuple[str, int | None]]) -> dict[str, tuple[int, ...]]:
+    versions: dict[str, set[int]] = defaultdict(set)
+    for key, version in pairs:
+        versions[key].add(version or 0)
+    return {key: tuple(sorted(found)) for key, found in versions.items()}
 
 
 def _newest(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int]:

@@ -10,21 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from msgspec import structs
 
 from services.notifier.channels.smtp import Connection
 from services.notifier.delivery.states import MailDeferred, MailUncertain, SendResult
-from services.scoring.obligations import domain
-from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations import facts as happened
+from services.scoring.obligations.facts import Facts
 from shared.consuming import dead_letters, health
 from shared.consuming import subscription as consumer
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
 from shared.consuming.dead_letters import DeadLetter
 from shared.contract import text
-from shared.contract.events import VerdictReached
+from shared.contract.events import SubmissionReceived, VerdictReached
 from shared.kafka import aiokafka_internals
 from shared.outbox.relay import Relay
 from shared.postgres.database import Transaction
@@ -60,19 +61,13 @@ def bury_later(owner: Service) -> None:
 
 
 def any_version_counts(service: Service) -> None:
-    """Scoring takes whatever came last for the newest: the receipt, the verdict, what is measured."""
+    """Scoring takes whatever came last for all there is: what it says overwrites the facts instead of joining them."""
+    joined = happened.with_report
 
-    def newer(version: int, seen: int) -> bool:
-        return True
+    def with_report(facts: Facts, event: SubmissionReceived | VerdictReached, event_id: UUID | None = None) -> Facts:
+        return joined(structs.replace(facts, versions=()), event, event_id)
 
-    def decided(obligation: Obligation, verdict: VerdictReached) -> Obligation:
-        accepted = verdict.outcome == "accepted"
-        first = domain.Accepted(verdict.version, verdict.submission_id, verdict.received_at) if accepted else None
-        measured = domain.Measured(accepted, verdict.version, verdict.required_items, verdict.present_items)
-        return structs.replace(obligation, first_accepted=first, measured=measured, decided_version=verdict.version)
-
-    domain.newer = newer
-    domain._decided = decided
+    happened.with_report = with_report
 
 
 def no_replay(service: Service) -> None:

@@ -26,7 +26,10 @@ PAUSE_SECONDS = 0.4
 #: a report that is not settled after so long is given up: it is late several times over
 PATIENCE_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
-_SCORED = "SELECT count(*) FROM obligations WHERE obligation = $1 AND received_version >= $2"
+_SCORED = """
+    SELECT count(*) FROM obligations AS o, json_array_elements(o.document -> 'facts' -> 'versions') AS v
+     WHERE o.obligation = $1 AND CAST(v ->> 'number' AS integer) = $2 AND v -> 'verdicts' IS NOT NULL
+"""
 
 
 class Neighbour:

@@ -28,12 +28,11 @@ TOPICS = {
 }
 _KIND = "vn.thongsuot.{}.v1"
 _REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry.request")
-_OBLIGATION = ("obligation.opened", "obligation.due_soon", "obligation.overdue", "obligation.fulfilled")
 #: consumer -> the event types that it must apply; written from the design, not from the code
 FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
     for consumer, names in {
-        "intake.follow": ("verdict.reached", *_OBLIGATION, "score.changed"),
+        "intake.follow": ("verdict.reached", "obligation.changed"),
         "intake.notices": ("notification.recorded",),
         "validator.registry": ("registry.regime",),
         "validator.submissions": ("submission.received",),
@@ -41,7 +40,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "scoring.follow": ("submission.received", "verdict.reached"),
         "notifier.registry": _REGISTRY,
         "notifier.verdicts": ("verdict.reached",),
-        "notifier.compliance": _OBLIGATION,
+        "notifier.compliance": ("obligation.changed",),
     }.items()
 }
 #: consumer -> the topics it reads
@@ -113,16 +112,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A row of scoring's obligations."""
+    """A row of scoring's obligations; `received` and `decided` are the versions that its facts have."""
 
     obligation: str
     owed: bool
     deadline: datetime
-    received_version: int
-    decided_version: int
+    received: tuple[int, ...]
+    decided: tuple[int, ...]
     standing: str
+    overdue: bool
     on_time: bool | None
-    score: Decimal
+    score: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +225,30 @@ async def _validator(stores: Stores, connection: asyncpg.Connection) -> None:
 
 async def _scoring(stores: Stores, connection: asyncpg.Connection) -> None:
     rows = await _rows(
-        connection,
-        "SELECT obligation, owed, deadline, received_version, decided_version, standing, on_time, score "
-        "FROM obligations",
+        connection, "SELECT obligation, owed, deadline, standing, overdue, CAST(document AS text) FROM obligations"
     )
-    stores.obligations = [Owed(*tuple(row)) for row in rows]
+    stores.obligations = [_owed(*row) for row in rows]
     rows = await _rows(connection, "SELECT obligation, points FROM score_lines")
     stores.score_lines = [(row["obligation"], row["points"]) for row in rows]
     rows = await _rows(connection, "SELECT day, work FROM calendar_days")
     stores.special_days = {row["day"]: row["work"] for row in rows}
+
+
+def _owed(obligation: str, owed: bool, deadline: datetime, standing: str, overdue: bool, document: str) -> Owed:
+    read = json.loads(document)
+    versions, state = read["facts"].get("versions", ()), read["state"]
+    score = state.get("score")
+    return Owed(
+        obligation,
+        owed,
+        deadline,
+        tuple(sorted(version["number"] for version in versions)),
+        tuple(sorted(version["number"] for version in versions if version.get("verdicts"))),
+        standing,
+        overdue,
+        state.get("on_time"),
+        None if score is None else Decimal(score),
+    )
 
 
 async def _notifier(stores: Stores, connection: asyncpg.Connection) -> None:

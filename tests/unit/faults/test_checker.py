@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -30,7 +31,7 @@ from tests.programs.faults.stores import (
 AGENCY, PERIOD = "X99.01", "2026-W10"
 OBLIGATION = f"{AGENCY}/TUAN/{PERIOD}"
 DEADLINE = datetime(2026, 3, 6, 16, 30, tzinfo=ZONE)
-FULFILLED = "vn.thongsuot.obligation.fulfilled.v1"
+CHANGED = "vn.thongsuot.obligation.changed.v1"
 
 
 def body(total: int) -> bytes:
@@ -67,7 +68,7 @@ def world() -> tuple[Ledger, Stores]:
                 place += 1
                 stores.inbox.append((consumer, event_id))
                 stores.witnessed.append(Applied(place, consumer, event_id, topic, OBLIGATION, version))
-    stores.told.append(Told("scoring", "c1", "compliance", OBLIGATION, FULFILLED, 3, "s2", True))
+    stores.told.append(Told("scoring", "c1", "compliance", OBLIGATION, CHANGED, 3, "s2", True))
     stores.messages.append(Message("compliance", 0, 0, OBLIGATION, "c1", 3))
     for consumer in ("intake.follow", "notifier.compliance"):
         place += 1
@@ -75,7 +76,9 @@ def world() -> tuple[Ledger, Stores]:
         stores.witnessed.append(Applied(place, consumer, "c1", "compliance", OBLIGATION, 3))
     stores.standings[OBLIGATION] = (3, "fulfilled")
     stores.notified[OBLIGATION] = 3
-    stores.obligations.append(Owed(OBLIGATION, True, DEADLINE, 2, 2, "fulfilled", True, Decimal("100.00")))
+    stores.obligations.append(
+        Owed(OBLIGATION, True, DEADLINE, (1, 2), (1, 2), "fulfilled", False, True, Decimal("100.00"))
+    )
     stores.score_lines += [(OBLIGATION, Decimal(60)), (OBLIGATION, Decimal("40.00"))]
     stores.notices.append(Notice("n1", "<m1@x>", "dm@x99.01.example", "returned", "sent", 0, False))
     ledger.judged_seconds[f"{OBLIGATION} report 1"] = 0.8
@@ -118,12 +121,20 @@ def test_a_message_sent_again_is_no_step_back() -> None:
 
 
 def test_lateness_is_counted_in_working_days() -> None:
-    owed = Owed(OBLIGATION, True, DEADLINE, 1, 1, "fulfilled", False, Decimal(0))
+    owed = Owed(OBLIGATION, True, DEADLINE, (1,), (1,), "fulfilled", False, False, Decimal(0))
     monday = DEADLINE + timedelta(days=3)  # the deadline is a Friday
     late = Submission("s", OBLIGATION, AGENCY, 1, "k", "", monday, body(6))
     assert expected(owed, [late], {}) == Expected("fulfilled", False, Decimal("90.00"))
     assert working_days(DEADLINE, monday, {date(2026, 3, 7): True}) == 2
     assert working_days(DEADLINE, monday, {date(2026, 3, 9): False}) == 0
+
+
+def test_what_nothing_was_accepted_of_scores_nothing_until_it_is_overdue() -> None:
+    owed = Owed(OBLIGATION, True, DEADLINE, (1,), (1,), "returned", False, None, None)
+    wrong = Submission("s", OBLIGATION, AGENCY, 1, "k", "", DEADLINE, body(7))
+    assert expected(owed, [wrong], {}) == Expected("returned", None, None)
+    assert expected(replace(owed, overdue=True), [wrong], {}) == Expected("returned", None, Decimal(0))
+    assert expected(owed, [], {}) == Expected("nothing_sent", None, None)
 
 
 def test_a_neighbour_nobody_watched_proves_nothing() -> None:

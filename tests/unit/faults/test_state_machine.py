@@ -24,7 +24,7 @@ from services.intake.submissions import domain
 from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
 from services.intake.submissions.event_encoding import outgoing
 from services.scoring.obligations import domain as scoring
-from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.domain import Cause, Obligation
 from services.validator import domain as validator
 from services.validator.rules.forms import compile_form
 from shared.contract.events import (
@@ -68,9 +68,13 @@ def follow(state: dict[str, Any], batch: Sequence[Lying]) -> list[tuple[str, str
     """Scoring: fold, as its handler does; obligations are there from the start."""
     told: list[tuple[str, str, Any]] = []
     for lying in batch:
-        decision = scoring.follow(state[lying.key], lying.body, lying.event_id, POLICY, CALENDAR)
+        before: Obligation = state[lying.key]
+        facts = scoring.with_reports(before.facts, [(lying.event_id, lying.body)])
+        cause = Cause(lying.body.received_at, uuid4(), lying.event_id)
+        decision = scoring.settle(before, before.terms, facts, POLICY, CALENDAR, cause)
         state[lying.key] = decision.obligation
-        told += [("compliance", lying.key, event) for event in decision.events]
+        if decision.event is not None:
+            told.append(("compliance", lying.key, decision.event))
     return told
 
 
@@ -117,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         self.receipts: dict[tuple[str, str], Receipt] = {}
         self.in_force: dict[str, InForce] = {}
         self.outbox = Outbox(self.protection)
-        obligations = {key: obligation(key=key, agency=key.split("/")[0], regime="R") for key in self.keys}
+        obligations = {key: obligation(key=key) for key in self.keys}
         self.validator = Consumer.of(("submissions",), judge, self.protection, {})
         self.scoring = Consumer.of(("submissions", "verdicts"), follow, self.protection, dict(obligations))
         self.status = Consumer.of(("verdicts", "compliance"), note, self.protection, {})
@@ -200,7 +204,9 @@ class Machine(RuleBasedStateMachine):
             assert self.status.state.get(str(posted.submission_id)) == wanted, "intake was told"
         stands: Obligation = self.scoring.state[key]
         standing, on_time, score = _expected(posts)
-        assert (stands.standing, stands.on_time, stands.score) == (standing, on_time, score)
+        state = stands.state
+        assert (state.standing, state.on_time, state.score) == (standing, on_time, score)
+        assert [version.number for version in stands.facts.versions] == list(range(1, len(posts) + 1))
         if posts:
             assert self.status.state.get(key, (0, ""))[0] == stands.version, "the newest standing is shown"
 
@@ -231,17 +237,15 @@ def event_of(fresh: Fresh) -> SubmissionReceived:
     return SubmissionReceived.model_validate_json(body)
 
 
-def _expected(posts: list[Posted]) -> tuple[str, bool | None, Decimal]:
-    """60 in time, 50 on the day after the deadline's hour, 40 for all four items, 30 for three."""
+def _expected(posts: list[Posted]) -> tuple[str, bool | None, Decimal | None]:
+    """60 in time, 50 on the day after the deadline's hour, 40 for all four items; no score before one is accepted."""
     if not posts:
-        return "nothing_sent", None, Decimal(0)
+        return "nothing_sent", None, None
     accepted = [posted for posted in posts if posted.content == GOOD]
-    measured = (accepted or posts)[-1]
-    items = Decimal(30) if measured.content == LACKING else Decimal(40)
     if not accepted:
-        return "returned", None, items
+        return "returned", None, None
     on_time = accepted[0].received_at <= DEADLINE
-    return "fulfilled", on_time, items + _timeliness(accepted[0].received_at)
+    return "fulfilled", on_time, 40 + _timeliness(accepted[0].received_at)
 
 
 def _timeliness(received_at: datetime) -> Decimal:

@@ -30,6 +30,11 @@ def _uuid(number: int) -> str:
     return f"01900000-0000-7000-8000-{number:012d}"
 
 
+def facts(**facts: Any) -> str:
+    """What scoring stores of an obligation, as far as it is read here."""
+    return json.dumps({"facts": facts, "state": {}})
+
+
 def agreeing() -> Exports:
     """A small province in which all agrees: a correction in time, an accepted late report, a silent agency."""
     exports: Exports = {}
@@ -41,24 +46,24 @@ def agreeing() -> Exports:
         for export in ("events", "outbox", "deferred-events", "dead-letters", "inbox"):
             exports.setdefault((service, export), [])
 
-    def submission(number: int, key: str, version: int, received_at: str, outcome: str) -> None:
+    def submission(number: int, key: str, version: int, received_at: str, outcome: str, *, nil: bool = False) -> None:
         agency, regime, period = key.split("/")
         put("intake", "submissions", submission_id=_uuid(number), obligation=key, agency=agency, regime=regime,
-            period=period, version=version, received_at=received_at, status=outcome)  # fmt: skip
+            period=period, version=version, received_at=received_at, nil=nil, status=outcome)  # fmt: skip
         put("validator", "verdicts", submission_id=_uuid(number), obligation=key, version=version, outcome=outcome)
 
     submission(1, KEY, 1, "2026-01-16T10:00:00.000001+07:00", "returned")
     submission(2, KEY, 2, "2026-01-19T10:00:00+00:00", "accepted")  # the very moment of the deadline
     submission(3, LATE, 1, "2026-01-19T17:00:00.000001+07:00", "accepted")
-    for key, standing, on_time, overdue_at, accepted, score in (
+    for key, standing, on_time, passed_at, answer, score in (
         (KEY, "fulfilled", True, None, 2, "97.50"),
         (LATE, "fulfilled", False, MARKED, 1, "0.3"),
         (SILENT, "nothing_sent", None, MARKED, None, "0"),
     ):
         agency, regime, period = key.split("/")
         put("scoring", "obligations", obligation=key, agency=agency, regime=regime, period=period, deadline=DEADLINE,
-            owed=True, standing=standing, on_time=on_time, overdue_at=overdue_at, accepted_version=accepted,
-            score=score)  # fmt: skip
+            owed=True, standing=standing, on_time=on_time, overdue=key == SILENT, answer_version=answer, score=score,
+            document=facts(passed_at=passed_at) if passed_at else facts())  # fmt: skip
     lines = (
         (KEY, "completeness", "90", None),
         (KEY, "completeness", "-90", "KEY/1"),  # the corrected version gives more
@@ -68,8 +73,8 @@ def agreeing() -> Exports:
         (LATE, "timeliness", "0.2", None),
         (SILENT, "timeliness", "0", None),
     )
-    for key, component, points, counters in lines:
-        put("scoring", "score-lines", obligation=key, points=points, component=component, counters=counters)
+    for key, component, points, reverses in lines:
+        put("scoring", "score-lines", obligation=key, points=points, component=component, reverses=reverses)
     put("notifier", "notifications", obligation=LATE, kind="reminder", state="skipped", reason="no_officer")
     put("notifier", "notifications", obligation=SILENT, kind="overdue", state="sent", reason=None)
     published = (
@@ -77,16 +82,16 @@ def agreeing() -> Exports:
         ("intake", "registry", "registry.regime", "regime/KTXH-THANG/1"),
         ("intake", "submissions", "submission.received", KEY),
         ("validator", "verdicts", "verdict.reached", KEY),
-        ("scoring", "compliance", "obligation.overdue", SILENT),
-        ("scoring", "compliance", "score.changed", SILENT),
+        ("scoring", "compliance", "obligation.changed", SILENT),
+        ("scoring", "compliance", "obligation.changed", SILENT),
         ("notifier", "notifications", "notification.recorded", SILENT),
     )
     for place, (service, topic, short, key) in enumerate(published, start=1):
         put(service, "events", id=place, event_id=_uuid(100 + place), type=f"vn.thongsuot.{short}.v1", topic=topic,
             key=key, published=True)  # fmt: skip
         for consumer, models in SUBSCRIPTIONS.items():
-            # the first word on the regime was compacted away
-            if place != 1 and MODELS[f"vn.thongsuot.{short}.v1"] in models:
+            # the first words on the regime and of the silent agency's obligation were compacted away
+            if place not in (1, 5) and MODELS[f"vn.thongsuot.{short}.v1"] in models:
                 put(consumer.split(".")[0], "inbox", consumer=consumer, event_id=_uuid(100 + place))
     return exports
 
@@ -164,19 +169,40 @@ def _unscored(exports: Exports) -> None:
     """All of a fulfilled obligation's lines are missing, and so is its score."""
     rows = exports["scoring", "score-lines"]
     exports["scoring", "score-lines"] = [row for row in rows if row["obligation"] != KEY]
-    exports["scoring", "obligations"][0]["score"] = "0"
+    exports["scoring", "obligations"][0]["score"] = None
 
 
 def _unmarked_beside_a_later_mark(exports: Exports) -> None:
-    exports["scoring", "obligations"][2]["overdue_at"] = None
-    assert exports["scoring", "obligations"][1]["overdue_at"]
+    exports["scoring", "obligations"][2].update(overdue=False, document=facts())
+    assert "passed_at" in exports["scoring", "obligations"][1]["document"]
 
 
 def _awaiting_since_before_the_deadline(exports: Exports) -> None:
     """What was received in time and has no verdict yet keeps an obligation from being overdue."""
     agency, regime, period = SILENT.split("/")
     row = {"submission_id": _uuid(4), "obligation": SILENT, "agency": agency, "regime": regime, "period": period}
-    exports["intake", "submissions"].append(row | {"version": 1, "received_at": DEADLINE, "status": None})
+    exports["intake", "submissions"].append(row | {"version": 1, "received_at": DEADLINE, "nil": False, "status": None})
+
+
+def _another(exports: Exports, version: int, received_at: str, outcome: str | None, *, nil: bool = False) -> None:
+    """One more version of the obligation that is fulfilled in time by its version 2."""
+    agency, regime, period = KEY.split("/")
+    row = {"submission_id": _uuid(40 + version), "obligation": KEY, "version": version}
+    exports["intake", "submissions"].append(
+        row | {"agency": agency, "regime": regime, "period": period, "received_at": received_at, "nil": nil}
+        | {"status": outcome}
+    )  # fmt: skip
+    if outcome is not None:
+        exports["validator", "verdicts"].append(row | {"outcome": outcome})
+
+
+def _received_earlier_under_a_later_number(exports: Exports) -> None:
+    _another(exports, 3, "2026-01-16T11:00:00+07:00", "accepted")
+
+
+def _a_nil_report_taken_before_one_with_figures(exports: Exports) -> None:
+    _another(exports, 3, "2026-01-15T11:00:00+07:00", "accepted", nil=True)
+    exports["scoring", "obligations"][0]["answer_version"] = 3
 
 
 BREAKS: list[tuple[str, Break, str]] = [
@@ -198,17 +224,21 @@ BREAKS: list[tuple[str, Break, str]] = [
     ("score_unlike_lines", _set("scoring", "obligations", 2, score="1"), SILENT),
     ("score_unlike_lines", _drop("scoring", "score-lines", 5), LATE),
     ("score_line_without_obligation", _add("scoring", "score-lines", obligation="H99.9/X/2026", points="1",
-        component="timeliness", counters=None), "H99.9"),
+        component="timeliness", reverses=None), "H99.9"),
+    ("score_unlike_lines", _set("scoring", "obligations", 2, score=None), SILENT),
+    ("answer_unlike_verdicts", _set("scoring", "obligations", 0, answer_version=1), KEY),
+    ("answer_unlike_verdicts", _received_earlier_under_a_later_number, KEY),
+    ("answer_unlike_verdicts", _a_nil_report_taken_before_one_with_figures, KEY),
     ("totals_unlike_recomputation", _set("scoring", "obligations", 1, on_time=True), "H99.102 / KTXH-THANG"),
-    ("totals_unlike_recomputation", _set("scoring", "obligations", 2, overdue_at=None), "H99.103 / KTXH-THANG"),
-    ("totals_unlike_recomputation", _set("scoring", "obligations", 1, accepted_version=None), "H99.102 / KTXH-THANG"),
+    ("totals_unlike_recomputation", _set("scoring", "obligations", 2, overdue=False), "H99.103 / KTXH-THANG"),
+    ("totals_unlike_recomputation", _set("scoring", "obligations", 1, overdue=True), "H99.102 / KTXH-THANG"),
     ("verdict_without_score", _unscored, KEY),
     ("verdict_without_score", _drop("scoring", "score-lines", 3), KEY),
     ("verdict_without_score", _drop("scoring", "score-lines", 4), LATE),
     ("verdict_without_score", _add("scoring", "score-lines", obligation=LATE, component="timeliness", points="-0.2",
-                                   counters="LATE/2"), LATE),
+                                   reverses="LATE/2"), LATE),
     ("overdue_unlike_receipts", _unmarked_beside_a_later_mark, SILENT),
-    ("overdue_unlike_receipts", _set("scoring", "obligations", 1, accepted_version=None), LATE),
+    ("overdue_unlike_receipts", _set("scoring", "obligations", 1, overdue=True), LATE),
     ("overdue_unlike_receipts", _awaiting_since_before_the_deadline, SILENT),
     ("overdue_untold", _drop("notifier", "notifications", 1), SILENT),
     ("overdue_untold", _set("notifier", "notifications", 1, kind="escalation"), SILENT),
@@ -251,7 +281,7 @@ def test_an_event_that_waits_or_is_dead_lettered_is_not_lost(where: str) -> None
 def test_an_overdue_whose_event_waits_or_is_dead_lettered_is_not_untold(where: str) -> None:
     exports = agreeing()
     del exports["notifier", "notifications"][1]
-    row = {"consumer": "notifier.compliance", "event_id": _uuid(105)}
+    row = {"consumer": "notifier.compliance", "event_id": _uuid(106)}
     exports["notifier", "inbox"].remove(row)
     assert {difference["kind"] for difference in run(exports)[1]["differences"]} == {"event_lost", "overdue_untold"}
     exports["notifier", where].append(row | {"consumer": "notifier.other"})
@@ -296,10 +326,18 @@ def test_an_overdue_that_nobody_could_be_told_of_has_its_reason_in_the_ledger() 
     assert run(exports)[0] == 0
 
 
-@pytest.mark.parametrize("change", [{"owed": False}, {"deadline": "2026-01-19T17:00:01+07:00"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"owed": False},
+        {"deadline": "2026-01-19T17:00:01+07:00"},
+        {"document": facts(reliefs=[{"relief_id": "r", "status": "proposed"}])},
+    ],
+)
 def test_what_is_not_owed_or_due_after_the_latest_mark_need_not_be_marked(change: dict[str, Any]) -> None:
     exports = agreeing()
-    exports["scoring", "obligations"][2].update({"overdue_at": None} | change)
+    exports["scoring", "obligations"][2].update({"overdue": False, "score": None, "document": facts()} | change)
+    exports["scoring", "score-lines"].pop()
     exports["notifier", "notifications"].pop()
     assert run(exports)[0] == 0
 
@@ -311,9 +349,31 @@ def test_a_report_nobody_asked_for_needs_no_score() -> None:
     assert run(exports)[0] == 0
 
 
-@pytest.mark.parametrize(("score", "lines", "same"), [("0", None, True), (None, None, False), (None, "0", False)])
-def test_a_missing_score_is_no_score_of_zero(score: str | None, lines: str | None, same: bool) -> None:
-    assert comparison.same_number(score, lines) is same
+@pytest.mark.parametrize("status", ["granted", "rejected"])
+def test_a_relief_that_is_decided_holds_no_overdue_mark_back(status: str) -> None:
+    exports = agreeing()
+    relief = {"relief_id": "r"} | ({"status": status} if status != "granted" else {})
+    exports["scoring", "obligations"][2].update(overdue=False, document=facts(reliefs=[relief]))
+    assert "overdue_unlike_receipts" in {each["kind"] for each in run(exports)[1]["differences"]}
+
+
+def test_a_later_nil_report_and_a_later_correction_change_no_answer() -> None:
+    exports = agreeing()
+    _another(exports, 3, "2026-01-15T11:00:00+07:00", "accepted", nil=True)
+    _another(exports, 4, "2026-01-19T16:59:59.5+07:00", "returned")
+    _another(exports, 5, "2026-01-20T10:00:00+07:00", "accepted")
+    assert run(exports)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("score", "total", "in_force", "same"),
+    [("0", None, None, False), (None, None, None, True), (None, "0", 1, False), (None, "0", 0, True),
+     ("0", "0.0", 1, True), (None, "1", 0, False)],
+)  # fmt: skip
+def test_a_missing_score_is_no_score_of_zero(
+    score: str | None, total: str | None, in_force: int | None, same: bool
+) -> None:
+    assert comparison.same_score(score, total, in_force) is same
 
 
 def test_an_applied_event_of_another_consumer_does_not_count() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
-from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.domain import Obligation, opened
+from services.scoring.obligations.facts import NOTHING, Facts, Terms
 from services.scoring.scores.policy import Policy, read_policies
 from shared.contract.events import SubmissionReceived, VerdictReached, obligation_key
 from shared.runtime.clock import LOCAL_ZONE
@@ -25,19 +26,21 @@ def local(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> da
     return datetime(year, month, day, hour, minute, tzinfo=LOCAL_ZONE)
 
 
-def obligation(**changes: Any) -> Obligation:
-    given = Obligation(
-        key=KEY,
-        agency="H99.31",
-        regime="KTXH-THANG",
-        regime_version=1,
-        period="2026-M10",
-        deadline=DEADLINE,
-        calendar_version=CALENDAR.version,
-        policy_version=POLICY.version,
-        version=1,
-    )
-    return replace(given, **changes)
+TERMS = Terms(
+    regime_version=1,
+    opens_at=datetime(2026, 9, 15, tzinfo=LOCAL_ZONE),
+    remind_at=datetime(2026, 10, 15, 8, tzinfo=LOCAL_ZONE),
+    deadline=DEADLINE,
+    calendar_version=CALENDAR.version,
+    policy_version=POLICY.version,
+    cutoff_from=date(2026, 9, 15),
+    cutoff_to=date(2026, 10, 14),
+)
+
+
+def obligation(facts: Facts = NOTHING, key: str = KEY, **terms: Any) -> Obligation:
+    """As it is opened: version 1, with these facts; `terms` are changes of TERMS."""
+    return opened(key, replace(TERMS, **terms), facts, POLICY, CALENDAR, 1)
 
 
 def submission(

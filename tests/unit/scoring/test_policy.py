@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.scores.policy import Facts, Policy, PolicyBook, PolicyError, PolicyMissing, assess, read_policies
+from services.scoring.scores.policy import Policy, PolicyBook, PolicyError, PolicyMissing, Scored, assess, read_policies
 from services.scoring.scores.policy.assess import completeness_points, working_days_late
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, local
 
@@ -21,11 +21,11 @@ def facts(
     overdue: bool = False,
     required: int | None = None,
     present: int | None = None,
-) -> Facts:
-    return Facts(DEADLINE, received, overdue, required, present)
+) -> Scored:
+    return Scored(DEADLINE, overdue, received, required, present)
 
 
-def points(of: Facts) -> list[tuple[str, Decimal]]:
+def points(of: Scored) -> list[tuple[str, Decimal]]:
     return [(line.clause, line.points) for line in assess(of, POLICY, CALENDAR)]
 
 
@@ -66,7 +66,7 @@ def test_timeliness_never_falls_below_its_floor() -> None:
 
 def test_overdue_without_a_report_is_a_line_of_its_own() -> None:
     assert points(facts(overdue=True)) == [("1.c", Decimal(0))]
-    assert "17:00 19/10/2026" in assess(facts(overdue=True), POLICY, CALENDAR)[0].cause
+    assert "17:00:00 19/10/2026" in assess(facts(overdue=True), POLICY, CALENDAR)[0].cause
 
 
 def test_completeness_is_the_share_rounded_half_up_to_cents() -> None:

@@ -1,6 +1,6 @@
 """How obligations are scored: versioned data and one pure function over it."""
 
-from services.scoring.scores.policy.assess import Due, Facts, assess
+from services.scoring.scores.policy.assess import Due, Scored, assess
 from services.scoring.scores.policy.data import (
     ClauseText,
     Policy,
@@ -14,11 +14,11 @@ from services.scoring.scores.policy.data import (
 __all__ = [
     "ClauseText",
     "Due",
-    "Facts",
     "Policy",
     "PolicyBook",
     "PolicyError",
     "PolicyMissing",
+    "Scored",
     "assess",
     "read_policies",
     "shipped_policies",

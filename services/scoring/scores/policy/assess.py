@@ -1,8 +1,9 @@
-"""The lines an obligation deserves follow from its facts alone: no order of events, no clock, no earlier score."""
+"""The lines an obligation deserves follow from what it is scored by alone: no order of events, no earlier score."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Literal
@@ -14,16 +15,25 @@ from services.scoring.scores.policy.data import Completeness, Policy
 from shared.runtime.clock import LOCAL_ZONE
 
 Component = Literal["timeliness", "completeness"]
+#: from, to, both inclusive
+Span = tuple[datetime, datetime]
+_ONE_DAY = timedelta(days=1)
 
 
-class Facts(Struct, frozen=True):
-    """What a score depends on. `first_accepted_at` is the receipt of the first accepted version, not the verdict's."""
+class Scored(Struct, frozen=True):
+    """What a score depends on.
+
+    received_at: receipt of the accepted report that answers the obligation, not its verdict's hour.
+    required_items, present_items: of the version whose completeness counts; None: none is accepted.
+    excused: spans of reliefs; a working day that one of them touches counts in no lateness.
+    """
 
     deadline: datetime
-    first_accepted_at: datetime | None
     overdue: bool
-    required_items: int | None  # of the version in force; None: no verdict yet
-    present_items: int | None
+    received_at: datetime | None = None
+    required_items: int | None = None
+    present_items: int | None = None
+    excused: tuple[Span, ...] = ()
 
 
 class Due(Struct, frozen=True):
@@ -36,12 +46,12 @@ class Due(Struct, frozen=True):
     cause_en: str
 
 
-def assess(facts: Facts, policy: Policy, calendar: WorkingCalendar) -> tuple[Due, ...]:
-    """The lines in force for these facts; their points sum to the score exactly. Raises CalendarGap."""
-    timeliness = _timeliness(facts, policy, calendar)
-    if facts.required_items is None or facts.present_items is None:
+def assess(scored: Scored, policy: Policy, calendar: WorkingCalendar) -> tuple[Due, ...]:
+    """The lines in force; their points sum to the score exactly. Raises CalendarGap."""
+    timeliness = _timeliness(scored, policy, calendar)
+    if scored.required_items is None or scored.present_items is None:
         return timeliness
-    required, present = facts.required_items, facts.present_items
+    required, present = scored.required_items, scored.present_items
     line = Due(
         "completeness",
         policy.clauses.complete,
@@ -52,13 +62,13 @@ def assess(facts: Facts, policy: Policy, calendar: WorkingCalendar) -> tuple[Due
     return (*timeliness, line)
 
 
-def _timeliness(facts: Facts, policy: Policy, calendar: WorkingCalendar) -> tuple[Due, ...]:
+def _timeliness(scored: Scored, policy: Policy, calendar: WorkingCalendar) -> tuple[Due, ...]:
     rule, clauses = policy.timeliness, policy.clauses
-    received = facts.first_accepted_at
+    received, deadline = scored.received_at, scored.deadline
     if received is None:
-        if not facts.overdue:
+        if not scored.overdue:
             return ()
-        hour = _local_text(facts.deadline)
+        hour = local_text(deadline)
         return (
             Due(
                 "timeliness",
@@ -68,26 +78,39 @@ def _timeliness(facts: Facts, policy: Policy, calendar: WorkingCalendar) -> tupl
                 f"Nothing acceptable by the deadline, {hour}",
             ),
         )
-    hour = _local_text(received)
+    hour = local_text(received)
     base = Due("timeliness", clauses.on_time, rule.full, f"Nhận báo cáo lúc {hour}", f"Report received {hour}")
-    if received <= facts.deadline:
+    if received <= deadline:
         return (base,)
-    days = working_days_late(facts.deadline, received, calendar)
+    days = working_days_late(deadline, received, calendar, scored.excused)
     off = -min(rule.off_per_working_day * days, rule.full - rule.floor)
+    vi, en = _duration(received - deadline)
     late = Due(
         "timeliness",
         clauses.late,
         off,
-        f"Nộp muộn {days} ngày làm việc so với hạn {_local_text(facts.deadline)}",
-        f"{days} working day(s) after the deadline, {_local_text(facts.deadline)}",
+        f"Muộn {vi} so với hạn {local_text(deadline)}, tính {days} ngày làm việc theo khoản {clauses.late}",
+        f"{en} after the deadline, {local_text(deadline)}: counts as {days} working day(s) by clause {clauses.late}",
     )
     return (base, late)
 
 
-def working_days_late(deadline: datetime, received: datetime, calendar: WorkingCalendar) -> int:
+def working_days_late(
+    deadline: datetime, received: datetime, calendar: WorkingCalendar, excused: Sequence[Span] = ()
+) -> int:
     """Working days begun after the deadline, at least 1: late on the same day, or over a weekend, counts as one."""
-    after, until = deadline.astimezone(LOCAL_ZONE).date(), received.astimezone(LOCAL_ZONE).date()
-    return max(1, calendar.working_days_between(after, until))
+    after, until = _local_day(deadline), _local_day(received)
+    days = calendar.working_days_between(after, until)
+    if excused:
+        forgiven: set[date] = set()
+        for starts_at, ends_at in excused:
+            day, last = max(_local_day(starts_at), after + _ONE_DAY), min(_local_day(ends_at), until)
+            while day <= last:
+                if calendar.is_working_day(day):
+                    forgiven.add(day)
+                day += _ONE_DAY
+        days -= len(forgiven)
+    return max(1, days)
 
 
 def completeness_points(rule: Completeness, required: int, present: int) -> Decimal:
@@ -106,10 +129,22 @@ def _step(fraction_digits: int) -> Decimal:
 
 
 @lru_cache(maxsize=4096)
-def _local_text(moment: datetime) -> str:
+def local_text(moment: datetime) -> str:
+    """`17:00:09 19/10/2026`, Vietnam's time."""
     local = moment.astimezone(LOCAL_ZONE)
-    return f"{local:%H:%M} {_day_text(local.date())}"
+    return f"{local:%H:%M:%S} {local.day:02d}/{local.month:02d}/{local.year}"
 
 
-def _day_text(day: date) -> str:
-    return f"{day.day:02d}/{day.month:02d}/{day.year}"
+def _local_day(moment: datetime) -> date:
+    return moment.astimezone(LOCAL_ZONE).date()
+
+
+def _duration(late: timedelta) -> tuple[str, str]:
+    """(vi, en): the two largest units; less than a second is a second, so that late is never told as nothing."""
+    seconds = max(1, late.days * 86_400 + late.seconds)
+    parts = []
+    for size, vi, en in ((86_400, "ngày", "d"), (3_600, "giờ", "h"), (60, "phút", "min"), (1, "giây", "s")):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append((f"{count} {vi}", f"{count} {en}"))
+    return " ".join(vi for vi, _ in parts[:2]), " ".join(en for _, en in parts[:2])

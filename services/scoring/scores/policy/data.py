@@ -135,6 +135,11 @@ class PolicyBook:
         """The versions it holds."""
         return frozenset(self._by_version)
 
+    @property
+    def digest(self) -> str:
+        """Names which policies there are, and from when on each governs."""
+        return " ".join(f"{policy.version}@{policy.effective_from}" for policy in self._by_day)
+
     def governing(self, day: date) -> Policy:
         """The policy of a deadline's local day; deadlines before the first policy fall under the first."""
         for policy in self._by_day:

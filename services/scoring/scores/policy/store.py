@@ -16,7 +16,7 @@ from shared.postgres.database import ReadTransaction, Transaction
 _ALONE = text("LOCK TABLE policies IN SHARE ROW EXCLUSIVE MODE")
 _LOADED = text("SELECT version, effective_from, sha256 FROM policies")
 _ANY_OBLIGATION = text("SELECT EXISTS (SELECT FROM obligations)")
-_SCORED_BY = text("SELECT EXISTS (SELECT FROM obligations WHERE policy_version = :version)")
+_SCORED_BY = text("SELECT EXISTS (SELECT FROM obligations WHERE terms->>'policy_version' = :version)")
 _LOAD = text("""
     INSERT INTO policies (version, effective_from, sha256, body) VALUES (:version, :effective_from, :sha256, :body)
 """)

@@ -25,7 +25,7 @@ CREATE TABLE submissions (
 CREATE INDEX submissions_of_agency ON submissions (agency, submission_id);
 CREATE TABLE verdicts (submission_id uuid PRIMARY KEY, outcome text NOT NULL, decided_at timestamptz NOT NULL);
 CREATE TABLE standings (obligation text PRIMARY KEY, version int NOT NULL, standing text NOT NULL,
-    on_time boolean, score numeric);
+    document json NOT NULL);
 """
 _STORE = """
 WITH asked AS (
@@ -63,12 +63,12 @@ WITH claim AS (
            AS v (event_id, submission_id, outcome, decided_at) JOIN claim USING (event_id)
     ON CONFLICT DO NOTHING
 ), s AS (
-    INSERT INTO standings SELECT DISTINCT ON (obligation) obligation, version, standing, on_time, score
-      FROM unnest($6::uuid[], $7::text[], $8::int[], $9::text[], $10::boolean[], $11::numeric[])
-           AS s (event_id, obligation, version, standing, on_time, score) JOIN claim USING (event_id)
+    INSERT INTO standings SELECT DISTINCT ON (obligation) obligation, version, standing, document
+      FROM unnest($6::uuid[], $7::text[], $8::int[], $9::text[], $10::json[])
+           AS s (event_id, obligation, version, standing, document) JOIN claim USING (event_id)
      ORDER BY obligation, version DESC
     ON CONFLICT (obligation) DO UPDATE SET version = excluded.version, standing = excluded.standing,
-        on_time = coalesce(excluded.on_time, standings.on_time), score = coalesce(excluded.score, standings.score)
+        document = excluded.document
      WHERE standings.version < excluded.version
 )
 SELECT count(*) FROM claim
@@ -90,8 +90,6 @@ class Followed(msgspec.Struct):
     outcome: str = ""
     decided_at: datetime | None = None
     standing: str = ""
-    on_time: bool | None = None
-    score: str | None = None
 
 
 _body = msgspec.json.Decoder(Body)
@@ -236,12 +234,12 @@ class Intake(Process):
             if event_type(r).startswith("vn.thongsuot.v")
         ]
         standings = [
-            (i, b.obligation, b.version, b.standing, b.on_time, b.score)
+            (i, b.obligation, b.version, b.standing, r.value.decode())
             for i, r, b in pairs
             if not event_type(r).startswith("vn.thongsuot.v")
         ]
         v = [list(column) for column in zip(*verdicts, strict=True)] or [[], [], [], []]
-        s = [list(column) for column in zip(*standings, strict=True)] or [[], [], [], [], [], []]
+        s = [list(column) for column in zip(*standings, strict=True)] or [[], [], [], [], []]
         return int(await self.pool.fetchval(_FOLLOW, ids, *v, *s))
 
 

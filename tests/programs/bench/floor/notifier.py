@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiokafka import ConsumerRecord
 
-from tests.programs.bench.floor.base import Process, event_id, event_type, pool, worker
+from tests.programs.bench.floor.base import Process, event_id, pool, worker
 
 TABLES = """
 CREATE TABLE obligations (
@@ -73,11 +73,8 @@ class Notifier(Process):
         read = [
             (event_id(record), told.obligation, told.standing, told.version)
             for record in records
-            if event_type(record) != "vn.thongsuot.score.changed.v1"
             for told in (_decode(record.value),)
         ]
-        if not read:
-            return 0
         return int(await self.pool.fetchval(_COMPLIANCE, *(list(column) for column in zip(*read, strict=True))))
 
 

@@ -61,6 +61,9 @@ SELECT event_id, 'compliance', key, type, body
 """
 
 
+CHANGED = "vn.thongsuot.obligation.changed.v1"
+
+
 class Told(msgspec.Struct):
     """A submission's or a verdict's event; only the latter has an outcome."""
 
@@ -132,20 +135,21 @@ class Scoring(Process):
         if not told.outcome or told.version <= s[5]:
             return newer
         s[5], s[9], s[10] = told.version, told.required_items, told.present_items
-        if told.outcome != "accepted" or s[6] is not None:
+        if s[6] is not None:
+            return True
+        s[2] += 1
+        state = {
+            "obligation": s[0], "agency": told.agency, "regime": told.regime, "regime_version": 1,
+            "period": told.period, "version": s[2], "at": told.decided_at, "owed": True, "overdue": False,
+            "deadline": s[1], "planned_deadline": s[1], "calendar_version": "floor", "policy_version": "floor",
+            "received_version": s[3], "last_received_at": s[4], "officer_id": s[11],
+        }  # fmt: skip
+        if told.outcome != "accepted":
+            state |= {"changes": ["returned"], "standing": "returned"}
+            events.append((new_id(), s[0], CHANGED, _encode(state)))
             return True
         s[6], s[7], s[8] = told.version, told.submission_id, told.received_at
         on_time = told.received_at <= s[1]
-        common = {
-            "obligation": s[0], "agency": told.agency, "regime": told.regime, "regime_version": 1,
-            "period": told.period, "deadline": s[1], "standing": "fulfilled", "at": told.decided_at,
-        }  # fmt: skip
-        s[2] += 1
-        fulfilled = {
-            **common, "version": s[2], "submission_id": told.submission_id, "submission_version": told.version,
-            "received_at": told.received_at, "on_time": on_time,
-        }  # fmt: skip
-        events.append((new_id(), s[0], "vn.thongsuot.obligation.fulfilled.v1", _encode(fulfilled)))
         deserved = (
             ("timeliness", Decimal(60) if on_time else Decimal(0), "Nộp đúng hạn" if on_time else "Nộp trễ hạn"),
             ("completeness", Decimal(40) * s[10] / s[9], f"Đủ {s[10]}/{s[9]} mục"),
@@ -156,12 +160,14 @@ class Scoring(Process):
             line_id = new_id()
             s[12] += points
             lines.append((s[0], s[13], line_id, component, points, why, cause, told.decided_at))
-            listed.append({"line_id": line_id, "component": component, "points": points, "cause": why,
-                           "event_id": cause})  # fmt: skip
-        s[2] += 1
-        changed = {**common, "version": s[2], "officer_id": s[11], "policy_version": "floor", "score": s[12],
-                   "lines": listed}  # fmt: skip
-        events.append((new_id(), s[0], "vn.thongsuot.score.changed.v1", _encode(changed)))
+            listed.append({"line_id": line_id, "seq": s[13], "component": component, "points": points, "cause": why,
+                           "event_id": cause, "created_at": told.decided_at, "in_force": True})  # fmt: skip
+        state |= {
+            "changes": ["fulfilled", "score"], "standing": "fulfilled", "answer_version": s[6],
+            "answer_submission_id": s[7], "answer_received_at": s[8], "on_time": on_time, "required_items": s[9],
+            "present_items": s[10], "score": s[12], "lines": listed,
+        }  # fmt: skip
+        events.append((new_id(), s[0], CHANGED, _encode(state)))
         return True
 
 

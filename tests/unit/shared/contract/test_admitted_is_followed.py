@@ -16,8 +16,8 @@ from services.intake.submissions.admission import Admitted, check
 from services.intake.submissions.report_parser import Report
 from services.scoring.calendar import shipped_calendars
 from services.scoring.obligations import deadlines
-from services.scoring.obligations.generator import Demand
-from services.scoring.obligations.resolve import Awaits, Impossible, Known, demand
+from services.scoring.obligations.generator import Missing
+from services.scoring.obligations.resolve import Awaits, Impossible, RegistryPart, resolve
 from services.scoring.reference_data import Rules
 from services.scoring.scores.policy import read_policies
 from shared.contract import period, reporting_window
@@ -116,7 +116,7 @@ def periods(draw: st.DrawFn, now: datetime, versions: Sequence[RegimePublished])
 
 def scoring_knows(
     versions: Sequence[RegimePublished], agency: AgencyRegistered, request: RequestIssued, calendar: Any
-) -> Known:
+) -> RegistryPart:
     kept = [
         deadlines.Regime(
             version.code, version.regime_version, version.frequency, version.effective_from, version.effective_to,
@@ -125,7 +125,7 @@ def scoring_knows(
         for version in versions
     ]  # fmt: skip
     asked = deadlines.Request(request.request_id, request.regime, request.issued_at, request.deadline, request.agencies)
-    return Known(
+    return RegistryPart(
         {agency.code: deadlines.Agency(agency.code, agency.kind, agency.opened_on, agency.closed_on)},
         {REGIME: kept},
         {request.request_id: asked},
@@ -149,13 +149,13 @@ def judged(
     return found if isinstance(found, Admitted) else None
 
 
-def followed(now: datetime, named: str, admitted: Admitted, known: Known) -> Demand | Awaits | Impossible:
+def followed(now: datetime, named: str, admitted: Admitted, known: RegistryPart) -> Missing | Awaits | Impossible:
     submitted = SubmissionReceived(
         submission_id=UUID(int=1), obligation=f"{AGENCY}/{REGIME}/{named}", agency=AGENCY, regime=REGIME,
         regime_version=admitted.regime_version, period=named, version=1, officer_id=OFFICER,
         received_at=now + timedelta(seconds=1), sha256="0" * 64,
     )  # fmt: skip
-    return demand(submitted, known, RULES)
+    return resolve(submitted, known, RULES)
 
 
 @settings(max_examples=400, deadline=None)
@@ -172,7 +172,7 @@ def test_what_intake_admits_scoring_opens_or_defers(data: st.DataObject) -> None
         found = followed(now, named, admitted, scoring_knows(versions, agency, request, calendar))
         event(type(found).__name__)
         match found:
-            case Demand():
+            case Missing():
                 plan = found.opening.plan
                 assert plan.opens_at <= plan.remind_at <= plan.deadline  # as the table demands
             case Awaits(name):

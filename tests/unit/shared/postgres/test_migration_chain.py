@@ -96,3 +96,21 @@ def test_a_migration_whose_sql_is_missing_is_noticed(tmp_path: Path) -> None:
         text = f'revision = "{revision}"\ndown_revision = {follows}\n{step}\n'
         (tmp_path / f"{revision}_a.py").write_text(text)
     assert [line.partition(":")[0] for line in breaks(tmp_path)] == ["0001_a.py", "0002_a.py"]
+
+
+def joined_statements(script: str) -> list[str]:
+    """Pieces of a script that hold more than one statement: PostgreSQL refuses to prepare them."""
+    pieces = (re.sub(r"\$\$.*?\$\$|--[^\n]*", "", piece, flags=re.S) for piece in script.split(";\n\n"))
+    return [piece for piece in pieces if ";" in piece.rstrip(" ;\n")]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_statements_of_a_script_are_apart(service: str) -> None:
+    scripts = [*(ROOT / "services" / service / "migrations" / "versions").glob("*.sql"), *BACKBONE.glob("*.sql")]
+    assert {path.name: found for path in scripts if (found := joined_statements(path.read_text()))} == {}
+
+
+def test_statements_without_an_empty_line_between_them_are_noticed() -> None:
+    """Negative control; the body of a function is one statement, and a comment is none."""
+    assert joined_statements("DROP TABLE a;\nDROP TABLE b;\n") == ["DROP TABLE a;\nDROP TABLE b;\n"]
+    assert joined_statements("DO $$ BEGIN a; b; END $$;\n\n-- c; d\nDROP TABLE a;\n") == []

@@ -1,0 +1,12 @@
+"""An obligation is kept as its terms and facts; reliefs; the ledger's reversals under their name."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

@@ -1,0 +1,99 @@
+"""From changed terms or facts to what is stored and published: the one way of handlers and sweeps; no commit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.scoring import metrics
+from services.scoring.calendar import CalendarGap
+from services.scoring.obligations import domain, store
+from services.scoring.obligations.domain import Cause, Decision, Obligation
+from services.scoring.obligations.facts import Facts, Terms
+from services.scoring.reference_data import Rules
+from shared.contract.events import COMPLIANCE, ObligationChanged
+from shared.contract.ids import new_id
+from shared.outbox import Outgoing, publish
+from shared.postgres.database import Transaction
+
+
+class Proposed(Struct, frozen=True):
+    """An obligation as it was loaded, and the terms and facts it has now."""
+
+    before: Obligation
+    terms: Terms
+    facts: Facts
+    at: datetime  # business time of the change
+    event_id: UUID | None = None  # of the event behind the change; None: time, or a decision of this service
+
+
+class Decided(Struct, frozen=True):
+    """What was decided, and what could not be since no calendar covers its year (key -> why)."""
+
+    decisions: tuple[Decision, ...]
+    gaps: dict[str, CalendarGap]
+
+
+async def decide(
+    tx: Transaction, rules: Rules, proposed: Iterable[Proposed], *, opening: Collection[str] = ()
+) -> Decided:
+    """Settle each on its own policy and calendar; where the calendar is too short, on the current one."""
+    given = list(proposed)
+    await rules.fetch(
+        tx, {each.terms.calendar_version for each in given}, {each.terms.policy_version for each in given}
+    )
+    decisions: list[Decision] = []
+    gaps: dict[str, CalendarGap] = {}
+    for each in given:
+        policy = rules.policy(each.terms)
+        cause = Cause(each.at, new_id(), each.event_id)
+        arguments = (each.before, each.terms, each.facts, policy)
+        made = each.before.key in opening
+        try:
+            decision = domain.settle(*arguments, rules.calendar(each.terms), cause, opening=made)
+        except CalendarGap:  # received after the years of the calendar that gave the deadline
+            newest = await rules.current_calendar(tx)
+            try:
+                decision = domain.settle(*arguments, newest, cause, opening=made)
+            except CalendarGap as gap:
+                gaps[each.before.key] = gap
+                continue
+        if decision.obligation is not each.before:
+            decisions.append(decision)
+    return Decided(tuple(decisions), gaps)
+
+
+async def save(tx: Transaction, decisions: Sequence[Decision], before: dict[str, Obligation]) -> None:
+    """Save obligations, append lines and publish, in this order. `before`: as they were loaded, by key."""
+    lines = [(each.obligation.key, line) for each in decisions for line in each.lines]
+    changed = [each.obligation for each in decisions]
+    new_terms = [each for each in changed if each.terms is not before[each.key].terms]
+    await store.save(tx, changed, lines, new_terms=new_terms)
+    metrics.SCORE_LINES_TOTAL.inc(len(lines))
+    for each in decisions:
+        if each.event is not None:
+            _count(each.event, before[each.obligation.key])
+    await publish(tx, [outgoing(each.event, each.event_id) for each in decisions if each.event is not None])
+
+
+async def settle_all(tx: Transaction, rules: Rules, proposed: Sequence[Proposed]) -> int:
+    """Decide and save; returns how many changed. Raises CalendarGap where no calendar is long enough."""
+    decided = await decide(tx, rules, proposed)
+    for gap in decided.gaps.values():
+        raise gap
+    await save(tx, decided.decisions, {each.before.key: each.before for each in proposed})
+    return len(decided.decisions)
+
+
+def outgoing(event: ObligationChanged, event_id: UUID | None = None) -> Outgoing:
+    return Outgoing(COMPLIANCE, event.obligation, event.TYPE, event.encode(), event_id)
+
+
+def _count(event: ObligationChanged, before: Obligation) -> None:
+    for change in event.changes:
+        metrics.CHANGES_TOTAL.labels(change).inc()
+    if "fulfilled" in event.changes and before.state.answer is None:
+        metrics.FULFILLED_TOTAL.labels("yes" if event.on_time else "no").inc()

@@ -1,0 +1,241 @@
+"""Obligations are generated ahead, and follow what changes: registry, calendar, policies. Idempotent, by state.
+
+Each tick handles a bounded number of rows in one transaction and says how many. A period or an obligation that cannot
+be handled is set back (setbacks.py) and stops none of its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from services.scoring import metrics, registry
+from services.scoring.calendar import WorkingCalendar, horizon
+from services.scoring.obligations import deciding, generator, setbacks, store
+from services.scoring.obligations.deadline_sweep import passes
+from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
+from services.scoring.obligations.deciding import Proposed, outgoing
+from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.generator import Opening, follow_plan
+from services.scoring.reference_data import Rules
+from services.scoring.reliefs import store as reliefs
+from shared.contract.addressing import addresses
+from shared.contract.period import parse
+from shared.contract.reporting_window import NoWindow, window_of
+from shared.outbox import publish
+from shared.postgres.database import Transaction
+from shared.postgres.each_alone import each_alone
+from shared.runtime.clock import LOCAL_ZONE, Clock
+
+_MOVED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Which deadlines a tick looks at."""
+
+    now: datetime
+    since: datetime
+    replan_from: datetime
+    until: datetime
+
+
+class Generator:
+    """Generates obligations ahead, and again for what changed; idempotent, a few periods or agencies a tick."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        clock: Clock,
+        *,
+        horizon_days: int,
+        catch_up_days: int,
+        plans_a_tick: int = 4,
+        agencies_a_tick: int = 100,
+    ) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._horizon = timedelta(days=horizon_days)
+        self._catch_up = timedelta(days=catch_up_days)
+        self._plans_a_tick = plans_a_tick
+        self._agencies_a_tick = agencies_a_tick
+
+    async def tick(self, tx: Transaction) -> int:
+        """One step; returns the obligations opened, changed or withdrawn plus the agencies and plans gone through."""
+        now = self._clock.now()
+        span = await self._span(tx, now)
+        unplanned: list[Unplanned] = []
+        regimes = await registry.read_regimes(tx, unreadable=unplanned)
+        requests = await registry.read_requests(tx)
+        plans = await self._plans(tx, regimes, requests, span, unplanned)
+        plans = await self._without_setbacks(tx, plans, unplanned)
+        openings = await self._openings(tx, plans)
+        agencies = await generator.unplanned_agencies(tx, self._agencies_a_tick)
+        if agencies:
+            return len(agencies) + await self._replan_agencies(tx, agencies, openings, span)
+        missing = (await generator.not_yet_planned(tx, openings))[: self._plans_a_tick]
+        if missing:
+            return len(missing) + await self._open_plans(tx, missing, regimes, requests, span)
+        await generator.complete(tx, now)
+        return 0
+
+    async def _without_setbacks(self, tx: Transaction, plans: list[Plan], unplanned: list[Unplanned]) -> list[Plan]:
+        """Record what cannot be planned, forget what is over, leave out what rests."""
+        failing = {failed.subject: failed.why for failed in unplanned}
+        recorded = await setbacks.read(tx, "plan")
+        new = {subject: error for subject, error in failing.items() if subject not in recorded}
+        await setbacks.record(tx, "plan", new)
+        await setbacks.clear(tx, "plan", recorded.keys() - failing.keys())
+        generating = await setbacks.read(tx, "generate")
+        subjects = {plan.subject for plan in plans}
+        # its regime has another version now, or the period is over
+        await setbacks.clear(tx, "generate", generating.keys() - subjects)
+        await setbacks.publish_counts(tx)
+        return [plan for plan in plans if not (plan.subject in generating and generating[plan.subject].resting)]
+
+    async def _openings(self, tx: Transaction, plans: list[Plan]) -> list[Opening]:
+        """The plans as terms; one that has none is set back alone, and planned again for everybody once it has."""
+        openings: list[Opening] = []
+        failed: dict[str, str] = {}
+        for plan in plans:
+            try:
+                openings.append(self._rules.opening(plan))
+            except Exception as error:
+                if passes(error):
+                    raise
+                failed[plan.subject] = setbacks.why(error)
+        if failed:
+            await setbacks.record(tx, "generate", failed)
+            await generator.forget(tx, (plan for plan in plans if plan.subject in failed))
+        return openings
+
+    async def _span(self, tx: Transaction, now: datetime) -> _Span:
+        """Deadlines from `since` on are generated; from `replan_from` on, what exists follows newer rules.
+
+        Back to the last complete generation if it is long ago, and always `catch_up` back, for a registry that arrives
+        late; never before the first start: what was owed before is only taken up when a report of it comes.
+        """
+        progress = await generator.progress(tx, now, await self._rules.in_force(tx))
+        since = max(progress.started_at, min(progress.complete_at, now - self._catch_up))
+        return _Span(now, since, min(since, progress.replan_from or since), now + self._horizon)
+
+    async def _plans(
+        self,
+        tx: Transaction,
+        regimes: dict[str, list[Regime]],
+        requests: dict[str, Request],
+        span: _Span,
+        unplanned: list[Unplanned],
+    ) -> list[Plan]:
+        calendar = await self._rules.current_calendar(tx)
+        horizon.publish(calendar, span.now.astimezone(LOCAL_ZONE).date())
+        since, until = span.replan_from, span.until
+        found: list[Plan | Unplanned | None] = []
+        for code, versions in regimes.items():
+            try:
+                found += plans_between(versions, since, until, calendar)
+            except Exception as error:  # whatever it is, it is this regime's alone
+                found.append(Unplanned(code, 0, "*", setbacks.why(error)))
+        for request in requests.values():
+            found.append(plan_of_request(regimes.get(request.regime, []), request, since, until, calendar))
+        unplanned += [plan for plan in found if isinstance(plan, Unplanned)]
+        plans = [plan for plan in found if isinstance(plan, Plan)]
+        return sorted(plans, key=lambda plan: (plan.deadline, plan.regime, plan.period))
+
+    async def _replan_agencies(self, tx: Transaction, codes: list[str], openings: list[Opening], span: _Span) -> int:
+        closed = await store.lock_of_closed(tx, codes)
+        withdrawn, failed = await each_alone(
+            tx, closed.obligations, lambda part: self._withdraw(tx, part, span.now), passes=passes
+        )
+        reasons = {key: setbacks.why(error) for key, error in closed.unreadable.items()}
+        await setbacks.record(tx, "withdraw", reasons | {each.key: setbacks.why(error) for each, error in failed})
+
+        async def generate(part: Sequence[Opening]) -> int:
+            return await self._generate(tx, part, span, codes)
+
+        opened, set_back = await each_alone(tx, openings, generate, passes=passes)
+        # planned for the others already: to be generated again for all, once it has rested
+        await generator.forget(tx, (opening.plan for opening, _ in set_back))
+        await self._settle_plans(tx, openings, set_back)
+        await generator.agencies_planned(tx, codes)
+        return sum(withdrawn) + sum(opened)
+
+    async def _open_plans(
+        self,
+        tx: Transaction,
+        openings: list[Opening],
+        regimes: dict[str, list[Regime]],
+        requests: dict[str, Request],
+        span: _Span,
+    ) -> int:
+        async def generate(part: Sequence[Opening]) -> int:
+            withdrawn = 0
+            for code in sorted({opening.plan.regime for opening in part}):
+                if not _may_lose_periods(regimes.get(code, [])):
+                    continue
+                untouched = await store.lock_untouched(tx, code, span.now)
+                lost = [each for each in untouched if not _still_governed(each, regimes.get(code, []), requests)]
+                withdrawn += await self._withdraw(tx, lost, span.now)
+            changed = await self._generate(tx, part, span)
+            await generator.planned(tx, part, span.now)
+            return withdrawn + changed
+
+        done, set_back = await each_alone(tx, openings, generate, passes=passes)
+        await self._settle_plans(tx, openings, set_back)
+        return sum(done)
+
+    async def _generate(
+        self, tx: Transaction, openings: Sequence[Opening], span: _Span, codes: Sequence[str] | None = None
+    ) -> int:
+        """Insert what is missing, and have what exists follow its plan. Returns how many of both."""
+        ahead = [opening for opening in openings if opening.terms.deadline >= span.since]
+        opened = await generator.generate(tx, ahead, span.now, codes)
+        await publish(tx, [outgoing(event) for event in opened])
+        metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(opened))
+        if opened:
+            await reliefs.apply_again(tx, min(event.deadline for event in opened))
+        moved, after = 0, ""
+        calendar = await self._rules.current_calendar(tx)
+        while unlike := await generator.lock_unlike(tx, openings, codes, after, _MOVED_AT_ONCE):
+            proposed = []
+            for opening, row in unlike:
+                obligation = store.decode(row[0], row[1], row[2], row[3])
+                days = self._rules.policy(opening.terms).notice_working_days
+                terms = follow_plan(obligation, opening.terms, _notice_until(span.now, days, calendar))
+                proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
+            moved += await deciding.settle_all(tx, self._rules, proposed)
+            after = unlike[-1][1][0]
+        return len(opened) + moved
+
+    async def _settle_plans(
+        self, tx: Transaction, openings: Sequence[Opening], set_back: Sequence[tuple[Opening, Exception]]
+    ) -> None:
+        failed = {opening.plan.subject: setbacks.why(error) for opening, error in set_back}
+        await setbacks.settle(tx, "generate", [opening.plan.subject for opening in openings], failed)
+
+    async def _withdraw(self, tx: Transaction, lost: Sequence[Obligation], now: datetime) -> int:
+        proposed = [Proposed(each, replace(each.terms, owed=False), each.facts, now) for each in lost]
+        metrics.WITHDRAWN_TOTAL.inc(len(lost))
+        return await deciding.settle_all(tx, self._rules, proposed)
+
+
+def _notice_until(now: datetime, working_days: int, calendar: WorkingCalendar) -> datetime:
+    """A deadline is not moved to before this hour, so many working days from now."""
+    local = now.astimezone(LOCAL_ZONE)
+    day = calendar.add_working_days(local.date(), working_days)
+    return datetime.combine(day, local.time(), LOCAL_ZONE)
+
+
+def _may_lose_periods(versions: list[Regime]) -> bool:
+    """Whether generated periods of a regime can have lost their governing version, or their request's agencies."""
+    return len(versions) != 1 or versions[0].frequency == "adhoc" or versions[0].effective_to is not None
+
+
+def _still_governed(obligation: Obligation, versions: list[Regime], requests: dict[str, Request]) -> bool:
+    window = window_of(versions, parse(obligation.period), requests.get(obligation.period))
+    if isinstance(window, NoWindow):
+        return False
+    return addresses(window.addressed, obligation.agency)

@@ -1,0 +1,216 @@
+"""What one event plans and cancels, by the difference from the state before it; each rule with its other side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from services.notifier.planning import domain
+from services.notifier.planning.directory import Agency, Directory, Officer
+from services.notifier.planning.domain import Cancel, Notice, Obligation, Plan
+from shared.contract.events import ObligationChanged, VerdictReached
+from tests.fakes.compliance import obligation_changed
+
+KEY = "H99.1/R/2026-M10"
+DEADLINE = datetime(2026, 10, 19, 10, tzinfo=UTC)
+LATER, EARLIER = DEADLINE + timedelta(days=7), DEADLINE - timedelta(days=7)
+FIRST, SECOND = DEADLINE - timedelta(days=3), LATER - timedelta(days=3)
+DIRECTORY = Directory.of(
+    [Agency("H99.1", "Sở")],
+    [
+        Officer("a", "H99.1", "A", "", "a@h99.example", "reporting_officer", ()),
+        Officer("h", "H99.1", "H", "Giám đốc", "h@h99.example", "head", ()),
+    ],
+)
+NEW = Obligation(KEY, "H99.1", "R", 1, "2026-M10")
+OPEN = replace(NEW, version=1, deadline=DEADLINE, standing="nothing_sent")
+REMINDED = replace(OPEN, version=2, reminded_at=FIRST, reminded_for=DEADLINE, reminder_count=1)
+OVERDUE = replace(REMINDED, version=3, overdue=True, overdue_count=1)
+FULFILLED = replace(OVERDUE, version=4, overdue=False, accepted_version=2, standing="fulfilled")
+NOT_OWED = replace(OVERDUE, version=4, overdue=False, owed=False)
+ALL = ("reminder", "overdue", "escalation", "returned")
+
+
+def told(version: int = 9, *changes: str, **state: Any) -> ObligationChanged:
+    given = {"changes": changes or ("score",), "deadline": DEADLINE, "at": DEADLINE, **state}
+    return obligation_changed("H99.1", "R", "2026-M10", version=version, **given)
+
+
+def planned(before: Obligation, event: ObligationChanged) -> tuple[list[str], list[tuple[tuple[str, ...], str]]]:
+    """The steps of the notices; kinds and reason of the cancels."""
+    plan = domain.apply_obligation_event(before, event, DIRECTORY)
+    return [notice.step for notice in plan.notices], [(cancel.kinds, cancel.reason) for cancel in plan.cancels]
+
+
+def after(before: Obligation, event: ObligationChanged) -> Obligation:
+    return domain.apply_obligation_event(before, event, DIRECTORY).obligation
+
+
+BY_OVERDUE = (("reminder",), "superseded_by_overdue")
+TAKEN_BACK = (("overdue", "escalation"), "overdue_withdrawn")
+MOVED = (("reminder",), "deadline_moved")
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "steps", "cancels"),
+    [
+        (NEW, told(), [], []),
+        (OPEN, told(), [], []),
+        (OPEN, told(reminded_at=FIRST), ["due_soon"], []),
+        (REMINDED, told(reminded_at=FIRST), [], []),
+        (REMINDED, told(reminded_at=FIRST, deadline=LATER), [], [MOVED]),
+        (REMINDED, told(reminded_at=FIRST, deadline=EARLIER), [], []),
+        (REMINDED, told(reminded_at=SECOND, deadline=LATER), ["due_soon/2"], [MOVED]),
+        # of the same deadline again: a rebuilt scoring
+        (REMINDED, told(reminded_at=SECOND), [], []),
+        (REMINDED, told(reminded_at=SECOND, deadline=EARLIER), [], []),
+        (OPEN, told(overdue=True), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
+        (OPEN, told(overdue=True, reminded_at=FIRST), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
+        (OVERDUE, told(overdue=True), [], []),
+        (OVERDUE, told(overdue=True, reminded_at=SECOND), [], []),
+        (OVERDUE, told(9, "overdue_withdrawn", standing="returned"), [], [TAKEN_BACK]),
+        (OVERDUE, told(standing="awaiting_verdict"), [], [TAKEN_BACK]),
+        (OVERDUE, told(deadline=LATER), [], [MOVED, TAKEN_BACK]),
+        (OVERDUE, told(deadline=LATER, reminded_at=SECOND), ["due_soon/2"], [MOVED, TAKEN_BACK]),
+        # not found overdue yet by a rebuilt scoring
+        (OVERDUE, told(9, "opened"), [], []),
+        (OVERDUE, told(9, "opened", standing="awaiting_verdict"), [], []),
+        (OVERDUE, told(9, "returned", standing="returned"), [], []),
+        (OVERDUE, told(owed=False), [], [(ALL, "not_owed")]),
+        (OVERDUE, told(answer_version=2), [], [(ALL, "fulfilled")]),
+        (OVERDUE, told(answer_version=2, reminded_at=SECOND, deadline=LATER), [], [(ALL, "fulfilled")]),
+        (FULFILLED, told(answer_version=2), [], []),
+        (FULFILLED, told(answer_version=1), [], [(ALL, "fulfilled")]),
+        (FULFILLED, told(overdue=True), ["overdue/2", "overdue/2/rung-1"], [BY_OVERDUE]),
+        (FULFILLED, told(9, "reopened"), [], []),
+        (NOT_OWED, told(owed=False), [], [(ALL, "not_owed")]),
+        (NOT_OWED, told(overdue=True), ["overdue/2", "overdue/2/rung-1"], [BY_OVERDUE]),
+    ],
+)  # fmt: skip
+def test_what_is_new_is_told_and_what_is_no_longer_so_is_cancelled(
+    before: Obligation, event: ObligationChanged, steps: list[str], cancels: list[tuple[tuple[str, ...], str]]
+) -> None:
+    assert planned(before, event) == (steps, cancels)
+    # once: the same state by a newer event tells nothing more
+    again = event.model_copy(update={"version": event.version + 1})
+    assert planned(after(before, event), again)[0] == []
+
+
+@pytest.mark.parametrize("version", [1, 3, 4])
+def test_an_older_event_changes_nothing_and_a_newer_one_does(version: int) -> None:
+    event = told(version, owed=False)
+    plan = domain.apply_obligation_event(OVERDUE, event, DIRECTORY)
+    if version > OVERDUE.version:
+        assert (plan.obligation.owed, len(plan.cancels)) == (False, 1)
+    else:
+        assert plan == Plan(OVERDUE)
+
+
+def test_the_state_is_kept_as_the_event_says_it() -> None:
+    event = told(12, deadline=LATER, standing="returned", reminded_at=FIRST, overdue=True, regime_version=2)
+    assert after(OPEN, event) == Obligation(
+        KEY, "H99.1", "R", 2, "2026-M10", LATER, "returned", 12, owed=True, overdue=True, overdue_count=1,
+        reminded_at=FIRST,
+    )  # fmt: skip
+    assert after(OPEN, told(12, answer_version=3)).accepted_version == 3
+    assert after(FULFILLED, told(12)).accepted_version == 0
+    kept = after(OVERDUE, told(12, "opened"))
+    assert kept.overdue, "what was told stays told"
+    assert not after(kept, told(13, answer_version=1)).overdue
+    assert not after(kept, told(13, owed=False)).overdue
+    third = after(after(OVERDUE, told(12, deadline=LATER)), told(13, deadline=LATER, overdue=True))
+    assert (third.overdue_count, third.reminder_count) == (2, 1)
+
+
+def test_the_reminder_that_was_jumped_over_is_not_made_up_for() -> None:
+    jumped = after(OPEN, told(5, overdue=True, reminded_at=FIRST))
+    assert planned(jumped, told(6, "overdue_withdrawn", deadline=LATER, reminded_at=FIRST))[0] == []
+    # the control: the next one is told
+    assert planned(jumped, told(6, deadline=LATER, reminded_at=SECOND))[0] == ["due_soon"]
+
+
+def test_a_reminder_is_kept_with_its_deadline() -> None:
+    first = after(OPEN, told(reminded_at=FIRST))
+    assert (first.reminded_for, first.reminder_count) == (DEADLINE, 1)
+    second = after(first, told(10, reminded_at=SECOND, deadline=LATER))
+    assert (second.reminded_for, second.reminder_count) == (LATER, 2)
+
+
+@pytest.mark.parametrize(
+    ("event", "needed"),
+    [
+        (told(), False), (told(overdue=True), True), (told(reminded_at=FIRST), True),
+        (told(overdue=True, owed=False), False), (told(reminded_at=FIRST, answer_version=1), False),
+    ],
+)  # fmt: skip
+def test_people_are_asked_for_only_where_somebody_may_be_told(event: ObligationChanged, needed: bool) -> None:
+    assert domain.needs_directory(event) is needed
+
+
+def returned(version: int) -> VerdictReached:
+    return VerdictReached.model_validate(
+        {
+            "verdict_id": "00000000-0000-0000-0000-000000000001",
+            "submission_id": "00000000-0000-0000-0000-000000000002",
+            "obligation": KEY, "agency": "H99.1", "regime": "R", "regime_version": 1, "period": "2026-M10",
+            "version": version, "officer_id": "a", "received_at": DEADLINE, "decided_at": DEADLINE,
+            "outcome": "returned", "errors": 1, "warnings": 0, "required_items": 1, "present_items": 1,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "version", "is_told"),
+    [
+        (OPEN, 1, True), (replace(OPEN, verdict_version=2), 2, False), (replace(OPEN, verdict_version=2), 3, True),
+        (FULFILLED, 2, False), (FULFILLED, 3, True), (NOT_OWED, 1, False),
+    ],
+)  # fmt: skip
+def test_a_return_is_told_while_it_is_the_newest_word_on_what_is_owed(
+    before: Obligation, version: int, is_told: bool
+) -> None:
+    plan = domain.apply_returned_verdict(before, returned(version), DIRECTORY)
+    if not is_told:
+        assert plan == Plan(before)
+        return
+    assert [notice.step for notice in plan.notices] == [f"returned/{version}"]
+    assert plan.cancels == (Cancel(KEY, ("returned",), "superseded_by_newer_version", version - 1),)
+    assert plan.obligation.verdict_version == version
+
+
+def notices() -> list[Notice]:
+    to_all = domain.apply_obligation_event(OPEN, told(overdue=True), DIRECTORY).notices
+    reminder = domain.apply_obligation_event(OPEN, told(reminded_at=FIRST), DIRECTORY).notices
+    returns = [domain.apply_returned_verdict(OPEN, returned(version), DIRECTORY).notices for version in (1, 2)]
+    return [*reminder, *to_all, *returns[0], *returns[1]]
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "left"),
+    [
+        (OPEN, told(owed=False, received_version=1), []),
+        (OPEN, told(answer_version=1), ["returned/2"]),
+        (OPEN, told(answer_version=2), []),
+        (OPEN, told(overdue=True), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+        (OVERDUE, told(9, "overdue_withdrawn"), ["due_soon", "returned/1", "returned/2"]),
+        (OPEN, told(deadline=LATER), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+        (OPEN, told(), ["due_soon", "overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+    ],
+)  # fmt: skip
+def test_a_cancel_reaches_its_own_notices_and_no_others(
+    before: Obligation, event: ObligationChanged, left: list[str]
+) -> None:
+    cancels = domain.apply_obligation_event(before, event, DIRECTORY).cancels
+    marked = domain.apply_cancels(notices(), cancels)
+    assert [notice.step for notice in marked if notice.cancelled is None] == left
+    foreign = [replace(notice, obligation="H99.2/R/2026-M10") for notice in notices()]
+    assert domain.apply_cancels(foreign, cancels) == foreign
+    # the first reason stays
+    twice = domain.apply_cancels(marked, [Cancel(KEY, domain._ALL_KINDS, "accepted", domain.ANY_VERSION)])
+    assert {notice.cancelled for notice in twice if notice.step in left} <= {"accepted"}
+    assert [each.cancelled for each in twice if each.step not in left] == [
+        each.cancelled for each in marked if each.step not in left
+    ]
