@@ -25,6 +25,7 @@ from shared.service.ticker import Ticker
 from shared.web.app import create_app
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
+from shared.web.limits import HttpSettings
 
 
 def build(
@@ -117,6 +118,7 @@ def build(
         consumers,
         outbox_matters=False,  # intake goes on accepting while Kafka is away
         grace_seconds=settings.grace_seconds,
+        clock=clock,
     )
     app = create_app(
         "intake",
@@ -127,7 +129,7 @@ def build(
         body_limit_bytes=MAX_BODY_BYTES,
         strangers=strangers,
     )
-    endpoint = SubmitEndpoint(access, cache, commits, clock, database)
+    endpoint = SubmitEndpoint(access, cache, commits, clock, database, HttpSettings().body_timeout_seconds)
     app.add_middleware(Metered)
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)

@@ -199,6 +199,7 @@ def serve(build: Callable[[], Service]) -> int:
         host=service.host,
         port=service.port,
         settings=HttpSettings(),
+        clock=service.clock,
         graceful_seconds=int(REQUESTS_GRACE_SECONDS),
     )
     server = _Server(config, service)

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from shared.consuming.consumers import Consumers
 from shared.postgres.database import Database, ReadTransaction
-from shared.runtime.clock import monotonic_seconds
+from shared.runtime.clock import Clock, monotonic_seconds
 from shared.service import series
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
@@ -73,6 +73,8 @@ class Service:
     grace_seconds: float = 8
     #: more checks by name, each made by one query
     looks: Mapping[str, Callable[[ReadTransaction], Awaitable[Check]]] = field(default_factory=dict)
+    #: of business time, where it matters when a request arrived
+    clock: Clock | None = None
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
     _asked_at: float | None = None

@@ -21,6 +21,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from shared.runtime.clock import Clock
+from shared.web import arrival
 from shared.web.connections import Connections
 from shared.web.limits import HttpSettings, forwarded_client
 from shared.web.refusals import (
@@ -103,9 +105,11 @@ class _Flow(FlowControl):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. `guard` is set by `protocol_class`."""
+    """One connection. `guard` and `clock` are set by `protocol_class`."""
 
     guard: Connections
+    #: business time, where the application asks when a request arrived
+    clock: Clock | None
 
     def __init__(
         self,
@@ -340,6 +344,9 @@ class GuardedProtocol(HttpToolsProtocol):
             client = forwarded_client(self.headers, self._address, self.guard.trusted)
             if client is not None:
                 self.scope["client"] = (client, 0)
+        if self.clock is not None:
+            # here, not where the application begins: behind a slow request on the same connection it begins later
+            arrival.note(self.scope, self.clock, limits.body_timeout_seconds)
         super().on_headers_complete()
         self._taken = self.scope
         self._whole = False
@@ -489,21 +496,27 @@ class GuardedProtocol(HttpToolsProtocol):
         return 0 <= went < self._limits.min_bytes_per_second * span
 
 
-def protocol_class(settings: HttpSettings) -> type[GuardedProtocol]:
+def protocol_class(settings: HttpSettings, clock: Clock | None = None) -> type[GuardedProtocol]:
     """The protocol of one server, with its own connections."""
-    return type("ServerProtocol", (GuardedProtocol,), {"guard": Connections(settings)})
+    return type("ServerProtocol", (GuardedProtocol,), {"guard": Connections(settings), "clock": clock})
 
 
 def server_config(
-    app: ASGIApp, *, host: str, port: int, settings: HttpSettings, graceful_seconds: int = 5
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    settings: HttpSettings,
+    clock: Clock | None = None,
+    graceful_seconds: int = 5,
 ) -> uvicorn.Config:
-    """How every service serves its application."""
+    """How every service serves its application. `clock`: of business time, to note when each request arrived."""
     return uvicorn.Config(
         cast(Any, app),
         host=host,
         port=port,
         loop="uvloop",
-        http=protocol_class(settings),
+        http=protocol_class(settings, clock),
         ws="none",
         access_log=False,
         log_config=None,

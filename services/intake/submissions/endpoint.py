@@ -41,6 +41,7 @@ from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import tracing
 from shared.web.app import read_body
+from shared.web.arrival import arrival_of
 from shared.web.errors import Problem, internal
 
 _JSON = (b"content-type", b"application/json")
@@ -60,13 +61,20 @@ class SubmitEndpoint:
     """The ASGI application of the one hot route."""
 
     def __init__(
-        self, access: Access, cache: RegistryCache, commits: GroupCommit, business_clock: Clock, database: Database
+        self,
+        access: Access,
+        cache: RegistryCache,
+        commits: GroupCommit,
+        business_clock: Clock,
+        database: Database,
+        body_timeout_seconds: float,
     ) -> None:
         self._access = access
         self._cache = cache
         self._commits = commits
         self._clock = business_clock
         self._database = database
+        self._body_timeout_seconds = body_timeout_seconds
         self._in_flight: set[tuple[str, str]] = set()
         self._windows: Windows = {}
         self._windows_of = -1
@@ -74,13 +82,14 @@ class SubmitEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
+        arrival = arrival_of(scope, self._clock, self._body_timeout_seconds)
         agency = await self._access.agency_of(scope)
         key = _idempotency_key(scope)
         body = await read_body(receive, MAX_BODY_BYTES)
         meter = Meter.of(scope)
         if meter is not None:
             meter.body_bytes = len(body)
-        received_at = self._clock.now()
+        received_at = arrival.moment(self._clock)
         sha256 = hashlib.sha256(body).digest()
         report = await self._read(body)
         if isinstance(report, Unreadable):

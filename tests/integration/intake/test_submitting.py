@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -179,6 +180,24 @@ async def test_a_body_is_counted_while_it_streams_whatever_its_length_header_cla
         padded = json.dumps(report()).encode().ljust(limit)
         assert (await client.post(padded)).status_code == 201
         assert_problem(await client.post(padded + b" "), 413, "too-large")
+
+
+async def test_a_report_is_received_when_its_head_arrives(province: Province) -> None:
+    async with intake(province) as client:
+        body = json.dumps(report()).encode()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield body[:10]
+            client.clock.advance(seconds=30)
+            yield body[10:]
+
+        answer = await client.client.post("/v1/submissions", content=slowly(), headers=client.headers())
+        assert answer.json()["received_at"] == NOW.isoformat()
+        # the clock has moved: the next one is received later
+        later = await client.post(report(2))
+        assert later.json()["received_at"] == (NOW + timedelta(seconds=30)).isoformat()
+    stored = await rows(province.url, "SELECT received_at FROM submissions ORDER BY version")
+    assert [moment for (moment,) in stored] == [NOW, NOW + timedelta(seconds=30)]
 
 
 async def test_a_closed_district_is_told_its_successor(province: Province) -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import Request
 from prometheus_client import REGISTRY
 
-from shared.runtime.clock import monotonic_seconds
+from shared.runtime.clock import Clock, monotonic_seconds
 from shared.web.app import Application, read_body
 from shared.web.limits import HttpSettings
 from shared.web.server import GuardedProtocol, server_config
@@ -150,9 +150,9 @@ class Talk:
 
 
 @contextmanager
-def serving(app: Any, *, protocol: Any = None, **settings: Any) -> Iterator[Served]:
+def serving(app: Any, *, protocol: Any = None, clock: Clock | None = None, **settings: Any) -> Iterator[Served]:
     """The application, served as a service is; `protocol` another protocol, to show what ours prevents."""
-    config = server_config(app, host="127.0.0.1", port=0, settings=HttpSettings(**settings))
+    config = server_config(app, host="127.0.0.1", port=0, settings=HttpSettings(**settings), clock=clock)
     guarded: Any = config.http
     if protocol is not None:
         config.http = protocol
