@@ -346,7 +346,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.scope["client"] = (client, 0)
         if self.clock is not None:
             # here, not where the application begins: behind a slow request on the same connection it begins later
-            arrival.note(self.scope, self.clock, limits.body_timeout_seconds)
+            arrival.note(cast(Any, self.scope), self.clock, limits.body_timeout_seconds)
         super().on_headers_complete()
         self._taken = self.scope
         self._whole = False

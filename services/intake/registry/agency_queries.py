@@ -19,11 +19,13 @@ MAX_OFFICERS = 100
 MAX_OWED = 20
 
 _RECORDS = text("SELECT key, record FROM registry WHERE key = ANY(CAST(:keys AS text[]))")
-# those who may send first: active before not, named for the regime before general, reporting officers before heads
+# those who may send first: active before not, named for the regime before general, reporting officers before heads;
+# last who is named for other regimes only
 _OFFICERS = text("""
     SELECT record FROM registry WHERE kind = 'officer' AND record ->> 'agency' = :agency
     ORDER BY (record ->> 'active')::boolean DESC,
-             CASE WHEN record -> 'regimes' ? :regime THEN 0 WHEN record -> 'regimes' = '[]' THEN 1 ELSE 2 END,
+             CASE WHEN record -> 'regimes' ? :regime THEN 0
+                  WHEN record -> 'regimes' = '[]' OR record ->> 'role' = 'head' THEN 1 ELSE 2 END,
              record ->> 'role' DESC, key
     LIMIT :limit
 """)
@@ -54,6 +56,10 @@ class OfficerView(BaseModel):
     role: Literal["reporting_officer", "head"]
     regimes: list[str]
     active: bool
+
+    def answers(self, regime: str) -> bool:
+        """Whether a report under the regime may name this person."""
+        return self.active and (self.role == "head" or not self.regimes or regime in self.regimes)
 
 
 class Me(BaseModel):

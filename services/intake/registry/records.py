@@ -55,7 +55,17 @@ class Officer(Struct, frozen=True, gc=False):
 
     agency: str
     active: bool
+    head: bool
+    regimes: tuple[str, ...]  # empty: all of the agency
     version: int
+
+    def answers(self, agency: str, regime: str) -> bool:
+        """Whether a report of the agency under the regime may name this person: on duty, and designated or the head."""
+        return (
+            self.active
+            and self.agency == agency
+            and (self.head or not self.regimes or not regime or regime in self.regimes)
+        )
 
 
 @dataclass(slots=True)
@@ -66,6 +76,8 @@ class Registry:
     officers: dict[str, Officer] = field(default_factory=dict)
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
+    #: agency -> ids of all who are or were its officers
+    _staff: dict[str, list[str]] = field(default_factory=dict)
 
     def put(self, record: RegistryEvent) -> None:
         """Add the record, or replace an older version of it; a newer one stays."""
@@ -77,7 +89,10 @@ class Registry:
                 )  # fmt: skip
                 _newer(self.agencies, agency.code, agency)
             case OfficerRegistered():
-                _newer(self.officers, record.officer_id, Officer(record.agency, record.active, record.version))
+                self._officer(
+                    record.officer_id,
+                    Officer(record.agency, record.active, record.role == "head", record.regimes, record.version),
+                )
             case RegimePublished():
                 _newer(self.regimes.setdefault(record.code, {}), record.regime_version, record)
             case RequestIssued():
@@ -88,12 +103,29 @@ class Registry:
         for code, agency in changed.agencies.items():
             _newer(self.agencies, code, agency)
         for officer_id, officer in changed.officers.items():
-            _newer(self.officers, officer_id, officer)
+            self._officer(officer_id, officer)
         for code, versions in changed.regimes.items():
             for number, regime in versions.items():
                 _newer(self.regimes.setdefault(code, {}), number, regime)
         for request_id, request in changed.requests.items():
             _newer(self.requests, request_id, request)
+
+    def answering(self, agency: str, regime: str) -> list[str]:
+        """Ids of those whom a report of the agency under the regime may name: those named for it, others, heads."""
+        found = [
+            (officer.head, regime not in officer.regimes, officer_id)
+            for officer_id in self._staff.get(agency, ())
+            if (officer := self.officers[officer_id]).answers(agency, regime)
+        ]
+        return [officer_id for _, _, officer_id in sorted(found)]
+
+    def _officer(self, officer_id: str, officer: Officer) -> None:
+        before = self.officers.get(officer_id)
+        if before is None or before.agency != officer.agency:
+            staff = self._staff.setdefault(officer.agency, [])
+            if officer_id not in staff:  # one who comes back
+                staff.append(officer_id)
+        _newer(self.officers, officer_id, officer)
 
     def sizes(self) -> dict[Kind, int]:
         return {

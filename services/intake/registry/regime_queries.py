@@ -220,13 +220,13 @@ def _example(
     now: datetime,
 ) -> tuple[dict[str, Any] | None, str, str]:
     """A body that is accepted now, or None; and what is to be said of it."""
-    if not officers:
+    officer = next((each.officer_id for each in officers if each.answers(regime.code)), None)
+    if officer is None:
         return (
             None,
-            "Chưa có ví dụ: cơ quan chưa có cán bộ nào đang phụ trách trong danh mục.",
-            "No example: the registry names no active officer of the agency.",
+            "Chưa có ví dụ: danh mục chưa có cán bộ nào của cơ quan đang phụ trách báo cáo này.",
+            "No example: the registry names no active officer of the agency for this regime.",
         )
-    officer = officers[0].officer_id
     period = regimes.open_period(regime, agency, officer, registry, periods, now)
     if period is None:
         return (

@@ -19,6 +19,9 @@ from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, ou
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import FieldError
 
+#: people that a refusal names
+MAX_ANSWERING = 10
+
 
 class Admitted(Struct, frozen=True):
     """The report may come in; this version of the regime governs its period."""
@@ -81,8 +84,10 @@ def check(
     agency = registry.agencies.get(agency_code)
     if agency is None:
         return Refused((_NO_AGENCY,))
-    errors = [*_officer_errors(report.officer, agency, registry)] if report.officer else []
     versions = registry.regimes.get(report.regime)
+    errors = []
+    if report.officer:
+        errors += _officer_errors(report.officer, agency, report.regime if versions else "", registry)
     if not versions:
         if report.regime:
             errors.append(_unknown_regime(report.regime))
@@ -156,30 +161,30 @@ def _misspelt(period: str) -> str:
     return ""
 
 
-def _officer_errors(code: str, agency: Agency, registry: Registry) -> list[FieldError]:
+def _officer_errors(code: str, agency: Agency, regime: str, registry: Registry) -> list[FieldError]:
+    """`regime`: one that is known, or nothing."""
     officer = registry.officers.get(code)
-    # another agency's officer is reported like an unknown one: who works elsewhere is not this agency's to learn
+    if officer is not None and officer.answers(agency.code, regime):
+        return []
+    # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
     if officer is None or officer.agency != agency.code:
-        return [
-            FieldError(
-                "/officer",
-                f"Cơ quan {agency.code} không có cán bộ “{code}”.",
-                f"Agency {agency.code} has no officer “{code}”.",
-                "Ghi mã cán bộ đầu mối của cơ quan mình, hoặc đề nghị bổ sung cán bộ vào danh mục.",
-                "Name an officer of your own agency, or ask for the officer to be added to the registry.",
-            )
-        ]
-    if not officer.active:
-        return [
-            FieldError(
-                "/officer",
-                f"Cán bộ “{code}” không còn phụ trách báo cáo.",
-                f"Officer “{code}” is no longer active.",
-                "Ghi mã cán bộ đang phụ trách.",
-                "Name an officer who is active.",
-            )
-        ]
-    return []
+        message = f"Cơ quan {agency.code} không có cán bộ “{code}”."
+        message_en = f"Agency {agency.code} has no officer “{code}”."
+    elif not officer.active:
+        message = f"Cán bộ “{code}” không còn phụ trách báo cáo."
+        message_en = f"Officer “{code}” is no longer active."
+    else:
+        message = f"Cán bộ “{code}” không được giao báo cáo {regime} và không phải thủ trưởng."
+        message_en = f"Officer “{code}” is not designated for {regime} and is not the head."
+    who = registry.answering(agency.code, regime)
+    if not who:
+        fix = "Danh mục chưa có ai phụ trách báo cáo này; đề nghị quản trị bổ sung cán bộ."
+        fix_en = "The registry names nobody who may answer; ask the administrator to add an officer."
+    else:
+        listed = ", ".join(who[:MAX_ANSWERING]) + (", …" if len(who) > MAX_ANSWERING else "")
+        fix = f"Ghi mã cán bộ được giao hoặc thủ trưởng: {listed}."
+        fix_en = f"Name an officer designated for it, or the head: {listed}."
+    return [FieldError("/officer", message, message_en, fix, fix_en)]
 
 
 _NO_AGENCY = FieldError(

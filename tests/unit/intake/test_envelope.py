@@ -98,6 +98,41 @@ def test_the_officer_must_be_active_and_of_the_agency_and_a_foreign_one_is_told_
     assert foreign.errors[0].message_en.replace("cb-50", "cb-99") == unknown.errors[0].message_en
 
 
+def _fix(found: object) -> str:
+    assert pointers(found) == ["/officer"]
+    assert isinstance(found, Refused)
+    return found.errors[0].fix_en
+
+
+def test_a_report_names_who_is_designated_for_its_regime_or_the_head() -> None:
+    named = rig.officer("cb-k", DEPARTMENT, regimes=("KTXH",))
+    other = rig.officer("cb-t", DEPARTMENT, regimes=("TUAN",))
+    head = rig.officer("tt-01", DEPARTMENT, role="head", regimes=("TUAN",))
+    away = rig.officer("tt-00", DEPARTMENT, role="head", active=False)
+    people = (named, other, head, away)
+    for officer in ("cb-01", "cb-k", "tt-01"):
+        assert judged(DEPARTMENT, *people, officer=officer) == Admitted(1)
+    # who may answer is told, those named for the regime first; nobody of another agency, nobody off duty
+    for officer in ("cb-t", "tt-00", "cb-02", "cb-50", "cb-99"):
+        found = judged(DEPARTMENT, *people, officer=officer)
+        assert _fix(found) == "Name an officer designated for it, or the head: cb-k, cb-01, tt-01."
+    # where the regime is not known, nobody can say who is designated for it
+    assert pointers(judged(DEPARTMENT, *people, officer="cb-t", regime="NONE")) == ["/regime"]
+    alone = judged(OFFICE, rig.regime("RIENG", submitters=(OFFICE,)), regime="RIENG")
+    assert "names nobody" in _fix(alone)
+
+
+def test_who_moves_to_another_agency_answers_there_and_nowhere_else() -> None:
+    moved = rig.officer("cb-01", COMMUNE).model_copy(update={"version": 1})
+    assert _fix(judged(DEPARTMENT, moved)) != _fix(judged(officer="cb-99"))
+    assert judged(COMMUNE, moved) == Admitted(1)
+    assert _fix(judged(COMMUNE, moved, officer="cb-99")).endswith("cb-01, cb-50.")
+    # and back, and an older record that comes late changes nothing
+    back = rig.officer("cb-01", DEPARTMENT).model_copy(update={"version": 2})
+    assert judged(DEPARTMENT, moved, back, moved) == Admitted(1)
+    assert _fix(judged(DEPARTMENT, moved, back, moved, officer="cb-99")).endswith("head: cb-01.")
+
+
 def test_the_version_in_force_on_the_last_day_of_the_window_governs() -> None:
     newer = rig.regime(regime_version=2, effective_from=date(2026, 10, 14))
     assert judged(DEPARTMENT, newer) == Admitted(2)

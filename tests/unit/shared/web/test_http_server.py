@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,7 +16,7 @@ from tests.unit.shared.web.served import SECONDS, Served, echo_app, refused, ser
 GET = b"GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /v1/store HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-HASTE = {
+HASTE: dict[str, Any] = {
     "first_byte_timeout_seconds": 0.4,
     "head_timeout_seconds": 0.4,
     "body_timeout_seconds": 1.2,
