@@ -7,7 +7,7 @@ from typing import Any
 
 from services.intake.submissions.admission import Closed
 from services.intake.submissions.domain import Receipt
-from services.intake.submissions.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS
+from services.intake.submissions.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_VERSIONS
 from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
 
 INVALID_REPORT = describe(
@@ -63,6 +63,26 @@ UNCHANGED = describe(
     "sửa nội dung rồi gửi lại.",
     "The report says the same as the version in force, so no new version is stored. Nothing needs to be done; to "
     "replace that version, change the content and send it again.",
+)
+NIL_AFTER_FIGURES = describe(
+    "nil-after-figures",
+    409,
+    "Đã có báo cáo có số liệu được chấp nhận",
+    "A report with figures is accepted already",
+    "Báo cáo “không phát sinh” không thay được báo cáo có số liệu đã được chấp nhận; báo cáo này không được lưu. Nếu "
+    "số liệu sai, gửi lại báo cáo với số liệu đúng, kể cả số 0; nếu báo cáo đó gửi nhầm kỳ, hãy hỏi cơ quan nhận.",
+    "A report of nothing to report cannot take the place of an accepted one with figures; it is not stored. Where the "
+    "figures are wrong send the right ones, zeros included; where that report was for another period ask its receiver.",
+)
+TOO_MANY_VERSIONS = describe(
+    "too-many-versions",
+    409,
+    "Đã gửi quá nhiều phiên bản",
+    "There are too many versions",
+    f"Mỗi nghĩa vụ báo cáo nhận tối đa {MAX_VERSIONS} phiên bản; báo cáo này không được lưu, các phiên bản đã nhận vẫn "
+    "có hiệu lực. Kiểm tra phần mềm có gửi lặp không; nếu vẫn cần sửa, đề nghị cơ quan nhận báo cáo.",
+    f"One obligation takes at most {MAX_VERSIONS} versions; this report is not stored, and those received stand. See "
+    "whether a program keeps sending; where a correction is still needed, ask the agency that receives the report.",
 )
 UNSUPPORTED_MEDIA_TYPE = describe(
     "unsupported-media-type",
@@ -123,6 +143,25 @@ def unchanged(receipt: Receipt) -> Problem:
         headers={"Link": f'</v1/submissions/{receipt.submission_id}>; rel="related"'},
         extensions=extensions,
     )
+
+
+def nil_after_figures(receipt: Receipt) -> Problem:
+    """Names the submission whose figures are accepted."""
+    return Problem.of(
+        NIL_AFTER_FIGURES,
+        f"{NIL_AFTER_FIGURES.meaning} Bài nộp: {receipt.submission_id}, phiên bản {receipt.version}.",
+        f"{NIL_AFTER_FIGURES.meaning_en} Submission {receipt.submission_id}, version {receipt.version}.",
+        headers={"Link": f'</v1/submissions/{receipt.submission_id}>; rel="related"'},
+        extensions={
+            "submission_id": str(receipt.submission_id),
+            "obligation": receipt.obligation,
+            "version": receipt.version,
+        },
+    )
+
+
+def too_many_versions(obligation: str) -> Problem:
+    return Problem.of(TOO_MANY_VERSIONS, extensions={"obligation": obligation, "versions": MAX_VERSIONS})
 
 
 def in_progress() -> Problem:

@@ -166,7 +166,7 @@ def _officer_errors(code: str, agency: Agency, regime: str, registry: Registry) 
     officer = registry.officers.get(code)
     if officer is not None and officer.answers(agency.code, regime):
         return []
-    # a foreign officer is told like an unknown one: who works elsewhere is not this agency's to learn
+    # another agency's officer is reported like an unknown one: who works elsewhere is not this agency's to learn
     if officer is None or officer.agency != agency.code:
         message = f"Cơ quan {agency.code} không có cán bộ “{code}”."
         message_en = f"Agency {agency.code} has no officer “{code}”."

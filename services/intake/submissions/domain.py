@@ -12,6 +12,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from services.intake.submissions.limits import MAX_VERSIONS
+
 
 class Pending(Struct, frozen=True, eq=False):
     """A submission that passed admission, not yet stored. `received_at` is the server's business time."""
@@ -80,6 +82,18 @@ class Unchanged(Struct, frozen=True):
     receipt: Receipt
 
 
+class NilAfterFigures(Struct, frozen=True):
+    """Figures of this version are accepted: that there was nothing to report does not take their place."""
+
+    receipt: Receipt
+
+
+class TooManyVersions(Struct, frozen=True):
+    """The obligation has as many versions as one may have."""
+
+    obligation: str
+
+
 class Outdated(Struct, frozen=True):
     """The registry has changed since it was admitted; nothing is stored, it has to be judged by what is in force."""
 
@@ -94,7 +108,7 @@ class Defect(Struct, frozen=True):
     reason: str
 
 
-Decided = Stored | Replayed | KeyReused | Unchanged | Outdated
+Decided = Stored | Replayed | KeyReused | Unchanged | NilAfterFigures | TooManyVersions | Outdated
 SubmissionOutcome = Decided | Unknown | Defect
 
 
@@ -111,11 +125,13 @@ def decide(
     receipts: MutableMapping[tuple[str, str], Receipt],
     in_force: MutableMapping[str, InForce],
     registry_revision: int = 0,
+    accepted_figures: Mapping[str, Receipt] | None = None,
 ) -> tuple[list[Decided], list[Fresh]]:
     """One outcome for each of the group, in its order, and what is to be stored.
 
     The mappings hold what is stored for the group's obligations and idempotency keys; they are brought up to date,
     so that the second of two equal requests in one group meets the first. `registry_revision` is the one in force.
+    `accepted_figures`: the newest accepted version that holds figures, of each obligation to which a NIL comes.
     """
     outcomes: list[Decided] = []
     fresh: list[Fresh] = []
@@ -137,7 +153,13 @@ def decide(
         if current is not None and current.content_sha256 == pending.content_sha256:
             outcomes.append(Unchanged(current.receipt))
             continue
+        if pending.nil and accepted_figures is not None and pending.obligation in accepted_figures:
+            outcomes.append(NilAfterFigures(accepted_figures[pending.obligation]))
+            continue
         version = last_versions[pending.obligation] + 1
+        if version > MAX_VERSIONS:
+            outcomes.append(TooManyVersions(pending.obligation))
+            continue
         receipt = Receipt(pending.submission_id, pending.obligation, version, pending.received_at, pending.sha256)
         last_versions[pending.obligation] = version
         receipts[pending.idempotency] = receipt

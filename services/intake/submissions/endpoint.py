@@ -23,12 +23,14 @@ from services.intake.submissions.admission import Admitted, Closed, Named, Refus
 from services.intake.submissions.domain import (
     Defect,
     KeyReused,
+    NilAfterFigures,
     Outdated,
     Pending,
     Receipt,
     Replayed,
     Stored,
     SubmissionOutcome,
+    TooManyVersions,
     Unchanged,
     Unknown,
 )
@@ -253,6 +255,12 @@ async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
         case Unchanged(receipt):
             metrics.SUBMISSIONS_TOTAL.labels("unchanged").inc()
             raise problems.unchanged(receipt)
+        case NilAfterFigures(receipt):
+            metrics.SUBMISSIONS_TOTAL.labels("nil_after_figures").inc()
+            raise problems.nil_after_figures(receipt)
+        case TooManyVersions(obligation):
+            metrics.SUBMISSIONS_TOTAL.labels("too_many_versions").inc()
+            raise problems.too_many_versions(obligation)
         case Outdated():
             metrics.SUBMISSIONS_TOTAL.labels("outdated").inc()
             raise problems.registry_changing()

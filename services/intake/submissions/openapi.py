@@ -73,7 +73,8 @@ RECEIPT: dict[str, Any] = {
 _PROBLEMS = {
     "400": "Không đọc được, hoặc thiếu Idempotency-Key / unreadable, or no Idempotency-Key",
     "401": "Thiếu khóa hoặc khóa hết hiệu lực / no live key",
-    "409": "Không thay đổi, hoặc cùng khóa đang xử lý / unchanged, or the same key in progress",
+    "409": "Không thay đổi, không phát sinh sau số liệu, quá nhiều phiên bản, hoặc cùng khóa đang xử lý / unchanged, "
+    "NIL after accepted figures, too many versions, or the same key in progress",
     "413": f"Quá {MAX_BODY_BYTES} byte / over {MAX_BODY_BYTES} bytes",
     "415": "Không phải JSON / not JSON",
     "422": "Báo cáo chưa đúng, hoặc khóa đã dùng / not a good report, or the key was used",

@@ -45,6 +45,17 @@ _RECEIPTS = text("""
     ) AS latest
 """)
 
+_ACCEPTED_FIGURES = text("""
+    SELECT accepted.* FROM unnest(CAST(:obligations AS text[])) AS owed (obligation)
+    CROSS JOIN LATERAL (
+        SELECT submission.submission_id, submission.obligation, submission.version, submission.received_at,
+               submission.sha256
+        FROM submissions AS submission JOIN verdicts USING (submission_id)
+        WHERE submission.obligation = owed.obligation AND NOT submission.nil AND verdicts.outcome = 'accepted'
+        ORDER BY submission.version DESC LIMIT 1
+    ) AS accepted
+""")
+
 # A key that another process committed meanwhile for another obligation leaves its row out of the answer.
 _COLUMNS = {
     "submission_id": "uuid", "obligation": "text", "version": "int", "regime_version": "int", "officer_id": "text",
@@ -129,6 +140,12 @@ async def load_receipts(
         else:
             in_force[obligation] = InForce(receipt, content_sha256)
     return receipts, in_force
+
+
+async def accepted_figures(tx: ReadTransaction, obligations: Sequence[str]) -> dict[str, Receipt]:
+    """Of each obligation that has one, the receipt of the newest accepted version that holds figures."""
+    rows = await tx.execute(_ACCEPTED_FIGURES, {"obligations": list(obligations)})
+    return {row.obligation: Receipt(*row) for row in rows}
 
 
 async def receipt_of(tx: ReadTransaction, agency: str, idempotency_key: str) -> Receipt | None:

@@ -155,6 +155,29 @@ async def test_a_returned_version_does_not_count_as_in_force(province: Province)
     await database.close()
 
 
+async def test_nothing_to_report_is_refused_once_figures_are_accepted(province: Province) -> None:
+    nil = report(nil=True, figures={}, narratives={})
+    async with intake(province) as client:
+        figures = (await client.post(report())).json()["submission_id"]
+        # not judged yet: it may have been sent by mistake, and the agency says so
+        assert (await client.post(nil)).status_code == 201
+        await apply(province.url, [verdict(figures, "returned")])
+        assert (await client.post(report(2))).status_code == 201
+        assert (await client.post({**nil, "narratives": {"danh_gia": "Không có."}})).status_code == 201
+        accepted = (await client.post(report(3))).json()
+        await apply(province.url, [verdict(accepted["submission_id"], "accepted")])
+        answer = await client.post(nil)
+        assert answer.status_code == 409, answer.text
+        problem = answer.json()
+        assert problem["type"] == "/problems/nil-after-figures"
+        assert (problem["submission_id"], problem["version"]) == (accepted["submission_id"], accepted["version"])
+        assert "zeros included" in problem["detail_en"]
+        assert "kể cả số 0" in problem["detail_vi"]
+        # zeros are figures, and another agency's NIL is its own affair
+        assert (await client.post(report(0))).status_code == 201
+        assert (await client.post({**nil, "officer": "cb-50"}, of=COMMUNE)).status_code == 201
+
+
 async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(province: Province) -> None:
     await apply(province.url, [opened(DEPARTMENT), opened(DEPARTMENT, "2026-M11", deadline=DECIDED), opened(COMMUNE)])
     await apply(province.url, [overdue(DEPARTMENT, version=3, score=Decimal("-2.50"))])

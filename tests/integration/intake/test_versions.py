@@ -28,6 +28,27 @@ async def test_fifty_posts_to_one_obligation_on_two_instances_get_versions_1_to_
     assert published == list(range(1, 51)), "the order of events is the order of versions"
 
 
+async def test_an_obligation_takes_so_many_versions_and_no_more(province: Province) -> None:
+    async with intake(province) as client:
+        first = await client.post(report(), key="first")
+        database = Database(province.url, pool_size=1)
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE obligations SET last_version = 199"))
+        await database.close()
+        last = await client.post(report(2))
+        assert last.json()["version"] == 200
+        answer = await client.post(report(3))
+        assert answer.status_code == 409
+        problem = answer.json()
+        assert (problem["type"], problem["versions"]) == ("/problems/too-many-versions", 200)
+        assert "cơ quan nhận báo cáo" in problem["detail_vi"]
+        # what is stored is answered as ever, and the next period is open
+        again = await client.post(report(), key="first")
+        assert (again.status_code, again.json()) == (200, first.json())
+        assert (await client.post(report(period="2026-M09"))).status_code == 201
+    assert len(await rows(province.url, "SELECT 1 FROM submissions")) == 3
+
+
 async def test_many_clients_at_once_first_to_use_a_period_are_all_stored(province: Province) -> None:
     """What another system loses here: a unique violation at the first use of a period, swallowed behind a 200."""
     async with intake(province) as one, intake(province) as two:

@@ -114,11 +114,11 @@ class Province:
         path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
     def report(self, agency: str, number: int) -> bytes:
-        """A small good report of the agency for the first period; `number` makes its content another."""
+        """A small good report of the agency; `number` makes its content and its period another."""
         return json.dumps(
             {
                 "regime": REGIME,
-                "period": self.periods[0],
+                "period": self.periods[number % len(self.periods)],
                 "officer": officer_of(agency),
                 "figures": {**_FIGURES, "A01": f"{number}.5"},
                 "narratives": {"N01": (_SENTENCES * 2)[:NARRATIVE_CHARACTERS]},

@@ -8,13 +8,16 @@ from services.intake.submissions.domain import (
     Fresh,
     InForce,
     KeyReused,
+    NilAfterFigures,
     Receipt,
     Replayed,
     Stored,
+    TooManyVersions,
     Unchanged,
     decide,
 )
 from services.intake.submissions.event_encoding import outgoing
+from services.intake.submissions.limits import MAX_VERSIONS
 from shared.contract.events import SubmissionReceived
 from shared.contract.ids import new_id
 from tests.unit.intake.samples import pending
@@ -66,6 +69,34 @@ def test_what_the_version_in_force_says_already_is_not_stored_again() -> None:
     outcomes, fresh = decide([again], {OBLIGATION: 2}, {}, in_force)
     assert outcomes == [Unchanged(receipt)]
     assert fresh == []
+
+
+def test_nothing_to_report_does_not_take_the_place_of_accepted_figures() -> None:
+    accepted = Receipt(new_id(), OBLIGATION, 2, pending().received_at, b"x" * 32)
+    nil, figures, elsewhere = (
+        pending("nil", key="a", nil=True),
+        pending("2", key="b"),
+        pending("nil", key="c", nil=True, obligation="other"),
+    )
+    outcomes, fresh = decide([nil, figures, elsewhere], {OBLIGATION: 2, "other": 1}, {}, {}, 0, {OBLIGATION: accepted})
+    assert outcomes[0] == NilAfterFigures(accepted)
+    assert [(item.pending, item.version) for item in fresh] == [(figures, 3), (elsewhere, 2)]
+    # without accepted figures it is a version like another
+    assert isinstance(decide([nil], {OBLIGATION: 2}, {}, {}, 0, {})[0][0], Stored)
+
+
+def test_an_obligation_takes_so_many_versions_and_its_repetitions_still_get_their_receipts() -> None:
+    last, one_more = pending("1", key="a"), pending("2", key="b")
+    receipts: dict[tuple[str, str], Receipt] = {}
+    outcomes, fresh = decide([last, one_more, last], {OBLIGATION: MAX_VERSIONS - 1}, receipts, {})
+    assert [item.version for item in fresh] == [MAX_VERSIONS]
+    assert isinstance(outcomes[0], Stored)
+    assert outcomes[1] == TooManyVersions(OBLIGATION)
+    assert outcomes[2] == outcomes[0]
+    # what equals the version in force is told so, also then
+    again = pending("1", key="c")
+    in_force = {OBLIGATION: InForce(receipts[last.idempotency], last.content_sha256)}
+    assert isinstance(decide([again], {OBLIGATION: MAX_VERSIONS}, {}, in_force)[0][0], Unchanged)
 
 
 def test_going_back_to_an_earlier_content_is_a_change() -> None:
