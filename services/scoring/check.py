@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
-from services.scoring.calendar import WorkingCalendar, shipped_calendars
+from services.scoring.calendar import CalendarGap, WorkingCalendar, shipped_calendars
 from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
@@ -81,6 +81,14 @@ def _weekends(year: int) -> WorkingCalendar:
     return WorkingCalendar("weekends", year - 3, year + 20, days_off=(), made_up=())
 
 
+_LATER = (
+    "Đặt thời hạn muộn hơn (`day`, `weekday`, `month_offset`, `week_offset`), ngày chốt sớm hơn, hoặc "
+    "`on_holiday: next_working_day`.",
+    "Set the deadline later (`day`, `weekday`, `month_offset`, `week_offset`), the cut-off earlier, or "
+    "`on_holiday: next_working_day`.",
+)
+
+
 def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | None:
     if isinstance(plan, Unplanned):
         # years that no calendar covers yet say nothing of the regime: a calendar to come goes on
@@ -91,8 +99,20 @@ def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | Non
             "/deadline",
             f"Kỳ {plan.period}: thời hạn {_day(plan.due_on)} trước ngày chốt số liệu {_day(plan.cutoff_to)}.",
             f"Period {plan.period}: the deadline {_day(plan.due_on)} is before its own cut-off {_day(plan.cutoff_to)}.",
-            "Đặt thời hạn muộn hơn (`day`, `weekday`, `month_offset`, `week_offset`) hoặc ngày chốt sớm hơn.",
-            "Set the deadline later (`day`, `weekday`, `month_offset`, `week_offset`), or the cut-off earlier.",
+            *_LATER,
+        )
+    try:
+        first_day = calendar.add_working_days(plan.cutoff_to, 1)
+    except CalendarGap:  # the year behind the calendar's last says nothing of the regime
+        return None
+    if plan.due_on < first_day:
+        return Objection(
+            "/deadline",
+            f"Kỳ {plan.period}: thời hạn {_day(plan.due_on)} trước hết ngày làm việc đầu tiên sau ngày chốt số liệu "
+            f"{_day(plan.cutoff_to)} ({_day(first_day)}); không ai kịp tổng hợp.",
+            f"Period {plan.period}: the deadline {_day(plan.due_on)} leaves no working day after its own cut-off "
+            f"{_day(plan.cutoff_to)} (the first is {_day(first_day)}): nobody can meet it.",
+            *_LATER,
         )
     return None
 
