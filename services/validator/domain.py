@@ -11,7 +11,7 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 
 from services.validator.rules import catalogue, narratives, sums
 from services.validator.rules.figures import check
-from services.validator.rules.flaws import Flaw, pointer, render, shown
+from services.validator.rules.flaws import Flaw, counted, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from shared.contract.events import Finding, VerdictOutcome
@@ -34,7 +34,7 @@ class Judgement:
     errors: int
     warnings: int
     required_items: int  # figures and narratives the form requires of this submission
-    present_items: int  # of these, given and of the right type
+    present_items: int  # of these, usable: of the right type and in range, no filler
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False
 
@@ -58,17 +58,20 @@ def judge(
                 if minimum <= value <= maximum:
                     values[code] = value
                     continue
+            before = len(flaws)
             read = check(figure, text, flaws, demanded=not nil)
             if read is not None:
                 values[code] = read
-            elif figure.required:
+            if figure.required and (read is None or any(flaw.is_error for flaw in flaws[before:])):
                 absent += 1
         sums.check(form, figures, values, flaws)
     for narrative in form.narratives:
         given = given_narratives.get(narrative.code)
         content = narratives.trimmed(given) if given else ""
         if content:
-            narratives.check(narrative, content, flaws)
+            before = len(flaws)
+            narratives.check(narrative, content, flaws, form.filler)
+            absent += narrative.required and len(flaws) > before
         elif narrative.required:
             absent += 1
             if not nil:
@@ -112,11 +115,11 @@ def _check_nil(
     content = [code for code, text in figures.items() if not is_blank(text)]
     content += [code for code, text in given_narratives.items() if narratives.trimmed(text)]
     if nil and not form.nil_allowed:
-        words = {"count": str(form.required_items)}
+        words = {"count": str(form.required_items), "count_en": counted(form.required_items, "required item")}
         flaws.append(Flaw(catalogue.NIL_NOT_ALLOWED, "/nil", words, provided="true", expected="false"))
     elif nil and content:
         names = ", ".join(shown(code, 40) for code in sorted(content)[:10]) + (", …" if len(content) > 10 else "")
-        words = {"count": str(len(content)), "names": names}
+        words = {"count": str(len(content)), "count_en": counted(len(content), "item"), "names": names}
         flaws.append(Flaw(catalogue.NIL_WITH_CONTENT, "/nil", words, provided="true", expected="false"))
     if not nil and not content and form.nil_allowed and (form.steps or form.narratives):
         flaws.append(Flaw(catalogue.EMPTY_REPORT, "", {}))
@@ -137,8 +140,8 @@ def _unknown(form: CompiledForm, rule: catalogue.Rule, member: str, code: str) -
 
 
 def _concluded(flaws: list[Flaw], required: int, present: int) -> Judgement:
-    errors = sum(flaw.rule.severity == "error" for flaw in flaws)
-    flaws.sort(key=lambda flaw: flaw.rule.rank)  # stable: within a tier the order of the form stays
+    errors = sum(flaw.is_error for flaw in flaws)
+    flaws.sort(key=lambda flaw: flaw.rank)  # stable: within a tier the order of the form stays
     listed: list[Finding] = []
     characters = 0
     for flaw in flaws[:LISTED_FINDINGS]:

@@ -140,7 +140,12 @@ def nfkc(text: str) -> str:
     return _normal("NFKC", text)
 
 
-def _normal(form: Literal["NFC", "NFKC"], text: str) -> str:
+def nfkd(text: str) -> str:
+    """NFKD of the text made stream-safe: each letter apart from its marks."""
+    return _normal("NFKD", text)
+
+
+def _normal(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
     if text.isascii():
         return text
     text = stream_safe(text)

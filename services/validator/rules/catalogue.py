@@ -15,7 +15,10 @@ _TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of finding. Templates are `str.format` texts over the words of a flaw."""
+    """One kind of finding. Templates are `str.format` texts over the words of a flaw.
+
+    Where there is an `ask`, the regime chooses: an error with the fix, or a warning that asks for an explanation.
+    """
 
     code: str
     tier: Tier
@@ -26,11 +29,11 @@ class Rule:
     message_en: str
     fix: str
     fix_en: str
+    ask: tuple[str, str] | None = None  # what a warning says in place of the fix, Vietnamese and English
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """Where its findings stand in a verdict: errors before warnings, then by tier."""
-        return (self.severity == "warning", _TIER_RANK[self.tier])
+    def tier_rank(self) -> int:
+        return _TIER_RANK[self.tier]
 
 
 UNKNOWN_FIGURE = Rule(
@@ -62,7 +65,7 @@ NIL_WITH_CONTENT = Rule(
     "Báo cáo “không phát sinh” (NIL) nhưng lại có nội dung",
     "A NIL report that has content",
     "Báo cáo ghi “không phát sinh” (NIL) nhưng có {count} nội dung: {names}.",
-    "The report is marked NIL (nothing to report) but has {count} items: {names}.",
+    "The report is marked NIL (nothing to report) but has {count_en}: {names}.",
     "Nếu có số liệu, đặt “nil” là false và gửi lại; nếu thật sự không phát sinh, bỏ hết chỉ tiêu và thuyết minh.",
     'If there is something to report, set "nil" to false and send again; if not, leave out all figures and narratives.',
 )
@@ -74,8 +77,8 @@ NIL_NOT_ALLOWED = Rule(
     "A NIL report where the regime allows none",
     "Chế độ báo cáo này không nhận báo cáo “không phát sinh” (NIL).",
     "This reporting regime accepts no NIL (nothing to report) reports.",
-    "Đặt “nil” là false và gửi đủ {count} mục bắt buộc; chỉ tiêu không phát sinh thì ghi 0.",
-    'Set "nil" to false and send all {count} required items; write 0 for a figure with nothing to report.',
+    "Đặt “nil” là false và gửi đủ {count} mục bắt buộc; chỉ tiêu nào thật sự bằng 0 thì ghi 0.",
+    'Set "nil" to false and send {count_en}; write 0 only for a figure that is truly zero.',
 )
 FIGURE_MISSING = Rule(
     "C01",
@@ -85,8 +88,8 @@ FIGURE_MISSING = Rule(
     "A required figure is missing",
     "Thiếu chỉ tiêu bắt buộc {name}.",
     "The required figure {name_en} is missing.",
-    "Điền số liệu cho chỉ tiêu {code}{unit}; nếu không phát sinh thì ghi 0.",
-    "Give a value for figure {code}{unit}; write 0 if there is nothing to report.",
+    "Điền số liệu cho chỉ tiêu {code}{unit}{zero}.",
+    "Give a value for figure {code}{unit}{zero_en}.",
 )
 NARRATIVE_MISSING = Rule(
     "C02",
@@ -161,7 +164,7 @@ TOO_MANY_DIGITS = Rule(
     "Số có quá nhiều chữ số",
     "The number has too many digits",
     "Chỉ tiêu {name}: số có {digits} chữ số, vượt mức tối đa {limit} chữ số.",
-    "Figure {name_en}: the number has {digits} digits, more than {limit}.",
+    "Figure {name_en}: the number has {digits} digits; at most {limit} are allowed.",
     "Kiểm tra lại số liệu và đơn vị tính; viết số có tối đa {limit} chữ số.",
     "Check the value and its unit; write a number of at most {limit} digits.",
 )
@@ -172,7 +175,7 @@ FRACTION_DIGITS = Rule(
     "Quá nhiều chữ số thập phân",
     "Too many digits after the point",
     "Chỉ tiêu {name}: “{provided}” có {digits} chữ số thập phân; biểu mẫu cho phép tối đa {limit}.",
-    "Figure {name_en}: “{provided}” has {digits} digits after the point, but the form allows at most {limit}.",
+    "Figure {name_en}: “{provided}” has {digits_en} after the point; the form allows at most {limit}.",
     "{hint}",
     "{hint_en}",
 )
@@ -198,6 +201,19 @@ ABOVE_MAXIMUM = Rule(
     "Kiểm tra lại số liệu và đơn vị tính của chỉ tiêu {code}; viết giá trị không quá {limit}.",
     "Check the value and unit of figure {code}; write a value of {limit} or less.",
 )
+AMBIGUOUS_POINT = Rule(
+    "V09",
+    "validity",
+    "warning",
+    "Dấu chấm có thể là dấu thập phân hoặc dấu phân cách hàng nghìn",
+    "The point may be a decimal point or group thousands",
+    "Chỉ tiêu {name}: “{provided}” được hiểu là số thập phân {decimal}{unit}; "
+    "nếu dấu chấm phân cách hàng nghìn thì đó là {thousands}.",
+    "Figure {name_en}: “{provided}” is read as the decimal number {decimal}{unit}; "
+    "if the point groups thousands, it is {thousands}.",
+    "Nếu đúng là {decimal} thì không cần làm gì; nếu là {thousands} thì viết {thousands} và gửi lại.",
+    "If {decimal} is right, there is nothing to do; if you mean {thousands}, write {thousands} and send again.",
+)
 SUM_DIFFERS = Rule(
     "K01",
     "consistency",
@@ -210,6 +226,18 @@ SUM_DIFFERS = Rule(
     "Sửa tổng {code} thành {expected}, hoặc sửa các thành phần {parts} cho đúng.",
     "Change the total {code} to {expected}, or correct its terms {parts}.",
 )
+SUM_NOT_CHECKED = Rule(
+    "K02",
+    "consistency",
+    "warning",
+    "Chưa kiểm tra được tổng vì còn số chưa đọc được hoặc còn thiếu",
+    "A sum that cannot be checked yet, because a number in it is missing or unreadable",
+    "Quy tắc {rule}: chưa kiểm tra được {total} = {terms} vì còn thiếu hoặc chưa đọc được {unknown}; {known}.",
+    "Rule {rule}: {total} = {terms} cannot be checked yet, because of what is missing or unreadable: {unknown}; "
+    "{known_en}.",
+    "Khi sửa {unknown}, kiểm tra để {total} bằng {terms}{tolerance}.",
+    "When you correct {unknown}, see that {total} equals {terms}{tolerance_en}.",
+)
 TOO_SHORT = Rule(
     "N01",
     "narrative",
@@ -217,9 +245,9 @@ TOO_SHORT = Rule(
     "Thuyết minh quá ngắn",
     "The narrative is too short",
     "Mục thuyết minh {name} có {characters} ký tự, ít hơn mức tối thiểu {limit}.",
-    "Narrative section {name_en} has {characters} characters, fewer than {limit}.",
+    "Narrative section {name_en} has {characters_en}; at least {limit} are needed.",
     "Viết thêm ít nhất {difference} ký tự: kết quả, nguyên nhân, khó khăn và kiến nghị cụ thể.",
-    "Write at least {difference} characters more: results, causes, difficulties and concrete proposals.",
+    "Write at least {difference_en} more: results, causes, difficulties and concrete proposals.",
 )
 TOO_LONG = Rule(
     "N02",
@@ -228,9 +256,9 @@ TOO_LONG = Rule(
     "Thuyết minh quá dài",
     "The narrative is too long",
     "Mục thuyết minh {name} có {characters} ký tự, nhiều hơn mức tối đa {limit}.",
-    "Narrative section {name_en} has {characters} characters, more than {limit}.",
+    "Narrative section {name_en} has {characters_en}; at most {limit} are allowed.",
     "Rút gọn ít nhất {difference} ký tự.",
-    "Shorten it by at least {difference} characters.",
+    "Shorten it by at least {difference_en}.",
 )
 CONTROL_CHARACTER = Rule(
     "N03",
@@ -239,31 +267,41 @@ CONTROL_CHARACTER = Rule(
     "Thuyết minh có ký tự điều khiển",
     "The narrative has control characters",
     "Mục thuyết minh {name} có {count} ký tự điều khiển; ký tự đầu tiên là {provided}, ở vị trí {place}.",
-    "Narrative section {name_en} has {count} control characters; the first is {provided}, at position {place}.",
+    "Narrative section {name_en} has {count_en}; the first is {provided}, at position {place}.",
     "Xóa các ký tự điều khiển: dán lại nội dung dưới dạng văn bản thuần (không định dạng) rồi gửi lại.",
     "Remove the control characters: paste the content again as plain text, then send again.",
 )
 EMPTY_PHRASE = Rule(
     "N04",
     "narrative",
-    "warning",
+    "error",
     "Thuyết minh chỉ mang tính hình thức",
     "The narrative is only a placeholder",
     "Mục thuyết minh {name} chỉ ghi “{provided}”.",
     "Narrative section {name_en} says only “{provided}”.",
     "Viết nội dung cụ thể của kỳ này; nếu không phát sinh, nêu rõ việc gì không phát sinh và vì sao.",
     "Write what happened in this period; if nothing did, say what did not occur and why.",
+    ask=(
+        "Đề nghị giải trình: viết nội dung cụ thể của kỳ này, hoặc nêu việc gì không phát sinh và vì sao; "
+        "mục không bắt buộc thì có thể để trống.",
+        "Please explain: write what happened in this period, or what did not occur and why; "
+        "a section that is not required may be left blank.",
+    ),
 )
 PADDING = Rule(
     "N05",
     "narrative",
-    "warning",
-    "Thuyết minh lặp ký tự hoặc từ cho đủ độ dài",
-    "The narrative is padded with repetition",
-    "Mục thuyết minh {name} phần lớn là ký tự hoặc từ lặp lại: “{provided}”.",
+    "error",
+    "Thuyết minh chỉ lặp lại ký tự hoặc từ",
+    "The narrative is mere repetition",
+    "Mục thuyết minh {name} chủ yếu là ký tự hoặc từ lặp lại: “{provided}”.",
     "Narrative section {name_en} is mostly repeated characters or words: “{provided}”.",
     "Thay phần lặp lại bằng nội dung cụ thể của kỳ này.",
     "Replace the repetition with what happened in this period.",
+    ask=(
+        "Đề nghị giải trình: thay phần lặp lại bằng nội dung cụ thể của kỳ này.",
+        "Please explain: replace the repetition with what happened in this period.",
+    ),
 )
 
 RULES: dict[str, Rule] = {
@@ -284,7 +322,9 @@ RULES: dict[str, Rule] = {
         FRACTION_DIGITS,
         BELOW_MINIMUM,
         ABOVE_MAXIMUM,
+        AMBIGUOUS_POINT,
         SUM_DIFFERS,
+        SUM_NOT_CHECKED,
         TOO_SHORT,
         TOO_LONG,
         CONTROL_CHARACTER,

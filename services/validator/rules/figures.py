@@ -5,9 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 
 from services.validator.rules import catalogue
-from services.validator.rules.flaws import Flaw, shown
+from services.validator.rules.flaws import Flaw, counted, shown
 from services.validator.rules.forms import Figure
-from services.validator.rules.numbers import MAX_DIGITS, Misread, Number, is_blank, read, thousands_reading
+from services.validator.rules.numbers import (
+    GROUP_DIGITS,
+    MAX_DIGITS,
+    Misread,
+    Number,
+    is_blank,
+    read,
+    thousands_reading,
+)
 
 
 def check(figure: Figure, text: str | None, flaws: list[Flaw], *, demanded: bool) -> Decimal | None:
@@ -32,7 +40,20 @@ def check(figure: Figure, text: str | None, flaws: list[Flaw], *, demanded: bool
                 flaws.append(_range(figure, text, value, figure.minimum, catalogue.BELOW_MINIMUM, ">="))
             elif value > figure.maximum:
                 flaws.append(_range(figure, text, value, figure.maximum, catalogue.ABOVE_MAXIMUM, "<="))
+            elif fraction_digits == GROUP_DIGITS <= figure.fraction_digits:
+                _ask_for_thousands(figure, text, flaws)
             return value
+
+
+def _ask_for_thousands(figure: Figure, text: str, flaws: list[Flaw]) -> None:
+    """1.234 is a good decimal; it is asked about where 1234 would be as good."""
+    thousands = thousands_reading(text)
+    if thousands is None or not figure.takes(Decimal(thousands), 0):
+        return
+    words = figure.words | {"decimal": text, "thousands": thousands}
+    flaws.append(
+        Flaw(catalogue.AMBIGUOUS_POINT, figure.path, words, provided=shown(text), expected=f"{text} | {thousands}")
+    )
 
 
 def _range(figure: Figure, text: str, value: Decimal, limit: Decimal, rule: catalogue.Rule, sign: str) -> Flaw:
@@ -60,15 +81,22 @@ def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -
     else:
         exact = None
         hint = f"Làm tròn số của chỉ tiêu {figure.code} còn tối đa {limit} chữ số thập phân."
-        hint_en = f"Round figure {figure.code} to at most {limit} digits after the point."
+        hint_en = f"Round figure {figure.code} to at most {counted(limit, 'digit')} after the point."
     thousands = thousands_reading(text)
-    if thousands is not None:
+    if thousands is not None and figure.takes(Decimal(thousands), 0):
         hint += f" Nếu dấu chấm dùng để phân cách hàng nghìn, viết {thousands}."
         hint_en += f" If the point groups thousands, write {thousands}."
     return Flaw(
         catalogue.FRACTION_DIGITS,
         figure.path,
-        figure.words | {"digits": str(fraction_digits), "limit": str(limit), "hint": hint, "hint_en": hint_en},
+        figure.words
+        | {
+            "digits": str(fraction_digits),
+            "digits_en": counted(fraction_digits, "digit"),
+            "limit": str(limit),
+            "hint": hint,
+            "hint_en": hint_en,
+        },
         provided=shown(text),
         expected=exact,
         difference=str(fraction_digits - limit),
@@ -76,28 +104,36 @@ def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -
 
 
 def _misread(figure: Figure, text: str, misread: Misread) -> Flaw:
-    readings = _fitting(figure, misread.readings)
-    hint, hint_en = _hint(readings)
-    words = figure.words | {"hint": hint, "hint_en": hint_en, "provided": shown(text.strip() or text, 60)}
+    words = figure.words | {"provided": shown(text.strip() or text, 60)}
     if misread.rule is catalogue.TOO_MANY_DIGITS:
         words |= {"digits": str(misread.digits), "limit": str(MAX_DIGITS)}
         return Flaw(misread.rule, figure.path, words, shown(text), str(MAX_DIGITS), str(misread.digits - MAX_DIGITS))
-    return Flaw(misread.rule, figure.path, words, provided=shown(text), expected=" | ".join(readings) or None)
+    fitting = tuple(reading for reading in misread.readings if figure.takes(Decimal(reading), _digits_of(reading)))
+    if fitting or not misread.readings:
+        hint, hint_en = _hint(figure, fitting)
+    else:
+        hint, hint_en = _no_reading_fits(figure, misread.readings[0])
+    words |= {"hint": hint, "hint_en": hint_en}
+    return Flaw(misread.rule, figure.path, words, provided=shown(text), expected=" | ".join(fitting) or None)
 
 
-def _fitting(figure: Figure, readings: tuple[str, ...]) -> tuple[str, ...]:
-    """Readings the form would take; where none fits, all: a figure without fractions has no "1.234" to be read."""
-    fitting = tuple(text for text in readings if len(text.partition(".")[2]) <= figure.fraction_digits)
-    return fitting or readings
+def _digits_of(reading: str) -> int:
+    return len(reading.partition(".")[2])
 
 
-def _hint(readings: tuple[str, ...]) -> tuple[str, str]:
+def _hint(figure: Figure, readings: tuple[str, ...]) -> tuple[str, str]:
+    """What to write: only texts that the form takes."""
     if not readings:
+        zero, zero_en = figure.words["zero"], figure.words["zero_en"]
+        if not figure.fraction_digits:
+            return (
+                f"Viết một số nguyên bằng chữ số 0–9, không có dấu phân cách hàng nghìn, ví dụ 1234{zero}.",
+                f"Write a whole number in digits 0–9 without grouping separators, such as 1234{zero_en}.",
+            )
         return (
-            "Viết số bằng chữ số 0–9, dùng dấu chấm cho phần thập phân, không có dấu phân cách hàng nghìn, "
-            "ví dụ 1234.56; nếu không phát sinh thì ghi 0.",
-            "Write digits 0–9 with a point before the fraction and no grouping separators, such as 1234.56; "
-            "write 0 if there is nothing to report.",
+            f"Viết số bằng chữ số 0–9, dùng dấu chấm cho phần thập phân, không có dấu phân cách hàng nghìn, "
+            f"ví dụ 1234.5{zero}.",
+            f"Write digits 0–9 with a point before the fraction and no grouping separators, such as 1234.5{zero_en}.",
         )
     likeliest = readings[0]
     if len(readings) == 1:
@@ -106,3 +142,25 @@ def _hint(readings: tuple[str, ...]) -> tuple[str, str]:
         f"Viết {likeliest} nếu là số thập phân, hoặc {readings[1]} nếu dấu phẩy phân cách hàng nghìn.",
         f"Write {likeliest} if it is a decimal number, or {readings[1]} if the comma groups thousands.",
     )
+
+
+def _no_reading_fits(figure: Figure, reading: str) -> tuple[str, str]:
+    """One answer at once: to write the reading would only bring the next finding."""
+    limit = figure.fraction_digits
+    value = Decimal(reading)
+    told = f"Số này được hiểu là {reading}, nhưng chỉ tiêu {figure.code}"
+    told_en = f"This is read as {reading}, but figure {figure.code}"
+    if value < figure.minimum:
+        bound = format(figure.minimum, "f")
+        told, told_en = f"{told} phải từ {bound} trở lên", f"{told_en} must be {bound} or more"
+    elif value > figure.maximum:
+        bound = format(figure.maximum, "f")
+        told, told_en = f"{told} không được quá {bound}", f"{told_en} must be {bound} or less"
+    elif limit == 0:
+        return f"{told} chỉ nhận số nguyên: viết số đã làm tròn.", f"{told_en} takes whole numbers: write it rounded."
+    else:
+        return (
+            f"{told} chỉ nhận tối đa {limit} chữ số thập phân: viết số đã làm tròn.",
+            f"{told_en} takes at most {counted(limit, 'digit')} after the point: write it rounded.",
+        )
+    return f"{told}: kiểm tra lại số liệu và đơn vị tính.", f"{told_en}: check the value and its unit."

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from services.validator.rules.catalogue import Rule
-from shared.contract.events import Finding
+from shared.contract.events import Finding, Severity
 
 PROVIDED_CHARACTERS = 200
 
@@ -18,7 +18,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-
 
 
 class Flaw(NamedTuple):
-    """One thing wrong. `words` fill the templates of the rule, beside provided, expected and difference."""
+    """One thing wrong. `words` fill the templates of the rule, beside provided, expected and difference.
+
+    `severity`: where the regime chooses it; None is the rule's.
+    """
 
     rule: Rule
     path: str
@@ -26,6 +29,21 @@ class Flaw(NamedTuple):
     provided: str | None = None
     expected: str | None = None
     difference: str | None = None
+    severity: Severity | None = None
+
+    @property
+    def is_error(self) -> bool:
+        return (self.severity or self.rule.severity) == "error"
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Where its finding stands in a verdict: errors before warnings, then by tier."""
+        return (not self.is_error, self.rule.tier_rank)
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 digit", "2 digits": English words alone; Vietnamese has no plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def shown(text: str, limit: int = PROVIDED_CHARACTERS) -> str:
@@ -42,17 +60,18 @@ def pointer(*steps: str) -> str:
 def render(flaw: Flaw) -> Finding:
     """The flaw in words, Vietnamese and English."""
     rule = flaw.rule
+    fix, fix_en = rule.ask if rule.ask and not flaw.is_error else (rule.fix, rule.fix_en)
     words = {"provided": flaw.provided, "expected": flaw.expected, "difference": flaw.difference, **flaw.words}
     return Finding.model_construct(
         code=rule.code,
         tier=rule.tier,
-        severity=rule.severity,
+        severity=flaw.severity or rule.severity,
         path=flaw.path,
         provided=flaw.provided,
         expected=flaw.expected,
         difference=flaw.difference,
         message=rule.message.format_map(words),
         message_en=rule.message_en.format_map(words),
-        fix=rule.fix.format_map(words),
-        fix_en=rule.fix_en.format_map(words),
+        fix=fix.format_map(words),
+        fix_en=fix_en.format_map(words),
     )

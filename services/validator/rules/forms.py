@@ -13,8 +13,15 @@ from decimal import Decimal
 from operator import itemgetter
 
 from services.validator.rules.flaws import pointer, shown
-from services.validator.rules.numbers import MAX_DIGITS
-from shared.contract.events import FigureField, Form, NarrativeField, SumRule
+from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
+from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule
+from shared.contract.text import nfc
+
+#: rates, and stocks that exist on any day: in a unit or label (Vietnamese, folded), 0 would be a false statement
+_LEVELS = re.compile(
+    r"[%‰]|\b(?:phần trăm|điểm|tỷ lệ|tỉ lệ|tỷ trọng|tỉ trọng|tỷ suất|tỉ suất|mức độ|bình quân|chỉ số|biên chế|"
+    r"dân số|hiện có|có mặt)\b"
+)
 
 _LOWEST = Decimal("-Infinity")
 _HIGHEST = Decimal("Infinity")
@@ -35,6 +42,10 @@ class Figure:
     maximum: Decimal
     fraction_digits: int
     words: dict[str, str]
+
+    def takes(self, value: Decimal, fraction_digits: int) -> bool:
+        """Whether a number, written with so many digits after the point, is in order."""
+        return fraction_digits <= self.fraction_digits and self.minimum <= value <= self.maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,7 @@ class CompiledForm:
     narratives: tuple[Narrative, ...]
     sums: tuple[Sum, ...]
     nil_allowed: bool
+    filler: Severity  # of a finding that says that there is filler
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
     folded_codes: dict[str, str]  # code without case and outer spaces -> code, for "did you mean"
@@ -96,6 +108,7 @@ def compile_form(form: Form) -> CompiledForm:
         narratives=narratives,
         sums=tuple(_sum(rule, figures) for rule in form.sums),
         nil_allowed=form.nil_allowed,
+        filler="error" if form.filler == "return" else "warning",
         figure_codes=frozenset(figures),
         narrative_codes=frozenset(narrative.code for narrative in narratives),
         folded_codes={code.strip().casefold(): code for code in (*figures, *(item.code for item in narratives))},
@@ -106,7 +119,9 @@ def compile_form(form: Form) -> CompiledForm:
 
 def _well_written(fraction_digits: int) -> Callable[[str], object]:
     fraction = rf"(?:\.[0-9]{{1,{fraction_digits}}})?" if fraction_digits else ""
-    return re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}{fraction}").fullmatch
+    # 1.234 may mean thousands: the slow way looks at it
+    unclear = r"(?!-?[1-9][0-9]{0,2}\.[0-9]{3}\Z)" if fraction_digits >= GROUP_DIGITS else ""
+    return re.compile(rf"{unclear}-?[0-9]{{1,{MAX_DIGITS}}}{fraction}").fullmatch
 
 
 def _figure(field: FigureField) -> Figure:
@@ -124,8 +139,18 @@ def _figure(field: FigureField) -> Figure:
         minimum=minimum,
         maximum=maximum,
         fraction_digits=field.fraction_digits,
-        words=_words(field) | {"unit": f" ({shown(field.unit)})" if field.unit else ""},
+        words=_words(field)
+        | {"unit": f" ({shown(field.unit)})" if field.unit else ""}
+        | _zero(field, minimum, maximum),
     )
+
+
+def _zero(field: FigureField, minimum: Decimal, maximum: Decimal) -> dict[str, str]:
+    """The advice to write 0, where 0 says that nothing happened: not for a rate, nor for what stands at a day."""
+    of_a_level = _LEVELS.search(nfc(f"{field.unit} {field.label}").casefold())
+    if of_a_level or not minimum <= 0 <= maximum:
+        return {"zero": "", "zero_en": ""}
+    return {"zero": "; nếu không phát sinh thì ghi 0", "zero_en": "; write 0 if there is nothing to report"}
 
 
 def _narrative(field: NarrativeField) -> Narrative:

@@ -15,6 +15,8 @@ from services.validator.rules.catalogue import Rule
 from shared.contract.text import nfkc
 
 MAX_DIGITS = 38
+#: digits of a group of thousands
+GROUP_DIGITS = 3
 
 # Each is linear: no two neighbouring parts can take the same characters, so nothing is tried twice.
 _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from services.validator.rules.catalogue import RULES
+from services.validator.rules.catalogue import RULES, Rule
 from shared.contract.events import Severity, Tier
 
 _TIERS: dict[Tier, str] = {
@@ -30,13 +30,26 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 
 - Figures are written `-?digits[.digits]` in ASCII, at most 38 digits. A blank figure (null or spaces) is not given:
   it is neither zero nor a bad number.
-- A sum counts an optional figure left blank as nothing; it is not checked where its total, a required term, or every
-  term is missing, or where a term is not a number.
-- Narratives are measured in characters after NFC normalisation and trimming. A run of more than 30 combining marks is
-  parted by U+034F first (stream-safe text, UAX #15): no text costs more than its length.
+- A sum counts an optional figure left blank as nothing. Where its total or a term is not a number, or is required and
+  missing, it cannot be checked: `K02` says so at once, with what is known. Nothing is said of a sum of which nothing
+  can be said.
+- `1.234` where three decimals are allowed may mean 1234: `V09` asks, unless only one of the two is within the range.
+- Narratives are measured in characters after NFC normalisation and trimming; characters that nobody sees do not count
+  towards the least length. A run of more than 30 combining marks is parted by U+034F first (stream-safe text,
+  UAX #15): no text costs more than its length.
+- \\* **Nội dung cho có / filler**: a stock phrase (“đang cập nhật”, “không có gì”, `n/a`, `test`, in any case, accents
+  and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
+  `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is
+  not required is always a warning: “không có” is an honest answer there.
+- `present_items` counts what can be used: a required figure that is a number of the right type within its range, a
+  required narrative of the right length that is no filler.
 - All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and
   `findings_truncated` says so.
 """
+
+
+def _severity(rule: Rule) -> str:
+    return _SEVERITIES[rule.severity] + (" \\*" if rule.ask else "")
 
 
 def document() -> str:
@@ -47,8 +60,6 @@ def document() -> str:
         if not rules:
             continue
         parts += [f"## {_TIERS[tier]}", "", "| mã / code | mức / severity | ý nghĩa | meaning |", "|---|---|---|---|"]
-        parts += [
-            f"| `{rule.code}` | {_SEVERITIES[rule.severity]} | {rule.meaning} | {rule.meaning_en} |" for rule in rules
-        ]
+        parts += [f"| `{rule.code}` | {_severity(rule)} | {rule.meaning} | {rule.meaning_en} |" for rule in rules]
         parts.append("")
     return "\n".join(parts)

@@ -1,7 +1,8 @@
 """A sum is checked exactly, and only where all it needs is known: a missing or misread term is no difference.
 
 An optional figure left blank adds nothing, and the finding says so. A rule whose total, or every term, was left blank
-has nothing to compare. What is required and missing, or unreadable, has its own finding.
+has nothing to compare. What is required and missing, or unreadable, has its own finding; the sum that needs it says at
+once what is known, so that a wrong sum does not come to light only when the report is sent again.
 """
 
 from __future__ import annotations
@@ -28,30 +29,78 @@ def check(form: CompiledForm, figures: Mapping[str, str | None], values: dict[st
             if total == expected or abs(total - expected) <= rule.tolerance:
                 continue
             flaws.append(_differs(form, rule, total, expected, ()))
-        elif rule.total in values:
-            blanks = tuple(term for term in rule.terms if term not in values)
-            if len(blanks) == len(rule.terms) or not all(
-                is_blank(figures.get(term)) and not form.figures[term].required for term in blanks
-            ):
-                continue
-            expected = sum((values[term] for term in rule.terms if term in values), _ZERO)
-            total = values[rule.total]
-            if abs(total - expected) > rule.tolerance:
-                flaws.append(_differs(form, rule, total, expected, blanks))
+        else:
+            _check_partly(form, rule, figures, values, flaws)
+
+
+def _check_partly(
+    form: CompiledForm, rule: Sum, figures: Mapping[str, str | None], values: dict[str, Decimal], flaws: list[Flaw]
+) -> None:
+    """A sum of which not all is there: compared if blanks may stand, else named with what can be said of it now."""
+    absent = tuple(term for term in rule.terms if term not in values)
+    unknown = tuple(term for term in absent if form.figures[term].required or not is_blank(figures.get(term)))
+    expected = sum((values[term] for term in rule.terms if term in values), _ZERO)
+    total = values.get(rule.total)
+    if total is not None and not unknown:
+        if len(absent) < len(rule.terms) and abs(total - expected) > rule.tolerance:
+            flaws.append(_differs(form, rule, total, expected, absent))
+    elif total is not None and len(absent) < len(rule.terms):
+        flaws.append(_not_checked(form, rule, unknown, total, expected))
+    elif total is None and not unknown and len(absent) < len(rule.terms) and not _may_lack(form, rule, figures):
+        flaws.append(_not_checked(form, rule, (rule.total,), None, expected))
+
+
+def _may_lack(form: CompiledForm, rule: Sum, figures: Mapping[str, str | None]) -> bool:
+    """An optional total left blank: there is nothing to compare."""
+    return not form.figures[rule.total].required and is_blank(figures.get(rule.total))
+
+
+def _not_checked(form: CompiledForm, rule: Sum, unknown: tuple[str, ...], total: Decimal | None, rest: Decimal) -> Flaw:
+    shown_rest = format(rest, "f")
+    if total is None:
+        known = f"các thành phần cộng được {shown_rest}"
+        known_en = f"the terms add up to {shown_rest}"
+    else:
+        left = format(total - rest, "f")
+        known = f"các thành phần khác cộng được {shown_rest}, so với tổng {format(total, 'f')} còn lại {left}"
+        known_en = f"the other terms add up to {shown_rest}; of the total of {format(total, 'f')}, {left} is left"
+    return Flaw(
+        catalogue.SUM_NOT_CHECKED,
+        rule.path,
+        form.figures[rule.total].words
+        | _tolerance(rule)
+        | {
+            "rule": rule.code,
+            "total": rule.total,
+            "terms": _listed(rule.terms, " + "),
+            "unknown": _listed(unknown, ", "),
+            "known": known,
+            "known_en": known_en,
+        },
+        provided=None if total is None else format(total, "f"),
+        expected=shown_rest if total is None else None,
+        difference=None if total is None else format(total - rest, "f"),
+    )
+
+
+def _tolerance(rule: Sum) -> dict[str, str]:
+    tolerance = format(rule.tolerance, "f")
+    return {
+        "tolerance": f" (cho phép lệch {tolerance})" if rule.tolerance else "",
+        "tolerance_en": f" (tolerance {tolerance})" if rule.tolerance else "",
+    }
 
 
 def _differs(form: CompiledForm, rule: Sum, total: Decimal, expected: Decimal, blanks: tuple[str, ...]) -> Flaw:
-    tolerance = format(rule.tolerance, "f")
     return Flaw(
         catalogue.SUM_DIFFERS,
         rule.path,
         form.figures[rule.total].words
+        | _tolerance(rule)
         | {
             "rule": rule.code,
             "terms": _listed(rule.terms, " + "),
             "parts": _listed(rule.terms, ", "),
-            "tolerance": f" (cho phép lệch {tolerance})" if rule.tolerance else "",
-            "tolerance_en": f" (tolerance {tolerance})" if rule.tolerance else "",
             "blanks": f" Để trống, tính là không có: {_listed(blanks, ', ')}." if blanks else "",
             "blanks_en": f" Left blank, adding nothing: {_listed(blanks, ', ')}." if blanks else "",
         },

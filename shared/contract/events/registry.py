@@ -31,6 +31,7 @@ from shared.contract.events.fields import (
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
+Filler = Literal["return", "explain"]
 OfficerRole = Literal["reporting_officer", "head"]
 
 MAX_REGIME_VERSION = 9_999
@@ -124,6 +125,8 @@ class Form(Model):
     narratives: Annotated[tuple[NarrativeField, ...], at_most(MAX_NARRATIVES)] = ()
     sums: Annotated[tuple[SumRule, ...], at_most(MAX_FIGURES)] = ()
     nil_allowed: bool = False  # whether a report may say that there was nothing to report (không phát sinh)
+    #: what filler does (a phrase for content, repetition): it returns the report, or asks for an explanation
+    filler: Filler = "return"
 
 
 class Cutoff(Model):

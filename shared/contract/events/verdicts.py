@@ -54,7 +54,7 @@ class VerdictReached(EventModel):
     errors: int
     warnings: int
     required_items: int  # figures and narratives the form requires of this submission
-    present_items: int  # of these, given and of the right type
+    present_items: int  # of these, usable: of the right type and in range, no filler
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False  # more were found than are listed
 

@@ -60,7 +60,7 @@ def codes(judgement: Judgement) -> list[str]:
 def decimals(draw: st.DrawFn, whole_digits: int = 25, fraction_digits: int = 12) -> Decimal:
     """Exact decimals of up to `whole_digits` + `fraction_digits` digits, either sign."""
     whole = draw(st.integers(0, 10**whole_digits - 1))
-    places = draw(st.integers(0, fraction_digits))
+    places = draw(st.integers(0, fraction_digits).filter(lambda places: places != 3))  # 1.234 may mean thousands
     fraction = draw(st.integers(0, 10**places - 1)) if places else 0
     sign = draw(st.sampled_from(["", "-"]))
     return Decimal(f"{sign}{whole}.{fraction:0{places}d}" if places else f"{sign}{whole}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from decimal import Decimal, localcontext
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_valid_report_is_accepted_and_its_items_are_counted() -> None:
         ("1'234", "V02", "1234"),
         ("1_000", "V02", "1000"),
         ("-1.234.567", "V02", "-1234567"),
-        ("1,234", "V02", "1234"),  # this figure has no fractions
+        ("1,234", "V02", "1.234 | 1234"),
         ("0,234", "V02", "0.234"),
         ("1,234,567", "V02", "1234567"),
         ("1,23,456", "V01", None),
@@ -66,15 +67,64 @@ def test_a_valid_report_is_accepted_and_its_items_are_counted() -> None:
     ],
 )
 def test_a_text_that_is_not_a_number_is_named_with_the_likely_reading(text: str, code: str, reading: str) -> None:
-    judgement = judged(FIGURES | {"A": text})
+    form = Form(figures=(FigureField(code="A", label="", fraction_digits=4),))
+    judgement = judged({"A": text}, {}, form=form)
     finding = only(judgement)
     assert (finding.code, finding.path, finding.provided, finding.expected) == (code, "/figures/A", text, reading)
     assert judgement.outcome == "returned"
-    assert judgement.present_items == 4  # given, but not of the right type
+    assert (judgement.required_items, judgement.present_items) == (1, 0)  # given, but not of the right type
+    for written in (reading or "").split(" | ") if code != "V05" else ():
+        if written:  # what is advised is taken
+            assert judged({"A": written}, {}, form=form).outcome == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("figure", "text", "reading", "words", "words_en"),
+    [
+        ("A", "1,5", None, "được hiểu là 1.5, nhưng chỉ tiêu A chỉ nhận số nguyên", "takes whole numbers"),
+        ("A", "1.5E-3", None, "chỉ nhận số nguyên", "takes whole numbers"),
+        ("P", "83,335", None, "chỉ nhận tối đa 2 chữ số thập phân", "at most 2 digits after the point"),
+        ("P", "1.500,5", None, "không được quá 100", "must be 100 or less"),
+        ("A", "-1.234.567", None, "phải từ 0 trở lên", "must be 0 or more"),
+        ("A", "1,234", "1234", "Viết 1234.", "Write 1234."),  # the one reading that the figure takes
+        ("P", "12,5", "12.5", "Viết 12.5.", "Write 12.5."),
+    ],
+)
+def test_only_a_text_that_the_figure_takes_is_advised(
+    figure: str, text: str, reading: str | None, words: str, words_en: str
+) -> None:
+    (finding, *others) = judged(FIGURES | {figure: text}).findings
+    assert {other.code for other in others} <= {"K02"}
+    assert finding.expected == reading
+    assert words in finding.fix
+    assert words_en in finding.fix_en
+
+
+def test_a_point_that_may_group_thousands_is_asked_about_and_accepted() -> None:
+    form = Form(figures=(FigureField(code="A", label="Thu", unit="triệu đồng", minimum="0", fraction_digits=3),))
+    judgement = judged({"A": "1.234"}, {}, form=form)
+    finding = only(judgement)
+    assert (finding.code, finding.severity, finding.expected) == ("V09", "warning", "1.234 | 1234")
+    assert "viết 1234" in finding.fix
+    assert (judgement.outcome, judgement.present_items) == ("accepted", 1)
+    negative = form.model_copy(update={"figures": (form.figures[0].model_copy(update={"minimum": None}),)})
+    assert only(judged({"A": "-12.500"}, {}, form=negative)).expected == "-12.500 | -12500"
+    assert judged({"A": "-1.234"}, {}, form=form).findings[0].code == "V07"
+
+
+@pytest.mark.parametrize("text", ["1.23", "1.2", "0.234", "1234.567", "1234", "012.345"])
+def test_a_point_that_can_only_be_decimal_is_not_asked_about(text: str) -> None:
+    form = Form(figures=(FigureField(code="A", label="Thu", minimum="0", fraction_digits=3),))
+    assert judged({"A": text}, {}, form=form).findings == ()
+
+
+def test_a_point_is_not_asked_about_where_thousands_are_out_of_range() -> None:
+    form = Form(figures=(FigureField(code="A", label="Tỷ lệ", unit="%", maximum="100", fraction_digits=3),))
+    assert judged({"A": "83.333"}, {}, form=form).findings == ()
 
 
 def test_a_decimal_comma_is_answered_with_the_text_to_write() -> None:
-    finding = only(judged(FIGURES | {"P": "1.234,56"}))
+    finding = only(judged(FIGURES | {"O": "1.234,56"}))
     assert finding.fix == "Viết 1234.56."
     assert finding.fix_en == "Write 1234.56."
 
@@ -116,7 +166,9 @@ def test_a_value_out_of_range_carries_its_exact_signed_difference() -> None:
     assert (low.code, low.expected, low.difference) == ("V07", ">= 0", "-0.01")
     high = only(judged(FIGURES | {"P": "100.01"}))
     assert (high.code, high.expected, high.difference) == ("V08", "<= 100", "0.01")
-    assert judged(FIGURES | {"P": "100.01"}).present_items == 5  # out of range is still there
+    assert judged(FIGURES | {"P": "100.01"}).present_items == 4  # out of range is of no use
+    assert judged(FIGURES | {"P": "100.001"}).present_items == 4  # and so is one fault beside another
+    assert judged(FIGURES | {"O": "-6"}).present_items == 5  # nobody requires it
 
 
 @pytest.mark.parametrize("blank", [None, "", "   "])
@@ -194,17 +246,48 @@ def test_an_optional_blank_term_adds_nothing_and_the_finding_says_so() -> None:
 
 def test_a_total_alone_or_terms_alone_are_not_compared() -> None:
     assert judged({"T": "4"}, {}, form=_optional_terms()).outcome == "accepted"
-    assert codes(judged({"A": "4"}, {}, form=_optional_terms())) == ["C01"]
+    optional = _optional_terms()
+    total = optional.figures[0].model_copy(update={"required": False})
+    optional = optional.model_copy(update={"figures": (total, *optional.figures[1:])})
+    assert codes(judged({"A": "4"}, {}, form=optional)) == []
 
 
-def test_a_misread_term_is_reported_once_and_not_again_as_a_difference() -> None:
-    assert codes(judged(FIGURES | {"A": "1oo"})) == ["V01"]
-    assert codes(judged({"T": "4", "A": "x", "B": "2"}, {}, form=_optional_terms())) == ["V01"]
+def test_a_misread_term_is_no_difference_but_says_at_once_what_is_left_for_it() -> None:
+    misread, unchecked = judged(FIGURES | {"A": "1oo"}).findings
+    assert (misread.code, unchecked.code, unchecked.severity) == ("V01", "K02", "warning")
+    assert (unchecked.path, unchecked.provided, unchecked.difference) == ("/figures/T", "120", "100")
+    assert "chưa kiểm tra được T = A + B vì còn thiếu hoặc chưa đọc được A" in unchecked.message
+    assert "các thành phần khác cộng được 20, so với tổng 120 còn lại 100" in unchecked.message
+    assert "missing or unreadable: A" in unchecked.message_en
+    optional = judged({"T": "4", "A": "x", "B": "2"}, {}, form=_optional_terms())
+    assert codes(optional) == ["V01", "K02"]
+    assert optional.findings[1].difference == "2"
+
+
+@pytest.mark.parametrize(("total", "code"), [(None, "C01"), ("12o", "V01")])
+def test_a_bad_total_is_told_what_its_terms_add_up_to(total: str | None, code: str) -> None:
+    judgement = judged(FIGURES | {"T": total})
+    assert codes(judgement) == [code, "K02"]
+    assert judgement.findings[1].expected == "120"
+    assert "các thành phần cộng được 120" in judgement.findings[1].message
+
+
+def test_a_missing_term_is_named_beside_its_sum() -> None:
+    judgement = judged(FIGURES | {"B": None})
+    assert codes(judgement) == ["C01", "K02"]
+    assert judgement.findings[1].difference == "20"
+
+
+def test_nothing_is_said_of_a_sum_of_which_nothing_can_be_said() -> None:
+    assert codes(judged(FIGURES | {"A": None, "B": "x"})) == ["C01", "V01"]
+    assert codes(judged(FIGURES | {"T": "x", "B": "x"})) == ["V01", "V01"]
 
 
 def test_narratives_are_measured_after_nfc_and_trimming() -> None:
-    decomposed = "e\u0302\u0301" * 40  # ế in three code points
-    assert len(decomposed) == 120
+    composed = "Tiếp nhận, giải quyết hồ sơ đúng hạn là "
+    assert len(composed.strip()) == 39
+    decomposed = unicodedata.normalize("NFD", composed.strip() + "m")
+    assert len(decomposed) > 50
     form = Form(narratives=(NarrativeField(code="N", label="", min_characters=41, max_characters=50),))
     finding = only(judged({}, {"N": f"  {decomposed}\n"}, form=form))
     assert (finding.code, finding.provided, finding.expected, finding.difference) == ("N01", "40", ">= 41", "-1")
@@ -234,16 +317,100 @@ def test_a_control_character_is_an_error_that_can_be_stored(character: str) -> N
     finding.model_dump_json()
 
 
-@pytest.mark.parametrize("text", ["Không có gì.", "…", "N/A", "ĐANG CẬP NHẬT...", "như trên", "-----"])
-def test_an_empty_phrase_is_a_warning_and_does_not_return_the_report(text: str) -> None:
-    judgement = judged(narratives=NARRATIVES | {"N2": text})
-    assert (only(judgement).code, only(judgement).severity) == ("N04", "warning")
-    assert (judgement.outcome, judgement.errors, judgement.warnings) == ("accepted", 0, 1)
+EXPLAINING = FORM.model_copy(update={"filler": "explain"})
+PHRASES = [
+    "Không có gì.", "…", "N/A", "n / a", "ĐANG CẬP NHẬT...", "đang  cập-nhật", "dang cap nhat", "Đ A N G cập nhật",
+    "đang\u200b cập\u200d nhật", "\u0111ang c\u00e2\u0323p nh\u00e2\u0323t", "như trên", "-----", "xyz", "TEST", "...",
+    "?" * 90, "nội dung:",
+]  # fmt: skip
+REPETITIONS = [
+    "aaaaa", "xxx", "a" * 60, "Báo cáo " + "." * 90, "tốt " * 40, "báo cáo xong " * 20, "báo cáo báo cáo báo cáo",
+    "Báo cáo, bao cao – BÁO CÁO.", "abcabcabcab", "abc" * 3000, "a\u200ba\u200ba\u200ba", "1 1 1 1",
+]  # fmt: skip
+HONEST = [
+    "Tốt.", "Đã thực hiện.", "Kết quả thực hiện nhiệm vụ trong tuần, lần 111.", "Không có kiến nghị với cấp trên.",
+    "Đang cập nhật phần mềm một cửa theo kế hoạch.", "Rau củ, rau quả, rau thơm đều được mùa.", "Xã có 3 thôn.",
+    "Rất, rất tốt", "Báo cáo tuần đã gửi; báo cáo tháng đang soạn.", "Test nhanh 20 người, 0 ca dương tính.",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["a" * 60, "Báo cáo " + "." * 90, "tốt " * 40, "báo cáo xong " * 20])
-def test_padding_is_a_warning(text: str) -> None:
-    assert codes(judged(narratives={"N1": text})) == ["N05"]
+def _in_n2(text: str, form: Form = FORM, *, required: bool = True) -> domain.Judgement:
+    sections = (form.narratives[0], form.narratives[1].model_copy(update={"required": required}))
+    form = form.model_copy(update={"narratives": sections})
+    field = sections[1].model_copy(update={"max_characters": 20_000})
+    form = form.model_copy(update={"narratives": (sections[0], field)})
+    return judged(narratives=NARRATIVES | {"N2": text}, form=form)
+
+
+@pytest.mark.parametrize(("code", "text"), [*(("N04", x) for x in PHRASES), *(("N05", x) for x in REPETITIONS)])
+def test_filler_returns_the_report_or_asks_for_an_explanation_as_the_regime_says(code: str, text: str) -> None:
+    returned = _in_n2(text)
+    finding = only(returned)
+    assert (finding.code, finding.severity, finding.path) == (code, "error", "/narratives/N2")
+    assert (returned.outcome, returned.required_items, returned.present_items) == ("returned", 6, 5)
+    asked = _in_n2(text, EXPLAINING)
+    finding = only(asked)
+    assert (finding.code, finding.severity) == (code, "warning")
+    assert finding.fix.startswith("Đề nghị giải trình")
+    assert finding.fix_en.startswith("Please explain")
+    assert (asked.outcome, asked.errors, asked.warnings) == ("accepted", 0, 1)
+    assert (asked.required_items, asked.present_items) == (6, 5)  # accepted, yet not there
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_an_honest_short_text_is_no_filler(text: str) -> None:
+    judgement = _in_n2(text)
+    assert judgement.findings == ()
+    assert judgement.present_items == 6
+
+
+def test_a_stock_phrase_where_nobody_asked_is_a_warning_and_junk_is_not() -> None:
+    phrase = _in_n2("Không có.", required=False)
+    assert (codes(phrase), phrase.outcome, phrase.present_items) == (["N04"], "accepted", 5)
+    assert _in_n2("aaaaa", required=False).outcome == "returned"
+
+
+def test_filler_that_is_too_short_is_told_both_at_once() -> None:
+    assert codes(judged(narratives={"N1": "đang cập nhật"})) == ["N01", "N04"]
+
+
+def test_characters_that_nobody_sees_do_not_make_a_text_long_enough() -> None:
+    finding = only(judged(narratives={"N1": "Đã làm\u200b" + "\u200b" * 100 + " xong."}))
+    assert (finding.code, finding.provided) == ("N01", "12")
+
+
+@pytest.mark.parametrize(
+    ("figures", "narratives", "singular"),
+    [
+        ({"A": "100.0"}, NARRATIVES, "has 1 digit after the point"),
+        ({}, {"N1": "x"}, "has 1 character; at least 40"),
+        ({}, {"N1": NARRATIVE + "\x00"}, "has 1 control character; the first"),
+        ({}, {"N1": NARRATIVE[:38] + "."}, "Write at least 1 character more"),
+    ],
+)
+def test_one_is_singular_in_english(figures: dict[str, str], narratives: dict[str, str], singular: str) -> None:
+    finding = judged(FIGURES | figures, narratives).findings[0]
+    assert singular in f"{finding.message_en} {finding.fix_en}"
+
+
+@pytest.mark.parametrize(
+    ("unit", "label", "bounds", "zero"),
+    [
+        ("hồ sơ", "Hồ sơ tiếp nhận", {"minimum": "0"}, True),
+        ("triệu đồng", "Thu ngân sách", {}, True),
+        ("%", "Giải ngân", {"minimum": "0"}, False),
+        ("", "Tỷ lệ đúng hạn", {"minimum": "0"}, False),
+        ("người", "Biên chế được giao", {"minimum": "0"}, False),
+        ("việc", "Việc đã làm", {"minimum": "1"}, False),  # 0 would be returned by the next rule
+    ],
+)
+def test_zero_is_advised_only_where_it_says_that_nothing_happened(
+    unit: str, label: str, bounds: dict[str, str], zero: bool
+) -> None:
+    form = Form(figures=(FigureField(code="A", label=label, unit=unit, **bounds),))
+    for value in (None, "chưa rõ"):
+        finding = judged({"A": value}, {}, form=form).findings[0]
+        assert ("ghi 0" in finding.fix) is ("write 0" in finding.fix_en) is zero
 
 
 def test_an_honest_long_narrative_is_no_padding_though_words_repeat() -> None:
@@ -297,9 +464,10 @@ def test_findings_stand_errors_first_then_by_tier_then_in_the_order_of_the_form(
         ("V07", "/figures/B"),
         ("V08", "/figures/P"),
         ("N01", "/narratives/N1"),
+        ("K02", "/figures/T"),
         ("N04", "/narratives/N2"),
     ]
-    assert (judgement.errors, judgement.warnings) == (5, 1)
+    assert (judgement.errors, judgement.warnings) == (5, 2)
 
 
 def test_all_findings_are_counted_and_500_are_listed() -> None:

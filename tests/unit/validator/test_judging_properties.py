@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.validator.domain import EXACT, judge
 from services.validator.rules import catalogue
 from services.validator.rules.forms import compile_form
-from services.validator.rules.numbers import Misread, Number, read
+from services.validator.rules.numbers import Misread, Number, read, thousands_reading
 from shared.contract.events import FigureField, Finding, Form, NarrativeField, SubmissionReceived, SumRule
 from tests.unit.validator.reports import FORM, codes, decimals, forms_and_reports
 
@@ -62,7 +62,8 @@ def test_one_fault_gives_exactly_its_finding(case: _Case, data: st.DataObject) -
     }
     mutated = figures | faults[fault]
     judgement = judge(compile_form(form), mutated, narratives, nil=False)
-    assert codes(judgement) == expected
+    assert [code for code in codes(judgement) if code != "K02"] == expected
+    assert codes(judgement).count("K02") <= 1  # its sum can no longer be checked
     assert judgement.outcome == "returned"
     lost = 0 if fault == "unknown" or not target.required else 1
     assert judgement.present_items == judgement.required_items - lost
@@ -155,7 +156,7 @@ def test_the_quick_check_and_the_slow_one_agree(text: str, fraction_digits: int)
         assert slow.fraction_digits <= fraction_digits
         assert slow.value == Decimal(text)
     elif isinstance(slow, Number) and len(text) <= 38:
-        assert slow.fraction_digits > fraction_digits
+        assert slow.fraction_digits > fraction_digits or thousands_reading(text) is not None
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
