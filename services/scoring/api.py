@@ -14,6 +14,7 @@ from services.scoring.calendar import api as calendars
 from services.scoring.obligations import setbacks
 from services.scoring.obligations.domain import Obligation, published
 from services.scoring.obligations.facts import Version
+from services.scoring.reliefs import api as reliefs
 from services.scoring.scores.policy import api as policies
 from shared.contract.events import obligation_key
 from shared.postgres.database import Database
@@ -83,6 +84,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
 
     calendars.mount(routes, database)
     policies.mount(routes, database)
+    reliefs.mount(routes, database)
     return routes
 
 

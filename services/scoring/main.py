@@ -11,6 +11,7 @@ from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
+from services.scoring.reliefs import decisions
 from services.scoring.scores.policy.loading import policy_loader
 from services.scoring.settings import ScoringSettings
 from shared.consuming import inbox
@@ -84,7 +85,7 @@ def build(
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
-        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years},
+        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": decisions.check},
     )
     service.app = create_app(
         "scoring",

@@ -73,3 +73,8 @@ SETBACKS = declare_gauge(
     unit="subjects",
     labels=["sweep"],
 )
+PROPOSED_RELIEFS = declare_gauge(
+    "thongsuot_scoring_proposed_reliefs",
+    "Reliefs that wait for a decision; until then nobody they cover is called overdue before their hold is over.",
+    unit="reliefs",
+)

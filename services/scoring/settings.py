@@ -25,3 +25,5 @@ class ScoringSettings(ServiceSettings):
     settle_seconds: float = Field(default=5.0, ge=0)
     #: obligations marked in one transaction
     mark_rows: int = Field(default=500, ge=1, le=5000)
+    #: hours (business time) after a proposed relief's end until which nobody it covers is called overdue
+    relief_grace_hours: float = Field(default=24.0, ge=0, le=720)

@@ -211,6 +211,21 @@ reliefs = Table(
     Index("reliefs_unapplied", "relief_id", postgresql_where=text("applied_version < version")),
 )
 
+#: Everything decided about a relief, its proposal first; a trigger in migration 0012 refuses any change.
+relief_decisions = Table(
+    "relief_decisions",
+    metadata,
+    Column("relief_id", Text, ForeignKey("reliefs.relief_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("before", Text),  # status; null: there was no such relief
+    Column("after", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", _moment, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("relief_id", "version"),
+    CheckConstraint("(version = 1) = (before IS NULL)", name="relief_decision_first"),
+)
+
 #: What a sweep could not do for one period or obligation; the others go on. Moments are system time.
 setbacks = Table(
     "setbacks",

@@ -118,7 +118,7 @@ def unknown_commands(text: str) -> list[str]:
             tops = (module.replace(".", "/") if place.is_dir() else str(Path(module.replace(".", "/")).parent),)
         known = literals(*tops, "shared/service", "shared/consuming", "shared/outbox", "shared/contract")
         wrong += [f"{module} {argument}" for argument in unknown_arguments(arguments, known)]
-    tools = "dead-letters|deferred|outbox|consumers|keys|mail|setbacks|registry|replay|rebuild"
+    tools = "dead-letters|deferred|outbox|consumers|keys|mail|setbacks|reliefs|registry|replay|rebuild"
     known = literals(*(f"services/{name}" for name in SERVICES), "shared")
     for span in spans(text):
         if (found := re.match(rf"(?:operator \w+ )?({tools}) (.+)", span)) and span not in known:  # a check of /readyz

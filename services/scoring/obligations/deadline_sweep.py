@@ -98,6 +98,9 @@ class DeadlineSweep:
         scoped = await reliefs.lock_unapplied(tx)
         if scoped is not None:
             return await self._apply(tx, scoped)
+        again = await setbacks.due(tx, "relief", self._rows_a_tick)
+        if again:
+            return await self._apply_again(tx, again)
         found = await store.lock_due(tx, settled, self._rows_a_tick)
         if not found.rows:
             await self._count_overdue(tx)
@@ -128,24 +131,44 @@ class DeadlineSweep:
     async def _apply(self, tx: Transaction, scoped: reliefs.ScopedRelief) -> int:
         """A part of the obligations that a relief covers, in key order; the relief is done with the last part."""
         relief = scoped.relief
-        covered = await store.lock_covered(
+        found = await store.lock_covered(
             tx, relief, agencies=scoped.agencies, regimes=scoped.regimes, keys=scoped.obligations,
             after=scoped.applied_until, limit=self._rows_a_tick,
         )  # fmt: skip
-        if not covered:
+        if not found.rows:
             await reliefs.applied(tx, relief)
             return 1
+        reasons = await self._relieve(tx, found, [scoped])
+        await setbacks.record(tx, "relief", reasons)
+        await reliefs.applied_until(tx, relief, found.last_key)
+        return found.rows
+
+    async def _apply_again(self, tx: Transaction, keys: Sequence[str]) -> int:
+        """Give every relief that covers them to obligations that could not take one before."""
+        found = await store.lock_readable(tx, keys)
+        reasons = await self._relieve(tx, found, await reliefs.read_all(tx))
+        await setbacks.settle(tx, "relief", keys, reasons)
+        return len(keys)
+
+    async def _relieve(
+        self, tx: Transaction, found: store.Found, given: Sequence[reliefs.ScopedRelief]
+    ) -> dict[str, str]:
+        """Apply these to the obligations that they cover; returns why some could not be handled, by key."""
         now = self._clock.now()
 
-        async def work(part: Sequence[Obligation]) -> int:
-            proposed = [Proposed(each, each.terms, with_relief(each.facts, relief), now) for each in part]
-            return await deciding.settle_all(tx, self._rules, proposed)
+        def propose(each: Obligation) -> Proposed:
+            facts = each.facts
+            for scoped in given:
+                if scoped.covers(each.key):
+                    facts = with_relief(facts, scoped.relief)
+            return Proposed(each, each.terms, facts, now)
 
-        _, failed = await each_alone(tx, covered, work, passes=passes)
-        reasons = {each.key: setbacks.why(error) for each, error in failed}
-        await setbacks.settle(tx, "relief", [each.key for each in covered], reasons)
-        await reliefs.applied_until(tx, relief, covered[-1].key)
-        return len(covered)
+        async def work(part: Sequence[Obligation]) -> int:
+            return await deciding.settle_all(tx, self._rules, [propose(each) for each in part])
+
+        _, failed = await each_alone(tx, found.obligations, work, passes=passes)
+        reasons = {key: setbacks.why(error) for key, error in found.unreadable.items()}
+        return reasons | {each.key: setbacks.why(error) for each, error in failed}
 
     async def _count_overdue(self, tx: Transaction) -> None:
         monotonic = monotonic_seconds()

@@ -22,6 +22,7 @@ from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.generator import Opening, follow_plan
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store as reliefs
+from services.scoring.reliefs.decisions import publish_count
 from shared.contract.addressing import addresses
 from shared.contract.period import parse
 from shared.contract.reporting_window import NoWindow, window_of
@@ -94,6 +95,7 @@ class Generator:
         # its regime has another version now, or the period is over
         await setbacks.clear(tx, "generate", generating.keys() - subjects)
         await setbacks.publish_counts(tx)
+        await publish_count(tx)
         return [plan for plan in plans if not (plan.subject in generating and generating[plan.subject].resting)]
 
     async def _openings(self, tx: Transaction, plans: list[Plan]) -> list[Opening]:
@@ -207,6 +209,9 @@ class Generator:
                 terms = follow_plan(obligation, opening.terms, _notice_until(span.now, days, calendar))
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
+            into = [each.terms.deadline for each in proposed if each.terms is not each.before.terms]
+            if into:  # such a deadline may lie within a relief that did not concern it before
+                await reliefs.apply_again(tx, min(into))
             after = unlike[-1][1][0]
         return len(opened) + moved
 

@@ -27,6 +27,9 @@ _READ = text("""
     SELECT sweep, subject, error, next_try_at > clock_timestamp() AS resting FROM setbacks
      WHERE sweep = ANY(CAST(:sweeps AS text[]))
 """)
+_DUE = text("""
+    SELECT subject FROM setbacks WHERE sweep = :sweep AND next_try_at <= clock_timestamp() ORDER BY subject LIMIT :limit
+""")
 _RECORD = text("""
     INSERT INTO setbacks AS s (sweep, subject, error)
     SELECT :sweep, * FROM unnest(CAST(:subjects AS text[]), CAST(:errors AS text[])) ORDER BY 1, 2
@@ -42,12 +45,18 @@ _LIST = text("""
 """)
 _RETRY = text("""
     WITH again AS (
-        DELETE FROM setbacks WHERE :everything OR subject = ANY(CAST(:subjects AS text[])) RETURNING sweep, subject
+        DELETE FROM setbacks
+         WHERE sweep <> 'relief' AND (:everything OR subject = ANY(CAST(:subjects AS text[])))
+        RETURNING sweep, subject
+    ), relieved AS (
+        UPDATE setbacks SET next_try_at = clock_timestamp()
+         WHERE sweep = 'relief' AND (:everything OR subject = ANY(CAST(:subjects AS text[])))
+        RETURNING sweep, subject
     ), withdrawals AS (
         UPDATE agencies SET planned = false
          WHERE code IN (SELECT split_part(subject, '/', 1) FROM again WHERE sweep = 'withdraw')
     )
-    SELECT sweep, subject FROM again ORDER BY 1, 2
+    SELECT sweep, subject FROM again UNION ALL SELECT sweep, subject FROM relieved ORDER BY 1, 2
 """)
 
 
@@ -68,6 +77,11 @@ async def read(tx: ReadTransaction, *sweeps: Sweep) -> dict[str, Setback]:
     """Setbacks of these sweeps by subject."""
     rows = await tx.execute(_READ, {"sweeps": list(sweeps)})
     return {row.subject: Setback(row.error, row.resting) for row in rows}
+
+
+async def due(tx: ReadTransaction, sweep: Sweep, limit: int) -> list[str]:
+    """Subjects of this sweep that have rested long enough."""
+    return list((await tx.execute(_DUE, {"sweep": sweep, "limit": limit})).scalars())
 
 
 async def record(tx: Transaction, sweep: Sweep, failed: Mapping[str, str]) -> None:

@@ -68,9 +68,11 @@ _UNLIKE_PLANS = text(f"""
      WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
      ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
 """)  # noqa: S608
+# Another relief may have moved the deadline behind this one's end: then the planned one tells.
 _COVERED = text(f"""
     SELECT {_ROW} FROM obligations
-     WHERE obligation > :after AND deadline <= :ends_at
+     WHERE obligation > :after
+       AND (deadline <= :ends_at OR CAST(terms->>'deadline' AS timestamptz) <= :ends_at)
        AND (standing <> 'fulfilled' OR deadline >= :starts_at OR received_at >= :starts_at)
        AND (:every_agency OR agency = ANY(CAST(:agencies AS text[])))
        AND (:every_regime OR regime = ANY(CAST(:regimes AS text[])))
@@ -118,6 +120,7 @@ class Found:
 
     obligations: list[Obligation]
     unreadable: dict[str, Exception]
+    last_key: str = ""  # of the last row, in the database's order
 
     @property
     def rows(self) -> int:
@@ -128,6 +131,11 @@ async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> dict[str, Ob
     """The obligations of these keys that exist, locked in key order."""
     rows = await tx.execute(_LOCK, {"keys": sorted(keys)})
     return {row[0]: _obligation(row) for row in rows}
+
+
+async def lock_readable(tx: Transaction, keys: Sequence[str]) -> Found:
+    """As `lock_obligations`, but one that cannot be read keeps none of the others back."""
+    return _found(await tx.execute(_LOCK, {"keys": sorted(keys)}))
 
 
 async def lock_due(tx: Transaction, now: datetime, limit: int) -> Found:
@@ -174,14 +182,14 @@ async def lock_covered(
     keys: Sequence[str],
     after: str,
     limit: int,
-) -> list[Obligation]:
+) -> Found:
     """Obligations that a relief may concern (empty: of every agency, regime, key), in key order behind `after`."""
     parameters = {
         "starts_at": relief.starts_at, "ends_at": relief.ends_at, "after": after, "limit": limit,
         "every_agency": not agencies, "agencies": list(agencies), "every_regime": not regimes,
         "regimes": list(regimes), "every_key": not keys, "keys": list(keys),
     }  # fmt: skip
-    return [_obligation(row) for row in await tx.execute(_COVERED, parameters)]
+    return _found(await tx.execute(_COVERED, parameters))
 
 
 async def read_page(tx: ReadTransaction, after: str, limit: int) -> Found:
@@ -263,10 +271,13 @@ def _received_at(obligation: Obligation) -> datetime | None:
 
 
 def _found(rows: Iterable[Sequence[Any]]) -> Found:
-    found = Found([], {})
+    obligations: list[Obligation] = []
+    unreadable: dict[str, Exception] = {}
+    last_key = ""
     for row in rows:
+        last_key = row[0]
         try:
-            found.obligations.append(_obligation(row))
+            obligations.append(_obligation(row))
         except ValueError as error:  # msgspec's errors are such
-            found.unreadable[row[0]] = error
-    return found
+            unreadable[last_key] = error
+    return Found(obligations, unreadable, last_key)

@@ -2,21 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import text
 
-from services.scoring.obligations.facts import Relief
+from services.scoring.obligations.facts import Relief, ReliefStatus
 from shared.postgres.database import ReadTransaction, Transaction
 
 _COLUMNS = "relief_id, starts_at, ends_at, status, hold_until, version, agencies, regimes, obligations, applied_until"
 _STANDING = text(f"SELECT {_COLUMNS} FROM reliefs WHERE status <> 'rejected' ORDER BY starts_at, relief_id")  # noqa: S608
+_ALL = text(f"SELECT {_COLUMNS} FROM reliefs ORDER BY starts_at, relief_id")  # noqa: S608
 _UNAPPLIED = text(f"""
     SELECT {_COLUMNS} FROM reliefs WHERE applied_version < version ORDER BY relief_id LIMIT 1 FOR UPDATE
 """)  # noqa: S608
+_ADD = text("""
+    INSERT INTO reliefs (relief_id, version, status, starts_at, ends_at, hold_until, agencies, regimes, obligations,
+                         reason, proposed_by, proposed_at, evidence)
+    VALUES (:relief_id, 1, 'proposed', :starts_at, :ends_at, :hold_until, CAST(:agencies AS text[]),
+            CAST(:regimes AS text[]), CAST(:obligations AS text[]), :reason, :proposed_by, :proposed_at,
+            CAST(:evidence AS jsonb))
+    ON CONFLICT (relief_id) DO NOTHING RETURNING relief_id
+""")
+_LOCK = text("SELECT status, starts_at, version FROM reliefs WHERE relief_id = :relief_id FOR UPDATE")
+_DECIDE = text("""
+    UPDATE reliefs SET status = :status, version = version + 1, applied_until = '', decided_by = :decided_by,
+                       decided_at = :decided_at
+     WHERE relief_id = :relief_id RETURNING version
+""")
+_APPEND_DECISION = text("""
+    INSERT INTO relief_decisions (relief_id, version, before, after, decided_by, decided_at, reason)
+    VALUES (:relief_id, :version, :before, :after, :decided_by, :decided_at, :reason)
+""")
+_UNKNOWN = text("""
+    SELECT 'agency' AS kind, given FROM unnest(CAST(:agencies AS text[])) AS given
+     WHERE NOT EXISTS (SELECT FROM agencies WHERE code = given)
+    UNION ALL
+    SELECT 'regime', given FROM unnest(CAST(:regimes AS text[])) AS given
+     WHERE NOT EXISTS (SELECT FROM regimes WHERE code = given)
+    UNION ALL
+    SELECT 'obligation', given FROM unnest(CAST(:obligations AS text[])) AS given
+     WHERE NOT EXISTS (SELECT FROM obligations WHERE obligation = given)
+    ORDER BY 1, 2
+""")
+_SHOWN = """relief_id, status, version, starts_at, ends_at, hold_until, agencies, regimes, obligations, reason,
+            proposed_by, proposed_at, decided_by, decided_at, evidence, applied_version = version AS applied"""
+_LIST = text(f"""
+    SELECT {_SHOWN} FROM reliefs
+     WHERE relief_id > :after AND (CAST(:status AS text) IS NULL OR status = :status) ORDER BY relief_id LIMIT :limit
+""")  # noqa: S608
+_ONE = text(f"SELECT {_SHOWN} FROM reliefs WHERE relief_id = :relief_id")  # noqa: S608
+_DECISIONS = text("""
+    SELECT version, before, after, decided_by, decided_at, reason FROM relief_decisions
+     WHERE relief_id = :relief_id ORDER BY version
+""")
+_PROPOSED = text("""
+    SELECT count(*) AS reliefs, min(relief_id) AS first, min(hold_until) AS hold_until
+      FROM reliefs WHERE status = 'proposed'
+""")
 _APPLIED = text("UPDATE reliefs SET applied_version = :version, applied_until = '' WHERE relief_id = :relief_id")
 _APPLIED_UNTIL = text("UPDATE reliefs SET applied_until = :key WHERE relief_id = :relief_id")
 _APPLY_AGAIN = text(
@@ -48,6 +93,11 @@ async def read_standing(tx: ReadTransaction) -> list[ScopedRelief]:
     return [_scoped(row) for row in await tx.execute(_STANDING)]
 
 
+async def read_all(tx: ReadTransaction) -> list[ScopedRelief]:
+    """Also those rejected: an obligation may have what was taken back since."""
+    return [_scoped(row) for row in await tx.execute(_ALL)]
+
+
 async def lock_unapplied(tx: Transaction) -> ScopedRelief | None:
     """A relief that some obligation it covers may not have yet."""
     row = (await tx.execute(_UNAPPLIED)).first()
@@ -67,6 +117,56 @@ async def applied_until(tx: Transaction, relief: Relief, key: str) -> None:
 async def apply_again(tx: Transaction, earliest: datetime) -> None:
     """Have reliefs looked at again for new obligations whose deadlines are not before `earliest`."""
     await tx.execute(_APPLY_AGAIN, {"earliest": earliest})
+
+
+async def add(tx: Transaction, row: Mapping[str, Any]) -> bool:
+    """Store a proposal; False where there is one of this id."""
+    return (await tx.execute(_ADD, row)).first() is not None
+
+
+async def lock_one(tx: Transaction, relief_id: str) -> Any | None:
+    """Its status, starts_at and version; None where there is none."""
+    return (await tx.execute(_LOCK, {"relief_id": relief_id})).first()
+
+
+async def decide(tx: Transaction, relief_id: str, status: ReliefStatus, by: str, at: datetime) -> int:
+    """Write a decision as the relief's next version, which is returned."""
+    decided = {"relief_id": relief_id, "status": status, "decided_by": by, "decided_at": at}
+    return int((await tx.execute(_DECIDE, decided)).scalar_one())
+
+
+async def append_decision(tx: Transaction, row: Mapping[str, Any]) -> None:
+    await tx.execute(_APPEND_DECISION, row)
+
+
+async def unknown(
+    tx: ReadTransaction, agencies: Sequence[str], regimes: Sequence[str], obligations: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Which of these nobody knows: (agency | regime | obligation, the code or key)."""
+    given = {"agencies": list(agencies), "regimes": list(regimes), "obligations": list(obligations)}
+    return [(row.kind, row.given) for row in await tx.execute(_UNKNOWN, given)]
+
+
+async def listed(
+    tx: ReadTransaction, after: str, limit: int, status: ReliefStatus | None = None
+) -> list[dict[str, Any]]:
+    """Up to `limit` reliefs behind this id."""
+    rows = await tx.execute(_LIST, {"after": after, "limit": limit, "status": status})
+    return [dict(row) for row in rows.mappings()]
+
+
+async def one(tx: ReadTransaction, relief_id: str) -> dict[str, Any] | None:
+    """A relief with everything that was decided about it, the oldest first."""
+    row = (await tx.execute(_ONE, {"relief_id": relief_id})).mappings().first()
+    if row is None:
+        return None
+    decisions = await tx.execute(_DECISIONS, {"relief_id": relief_id})
+    return dict(row) | {"decisions": [dict(each) for each in decisions.mappings()]}
+
+
+async def proposed(tx: ReadTransaction) -> Any:
+    """How many reliefs wait for a decision, the first of them, and when the first hold ends."""
+    return (await tx.execute(_PROPOSED)).one()
 
 
 def _scoped(row: Sequence[Any]) -> ScopedRelief:

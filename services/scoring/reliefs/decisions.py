@@ -1,0 +1,152 @@
+"""A relief is proposed, then granted or rejected; each step is written with who took it, when and why. No commit.
+
+A relief has no effect by itself: the sweep brings each version of it to the obligations it covers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from services.scoring import metrics
+from services.scoring.reliefs import store
+from shared.postgres.database import ReadTransaction, Transaction
+from shared.runtime.clock import LOCAL_ZONE
+from shared.telemetry.logging import get_logger
+from shared.telemetry.readiness import Check
+
+log = get_logger()
+
+#: longer spans are given in parts, so that a mistyped month or year relieves nobody
+MAX_SPAN = timedelta(days=60)
+
+_UNKNOWN = {"agency": ("cơ quan", "agency"), "regime": ("chế độ", "regime"), "obligation": ("nghĩa vụ", "obligation")}
+_STATUS_VI = {"proposed": "đề xuất", "granted": "đã chấp thuận", "rejected": "đã bác"}
+
+
+class Refused(Exception):
+    """Why a relief cannot be added or decided; one sentence for each fault, Vietnamese and English."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A relief as it is proposed. An empty scope: all."""
+
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    by: str
+    agencies: tuple[str, ...] = ()
+    regimes: tuple[str, ...] = ()
+    obligations: tuple[str, ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def relief_id(self) -> str:
+        """The same proposal has the same id, so that it stands there once however often it is made."""
+        span = (self.starts_at.timestamp(), self.ends_at.timestamp())
+        told = [self.reason, span, sorted(self.agencies), sorted(self.regimes), sorted(self.obligations)]
+        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        return f"GH-{self.starts_at.astimezone(LOCAL_ZONE):%Y%m%d}-{digest[:10]}"
+
+
+async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: timedelta) -> bool:
+    """Store a proposal; False where it is there already. Raises Refused with every fault.
+
+    at: business time. Nobody it covers is called overdue until it is decided, or until `grace` is over, counted from
+    its end or from now, whichever is later.
+    """
+    faults = _faults_of_span(proposal)
+    for kind, name in await store.unknown(tx, proposal.agencies, proposal.regimes, proposal.obligations):
+        vi, en = _UNKNOWN[kind]
+        faults.append(f"Không có {vi} / there is no {en} {name}")
+    if faults:
+        raise Refused(*faults)
+    row = {
+        "relief_id": proposal.relief_id, "starts_at": proposal.starts_at, "ends_at": proposal.ends_at,
+        "hold_until": max(proposal.ends_at, at) + grace, "agencies": list(proposal.agencies),
+        "regimes": list(proposal.regimes), "obligations": list(proposal.obligations), "reason": proposal.reason,
+        "proposed_by": proposal.by, "proposed_at": at, "evidence": json.dumps(list(proposal.evidence)),
+    }  # fmt: skip
+    if not await store.add(tx, row):
+        return False
+    await _append(tx, proposal.relief_id, 1, (None, "proposed"), proposal.by, proposal.reason, at)
+    log.info("A relief is proposed.", action="relief.proposed", relief=proposal.relief_id, by=proposal.by)
+    return True
+
+
+async def decide(
+    tx: Transaction, relief_id: str, status: Literal["granted", "rejected"], by: str, reason: str, at: datetime
+) -> None:
+    """Grant or reject. Raises Refused.
+
+    What is rejected stays so. What is granted can be taken back only before its span begins: people rely on it then.
+    """
+    found = await store.lock_one(tx, relief_id)
+    if found is None:
+        raise Refused(f"Không có gia hạn / there is no relief {relief_id}")
+    before = found.status
+    if before == status or before == "rejected":
+        raise Refused(f"{relief_id}: {_STATUS_VI[before]}, đã quyết định rồi / is decided already: {before}")
+    if before == "granted" and found.starts_at <= at:
+        raise Refused(
+            f"{relief_id}: đã chấp thuận và đã bắt đầu, các cơ quan đang dựa vào đó nên không rút lại được / "
+            "is granted and has begun; agencies rely on it, so it cannot be taken back"
+        )
+    version = await store.decide(tx, relief_id, status, by, at)
+    await _append(tx, relief_id, version, (before, status), by, reason, at)
+    log.info("A relief is decided.", action="relief.decided", relief=relief_id, status=status, by=by)
+
+
+async def check(tx: ReadTransaction) -> Check:
+    """A warning for readiness, and the gauge: a proposal waits for somebody's decision."""
+    waiting = await store.proposed(tx)
+    if not waiting.reliefs:
+        return Check(ok=True, detail="none waits for a decision")
+    until = "" if waiting.hold_until is None else f", marks held back until {waiting.hold_until:%F %H:%M}Z"
+    return Check(
+        ok=True,
+        detail=f"WARNING {waiting.reliefs} proposed, such as {waiting.first}{until}; "
+        "see `python -m services.scoring reliefs list --status proposed`",
+    )
+
+
+async def publish_count(tx: ReadTransaction) -> None:
+    """Set the gauge from the table."""
+    metrics.PROPOSED_RELIEFS.set((await store.proposed(tx)).reliefs)
+
+
+def _faults_of_span(proposal: Proposal) -> list[str]:
+    faults = []
+    if proposal.ends_at <= proposal.starts_at:
+        faults.append("--to: phải sau --from / must be after --from")
+    elif proposal.ends_at - proposal.starts_at > MAX_SPAN:
+        faults.append(
+            f"--from, --to: dài hơn {MAX_SPAN.days} ngày, hãy chia ra / longer than {MAX_SPAN.days} days: give parts"
+        )
+    return faults
+
+
+async def _append(
+    tx: Transaction, relief_id: str, version: int, step: tuple[str | None, str], by: str, reason: str, at: datetime
+) -> None:
+    before, after = step
+    await store.append_decision(
+        tx,
+        {
+            "relief_id": relief_id, "version": version, "before": before, "after": after, "decided_by": by,
+            "decided_at": at, "reason": reason,
+        },
+    )  # fmt: skip
+
+
+def scope_of(row: Mapping[str, Any]) -> Sequence[str]:
+    """Whom a stored relief covers, for a listing; empty: all."""
+    return [*row["agencies"], *row["regimes"], *row["obligations"]]
