@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.scoring.api import router
 from services.scoring.calendar.horizon import horizon
 from services.scoring.calendar.loading import calendar_loader
@@ -12,6 +14,7 @@ from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import decisions
+from services.scoring.reliefs.standstill import Standstill
 from services.scoring.scores.policy.loading import policy_loader
 from services.scoring.settings import ScoringSettings
 from shared.consuming import inbox
@@ -59,7 +62,13 @@ def build(
     caught_up = Watermark(kafka, "scoring.follow", topics_of("scoring.follow"), business, applied_before=applied_before)
     # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
     settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
-    sweep = DeadlineSweep(rules, business, settled, rows_a_tick=settings.mark_rows)
+    standstill = Standstill(
+        business,
+        system,
+        timedelta(minutes=settings.standstill_minutes),
+        timedelta(hours=settings.relief_grace_hours),
+    )
+    sweep = DeadlineSweep(rules, business, settled, rows_a_tick=settings.mark_rows, standstill=standstill)
     tickers = [
         Ticker(name, database, system, tick, interval_seconds=seconds)
         for name, tick, seconds in (

@@ -27,3 +27,5 @@ class ScoringSettings(ServiceSettings):
     mark_rows: int = Field(default=500, ge=1, le=5000)
     #: hours (business time) after a proposed relief's end until which nobody it covers is called overdue
     relief_grace_hours: float = Field(default=24.0, ge=0, le=720)
+    #: minutes for which sweeping may stand still, by business and by system time, before a relief is proposed for it
+    standstill_minutes: float = Field(default=60.0, gt=0, le=10_080)

@@ -211,6 +211,16 @@ reliefs = Table(
     Index("reliefs_unapplied", "relief_id", postgresql_where=text("applied_version < version")),
 )
 
+#: One row: the business hour up to which the deadline sweep has come, and the system's hour of that.
+sweep_heartbeat = Table(
+    "sweep_heartbeat",
+    metadata,
+    Column("one_row", Boolean, primary_key=True, server_default=_true),
+    Column("swept_to", _moment, nullable=False),
+    Column("system_at", _moment, nullable=False),
+    CheckConstraint("one_row", name="sweep_heartbeat_is_one_row"),
+)
+
 #: Everything decided about a relief, its proposal first; a trigger in migration 0012 refuses any change.
 relief_decisions = Table(
     "relief_decisions",

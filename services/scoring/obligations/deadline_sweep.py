@@ -21,6 +21,7 @@ from services.scoring.obligations.facts import with_passing, with_relief
 from services.scoring.obligations.standing import has_passed, is_due_soon
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store as reliefs
+from services.scoring.reliefs.standstill import Standstill
 from services.scoring.scores.policy import PolicyMissing
 from shared.outbox import caused_by
 from shared.postgres.database import Transaction, is_infrastructure
@@ -79,11 +80,20 @@ class DeadlineSweep:
     has moved.
     """
 
-    def __init__(self, rules: Rules, clock: Clock, settled: Settled, *, rows_a_tick: int = 500) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        clock: Clock,
+        settled: Settled,
+        *,
+        rows_a_tick: int = 500,
+        standstill: Standstill | None = None,
+    ) -> None:
         self._rules = rules
         self._clock = clock
         self._settled = settled
         self._rows_a_tick = rows_a_tick
+        self._standstill = standstill
         self._counted_at = float("-inf")
 
     async def tick(self, tx: Transaction) -> int:
@@ -98,6 +108,8 @@ class DeadlineSweep:
         scoped = await reliefs.lock_unapplied(tx)
         if scoped is not None:
             return await self._apply(tx, scoped)
+        if self._standstill is not None and await self._standstill.note(tx, settled):
+            return 1
         again = await setbacks.due(tx, "relief", self._rows_a_tick)
         if again:
             return await self._apply_again(tx, again)

@@ -47,14 +47,15 @@ class Proposal:
     regimes: tuple[str, ...] = ()
     obligations: tuple[str, ...] = ()
     evidence: tuple[Mapping[str, Any], ...] = ()
+    cause: str | None = None  # why the system proposes it by itself; None: a person does
 
     @property
     def relief_id(self) -> str:
         """The same proposal has the same id, so that it stands there once however often it is made."""
         span = (self.starts_at.timestamp(), self.ends_at.timestamp())
-        told = [self.reason, span, sorted(self.agencies), sorted(self.regimes), sorted(self.obligations)]
+        told = [self.cause or self.reason, span, sorted(self.agencies), sorted(self.regimes), sorted(self.obligations)]
         digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-        return f"GH-{self.starts_at.astimezone(LOCAL_ZONE):%Y%m%d}-{digest[:10]}"
+        return f"{self.cause or 'GH'}-{self.starts_at.astimezone(LOCAL_ZONE):%Y%m%d}-{digest[:10]}"
 
 
 async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: timedelta) -> bool:
@@ -63,7 +64,7 @@ async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: time
     at: business time. Nobody it covers is called overdue until it is decided, or until `grace` is over, counted from
     its end or from now, whichever is later.
     """
-    faults = _faults_of_span(proposal)
+    faults = _faults_of_span(proposal) if proposal.cause is None else []
     for kind, name in await store.unknown(tx, proposal.agencies, proposal.regimes, proposal.obligations):
         vi, en = _UNKNOWN[kind]
         faults.append(f"Không có {vi} / there is no {en} {name}")

@@ -1,0 +1,70 @@
+"""Scoring notices by itself that it stood still across deadlines, and proposes a relief before it marks anybody.
+
+It keeps the business hour up to which it has swept, and the system's hour of that. A gap counts only if both clocks
+went on for so long: business time that is led or scaled jumps by days in which nobody was kept from anything.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from services.scoring.reliefs import decisions
+from services.scoring.reliefs.decisions import Proposal
+from shared.postgres.database import Transaction
+from shared.runtime.clock import LOCAL_ZONE, Clock
+
+#: real seconds between two writes; a gap is known to within that
+WRITE_SECONDS = 15.0
+
+_READ = text("SELECT swept_to, system_at FROM sweep_heartbeat")
+_WRITE = text("""
+    INSERT INTO sweep_heartbeat (swept_to, system_at) VALUES (:swept_to, :system_at)
+    ON CONFLICT (one_row) DO UPDATE SET swept_to = excluded.swept_to, system_at = excluded.system_at
+     WHERE sweep_heartbeat.swept_to < excluded.swept_to
+""")
+_DEADLINES = text("""
+    SELECT count(*) FROM obligations
+     WHERE owed AND standing <> 'fulfilled' AND deadline >= :starts_at AND deadline <= :ends_at
+""")
+
+
+class Standstill:
+    """`business`, `system`: the clocks. `longest`: how long the sweep may not have come on without a proposal."""
+
+    def __init__(self, business: Clock, system: Clock, longest: timedelta, grace: timedelta) -> None:
+        self._business = business
+        self._system = system
+        self._longest = longest
+        self._grace = grace
+        self._written: tuple[datetime, datetime] | None = None  # as this process has written it last
+
+    async def note(self, tx: Transaction, swept_to: datetime) -> bool:
+        """Keep the hour that is swept now. True where a relief was proposed: it is applied before anything else."""
+        system_at = self._system.now()
+        written = self._written
+        if written is not None and timedelta() <= system_at - written[1] < timedelta(seconds=WRITE_SECONDS):
+            return False
+        last = (await tx.execute(_READ)).first()
+        self._written = None  # known again with the next tick, if this transaction is rolled back
+        await tx.execute(_WRITE, {"swept_to": swept_to, "system_at": system_at})
+        if last is None or min(swept_to - last.swept_to, system_at - last.system_at) <= self._longest:
+            self._written = (swept_to, system_at)
+            return False
+        return await self._propose(tx, last.swept_to, swept_to)
+
+    async def _propose(self, tx: Transaction, starts_at: datetime, ends_at: datetime) -> bool:
+        crossed = (await tx.execute(_DEADLINES, {"starts_at": starts_at, "ends_at": ends_at})).scalar_one()
+        if not crossed:
+            return False
+        span = [f"{moment.astimezone(LOCAL_ZONE):%H:%M:%S %d/%m/%Y}" for moment in (starts_at, ends_at)]
+        proposal = Proposal(
+            starts_at,
+            ends_at,
+            f"Hệ thống chấm điểm ngừng từ {span[0]} đến {span[1]} / scoring stood still from {span[0]} to {span[1]}",
+            "scoring",
+            evidence=({"deadlines": crossed},),
+            cause="standstill",
+        )
+        return await decisions.propose(tx, proposal, self._business.now(), self._grace)
