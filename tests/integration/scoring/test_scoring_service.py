@@ -345,6 +345,10 @@ async def test_reports_before_their_registry_are_scored_through_kafka_and_the_si
 
 async def test_forged_cursors_are_bad_requests(scoring_url: str, rig: Rig) -> None:
     service = service_on(scoring_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"), rig.clock)
-    listings = {"/v1/obligations": ("obligations", ""), "/v1/setbacks": ("setbacks", "")}
+    listings = {
+        "/v1/obligations": ("obligations", ""),
+        "/v1/setbacks": ("setbacks", ""),
+        "/v1/reliefs": ("reliefs", ""),
+    }
     assert await try_every_paged_route(service.app, OPERATOR, listings) == []
     await service.database.close()
