@@ -13,7 +13,7 @@ from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
-from services.scoring.reliefs import decisions
+from services.scoring.reliefs.decisions import check_proposals
 from services.scoring.reliefs.standstill import Standstill
 from services.scoring.scores.policy.loading import policy_loader
 from services.scoring.settings import ScoringSettings
@@ -94,7 +94,7 @@ def build(
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
-        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": decisions.check},
+        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals},
     )
     service.app = create_app(
         "scoring",

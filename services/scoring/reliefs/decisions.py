@@ -106,7 +106,7 @@ async def decide(
     log.info("A relief is decided.", action="relief.decided", relief=relief_id, status=status, by=by)
 
 
-async def check(tx: ReadTransaction) -> Check:
+async def check_proposals(tx: ReadTransaction) -> Check:
     """A warning for readiness, and the gauge: a proposal waits for somebody's decision."""
     waiting = await store.proposed(tx)
     if not waiting.reliefs:

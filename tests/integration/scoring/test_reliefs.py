@@ -294,7 +294,7 @@ async def test_the_same_proposal_stands_there_once(rig: Rig) -> None:
 async def test_readiness_warns_of_proposals_until_they_are_decided(rig: Rig) -> None:
     async def said() -> str:
         async with rig.database.read_transaction() as snapshot:
-            seen = await decisions.check(snapshot)
+            seen = await decisions.check_proposals(snapshot)
         assert seen.ok
         return seen.detail
 
