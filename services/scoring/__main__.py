@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.scoring import check
 from services.scoring.calendar import draft, loading
-from services.scoring.commands import rebuild_command, setbacks_command
+from services.scoring.commands import rebuild_command, recompute_command, setbacks_command
 from services.scoring.main import build
 from services.scoring.reliefs.commands import reliefs_command
 from services.scoring.scores.policy import loading as policies
@@ -16,6 +16,7 @@ if __name__ == "__main__":
         build,
         {
             "setbacks": ("xem, thử lại việc bị lỗi riêng lẻ / list, retry setbacks of sweeps", setbacks_command),
+            "recompute": ("tính lại mọi điểm và tình trạng / derive every standing and score again", recompute_command),
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
             "reliefs": ("gia hạn, miễn trừ: đề xuất, quyết định / reliefs: propose, decide", reliefs_command),
             "calendar-load": ("nạp một phiên bản lịch làm việc / load a calendar version", loading.load_command),

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Sequence
+from datetime import datetime
 
-from services.scoring.obligations import generator, setbacks
+from services.scoring.calendar import CalendarGap, WorkingCalendar
+from services.scoring.obligations import generator, recompute, setbacks, store
+from services.scoring.reference_data import Rules
 from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser, moment, whole
+from shared.runtime.clock import monotonic_seconds
 from shared.runtime.operator import entry, when
 from shared.service.command import database_url
 
 #: versions are 32-bit integers in every store; this leaves a billion events for each obligation
 MAX_FIRST_VERSION = 1_000_000_000
+RECOMPUTED_AT_ONCE = 5_000
 
 
 def rebuild_command(argv: Sequence[str]) -> int:
@@ -80,3 +86,73 @@ async def _setbacks(given: argparse.Namespace) -> int:
         print(each)  # noqa: T201 - an operator's command
     print(f"Thử lại {len(found)} / tried again: {len(found)}")  # noqa: T201
     return 0 if found else 1
+
+
+def recompute_command(argv: Sequence[str]) -> int:
+    """`python -m services.scoring recompute`: 0 nothing differs, 1 differences."""
+    parser = CommandParser(
+        prog="python -m services.scoring recompute",
+        description="Tính lại từ điều khoản và sự kiện đã ghi / derive again from terms and facts",
+    )
+    parser.add_argument("keys", nargs="*", metavar="AGENCY/REGIME/PERIOD", help="không nêu: tất cả / none: all")
+    parser.add_argument(
+        "--as-of", type=moment, help="tình trạng vào lúc ấy, có múi giờ / how it stood then, with offset"
+    )
+    given = parser.parse_args(list(argv))
+    if given.as_of is not None and not given.keys:
+        parser.error("--as-of cần nêu nghĩa vụ / --as-of needs the obligations")
+    return asyncio.run(_recompute(given.keys or None, given.as_of))
+
+
+async def _recompute(keys: list[str] | None, as_of: datetime | None) -> int:
+    database = Database(database_url("scoring"), pool_size=1, application_name="thongsuot-scoring-recompute")
+    rules, seen, found, after = Rules(), 0, 0, ""
+    begun, missing = monotonic_seconds(), set(keys or ())
+    try:
+        while True:
+            async with database.read_transaction() as tx:
+                page = await store.read_whole(tx, keys, after, RECOMPUTED_AT_ONCE)
+                terms = [whole.obligation.terms for whole in page]
+                await rules.fetch(
+                    tx, {each.calendar_version for each in terms}, {each.policy_version for each in terms}
+                )
+                newest = await rules.current_calendar(tx)
+            if not page:
+                break
+            for whole in page:
+                found += _report(whole, rules, newest, as_of)
+            missing -= {whole.obligation.key for whole in page}
+            seen, after = seen + len(page), page[-1].obligation.key
+            if sys.stderr.isatty():
+                print(f"\r{seen} …", end="", file=sys.stderr, flush=True)  # noqa: T201
+    finally:
+        await database.close()
+    for key in sorted(missing):
+        print(f"Không có nghĩa vụ / no such obligation: {key}")  # noqa: T201
+    if missing:
+        return 1
+    seconds = monotonic_seconds() - begun
+    print(f"Đã tính lại {seen} nghĩa vụ, {found} sai lệch / recomputed, differences; {seconds:.1f} s")  # noqa: T201
+    return 1 if found else 0
+
+
+def _report(whole: store.Whole, rules: Rules, newest: WorkingCalendar, as_of: datetime | None) -> int:
+    """Print the differences of one obligation, or how it stood; returns how many differ."""
+    obligation = whole.obligation
+    policy, calendar = rules.policy(obligation.terms), rules.calendar(obligation.terms)
+    for tried in (calendar, newest):
+        try:
+            if as_of is not None:
+                then = recompute.as_of(obligation, as_of, policy, tried)
+                lines = [f"{due.clause} {due.points}: {due.cause}" for due, _ in then.lines]
+                print(entry(f"{obligation.key}  {then.state.standing}  {then.state.score}", *lines))  # noqa: T201
+                return 0
+            unlike = list(recompute.differences(obligation, whole.columns, whole.ledger, policy, tried))
+            break
+        except CalendarGap:
+            if tried is newest:
+                raise
+    for each in unlike:
+        details = f"đang lưu / stored: {each.stored}", f"tính lại / derived: {each.derived}"
+        print(entry(f"{each.key}  {each.what}", *details))  # noqa: T201
+    return len(unlike)

@@ -79,7 +79,19 @@ _COVERED = text(f"""
        AND (:every_key OR obligation = ANY(CAST(:keys AS text[])))
      ORDER BY obligation LIMIT :limit FOR UPDATE
 """)  # noqa: S608
-_PAGE = text(f"SELECT {_ROW} FROM obligations WHERE obligation > :after ORDER BY obligation LIMIT :limit")  # noqa: S608
+
+_SEEN_WHOLE = text(f"""
+    SELECT {_ROW}, owed, standing, overdue, deadline, received_at, next_at,
+           (SELECT json_agg(json_build_object('seq', l.seq, 'line_id', l.line_id, 'component', l.component,
+                'clause', l.clause, 'points', CAST(l.points AS text), 'cause', l.cause, 'cause_en', l.cause_en,
+                'policy_version', l.policy_version, 'event_id', l.event_id, 'created_at', l.created_at,
+                'reverses', l.reverses) ORDER BY l.seq)::text
+              FROM score_lines AS l WHERE l.obligation = o.obligation) AS ledger
+      FROM obligations AS o
+     WHERE obligation > :after AND (:everything OR obligation = ANY(CAST(:keys AS text[])))
+     ORDER BY obligation LIMIT :limit
+""")  # noqa: S608
+_LEDGER = msgspec.json.Decoder(tuple[Line, ...])
 
 _COLUMNS = {
     "obligation": "text", "version": "int", "owed": "boolean", "standing": "text", "overdue": "boolean",
@@ -192,9 +204,25 @@ async def lock_covered(
     return _found(await tx.execute(_COVERED, parameters))
 
 
-async def read_page(tx: ReadTransaction, after: str, limit: int) -> Found:
-    """Obligations behind the key `after`, in key order, not locked."""
-    return _found(await tx.execute(_PAGE, {"after": after, "limit": limit}))
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An obligation with the columns that repeat its state, and its rows of the ledger."""
+
+    obligation: Obligation
+    columns: dict[str, Any]
+    ledger: tuple[Line, ...]
+
+
+async def read_whole(tx: ReadTransaction, keys: Sequence[str] | None, after: str, limit: int) -> list[Whole]:
+    """Obligations (None: all) behind the key `after`, in key order, not locked. Raises ValueError for a bad row."""
+    rows = await tx.execute(
+        _SEEN_WHOLE, {"everything": keys is None, "keys": list(keys or ()), "after": after, "limit": limit}
+    )
+    names = ("owed", "standing", "overdue", "deadline", "received_at", "next_at")
+    return [
+        Whole(_obligation(row), dict(zip(names, row[4:10], strict=True)), _LEDGER.decode(row[10]) if row[10] else ())
+        for row in rows
+    ]
 
 
 async def insert(tx: Transaction, opened: Sequence[tuple[Obligation, datetime]]) -> set[str]:

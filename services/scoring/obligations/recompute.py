@@ -1,0 +1,78 @@
+"""Derives obligations again from their terms and facts, and names every difference from what is stored. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.scoring.calendar import WorkingCalendar
+from services.scoring.obligations.domain import Line, Obligation, in_force
+from services.scoring.obligations.facts import Facts
+from services.scoring.obligations.standing import Derivation, stand
+from services.scoring.scores.policy import Policy
+
+
+class Difference(Struct, frozen=True):
+    """One value that is stored otherwise than it follows from terms and facts."""
+
+    key: str
+    what: str
+    stored: str
+    derived: str
+
+
+def differences(
+    obligation: Obligation, columns: dict[str, Any], ledger: Sequence[Line], policy: Policy, calendar: WorkingCalendar
+) -> Iterator[Difference]:
+    """Every difference of one obligation. Raises CalendarGap.
+
+    columns: the row's columns that repeat the state. ledger: its rows of score_lines, in their order.
+    """
+    derived = stand(obligation.terms, obligation.facts, policy, calendar)
+    for name in derived.state.__struct_fields__:
+        yield from _unlike(obligation.key, name, getattr(obligation.state, name), getattr(derived.state, name))
+    versions = obligation.facts.versions
+    said = msgspec.structs.asdict(derived.state) | {"received_at": versions[-1].received_at if versions else None}
+    for name, stored in columns.items():
+        yield from _unlike(obligation.key, f"column {name}", stored, said[name])
+    yield from _unlike(obligation.key, "lines in the ledger", tuple(ledger), obligation.lines)
+    stored_lines = Counter(
+        (line.component, line.clause, line.points, line.cause, line.cause_en) for line in in_force(obligation.lines)
+    )
+    deserved = Counter((due.component, due.clause, due.points, due.cause, due.cause_en) for due, _ in derived.lines)
+    yield from _unlike(
+        obligation.key, "lines in force", sorted((stored_lines - deserved).elements()),
+        sorted((deserved - stored_lines).elements()),
+    )  # fmt: skip
+
+
+def as_of(obligation: Obligation, moment: datetime, policy: Policy, calendar: WorkingCalendar) -> Derivation:
+    """How it stood by what had happened until `moment`, under its terms of today. Raises CalendarGap."""
+    return stand(obligation.terms, facts_until(obligation.facts, moment), policy, calendar)
+
+
+def facts_until(facts: Facts, moment: datetime) -> Facts:
+    """The facts that had come by then: receipts, verdicts, the reminder, the passing of the deadline."""
+    versions = tuple(
+        replace(version, verdicts=tuple(verdict for verdict in version.verdicts if verdict.decided_at <= moment))
+        for version in facts.versions
+        if version.received_at <= moment
+    )
+    passed_at = None if facts.passed_at is None else min(facts.passed_at, moment)
+    reminder = facts.reminder if facts.reminder is not None and facts.reminder.at <= moment else None
+    return replace(facts, versions=versions, passed_at=passed_at, reminder=reminder)
+
+
+def _unlike(key: str, what: str, stored: object, derived: object) -> Iterator[Difference]:
+    if stored != derived:
+        yield Difference(key, what, _shown(stored), _shown(derived))
+
+
+def _shown(value: object) -> str:
+    return msgspec.json.encode(value).decode() if value is not None else "–"
