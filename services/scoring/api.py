@@ -1,4 +1,4 @@
-"""The HTTP door of scoring: what is owed, how it stands, what it scores and why. It only reads; the operator's token
+"""Scoring's HTTP routes: what is owed, how it stands, what it scores and why. It only reads; the operator's token
 opens it."""
 
 from __future__ import annotations

@@ -28,14 +28,14 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
-    calendar = max(shipped_calendars(), key=lambda each: each.file.revision).file.calendar()
+    calendar = max(shipped_calendars(), key=lambda shipped: shipped.file.revision).file.calendar()
     regimes: dict[str, list[Regime]] = {}
     for record in look.all:
         if isinstance(record, RegimePublished):
             regimes.setdefault(record.code, []).append(_regime(record))
     followed_by: dict[tuple[str, int], list[Regime]] = {}
     for code, versions in regimes.items():
-        versions.sort(key=lambda each: (each.effective_from, each.regime_version))
+        versions.sort(key=lambda version: (version.effective_from, version.regime_version))
         for place, version in enumerate(versions):
             # later ones govern nothing that these do not take from it; all of them would cost the square
             followed_by[code, version.regime_version] = versions[place : place + 3]

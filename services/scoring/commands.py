@@ -34,7 +34,7 @@ def rebuild_command(argv: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--first-version", type=whole(1, MAX_FIRST_VERSION), required=True,
-        help="lớn hơn mọi phiên bản đã công bố / above every version told so far",
+        help="lớn hơn mọi phiên bản đã công bố / above every version published so far",
     )  # fmt: skip
     given = parser.parse_args(list(argv))
     return asyncio.run(_rebuild(given))
@@ -82,8 +82,8 @@ async def _setbacks(given: argparse.Namespace) -> int:
             found = await setbacks.retry(tx, None if given.all else given.subjects)
     finally:
         await database.close()
-    for each in found:
-        print(each)  # noqa: T201 - an operator's command
+    for subject in found:
+        print(subject)  # noqa: T201 - an operator's command
     print(f"Thử lại {len(found)} / tried again: {len(found)}")  # noqa: T201
     return 0 if found else 1
 
@@ -114,7 +114,7 @@ async def _recompute(keys: list[str] | None, as_of: datetime | None) -> int:
                 page = await store.read_whole(tx, keys, after, RECOMPUTED_AT_ONCE)
                 terms = [whole.obligation.terms for whole in page]
                 await rules.fetch(
-                    tx, {each.calendar_version for each in terms}, {each.policy_version for each in terms}
+                    tx, {term.calendar_version for term in terms}, {term.policy_version for term in terms}
                 )
                 newest = await rules.current_calendar(tx)
             if not page:
@@ -152,7 +152,7 @@ def _report(whole: store.Whole, rules: Rules, newest: WorkingCalendar, as_of: da
         except CalendarGap:
             if tried is newest:
                 raise
-    for each in unlike:
-        details = f"đang lưu / stored: {each.stored}", f"tính lại / derived: {each.derived}"
-        print(entry(f"{each.key}  {each.what}", *details))  # noqa: T201
+    for difference in unlike:
+        details = f"đang lưu / stored: {difference.stored}", f"tính lại / derived: {difference.derived}"
+        print(entry(f"{difference.key}  {difference.what}", *details))  # noqa: T201
     return len(unlike)

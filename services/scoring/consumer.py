@@ -1,4 +1,4 @@
-"""The Kafka door: what scoring listens to, each a signature and one call."""
+"""What scoring consumes from Kafka, each a signature and one call."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def inbounds(rules: Rules) -> tuple[Inbound, ...]:
 
     return (
         Inbound.of("scoring.registry", registry),
-        Inbound.of("scoring.follow", follow, handlers.known_names),
+        Inbound.of("scoring.follow", follow, handlers.registered_names),
     )

@@ -80,8 +80,8 @@ async def read_regimes(
             found.setdefault(row[0], []).append(_regime(row))
         except ValueError as error:
             broken.append(Unplanned(row[0], row[1], "*", f"{type(error).__name__}: {error}"[:500]))
-    for each in broken:
-        found.pop(each.regime, None)
+    for unplanned in broken:
+        found.pop(unplanned.regime, None)
     if unreadable is not None:
         unreadable += broken
     return found

@@ -117,27 +117,29 @@ class DeadlineSweep:
         if not found.rows:
             await self._count_overdue(tx)
             return 0
-        passed = [each for each in found.obligations if has_passed(each.facts, each.state, settled)]
-        nobody = [(each.agency, each.regime) for each in passed if not each.facts.versions]
+        passed = [
+            obligation for obligation in found.obligations if has_passed(obligation.facts, obligation.state, settled)
+        ]
+        nobody = [(obligation.agency, obligation.regime) for obligation in passed if not obligation.facts.versions]
         officers = await registry.reporting_officers(tx, nobody)
         now = self._clock.now()
 
-        def propose(each: Obligation) -> Proposed:
-            facts = each.facts
-            if has_passed(facts, each.state, settled):
-                facts = with_passing(facts, settled, officers.get((each.agency, each.regime)))
-            elif is_due_soon(each.terms, facts, each.state, settled):
-                facts = domain.reminded(each, now)
-            return Proposed(each, each.terms, facts, now)
+        def propose(obligation: Obligation) -> Proposed:
+            facts = obligation.facts
+            if has_passed(facts, obligation.state, settled):
+                facts = with_passing(facts, settled, officers.get((obligation.agency, obligation.regime)))
+            elif is_due_soon(obligation.terms, facts, obligation.state, settled):
+                facts = domain.reminded(obligation, now)
+            return Proposed(obligation, obligation.terms, facts, now)
 
         async def work(part: Sequence[Obligation]) -> int:
             with _own_traces(part):
-                return await deciding.settle_all(tx, self._rules, [propose(each) for each in part])
+                return await deciding.settle_all(tx, self._rules, [propose(obligation) for obligation in part])
 
         _, failed = await each_alone(tx, found.obligations, work, passes=passes)
         reasons = {key: setbacks.why(error) for key, error in found.unreadable.items()}
-        reasons |= {each.key: setbacks.why(error) for each, error in failed}
-        await setbacks.settle(tx, "deadline", [each.key for each in found.obligations], reasons)
+        reasons |= {obligation.key: setbacks.why(error) for obligation, error in failed}
+        await setbacks.settle(tx, "deadline", [obligation.key for obligation in found.obligations], reasons)
         return found.rows
 
     async def _apply(self, tx: Transaction, scoped: reliefs.ScopedRelief) -> int:

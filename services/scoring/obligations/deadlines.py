@@ -210,7 +210,7 @@ def plans_between(
     """Plans of one regime (all its versions) that open by `until` and are owed at `since` or later.
 
     A period that cannot be planned is yielded as such; the others come all the same. Of those only what opens by
-    `until` and ends at `since` or later is told: who could owe it is asked about now.
+    `until` and ends at `since` or later is yielded: who could owe it is asked about now.
     """
     for version in versions:
         if version.frequency == "adhoc" or version.deadline.rule == "on_request":

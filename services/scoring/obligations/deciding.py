@@ -43,40 +43,44 @@ async def decide(
     """Settle each on its own policy and calendar; where the calendar is too short, on the current one."""
     given = list(proposed)
     await rules.fetch(
-        tx, {each.terms.calendar_version for each in given}, {each.terms.policy_version for each in given}
+        tx,
+        {proposal.terms.calendar_version for proposal in given},
+        {proposal.terms.policy_version for proposal in given},
     )
     decisions: list[Decision] = []
     gaps: dict[str, CalendarGap] = {}
-    for each in given:
-        policy = rules.policy(each.terms)
-        cause = Cause(each.at, new_id(), each.event_id)
-        arguments = (each.before, each.terms, each.facts, policy)
-        made = each.before.key in opening
+    for proposal in given:
+        policy = rules.policy(proposal.terms)
+        cause = Cause(proposal.at, new_id(), proposal.event_id)
+        arguments = (proposal.before, proposal.terms, proposal.facts, policy)
+        made = proposal.before.key in opening
         try:
-            decision = domain.settle(*arguments, rules.calendar(each.terms), cause, opening=made)
+            decision = domain.settle(*arguments, rules.calendar(proposal.terms), cause, opening=made)
         except CalendarGap:  # received after the years of the calendar that gave the deadline
             newest = await rules.current_calendar(tx)
             try:
                 decision = domain.settle(*arguments, newest, cause, opening=made)
             except CalendarGap as gap:
-                gaps[each.before.key] = gap
+                gaps[proposal.before.key] = gap
                 continue
-        if decision.obligation is not each.before:
+        if decision.obligation is not proposal.before:
             decisions.append(decision)
     return Decided(tuple(decisions), gaps)
 
 
 async def save(tx: Transaction, decisions: Sequence[Decision], before: dict[str, Obligation]) -> None:
     """Save obligations, append lines and publish, in this order. `before`: as they were loaded, by key."""
-    lines = [(each.obligation.key, line) for each in decisions for line in each.lines]
-    changed = [each.obligation for each in decisions]
-    new_terms = [each for each in changed if each.terms is not before[each.key].terms]
+    lines = [(decision.obligation.key, line) for decision in decisions for line in decision.lines]
+    changed = [decision.obligation for decision in decisions]
+    new_terms = [decision for decision in changed if decision.terms is not before[decision.key].terms]
     await store.save(tx, changed, lines, new_terms=new_terms)
     metrics.SCORE_LINES_TOTAL.inc(len(lines))
-    for each in decisions:
-        if each.event is not None:
-            _count(each.event, before[each.obligation.key])
-    await publish(tx, [outgoing(each.event, each.event_id) for each in decisions if each.event is not None])
+    for decision in decisions:
+        if decision.event is not None:
+            _count(decision.event, before[decision.obligation.key])
+    await publish(
+        tx, [outgoing(decision.event, decision.event_id) for decision in decisions if decision.event is not None]
+    )
 
 
 async def settle_all(tx: Transaction, rules: Rules, proposed: Sequence[Proposed]) -> int:
@@ -84,7 +88,7 @@ async def settle_all(tx: Transaction, rules: Rules, proposed: Sequence[Proposed]
     decided = await decide(tx, rules, proposed)
     for gap in decided.gaps.values():
         raise gap
-    await save(tx, decided.decisions, {each.before.key: each.before for each in proposed})
+    await save(tx, decided.decisions, {proposal.before.key: proposal.before for proposal in proposed})
     return len(decided.decisions)
 
 

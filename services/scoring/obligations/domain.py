@@ -108,11 +108,6 @@ class Cause(Struct, frozen=True):
     event_id: UUID | None = None
 
 
-def opened(key: str, terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar, version: int) -> Obligation:
-    """A new obligation, as it is stored; `settle` says what is published of it."""
-    return Obligation(key, version, terms, facts, stand(terms, facts, policy, calendar).state)
-
-
 def settle(
     before: Obligation,
     terms: Terms,
@@ -176,7 +171,7 @@ def line_id(key: str, seq: int) -> UUID:
 
 
 def published(obligation: Obligation, changes: tuple[Change, ...], at: datetime) -> ObligationChanged:
-    """The event: the whole state and why it is told."""
+    """The event: the whole state, and what changed."""
     terms, facts, state = obligation.terms, obligation.facts, obligation.state
     by_number = {version.number: version for version in facts.versions}
     answer = None if state.answer is None else by_number[state.answer]

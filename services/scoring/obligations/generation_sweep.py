@@ -153,7 +153,7 @@ class Generator:
             tx, closed.obligations, lambda part: self._withdraw(tx, part, span.now), passes=passes
         )
         reasons = {key: setbacks.why(error) for key, error in closed.unreadable.items()}
-        await setbacks.record(tx, "withdraw", reasons | {each.key: setbacks.why(error) for each, error in failed})
+        await setbacks.record(tx, "withdraw", reasons | {lost.key: setbacks.why(error) for lost, error in failed})
 
         async def generate(part: Sequence[Opening]) -> int:
             return await self._generate(tx, part, span, codes)
@@ -179,7 +179,7 @@ class Generator:
                 if not _may_lose_periods(regimes.get(code, [])):
                     continue
                 untouched = await store.lock_untouched(tx, code, span.now)
-                lost = [each for each in untouched if not _still_governed(each, regimes.get(code, []), requests)]
+                lost = [kept for kept in untouched if not _still_governed(kept, regimes.get(code, []), requests)]
                 withdrawn += await self._withdraw(tx, lost, span.now)
             changed = await self._generate(tx, part, span)
             await generator.planned(tx, part, span.now)
@@ -222,7 +222,9 @@ class Generator:
         await setbacks.settle(tx, "generate", [opening.plan.subject for opening in openings], failed)
 
     async def _withdraw(self, tx: Transaction, lost: Sequence[Obligation], now: datetime) -> int:
-        proposed = [Proposed(each, replace(each.terms, owed=False), each.facts, now) for each in lost]
+        proposed = [
+            Proposed(obligation, replace(obligation.terms, owed=False), obligation.facts, now) for obligation in lost
+        ]
         metrics.WITHDRAWN_TOTAL.inc(len(lost))
         return await deciding.settle_all(tx, self._rules, proposed)
 

@@ -43,7 +43,9 @@ async def follow(batch: Batch[Report], tx: Transaction, rules: Rules) -> None:
     for event in batch:
         by_key.setdefault(event.key, []).append(event)
     proposed = [_with(obligations[key], events) for key, events in by_key.items()]
-    changed = [each for each in proposed if each.facts is not each.before.facts or each.before.key in made]
+    changed = [
+        proposal for proposal in proposed if proposal.facts is not proposal.before.facts or proposal.before.key in made
+    ]
     decided = await deciding.decide(tx, rules, changed, opening=made)
     decisions = list(decided.decisions)
     for key, gap in decided.gaps.items():
@@ -82,7 +84,7 @@ async def _open_missing(
             missing.setdefault(event.key, []).append(event)
     bodies = [events[0].body for events in missing.values()]
     regimes, periods = sorted({body.regime for body in bodies}), sorted({body.period for body in bodies})
-    known = RegistryPart(
+    registered = RegistryPart(
         await registry.read_agencies(tx, sorted({body.agency for body in bodies})),
         await registry.read_regimes(tx, regimes),
         await registry.read_requests(tx, periods),
@@ -92,7 +94,7 @@ async def _open_missing(
     )
     openings: list[Missing] = []
     for events in missing.values():
-        match resolve(events[0].body, known, rules):
+        match resolve(events[0].body, registered, rules):
             case Awaits(name):
                 for event in events:
                     batch.defer(event, name)
@@ -115,30 +117,32 @@ async def _open_missing(
 
 def _opened(wanted: Missing, version: int, standing: Sequence[reliefs.ScopedRelief]) -> Obligation:
     """As it is inserted; its state is derived with the report, in this transaction."""
-    covering = tuple(each.relief for each in standing if each.covers(wanted.key))
+    covering = tuple(scoped.relief for scoped in standing if scoped.covers(wanted.key))
     return Obligation(wanted.key, version, wanted.terms, Facts(reliefs=covering), untouched(wanted.terms))
 
 
-async def known_names(tx: Transaction, names: Sequence[str]) -> set[str]:
-    """Which of the awaited names (regime/X/2, agency/C, request/R, calendar/2040) are known by now."""
+async def registered_names(tx: Transaction, names: Sequence[str]) -> set[str]:
+    """Which of the awaited names (regime/X/2, agency/C, request/R, calendar/2040) are registered by now."""
     regimes = {name: name.split("/")[1] for name in names if name.startswith("regime/")}
     agencies = {name: name.removeprefix("agency/") for name in names if name.startswith("agency/")}
     requests = {name: name.removeprefix("request/") for name in names if name.startswith("request/")}
-    known: set[str] = set()
+    registered: set[str] = set()
     if regimes:
         found = await registry.read_regimes(tx, sorted(set(regimes.values())))
-        have = {f"regime/{each.code}/{each.regime_version}" for versions in found.values() for each in versions}
-        known |= have & regimes.keys()
+        have = {
+            f"regime/{version.code}/{version.regime_version}" for versions in found.values() for version in versions
+        }
+        registered |= have & regimes.keys()
     if agencies:
         have_agencies = await registry.read_agencies(tx, sorted(agencies.values()))
-        known |= {name for name, code in agencies.items() if code in have_agencies}
+        registered |= {name for name, code in agencies.items() if code in have_agencies}
     if requests:
         have_requests = await registry.read_requests(tx, sorted(requests.values()))
-        known |= {name for name, request_id in requests.items() if request_id in have_requests}
-    known |= await _renewed(tx, names)
+        registered |= {name for name, request_id in requests.items() if request_id in have_requests}
+    registered |= await _renewed(tx, names)
     if any(name.startswith("calendar/") for name in names):
-        known |= {f"calendar/{year}" for year in await covered_years(tx)} & set(names)
-    return known
+        registered |= {f"calendar/{year}" for year in await covered_years(tx)} & set(names)
+    return registered
 
 
 async def _renewed(tx: Transaction, names: Sequence[str]) -> set[str]:

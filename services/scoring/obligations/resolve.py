@@ -1,4 +1,4 @@
-"""A report never waits for the generator: its obligation is made on the spot if regime and agency are known.
+"""A report never waits for the generator: its obligation is made on the spot if regime and agency are registered.
 
 What is not known yet is named, so that the report waits for just that. A report nobody asked of this agency gets an
 obligation that is not owed: followed and shown, never scored, reminded of or overdue, and counted in a metric.
@@ -64,38 +64,38 @@ class RegistryPart:
 
 
 def resolve(
-    event: SubmissionReceived | VerdictReached, known: RegistryPart, rules: Rules
+    event: SubmissionReceived | VerdictReached, registered: RegistryPart, rules: Rules
 ) -> Missing | Awaits | Impossible:
     """What to do with a report whose obligation does not exist yet."""
     try:
         period = parse(event.period)
     except PeriodError as error:
         return Impossible(str(error))
-    versions = known.regimes.get(event.regime, ())
+    versions = registered.regimes.get(event.regime, ())
     named = next((version for version in versions if version.regime_version == event.regime_version), None)
     if named is None:
         return Awaits(f"regime/{event.regime}/{event.regime_version}")
-    agency = known.agencies.get(event.agency)
+    agency = registered.agencies.get(event.agency)
     if agency is None:
         return Awaits(f"agency/{event.agency}")
     if period.frequency != named.frequency:
         return Impossible(f"{event.period} is no period of {event.regime}, which is {named.frequency}")
-    request = known.requests.get(event.period) if period.frequency == "adhoc" else None
+    request = registered.requests.get(event.period) if period.frequency == "adhoc" else None
     if period.frequency == "adhoc" and request is None:
         return Awaits(f"request/{event.period}")
     if request is not None and request.regime != event.regime:
         return Impossible(f"the request {event.period} asks for {request.regime}, not for {event.regime}")
     try:
-        plan, owed = _plan(agency, named, versions, period, request, known.calendar)
-        known.calendar.is_working_day(event.received_at.astimezone(LOCAL_ZONE).date())
+        plan, owed = _plan(agency, named, versions, period, request, registered.calendar)
+        registered.calendar.is_working_day(event.received_at.astimezone(LOCAL_ZONE).date())
     except CalendarGap as gap:
-        if gap.year < known.calendar.first_year:
-            return Impossible(f"{event.period} lies before {known.calendar.first_year}, where the calendar begins")
+        if gap.year < registered.calendar.first_year:
+            return Impossible(f"{event.period} lies before {registered.calendar.first_year}, where the calendar begins")
         return Awaits(f"calendar/{gap.year}")
     except Unplannable:  # intake has taken it: it is followed as soon as a newer record says by when it was owed
         if request is not None:
-            return Awaits(f"request-record/{event.period}/{known.request_versions.get(event.period, 0)}")
-        return Awaits(f"regime-record/{event.regime}/{known.regime_changes.get(event.regime, 0)}")
+            return Awaits(f"request-record/{event.period}/{registered.request_versions.get(event.period, 0)}")
+        return Awaits(f"regime-record/{event.regime}/{registered.regime_changes.get(event.regime, 0)}")
     return Missing(event.agency, rules.opening(plan), owed, event.received_at)
 
 

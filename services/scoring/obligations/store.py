@@ -60,14 +60,6 @@ _OF_REGIME = text(f"""
      WHERE regime = :regime AND owed AND standing = 'nothing_sent' AND NOT overdue AND deadline > :now
      ORDER BY obligation FOR UPDATE
 """)  # noqa: S608
-_UNLIKE_PLANS = text(f"""
-    SELECT {_ROW_OF_O}, p.place
-      FROM unnest(CAST(:regimes AS text[]), CAST(:periods AS text[]), CAST(:terms AS text[]))
-           WITH ORDINALITY AS p (regime, period, terms, place)
-      JOIN obligations AS o ON o.regime = p.regime AND o.period = p.period
-     WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
-     ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
-""")  # noqa: S608
 # Another relief may have moved the deadline behind this one's end: then the planned one tells.
 _COVERED = text(f"""
     SELECT {_ROW} FROM obligations
@@ -165,26 +157,6 @@ async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Ob
     return [_obligation(row) for row in await tx.execute(_OF_REGIME, {"regime": regime, "now": now})]
 
 
-async def lock_unlike(
-    tx: Transaction, plans: Sequence[tuple[str, str, Terms]], after: str, limit: int
-) -> list[tuple[int, Obligation]]:
-    """Obligations whose terms are not those of their plan (regime, period, terms), each with the plan's place.
-
-    At most `limit`, in key order, behind the key `after`.
-    """
-    rows = await tx.execute(
-        _UNLIKE_PLANS,
-        {
-            "regimes": [regime for regime, _, _ in plans],
-            "periods": [period for _, period, _ in plans],
-            "terms": [encode_terms(terms) for _, _, terms in plans],
-            "after": after,
-            "limit": limit,
-        },
-    )
-    return [(row[4] - 1, _obligation(row)) for row in rows]
-
-
 async def lock_covered(
     tx: Transaction,
     relief: Relief,
@@ -230,10 +202,11 @@ async def insert(tx: Transaction, opened: Sequence[tuple[Obligation, datetime]])
     if not opened:
         return set()
     rows = [
-        (each.key, each.agency, each.regime, each.period, each.version, state.owed, state.standing, state.overdue,
-         state.deadline, _received_at(each), state.next_at, encode_terms(each.terms), encode_document(each), at)
-        for each, at in sorted(opened, key=lambda pair: pair[0].key)
-        for state in (each.state,)
+        (obligation.key, obligation.agency, obligation.regime, obligation.period, obligation.version, state.owed,
+         state.standing, state.overdue, state.deadline, _received_at(obligation), state.next_at,
+         encode_terms(obligation.terms), encode_document(obligation), at)
+        for obligation, at in sorted(opened, key=lambda pair: pair[0].key)
+        for state in (obligation.state,)
     ]  # fmt: skip
     return set((await tx.execute(_INSERT, bulk.parameters(_INSERTED, rows))).scalars())
 
@@ -250,10 +223,10 @@ async def save(
     new_terms: those whose terms have changed too.
     """
     rows = [
-        (each.key, each.version, state.owed, state.standing, state.overdue, state.deadline, _received_at(each),
-         state.next_at, encode_document(each))
-        for each in changed
-        for state in (each.state,)
+        (obligation.key, obligation.version, state.owed, state.standing, state.overdue, state.deadline,
+         _received_at(obligation), state.next_at, encode_document(obligation))
+        for obligation in changed
+        for state in (obligation.state,)
     ]  # fmt: skip
     if rows:
         await tx.execute(_SAVE, bulk.parameters(_COLUMNS, rows))
@@ -261,8 +234,8 @@ async def save(
         await tx.execute(
             _SAVE_TERMS,
             {
-                "obligation": [each.key for each in new_terms],
-                "terms": [encode_terms(each.terms) for each in new_terms],
+                "obligation": [obligation.key for obligation in new_terms],
+                "terms": [encode_terms(obligation.terms) for obligation in new_terms],
             },
         )
     if lines:

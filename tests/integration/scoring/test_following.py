@@ -31,7 +31,7 @@ def _without_ids(facts: Facts) -> list[Any]:
 
 async def known(rig: Rig, *names: str) -> set[str]:
     async with rig.database.transaction() as tx:
-        return await handlers.known_names(tx, names)
+        return await handlers.registered_names(tx, names)
 
 
 async def test_a_report_in_time_is_followed_to_its_score(rig: Rig) -> None:

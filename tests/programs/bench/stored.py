@@ -22,6 +22,7 @@ from services.scoring.calendar import shipped_calendars
 from services.scoring.obligations import domain, store
 from services.scoring.obligations.domain import Cause
 from services.scoring.obligations.facts import NOTHING, Terms
+from services.scoring.obligations.standing import untouched
 from services.scoring.scores.policy import read_policies
 from shared.contract.events import VerdictReached
 from shared.runtime.clock import LOCAL_ZONE
@@ -54,7 +55,7 @@ def _fulfilled() -> tuple[str, str, str]:
         regime_version=1, period=_PERIOD, version=1, officer_id=f"DM-{_AGENCY}", received_at=at, decided_at=at,
         outcome="accepted", errors=0, warnings=0, required_items=37, present_items=37,
     )  # fmt: skip
-    before = domain.opened(key, terms, NOTHING, policy, calendar, 1)
+    before = domain.Obligation(key, 1, terms, NOTHING, untouched(terms))
     facts = domain.with_reports(NOTHING, [(identifier, verdict)])
     decision = domain.settle(before, terms, facts, policy, calendar, Cause(at, identifier, identifier))
     assert decision.event is not None

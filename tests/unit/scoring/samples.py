@@ -9,8 +9,9 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar, shipped_calendars
-from services.scoring.obligations.domain import Obligation, opened
+from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import NOTHING, Facts, Terms
+from services.scoring.obligations.standing import stand
 from services.scoring.scores.policy import Policy, read_policies
 from shared.contract.events import SubmissionReceived, VerdictReached, obligation_key
 from shared.runtime.clock import LOCAL_ZONE
@@ -40,7 +41,8 @@ TERMS = Terms(
 
 def obligation(facts: Facts = NOTHING, key: str = KEY, **terms: Any) -> Obligation:
     """As it is opened: version 1, with these facts; `terms` are changes of TERMS."""
-    return opened(key, replace(TERMS, **terms), facts, POLICY, CALENDAR, 1)
+    given = replace(TERMS, **terms)
+    return Obligation(key, 1, given, facts, stand(given, facts, POLICY, CALENDAR).state)
 
 
 def submission(
