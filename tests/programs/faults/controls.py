@@ -30,6 +30,7 @@ from shared.service.command import run
 from shared.service.service import Service
 from tests.programs.faults import witness
 from tests.programs.faults.mistakes import MISTAKES
+from tests.programs.faults.unguarded import UNGUARDED
 
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
 
@@ -166,19 +167,23 @@ def _let_the_clock_jump(path: str) -> None:
     clock.SystemClock.now = now  # type: ignore[method-assign]
 
 
-CONTROLS: dict[str, Callable[[Service], None]] = {
-    function.__name__: function
-    for function in (
-        no_inbox,
-        ack_first,
-        delete_before_ack,
-        competing_relays,
-        naive_cursor,
-        answer_before_commit,
-        in_data_not_committed,
-        no_retry_after_trouble,
-    )
-} | MISTAKES
+CONTROLS: dict[str, Callable[[Service], None]] = (
+    {
+        function.__name__: function
+        for function in (
+            no_inbox,
+            ack_first,
+            delete_before_ack,
+            competing_relays,
+            naive_cursor,
+            answer_before_commit,
+            in_data_not_committed,
+            no_retry_after_trouble,
+        )
+    }
+    | MISTAKES
+    | UNGUARDED
+)
 
 
 def _subscriptions(service: Service) -> tuple[Any, ...]:

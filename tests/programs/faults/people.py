@@ -61,7 +61,7 @@ def regime_document(code: str = REGIME, version: int = 1, effective_from: str = 
 def agency_document(code: str) -> dict[str, Any]:
     return {
         "code": code, "name": f"Sở {code}", "name_en": f"Department {code}", "kind": "department", "parent": "X99",
-        "opened_on": "2020-01-01",
+        "opened_on": "2009-01-01",
     }  # fmt: skip
 
 

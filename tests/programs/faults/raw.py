@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.local.calls import call
 
@@ -102,3 +104,16 @@ async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Raw]:
     finally:
         await consumer.stop()
     return sorted(found, key=lambda message: message.place)
+
+
+async def configure(bootstrap: str, topics: Sequence[str], configs: Mapping[str, str]) -> None:
+    """Set these on the topics; what was set on them before goes back to the cluster's own."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs)) for topic in topics]
+        for response in await admin.alter_configs(wanted):
+            if failed := [(code, message) for code, message, *_ in response.resources if code]:
+                raise RuntimeError(f"cannot configure the topics: {failed}")
+    finally:
+        await admin.close()
