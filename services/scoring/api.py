@@ -104,10 +104,16 @@ def _whole(obligation: Obligation) -> dict[str, Any]:
     }
 
 
+_OF_POLICY = frozenset({"clause_text", "clause_text_en", "legal_basis"})
+
+
 def _published(obligation: Obligation) -> dict[str, Any]:
     event = published(obligation, (), obligation.terms.opens_at)
     shown = event.model_dump(exclude={"at", "changes"})
-    shown["lines"] = [json_row(line) for line in shown["lines"]]
+    # what clauses say is read of the policy
+    shown["lines"] = [
+        json_row({name: line[name] for name in line if name not in _OF_POLICY}) for line in shown["lines"]
+    ]
     vi, en = STANDINGS[event.standing]
     return json_row(shown) | {"standing_vi": vi, "standing_en": en}
 

@@ -93,6 +93,9 @@ class LineView(BaseModel):
     created_at: Moment
     reverses: UUID | None = Field(description="Dòng bị hủy / the line that it takes back")
     in_force: bool
+    clause_text: str | None = Field(description="Nội dung khoản / what the clause says; null: của quy tắc trước")
+    clause_text_en: str | None
+    legal_basis: str | None = Field(description="Căn cứ / where the clause comes from")
 
 
 class RecipientView(BaseModel):
@@ -119,6 +122,7 @@ class ObligationDetail(ObligationView):
 
     policy_version: str
     calendar_version: str
+    provisional: bool = Field(description="Lịch nghỉ năm đó chưa công bố, hạn có thể đổi / the deadline may still move")
     planned_deadline: Moment = Field(description="Hạn theo quy định, trước gia hạn / by the rule, before any relief")
     reliefs: list[str] = Field(description="Quyết định gia hạn, miễn trừ đã dời hạn / reliefs that moved the deadline")
     officer_id: str | None = Field(description="Người chịu trách nhiệm / who answers for it")
@@ -230,6 +234,7 @@ async def obligation(
         **_names(row, registry),
         policy_version=whole.policy_version,
         calendar_version=whole.calendar_version,
+        provisional=whole.provisional,
         planned_deadline=whole.planned_deadline,
         reliefs=list(whole.reliefs),
         officer_id=whole.officer_id,

@@ -101,6 +101,8 @@ class Plan:
     deadline: datetime
     remind_at: datetime
     calendar_version: str
+    #: the deadline follows from days that nobody has announced yet, so it may still move
+    provisional: bool = False
 
     @property
     def subject(self) -> str:
@@ -179,6 +181,7 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Pl
         deadline=deadline,
         remind_at=_remind_at(regime, opens_at, deadline, calendar),
         calendar_version=calendar.version,
+        provisional=calendar.covers(day) and calendar.provisional(day),
     )
 
 

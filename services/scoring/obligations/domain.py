@@ -143,7 +143,7 @@ def settle(
     )
     if not published_now:
         return Decision(after, appended)
-    return Decision(after, appended, published(after, tuple(changes), cause.at), cause.published_as)
+    return Decision(after, appended, published(after, tuple(changes), cause.at, policy), cause.published_as)
 
 
 def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, SubmissionReceived | VerdictReached]]) -> Facts:
@@ -170,8 +170,10 @@ def line_id(key: str, seq: int) -> UUID:
     return UUID(int=int.from_bytes(digest, "big") & _UUID_MASK | _UUID_8)
 
 
-def published(obligation: Obligation, changes: tuple[Change, ...], at: datetime) -> ObligationChanged:
-    """The event: the whole state, and what changed."""
+def published(
+    obligation: Obligation, changes: tuple[Change, ...], at: datetime, policy: Policy | None = None
+) -> ObligationChanged:
+    """The event: the whole state and what changed; with its lines, what their clauses say by `policy`."""
     terms, facts, state = obligation.terms, obligation.facts, obligation.state
     by_number = {version.number: version for version in facts.versions}
     answer = None if state.answer is None else by_number[state.answer]
@@ -196,6 +198,7 @@ def published(obligation: Obligation, changes: tuple[Change, ...], at: datetime)
         planned_deadline=terms.deadline,
         deadline=state.deadline,
         calendar_version=terms.calendar_version,
+        provisional=terms.provisional,
         policy_version=terms.policy_version,
         reliefs=tuple(relief.relief_id for relief in facts.reliefs if _moved(relief, terms, state)),
         reminded_at=None if facts.reminder is None else facts.reminder.at,
@@ -210,7 +213,7 @@ def published(obligation: Obligation, changes: tuple[Change, ...], at: datetime)
         officer_id=state.officer_id,
         officer_basis=state.officer_basis,
         score=state.score,
-        lines=tuple(_line(line, reversed_ids) for line in obligation.lines),
+        lines=tuple(_line(line, reversed_ids, policy) for line in obligation.lines),
     )
 
 
@@ -250,7 +253,7 @@ def _last_returned(obligation: Obligation) -> int | None:
 def _shown(terms: Terms) -> tuple[object, ...]:
     return (
         terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
-        terms.calendar_version, terms.policy_version,
+        terms.calendar_version, terms.policy_version, terms.provisional,
     )  # fmt: skip
 
 
@@ -320,7 +323,9 @@ def _moved(relief: Relief, terms: Terms, state: State) -> bool:
     return relief.status == "granted" and relief.ends_at > terms.deadline and relief.starts_at <= state.deadline
 
 
-def _line(line: Line, reversed_ids: set[UUID | None]) -> ScoreLine:
+def _line(line: Line, reversed_ids: set[UUID | None], policy: Policy | None) -> ScoreLine:
+    # a clause of an earlier policy may say something else now: its text stands in that policy
+    clause = policy.text(line.clause) if policy is not None and policy.version == line.policy_version else None
     return ScoreLine.trusted(
         line_id=line.line_id,
         seq=line.seq,
@@ -334,4 +339,7 @@ def _line(line: Line, reversed_ids: set[UUID | None]) -> ScoreLine:
         created_at=line.created_at,
         reverses=line.reverses,
         in_force=line.reverses is None and line.line_id not in reversed_ids,
+        clause_text=None if clause is None else clause.text_vi,
+        clause_text_en=None if clause is None else clause.text_en,
+        legal_basis=None if clause is None else clause.legal_basis,
     )

@@ -30,6 +30,7 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     policy_version: str
     cutoff_from: date | None = None
     cutoff_to: date | None = None
+    provisional: bool = False  # the deadline follows from days that nobody has announced yet
     owed: bool = True  # false: nobody asked this agency for the report, or it is not owed any more
 
 

@@ -146,6 +146,7 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
         policy_version=policy_version,
         cutoff_from=plan.cutoff_from,
         cutoff_to=plan.cutoff_to,
+        provisional=plan.provisional,
     )
 
 

@@ -36,6 +36,10 @@ class ScoreLine(Model):
     created_at: Moment  # business time
     reverses: UUID | None = None  # the line it takes back
     in_force: bool
+    #: what the clause says, and where it comes from; null for a line of an earlier policy than the obligation's
+    clause_text: str | None = None
+    clause_text_en: str | None = None
+    legal_basis: str | None = None
 
 
 class ObligationChanged(EventModel):
@@ -64,6 +68,7 @@ class ObligationChanged(EventModel):
     planned_deadline: Moment  # by the regime's rule and the calendar
     deadline: Moment  # with every relief; late is what is received after it
     calendar_version: str
+    provisional: bool = False  # the deadline follows from days that nobody has announced yet: it may still move
     policy_version: str
     reliefs: tuple[str, ...] = ()  # ids of those that moved the deadline
     reminded_at: Moment | None = None

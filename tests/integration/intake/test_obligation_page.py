@@ -40,7 +40,8 @@ def line(seq: int, points: str, cause: str, **others: Any) -> ScoreLine:
     told = {
         "line_id": new_id(), "seq": seq, "component": "timeliness", "points": points, "cause": cause,
         "cause_en": f"en {cause}", "clause": "§1", "policy_version": "vn-2026-1", "event_id": new_id(),
-        "created_at": DECIDED + timedelta(seconds=seq), "in_force": True,
+        "created_at": DECIDED + timedelta(seconds=seq), "in_force": True, "clause_text": "Trừ 10 điểm mỗi ngày.",
+        "clause_text_en": "10 points off a day.", "legal_basis": "NĐ 09/2019/NĐ-CP, Điều 8",
     }  # fmt: skip
     return ScoreLine.model_validate({**told, **others})
 
@@ -77,6 +78,9 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
             ("-2.50", "Chậm 1 ngày", "en Chậm 1 ngày", "§1"),
             ("100", "Đủ", "en Đủ", "§1"),
         ]
+        assert (shown["lines"][0]["clause_text"], shown["lines"][0]["legal_basis"], shown["provisional"]) == (
+            "Trừ 10 điểm mỗi ngày.", "NĐ 09/2019/NĐ-CP, Điều 8", False,
+        )  # fmt: skip
         assert sum(Decimal(line["points"]) for line in shown["lines"]) == Decimal(shown["score"])
         assert [(submission["version"], submission["status"]) for submission in shown["submissions"]] == [
             (2, "received"),

@@ -23,6 +23,7 @@ from services.scoring.obligations.deadlines import (
     plan_request,
     plans_between,
 )
+from services.scoring.obligations.generator import terms_of
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import parse
 from tests.unit.scoring.samples import CALENDAR, local
@@ -52,6 +53,16 @@ def test_a_deadline_on_a_sunday_moves_to_monday_if_the_regime_says_so() -> None:
     assert plan("2026-M10").deadline == local(2026, 10, 19, 17)  # 18/10/2026 is a Sunday
     kept = Deadline(rule="day_of_month", day=18, on_holiday="keep")
     assert plan("2026-M10", deadline=kept).deadline == local(2026, 10, 18, 17)
+
+
+def test_a_deadline_in_a_year_that_nobody_announced_is_provisional_and_one_that_a_request_names_is_not() -> None:
+    announced = [year for year in range(2024, CALENDAR.last_year + 1) if not CALENDAR.provisional(year)][-1]
+    assert announced < CALENDAR.last_year
+    assert not plan(f"{announced}-M11").provisional
+    assert plan(f"{announced + 1}-M01").provisional
+    assert terms_of(plan(f"{announced + 1}-M01"), "2019.1").provisional
+    named = Request("DX-1", "DX", local(announced + 1, 1, 5, 8), local(announced + 1, 1, 9, 17), ())
+    assert not plan_request(regime(frequency="adhoc"), named, CALENDAR).provisional
 
 
 def test_a_deadline_inside_lunar_new_year_moves_behind_it() -> None:

@@ -265,6 +265,34 @@ def test_every_line_names_the_event_behind_it() -> None:
     assert [line.event_id for line in passed.lines] == [published_as] == [passed.event_id]
 
 
+def test_each_line_says_what_its_clause_says_by_its_own_policy() -> None:
+    story = Story().follow(verdict(received_at=LATE))
+    published = story.published[-1].lines
+    assert [line.clause for line in published] == ["1.a", "1.b", "2.a"]
+    for line in published:
+        clause = POLICY.texts[line.clause]
+        assert (line.clause_text, line.clause_text_en, line.legal_basis) == (
+            clause.text_vi, clause.text_en, clause.legal_basis,
+        )  # fmt: skip
+    # under another policy the same clause may say something else: the lines that fell do not borrow its words
+    another = POLICY.model_copy(update={"version": "2027.1"})
+    terms = replace(story.now.terms, policy_version=another.version)
+    decision = domain.settle(story.now, terms, story.now.facts, another, CALENDAR, Cause(AT, uuid4()))
+    assert decision.event is not None
+    assert {line.policy_version: line.legal_basis is None for line in decision.event.lines} == {
+        POLICY.version: True,
+        "2027.1": False,
+    }
+
+
+def test_a_deadline_whose_days_nobody_has_announced_says_so_and_its_announcement_is_published() -> None:
+    story = Story(obligation(provisional=True))
+    story.change(replace(story.now.terms, provisional=False, calendar_version=CALENDAR.version))
+    assert story.published[-1].provisional is False
+    assert story.changes[-1] == ("terms_changed",)
+    assert domain.published(obligation(provisional=True), (), AT).provisional is True
+
+
 def test_line_ids_follow_from_the_obligation_and_their_place() -> None:
     one, two = Story().follow(verdict()), Story().follow(verdict())
     assert [line.line_id for line in one.written] == [line.line_id for line in two.written]
