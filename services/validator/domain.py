@@ -6,7 +6,7 @@ All findings are counted; errors come before warnings, then tiers, then the orde
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
 from services.validator.rules import catalogue, narratives, sums
@@ -14,7 +14,7 @@ from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, counted, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
-from shared.contract.events import Finding, VerdictOutcome
+from shared.contract.events import Finding, Severity, VerdictOutcome
 
 #: findings listed in a verdict; all are counted
 LISTED_FINDINGS = 500
@@ -37,6 +37,8 @@ class Judgement:
     present_items: int  # of these, usable: of the right type and in range, no filler
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False
+    any_nonzero: bool | None = None  # whether a figure is other than 0; None: none is given, or one cannot be read
+    filler: Severity = "error"  # what the regime makes of a report that says nothing
 
 
 def judge(
@@ -83,9 +85,35 @@ def judge(
     excused = nil and form.nil_allowed
     required = 0 if excused else form.required_items
     present = 0 if excused else required - absent
+    any_nonzero = True if any(values.values()) else False if _all_read(values, figures) else None
     if not flaws:
-        return Judgement("accepted", 0, 0, required, present)
-    return _concluded(flaws, required, present)
+        return Judgement("accepted", 0, 0, required, present, any_nonzero=any_nonzero, filler=form.filler)
+    return replace(_concluded(flaws, required, present), any_nonzero=any_nonzero, filler=form.filler)
+
+
+def _all_read(values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> bool:
+    return bool(values) and all(code in values or is_blank(text) for code, text in figures.items())
+
+
+def after_figures(judgement: Judgement, before: str, *, confirmed: bool) -> Judgement:
+    """The judgement on a report of zeros alone, where the period `before` had figures.
+
+    `confirmed`: an earlier version was returned for that. Zeros that are sent again are the agency's word: whoever
+    truly has nothing must not be returned for ever.
+    """
+    severity: Severity = "warning" if confirmed else judgement.filler
+    flaw = Flaw(catalogue.ALL_ZERO, "/figures", {"before": before}, severity=severity)
+    findings = list(judgement.findings)
+    place = sum((line.severity == "warning", catalogue.RULES[line.code].tier_rank) <= flaw.rank for line in findings)
+    findings.insert(place, render(flaw))
+    return replace(
+        judgement,
+        outcome="returned" if judgement.errors or flaw.is_error else "accepted",
+        errors=judgement.errors + flaw.is_error,
+        warnings=judgement.warnings + (not flaw.is_error),
+        findings=tuple(findings[:LISTED_FINDINGS]),
+        findings_truncated=judgement.findings_truncated or len(findings) > LISTED_FINDINGS,
+    )
 
 
 def _check_codes(

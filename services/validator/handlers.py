@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from uuid import UUID
 
 from services.validator import metrics, store
-from services.validator.domain import Judgement
+from services.validator.domain import Judgement, after_figures
 from services.validator.judging import form_name
+from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
-from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached
+from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached, obligation_key
 from shared.contract.ids import new_id
+from shared.contract.period import PeriodError, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
+
+#: how far back a report of zeros is compared
+COMPARED_YEARS = 2
 
 
 async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
@@ -53,13 +59,16 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     """
     decided_at = clock.now()
     verdicts: list[VerdictReached] = []
+    any_nonzero: list[bool | None] = []
+    judgements = await _compared(batch, tx)
     for event in batch:
-        judgement: Judgement | None = batch.prepared.get(event.id)
+        judgement = judgements.get(event.id)
         if judgement is None:
             batch.defer(event, form_name(event.body))
             metrics.DEFERRED_TOTAL.inc()
             continue
         body = event.body
+        any_nonzero.append(judgement.any_nonzero)
         verdicts.append(
             VerdictReached.trusted(
                 verdict_id=new_id(),
@@ -85,12 +94,54 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
         )
     if not verdicts:
         return
-    inserted = await store.insert_verdicts(tx, verdicts)
+    inserted = await store.insert_verdicts(tx, verdicts, any_nonzero)
     fresh = [verdict for verdict in verdicts if verdict.verdict_id in inserted]
     metrics.REPEATED_TOTAL.inc(len(verdicts) - len(fresh))
     await store.insert_findings(tx, fresh)
     await publish(tx, fresh)
     _count(fresh)
+
+
+async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
+    """The judgements, those of reports of zeros alone compared with the period before: in order, this batch's too."""
+    judged: dict[UUID, Judgement] = dict(batch.prepared)
+    earlier = {
+        event.id: _earlier(event.body)
+        for event in batch
+        if (judgement := judged.get(event.id)) is not None and judgement.any_nonzero is False
+    }
+    if not earlier:
+        return judged
+    own = sorted({event.body.obligation for event in batch if event.id in earlier})
+    accepted = await store.accepted_figures(tx, sorted({key for keys in earlier.values() for key in keys}))
+    returned = await store.returned_for(tx, own, ALL_ZERO.code)
+    for event in batch:
+        judgement = judged.get(event.id)
+        if judgement is None:
+            continue
+        obligation = event.body.obligation
+        before = next((key for key in earlier.get(event.id, ()) if key in accepted), None)
+        if before is not None and accepted[before]:
+            period = before.rpartition("/")[2]
+            judgement = judged[event.id] = after_figures(judgement, period, confirmed=obligation in returned)
+            if judgement.outcome == "returned":
+                returned.add(obligation)
+        if judgement.outcome == "accepted":
+            accepted[obligation] = judgement.any_nonzero
+    return judged
+
+
+def _earlier(body: SubmissionReceived) -> list[str]:
+    """The obligations of the agency by this regime for the periods before, the nearest first; ad hoc ones have none."""
+    try:
+        period = parse(body.period)
+        keys = []
+        first_year = period.year - COMPARED_YEARS
+        while period.frequency != "adhoc" and (period := preceding(period)).year >= first_year:
+            keys.append(obligation_key(body.agency, body.regime, period.id))
+    except PeriodError:  # a period that is none, or the first of all
+        return []
+    return keys
 
 
 def _count(verdicts: list[VerdictReached]) -> None:

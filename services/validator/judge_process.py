@@ -61,6 +61,8 @@ class Answer(msgspec.Struct, array_like=True):
     counts: tuple[int, int, int, int] = (0, 0, 0, 0)  # errors, warnings, required and present items
     truncated: bool = False
     findings: list[Line] = []
+    any_nonzero: bool | None = None
+    filler: str = "error"
 
     @classmethod
     def of(cls, judgement: Judgement, seconds: float) -> Answer:
@@ -72,6 +74,8 @@ class Answer(msgspec.Struct, array_like=True):
             findings=[
                 Line(*(getattr(finding, name) for name in Line.__struct_fields__)) for finding in judgement.findings
             ],
+            any_nonzero=judgement.any_nonzero,
+            filler=judgement.filler,
         )
 
     def judgement(self) -> Judgement:
@@ -80,6 +84,8 @@ class Answer(msgspec.Struct, array_like=True):
             *self.counts,
             findings=tuple(Finding.model_construct(**msgspec.structs.asdict(line)) for line in self.findings),
             findings_truncated=self.truncated,
+            any_nonzero=self.any_nonzero,
+            filler=self.filler,  # type: ignore[arg-type]  # and so was this
         )
 
 

@@ -66,6 +66,7 @@ _COLUMNS: dict[str, str] = {
 }
 _FINDING_COLUMNS = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en")  # fmt: skip
+_STORED = _COLUMNS | {"any_nonzero": "bool"}
 _NAMES = bulk.names(_COLUMNS)
 _FINDING_NAMES = bulk.names(_FINDING_COLUMNS)
 _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(_FINDING_COLUMNS, "text")}
@@ -73,9 +74,20 @@ _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(_FINDIN
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
 _INSERT_VERDICTS = text(f"""
-    INSERT INTO verdict ({_NAMES}) SELECT {_NAMES} FROM {bulk.unnest(_COLUMNS, place="place")} ORDER BY place
+    INSERT INTO verdict ({bulk.names(_STORED)}) SELECT {bulk.names(_STORED)}
+      FROM {bulk.unnest(_STORED, place="place")} ORDER BY place
     ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id
 """)  # noqa: S608 - constant names
+
+_ACCEPTED_FIGURES = text("""
+    SELECT DISTINCT ON (obligation) obligation, any_nonzero FROM verdict
+     WHERE obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted' ORDER BY obligation, version DESC
+""")
+
+_RETURNED_FOR = text("""
+    SELECT DISTINCT obligation FROM verdict JOIN finding USING (verdict_id)
+     WHERE obligation = ANY(CAST(:keys AS text[])) AND code = :code AND severity = 'error'
+""")
 
 _INSERT_FINDINGS = text(f"""
     INSERT INTO finding ({bulk.names(_FINDING_ROW)}) SELECT * FROM {bulk.unnest(_FINDING_ROW)}
@@ -109,12 +121,27 @@ async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
     return {row.name: row.key for row in rows}
 
 
-async def insert_verdicts(tx: Transaction, verdicts: Sequence[VerdictReached]) -> set[UUID]:
+async def accepted_figures(tx: Transaction, obligations: Sequence[str]) -> dict[str, bool | None]:
+    """Of those with an accepted version: whether the newest had a figure other than 0."""
+    rows = await tx.execute(_ACCEPTED_FIGURES, {"keys": list(obligations)})
+    return {row.obligation: row.any_nonzero for row in rows}
+
+
+async def returned_for(tx: Transaction, obligations: Sequence[str], code: str) -> set[str]:
+    """Those of which a version was returned with this finding."""
+    rows = await tx.execute(_RETURNED_FOR, {"keys": list(obligations), "code": code})
+    return {row.obligation for row in rows}
+
+
+async def insert_verdicts(
+    tx: Transaction, verdicts: Sequence[VerdictReached], any_nonzero: Sequence[bool | None]
+) -> set[UUID]:
     """Insert the verdicts on submissions that have none; returns the ids of those inserted.
 
     Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
     """
-    columns = bulk.parameters(_COLUMNS, map(attrgetter(*_COLUMNS), verdicts))
+    rows_given = ((*told, flag) for told, flag in zip(map(attrgetter(*_COLUMNS), verdicts), any_nonzero, strict=True))
+    columns = bulk.parameters(_STORED, rows_given)
     rows = await tx.execute(_INSERT_VERDICTS, columns)
     # the driver's UUIDs are a subclass of ours and equal to them
     return {row.verdict_id for row in rows}

@@ -70,6 +70,7 @@ verdict = Table(
     Column("required_items", Integer, nullable=False),
     Column("present_items", Integer, nullable=False),
     Column("findings_truncated", Boolean, nullable=False),
+    Column("any_nonzero", Boolean),  # whether a figure was other than 0; NULL: there was none, or it is not known
     UniqueConstraint("submission_id", name="verdict_once_per_submission"),
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),

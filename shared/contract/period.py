@@ -137,6 +137,15 @@ def following(period: Period) -> Period:
     return parse(format_id(frequency, period.year + 1, 1))
 
 
+def preceding(period: Period) -> Period:
+    """The period before, of the same frequency. Raises PeriodError for ad hoc periods and before the first year."""
+    frequency = _periodic(period)
+    if period.number > 1:
+        return parse(format_id(frequency, period.year, period.number - 1))
+    last = weeks_in_year(period.year - 1) if frequency == "weekly" else _PER_YEAR[frequency]
+    return parse(format_id(frequency, period.year - 1, last))
+
+
 def containing(day: date, frequency: Frequency, cutoff: Cutoff) -> Period:
     """The period whose cut-off range holds `day`; for nine months, which leave three unreported, the next one."""
     if frequency == "weekly":

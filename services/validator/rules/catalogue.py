@@ -238,6 +238,24 @@ SUM_NOT_CHECKED = Rule(
     "Khi sửa {unknown}, kiểm tra để {total} bằng {terms}{tolerance}.",
     "When you correct {unknown}, see that {total} equals {terms}{tolerance_en}.",
 )
+ALL_ZERO = Rule(
+    "H01",
+    "history",
+    "error",
+    "Mọi chỉ tiêu bằng 0 trong khi kỳ trước có số liệu",
+    "Every figure is 0 where the period before had figures",
+    "Mọi chỉ tiêu đều bằng 0, trong khi báo cáo được chấp nhận của kỳ {before} có số liệu khác 0.",
+    "Every figure is 0, while the accepted report of period {before} had others.",
+    "Điền số liệu của kỳ này. Nếu đúng là không phát sinh gì, nêu lý do trong phần thuyết minh rồi gửi lại: "
+    "bản gửi lại không bị trả vì lý do này nữa.",
+    "Give the figures of this period. If there truly was nothing, say why in a narrative and send again: "
+    "what is sent again is not returned for this.",
+    ask=(
+        "Đề nghị giải trình vì sao kỳ này không phát sinh; nếu chưa điền số liệu thì điền rồi gửi lại.",
+        "Please explain why there was nothing in this period; if figures are not filled in yet, give them and "
+        "send again.",
+    ),
+)
 TOO_SHORT = Rule(
     "N01",
     "narrative",
@@ -325,6 +343,7 @@ RULES: dict[str, Rule] = {
         AMBIGUOUS_POINT,
         SUM_DIFFERS,
         SUM_NOT_CHECKED,
+        ALL_ZERO,
         TOO_SHORT,
         TOO_LONG,
         CONTROL_CHARACTER,

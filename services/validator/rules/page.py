@@ -41,6 +41,9 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
   `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is
   not required is always a warning: “không có” is an honest answer there.
+- All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
+  filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
+  compared. It looks back two years at most.
 - `present_items` counts what can be used: a required figure that is a number of the right type within its range, a
   required narrative of the right length that is no filler.
 - All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and

@@ -31,6 +31,7 @@ async def test_verdict_findings_and_event_are_stored_together(rig: Rig) -> None:
     assert returned.verdict_id.version == 7
     rows = await rig.rows("SELECT * FROM verdict ORDER BY verdict_id")
     for row, verdict in zip(rows, (accepted, returned), strict=True):
+        assert row.pop("any_nonzero") is True
         assert row == verdict.model_dump(exclude={"findings", "revision"})  # validator gives no second verdict yet
     findings = await rig.rows("SELECT * FROM finding ORDER BY verdict_id, position")
     assert [
@@ -253,3 +254,43 @@ async def test_the_database_refuses_an_accepted_verdict_with_errors(rig: Rig) ->
     with pytest.raises(IntegrityError, match="verdict_accepted_means_no_error"):
         async with rig.database.transaction() as tx:
             await tx.execute(text("UPDATE verdict SET outcome = 'accepted'"))
+
+
+ZERO: dict[str, str | None] = {"T": "0", "A": "0", "B": "0"}
+
+
+def _of(period: str, figures: dict[str, str | None], version: int = 1, **others: Any) -> Any:
+    key = f"H99.02/BC/{period}"
+    return submission(period=period, obligation=key, figures=figures, version=version, **others)
+
+
+async def _said(rig: Rig) -> list[tuple[str, int, str, list[str]]]:
+    return [(v.period, v.version, v.outcome, [f.code for f in v.findings]) for v in await rig.published()]
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_zeros_after_figures_are_returned_once_and_believed_when_sent_again(rig: Rig, together: bool) -> None:
+    await rig.keep(regime())
+    bodies = [_of("2025-M12", GOOD), _of("2026-M02", ZERO), _of("2026-M02", ZERO, 2), _of("2026-M03", ZERO)]
+    for batch in [bodies] if together else [[body] for body in bodies]:
+        await rig.judge(*batch)
+    await rig.judge(*bodies)  # a repetition says nothing new
+    assert await _said(rig) == [
+        ("2025-M12", 1, "accepted", []),
+        ("2026-M02", 1, "returned", ["H01"]),  # January was not reported: December is the nearest
+        ("2026-M02", 2, "accepted", ["H01"]),
+        ("2026-M03", 1, "accepted", []),  # the period before had none either
+    ]
+
+
+async def test_zeros_are_compared_with_the_accepted_report_before_them_and_no_other(rig: Rig) -> None:
+    await rig.keep(regime(), regime("DX"))
+    await rig.judge(_of("2026-M01", BAD))  # returned
+    await rig.judge(_of("2026-M04", GOOD))  # later
+    await rig.judge(submission("H99.03", period="2026-M02", obligation="H99.03/BC/2026-M02"))  # another agency
+    await rig.judge(_of("2023-M12", GOOD))  # more than two years ago
+    await rig.judge(_of("2026-M03", ZERO))
+    await rig.judge(submission(code="DX", period="DX-2026-001", obligation="H99.02/DX/DX-2026-001", figures=ZERO))
+    assert [codes for *_, codes in (await _said(rig))[-2:]] == [[], []]
+    await rig.judge(_of("2026-M05", ZERO))
+    assert (await _said(rig))[-1][2:] == ("returned", ["H01"])

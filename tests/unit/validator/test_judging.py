@@ -23,7 +23,7 @@ def only(judgement: domain.Judgement) -> Finding:
 
 
 def test_a_valid_report_is_accepted_and_its_items_are_counted() -> None:
-    assert judged() == domain.Judgement("accepted", 0, 0, required_items=5, present_items=5)
+    assert judged() == domain.Judgement("accepted", 0, 0, required_items=5, present_items=5, any_nonzero=True)
 
 
 @pytest.mark.parametrize(
@@ -454,6 +454,38 @@ def test_an_empty_report_that_owes_nothing_is_accepted_with_a_warning() -> None:
     assert codes(judged({}, {}, form=form)) == ["C03"]
     assert judged({"A": " "}, {"": ""}, form=form).errors == 1
     assert judged({}, {}, form=Form()) == domain.Judgement("accepted", 0, 0, 0, 0)
+
+
+ZEROS: dict[str, str | None] = {"T": "0", "A": "0", "B": "0", "P": "0.00", "O": None}
+
+
+@pytest.mark.parametrize(
+    ("figures", "any_nonzero"),
+    [(ZEROS, False), (FIGURES, True), (ZEROS | {"O": "0.1"}, True), ({}, None), (ZEROS | {"A": "x"}, None)],
+)
+def test_zeros_are_told_from_figures_and_from_what_cannot_be_read(
+    figures: dict[str, str | None], any_nonzero: bool | None
+) -> None:
+    assert judged(figures).any_nonzero is any_nonzero
+
+
+def test_zeros_after_a_period_with_figures_return_or_ask_and_are_believed_when_sent_again() -> None:
+    returned = domain.after_figures(judged(ZEROS), "2026-M02", confirmed=False)
+    finding = only(returned)
+    assert (finding.code, finding.tier, finding.severity) == ("H01", "history", "error")
+    assert "2026-M02" in finding.message
+    assert (returned.outcome, returned.errors) == ("returned", 1)
+    again = domain.after_figures(judged(ZEROS), "2026-M02", confirmed=True)
+    assert (only(again).severity, again.outcome, again.warnings) == ("warning", "accepted", 1)
+    asked = domain.after_figures(judged(ZEROS, form=EXPLAINING), "2026-M02", confirmed=False)
+    assert (asked.outcome, only(asked).fix[:18]) == ("accepted", "Đề nghị giải trình")
+
+
+def test_the_finding_on_zeros_stands_in_its_place_among_the_others() -> None:
+    judgement = judged(ZEROS | {"zz": "0"}, NARRATIVES | {"N1": "aaaaa", "N2": "không"})
+    compared = domain.after_figures(judgement, "2026-M02", confirmed=False)
+    assert codes(compared) == ["S01", "H01", "N01", "N05", "N04"]
+    assert compared.errors == judgement.errors + 1
 
 
 def test_findings_stand_errors_first_then_by_tier_then_in_the_order_of_the_form() -> None:

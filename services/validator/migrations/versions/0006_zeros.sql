@@ -1,0 +1,1 @@
+ALTER TABLE verdict ADD COLUMN any_nonzero BOOLEAN;
