@@ -137,8 +137,7 @@ STORY = {
 #: and one that is accepted
 SCORED = {
     ("intake", "intake.follow verdict.reached.v1"),
-    ("intake", "intake.follow obligation.fulfilled.v1"),
-    ("intake", "intake.follow score.changed.v1"),
+    ("intake", "intake.follow obligation.changed.v1"),
 }
 
 
@@ -198,7 +197,7 @@ def test_a_notice_of_the_deadline_sweep_begins_its_trace_there(
     kept, _ = collector
 
     def swept() -> list[Seen]:
-        return [span for span in list(kept.spans) if span.name == "deadline sweep due_soon" and COMMUNE in span.key]
+        return [span for span in list(kept.spans) if span.name == "deadline sweep" and COMMUNE in span.key]
 
     (root, *_) = eventually(swept, "the sweep's span")
     assert root.parent == ""

@@ -47,6 +47,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     },
     "scoring": {
         "setbacks": [["list"], ["retry", "--all"]],
+        "recompute": [[], ["H99/BC/2026", "--as-of", "2026-01-05T08:00:00+07:00"]],
         "reliefs": [
             ["list"],
             ["list", "--status", "granted"],
