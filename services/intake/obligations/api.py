@@ -11,7 +11,13 @@ from services.intake import pages, views
 from services.intake.access.callers import Access
 from services.intake.filters import truth
 from services.intake.obligations import queries
-from services.intake.obligations.queries import ObligationDetail, ObligationPage, ObligationView, StandingName
+from services.intake.obligations.queries import (
+    ObligationDetail,
+    ObligationFilter,
+    ObligationPage,
+    ObligationView,
+    StandingName,
+)
 from services.intake.parameters import Code, Page, UpdatedAfter
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.limits import is_code
@@ -43,6 +49,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         overdue: _Overdue = None,
         updated_after: UpdatedAfter = None,
     ) -> Response:
+        wanted = ObligationFilter(regime, period, standing, overdue)
         await cache.be_fresh()
         if updated_after is None:
             position = page.position("obligations", (datetime, str))
@@ -51,10 +58,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
                     tx,
                     agency,
                     cache.registry,
-                    regime=regime,
-                    period=period,
-                    standing=standing,
-                    overdue=overdue,
+                    wanted,
                     after=cast("tuple[datetime, str]", position) if position else None,
                     limit=page.limit + 1,
                 )
@@ -67,10 +71,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
                     tx,
                     agency,
                     cache.registry,
-                    regime=regime,
-                    period=period,
-                    standing=standing,
-                    overdue=overdue,
+                    wanted,
                     after=cast("tuple[datetime, str]", position) if position else (updated_after, None),
                     before=until,
                     limit=page.limit + 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal
@@ -136,6 +137,21 @@ class ObligationDetail(ObligationView):
     notices_truncated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ObligationFilter:
+    """Which obligations are asked for; None: all."""
+
+    regime: str | None = None
+    period: str | None = None
+    standing: StandingName | None = None
+    overdue: bool | None = None
+
+    @property
+    def equals(self) -> dict[str, str | None]:
+        """What is compared as it is given."""
+        return {"regime": self.regime, "period": self.period, "standing": self.standing}
+
+
 class ObligationPage(BaseModel):
     items: list[ObligationView]
     next: str | None
@@ -161,22 +177,18 @@ async def obligations(
     tx: ReadTransaction,
     agency: str,
     registry: Registry,
+    wanted: ObligationFilter,
     *,
-    regime: str | None,
-    period: str | None,
-    standing: StandingName | None,
-    overdue: bool | None,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[ObligationView]:
     """What the agency owes, by deadline, after the obligation with this deadline and key."""
-    wanted = {"regime": regime, "period": period, "standing": standing}
     return await fetched(
         tx,
-        _obligations_query(given(wanted), overdue, by_change=False, onward=after is not None),
+        _obligations_query(given(wanted.equals), wanted.overdue, by_change=False, onward=after is not None),
         {
             "agency": agency,
-            **wanted,
+            **wanted.equals,
             "after_moment": after[0] if after else None,
             "after_key": after[1] if after else None,
             "limit": limit,
@@ -189,11 +201,8 @@ async def changed_obligations(
     tx: ReadTransaction,
     agency: str,
     registry: Registry,
+    wanted: ObligationFilter,
     *,
-    regime: str | None,
-    period: str | None,
-    standing: StandingName | None,
-    overdue: bool | None,
     after: tuple[datetime, str | None],
     before: datetime,
     limit: int,
@@ -202,13 +211,12 @@ async def changed_obligations(
 
     Those that changed at that very moment count as after it only where a key is given.
     """
-    wanted = {"regime": regime, "period": period, "standing": standing}
     return await fetched(
         tx,
-        _obligations_query(given(wanted), overdue, by_change=True, onward=True),
+        _obligations_query(given(wanted.equals), wanted.overdue, by_change=True, onward=True),
         {
             "agency": agency,
-            **wanted,
+            **wanted.equals,
             "after_moment": after[0],
             "after_key": after[1] or _GREATEST_KEY,
             "horizon": before,

@@ -108,15 +108,14 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
         status: Status | None = None,
         updated_after: UpdatedAfter = None,
     ) -> Response:
+        wanted = {"regime": regime, "period": period, "status": status}
         if updated_after is None:
             position = page.position("submissions", (UUID,))
             async with database.read_transaction() as tx:
                 rows = await queries.submissions(
                     tx,
                     agency,
-                    regime=regime,
-                    period=period,
-                    status=status,
+                    wanted,
                     before=cast(UUID, position[0]) if position else None,
                     limit=page.limit + 1,
                 )
@@ -128,9 +127,7 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
                 rows = await queries.changed_submissions(
                     tx,
                     agency,
-                    regime=regime,
-                    period=period,
-                    status=status,
+                    wanted,
                     after=cast("tuple[datetime, UUID]", position) if position else (updated_after, None),
                     before=until,
                     limit=page.limit + 1,

@@ -161,15 +161,15 @@ def _submissions_query(filters: tuple[str, ...], *, by_change: bool) -> TextClau
 async def submissions(
     tx: ReadTransaction,
     agency: str,
+    wanted: Mapping[str, str | None],
     *,
-    regime: str | None,
-    period: str | None,
-    status: Status | None,
     before: UUID | None,
     limit: int,
 ) -> Sequence[SubmissionView]:
-    """The agency's submissions, newest first, those before the submission `before`."""
-    wanted = {"regime": regime, "period": period, "status": status}
+    """The agency's submissions, newest first, those before the submission `before`.
+
+    wanted: regime, period and status, each None for all.
+    """
     return await fetched(
         tx,
         _submissions_query(given(wanted), by_change=False),
@@ -181,19 +181,16 @@ async def submissions(
 async def changed_submissions(
     tx: ReadTransaction,
     agency: str,
+    wanted: Mapping[str, str | None],
     *,
-    regime: str | None,
-    period: str | None,
-    status: Status | None,
     after: tuple[datetime, UUID | None],
     before: datetime,
     limit: int,
 ) -> Sequence[SubmissionView]:
     """The agency's submissions that changed after a moment (and, at it, after an id) and before the horizon, in order.
 
-    Those that changed at the very moment are after it only where an id is given.
+    Those that changed at the very moment are after it only where an id is given. `wanted`: as in `submissions`.
     """
-    wanted = {"regime": regime, "period": period, "status": status}
     return await fetched(
         tx,
         _submissions_query(given(wanted), by_change=True),
