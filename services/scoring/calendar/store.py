@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from services.scoring.calendar.data import CalendarDay, CalendarError, CalendarYear, ReadCalendar, working_calendar
 from services.scoring.calendar.working_days import WorkingCalendar
+from services.scoring.fixed_versions import other_contents
 from shared.contract.reporting_window import FIRST_YEAR
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.trouble import InfrastructureTrouble
@@ -73,11 +74,9 @@ async def load_calendars(
             )
         if file.version in stored:
             if (kept := stored[file.version].sha256) != read.sha256:
-                raise CalendarError(
-                    f"Lịch {file.version} đã được dùng và không được sửa: hãy tạo phiên bản mới / calendar "
-                    f"{file.version} is in use and may not change: write a new version with a greater revision "
-                    f"(sha256 đã nạp / loaded: {kept}; tệp / file: {read.sha256})"
-                )
+                remedy = "hãy tạo phiên bản mới", "write a new version with a greater revision"
+                name = f"Lịch {file.version}", f"calendar {file.version}"
+                raise CalendarError(other_contents(*name, remedy, kept, read.sha256))
             continue
         if file.revision in revisions:
             taken = (

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from services.scoring.fixed_versions import other_contents
 from services.scoring.scores.policy.data import Policy, PolicyBook, PolicyError, PolicyMissing, ReadPolicy, parse_policy
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -54,11 +55,9 @@ async def load_policies(tx: Transaction, policies: Iterable[ReadPolicy], today: 
         policy = read.policy
         if policy.version in stored:
             if (kept := stored[policy.version].sha256) != read.sha256:
-                raise PolicyError(
-                    f"Quy tắc {policy.version} đã nạp với nội dung khác và không được sửa: hãy tạo phiên bản mới / "
-                    f"policy {policy.version} is loaded with other contents and may not change: write a new version "
-                    f"(sha256 đã nạp / loaded: {kept}; tệp / file: {read.sha256})"
-                )
+                remedy = "hãy tạo phiên bản mới", "write a new version"
+                name = f"Quy tắc {policy.version}", f"policy {policy.version}"
+                raise PolicyError(other_contents(*name, remedy, kept, read.sha256))
             continue
         if policy.effective_from in first_days:
             raise PolicyError(
