@@ -1,0 +1,93 @@
+"""What moves a deadline or the rules reaches the obligations that exist, on a real database: judged again, or kept."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from services.scoring.obligations import generation_sweep
+from services.scoring.obligations.facts import Terms
+from services.scoring.scores.policy import shipped_policies
+from services.scoring.scores.policy.store import load_policies
+from shared.contract.events.registry import Deadline
+from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime, request
+from tests.integration.scoring.test_policy_loading import another
+from tests.unit.scoring.samples import DEADLINE, verdict
+
+REQUESTED = "H99.31/THIENTAI-DX/DX-2026-003"
+ADHOC: dict[str, Any] = {"frequency": "adhoc", "deadline": Deadline(rule="on_request"), "remind_working_days": 1}
+
+
+async def moved(rig: Rig, deadline: datetime, version: int = 2) -> datetime:
+    await rig.registry(request(deadline=deadline, version=version))
+    await rig.generate()
+    found: datetime = (await rig.one(REQUESTED))["deadline"]
+    return found
+
+
+async def requested(rig: Rig) -> None:
+    await rig.registry(regime("THIENTAI-DX", **ADHOC), agency(), request())  # from 5/10, 8:00, by 9/10, 17:00
+    await rig.generate()
+
+
+async def test_a_request_prolonged_after_its_deadline_takes_the_overdue_mark_and_the_lateness_back(rig: Rig) -> None:
+    await requested(rig)
+    await rig.at(local(2026, 10, 9, 18))
+    assert (await rig.one(REQUESTED))["overdue"] is True
+    assert await moved(rig, local(2026, 10, 12, 17)) == local(2026, 10, 12, 17)
+    assert (await rig.changes(REQUESTED))[-1] == ("terms_changed", "overdue_withdrawn", "score")
+    await rig.follow(verdict(key=REQUESTED, received_at=local(2026, 10, 13, 9)))
+    assert (await rig.one(REQUESTED))["score"] == 90
+    await moved(rig, local(2026, 10, 14, 17), 3)
+    assert ((await rig.one(REQUESTED))["on_time"], (await rig.one(REQUESTED))["score"]) == (True, 100)
+    await rig.check_scores()
+
+
+async def test_an_earlier_deadline_counts_with_notice_and_before_anybody_was_reminded(rig: Rig) -> None:
+    await requested(rig)
+    rig.clock.set(local(2026, 10, 1, 8))
+    assert await moved(rig, local(2026, 10, 8, 17)) == local(2026, 10, 8, 17)
+    rig.clock.set(local(2026, 10, 6, 8))  # three working days before 9/10, 8:00
+    assert await moved(rig, local(2026, 10, 8, 16), 3) == local(2026, 10, 8, 17)
+
+
+async def test_an_earlier_deadline_never_counts_after_a_reminder(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.at(local(2026, 10, 15, 8))  # reminded
+    await rig.registry(regime(deadline=Deadline(rule="day_of_month", day=16), version=2))
+    await rig.generate()
+    assert (await rig.one())["deadline"] == DEADLINE
+    assert (await rig.one(key_of("H99.31", "2026-M11")))["deadline"] == local(2026, 11, 16, 17), "nobody was reminded"
+
+
+async def test_the_control_a_plan_that_is_taken_as_it_is_would_take_time_away(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_it_is(obligation: Any, planned: Terms, notice_until: datetime) -> Terms:
+        return planned
+
+    monkeypatch.setattr(generation_sweep, "follow_plan", as_it_is)
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    await rig.at(local(2026, 10, 15, 8))
+    await rig.registry(regime(deadline=Deadline(rule="day_of_month", day=16), version=2))
+    await rig.generate()
+    assert (await rig.one())["deadline"] == local(2026, 10, 16, 17)
+
+
+async def test_a_policy_loaded_later_judges_what_is_due_from_its_first_day_on_again(rig: Rig) -> None:
+    await rig.registry(regime(), agency())
+    await rig.generate()
+    december = key_of("H99.31", "2026-M12")
+    received = local(2026, 12, 18, 9)
+    await rig.follow(verdict(key=december, received_at=received), verdict())
+    async with rig.database.transaction() as tx:
+        await load_policies(tx, [*shipped_policies(), another("2026.12", "2026-12-01", points="50")], date(2026, 10, 1))
+    await rig.generate()
+    assert ((await rig.one(december))["policy_version"], (await rig.one(december))["score"]) == ("2026.12", 90)
+    assert ((await rig.one(KEY))["policy_version"], (await rig.one(KEY))["score"]) == ("2019.1", 100)
+    assert "quy tắc chấm điểm thay đổi" in (await rig.obligation(december)).lines[2].cause
+    await rig.check_scores()
