@@ -69,6 +69,7 @@ test: lint  ## mọi điều phải đúng: lint, rồi mọi phép thử trên 
 
 bench: setup  ## đo tốc độ, so với sàn và với bản thông thường
 ##> measure against a floor and a conventional build
+	@$(if $(ONLY),:,$(PYTHON_BIN) -m pytest -m bench tests/integration/bench)
 	@$(PYTHON_BIN) -m tests.programs.bench
 
 faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
