@@ -277,9 +277,8 @@ class Applier:
         while names := await deferred_events.awaited(tx, self.consumer, after, 500):
             resolved |= {REPLAYED} & set(names)
             apart = {name: event_id for name in names if (event_id := alone_id(name)) is not None}
-            if (
-                apart
-            ):  # once that event is done, later ones of its key go on; the event itself is tried by `Releaser.alone`
+            if apart:
+                # once that event is done, later ones of its key go on; the event itself is tried by `Releaser.alone`
                 pending = await deferred_events.still(tx, self.consumer, list(apart.values()))
                 resolved |= {name for name, event_id in apart.items() if event_id not in pending}
             # the runtime's own names mean nothing to the service

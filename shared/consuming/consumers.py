@@ -65,9 +65,8 @@ class Consumers:
         self._stopping = asyncio.Event()
         self._pulse = Pulse("consumers", patience_seconds=None)
         self.pulses = (self._pulse, *(pulse for subscription in self.subscriptions for pulse in subscription.pulses))
-        self._published: dict[str, set[TopicPartition]] = {
-            s.name: set() for s in self.subscriptions
-        }  # in the lag metric
+        # partitions whose lag is in the metric, by consumer
+        self._published: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}
         for subscription in self.subscriptions:
             for reason in REMADE_REASONS:
                 metrics.CONSUMER_REMADE_TOTAL.labels(subscription.name, reason)

@@ -170,19 +170,19 @@ class DeadlineSweep:
         """Apply these to the obligations that they cover; returns why some could not be handled, by key."""
         now = self._clock.now()
 
-        def propose(each: Obligation) -> Proposed:
-            facts = each.facts
+        def propose(obligation: Obligation) -> Proposed:
+            facts = obligation.facts
             for scoped in given:
-                if scoped.covers(each.key):
+                if scoped.covers(obligation.key):
                     facts = with_relief(facts, scoped.relief)
-            return Proposed(each, each.terms, facts, now)
+            return Proposed(obligation, obligation.terms, facts, now)
 
         async def work(part: Sequence[Obligation]) -> int:
-            return await deciding.settle_all(tx, self._rules, [propose(each) for each in part])
+            return await deciding.settle_all(tx, self._rules, [propose(obligation) for obligation in part])
 
         _, failed = await each_alone(tx, found.obligations, work, passes=passes)
         reasons = {key: setbacks.why(error) for key, error in found.unreadable.items()}
-        return reasons | {each.key: setbacks.why(error) for each, error in failed}
+        return reasons | {obligation.key: setbacks.why(error) for obligation, error in failed}
 
     async def _count_overdue(self, tx: Transaction) -> None:
         monotonic = monotonic_seconds()

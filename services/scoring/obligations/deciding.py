@@ -72,7 +72,7 @@ async def save(tx: Transaction, decisions: Sequence[Decision], before: dict[str,
     """Save obligations, append lines and publish, in this order. `before`: as they were loaded, by key."""
     lines = [(decision.obligation.key, line) for decision in decisions for line in decision.lines]
     changed = [decision.obligation for decision in decisions]
-    new_terms = [decision for decision in changed if decision.terms is not before[decision.key].terms]
+    new_terms = [obligation for obligation in changed if obligation.terms is not before[obligation.key].terms]
     await store.save(tx, changed, lines, new_terms=new_terms)
     metrics.SCORE_LINES_TOTAL.inc(len(lines))
     for decision in decisions:

@@ -108,8 +108,8 @@ async def _open_missing(
     if not openings:
         return set()
     version = await generator.first_version(tx)
-    granted = await reliefs.read_standing(tx)
-    made = await store.insert(tx, [(_opened(wanted, version, granted), wanted.at) for wanted in openings])
+    standing = await reliefs.read_standing(tx)
+    made = await store.insert(tx, [(_opened(wanted, version, standing), wanted.at) for wanted in openings])
     metrics.OBLIGATIONS_OPENED_TOTAL.labels("report").inc(len(made))
     obligations |= await store.lock_obligations(tx, [wanted.key for wanted in openings])
     return made

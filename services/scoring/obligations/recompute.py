@@ -53,7 +53,7 @@ def differences(
 
 
 def as_of(obligation: Obligation, moment: datetime, policy: Policy, calendar: WorkingCalendar) -> Derivation:
-    """How it stood by what had happened until `moment`, under its terms of today. Raises CalendarGap."""
+    """How it stood by what had come until `moment`, under the terms and reliefs of today. Raises CalendarGap."""
     return stand(obligation.terms, facts_until(obligation.facts, moment), policy, calendar)
 
 

@@ -161,7 +161,7 @@ async def one(tx: ReadTransaction, relief_id: str) -> dict[str, Any] | None:
     if row is None:
         return None
     decisions = await tx.execute(_DECISIONS, {"relief_id": relief_id})
-    return dict(row) | {"decisions": [dict(each) for each in decisions.mappings()]}
+    return dict(row) | {"decisions": [dict(decision) for decision in decisions.mappings()]}
 
 
 async def proposed(tx: ReadTransaction) -> Any:
