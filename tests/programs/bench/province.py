@@ -68,7 +68,8 @@ class Province:
             **template,
             "code": REGIME,
             "effective_from": date(before_year, before_month + 1, 15),
-            "deadline": {"rule": "day_of_month", "day": 28, "month_offset": periods + 2},
+            # on the first of the month: scoring plans no deadline later than three leap years after the cut-off
+            "deadline": {"rule": "day_of_month", "day": 1, "month_offset": periods + 2},
             "receiver": "H98",
         }
         codes = tuple(f"H98.{number // 100:02}.{number % 100:02}" for number in range(agencies))
