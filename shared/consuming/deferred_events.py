@@ -41,11 +41,17 @@ _READY = """
        WHERE w.consumer = :consumer
          AND w.key IN (SELECT key FROM deferred_events
                         WHERE consumer = :consumer AND awaits = ANY(CAST(:names AS text[])))
-       ORDER BY w.key, w.id)
+       ORDER BY w.key, w.id),
+    first AS (
+      SELECT w.id, coalesce(octet_length(w.value), 0) AS bytes
+        FROM deferred_events w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
+       WHERE w.consumer = :consumer
+       ORDER BY w.id LIMIT :limit),
+    measured AS (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before FROM first)
     SELECT w.id, w.key, w.awaits, w.event_id, w.topic, w.partition, w."offset", w.headers, w.value
-      FROM deferred_events w JOIN heads h ON h.key = w.key AND h.awaits = ANY(CAST(:names AS text[]))
-     WHERE w.consumer = :consumer
-     ORDER BY w.id LIMIT :limit
+      FROM deferred_events w JOIN measured m ON m.id = w.id
+     WHERE m.bytes_before < :most_bytes
+     ORDER BY w.id
 """
 _READY_LOCKED = text(_READY + " FOR UPDATE OF w")
 _READY_SEEN = text(_READY)
@@ -64,6 +70,8 @@ _ONE = """
 """
 _ONE_LOCKED = text(_ONE + " FOR UPDATE SKIP LOCKED")
 _ONE_SEEN = text(_ONE)
+#: bodies in the memory of one round: an event may have a megabyte
+READY_BYTES = 16 * 1024 * 1024
 _REMOVE = text("DELETE FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[]))")
 _RENAMED = {"id": "bigint", "awaits": "text"}
 _RENAME = text(f"""
@@ -118,10 +126,14 @@ async def awaited(tx: ReadTransaction, consumer: str, after: str, limit: int) ->
 async def ready(
     tx: ReadTransaction, consumer: str, names: Sequence[str], limit: int, *, lock: bool = True
 ) -> list[DeferredEvent]:
-    """Deferred events, oldest first, of keys whose first event awaits one of `names`; `lock`: their rows are locked."""
+    """Deferred events, oldest first, of keys whose first event awaits one of `names`; `lock`: their rows are locked.
+
+    At most `limit`, and fewer where their bodies are large.
+    """
     query = _READY_LOCKED if lock else _READY_SEEN
-    result = await tx.execute(query, {"consumer": consumer, "names": list(names), "limit": limit})
-    return [_event(row) for row in result]
+    values = {"consumer": consumer, "names": list(names), "limit": limit, "most_bytes": READY_BYTES}
+    result = await tx.execute(query, values)
+    return [event_of(row) for row in result]
 
 
 async def still(tx: ReadTransaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
@@ -140,10 +152,11 @@ async def one(tx: ReadTransaction, row_id: int, *, lock: bool = True) -> Deferre
     """One row; None where it is gone, or where another transaction has it locked."""
     result = await tx.execute(_ONE_LOCKED if lock else _ONE_SEEN, {"id": row_id})
     row = result.one_or_none()
-    return None if row is None else _event(row)
+    return None if row is None else event_of(row)
 
 
-def _event(row: Any) -> DeferredEvent:
+def event_of(row: Any) -> DeferredEvent:
+    """Of a row with its headers and value."""
     return DeferredEvent(
         row.id,
         row.key,

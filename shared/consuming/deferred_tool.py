@@ -1,7 +1,8 @@
 """An operator's commands on deferred events: list, show, retry, bury.
 
 A retry applies the first event of the key in the service's next round, whatever it awaits; if what it names is still
-missing, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed.
+missing, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed; the event
+behind it is then tried, for it may lack nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -18,11 +19,13 @@ from shared.consuming import dead_letters, deferred_events, inbox
 from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
+from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import Database, Transaction
 from shared.runtime.operator import as_json, entry, number, reason, when, who
 
 _GROUPS = text("""
-    SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(deferred_at) AS since
+    SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(deferred_at) AS since,
+           sum(count(*)) OVER () AS in_all
       FROM deferred_events GROUP BY consumer, awaits ORDER BY min(id) LIMIT 1000
 """)
 _EVENTS = text("""
@@ -34,18 +37,21 @@ _CHOSEN = text("""
     SELECT id FROM deferred_events
      WHERE id = ANY(CAST(:ids AS bigint[])) OR awaits = ANY(CAST(:names AS text[])) OR :everything ORDER BY id
 """)
+_KEYS = text("SELECT DISTINCT consumer, key FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[]))")
+_NAMED = {"consumer": "text", "key": "text"}
 #: only the first event of a key is retried; the later ones follow by themselves
-_RETRY = text("""
+_RETRY = text(f"""
     UPDATE deferred_events SET awaits = :replayed
-     WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id FROM deferred_events w
-                    JOIN (SELECT DISTINCT consumer, key FROM deferred_events
-                           WHERE id = ANY(CAST(:ids AS bigint[]))) AS chosen
-                   USING (consumer, key)
+     WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id
+                    FROM deferred_events w JOIN {unnest(_NAMED)} USING (consumer, key)
                    ORDER BY w.consumer, w.key, w.id)
        AND awaits NOT LIKE :alone
     RETURNING id
-""")
-_LOCKED = text("SELECT id FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE")
+""")  # noqa: S608 - constant names
+_LOCKED = text("SELECT * FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE")
+
+#: events buried in one transaction: each may have a megabyte, and thousands may await one name
+BURIED_AT_ONCE = 50
 
 
 def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,22 +72,28 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int:
     """Run `deferred list|show|retry|bury`. Exit code 0, 1 where nothing was found, 2 where nothing was named."""
+    if arguments.what in ("retry", "bury") and not (
+        arguments.ids or arguments.awaits or getattr(arguments, "all", False)
+    ):
+        print("Hãy nêu số hoặc --awaits / name numbers, or --awaits NAME", file=sys.stderr)
+        return 2
     database = Database(url, pool_size=1, application_name=f"thongsuot-{service}-command")
     try:
-        async with database.transaction() as tx:
-            match arguments.what:
-                case "list":
+        match arguments.what:
+            case "list":
+                async with database.transaction() as tx:
                     return await _list(tx)
-                case "show":
+            case "show":
+                async with database.transaction() as tx:
                     return await _show(tx, arguments.name)
-                case _:
-                    if not (arguments.ids or arguments.awaits or getattr(arguments, "all", False)):
-                        print("Hãy nêu số hoặc --awaits / name numbers, or --awaits NAME", file=sys.stderr)
-                        return 2
-                    chosen = await _chosen(tx, arguments)
-                    if arguments.what == "retry":
-                        return await _retry(tx, chosen)
-                    return await _bury(tx, service, chosen, arguments.reason)
+            case "retry":
+                async with database.transaction() as tx:
+                    ids = await _chosen(tx, arguments)
+                    tried = await _retry(tx, [tuple(row) for row in await tx.execute(_KEYS, {"ids": ids})])
+                print(f"{tried} khoá được thử lại trong vài giây / keys are tried again within seconds")
+                return 0 if tried else 1
+            case _:
+                return await _bury(database, service, arguments)
     finally:
         await database.close()
 
@@ -91,7 +103,7 @@ async def _list(tx: Transaction) -> int:
     for row in rows:
         awaits = "được thử riêng / is applied alone" if row.awaits.startswith(ALONE) else row.awaits
         print(entry(f"{when(row.since)}  {row.consumer}", awaits, f"{row.events} ({row.keys} khoá / keys)"))
-    print(f"{sum(row.events for row in rows)} sự kiện tạm hoãn / deferred events")
+    print(f"{rows[0].in_all if rows else 0} sự kiện tạm hoãn / deferred events")
     return 0
 
 
@@ -117,21 +129,33 @@ async def _chosen(tx: Transaction, arguments: argparse.Namespace) -> list[int]:
     return list((await tx.execute(_CHOSEN, values)).scalars())
 
 
-async def _retry(tx: Transaction, ids: Sequence[int]) -> int:
-    values = {"ids": list(ids), "replayed": REPLAYED, "alone": f"{ALONE}%"}
-    tried = list((await tx.execute(_RETRY, values)).scalars())
-    print(f"{len(tried)} khoá được thử lại trong vài giây / keys are tried again within seconds")
-    return 0 if tried else 1
+async def _retry(tx: Transaction, keys: Iterable[Sequence[str]]) -> int:
+    """Have the first event of each of these (consumer, key) tried again. Returns how many were found."""
+    values = {**parameters(_NAMED, keys), "replayed": REPLAYED, "alone": f"{ALONE}%"}
+    return len((await tx.execute(_RETRY, values)).all())
 
 
-async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) -> int:
-    locked = list((await tx.execute(_LOCKED, {"ids": list(ids)})).scalars())
+async def _bury(database: Database, service: str, arguments: argparse.Namespace) -> int:
+    async with database.transaction() as tx:
+        ids = await _chosen(tx, arguments)
+    buried, keys = 0, set[tuple[str, str]]()
+    for start in range(0, len(ids), BURIED_AT_ONCE):
+        async with database.transaction() as tx:
+            gone = await _bury_some(tx, service, ids[start : start + BURIED_AT_ONCE], arguments.reason)
+        buried += len(gone)
+        keys.update(gone)
+    if keys:  # what lay behind them carries their awaited name, and may lack nothing
+        async with database.transaction() as tx:
+            await _retry(tx, sorted(keys))
+    print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")
+    return 0 if buried else 1
+
+
+async def _bury_some(tx: Transaction, service: str, ids: Sequence[int], reason: str) -> list[tuple[str, str]]:
+    """Make dead letters of those that are still deferred. Returns the consumer and key of each."""
     by_consumer: dict[str, list[tuple[deferred_events.DeferredEvent, DeadLetter]]] = {}
-    for row_id in locked:
-        whole = (await tx.execute(_WHOLE, {"id": row_id})).one()
-        row = await deferred_events.one(tx, row_id)
-        if row is None:
-            continue
+    for whole in await tx.execute(_LOCKED, {"ids": list(ids)}):
+        row = deferred_events.event_of(whole)
         kind = dict(row.record.headers).get("ce_type", b"").decode("utf-8", "replace")
         why = f"buried by {who()} while it awaited {row.awaits}: {reason}"
         letter = DeadLetter(row.record, row.event_id, kind, "Buried", why, 1, whole.deferred_at)
@@ -140,6 +164,4 @@ async def _bury(tx: Transaction, service: str, ids: Sequence[int], reason: str) 
         await deferred_events.remove(tx, [row.id for row, _ in pairs])
         await inbox.release(tx, consumer, [row.event_id for row, _ in pairs])
         await dead_letters.bury(tx, service, consumer, [letter for _, letter in pairs])
-    buried = sum(len(pairs) for pairs in by_consumer.values())
-    print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")
-    return 0 if buried else 1
+    return [(consumer, row.key) for consumer, pairs in by_consumer.items() for row, _ in pairs]
