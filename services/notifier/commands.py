@@ -16,7 +16,8 @@ from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Originator
 from services.notifier.templates.preview import write
-from shared.postgres.database import Database, is_infrastructure
+from shared.contract.events.fields import usable_address
+from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser, moment, whole
 from shared.runtime.clock import SystemClock
 from shared.runtime.operator import entry, reason, when, who
@@ -51,13 +52,7 @@ def mail(arguments: Sequence[str]) -> int:
         for path in write(Composer(Originator(given.sender)), given.folder):
             _print(path)
         return 0
-    try:
-        return asyncio.run(_list(given) if given.action == "list" else _resend(given))
-    except Exception as error:
-        if not is_infrastructure(error):
-            raise
-        _print(f"Không kết nối được / cannot be reached: {error!r}", sys.stderr)
-        return 3
+    return asyncio.run(_list(given) if given.action == "list" else _resend(given))
 
 
 async def _list(given: argparse.Namespace) -> int:
@@ -82,15 +77,14 @@ async def _resend(given: argparse.Namespace) -> int:
     order = resending.ResendOrder(
         given.ids, given.by[:MAX_REASON_CHARACTERS], given.why[:MAX_REASON_CHARACTERS], given.to, given.bounced
     )
-    database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
-    try:
-        async with database.transaction() as tx:
-            answers = await resending.resend(
-                tx, order, now=SystemClock().now(), domain=NotifierSettings().message_id_domain
-            )
-    except ValueError:
+    if given.to is not None and not usable_address(given.to):
         _print(f"Địa chỉ thư không hợp lệ / not a usable address: {given.to!r}", sys.stderr)
         return 2
+    database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
+    try:
+        domain = NotifierSettings().message_id_domain
+        async with database.transaction() as tx:
+            answers = await resending.resend(tx, order, now=SystemClock().now(), domain=domain)
     finally:
         await database.close()
     for answer in answers:

@@ -110,7 +110,7 @@ class FakeSmtp:
     """`async with FakeSmtp() as server:` then `server.script["RCPT"].append(Answer(450))`."""
 
     script: dict[str, deque[Act]] = field(default_factory=lambda: defaultdict(deque))
-    refused: dict[str, Answer] = field(default_factory=dict)  # recipient -> what RCPT always says
+    refused: dict[str, Answer | Hang] = field(default_factory=dict)  # recipient -> what RCPT always says
     accepted: list[Taken] = field(default_factory=list)
     log: list[str] = field(default_factory=list)  # every command line, in order of arrival
     connections: int = 0
@@ -195,10 +195,13 @@ class FakeSmtp:
                     await self._answer("MAIL", reader, writer)
                 case "RCPT":
                     recipient = text.partition("<")[2].partition(">")[0]
-                    if recipient in self.refused:
-                        self._say(writer, self.refused[recipient].code, self.refused[recipient].text)
-                    else:
-                        await self._answer("RCPT", reader, writer)
+                    match self.refused.get(recipient):
+                        case Answer(code=code, text=words):
+                            self._say(writer, code, words)
+                        case Hang():
+                            await self._until_gone(reader)
+                        case None:
+                            await self._answer("RCPT", reader, writer)
                 case "DATA":
                     if await self._answer("DATA", reader, writer) == 354:
                         await self._body(sender, recipient, reader, writer)

@@ -21,7 +21,14 @@ from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import ledger
 from services.notifier.delivery.backlog import anything_due, backlog, bring_forward
 from services.notifier.delivery.ledger import ClaimedMail
-from services.notifier.delivery.states import MailReleased, MailUncertain, MailUnsendable, RetryPolicy, SendResult
+from services.notifier.delivery.states import (
+    MailDeferred,
+    MailReleased,
+    MailUncertain,
+    MailUnsendable,
+    RetryPolicy,
+    SendResult,
+)
 from services.notifier.templates import CannotRender, Composer
 from shared.contract.events import NotificationRecorded
 from shared.postgres.database import Database, Transaction, is_infrastructure
@@ -41,6 +48,11 @@ LAST_COMMIT_SECONDS = 2.0
 
 #: called with a state's name and the notice's id when that state is reached; tests end the dispatcher there
 At = Callable[[str, UUID], None]
+
+
+def _silence(result: SendResult) -> bool:
+    """Whether the server gave no answer about this mail: it may do so about each mail to that address."""
+    return isinstance(result, MailUncertain) or (isinstance(result, MailDeferred) and result.code is None)
 
 
 def _failpoint(state: str, notice: UUID) -> None:
@@ -194,12 +206,17 @@ class MailDispatcher:
         # a mail is begun only while its lease still covers a whole transaction
         not_after = begun_at + timedelta(seconds=self._pace.lease_seconds / 2)
         endings: list[asyncio.Future[bool]] = []
+        silent: dict[str, str] = {}  # addresses at which a letter of this round met silence
 
         async def send_all(connection: Connection) -> None:
             while work:
                 mail = work.popleft()
                 if self._stopping.is_set() or self._system.now() >= not_after:
                     endings.append(self._outcomes.end(mail, MailReleased()))
+                    continue
+                if (said := silent.get(mail.recipient)) is not None:
+                    # each further letter to that address would hold up the neighbours' for another timeout
+                    endings.append(self._outcomes.end(mail, MailDeferred("mail", None, said)))
                     continue
                 try:
                     with tracing.span(f"mail {mail.kind}", tracing.parse(mail.traceparent), tracing.SpanKind.CLIENT):
@@ -209,6 +226,8 @@ class MailDispatcher:
                     raise
                 self._pulse.beat()
                 if result is not None:
+                    if _silence(result):
+                        silent[mail.recipient] = f"not tried: another letter to this address met {result.answer}"
                     endings.append(self._outcomes.end(mail, result))
                     self._at("after_outcome", mail.id)
 

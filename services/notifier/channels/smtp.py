@@ -173,6 +173,9 @@ class Connection:
             return MailUncertain(f"{type(error).__name__}: {error}")
         if 200 <= code < 300:
             return MailAccepted(code, answer)
+        if not 400 <= code < 600:  # neither yes nor no (RFC 5321 4.2.1), so the message may have been taken
+            self.abandon()
+            return MailUncertain(f"{code} {answer}")
         if code == 421:
             self.abandon()
         return _negative("body", code, answer)

@@ -95,9 +95,12 @@ _CLAIM = text("""
         INSERT INTO attempts (token, notification_id, number, worker, resend, claimed_at)
         SELECT token, id, attempts, :worker, unknowns > 0, :now FROM claimed
     )
-    SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts, c.attempts,
-           c.refusals, c.unknowns, c.first_tried_at, c.traceparent, o.deadline, r.name AS regime_name,
-           r.name_en AS regime_name_en, r.legal_basis, CAST(r.nil_allowed AS text) AS nil_allowed,
+    SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts,
+           CASE WHEN c.resends = 0 THEN c.attempts ELSE 1 + (
+             SELECT count(*) FROM attempts a WHERE a.notification_id = c.id AND a.claimed_at >= c.first_tried_at
+           ) END AS attempts, c.refusals, c.unknowns, c.first_tried_at, c.traceparent, o.deadline,
+           r.name AS regime_name, r.name_en AS regime_name_en, r.legal_basis,
+           CAST(r.nil_allowed AS text) AS nil_allowed,
            q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation

@@ -89,7 +89,7 @@ class Progress:
     """What the ledger says of a claimed notice before its attempt ends."""
 
     id: UUID
-    attempts: int  # this one included
+    attempts: int  # this one included; after an operator's order to send it again, since that
     refusals: int
     unknowns: int
     first_tried_at: datetime

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from services.notifier.planning import store
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import LetterFacts
-from services.notifier.templates.compose import LETTER_FACTS
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
 from shared.runtime.clock import LOCAL_ZONE
@@ -82,7 +81,9 @@ async def compose_again(tx: Transaction, changes: RegistryChanges, now: datetime
         people = await store.directory(tx, {row["agency"] for row in rows}, {row["officer_id"] for row in rows})
         corrected = []
         for row in rows:
-            before = LETTER_FACTS.validate_python(row["facts"])
+            before = store.kept_facts(row["id"], row["facts"])
+            if before is None:
+                continue
             facts = _with_names_of_now(before, row["regime"], row["officer_id"], row["created_at"], people)
             officer = people.people.get(row["officer_id"])
             recipient = officer.email if officer else row["recipient"]

@@ -10,7 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from services.notifier import tables
@@ -24,6 +26,9 @@ from shared.outbox import cause_of
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
 from shared.projection import Projection
+from shared.telemetry.logging import get_logger
+
+log = get_logger()
 
 CHANNEL = "email"
 
@@ -238,16 +243,30 @@ async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: dat
     revived: list[Sequence[Any]] = []
     for row in rows:
         officer = people.responsible(row["agency"], row["regime"])
-        if officer is None:
+        known = kept_facts(row["id"], row["facts"])
+        if officer is None or known is None:
             continue
-        facts = replace(
-            LETTER_FACTS.validate_python(row["facts"]), recipient_name=officer.name, recipient_title=officer.title
-        )
+        facts = replace(known, recipient_name=officer.name, recipient_title=officer.title)
         identity = message_id(row["obligation"], row["step"], officer.officer_id, CHANNEL, domain)
         revived.append((row["id"], officer.officer_id, officer.email, identity, facts_json(facts)))
     if revived:
         await tx.execute(_REVIVE, {**bulk.parameters(_REVIVED, revived), "now": now})
     return len(revived)
+
+
+def kept_facts(notice: UUID, facts: object) -> LetterFacts | None:
+    """A notice's facts as the ledger keeps them; None where this version of the code cannot read them.
+
+    Such a notice stays as it is: the registry's record that brought us here has its neighbours to serve.
+    """
+    try:
+        return LETTER_FACTS.validate_python(facts)
+    except ValidationError as error:
+        log.error(
+            "The facts of a notice cannot be read; it is not taken up again.",
+            action="notice.facts_unreadable", notification=str(notice), error=str(error)[:500],
+        )  # fmt: skip
+        return None
 
 
 def facts_json(facts: LetterFacts) -> str:

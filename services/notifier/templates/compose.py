@@ -14,12 +14,13 @@ from email.policy import EmailPolicy
 from email.utils import format_datetime, formataddr
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
-from pydantic import TypeAdapter, ValidationError
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import TypeAdapter
 
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import words
+from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.text import header_safe
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -99,9 +100,10 @@ class Composer:
         """The message as bytes with CRLF line ends. Raises CannotRender."""
         try:
             return self.message(mail).as_bytes()
-        except CannotRender:
-            raise
-        except (TemplateError, ValidationError, ValueError, TypeError, LookupError) as error:
+        except MemoryError:
+            raise  # the process is short of memory; that says nothing of the letter
+        except Exception as error:
+            # whatever it is, the email package's own errors included: one letter must not end the round of all
             raise CannotRender(f"{type(error).__name__}: {error}") from error
 
     def message(self, mail: ClaimedMail) -> EmailMessage:
@@ -112,7 +114,8 @@ class Composer:
             subject = subject[: MAX_SUBJECT_CHARACTERS - 1] + "…"
         message = EmailMessage(policy=_POLICY)
         message["From"] = Address(header_safe(self._originator.name), addr_spec=self._originator.address)
-        name = view["facts"].recipient_name
+        # folding a header costs the square of its length; the body has the whole name
+        name = view["facts"].recipient_name[:MAX_NAME_CHARACTERS]
         message["To"] = Address(header_safe(name), addr_spec=header_safe(mail.recipient))
         if self._originator.reply_to:
             message["Reply-To"] = header_safe(self._originator.reply_to)

@@ -15,6 +15,7 @@ from services.notifier.delivery import resending, unsendable
 from services.notifier.delivery.resending import ResendAnswer, ResendOrder
 from shared.contract.events import RegimePublished, RequestIssued
 from shared.runtime.operator import COLUMNS
+from shared.service.command import guarded
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.rig import (
     DOMAIN,
@@ -72,6 +73,29 @@ async def test_a_failed_mail_is_sent_again_under_its_message_id_and_the_ledger_s
     assert [event["outcome"] for event in await world.recorded()] == ["failed", "sent"]
 
 
+async def test_a_mail_sent_again_is_tried_at_the_pace_of_a_new_one(world: World, smtp: FakeSmtp) -> None:
+    notice = await world.reminder()
+    smtp.script["RCPT"].extend([Answer(450)] * 8 + [Answer(550)])
+    await world.drain(world.dispatcher(smtp), seconds=4000)
+    assert (await world.one())["state"] == "failed"
+    world.system.advance(seconds=1)
+    (answer,) = await again(world, notice)
+    assert answer.accepted
+    smtp.script["RCPT"].extend([Answer(450)] * 2)  # a greylist does that to whom it has not seen
+    pauses = []
+    for _ in range(2):
+        await world.dispatcher(smtp).round()
+        row = await world.one()
+        assert row["state"] == "retry"
+        pauses.append((row["due_at"] - world.system.now()).total_seconds())
+        world.system.advance(seconds=pauses[-1])
+    assert 10 <= pauses[0] <= 12  # the policy's first pause and its spread; it was an hour
+    assert 20 <= pauses[1] <= 24
+    await world.dispatcher(smtp).round()
+    row = await world.one()
+    assert (row["state"], row["attempts"]) == ("sent", 12)
+
+
 async def test_another_address_gets_another_message_id(world: World, smtp: FakeSmtp) -> None:
     failed = await failed_reminder(world, smtp)
     first = (await world.one())["message_id"]
@@ -123,8 +147,26 @@ def test_the_commands_list_and_resend(
     assert f"{wanted}\n    không có thư này · there is no such mail" in capsys.readouterr().out
     assert commands.mail(["resend", wanted, "--why", "thử", "--to", "không phải"]) == 2
     monkeypatch.setenv("NOTIFIER_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    assert commands.mail(["list"]) == 3
-    assert "Không kết nối được" in capsys.readouterr().err
+    assert guarded("notifier", lambda: commands.mail(["list"])) == 3
+    assert "Không dùng được cơ sở dữ liệu" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_told_as_one_and_not_as_a_wrong_address(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    order = ("resend", str(uuid4()), "--why", "sai")
+
+    def told() -> tuple[int, str]:
+        return guarded("notifier", lambda: commands.mail(order)), capsys.readouterr().err
+
+    assert told()[0] == 3  # control: with settings that can be read it gets as far as the database, which is away
+    monkeypatch.setenv("NOTIFIER_SENDER_ADDRESS", "không phải địa chỉ")
+    code, said = told()
+    assert code == 2
+    assert "a setting is wrong" in said
+    assert commands.mail((*order, "--to", "không phải địa chỉ")) == 2
+    assert "not a usable address" in capsys.readouterr().err
 
 
 # --- because the registry was mended ---------------------------------------------------------------------------------

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from email.errors import HeaderParseError
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier.channels import dispatcher, health
+from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.health import MailHealth
 from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.smtp import Connection, Outage
+from services.notifier.delivery import ledger
+from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult
-from tests.fakes.smtp import Answer, FakeSmtp, Garbage
-from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, registry
+from services.notifier.templates import Composer, Originator
+from shared.contract.events.fields import MAX_NAME_CHARACTERS
+from tests.fakes.smtp import Answer, FakeSmtp, Garbage, Hang
+from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, i5_violations, registry
 
 
 async def two_mails(world: World) -> None:
@@ -56,6 +63,114 @@ async def test_the_control_without_isolation_the_fault_ends_the_round(
     with pytest.raises(KeyError):
         await world.dispatcher(smtp, connections=1).round()
     assert set((await states(world)).values()) == {"claimed"}
+
+
+async def alter(world: World, change: str, **values: Any) -> None:
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            text(f"UPDATE notifications SET {change} WHERE agency = :agency"), {"agency": COMMUNE, **values}
+        )
+
+
+#: what composing may raise beyond what it foresees: the email package's own errors are no ValueErrors
+UNFORESEEN = {"HeaderParseError": "@b", "AttributeError": "a@[1"}
+
+
+@pytest.mark.parametrize(("error", "recipient"), UNFORESEEN.items())
+async def test_a_letter_that_fails_in_an_unforeseen_way_stops_no_neighbour(
+    world: World, smtp: FakeSmtp, error: str, recipient: str
+) -> None:
+    await two_mails(world)
+    await alter(world, "recipient = :recipient", recipient=recipient)
+    await world.dispatcher(smtp, connections=1).round()
+    rows = {row["agency"]: row for row in await world.ledger()}
+    assert {code: row["state"] for code, row in rows.items()} == {"H99.12": "sent", COMMUNE: "failed"}
+    assert rows[COMMUNE]["reason"].startswith(f"unsendable: {error}")
+
+
+async def test_the_control_an_error_that_composing_lets_through_ends_the_round_of_all(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_mails(world)
+
+    def compose(self: Composer, mail: ClaimedMail) -> bytes:
+        return self.message(mail).as_bytes()
+
+    monkeypatch.setattr(Composer, "compose", compose)
+    await alter(world, "recipient = '@b', created_at = created_at - interval '1 s'")
+    sending = world.dispatcher(smtp, connections=1)
+    with pytest.raises(HeaderParseError):
+        await sending.round()
+    sending.abandon()
+    assert set((await states(world)).values()) == {"claimed"}
+
+
+#: bodies are whole, headers are short: folding one costs the square of its length
+async def test_a_name_of_any_length_costs_little(world: World, smtp: FakeSmtp) -> None:
+    await two_mails(world)
+    composer = Composer(Originator("khong-tra-loi@thongsuot.example"))
+    name = "a b " * 50_000  # 7 s of the event loop when the whole name was folded
+    changed = "facts = jsonb_set(facts, '{recipient_name}', to_jsonb(CAST(:name AS text)))"
+    await alter(world, changed, name=name)
+    async with world.database.transaction() as tx:
+        mails = await ledger.claim(tx, world.system.now(), lease_seconds=60, limit=2, worker="test")
+    (mail,) = [mail for mail in mails if name == mail.facts["recipient_name"]]
+    message = composer.message(mail)
+    assert message["To"].addresses[0].display_name == name[:MAX_NAME_CHARACTERS]
+    text_body = message.get_body(("plain",))
+    assert text_body is not None
+    assert name.strip() in text_body.get_content()
+
+
+@pytest.mark.parametrize("answer", ["999 x", "000 x", "354 go on", "25"])
+async def test_a_last_answer_that_is_neither_yes_nor_no_leaves_the_mail_unknown(
+    world: World, smtp: FakeSmtp, answer: str
+) -> None:
+    await world.reminder()
+    smtp.script["BODY"].append(Garbage(f"{answer}\r\n".encode()))  # the fake has taken the message all the same
+    await world.dispatcher(smtp).round()
+    row = await world.one()
+    assert (row["state"], row["unknowns"]) == ("unknown", 1)
+    await world.drain(world.dispatcher(smtp))
+    assert (await world.one())["state"] == "sent"
+    assert await i5_violations(world, smtp) == []
+
+
+async def many_to_a_silent_address(world: World, smtp: FakeSmtp) -> MailDispatcher:
+    await world.feed("registry", *registry())
+    months = [f"2026-M{month:02}" for month in range(1, 11)]
+    await world.feed("compliance", *(due_soon(code=COMMUNE, period=month) for month in months))
+    await world.feed("compliance", due_soon())
+    smtp.refused["commune-any@h99.example"] = Hang()
+    return world.dispatcher(smtp, connections=1, timeout_seconds=0.5)
+
+
+async def tried(world: World) -> int:
+    """Letters that were given to the server and met silence."""
+    return len(await world.rows("SELECT 1 FROM attempts WHERE outcome = 'retry' AND answer NOT LIKE 'not tried:%'"))
+
+
+async def test_an_address_that_meets_silence_is_tried_once_a_round(world: World, smtp: FakeSmtp) -> None:
+    sending = await many_to_a_silent_address(world, smtp)
+    await sending.round()
+    found = await world.rows("SELECT agency, state, count(*) FROM notifications GROUP BY 1, 2 ORDER BY 1")
+    assert found == [
+        {"agency": "H99.12", "state": "sent", "count": 1},
+        {"agency": COMMUNE, "state": "retry", "count": 10},
+    ]
+    assert await tried(world) == 1
+    smtp.refused.clear()
+    await world.drain(sending)
+    assert set((await states(world)).values()) == {"sent"}
+    assert await i5_violations(world, smtp) == []
+
+
+async def test_the_control_each_letter_to_it_would_cost_the_neighbours_a_timeout(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_silence", lambda result: False)
+    await (await many_to_a_silent_address(world, smtp)).round()
+    assert await tried(world) == 10
 
 
 async def test_an_answer_that_is_no_utf8_is_recorded_and_costs_no_outcome(world: World, smtp: FakeSmtp) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+
 from services.notifier.planning import store
 from shared.contract.events import OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
@@ -298,6 +301,39 @@ async def test_a_mail_that_cannot_be_made_has_failed_and_the_others_go_out(world
     assert rows["overdue"]["state"] == "failed"
     assert rows["overdue"]["reason"].startswith("unsendable:")
     assert rows["overdue/rung-1"]["state"] == "sent"
+
+
+_NOT_SENT = {
+    "failed": "state = 'failed', reason = 'unsendable: x'",
+    "skipped": "state = 'skipped', reason = 'no_reporting_officer', recipient = NULL, officer_id = ''",
+}
+
+
+@pytest.mark.parametrize("state", ["failed", "skipped"])
+@pytest.mark.parametrize("facts", ["{}", "[]", "null"])
+async def test_facts_that_cannot_be_read_stop_no_record_of_the_registry(
+    world: World, smtp: FakeSmtp, state: str, facts: str
+) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(code=COMMUNE))
+    async with world.database.transaction() as tx:
+        statement = text(f"UPDATE notifications SET facts = CAST(:facts AS jsonb), due_at = NULL, {_NOT_SENT[state]}")
+        await tx.execute(statement, {"facts": facts})
+    await world.feed("registry", officer("commune-any", COMMUNE, version=2, name="Lê Thị Mới"))
+    assert [row["name"] for row in await world.rows("SELECT name FROM officers WHERE officer_id = 'commune-any'")] == [
+        "Lê Thị Mới"
+    ]
+    assert (await world.one())["state"] == state
+
+
+@pytest.mark.parametrize("state", ["failed", "skipped"])
+async def test_the_control_facts_that_can_be_read_are_taken_up(world: World, smtp: FakeSmtp, state: str) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(code=COMMUNE))
+    async with world.database.transaction() as tx:
+        await tx.execute(text(f"UPDATE notifications SET due_at = NULL, {_NOT_SENT[state]}"))
+    await world.feed("registry", officer("commune-any", COMMUNE, version=2))
+    assert (await world.one())["state"] == "pending"
 
 
 # --- in place of a lost ledger ------------------------------------------------------------------------------------
