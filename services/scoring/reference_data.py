@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.calendar.store import CalendarShelf
@@ -37,8 +38,12 @@ class Rules:
 
     def opening(self, plan: Plan) -> Opening:
         """The plan as terms, by the policy that governs the local day of its deadline."""
-        terms = terms_of(plan, self._policies.book.governing(plan.due_on).version)
+        terms = terms_of(plan, self.governing(plan.due_on))
         return Opening(plan, terms, untouched(terms))
+
+    def governing(self, day: date) -> str:
+        """The version of the policy that governs a deadline's local day."""
+        return self._policies.book.governing(day).version
 
     async def in_force(self, tx: ReadTransaction) -> str:
         """Names the calendar and the policies that govern now: another text, and everything is planned again."""

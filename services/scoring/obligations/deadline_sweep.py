@@ -120,8 +120,7 @@ class DeadlineSweep:
         passed = [
             obligation for obligation in found.obligations if has_passed(obligation.facts, obligation.state, settled)
         ]
-        nobody = [(obligation.agency, obligation.regime) for obligation in passed if not obligation.facts.versions]
-        officers = await registry.reporting_officers(tx, nobody)
+        officers = await registry.reporting_officers(tx, [(each.agency, each.regime) for each in passed])
         now = self._clock.now()
 
         def propose(obligation: Obligation) -> Proposed:

@@ -206,7 +206,8 @@ class Generator:
             for opening, row in unlike:
                 obligation = store.decode(row[0], row[1], row[2], row[3])
                 days = self._rules.policy(opening.terms).notice_working_days
-                terms = follow_plan(obligation, opening.terms, _notice_until(span.now, days, calendar))
+                kept = self._rules.governing(obligation.terms.deadline.astimezone(LOCAL_ZONE).date())
+                terms = follow_plan(obligation, opening.terms, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
             into = [each.terms.deadline for each in proposed if each.terms is not each.before.terms]
@@ -229,7 +230,7 @@ class Generator:
         return await deciding.settle_all(tx, self._rules, proposed)
 
 
-def _notice_until(now: datetime, working_days: int, calendar: WorkingCalendar) -> datetime:
+def notice_until(now: datetime, working_days: int, calendar: WorkingCalendar) -> datetime:
     """A deadline is not moved to before this hour, so many working days from now."""
     local = now.astimezone(LOCAL_ZONE)
     day = calendar.add_working_days(local.date(), working_days)

@@ -150,11 +150,13 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
     )
 
 
-def follow_plan(obligation: Obligation, planned: Terms, notice_until: datetime) -> Terms:
+def follow_plan(
+    obligation: Obligation, planned: Terms, notice_until: datetime, policy_of_old: str | None = None
+) -> Terms:
     """The terms after a new plan: a later deadline always counts, an earlier one only where nobody relied on the old.
 
     An earlier one must still lie ahead of `notice_until`, nothing may have come and nobody been reminded. Else the old
-    deadline stays, with the calendar and policy that belong to it.
+    deadline stays, with its calendar, and `policy_of_old`: the policy that governs its day by now (None: as it was).
     """
     terms, facts = obligation.terms, obligation.facts
     if planned.deadline < terms.deadline and terms.owed:
@@ -165,7 +167,7 @@ def follow_plan(obligation: Obligation, planned: Terms, notice_until: datetime) 
                 deadline=terms.deadline,
                 remind_at=max(planned.opens_at, terms.remind_at),
                 calendar_version=terms.calendar_version,
-                policy_version=terms.policy_version,
+                policy_version=policy_of_old or terms.policy_version,
             )
     return terms if planned == terms else planned
 

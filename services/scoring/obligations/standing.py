@@ -81,8 +81,7 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
     lines: tuple[tuple[Due, UUID | None], ...] = ()
     if terms.owed and (answer is not None or overdue):
         lines = _lines(facts, deadline, overdue, answer, measured, policy, calendar)
-    named = answer or (versions[-1] if versions else None)
-    officer = facts.designated_officer_id if named is None else named.officer_id
+    officer, basis = _who_answers(facts, answer, overdue)
     state = State(
         deadline=deadline,
         standing=standing,
@@ -92,7 +91,7 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
         answer=None if answer is None else answer.number,
         measured=None if measured is None else measured.number,
         officer_id=officer,
-        officer_basis=None if officer is None else ("designated" if named is None else "named"),
+        officer_basis=basis,
         score=sum((due.points for due, _ in lines), _NOTHING) if lines else None,
         next_at=_next_at(terms, facts, deadline, standing) if not overdue and not undecided_in_time else None,
     )
@@ -136,6 +135,17 @@ def has_passed(facts: Facts, state: State, at: datetime) -> bool:
         and at > state.deadline
         and not _held(facts, state.deadline, at)
     )
+
+
+def _who_answers(facts: Facts, answer: Version | None, overdue: bool) -> tuple[str, OfficerBasis] | tuple[None, None]:
+    """Whom the accepted report names; of what is overdue, who was on duty; until then whom the latest report names.
+
+    A report that was returned, or came late, moves the blame for an overdue obligation to nobody.
+    """
+    if answer is None and overdue and facts.designated_officer_id is not None:
+        return facts.designated_officer_id, "designated"
+    named = answer or (facts.versions[-1] if facts.versions else None)
+    return (None, None) if named is None else (named.officer_id, "named")
 
 
 def _measured(reports: list[Version], deadline: datetime) -> Version | None:

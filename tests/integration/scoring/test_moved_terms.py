@@ -66,7 +66,7 @@ async def test_an_earlier_deadline_never_counts_after_a_reminder(rig: Rig) -> No
 async def test_the_control_a_plan_that_is_taken_as_it_is_would_take_time_away(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def as_it_is(obligation: Any, planned: Terms, notice_until: datetime) -> Terms:
+    def as_it_is(obligation: Any, planned: Terms, notice_until: datetime, policy_of_old: str) -> Terms:
         return planned
 
     monkeypatch.setattr(generation_sweep, "follow_plan", as_it_is)

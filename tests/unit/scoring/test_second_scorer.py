@@ -1,0 +1,173 @@
+"""Two scorers that share no code agree on random years; where a rule is spoiled in either, they do not."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.scoring.obligations import generator, standing
+from services.scoring.obligations.domain import Obligation, in_force
+from services.scoring.obligations.facts import Facts, Relief, Terms, Version
+from tests.second_scorer import days, scorer
+from tests.second_scorer.scorer import Judged, World, judge
+from tests.unit.scoring import random_years
+from tests.unit.scoring.random_years import Product, Year, random_year
+
+CHUNKS, IN_A_CHUNK = 10, 100
+
+
+def of_product(obligation: Obligation) -> Judged:
+    terms, state = obligation.terms, obligation.state
+    by_number = {version.number: version for version in obligation.facts.versions}
+    measured = by_number[state.measured].verdict if state.measured is not None else None
+    return Judged(
+        state.owed, terms.deadline, state.deadline, terms.calendar_version, terms.policy_version, terms.regime_version,
+        state.standing, state.overdue, state.answer, state.on_time,
+        (measured.present_items, measured.required_items) if measured is not None else None,
+        (state.officer_id, state.officer_basis) if state.officer_id and state.officer_basis else None,
+        tuple((line.component, line.clause, line.points) for line in in_force(obligation.lines)), state.score,
+    )  # fmt: skip
+
+
+def differences(year: Year, seen: Counter[str] | None = None) -> Iterator[str]:
+    for at, obligations in Product(year.world, year.keys).run(year.moments):
+        for key, obligation in obligations.items():
+            told, derived = of_product(obligation), judge(year.world, key, at)
+            if derived is None or _plain(told) != _plain(derived):
+                yield f"year {year.seed}, {key} at {at}:\n  product {told}\n  second  {derived}"
+            elif seen is not None:
+                seen.update(_corners(derived, year.world))
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    """What counts is which lines are in force, not in which order they came to be deserved."""
+    return judged.__dict__ | {"lines": sorted(judged.lines)}
+
+
+def _corners(judged: Judged, world: World) -> Iterator[str]:
+    yield judged.standing
+    if judged.overdue:
+        yield "overdue"
+    if judged.on_time is False:
+        yield "late"
+    if not judged.owed:
+        yield "not owed"
+    if judged.deadline != judged.planned:
+        yield "relief"
+    if judged.calendar != "C1":
+        yield "calendar moved"
+    if judged.policy != "P1":
+        yield "policy moved"
+    if judged.regime_version != 1:
+        yield "regime replaced"
+    if judged.officer is not None:
+        yield judged.officer[1]
+    if any(points < 0 for _, _, points in judged.lines):
+        yield "points off"
+
+
+CORNERS = {
+    "nothing_sent", "awaiting_verdict", "returned", "fulfilled", "overdue", "late", "not owed", "relief",
+    "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_both_say_the_same_of_a_thousand_random_years(chunk: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(chunk * IN_A_CHUNK, (chunk + 1) * IN_A_CHUNK):
+        found = list(differences(random_year(seed), seen))
+        assert not found, found[0]
+    assert {corner for corner in CORNERS if seen[corner] < 5} == set(), "these years hold too little of something"
+
+
+def _latest(reports: list[Version], _: datetime) -> Version | None:
+    return reports[-1] if reports else None
+
+
+def _one_day_more(*arguments: Any) -> int:
+    return int(_WORKING_DAYS_LATE(*arguments)) + 1
+
+
+def _never_moved(terms: Terms, _: Facts) -> datetime:
+    return terms.deadline
+
+
+def _never_held(*_: object) -> bool:
+    return False
+
+
+def _no_hold(_: Relief, __: datetime) -> None:
+    return None
+
+
+def _always_the_latest(facts: Facts, _: Version | None, __: bool) -> tuple[str, str] | tuple[None, None]:
+    return (facts.versions[-1].officer_id, "named") if facts.versions else (None, None)
+
+
+def _policy_as_it_was(obligation: Obligation, planned: Terms, until: datetime, _: str) -> Terms:
+    return generator.follow_plan(obligation, planned, until)
+
+
+def _always_follows(_: Obligation, planned: Terms, __: datetime, ___: str) -> Terms:
+    return planned
+
+
+def _rounded_down(completeness: dict[str, Any], present: int, required: int) -> Decimal:
+    share = Decimal(completeness["full"]) * present / (required or 1)
+    return share.quantize(Decimal(1).scaleb(-completeness["fraction_digits"]), ROUND_DOWN)
+
+
+def _without_spans(self: days.Calendar, after: datetime, until: datetime, _: object) -> int:
+    return _BEGUN(self, after, until, [])
+
+
+ASSESS = sys.modules["services.scoring.scores.policy.assess"]  # its package gives the name to the function
+_WORKING_DAYS_LATE, _BEGUN = ASSESS.working_days_late, days.Calendar.begun
+SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
+    "product: completeness of the latest version": (standing, "_measured", _latest),
+    "product: a day more of lateness": (ASSESS, "working_days_late", _one_day_more),
+    "product: reliefs move nothing": (standing, "effective_deadline", _never_moved),
+    "product: a proposed relief holds nothing back": (standing, "_hold", _no_hold),
+    "product: the latest report names who answers": (standing, "_who_answers", _always_the_latest),
+    "product: a deadline that stays keeps its policy": (random_years, "follow_plan", _policy_as_it_was),
+    "product: any plan is followed": (random_years, "follow_plan", _always_follows),
+    "second: completeness rounded down": (scorer, "_share", _rounded_down),
+    "second: reliefs excuse no day": (days.Calendar, "begun", _without_spans),
+    "second: a proposed relief holds nothing back": (scorer, "_held", _never_held),
+}
+
+
+@pytest.mark.parametrize("rule", SPOILED)
+def test_a_rule_spoiled_in_either_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, spoiled = SPOILED[rule]
+    monkeypatch.setattr(owner, name, spoiled)
+    assert any(True for seed in range(CHUNKS * IN_A_CHUNK) for _ in differences(random_year(seed)))
+
+
+def test_the_second_scorer_shares_no_code_with_the_product() -> None:
+    files = sorted(Path(scorer.__file__).parent.glob("*.py"))
+    imported = {
+        name.split(".")[0]
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        for name in _modules(node)
+    }
+    assert files
+    assert imported <= sys.stdlib_module_names | {"tests"}
+
+
+def _modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        assert node.module is not None
+        assert node.module.split(".")[:2] == ["tests", "second_scorer"] or not node.module.startswith("tests")
+        return [node.module]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
