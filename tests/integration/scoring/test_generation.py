@@ -41,6 +41,18 @@ async def test_generating_again_changes_and_tells_nothing(rig: Rig) -> None:
     assert (await rig.rows("SELECT * FROM obligations ORDER BY 1"), await rig.published()) == before
 
 
+@pytest.mark.parametrize(("statement", "by_key"), [("_UNLIKE_OF_AGENCIES", True), ("_UNLIKE", False)])
+async def test_a_few_agencies_are_looked_up_by_key_not_among_all_that_owe_the_report(
+    rig: Rig, statement: str, by_key: bool
+) -> None:
+    given = openings._parameters([], None if statement == "_UNLIKE" else ["H99.31"])
+    async with rig.database.transaction() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        explained = text(f"EXPLAIN {getattr(openings, statement)}")
+        plan = "\n".join((await tx.execute(explained, given | {"after": "", "limit": 10})).scalars())
+    assert ("(obligation = ((" in plan) is by_key, plan
+
+
 async def test_two_generators_at_once_make_each_obligation_once(rig: Rig) -> None:
     await rig.registry(regime(), *(agency(f"H99.{number}") for number in range(100, 130)))
 
