@@ -144,6 +144,7 @@ def lines(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
                 yield [*head, *others(action), *tried]
 
 
+@pytest.mark.timeout(600)  # hundreds of commands: minutes where the machine is busy
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_argument_of_any_command_ends_in_a_traceback(
     service: str, places: dict[str, str], capsys: pytest.CaptureFixture[str]
