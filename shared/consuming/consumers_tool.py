@@ -124,8 +124,7 @@ async def _groups(topics: Mapping[str, Sequence[str]]) -> dict[str, Group]:
 async def _show(connection: asyncpg.Connection, consumer: str) -> int:
     row = await connection.fetchrow("SELECT * FROM consumer_halt WHERE consumer = $1 AND resumed_at IS NULL", consumer)
     if row is None:
-        print(f"{consumer} không dừng / is not halted", file=sys.stderr)
-        return 1
+        return _not_halted(consumer)
     shown = {**dict(row), "causes": json.loads(row["causes"]), "batch": json.loads(row["batch"])}
     print(json.dumps(shown, default=as_json, ensure_ascii=False, indent=2))
     return 0
@@ -134,10 +133,14 @@ async def _show(connection: asyncpg.Connection, consumer: str) -> int:
 async def _resume(connection: asyncpg.Connection, consumer: str, how: str) -> int:
     resumed = await connection.fetch(_RESUME, consumer, who(), how)
     if not resumed:
-        print(f"{consumer} không dừng / is not halted", file=sys.stderr)
-        return 1
+        return _not_halted(consumer)
     print(f"{consumer} sẽ đi tiếp trong vài giây / goes on within seconds")
     return 0
+
+
+def _not_halted(consumer: str) -> int:
+    print(f"{consumer} không dừng / is not halted", file=sys.stderr)
+    return 1
 
 
 async def _not_there(places: Sequence[tuple[str, int, int]]) -> list[str]:
@@ -178,12 +181,13 @@ async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace
         print("\n".join(wrong), file=sys.stderr)
         return 2
     async with connection.transaction():
+        row = await connection.fetchrow(
+            "SELECT batch FROM consumer_halt WHERE consumer = $1 AND resumed_at IS NULL FOR UPDATE", arguments.consumer
+        )
+        if row is None:  # an order that is kept would let the next broken deploy drain all up to that place
+            return _not_halted(arguments.consumer)
         if arguments.batch:
-            row = await connection.fetchrow(
-                "SELECT batch FROM consumer_halt WHERE consumer = $1 AND resumed_at IS NULL FOR UPDATE",
-                arguments.consumer,
-            )
-            for record in json.loads(row["batch"]) if row else ():
+            for record in json.loads(row["batch"]):
                 place = _PLACE.fullmatch(record["place"])
                 if place:
                     places.append((place[1], int(place[2]), int(place[3])))

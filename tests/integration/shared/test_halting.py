@@ -217,6 +217,18 @@ async def test_an_order_for_a_place_that_holds_no_record_is_refused_and_told_wha
     assert await count(database, "consumer_bury_to") == 1
 
 
+async def test_an_order_for_a_consumer_that_is_not_halted_leaves_nothing_behind(
+    database: Database, kafka: KafkaSettings, asking: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await published(database, kafka, submission("H99.01"))
+    kept = await kept_offsets(kafka, [kafka.topic(SUBMISSIONS)])
+    place = next(f"{SUBMISSIONS}-{number}@{offsets[-1]}" for (_, number), offsets in kept.items() if offsets)
+    for places, batch in (([place], False), ([], True), ([place], True)):
+        assert await order(database, "bury-to", *places, batch=batch) == 1
+        assert "is not halted" in capsys.readouterr().err
+    assert await count(database, "consumer_bury_to") == 0
+
+
 async def test_a_broken_deploy_does_not_give_up_what_is_deferred(database: Database, kafka: KafkaSettings) -> None:
     async def defers(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         for event in batch:
