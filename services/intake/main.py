@@ -11,6 +11,7 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.settings import IntakeSettings
 from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
+from services.intake.submissions.availability import Availability
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.group_commit import Accept, GroupCommit
 from services.intake.submissions.limits import MAX_BODY_BYTES
@@ -18,10 +19,11 @@ from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
-from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.runtime.clock import Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Background, Service
 from shared.service.ticker import Ticker
+from shared.telemetry import metrics
 from shared.web.app import create_app
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
@@ -85,6 +87,9 @@ def build(
         interval_seconds=settings.key_use_flush_seconds,
         alone=False,
     )
+    availability = Availability(
+        clock, settings.heartbeat_seconds, lambda: metrics.counted(metrics.HTTP_REFUSED_TOTAL, "full")
+    )
     strangers = Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst)
     access = Access(
         cache,
@@ -101,6 +106,17 @@ def build(
     )
     backgrounds: list[Background] = [cache, key_uses, commits]
     consumers = None
+    if with_kafka and not is_played(clock):
+        backgrounds.append(
+            Ticker(
+                "intake.heartbeat",
+                database,
+                system_clock,
+                availability.beat,
+                interval_seconds=settings.heartbeat_seconds,
+                alone=False,
+            )
+        )
     if with_kafka:
         backgrounds.append(Relay("intake", settings.database_url, kafka, system_clock))
         subscriptions = [
@@ -129,7 +145,9 @@ def build(
         body_limit_bytes=MAX_BODY_BYTES,
         strangers=strangers,
     )
-    endpoint = SubmitEndpoint(access, cache, commits, clock, database, HttpSettings().body_timeout_seconds)
+    endpoint = SubmitEndpoint(
+        access, cache, commits, clock, database, HttpSettings().body_timeout_seconds, availability
+    )
     app.add_middleware(Metered)
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)

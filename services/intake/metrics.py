@@ -66,3 +66,11 @@ REGISTRY_REFRESHES_TOTAL = declare_counter(
     "Times the registry in memory took changes from the database.",
     unit="refreshes",
 )
+UNAVAILABLE_SECONDS_TOTAL = declare_counter(
+    "thongsuot_intake_unavailable_seconds_total",
+    "Seconds for which no instance could store reports, counted when they are over, by cause (stopped, stalled, "
+    "refusing).",
+    unit="seconds",
+    labels=["cause"],
+    values={"cause": ("stopped", "stalled", "refusing")},
+)

@@ -39,5 +39,7 @@ class IntakeSettings(ServiceSettings):
     #: requests without a valid key from one address: sustained per second, and at once
     unauthorized_rate_per_second: float = Field(default=STRANGERS_PER_SECOND, gt=0)
     unauthorized_burst: int = Field(default=STRANGERS_BURST, ge=1)
+    #: how often it is noted that reports can be stored; four beats missed are a gap that scoring hears of
+    heartbeat_seconds: float = Field(default=15, gt=0, le=3600)
     #: how often the last use of keys is written down
     key_use_flush_seconds: float = Field(default=60, gt=0)

@@ -58,6 +58,15 @@ registry = Table(
     ),
 )
 
+#: One row: until when some instance could store reports, by its heartbeat.
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("one_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("available_until", _moment, nullable=False),
+    CheckConstraint("one_row", name="heartbeat_is_one_row"),
+)
+
 #: API keys: only the hash of a key is kept.
 api_keys = Table(
     "api_keys",

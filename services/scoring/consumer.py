@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from services.scoring.obligations import handlers
 from services.scoring.reference_data import Rules
+from services.scoring.reliefs.late_verdicts import LateVerdicts
 from shared.consuming.batch import Batch
 from shared.consuming.subscription import Inbound
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Transaction
 
 
-def inbounds(rules: Rules) -> tuple[Inbound, ...]:
+def inbounds(rules: Rules, late: LateVerdicts | None = None) -> tuple[Inbound, ...]:
     """Scoring's subscriptions."""
 
     async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
         await handlers.take_registry(batch, tx)
 
-    async def follow(batch: Batch[handlers.Report], tx: Transaction) -> None:
-        await handlers.follow(batch, tx, rules)
+    async def follow(batch: Batch[handlers.Followed], tx: Transaction) -> None:
+        await handlers.follow(batch, tx, rules, late)
 
     return (
         Inbound.of("scoring.registry", registry),

@@ -14,6 +14,8 @@ from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs.decisions import check_proposals
+from services.scoring.reliefs.intake_gaps import IntakeGaps
+from services.scoring.reliefs.late_verdicts import LateVerdicts
 from services.scoring.reliefs.standstill import Standstill
 from services.scoring.scores.policy.loading import policy_loader
 from services.scoring.settings import ScoringSettings
@@ -24,7 +26,7 @@ from shared.consuming.watermark import Watermark
 from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database, ReadTransaction
-from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
+from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
@@ -62,13 +64,18 @@ def build(
     caught_up = Watermark(kafka, "scoring.follow", topics_of("scoring.follow"), business, applied_before=applied_before)
     # Tansu, the stand-in without idempotent producers, cannot be asked how far a group is: there the pause must do
     settled = Settled(business, settings.settle_seconds, caught_up=caught_up.hour if kafka.idempotence else None)
-    standstill = Standstill(
-        business,
-        system,
-        timedelta(minutes=settings.standstill_minutes),
-        timedelta(hours=settings.relief_grace_hours),
+    grace = timedelta(hours=settings.relief_grace_hours)
+    standstill = Standstill(business, system, timedelta(minutes=settings.standstill_minutes), grace)
+    # where business time is scaled or led, its hours keep nobody waiting, and intake tells nothing of itself
+    watching = not is_played(business)
+    intake = IntakeGaps(business, timedelta(minutes=settings.intake_gap_minutes), grace) if watching else None
+    late = LateVerdicts(business, timedelta(hours=settings.verdict_hours), grace) if watching else None
+    sweep = DeadlineSweep(
+        rules, business, settled, rows_a_tick=settings.mark_rows, standstill=standstill, intake=intake, late=late
     )
-    sweep = DeadlineSweep(rules, business, settled, rows_a_tick=settings.mark_rows, standstill=standstill)
+    looks = {"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals}
+    if intake is not None:
+        looks["intake heartbeat"] = intake.check
     tickers = [
         Ticker(name, database, system, tick, interval_seconds=seconds)
         for name, tick, seconds in (
@@ -78,7 +85,7 @@ def build(
     ]
     subscriptions = [
         Subscription("scoring", inbound, database, kafka, system, max_records=settings.consumer_max_records)
-        for inbound in inbounds(rules)
+        for inbound in inbounds(rules, late)
     ]
     service = Service(
         "scoring",
@@ -94,7 +101,7 @@ def build(
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
-        looks={"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals},
+        looks=looks,
     )
     service.app = create_app(
         "scoring",

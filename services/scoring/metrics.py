@@ -78,3 +78,16 @@ PROPOSED_RELIEFS = declare_gauge(
     "Reliefs that wait for a decision; until then nobody they cover is called overdue before their hold is over.",
     unit="reliefs",
 )
+RELIEFS_PROPOSED_TOTAL = declare_counter(
+    "thongsuot_scoring_reliefs_proposed_total",
+    "Reliefs that the system has proposed by itself, by cause (standstill: scoring was not there; intake: reports "
+    "could not be sent; verdict: reports were returned late).",
+    unit="reliefs",
+    labels=["cause"],
+    values={"cause": ("standstill", "intake", "verdict")},
+)
+INTAKE_SILENT_SECONDS = declare_gauge(
+    "thongsuot_scoring_intake_silent_seconds",
+    "Business time since the hour until which intake has told that reports could be sent; nothing later is marked.",
+    unit="seconds",
+)

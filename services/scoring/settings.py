@@ -29,3 +29,7 @@ class ScoringSettings(ServiceSettings):
     relief_grace_hours: float = Field(default=24.0, ge=0, le=720)
     #: minutes for which sweeping may stand still, by business and by system time, before a relief is proposed for it
     standstill_minutes: float = Field(default=60.0, gt=0, le=10_080)
+    #: minutes (business time) within an hour for which reports could not be sent, before a relief is proposed
+    intake_gap_minutes: float = Field(default=10.0, gt=0, le=10_080)
+    #: hours (business time) that a verdict may take after the receipt of its report, before a relief is proposed
+    verdict_hours: float = Field(default=4.0, gt=0, le=720)

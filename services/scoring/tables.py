@@ -221,6 +221,43 @@ sweep_heartbeat = Table(
     CheckConstraint("one_row", name="sweep_heartbeat_is_one_row"),
 )
 
+#: One row: until when intake could store reports, as it has told; nothing later is marked.
+intake_availability = Table(
+    "intake_availability",
+    metadata,
+    Column("one_row", Boolean, primary_key=True, server_default=_true),
+    Column("available_until", _moment, nullable=False),
+    CheckConstraint("one_row", name="intake_availability_is_one_row"),
+)
+
+#: Spans in which intake could store nothing, as it has told.
+intake_gaps = Table(
+    "intake_gaps",
+    metadata,
+    Column("starts_at", _moment, nullable=False),
+    Column("ends_at", _moment, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("examined", Boolean, nullable=False, server_default=_false),  # by the sweep
+    Column("relief_id", Text),  # of the relief that was proposed for it
+    PrimaryKeyConstraint("starts_at", "ends_at"),
+    CheckConstraint("starts_at < ends_at", name="intake_gap_span"),
+    CheckConstraint("relief_id IS NULL OR examined", name="intake_gap_relief"),
+    Index("intake_gaps_unexamined", "starts_at", postgresql_where=text("NOT examined")),
+)
+
+#: Returned reports whose verdict came late, until a relief is proposed for them; meanwhile nothing of them is marked.
+late_verdicts = Table(
+    "late_verdicts",
+    metadata,
+    Column("obligation", Text, nullable=False),
+    Column("report_version", Integer, nullable=False),
+    Column("due_at", _moment, nullable=False),  # when the verdict should have come
+    Column("decided_at", _moment, nullable=False),
+    Column("recorded_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    PrimaryKeyConstraint("obligation", "report_version"),
+    CheckConstraint("due_at < decided_at", name="late_verdict_is_late"),
+)
+
 #: Everything decided about a relief, its proposal first; a trigger in migration 0012 refuses any change.
 relief_decisions = Table(
     "relief_decisions",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from shared.contract.events import (
     AgencyRegistered,
     EventModel,
+    IntakeAvailable,
+    IntakeUnavailable,
     NotificationRecorded,
     ObligationChanged,
     OfficerRegistered,
@@ -29,7 +31,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "validator.registry": (RegimePublished,),
     "validator.submissions": (SubmissionReceived,),
     "scoring.registry": _REGISTRY,
-    "scoring.follow": (SubmissionReceived, VerdictReached),
+    "scoring.follow": (SubmissionReceived, VerdictReached, IntakeAvailable, IntakeUnavailable),
     "notifier.registry": _REGISTRY,
     "notifier.verdicts": (VerdictReached,),
     "notifier.compliance": (ObligationChanged,),

@@ -136,6 +136,11 @@ class ManualClock:
         self._now = moment
 
 
+def is_played(clock: Clock) -> bool:
+    """Whether business time is scaled or led, as in a demo: its hours keep nobody waiting."""
+    return isinstance(clock, (ScaledClock, LedClock))
+
+
 def business_clock(specification: str) -> Clock:
     """The clock of BUSINESS_CLOCK: empty for real time, else `<ISO start>@<epoch seconds>x<rate>[..<ISO end>]`.
 

@@ -80,6 +80,14 @@ def declare_counter(
     return counter
 
 
+def counted(counter: Counter, *labels: str) -> float:
+    """What this process has counted so far under these labels."""
+    child = counter.labels(*labels) if labels else counter
+    return sum(
+        sample.value for metric in child.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
 def declare_gauge(name: str, help: str, *, unit: str, labels: Sequence[str] = ()) -> Gauge:
     """A value that goes up and down."""
     gauge = Gauge(name, help, _declare("gauge", name, help, unit, labels, {}))

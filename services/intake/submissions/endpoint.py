@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from services.intake import metrics, problems
@@ -20,6 +21,7 @@ from services.intake.access.callers import Access
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import admission, store
 from services.intake.submissions.admission import Admitted, Closed, Named, Refused, Windows
+from services.intake.submissions.availability import Availability
 from services.intake.submissions.domain import (
     Defect,
     KeyReused,
@@ -45,10 +47,13 @@ from shared.telemetry import tracing
 from shared.web.app import read_body
 from shared.web.arrival import arrival_of
 from shared.web.errors import Problem, internal
+from shared.web.problems import problem_for
 
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
+#: whether a sender without a key, or with too many requests, is answered tells nothing of whether we can store
+_SAYS_NOTHING = (401, 408, 429)
 #: windows of regime and period, remembered until the registry changes
 _MAX_REMEMBERED = 20_000
 #: a body over this may take a millisecond or more of the loop
@@ -70,6 +75,7 @@ class SubmitEndpoint:
         business_clock: Clock,
         database: Database,
         body_timeout_seconds: float,
+        availability: Availability | None = None,
     ) -> None:
         self._access = access
         self._cache = cache
@@ -77,6 +83,7 @@ class SubmitEndpoint:
         self._clock = business_clock
         self._database = database
         self._body_timeout_seconds = body_timeout_seconds
+        self._availability = availability or Availability(business_clock, 1)
         self._in_flight: set[tuple[str, str]] = set()
         self._windows: Windows = {}
         self._windows_of = -1
@@ -84,6 +91,20 @@ class SubmitEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
+        try:
+            await self._submit(scope, receive, send)
+        except ClientDisconnect:
+            raise  # nobody is there to be answered
+        except Exception as error:
+            status = problem_for(error).status
+            if status >= 500:
+                self._availability.refused()
+            elif status not in _SAYS_NOTHING:
+                self._availability.answered()
+            raise
+        self._availability.answered()
+
+    async def _submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrival = arrival_of(scope, self._clock, self._body_timeout_seconds)
         agency = await self._access.agency_of(scope)
         key = _idempotency_key(scope)

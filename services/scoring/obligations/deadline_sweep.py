@@ -21,6 +21,8 @@ from services.scoring.obligations.facts import with_passing, with_relief
 from services.scoring.obligations.standing import has_passed, is_due_soon
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store as reliefs
+from services.scoring.reliefs.intake_gaps import IntakeGaps
+from services.scoring.reliefs.late_verdicts import LateVerdicts
 from services.scoring.reliefs.standstill import Standstill
 from services.scoring.scores.policy import PolicyMissing
 from shared.outbox import caused_by
@@ -77,7 +79,7 @@ class DeadlineSweep:
     """Reminds of deadlines ahead and notes deadlines behind, in the order of their moments; others may sweep beside it.
 
     Reliefs reach their obligations here, before anything else: nobody is reminded or called overdue by a deadline that
-    has moved.
+    has moved, nor by one of which intake has not told that reports could be sent until then.
     """
 
     def __init__(
@@ -88,12 +90,16 @@ class DeadlineSweep:
         *,
         rows_a_tick: int = 500,
         standstill: Standstill | None = None,
+        intake: IntakeGaps | None = None,
+        late: LateVerdicts | None = None,
     ) -> None:
         self._rules = rules
         self._clock = clock
         self._settled = settled
         self._rows_a_tick = rows_a_tick
         self._standstill = standstill
+        self._intake = intake
+        self._late = late
         self._counted_at = float("-inf")
 
     async def tick(self, tx: Transaction) -> int:
@@ -108,8 +114,11 @@ class DeadlineSweep:
         scoped = await reliefs.lock_unapplied(tx)
         if scoped is not None:
             return await self._apply(tx, scoped)
-        if self._standstill is not None and await self._standstill.note(tx, settled):
+        if await self._propose_reliefs(tx, settled):
             return 1
+        if self._intake is not None:
+            vouched = await self._intake.vouched_until(tx)
+            settled = settled if vouched is None else min(settled, vouched)
         again = await setbacks.due(tx, "relief", self._rows_a_tick)
         if again:
             return await self._apply_again(tx, again)
@@ -140,6 +149,14 @@ class DeadlineSweep:
         reasons |= {obligation.key: setbacks.why(error) for obligation, error in failed}
         await setbacks.settle(tx, "deadline", [obligation.key for obligation in found.obligations], reasons)
         return found.rows
+
+    async def _propose_reliefs(self, tx: Transaction, settled: datetime) -> bool:
+        """True where the system has looked into a failing of its own: what it proposes is applied before the rest."""
+        if self._standstill is not None and await self._standstill.note(tx, settled):
+            return True
+        if self._intake is not None and await self._intake.propose(tx):
+            return True
+        return self._late is not None and await self._late.propose(tx)
 
     async def _apply(self, tx: Transaction, scoped: reliefs.ScopedRelief) -> int:
         """A part of the obligations that a relief covers, in key order; the relief is done with the last part."""

@@ -16,10 +16,14 @@ from services.scoring.obligations.generator import Missing
 from services.scoring.obligations.resolve import Awaits, Impossible, RegistryPart, resolve
 from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
+from services.scoring.reliefs import intake_gaps
 from services.scoring.reliefs import store as reliefs
+from services.scoring.reliefs.late_verdicts import LateVerdicts
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
+    IntakeAvailable,
+    IntakeUnavailable,
     OfficerRegistered,
     RegimePublished,
     RegistryEvent,
@@ -30,17 +34,23 @@ from shared.contract.events import (
 from shared.postgres.database import Transaction
 
 Report = SubmissionReceived | VerdictReached
+Followed = Report | IntakeAvailable | IntakeUnavailable
 
 
-async def follow(batch: Batch[Report], tx: Transaction, rules: Rules) -> None:
-    """Add submissions and verdicts to the facts of the obligations they are about; one decision an obligation."""
-    obligations = await store.lock_obligations(tx, batch.keys)
+async def follow(batch: Batch[Followed], tx: Transaction, rules: Rules, late: LateVerdicts | None = None) -> None:
+    """Add submissions and verdicts to the facts of the obligations they are about; one decision an obligation.
+
+    What intake tells of itself is kept for the sweep, and so is what was returned late.
+    """
+    await intake_gaps.keep(tx, [event.body for event in batch if not isinstance(event.body, Report)])
+    keys = sorted({event.key for event in _reports(batch)})
+    obligations = await store.lock_obligations(tx, keys)
     made: set[str] = set()
-    if len(obligations) < len(batch.keys):
+    if len(obligations) < len(keys):
         made = await _open_missing(batch, tx, rules, obligations)
     begun = perf_counter()
     by_key: dict[str, list[Event[Report]]] = {}
-    for event in batch:
+    for event in _reports(batch):
         by_key.setdefault(event.key, []).append(event)
     proposed = [_with(obligations[key], events) for key, events in by_key.items()]
     changed = [
@@ -59,6 +69,22 @@ async def follow(batch: Batch[Report], tx: Transaction, rules: Rules) -> None:
     decisions += (await deciding.decide(tx, rules, bare, opening=made)).decisions
     metrics.FOLD_DURATION_SECONDS.observe(perf_counter() - begun)
     await deciding.save(tx, decisions, obligations)
+    if late is not None:
+        returned = {key for key, events in by_key.items() if any(_returns(event.body) for event in events)}
+        await late.keep(
+            tx,
+            [obligations[key] for key in sorted(returned)],
+            [decision.obligation for decision in decisions if decision.obligation.key in returned],
+        )
+
+
+def _reports(batch: Batch[Followed]) -> list[Event[Report]]:
+    """What is about obligations, as far as it has been neither deferred nor rejected by now."""
+    return [event for event in batch if isinstance(event.body, Report)]  # type: ignore[misc]
+
+
+def _returns(report: Report) -> bool:
+    return isinstance(report, VerdictReached) and report.outcome == "returned"
 
 
 def _with(obligation: Obligation, events: Sequence[Event[Report]]) -> Proposed:
@@ -72,14 +98,14 @@ def _moment(report: Report) -> datetime:
 
 
 async def _open_missing(
-    batch: Batch[Report], tx: Transaction, rules: Rules, obligations: dict[str, Obligation]
+    batch: Batch[Followed], tx: Transaction, rules: Rules, obligations: dict[str, Obligation]
 ) -> set[str]:
     """Make obligations the generator has not made yet; set aside what cannot be made now, or ever.
 
     Returns the keys of those that were made here.
     """
     missing: dict[str, list[Event[Report]]] = {}
-    for event in batch:
+    for event in _reports(batch):
         if event.key not in obligations:
             missing.setdefault(event.key, []).append(event)
     bodies = [events[0].body for events in missing.values()]

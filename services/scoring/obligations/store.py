@@ -40,12 +40,14 @@ _LOCK = text(f"""
      WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)  # noqa: S608 - constants
 
+# What was returned late is left alone until a relief is proposed for it.
+_NOT_LATE = "NOT EXISTS (SELECT FROM late_verdicts AS late WHERE late.obligation = o.obligation)"
 # What was set back is left alone for a while: else the same bad rows would fill every tick.
 _NOT_SET_BACK = """NOT EXISTS (SELECT FROM setbacks AS s
        WHERE s.sweep = 'deadline' AND s.subject = o.obligation AND s.next_try_at > clock_timestamp())"""
 _DUE = text(f"""
     SELECT {_ROW} FROM obligations AS o
-     WHERE next_at <= :now AND {_NOT_SET_BACK}
+     WHERE next_at <= :now AND {_NOT_SET_BACK} AND {_NOT_LATE}
      ORDER BY next_at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)  # noqa: S608
 # Not answered, and owed by agencies that do not exist any more on the day of the deadline.

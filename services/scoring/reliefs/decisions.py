@@ -79,6 +79,8 @@ async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: time
     if not await store.add(tx, row):
         return False
     await _append(tx, proposal.relief_id, 1, (None, "proposed"), proposal.by, proposal.reason, at)
+    if proposal.cause is not None:
+        metrics.RELIEFS_PROPOSED_TOTAL.labels(proposal.cause).inc()
     log.info("A relief is proposed.", action="relief.proposed", relief=proposal.relief_id, by=proposal.by)
     return True
 

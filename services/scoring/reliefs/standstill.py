@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from services.scoring.reliefs import decisions
 from services.scoring.reliefs.decisions import Proposal
+from services.scoring.reliefs.lost_time import deadlines_within, shown
 from shared.postgres.database import Transaction
-from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.runtime.clock import Clock
 
 #: real seconds between two writes; a gap is known to within that
 WRITE_SECONDS = 15.0
@@ -23,10 +24,6 @@ _WRITE = text("""
     INSERT INTO sweep_heartbeat (swept_to, system_at) VALUES (:swept_to, :system_at)
     ON CONFLICT (one_row) DO UPDATE SET swept_to = excluded.swept_to, system_at = excluded.system_at
      WHERE sweep_heartbeat.swept_to < excluded.swept_to
-""")
-_DEADLINES = text("""
-    SELECT count(*) FROM obligations
-     WHERE owed AND standing <> 'fulfilled' AND deadline >= :starts_at AND deadline <= :ends_at
 """)
 
 
@@ -55,10 +52,10 @@ class Standstill:
         return await self._propose(tx, last.swept_to, swept_to)
 
     async def _propose(self, tx: Transaction, starts_at: datetime, ends_at: datetime) -> bool:
-        crossed = (await tx.execute(_DEADLINES, {"starts_at": starts_at, "ends_at": ends_at})).scalar_one()
+        crossed = await deadlines_within(tx, starts_at, ends_at)
         if not crossed:
             return False
-        span = [f"{moment.astimezone(LOCAL_ZONE):%H:%M:%S %d/%m/%Y}" for moment in (starts_at, ends_at)]
+        span = shown(starts_at), shown(ends_at)
         proposal = Proposal(
             starts_at,
             ends_at,

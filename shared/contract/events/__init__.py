@@ -36,7 +36,13 @@ from shared.contract.events.registry import (
     RequestIssued,
     SumRule,
 )
-from shared.contract.events.submissions import SubmissionReceived, obligation_key
+from shared.contract.events.submissions import (
+    IntakeAvailable,
+    IntakeUnavailable,
+    SubmissionReceived,
+    UnavailableCause,
+    obligation_key,
+)
 from shared.contract.events.verdicts import Finding, Severity, Tier, VerdictOutcome, VerdictReached
 
 #: every event model, by its CloudEvents type
@@ -48,6 +54,8 @@ MODELS: dict[str, type[EventModel]] = {
         RegimePublished,
         RequestIssued,
         SubmissionReceived,
+        IntakeAvailable,
+        IntakeUnavailable,
         VerdictReached,
         ObligationChanged,
         NotificationRecorded,
@@ -74,6 +82,8 @@ __all__ = [
     "Finding",
     "Form",
     "Frequency",
+    "IntakeAvailable",
+    "IntakeUnavailable",
     "Model",
     "Moment",
     "NarrativeField",
@@ -92,6 +102,7 @@ __all__ = [
     "SubmissionReceived",
     "SumRule",
     "Tier",
+    "UnavailableCause",
     "VerdictOutcome",
     "VerdictReached",
     "obligation_key",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -42,3 +42,38 @@ class SubmissionReceived(EventModel):
     @property
     def key(self) -> str:
         return self.obligation
+
+
+#: stopped: no process ran; stalled: one ran but could write nothing; refusing: it refused more than it answered
+UnavailableCause = Literal["stopped", "stalled", "refusing"]
+
+#: the key of both events below: they keep their order, so that a gap is known before what follows it
+INTAKE_KEY = "intake"
+
+
+class IntakeAvailable(EventModel):
+    """Intake could store reports until this hour, by its own heartbeat. Hours that lie in no gap were good."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.intake.available.v1"
+    TOPIC: ClassVar[str] = SUBMISSIONS
+
+    until: Moment
+
+    @property
+    def key(self) -> str:
+        return INTAKE_KEY
+
+
+class IntakeUnavailable(EventModel):
+    """No instance of intake could store reports from `since` to `until`; told once, when it is over."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.intake.unavailable.v1"
+    TOPIC: ClassVar[str] = SUBMISSIONS
+
+    since: Moment
+    until: Moment
+    cause: UnavailableCause
+
+    @property
+    def key(self) -> str:
+        return INTAKE_KEY

@@ -37,7 +37,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "validator.registry": ("registry.regime",),
         "validator.submissions": ("submission.received",),
         "scoring.registry": _REGISTRY,
-        "scoring.follow": ("submission.received", "verdict.reached"),
+        "scoring.follow": ("submission.received", "verdict.reached", "intake.available", "intake.unavailable"),
         "notifier.registry": _REGISTRY,
         "notifier.verdicts": ("verdict.reached",),
         "notifier.compliance": ("obligation.changed",),

@@ -56,7 +56,7 @@ def _recorded(consumer: str, handle: Handle) -> Handle:
                     "ids": [event.id for event in events],
                     "topics": [event.topic for event in events],
                     "keys": [event.key for event in events],
-                    "versions": [event.body.version for event in events],
+                    "versions": [getattr(event.body, "version", 0) for event in events],
                     "types": [event.type for event in events],
                 },
             )

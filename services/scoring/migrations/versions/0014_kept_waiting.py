@@ -1,0 +1,12 @@
+"""When intake could store nothing, and verdicts that came late."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
