@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from deploy.local.errors import DiskFull, StackInUse
 from deploy.local.options import typed
 
@@ -94,6 +97,20 @@ class Directory:
                     json.dump(self._secrets, file)
                 fresh.replace(path)
             return self._secrets[name]
+
+    def key_file(self, name: str) -> Path:
+        """A file with an Ed25519 private key (PEM, mode 600), the same at every start."""
+        path = self.path / name
+        with self._lock:
+            if not path.exists():
+                key = Ed25519PrivateKey.generate()
+                pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+                fresh = path.with_suffix(".new")
+                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with open(descriptor, "wb") as file:
+                    file.write(pem)
+                fresh.replace(path)
+        return path
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """What runs where, for `status` and the curious; no secrets belong here."""

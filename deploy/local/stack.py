@@ -213,6 +213,8 @@ class Stack:
         if service == "notifier" and (self.options.smtp_address or "mail" in self._components):
             host, port = self.smtp_address
             env |= {"NOTIFIER_SMTP_HOST": host, "NOTIFIER_SMTP_PORT": str(port)}
+        if service == "intake":
+            env["INTAKE_RECEIPT_KEY_FILE"] = str(self._home.key_file("receipt_key.pem"))
         env |= self.options.env
         env |= self.options.service_env.get(service, {})
         if name != service:

@@ -1,4 +1,4 @@
-"""Operator commands of intake: load the registry, publish it again, make, list and revoke API keys.
+"""Operator commands of intake: load the registry, publish it again, API keys; receipts have a module of their own.
 
 Exit codes: 0 done, 1 refused (what to correct is on stderr), 2 wrong use, 3 the database cannot be reached.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.intake.access import keys
 from services.intake.access.keys import KeyRefused
+from services.intake.command_line import err, in_transaction, out, with_database
+from services.intake.receipts import commands as receipts
 from services.intake.registry import load as loading
 from services.intake.registry.files import Folder, read_folder
 from services.intake.registry.load import Draft, Loaded, RegistryMoved, RegistryRefused
@@ -28,50 +29,7 @@ from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import YEARS, CommandParser, moment
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings
-from shared.service.command import Command, database_url
-
-
-def _out(text: str) -> None:
-    sys.stdout.write(_writable(text) + "\n")
-
-
-def _err(text: str) -> None:
-    sys.stderr.write(_writable(text) + "\n")
-
-
-def _writable(text: str) -> str:
-    """A file's name may be no UTF-8 at all."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:
-    """Run a command's work in one transaction of intake's database; its exit code."""
-
-    async def run(database: Database) -> int:
-        async with database.transaction() as tx:
-            return await work(tx)
-
-    return with_database(run)
-
-
-def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
-    """Run a command's work with intake's database; its exit code."""
-
-    async def run() -> int:
-        database = Database(database_url("intake"), pool_size=1, application_name="thongsuot-intake-command")
-        try:
-            return await work(database)
-        except (RegistryRefused, KeyRefused) as refused:
-            _err(str(refused))
-            if isinstance(refused, RegistryRefused):
-                count = len(refused.errors)
-                least, least_en = ("ít nhất ", "at least ") if refused.cut else ("", "")
-                _err(f"{least}{count} lỗi; không có gì được lưu. / {least_en}{count} errors; nothing was stored.")
-            return 1
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
+from shared.service.command import Command
 
 
 class LoadSettings(BaseSettings):
@@ -109,17 +67,17 @@ def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
     try:
         off = LoadSettings().off
     except ValidationError as error:
-        _err("; ".join(detail["msg"] for detail in error.errors()))
+        err("; ".join(detail["msg"] for detail in error.errors()))
         return 2
     for name in off:
-        _err(
+        err(
             f"CẢNH BÁO: INTAKE_CHECKS_OFF – {name} KHÔNG kiểm tra các bản ghi này. / "
             f"WARNING: INTAKE_CHECKS_OFF – {name} does NOT check these records."
         )
     now = (clock or business_clock(CommonSettings().business_clock)).now()
     folder = read_folder(asked.folder)
     for name in folder.ignored:
-        _err(f"bỏ qua, không phải YAML / ignored, no YAML: {name}")
+        err(f"bỏ qua, không phải YAML / ignored, no YAML: {name}")
 
     async def work(database: Database) -> int:
         loaded = await _load(database, folder, now, [name for name in NEIGHBOURS if name not in off], asked)
@@ -131,15 +89,15 @@ def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
             "unchecked_by": off,
         }
         if asked.json:
-            _out(json.dumps(counts))
+            out(json.dumps(counts))
         else:
             for title, by_kind in (
                 ("mới / new", loaded.new),
                 ("thay đổi / changed", loaded.changed),
                 ("không đổi / unchanged", loaded.unchanged),
             ):
-                _out(f"{title}: {', '.join(f'{kind} {count}' for kind, count in by_kind.items()) or '0'}")
-            _out(f"đã công bố / published: {loaded.published}")
+                out(f"{title}: {', '.join(f'{kind} {count}' for kind, count in by_kind.items()) or '0'}")
+            out(f"đã công bố / published: {loaded.published}")
         return 0
 
     return with_database(work)
@@ -186,7 +144,7 @@ def registry(arguments: Sequence[str]) -> int:
 
     async def work(tx: Transaction) -> int:
         count = await loading.republish(tx)
-        _out(f"đã công bố lại / published again: {count}")
+        out(f"đã công bố lại / published again: {count}")
         return 0
 
     return in_transaction(work)
@@ -246,16 +204,16 @@ async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
         }
         if refused:
             document["refused"] = [{"agency": agency, "reason": str(reason)} for agency, reason in refused.items()]
-        _out(json.dumps(document, ensure_ascii=False))
+        out(json.dumps(document, ensure_ascii=False))
     else:
         for agency, key in made.items():
-            _out(f"{agency}\t{key.secret_text}")
+            out(f"{agency}\t{key.secret_text}")
         if made:
-            _err("Khóa chỉ hiện một lần; hãy lưu lại. / Keys are shown once; keep them.")
+            err("Khóa chỉ hiện một lần; hãy lưu lại. / Keys are shown once; keep them.")
     for reason in refused.values():
-        _err(str(reason))
+        err(str(reason))
     if refused:
-        _err(
+        err(
             f"Đã tạo {len(made)} khóa; {len(refused)} cơ quan chưa có khóa mới. / "
             f"{len(made)} keys made; {len(refused)} agencies have no new key."
         )
@@ -279,18 +237,18 @@ async def _list(tx: Transaction, asked: argparse.Namespace) -> int:
         for key in await keys.changed_after(tx, -1, asked.agency)
     ]
     if asked.json:
-        _out(json.dumps({"keys": listed}, ensure_ascii=False))
+        out(json.dumps({"keys": listed}, ensure_ascii=False))
         return 0
     for key in listed:
         state = "đang dùng / live" if key["live"] else "hết hiệu lực / ended"
         used = key["last_used_at"] or "chưa dùng / never used"
-        _out(f"{key['key_id']}\t{key['agency']}\t{state}\t{key['created_at']}\t{used}")
+        out(f"{key['key_id']}\t{key['agency']}\t{state}\t{key['created_at']}\t{used}")
     return 0
 
 
 async def _revoke(tx: Transaction, key_id: str) -> int:
     agency = await keys.revoke(tx, key_id, SystemClock().now())
-    _out(f"Đã thu hồi khóa {key_id} của {agency}. / Key {key_id} of {agency} is revoked.")
+    out(f"Đã thu hồi khóa {key_id} của {agency}. / Key {key_id} of {agency} is revoked.")
     return 0
 
 
@@ -302,4 +260,6 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "load": ("nạp danh mục / load the registry from a folder", load),
     "registry": ("công bố lại danh mục / publish the registry again", registry),
     "keys": ("khóa API / API keys", api_keys),
+    "receipt-keys": ("khóa ký biên nhận / keys that sign receipts", receipts.receipt_keys),
+    "receipt": ("kiểm tra biên nhận / check a receipt", receipts.receipt),
 }

@@ -6,6 +6,8 @@ from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.obligations import api as obligations_api
+from services.intake.receipts import api as receipts_api
+from services.intake.receipts.signer import Signer
 from services.intake.registry import api as registry_api
 from services.intake.registry.cache import RegistryCache
 from services.intake.settings import IntakeSettings
@@ -152,6 +154,8 @@ def build(
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
     obligations_api.mount(app, access=access, cache=cache, database=database)
+    signer = Signer(settings.receipt_key_file, database, system_clock)
+    receipts_api.mount(app, access=access, signer=signer, database=database)
     mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)
     service.app = app
     return service

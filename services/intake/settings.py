@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -43,3 +45,5 @@ class IntakeSettings(ServiceSettings):
     heartbeat_seconds: float = Field(default=15, gt=0, le=3600)
     #: how often the last use of keys is written down
     key_use_flush_seconds: float = Field(default=60, gt=0)
+    #: the private key that signs receipts (`receipt-keys new FILE`); read again when it changes. None: none is signed
+    receipt_key_file: Path | None = None

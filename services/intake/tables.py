@@ -179,3 +179,16 @@ notices = Table(
     Column("document", JSONB, nullable=False),  # kind, officer_id, channel, outcome, attempts
     Index("notices_of_obligation", "agency", "obligation", "at", "notification_id"),
 )
+
+#: Public keys that have signed receipts. A key that was used stays, so that its receipts can be checked for ever.
+receipt_keys = Table(
+    "receipt_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),  # RFC 7638 thumbprint
+    Column("public_key", LargeBinary, nullable=False),
+    Column("registered_at", _moment, nullable=False),  # system time
+    Column("withdrawn_at", _moment),  # not to be trusted from then on, whatever it has signed
+    Column("reason", Text),
+    CheckConstraint("octet_length(public_key) = 32", name="receipt_keys_public_key_is_32_bytes"),
+    CheckConstraint("(withdrawn_at IS NULL) = (reason IS NULL)", name="receipt_keys_withdrawn_with_reason"),
+)

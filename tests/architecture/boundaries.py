@@ -15,7 +15,8 @@ PURE = (
     re.compile(r"services/[a-z]+/([a-z]+/)?domain(\.py|/.*)"),
     re.compile(r"services/validator/(rules|formula)/.*"),
     re.compile(r"services/intake/(filters|obligations/standing|registry/(example|regimes))\.py"),
-    re.compile(r"services/intake/submissions/(admission|report_parser|body_json|limits)\.py"),
+    re.compile(r"services/intake/submissions/(admission|canonical|report_parser|body_json|limits)\.py"),
+    re.compile(r"services/intake/receipts/signing\.py"),
     re.compile(r"services/intake/registry/(checks|forms|gate|narrowing|records|source|strict_yaml|sums)\.py"),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
@@ -57,6 +58,8 @@ ENDS_TRANSACTIONS = frozenset({"commit", "rollback", "begin", "begin_nested", "t
 EDGES = frozenset({"api.py", "commands.py", "consumer.py", "main.py"})
 #: the other places where a transaction begins and is committed, and what each is the edge of
 OPENERS = {
+    "services/intake/command_line.py": "operator commands",
+    "services/intake/receipts/signer.py": "a signing key's public part, kept before anything is signed with it",
     "services/intake/submissions/group_commit.py": "requests that share one commit",
     "services/intake/registry/cache.py": "the process's copy of registry and keys, renewed by itself",
     "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",

@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from services.intake.submissions.body_errors import Errors
 from services.intake.submissions.body_json import Level, is_literal, is_object, number_of, text_of, whole
+from services.intake.submissions.canonical import content_of
 from services.intake.submissions.limits import (
     MAX_CODE_CHARACTERS,
     MAX_ERRORS,
@@ -72,8 +73,15 @@ class Report(msgspec.Struct, frozen=True):
 
     def content_sha256(self) -> bytes:
         """Names the content, whatever the order of keys or the white space: equal reports have equal names."""
-        canonical = msgspec.json.encode((self.officer, self.nil, self.figures, self.narratives), order="sorted")
-        return hashlib.sha256(canonical).digest()
+        content = content_of(
+            regime=self.regime,
+            period=self.period,
+            officer=self.officer,
+            nil=self.nil,
+            figures=self.figures,
+            narratives=self.narratives,
+        )
+        return hashlib.sha256(content).digest()
 
 
 @dataclass(frozen=True, slots=True)

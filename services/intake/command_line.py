@@ -1,0 +1,55 @@
+"""What intake's operator commands share: where they write, and how they reach the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from services.intake.access.keys import KeyRefused
+from services.intake.registry.load import RegistryRefused
+from shared.postgres.database import Database, Transaction
+from shared.service.command import database_url
+
+
+def out(text: str) -> None:
+    sys.stdout.write(_writable(text) + "\n")
+
+
+def err(text: str) -> None:
+    sys.stderr.write(_writable(text) + "\n")
+
+
+def _writable(text: str) -> str:
+    """A file's name may be no UTF-8 at all."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:
+    """Run a command's work in one transaction of intake's database; its exit code."""
+
+    async def run(database: Database) -> int:
+        async with database.transaction() as tx:
+            return await work(tx)
+
+    return with_database(run)
+
+
+def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
+    """Run a command's work with intake's database; its exit code."""
+
+    async def run() -> int:
+        database = Database(database_url("intake"), pool_size=1, application_name="thongsuot-intake-command")
+        try:
+            return await work(database)
+        except (RegistryRefused, KeyRefused) as refused:
+            err(str(refused))
+            if isinstance(refused, RegistryRefused):
+                count = len(refused.errors)
+                least, least_en = ("ít nhất ", "at least ") if refused.cut else ("", "")
+                err(f"{least}{count} lỗi; không có gì được lưu. / {least_en}{count} errors; nothing was stored.")
+            return 1
+        finally:
+            await database.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,53 @@
+"""Signs with the key in the file as it is now: a new file is a new key, without a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.intake.receipts import store
+from services.intake.receipts.signing import BadKey, SigningKey
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
+
+log = get_logger()
+
+#: a key file holds one key of 32 bytes
+MAX_KEY_FILE_BYTES = 10_000
+
+
+class Signer:
+    """The key of a file, and its public part in the database before anything is signed with it."""
+
+    def __init__(self, path: Path | None, database: Database, system_clock: Clock) -> None:
+        self._path = path
+        self._database = database
+        self._clock = system_clock
+        self._key: SigningKey | None = None
+        self._read: tuple[int, int, int] | None = None  # the file as it was when it was read
+
+    async def key(self) -> SigningKey | None:
+        """The key to sign with. None where there is none; the log says why."""
+        if self._path is None:
+            return None
+        try:
+            now = self._path.stat()
+            seen = (now.st_mtime_ns, now.st_size, now.st_ino)
+            if self._key is None or seen != self._read:
+                key = read_key(self._path)
+                await self._register(key)
+                self._key, self._read = key, seen
+        except (OSError, BadKey) as error:
+            # half a file, or none for a moment while it is replaced: the key that was read stays good
+            log.warning("The receipt key cannot be read.", action="receipts.key", error=str(error)[:500])
+        return self._key
+
+    async def _register(self, key: SigningKey) -> None:
+        async with self._database.transaction() as tx:
+            await store.register(tx, key.public, self._clock.now())
+
+
+def read_key(path: Path) -> SigningKey:
+    """The key in a PEM file. Raises BadKey, OSError."""
+    with path.open("rb") as file:
+        return SigningKey.from_pem(file.read(MAX_KEY_FILE_BYTES))

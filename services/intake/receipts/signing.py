@@ -1,0 +1,184 @@
+"""What is signed, with which key, and how anyone checks it. Pure.
+
+A receipt is signed as RFC 8785 canonical JSON with Ed25519 (RFC 8032). Public keys are JSON Web Keys (RFC 8037), named
+by their thumbprints (RFC 7638).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from msgspec import Struct
+
+from services.intake.submissions.canonical import canonical
+from shared.runtime.clock import LOCAL_ZONE
+
+#: says what was signed, so that no other signature of the same key can pass for a receipt
+TYPE = "vn.thongsuot.receipt.v1"
+ALGORITHM = "Ed25519"
+
+
+class BadKey(Exception):
+    """A key file that holds no Ed25519 private key. The text says what to do, in both languages."""
+
+
+class Received(Struct, frozen=True):
+    """What a receipt states of a stored submission. sha256: of the body's bytes; content_sha256: of its content."""
+
+    submission_id: UUID
+    agency: str
+    obligation: str
+    version: int
+    received_at: datetime
+    sha256: bytes
+    content_sha256: bytes
+
+
+class PublicKey(Struct, frozen=True):
+    """A public key (32 bytes) and since when it is not to be trusted any more, and why."""
+
+    key_id: str
+    raw: bytes
+    withdrawn_at: datetime | None = None
+    reason: str | None = None
+
+
+class SigningKey:
+    """A private key of this system."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public = PublicKey(thumbprint(raw), raw)
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> SigningKey:
+        """Raises BadKey."""
+        try:
+            private = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise BadKey(_NO_KEY) from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise BadKey(_NO_KEY)
+        return cls(private)
+
+    def pem(self) -> bytes:
+        """PKCS #8, not encrypted."""
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def sign(self, received: Received) -> dict[str, Any]:
+        """The signed receipt as its JSON members."""
+        statement = statement_of(received)
+        return {
+            "receipt": statement,
+            "algorithm": ALGORITHM,
+            "key_id": self.public.key_id,
+            "signature": _encoded(self._private.sign(canonical(statement))),
+        }
+
+
+_NO_KEY = (
+    "Tệp khóa không chứa khóa riêng Ed25519 (PEM, PKCS #8, không mật khẩu). Tạo bằng: python -m services.intake "
+    "receipt-keys new TỆP / the key file holds no Ed25519 private key (PEM, PKCS #8, no password). Make one: python -m "
+    "services.intake receipt-keys new FILE"
+)
+
+
+def statement_of(received: Received) -> dict[str, Any]:
+    """The members that are signed."""
+    return {
+        "type": TYPE,
+        "submission_id": str(received.submission_id),
+        "agency": received.agency,
+        "obligation": received.obligation,
+        "version": received.version,
+        "received_at": received.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "sha256": received.sha256.hex(),
+        "content_sha256": received.content_sha256.hex(),
+    }
+
+
+def thumbprint(raw: bytes) -> str:
+    """The name of a public key: RFC 7638, SHA-256."""
+    return _encoded(hashlib.sha256(canonical({"crv": ALGORITHM, "kty": "OKP", "x": _encoded(raw)})).digest())
+
+
+def jwk(key: PublicKey) -> dict[str, Any]:
+    """As a JSON Web Key."""
+    document = {
+        "kty": "OKP", "crv": ALGORITHM, "use": "sig", "alg": "EdDSA", "kid": key.key_id, "x": _encoded(key.raw),
+    }  # fmt: skip
+    if key.withdrawn_at is not None:
+        document["withdrawn_at"] = key.withdrawn_at.astimezone(LOCAL_ZONE).isoformat()
+        document["reason"] = key.reason or ""
+    return document
+
+
+Fault = Literal[
+    "not_a_receipt", "unknown_key", "withdrawn_key", "bad_signature", "other_body", "other_content", "unreadable_body"
+]
+
+
+def key_of(document: Mapping[str, Any]) -> PublicKey:
+    """A public key from its JSON Web Key, named by what it is and not by what it says. Raises ValueError."""
+    if document.get("kty") != "OKP" or document.get("crv") != ALGORITHM:
+        raise ValueError("no Ed25519 key")
+    raw = _decoded(document.get("x"))
+    if len(raw) != 32:
+        raise ValueError("an Ed25519 key has 32 bytes")
+    withdrawn = document.get("withdrawn_at")
+    at = datetime.fromisoformat(str(withdrawn)) if withdrawn else None
+    return PublicKey(thumbprint(raw), raw, at, str(document.get("reason") or "") or None)
+
+
+def verify(signed: Any, keys: Mapping[str, PublicKey]) -> Fault | None:
+    """What is wrong with a signed receipt; None: one of these keys signed exactly this."""
+    if not isinstance(signed, Mapping) or not isinstance(statement := signed.get("receipt"), Mapping):
+        return "not_a_receipt"
+    if statement.get("type") != TYPE or signed.get("algorithm") != ALGORITHM:
+        return "not_a_receipt"
+    key = keys.get(str(signed.get("key_id")))
+    if key is None:
+        return "unknown_key"
+    if key.withdrawn_at is not None:
+        return "withdrawn_key"  # whoever has the key may have dated the receipt back
+    try:
+        signature = _decoded(signed.get("signature"))
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, canonical(statement))
+    except (InvalidSignature, ValueError, TypeError, msgspec.MsgspecError, OverflowError):
+        return "bad_signature"
+    return None
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decoded(text: Any) -> bytes:
+    """Raises ValueError."""
+    if not isinstance(text, str) or not text.isascii():
+        raise ValueError("no base64url text")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,41 @@
+"""The canonical form of a report, which its sender can make too: RFC 8785 (JSON Canonicalization Scheme).
+
+Figures are text, digit for digit, so no number ever has to be written in one particular way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 of a value of objects with ASCII names, text, booleans, null and whole numbers below 2^53 alone.
+
+    Of such a value msgspec's sorted encoding is the canonical one; a test compares the two.
+    """
+    return msgspec.json.encode(value, order="sorted")
+
+
+def content_of(
+    *,
+    regime: str,
+    period: str,
+    officer: str,
+    nil: bool,
+    figures: Mapping[str, str | None],
+    narratives: Mapping[str, str],
+) -> bytes:
+    """What a report says, whatever its white space, the order of its members, and how its text was escaped."""
+    return canonical(
+        {
+            "figures": figures,
+            "narratives": narratives,
+            "nil": nil,
+            "officer": officer,
+            "period": period,
+            "regime": regime,
+        }
+    )
