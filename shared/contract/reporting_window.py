@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Generic, Literal, Protocol, TypeVar
 
 from shared.contract.period import Period, RegimeVersion, cutoff_range, governing_version
@@ -41,13 +41,23 @@ class Window(Generic[V]):
     """First and last day of what the report is about, under the version that governs it.
 
     `addressed`: the agencies a request names; empty: every submitter of the regime. Of a request both days are the
-    local day it was issued on.
+    local day it was issued on, at `issued_at`.
     """
 
     governing: V
     first: date
     last: date
     addressed: tuple[str, ...] = ()
+    issued_at: datetime | None = None
+
+    def accepted_from(self, *, early_allowed: bool) -> datetime:
+        """The first moment at which a report is taken: a request's issue, else the end of the cut-off.
+
+        `early_allowed`: the regime takes reports from the first day of the cut-off on.
+        """
+        if self.issued_at is not None:
+            return self.issued_at
+        return day_begins(self.first) if early_allowed else cutoff_ends(self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +77,33 @@ def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | No
             return NoWindow("deadline_before_issue")
         day = request.issued_at.astimezone(LOCAL_ZONE).date()
         governing = governing_version(all_versions, period, issued_on=day)
-        first, last, addressed = day, day, request.agencies
+        first, last, addressed, issued_at = day, day, request.agencies, request.issued_at
     else:
         if not any(version.frequency == period.frequency for version in all_versions):
             return NoWindow("other_frequency")
         governing = governing_version(all_versions, period)
-        addressed = ()
+        addressed, issued_at = (), None
         if governing is not None:
             first, last = cutoff_range(period, governing.frequency, governing.cutoff)
     if governing is None:
         return NoWindow("not_in_force")
     if first.year < FIRST_YEAR:
         return NoWindow("before_calendar")
-    return Window(governing, first, last, addressed)
+    return Window(governing, first, last, addressed, issued_at)
 
 
-def outside(first: date, last: date, today: date) -> Literal["not_begun", "too_old"] | None:
-    """Why a report about [first, last] may not come on the local day `today`; None if it may."""
-    if today < first:
-        return "not_begun"
-    return "too_old" if today - last > timedelta(days=BACK_DAYS) else None
+def day_begins(day: date) -> datetime:
+    """Local midnight at which the day begins."""
+    return datetime.combine(day, time.min, LOCAL_ZONE)
+
+
+def cutoff_ends(last: date) -> datetime:
+    """The moment at which a cut-off with this last day is over: before it the figures cannot exist."""
+    return day_begins(last + timedelta(days=1))
+
+
+def outside(accepted_from: datetime, last: date, now: datetime) -> Literal["too_early", "too_old"] | None:
+    """Why a report may not come at `now`, business time; None if it may. `last`: the cut-off's last day."""
+    if now < accepted_from:
+        return "too_early"
+    return "too_old" if now.astimezone(LOCAL_ZONE).date() - last > timedelta(days=BACK_DAYS) else None

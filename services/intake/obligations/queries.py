@@ -18,7 +18,8 @@ from services.intake.registry.records import Registry
 from services.intake.submissions import queries as submissions
 from services.intake.submissions.queries import SubmissionView
 from services.intake.views import Moment, Points
-from shared.contract.events import ObligationChanged, obligation_key
+from shared.contract.events import ObligationChanged, RegimePublished, obligation_key
+from shared.contract.reporting_window import cutoff_ends
 from shared.postgres.database import ReadTransaction
 
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
@@ -28,9 +29,9 @@ MAX_LISTED = 100
 
 _OBLIGATION_COLUMNS = """
     obligation, regime, regime_version, period, deadline, CAST(document->>'cutoff_from' AS date) AS cutoff_from,
-    CAST(document->>'cutoff_to' AS date) AS cutoff_to, standing, owed, overdue,
-    CAST(document->>'on_time' AS boolean) AS on_time, CAST(document->>'score' AS numeric) AS score, changed_at,
-    updated_at
+    CAST(document->>'cutoff_to' AS date) AS cutoff_to, CAST(document->>'opens_at' AS timestamptz) AS opens_at,
+    standing, owed, overdue, CAST(document->>'on_time' AS boolean) AS on_time,
+    CAST(document->>'score' AS numeric) AS score, changed_at, updated_at
 """
 _OBLIGATION_FILTERS = {
     "regime": "regime = :regime",
@@ -69,6 +70,7 @@ class ObligationView(BaseModel):
     deadline: Moment
     cutoff_from: date | None
     cutoff_to: date | None
+    accepted_from: Moment = Field(description="Nhận báo cáo từ / a report is taken from then on")
     standing: StandingName
     owed: bool = Field(description="false: không còn phải nộp / not owed any more")
     overdue: bool
@@ -238,8 +240,7 @@ async def obligation(
     notices = (await tx.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
     whole = ObligationChanged.model_validate_json(row["document"])
     return ObligationDetail(
-        **{name: value for name, value in row.items() if name != "document"},
-        **_names(row, registry),
+        **_obligation_fields({name: value for name, value in row.items() if name != "document"}, registry),
         policy_version=whole.policy_version,
         calendar_version=whole.calendar_version,
         provisional=whole.provisional,
@@ -269,12 +270,21 @@ async def owed(tx: ReadTransaction, agency: str, registry: Registry, *, limit: i
 
 
 def _obligation(row: Mapping[Any, Any], registry: Registry) -> ObligationView:
-    return ObligationView(**row, **_names(row, registry))
+    return ObligationView(**_obligation_fields(row, registry))
 
 
-def _names(row: Mapping[Any, Any], registry: Registry) -> dict[str, Any]:
+def accepted_from(opens_at: datetime, cutoff_to: date | None, regime: RegimePublished | None) -> datetime:
+    """From when a report is taken, by what scoring planned; the same as admission says of the window."""
+    if cutoff_to is None or (regime is not None and regime.early_allowed):
+        return opens_at
+    return cutoff_ends(cutoff_to)
+
+
+def _obligation_fields(row: Mapping[Any, Any], registry: Registry) -> dict[str, Any]:
     published = registry.regimes.get(row["regime"], {}).get(row["regime_version"])
     return {
+        **row,
+        "accepted_from": accepted_from(row["opens_at"], row["cutoff_to"], published),
         "regime_name": published.name if published else row["regime"],
         "regime_name_en": (published.name_en or published.name) if published else row["regime"],
         "links": {

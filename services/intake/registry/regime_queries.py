@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
-from services.intake.obligations.queries import StandingName, obligation_link, regime_link
+from services.intake.obligations.queries import StandingName, accepted_from, obligation_link, regime_link
 from services.intake.pages import in_slices
 from services.intake.registry import example, regimes
 from services.intake.registry.agency_queries import OfficerView
@@ -30,13 +30,15 @@ MAX_EXAMPLES = 1000
 Content = tuple[dict[str, str], dict[str, str]]
 
 _NEXT_DEADLINES = text("""
-    SELECT DISTINCT ON (regime, regime_version) regime, regime_version, obligation, period, deadline, standing
+    SELECT DISTINCT ON (regime, regime_version) regime, regime_version, obligation, period, deadline, standing,
+           CAST(document->>'opens_at' AS timestamptz) AS opens_at, CAST(document->>'cutoff_to' AS date) AS cutoff_to
     FROM standings
     WHERE agency = :agency AND owed AND standing <> 'fulfilled' AND deadline >= :now
     ORDER BY regime, regime_version, deadline, obligation
 """)
 _DEADLINES = text("""
-    SELECT regime, regime_version, obligation, period, deadline, standing
+    SELECT regime, regime_version, obligation, period, deadline, standing,
+           CAST(document->>'opens_at' AS timestamptz) AS opens_at, CAST(document->>'cutoff_to' AS date) AS cutoff_to
     FROM standings
     WHERE agency = :agency AND owed AND standing <> 'fulfilled' AND deadline >= :now AND regime = :regime
     ORDER BY deadline, obligation LIMIT :limit
@@ -47,6 +49,7 @@ class DeadlineView(BaseModel):
     """A report that is owed next under the regime."""
 
     period: str
+    accepted_from: Moment = Field(description="Nhận báo cáo từ / a report is taken from then on")
     deadline: Moment
     standing: StandingName
     links: dict[str, str]
@@ -81,6 +84,7 @@ class RegimeDetail(RegimeView):
     cutoff: Cutoff
     cutoff_rule: str
     cutoff_rule_en: str
+    early_allowed: bool = Field(description="Nhận trước khi chốt số liệu / taken before the cut-off is over")
     deadline: Deadline
     deadline_rule: str
     deadline_rule_en: str
@@ -158,10 +162,11 @@ async def detail(
         ),
         versions=sorted(versions),
         cutoff=regime.cutoff,
+        early_allowed=regime.early_allowed,
         deadline=regime.deadline,
         **dict(zip(("cutoff_rule", "cutoff_rule_en"), regimes.cutoff_words(regime), strict=True)),
         **dict(zip(("deadline_rule", "deadline_rule_en"), regimes.deadline_words(regime), strict=True)),
-        deadlines=[_deadline(row) for row in owed],
+        deadlines=[_deadline(row, regime) for row in owed],
         remind_working_days=regime.remind_working_days,
         form=regime.form,
         example=body,
@@ -177,14 +182,15 @@ def _common(bound: Binding, following: Any) -> dict[str, Any]:
         **{name: getattr(regime, name) for name in ("effective_from", "effective_to", "legal_basis")},
         "name_en": regime.name_en or regime.name,
         "status": bound.status,
-        "next_deadline": None if following is None else _deadline(following),
+        "next_deadline": None if following is None else _deadline(following, regime),
         "links": {"self": f"{regime_link(regime.code)}?version={regime.regime_version}"},
     }
 
 
-def _deadline(row: Any) -> DeadlineView:
+def _deadline(row: Any, regime: RegimePublished) -> DeadlineView:
     return DeadlineView(
         period=row["period"],
+        accepted_from=accepted_from(row["opens_at"], row["cutoff_to"], regime),
         deadline=row["deadline"],
         standing=row["standing"],
         links={"obligation": obligation_link(row["regime"], row["period"])},

@@ -119,10 +119,13 @@ def open_period(
     candidates: Iterable[str],
     now: datetime,
 ) -> str | None:
-    """The first of the periods, then the one that today lies in, for which a report by this version is taken now."""
+    """The first of the periods, then the last one before today and the one of today, for which a report by this
+    version is taken now.
+    """
     tried = list(candidates)
     if regime.frequency != "adhoc":
-        tried.append(periods.containing(now.astimezone(LOCAL_ZONE).date(), regime.frequency, regime.cutoff).id)
+        current = periods.containing(now.astimezone(LOCAL_ZONE).date(), regime.frequency, regime.cutoff)
+        tried += [periods.preceding(current).id, current.id]
     for period in tried:
         report = Report(regime.code, period, officer, False, {}, {})
         if admission.check(report, agency.code, registry, now) == Admitted(regime.regime_version):

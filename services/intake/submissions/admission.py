@@ -15,7 +15,7 @@ from services.intake.registry.records import Agency, Registry
 from shared.contract import period as periods
 from shared.contract.addressing import asked, closed_before, submits
 from shared.contract.events import RegimePublished
-from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, outside, window_of
+from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, Window, outside, window_of
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import FieldError
 
@@ -59,8 +59,8 @@ class Refused:
     errors: tuple[FieldError, ...]
 
 
-#: (regime, period) -> the version that governs it, first and last day of the window, the agencies a request addresses
-Windows = dict[tuple[str, str], tuple[RegimePublished, date, date, tuple[str, ...]]]
+#: (regime, period) -> its window, and the first moment at which a report is taken
+Windows = dict[tuple[str, str], tuple[Window[RegimePublished], datetime]]
 
 
 class Named(Protocol):
@@ -94,26 +94,27 @@ def check(
         if report.period and (why := _misspelt(report.period)):
             errors.append(_bad_period(report.period, None, why))
         return Refused(tuple(errors))
-    window = None if windows is None else windows.get((report.regime, report.period))
-    if window is None:
-        found = _window(report, registry, versions, now) if report.period else None
+    known = None if windows is None else windows.get((report.regime, report.period))
+    if known is None:
+        found = _window(report, registry, versions) if report.period else None
         if found is None or isinstance(found, FieldError):
             # of an ad hoc request that is not known, nobody can say who answers it
             if not any(version.frequency == "adhoc" or submits(agency, version) for version in versions.values()):
                 errors.append(_not_submitter(agency.code, report.regime))
             return Refused((*errors, found) if found else tuple(errors))
-        window = found
+        known = found, found.accepted_from(early_allowed=found.governing.early_allowed)
         if windows is not None:
-            windows[report.regime, report.period] = found
-    regime, first, last, addressed = window
-    if not asked(agency, regime, addressed):
-        errors.append(_not_submitter(agency.code, report.regime if not addressed else report.period))
-    closed_on = agency.closed_on if closed_before(agency, first) else None
-    if agency.opened_on > last:
+            windows[report.regime, report.period] = known
+    window, accepted_from = known
+    regime = window.governing
+    if not asked(agency, regime, window.addressed):
+        errors.append(_not_submitter(agency.code, report.regime if not window.addressed else report.period))
+    closed_on = agency.closed_on if closed_before(agency, window.first) else None
+    if agency.opened_on > window.last:
         errors.append(_not_open_yet(agency))
-    match outside(first, last, now.astimezone(LOCAL_ZONE).date()):
-        case "not_begun":
-            errors.append(_not_begun(report.period, first))
+    match outside(accepted_from, window.last, now):
+        case "too_early":
+            errors.append(_too_early(report.period, window, accepted_from))
         case "too_old":
             errors.append(_too_old(report.period))
     if closed_on is not None:
@@ -125,9 +126,8 @@ def check(
 
 
 def _window(
-    report: Named, registry: Registry, versions: dict[int, RegimePublished], now: datetime
-) -> tuple[RegimePublished, date, date, tuple[str, ...]] | FieldError:
-    """The governing version, first and last day of the window, and the agencies a request addresses."""
+    report: Named, registry: Registry, versions: dict[int, RegimePublished]
+) -> Window[RegimePublished] | FieldError:
     if why := _misspelt(report.period):
         return _bad_period(report.period, versions, why)
     period = periods.parse(report.period)
@@ -147,9 +147,7 @@ def _window(
                 return _too_old(report.period)
             case "deadline_before_issue":
                 return _deadline_before_issue(report.period)
-    if request is not None and now < request.issued_at:
-        return _not_begun(report.period, window.first)
-    return window.governing, window.first, window.last, window.addressed
+    return window
 
 
 def _misspelt(period: str) -> str:
@@ -269,13 +267,22 @@ def _not_open_yet(agency: Agency) -> FieldError:
     )
 
 
-def _not_begun(period: str, first: date) -> FieldError:
+def _too_early(period: str, window: Window[RegimePublished], accepted_from: datetime) -> FieldError:
+    local = accepted_from.astimezone(LOCAL_ZONE)
+    moment, moment_en = f"{local:%H:%M} ngày {local:%d/%m/%Y}", f"{local:%H:%M} on {local:%Y-%m-%d}"
+    if window.issued_at is not None:
+        why, why_en = f"Yêu cầu {period} chưa được ban hành", f"The request {period} is not issued yet"
+    elif window.governing.early_allowed:
+        why, why_en = f"Kỳ {period} chưa bắt đầu", f"The period {period} has not begun"
+    else:
+        why = f"Kỳ {period} đến hết ngày {window.last:%d/%m/%Y} mới chốt số liệu"
+        why_en = f"The figures of {period} close at the end of {window.last.isoformat()}"
     return FieldError(
         "/period",
-        f"Kỳ {period} chưa bắt đầu (từ {first:%d/%m/%Y}).",
-        f"The period {period} has not begun (it begins on {first.isoformat()}).",
-        "Gửi khi kỳ đã bắt đầu, hoặc kiểm tra kỳ báo cáo.",
-        "Send once it has begun, or check the period.",
+        f"{why}; nhận báo cáo từ {moment} (giờ Việt Nam, UTC+7).",
+        f"{why_en}; reports are taken from {moment_en} (Vietnam time, UTC+7).",
+        f"Gửi lại từ {moment}, khi số liệu đã đủ; hoặc kiểm tra kỳ báo cáo.",
+        f"Send it again from {moment_en}, once the figures are complete; or check the period.",
     )
 
 

@@ -184,6 +184,7 @@ class RegimePublished(EventModel):
     remind_working_days: Annotated[int, between(0, 60)] = 3  # due soon this many working days before the deadline
     legal_basis: Note = ""
     form: Form
+    early_allowed: bool = False  # whether a report may come before its cut-off is over
     #: the published version that this one withdraws: what is not judged under it is judged under this one
     replaces: Annotated[int, between(1, MAX_REGIME_VERSION)] | None = None
     replaces_reason: Reason = ""

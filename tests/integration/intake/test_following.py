@@ -194,6 +194,7 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             "deadline": "2026-10-18T17:00:00+07:00",
             "cutoff_from": "2026-09-15",
             "cutoff_to": "2026-10-14",
+            "accepted_from": "2026-10-15T00:00:00+07:00",
             "standing": "nothing_sent",
             "owed": True,
             "overdue": True,

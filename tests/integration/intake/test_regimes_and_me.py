@@ -45,7 +45,7 @@ async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database
     records = [located.record for located in admission.records]
     await load(database_of_intake, records)
     agencies = ["H99.01", "H99.05", *_one_of_each_kind(records)]
-    clock = ManualClock(datetime(2026, 3, 12, 9, tzinfo=LOCAL_ZONE))
+    clock = ManualClock(datetime(2026, 3, 16, 9, tzinfo=LOCAL_ZONE))
     province = Province(database_of_intake, await make_keys(database_of_intake, sorted(set(agencies))))
     forms = {
         (record.code, record.regime_version): compile_form(record.form)
@@ -196,7 +196,7 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
             assert shown["example"] is None
             assert why in shown["example_note"]
         nil = (await client.get("/v1/regimes/NIL")).json()
-        assert nil["example"] == {"regime": "NIL", "period": "2026-M11", "officer": "cb-01", "nil": True}
+        assert nil["example"] == {"regime": "NIL", "period": "2026-M10", "officer": "cb-01", "nil": True}
         assert (await client.post(nil["example"])).status_code == 201
         staffless = (await client.get("/v1/regimes/RIENG", of=OFFICE)).json()
         assert (staffless["example"], "cán bộ" in staffless["example_note"]) == (None, True)

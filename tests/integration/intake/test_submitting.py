@@ -5,14 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 
 from shared.contract.events import SubmissionReceived
-from tests.integration.intake.rig import COMMUNE, DISTRICT, NOW, Province, intake, report, rows
+from shared.runtime.clock import LOCAL_ZONE, ManualClock
+from tests.integration.intake.rig import (
+    COMMUNE,
+    DEPARTMENT,
+    DISTRICT,
+    NOW,
+    Province,
+    intake,
+    load,
+    regime,
+    report,
+    rows,
+)
+from tests.integration.intake.test_following import apply, opened
+
+#: 2026-M11 holds 15/10 to 14/11
+M11 = datetime(2026, 10, 15, tzinfo=LOCAL_ZONE)
 
 
 def places(answer: httpx.Response) -> list[str]:
@@ -29,6 +45,39 @@ def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, 
     assert problem["detail_vi"]
     assert problem["detail_en"]
     return problem
+
+
+async def test_a_report_before_its_figures_exist_is_refused_with_the_hour_from_which_it_is_taken(
+    province: Province,
+) -> None:
+    await load(province.url, [regime("SOM", early_allowed=True)])
+    await apply(
+        province.url,
+        [opened(DEPARTMENT, "2026-M11", deadline=M11 + timedelta(34), opens_at=M11, cutoff_to=date(2026, 11, 14))],
+    )
+    clock = ManualClock(datetime(2026, 11, 14, 23, 59, 59, 999_999, tzinfo=LOCAL_ZONE))
+    async with intake(province, clock=clock) as client:
+        answer = await client.post(report(period="2026-M11"), key="early")
+        [error] = assert_problem(answer, 422, "invalid-report")["errors"]
+        assert error["pointer"] == "/period"
+        assert "nhận báo cáo từ 00:00 ngày 15/11/2026 (giờ Việt Nam" in error["message_vi"]
+        assert "taken from 00:00 on 2026-11-15 (Vietnam time" in error["message_en"]
+        assert "15/11/2026" in error["fix_vi"]
+        assert await rows(province.url, "SELECT 1 FROM submissions") == []
+        assert (await client.post(report(period="2026-M11", regime="SOM"))).status_code == 201, "its regime allows it"
+        # what the agency reads says the same hour
+        [duty] = (await client.get("/v1/me")).json()["owed"]
+        shown = (await client.get("/v1/regimes/KTXH")).json()
+        whole = (await client.get("/v1/obligations/KTXH/2026-M11")).json()
+        said = {duty["accepted_from"], shown["next_deadline"]["accepted_from"], whole["accepted_from"]}
+        assert said == {"2026-11-15T00:00:00+07:00"}
+        allowed = (await client.get("/v1/regimes/SOM")).json()["early_allowed"]
+        assert (shown["early_allowed"], allowed) == (False, True)
+        assert shown["example"]["period"] == "2026-M10", "the example is one that is taken now"
+        clock.set(clock.now() + timedelta(microseconds=1))
+        receipt = await client.post(report(period="2026-M11"), key="early")  # nothing of the refusal is kept
+        assert (receipt.status_code, receipt.json()["version"]) == (201, 1)
+        assert receipt.json()["received_at"] == "2026-11-15T00:00:00+07:00"
 
 
 async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with_exact_figures(

@@ -20,7 +20,7 @@ AGENCIES = tuple(f"X99.{number:02d}" for number in range(1, 25))
 #: Wednesday 11 March 2026, 10:00: week 11 is open, the weeks before it are late
 BUSINESS_START = "2026-03-11T10:00:00+07:00"
 FIRST_WEEK = date(2026, 1, 5)
-#: weeks whose cut-off window has begun by BUSINESS_START
+#: weeks whose cut-off is over by BUSINESS_START: before that nothing is accepted
 PERIODS = tuple(f"2026-W{(FIRST_WEEK + timedelta(weeks=n)).isocalendar().week:02d}" for n in range(10))
 
 
@@ -44,7 +44,7 @@ def regime_document(code: str = REGIME, version: int = 1, effective_from: str = 
         "effective_from": effective_from,
         "submitter_kinds": ["department"],
         "receiver": "X99",
-        "cutoff": {"weekday": 4},
+        "cutoff": {"weekday": 2},
         "deadline": {"rule": "weekday", "weekday": 5, "hour": 16, "minute": 30, "on_holiday": "next_working_day"},
         "remind_working_days": 1,
         "legal_basis": "Thử nghiệm / for tests",

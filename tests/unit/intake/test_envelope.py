@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -64,11 +64,32 @@ def test_a_period_that_does_not_fit_the_frequency_is_refused(period: str) -> Non
     assert pointers(judged(period=period)) == ["/period"]
 
 
-def test_a_period_begins_with_its_cut_off_window() -> None:
-    # 2026-M11 holds 15/10 to 14/11
-    before = datetime(2026, 10, 14, 23, 59, tzinfo=LOCAL_ZONE)
-    assert pointers(judged(period="2026-M11", now=before)) == ["/period"]
-    assert judged(period="2026-M11", now=datetime(2026, 10, 15, 0, 0, tzinfo=LOCAL_ZONE)) == Admitted(1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "opens"),
+    [
+        ({"regime": "KTXH", "period": "2026-M11"}, datetime(2026, 11, 15, tzinfo=LOCAL_ZONE)),  # 15/10 to 14/11
+        ({"regime": "TUAN", "period": "2026-W43"}, datetime(2026, 10, 26, tzinfo=LOCAL_ZONE)),  # Monday to Sunday
+        ({"regime": "SOM", "period": "2026-M11"}, datetime(2026, 10, 15, tzinfo=LOCAL_ZONE)),
+        ({"regime": "THIENTAI", "period": "DX-2026-001"}, datetime(2026, 10, 1, 8, tzinfo=LOCAL_ZONE)),
+    ],
+    ids=["monthly", "weekly", "early allowed", "request"],
+)
+def test_nothing_is_taken_before_its_figures_can_exist(fields: dict[str, str], opens: datetime) -> None:
+    early = rig.regime("SOM", early_allowed=True)
+    assert judged(DEPARTMENT, early, now=opens, **fields) == Admitted(1)
+    found = judged(DEPARTMENT, early, now=opens - _MICROSECOND, **fields)
+    assert pointers(found) == ["/period"]
+    assert isinstance(found, Refused)
+    [error] = found.errors
+    assert f"{opens:%H:%M} ngày {opens:%d/%m/%Y}" in error.message, "in local time"
+    assert f"{opens:%H:%M} ngày {opens:%d/%m/%Y}" in error.fix
+    assert f"{opens:%H:%M} on {opens:%Y-%m-%d}" in error.message_en
+    # midnight of Vietnam is 17:00 UTC of the day before
+    in_utc = judged(DEPARTMENT, early, now=(opens - _MICROSECOND).astimezone(UTC), **fields)
+    assert in_utc == found
 
 
 def test_an_agency_that_closed_before_the_window_is_told_its_successors() -> None:

@@ -31,7 +31,7 @@ from shared.contract.events import (
     SubmissionReceived,
 )
 from shared.contract.events.registry import Cutoff, Deadline
-from shared.contract.reporting_window import NoWindow, Window, outside, window_of
+from shared.contract.reporting_window import NoWindow, Window, cutoff_ends, outside, window_of
 from shared.runtime.clock import LOCAL_ZONE
 
 CALENDARS = [read.file.calendar() for read in shipped_calendars()]
@@ -208,15 +208,16 @@ def test_the_first_year_lies_inside_every_calendar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("today", "why"),
+    ("now", "why"),
     [
-        (date(2026, 9, 14), "not_begun"), (date(2026, 9, 15), None), (date(2026, 10, 14), None),
-        (date(2026, 10, 14) + timedelta(days=reporting_window.BACK_DAYS), None),
-        (date(2026, 10, 15) + timedelta(days=reporting_window.BACK_DAYS), "too_old"),
+        (cutoff_ends(date(2026, 10, 14)) - timedelta(microseconds=1), "too_early"),
+        (cutoff_ends(date(2026, 10, 14)), None),
+        (cutoff_ends(date(2026, 10, 14) + timedelta(days=reporting_window.BACK_DAYS)) - timedelta(seconds=1), None),
+        (cutoff_ends(date(2026, 10, 14) + timedelta(days=reporting_window.BACK_DAYS)), "too_old"),
     ],
-)  # fmt: skip
-def test_a_window_opens_with_its_first_day_and_closes_years_after_its_last(today: date, why: str | None) -> None:
-    assert outside(date(2026, 9, 15), date(2026, 10, 14), today) == why
+)
+def test_reports_are_taken_from_the_end_of_the_cut_off_and_for_some_years(now: datetime, why: str | None) -> None:
+    assert outside(cutoff_ends(date(2026, 10, 14)), date(2026, 10, 14), now) == why
 
 
 def test_a_version_of_another_frequency_governs_nothing_and_no_older_one_comes_back() -> None:
