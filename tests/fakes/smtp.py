@@ -198,6 +198,8 @@ class FakeSmtp:
                     match self.refused.get(recipient):
                         case Answer(code=code, text=words):
                             self._say(writer, code, words)
+                            if code == 421:
+                                raise _Closed
                         case Hang():
                             await self._until_gone(reader)
                         case None:

@@ -289,7 +289,7 @@ class MailDispatcher:
         if result is None:
             log.info("A mail was withdrawn before DATA.", action="mail.withdrawn", notification=str(mail.id))
             return None
-        self.health.ended(result)
+        self.health.ended(mail.recipient, result)
         metrics.SMTP_SECONDS.labels(result.label).observe(monotonic_seconds() - began)
         metrics.ATTEMPTS_TOTAL.labels(mail.kind, result.label).inc()
         self._at("answered", mail.id)

@@ -26,7 +26,11 @@ class Outage(Exception):
 
 
 class _Lost(Exception):
-    """The connection was lost while an answer was awaited."""
+    """The connection was lost while an answer was awaited; `stage`: to which command."""
+
+    def __init__(self, stage: Stage, answer: str) -> None:
+        super().__init__(answer)
+        self.stage = stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class Connection:
                 early = await self._envelope(sender, recipient)
         except _Lost as error:
             await self.close()
-            return MailDeferred("mail", None, str(error))
+            return MailDeferred(error.stage, None, str(error))
         if early is not None:
             await self._reset()
             return early
@@ -140,22 +144,22 @@ class Connection:
             client.close()
 
     async def _envelope(self, sender: str, recipient: str) -> SendResult | None:
-        code, answer = await self._command("MAIL", f"FROM:<{sender}>")
+        code, answer = await self._command("mail", "MAIL", f"FROM:<{sender}>")
         if code == 421:
-            raise _Lost(f"421 {answer}")
+            raise _Lost("mail", f"421 {answer}")
         if code != 250:
             # the server refuses our own address: a fault of the set-up, not of this mail, so never final
             return MailDeferred("mail", code, answer)
-        code, answer = await self._command("RCPT", f"TO:<{recipient}>")
+        code, answer = await self._command("rcpt", "RCPT", f"TO:<{recipient}>")
         if code == 421:
-            raise _Lost(f"421 {answer}")
+            raise _Lost("rcpt", f"421 {answer}")
         if code not in (250, 251):
             return _negative("rcpt", code, answer)
         return None
 
     async def _data(self, message: bytes) -> SendResult:
         try:
-            code, answer = await self._command("DATA")
+            code, answer = await self._command("data", "DATA")
         except _Lost as error:  # not one byte of the body has left
             await self.close()
             return MailDeferred("data", None, str(error))
@@ -180,7 +184,7 @@ class Connection:
             self.abandon()
         return _negative("body", code, answer)
 
-    async def _command(self, *words: str) -> tuple[int, str]:
+    async def _command(self, stage: Stage, *words: str) -> tuple[int, str]:
         try:
             protocol = self._protocol()
             response = await protocol.execute_command(
@@ -188,12 +192,12 @@ class Connection:
             )
         except (*_LOST, SMTPException) as error:
             self.abandon()
-            raise _Lost(f"{type(error).__name__}: {error}") from error
+            raise _Lost(stage, f"{type(error).__name__}: {error}") from error
         return response.code, response.message
 
     async def _reset(self) -> None:
         try:
-            code, _ = await self._command("RSET")
+            code, _ = await self._command("mail", "RSET")
         except _Lost:
             return
         if code != 250:

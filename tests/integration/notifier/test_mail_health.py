@@ -234,19 +234,100 @@ async def test_readiness_tells_an_outage_and_is_lost_only_while_mails_wait_in_va
         (MailRefused("rcpt", 550, "unknown user"), True),
         (MailDeferred("rcpt", 450, "greylisted"), True),
         (MailDeferred("mail", 550, "your address is not allowed"), False),
-        (MailDeferred("data", None, "connection lost"), False),
-        (MailUncertain("no answer"), False),
+        (MailDeferred("mail", None, "connection lost"), False),
     ],
 )
 def test_what_shows_that_the_server_works(result: SendResult, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
     mails = MailHealth(patience_seconds=60)
-    mails.ended(result)
+    mails.ended("a@h99.example", result)
     now[0] += 61
     assert mails.check().ok is works
     mails.nothing_due()
     assert mails.check().ok
+
+
+SILENCE: list[SendResult] = [
+    MailDeferred("rcpt", None, "no answer"),
+    MailDeferred("data", None, "lost"),
+    MailUncertain("no answer"),
+]
+
+
+@pytest.mark.parametrize("result", SILENCE, ids=["rcpt", "data", "body"])
+def test_silence_about_addresses_is_the_servers_only_where_several_new_ones_meet_it(
+    result: SendResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
+    mails = MailHealth(patience_seconds=60)
+
+    def ready_after(*silent: str) -> bool:
+        for name in silent:
+            mails.ended(f"{name}@h99.example", result)
+        now[0] += 61
+        return mails.check().ok
+
+    assert ready_after("one", "one", "one", "one")
+    assert ready_after("two")
+    assert not ready_after("three")
+    mails.ended("well@h99.example", MailAccepted(250, "ok"))
+    assert ready_after("one", "two", "three")  # bad mailboxes, known from before
+    assert ready_after("well", "four")
+    assert not ready_after("five")
+
+
+def test_a_server_that_is_back_and_meets_a_bad_address_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
+    mails = MailHealth(patience_seconds=60)
+    mails.failed("connection refused")
+    now[0] += 61
+    assert not mails.check().ok
+    mails.ended("one@h99.example", SILENCE[0])
+    assert mails.check().ok
+
+
+SILENT_OR_CLOSING = [Hang(), Answer(421, "4.3.2 not for this mailbox")]
+
+
+async def only_a_bad_address(
+    world: World, smtp: FakeSmtp, act: Hang | Answer, monkeypatch: pytest.MonkeyPatch
+) -> MailDispatcher:
+    """Several rounds in which the only mail due meets it; then the patience is over."""
+    now = [0.0]
+    monkeypatch.setattr(health, "monotonic_seconds", lambda: now[0])
+    await world.reminder()
+    smtp.refused[(await world.one())["recipient"]] = act
+    sending = world.dispatcher(smtp, timeout_seconds=0.3, smtp_patience_seconds=300)
+    for _ in range(3):
+        await sending.round()
+        world.system.advance(seconds=130)
+        now[0] += 130
+    assert (await world.one())["state"] == "retry"
+    return sending
+
+
+@pytest.mark.parametrize("act", SILENT_OR_CLOSING, ids=["silence", "421"])
+async def test_one_bad_mailbox_is_no_outage_of_the_server(
+    world: World, smtp: FakeSmtp, act: Hang | Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending = await only_a_bad_address(world, smtp, act, monkeypatch)
+    check = sending.checks()["mail server"]
+    assert check.ok
+    assert "1 of the addresses meet silence" in check.detail
+    await sending.stop()
+
+
+@pytest.mark.parametrize("act", SILENT_OR_CLOSING, ids=["silence", "421"])
+async def test_the_control_counted_as_the_servers_one_bad_mailbox_looks_like_an_outage(
+    world: World, smtp: FakeSmtp, act: Hang | Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SILENT_ADDRESSES", 1)
+    sending = await only_a_bad_address(world, smtp, act, monkeypatch)
+    assert not sending.checks()["mail server"].ok
+    await sending.stop()
 
 
 async def test_an_outage_is_an_outage_and_no_fault_of_a_mail(world: World) -> None:
