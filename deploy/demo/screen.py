@@ -38,6 +38,7 @@ MAIL_KINDS = {
     "overdue": "quá hạn / overdue",
     "returned": "trả lại / returned",
     "escalation": "chuyển cấp / escalation",
+    "named": "ghi tên / named in a report",
 }
 #: what six columns of figures and all borders need, characters
 NUMBERS_WIDTH = 64

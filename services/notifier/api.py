@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from services.notifier import queries
 from services.notifier.delivery.states import State
+from services.notifier.planning.domain import NoticeKind
 from services.notifier.queries import Filter
-from shared.contract.events import NotificationKind
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.authentication import operator_token
@@ -65,7 +65,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         obligation: Annotated[str | None, _Text] = None,
         agency: Annotated[str | None, _Text] = None,
         officer: Annotated[str | None, _Text] = None,
-        kind: NotificationKind | None = None,
+        kind: NoticeKind | None = None,
         state: State | None = None,
     ) -> dict[str, Any]:
         wanted = Filter(obligation, agency, officer, kind, state)

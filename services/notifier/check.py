@@ -47,13 +47,15 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
                 names = {"regime_name": record.name, "regime_name_en": record.name_en or None,
                          "legal_basis": record.legal_basis or None}  # fmt: skip
                 facts = {"regime": record.code, "regime_version": record.regime_version,
-                         "period": _PERIODS[record.frequency]}  # fmt: skip
+                         "period": _PERIODS[record.frequency],
+                         "reports": [_listed(record.name, record.name_en, _PERIODS[record.frequency])]}  # fmt: skip
                 if longest:
                     facts["agency_name"] = longest
                 yield from compose(letters.values(), facts, names, "/name")
             case RequestIssued():
                 names = {"request_title": record.title, "request_title_en": record.title_en or None}
-                facts = {"regime": record.regime, "period": record.request_id, "deadline": record.deadline}
+                facts = {"regime": record.regime, "period": record.request_id, "deadline": record.deadline,
+                         "reports": [_listed("", "", record.request_id, record.title, record.title_en)]}  # fmt: skip
                 yield from compose(letters.values(), facts, names, "/title")
             case AgencyRegistered():
                 if record.code not in fine_agencies:
@@ -109,6 +111,12 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
         if _fit_for_headers(names) and not any(compose((letters["escalation-climbed"],), facts, {}, "")):
             fine_officers.update(officer.officer_id for officer in officers)
     return check
+
+
+def _listed(regime: str, regime_en: str, period: str, request: str = "", request_en: str = "") -> dict[str, str]:
+    """A report as a letter lists it that tells a person of the reports in his name."""
+    return {"obligation": "H99.12/X/Y", "regime": regime, "regime_en": regime_en, "period": period, "request": request,
+            "request_en": request_en, "version": "1", "received_at": "2026-10-19T09:00:00+07:00"}  # fmt: skip
 
 
 T = TypeVar("T")

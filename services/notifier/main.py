@@ -8,6 +8,7 @@ from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.consumer import inbounds
 from services.notifier.planning.handlers import PlanningContext
+from services.notifier.planning.naming import NamingSweep
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.consuming.consumers import Consumers
@@ -17,6 +18,7 @@ from shared.postgres.database import Database
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
+from shared.service.ticker import Ticker
 from shared.web.app import create_app
 from shared.web.exports import backbone_exports, mount_exports
 
@@ -59,6 +61,12 @@ def build(
         grace_seconds=settings.grace_seconds,
     )
     context = PlanningContext(system, settings.message_id_domain)
+    naming = NamingSweep(
+        business,
+        system,
+        group_minutes=settings.named_group_minutes,
+        message_id_domain=settings.message_id_domain,
+    )
     subscriptions = [
         Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(context)
@@ -68,7 +76,11 @@ def build(
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("notifier", settings.database_url, kafka, system), dispatcher],
+        backgrounds=[
+            Relay("notifier", settings.database_url, kafka, system),
+            dispatcher,
+            Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
+        ],
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import get_args
 
 from services.notifier.delivery.backlog import Backlog
+from services.notifier.planning.domain import NoticeKind
 from shared.contract.events import NotificationKind, NotificationOutcome, NotificationRecorded
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
-KINDS: tuple[str, ...] = get_args(NotificationKind)
+KINDS: tuple[str, ...] = get_args(NoticeKind)
 #: how an attempt can end: the labels of delivery.states.SendResult
 RESULTS = ("accepted", "deferred", "refused", "uncertain", "unsendable", "released")
 
@@ -25,7 +26,7 @@ OUTCOMES_TOTAL = declare_counter(
     "Outcomes recorded in the ledger and published to the other services, by kind and outcome (sent, unknown, failed).",
     unit="notifications",
     labels=("kind", "outcome"),
-    values={"kind": KINDS, "outcome": get_args(NotificationOutcome)},
+    values={"kind": get_args(NotificationKind), "outcome": get_args(NotificationOutcome)},
 )
 ATTEMPTS_TOTAL = declare_counter(
     "thongsuot_notifier_smtp_attempts_total",

@@ -54,6 +54,8 @@ class NotifierSettings(ServiceSettings):
     refusals: int = Field(default=1, ge=1, le=10)
     #: for how long no mail is accepted, while some are due, before this instance is not ready
     smtp_patience_seconds: float = Field(default=300, gt=0)
+    #: business time that the first report in a person's name waits for others, to be told of in one letter
+    named_group_minutes: float = Field(default=60, ge=0)
     #: how long after an unknown outcome the mail is sent once more
     resend_seconds: float = Field(default=60, gt=0)
 

@@ -96,6 +96,7 @@ obligations = Table(
     Column("reminded_at", DateTime(timezone=True)),
     Column("reminded_for", DateTime(timezone=True)),  # the deadline of the latest reminder
     Column("reminder_count", Integer, nullable=False, server_default="0"),
+    Column("named_officer", Text),  # by the report that answers it; '': answered before this was kept
     # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
     Column("recorded_version", Integer, nullable=False, server_default="0"),
 )
@@ -134,7 +135,7 @@ notifications = Table(
         "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
         name="notifications_state",
     ),
-    CheckConstraint("kind IN ('reminder','overdue','returned','escalation')", name="notifications_kind"),
+    CheckConstraint("kind IN ('reminder','overdue','returned','escalation','named')", name="notifications_kind"),
     CheckConstraint(
         "(state IN ('claimed','in_data')) = (token IS NOT NULL) AND (token IS NULL) = (lease_until IS NULL)",
         name="notifications_lease_whole",
@@ -161,6 +162,21 @@ notifications = Table(
     Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),
+)
+
+#: Whom the report that answers an obligation names; one letter tells of several obligations.
+namings = Table(
+    "namings",
+    metadata,
+    Column("obligation", Text, nullable=False),
+    Column("officer_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),  # of the report
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),  # business time
+    Column("told_with", Text),  # the obligation under which the letter stands in the ledger
+    PrimaryKeyConstraint("obligation", "officer_id"),
+    Index("namings_untold", "at", postgresql_where=text("told_with IS NULL")),
+    Index("namings_untold_of_officer", "officer_id", "at", postgresql_where=text("told_with IS NULL")),
 )
 
 #: One row, in a database that replaces a lost one: notices of what happened until then (business time) were sent.

@@ -56,10 +56,11 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert 0 < least <= summary["on_time"] <= most  # whatever else this machine has to do
             assert summary["late"] > 0
             assert summary["overdue_nothing_sent"] > 0
-            assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation"}
+            assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation", "named"}
             assert summary["events_by_topic"]["submissions"] == summary["submissions"]
             assert summary["events_by_topic"]["verdicts"] == summary["submissions"]
-            assert summary["events_by_topic"]["notifications"] == summary["mails"]
+            to_people_named = summary["mails_by_kind"]["named"]  # between the system and them
+            assert summary["events_by_topic"]["notifications"] == summary["mails"] - to_people_named
             assert not any(kind == "district" for kind in count.by_kind)
             demo.screen.results(count, len(differences), demo.province.regimes)
             await _sabotage(counting)

@@ -185,7 +185,7 @@ _RAISE_VERSIONS = text(f"""
 
 _RECORDED = text("""
     SELECT id, obligation, agency, kind, step, officer_id, message_id, attempts, state, traceparent
-      FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id
+      FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) AND kind <> 'named' ORDER BY id
 """)
 
 _EXPIRED = text("""
@@ -315,10 +315,15 @@ async def _end_attempts(
 
 
 async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[NotificationRecorded]:
-    """Publish a NotificationRecorded for each of these notices; versions rise per obligation under its row lock."""
+    """Publish a NotificationRecorded for each of these, but for letters to people named.
+
+    Versions rise per obligation under its row lock.
+    """
     if not ids:
         return []
     rows = (await tx.execute(_RECORDED, {"ids": sorted(ids)})).mappings().all()
+    if not rows:
+        return []
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["obligation"]] = counts.get(row["obligation"], 0) + 1

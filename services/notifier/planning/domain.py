@@ -31,9 +31,11 @@ CancelReason = Literal[
     "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
     "deadline_moved",
 ]  # fmt: skip
+#: named: a report names the person; not published, since it is between the system and that person
+NoticeKind = Literal[NotificationKind, "named"]
 #: above every submission's version
 ANY_VERSION = 2**31 - 1
-_ALL_KINDS: tuple[NotificationKind, ...] = ("reminder", "overdue", "escalation", "returned")
+_ALL_KINDS: tuple[NoticeKind, ...] = ("reminder", "overdue", "escalation", "returned")
 
 
 class Obligation(Struct, frozen=True):
@@ -55,6 +57,17 @@ class Obligation(Struct, frozen=True):
     reminded_at: datetime | None = None  # scoring's latest reminder
     reminded_for: datetime | None = None  # the deadline of the latest reminder planned here
     reminder_count: int = 0
+    named_officer: str | None = None  # by the report that answers it
+
+
+class Naming(Struct, frozen=True):
+    """The report that answers an obligation names this person, who is to hear of it."""
+
+    obligation: str
+    officer_id: str
+    version: int
+    received_at: datetime
+    at: datetime  # business time
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,10 @@ class LetterFacts:
     warnings: int = 0
     findings: tuple[dict[str, str | None], ...] = ()
     findings_left_out: int = 0
+    named: bool = False  # returned: the report names the recipient
+    # named: the reports that name the recipient (regime, regime_en, period, request, request_en, version, received_at)
+    reports: tuple[dict[str, str], ...] = ()
+    reports_left_out: int = 0
 
 
 class Notice(Struct, frozen=True):
@@ -95,7 +112,7 @@ class Notice(Struct, frozen=True):
     agency: str
     regime: str
     period: str
-    kind: NotificationKind
+    kind: NoticeKind
     step: str  # what makes it unique: due_soon, due_soon/2, overdue, overdue/rung-1, overdue/2/rung-1, returned/2
     officer: Officer | None
     facts: LetterFacts
@@ -109,7 +126,7 @@ class Cancel(Struct, frozen=True):
     """Which unsent notices of an obligation are no longer true."""
 
     obligation: str
-    kinds: tuple[NotificationKind, ...]
+    kinds: tuple[NoticeKind, ...]
     reason: CancelReason
     up_to_submission_version: int = 0  # returned: only notices about this version or an older one
 
@@ -126,6 +143,7 @@ class Plan(Struct, frozen=True):
     obligation: Obligation
     cancels: tuple[Cancel, ...] = ()
     notices: tuple[Notice, ...] = ()
+    naming: Naming | None = None
 
 
 def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
@@ -158,9 +176,12 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
     if not event.owed:
         return Plan(now, (Cancel(now.key, _ALL_KINDS, "not_owed", ANY_VERSION),))
     if event.answer_version is not None:
+        naming = _naming(obligation, event)
+        if naming is not None:
+            now = replace(now, named_officer=naming.officer_id)
         if event.answer_version == obligation.accepted_version:
-            return Plan(now)
-        return Plan(now, (Cancel(now.key, _ALL_KINDS, "fulfilled", event.answer_version),))
+            return Plan(now, naming=naming)
+        return Plan(now, (Cancel(now.key, _ALL_KINDS, "fulfilled", event.answer_version),), naming=naming)
     cancels: list[Cancel] = []
     if obligation.deadline is not None and event.deadline > obligation.deadline:
         cancels.append(Cancel(now.key, ("reminder",), "deadline_moved"))
@@ -180,6 +201,17 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         step = _step("due_soon", now.reminder_count)
         return Plan(now, tuple(cancels), (_to_officer(now, event, "reminder", step, directory),))
     return Plan(now, tuple(cancels))
+
+
+def _naming(obligation: Obligation, event: ObligationChanged) -> Naming | None:
+    """Whom the answer names, where that is new. A rebuilt scoring, or another line of the score, tells nobody again."""
+    if event.officer_basis != "named" or event.officer_id is None or event.officer_id == obligation.named_officer:
+        return None
+    if obligation.named_officer == "" and event.answer_version == obligation.accepted_version:
+        return None  # answered before this was kept
+    if event.answer_version is None or event.answer_received_at is None:
+        return None
+    return Naming(obligation.key, event.officer_id, event.answer_version, event.answer_received_at, event.at)
 
 
 def _taken_back(obligation: Obligation, event: ObligationChanged) -> bool:
@@ -229,6 +261,7 @@ def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, dire
         warnings=verdict.warnings,
         findings=tuple(finding.model_dump(mode="json", exclude={"tier"}) for finding in listed),
         findings_left_out=max(0, verdict.errors + verdict.warnings - len(listed)),
+        named=officer is not None and officer.officer_id == verdict.officer_id,
     )
     notice = Notice(
         obligation=now.key,
@@ -260,7 +293,7 @@ def apply_cancels(notices: Iterable[Notice], cancels: Sequence[Cancel]) -> list[
 def _to_officer(
     obligation: Obligation,
     event: ObligationChanged,
-    kind: NotificationKind,
+    kind: NoticeKind,
     step: str,
     directory: Directory,
 ) -> Notice:

@@ -10,7 +10,7 @@ from services.notifier.delivery import unsendable
 from services.notifier.delivery.unsendable import RegistryChanges
 from services.notifier.planning import domain, store
 from services.notifier.planning.directory import NotYetRegistered
-from services.notifier.planning.domain import Cancel, Notice, Obligation, Plan
+from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
@@ -126,6 +126,7 @@ class _Plans:
         self._loaded = dict(obligations)
         self._cancels: list[Cancel] = []
         self._notices: dict[str, list[Notice]] = {}  # by obligation
+        self._namings: list[Naming] = []
 
     @classmethod
     async def load(cls, tx: Transaction, events: Iterable[Event[ObligationChanged] | Event[VerdictReached]]) -> _Plans:
@@ -141,6 +142,8 @@ class _Plans:
         self.obligations[plan.obligation.key] = plan.obligation
         for cancel in plan.cancels:
             self.cancel(cancel)
+        if plan.naming is not None:
+            self._namings.append(plan.naming)
         if plan.notices:
             self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
@@ -152,6 +155,7 @@ class _Plans:
     async def save(self, tx: Transaction, context: PlanningContext) -> None:
         changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
         await store.save_obligations(tx, changed)
+        await store.insert_namings(tx, self._namings)
         now = context.system.now()
         await store.cancel(tx, self._cancels, now)
         planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]

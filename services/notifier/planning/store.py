@@ -18,7 +18,7 @@ from sqlalchemy import text
 from services.notifier import tables
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import Agency, Directory, Officer
-from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
+from services.notifier.planning.domain import Cancel, LetterFacts, Naming, Notice, Obligation
 from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.ids import new_id
@@ -67,7 +67,8 @@ _SEED_OBLIGATIONS = text(f"""
 
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation AS key, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
-           accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count
+           accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count,
+           named_officer
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
@@ -76,7 +77,7 @@ _CHANGED = {
     "obligation": "text", "regime_version": "int", "deadline": "timestamptz", "standing": "text", "version": "int",
     "verdict_version": "int", "accepted_version": "int", "owed": "boolean", "overdue": "boolean",
     "overdue_count": "int", "reminded_at": "timestamptz", "reminded_for": "timestamptz",
-    "reminder_count": "int",
+    "reminder_count": "int", "named_officer": "text",
 }  # fmt: skip
 _SAVE_OBLIGATIONS = text(f"""
     UPDATE obligations SET {bulk.assignments(name for name in _CHANGED if name != "obligation")}
@@ -141,6 +142,7 @@ STILL_SO = f"""CASE n.kind
                                   AND o.deadline = o.reminded_for AND n.step = {_step_now("due_soon", "reminder_count")}
              WHEN 'overdue' THEN o.accepted_version = 0 AND o.owed AND o.overdue
                                  AND n.step = {_step_now("overdue", "overdue_count")}
+             WHEN 'named' THEN true
              ELSE o.accepted_version = 0 AND o.owed AND o.overdue
                   AND starts_with(n.step, {_step_now("overdue", "overdue_count")} || '/rung-')
            END"""
@@ -149,7 +151,7 @@ _SKIPPED = text(f"""
     SELECT n.id, n.obligation, n.agency, n.regime, n.kind, n.step, n.facts FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'skipped' AND NOT EXISTS (SELECT FROM told_before WHERE until >= n.created_at)
-       AND n.kind <> 'escalation' AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
+       AND n.kind NOT IN ('escalation', 'named') AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
      ORDER BY n.obligation, n.id FOR UPDATE OF o, n
 """)  # noqa: S608 - constants
 
@@ -246,7 +248,7 @@ async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: dat
         known = kept_facts(row["id"], row["facts"])
         if officer is None or known is None:
             continue
-        facts = replace(known, recipient_name=officer.name, recipient_title=officer.title)
+        facts = replace(known, recipient_name=officer.name, recipient_title=officer.title, named=False)
         identity = message_id(row["obligation"], row["step"], officer.officer_id, CHANNEL, domain)
         revived.append((row["id"], officer.officer_id, officer.email, identity, facts_json(facts)))
     if revived:
@@ -267,6 +269,23 @@ def kept_facts(notice: UUID, facts: object) -> LetterFacts | None:
             action="notice.facts_unreadable", notification=str(notice), error=str(error)[:500],
         )  # fmt: skip
         return None
+
+
+_NAMED = {
+    "obligation": "text", "officer_id": "text", "version": "int", "received_at": "timestamptz", "at": "timestamptz",
+}  # fmt: skip
+_INSERT_NAMINGS = text(f"""
+    INSERT INTO namings ({bulk.names(_NAMED)})
+    SELECT * FROM {bulk.unnest(_NAMED)} ORDER BY obligation, officer_id
+    ON CONFLICT DO NOTHING
+""")  # noqa: S608 - column names of this module
+
+
+async def insert_namings(tx: Transaction, namings: Sequence[Naming]) -> None:
+    """Remember whom answers name; who was told of an obligation once is not told again."""
+    if namings:
+        values = attrgetter(*_NAMED)
+        await tx.execute(_INSERT_NAMINGS, bulk.parameters(_NAMED, map(values, namings)))
 
 
 def facts_json(facts: LetterFacts) -> str:

@@ -7,6 +7,7 @@ A line break or another control character in a header is refused. Headers are en
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -167,6 +168,21 @@ class Composer:
             "received_vi": words.deadline_words(facts.received_at)[0],
             "received_en": words.deadline_words(facts.received_at)[1],
             "item": words.pointer_words,
+            "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
             "message_id": mail.message_id,
         }
+
+
+def _report_view(report: dict[str, str]) -> dict[str, str]:
+    """A listed report in the words people use."""
+    period_vi, period_en = words.period_words(report["period"], report["request"], report["request_en"])
+    received_vi, received_en = words.deadline_words(datetime.fromisoformat(report["received_at"]))
+    return {
+        **report,
+        "regime_vi": report["regime"],
+        "period_vi": period_vi,
+        "period_en": period_en,
+        "received_vi": received_vi,
+        "received_en": received_en,
+    }

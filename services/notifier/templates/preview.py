@@ -70,6 +70,22 @@ _FINDINGS: tuple[dict[str, str | None], ...] = (
         "fix_en": "Check the unit (million or billion dong).",
     },
 )
+_REPORTS: tuple[dict[str, str], ...] = tuple(
+    {
+        "obligation": f"H99.12/{code}/{period}",
+        "regime": str(names["regime_name"]),
+        "regime_en": str(names["regime_name_en"]),
+        "period": period,
+        "request": names["request_title"] or "",
+        "request_en": names["request_title_en"] or "",
+        "version": version,
+        "received_at": (_DEADLINE - timedelta(hours=hours)).isoformat(),
+    }
+    for code, period, names, version, hours in (
+        ("BC-KTXH-THANG", "2026-M10", _NAMES, "2", 8),
+        ("BC-THIENTAI-DX", "DX-2026-003", _REQUEST, "1", 7),
+    )
+)
 
 
 def samples() -> dict[str, ClaimedMail]:
@@ -112,7 +128,14 @@ def samples() -> dict[str, ClaimedMail]:
         "overdue-nothing-sent": ("overdue", "overdue", facts(**with_head), late),
         "overdue-nobody-above": ("overdue", "overdue", facts(), late),
         "overdue-returned": ("overdue", "overdue", facts(standing="returned"), late + timedelta(days=3)),
-        "returned": ("returned", "returned/2", facts(**returned), _DEADLINE - timedelta(hours=6)),
+        "returned": ("returned", "returned/2", facts(**returned, named=True), _DEADLINE - timedelta(hours=6)),
+        "named": ("named", "named", facts(standing=None, reports=_REPORTS[:1]), _DEADLINE - timedelta(hours=6)),
+        "named-in-several": (
+            "named",
+            "named",
+            facts(standing=None, reports=_REPORTS, reports_left_out=3),
+            _DEADLINE - timedelta(hours=6),
+        ),
         "returned-after-acceptance": (
             "returned",
             "returned/3",

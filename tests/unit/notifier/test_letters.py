@@ -47,7 +47,8 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
         assert text.index("Kính gửi: Ông/Bà") < text.index("Dear ")
         assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
         assert "October 2026" in text
-        assert "17:00 ngày 19/10/2026 (giờ Việt Nam, UTC+7)" in text
+        moment = "09:00 ngày 19/10/2026" if name.startswith("named") else "17:00 ngày 19/10/2026"
+        assert f"{moment} (giờ Việt Nam, UTC+7)" in text
         assert "(Vietnam time, UTC+7)" in text
         assert "Sở Nông nghiệp và Môi trường" in text
         assert "{{" not in text
@@ -99,6 +100,32 @@ def test_a_returned_letter_names_the_version_the_deadline_and_what_to_do_about_e
     assert "hạn 17:00 ngày 19/10/2026 đã qua" in late
     assert "Phiên bản 1 đã đạt trước đó vẫn có hiệu lực" in late
     assert "và 12 mục nữa" in late
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_person_named_is_told_which_reports_and_what_to_do_if_it_is_wrong(kind: str) -> None:
+    one, several = (body(read(samples()[name]), kind) for name in ("named", "named-in-several"))
+    for letter in (one, several):
+        for part in ("H99.12/BC-KTXH-THANG/2026-M10", "hiên bản 2, nhận lúc 09:00", "báo ngay cho thủ trưởng cơ quan",
+                     "tell the head of your agency"):  # fmt: skip
+            assert part in " ".join(letter.split())
+    assert "DX-2026-003" in several
+    assert "DX-2026-003" not in one
+    assert "5 báo cáo dưới đây" in several
+    assert "… và 3 báo cáo nữa" in several
+    assert read(samples()["named"])["Subject"].endswith("tháng 10/2026 – ghi Ông/Bà chịu trách nhiệm")
+    assert "5 báo cáo" in read(samples()["named-in-several"])["Subject"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_returned_letter_says_it_to_the_person_that_the_report_names_alone(kind: str) -> None:
+    claim, claim_en = "Báo cáo này ghi Ông/Bà là người chịu trách nhiệm", "names you as the person who answers for it"
+    named = body(read(samples()["returned"]), kind)
+    assert claim in named
+    assert claim_en in named
+    stand_in = body(read(changed(samples()["returned"], named=False)), kind)
+    assert claim not in stand_in
+    assert claim_en not in stand_in
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])

@@ -214,3 +214,30 @@ def test_a_cancel_reaches_its_own_notices_and_no_others(
     assert [each.cancelled for each in twice if each.step not in left] == [
         each.cancelled for each in marked if each.step not in left
     ]
+
+
+ANSWERED = {"answer_version": 2, "officer_id": "a", "officer_basis": "named"}
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "named"),
+    [
+        (OPEN, ANSWERED, "a"),
+        (OVERDUE, ANSWERED, "a"),
+        (OPEN, {**ANSWERED, "officer_basis": "designated"}, None),
+        (OPEN, {**ANSWERED, "answer_version": None}, None),
+        (OPEN, {**ANSWERED, "owed": False}, None),
+        (replace(FULFILLED, named_officer="a"), ANSWERED, None),
+        (replace(FULFILLED, named_officer="a"), {**ANSWERED, "answer_version": 3}, None),
+        (replace(FULFILLED, named_officer="b"), {**ANSWERED, "answer_version": 3}, "a"),
+        (replace(OPEN, named_officer="a"), ANSWERED, None),  # a rebuilt scoring
+        (replace(FULFILLED, named_officer=""), ANSWERED, None),  # answered before this was kept
+        (replace(FULFILLED, named_officer=""), {**ANSWERED, "answer_version": 3}, "a"),
+    ],
+)
+def test_who_is_named_by_the_answer_is_told_once(before: Obligation, state: dict[str, Any], named: str | None) -> None:
+    event = told(**state)
+    plan = domain.apply_obligation_event(before, event, DIRECTORY)
+    assert (plan.naming.officer_id if plan.naming else None) == named
+    again = domain.apply_obligation_event(plan.obligation, event.model_copy(update={"version": 10}), DIRECTORY)
+    assert again.naming is None
