@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,9 +20,12 @@ from services.notifier.delivery.states import (
     Progress,
     RetryPolicy,
     SendResult,
+    Settlement,
+    Stage,
     backoff_seconds,
     expire_in_data,
     message_id,
+    other_message_id,
     settle,
 )
 
@@ -46,6 +50,59 @@ def test_an_accepted_mail_is_sent_and_told() -> None:
     assert (settled.state, settled.published, settled.due_at) == ("sent", True, None)
 
 
+def test_each_end_is_written_with_its_reason_and_its_count() -> None:
+    tried = replace(FIRST, refusals=1)
+    later = NOW + timedelta(seconds=backoff_seconds(POLICY, 1, FIRST.id))
+    twice = replace(POLICY, refusals=2)
+    old = replace(tried, first_tried_at=NOW - timedelta(days=3))
+    greylisted = MailDeferred("rcpt", 450, "greylisted")
+    assert [
+        settle(tried, MailAccepted(250, "ok"), NOW, POLICY),
+        settle(tried, MailUncertain("timeout"), NOW, POLICY),
+        settle(tried, MailReleased(), NOW, POLICY),
+        settle(tried, MailUnsendable("a line break"), NOW, POLICY),
+        settle(tried, MailRefused("rcpt", 550, "unknown"), NOW, POLICY),
+        settle(FIRST, MailRefused("rcpt", 550, "unknown"), NOW, twice),
+        settle(tried, MailRefused("rcpt", 550, "unknown"), NOW, twice),
+        settle(tried, greylisted, NOW, POLICY),
+        settle(old, greylisted, NOW, POLICY),
+    ] == [
+        Settlement("sent", "sent", refusals=1, published=True),
+        Settlement("unknown", "unknown", NOW + timedelta(seconds=60), "timeout", 1, 1, published=True),
+        Settlement("retry", "released", NOW, refusals=1),
+        Settlement("failed", "failed", None, "unsendable: a line break", 1, published=True),
+        Settlement("failed", "refused", None, "refused: 550 unknown", 2, published=True),
+        Settlement("retry", "refused", later, refusals=1),
+        Settlement("failed", "refused", None, "refused: 550 unknown", 2, published=True),
+        Settlement("retry", "retry", later, refusals=1),
+        Settlement("failed", "retry", None, "deferred too long: 450 greylisted", 1, published=True),
+    ]
+
+
+def test_doubt_is_kept_with_every_end() -> None:
+    doubted = replace(FIRST, unknowns=1, refusals=1)
+    assert [
+        (ended.state, ended.attempt_outcome, ended.refusals, ended.unknowns, ended.due_at is None)
+        for ended in (
+            settle(doubted, result, NOW, replace(POLICY, refusals=3))
+            for result in (
+                MailAccepted(250, "ok"), MailReleased(), MailUnsendable("x"), MailRefused("rcpt", 550, "x"),
+                MailDeferred("connect", None, "x"),
+            )
+        )
+    ] == [
+        ("sent", "sent", 1, 1, True), ("retry", "released", 1, 1, False), ("unknown", "failed", 1, 1, True),
+        ("retry", "refused", 2, 1, False), ("retry", "retry", 1, 1, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "body"])
+def test_a_4xx_about_this_mail_ends_it_after_the_window_whichever_step_it_answers(stage: Stage) -> None:
+    old = replace(FIRST, first_tried_at=NOW - timedelta(days=3))
+    assert settle(old, MailDeferred(stage, 451, "later"), NOW, POLICY).state == "failed"
+    assert settle(old, MailDeferred("connect", 421, "busy"), NOW, POLICY).state == "retry"
+
+
 def test_an_uncertain_mail_is_due_once_more_and_never_a_third_time() -> None:
     first = settle(FIRST, MailUncertain("timeout"), NOW, POLICY)
     assert (first.state, first.unknowns, first.due_at) == ("unknown", 1, NOW + timedelta(seconds=60))
@@ -54,7 +111,10 @@ def test_an_uncertain_mail_is_due_once_more_and_never_a_third_time() -> None:
 
 
 def test_a_lease_that_runs_out_in_data_is_as_uncertain_as_a_lost_answer() -> None:
-    assert expire_in_data(FIRST, NOW, POLICY).state == "unknown"
+    ended = expire_in_data(replace(FIRST, refusals=1), NOW, POLICY)
+    assert (ended.state, ended.attempt_outcome, ended.unknowns, ended.refusals) == ("unknown", "unknown", 1, 1)
+    assert (ended.due_at, ended.published) == (NOW + timedelta(seconds=60), True)
+    assert ended.reason == "the lease ran out after DATA may have begun"
 
 
 def test_an_outage_never_fails_a_mail_however_long_it_lasts() -> None:
@@ -101,6 +161,23 @@ def test_backoff_grows_is_capped_and_differs_between_mails(attempts: int, spread
     seconds = backoff_seconds(POLICY, attempts, spread)
     assert POLICY.backoff_seconds <= seconds <= POLICY.backoff_ceiling_seconds * 1.2
     assert seconds <= backoff_seconds(POLICY, attempts + 1, spread)
+
+
+def test_the_wait_doubles_from_half_a_minute_to_an_hour_and_the_id_adds_up_to_a_fifth() -> None:
+    waits = [backoff_seconds(POLICY, attempts, UUID(int=0)) for attempts in (0, 1, 2, 3, 7, 8, 32, 10_000)]
+    assert waits == [30, 30, 60, 120, 1920, 3600, 3600, 3600]
+    assert [backoff_seconds(POLICY, 1, UUID(int=spread)) for spread in (500, 1000, 1500)] == [33, 30, 33]
+
+
+def test_a_message_id_never_changes_between_releases() -> None:
+    """A copy that is sent again by a newer release must be recognised as the same mail."""
+    assert message_id("H99/R/2026-M10", "overdue", "a", "email", "x.example") == (
+        "<y5d3l6q5f7x2di3xvjgx3zuj4bswnwy6@x.example>"
+    )
+    assert other_message_id("<x@h99.example>", "a@h99.example", "x.example") == (
+        "<l5c3erebz246aejz4xs6ko2zafy2befh@x.example>"
+    )
+    assert other_message_id("a", "b", "x") != other_message_id("ab", "", "x")
 
 
 def test_message_ids_are_the_same_for_one_notification_and_differ_in_every_part() -> None:

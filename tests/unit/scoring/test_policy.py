@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.scoring.scores import policy
 from services.scoring.scores.policy import Policy, PolicyBook, PolicyError, PolicyMissing, Scored, assess, read_policies
 from services.scoring.scores.policy.assess import completeness_points, working_days_late
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, local
+
+POLICY_FILE = Path(policy.__file__).with_name("policy-1.yaml")
 
 
 def facts(
@@ -124,7 +127,7 @@ def test_ambiguous_or_missing_policies_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_policy_written_with_floats_is_refused(tmp_path: Path) -> None:
-    body = (Path(read_policies.__code__.co_filename).parent / "policy-1.yaml").read_text(encoding="utf-8")
+    body = POLICY_FILE.read_text(encoding="utf-8")
     (tmp_path / "p.yaml").write_text(body.replace('full: "60"', "full: 60.1"), encoding="utf-8")
     with pytest.raises(PolicyError, match="float"):
         read_policies(tmp_path)

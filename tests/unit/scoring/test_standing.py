@@ -1,0 +1,134 @@
+"""How an obligation stands at the very moments at which a rule changes sides: what comes at the deadline is in time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from services.scoring.obligations.domain import with_reports
+from services.scoring.obligations.facts import NOTHING, Facts, Relief, Terms, with_passing, with_relief
+from services.scoring.obligations.standing import State, effective_deadline, has_passed, is_due_soon, stand, untouched
+from shared.contract.events import SubmissionReceived, VerdictReached
+from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, submission, verdict
+
+TICK = timedelta(microseconds=1)
+HOUR = timedelta(hours=1)
+
+
+def state(facts: Facts = NOTHING, **terms: Any) -> State:
+    return stand(replace(TERMS, **terms), facts, POLICY, CALENDAR).state
+
+
+def after(*events: SubmissionReceived | VerdictReached) -> Facts:
+    return with_reports(NOTHING, [(None, event) for event in events])
+
+
+@pytest.mark.parametrize(("received_at", "on_time"), [(DEADLINE, True), (DEADLINE + TICK, False)])
+def test_what_is_received_at_the_deadline_itself_is_in_time(received_at: datetime, on_time: bool) -> None:
+    assert state(after(verdict(received_at=received_at))).on_time is on_time
+
+
+@pytest.mark.parametrize(("received_at", "measured"), [(DEADLINE, 2), (DEADLINE + TICK, 1)])
+def test_a_correction_received_at_the_deadline_itself_is_what_is_measured(received_at: datetime, measured: int) -> None:
+    assert state(after(verdict(1), verdict(2, received_at=received_at))).measured == measured
+
+
+@pytest.mark.parametrize(("seen_at", "overdue"), [(DEADLINE, False), (DEADLINE + TICK, True)])
+def test_nothing_is_overdue_at_the_deadline_itself(seen_at: datetime, overdue: bool) -> None:
+    seen = state(with_passing(NOTHING, seen_at))
+    assert (seen.overdue, seen.next_at) == (overdue, None if overdue else DEADLINE + TICK)
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        (TERMS.remind_at - TICK, False),
+        (TERMS.remind_at, True),
+        (DEADLINE, True),
+        (DEADLINE + TICK, False),
+    ],
+)
+def test_a_reminder_is_due_from_its_moment_up_to_the_deadline(at: datetime, due: bool) -> None:
+    assert is_due_soon(TERMS, NOTHING, untouched(TERMS), at) is due
+
+
+@pytest.mark.parametrize(
+    ("terms", "next_at"),
+    [
+        (TERMS, TERMS.remind_at),
+        (replace(TERMS, remind_at=DEADLINE - TICK), DEADLINE - TICK),
+        # a reminder at the deadline would come too late to help
+        (replace(TERMS, remind_at=DEADLINE), DEADLINE + TICK),
+        (replace(TERMS, owed=False), None),
+    ],
+)
+def test_the_next_moment_is_the_reminders_and_then_the_first_one_after_the_deadline(
+    terms: Terms, next_at: datetime | None
+) -> None:
+    assert untouched(terms).next_at == stand(terms, NOTHING, POLICY, CALENDAR).state.next_at == next_at
+
+
+def test_time_changes_nothing_any_more_about_what_is_answered_and_not_yet_what_awaits_its_verdict() -> None:
+    assert state(after(verdict())).next_at is None
+    assert state(after(submission())).next_at is None, "in time: only the verdict decides"
+    assert state(after(submission(received_at=DEADLINE + TICK))).next_at == DEADLINE + TICK
+    assert state(after(verdict(outcome="returned"))).next_at == TERMS.remind_at
+
+
+def spanning(starts_at: datetime, ends_at: datetime, **more: Any) -> Facts:
+    return with_relief(NOTHING, Relief("GH-1", starts_at, ends_at, **more))
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "moved"),
+    [
+        (DEADLINE, DEADLINE + HOUR, True),
+        (DEADLINE + TICK, DEADLINE + HOUR, False),
+        (DEADLINE - HOUR, DEADLINE + TICK, True),
+        (DEADLINE - HOUR, DEADLINE, False),
+    ],
+)
+def test_a_granted_relief_moves_the_deadline_from_its_first_moment_on(
+    starts_at: datetime, ends_at: datetime, moved: bool
+) -> None:
+    assert effective_deadline(TERMS, spanning(starts_at, ends_at)) == (ends_at if moved else DEADLINE)
+    for status in ("proposed", "rejected"):
+        assert effective_deadline(TERMS, spanning(starts_at, ends_at, status=status)) == DEADLINE
+
+
+def test_a_deadline_moved_into_the_next_relief_moves_on_to_its_end() -> None:
+    one = Relief("GH-1", DEADLINE - HOUR, DEADLINE + HOUR)
+    two = Relief("GH-2", DEADLINE + HOUR, DEADLINE + 5 * HOUR)
+    assert effective_deadline(TERMS, with_relief(with_relief(NOTHING, two), one)) == DEADLINE + 5 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "held"),
+    [
+        (DEADLINE, DEADLINE + HOUR, True),
+        (DEADLINE + TICK, DEADLINE + HOUR, False),
+        (DEADLINE - HOUR, DEADLINE, True),
+        (DEADLINE - HOUR, DEADLINE - TICK, False),
+    ],
+)
+def test_a_proposed_relief_that_touches_the_deadline_holds_the_overdue_mark_back(
+    starts_at: datetime, ends_at: datetime, held: bool
+) -> None:
+    hold = DEADLINE + 9 * HOUR
+    facts = spanning(starts_at, ends_at, status="proposed", hold_until=hold)
+    assert state(facts).next_at == (hold + TICK if held else TERMS.remind_at)
+    assert has_passed(facts, untouched(TERMS), hold) is not held
+    assert has_passed(facts, untouched(TERMS), hold + TICK)
+
+
+def test_who_answers_is_who_is_named_by_the_report_and_else_who_was_designated() -> None:
+    passed = with_passing(after(verdict(outcome="returned"), submission(2, DEADLINE + HOUR)), DEADLINE + HOUR, "duty")
+    assert (state(passed).officer_id, state(passed).officer_basis) == ("officer-2", "named")
+    answered = after(verdict(1), verdict(2, "returned"))
+    assert (state(answered).officer_id, state(answered).officer_basis) == ("officer-1", "named")
+    nothing_sent = with_passing(NOTHING, DEADLINE + HOUR, "duty")
+    assert (state(nothing_sent).officer_id, state(nothing_sent).officer_basis) == ("duty", "designated")
+    assert (state().officer_id, state().officer_basis) == (None, None)
