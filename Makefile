@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n logical --dist loadfile
 CHECKED := shared services deploy tests scripts
 BROKERS ?= 1
 
-.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz soak
+.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz mutants soak
 
 help:  ## danh sách này
 ##> this list
@@ -79,6 +79,10 @@ faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
 fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASES=120, SEED=7)
 ##> try the services with requests made from OpenAPI (CASES=120, SEED=7)
 	@$(PYTHON_BIN) -m tests.programs.fuzz
+
+mutants: setup  ## đổi từng chỗ nhỏ trong phần thuần, phép thử đơn vị phải thấy (ONLY, SAMPLE, SEED)
+##> change the pure rooms bit by bit, the unit tests must notice (ONLY, SAMPLE, SEED)
+	@$(PYTHON_BIN) -m tests.programs.mutants
 
 soak: setup  ## chạy dài dưới tải và lỗi (N=1000000)
 ##> a long run under load and faults (N=1000000)
