@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from itertools import accumulate
-
-_ONE_DAY = timedelta(days=1)
 
 
 class CalendarGap(LookupError):
@@ -72,7 +70,7 @@ class WorkingCalendar:
 
     def next_working_day(self, day: date) -> date:
         """`day` itself if it is worked, else the first working day after it."""
-        return self._at(bisect_left(self._working, self._ordinal(day)), day)
+        return self._at(bisect_left(self._working, self._ordinal(day)))
 
     def add_working_days(self, day: date, count: int) -> date:
         """The count-th working day after `day` (before it, if negative). Zero gives next_working_day(day)."""
@@ -80,10 +78,10 @@ class WorkingCalendar:
         place = bisect_left(self._working, ordinal)
         if count > 0:
             here = place < len(self._working) and self._working[place] == ordinal
-            return self._at(place + count - (0 if here else 1), day + _ONE_DAY * 366)
+            return self._at(place + count - (0 if here else 1))
         if count < 0:
-            return self._at(place + count, day - _ONE_DAY * 366)
-        return self._at(place, day)
+            return self._at(place + count)
+        return self._at(place)
 
     def working_days_between(self, after: date, until: date) -> int:
         """How many working days lie after `after`, up to and including `until`; 0 if `until` is not later."""
@@ -95,8 +93,8 @@ class WorkingCalendar:
             raise CalendarGap(day.year, self.version)
         return day.toordinal()
 
-    def _at(self, place: int, towards: date) -> date:
+    def _at(self, place: int) -> date:
+        """The working day at this place; a place outside asks for the year next to those that are covered."""
         if not 0 <= place < len(self._working):
-            year = self.last_year + 1 if place > 0 else self.first_year - 1
-            raise CalendarGap(max(towards.year, year) if place > 0 else min(towards.year, year), self.version)
+            raise CalendarGap(self.first_year - 1 if place < 0 else self.last_year + 1, self.version)
         return date.fromordinal(self._working[place])

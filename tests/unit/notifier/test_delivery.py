@@ -82,7 +82,7 @@ def test_each_end_is_written_with_its_reason_and_its_count() -> None:
 def test_doubt_is_kept_with_every_end() -> None:
     doubted = replace(FIRST, unknowns=1, refusals=1)
     assert [
-        (ended.state, ended.attempt_outcome, ended.refusals, ended.unknowns, ended.due_at is None)
+        (ended.state, ended.attempt_outcome, ended.reason, ended.refusals, ended.unknowns, ended.due_at is None)
         for ended in (
             settle(doubted, result, NOW, replace(POLICY, refusals=3))
             for result in (
@@ -91,8 +91,9 @@ def test_doubt_is_kept_with_every_end() -> None:
             )
         )
     ] == [
-        ("sent", "sent", 1, 1, True), ("retry", "released", 1, 1, False), ("unknown", "failed", 1, 1, True),
-        ("retry", "refused", 2, 1, False), ("retry", "retry", 1, 1, False),
+        ("sent", "sent", None, 1, 1, True), ("retry", "released", None, 1, 1, False),
+        ("unknown", "failed", "unsendable: x", 1, 1, True), ("retry", "refused", None, 2, 1, False),
+        ("retry", "retry", None, 1, 1, False),
     ]  # fmt: skip
 
 

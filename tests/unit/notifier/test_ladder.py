@@ -28,6 +28,8 @@ def test_the_officer_named_for_the_regime_comes_first() -> None:
     assert _id(everyone.responsible("H99.1", "R")) == "c"
     assert _id(everyone.responsible("H99.1", "X")) == "b"
     assert _id(everyone.responsible("H99.1", "Z")) == "a", "the officer for all regimes"
+    behind = Directory.of([DEPARTMENT], [person("a", "H99.1", regimes=("X",)), person("b", "H99.1")])
+    assert _id(behind.responsible("H99.1", "Z")) == "b", "also where another comes before in the list"
 
 
 def test_any_active_reporting_officer_is_better_than_nobody() -> None:
@@ -74,7 +76,7 @@ def test_a_closed_agency_is_no_rung() -> None:
     commune = Agency("H99.X", "Xã", parent="H99.D")
     everyone = Directory.of([PROVINCE, district, commune], [person("d", "H99.D", "head"), person("p", "H99", "head")])
     rungs = everyone.climb("H99.X", TODAY)
-    assert [rung.reason for rung in rungs] == ["no_head", "agency_closed", ""]
+    assert [(rung.number, rung.reason) for rung in rungs] == [(1, "no_head"), (2, "agency_closed"), (3, "")]
     assert _id(rungs[-1].head) == "p"
     assert everyone.climb("H99.X", date(2025, 6, 30))[-1].agency == "H99.D", "it exists on its last day"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ OPEN = Obligation(KEY, "H99.1", "R", 1, "2026-M10", DEADLINE, "nothing_sent", 1)
 PROVINCE = Agency("H99", "Tỉnh Mẫu", "Mau Province")
 DEPARTMENT = Agency("H99.1", "Sở Nội vụ", "Department of Home Affairs", parent="H99")
 FOR_R = Officer("r", "H99.1", "Lê Thị R", "Chuyên viên", "r@h99.example", "reporting_officer", ("R",))
-FOR_X = Officer("x", "H99.1", "Ngô Văn X", "Văn thư", "x@h99.example", "reporting_officer", ("X",))
+FOR_X = Officer("b", "H99.1", "Ngô Văn X", "Văn thư", "x@h99.example", "reporting_officer", ("X",))
 DIRECTOR = Officer("d", "H99.1", "Trần Văn D", "Giám đốc", "d@h99.example", "head")
 CHAIR = Officer("c", "H99", "Phạm Thị C", "Chủ tịch", "c@h99.example", "head")
 
@@ -117,6 +118,15 @@ def test_where_nobody_is_there_the_notices_are_kept_with_the_reason_and_name_nob
     )  # fmt: skip
 
 
+def test_where_an_address_cannot_be_written_to_the_reason_says_so() -> None:
+    odd = [dataclasses.replace(person, email="nobody") for person in (FOR_R, FOR_X, DIRECTOR)]
+    to_officer, rung_1, *_ = notices(directory(*odd, CHAIR), overdue=True)
+    assert (to_officer.officer, to_officer.skipped) == (None, "unusable_address_of_reporting_officer")
+    assert (rung_1.officer, rung_1.skipped) == (None, "unusable_address_of_head:H99.1")
+    came_back = returned_notice(directory(*odd), returned("error"))
+    assert (came_back.officer, came_back.skipped) == (None, "unusable_address_of_reporting_officer")
+
+
 @pytest.mark.parametrize(
     ("hour_utc", "first"),
     [(16, "d"), (17, None)],  # 23:00 on the last day in Vietnam; midnight, the first day on which it is no more
@@ -143,7 +153,7 @@ def returned(*severities: str, **parts: Any) -> VerdictReached:
             "verdict_id": "00000000-0000-0000-0000-000000000001",
             "submission_id": "00000000-0000-0000-0000-000000000002",
             "obligation": KEY, "agency": "H99.1", "regime": "R", "regime_version": 3, "period": "2026-M10",
-            "version": 2, "officer_id": "x", "received_at": DEADLINE - timedelta(hours=2), "decided_at": AT,
+            "version": 2, "officer_id": "b", "received_at": DEADLINE - timedelta(hours=2), "decided_at": AT,
             "outcome": "returned", "errors": severities.count("error"), "warnings": severities.count("warning"),
             "required_items": 1, "present_items": 1, "findings": findings,
         }
@@ -176,12 +186,12 @@ def test_a_returned_report_is_told_to_who_sent_it_with_what_is_wrong() -> None:
 
 
 def test_a_returned_report_of_who_has_left_is_told_to_who_answers_for_the_regime_now() -> None:
-    moved = Officer("x", "H99", "Ngô Văn X", "Văn thư", "x@h99.example", "reporting_officer", ("X",))
+    moved = Officer("b", "H99", "Ngô Văn X", "Văn thư", "x@h99.example", "reporting_officer", ("X",))
     other = Officer("a", "H99.1", "Đỗ Thị A", "", "a@h99.example", "reporting_officer", ("Y",))
     assert returned_notice(directory(other, FOR_R, moved), returned("error")).officer == FOR_R
     left_alone = returned_notice(directory(moved), returned("error"))
     assert (left_alone.officer, left_alone.skipped) == (None, "no_reporting_officer")
-    with pytest.raises(NotYetRegistered, match="officer/x"):
+    with pytest.raises(NotYetRegistered, match="officer/b"):
         returned_notice(directory(FOR_R), returned("error"))
 
 
