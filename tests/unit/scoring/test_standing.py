@@ -124,11 +124,15 @@ def test_a_proposed_relief_that_touches_the_deadline_holds_the_overdue_mark_back
     assert has_passed(facts, untouched(TERMS), hold + TICK)
 
 
-def test_who_answers_is_who_is_named_by_the_report_and_else_who_was_designated() -> None:
-    passed = with_passing(after(verdict(outcome="returned"), submission(2, DEADLINE + HOUR)), DEADLINE + HOUR, "duty")
-    assert (state(passed).officer_id, state(passed).officer_basis) == ("officer-2", "named")
-    answered = after(verdict(1), verdict(2, "returned"))
-    assert (state(answered).officer_id, state(answered).officer_basis) == ("officer-1", "named")
-    nothing_sent = with_passing(NOTHING, DEADLINE + HOUR, "duty")
-    assert (state(nothing_sent).officer_id, state(nothing_sent).officer_basis) == ("duty", "designated")
-    assert (state().officer_id, state().officer_basis) == (None, None)
+def test_who_answers_is_named_by_the_report_and_of_what_is_overdue_is_who_was_on_duty() -> None:
+    def who(facts: Facts) -> tuple[str | None, str | None]:
+        return state(facts).officer_id, state(facts).officer_basis
+
+    back_then_late = after(verdict(outcome="returned"), submission(2, DEADLINE + HOUR))
+    assert who(back_then_late) == ("officer-2", "named")
+    assert who(with_passing(back_then_late, DEADLINE + HOUR, "duty")) == ("duty", "designated")
+    assert who(with_passing(back_then_late, DEADLINE + HOUR)) == ("officer-2", "named"), "nobody was on duty"
+    assert who(after(verdict(1), verdict(2, "returned"))) == ("officer-1", "named")
+    assert who(with_passing(after(verdict(1)), DEADLINE + HOUR, "duty")) == ("officer-1", "named")
+    assert who(with_passing(NOTHING, DEADLINE + HOUR, "duty")) == ("duty", "designated")
+    assert who(NOTHING) == (None, None)
