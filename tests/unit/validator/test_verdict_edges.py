@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from services.validator import domain
+from services.validator.rules.forms import FormError, compile_form
 from services.validator.rules.numbers import MAX_DIGITS, Misread, Number, read, thousands_reading
 from shared.contract.events import FigureField, Form, NarrativeField, SumRule
 from tests.unit.validator.reports import FIGURES, FORM, NARRATIVES, judged
@@ -212,3 +213,119 @@ def test_zeros_that_are_only_asked_about_leave_a_returned_report_returned() -> N
     assert (returned.outcome, returned.errors, returned.warnings, codes(returned)) == ("returned", 1, 1, ["S01", "H01"])
     assert returned.findings[1].path == "/figures"
     assert Decimal(FIGURES["T"] or 0) == 120
+
+
+def test_a_warning_about_zeros_stands_behind_every_error() -> None:
+    zeros: dict[str, str | None] = {"T": "0", "A": "0", "B": "0", "P": "0"}
+    judgement = judged(zeros | {"zz": None}, NARRATIVES | {"N1": "aaaaa", "N2": "không"})
+    believed = domain.after_figures(judgement, "2026-M02", confirmed=True)
+    assert codes(believed) == ["S01", "N01", "N05", "H01", "N04"]
+
+
+def test_a_finding_shows_what_was_sent_cut_short() -> None:
+    (unknown,) = judged(FIGURES | {"y" * 99: None}).findings
+    assert "“" + "y" * 60 + "…”" in unknown.message
+    (misread,) = judged(FIGURES | {"O": " " + "x" * 99}).findings
+    assert "x" * 60 + "…" in misread.message
+    assert "x" * 61 not in misread.message
+    assert misread.provided == " " + "x" * 99
+
+
+def test_too_many_digits_after_the_point_are_told_with_what_to_write() -> None:
+    (rounded,) = one_figure("1.255", fraction_digits=2).findings
+    assert (rounded.provided, rounded.expected, rounded.difference) == ("1.255", None, "1")
+    assert "tối đa 2 chữ số thập phân" in rounded.fix
+    assert "at most 2 digits after the point" in rounded.fix_en
+    (exact,) = one_figure("1.250", fraction_digits=2).findings
+    assert (exact.provided, exact.expected) == ("1.250", "1.25")
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "expected", "fix_en"),
+    [
+        ("5,5", {"minimum": "5.5", "fraction_digits": 1}, "5.5", "Write 5.5."),  # the bound itself may be written
+        ("5,5", {"maximum": "5.5", "fraction_digits": 1}, "5.5", "Write 5.5."),
+        ("5,4", {"minimum": "5.5", "fraction_digits": 1}, None, "must be 5.5 or more"),
+        ("5,6", {"maximum": "5.5", "fraction_digits": 1}, None, "must be 5.5 or less"),
+        ("5,0", {"minimum": "5"}, None, "takes whole numbers: write it rounded"),
+        ("5,0", {"maximum": "5"}, None, "takes whole numbers: write it rounded"),
+        ("5,55", {"fraction_digits": 1}, None, "takes at most 1 digit after the point"),
+    ],
+)
+def test_only_what_the_form_takes_is_advised(
+    text: str, bounds: dict[str, object], expected: str | None, fix_en: str
+) -> None:
+    (finding,) = one_figure(text, **bounds).findings
+    assert finding.expected == expected
+    assert fix_en in finding.fix_en
+
+
+def test_no_number_in_a_finding_is_written_with_an_exponent() -> None:
+    fields = tuple(FigureField(code=code, label=code, fraction_digits=9) for code in "TAB")
+    form = Form(figures=fields, sums=(SumRule(code="K", total="T", terms=("A", "B")),))
+    (finding,) = judged({"T": "0.000000001", "A": "0.000000002", "B": "0"}, {}, form=form).findings
+    assert (finding.provided, finding.expected, finding.difference) == ("0.000000001", "0.000000002", "-0.000000001")
+    (unread, unchecked) = judged({"T": "0.000000003", "A": "0.000000002", "B": "x"}, {}, form=form).findings
+    assert (unread.code, unchecked.provided, unchecked.difference) == ("V01", "0.000000003", "0.000000001")
+    assert "0.000000002" in unchecked.message
+
+
+def test_a_finding_names_figures_by_code_and_label_in_each_language() -> None:
+    t, o = judged(FIGURES | {"T": None, "O": "x"}).findings[:2]
+    assert ("T (Tổng số hồ sơ)" in t.message, "T (Cases)" in t.message_en) == (True, True)
+    assert ("O (Ghi thêm)" in o.message, "O (Ghi thêm)" in o.message_en) == (True, True), "no English label"
+    (bare,) = judged({}, {}, form=Form(figures=(FigureField(code="A", label=""),))).findings
+    assert "(" not in bare.message + bare.message_en
+
+
+def test_a_sum_says_what_difference_it_allows_and_nothing_where_it_allows_none() -> None:
+    fields = tuple(FigureField(code=code, label=code, fraction_digits=2) for code in "TAB")
+    for tolerance, vi, en in (("0.5", "(cho phép lệch 0.5)", "(tolerance 0.5)"), ("0", "", "")):
+        form = Form(figures=fields, sums=(SumRule(code="K", total="T", terms=("A", "B"), tolerance=tolerance),))
+        (finding,) = judged({"T": "9", "A": "4", "B": "6"}, {}, form=form).findings
+        assert vi in finding.message
+        assert en in finding.message_en
+        assert ("tolerance" in finding.message_en, "cho phép lệch" in finding.message) == (bool(vi), bool(vi))
+        assert "XX" not in finding.message + finding.message_en
+
+
+@pytest.mark.parametrize(
+    ("text", "provided"), [("Không có gì.", "Không có gì."), ("a" * 90, "a" * 60 + "…"), ("?" * 90, "?" * 60 + "…")]
+)
+def test_filler_is_shown_as_it_was_sent_cut_short(text: str, provided: str) -> None:
+    form = Form(narratives=(NarrativeField(code="N", label="N"),))
+    (finding,) = judged({}, {"N": text}, form=form).findings
+    assert finding.provided == provided
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        (Form(figures=(FigureField(code="A", label=""),) * 2), "figure codes used twice: A"),
+        (Form(narratives=(NarrativeField(code="N", label=""),) * 2), "narrative codes used twice: N"),
+        (
+            Form(figures=(FigureField(code="A", label=""),), sums=(SumRule(code="R", total="A", terms=()),)),
+            "sum rule R has no terms",
+        ),
+        (Form(sums=(SumRule(code="R", total="A", terms=("B",)),)), "sum rule R names figures .*: A, B"),
+        (Form(figures=(FigureField(code="A", label="", minimum="1E-39"),)), "a bound of figure A is not a number"),
+        (Form(figures=(FigureField(code="A", label="", maximum="1E+39"),)), "a bound of figure A is not a number"),
+    ],
+)
+def test_a_form_that_cannot_be_judged_by_is_refused_with_its_reason(form: Form, why: str) -> None:
+    with pytest.raises(FormError, match=why):
+        compile_form(form)
+
+
+def test_a_bound_may_be_as_small_and_as_large_as_a_figure_can_be() -> None:
+    for bounds in ({"minimum": "1E-38"}, {"maximum": "1E+38"}, {"minimum": "0", "maximum": "0"}):
+        compile_form(Form(figures=(FigureField.model_validate({"code": "A", "label": "", **bounds}),)))
+
+
+def test_a_report_with_findings_says_too_whether_its_figures_are_zeros() -> None:
+    zeros: dict[str, str | None] = {"T": "0", "A": "0", "B": "0", "P": "0"}
+    assert judged(zeros | {"zz": None}, NARRATIVES).findings != ()
+    assert judged(zeros, NARRATIVES | {"N1": "aaaaa"}).any_nonzero is False
+    assert judged(FIGURES, NARRATIVES | {"N1": "aaaaa"}).any_nonzero is True
+    explaining = FORM.model_copy(update={"filler": "explain"})
+    assert judged(FIGURES, NARRATIVES | {"N1": "x"}, form=explaining).filler == "warning"
