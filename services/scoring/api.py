@@ -1,5 +1,7 @@
-"""Scoring's HTTP routes: what is owed, how it stands, what it scores and why. It only reads; the operator's token
-opens it."""
+"""Scoring's HTTP routes: what is owed, how it stands, what it scores and why. It only reads.
+
+The operator's token opens it, but for the rules: by which policy and calendar people are judged anybody may read.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from services.scoring.scores.policy import api as policies
 from shared.contract.events import obligation_key
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
-from shared.web.authentication import operator_token
+from shared.web.authentication import Anybody, operator_token
 from shared.web.errors import not_found
 from shared.web.paging import PageRequest, link_next, page_request, paginate
 
@@ -38,6 +40,9 @@ _Part = Annotated[str, Path(pattern=_CODE)]
 
 def router(database: Database, token: SecretStr) -> APIRouter:
     """Scoring's routes."""
+    rules = APIRouter(prefix="/v1", tags=["rules"], dependencies=[Depends(Anybody())])
+    calendars.mount(rules, database)
+    policies.mount(rules, database)
     routes = APIRouter(prefix="/v1", tags=["scoring"], dependencies=[Depends(operator_token(token))])
 
     @routes.get("/obligations", summary="Danh sách nghĩa vụ báo cáo / obligations")
@@ -82,10 +87,11 @@ def router(database: Database, token: SecretStr) -> APIRouter:
         link_next(request, response, shown.next)
         return {"items": [json_row(row) for row in shown.items], "next": shown.next}
 
-    calendars.mount(routes, database)
-    policies.mount(routes, database)
     reliefs.mount(routes, database)
-    return routes
+    both = APIRouter()
+    both.include_router(rules)
+    both.include_router(routes)
+    return both
 
 
 def _summary(obligation: Obligation) -> dict[str, Any]:

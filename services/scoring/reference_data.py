@@ -54,6 +54,11 @@ class Rules:
         """The policy the obligation is scored by."""
         return self._policies.book.version(terms.policy_version)
 
+    def loaded_policies(self, versions: Iterable[str]) -> dict[str, Policy]:
+        """Those of these policies that are loaded, by version."""
+        book = self._policies.book
+        return {version: book.version(version) for version in versions if version in book.versions}
+
     def calendar(self, terms: Terms) -> WorkingCalendar:
         """The calendar that gave the obligation's deadline."""
         return self._shelf[terms.calendar_version]

@@ -149,3 +149,18 @@ def operator_token(token: str | SecretStr | None = None) -> OperatorToken:
     """
     given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
     return OperatorToken((given_token or os.environ.get("OPERATOR_TOKEN") or "").encode())
+
+
+class Anybody:
+    """A FastAPI dependency for routes that need no key, such as the rules by which people are judged.
+
+    Each address has so many requests; beyond them 429.
+    """
+
+    def __init__(self, per_second: float = STRANGERS_PER_SECOND, burst: int = STRANGERS_BURST) -> None:
+        self._limiter = Limiter(per_second, burst)
+
+    async def __call__(self, request: Request) -> None:
+        wait_seconds = self._limiter.take(address_key(request.client.host) if request.client else "")
+        if wait_seconds:
+            raise too_many(wait_seconds)

@@ -30,7 +30,19 @@ BUILDS: dict[str, tuple[Callable[..., Any], type]] = {
     "notifier": (notifier, NotifierSettings),
 }
 #: open to everybody
-PUBLIC = {("validator", "/v1/findings")}
+PUBLIC = {
+    ("validator", "/v1/findings"),
+    *(
+        ("scoring", path)
+        for path in (
+            "/v1/policies",
+            "/v1/policies/{version}",
+            "/v1/calendars",
+            "/v1/calendars/{version}",
+            "/v1/calendar/{year}",
+        )
+    ),
+}
 
 
 @pytest.fixture(params=BUILDS)

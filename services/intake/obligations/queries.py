@@ -96,7 +96,7 @@ class LineView(BaseModel):
     created_at: Moment
     reverses: UUID | None = Field(description="Dòng bị hủy / the line that it takes back")
     in_force: bool
-    clause_text: str | None = Field(description="Nội dung khoản / what the clause says; null: của quy tắc trước")
+    clause_text: str | None = Field(description="Nội dung khoản / what the clause says in its policy")
     clause_text_en: str | None
     legal_basis: str | None = Field(description="Căn cứ / where the clause comes from")
 
@@ -239,8 +239,13 @@ async def obligation(
     sent = await submissions.of_obligation(tx, agency, asked["obligation"], limit=MAX_LISTED + 1)
     notices = (await tx.execute(_NOTICES, {**asked, "limit": MAX_LISTED + 1})).mappings().all()
     whole = ObligationChanged.model_validate_json(row["document"])
+    fields = _obligation_fields({name: value for name, value in row.items() if name != "document"}, registry)
+    fields["links"] |= {  # scoring answers these, behind the same proxy
+        "policy": f"/v1/policies/{whole.policy_version}",
+        "calendar": f"/v1/calendars/{whole.calendar_version}",
+    }
     return ObligationDetail(
-        **_obligation_fields({name: value for name, value in row.items() if name != "document"}, registry),
+        **fields,
         policy_version=whole.policy_version,
         calendar_version=whole.calendar_version,
         provisional=whole.provisional,

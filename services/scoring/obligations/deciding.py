@@ -42,11 +42,14 @@ async def decide(
 ) -> Decided:
     """Settle each on its own policy and calendar; where the calendar is too short, on the current one."""
     given = list(proposed)
+    # a clause may say something else by now: the text of an earlier policy's line stands in that policy
+    written_by = {line.policy_version for proposal in given for line in proposal.before.lines}
     await rules.fetch(
         tx,
         {proposal.terms.calendar_version for proposal in given},
-        {proposal.terms.policy_version for proposal in given},
+        written_by | {proposal.terms.policy_version for proposal in given},
     )
+    earlier = rules.loaded_policies(written_by)
     decisions: list[Decision] = []
     gaps: dict[str, CalendarGap] = {}
     for proposal in given:
@@ -55,11 +58,11 @@ async def decide(
         arguments = (proposal.before, proposal.terms, proposal.facts, policy)
         made = proposal.before.key in opening
         try:
-            decision = domain.settle(*arguments, rules.calendar(proposal.terms), cause, opening=made)
+            decision = domain.settle(*arguments, rules.calendar(proposal.terms), cause, opening=made, earlier=earlier)
         except CalendarGap:  # received after the years of the calendar that gave the deadline
             newest = await rules.current_calendar(tx)
             try:
-                decision = domain.settle(*arguments, newest, cause, opening=made)
+                decision = domain.settle(*arguments, newest, cause, opening=made, earlier=earlier)
             except CalendarGap as gap:
                 gaps[proposal.before.key] = gap
                 continue

@@ -6,10 +6,11 @@ and at most one event, which carries the whole state. Lines are append-only; tho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
+from types import MappingProxyType
 from uuid import UUID
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ from shared.contract.events import Change, ObligationChanged, ScoreLine, Submiss
 _UUID_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
 _UUID_8 = (0x8 << 76) | (0x2 << 62)
 _NOTHING = Decimal(0)
+_NO_POLICIES: Mapping[str, Policy] = MappingProxyType({})
 #: changes of terms or facts that say themselves why a line fell, the weightiest first
 _REASONS: dict[Change, tuple[str, str]] = {
     "not_owed": ("không còn phải nộp báo cáo này", "the report is not owed any more"),
@@ -117,11 +119,13 @@ def settle(
     cause: Cause,
     *,
     opening: bool = False,
+    earlier: Mapping[str, Policy] = _NO_POLICIES,
 ) -> Decision:
     """Derive the obligation anew from terms and facts. Raises CalendarGap.
 
     An obligation that is not owed and was not before is followed, but neither scored nor published. `opening`: it was
-    made in this transaction, so that its first event is this one.
+    made in this transaction, so that its first event is this one. `earlier`: policies, by version, of lines that were
+    written under another one.
     """
     if terms is before.terms and facts is before.facts and not opening:
         return Decision(before)
@@ -143,7 +147,12 @@ def settle(
     )
     if not published_now:
         return Decision(after, appended)
-    return Decision(after, appended, published(after, tuple(changes), cause.at, policy), cause.published_as)
+    return Decision(
+        after,
+        appended,
+        published(after, tuple(changes), cause.at, {**earlier, policy.version: policy}),
+        cause.published_as,
+    )
 
 
 def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, SubmissionReceived | VerdictReached]]) -> Facts:
@@ -171,9 +180,9 @@ def line_id(key: str, seq: int) -> UUID:
 
 
 def published(
-    obligation: Obligation, changes: tuple[Change, ...], at: datetime, policy: Policy | None = None
+    obligation: Obligation, changes: tuple[Change, ...], at: datetime, policies: Mapping[str, Policy] = _NO_POLICIES
 ) -> ObligationChanged:
-    """The event: the whole state and what changed; with its lines, what their clauses say by `policy`."""
+    """The event: the whole state and what changed; with each line, what its clause says in the line's own policy."""
     terms, facts, state = obligation.terms, obligation.facts, obligation.state
     by_number = {version.number: version for version in facts.versions}
     answer = None if state.answer is None else by_number[state.answer]
@@ -213,7 +222,7 @@ def published(
         officer_id=state.officer_id,
         officer_basis=state.officer_basis,
         score=state.score,
-        lines=tuple(_line(line, reversed_ids, policy) for line in obligation.lines),
+        lines=tuple(_line(line, reversed_ids, policies.get(line.policy_version)) for line in obligation.lines),
     )
 
 
@@ -324,8 +333,7 @@ def _moved(relief: Relief, terms: Terms, state: State) -> bool:
 
 
 def _line(line: Line, reversed_ids: set[UUID | None], policy: Policy | None) -> ScoreLine:
-    # a clause of an earlier policy may say something else now: its text stands in that policy
-    clause = policy.text(line.clause) if policy is not None and policy.version == line.policy_version else None
+    clause = None if policy is None else policy.text(line.clause)
     return ScoreLine.trusted(
         line_id=line.line_id,
         seq=line.seq,

@@ -36,7 +36,7 @@ class ScoreLine(Model):
     created_at: Moment  # business time
     reverses: UUID | None = None  # the line it takes back
     in_force: bool
-    #: what the clause says, and where it comes from; null for a line of an earlier policy than the obligation's
+    #: what the clause says in the line's own policy, and where it comes from
     clause_text: str | None = None
     clause_text_en: str | None = None
     legal_basis: str | None = None

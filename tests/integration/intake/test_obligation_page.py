@@ -82,6 +82,9 @@ async def test_an_agency_sees_the_whole_of_its_obligation(province: Province) ->
             "Trừ 10 điểm mỗi ngày.", "NĐ 09/2019/NĐ-CP, Điều 8", False,
         )  # fmt: skip
         assert sum(Decimal(line["points"]) for line in shown["lines"]) == Decimal(shown["score"])
+        assert (shown["links"]["policy"], shown["links"]["calendar"]) == (
+            "/v1/policies/vn-2026-1", f"/v1/calendars/{shown['calendar_version']}",
+        )  # fmt: skip
         assert [(submission["version"], submission["status"]) for submission in shown["submissions"]] == [
             (2, "received"),
             (1, "returned"),

@@ -90,4 +90,8 @@ async def test_a_policy_loaded_later_judges_what_is_due_from_its_first_day_on_ag
     assert ((await rig.one(december))["policy_version"], (await rig.one(december))["score"]) == ("2026.12", 90)
     assert ((await rig.one(KEY))["policy_version"], (await rig.one(KEY))["score"]) == ("2019.1", 100)
     assert "quy tắc chấm điểm thay đổi" in (await rig.obligation(december)).lines[2].cause
+    # the event shows each line in the words of the policy that it was written by
+    told = (await rig.published("terms_changed", december))[-1].lines
+    assert {line.policy_version for line in told} == {"2019.1", "2026.12"}
+    assert all(line.clause_text and line.clause_text_en and line.legal_basis for line in told)
     await rig.check_scores()

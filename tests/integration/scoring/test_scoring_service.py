@@ -139,13 +139,27 @@ async def test_a_bad_query_is_a_problem_not_a_failure(client: httpx.AsyncClient,
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/obligations", f"/v1/obligations/{KEY}", "/v1/calendar/2026", "/v1/exports/obligations",
-        "/v1/exports/score-lines", "/v1/calendars", "/v1/calendars/VN-2026.2", "/v1/policies", "/v1/policies/2019.1",
+        "/v1/obligations", f"/v1/obligations/{KEY}", "/v1/exports/obligations", "/v1/exports/score-lines",
+        "/v1/setbacks", "/v1/reliefs",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", "Bearer wrong"])
-async def test_every_route_is_for_the_operator_only(client: httpx.AsyncClient, path: str, token: str) -> None:
+async def test_what_is_about_agencies_is_for_the_operator_only(
+    client: httpx.AsyncClient, path: str, token: str
+) -> None:
     assert (await client.get(path, headers={"Authorization": token})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/calendar/2026", "/v1/calendars", "/v1/calendars/VN-2026.2", "/v1/policies", "/v1/policies/2019.1"],
+)
+async def test_by_which_rules_people_are_judged_anybody_may_read_but_not_without_end(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    statuses = [(await client.get(path, headers={"Authorization": ""})).status_code for _ in range(60)]
+    assert statuses[:50] == [200] * 50
+    assert 429 in statuses
 
 
 async def test_the_calendar_of_a_year_is_shown_with_its_version(client: httpx.AsyncClient) -> None:

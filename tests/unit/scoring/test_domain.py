@@ -18,6 +18,7 @@ from services.scoring.obligations import facts as happened
 from services.scoring.obligations.domain import Cause, Decision, Line, Obligation, in_force
 from services.scoring.obligations.facts import Facts, Relief, Terms, with_passing, with_relief
 from services.scoring.obligations.standing import has_passed, is_due_soon, stand, untouched
+from services.scoring.scores.policy.data import ClauseText
 from shared.contract.events import ObligationChanged, SubmissionReceived, VerdictReached
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, local, obligation, submission, verdict
 
@@ -274,15 +275,19 @@ def test_each_line_says_what_its_clause_says_by_its_own_policy() -> None:
         assert (line.clause_text, line.clause_text_en, line.legal_basis) == (
             clause.text_vi, clause.text_en, clause.legal_basis,
         )  # fmt: skip
-    # under another policy the same clause may say something else: the lines that fell do not borrow its words
-    another = POLICY.model_copy(update={"version": "2027.1"})
+    # under another policy the same clause may say something else: the lines that fell keep the words of their own
+    other_words = {clause: ClauseText(text_vi="khác", text_en="other", legal_basis="khác") for clause in POLICY.texts}
+    another = POLICY.model_copy(update={"version": "2027.1", "texts": other_words})
     terms = replace(story.now.terms, policy_version=another.version)
-    decision = domain.settle(story.now, terms, story.now.facts, another, CALENDAR, Cause(AT, uuid4()))
-    assert decision.event is not None
-    assert {line.policy_version: line.legal_basis is None for line in decision.event.lines} == {
-        POLICY.version: True,
-        "2027.1": False,
-    }
+    for earlier, said in (({POLICY.version: POLICY}, POLICY.texts["1.a"].text_vi), ({}, None)):
+        decision = domain.settle(
+            story.now, terms, story.now.facts, another, CALENDAR, Cause(AT, uuid4()), earlier=earlier
+        )
+        assert decision.event is not None
+        assert {line.policy_version: line.clause_text for line in decision.event.lines if line.clause == "1.a"} == {
+            POLICY.version: said,
+            "2027.1": "khác",
+        }
 
 
 def test_a_deadline_whose_days_nobody_has_announced_says_so_and_its_announcement_is_published() -> None:
