@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -31,6 +31,16 @@ REQUESTS = Projection(tables.requests, RequestIssued)
 _UNPLAN = text("""
     DELETE FROM plans
      WHERE regime = ANY(CAST(:regimes AS text[])) OR period = ANY(CAST(:requests AS text[]))
+""")
+
+# However long the deadlines lie behind: what was counted late follows a later one too. A relief may have moved them.
+_REPLAN = text("""
+    UPDATE generation SET replan_from = least(replan_from, (
+        SELECT min(least(o.deadline, CAST(o.terms->>'deadline' AS timestamptz))) FROM obligations AS o
+         WHERE o.regime = ANY(CAST(:regimes AS text[]))
+            OR (o.regime, o.period) IN (
+                SELECT * FROM unnest(CAST(:request_regimes AS text[]), CAST(:requests AS text[])) AS named)
+    ))
 """)
 
 _READ_REGIMES = text("""
@@ -63,6 +73,12 @@ async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: 
             "requests": [request.request_id for request in requests],
         }
         await tx.execute(_UNPLAN, parameters)
+        await replan_behind(tx, parameters | {"request_regimes": [request.regime for request in requests]})
+
+
+async def replan_behind(tx: Transaction, changed: Mapping[str, Sequence[str]]) -> None:
+    """Have the generator go back to the earliest deadline of what exists of these regimes and requests."""
+    await tx.execute(_REPLAN, dict(changed))
 
 
 async def read_regimes(

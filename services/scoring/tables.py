@@ -164,7 +164,7 @@ generation = Table(
     Column("started_at", _moment, nullable=False),
     Column("complete_at", _moment, nullable=False),
     Column("rules", Text),  # calendar and policies that every obligation follows
-    Column("replan_from", _moment),  # earliest deadline that newer ones are followed from; null: they all are
+    Column("replan_from", _moment),  # earliest deadline from which what is new is followed; null: it all is
     Column("first_version", Integer, nullable=False, server_default="1"),  # of every obligation; above 1 when rebuilt
     CheckConstraint("one_row", name="generation_is_one_row"),
     CheckConstraint("first_version >= 1", name="generation_first_version"),

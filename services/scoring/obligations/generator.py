@@ -94,7 +94,8 @@ _PROGRESS = text("""
     RETURNING started_at, complete_at, rules, replan_from
 """)
 _REPLAN_FROM = text("""
-    UPDATE generation SET rules = :rules, replan_from = least(replan_from, (SELECT min(deadline) FROM obligations))
+    UPDATE generation SET rules = :rules, replan_from = least(replan_from, (
+        SELECT min(least(deadline, CAST(terms->>'deadline' AS timestamptz))) FROM obligations))
     RETURNING replan_from
 """)
 _REBUILT = text("""
