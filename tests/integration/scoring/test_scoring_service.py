@@ -154,12 +154,8 @@ async def test_what_is_about_agencies_is_for_the_operator_only(
     "path",
     ["/v1/calendar/2026", "/v1/calendars", "/v1/calendars/VN-2026.2", "/v1/policies", "/v1/policies/2019.1"],
 )
-async def test_by_which_rules_people_are_judged_anybody_may_read_but_not_without_end(
-    client: httpx.AsyncClient, path: str
-) -> None:
-    statuses = [(await client.get(path, headers={"Authorization": ""})).status_code for _ in range(60)]
-    assert statuses[:50] == [200] * 50
-    assert 429 in statuses
+async def test_by_which_rules_people_are_judged_anybody_may_read(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path, headers={"Authorization": ""})).status_code == 200
 
 
 async def test_the_calendar_of_a_year_is_shown_with_its_version(client: httpx.AsyncClient) -> None:

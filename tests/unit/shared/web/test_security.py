@@ -21,7 +21,7 @@ from shared.service import command
 from shared.service.service import Service
 from shared.telemetry import logging as logs
 from shared.telemetry.redaction import redact
-from shared.web.authentication import new_key, operator_token, operator_token_fault, parse_key
+from shared.web.authentication import Anybody, new_key, operator_token, operator_token_fault, parse_key
 from shared.web.limiter import Limiter
 from tests.unit.shared.web.asking import ask, bare_app
 
@@ -227,3 +227,16 @@ def test_the_pattern_before_costs_the_square() -> None:
     """Negative control: a fiftieth of the text costs it more than all of it costs now."""
     naive = cpu_seconds(lambda: BEGINS_AGAIN.sub("", "k" * 20_000))
     assert naive > cpu_seconds(lambda: redact("k" * 1_000_000))
+
+
+async def test_what_anybody_may_read_nobody_reads_without_end() -> None:
+    app = bare_app()
+
+    async def rules() -> dict[str, str]:
+        return {}
+
+    app.add_api_route("/v1/rules", rules, dependencies=[Depends(Anybody(per_second=0.001, burst=2))])
+    app.add_api_route("/v1/others", rules)
+    statuses = [(await ask(app, "GET", "/v1/rules")).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (await ask(app, "GET", "/v1/others")).status_code == 200
