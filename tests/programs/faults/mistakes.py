@@ -18,7 +18,9 @@ from msgspec import structs
 from services.notifier.channels.smtp import Connection
 from services.notifier.delivery.states import MailDeferred, MailUncertain, SendResult
 from services.scoring.obligations import facts as happened
+from services.scoring.obligations import generator
 from services.scoring.obligations.facts import Facts
+from services.scoring.reliefs.standstill import Standstill
 from shared.consuming import dead_letters, health
 from shared.consuming import subscription as consumer
 from shared.consuming.applying import Handle
@@ -149,6 +151,24 @@ def cost_without_bounds(service: Service) -> None:
             )
 
 
+def terms_are_final(service: Service) -> None:
+    """An obligation keeps the deadline, calendar and policy that it was generated with."""
+
+    async def lock_unlike(*_: Any) -> list[Any]:
+        return []
+
+    generator.lock_unlike = lock_unlike  # type: ignore[assignment]
+
+
+def standstill_unnoticed(service: Service) -> None:
+    """Scoring makes nothing of how long it has been away: it goes on where it stopped."""
+
+    async def propose(self: Standstill, tx: Transaction, starts_at: datetime, ends_at: datetime) -> bool:
+        return False
+
+    Standstill._propose = propose  # type: ignore[method-assign]
+
+
 MISTAKES: dict[str, Callable[[Service], None]] = {
     function.__name__: function
     for function in (
@@ -161,5 +181,7 @@ MISTAKES: dict[str, Callable[[Service], None]] = {
         nothing_watched,
         defective_handler,
         cost_without_bounds,
+        terms_are_final,
+        standstill_unnoticed,
     )
 }
