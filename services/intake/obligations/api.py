@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, cast
+from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
@@ -18,8 +19,10 @@ from services.intake.obligations.queries import (
     ObligationView,
     StandingName,
 )
+from services.intake.obligations.timeline import Timeline, timeline_of
 from services.intake.parameters import Code, Page, UpdatedAfter
 from services.intake.registry.cache import RegistryCache
+from services.intake.submissions import queries as submissions
 from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
 from shared.web.app import Application
@@ -93,6 +96,26 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         if found is None:
             raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return found
+
+    @app.get(
+        "/v1/submissions/{submission_id}/timeline",
+        tags=["submissions"],
+        summary="Dòng thời gian của một bài nộp / what happened to a submission",
+    )
+    async def timeline(submission_id: str, agency: str = agency_of_key) -> Timeline:
+        try:
+            wanted = UUID(submission_id)
+        except ValueError:
+            raise not_found("bài nộp này", "such submission") from None
+        await cache.be_fresh()
+        async with database.read_transaction() as tx:
+            sent = await submissions.submission(tx, agency, wanted)
+            found = None
+            if sent is not None:
+                found = await queries.obligation(tx, agency, cache.registry, sent.regime, sent.period)
+        if sent is None:
+            raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+        return timeline_of(sent, found)
 
 
 def _obligation_change(row: ObligationView) -> tuple[datetime, str]:

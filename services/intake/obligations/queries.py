@@ -128,6 +128,7 @@ class ObligationDetail(ObligationView):
     provisional: bool = Field(description="Lịch nghỉ năm đó chưa công bố, hạn có thể đổi / the deadline may still move")
     planned_deadline: Moment = Field(description="Hạn theo quy định, trước gia hạn / by the rule, before any relief")
     reliefs: list[str] = Field(description="Quyết định gia hạn, miễn trừ đã dời hạn / reliefs that moved the deadline")
+    answer_version: int | None = Field(description="Phiên bản tính điểm / the version that answers the obligation")
     officer_id: str | None = Field(description="Người chịu trách nhiệm / who answers for it")
     officer_basis: Literal["named", "designated"] | None = Field(
         description="named: bài nộp nêu tên / by the report; designated: cán bộ đầu mối lúc hết hạn / on duty then"
@@ -251,6 +252,7 @@ async def obligation(
         provisional=whole.provisional,
         planned_deadline=whole.planned_deadline,
         reliefs=list(whole.reliefs),
+        answer_version=whole.answer_version,
         officer_id=whole.officer_id,
         officer_basis=whole.officer_basis,
         lines=[LineView(**line.model_dump(mode="json")) for line in whole.lines],

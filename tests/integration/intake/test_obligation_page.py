@@ -174,3 +174,23 @@ async def test_an_obligations_page_is_bounded_and_says_what_it_leaves_out(provin
         assert (len(shown["notices"]), shown["notices_truncated"]) == (queries.MAX_LISTED, True)
         assert (len(shown["submissions"]), shown["submissions_truncated"]) == (queries.MAX_LISTED, True)
         assert shown["submissions"][0]["version"] == 101
+
+
+async def test_a_submissions_timeline_goes_from_receipt_to_score_and_is_its_agencys_alone(province: Province) -> None:
+    async with intake(province) as client:
+        posted = await client.post(report(1))
+        path = f"/v1/submissions/{posted.json()['submission_id']}/timeline"
+        assert [step["step"] for step in (await client.get(path)).json()["steps"]] == ["received"]
+        await apply(province.url, [opened(DEPARTMENT), verdict(posted.json()["submission_id"], "accepted")])
+        state = {"standing": "fulfilled", "overdue": False, "answer_version": 1}
+        await apply(province.url, [scored(2, line(1, "60", "Đúng hạn"), line(2, "40", "Đủ"), **state)])
+        await tell(province.url, [notice(10_000)])
+        shown = (await client.get(path)).json()
+        steps = [(step["step"], step["text"]) for step in shown["steps"]]
+        assert [name for name, _ in steps] == ["received", "verdict", "score_line", "score_line", "notice"]
+        assert steps[2][1] == "+60 điểm, khoản §1: Đúng hạn"
+        assert shown["counts"] is True
+        assert shown["links"]["obligation"] == PATH
+        assert (await client.get(shown["links"]["submission"])).status_code == 200
+        assert_problem(await client.get(path, of=COMMUNE), 404, "not-found")
+        assert_problem(await client.get("/v1/submissions/x/timeline"), 404, "not-found")

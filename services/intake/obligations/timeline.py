@@ -1,0 +1,156 @@
+"""What happened to a report (dòng thời gian), from its receipt to its score, the notices about it included.
+
+Built from what the agency can read anyway, so it never says more than the pages it links to, and never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail
+from services.intake.submissions.queries import SubmissionView
+from services.intake.views import Moment
+
+StepName = Literal["received", "verdict", "superseded", "notice", "score_line"]
+#: of steps at one moment, which comes first: what causes stands before what follows from it
+_ORDER: dict[StepName, int] = {"received": 0, "verdict": 1, "superseded": 2, "score_line": 3, "notice": 4}
+
+_OUTCOMES = {
+    "accepted": ("Báo cáo đạt", "The report is accepted"),
+    "returned": ("Báo cáo bị trả lại", "The report is returned"),
+}
+_KINDS = {
+    "reminder": ("Nhắc sắp đến hạn", "Reminder that the deadline is near"),
+    "overdue": ("Báo quá hạn", "Notice that the deadline has passed"),
+    "returned": ("Báo trả lại báo cáo", "Notice that the report is returned"),
+    "escalation": ("Báo cáo lên thủ trưởng", "Escalation to the head"),
+}
+_SENT = {
+    "sent": ("đã gửi", "sent"),
+    "unknown": ("chưa rõ đã đến", "may have arrived"),
+    "failed": ("không gửi được", "could not be sent"),
+}
+_ROLES = {"reporting_officer": ("cán bộ đầu mối", "the reporting officer"), "head": ("thủ trưởng", "the head")}
+
+_NOT_REGISTERED = ("người không còn trong danh mục", "somebody not registered any more")
+
+
+class Step(BaseModel):
+    """One thing that happened: its moment, in words, and the record that says more."""
+
+    at: Moment
+    step: StepName
+    text: str
+    text_en: str
+    version: int | None = Field(default=None, description="Phiên bản báo cáo / version of the report")
+    verdict_id: UUID | None = None
+    line: LineView | None = Field(default=None, description="Dòng điểm / the score line")
+    notice: NoticeView | None = Field(default=None, description="Thông báo / the notice")
+
+
+class Timeline(BaseModel):
+    """All steps, the oldest first."""
+
+    submission_id: UUID
+    obligation: str
+    version: int
+    counts: bool = Field(
+        description="Điểm của nghĩa vụ dựa trên phiên bản này / this version is the one that answers the obligation"
+    )
+    steps: list[Step]
+    truncated: bool = Field(description="Còn bước khác ở các trang liên kết / there are more, on the linked pages")
+    links: dict[str, str]
+
+
+def timeline_of(submission: SubmissionView, obligation: ObligationDetail | None) -> Timeline:
+    """The timeline of one version. `obligation` is None until scoring has published it."""
+    steps = list(_of_version(submission))
+    links = {"submission": f"/v1/submissions/{submission.submission_id}"}
+    if obligation is not None:
+        links["obligation"] = obligation.links["self"]
+        later = [other for other in obligation.submissions if other.version > submission.version]
+        steps += _superseded(submission, later)
+        steps += (_line(line) for line in obligation.lines if line.created_at >= submission.received_at)
+        steps += (_notice(notice) for notice in obligation.notices if notice.at >= submission.received_at)
+    steps.sort(key=lambda step: (step.at, _ORDER[step.step], step.line.seq if step.line else 0))
+    return Timeline(
+        submission_id=submission.submission_id,
+        obligation=submission.obligation,
+        version=submission.version,
+        counts=obligation is not None and obligation.answer_version == submission.version,
+        steps=steps,
+        truncated=obligation is not None and (obligation.notices_truncated or obligation.submissions_truncated),
+        links=links,
+    )
+
+
+def _of_version(submission: SubmissionView) -> Iterator[Step]:
+    nil, nil_en = (", không phát sinh", ", nothing to report") if submission.nil else ("", "")
+    yield Step(
+        at=submission.received_at,
+        step="received",
+        text=f"Đã nhận phiên bản {submission.version}{nil}, do {submission.officer} gửi",
+        text_en=f"Version {submission.version} received{nil_en}, sent by {submission.officer}",
+        version=submission.version,
+    )
+    if (verdict := submission.verdict) is not None:
+        said, said_en = _OUTCOMES[verdict.outcome]
+        yield Step(
+            at=verdict.decided_at,
+            step="verdict",
+            text=f"{said}: {verdict.errors} lỗi, {verdict.warnings} điểm cần xem lại",
+            text_en=f"{said_en}: {verdict.errors} errors, {verdict.warnings} warnings",
+            version=submission.version,
+            verdict_id=verdict.verdict_id,
+        )
+
+
+def _superseded(submission: SubmissionView, later: list[SubmissionView]) -> Iterator[Step]:
+    """The first newer version that was accepted takes this one's place, if this one had one."""
+    accepted = [other for other in later if other.verdict is not None and other.verdict.outcome == "accepted"]
+    if submission.status != "accepted" or not accepted:
+        return
+    first = min(accepted, key=_decided)
+    yield Step(
+        at=_decided(first),
+        step="superseded",
+        text=f"Phiên bản {first.version} được chấp nhận và thay thế phiên bản này",
+        text_en=f"Version {first.version} is accepted and takes the place of this one",
+        version=first.version,
+    )
+
+
+def _decided(submission: SubmissionView) -> datetime:
+    assert submission.verdict is not None
+    return submission.verdict.decided_at
+
+
+def _line(line: LineView) -> Step:
+    sign = "" if line.points.startswith("-") else "+"
+    return Step(
+        at=line.created_at,
+        step="score_line",
+        text=f"{sign}{line.points.replace('.', ',')} điểm, khoản {line.clause}: {line.cause}",
+        text_en=f"{sign}{line.points} points, clause {line.clause}: {line.cause_en}",
+        line=line,
+    )
+
+
+def _notice(notice: NoticeView) -> Step:
+    kind, kind_en = _KINDS.get(notice.kind, (notice.kind, notice.kind))
+    outcome, outcome_en = _SENT.get(notice.outcome, (notice.outcome, notice.outcome))
+    role, role_en = _ROLES.get(
+        notice.to.role or "", ("người không còn trong danh mục", "somebody not registered any more")
+    )
+    return Step(
+        at=notice.at,
+        step="notice",
+        text=f"{kind}, cho {role}: {outcome}",
+        text_en=f"{kind_en}, to {role_en}: {outcome_en}",
+        notice=notice,
+    )

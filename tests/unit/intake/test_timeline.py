@@ -1,0 +1,114 @@
+"""What happened to a report, in order, in words, and nothing that happened before it came."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail, RecipientView
+from services.intake.obligations.timeline import Timeline, timeline_of
+from services.intake.submissions.queries import SubmissionView, VerdictView
+from shared.contract.ids import new_id
+
+DAY = datetime(2026, 10, 16, 2, 30, tzinfo=UTC)
+
+
+def at(days: float) -> datetime:
+    return DAY + timedelta(days=days)
+
+
+def sent(version: int, days: float, outcome: Any = None, decided: float | None = None) -> SubmissionView:
+    verdict = None
+    if outcome is not None:
+        moment = at(days + 0.1 if decided is None else decided)
+        verdict = VerdictView(verdict_id=new_id(), outcome=outcome, decided_at=moment, errors=2, warnings=1)
+    return SubmissionView(
+        submission_id=new_id(), obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, period="2026-M10",
+        version=version, officer="cb-31", nil=False, received_at=at(days), sha256="00", status=outcome or "received",
+        updated_at=at(days), verdict=verdict,
+    )  # fmt: skip
+
+
+def line(seq: int, days: float, points: str = "60") -> LineView:
+    return LineView(
+        seq=seq, line_id=new_id(), component="timeliness", points=points, cause="Nhận đúng hạn",
+        cause_en="Received in time", clause="1.a", policy_version="2019.1", event_id=new_id(), created_at=at(days),
+        reverses=None, in_force=True, clause_text=None, clause_text_en=None, legal_basis=None,
+    )  # fmt: skip
+
+
+def notice(kind: str, days: float, role: Any = "reporting_officer", outcome: str = "sent") -> NoticeView:
+    return NoticeView(
+        notification_id=new_id(), kind=kind, at=at(days), to=RecipientView(role=role, agency="H99.31"),
+        channel="email", outcome=outcome, attempts=1,
+    )  # fmt: skip
+
+
+def obligation(submissions: Any, lines: Any = (), notices: Any = (), answer: int | None = None) -> ObligationDetail:
+    return ObligationDetail(
+        obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, regime_name="KTXH", regime_name_en="KTXH",
+        period="2026-M10", accepted_from=at(-2), deadline=at(3), cutoff_from=None, cutoff_to=None,
+        standing="fulfilled", owed=True, overdue=False, on_time=True, score=None, changed_at=at(1), updated_at=at(1),
+        links={"self": "/v1/obligations/KTXH/2026-M10"}, policy_version="2019.1", calendar_version="VN-2026.2",
+        provisional=False, planned_deadline=at(3), reliefs=[], officer_id="cb-31", officer_basis="named",
+        answer_version=answer, lines=list(lines), submissions=list(submissions), submissions_truncated=False,
+        notices=list(notices), notices_truncated=False,
+    )  # fmt: skip
+
+
+def told(timeline: Timeline) -> list[tuple[str, str]]:
+    return [(step.step, step.text) for step in timeline.steps]
+
+
+def test_a_report_that_came_early_was_returned_and_came_again() -> None:
+    first, second = sent(1, 0, "returned"), sent(2, 1, "accepted")
+    whole = obligation(
+        [second, first],
+        [line(1, 1.1), line(2, 1.1, "-12.5")],
+        [notice("returned", 0.1), notice("reminder", -1)],
+        answer=2,
+    )
+    assert told(timeline_of(first, whole)) == [
+        ("received", "Đã nhận phiên bản 1, do cb-31 gửi"),
+        ("verdict", "Báo cáo bị trả lại: 2 lỗi, 1 điểm cần xem lại"),
+        ("notice", "Báo trả lại báo cáo, cho cán bộ đầu mối: đã gửi"),
+        ("score_line", "+60 điểm, khoản 1.a: Nhận đúng hạn"),
+        ("score_line", "-12,5 điểm, khoản 1.a: Nhận đúng hạn"),
+    ]
+    assert [step for step, _ in told(timeline_of(second, whole))] == ["received", "verdict", "score_line", "score_line"]
+    assert (timeline_of(first, whole).counts, timeline_of(second, whole).counts) == (False, True)
+
+
+def test_an_accepted_version_says_which_one_took_its_place() -> None:
+    versions = [sent(4, 3), sent(3, 2, "accepted"), sent(2, 1, "returned"), sent(1, 0, "accepted")]
+    first = timeline_of(versions[-1], obligation(versions, answer=1))
+    assert [(step.version, step.at) for step in first.steps if step.step == "superseded"] == [(3, at(2.1))]
+    for other in versions[:-1]:
+        steps = timeline_of(other, obligation(versions, answer=1)).steps
+        assert "superseded" not in {step.step for step in steps}
+
+
+def test_before_anything_is_known_there_is_the_receipt() -> None:
+    alone = timeline_of(sent(1, 0), None)
+    assert told(alone) == [("received", "Đã nhận phiên bản 1, do cb-31 gửi")]
+    assert not alone.counts
+    assert list(alone.links) == ["submission"]
+
+
+def test_order_does_not_depend_on_how_the_parts_are_listed() -> None:
+    lines = [line(seq, 0.1) for seq in range(1, 6)]
+    notices = [notice("returned", 0.1), notice("overdue", 4), notice("escalation", 4, "head", "failed")]
+    version = sent(1, 0, "returned")
+    expected = told(timeline_of(version, obligation([version], lines, notices)))
+    assert [name for name, _ in expected] == ["received", "verdict", *["score_line"] * 5, *["notice"] * 3]
+    shuffled = random.Random(7)
+    for _ in range(20):
+        shuffled.shuffle(lines)
+        assert told(timeline_of(version, obligation([version], lines, notices))) == expected
+
+
+def test_what_is_not_known_is_still_said() -> None:
+    version = sent(1, 0)
+    last = timeline_of(version, obligation([version], (), [notice("call", 1, None, "sent")])).steps[-1]
+    assert last.text == "call, cho người không còn trong danh mục: đã gửi"
