@@ -35,16 +35,17 @@ def main() -> int:
         if waiting and (code := engine.run(group, keys)) != 0:
             print(f"{group.name}: the tests fail without any mutant, or mutmut was interrupted ({code})")
             return 1
-    return _report([mutant for group in chosen for mutant in engine.mutants(group) if mutant.key in asked], chosen)
+    return _report([mutant for group in chosen for mutant in engine.mutants(group)], asked, chosen)
 
 
-def _report(answered: list[Mutant], chosen: list[Group]) -> int:
+def _report(every: list[Mutant], asked: set[str], chosen: list[Group]) -> int:
     reasons = read_reasons()
+    answered = [mutant for mutant in every if mutant.key in asked]
     rows = [figures(room, answered, reasons) for group in chosen for room in group.rooms if _is_asked(room, answered)]
     listed = WORK / "survivors.yaml"
     listed.write_text(survivors_text(answered, reasons), encoding="utf-8")
     print(f"\n{table(rows)}\nsurvivors without a reason: {listed.relative_to(WORK.parents[1])}")
-    for file, function, was, becomes in outdated(answered, reasons):
+    for file, function, was, becomes in outdated(every, reasons):
         print(f"its reason may go, no such mutant survives: {file} {function}: {was} → {becomes}")
     return 0 if all(row.ok for row in rows) else 1
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.options import ROOT
-from tests.programs.mutants.rooms import COMMAND_LINES, Group
+from tests.programs.mutants.rooms import LEFT_OUT, Group
 
 WORK = ROOT / ".local" / "mutants"
 NOT_ASKED = 34  # mutmut's exit code of a mutant that it was told to skip
@@ -133,6 +133,8 @@ def _configuration(group: Group) -> str:
             f"pytest_add_cli_args = {json.dumps(['-p', 'no:xdist', '-p', 'no:cacheprovider', *ignored])}",
             f"pytest_add_cli_args_test_selection = {json.dumps(group.tests)}",
             "use_git_change_detection = false",
+            # a plain fork inherits the caches that the tests have filled, and a mutant behind one is never called
+            'process_isolation = "forkserver"',
             # by the clock on the wall: a mutant that only waits for a busy processor is not one that hangs
             "timeout_constant = 6.0",
             "",
@@ -169,7 +171,7 @@ def _of_file(copy: Path, file: str) -> Iterator[Mutant]:
         name = key.rpartition(".")[2]
         mangled = name.partition("__mutmut_")[0]
         original, function = source[f"{mangled}__mutmut_orig"], _function(mangled)
-        if original.lstrip().startswith("async ") or function in COMMAND_LINES:
+        if original.lstrip().startswith("async ") or function in LEFT_OUT:
             continue
         was, becomes = describe(original, source[name])
         if not is_wording(was, becomes):

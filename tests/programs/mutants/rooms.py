@@ -1,7 +1,7 @@
 """Which files are pure rooms, and which unit tests judge them.
 
-A room's functions that await are left out: they speak to a database, and integration tests judge them. So are command
-lines, which only print.
+A room's functions that await are left out: they speak to a database, and integration tests judge them. So is what makes
+the query and its parameters, and command lines, which only print.
 """
 
 from __future__ import annotations
@@ -91,4 +91,5 @@ GROUPS = (
         ignored=("tests/unit/shared/contract/test_admitted_is_followed.py",),
     ),
 )  # fmt: skip
-COMMAND_LINES = frozenset({"main", "load_command"})
+#: command lines, and what makes the text of a query or its parameters
+LEFT_OUT = frozenset({"main", "_parameters", "_unlike"})

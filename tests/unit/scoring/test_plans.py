@@ -220,3 +220,16 @@ def test_a_request_that_cannot_be_planned_is_told_with_its_reason() -> None:
     unreadable = made(misnamed, ADHOC)
     assert (unreadable.subject, unreadable.why.partition(":")[0]) == ("DX/0/dx 1", "PeriodError")
     assert made(REQUEST, regime(code="DX", frequency="adhoc", effective_from=date(2027, 1, 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("deadline", "since"),
+    [
+        (Deadline(rule="day_of_month", day=31), local(2026, 11, 2)),  # 31/10 is a Saturday
+        (Deadline(rule="day_of_month", day=31, month_offset=2), local(2026, 12, 31)),
+        (Deadline(rule="working_days_after_cutoff", working_days=40), local(2026, 12, 10)),  # 24/11 is a holiday
+    ],
+)
+def test_a_deadline_is_found_on_its_last_day_however_long_after_the_cutoff(deadline: Deadline, since: datetime) -> None:
+    found = plans_between([regime(deadline=deadline)], since, since, CALENDAR)
+    assert (since.date(), "2026-M10") in {(each.due_on, each.period) for each in found if isinstance(each, Plan)}
