@@ -1,14 +1,15 @@
 """Claims due mails and sends each over a few reused connections; safe beside other processes.
 
-While the mail server is away nothing is claimed, so an outage touches no row. `in_data` is committed before DATA, and
-the outcome writer has the outcome before anything else happens on the connection, above all QUIT.
+Each connection takes the next mail as soon as its own has ended, and claims more when none is left: a mail that waits
+for the server's answer holds up no other. While the mail server is away nothing is claimed, so an outage touches no
+row. `in_data` is committed before DATA, and the outcome writer has the outcome before anything else happens on the
+connection, above all QUIT.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from uuid import UUID
 from services.notifier import metrics
 from services.notifier.channels.health import MailHealth
 from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.channels.sending_queue import SendingQueue
 from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import ledger
 from services.notifier.delivery.backlog import anything_due, backlog, bring_forward
@@ -70,9 +72,9 @@ class Pace:
     sweep_seconds: float = 5.0  # between searches for expired leases
     outage_seconds: float = 1.0  # first wait in an outage; doubles
     outage_ceiling_seconds: float = 60.0
-    keep_idle_seconds: float = 20.0  # an idle connection is closed after it
+    keep_idle_seconds: float = 20.0  # idle connections are closed after it
     smtp_patience_seconds: float = 300.0  # without an accepted mail while some are due: then not ready
-    round_patience_seconds: float = 240.0  # between steps of the loop, then not ready; above the longest step
+    round_patience_seconds: float = 240.0  # for a step of the loop or one mail, then not ready; above the longest
 
 
 class MailDispatcher:
@@ -108,6 +110,14 @@ class MailDispatcher:
         self._connections = [Connection(server) for _ in range(pace.connections)]
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._queue = SendingQueue(connections=pace.connections, silence_seconds=retry_policy.backoff_seconds)
+        self._at_work: dict[Connection, asyncio.Task[None]] = {}
+        self._rests_until: dict[Connection, float] = {}  # a connection that the server did not take
+        self._claiming = asyncio.Lock()
+        self._claimed = 0
+        self._endings: set[asyncio.Future[bool]] = set()  # outcomes that are not yet committed
+        self._unwritten: list[BaseException] = []  # why an outcome could not be committed
+        self._wake = asyncio.Event()  # a connection is free, or mails were claimed
         self._swept_at = float("-inf")
         self.health = MailHealth(patience_seconds=pace.smtp_patience_seconds)
         self._pulse = Pulse("mail dispatcher", patience_seconds=pace.round_patience_seconds)
@@ -123,6 +133,7 @@ class MailDispatcher:
     async def stop(self) -> None:
         """Finish the mails in progress and release the others; after the grace period, leave them to their leases."""
         self._stopping.set()
+        self._wake.set()
         self._pulse.rest()
         if self._task is None:
             return
@@ -145,9 +156,9 @@ class MailDispatcher:
         """Send until stopped. Waits while server or database is away; logs and counts any other error."""
         outage = Backoff(self._pace.outage_seconds, self._pace.outage_ceiling_seconds)
         try:
-            while not self._stopping.is_set():
+            while self._at_work or not self._stopping.is_set():
                 try:
-                    sent = await self.round()
+                    working = await self.step()
                 except Outage as error:
                     self._pulse.beat()  # waiting is what the loop should do now
                     self.health.failed(str(error))
@@ -166,88 +177,176 @@ class MailDispatcher:
                         log.exception("A round of the mail dispatcher failed.", action="mail.round_failed")
                         await self._pause(5.0)
                     continue
-                self._pulse.beat()
+                if self._queue.longest_seconds() < self._pace.round_patience_seconds:
+                    self._pulse.beat()
                 self.health.publish()
-                outage.reset()
-                if not sent:
+                if not working or self._server_answers():
+                    outage.reset()
+                if working:
+                    await self._woken()
+                else:
                     await self._close_idle()
                     await self._pause(self._pace.idle_poll_seconds)
+            for mail in self._queue.drain():
+                self._end(mail, MailReleased())
+            await self._committed()
         finally:
-            await self._close_all()
-
-    async def round(self) -> int:
-        """Take back expired leases, claim what is due, send it. Returns how many mails were claimed.
-
-        Raises Outage when mails are due and the server cannot be used.
-        """
-        await self._sweep()
-        if not await self._anything_due():
-            return 0
-        await self._connections[0].open()
-        metrics.SMTP_UP.set(1)
-        async with self._database.transaction() as tx:
-            claimed = await ledger.claim(
-                tx,
-                self._system.now(),
-                lease_seconds=self._pace.lease_seconds,
-                limit=self._pace.claim,
-                worker=self._worker,
-            )
-        if claimed:
-            await self._deliver(claimed)
-            self._used_at = monotonic_seconds()
-        return len(claimed)
-
-    async def _deliver(self, claimed: list[ClaimedMail]) -> None:
-        for mail in claimed:
-            self._at("claimed", mail.id)
-        work = deque(claimed)
-        begun_at = self._system.now()
-        # a mail is begun only while its lease still covers a whole transaction
-        not_after = begun_at + timedelta(seconds=self._pace.lease_seconds / 2)
-        endings: list[asyncio.Future[bool]] = []
-        silent: dict[str, str] = {}  # addresses at which a letter of this round met silence
-
-        async def send_all(connection: Connection) -> None:
-            while work:
-                mail = work.popleft()
-                if self._stopping.is_set() or self._system.now() >= not_after:
-                    endings.append(self._outcomes.end(mail, MailReleased()))
-                    continue
-                if (said := silent.get(mail.recipient)) is not None:
-                    # each further letter to that address would hold up the neighbours' for another timeout
-                    endings.append(self._outcomes.end(mail, MailDeferred("mail", None, said)))
-                    continue
-                try:
-                    with tracing.span(f"mail {mail.kind}", tracing.parse(mail.traceparent), tracing.SpanKind.CLIENT):
-                        result = await self._send(connection, mail)
-                except Outage:
-                    endings.append(self._outcomes.end(mail, MailReleased("the mail server went away")))
-                    raise
-                self._pulse.beat()
-                if result is not None:
-                    if _silence(result):
-                        silent[mail.recipient] = f"not tried: another letter to this address met {result.answer}"
-                    endings.append(self._outcomes.end(mail, result))
-                    self._at("after_outcome", mail.id)
-
-        tasks = [asyncio.create_task(send_all(connection)) for connection in self._connections[: len(claimed)]]
-        try:
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        except asyncio.CancelledError:
+            tasks = list(self._at_work.values())
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close_all()
+
+    async def step(self) -> bool:
+        """Note what ended, take back expired leases, put idle connections to work. Returns whether any works.
+
+        Raises what ended a connection's work; Outage only where mails are due and no connection has the server.
+        """
+        self._wake.clear()
+        self._note_ended()
+        if not self._stopping.is_set():
+            await self._sweep()
+            for connection in await self._wanted():
+                self._at_work[connection] = asyncio.create_task(self._work(connection), name="notifier-mail")
+        return bool(self._at_work)
+
+    async def round(self) -> int:
+        """Send all that is due and wait for it. Returns how many mails were claimed. Raises as `step` does."""
+        before = self._claimed
+        try:
+            while await self.step():
+                await self._woken()
+            await self._committed()
+        except Outage:
+            await self._committed()
             raise
-        errors = [result for result in results if isinstance(result, BaseException)]
-        for error in errors:
-            if not isinstance(error, Outage):
-                raise error
-        while work:  # no connection is left
-            endings.append(self._outcomes.end(work.popleft(), MailReleased("the mail server went away")))
-        if endings:
-            await asyncio.gather(*endings)
-        if errors and len(errors) == len(tasks):
-            raise errors[0]
+        finally:
+            if self._at_work:
+                await asyncio.wait(self._at_work.values())
+        return self._claimed - before
+
+    async def _wanted(self) -> list[Connection]:
+        """Idle connections that find work; until the server answers, one tries it alone."""
+        now = monotonic_seconds()
+        idle = [
+            each
+            for each in self._connections
+            if each not in self._at_work and self._rests_until.get(each, float("-inf")) <= now
+        ]
+        answers = self._server_answers()
+        if not idle or (self._at_work and not answers):
+            return []
+        ready = self._queue.ready(self._system.now()) or int(await self._anything_due())
+        idle.sort(key=lambda each: not each.is_open)
+        return idle[: ready if answers else min(ready, 1)]
+
+    def _server_answers(self) -> bool:
+        return any(connection.is_open for connection in self._connections)
+
+    def _note_ended(self) -> None:
+        if self._unwritten:
+            raise self._unwritten.pop(0)
+        outage: Outage | None = None
+        for connection, task in list(self._at_work.items()):
+            if task.done():
+                del self._at_work[connection]
+                try:
+                    task.result()
+                except Outage as error:
+                    outage = error
+                    self._rests_until[connection] = monotonic_seconds() + self._pace.outage_seconds
+        if outage is not None and not any(connection.is_open for connection in self._at_work):
+            self._rests_until.clear()  # the loop waits, with a pause that grows
+            for mail in self._queue.drain():
+                self._end(mail, MailReleased("the mail server went away"))
+            raise outage
+
+    async def _work(self, connection: Connection) -> None:
+        """Send one mail after the other over the connection, until none is due. Raises Outage."""
+        try:
+            while not self._stopping.is_set():
+                await connection.open()  # before a mail is taken: an outage touches none
+                metrics.SMTP_UP.set(1)
+                taken = self._queue.take(self._system.now()) or await self._claim()
+                if taken is None:
+                    return
+                mail, not_after = taken
+                try:
+                    await self._deliver(connection, mail, not_after)
+                finally:
+                    self._queue.done(mail.recipient)
+        finally:
+            self._used_at = monotonic_seconds()
+            self._wake.set()
+
+    async def _claim(self) -> tuple[ClaimedMail, datetime] | None:
+        """Claim due mails to addresses that are free; the first of them."""
+        async with self._claiming:
+            now = self._system.now()
+            if (taken := self._queue.take(now)) is not None:  # another connection has just claimed
+                return taken
+            async with self._database.transaction() as tx:
+                claimed = await ledger.claim(
+                    tx,
+                    now,
+                    lease_seconds=self._pace.lease_seconds,
+                    limit=self._pace.claim,
+                    worker=self._worker,
+                    not_to=self._queue.unavailable(),
+                )
+            self._claimed += len(claimed)
+            for mail in claimed:
+                self._at("claimed", mail.id)
+            # a mail is begun only while its lease still covers a whole transaction
+            self._queue.add(claimed, now + timedelta(seconds=self._pace.lease_seconds / 2))
+        taken = self._queue.take(now)
+        if self._queue.ready(now):
+            self._wake.set()
+        return taken
+
+    async def _deliver(self, connection: Connection, mail: ClaimedMail, not_after: datetime) -> None:
+        now = self._system.now()
+        if now >= not_after:
+            self._end(mail, MailReleased())
+            return
+        if (said := self._queue.put_off(mail.recipient, now)) is not None:
+            # each further letter to that address would hold a connection for another timeout
+            self._end(mail, MailDeferred("mail", None, said))
+            return
+        try:
+            with tracing.span(f"mail {mail.kind}", tracing.parse(mail.traceparent), tracing.SpanKind.CLIENT):
+                result = await self._send(connection, mail)
+        except Outage:
+            self._end(mail, MailReleased("the mail server went away"))
+            raise
+        if result is None:
+            return
+        if _silence(result):
+            said = f"not tried: another letter to this address met {result.answer}"
+            self._queue.silent(mail.recipient, said, self._system.now())
+        elif not isinstance(result, MailUnsendable):
+            self._queue.answered(mail.recipient)
+        self._end(mail, result)
+        self._at("after_outcome", mail.id)
+
+    def _end(self, mail: ClaimedMail, result: SendResult) -> None:
+        """Hand the outcome to the writer; what it cannot write is raised by the next step."""
+
+        def written(ending: asyncio.Future[bool]) -> None:
+            self._endings.discard(ending)
+            if not ending.cancelled() and (error := ending.exception()) is not None:
+                self._unwritten.append(error)
+                self._wake.set()
+
+        ending = self._outcomes.end(mail, result)
+        self._endings.add(ending)
+        ending.add_done_callback(written)
+
+    async def _committed(self) -> None:
+        while self._endings:
+            await asyncio.wait(self._endings)
+        if self._unwritten:
+            raise self._unwritten.pop(0)
 
     async def _send(self, connection: Connection, mail: ClaimedMail) -> SendResult | None:
         try:
@@ -335,17 +434,25 @@ class MailDispatcher:
 
     async def _anything_due(self) -> bool:
         async with self._database.read_transaction() as snapshot:
-            return await anything_due(snapshot, self._system.now())
+            return await anything_due(snapshot, self._system.now(), not_to=self._queue.unavailable())
 
     def abandon(self) -> None:
         """Drop everything unfinished, as a dying process would."""
         self._outcomes.abandon()
+        for task in self._at_work.values():
+            task.cancel()
+        self._queue.drain()
         for connection in self._connections:
             connection.abandon()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _woken(self) -> None:
+        """Wait until a connection is free or more mails are claimed, and no longer than between two looks."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._pace.idle_poll_seconds)
 
     async def _close_idle(self) -> None:
         if self._used_at and monotonic_seconds() - self._used_at > self._pace.keep_idle_seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,7 +35,9 @@ _BRING_FORWARD = text("""
              ELSE CAST(:resend AS interval) END
         OR lease_until > CAST(:lease_until AS timestamptz) + CAST(:tolerance AS interval)
 """)
-_ANYTHING_DUE = text("SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :now)")
+_ANYTHING_DUE = text("""
+    SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :now AND recipient <> ALL (CAST(:not_to AS text[])))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,9 @@ async def backlog(tx: ReadTransaction, now: datetime) -> Backlog:
     return Backlog(**(await tx.execute(_BACKLOG, {"now": now})).mappings().one())
 
 
-async def anything_due(snapshot: ReadTransaction, now: datetime) -> bool:
-    """Whether a claim would find something."""
-    return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now})).scalar_one())
+async def anything_due(snapshot: ReadTransaction, now: datetime, *, not_to: Sequence[str] = ()) -> bool:
+    """Whether a claim would find something. not_to: as of `claim`."""
+    return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now, "not_to": list(not_to)})).scalar_one())
 
 
 async def bring_forward(tx: Transaction, now: datetime, policy: RetryPolicy, *, lease_seconds: float) -> int:

@@ -84,6 +84,7 @@ _CLAIM = text("""
     WITH due AS (
         SELECT id FROM notifications
          WHERE due_at <= :now AND state IN ('pending', 'retry', 'unknown')
+           AND recipient <> ALL (CAST(:not_to AS text[]))
          ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE notifications n
@@ -201,11 +202,22 @@ _TAKE_EXPIRED = text("""
 """)
 
 
-async def claim(tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str) -> list[ClaimedMail]:
-    """Lease up to `limit` due notices and begin an attempt for each; rows locked by another dispatcher are skipped."""
+async def claim(
+    tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str, not_to: Sequence[str] = ()
+) -> list[ClaimedMail]:
+    """Lease up to `limit` due notices and begin an attempt for each; rows locked by another dispatcher are skipped.
+
+    not_to: addresses to which none is claimed.
+    """
     rows = await tx.execute(
         _CLAIM,
-        {"now": now, "lease_until": now + timedelta(seconds=lease_seconds), "limit": limit, "worker": worker},
+        {
+            "now": now,
+            "lease_until": now + timedelta(seconds=lease_seconds),
+            "limit": limit,
+            "worker": worker,
+            "not_to": list(not_to),
+        },
     )
     return [_claimed(row) for row in rows.mappings()]
 

@@ -196,9 +196,9 @@ async def test_a_server_that_is_away_is_waited_out(
     await world.reminder()
     await smtp.stop()
     dispatcher = world.dispatcher(smtp, outage_seconds=0.02, outage_ceiling_seconds=0.05)
-    outages, once = 0, dispatcher.round
+    outages, once = 0, dispatcher.step
 
-    async def counted() -> int:
+    async def counted() -> bool:
         nonlocal outages
         try:
             return await once()
@@ -209,7 +209,7 @@ async def test_a_server_that_is_away_is_waited_out(
     async def tried_thrice() -> bool:
         return outages >= 3
 
-    monkeypatch.setattr(dispatcher, "round", counted)
+    monkeypatch.setattr(dispatcher, "step", counted)
     await dispatcher.start()
     await eventually(tried_thrice)
     row = await world.one()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.errors import HeaderParseError
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRe
 from services.notifier.templates import Composer, Originator
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from tests.fakes.smtp import Answer, FakeSmtp, Garbage, Hang
-from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, i5_violations, registry
+from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, i5_violations, officer, registry
 
 
 async def two_mails(world: World) -> None:
@@ -136,13 +137,13 @@ async def test_a_last_answer_that_is_neither_yes_nor_no_leaves_the_mail_unknown(
     assert await i5_violations(world, smtp) == []
 
 
-async def many_to_a_silent_address(world: World, smtp: FakeSmtp) -> MailDispatcher:
+async def many_to_a_silent_address(world: World, smtp: FakeSmtp, connections: int = 1) -> MailDispatcher:
     await world.feed("registry", *registry())
     months = [f"2026-M{month:02}" for month in range(1, 11)]
     await world.feed("compliance", *(due_soon(code=COMMUNE, period=month) for month in months))
     await world.feed("compliance", due_soon())
     smtp.refused["commune-any@h99.example"] = Hang()
-    return world.dispatcher(smtp, connections=1, timeout_seconds=0.5)
+    return world.dispatcher(smtp, connections=connections, timeout_seconds=0.5)
 
 
 async def tried(world: World) -> int:
@@ -150,8 +151,11 @@ async def tried(world: World) -> int:
     return len(await world.rows("SELECT 1 FROM attempts WHERE outcome = 'retry' AND answer NOT LIKE 'not tried:%'"))
 
 
-async def test_an_address_that_meets_silence_is_tried_once_a_round(world: World, smtp: FakeSmtp) -> None:
-    sending = await many_to_a_silent_address(world, smtp)
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_an_address_that_meets_silence_is_tried_once_a_round(
+    world: World, smtp: FakeSmtp, connections: int
+) -> None:
+    sending = await many_to_a_silent_address(world, smtp, connections)
     await sending.round()
     found = await world.rows("SELECT agency, state, count(*) FROM notifications GROUP BY 1, 2 ORDER BY 1")
     assert found == [
@@ -171,6 +175,87 @@ async def test_the_control_each_letter_to_it_would_cost_the_neighbours_a_timeout
     monkeypatch.setattr(dispatcher, "_silence", lambda result: False)
     await (await many_to_a_silent_address(world, smtp)).round()
     assert await tried(world) == 10
+
+
+async def a_letter_that_hangs(world: World, smtp: FakeSmtp, verb: str) -> MailDispatcher:
+    """A running dispatcher whose only letter waits for the server's answer, for as long as the test may take."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", due_soon(code=COMMUNE))
+    smtp.script[verb].append(Hang())
+    sending = world.dispatcher(smtp, timeout_seconds=120, data_timeout_seconds=120)
+    await sending.start()
+
+    async def begun() -> bool:
+        return not smtp.script[verb]
+
+    await eventually(begun, seconds=30)
+    return sending
+
+
+@pytest.mark.parametrize(("verb", "state"), [("RCPT", "claimed"), ("BODY", "in_data")])
+async def test_a_letter_planned_while_another_waits_for_its_answer_goes_out_at_once(
+    world: World, smtp: FakeSmtp, verb: str, state: str
+) -> None:
+    sending = await a_letter_that_hangs(world, smtp, verb)
+    await world.feed("compliance", due_soon())
+
+    async def sent() -> bool:
+        return (await states(world))["H99.12"] == "sent"
+
+    await eventually(sent, seconds=30)
+    assert (await states(world))[COMMUNE] == state  # it still hangs
+    await smtp.stop()
+    await sending.stop()
+    assert await i5_violations(world, smtp) == []
+
+
+async def test_the_control_where_rounds_wait_for_their_slowest_letter_it_does_not(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, looks = MailDispatcher._wanted, 0
+
+    async def between_rounds(self: MailDispatcher) -> list[Connection]:
+        nonlocal looks
+        looks += 1
+        return [] if self._at_work else await wanted(self)
+
+    monkeypatch.setattr(MailDispatcher, "_wanted", between_rounds)
+    sending = await a_letter_that_hangs(world, smtp, "RCPT")
+    await world.feed("compliance", due_soon())
+    before = looks
+
+    async def looked_again() -> bool:
+        return looks > before + 20
+
+    await eventually(looked_again, seconds=30)
+    assert set((await states(world)).values()) == {"pending", "claimed"}
+    await smtp.stop()
+    await sending.stop()
+
+
+async def test_bad_addresses_known_as_such_leave_a_connection_to_the_others(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry(), *(officer(f"bad-{number}", COMMUNE) for number in range(4)))
+    await world.feed("compliance", *(due_soon(code=COMMUNE, period=f"2026-M0{month}") for month in range(1, 5)))
+    async with world.database.transaction() as tx:
+        await tx.execute(text("UPDATE notifications SET recipient = 'bad-' || period || '@h99.example'"))
+    for row in await world.ledger():
+        smtp.refused[row["recipient"]] = Hang()
+    sending = world.dispatcher(smtp, connections=2, timeout_seconds=0.3)
+    await sending.round()
+    assert set((await states(world)).values()) == {"retry"}
+    world.system.advance(seconds=60)  # all are due again
+    await world.feed("compliance", due_soon())
+    for connection in sending._connections:
+        connection._server = replace(connection._server, timeout_seconds=120)
+    await sending.start()
+
+    async def sent() -> bool:
+        return (await states(world))["H99.12"] == "sent"
+
+    await eventually(sent, seconds=30)
+    assert await world.rows("SELECT 1 FROM notifications WHERE token IS NOT NULL")  # one of them hangs
+    await smtp.stop()
+    await sending.stop()
 
 
 async def test_an_answer_that_is_no_utf8_is_recorded_and_costs_no_outcome(world: World, smtp: FakeSmtp) -> None:
