@@ -16,7 +16,10 @@ M = TypeVar("M", bound=EventModel, covariant=True)
 
 
 class Record(Struct, frozen=True):
-    """A record as Kafka has it (or `deferred_events`): bytes, place, headers. `key` may be absent."""
+    """A record as Kafka has it (or `deferred_events`): bytes, place, headers. `key` may be absent.
+
+    `written_ms`: when it was written to the log (or deferred), milliseconds since 1970; None: not known.
+    """
 
     topic: str
     partition: int
@@ -24,6 +27,7 @@ class Record(Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    written_ms: int | None = None
 
 
 class Event(Struct, Generic[M], frozen=True):

@@ -48,7 +48,7 @@ _READY = """
        WHERE w.consumer = :consumer
        ORDER BY w.id LIMIT :limit),
     measured AS (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before FROM first)
-    SELECT w.id, w.key, w.awaits, w.event_id, w.topic, w.partition, w."offset", w.headers, w.value
+    SELECT w.id, w.key, w.awaits, w.event_id, w.topic, w.partition, w."offset", w.headers, w.value, w.deferred_at
       FROM deferred_events w JOIN measured m ON m.id = w.id
      WHERE m.bytes_before < :most_bytes
      ORDER BY w.id
@@ -66,7 +66,8 @@ _ALONE = text("""
      ORDER BY w.id LIMIT :limit
 """)
 _ONE = """
-    SELECT id, key, awaits, event_id, topic, partition, "offset", headers, value FROM deferred_events WHERE id = :id
+    SELECT id, key, awaits, event_id, topic, partition, "offset", headers, value, deferred_at
+      FROM deferred_events WHERE id = :id
 """
 _ONE_LOCKED = text(_ONE + " FOR UPDATE SKIP LOCKED")
 _ONE_SEEN = text(_ONE)
@@ -169,6 +170,7 @@ def event_of(row: Any) -> DeferredEvent:
             row.key.encode() or None,  # a replayed letter may have had no key
             row.value,
             decode_headers(row.headers),
+            int(row.deferred_at.timestamp() * 1000),
         ),
     )
 

@@ -1,7 +1,8 @@
 """A halted consumer stays halted until an operator resumes it, over restarts and for all its instances.
 
 The halt is a row of the service's database, written in a transaction of its own; so is the operator's order. Both are
-noticed by looking, so a look that failed is made good by the next.
+noticed by looking, so a look that failed is made good by the next. An order covers what was written before it was
+given: a log that begins again has other records at the same offsets.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LOOK_SECONDS = 1.0
 _SHOWN_BYTES = 500
 
 _OPEN = text("SELECT halted_at, causes FROM consumer_halt WHERE consumer = :consumer AND resumed_at IS NULL")
-_ORDERS = text('SELECT topic, partition, "offset" FROM consumer_bury_to WHERE consumer = :consumer')
+_ORDERS = text('SELECT topic, partition, "offset", ordered_at FROM consumer_bury_to WHERE consumer = :consumer')
 _HALT = text("""
     INSERT INTO consumer_halt (consumer, rejected, records, causes, batch)
     VALUES (:consumer, :rejected, :records, CAST(:causes AS jsonb), CAST(:batch AS jsonb))
@@ -46,7 +47,7 @@ class Halting:
         self._database = database
         self._health = health
         self._limit = limit
-        self._orders: dict[tuple[str, int], int] = {}
+        self._orders: dict[tuple[str, int], tuple[int, float]] = {}  # partition -> up to where, given when (ms)
         self._looked = False
         self._writing = False  # a halt that the database does not know of yet
         metrics.CONSUMER_HALTED.labels(consumer)
@@ -57,14 +58,17 @@ class Halting:
 
     def excused(self, record: Record) -> bool:
         """Whether an operator has ordered the record to be buried if it is bad."""
-        return record.offset <= self._orders.get((record.topic, record.partition), -1)
+        offset, ordered_ms = self._orders.get((record.topic, record.partition), (-1, 0.0))
+        return record.offset <= offset and (record.written_ms is None or record.written_ms <= ordered_ms)
 
     async def look(self) -> bool:
         """Read what stands in the database. Returns whether the consumer may go on. Raises what the database raises."""
         async with self._database.read_transaction() as snapshot:
             row = (await snapshot.execute(_OPEN, {"consumer": self._consumer})).one_or_none()
             orders = await snapshot.execute(_ORDERS, {"consumer": self._consumer})
-            self._orders = {(order.topic, order.partition): order.offset for order in orders}
+            self._orders = {
+                (order.topic, order.partition): (order.offset, order.ordered_at.timestamp() * 1000) for order in orders
+            }
         self._looked = True
         if row is not None:
             self._halted(f"since {row.halted_at:%F %T%z}, {_most(row.causes)}")

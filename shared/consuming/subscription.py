@@ -247,7 +247,10 @@ class Subscription:
 
     async def _deliver(self, message: tuple[ConsumerRecord, ...]) -> None:
         prefix_length = len(self._kafka.topic_prefix)
-        records = [Record(r.topic[prefix_length:], r.partition, r.offset, r.key, r.value, r.headers) for r in message]
+        records = [
+            Record(r.topic[prefix_length:], r.partition, r.offset, r.key, r.value, r.headers, r.timestamp)
+            for r in message
+        ]
         self.health.busy_since = monotonic_seconds()
         # the first poll may have begun before it was watched: its batch is in hand all the same
         self._in_hand = self._in_hand or _first_offsets(message)

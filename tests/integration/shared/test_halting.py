@@ -9,13 +9,15 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka.admin import NewTopic
 
-from shared.consuming.batch import Batch
+from shared.consuming.batch import Batch, Record
 from shared.consuming.consumers_tool import consumers as command
 from shared.consuming.dlq_limit import DlqLimit
+from shared.consuming.halting import Halting
 from shared.consuming.subscription import Subscription
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
-from shared.kafka.clients import kept_offsets
+from shared.kafka.clients import kept_offsets, make_admin
 from shared.postgres.database import Database, Transaction
 from shared.runtime.settings import KafkaSettings
 from tests.integration.shared.rig import (
@@ -192,6 +194,67 @@ async def test_one_order_with_places_is_enough_and_is_kept_over_a_restart(
 
     await run_until(consumers(kafka, one), buried, "all are dead letters")
     assert len(await halts(database)) == 1
+
+
+async def _begin_the_log_again(kafka: KafkaSettings) -> None:
+    """The topic as after the loss of Kafka's disks: the same partitions, nothing in them."""
+    name = kafka.topic(SUBMISSIONS)
+    partitions = len(await kept_offsets(kafka, [name]))
+    admin = make_admin(kafka, "test")
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
+
+        async def made() -> bool:
+            (answer,) = (await admin.create_topics([NewTopic(name, partitions, 1)])).topic_errors
+            return bool(answer[1] == 0)  # not yet, while the old one is being deleted
+
+        await eventually(made, "the topic begins again")
+    finally:
+        await admin.close()
+
+
+async def _ordered_then_begun_again(database: Database, kafka: KafkaSettings) -> Subscription:
+    """An order for all there is; the log begins again and is replayed; the consumer is as broken as before."""
+    await _halted_by_a_broken_deploy(database, kafka)
+    kept = await kept_offsets(kafka, [kafka.topic(SUBMISSIONS)])
+    last = [f"{SUBMISSIONS}-{number}@{offsets[-1]}" for (_, number), offsets in kept.items() if offsets]
+    assert await order(database, "bury-to", *last) == 0
+    await _begin_the_log_again(kafka)
+    owner = relay(database, kafka)
+    await owner.start()
+
+    async def replayed() -> bool:
+        again = await kept_offsets(kafka, [kafka.topic(SUBMISSIONS)])
+        return sum(len(offsets) for offsets in again.values()) == 60
+
+    await eventually(replayed, "its owner sends the archive again")
+    await owner.stop()
+    return limited(database, kafka, broken)
+
+
+async def test_an_order_covers_no_record_of_a_log_that_began_again(
+    database: Database, kafka: KafkaSettings, asking: None
+) -> None:
+    one = await _ordered_then_begun_again(database, kafka)
+    await run_until(consumers(kafka, one), halted(one), "the new log's records halt it")
+    assert await count(database, "dead_letter") < 20
+
+
+async def test_the_control_by_offset_alone_the_new_log_is_drained_into_dead_letters(
+    database: Database, kafka: KafkaSettings, asking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_offset(self: Halting, record: Record) -> bool:
+        return record.offset <= self._orders.get((record.topic, record.partition), (-1, 0.0))[0]
+
+    monkeypatch.setattr(Halting, "excused", by_offset)
+    one = await _ordered_then_begun_again(database, kafka)
+
+    async def drained() -> bool:
+        return await count(database, "dead_letter") == 60
+
+    await run_until(consumers(kafka, one), drained, "all are dead letters, and nobody is told")
+    assert not one.health.halted
 
 
 async def test_an_order_for_a_place_that_holds_no_record_is_refused_and_told_what_there_is(
