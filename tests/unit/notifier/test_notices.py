@@ -172,7 +172,7 @@ def test_a_returned_report_is_told_to_who_sent_it_with_what_is_wrong() -> None:
         "returned", "returned/2", FOR_X,
         letter(
             recipient_name="Ngô Văn X", recipient_title="Văn thư", regime_version=3, standing=None,
-            submission_version=2, received_at=DEADLINE - timedelta(hours=2), accepted_version=1, errors=1,
+            submission_version=2, received_at=DEADLINE - timedelta(hours=2), accepted_version=1, errors=1, named=True,
             findings=(
                 {
                     "code": "C01", "severity": "error", "path": "/figures/A0", "provided": None, "expected": None,
