@@ -56,6 +56,7 @@ class Generator:
         catch_up_days: int,
         plans_a_tick: int = 4,
         agencies_a_tick: int = 100,
+        opened_a_tick: int = 2000,
     ) -> None:
         self._rules = rules
         self._clock = clock
@@ -63,6 +64,7 @@ class Generator:
         self._catch_up = timedelta(days=catch_up_days)
         self._plans_a_tick = plans_a_tick
         self._agencies_a_tick = agencies_a_tick
+        self._opened_a_tick = opened_a_tick
 
     async def tick(self, tx: Transaction) -> int:
         """One step; returns the obligations opened, changed or withdrawn plus the agencies and plans gone through."""
@@ -155,15 +157,16 @@ class Generator:
         reasons = {key: setbacks.why(error) for key, error in closed.unreadable.items()}
         await setbacks.record(tx, "withdraw", reasons | {lost.key: setbacks.why(error) for lost, error in failed})
 
-        async def generate(part: Sequence[Opening]) -> int:
+        async def generate(part: Sequence[Opening]) -> tuple[int, bool]:
             return await self._generate(tx, part, span, codes)
 
-        opened, set_back = await each_alone(tx, openings, generate, passes=passes)
+        generated, set_back = await each_alone(tx, openings, generate, passes=passes)
         # planned for the others already: to be generated again for all, once it has rested
         await generator.forget(tx, (opening.plan for opening, _ in set_back))
         await self._settle_plans(tx, openings, set_back)
-        await generator.agencies_planned(tx, codes)
-        return sum(withdrawn) + sum(opened)
+        if all(whole for _, whole in generated):
+            await generator.agencies_planned(tx, codes)
+        return sum(withdrawn) + sum(changed for changed, _ in generated)
 
     async def _open_plans(
         self,
@@ -181,8 +184,9 @@ class Generator:
                 untouched = await store.lock_untouched(tx, code, span.now)
                 lost = [kept for kept in untouched if not _still_governed(kept, regimes.get(code, []), requests)]
                 withdrawn += await self._withdraw(tx, lost, span.now)
-            changed = await self._generate(tx, part, span)
-            await generator.planned(tx, part, span.now)
+            changed, whole = await self._generate(tx, part, span)
+            if whole:
+                await generator.planned(tx, part, span.now)
             return withdrawn + changed
 
         done, set_back = await each_alone(tx, openings, generate, passes=passes)
@@ -191,14 +195,20 @@ class Generator:
 
     async def _generate(
         self, tx: Transaction, openings: Sequence[Opening], span: _Span, codes: Sequence[str] | None = None
-    ) -> int:
-        """Insert what is missing, and have what exists follow its plan. Returns how many of both."""
+    ) -> tuple[int, bool]:
+        """Insert what is missing, and have what exists follow its plan. Returns how many, and whether that is all.
+
+        A plan of very many agencies takes several ticks: one transaction for all of them would outlast the timeout of
+        its statements and the group's heartbeats.
+        """
         ahead = [opening for opening in openings if opening.terms.deadline >= span.since]
-        opened = await generator.generate(tx, ahead, span.now, codes)
+        opened = await generator.generate(tx, ahead, span.now, codes, limit=self._opened_a_tick)
         await publish(tx, [outgoing(event) for event in opened])
         metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(opened))
         if opened:
             await reliefs.apply_again(tx, min(event.deadline for event in opened))
+        if len(opened) >= self._opened_a_tick:
+            return len(opened), False
         moved, after = 0, ""
         calendar = await self._rules.current_calendar(tx)
         while unlike := await generator.lock_unlike(tx, openings, codes, after, _MOVED_AT_ONCE):
@@ -214,7 +224,7 @@ class Generator:
             if into:  # such a deadline may lie within a relief that did not concern it before
                 await reliefs.apply_again(tx, min(into))
             after = unlike[-1][1][0]
-        return len(opened) + moved
+        return len(opened) + moved, True
 
     async def _settle_plans(
         self, tx: Transaction, openings: Sequence[Opening], set_back: Sequence[tuple[Opening, Exception]]

@@ -39,13 +39,15 @@ _WHO_OWES = """
                 ELSE a.kind = ANY(r.submitter_kinds) OR a.code = ANY(r.submitters) END
      WHERE (:everybody OR a.code = ANY(CAST(:codes AS text[])))
 """
+# What exists is looked up by key, as a scalar subquery always is: an anti-join may read the whole table.
 _GENERATE = text(f"""
     INSERT INTO obligations (obligation, agency, regime, period, version, owed, standing, overdue, deadline, next_at,
                              terms, document, opened_at)
     SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.period, {_FIRST_VERSION}, true,
            'nothing_sent', false, p.deadline, p.next_at, CAST(p.terms AS json), CAST(p.document AS json), :now
       FROM {bulk.unnest(_PLANS, "p", place="place")} {_WHO_OWES}
-     ORDER BY 1
+       AND (SELECT true FROM obligations AS o WHERE o.obligation = a.code || '/' || p.regime || '/' || p.period) IS NULL
+     ORDER BY 1 LIMIT :limit
     ON CONFLICT (obligation) DO NOTHING
     RETURNING obligation, regime, period, version
 """)  # noqa: S608 - constants
@@ -233,12 +235,15 @@ async def forget(tx: Transaction, plans: Iterable[Plan]) -> None:
 
 
 async def generate(
-    tx: Transaction, openings: Sequence[Opening], now: datetime, codes: Sequence[str] | None = None
+    tx: Transaction, openings: Sequence[Opening], now: datetime, codes: Sequence[str] | None = None, *, limit: int
 ) -> list[ObligationChanged]:
-    """Insert the obligations of these plans that are missing, for all agencies or for some. Returns what to publish."""
+    """Insert obligations of these plans that are missing, for all agencies or for some. Returns what to publish.
+
+    At most `limit`, in key order; fewer when none is missing any more.
+    """
     if not openings:
         return []
-    rows = await tx.execute(_GENERATE, _parameters(openings, codes) | {"now": now})
+    rows = await tx.execute(_GENERATE, _parameters(openings, codes) | {"now": now, "limit": limit})
     by_plan = {(opening.plan.regime, opening.plan.period): opening for opening in openings}
     published = []
     for key, regime, period, version in rows:

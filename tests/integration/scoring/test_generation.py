@@ -53,6 +53,47 @@ async def test_a_few_agencies_are_looked_up_by_key_not_among_all_that_owe_the_re
     assert ("(obligation = ((" in plan) is by_key, plan
 
 
+async def opened_by_ticks(rig: Rig, a_tick: int) -> list[int]:
+    """How many obligations each tick opened that opened any: of 25 agencies that are there, then of one regime."""
+    await rig.registry(*(agency(f"H99.{number}") for number in range(100, 125)))
+    await rig.generate()
+    await rig.registry(regime())
+    rig.generator._opened_a_tick = a_tick
+    opened = []
+    for _ in range(40):
+        before = len(await rig.keys())
+        async with rig.database.transaction() as tx:
+            rows = await rig.generator.tick(tx)
+        opened.append(len(await rig.keys()) - before)
+        if not rows:
+            break
+    return [each for each in opened if each]
+
+
+async def test_a_period_of_many_agencies_is_opened_by_several_ticks_each_bounded(rig: Rig) -> None:
+    assert await opened_by_ticks(rig, 10) == [10] * 7 + [5]
+    keys = await rig.keys()
+    assert len(keys) == len(set(keys)) == 75
+    assert sorted(event.obligation for event in await rig.published("opened")) == keys
+    assert await rig.generate() == 0
+
+
+async def test_the_control_without_the_bound_one_transaction_opens_all(rig: Rig) -> None:
+    assert await opened_by_ticks(rig, 10_000) == [75]
+
+
+async def test_agencies_that_come_are_planned_once_all_their_obligations_are_open(rig: Rig) -> None:
+    await rig.registry(regime(), *(agency(f"H99.{number}") for number in range(100, 125)))
+    rig.generator._opened_a_tick = 10
+    async with rig.database.transaction() as tx:
+        await rig.generator.tick(tx)
+    assert len(await rig.keys()) == 10
+    assert await rig.rows("SELECT 1 FROM agencies WHERE planned") == []
+    await rig.generate()
+    assert len(await rig.keys()) == 75
+    assert await rig.rows("SELECT 1 FROM agencies WHERE NOT planned") == []
+
+
 async def test_two_generators_at_once_make_each_obligation_once(rig: Rig) -> None:
     await rig.registry(regime(), *(agency(f"H99.{number}") for number in range(100, 130)))
 

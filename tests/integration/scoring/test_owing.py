@@ -80,7 +80,7 @@ def _opening(plan: Plan) -> Opening:
 
 async def generated(rig: Rig, openings: list[Opening]) -> Owed:
     async with rig.database.engine.connect() as tx:  # rolled back
-        told = await generator.generate(tx, openings, NOW)
+        told = await generator.generate(tx, openings, NOW, limit=10_000)
     return {(event.agency, event.regime, event.period) for event in told}
 
 
