@@ -232,7 +232,7 @@ class Demo:
     async def reconcile(self) -> tuple[int, list[Mapping[str, Any]]]:
         """Run reconcile as an operator would: its exit code and differences."""
         env = dict(self.stack.service_env("scoring"))
-        options = [part for service in SERVICES for part in (f"--{service}", self.stack.url(service))]
+        options = [part for service in SERVICES for part in (f"--{service}", self.stack.database_url(service))]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.reconcile", *options, "--json", env=env, cwd=ROOT,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -1,1 +1,1 @@
-"""Compares what the four services say of the same things; it knows all their contracts and changes nothing."""
+"""Compares what the four services hold of the same things, and with the rules; it changes nothing."""

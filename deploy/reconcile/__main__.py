@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from deploy.reconcile.comparison import main
+from deploy.reconcile.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

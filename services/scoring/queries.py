@@ -22,7 +22,7 @@ _CONDITIONS = {
 }
 _ONE = text(f"SELECT {_ROW} FROM obligations WHERE obligation = :obligation")  # noqa: S608
 
-#: What `reconcile` recomputes from: columns, what the state derives, and both documents as they are stored.
+#: What a standing can be recomputed from: columns, what the state derives, and both documents as they are stored.
 EXPORTS = (
     Export(
         "obligations",

@@ -1,6 +1,6 @@
 """An export reads a whole table in stable keyset order, a page at a time, so that stores can be compared from outside.
 
-It is for the operator and for `reconcile`: it shows ids and states, decimals as text, no payload bytes. Each page is
+It is for the operator's programs: it shows ids and states, decimals as text, no payload bytes. Each page is
 one read-only snapshot; rows that change while the pages are read may be seen as they were or as they are. A client
 that needs all of them starts from the beginning, since a row may commit later than one with a higher id.
 """

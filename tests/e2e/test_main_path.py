@@ -135,7 +135,7 @@ def test_what_is_overdue_is_told_to_the_officer_and_to_the_head(province: Provin
 def test_the_stores_agree_at_the_end(province: Province) -> None:
     """`reconcile` finds no difference once everything has drained."""
     stack = province.stack
-    urls = [f"--{name}={stack.url(name)}" for name in SERVICES]
+    urls = [f"--{name}={stack.database_url(name)}" for name in SERVICES]
 
     def agree() -> bool:
         done = subprocess.run(

@@ -374,7 +374,7 @@ class Province(_Held):
 
     def reconcile(self, settle_seconds: float = 15) -> tuple[int, dict[str, Any]]:
         """`python -m deploy.reconcile` on this province: exit code and its JSON."""
-        arguments = [f"--{service}={self.stack.url(service)}" for service in SERVICES]
+        arguments = [f"--{service}={self.stack.database_url(service)}" for service in SERVICES]
         done = subprocess.run(
             [sys.executable, "-m", "deploy.reconcile", "--json", f"--settle-seconds={settle_seconds}",
              *arguments],

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from deploy.reconcile import comparison
-from deploy.reconcile.comparison import main as reconcile
+from deploy.reconcile import stores
+from deploy.reconcile.commands import main as reconcile
 from shared.contract.services import SERVICES
 from shared.runtime.arguments import CommandParser, in_two_languages
 from shared.runtime.operator import number
@@ -194,7 +194,8 @@ def _filled(text: str, places: dict[str, str]) -> str:
         ["--settle-seconds", "nan"],
         ["--settle-seconds", "x"],
         ["surplus"],
-        ["--token", "khóa"],
+        ["--shown", "0"],
+        ["--all", "--json"],
         ["--nothing"],
         ["--json=1"],
     ],
@@ -207,12 +208,13 @@ def test_reconcile_used_wrongly_says_how(arguments: list[str], capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    "url", ["", "x", "http://", "http://127.0.0.1:1", "ftp://a", "http://[", "http://a:99999", "\x00"]
-)
-def test_reconcile_without_a_service_says_so(
+    "url", ["", "x", "postgresql://", "postgresql://127.0.0.1:1/x", "ftp://a", "postgresql://[", "postgresql://a:99999/x",
+            "postgresql://127.0.0.1:1/\x00"]
+)  # fmt: skip
+def test_reconcile_without_a_store_says_so(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "TRY_SECONDS", 0.1)
+    monkeypatch.setattr(stores, "CONNECT_SECONDS", 1.0)
     assert reconcile(["--intake", url, "--settle-seconds", "0"]) == 2
     assert "Could not compare: " in capsys.readouterr().out
 

@@ -1,0 +1,107 @@
+"""A dossier is all that the four stores hold about one obligation, side by side.
+
+The streams of every table are merged by the obligation's key, so that memory holds one dossier, however many there
+are. Rows that belong to no obligation, as an attempt without its notification, come together under the empty key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from deploy.reconcile.stores import Snapshot, Source, Stream
+
+Rows = list[asyncpg.Record]
+
+
+def _table(service: str, table: str, order: str = "") -> Source:
+    columns = f"t.obligation{{c}}{order}"
+    sql = f"SELECT t.obligation, t.* FROM {table} AS t WHERE {{only}} ORDER BY {columns}"
+    return Source(table, service, sql, "t.obligation")
+
+
+def _joined(service: str, table: str, owner: str, how: str, order: str) -> Source:
+    key = "coalesce(o.obligation, '')"
+    sql = (
+        f"SELECT {key}, t.* FROM {table} AS t LEFT JOIN {owner} AS o ON {how} WHERE {{only}}"
+        f" ORDER BY {key}{{c}}, {order}"
+    )
+    return Source(table, service, sql, key)
+
+
+def _events(service: str, topic: str) -> Source:
+    columns = "id, event_id, topic, key, type, headers, body"
+    rows = " UNION ALL ".join(
+        f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE topic = '{topic}'{also} AND {{only}}"
+        for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))
+    )
+    return Source("events", service, f"SELECT key, * FROM ({rows}) AS event ORDER BY key{{c}}, id", "t.key")
+
+
+SOURCES: dict[str, Source] = {
+    "submissions": _table("intake", "submissions", ", t.version, t.submission_id"),
+    "counters": _table("intake", "obligations"),
+    "intake_verdicts": _joined(
+        "intake", "verdicts", "submissions", "o.submission_id = t.submission_id", "o.version, t.submission_id"
+    ),
+    "standings": _table("intake", "standings"),
+    "notices": _table("intake", "notices", ", t.notification_id"),
+    "received": _events("intake", "submissions"),
+    "verdicts": _table("validator", "verdict", ", t.version, t.verdict_id"),
+    "findings": _joined("validator", "finding", "verdict", "o.verdict_id = t.verdict_id", "t.verdict_id, t.position"),
+    "reached": _events("validator", "verdicts"),
+    "obligations": _table("scoring", "obligations"),
+    "ledger": _table("scoring", "score_lines", ", t.seq"),
+    "changed": _events("scoring", "compliance"),
+    "told": _table("notifier", "obligations"),
+    "notifications": _table("notifier", "notifications", ", t.id"),
+    "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
+    "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
+    "recorded": _events("notifier", "notifications"),
+}
+
+
+@dataclass(slots=True)
+class Dossier:
+    """All rows about one obligation, each list in the order of its source."""
+
+    key: str
+    submissions: Rows = field(default_factory=list)
+    counters: Rows = field(default_factory=list)
+    intake_verdicts: Rows = field(default_factory=list)
+    standings: Rows = field(default_factory=list)
+    notices: Rows = field(default_factory=list)
+    received: Rows = field(default_factory=list)
+    verdicts: Rows = field(default_factory=list)
+    findings: Rows = field(default_factory=list)
+    reached: Rows = field(default_factory=list)
+    obligations: Rows = field(default_factory=list)
+    ledger: Rows = field(default_factory=list)
+    changed: Rows = field(default_factory=list)
+    told: Rows = field(default_factory=list)
+    notifications: Rows = field(default_factory=list)
+    attempts: Rows = field(default_factory=list)
+    resends: Rows = field(default_factory=list)
+    recorded: Rows = field(default_factory=list)
+
+    @property
+    def agency(self) -> str:
+        return self.key.split("/", 1)[0]
+
+
+async def dossiers(snapshot: Snapshot, keys: Collection[str] | None = None) -> AsyncIterator[Dossier]:
+    """The dossiers of all obligations that any store knows, or of these, in the order of their keys."""
+    streams: dict[str, Stream] = {name: await snapshot.stream(source, keys) for name, source in SOURCES.items()}
+    while True:
+        heads = [stream.key for stream in streams.values()]
+        waiting = [head for head in heads if head is not None]
+        if not waiting:
+            return
+        key = min(waiting)
+        dossier = Dossier(key)
+        for (name, stream), head in zip(streams.items(), heads, strict=True):
+            if head == key:
+                setattr(dossier, name, await stream.take(key))
+        yield dossier

@@ -1,0 +1,309 @@
+"""Plans every notice again from the events that were published, and compares notifier's ledger with it.
+
+The events of an obligation are applied in their order by notifier's own pure rules. A verdict may have come before or
+after a change of the obligation: where that decides, either outcome is right. Whom a notice goes to is compared where
+nobody concerned has changed in the registry since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec.structs import replace
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.receipts import json_body
+from deploy.reconcile.reference import Reference
+from services.notifier.delivery.states import message_id, other_message_id
+from services.notifier.planning.directory import NotYetRegistered
+from services.notifier.planning.domain import (
+    Cancel,
+    Notice,
+    Obligation,
+    apply_obligation_event,
+    apply_returned_verdict,
+)
+from services.notifier.templates.compose import LETTER_FACTS
+from shared.contract.events import ObligationChanged, VerdictReached
+
+_BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
+#: what the newest event says, and what all of them together do
+_NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at")
+_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count")
+#: leaves of a letter's facts that depend on whether the verdict came before or after a change of the obligation
+_EITHER = ("deadline", "accepted_version")
+_SETTLED = ("sent", "unknown", "failed")
+
+
+class _Planned:
+    """What the events of one obligation call for."""
+
+    def __init__(self, dossier: Dossier, reference: Reference) -> None:
+        agency, regime, period = ([*dossier.key.split("/", 2), "", ""])[:3]
+        self.notices: dict[str, list[Notice]] = {}
+        self.cancels: list[Cancel] = []
+        self.deadlines: set[datetime | None] = {None}
+        self.answers = {0}
+        self.returned: set[int] = set()
+        first = json_body(dossier.changed[0]) if dossier.changed else None
+        # from the beginning: neither scoring's archive nor notifier's ledger begins later than the obligation
+        self.opened = isinstance(first, dict) and "opened" in first.get("changes", ()) and first.get("version") == 1
+        self.whole = (self.opened or not dossier.changed) and not reference.tables["notifier", "told_before"]
+        obligation = Obligation(dossier.key, agency, regime, 0, period)
+        for event in dossier.changed:
+            try:
+                said = ObligationChanged.model_validate_json(event["body"] or b"")
+                plan = apply_obligation_event(obligation, said, reference.directory)
+            except (ValueError, NotYetRegistered):
+                self.whole = False
+                continue
+            obligation = plan.obligation
+            self._take(plan.notices, plan.cancels)
+            self.deadlines.add(said.deadline)
+            self.answers.add(said.answer_version or 0)
+        for event in dossier.reached:
+            try:
+                verdict = VerdictReached.model_validate_json(event["body"] or b"")
+            except ValueError:
+                continue
+            if verdict.outcome != "returned":
+                continue
+            self.returned.add(verdict.version)
+            # as if nothing else had come: whether something had is not known here
+            before = replace(obligation, verdict_version=0, accepted_version=0, owed=True)
+            try:
+                plan = apply_returned_verdict(before, verdict, reference.directory)
+            except NotYetRegistered:
+                continue
+            self._take(plan.notices, plan.cancels)
+        self.obligation = obligation
+
+    def _take(self, notices: tuple[Notice, ...], cancels: tuple[Cancel, ...]) -> None:
+        self.cancels += cancels
+        for notice in notices:
+            self.notices.setdefault(notice.step, []).append(notice)
+
+
+def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Notifier's copy of the obligation, its ledger, and the attempts of each notice."""
+    planned = _Planned(dossier, reference)
+    yield from _obligation(dossier, planned)
+    yield from _ledger(dossier, planned, reference)
+    yield from _attempts(dossier)
+
+
+def _obligation(dossier: Dossier, planned: _Planned) -> Iterator[Difference]:
+    told = Teller("copy", "notifier.obligations", dossier.key, *_BY)
+    if not dossier.told:
+        if dossier.changed or planned.returned:
+            yield told.missing()
+        return
+    row = dossier.told[0]
+    if not dossier.changed and not planned.returned:
+        if not dossier.obligations:
+            yield told.surplus()
+        return
+    parts = dict(zip(("agency", "regime", "period"), ([*dossier.key.split("/", 2), "", ""])[:3], strict=True))
+    yield from told.values(row, parts)
+    if dossier.changed:
+        names = (*_NEWEST, *_COUNTED) if planned.whole else _NEWEST
+        yield from told.values(row, {name: getattr(planned.obligation, name) for name in names})
+    kept, answer = row["verdict_version"], planned.obligation.accepted_version
+    newest = max(planned.returned, default=0)
+    right = {newest} if not answer and planned.obligation.owed else {0, *planned.returned}
+    if kept not in right:
+        yield told.difference("verdict_version", kept, newest)
+
+
+def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterator[Difference]:
+    found: dict[str, list[asyncpg.Record]] = {}
+    for row in dossier.notifications:
+        found.setdefault(row["step"], []).append(row)
+    resent: dict[Any, list[asyncpg.Record]] = {}
+    for order in dossier.resends:
+        resent.setdefault(order["notification_id"], []).append(order)
+    for step in sorted({*found, *planned.notices}):
+        rows, wanted = found.get(step, []), planned.notices.get(step, [])
+        key = f"{dossier.key} {step}"
+        told = Teller("notice", "notifier.notifications", key, *_BY)
+        if not wanted:
+            if planned.whole:
+                yield told.surplus()
+            continue
+        if not rows:
+            if (wanted[0].kind != "returned" and planned.opened) or _must_be_told(wanted[0], planned):
+                yield told.missing()
+            continue
+        if len(rows) > 1:
+            yield told.difference("", len(rows), 1)
+        for row in rows:
+            yield from _notice(row, wanted[-1], planned, reference, resent.get(row["id"], []), told)
+
+
+def _must_be_told(notice: Notice, planned: _Planned) -> bool:
+    """Whether a return must have its notice: nothing newer was returned or accepted, and it is owed."""
+    return (
+        notice.kind == "returned"
+        and planned.obligation.owed
+        and planned.obligation.accepted_version == 0
+        and notice.submission_version >= max(planned.returned, default=0)
+    )
+
+
+def _notice(
+    row: asyncpg.Record,
+    wanted: Notice,
+    planned: _Planned,
+    reference: Reference,
+    orders: list[asyncpg.Record],
+    told: Teller,
+) -> Iterator[Difference]:
+    expected: dict[str, Any] = {
+        "agency": wanted.agency, "regime": wanted.regime, "period": wanted.period, "kind": wanted.kind,
+        "submission_version": wanted.submission_version, "channel": "email", "resends": len(orders),
+    }  # fmt: skip
+    # planned from an event that a lost archive held, and published anew since, at another hour
+    from_this_event = reference.archived("validator" if wanted.kind == "returned" else "scoring", row["id"])
+    if from_this_event:
+        expected["created_at"] = wanted.at
+    yield from told.values(row, expected)
+    if _as_then(wanted, row["id"], reference):
+        officer = wanted.officer
+        yield from told.values(row, {"officer_id": officer.officer_id if officer else ""})
+        if not orders:
+            yield from told.values(row, {"recipient": officer.email if officer else None})
+        if (row["state"] == "skipped") != (officer is None):
+            yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
+        if from_this_event:
+            yield from _facts(row, wanted, planned, told)
+    yield from _message_id(row, orders, told)
+    yield from _state(row, wanted, planned, told)
+
+
+def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
+    """Whether everybody the choice was made from is as they were when the notice was planned."""
+    directory = reference.directory
+    code: str | None = wanted.agency
+    keys: set[str] = set()
+    while code is not None and f"agency/{code}" not in keys:
+        keys.add(f"agency/{code}")
+        keys |= {f"officer/{person.officer_id}" for person in directory.officers.get(code, ())}
+        agency = directory.agencies.get(code)
+        code = agency.parent if agency else None
+    return reference.as_at(made, keys)
+
+
+def _facts(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller) -> Iterator[Difference]:
+    stored: Mapping[str, Any] = json.loads(row["facts"])
+    expected = LETTER_FACTS.dump_python(wanted.facts, mode="json")
+    if wanted.kind == "returned":
+        choices: dict[str, list[object]] = {
+            "deadline": [moment and moment.isoformat() for moment in planned.deadlines],
+            "accepted_version": list(planned.answers),
+        }
+        for name in _EITHER:
+            if any(not list(told.document(stored.get(name), choice)) for choice in choices[name]):
+                expected = expected | {name: stored.get(name)}
+    yield from told.document(stored, expected, "facts")
+
+
+def _message_id(row: asyncpg.Record, orders: list[asyncpg.Record], told: Teller) -> Iterator[Difference]:
+    """It names obligation, step, recipient and channel; only its domain is a setting."""
+    domain = row["message_id"].rpartition("@")[2].rstrip(">")
+    expected = message_id(row["obligation"], row["step"], row["officer_id"], row["channel"], domain)
+    right = {expected} | {other_message_id(expected, order["recipient"], domain) for order in orders}
+    if row["message_id"] not in right:
+        about = Teller(told.kind, told.where, told.key, "tính lại", "derived again")
+        yield about.difference("message_id", row["message_id"], expected)
+    for order in orders:
+        about = Teller("notice", "notifier.resends", f"{told.key} {order['id']}", "tính lại", "derived again")
+        for column in ("message_id", "from_message_id"):
+            if order[column] not in right:
+                yield about.difference(column, order[column], expected)
+    if orders:
+        last = Teller(told.kind, told.where, told.key, "theo notifier.resends", "by notifier.resends")
+        yield from last.values(row, {"recipient": orders[-1]["recipient"], "message_id": orders[-1]["message_id"]})
+
+
+def _state(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller) -> Iterator[Difference]:
+    state, reason = row["state"], row["reason"]
+    if state == "cancelled":
+        reasons = {cancel.reason for cancel in planned.cancels if cancel.covers(wanted)} | {"told_before"}
+        if wanted.kind == "returned":
+            reasons |= {"accepted", "fulfilled", "superseded_by_newer_version", "not_owed"}
+        if planned.whole and reason not in reasons:
+            yield told.difference("reason", reason, ", ".join(sorted(reasons)))
+        if not any(cancel.covers(wanted) for cancel in planned.cancels) and wanted.kind != "returned" and planned.whole:
+            yield told.difference("state", state, "sent")
+    elif state == "skipped":
+        if wanted.officer is None and wanted.skipped is not None and reason != wanted.skipped:
+            yield told.difference("reason", reason, wanted.skipped)
+    elif state in ("sent", "pending", "claimed", "in_data") and reason is not None:
+        yield told.difference("reason", reason, None)
+    if row["due_at"] is not None and state not in ("pending", "retry", "unknown"):
+        yield told.difference("due_at", row["due_at"], None)
+    if (row["token"] is None) != (row["lease_until"] is None):
+        yield told.difference("lease_until", row["lease_until"], row["token"])
+    if (row["settled_at"] is not None) < (state in _SETTLED):
+        yield told.difference("settled_at", None, "giờ gửi / when it was sent")
+
+
+def _attempts(dossier: Dossier) -> Iterator[Difference]:
+    """What each notice counts of its attempts, and how they end."""
+    tries: dict[Any, list[asyncpg.Record]] = {}
+    for row in dossier.attempts:
+        tries.setdefault(row["notification_id"], []).append(row)
+    if not dossier.key:
+        for row in dossier.attempts:
+            yield Teller("notice", "notifier.attempts", str(row["token"]), "theo notifier.notifications").surplus()
+        for row in dossier.resends:
+            yield Teller("notice", "notifier.resends", str(row["id"]), "theo notifier.notifications").surplus()
+        return
+    for row in dossier.notifications:
+        made = tries.get(row["id"], [])
+        key = f"{dossier.key} {row['step']} {row['id']}"
+        told = Teller("notice", "notifier.notifications", key, "theo notifier.attempts", "by notifier.attempts")
+        ended = [each["outcome"] for each in made]
+        expected = {
+            "attempts": len(made),
+            "refusals": ended.count("refused"),
+            "first_tried_at": min((each["claimed_at"] for each in made), default=None),
+        }
+        yield from told.values(row, expected)
+        unsure = ended.count("unknown") + sum(each["late"] and each["outcome"] != "unknown" for each in made)
+        if row["unknowns"] < ended.count("unknown") or row["unknowns"] > max(unsure, ended.count("unknown")):
+            yield told.difference("unknowns", row["unknowns"], unsure)
+        if (row["state"] == "sent") != ("sent" in ended):
+            yield told.difference("state", row["state"], ", ".join(map(str, ended)) or None)
+        if row["token"] is not None and all(each["token"] != row["token"] for each in made):
+            yield told.difference("token", row["token"], None)
+        yield from _each_attempt(made, key)
+
+
+def _each_attempt(made: list[asyncpg.Record], key: str) -> Iterator[Difference]:
+    by = ("theo notifier.notifications", "by notifier.notifications")
+    numbers = [each["number"] for each in made]
+    if sorted(numbers) != list(range(1, len(made) + 1)):
+        told = Teller("notice", "notifier.attempts", key, *by)
+        yield told.difference("number", sorted(numbers), list(range(1, len(made) + 1)))
+    unsure = False
+    for each in sorted(made, key=lambda each: each["number"]):
+        told = Teller("notice", "notifier.attempts", f"{key}#{each['number']}", *by)
+        if (each["resend"] and not unsure) or (
+            each["late"] and not unsure and each["outcome"] == "sent" and len(made) == 1
+        ):
+            yield told.difference("resend" if each["resend"] else "late", True, False)
+        unsure = unsure or each["outcome"] == "unknown" or each["late"] or each["outcome"] == "expired"
+        moments = [each[name] for name in ("claimed_at", "in_data_at", "ended_at") if each[name] is not None]
+        if moments != sorted(moments):
+            yield told.difference("in_data_at", each["in_data_at"], "claimed_at ≤ in_data_at ≤ ended_at")
+        if each["outcome"] == "sent" and (each["stage"] != "body" or not 200 <= (each["smtp_code"] or 0) < 300):
+            yield told.difference("stage", f"{each['stage']} {each['smtp_code']}", "body 2xx")
+        if each["outcome"] == "sent" and each["in_data_at"] is None:
+            yield told.difference("in_data_at", None, "trước khi gửi / before it was sent")

@@ -1,0 +1,275 @@
+"""Plans every obligation again: its terms by regime, calendar and policies, and whether it should be there at all.
+
+The plan is made by scoring's own pure rules from intake's registry, so what is compared is what was stored, and
+whether scoring has followed what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.reference import Reference
+from services.scoring.calendar import CalendarGap, WorkingCalendar
+from services.scoring.obligations.deadlines import (
+    Agency,
+    NoDeadline,
+    Plan,
+    Unplannable,
+    Unplanned,
+    owes,
+    plan_of_request,
+    plan_period,
+    plan_request,
+    plans_between,
+)
+from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.facts import Terms
+from services.scoring.obligations.generator import Missing, terms_of
+from services.scoring.obligations.resolve import RegistryPart, resolve
+from services.scoring.obligations.store import encode_terms
+from services.scoring.scores.policy import PolicyBook
+from shared.contract.events import SubmissionReceived, obligation_key
+from shared.contract.period import PeriodError, parse
+from shared.contract.reporting_window import NoWindow, window_of
+
+_BY = ("tính lại theo chế độ báo cáo, lịch, quy tắc", "planned again by regime, calendar and policies")
+_WHERE = "scoring.obligations"
+#: what stays as it was where an earlier deadline came too late to count
+_KEPT = ("deadline", "remind_at", "calendar_version", "policy_version", "provisional")
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """What of a report decides about its obligation."""
+
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    received_at: datetime
+
+
+def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
+    """The terms of an obligation against its plan."""
+    told = Teller("deadline", _WHERE, obligation.key, *_BY)
+    part, book = reference.part(), reference.book
+    if part is None or book is None or obligation.key.count("/") != 2:
+        return
+    stored = obligation.terms
+    planned = _planned(obligation, part, reference)
+    if planned is None:
+        if not obligation.facts.versions and stored.owed:
+            yield Teller("owed", _WHERE, obligation.key, *_BY).surplus()
+        return
+    open_still = reference.generation is not None and stored.deadline >= reference.generation["complete_at"]
+    yield from _owed(obligation, planned, open_still, reference)
+    wanted = replace(planned, owed=stored.owed)
+    if stored == wanted:
+        return
+    choices = list(_choices(obligation, part, book, reference))
+    if not open_still and stored in choices:  # newer rules are followed only by what is still open
+        return
+    if not stored.owed:  # it was followed until it was owed no more, or is of no governing version
+        if stored in choices:
+            return
+    elif wanted.deadline < stored.deadline:
+        # an earlier deadline counts only where nobody relied on the old one
+        kept = {
+            name: getattr(choice, name)
+            for choice in choices
+            if choice.deadline == stored.deadline and choice.remind_at <= stored.remind_at
+            for name in _KEPT
+        }
+        if stored.deadline in reference.request_deadlines.get(obligation.period, ()):
+            kept = {name: getattr(stored, name) for name in _KEPT}
+        if kept:
+            wanted = replace(wanted, **{name: getattr(stored, name) for name in _KEPT if name != "deadline"})
+            wanted = replace(wanted, deadline=stored.deadline)
+    yield from told.document(_plain(stored), _plain(wanted), "terms")
+
+
+def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: Reference) -> Iterator[Difference]:
+    stored, state = obligation.terms.owed, obligation.state
+    if stored == planned.owed:
+        return
+    told = Teller("owed", _WHERE, obligation.key, *_BY)
+    agency = reference.agencies.get(obligation.agency)
+    closed = agency is not None and agency.closed_on is not None and state.answer is None
+    untouched = open_still and state.standing == "nothing_sent"
+    if (stored and (closed or untouched)) or (not stored and open_still):
+        yield told.difference("terms.owed", stored, planned.owed)
+
+
+def _planned(obligation: Obligation, part: RegistryPart, reference: Reference) -> Terms | None:
+    """The terms by what governs now; None where no obligation could be made."""
+    probe = _Probe(
+        obligation.agency, obligation.regime, obligation.terms.regime_version, obligation.period,
+        obligation.terms.opens_at,
+    )  # fmt: skip
+    try:
+        found = resolve(_as_report(probe), part, reference.rules)
+    except (ValueError, LookupError):
+        return None
+    return found.terms if isinstance(found, Missing) else None
+
+
+def _as_report(probe: _Probe) -> SubmissionReceived:
+    return probe  # type: ignore[return-value] # resolve asks only for what a probe has
+
+
+def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, reference: Reference) -> Iterator[Terms]:
+    """The terms by every version of its regime and every calendar that is loaded."""
+    owed = obligation.terms.owed
+    try:
+        period = parse(obligation.period)
+    except PeriodError:
+        return
+    request = part.requests.get(obligation.period)
+    for version in part.regimes.get(obligation.regime, ()):
+        for calendar in reference.calendars.values():
+            try:
+                plan = (
+                    plan_period(version, period, calendar)
+                    if request is None
+                    else plan_request(version, request, calendar)
+                )
+            except (NoDeadline, CalendarGap, PeriodError, Unplannable):
+                continue
+            yield replace(terms_of(plan, book.governing(plan.due_on).version), owed=owed)
+
+
+class Owing:
+    """Which obligations each agency should have, asked agency by agency in the order of the keys."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._plans: list[tuple[Plan, datetime | None]] = list(_plans(reference))
+        self._agency = ""
+        self._missing: set[str] = set()
+        self._asked: set[str] = set()
+
+    def seen(self, dossier: Dossier) -> Iterator[Difference]:
+        """Take note of an obligation; yields what the agencies before it lack."""
+        if dossier.agency != self._agency:
+            yield from self._end_agency()
+            self._agency = dossier.agency
+            self._missing = self._owed_by(self._agency)
+            self._asked.add(self._agency)
+        if dossier.obligations:
+            self._missing.discard(dossier.key)
+
+    def end(self) -> Iterator[Difference]:
+        """What the last agency lacks, and those of which nothing was seen."""
+        yield from self._end_agency()
+        for code in sorted(self._reference.agencies.keys() - self._asked):
+            self._missing = self._owed_by(code)
+            yield from self._end_agency()
+
+    def lacked(self, keys: Iterable[str]) -> Iterator[Difference]:
+        """Of these keys, which are not there, those that should be."""
+        for key in keys:
+            if key in self._owed_by(key.split("/", 1)[0]):
+                yield Teller("owed", _WHERE, key, *_BY).missing()
+
+    def _end_agency(self) -> Iterator[Difference]:
+        for key in sorted(self._missing):
+            yield Teller("owed", _WHERE, key, *_BY).missing()
+        self._missing = set()
+
+    def _owed_by(self, code: str) -> set[str]:
+        agency = self._reference.agencies.get(code)
+        if agency is None:
+            return set()
+        known_at = self._reference.changed_at[f"agency/{code}"]
+        return {
+            obligation_key(code, plan.regime, plan.period)
+            for plan, since in self._plans
+            if (since is None or plan.deadline >= max(since, known_at)) and self._owes(agency, plan)
+        }
+
+    def _owes(self, agency: Agency, plan: Plan) -> bool:
+        versions = self._reference.regimes.get(plan.regime, ())
+        governing = next((each for each in versions if each.regime_version == plan.regime_version), None)
+        return governing is not None and owes(agency, governing, plan, self._reference.requests.get(plan.period))
+
+
+def plans(reference: Reference) -> Iterator[Difference]:
+    """The periods noted as generated, against their plans."""
+    book, calendar = reference.book, reference.current
+    if book is None or calendar is None:
+        return
+    noted = {(row["regime"], row["period"]): row for row in reference.tables["scoring", "plans"]}
+    for (regime, period), row in noted.items():
+        told = Teller("deadline", "scoring.plans", f"{regime}/{period}", *_BY, subject="reference")
+        plan = _plan(regime, period, reference, calendar)
+        open_still = reference.generation is not None and (
+            plan is None or plan.deadline >= reference.generation["complete_at"]
+        )
+        if plan is None:
+            yield told.surplus()
+        elif open_still:
+            planned = terms_of(plan, book.governing(plan.due_on).version)
+            try:
+                stored = _plain(msgspec.json.decode(row["terms"], type=Terms))
+            except ValueError as error:
+                yield told.difference("terms", str(error), encode_terms(planned))
+                continue
+            yield from told.document(stored, _plain(planned), "terms")
+            yield from told.values(row, {"regime_version": plan.regime_version})
+    if reference.generation is None:
+        return
+    for plan, since in _plans(reference):
+        if since is None and (plan.regime, plan.period) not in noted:
+            key = f"{plan.regime}/{plan.period}"
+            yield Teller("deadline", "scoring.plans", key, *_BY, subject="reference").missing()
+
+
+def _plan(regime: str, period: str, reference: Reference, calendar: WorkingCalendar) -> Plan | None:
+    versions, request = reference.regimes.get(regime, []), reference.requests.get(period)
+    try:
+        parsed = parse(period)
+        window = window_of(versions, parsed, request)
+        if isinstance(window, NoWindow):
+            return None
+        if request is not None:
+            return plan_request(window.governing, request, calendar) if request.regime == regime else None
+        return plan_period(window.governing, parsed, calendar)
+    except (PeriodError, NoDeadline, Unplannable, CalendarGap):
+        return None
+
+
+def _plans(reference: Reference) -> Iterator[tuple[Plan, datetime | None]]:
+    """Plans whose obligations must be there: those still open, and (with the hour since when) those that were.
+
+    How far ahead scoring generates is its own setting, so only what has opened by then must be there. What was due
+    before its rule was known was never generated; that can be told only where business time is the system's.
+    """
+    generation, calendar = reference.generation, reference.current
+    if generation is None or calendar is None:
+        return
+    since, until = generation["started_at"], generation["complete_at"]
+    found: list[tuple[Plan | Unplanned | None, datetime]] = []
+    for code, versions in reference.regimes.items():
+        known_at = max(reference.changed_at[f"regime/{code}/{version.regime_version}"] for version in versions)
+        found += [(plan, known_at) for plan in plans_between(versions, since, until, calendar)]
+    for request in reference.requests.values():
+        plan = plan_of_request(reference.regimes.get(request.regime, []), request, since, until, calendar)
+        found.append((plan, reference.changed_at[f"request/{request.request_id}"]))
+    for plan, known_at in found:
+        if isinstance(plan, Plan):
+            if plan.deadline >= until:
+                yield plan, None
+            elif reference.business_is_system_time:
+                yield plan, max(known_at, since)
+
+
+def _plain(made: Terms) -> Mapping[str, Any]:
+    return {name: msgspec.to_builtins(getattr(made, name)) for name in made.__struct_fields__}

@@ -1,0 +1,262 @@
+"""What obligations are judged by, whole in memory: registry, calendars, policies, reliefs, what was generated.
+
+The registry is intake's own, never a copy of it: a copy that differs is a difference of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import yaml
+
+from deploy.reconcile.stores import Snapshot
+from services.intake.registry.records import kind_of, record_of
+from services.notifier.planning.directory import Agency as ToldAgency
+from services.notifier.planning.directory import Directory, Officer
+from services.scoring.calendar import WorkingCalendar
+from services.scoring.calendar.data import CalendarDay, CalendarYear, working_calendar
+from services.scoring.obligations.deadlines import Agency, Regime, Request
+from services.scoring.obligations.facts import Relief
+from services.scoring.obligations.resolve import RegistryPart
+from services.scoring.reference_data import Rules
+from services.scoring.reliefs.store import ScopedRelief
+from services.scoring.scores.policy import Policy, PolicyBook, PolicyError
+from services.scoring.scores.policy.data import parse_policy
+from services.validator.rules.forms import CompiledForm, FormError, compile_form
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+
+Row = Mapping[str, Any]
+
+#: tables of the registry's copies, and of what is kept once, by service
+TABLES: dict[str, tuple[str, ...]] = {
+    "intake": ("registry_revision", "registry", "api_keys", "relay_state"),
+    "validator": ("regime", "relay_state"),
+    "scoring": (
+        "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
+        "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat", "relay_state",
+    ),
+    "notifier": ("agencies", "officers", "regimes", "requests", "told_before", "relay_state"),
+}  # fmt: skip
+#: the newest record of each entity that intake has published
+_PUBLISHED = """
+    SELECT DISTINCT ON (key) key, event_id, type, headers, body FROM (
+        SELECT id, key, event_id, type, headers, body FROM outbox_archive WHERE topic = 'registry'
+        UNION ALL SELECT id, key, event_id, type, headers, body FROM outbox WHERE topic = 'registry'
+        UNION ALL SELECT id, key, event_id, type, headers, body FROM outbox_set_aside
+                   WHERE topic = 'registry' AND NOT archived
+    ) AS published ORDER BY key, id DESC
+"""
+#: a sweep that comes on is seconds behind; a clock that is scaled or led lies elsewhere
+_CLOCKS_APART = timedelta(days=1)
+_REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND starts_with(key, 'request/')"
+#: an archive forgets what is past retention, and begins anew with a database that replaces a lost one; an event of
+#: before its first one says nothing
+_FIRST_EVENT = "SELECT event_id FROM outbox_archive ORDER BY event_id LIMIT 1"
+
+
+@dataclass(slots=True)
+class Reference:
+    """Everything that obligations are judged by."""
+
+    tables: dict[tuple[str, str], list[asyncpg.Record]]
+    published: dict[str, asyncpg.Record]
+    #: the oldest event in each service's archive
+    first_event: dict[str, UUID | None]
+    #: every deadline that a request ever had, by its id
+    request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
+    records: dict[str, RegistryEvent] = field(default_factory=dict)
+    changed_at: dict[str, datetime] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    regimes: dict[str, list[Regime]] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    agencies: dict[str, Agency] = field(default_factory=dict)
+    directory: Directory = field(default_factory=Directory)
+    forms: dict[str, CompiledForm | FormError] = field(default_factory=dict)
+    replaced_by: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    calendars: dict[str, WorkingCalendar] = field(default_factory=dict)
+    current: WorkingCalendar | None = None
+    policies: dict[str, Policy] = field(default_factory=dict)
+    book: PolicyBook | None = None
+    rules: Rules = field(default_factory=Rules)
+    reliefs: list[ScopedRelief] = field(default_factory=list)
+    generation: Row | None = None
+
+    @classmethod
+    async def read(cls, snapshot: Snapshot) -> Reference:
+        """Read it from one snapshot. What cannot be read is named in `unreadable` and left out."""
+        tables: dict[tuple[str, str], list[asyncpg.Record]] = {}
+        for service, names in TABLES.items():
+            for name in names:
+                tables[service, name] = await snapshot.all(service, f"SELECT * FROM {name}")
+        published = {row["key"]: row for row in await snapshot.all("intake", _PUBLISHED)}
+        first = {service: await snapshot.all(service, _FIRST_EVENT) for service in TABLES}
+        made = cls(
+            tables, published, {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
+        )
+        for row in await snapshot.all("intake", _REQUESTED):
+            made._remember_deadline(row["body"])
+        made._read_registry()
+        made._read_rules()
+        return made
+
+    def part(self) -> RegistryPart | None:
+        """The registry as scoring's rules take it; None without a calendar."""
+        if self.current is None:
+            return None
+        return RegistryPart(self.agencies, self.regimes, self.requests, self.current)
+
+    def form_of(self, regime: str, regime_version: int) -> CompiledForm | FormError | None:
+        """The form by which a report under this version is judged: its own, or that of what has replaced it."""
+        asked, seen = [f"regime/{regime}/{regime_version}"], set()
+        found: list[tuple[int, str]] = [(regime_version, asked[0])] if asked[0] in self.forms else []
+        while asked:
+            key = asked.pop()
+            if key not in seen:
+                seen.add(key)
+                newer = self.replaced_by.get(key, [])
+                found += newer
+                asked += [name for _, name in newer]
+        return self.forms[max(found)[1]] if found else None
+
+    @property
+    def business_is_system_time(self) -> bool:
+        """Whether scoring's business clock is the system's, so that hours of both may be compared."""
+        beats = self.tables["scoring", "sweep_heartbeat"]
+        return bool(beats) and abs(beats[0]["swept_to"] - beats[0]["system_at"]) < _CLOCKS_APART
+
+    def archived(self, service: str, event_id: UUID) -> bool:
+        """Whether the service's archive must have this event, if the service has published it (ids are UUIDv7)."""
+        first = self.first_event[service]
+        return first is not None and event_id >= first
+
+    def archived_at(self, service: str, moment: datetime) -> bool:
+        """Whether the service's archive must have what it published at this hour (system time)."""
+        first = self.first_event[service]
+        return first is not None and int(moment.timestamp() * 1000) >= first.int >> 80
+
+    def as_at(self, made: UUID, keys: Iterable[str]) -> bool:
+        """Whether none of these records has changed since a row or event with this id was made."""
+        moment = made_at(made)
+        return all(key in self.changed_at and self.changed_at[key] <= moment for key in keys)
+
+    def _remember_deadline(self, body: bytes) -> None:
+        try:
+            said = RequestIssued.model_validate_json(body)
+        except ValueError:
+            return
+        self.request_deadlines.setdefault(said.request_id, set()).add(said.deadline)
+
+    def _read_registry(self) -> None:
+        versions: dict[str, list[Regime]] = {}
+        told_agencies, told_officers = [], []
+        for row in sorted(self.tables["intake", "registry"], key=lambda row: row["key"]):
+            try:
+                if kind_of(row["key"]) != row["kind"]:
+                    raise ValueError(f"kind is {row['kind']}")
+                record = record_of(row["key"], row["version"], json.loads(row["record"]))
+                if record.key != row["key"]:
+                    raise ValueError(f"the record is that of {record.key}")
+            except ValueError as error:
+                self.unreadable[row["key"]] = str(error)[:300]
+                continue
+            self.records[row["key"]] = record
+            self.changed_at[row["key"]] = row["changed_at"]
+            match record:
+                case AgencyRegistered():
+                    self.agencies[record.code] = Agency(record.code, record.kind, record.opened_on, record.closed_on)
+                    told_agencies.append(
+                        ToldAgency(record.code, record.name, record.name_en, record.parent, record.closed_on)
+                    )
+                case OfficerRegistered():
+                    told_officers.append(
+                        Officer(record.officer_id, record.agency, record.name, record.title, record.email,
+                                record.role, record.regimes, record.active)
+                    )  # fmt: skip
+                case RegimePublished():
+                    versions.setdefault(record.code, []).append(
+                        Regime(record.code, record.regime_version, record.frequency, record.effective_from,
+                               record.effective_to, record.submitter_kinds, record.submitters, record.cutoff,
+                               record.deadline, record.remind_working_days)
+                    )  # fmt: skip
+                    self._read_form(record)
+                case RequestIssued():
+                    self.requests[record.request_id] = Request(
+                        record.request_id, record.regime, record.issued_at, record.deadline, record.agencies
+                    )
+        self.regimes = {code: sorted(found, key=lambda each: each.regime_version) for code, found in versions.items()}
+        self.directory = Directory.of(told_agencies, told_officers)
+
+    def _read_form(self, regime: RegimePublished) -> None:
+        try:
+            self.forms[regime.key] = compile_form(regime.form)
+        except FormError as error:
+            self.forms[regime.key] = error
+        if regime.replaces is not None:
+            replaced = f"regime/{regime.code}/{regime.replaces}"
+            self.replaced_by.setdefault(replaced, []).append((regime.regime_version, regime.key))
+
+    def _read_rules(self) -> None:
+        days: dict[str, list[CalendarDay]] = {}
+        for row in self.tables["scoring", "calendar_days"]:
+            days.setdefault(row["version"], []).append(
+                CalendarDay.model_construct(day=row["day"], work=row["work"], name="", name_en="", source="")
+            )
+        years: dict[str, list[CalendarYear]] = {}
+        for row in self.tables["scoring", "calendar_years"]:
+            years.setdefault(row["version"], []).append(
+                CalendarYear.model_construct(year=row["year"], status=row["status"], announcements=())
+            )
+        heads = sorted(self.tables["scoring", "calendar_versions"], key=lambda row: row["revision"])
+        for row in heads:
+            version = row["version"]
+            self.current = self.calendars[version] = working_calendar(
+                version, row["first_year"], row["last_year"], tuple(days.get(version, ())),
+                tuple(years.get(version, ())),
+            )  # fmt: skip
+        for row in self.tables["scoring", "policies"]:
+            try:
+                policy = _policy(row["version"], row["body"])
+            except (PolicyError, yaml.YAMLError) as error:
+                self.unreadable[f"policy/{row['version']}"] = str(error)[:300]
+                continue
+            self.policies[row["version"]] = policy
+        if self.policies:
+            try:
+                self.book = PolicyBook(self.policies.values())
+            except PolicyError as error:
+                self.unreadable["policies"] = str(error)
+        self.rules = Rules(self.book)
+        for row in self.tables["scoring", "reliefs"]:
+            relief = Relief(
+                row["relief_id"], row["starts_at"], row["ends_at"], row["status"], row["hold_until"], row["version"]
+            )
+            scope = (tuple(row["agencies"]), tuple(row["regimes"]), tuple(row["obligations"]))
+            self.reliefs.append(ScopedRelief(relief, *scope))
+        self.reliefs.sort(key=lambda scoped: (scoped.relief.starts_at, scoped.relief.relief_id))
+        self.generation = next(iter(self.tables["scoring", "generation"]), None)
+
+
+#: policies are read again for each comparison, and their text is long to read: by version and text
+_READ_POLICIES: dict[tuple[str, str], Policy] = {}
+
+
+def _policy(version: str, body: str) -> Policy:
+    read = _READ_POLICIES.get((version, body))
+    if read is None:
+        read = _READ_POLICIES[version, body] = parse_policy(f"policies/{version}", body.encode()).policy
+    return read
+
+
+def made_at(made: UUID) -> datetime:
+    """The system time with which a UUIDv7 begins (RFC 9562)."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
+
+
+def in_order(rows: Sequence[asyncpg.Record], *columns: str) -> list[asyncpg.Record]:
+    return sorted(rows, key=lambda row: tuple(row[column] for column in columns))

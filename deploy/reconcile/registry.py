@@ -1,0 +1,139 @@
+"""Compares every copy of the registry with intake's records, and these with what was published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import asyncpg
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.receipts import envelope
+from deploy.reconcile.reference import Reference
+from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+
+_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    # a copy's table -> the kind of its records, and the columns that make their key
+    "agencies": ("agency", ("code",)),
+    "officers": ("officer", ("officer_id",)),
+    "regimes": ("regime", ("code", "regime_version")),
+    "requests": ("request", ("request_id",)),
+    "regime": ("regime", ("code", "regime_version")),
+}
+#: columns that are made of a record, where they are no attribute of their name
+_MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
+    ("validator", "regime", "form"): lambda record: record.form.model_dump(mode="json"),
+    ("validator", "regime", "key"): lambda record: record.key,
+    ("validator", "regime", "replaces"): lambda record: (
+        None if record.replaces is None else f"regime/{record.code}/{record.replaces}"
+    ),
+    ("scoring", "regimes", "cutoff"): lambda record: record.cutoff.model_dump(mode="json"),
+    ("scoring", "regimes", "deadline"): lambda record: record.deadline.model_dump(mode="json"),
+    ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
+}
+_JSON = frozenset(
+    {("validator", "regime", "form"), ("scoring", "regimes", "cutoff"), ("scoring", "regimes", "deadline")}
+)
+#: columns that are the copy's own
+_OWN = frozenset({("validator", "regime", "learned_at"), ("scoring", "agencies", "planned")})
+_CLASSES: dict[str, type[RegistryEvent]] = {
+    "agency": AgencyRegistered,
+    "officer": OfficerRegistered,
+    "regime": RegimePublished,
+    "request": RequestIssued,
+}
+_FOLLOWED = (
+    ("validator", "regime"), ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
+    ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
+    ("notifier", "requests"),
+)  # fmt: skip
+
+
+def copies(reference: Reference) -> Iterator[Difference]:
+    """Every copy of every record."""
+    for service, table in _FOLLOWED:
+        kind, names = _KINDS[table]
+        wanted = {key: record for key, record in reference.records.items() if isinstance(record, _CLASSES[kind])}
+        found = {
+            f"{kind}/{'/'.join(str(row[name]) for name in names)}": row for row in reference.tables[service, table]
+        }
+        for key in sorted({*found, *wanted}):
+            told = Teller(
+                "registry", f"{service}.{table}", key, "theo intake.registry", "by intake.registry", "reference"
+            )
+            if key not in found:
+                yield told.missing()
+            elif key not in wanted:
+                yield told.surplus()
+            else:
+                yield from _copy(service, table, found[key], wanted[key], told)
+
+
+def _copy(service: str, table: str, row: asyncpg.Record, record: RegistryEvent, told: Teller) -> Iterator[Difference]:
+    for column in row.keys():  # noqa: SIM118 - a Record is not its keys
+        place = (service, table, column)
+        if place in _OWN:
+            continue
+        expected = _MADE[place](record) if place in _MADE else getattr(record, column)
+        found = json.loads(row[column]) if place in _JSON else row[column]
+        yield from told.document(found, expected, column)
+
+
+def records(reference: Reference) -> Iterator[Difference]:
+    """Intake's records against what it published of them, and its revision."""
+    by = ("theo sự kiện đã phát", "by the event published")
+    stored = {row["key"]: row for row in reference.tables["intake", "registry"]}
+    for key in sorted({*stored, *reference.published}):
+        told = Teller("registry", "intake.registry", key, *by, "reference")
+        if key in reference.unreadable:
+            yield told.difference("record", reference.unreadable[key], "đọc được / readable")
+        if key not in stored:
+            yield told.missing()
+            continue
+        event = reference.published.get(key)
+        if event is None:
+            yield Teller("event", "intake.outbox_archive", key, "theo intake.registry", "by intake.registry",
+                         "reference").missing()  # fmt: skip
+            continue
+        body = _body(event["body"])
+        if not isinstance(body, dict):
+            yield told.difference("record", stored[key]["record"], "–")
+            continue
+        expected = _CLASSES.get(key.split("/", 1)[0])
+        if expected is None:
+            yield told.difference("key", key, "agency, officer, regime, request")
+            continue
+        record = dict(json.loads(stored[key]["record"])) | {"version": stored[key]["version"]}
+        yield from told.document(record, _whole(expected, body), "record")
+        sent = Teller("event", "intake.outbox_archive", f"{key} {event['event_id']}", "theo intake.registry",
+                      "by intake.registry", "reference")  # fmt: skip
+        yield from envelope(event, expected.TYPE, sent)
+        if stored[key]["kind"] != key.split("/", 1)[0]:
+            yield told.difference("kind", stored[key]["kind"], key.split("/", 1)[0])
+    revisions = [row["revision"] for name in ("registry", "api_keys") for row in reference.tables["intake", name]]
+    now = [row["revision"] for row in reference.tables["intake", "registry_revision"]]
+    if revisions and now != [max(revisions)]:
+        told = Teller("registry", "intake.registry_revision", "", "theo registry, api_keys", "by registry, api_keys",
+                      "reference")  # fmt: skip
+        yield told.difference("revision", now[0] if now else None, max(revisions))
+    for row in reference.tables["intake", "api_keys"]:
+        if row["agency"] not in reference.agencies:
+            told = Teller("registry", "intake.api_keys", row["key_id"], "theo intake.registry", "by intake.registry",
+                          "reference")  # fmt: skip
+            yield told.difference("agency", row["agency"], "một cơ quan / an agency")
+
+
+def _body(body: bytes | None) -> Any:
+    try:
+        return json.loads(body) if body is not None else None
+    except ValueError:
+        return None
+
+
+def _whole(model: type[RegistryEvent], body: Mapping[str, Any]) -> Any:
+    """The event with the fields that it leaves to their defaults; as it is where it cannot be read."""
+    try:
+        return dict(model.model_validate(body).model_dump(mode="json")) | dict(body)
+    except ValueError:
+        return body

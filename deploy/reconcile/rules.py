@@ -1,0 +1,202 @@
+"""Compares calendars, policies and reliefs with the files they came from and the decisions about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.reference import Reference, in_order
+from services.scoring.calendar import shipped_calendars
+from services.scoring.scores.policy import shipped_policies
+
+_FILE = ("theo tệp đi cùng bản phát hành", "by the file that ships")
+
+
+def calendars(reference: Reference) -> Iterator[Difference]:
+    """Loaded versions that ship too, against their files; days and years belong to a loaded version."""
+    shipped = _shipped()
+    loaded = {row["version"] for row in reference.tables["scoring", "calendar_versions"]}
+    for row in reference.tables["scoring", "calendar_versions"]:
+        if all(day["version"] != row["version"] for day in reference.tables["scoring", "calendar_days"]):
+            bare = Teller("rules", "scoring.calendar_versions", row["version"], "theo scoring.calendar_days",
+                          "by scoring.calendar_days", "reference")  # fmt: skip
+            yield bare.difference("version", "không có ngày nào / no days", "ngày nghỉ / days off")
+        if row["version"] in shipped:
+            told = Teller("rules", "scoring.calendar_versions", row["version"], *_FILE, "reference")
+            yield from told.values(row, shipped[row["version"]]["head"])
+    for version in shipped.keys() - loaded:
+        # left out where an operator has loaded another calendar of its revision
+        taken = {row["revision"] for row in reference.tables["scoring", "calendar_versions"]}
+        if loaded and shipped[version]["head"]["revision"] not in taken:
+            yield Teller("rules", "scoring.calendar_versions", version, *_FILE, "reference").missing()
+    for table, key, name in (("calendar_days", "day", "days"), ("calendar_years", "year", "years")):
+        found: dict[str, dict[Any, Any]] = {}
+        for row in reference.tables["scoring", table]:
+            found.setdefault(row["version"], {})[row[key]] = row
+        for version in sorted({*found, *(shipped.keys() & loaded)}):
+            wanted = shipped.get(version, {}).get(name)
+            if version not in loaded:
+                told = Teller(
+                    "rules", f"scoring.{table}", version, "theo scoring.calendar_versions", subject="reference"
+                )
+                yield told.surplus()
+                continue
+            if wanted is None:
+                continue
+            rows = found.get(version, {})
+            for entry in sorted({*rows, *wanted}):
+                told = Teller("rules", f"scoring.{table}", f"{version} {entry}", *_FILE, "reference")
+                if entry not in rows:
+                    yield told.missing()
+                elif entry not in wanted:
+                    yield told.surplus()
+                else:
+                    stored = dict(rows[entry])
+                    if "announcements" in stored:
+                        stored["announcements"] = json.loads(stored["announcements"])
+                    yield from told.values(stored, wanted[entry])
+
+
+@cache
+def _shipped() -> dict[str, dict[str, Any]]:
+    found = {}
+    for read in shipped_calendars():
+        file = read.file
+        head = file.model_dump(include={"version", "revision", "zone", "source", "first_year", "last_year"})
+        found[file.version] = {
+            "head": head | {"sha256": read.sha256},
+            "days": {entry.day: entry.model_dump() for entry in file.days},
+            "years": {entry.year: entry.model_dump(mode="json") for entry in file.years},
+        }
+    return found
+
+
+def policies(reference: Reference) -> Iterator[Difference]:
+    """Every policy against its text, its checksum, and the file that ships."""
+    shipped = _policies()
+    loaded = {row["version"]: row for row in reference.tables["scoring", "policies"]}
+    for version, row in loaded.items():
+        told = Teller(
+            "rules", "scoring.policies", version, "theo tệp đã nạp", "by the file that was loaded", "reference"
+        )
+        yield from told.values(row, {"sha256": hashlib.sha256(row["body"].encode()).hexdigest()})
+        policy = reference.policies.get(version)
+        if policy is None:
+            yield told.difference("body", reference.unreadable.get(f"policy/{version}"), "một quy tắc / a policy")
+        else:
+            yield from told.values(row, {"version": policy.version, "effective_from": policy.effective_from})
+        if version in shipped:
+            about = Teller("rules", "scoring.policies", version, *_FILE, "reference")
+            yield from about.values(row, {"sha256": shipped[version][0]})
+            if row["body"] != shipped[version][1]:
+                yield about.difference("body", row["body"], shipped[version][1])
+    if not loaded:
+        yield Teller("rules", "scoring.policies", "", *_FILE, "reference").missing()
+
+
+@cache
+def _policies() -> dict[str, tuple[str, str]]:
+    return {read.policy.version: (read.sha256, read.body) for read in shipped_policies()}
+
+
+def reliefs(reference: Reference) -> Iterator[Difference]:
+    """Every relief against the decisions about it, and whether it has reached its obligations."""
+    decisions: dict[str, list[Any]] = {}
+    for row in in_order(reference.tables["scoring", "relief_decisions"], "relief_id", "version"):
+        decisions.setdefault(row["relief_id"], []).append(row)
+    found = {row["relief_id"]: row for row in reference.tables["scoring", "reliefs"]}
+    by = ("theo scoring.relief_decisions", "by scoring.relief_decisions")
+    for relief_id in sorted({*found, *decisions}):
+        told = Teller("rules", "scoring.reliefs", relief_id, *by, "reference")
+        row, made = found.get(relief_id), decisions.get(relief_id, [])
+        if row is None:
+            yield told.missing()
+            continue
+        if not made:
+            yield Teller("rules", "scoring.relief_decisions", relief_id, "theo scoring.reliefs",
+                         subject="reference").missing()  # fmt: skip
+            continue
+        first, last = made[0], made[-1]
+        decided = len(made) > 1
+        expected = {
+            "version": last["version"], "status": last["after"], "reason": first["reason"],
+            "proposed_by": first["decided_by"], "proposed_at": first["decided_at"],
+            "decided_by": last["decided_by"] if decided else None,
+            "decided_at": last["decided_at"] if decided else None,
+        }  # fmt: skip
+        yield from told.values(row, expected)
+        yield from _scope(row, reference)
+        steps = Teller("rules", "scoring.relief_decisions", relief_id, "phải nối tiếp nhau", "one after the other",
+                       "reference")  # fmt: skip
+        chain = [(each["version"], each["before"]) for each in made]
+        right = [(place, None if place == 1 else made[place - 2]["after"]) for place in range(1, len(made) + 1)]
+        if chain != right:
+            yield steps.difference("version, before", chain, right)
+        if (row["applied_version"], row["applied_until"]) != (row["version"], ""):
+            waits = Teller("unfinished", "scoring.reliefs", relief_id, "đến mọi nghĩa vụ", "at every obligation",
+                           "reference")  # fmt: skip
+            yield waits.difference(
+                "applied_version", f"{row['applied_version']} {row['applied_until']}", row["version"]
+            )
+
+
+def _scope(row: Any, reference: Reference) -> Iterator[Difference]:
+    """Whom it covers is in the registry: a relief for somebody unknown relieves nobody."""
+    told = Teller("rules", "scoring.reliefs", row["relief_id"], "theo danh mục", "by the registry", "reference")
+    agencies = [*row["agencies"], *(key.split("/", 1)[0] for key in row["obligations"])]
+    regimes = [*row["regimes"], *(key.split("/")[1] for key in row["obligations"] if key.count("/") == 2)]
+    odd = [key for key in row["obligations"] if key.count("/") != 2]
+    if unknown := [code for code in agencies if code not in reference.agencies]:
+        yield told.difference("agencies", ", ".join(unknown), "cơ quan đã đăng ký / registered agencies")
+    if unknown := [code for code in regimes if code not in reference.regimes]:
+        yield told.difference("regimes", ", ".join(unknown), "chế độ báo cáo đã công bố / published regimes")
+    if odd:
+        yield told.difference("obligations", ", ".join(odd), "agency/regime/period")
+
+
+def progress(reference: Reference) -> Iterator[Difference]:
+    """What generation and the relays have not finished, and what a sweep could not do."""
+    generation = reference.generation
+    if generation is None and reference.tables["scoring", "plans"]:
+        gone = Teller("unfinished", "scoring.generation", "", "theo scoring.plans", "by scoring.plans", "reference")
+        yield gone.missing()
+    if generation is not None and reference.current is not None and reference.book is not None:
+        told = Teller("unfinished", "scoring.generation", "", "theo lịch và quy tắc đã nạp",
+                      "by the calendars and policies loaded", "reference")  # fmt: skip
+        yield from told.values(
+            generation, {"rules": f"{reference.current.version} {reference.book.digest}", "replan_from": None}
+        )
+    for row in reference.tables["scoring", "agencies"]:
+        if not row["planned"]:
+            told = Teller("unfinished", "scoring.agencies", row["code"], "đã lập kế hoạch", "planned", "reference")
+            yield told.difference("planned", False, True)
+    for row in reference.tables["scoring", "setbacks"]:
+        told = Teller("unfinished", "scoring.setbacks", f"{row['sweep']} {row['subject']}", "không lỗi", "no error",
+                      "reference")  # fmt: skip
+        yield told.difference("error", row["error"], None)
+    yield from _clusters(reference)
+
+
+def _clusters(reference: Reference) -> Iterator[Difference]:
+    """The relays know one Kafka cluster, and none is sending its archive again."""
+    seen: dict[str, str] = {}
+    for (service, table), rows in reference.tables.items():
+        if table != "relay_state":
+            continue
+        for row in rows:
+            told = Teller("unfinished", f"{service}.relay_state", row["name"], "như các dịch vụ khác",
+                          "as the other services", "reference")  # fmt: skip
+            if row["name"] == "cluster":
+                seen[service] = row["value"]
+            else:
+                yield told.difference("value", row["value"], None)
+    usual = max(sorted(set(seen.values())), key=list(seen.values()).count, default=None)
+    for service in sorted({table[0] for table in reference.tables}):
+        if usual is not None and seen.get(service) != usual:
+            told = Teller("unfinished", f"{service}.relay_state", "cluster", "như các dịch vụ khác",
+                          "as the other services", "reference")  # fmt: skip
+            yield told.difference("value", seen.get(service), usual)

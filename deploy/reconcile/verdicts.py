@@ -1,0 +1,165 @@
+"""Judges every stored report again by its form, and compares the verdict with its findings, its event and its copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import asyncpg
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.receipts import envelope, json_body, reports
+from deploy.reconcile.reference import Reference
+from services.validator.domain import Judgement, after_figures, judge
+from services.validator.rules.catalogue import ALL_ZERO
+from services.validator.rules.forms import CompiledForm
+from shared.contract.events import VerdictReached
+
+FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
+           "fix_en")  # fmt: skip
+#: what a verdict repeats of its submission
+_REPEATED = ("submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
+             "received_at", "nil")  # fmt: skip
+_COUNTS = ("errors", "warnings", "outcome", "required_items", "present_items", "findings_truncated", "any_nonzero")
+_TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings", "required_items", "present_items",
+         "findings_truncated")  # fmt: skip
+
+
+def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Verdicts against submissions and forms; their events and intake's copies against them."""
+    findings: dict[object, list[asyncpg.Record]] = {}
+    for row in dossier.findings:
+        findings.setdefault(row["verdict_id"], []).append(row)
+    by_submission = {row["submission_id"]: row for row in dossier.verdicts}
+    yield from _against_submissions(dossier, by_submission)
+    yield from _judged_again(dossier, by_submission, findings, reference)
+    yield from _events(dossier, findings, reference)
+    yield from _copies(dossier, by_submission, findings)
+
+
+def _against_submissions(dossier: Dossier, verdicts: Mapping[object, asyncpg.Record]) -> Iterator[Difference]:
+    submissions = {row["submission_id"]: row for row in dossier.submissions}
+    for submission_id, submission in submissions.items():
+        verdict = verdicts.get(submission_id)
+        key = f"{dossier.key}#{submission['version']}"
+        told = Teller("verdict", "validator.verdict", key, "theo intake.submissions", "by intake.submissions")
+        if verdict is None:
+            yield told.missing()
+        else:
+            yield from told.values(verdict, {name: submission[name] for name in _REPEATED})
+    for submission_id, verdict in verdicts.items():
+        if submission_id not in submissions:
+            key = f"{dossier.key}#{verdict['version']} {submission_id}"
+            told = Teller("receipt", "intake.submissions", key, "theo validator.verdict", "by validator.verdict")
+            yield told.missing()
+    if not dossier.key:
+        for row in dossier.findings:
+            told = Teller("verdict", "validator.finding", str(row["verdict_id"]), "theo kết quả", "by its verdict")
+            yield told.surplus()
+
+
+def _judged_again(
+    dossier: Dossier,
+    verdicts: Mapping[object, asyncpg.Record],
+    findings: Mapping[object, list[asyncpg.Record]],
+    reference: Reference,
+) -> Iterator[Difference]:
+    said = reports(dossier)
+    returned_for_zeros = False
+    for submission in dossier.submissions:
+        verdict, report = verdicts.get(submission["submission_id"]), said[submission["submission_id"]]
+        if verdict is None or report is None:
+            continue
+        form = reference.form_of(submission["regime"], submission["regime_version"])
+        if not isinstance(form, CompiledForm):
+            continue
+        listed = findings.get(verdict["verdict_id"], [])
+        judgement = judge(form, report.figures, report.narratives, nil=report.nil)
+        judgement = _compared(judgement, listed, returned_for_zeros)
+        returned_for_zeros = returned_for_zeros or _zero_error(listed)
+        key = f"{dossier.key}#{submission['version']}"
+        told = Teller("verdict", "validator.verdict", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
+        yield from told.values(verdict, {name: getattr(judgement, name) for name in _COUNTS})
+        expected = [finding.model_dump() for finding in judgement.findings]
+        about = Teller("verdict", "validator.finding", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
+        yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
+        if [row["position"] for row in listed] != list(range(len(listed))):
+            yield about.difference("position", [row["position"] for row in listed], list(range(len(listed))))
+
+
+def _compared(judgement: Judgement, listed: list[asyncpg.Record], confirmed: bool) -> Judgement:
+    """With the comparison to the period before, where the verdict has made one.
+
+    Which period that was, the verdict says: it depends on what was accepted by then, in another obligation.
+    """
+    found = next((row for row in listed if row["code"] == ALL_ZERO.code), None)
+    if judgement.any_nonzero is not False or found is None:
+        return judgement
+    for before in _periods_in(found["message"]):
+        again = after_figures(judgement, before, confirmed=confirmed)
+        if any(each.code == ALL_ZERO.code and each.message == found["message"] for each in again.findings):
+            return again
+    return judgement
+
+
+def _periods_in(message: str) -> list[str]:
+    return [word.strip(".,;:()“”\"'") for word in message.split() if any(letter.isdigit() for letter in word)]
+
+
+def _zero_error(listed: list[asyncpg.Record]) -> bool:
+    return any(row["code"] == ALL_ZERO.code and row["severity"] == "error" for row in listed)
+
+
+def _events(
+    dossier: Dossier, findings: Mapping[object, list[asyncpg.Record]], reference: Reference
+) -> Iterator[Difference]:
+    told_of: dict[str, asyncpg.Record] = {}
+    by = ("theo validator.verdict", "by validator.verdict")
+    for event in dossier.reached:
+        body = json_body(event)
+        name = str(body.get("verdict_id")) if isinstance(body, dict) else ""
+        if name in told_of:
+            yield Teller("event", "validator.outbox_archive", f"{dossier.key} {event['event_id']}", *by).surplus()
+        told_of[name] = event
+    for row in dossier.verdicts:
+        key = f"{dossier.key}#{row['version']}"
+        event = told_of.pop(str(row["verdict_id"]), None)
+        if event is None:
+            if reference.archived("validator", row["verdict_id"]):
+                yield Teller("event", "validator.outbox_archive", key, *by).missing()
+            continue
+        told = Teller("event", "validator.outbox_archive", f"{key} {event['event_id']}", *by)
+        expected: dict[str, Any] = {name: row[name] for name in _TOLD}
+        expected |= {"revision": 1, "findings": _plain(findings.get(row["verdict_id"], []))}
+        body = json_body(event)
+        yield from envelope(event, VerdictReached.TYPE, told)
+        # the first verdict on a submission leaves its revision to the default
+        yield from told.document({"revision": 1} | body if isinstance(body, dict) else body, expected, "body")
+    for name, event in told_of.items():
+        key = f"{dossier.key} {name or event['event_id']}"
+        yield Teller("verdict", "validator.verdict", key, "theo sự kiện đã phát", "by the event published").missing()
+
+
+def _copies(
+    dossier: Dossier, verdicts: Mapping[object, asyncpg.Record], findings: Mapping[object, list[asyncpg.Record]]
+) -> Iterator[Difference]:
+    copies = {row["submission_id"]: row for row in dossier.intake_verdicts}
+    for submission_id in sorted({*copies, *verdicts}):
+        copy, verdict = copies.get(submission_id), verdicts.get(submission_id)
+        key = f"{dossier.key} {submission_id}"
+        told = Teller("copy", "intake.verdicts", key, "theo validator.verdict", "by validator.verdict")
+        if copy is None:
+            yield told.missing()
+        elif verdict is None:
+            yield told.surplus()
+        else:
+            columns = ("verdict_id", "outcome", "decided_at", "errors", "warnings", "findings_truncated", "agency")
+            yield from told.values(copy, {name: verdict[name] for name in columns})
+            said = _plain(findings.get(verdict["verdict_id"], []))
+            yield from told.document(json.loads(copy["findings"]), said, "findings")
+
+
+def _plain(rows: list[asyncpg.Record]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in FINDING} for row in rows]

@@ -1,0 +1,251 @@
+"""A small province in which everything has happened once: whatever the four stores can hold has a row somewhere.
+
+Reports accepted, returned, late and NIL; overdue with a climb over an unstaffed rung; a relief; a moved deadline; a
+request; an agency that closed; a dead letter. Then the services end, so that nothing heals or moves any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaProducer
+
+from deploy.local import Stack
+from shared.contract.services import SERVICES
+from shared.runtime.clock import Clock
+from tests.e2e.rig import eventually
+
+#: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
+NOW = "2026-03-17T09:00:00+07:00"
+REGIME, PERIOD = "KTXH", "2026-M03"
+
+AGENCIES = """
+agencies:
+  - {code: H99, name: UBND tỉnh mẫu, name_en: Sample province, kind: province, opened_on: 2025-07-01}
+  - {code: H99.04, name: Sở Cũ, kind: department, parent: H99, opened_on: 2025-07-01, closed_on: 2026-02-28,
+     successors: [H99.05]}
+  - {code: H99.05, name: Sở Nội vụ, name_en: Home Affairs, kind: department, parent: H99, opened_on: 2025-07-01}
+  - {code: H99.91, name: Xã An Bình, kind: commune, parent: H99, opened_on: 2025-07-01}
+  - {code: H99.92, name: Xã Hòa Lạc, kind: commune, parent: H99, opened_on: 2025-07-01}
+"""
+OFFICERS = """
+officers:
+  - {officer_id: tt-99, agency: H99, name: Vũ Thị Mai, title: Chủ tịch, email: mai@tinh.example, role: head}
+  - {officer_id: cb-05, agency: H99.05, name: Nguyễn Thị Hạnh, title: Chuyên viên, email: hanh@sonoivu.example,
+     role: reporting_officer, regimes: [KTXH, QUAN-LY]}
+  - {officer_id: tt-05, agency: H99.05, name: Trần Văn Bảo, email: bao@sonoivu.example, role: head}
+  - {officer_id: cb-91, agency: H99.91, name: Lê Thị Sen, email: sen@anbinh.example, role: reporting_officer}
+  - {officer_id: cb-92, agency: H99.92, name: Đỗ Văn Núi, email: nui@hoalac.example, role: reporting_officer}
+  - {officer_id: tt-92, agency: H99.92, name: Hà Văn Sông, email: song@hoalac.example, role: head}
+"""
+FORM = """
+form:
+  figures:
+    - {code: A, label: Tổng số hồ sơ, label_en: Files, unit: hồ sơ, minimum: "0", maximum: "1000"}
+    - {code: A1, label: Đúng hạn, unit: hồ sơ, minimum: "0"}
+    - {code: A2, label: Quá hạn, unit: hồ sơ, minimum: "0", required: false}
+  narratives:
+    - {code: N, label: Đánh giá, min_characters: 20}
+  sums:
+    - {code: K, total: A, terms: [A1, A2]}
+  nil_allowed: true
+"""
+REGIMES = {
+    "ktxh.yaml": """
+code: KTXH
+regime_version: 1
+name: Báo cáo kinh tế - xã hội tháng
+name_en: Monthly report
+frequency: monthly
+effective_from: 2026-01-15
+submitter_kinds: [department, commune]
+receiver: H99
+deadline: {rule: day_of_month, day: 18, hour: 17}
+legal_basis: NĐ 09/2019/NĐ-CP
+"""
+    + FORM,
+    "quanly.yaml": """
+code: QUAN-LY
+regime_version: 1
+name: Báo cáo tuần
+frequency: weekly
+effective_from: 2026-03-01
+effective_to: 2026-12-31
+submitters: [H99.05]
+receiver: H99
+cutoff: {weekday: 4}
+deadline: {rule: weekday, weekday: 5, hour: 16, minute: 30}
+remind_working_days: 1
+form:
+  figures:
+    - {code: T, label: Việc đã làm, unit: việc, minimum: "0"}
+""",
+    "thientai.yaml": """
+code: THIEN-TAI
+regime_version: 1
+name: Báo cáo đột xuất thiệt hại thiên tai
+frequency: adhoc
+effective_from: 2025-07-01
+submitter_kinds: [commune]
+receiver: H99
+deadline: {rule: on_request}
+form:
+  figures:
+    - {code: N1, label: Nhà bị hư hại, unit: nhà, minimum: "0"}
+""",
+}
+NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
+
+
+class World:
+    """The province on a stack; agencies act with their own keys, operators by command."""
+
+    def __init__(self, stack: Stack, folder: Path, clock: Clock) -> None:
+        self.stack, self.folder, self.clock = stack, folder, clock
+        (folder / "regimes").mkdir(parents=True)
+        (folder / "agencies.yaml").write_text(AGENCIES)
+        (folder / "officers.yaml").write_text(OFFICERS)
+        for name, text in REGIMES.items():
+            (folder / "regimes" / name).write_text(text)
+        self.requests: list[dict[str, Any]] = []
+        self.command("intake", "load", str(folder))
+        keys = json.loads(self.command("intake", "keys", "create", "--all", "--json"))
+        self.keys = {row["agency"]: row["key"] for row in keys["keys"]}
+
+    def play(self) -> None:
+        """Let everything happen once, and wait until it has."""
+        soon = [("DX-2026-001", ["H99.91"]), ("DX-2026-002", ["H99.92"]), ("DX-2026-003", [])]
+        for request_id, agencies in soon:
+            self._request(request_id, agencies, seconds=15 if agencies else 3600)
+        self._load_requests()
+        figures = {"A": 100, "A1": 90, "A2": 10}
+        self._post("H99.05", REGIME, PERIOD, figures={**figures, "A2": 5}, narratives=NARRATIVE)
+        self._decided("H99.05", REGIME, PERIOD, "returned")
+        self._post("H99.05", REGIME, PERIOD, figures=figures, narratives=NARRATIVE)
+        self._post("H99.91", REGIME, PERIOD, nil=True)
+        self._post("H99.92", REGIME, PERIOD, figures={"A": "x", "Z": 1}, narratives={"N": "ngắn"})
+        self._decided("H99.05", REGIME, PERIOD, "accepted")
+        asyncio.run(self._poison())
+        for key in ("H99.91/THIEN-TAI/DX-2026-001", "H99.92/THIEN-TAI/DX-2026-002"):
+            eventually(partial(self._overdue, key), f"{key} is overdue")
+        self._post("H99.91", "THIEN-TAI", "DX-2026-001", figures={"N1": 3})
+        self._decided("H99.91", "THIEN-TAI", "DX-2026-001", "accepted")
+        self.requests[2]["deadline"] = (self.clock.now() + timedelta(hours=2)).isoformat()
+        self._load_requests()
+        self._relieve()
+        self.drain()
+
+    def obligation(self, key: str) -> dict[str, Any]:
+        """As scoring shows it to the operator."""
+        answer = httpx.get(
+            f"{self.stack.url('scoring')}/v1/obligations/{key}",
+            headers={"Authorization": f"Bearer {self.stack.operator_token}"},
+            timeout=30,
+        )
+        return answer.json() if answer.status_code == 200 else {}
+
+    def _overdue(self, key: str) -> bool:
+        return bool(self.obligation(key).get("overdue"))
+
+    def command(self, service: str, *arguments: str) -> str:
+        """An operator's command, as it is typed; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", f"services.{service}", *arguments],
+            env={**os.environ, **self.stack.service_env(service)}, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def urls(self) -> dict[str, str]:
+        return {service: self.stack.database_url(service) for service in SERVICES}
+
+    def drain(self) -> None:
+        """Wait until reconcile finds nothing: all that was posted has arrived everywhere."""
+        arguments = [part for service, url in self.urls().items() for part in (f"--{service}", url)]
+        said: list[str] = []
+
+        def agree() -> bool:
+            done = subprocess.run(
+                [sys.executable, "-m", "deploy.reconcile", "--settle-seconds", "0", *arguments],
+                capture_output=True, text=True, timeout=120,
+            )  # fmt: skip
+            said.append(done.stdout + done.stderr)
+            return done.returncode == 0
+
+        try:
+            eventually(agree, "no difference", seconds=90)
+        except AssertionError as error:
+            raise AssertionError(said[-1][-6000:]) from error
+
+    def _request(self, request_id: str, agencies: list[str], *, seconds: int) -> None:
+        now = self.clock.now()
+        self.requests.append(
+            {
+                "request_id": request_id, "regime": "THIEN-TAI", "title": "Thiệt hại do mưa đá",
+                "title_en": "Hail damage", "issued_at": now.isoformat(),
+                "deadline": (now + timedelta(seconds=seconds)).isoformat(), "agencies": agencies,
+                "legal_basis": "Công điện 12/CĐ-TTg",
+            }
+        )  # fmt: skip
+
+    def _load_requests(self) -> None:
+        (self.folder / "requests.yaml").write_text(json.dumps({"requests": self.requests}))
+        # on a busy machine a deadline of seconds may have passed by then
+        self.command("intake", "load", str(self.folder), "--past-requests")
+
+    def _relieve(self) -> None:
+        deadline = datetime.fromisoformat(self.requests[2]["deadline"])
+        key = "H99.92/THIEN-TAI/DX-2026-003"
+        eventually(
+            lambda: datetime.fromisoformat(self.obligation(key).get("deadline", NOW)) >= deadline, "the deadline moved"
+        )
+        start, end = deadline - timedelta(hours=1), deadline + timedelta(hours=3)
+        added = self.command(
+            "scoring", "reliefs", "add", "--from", start.isoformat(), "--to", end.isoformat(), "--reason", "Mất điện",
+            "--by", "Trần Thị B", "--agency", "H99.92", "--regime", "THIEN-TAI",
+        )  # fmt: skip
+        self.command("scoring", "reliefs", "grant", _relief_id(added), "--by", "Lê Văn C", "--reason", "Có công văn")
+        eventually(lambda: self.obligation(key).get("reliefs"), "the relief has moved the deadline")
+
+    def _post(self, agency: str, regime: str, period: str, **report: Any) -> None:
+        headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
+        body = {"regime": regime, "period": period, "officer": f"cb-{agency[-2:]}", **report}
+        answer = httpx.post(f"{self.stack.url('intake')}/v1/submissions", headers=headers, json=body, timeout=30)
+        assert answer.status_code == 201, answer.text
+
+    def _decided(self, agency: str, regime: str, period: str, status: str) -> None:
+        headers = {"Authorization": f"Bearer {self.keys[agency]}"}
+        url = f"{self.stack.url('intake')}/v1/obligations/{regime}/{period}"
+
+        def decided() -> bool:
+            answer = httpx.get(url, headers=headers, timeout=30)
+            sent = answer.json()["submissions"] if answer.status_code == 200 else []
+            return bool(sent) and sent[0]["status"] == status
+
+        eventually(decided, f"{agency}/{regime}/{period} is {status}")
+
+    async def _poison(self) -> None:
+        """A record that is no event: it becomes a dead letter of every consumer of its topic."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.stack.kafka_bootstrap)
+        await producer.start()
+        try:
+            topic = f"{self.stack.options.topic_prefix}submissions"
+            await producer.send_and_wait(topic, b"{", key=b"H99.91/KTXH/2026-M02", headers=[("ce_id", b"no uuid")])
+        finally:
+            await producer.stop()
+
+
+def _relief_id(said: str) -> str:
+    found = re.search(r"/ proposed: (\S+)", said)
+    assert found is not None, said
+    return found[1]
