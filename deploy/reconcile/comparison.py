@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from dataclasses import dataclass, field
 from time import monotonic
 
-from deploy.reconcile import copies, journal, notices, owing, receipts, registry, rules, scores, verdicts
+from deploy.reconcile import availability, copies, journal, notices, owing, receipts, registry, rules, scores, verdicts
 from deploy.reconcile.differences import Difference, Subject, Teller
 from deploy.reconcile.dossiers import Dossier, dossiers
 from deploy.reconcile.reference import Reference
@@ -35,6 +35,7 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "rules.reliefs": rules.reliefs,
     "rules.progress": rules.progress,
     "owing.plans": owing.plans,
+    "availability": availability.compare,
 }
 #: what all stores hold about an obligation
 DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {

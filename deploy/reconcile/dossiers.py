@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from deploy.reconcile.stores import Snapshot, Source, Stream
+from shared.contract.events.submissions import INTAKE_KEY
 
 Rows = list[asyncpg.Record]
 
@@ -32,9 +33,11 @@ def _joined(service: str, table: str, owner: str, how: str, order: str) -> Sourc
 
 
 def _events(service: str, topic: str) -> Source:
+    """Events about obligations; those of the key `intake` are about intake itself (availability.py)."""
     columns = "id, event_id, topic, key, type, headers, body"
+    about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}'"
     rows = " UNION ALL ".join(
-        f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE topic = '{topic}'{also} AND {{only}}"
+        f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE {about}{also} AND {{only}}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))
     )
     return Source("events", service, f"SELECT key, * FROM ({rows}) AS event ORDER BY key{{c}}, id", "t.key")

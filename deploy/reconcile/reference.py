@@ -39,7 +39,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "validator": ("regime", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
-        "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat", "relay_state",
+        "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",
+        "intake_availability", "intake_gaps", "relay_state",
     ),
     "notifier": ("agencies", "officers", "regimes", "requests", "told_before", "relay_state"),
 }  # fmt: skip
@@ -54,6 +55,15 @@ _PUBLISHED = """
 """
 #: a sweep that comes on is seconds behind; a clock that is scaled or led lies elsewhere
 _CLOCKS_APART = timedelta(days=1)
+#: what intake has told of its availability: every gap, and until when it was there, lately
+_AVAILABILITY = """
+    SELECT event_id, type, headers, body FROM outbox_archive
+     WHERE topic = 'submissions' AND type = 'vn.thongsuot.intake.unavailable.v1'
+    UNION ALL
+    (SELECT event_id, type, headers, body FROM outbox_archive
+      WHERE topic = 'submissions' AND key = 'intake' AND type <> 'vn.thongsuot.intake.unavailable.v1'
+      ORDER BY id DESC LIMIT 10)
+"""
 _REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND starts_with(key, 'request/')"
 #: an archive forgets what is past retention, and begins anew with a database that replaces a lost one; an event of
 #: before its first one says nothing
@@ -68,6 +78,7 @@ class Reference:
     published: dict[str, asyncpg.Record]
     #: the oldest event in each service's archive
     first_event: dict[str, UUID | None]
+    availability: list[asyncpg.Record]
     #: every deadline that a request ever had, by its id
     request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
     records: dict[str, RegistryEvent] = field(default_factory=dict)
@@ -96,9 +107,8 @@ class Reference:
                 tables[service, name] = await snapshot.all(service, f"SELECT * FROM {name}")
         published = {row["key"]: row for row in await snapshot.all("intake", _PUBLISHED)}
         first = {service: await snapshot.all(service, _FIRST_EVENT) for service in TABLES}
-        made = cls(
-            tables, published, {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
-        )
+        begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
+        made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY))
         for row in await snapshot.all("intake", _REQUESTED):
             made._remember_deadline(row["body"])
         made._read_registry()
