@@ -86,7 +86,12 @@ def _recorded(
             expected |= {"outcome": row["state"]} | ({"attempts": row["attempts"]} if row["due_at"] is None else {})
         yield from told.values(body, expected)
     for name, row in ledger.items():
-        if row["settled_at"] is not None and name not in newest and reference.archived("notifier", row["id"]):
+        if (
+            row["kind"] != "named"
+            and row["settled_at"] is not None
+            and name not in newest
+            and reference.archived("notifier", row["id"])
+        ):
             yield Teller("event", "notifier.outbox_archive", f"{dossier.key} {name}", *by).missing()
     last = dossier.told[0]["recorded_version"] if dossier.told else 0
     if versions != list(range(last - len(versions) + 1, last + 1)):

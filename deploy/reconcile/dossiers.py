@@ -62,6 +62,15 @@ SOURCES: dict[str, Source] = {
     "notifications": _table("notifier", "notifications", ", t.id"),
     "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
     "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
+    "namings": _table("notifier", "namings", ", t.officer_id"),
+    # those of which a letter tells that stands under this obligation
+    "letters": Source(
+        "namings",
+        "notifier",
+        "SELECT t.told_with, t.*, o.regime_version FROM namings AS t LEFT JOIN obligations AS o USING (obligation)"
+        " WHERE t.told_with IS NOT NULL AND {only} ORDER BY t.told_with{c}, t.officer_id, t.at, t.obligation",
+        "t.told_with",
+    ),
     "recorded": _events("notifier", "notifications"),
 }
 
@@ -87,6 +96,8 @@ class Dossier:
     notifications: Rows = field(default_factory=list)
     attempts: Rows = field(default_factory=list)
     resends: Rows = field(default_factory=list)
+    namings: Rows = field(default_factory=list)
+    letters: Rows = field(default_factory=list)
     recorded: Rows = field(default_factory=list)
 
     @property

@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
+from deploy.reconcile import namings
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import json_body
@@ -24,6 +25,7 @@ from services.notifier.delivery.states import message_id, other_message_id
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import (
     Cancel,
+    Naming,
     Notice,
     Obligation,
     apply_obligation_event,
@@ -35,7 +37,7 @@ from shared.contract.events import ObligationChanged, VerdictReached
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: what the newest event says, and what all of them together do
 _NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at")
-_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count")
+_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer")
 #: leaves of a letter's facts that depend on whether the verdict came before or after a change of the obligation
 _EITHER = ("deadline", "accepted_version")
 _SETTLED = ("sent", "unknown", "failed")
@@ -48,6 +50,7 @@ class _Planned:
         agency, regime, period = ([*dossier.key.split("/", 2), "", ""])[:3]
         self.notices: dict[str, list[Notice]] = {}
         self.cancels: list[Cancel] = []
+        self.namings: dict[str, Naming] = {}
         self.deadlines: set[datetime | None] = {None}
         self.answers = {0}
         self.returned: set[int] = set()
@@ -64,6 +67,8 @@ class _Planned:
                 self.whole = False
                 continue
             obligation = plan.obligation
+            if plan.naming is not None:  # who was told of it once is not told again
+                self.namings.setdefault(plan.naming.officer_id, plan.naming)
             self._take(plan.notices, plan.cancels)
             self.deadlines.add(said.deadline)
             self.answers.add(said.answer_version or 0)
@@ -95,6 +100,7 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
     planned = _Planned(dossier, reference)
     yield from _obligation(dossier, planned)
     yield from _ledger(dossier, planned, reference)
+    yield from namings.compare(dossier, planned.namings, planned.whole, planned.deadlines, reference)
     yield from _attempts(dossier)
 
 
@@ -123,11 +129,17 @@ def _obligation(dossier: Dossier, planned: _Planned) -> Iterator[Difference]:
 
 def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterator[Difference]:
     found: dict[str, list[asyncpg.Record]] = {}
-    for row in dossier.notifications:
-        found.setdefault(row["step"], []).append(row)
     resent: dict[Any, list[asyncpg.Record]] = {}
     for order in dossier.resends:
         resent.setdefault(order["notification_id"], []).append(order)
+    for row in dossier.notifications:
+        orders = resent.get(row["id"], [])
+        told = Teller("notice", "notifier.notifications", f"{dossier.key} {row['step']} {row['id']}", *_BY)
+        yield from told.values(row, {"resends": len(orders)})
+        yield from _message_id(row, orders, told)
+        yield from _settled(row, told)
+        if row["step"] != namings.STEP:
+            found.setdefault(row["step"], []).append(row)
     for step in sorted({*found, *planned.notices}):
         rows, wanted = found.get(step, []), planned.notices.get(step, [])
         key = f"{dossier.key} {step}"
@@ -166,7 +178,7 @@ def _notice(
 ) -> Iterator[Difference]:
     expected: dict[str, Any] = {
         "agency": wanted.agency, "regime": wanted.regime, "period": wanted.period, "kind": wanted.kind,
-        "submission_version": wanted.submission_version, "channel": "email", "resends": len(orders),
+        "submission_version": wanted.submission_version, "channel": "email",
     }  # fmt: skip
     # planned from an event that a lost archive held, and published anew since, at another hour
     from_this_event = reference.archived("validator" if wanted.kind == "returned" else "scoring", row["id"])
@@ -182,7 +194,6 @@ def _notice(
             yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
         if from_this_event:
             yield from _facts(row, wanted, planned, told)
-    yield from _message_id(row, orders, told)
     yield from _state(row, wanted, planned, told)
 
 
@@ -241,11 +252,15 @@ def _state(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller)
             yield told.difference("reason", reason, ", ".join(sorted(reasons)))
         if not any(cancel.covers(wanted) for cancel in planned.cancels) and wanted.kind != "returned" and planned.whole:
             yield told.difference("state", state, "sent")
-    elif state == "skipped":
-        if wanted.officer is None and wanted.skipped is not None and reason != wanted.skipped:
-            yield told.difference("reason", reason, wanted.skipped)
-    elif state in ("sent", "pending", "claimed", "in_data") and reason is not None:
-        yield told.difference("reason", reason, None)
+    elif state == "skipped" and wanted.officer is None and wanted.skipped is not None and reason != wanted.skipped:
+        yield told.difference("reason", reason, wanted.skipped)
+
+
+def _settled(row: asyncpg.Record, told: Teller) -> Iterator[Difference]:
+    """What a state says of the columns beside it."""
+    state = row["state"]
+    if state in ("sent", "pending", "claimed", "in_data") and row["reason"] is not None:
+        yield told.difference("reason", row["reason"], None)
     if row["due_at"] is not None and state not in ("pending", "retry", "unknown"):
         yield told.difference("due_at", row["due_at"], None)
     if (row["token"] is None) != (row["lease_until"] is None):

@@ -312,10 +312,9 @@ def events(obligation: Obligation, dossier: Dossier, reference: Reference) -> It
     if not isinstance(body, dict):
         yield told.difference("body", "không đọc được / unreadable", "JSON")
         return
-    policy = reference.policies.get(obligation.terms.policy_version)
     try:
         at = datetime.fromisoformat(str(body.get("at")))
-        made = published(obligation, tuple(body.get("changes", ())), at, policy)
+        made = published(obligation, tuple(body.get("changes", ())), at, reference.policies)
         expected = msgspec.json.decode(made.encode())
     except (ValueError, KeyError, TypeError) as error:
         yield told.difference("body", str(error)[:200], "như nghĩa vụ / as the obligation")

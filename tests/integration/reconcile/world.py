@@ -27,6 +27,8 @@ from tests.e2e.rig import eventually
 
 #: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
 NOW = "2026-03-17T09:00:00+07:00"
+#: people hear at once that a report names them
+ENVIRONMENT = {"NOTIFIER_NAMED_GROUP_MINUTES": "0"}
 REGIME, PERIOD = "KTXH", "2026-M03"
 
 AGENCIES = """
@@ -143,6 +145,8 @@ class World:
         self.requests[2]["deadline"] = (self.clock.now() + timedelta(hours=2)).isoformat()
         self._load_requests()
         self._relieve()
+        for person in ("cb-05", "cb-91"):
+            eventually(partial(self._told, person), f"{person} is told that a report names them")
         self.drain()
 
     def obligation(self, key: str) -> dict[str, Any]:
@@ -153,6 +157,14 @@ class World:
             timeout=30,
         )
         return answer.json() if answer.status_code == 200 else {}
+
+    def _told(self, officer_id: str) -> bool:
+        answer = httpx.get(
+            f"{self.stack.url('notifier')}/v1/notifications?kind=named&limit=100",
+            headers={"Authorization": f"Bearer {self.stack.operator_token}"},
+            timeout=30,
+        )
+        return any(row["officer_id"] == officer_id and row["state"] == "sent" for row in answer.json()["items"])
 
     def _overdue(self, key: str) -> bool:
         return bool(self.obligation(key).get("overdue"))
