@@ -44,6 +44,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "load": [["{sample}"]],
         "registry": [["republish"]],
         "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc"]],
+        "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
     },
     "scoring": {
         "setbacks": [["list"], ["retry", "--all"]],
@@ -77,8 +78,8 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
 }
 #: no database is asked, so none is missed
 WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check"}
-#: asks no database either, and limits the process it runs in: not run here
-APART = {name: {"check"} for name in SERVICES if name != "intake"}
+#: ask no database either; `check` limits the process it runs in: not run here
+APART = {name: {"receipt"} if name == "intake" else {"check"} for name in SERVICES}
 
 CASES = [
     (service, action, arguments)
