@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -63,6 +64,32 @@ _READ_OFFICERS = text("""
        AND (f.regimes = '{}' OR asked.regime = ANY(f.regimes))
      ORDER BY asked.agency, asked.regime, f.regimes = '{}', f.officer_id
 """)
+_CLOSINGS = text("""
+    SELECT code, closed_on, heir FROM agencies WHERE code = ANY(CAST(:codes AS text[])) AND closed_on IS NOT NULL
+""")
+_REPLAN_CLOSED = text("""
+    UPDATE agencies SET planned = false WHERE code = ANY(CAST(:codes AS text[])) AND closed_on IS NOT NULL AND planned
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """When an agency closes, its last day, and who owes then what is open (None: nobody)."""
+
+    closed_on: date
+    heir: str | None
+
+
+async def read_closings(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, Closing]:
+    """Those of these agencies that close."""
+    return {row[0]: Closing(row[1], row[2]) for row in await tx.execute(_CLOSINGS, {"codes": list(codes)})}
+
+
+async def replan_closed(tx: Transaction, codes: Iterable[str]) -> None:
+    """Have the generator look again at what those of these agencies that close still owe."""
+    wanted = sorted(set(codes))
+    if wanted:
+        await tx.execute(_REPLAN_CLOSED, {"codes": wanted})
 
 
 async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: Sequence[RequestIssued]) -> None:

@@ -46,6 +46,7 @@ agencies = Table(
     Column("parent", Text),
     Column("opened_on", Date, nullable=False),
     Column("closed_on", Date),
+    Column("heir", Text),  # who owes what is open when it closes
     Column("version", Integer, nullable=False),
     # false: its obligations have not been generated (again) since it changed
     Column("planned", Boolean, nullable=False, server_default=_false),

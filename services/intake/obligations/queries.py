@@ -133,6 +133,12 @@ class ObligationDetail(ObligationView):
     officer_basis: Literal["named", "designated"] | None = Field(
         description="named: bài nộp nêu tên / by the report; designated: cán bộ đầu mối lúc hết hạn / on duty then"
     )
+    transferred_from: list[str] = Field(
+        description="Cơ quan chấm dứt hoạt động đã chuyển nghĩa vụ này / agencies that closed while they owed it"
+    )
+    transferred_to: str | None = Field(
+        description="Cơ quan kế thừa phải nộp thay / who owes it since this agency closed"
+    )
     lines: list[LineView] = Field(description="Mọi dòng điểm từng ghi / every score line ever written")
     submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
     submissions_truncated: bool
@@ -255,6 +261,8 @@ async def obligation(
         answer_version=whole.answer_version,
         officer_id=whole.officer_id,
         officer_basis=whole.officer_basis,
+        transferred_from=list(whole.transferred_from),
+        transferred_to=whole.transferred_to,
         lines=[LineView(**line.model_dump(mode="json")) for line in whole.lines],
         submissions=sent[:MAX_LISTED],
         submissions_truncated=len(sent) > MAX_LISTED,

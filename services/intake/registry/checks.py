@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.intake.registry import forms
@@ -84,6 +84,7 @@ def _one(
     match located.record:
         case AgencyRegistered() as agency:
             yield from _agency(located, agency, registry)
+            yield from _closing(located, agency, stored, registry, now)
         case OfficerRegistered() as officer:
             yield from _officer(located, officer, registry)
         case RegimePublished() as regime:
@@ -188,6 +189,78 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
         if successor not in registry.agencies or successor == agency.code:
             kind = "agency" if successor != agency.code else ""
             yield located.unknown(f"successors/{place}", "cơ quan kế thừa", "successor", successor, kind)
+
+
+def _closing(
+    located: Located, agency: AgencyRegistered, stored: RegistryEvent | None, registry: Registry, now: datetime
+) -> Iterator[FileError]:
+    """A closing says what becomes of what is open, so that nothing falls between two agencies unsaid.
+
+    What closed before it came here has nothing open here; what is stored already was taken as it is.
+    """
+    if agency.closed_on is None:
+        if agency.open_obligations is not None:
+            yield located.error(
+                "open_obligations",
+                "Cơ quan không có ngày chấm dứt hoạt động (`closed_on`).",
+                "The agency has no closing day (`closed_on`).",
+                "Ghi `closed_on`, hoặc bỏ `open_obligations`.",
+                "Give `closed_on`, or leave `open_obligations` out.",
+            )
+        return
+    for heir in registry.inherits_from(agency.code):
+        if heir.heir == agency.code and heir.closed_on is not None and heir.closed_on >= agency.closed_on:
+            yield located.error(
+                "closed_on",
+                f"“{shown(heir.code)}”, chấm dứt hoạt động {heir.closed_on:%d/%m/%Y}, chuyển nghĩa vụ cho cơ quan này.",
+                f"“{shown(heir.code)}”, which closes on {heir.closed_on:%d/%m/%Y}, hands its duties on to this agency.",
+                "Ghi ngày sau ngày đó, hoặc cho cơ quan kia một cơ quan kế thừa khác.",
+                "Close it later, or give the other one another successor.",
+            )
+    before = stored if isinstance(stored, AgencyRegistered) else None
+    if agency.open_obligations is None:
+        known = before.closed_on == agency.closed_on if before else agency.closed_on < now.astimezone(LOCAL_ZONE).date()
+        if not known:
+            yield located.error(
+                "closed_on",
+                "Chưa ghi báo cáo đang phải nộp sẽ chuyển cho ai hay thôi không phải nộp nữa.",
+                "It does not say what becomes of the reports that are still owed then.",
+                "Ghi `open_obligations: transfer` và `successors`, hoặc `withdraw` và `closing_reason`.",
+                "Give `open_obligations: transfer` and `successors`, or `withdraw` and `closing_reason`.",
+            )
+        return
+    if agency.open_obligations == "withdraw":
+        if not agency.closing_reason:
+            yield located.error(
+                "closing_reason",
+                "Thiếu lý do thôi không phải nộp những báo cáo đang mở.",
+                "The reason is missing for which nobody owes what is open.",
+                "Ghi `closing_reason`, hoặc `open_obligations: transfer`.",
+                "Give `closing_reason`, or `open_obligations: transfer`.",
+            )
+        return
+    if not agency.successors:
+        yield located.error(
+            "successors",
+            "Không có cơ quan kế thừa để chuyển nghĩa vụ.",
+            "There is no successor to hand the duties on to.",
+            "Ghi `successors`; cơ quan đầu tiên nhận nghĩa vụ.",
+            "Give `successors`; the first of them owes what is open.",
+        )
+        return
+    first = registry.agencies.get(agency.successors[0])
+    day_after = agency.closed_on + timedelta(days=1)
+    if first is None:
+        return  # named already
+    yield from _closed(located, "successors/0", first, day_after)
+    if first.opened_on > day_after:
+        yield located.error(
+            "successors/0",
+            f"“{shown(first.code)}” đến {first.opened_on:%d/%m/%Y} mới thành lập, sau ngày chuyển nghĩa vụ.",
+            f"“{shown(first.code)}” opens on {first.opened_on:%d/%m/%Y}, after it would take the duties over.",
+            "Ghi trước một cơ quan đã hoạt động khi đó, hoặc sửa ngày.",
+            "Put an agency first that exists by then, or correct the days.",
+        )
 
 
 def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -> Iterator[FileError]:

@@ -48,6 +48,7 @@ class Agency(Struct, frozen=True, gc=False):
     closed_on: date | None
     successors: tuple[str, ...]
     version: int
+    heir: str | None = None  # who owes what is open when it closes
 
 
 class Officer(Struct, frozen=True, gc=False):
@@ -78,6 +79,8 @@ class Registry:
     requests: dict[str, RequestIssued] = field(default_factory=dict)
     #: agency -> ids of all who are or were its officers
     _staff: dict[str, list[str]] = field(default_factory=dict)
+    #: agency -> codes of those whose heir it is, or was
+    _handing: dict[str, set[str]] = field(default_factory=dict)
 
     def put(self, record: RegistryEvent) -> None:
         """Add the record, or replace an older version of it; a newer one stays."""
@@ -85,9 +88,9 @@ class Registry:
             case AgencyRegistered():
                 agency = Agency(
                     record.code, record.kind, record.parent, record.opened_on, record.closed_on, record.successors,
-                    record.version,
+                    record.version, record.heir,
                 )  # fmt: skip
-                _newer(self.agencies, agency.code, agency)
+                self._agency(agency)
             case OfficerRegistered():
                 self._officer(
                     record.officer_id,
@@ -100,8 +103,8 @@ class Registry:
 
     def take(self, changed: Registry) -> None:
         """Add or replace all that another registry holds."""
-        for code, agency in changed.agencies.items():
-            _newer(self.agencies, code, agency)
+        for agency in changed.agencies.values():
+            self._agency(agency)
         for officer_id, officer in changed.officers.items():
             self._officer(officer_id, officer)
         for code, versions in changed.regimes.items():
@@ -118,6 +121,26 @@ class Registry:
             if (officer := self.officers[officer_id]).answers(agency, regime)
         ]
         return [officer_id for _, _, officer_id in sorted(found)]
+
+    def inherits_from(self, code: str) -> list[Agency]:
+        """Agencies that handed on to this one what they owed when they closed, also through others."""
+        found: list[Agency] = []
+        seen = {code}
+        heirs = [code]
+        while heirs:
+            heir = heirs.pop()
+            for each in sorted(self._handing.get(heir, ())):
+                agency = self.agencies[each]
+                if agency.heir == heir and each not in seen:
+                    seen.add(each)
+                    found.append(agency)
+                    heirs.append(each)
+        return found
+
+    def _agency(self, agency: Agency) -> None:
+        _newer(self.agencies, agency.code, agency)
+        if agency.heir is not None:
+            self._handing.setdefault(agency.heir, set()).add(agency.code)
 
     def _officer(self, officer_id: str, officer: Officer) -> None:
         before = self.officers.get(officer_id)

@@ -99,7 +99,11 @@ def check(
         found = _window(report, registry, versions) if report.period else None
         if found is None or isinstance(found, FieldError):
             # of an ad hoc request that is not known, nobody can say who answers it
-            if not any(version.frequency == "adhoc" or submits(agency, version) for version in versions.values()):
+            may = (agency, *registry.inherits_from(agency.code))
+            if not any(
+                version.frequency == "adhoc" or any(submits(each, version) for each in may)
+                for version in versions.values()
+            ):
                 errors.append(_not_submitter(agency.code, report.regime))
             return Refused((*errors, found) if found else tuple(errors))
         known = found, found.accepted_from(early_allowed=found.governing.early_allowed)
@@ -107,10 +111,14 @@ def check(
             windows[report.regime, report.period] = known
     window, accepted_from = known
     regime = window.governing
-    if not asked(agency, regime, window.addressed):
+    if not (asked(agency, regime, window.addressed) and agency.opened_on <= window.last):
+        inherited = _inherits(agency, window, registry)
+    else:
+        inherited = False
+    if not inherited and not asked(agency, regime, window.addressed):
         errors.append(_not_submitter(agency.code, report.regime if not window.addressed else report.period))
     closed_on = agency.closed_on if closed_before(agency, window.first) else None
-    if agency.opened_on > window.last:
+    if not inherited and agency.opened_on > window.last:
         errors.append(_not_open_yet(agency))
     match outside(accepted_from, window.last, now):
         case "too_early":
@@ -123,6 +131,19 @@ def check(
             return closed
         errors.append(closed.error)
     return Refused(tuple(errors)) if errors else Admitted(regime.regime_version)
+
+
+def _inherits(agency: Agency, window: Window[RegimePublished], registry: Registry) -> bool:
+    """Whether an agency that closed after the window's first day has handed this report on to the agency.
+
+    Scoring says whether it was still open then; a report of what was not is followed and not scored.
+    """
+    return any(
+        asked(closed, window.governing, window.addressed)
+        and closed.opened_on <= window.last
+        and not closed_before(closed, window.first)
+        for closed in registry.inherits_from(agency.code)
+    )
 
 
 def _window(

@@ -221,6 +221,8 @@ def published(
         present_items=None if measured is None else measured.present_items,
         officer_id=state.officer_id,
         officer_basis=state.officer_basis,
+        transferred_from=terms.origins,
+        transferred_to=terms.heir,
         score=state.score,
         lines=tuple(_line(line, reversed_ids, policies.get(line.policy_version)) for line in obligation.lines),
     )
@@ -262,7 +264,7 @@ def _last_returned(obligation: Obligation) -> int | None:
 def _shown(terms: Terms) -> tuple[object, ...]:
     return (
         terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
-        terms.calendar_version, terms.policy_version, terms.provisional,
+        terms.calendar_version, terms.policy_version, terms.provisional, terms.origins,
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     cutoff_to: date | None = None
     provisional: bool = False  # the deadline follows from days that nobody has announced yet
     owed: bool = True  # false: nobody asked this agency for the report, or it is not owed any more
+    origins: tuple[str, ...] = ()  # agencies that closed while they owed it; empty: asked of this one
+    heir: str | None = None  # who owes it since this agency closed
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from services.scoring import metrics, registry
 from services.scoring.calendar import WorkingCalendar, horizon
-from services.scoring.obligations import deciding, generator, setbacks, store
+from services.scoring.obligations import deciding, generator, setbacks, store, transfers
 from services.scoring.obligations.deadline_sweep import passes
 from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from services.scoring.obligations.deciding import Proposed, outgoing
 from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.facts import Terms
 from services.scoring.obligations.generator import Opening, follow_plan
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store as reliefs
@@ -150,12 +151,31 @@ class Generator:
         return sorted(plans, key=lambda plan: (plan.deadline, plan.regime, plan.period))
 
     async def _replan_agencies(self, tx: Transaction, codes: list[str], openings: list[Opening], span: _Span) -> int:
+        await generator.agencies_planned(tx, codes)  # before: an heir among them may have to be looked at again
+        calendar = await self._rules.current_calendar(tx)
+
+        def notice(terms: Terms) -> datetime:
+            return notice_until(span.now, self._rules.policy(terms).notice_working_days, calendar)
+
+        closings = await registry.read_closings(tx, codes)
+        handed_on = await store.lock_handed_on(tx, codes)
+        returned, kept_away = await each_alone(
+            tx,
+            handed_on.obligations,
+            lambda part: transfers.take_back(tx, self._rules, part, closings, span.now, notice),
+            passes=passes,
+        )
         closed = await store.lock_of_closed(tx, codes)
         withdrawn, failed = await each_alone(
-            tx, closed.obligations, lambda part: self._withdraw(tx, part, span.now), passes=passes
+            tx,
+            closed.obligations,
+            lambda part: transfers.close(tx, self._rules, part, closings, span.now, notice),
+            passes=passes,
         )
-        reasons = {key: setbacks.why(error) for key, error in closed.unreadable.items()}
-        await setbacks.record(tx, "withdraw", reasons | {lost.key: setbacks.why(error) for lost, error in failed})
+        unreadable = {**handed_on.unreadable, **closed.unreadable}
+        reasons = {key: setbacks.why(error) for key, error in unreadable.items()}
+        reasons |= {lost.key: setbacks.why(error) for lost, error in (*kept_away, *failed)}
+        await setbacks.record(tx, "withdraw", reasons)
 
         async def generate(part: Sequence[Opening]) -> tuple[int, bool]:
             return await self._generate(tx, part, span, codes)
@@ -164,9 +184,9 @@ class Generator:
         # planned for the others already: to be generated again for all, once it has rested
         await generator.forget(tx, (opening.plan for opening, _ in set_back))
         await self._settle_plans(tx, openings, set_back)
-        if all(whole for _, whole in generated):
-            await generator.agencies_planned(tx, codes)
-        return sum(withdrawn) + sum(changed for changed, _ in generated)
+        if not all(whole for _, whole in generated):
+            await generator.agencies_planned(tx, codes, planned=False)  # the next step goes on with them
+        return sum(returned) + sum(withdrawn) + sum(changed for changed, _ in generated)
 
     async def _open_plans(
         self,
@@ -215,9 +235,12 @@ class Generator:
             proposed = []
             for opening, row in unlike:
                 obligation = store.decode(row[0], row[1], row[2], row[3])
+                if obligation.terms.heir is not None:
+                    continue  # another agency owes it now (transfers.py)
                 days = self._rules.policy(opening.terms).notice_working_days
                 kept = self._rules.governing(obligation.terms.deadline.astimezone(LOCAL_ZONE).date())
-                terms = follow_plan(obligation, opening.terms, notice_until(span.now, days, calendar), kept)
+                planned = replace(opening.terms, origins=obligation.terms.origins)
+                terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
             into = [each.terms.deadline for each in proposed if each.terms is not each.before.terms]
@@ -256,4 +279,4 @@ def _still_governed(obligation: Obligation, versions: list[Regime], requests: di
     window = window_of(versions, parse(obligation.period), requests.get(obligation.period))
     if isinstance(window, NoWindow):
         return False
-    return addresses(window.addressed, obligation.agency)
+    return any(addresses(window.addressed, code) for code in obligation.terms.origins or (obligation.agency,))

@@ -108,7 +108,7 @@ _REBUILT = text("""
 """)
 _COMPLETE = text("UPDATE generation SET complete_at = greatest(complete_at, :now), replan_from = NULL")
 _UNPLANNED = text("SELECT code FROM agencies WHERE NOT planned ORDER BY code LIMIT :limit FOR UPDATE SKIP LOCKED")
-_AGENCIES_PLANNED = text("UPDATE agencies SET planned = true WHERE code = ANY(CAST(:codes AS text[]))")
+_AGENCIES_PLANNED = text("UPDATE agencies SET planned = :planned WHERE code = ANY(CAST(:codes AS text[]))")
 _FIRST = text(f"SELECT {_FIRST_VERSION}")
 
 
@@ -210,8 +210,8 @@ async def unplanned_agencies(tx: Transaction, limit: int) -> list[str]:
     return list((await tx.execute(_UNPLANNED, {"limit": limit})).scalars())
 
 
-async def agencies_planned(tx: Transaction, codes: Sequence[str]) -> None:
-    await tx.execute(_AGENCIES_PLANNED, {"codes": list(codes)})
+async def agencies_planned(tx: Transaction, codes: Sequence[str], *, planned: bool = True) -> None:
+    await tx.execute(_AGENCIES_PLANNED, {"codes": list(codes), "planned": planned})
 
 
 async def not_yet_planned(tx: ReadTransaction, openings: Sequence[Opening]) -> list[Opening]:

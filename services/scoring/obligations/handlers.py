@@ -69,6 +69,16 @@ async def follow(batch: Batch[Followed], tx: Transaction, rules: Rules, late: La
     decisions += (await deciding.decide(tx, rules, bare, opening=made)).decisions
     metrics.FOLD_DURATION_SECONDS.observe(perf_counter() - begun)
     await deciding.save(tx, decisions, obligations)
+    # An agency that has closed cannot correct what was returned: its heir owes it. What it handed on may be answered.
+    await registry.replan_closed(
+        tx,
+        (
+            decision.obligation.agency
+            for decision in decisions
+            if decision.obligation.terms.heir is not None
+            or (decision.event is not None and "returned" in decision.event.changes)
+        ),
+    )
     if late is not None:
         returned = {key for key, events in by_key.items() if any(_returns(event.body) for event in events)}
         await late.keep(

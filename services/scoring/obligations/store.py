@@ -50,13 +50,19 @@ _DUE = text(f"""
      WHERE next_at <= :now AND {_NOT_SET_BACK} AND {_NOT_LATE}
      ORDER BY next_at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)  # noqa: S608
-# Not answered, and owed by agencies that do not exist any more on the day of the deadline.
+# Not answered, and owed by agencies that do not exist any more on the day of the deadline. What awaits its verdict is
+# left until it has one.
 _OF_CLOSED = text(f"""
     SELECT {_ROW_OF_O} FROM obligations AS o JOIN agencies AS a ON a.code = o.agency
-     WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.standing <> 'fulfilled'
+     WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.standing NOT IN ('fulfilled', 'awaiting_verdict')
        AND CAST(o.deadline AT TIME ZONE 'Asia/Ho_Chi_Minh' AS date) > a.closed_on
      ORDER BY o.obligation FOR UPDATE OF o
 """)  # noqa: S608
+_HANDED_ON = text(f"""
+    SELECT {_ROW} FROM obligations
+     WHERE agency = ANY(CAST(:codes AS text[])) AND NOT owed AND terms->>'heir' IS NOT NULL
+     ORDER BY obligation FOR UPDATE
+""")  # noqa: S608 - constants
 _OF_REGIME = text(f"""
     SELECT {_ROW} FROM obligations
      WHERE regime = :regime AND owed AND standing = 'nothing_sent' AND NOT overdue AND deadline > :now
@@ -152,6 +158,11 @@ async def lock_due(tx: Transaction, now: datetime, limit: int) -> Found:
 async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
     """Unanswered obligations of these agencies whose deadline lies behind the agency's closing."""
     return _found(await tx.execute(_OF_CLOSED, {"codes": sorted(codes)}))
+
+
+async def lock_handed_on(tx: Transaction, codes: Sequence[str]) -> Found:
+    """Obligations of these agencies that others owe since the agency closed."""
+    return _found(await tx.execute(_HANDED_ON, {"codes": sorted(codes)}))
 
 
 async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:

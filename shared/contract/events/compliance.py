@@ -82,6 +82,8 @@ class ObligationChanged(EventModel):
     present_items: int | None = None
     officer_id: str | None = None  # who answers for it
     officer_basis: Literal["named", "designated"] | None = None  # by the report, or on duty at the deadline
+    transferred_from: tuple[str, ...] = ()  # agencies that closed while they owed it
+    transferred_to: str | None = None  # the agency that owes it since this one closed
     score: ExactDecimal | None = None  # null while nothing is decided
     lines: tuple[ScoreLine, ...] = ()  # all ever written
 

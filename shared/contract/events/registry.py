@@ -32,6 +32,8 @@ from shared.contract.events.fields import (
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
 Filler = Literal["return", "explain"]
+#: what becomes of what is open when an agency closes: its first successor owes it, or nobody does
+OpenObligations = Literal["transfer", "withdraw"]
 OfficerRole = Literal["reporting_officer", "head"]
 
 MAX_REGIME_VERSION = 9_999
@@ -57,11 +59,19 @@ class AgencyRegistered(EventModel):
     opened_on: Day
     closed_on: Day | None = None  # last day on which it exists
     successors: _Codes = ()
+    open_obligations: OpenObligations | None = None  # None: said before this was asked for; nobody owes them
+    closing_reason: Reason = ""
     version: int
 
     @property
     def key(self) -> str:
         return f"agency/{self.code}"
+
+    @property
+    def heir(self) -> str | None:
+        """The agency that owes what is open when this one closes."""
+        transfers = self.closed_on is not None and self.open_obligations == "transfer"
+        return self.successors[0] if transfers and self.successors else None
 
 
 class OfficerRegistered(EventModel):

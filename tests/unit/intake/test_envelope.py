@@ -184,3 +184,34 @@ def test_a_request_exists_belongs_to_its_regime_and_addresses_the_agency() -> No
 
 def test_an_agency_outside_the_registry_may_send_nothing() -> None:
     assert pointers(judged("H99.404")) == [""]
+
+
+def test_the_heir_of_a_closed_agency_may_send_what_was_open_then() -> None:
+    closed: dict[str, Any] = {"closed_on": date(2026, 10, 10), "open_obligations": "transfer", "successors": (OFFICE,)}
+    gone = rig.agency(DEPARTMENT, **closed)
+    heir = rig.agency(OFFICE, "office", opened_on=date(2026, 10, 20))  # founded after the cut-off
+    people = rig.officer("cb-o", OFFICE)
+    assert judged(OFFICE, gone, heir, people, officer="cb-o") == Admitted(1)
+    # what began only after the closing, and what nobody asked of the closed one, is not the heir's
+    later = datetime(2026, 12, 20, tzinfo=LOCAL_ZONE)
+    assert pointers(judged(OFFICE, gone, heir, people, officer="cb-o", period="2026-M12", now=later)) == ["/regime"]
+    request: dict[str, Any] = {"regime": "THIENTAI", "period": "DX-2026-002"}
+    assert pointers(judged(OFFICE, gone, heir, people, officer="cb-o", **request)) == ["/regime", "/period"]
+    # through another that has closed too
+    third = rig.agency("H99.60", "office")
+    second = rig.agency(OFFICE, "office", **{**closed, "closed_on": date(2026, 10, 12), "successors": ("H99.60",)})
+    officer = rig.officer("cb-60", "H99.60")
+    assert judged("H99.60", gone, second, third, officer, officer="cb-60") == Admitted(1)
+    # the control: without the instruction, or once the agency lives on, nobody inherits
+    for record in (rig.agency(DEPARTMENT, **{**closed, "open_obligations": None}), rig.agency(DEPARTMENT)):
+        assert pointers(judged(OFFICE, record, heir, people, officer="cb-o")) == ["/regime", "/period"]
+
+
+def test_an_agency_that_lives_on_takes_its_duties_back_from_the_registry_in_memory() -> None:
+    found = registry(rig.agency(DEPARTMENT, closed_on=date(2026, 10, 10), open_obligations="transfer",
+                                successors=(OFFICE,)))  # fmt: skip
+    assert [agency.code for agency in found.inherits_from(OFFICE)] == [DEPARTMENT]
+    changed = Registry()
+    changed.put(rig.agency(DEPARTMENT, version=5))
+    found.take(changed)
+    assert found.inherits_from(OFFICE) == []

@@ -234,13 +234,73 @@ def test_an_agency_that_a_request_names_exists_from_its_day_to_its_deadline() ->
     ]
     for dates, places in cases:
         named = rig.request("DX-9", agencies=("H99.03",))
-        agency = rig.agency("H99.03", **dates)
+        said = {"open_obligations": "withdraw", "closing_reason": "Giải thể"} if "closed_on" in dates else {}
+        agency = rig.agency("H99.03", **dates, **said)
         assert [one.split(":")[0] for one in messages(agency, named)] == places
         # it closed after it was asked: the request says what it said
         assert messages(agency, named, stored=(named.model_copy(update={"version": 1}),)) == []
 
 
 WRONG = rig.regime(version=1)
+
+
+_LATER = date(2026, 12, 31)
+_TRANSFER = {"closed_on": _LATER, "open_obligations": "transfer", "successors": (COMMUNE,)}
+
+
+@pytest.mark.parametrize(
+    ("closing", "place", "what"),
+    [
+        ({"closed_on": _LATER}, "closed_on", "what becomes of the reports that are still owed"),
+        ({"closed_on": _LATER, "successors": (COMMUNE,)}, "closed_on", "what becomes of the reports"),
+        ({"closed_on": _LATER, "open_obligations": "transfer"}, "successors", "no successor to hand"),
+        ({"closed_on": _LATER, "open_obligations": "withdraw"}, "closing_reason", "reason is missing"),
+        ({"open_obligations": "transfer", "successors": (COMMUNE,)}, "open_obligations", "no closing day"),
+        ({**_TRANSFER, "successors": (DISTRICT, COMMUNE)}, "successors/0", "closes on 30/06/2025"),
+        ({**_TRANSFER, "successors": ("H99.77",)}, "successors/0", "opens on 02/01/2027"),
+        ({**_TRANSFER, "successors": ("H99.78",)}, "successors/0", "closes on 31/12/2026, before 01/01/2027"),
+        ({**_TRANSFER, "successors": ("H99.80",)}, "successors/0", "no successor"),
+    ],
+)
+def test_a_closing_says_what_becomes_of_what_is_open(closing: dict[str, Any], place: str, what: str) -> None:
+    others = [
+        rig.agency("H99.77", opened_on=date(2027, 1, 2)),
+        rig.agency("H99.78", closed_on=_LATER, open_obligations="withdraw", closing_reason="Giải thể"),
+    ]
+    found = messages(rig.agency(DEPARTMENT, parent="H99", **closing), *others)
+    assert any(each.startswith(f"{place}: ") and what in each for each in found), found
+
+
+def test_the_controls_what_says_so_may_close_and_what_is_past_or_stored_need_not() -> None:
+    for closing in (
+        _TRANSFER,
+        {"closed_on": _LATER, "open_obligations": "withdraw", "closing_reason": "Giải thể"},
+        {"closed_on": NOW.date() - timedelta(days=1)},  # had closed before it came here
+    ):
+        assert messages(rig.agency(DEPARTMENT, parent="H99", **closing)) == []
+    known = rig.agency(DEPARTMENT, parent="H99", closed_on=_LATER, version=3)
+    assert messages(known.model_copy(update={"name": "Tên mới"}), stored=[known]) == []
+    # but an agency that was there and had not closed may have something open
+    living = rig.agency(DEPARTMENT, parent="H99", version=3)
+    closed = living.model_copy(update={"closed_on": NOW.date() - timedelta(days=1)})
+    assert [each.partition(":")[0] for each in messages(closed, stored=[living])] == ["closed_on"]
+
+
+def test_duties_never_go_round_in_a_circle() -> None:
+    def handing(code: str, to: str, on: date) -> RegistryEvent:
+        return rig.agency(code, parent="H99", closed_on=on, successors=(to,), open_obligations="transfer")
+
+    day = timedelta(days=1)
+    assert messages(handing(DEPARTMENT, COMMUNE, _LATER), handing(COMMUNE, "H99", _LATER + day)) == []
+    for on in (_LATER - day, _LATER, _LATER + day):
+        found = messages(handing(DEPARTMENT, COMMUNE, _LATER), handing(COMMUNE, DEPARTMENT, on))
+        assert found, on
+    # an heir that comes to close earlier is refused too, by its own record
+    found = messages(
+        rig.agency(COMMUNE, closed_on=_LATER, open_obligations="withdraw", closing_reason="Giải thể"),
+        handing(DEPARTMENT, COMMUNE, _LATER),
+    )
+    assert any("hands its duties on to this agency" in each for each in found)
 
 
 def replacing(**others: Any) -> RegimePublished:

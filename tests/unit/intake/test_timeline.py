@@ -52,7 +52,8 @@ def obligation(submissions: Any, lines: Any = (), notices: Any = (), answer: int
         standing="fulfilled", owed=True, overdue=False, on_time=True, score=None, changed_at=at(1), updated_at=at(1),
         links={"self": "/v1/obligations/KTXH/2026-M10"}, policy_version="2019.1", calendar_version="VN-2026.2",
         provisional=False, planned_deadline=at(3), reliefs=[], officer_id="cb-31", officer_basis="named",
-        answer_version=answer, lines=list(lines), submissions=list(submissions), submissions_truncated=False,
+        transferred_from=[], transferred_to=None, answer_version=answer, lines=list(lines),
+        submissions=list(submissions), submissions_truncated=False,
         notices=list(notices), notices_truncated=False,
     )  # fmt: skip
 

@@ -1,0 +1,166 @@
+"""What is open when an agency closes goes to its heir, or falls, as its record says; facts and lines stay.
+
+The closed agency's obligation is not owed any more and names its heir; the heir owes one of its own by the same terms,
+which names where it came from. Where the agency lives on after all, or its own report of before is heard of, its
+obligation is owed again and the heir's is not, unless the heir has answered it: one duty, one score. Nothing commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+
+from msgspec.structs import replace
+
+from services.scoring import metrics, registry
+from services.scoring.obligations import deciding, domain, generator, store
+from services.scoring.obligations.deciding import Proposed, outgoing
+from services.scoring.obligations.domain import Obligation
+from services.scoring.obligations.facts import NOTHING, Terms
+from services.scoring.obligations.standing import untouched
+from services.scoring.reference_data import Rules
+from services.scoring.registry import Closing
+from services.scoring.reliefs import store as reliefs
+from shared.contract.events import obligation_key
+from shared.outbox import publish
+from shared.postgres.database import Transaction
+from shared.runtime.clock import LOCAL_ZONE
+
+#: agencies through which one duty may have gone
+MOST_HEIRS = 20
+
+
+def heir_of(lost: Obligation, closing: Closing) -> str | None:
+    """Who owes it once its agency has closed: nobody where the period opened only after that."""
+    return closing.heir if _local_day(lost.terms.opens_at) <= closing.closed_on else None
+
+
+def reported_by(handed: Obligation, closing: Closing) -> bool:
+    """Whether the agency had sent a report before it closed that is accepted, or may be."""
+    return any(
+        _local_day(version.received_at) <= closing.closed_on and (version.accepted or not version.verdicts)
+        for version in handed.facts.versions
+    )
+
+
+def inherited(lost: Obligation, known: Obligation | None, notice_until: datetime) -> Terms | None:
+    """The heir's terms; None where its own obligation stays as it is: its report answers for both.
+
+    The deadline is the same, but not before `notice_until`: the heir has heard of it only now.
+    """
+    origins = lost.terms.origins or (lost.agency,)
+    if known is not None and known.terms.owed:
+        merged = tuple(sorted({*known.terms.origins, *origins}))
+        return replace(known.terms, origins=merged) if known.terms.origins and merged != known.terms.origins else None
+    deadline = max(lost.terms.deadline, notice_until)
+    return replace(lost.terms, owed=True, origins=origins, heir=None, deadline=deadline)
+
+
+def given_back(handed: Obligation, last: Obligation, notice_until: datetime) -> tuple[Terms, Terms] | None:
+    """Terms of the agency that lives on, and of the last heir; None where that one has answered it.
+
+    Who was called overdue before stands as then; others have notice, since they were told that they owed nothing.
+    """
+    if last.terms.origins and last.state.answer is not None:
+        return None
+    left = tuple(sorted({*last.terms.origins} - {*(handed.terms.origins or (handed.agency,))}))
+    heirs = replace(last.terms, origins=left, owed=bool(left)) if last.terms.origins else last.terms
+    deadline = handed.terms.deadline if handed.facts.passed_at else max(handed.terms.deadline, notice_until)
+    return replace(handed.terms, owed=True, heir=None, deadline=deadline), heirs
+
+
+async def take_back(
+    tx: Transaction,
+    rules: Rules,
+    handed_on: Sequence[Obligation],
+    closings: Mapping[str, Closing],
+    now: datetime,
+    notice: Callable[[Terms], datetime],
+) -> int:
+    """Have agencies owe again what they handed on, where they live on or close otherwise. Returns how many changed."""
+    count = 0
+    for handed in handed_on:
+        closing = closings.get(handed.agency)
+        closed = closing is not None and _local_day(handed.terms.deadline) > closing.closed_on
+        if (
+            closing is not None
+            and closed
+            and heir_of(handed, closing) == handed.terms.heir
+            and not reported_by(handed, closing)
+        ):
+            continue
+        last = await _last_heir(tx, handed)
+        if last is None:
+            continue
+        await rules.fetch(tx, {handed.terms.calendar_version}, {handed.terms.policy_version})
+        terms = given_back(handed, last, notice(handed.terms))
+        if terms is None:
+            continue
+        proposed = [Proposed(handed, terms[0], handed.facts, now), Proposed(last, terms[1], last.facts, now)]
+        count += await deciding.settle_all(
+            tx, rules, [each for each in proposed if each.terms is not each.before.terms]
+        )
+    return count
+
+
+async def _last_heir(tx: Transaction, handed: Obligation) -> Obligation | None:
+    last = handed
+    for _ in range(MOST_HEIRS):
+        if last.terms.heir is None:
+            return None if last is handed else last
+        key = obligation_key(last.terms.heir, handed.regime, handed.period)
+        found = (await store.lock_obligations(tx, [key])).get(key)
+        if found is None:
+            return None
+        last = found
+    return None
+
+
+async def close(
+    tx: Transaction,
+    rules: Rules,
+    lost: Sequence[Obligation],
+    closings: Mapping[str, Closing],
+    now: datetime,
+    notice: Callable[[Terms], datetime],
+) -> int:
+    """Have agencies that closed owe these no more, and their heirs instead. Returns how many obligations changed."""
+    heirs = {each.key: heir_of(each, closings[each.agency]) for each in lost}
+    proposed = [Proposed(each, replace(each.terms, owed=False, heir=heirs[each.key]), each.facts, now) for each in lost]
+    metrics.WITHDRAWN_TOTAL.inc(len(lost))
+    count = await deciding.settle_all(tx, rules, proposed)
+    wanted: dict[str, list[Obligation]] = {}
+    for each in lost:
+        if (heir := heirs[each.key]) is not None:
+            wanted.setdefault(obligation_key(heir, each.regime, each.period), []).append(each)
+    if not wanted:
+        return count
+    known = await store.lock_obligations(tx, sorted(wanted))
+    first_version = await generator.first_version(tx)
+    opened: list[Obligation] = []
+    changed: list[Proposed] = []
+    for key, sources in sorted(wanted.items()):
+        before = known.get(key)
+        terms: Terms | None = None
+        for source in sources:
+            base = before if terms is None else Obligation(key, 0, terms, NOTHING, untouched(terms))
+            terms = inherited(source, base, notice(source.terms)) or terms
+        if terms is None:
+            continue
+        if before is None:
+            opened.append(Obligation(key, first_version, terms, NOTHING, untouched(terms)))
+        else:
+            changed.append(Proposed(before, terms, before.facts, now))
+    made = await store.insert(tx, [(each, now) for each in opened])
+    await publish(tx, [outgoing(domain.published(each, ("opened",), now)) for each in opened if each.key in made])
+    metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(made))
+    if opened:
+        await reliefs.apply_again(tx, min(each.terms.deadline for each in opened))
+    count += len(made) + await deciding.settle_all(tx, rules, changed)
+    # an heir that closes too hands it on
+    await registry.replan_closed(tx, {key.partition("/")[0] for key in wanted})
+    return count
+
+
+def _local_day(moment: datetime) -> date:
+    return moment.astimezone(LOCAL_ZONE).date()
