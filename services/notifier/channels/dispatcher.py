@@ -229,15 +229,15 @@ class MailDispatcher:
         """Idle connections that find work; until the server answers, one tries it alone."""
         now = monotonic_seconds()
         idle = [
-            each
-            for each in self._connections
-            if each not in self._at_work and self._rests_until.get(each, float("-inf")) <= now
+            connection
+            for connection in self._connections
+            if connection not in self._at_work and self._rests_until.get(connection, float("-inf")) <= now
         ]
         answers = self._server_answers()
         if not idle or (self._at_work and not answers):
             return []
         ready = self._queue.ready(self._system.now()) or int(await self._anything_due())
-        idle.sort(key=lambda each: not each.is_open)
+        idle.sort(key=lambda connection: not connection.is_open)
         return idle[: ready if answers else min(ready, 1)]
 
     def _server_answers(self) -> bool:
