@@ -97,9 +97,8 @@ async def take_back(
         if terms is None:
             continue
         proposed = [Proposed(handed, terms[0], handed.facts, now), Proposed(last, terms[1], last.facts, now)]
-        count += await deciding.settle_all(
-            tx, rules, [each for each in proposed if each.terms is not each.before.terms]
-        )
+        moved = [change for change in proposed if change.terms is not change.before.terms]
+        count += await deciding.settle_all(tx, rules, moved)
     return count
 
 
@@ -125,14 +124,17 @@ async def close(
     notice: Callable[[Terms], datetime],
 ) -> int:
     """Have agencies that closed owe these no more, and their heirs instead. Returns how many obligations changed."""
-    heirs = {each.key: heir_of(each, closings[each.agency]) for each in lost}
-    proposed = [Proposed(each, replace(each.terms, owed=False, heir=heirs[each.key]), each.facts, now) for each in lost]
+    heirs = {handed.key: heir_of(handed, closings[handed.agency]) for handed in lost}
+    proposed = [
+        Proposed(handed, replace(handed.terms, owed=False, heir=heirs[handed.key]), handed.facts, now)
+        for handed in lost
+    ]
     metrics.WITHDRAWN_TOTAL.inc(len(lost))
     count = await deciding.settle_all(tx, rules, proposed)
     wanted: dict[str, list[Obligation]] = {}
-    for each in lost:
-        if (heir := heirs[each.key]) is not None:
-            wanted.setdefault(obligation_key(heir, each.regime, each.period), []).append(each)
+    for handed in lost:
+        if (heir := heirs[handed.key]) is not None:
+            wanted.setdefault(obligation_key(heir, handed.regime, handed.period), []).append(handed)
     if not wanted:
         return count
     known = await store.lock_obligations(tx, sorted(wanted))
@@ -151,11 +153,12 @@ async def close(
             opened.append(Obligation(key, first_version, terms, NOTHING, untouched(terms)))
         else:
             changed.append(Proposed(before, terms, before.facts, now))
-    made = await store.insert(tx, [(each, now) for each in opened])
-    await publish(tx, [outgoing(domain.published(each, ("opened",), now)) for each in opened if each.key in made])
+    made = await store.insert(tx, [(obligation, now) for obligation in opened])
+    told = [obligation for obligation in opened if obligation.key in made]
+    await publish(tx, [outgoing(domain.published(obligation, ("opened",), now)) for obligation in told])
     metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(made))
     if opened:
-        await reliefs.apply_again(tx, min(each.terms.deadline for each in opened))
+        await reliefs.apply_again(tx, min(obligation.terms.deadline for obligation in opened))
     count += len(made) + await deciding.settle_all(tx, rules, changed)
     # an heir that closes too hands it on
     await registry.replan_closed(tx, {key.partition("/")[0] for key in wanted})
