@@ -1,1 +1,1 @@
-"""The only way to Kafka: clients with the settings the promises need; aiokafka's private parts in one module."""
+"""Constructs all Kafka clients with the settings our guarantees need; one module uses aiokafka's private parts."""

@@ -2,11 +2,11 @@
 
 tests/unit/shared/kafka/test_aiokafka_internals.py fails if an upgrade moves them.
 
-aiokafka does its work in background tasks, each of which ends for ever on an error it does not expect, and nothing of
-its public interface says so. Here such errors become the ones it expects, and whoever holds a client can see whether
-its tasks still run, and can close it whatever state it is in.
+aiokafka works in background tasks. An error that a task does not expect ends it for good, and the public interface
+does not show it. This module translates such errors into ones that aiokafka expects, reports whether a client's tasks
+still run, and closes a client in any state.
 
-`mend()` changes aiokafka's classes for the whole process; it runs when this module is imported.
+`mend()` patches aiokafka's classes for the whole process when this module is imported.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
-#: between two attempts to connect to a node: the first pause, and the longest; each is shortened by up to a half, by
-#: chance. The longest bounds how late a client notices that Kafka is back.
+#: first and longest pause between two attempts to connect to a node; jitter shortens each by up to a half. The longest
+#: bounds how late a client notices that Kafka is back.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
-#: between two looks at which tasks a client has, while something waits for them
+#: between two checks of a client's tasks while a call waits for them
 TASKS_LOOK_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
 
 class TaskEnded(KafkaError):  # type: ignore[misc]
-    """A background task of a client has ended: the client will never finish what was asked of it."""
+    """A background task of a client has ended, so the client will never finish the call."""
 
 
-# --- what uvloop says, as aiokafka expects it ---------------------------------------------------------------------
+# --- translating uvloop's errors ----------------------------------------------------------------------------------
 
 
 def _is_closed(error: RuntimeError) -> bool:
@@ -50,9 +50,9 @@ def _is_closed(error: RuntimeError) -> bool:
 
 
 def _translated(send: Callable[..., Any]) -> Callable[..., Any]:
-    """Make uvloop's RuntimeError for a write on a transport it has closed the error of a broken connection.
+    """Turn uvloop's RuntimeError for a write on a closed transport into aiokafka's error of a broken connection.
 
-    aiokafka catches OSError there, as asyncio's own transports raise; a RuntimeError ends the task that was sending.
+    aiokafka catches OSError there, which asyncio's own transports raise; a RuntimeError ends the sending task.
     """
 
     def translating(self: AIOKafkaConnection, *args: Any, **kwargs: Any) -> Any:
@@ -89,9 +89,9 @@ _nodes: WeakKeyDictionary[AIOKafkaClient, dict[Any, _Node]] = WeakKeyDictionary(
 
 
 def _paced(get_conn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Let one caller at a time try to connect to a node, with growing pauses. aiokafka itself makes none.
+    """Let one caller at a time connect to a node, with growing pauses; aiokafka itself does not pause.
 
-    While other nodes can be asked, a node in its pause counts as not ready; while none can, callers wait.
+    A node in its pause counts as not ready while another node is available; otherwise callers wait for it.
     """
 
     async def pacing(self: AIOKafkaClient, node_id: Any, **options: Any) -> Any:
@@ -103,7 +103,7 @@ def _paced(get_conn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., C
         failures = node.backoff.failures
         async with node.lock:
             if node.backoff.failures > failures:
-                return None  # somebody else has just tried
+                return None  # another caller has just failed
             now = monotonic_seconds()
             if node.not_before > now:
                 others = (broker.nodeId for broker in self.cluster.brokers() if broker.nodeId != node_id)
@@ -144,7 +144,7 @@ def _address(client: AIOKafkaClient, node_id: Any) -> str:
 
 
 class Outages:
-    """Tells once when a node cannot be reached, and once when it can again, whichever clients found out."""
+    """Logs once per process when a node becomes unreachable, and once when it is reachable again."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
@@ -164,7 +164,7 @@ class Outages:
 outages = Outages()
 
 
-# --- looking into a client ----------------------------------------------------------------------------------------
+# --- inspecting a client ------------------------------------------------------------------------------------------
 
 
 def client_of(owner: Any) -> AIOKafkaClient:
@@ -173,9 +173,9 @@ def client_of(owner: Any) -> AIOKafkaClient:
 
 
 def tasks(owner: Any) -> dict[str, asyncio.Task[Any]]:
-    """The background tasks of a consumer, producer or admin client that now exist, by what they do.
+    """The existing background tasks of a consumer, producer or admin client, by purpose.
 
-    Readers of connections are none of them: whatever ends a reader closes its connection, and a new one is made.
+    They do not include connections' readers: when a reader ends, its connection closes and a new one is made.
     """
     coordinator = getattr(owner, "_coordinator", None)
     found = {
@@ -190,18 +190,18 @@ def tasks(owner: Any) -> dict[str, asyncio.Task[Any]]:
     return {name: task for name, task in found.items() if task is not None}
 
 
-#: these end in order too, and are begun again by others
+#: tasks that may also end normally; others start them again
 _MAY_END = ("heartbeat", "committed offsets")
 
 
 def ended(owner: Any) -> str:
-    """Which background task of a running client has ended, and why; empty while all run, or once it was closed."""
+    """The background task of a running client that has ended, and why; empty while all run or after a close."""
     if owner._closed:
         return ""
     for name, task in tasks(owner).items():
         if not task.done():
             continue
-        # a client that cancels a task before its first turn meets the cancellation itself, and ends of it
+        # a task cancelled before its first step also cancels the client that awaits it, which ends the client
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if name not in _MAY_END or (error is not None and not task.cancelled()):
             return f"{name}: {error!r}"
@@ -209,14 +209,14 @@ def ended(owner: Any) -> str:
 
 
 async def while_alive(owner: Any, work: Coroutine[Any, Any, Result]) -> Result:
-    """Await what needs a client's background tasks. Raises TaskEnded where one of them ends first."""
+    """Await work that needs a client's background tasks. Raises TaskEnded if one of them ends first."""
     doing = asyncio.ensure_future(work)
     try:
         while not doing.done():
             if what := ended(owner):
                 raise TaskEnded(f"the client's task has ended: {what}")
             watched = {task for task in tasks(owner).values() if not task.done()}
-            # the deadline is for tasks that come later: a client has none before it has started
+            # the timeout finds tasks that start later: a client has none before it starts
             await asyncio.wait({doing, *watched}, timeout=TASKS_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return await doing
     finally:
@@ -226,32 +226,32 @@ async def while_alive(owner: Any, work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def last_answer(owner: Any) -> float:
-    """When the cluster last answered on one of the open connections, monotonic seconds; 0 where there is none.
+    """When the cluster last answered on an open connection, in monotonic seconds; 0 if there is none.
 
-    An empty poll is no sign of life: aiokafka returns it just so while the cluster is away.
+    An empty poll proves nothing: aiokafka also returns one while the cluster is away.
     """
     return max((connection._last_action for connection in client_of(owner)._conns.values()), default=0.0)
 
 
 def ask(owner: Any) -> None:
-    """Have the cluster asked for its metadata, so that a live one answers; nothing waits for it."""
+    """Request the cluster's metadata without waiting, so that a live cluster answers."""
     client_of(owner).force_metadata_update()
 
 
 async def know_topic(owner: Any, topic: str) -> None:
-    """Fetch a topic's partitions; a client without subscription knows no topic until it has asked for it."""
+    """Fetch a topic's partitions; a client without a subscription knows no topic until it asks."""
     client = client_of(owner)
     await client.add_topic(topic)
     await client.force_metadata_update()
 
 
 def pace_fetches(consumer: Any, least_bytes: int, longest_wait_ms: int) -> None:
-    """aiokafka takes these once, at construction, but reads them for every fetch."""
+    """Change the fetch settings of a running consumer; aiokafka reads them for every fetch."""
     consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = least_bytes, longest_wait_ms
 
 
 def positions(consumer: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The next offset that is handed out of each of these partitions, of those that are assigned and have one."""
+    """The next offset to deliver from each of these partitions that is assigned and has a position."""
     subscribed = consumer._subscription.subscription
     assignment = subscribed.assignment if subscribed is not None else None
     if assignment is None:
@@ -264,15 +264,15 @@ def positions(consumer: Any, places: Iterable[TopicPartition]) -> dict[TopicPart
 
 
 async def close(owner: Any, stop: Callable[[], Coroutine[Any, Any, Any]], seconds: float) -> None:
-    """Stop a client in order within so long; nothing of it goes on afterwards, however its stop went. Never raises."""
+    """Stop a client within `seconds`, then cancel what is left of it. Never raises."""
     stopping = asyncio.ensure_future(stop())
     try:
         await asyncio.wait({stopping}, timeout=seconds)
-        # a stop ends with a cancellation too, where it cancels a task before its first turn
+        # a stop that cancels a task before its first step ends as cancelled itself
         error: BaseException | None = TimeoutError()
         if stopping.done():
             error = None if stopping.cancelled() else stopping.exception()
-        if error is not None:  # of tasks that had ended, or of a cluster that does not answer
+        if error is not None:  # from tasks that had ended, or a cluster that does not answer
             log.info("A Kafka client did not stop cleanly.", action="kafka.stop", error=repr(error)[:500])
     finally:
         stopping.cancel()
@@ -282,7 +282,7 @@ async def close(owner: Any, stop: Callable[[], Coroutine[Any, Any, Any]], second
 
 
 def abandon(owner: Any) -> None:
-    """Cancel whatever of a client still runs and close its connections; it may have been closed already."""
+    """Cancel all of a client's tasks that still run and close its connections; harmless after a close."""
     owner._closed = True
     client = client_of(owner)
     fetcher = getattr(owner, "_fetcher", None)
@@ -291,12 +291,12 @@ def abandon(owner: Any) -> None:
         if not task.done():
             task.cancel()
         elif not task.cancelled():
-            task.exception()  # it is logged; asyncio need not log it again
+            task.exception()  # already logged: keeps asyncio from logging it again
     for connection in list(client._conns.values()):
         connection.close(reason=CloseReason.SHUTDOWN)
 
 
-# --- mending ------------------------------------------------------------------------------------------------------
+# --- patching -----------------------------------------------------------------------------------------------------
 
 _ORIGINALS: Mapping[str, Any] = {
     "send": AIOKafkaConnection.send,
@@ -307,7 +307,7 @@ _ORIGINALS: Mapping[str, Any] = {
 
 
 def mend() -> None:
-    """Have aiokafka meet a closed transport as a broken connection, and pause between attempts to connect."""
+    """Patch aiokafka to treat a closed transport as a broken connection and to pause between attempts to connect."""
     AIOKafkaConnection.send = _translated(_ORIGINALS["send"])
     AIOKafkaConnection._send_sasl_token = _translated(_ORIGINALS["_send_sasl_token"])
     AIOKafkaClient._get_conn = _paced(_ORIGINALS["_get_conn"])

@@ -1,4 +1,4 @@
-"""The only place where Kafka clients are constructed, so that their settings cannot differ by accident."""
+"""The only module that constructs Kafka clients, so that their settings cannot differ by accident."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.telemetry.logging import get_logger
 
 #: A dead letter carries an original of up to 1 MiB plus its evidence.
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
-#: for a client that was used once to close its connections
+#: for a client that is used once, to close its connections
 STOP_SECONDS = 3.0
 
 
@@ -48,7 +48,7 @@ def _client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def make_producer(settings: KafkaSettings, client_id: str) -> AIOKafkaProducer:
-    """The relay's producer: acknowledged by all in-sync replicas; idempotent where the broker can."""
+    """The relay's producer: waits for all in-sync replicas; idempotent if the broker supports it."""
     return AIOKafkaProducer(
         client_id=client_id,
         acks="all",
@@ -66,7 +66,7 @@ def make_admin(settings: KafkaSettings, client_id: str) -> AIOKafkaAdminClient:
 
 
 def make_reader(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
-    """A consumer without a group, for looking at offsets and topics; it never commits."""
+    """A consumer without a group that reads offsets and topics; it never commits."""
     return AIOKafkaConsumer(
         client_id=client_id,
         enable_auto_commit=False,
@@ -76,7 +76,7 @@ def make_reader(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
 
 
 async def end_offsets(settings: KafkaSettings, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    """The next offset of each partition; a partition that does not exist (any more) has 0."""
+    """The next offset of each partition; 0 for a partition that does not exist."""
     reader = make_reader(settings, "thongsuot-offsets")
     wanted = list(partitions)
 
@@ -110,7 +110,7 @@ async def kept_offsets(settings: KafkaSettings, topics: Iterable[str]) -> dict[t
         if not places:
             return {}
         begins, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-        return {(each.topic, each.partition): range(begins[each], ends[each]) for each in places}
+        return {(place.topic, place.partition): range(begins[place], ends[place]) for place in places}
 
     try:
         return await aiokafka_internals.while_alive(reader, ask())
@@ -119,7 +119,7 @@ async def kept_offsets(settings: KafkaSettings, topics: Iterable[str]) -> dict[t
 
 
 async def cluster_id(settings: KafkaSettings) -> str:
-    """The cluster's own id; another one means another, possibly empty, cluster."""
+    """The cluster's own id; a different id means a different, possibly empty, cluster."""
     admin = make_admin(settings, "thongsuot-admin")
 
     async def ask() -> str:
@@ -134,7 +134,7 @@ async def cluster_id(settings: KafkaSettings) -> str:
 
 
 async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
-    """`max.message.bytes` of each of our topics; empty where the cluster does not say (it may not be allowed to)."""
+    """`max.message.bytes` of each of our topics; empty if the cluster does not report it (it may deny us)."""
     names = {settings.topic(topic): topic for topic in topics}
     admin = make_admin(settings, "thongsuot-admin")
 
@@ -151,7 +151,7 @@ async def topic_limits(settings: KafkaSettings, topics: Iterable[str]) -> dict[s
 
     try:
         return await aiokafka_internals.while_alive(admin, ask())
-    except (KafkaError, TypeError, ValueError) as error:  # Tansu answers in a form that the client cannot read
+    except (KafkaError, TypeError, ValueError) as error:  # the client cannot read Tansu's answer
         get_logger().info(
             "Kafka does not report the topics' limits.", action="kafka.limits_unknown", error=repr(error)[:500]
         )
@@ -178,7 +178,7 @@ def _security(settings: KafkaSettings) -> BaseSecurity | None:
 
 
 def make_broker(settings: KafkaSettings, client_id: str, *, graceful_timeout_seconds: float) -> KafkaBroker:
-    """FastStream's broker, for consuming only: publishing is the relay's alone."""
+    """FastStream's broker, for consuming only: only the relay publishes."""
     return KafkaBroker(
         settings.bootstrap_servers.split(","),
         client_id=client_id,

@@ -1,7 +1,7 @@
-"""The archive keeps every sent event, in partitions by day, and forgets by dropping whole partitions.
+"""The archive keeps every sent event in daily partitions and deletes by dropping whole partitions.
 
-A partition is dropped only when all its rows are older than the retention. Row by row, and in bounded batches, is
-deleted only what had to go into the DEFAULT partition because its day had none.
+A partition is dropped once all its rows are older than the retention. Only the DEFAULT partition, which takes the rows
+of a day without a partition, is deleted row by row, in bounded batches.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _NAME = re.compile(r"outbox_archive_(\d{8})")
 
 #: rows past retention that one statement deletes from DEFAULT, and statements in one round of maintenance
 DELETED_ROWS, DELETIONS = 5000, 20
-#: each change of partitions shuts readers out for its moment; where one reads for long (a backup), it gives up instead
+#: a change of partitions locks readers out for a moment; while a long read runs (a backup), it gives up instead
 LOCK_PATIENCE = "1s"
 
 _IN_DEFAULT = "SELECT EXISTS (SELECT FROM outbox_archive_default WHERE archived_at >= $1 AND archived_at < $2)"
-# ids are given in the order of time, nearly: the oldest rows are found without reading all
+# ids rise with time, nearly: this finds the oldest rows without reading all
 _DELETE = """
     DELETE FROM outbox_archive_default WHERE ctid = ANY(ARRAY(
       SELECT ctid FROM (SELECT ctid, archived_at FROM outbox_archive_default ORDER BY id LIMIT $2) AS oldest
@@ -30,10 +30,10 @@ _DELETE = """
 
 
 async def maintain(connection: asyncpg.Connection, now: datetime, *, days_ahead: int = 3, retention_days: int) -> int:
-    """Make the partitions of today and the coming days, and forget what is past retention. Returns partitions dropped.
+    """Create partitions for today and the coming days, drop those past retention. Returns how many were dropped.
 
-    The DEFAULT partition catches what has no partition; a day whose rows already lie there gets none, as PostgreSQL
-    would refuse it. Raises LockNotAvailableError while somebody reads the archive in one long transaction.
+    A day with rows in the DEFAULT partition gets no partition of its own: PostgreSQL would refuse it. Raises
+    LockNotAvailableError while a long transaction reads the archive.
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     oldest = today - timedelta(days=retention_days)
@@ -76,6 +76,6 @@ async def _make(connection: asyncpg.Connection, start: datetime) -> None:
 async def _patiently(connection: asyncpg.Connection) -> AsyncIterator[None]:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'")
-        # DROP would lock the partition before its parent; readers lock the parent first: they would wait for each other
+        # DROP locks the partition before its parent and readers lock the parent first: without this they can deadlock
         await connection.execute("LOCK TABLE ONLY outbox_archive IN ACCESS EXCLUSIVE MODE")
         yield

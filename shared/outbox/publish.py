@@ -1,4 +1,4 @@
-"""Publishing is an INSERT into the outbox on the caller's transaction: it never commits, connects or sends.
+"""Publishing inserts into the outbox on the caller's transaction; it never commits, connects or sends.
 
 Lock the aggregate's row before publishing about it, so that id order is commit order per key.
 """
@@ -40,7 +40,7 @@ class Outgoing(Struct, frozen=True):
     headers: str | None = None
 
 
-#: key -> traceparent of the event being handled, set by the batch runtime so that effects carry their cause's trace
+#: key -> traceparent of the event being applied; the batch runtime sets it so that effects carry their cause's trace
 _causes: ContextVar[Mapping[str, str] | None] = ContextVar("outbox_causes", default=None)
 
 
@@ -55,15 +55,15 @@ def caused_by(traceparents: Mapping[str, str]) -> Iterator[None]:
 
 
 def cause_of(key: str) -> str | None:
-    """The traceparent that an event about this key would carry now; for effects that go on later, by themselves."""
+    """The traceparent that an event about this key would carry now; for effects that run later, such as mails."""
     return (_causes.get() or {}).get(key) or tracing.traceparent()
 
 
 async def publish(tx: Transaction, events: Iterable[EventModel | Outgoing]) -> list[UUID]:
-    """Write the events, in their order, into the outbox; one statement.
+    """Insert the events into the outbox in the given order, in one statement.
 
-    Returns their ids (UUIDv7) in the same order. Raises what the database raises; nothing is sent before the caller's
-    edge commits.
+    Returns their ids (UUIDv7) in the same order. Raises what the database raises. The relay sends nothing before the
+    caller's edge commits.
     """
     return await publish_encoded(
         tx,
@@ -75,7 +75,7 @@ async def publish(tx: Transaction, events: Iterable[EventModel | Outgoing]) -> l
 
 
 async def publish_encoded(tx: Transaction, events: Sequence[Outgoing]) -> list[UUID]:
-    """As `publish`, for bodies that are encoded already."""
+    """Like `publish`, for events that are already encoded."""
     if not events:
         return []
     ids = [event.event_id or new_id() for event in events]

@@ -1,7 +1,7 @@
-"""A dead letter that was discarded can be restored for RESTORE_DAYS; then its row goes, and its event stays settled.
+"""Purges dead letters discarded more than RESTORE_DAYS ago; until then an operator can restore them.
 
-The inbox claims the event in the statement that deletes the letter: a replay of the archive does not bring it back,
-and each event is still found in exactly one place.
+The statement that deletes a letter also claims its event in the inbox. So a replay of the archive does not apply the
+event, and every event stays in exactly one place.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from shared.telemetry.logging import get_logger
 log = get_logger()
 
 RESTORE_DAYS = 30
-#: letters of one statement, and statements of one round; the next round goes on
+#: letters per statement and statements per round; the next round continues
 PURGED_ROWS, PURGES = 1000, 20
 
-# another letter of the same event may still be open: then the event is not settled
+# an event with another open letter stays unclaimed, so that a replay of that letter still applies it
 _PURGE = """
     WITH old AS (
       SELECT id FROM dead_letter WHERE discarded_at < $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED),
@@ -37,14 +37,14 @@ _PURGE = """
 
 
 async def purge_discarded(connection: asyncpg.Connection, now: datetime) -> int:
-    """Delete what was discarded over RESTORE_DAYS before `now` (system time). Returns how many letters went."""
+    """Delete letters discarded more than RESTORE_DAYS before `now` (system time). Returns how many."""
     total = 0
     for _ in range(PURGES):
         rows = await connection.fetch(_PURGE, now - timedelta(days=RESTORE_DAYS), PURGED_ROWS)
         for row in rows:
             metrics.DEAD_LETTERS_PURGED_TOTAL.labels(row["consumer"]).inc(row["letters"])
             log.info(
-                "Discarded dead letters are purged.",
+                "Discarded dead letters were purged.",
                 action="dead_letter.purged",
                 consumer=row["consumer"],
                 letters=row["letters"],

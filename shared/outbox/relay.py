@@ -1,8 +1,8 @@
-"""The relay sends what the outbox holds, in id order, and deletes a row only after Kafka has acknowledged it.
+"""The relay sends the outbox to Kafka in id order and deletes a row only after Kafka has acknowledged it.
 
-One leader per service, by a session advisory lock on the very connection that deletes: a leader that loses its
-session cannot delete, so the worst that can happen is a second send, which inboxes drop. A row that Kafka never takes
-is set aside (shared/outbox/set_aside.py), and nothing else is.
+Each service has one leader: it holds a session advisory lock on the connection that deletes. A leader that loses its
+session cannot delete, so at worst an event is sent twice, and inboxes drop the second. The relay sets aside a row that
+Kafka never takes (shared/outbox/set_aside.py), and no other.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from shared.telemetry.pulse import Pulse
 
 log = get_logger()
 
-#: between two looks at an outbox: while rows come, and at most while none come
+#: pause between two reads of the outbox: while rows come, and the longest while none come
 GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
-#: at a stop, for the batch in hand; and whenever a producer is dropped, for its own stop
+#: time to finish the current batch at a stop; time for a producer to stop
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
-#: trouble after so long without any is new, and is logged
+#: the same failure is logged again only after the relay has worked for this long
 WORKED_SECONDS = 2
-#: between two rounds of house-keeping (archive, discarded letters), by the system clock; partitions reach three days on
+#: between two rounds of maintenance (archive, discarded letters), system time; partitions exist three days ahead
 MAINTENANCE = timedelta(hours=1)
-#: without sending, or looking for what to send, for so long the relay is not ready
+#: the relay is not ready once it has neither sent nor read the outbox for this long
 RELAY_PATIENCE_SECONDS = 60.0
-#: a row that is refused for no fault that is surely its own is tried so often, with a pause between
+#: attempts for a refused row that may not be at fault itself, and the pause between them
 SUSPECT_ATTEMPTS, SUSPECT_PAUSE_SECONDS = 3, 0.2
-#: the advisory lock of the relay; each service has its own database, so one number serves all
+#: the relay's advisory lock; each service has its own database, so all use the same number
 LEADER_LOCK = 0x7468_6F6E
 
-#: of bodies in one batch of the relay, bytes; a row that is larger goes alone
+#: bytes of bodies in one batch of the relay; a larger row goes alone
 BATCH_BYTES = 16 * 1024 * 1024
 
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
-#: front: the row of its key that is set aside, before which it may not go
+#: front: the id of the first row of its key that is set aside; this row must queue behind it
 _SELECT = f"""
     SELECT {_COLUMNS},
            CASE WHEN (SELECT EXISTS (SELECT FROM outbox_set_aside WHERE closed_at IS NULL))
@@ -64,7 +64,7 @@ _SELECT = f"""
      WHERE coalesce(before, 0) < {BATCH_BYTES}
      ORDER BY id
 """  # noqa: S608 - constant names
-#: delete, archive and remember how far each partition has got, in one statement: none without the others
+#: one statement, so that rows are deleted, archived and the partitions' positions stored together or not at all
 _SENT = f"""
     WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING {_COLUMNS}),
          kept AS (INSERT INTO outbox_archive ({_COLUMNS}) SELECT {_COLUMNS} FROM sent ORDER BY id),
@@ -102,15 +102,15 @@ class Relay(BackgroundLoop):
         self._check_seconds = check_seconds
         self._source = source_of(service)
         self._producer: AIOKafkaProducer | None = None
-        self._producer_failed = False  # the last one: the next one replaces it
-        self._limits: dict[str, int] = {}  # max.message.bytes by topic, as the cluster says
+        self._producer_failed = False  # whether the last producer failed, so that the next counts as recreated
+        self._limits: dict[str, int] = {}  # max.message.bytes by topic, as the cluster reports
         self.leading = False
-        # rows find their place in DEFAULT meanwhile, so a failing round is a warning
+        # a failed round is a warning: meanwhile the DEFAULT partition takes the rows
         self._archive_pulse = Pulse("archive", patience_seconds=3 * MAINTENANCE.total_seconds(), warns=True)
         self.pulses = (self._pulse, self._archive_pulse)
 
     async def stop(self) -> None:
-        """Finish the batch in hand, give up the lead."""
+        """Finish the current batch and give up the lead."""
         await super().stop()
         await self._drop_producer()
 
@@ -124,12 +124,11 @@ class Relay(BackgroundLoop):
             try:
                 await self._lead()
             except Exception as error:
-                # Whatever it is, the rows are still there: drop what is broken and begin again.
+                # whatever failed, the rows are still in the outbox: drop the producer and start again
                 self._pulse.failed(error)
                 worked_seconds = monotonic_seconds() - started
-                if (
-                    type(error).__name__ != last_error or worked_seconds > WORKED_SECONDS
-                ):  # else it is the same trouble still
+                # log an ongoing failure once
+                if type(error).__name__ != last_error or worked_seconds > WORKED_SECONDS:
                     log.warning(
                         "The relay failed and starts again.",
                         action="relay.interrupted",
@@ -152,7 +151,7 @@ class Relay(BackgroundLoop):
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK):
                 self._pulse.beat()
-                self._archive_pulse.beat()  # the leader's to do
+                self._archive_pulse.beat()  # the leader maintains the archive
                 await self._pause(0.5)
                 if self._stopping.is_set():
                     return
@@ -177,7 +176,7 @@ class Relay(BackgroundLoop):
                     await self._send_batch(connection, rows)
                 metrics.RELAY_BATCH_ROWS.observe(len(rows))
             self._pulse.beat()
-            # A full batch means more waits; a small one means that waiting a little makes a better batch.
+            # a full batch means that more rows wait; after a small one, a short pause makes the next one larger
             if len(rows) < self._batch_rows:
                 pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
                 await self._pause(pause_seconds)
@@ -191,7 +190,7 @@ class Relay(BackgroundLoop):
             if connection.is_closed():
                 raise
             self._archive_pulse.failed(error)
-            # sending goes on: rows find their place in DEFAULT, and the next round comes
+            # sending continues: the DEFAULT partition takes the rows until the next round
             log.warning("The archive could not be maintained.", action="archive.not_maintained", error=repr(error))
         try:
             await purge_discarded(connection, now)
@@ -225,9 +224,9 @@ class Relay(BackgroundLoop):
             raise sent.trouble
 
     async def send(self, rows: Sequence[Row]) -> Sent:
-        """Send rows and wait for every acknowledgement; where a batch is refused, find the row that is at fault.
+        """Send rows and wait for every acknowledgement; if a batch is refused, find the row at fault.
 
-        Raises KafkaError or TimeoutError where Kafka is in trouble; then any part may have been sent.
+        Raises KafkaError or TimeoutError if Kafka is in trouble; then any of the rows may have been sent.
         """
         if not tracing.recording():
             return await self._send(rows)
@@ -247,7 +246,7 @@ class Relay(BackgroundLoop):
             while sent.left:
                 if sent.producer_spent:
                     log.warning(
-                        "Kafka refused a batch; a new producer sends what is left row by row.",
+                        "Kafka refused a batch; a new producer sends the remaining rows one by one.",
                         action="relay.isolating",
                         rows=len(sent.left),
                     )
@@ -255,7 +254,7 @@ class Relay(BackgroundLoop):
                     await self._drop_producer()
                 sent.take(await self._send_once(sent.left, sent, singly))
                 singly = True
-            # a broker's passing fault may hit one row and no other
+            # a passing fault of a broker may hit a single row
             if attempt == SUSPECT_ATTEMPTS or not sent.take_back_suspects():
                 break
             await self._pause(SUSPECT_PAUSE_SECONDS)
@@ -287,7 +286,7 @@ class Relay(BackgroundLoop):
             raise
 
     async def _check_log(self, connection: asyncpg.Connection) -> float:
-        """Replay the archive if the cluster is another one or shorter than what it has acknowledged."""
+        """Replay the archive if the cluster is a different one or has lost acknowledged events."""
         state = ReplayState(connection)
         cluster = await cluster_id(self._kafka)
         self._limits = await topic_limits(self._kafka, published_topics(self._service))
@@ -301,7 +300,7 @@ class Relay(BackgroundLoop):
         cluster_before = await state.cluster()
         if lost or (cluster_before is not None and cluster_before != cluster):
             log.error(
-                "Kafka no longer holds what it had acknowledged; the archive is sent again.",
+                "Kafka has lost acknowledged events; sending the archive again.",
                 action="relay.log_lost",
                 partitions=[f"{topic}-{partition}" for topic, partition in sorted(lost)],
                 cluster=cluster,
@@ -336,7 +335,7 @@ class Relay(BackgroundLoop):
 
 
 def published_topics(service: str) -> list[str]:
-    """What the service's relay sends to: the topics it owns, and its dead letters'."""
+    """The topics that the service's relay sends to: those it owns, and its dead-letter topic."""
     return [*(topic for topic, owner in OWNERS.items() if owner == service), f"{service}.dlq"]
 
 

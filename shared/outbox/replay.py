@@ -1,6 +1,6 @@
-"""The archive can rebuild the topics: events are sent again with their own ids, and inboxes drop what they have.
+"""Sends archived events again under their own ids to rebuild topics; inboxes drop the events they already have.
 
-Progress is stored, so that a replay that was cut off goes on where it was.
+The relay stores its progress, so an interrupted replay continues where it stopped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = get_logger()
 BATCH_ROWS = 1000
 BATCH_BYTES = 16 * 1024 * 1024
 _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_at"
-#: so many rows that their bodies fit into memory; at least one
+#: reads rows up to a size of bodies that fits into memory; at least one
 _BOUNDED = f"""
     SELECT {_COLUMNS}
       FROM (SELECT *, sum(octet_length(body)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -39,7 +39,7 @@ PutAside = Callable[[asyncpg.Connection, Sent], Awaitable[None]]
 
 
 class ReplayState:
-    """What the relay remembers of the cluster: its id, how far each partition had got, and a replay under way."""
+    """What the relay stores about the cluster: its id, the position of each partition, and a replay in progress."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -69,7 +69,7 @@ class ReplayState:
         return await self._value("replay_after") is not None
 
     async def begin(self, cluster: str) -> None:
-        """A replay of the whole archive is due; known positions belong to a log that is gone."""
+        """Start a replay of the whole archive; forget the positions, which belong to the lost log."""
         async with self._connection.transaction():
             await self._connection.execute("DELETE FROM relay_position")
             await self._set("cluster", cluster)
@@ -94,7 +94,7 @@ class ReplayState:
 async def resend_archive(
     connection: asyncpg.Connection, state: ReplayState, send: Send, put_aside: PutAside, stopping: asyncio.Event
 ) -> None:
-    """Send the whole archive again, in id order, from where the stored progress stands."""
+    """Send the whole archive again in id order, starting at the stored progress."""
     total = 0
     while not stopping.is_set():
         after = await state.after()
@@ -112,7 +112,7 @@ async def resend_archive(
         if sent.trouble is not None:
             raise sent.trouble
         failpoints.hit("replay.between_send_and_progress")
-        await put_aside(connection, sent)  # a log with a lower limit than the one that was lost
+        await put_aside(connection, sent)  # the new log may have a lower size limit than the lost one
         await state.advance(rows[-1]["id"], sent.positions)
         total += len(sent.rows)
         _count(sent.rows)
@@ -120,7 +120,7 @@ async def resend_archive(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which archived events an operator wants sent again; None means no bound."""
+    """The archived events that an operator wants to send again; None means no bound."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -162,9 +162,9 @@ async def replay_selected(
     progress: Callable[[int], None] = lambda sent: None,
     refused: Callable[[Sent], None] = lambda sent: None,
 ) -> int:
-    """Send the selected archived events again, in id order, at most `rate_per_second`. Returns how many were sent.
+    """Send the selected archived events again in id order, at most `rate_per_second`. Returns how many were sent.
 
-    What Kafka does not take is passed to `refused`; it stays in the archive.
+    Passes events that Kafka does not take to `refused`; they stay in the archive.
     """
     where, values = selection.where()
     after, sent, started = 0, 0, monotonic_seconds()

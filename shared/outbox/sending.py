@@ -1,8 +1,8 @@
-"""Rows become batches per partition, in row order; a row counts as sent only when its batch is acknowledged.
+"""Sends rows in batches per partition, in row order; a row counts as sent only once Kafka acknowledges its batch.
 
 The producer's own batches cost a future and two waits per message; these cost one per partition. The batches of a
-partition are sent one after the other: what comes behind a batch that was refused is not sent, so a key keeps its
-order. A row that Kafka will never take is named, and nothing else is: its neighbours are sent.
+partition go one after the other, and none follows a refused one, so a key keeps its order. A refusal names the row at
+fault; all other rows are sent.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Row = Mapping[str, Any]
 #: an aggregate's events: topic and key
 Line = tuple[str, str]
 
-#: refusals that say which record is at fault: it is too large
+#: refusals that prove the record at fault: it is too large
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError, RecordListTooLargeError)
-#: refusals that may be of one record or of everything (a clock that is wrong, a policy, a broker's own fault);
-#: INVALID_RECORD, which aiokafka does not know, is an UnknownError
+#: refusals that may concern one record or all of them (a wrong clock, a policy, a broker's fault). aiokafka maps
+#: INVALID_RECORD, which it does not know, to UnknownError.
 _SUSPECT = (
     CorruptRecordException,
     InvalidTimestampError,
@@ -47,13 +47,13 @@ _SUSPECT = (
     UnknownError,
     UnsupportedForMessageFormatError,
 )
-#: topics whose newest event of a key replaces all before it: a later one does not queue behind one set aside
+#: topics whose newest event of a key replaces earlier ones: a later event need not queue behind one set aside
 LAST_WORD_TOPICS = frozenset({REGISTRY})
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that Kafka does not take. `bytes`: of its batch of one; 0 where it was not measured."""
+    """A row that Kafka does not take. `bytes`: the size of a batch of this row alone."""
 
     row: Row
     error: KafkaError
@@ -61,13 +61,13 @@ class Refusal:
 
     @property
     def of_the_row(self) -> bool:
-        """Whether the refusal says by itself that the row is at fault."""
+        """Whether the refusal proves the row at fault."""
         return isinstance(self.error, _TOO_LARGE)
 
 
 @dataclass(slots=True)
 class Sent:
-    """What became of rows. Every row is in exactly one of `rows`, `refused`, `behind` and `left`."""
+    """The outcome of sending. Every row is in exactly one of `rows`, `refused`, `behind` and `left`."""
 
     #: acknowledged
     rows: list[Row] = field(default_factory=list)
@@ -76,15 +76,15 @@ class Sent:
     refused: list[Refusal] = field(default_factory=list)
     #: rows of a key whose earlier row was refused, with that row's id
     behind: list[tuple[Row, int]] = field(default_factory=list)
-    #: rows of a refused batch and of those after it: to be sent singly
+    #: rows of a refused batch and of the batches after it: still to be sent one by one
     left: list[Row] = field(default_factory=list)
-    #: a producer whose batch the broker refused has a gap in its sequence and sends no more
+    #: whether a batch was refused: its producer has a gap in its sequence and cannot send any more
     producer_spent: bool = False
-    #: Kafka refuses, and not for one row's sake: nothing is set aside for it
+    #: a refusal that is not one row's fault: nothing is set aside for it
     trouble: KafkaError | None = None
 
     def take(self, more: Sent) -> None:
-        """Add what a further round has come to; it went through what was left."""
+        """Add the outcome of a further round, which sent the rows in `left`."""
         self.rows += more.rows
         for place, offset in more.positions.items():
             self.positions[place] = max(offset, self.positions.get(place, -1))
@@ -94,7 +94,7 @@ class Sent:
         self.producer_spent |= more.producer_spent
 
     def take_back_suspects(self) -> bool:
-        """Put rows that may not be at fault, and those behind them, back among what is left. Returns whether any."""
+        """Move rows that may not be at fault, and those behind them, back to `left`. Returns whether there were any."""
         suspects = {refusal.row["id"] for refusal in self.refused if not refusal.of_the_row}
         self.left = [refusal.row for refusal in self.refused if refusal.row["id"] in suspects]
         self.left += [row for row, front in self.behind if front in suspects]
@@ -104,7 +104,7 @@ class Sent:
         return bool(suspects)
 
     def settle(self) -> None:
-        """A suspect is at fault where its topic took another row; else Kafka is, and the suspect stays where it is."""
+        """Decide about suspects: one is at fault if its topic took another row; else Kafka is, and it stays unsent."""
         taking = {row["topic"] for row in self.rows}
         kept = [refusal for refusal in self.refused if refusal.of_the_row or refusal.row["topic"] in taking]
         dropped = [refusal for refusal in self.refused if not (refusal.of_the_row or refusal.row["topic"] in taking)]
@@ -115,7 +115,7 @@ class Sent:
             self.trouble = dropped[0].error
 
     def fronts(self) -> dict[Line, int]:
-        """The keys that may not go on, with the id of the row that was refused."""
+        """The keys that must wait, with the id of their refused row."""
         return {
             (refusal.row["topic"], refusal.row["key"]): refusal.row["id"]
             for refusal in self.refused
@@ -124,7 +124,7 @@ class Sent:
 
 
 def partition_of(key: bytes, partitions: Sequence[int]) -> int:
-    """The partition of a key: CRC-32, librdkafka's `consistent`. Only the relay sends, so it alone has to agree."""
+    """The partition of a key by CRC-32, as librdkafka's `consistent`. Only the relay sends, so no one else needs it."""
     return partitions[crc32(key) % len(partitions)]
 
 
@@ -141,13 +141,13 @@ async def send_rows(
 ) -> Sent:
     """Send rows of `outbox` or its archive; topics get `prefix`.
 
-    limits: `max.message.bytes` by topic, where known; else the declared one. fronts: keys that may not go on.
-    singly: each row in a batch of its own, so that a refusal names its row.
+    limits: `max.message.bytes` by topic, where known; else the declared one applies. fronts: keys that must wait.
+    singly: send each row in its own batch, so that a refusal names its row.
 
-    A position is the offset of its batch's first record: a log that ends behind it has all of the batch, for batches
-    are whole; and Tansu says no more, it counts a batch as one when it says where a log ends.
+    A position is the offset of a batch's first record. A log that ends after it holds the whole batch, since batches
+    are atomic; and Tansu counts a batch as one record in its end offset, so the last record's offset is unusable.
 
-    Raises KafkaError or TimeoutError; then any part may have been sent, and the caller sends all of it again.
+    Raises KafkaError or TimeoutError; then any of the rows may have been sent, and the caller sends all again.
     """
     sent = Sent()
     try:
@@ -189,7 +189,9 @@ async def _batches(
                 chain[-1][1].append(row)
                 continue
         builder = producer.create_batch()
-        builder.append(timestamp=None, key=key, value=row["body"], headers=headers)  # the first always fits
+        builder.append(
+            timestamp=None, key=key, value=row["body"], headers=headers
+        )  # a batch takes a first record of any size
         limit = limits.get(topic) or declared_limit(topic)
         if builder.size() > limit:
             error = MessageSizeTooLargeError(f"{builder.size()} bytes as encoded; the topic takes {limit}")
@@ -202,7 +204,7 @@ async def _batches(
 
 async def _send(producer: AIOKafkaProducer, prefix: str, place: Place, chain: Chain, sent: Sent) -> None:
     for number, (builder, rows) in enumerate(chain):
-        builder.close()  # it is complete: nothing is gained by lingering
+        builder.close()  # complete: send without lingering
         size = builder.size()
         future = await producer.send_batch(builder, prefix + place[0], partition=place[1])
         try:

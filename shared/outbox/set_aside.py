@@ -1,8 +1,8 @@
-"""An event that Kafka never takes is set aside once: out of the outbox, whole, in `outbox_set_aside`, until retried.
+"""Moves an event that Kafka never takes from the outbox to `outbox_set_aside`, where it stays until it is retried.
 
-Later events of its key queue behind it there, so that a key's order holds; neighbours go on. On a topic whose newest
-event of a key replaces those before it, the newer one is sent and the one set aside is closed as superseded. What
-belongs to a key goes back into the outbox together and under its old ids (shared/outbox/tool.py).
+Later events of its key queue behind it there, so a key keeps its order; other keys continue. On a topic whose newest
+event of a key replaces earlier ones, the newer event is sent and the one set aside is closed as superseded. A retry
+moves all events of a key back into the outbox under their old ids (shared/outbox/tool.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REASONS = """
     unnest($1::bigint[], $2::text[], $3::text[], $4::int[], $5::bigint[])
       AS r (row_id, error_class, error_text, encoded_bytes, behind)
 """
-#: a row that is there already came back by a lost answer, or by a replay of the archive: it is the same one
+#: a conflicting row is the same event, returned by a lost acknowledgement or a replay of the archive
 _PUT = f"""
     WITH gone AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING {_COLUMNS})
     INSERT INTO outbox_set_aside ({_COLUMNS}, error_class, error_text, encoded_bytes, behind)
@@ -36,7 +36,7 @@ _PUT_ARCHIVED = f"""
       FROM outbox_archive JOIN {_REASONS} ON row_id = id WHERE id = ANY($1::bigint[]) ORDER BY id
     ON CONFLICT (id) DO NOTHING
 """  # noqa: S608 - constant names
-#: a retry may have taken away what a row would queue behind; the lock keeps the two apart
+#: the keys that still have a row set aside: a retry may have removed it; LOCK excludes a retry meanwhile
 _STILL_FRONTED = """
     SELECT DISTINCT a.topic, a.key FROM outbox_set_aside a
       JOIN unnest($1::text[], $2::text[]) AS wanted (topic, key) USING (topic, key) WHERE a.closed_at IS NULL
@@ -47,7 +47,7 @@ _SUPERSEDE = """
       FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS newer (topic, key, id, event_id)
      WHERE a.topic = newer.topic AND a.key = newer.key AND a.id < newer.id AND a.closed_at IS NULL
 """
-#: taken by whoever changes which keys are set aside: the relay and the operator's commands
+#: the relay and the operator's commands take it before they change which keys are set aside
 LOCK = "LOCK TABLE outbox_set_aside IN SHARE ROW EXCLUSIVE MODE"
 
 Reasons = tuple[list[int], list[str], list[str], list[int], list[int | None]]
@@ -65,14 +65,14 @@ async def put(connection: asyncpg.Connection, sent: Sent) -> None:
 
 
 async def put_archived(connection: asyncpg.Connection, sent: Sent) -> None:
-    """The same for rows that were read from the archive, where they stay."""
+    """Like `put` for rows of the archive, where they stay."""
     if sent.refused or sent.behind:
         await connection.execute(_PUT_ARCHIVED, *_reasons(sent))
         report(sent)
 
 
 async def supersede(connection: asyncpg.Connection, sent: Sequence[Row]) -> None:
-    """Close what a newer event of its key has replaced."""
+    """Close events that a newer event of their key has replaced."""
     rows = [row for row in sent if row["topic"] in LAST_WORD_TOPICS]
     if rows:
         await connection.execute(
@@ -85,7 +85,7 @@ async def supersede(connection: asyncpg.Connection, sent: Sequence[Row]) -> None
 
 
 def report(sent: Sent) -> None:
-    """Say and count what was set aside, once it is committed."""
+    """Log and count the events set aside; call it after the commit."""
     for refusal in sent.refused:
         metrics.OUTBOX_SET_ASIDE_TOTAL.labels("too_large" if refusal.of_the_row else "refused").inc()
         log.error(

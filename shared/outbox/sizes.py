@@ -1,6 +1,6 @@
-"""How large an event is as Kafka counts it: its record, key and headers in a batch of its own, uncompressed.
+"""The size of an event as Kafka measures it: an uncompressed batch of one record with its key and headers.
 
-A broker holds a batch against the topic's `max.message.bytes`; a batch of one is the smallest that an event can be in.
+A broker compares a batch with the topic's `max.message.bytes`; a batch of one is the smallest an event fits in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.contract.events import OWNERS, EventModel
 from shared.contract.ids import new_id
 from shared.runtime.clock import Clock, SystemClock
 
-#: `max.message.bytes` that deploy/kafka/topics.yaml declares; the relay asks the cluster what is really set
+#: `max.message.bytes` as deploy/kafka/topics.yaml declares it; the relay reads the real value from the cluster
 EVENT_BYTES = 1_048_576
 DEAD_LETTER_BYTES = 2_359_296
 
@@ -23,19 +23,19 @@ _NO_LIMIT = 2**31 - 1
 
 
 def declared_limit(topic: str) -> int:
-    """The largest batch that the declaration lets into the topic, bytes."""
+    """The largest batch that the topic takes by its declaration, bytes."""
     return DEAD_LETTER_BYTES if topic.endswith(".dlq") else EVENT_BYTES
 
 
 def batch_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> int:
-    """What a batch of this one record takes in Kafka."""
+    """The size of a batch of this one record, bytes."""
     builder = BatchBuilder(_NO_LIMIT, 0)
     builder.append(timestamp=0, key=key, value=value, headers=list(headers))
     return int(builder.size())
 
 
 def event_bytes(event: EventModel, clock: Clock | None = None) -> int:
-    """What the event will take in Kafka, all headers included. Compare it with `declared_limit(event.TOPIC)`."""
+    """The event's size in Kafka with all headers, bytes. Compare it with `declared_limit(event.TOPIC)`."""
     row = {
         "event_id": new_id(),
         "type": event.TYPE,

@@ -1,7 +1,7 @@
-"""The operator's hand on events that Kafka does not take: list, show, retry, discard.
+"""The operator's commands on events that Kafka does not take: list, show, retry, discard.
 
-A key goes on as a whole: what is retried, and all that queues behind it, returns to the outbox in one transaction and
-under the old ids, so the relay sends it in the old order.
+A retry moves the event and all that queue behind it back to the outbox in one transaction and under their old ids, so
+the relay sends them in the old order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIST = """
     SELECT id, topic, key, type, error_class, error_text, encoded_bytes, behind, set_aside_at, closed_as
       FROM outbox_set_aside WHERE (closed_at IS NULL) <> $1 ORDER BY id LIMIT 1000
 """
-#: what was sent before it was refused by another log leaves the archive, so that it is in one place
+#: an event set aside during a replay also leaves the archive, so that it stays in exactly one place
 _BACK = f"""
     WITH back AS (
       DELETE FROM outbox_set_aside a USING outbox_set_aside wanted
@@ -39,7 +39,7 @@ _DISCARD = """
        SET closed_at = clock_timestamp(), closed_as = 'discarded', closed_by = $2, closed_reason = $3
      WHERE id = ANY($1::bigint[]) AND closed_at IS NULL RETURNING id
 """
-#: what only queued behind rows that are discarded now
+#: rows that queued behind the discarded rows and behind no other
 _FREED = """
     SELECT array_agg(b.id) FROM outbox_set_aside b
      WHERE b.behind = ANY($1::bigint[]) AND b.closed_at IS NULL

@@ -1,1 +1,1 @@
-"""HTTP at bounded cost: a server's edge, problems in two languages, pages of lists, and who may ask."""
+"""HTTP at bounded cost: the server, problems in two languages, paged lists, and authentication."""

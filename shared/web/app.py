@@ -1,8 +1,8 @@
-"""One HTTP application for every service: health, readiness, metrics, and problems that say how to put things right.
+"""The HTTP application of every service: health, readiness, metrics, documentation and problems in two languages.
 
-The hot path is one pure ASGI layer: it binds the request id and the trace, counts the body while it streams in,
-measures by route template, and turns whatever is raised into RFC 9457 problem details in two languages.
-Infrastructure trouble is 503 with Retry-After, never a hang; anything unforeseen is 500 and reveals nothing internal.
+One ASGI middleware binds the request id and the trace, limits the body while it streams in, measures by route
+template, and turns every exception into RFC 9457 problem details. Infrastructure trouble is a 503 with Retry-After,
+never a hang; an unforeseen error is a 500 that reveals nothing internal.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from shared.web.routes import Routes
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
 READINESS_DEADLINE_SECONDS = 5.0
-#: how often what costs milliseconds is made for whoever asks (metrics, readiness): sustained, and at once
+#: limits on computing /metrics and /readyz, which cost milliseconds each: sustained rate and burst
 MADE_PER_SECOND, MADE_AT_ONCE = 5.0, 20
 
 __all__ = [
@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 
 class _CountedBody:
-    """The request's `receive`, which stops at the limit whatever Content-Length claims."""
+    """The request's `receive`; it raises at the limit, whatever Content-Length claims."""
 
     __slots__ = ("_receive", "_seen_bytes", "declared_bytes", "limit_bytes")
 
@@ -116,7 +116,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     problem = problem_for(error)
     app = request.scope.get("app")
     if problem.status == 405 and isinstance(app, Application):
-        # the route that matched first knows only its own methods
+        # Starlette's Allow lists only the methods of the first route that matched
         problem.headers["Allow"] = ", ".join(app.described.methods(request.scope["path"]))
     return problem_response(problem, request.scope)
 
@@ -178,11 +178,11 @@ class RequestMiddleware:
         except ClientDisconnect:
             status = status or 499
         except Exception as error:
-            if status:  # the answer has begun: only a broken connection can show the client that it failed
-                log.exception("An answer broke off.", action="http.broken_off", path=scope["path"])
+            if status:  # the response has begun: only a broken connection can show the client that it failed
+                log.exception("A response broke off.", action="http.broken_off", path=scope["path"])
                 tracing.ended_with(span, error)
                 raise
-            # elsewhere, so that no name of this frame, which the error remembers, keeps the error
+            # in a function of its own: a local of this frame that named the error would form a cycle with its traceback
             await _explain(error, scope, counted, answer)
         finally:
             seconds = perf_counter() - begun
@@ -200,8 +200,8 @@ class RequestMiddleware:
             if span.is_recording():
                 _end(span, scope, status)
             logs.leave_ids(ids_token)
-            # the server's own object is behind `receive` and holds the scope: left in it, each request would stay in
-            # memory, body and all, until the collector comes by
+            # `receive` refers to the server's request object, which holds this scope: without the pop this cycle would
+            # keep every request and its body in memory until the garbage collector runs
             scope.pop(_BODY, None)
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
@@ -219,7 +219,7 @@ class RequestMiddleware:
 
 
 def _end(span: tracing.Span, scope: Scope, status: int) -> None:
-    """By the conventions for HTTP servers; no query and no address, which may be of a person."""
+    """End the span with OpenTelemetry's HTTP attributes, without query and address, which may be personal data."""
     method, route = scope["method"] if scope["method"] in _METHODS else "_OTHER", _route_of(scope)
     span.update_name(f"{method} {route}")
     span.set_attribute("http.request.method", method)
@@ -232,7 +232,7 @@ def _end(span: tracing.Span, scope: Scope, status: int) -> None:
 
 
 async def _explain(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the problem; log what the operator must know of it."""
+    """Respond with the problem; log it if the operator needs to know."""
     problem = problem_for(error)
     if problem.status == 500:
         log.exception("A request failed.", action="http.failed", method=scope["method"], path=scope["path"])
@@ -255,20 +255,20 @@ def _route_of(scope: Scope) -> str:
 
 
 class Application(FastAPI):
-    """FastAPI, with a way past all of it for a route that has to be fast: (method, exact path) -> its application.
+    """FastAPI with shortcuts for routes that must be fast: (method, exact path) -> an application that bypasses it.
 
-    Whatever else is asked of the path goes through FastAPI, where the route must stand too.
+    Other methods of the path go through FastAPI, so mount the route there as well.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.shortcuts: dict[tuple[str, str], ASGIApp] = {}
-        #: routes that stand in no document
+        #: routes outside the OpenAPI document
         self.pages: list[Route] = []
 
     @cached_property
     def described(self) -> Routes:
-        """Its routes; asked for the first time after all are mounted."""
+        """Its routes; first read after all are mounted."""
         return Routes(self, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -282,7 +282,7 @@ class Application(FastAPI):
 
 
 class _OwnRoute(Route):
-    """A route that is measured under its template, as FastAPI's are."""
+    """A route whose metrics carry its template, as FastAPI's do."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
@@ -290,10 +290,10 @@ class _OwnRoute(Route):
 
 
 class _Shared(Generic[T]):
-    """What anybody may ask for, made anew for each who asks; those who ask too often share the last one.
+    """Computes a public page for every request, up to a rate; requests above it share the last result.
 
-    Prometheus and an orchestrator always get what is so now. A stranger who asks a thousand times a second costs the
-    service's requests no more than `MADE_PER_SECOND` of it.
+    Prometheus and the orchestrator get a fresh result; a thousand requests a second cost at most `MADE_PER_SECOND`
+    computations.
     """
 
     def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
@@ -302,7 +302,7 @@ class _Shared(Generic[T]):
         self._last: asyncio.Future[T] | None = None
 
     async def get(self) -> T:
-        """What is so now, or was at most a fraction of a second ago."""
+        """A fresh result, or one at most a fraction of a second old."""
         if self._last is None or not self._limiter.take(""):
             self._last = asyncio.ensure_future(self._make())
         return await asyncio.shield(self._last)
@@ -335,7 +335,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        # RequestMiddleware makes span and metrics of a request; FastAPI's own would cost a sixth of a request more
+        # RequestMiddleware makes the span and metrics; FastAPI's own would add a sixth to a request's cost
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"default": pages.PROBLEM_RESPONSE},
     )
@@ -412,7 +412,7 @@ def create_app(
         ("/problems", problems),
         ("/problems/{slug}", problem_page),
     )
-    # behind the service's routes, not before them: each route in front costs a request about a microsecond
+    # after the service's routes: every route in front costs a request about a microsecond
     app.pages = [_OwnRoute(path, endpoint) for path, endpoint in own]
     app.router.default = Router(app.pages, redirect_slashes=False, default=app.router.not_found)
     return app

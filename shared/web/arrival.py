@@ -1,6 +1,6 @@
-"""When a request arrived: its head was read then; how long its body takes to come is nobody's delay but the line's.
+"""The arrival of a request is the moment its head was read, so a slow line does not make a report late.
 
-The server notes the moment in the scope. A body that comes more slowly than it may keeps no moment open.
+The server stores the moment in the scope. It counts only if the body arrives within the body timeout.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _ARRIVAL = "thongsuot.arrival"
 
 
 class Arrival(Struct, frozen=True, gc=False):
-    """The head was read at `at`, business time; the moment counts while the body comes within its time."""
+    """The head was read at `at` (business time); the moment counts if the body arrives within its timeout."""
 
     at: datetime
     since_seconds: float  # monotonic
     body_timeout_seconds: float
 
     def moment(self, clock: Clock) -> datetime:
-        """To be asked once the body is whole."""
+        """The request's moment of arrival; call it once the body is complete."""
         if monotonic_seconds() - self.since_seconds > self.body_timeout_seconds:
             return clock.now()
         return self.at
 
 
 def note(scope: Scope, clock: Clock, body_timeout_seconds: float) -> Arrival:
-    """The head of this request was read now."""
+    """Store that the head of this request has just been read."""
     arrival = scope[_ARRIVAL] = Arrival(clock.now(), monotonic_seconds(), body_timeout_seconds)
     return arrival
 
 
 def arrival_of(scope: Scope, clock: Clock, body_timeout_seconds: float) -> Arrival:
-    """As the server noted it; now, where another server is in front of the application."""
+    """The arrival that the server stored; now, where another server runs the application."""
     found: Arrival | None = scope.get(_ARRIVAL)
     return note(scope, clock, body_timeout_seconds) if found is None else found

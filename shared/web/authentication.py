@@ -50,7 +50,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class PresentedKey:
-    """A well-formed key that somebody presented; not yet known to be right."""
+    """A well-formed key from a request; not yet checked against the stored ones."""
 
     key_id: str
     sha256: bytes
@@ -76,7 +76,7 @@ def hash_key(text: str) -> bytes:
 
 
 def parse_key(text: str) -> PresentedKey | None:
-    """The key in `text`, or None where it does not look like one."""
+    """The key in `text`, or None if it is not well-formed."""
     match = _KEY.fullmatch(text)
     return PresentedKey(match[1], hash_key(text)) if match else None
 
@@ -87,21 +87,21 @@ def bearer_text(headers: Mapping[str, str]) -> str | None:
     return (text.strip() or None) if scheme.lower() == "bearer" else None
 
 
-#: of OPERATOR_TOKEN. Guessing it is hopeless then, so the right token is let in even from an address that is being
-#: slowed: who shares an address with a guesser, behind a proxy say, is not shut out.
+#: of OPERATOR_TOKEN. A token this long cannot be guessed, so the right one works even from a slowed address: an
+#: operator behind the same proxy as a guesser is not locked out.
 MIN_OPERATOR_TOKEN_CHARACTERS = 32
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 
 
 def operator_token_fault(token: str) -> str | None:
-    """Why the service must not start with this OPERATOR_TOKEN, in both languages; None if it may. Empty is off."""
+    """Why this OPERATOR_TOKEN is unusable, in both languages; None if it is usable. Empty turns operator routes off."""
     if not token:
         return None
     if len(token) < MIN_OPERATOR_TOKEN_CHARACTERS:
         return (
             f"OPERATOR_TOKEN quá ngắn: cần ít nhất {MIN_OPERATOR_TOKEN_CHARACTERS} ký tự ngẫu nhiên, ví dụ kết quả của"
-            f" `openssl rand -hex 32` / is too short: at least {MIN_OPERATOR_TOKEN_CHARACTERS} random characters, such"
-            " as `openssl rand -hex 32` gives"
+            f" `openssl rand -hex 32` / is too short: use at least {MIN_OPERATOR_TOKEN_CHARACTERS} random characters,"
+            " for example the output of `openssl rand -hex 32`"
         )
     if not _VISIBLE.fullmatch(token):
         return (
@@ -112,7 +112,7 @@ def operator_token_fault(token: str) -> str | None:
 
 
 class OperatorToken(SecurityBase):
-    """A FastAPI dependency that lets only the operator in; wrong and missing tokens are counted and slowed."""
+    """A FastAPI dependency that admits only the operator; it counts and slows wrong and missing tokens."""
 
     model = HTTPBearer(description="OPERATOR_TOKEN của dịch vụ / of the service")
     scheme_name = "operatorToken"
@@ -122,7 +122,7 @@ class OperatorToken(SecurityBase):
         self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
 
     async def __call__(self, request: Request) -> None:
-        """Raises 401; 403 where operator routes are off; 429 where the address has tried too often."""
+        """Raises 401; 403 if operator routes are off; 429 if the address has tried too often."""
         if not self._expected:
             raise Problem.of(OPERATOR_DISABLED)
         given = bearer_text(request.headers)
@@ -142,10 +142,10 @@ for _reason in ("missing", "wrong", "limited"):
 
 
 def operator_token(token: str | SecretStr | None = None) -> OperatorToken:
-    """A FastAPI dependency that lets only the operator in: `Depends(operator_token(settings.operator_token))`.
+    """A FastAPI dependency that admits only the operator: `Depends(operator_token(settings.operator_token))`.
 
-    Without `token` the environment's OPERATOR_TOKEN counts. With neither set every such route answers 403. The limit is
-    the application's (`create_app(strangers=…)`), one for all its routes.
+    Without `token` it uses OPERATOR_TOKEN of the environment; with neither set, every such route answers 403. All
+    routes of an application share one limit (`create_app(strangers=…)`).
     """
     given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
     return OperatorToken((given_token or os.environ.get("OPERATOR_TOKEN") or "").encode())

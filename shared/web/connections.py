@@ -1,7 +1,7 @@
-"""All connections of a server: bounded in all and per address, and looked at so often that none outstays its time.
+"""Bounds the connections of a server in total and per address, and checks their deadlines at short intervals.
 
-Where there is no room, those that keep nobody waiting go first: the one that has been quiet for longest, then a body
-that has stopped coming. Only when all are at work is the newcomer refused.
+When the server is full, the connection idle for longest is closed, else one whose body has stopped growing. Only when
+all connections are busy is a new one refused.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from shared.telemetry import metrics
 from shared.web.limits import HttpSettings, address_key, is_in, networks
 from shared.web.refusals import ADDRESS_FULL, FULL, Refusal
 
-#: a body that has not grown for so long may have to give way
+#: a connection whose body has not grown for this long may be closed for a new one
 STOPPED_SECONDS = 1.0
 
 
 class Connection(Protocol):
-    """What is known here of a connection."""
+    """What this module needs of a connection."""
 
     quiet_since: float
     progressed_at: float
 
     def look(self, now: float) -> None:
-        """Close it if its time is over."""
+        """Close it if a deadline has passed."""
 
     def give_way(self) -> None:
-        """Close it at once, for another."""
+        """Close it at once to make room."""
 
 
 class _Address:
-    """The connections of one address, and those of them that are quiet, the longest quiet first."""
+    """The connections of one address; `quiet` holds the idle ones, the one idle for longest first."""
 
     __slots__ = ("open", "quiet")
 
@@ -50,7 +50,7 @@ class Connections:
         self.most = settings.connections_in_all()
         self._open: set[Connection] = set()
         self._by_address: dict[str, _Address] = {}
-        #: of the connections that are counted with an address
+        #: for the connections that count against an address
         self._address_of: dict[Connection, _Address] = {}
         self._quiet: OrderedDict[Connection, None] = OrderedDict()
         self._sending: OrderedDict[Connection, None] = OrderedDict()
@@ -69,11 +69,11 @@ class Connections:
         return len(self._open)
 
     def from_proxy(self, address: str) -> bool:
-        """Whether what this address says of its clients is believed."""
+        """Whether the address is a trusted proxy."""
         return bool(self.trusted) and is_in(address, self.trusted)
 
     def admit(self, connection: Connection, address: str, loop: asyncio.AbstractEventLoop) -> Refusal | None:
-        """Take it in, or say why not. Others may have to go for it."""
+        """Admit the connection, closing idle ones if needed, or return the reason to refuse it."""
         if address and not self.from_proxy(address):
             key = address_key(address)
             neighbours = self._by_address.get(key)
@@ -81,7 +81,8 @@ class Connections:
                 if not neighbours.quiet:
                     return ADDRESS_FULL
                 self._send_away(next(iter(neighbours.quiet)))
-            neighbours = self._by_address.setdefault(key, _Address())  # the last one of it may have gone
+            # again: closing the address's only connection above has removed its entry
+            neighbours = self._by_address.setdefault(key, _Address())
             neighbours.open.add(connection)
             self._address_of[connection] = neighbours
         if len(self._open) >= self.most and not self._make_room(loop.time()):
@@ -96,7 +97,7 @@ class Connections:
         return None
 
     def leave(self, connection: Connection, address: str) -> None:
-        """It is gone."""
+        """Forget a closed connection."""
         self._open.discard(connection)
         self.busy(connection)
         self._sending.pop(connection, None)
@@ -104,26 +105,26 @@ class Connections:
         metrics.HTTP_CONNECTIONS.set(len(self._open))
 
     def quiet(self, connection: Connection) -> None:
-        """No request of it is in hand."""
+        """Mark it as idle."""
         if connection in self._open and connection not in self._quiet:
             self._quiet[connection] = None
             if neighbours := self._address_of.get(connection):
                 neighbours.quiet[connection] = None
 
     def busy(self, connection: Connection) -> None:
-        """A request of it is in hand."""
+        """Mark it as serving a request."""
         self._quiet.pop(connection, None)
         if neighbours := self._address_of.get(connection):
             neighbours.quiet.pop(connection, None)
 
     def sending(self, connection: Connection) -> None:
-        """It has sent some more of a body."""
+        """Record that more of its body has arrived."""
         if connection in self._open:
             self._sending[connection] = None
             self._sending.move_to_end(connection)
 
     def sent(self, connection: Connection) -> None:
-        """Its body is whole."""
+        """Record that its body is complete."""
         self._sending.pop(connection, None)
 
     def _make_room(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Errors say what happened, where, and how to put it right, in Vietnamese and in English (RFC 9457)."""
+"""Problems (RFC 9457) that say what is wrong, where and how to fix it, in Vietnamese and in English."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> Problem:
-        """A problem of a described kind; without a detail, the kind's meaning is the detail."""
+        """A problem of a declared kind; without a detail, the kind's meaning is the detail."""
         return cls(
             kind.status,
             kind.slug,
@@ -258,7 +258,7 @@ def forbidden(detail: str = "", detail_en: str = "") -> Problem:
 
 
 def not_found(what: str = "", what_en: str = "") -> Problem:
-    """`what`: the thing that is not there, in words (`bài nộp 0197…`); a foreign thing is not found either."""
+    """404. `what`: the missing thing in words (`bài nộp 0197…`); the answer is the same for another agency's."""
     if not what:
         return Problem.of(NOT_FOUND)
     return Problem.of(
@@ -295,5 +295,5 @@ def unavailable(retry_after_seconds: int = 1, detail: str = "", detail_en: str =
 
 
 def internal() -> Problem:
-    """Says nothing about the inside of the system."""
+    """500 that reveals nothing about the system's internals."""
     return Problem.of(INTERNAL)

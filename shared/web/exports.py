@@ -1,8 +1,8 @@
-"""An export reads a whole table in stable keyset order, a page at a time, so that stores can be compared from outside.
+"""Exports let `reconcile` and the operator read a whole table page by page, in stable key order, and compare stores.
 
-It is for the operator's programs: it shows ids and states, decimals as text, no payload bytes. Each page is
-one read-only snapshot; rows that change while the pages are read may be seen as they were or as they are. A client
-that needs all of them starts from the beginning, since a row may commit later than one with a higher id.
+An export shows ids and states, decimals as text, no payload bytes. Each page is one read-only snapshot, so a row that
+changes between pages may appear in its old or new state. A row may commit after one with a higher id: a client that
+needs every row reads from the beginning each time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from shared.web.paging import Cursor, CursorValue, decode_cursor, encode_cursor,
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
-#: exports of one process that are read and encoded at once; the others wait, so that they do not hold up its requests
+#: export pages that one process reads and encodes at a time; more would hold up its other requests
 AT_ONCE = 2
 
-#: what sorts before every value of the type
+#: the value that sorts before all others of its type
 _LEAST: dict[type, CursorValue] = {int: -(2**63), str: "", UUID: UUID(int=0)}
 
 
@@ -37,7 +37,7 @@ class Export:
     """A named export.
 
     `query` selects rows after the cursor, in ascending order of the cursor column(s), `LIMIT :limit`. With one cursor
-    column the bound is `:after`; with several it is `:after_<column>` each, compared as a row:
+    column the bound is `:after`; with several columns it is `:after_<column>`, compared as a row:
     `WHERE (a, b) > (:after_a, :after_b) ORDER BY a, b LIMIT :limit`. The columns must be unique together, selected
     under their names, and int, str or UUID (never '' or the zero UUID).
     """
@@ -130,7 +130,7 @@ def _mount(app: FastAPI, database: Database, export: Export, allowed: Any, turns
         after: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     ) -> Response:
-        # both query and encoding: many answers ready to be encoded at once make other requests wait
+        # covers the encoding too: many pages encoded at once would delay other requests
         async with turns:
             page = await read_page(database, export, statement, after, limit)
             response = Response(json.dumps(page, ensure_ascii=False).encode(), media_type="application/json")

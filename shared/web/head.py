@@ -1,7 +1,7 @@
-"""A request whose head can be read in two ways is refused: two readers, a proxy and we, would act on different ones.
+"""Refuses a request with an ambiguous head, which a proxy in front and the service could read differently.
 
-So is a path with an encoded slash: a proxy that keeps `/v1/exports` from strangers does not see it in `/v1%2Fexports`.
-No address of ours has one, so it is not found.
+A path with an encoded slash is not found: a proxy that blocks `/v1/exports` does not recognise `/v1%2Fexports`, and no
+route needs one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NUL_IN_PATH = FieldError(
 
 
 def must_be_clear(scope: Scope, hosts: list[bytes], credentials: int) -> None:
-    """Raise the problem where the head is not clear. `hosts`: the values of Host; `credentials`: how many there are."""
+    """Raise a problem if the head is ambiguous. `credentials`: how many Authorization headers there are."""
     version, raw_path = scope["http_version"], scope.get("raw_path") or b""
     if (
         version == "1.1"

@@ -1,4 +1,4 @@
-"""A token bucket per name keeps one loud client from taking what belongs to all; memory stays bounded in bytes."""
+"""A token bucket per name slows a client that sends too much; memory stays bounded."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 
 from shared.runtime.clock import monotonic_seconds
 
-#: requests without a good key or token, of one address: sustained, and at once
+#: requests without a valid key or token from one address: sustained rate and burst
 STRANGERS_PER_SECOND, STRANGERS_BURST = 5.0, 50
 
-#: a name is a code or an address; longer ones share a bucket with all that begin alike
+#: a name is a code or an address; longer names with the same beginning share a bucket
 MAX_NAME_CHARACTERS = 64
 #: a name of that length with its bucket takes less than 500 bytes: 10 MB in all
 MAX_NAMES = 20_000
 
 
 class Limiter:
-    """Buckets of `burst` tokens that refill with `rate_per_second`; at most `max_names` are remembered."""
+    """Buckets of `burst` tokens that refill at `rate_per_second`; keeps at most `max_names`."""
 
     def __init__(self, rate_per_second: float, burst: int, *, max_names: int = MAX_NAMES) -> None:
         self._rate = rate_per_second
@@ -25,7 +25,7 @@ class Limiter:
         self._buckets: dict[str, tuple[float, float]] = {}  # name -> (tokens, at)
 
     def take(self, name: str) -> int:
-        """Take a token: 0 if there was one, else after how many whole seconds there will be (at least 1)."""
+        """Take a token. Returns 0 if there was one, else the whole seconds until the next (at least 1)."""
         now = monotonic_seconds()
         name = name[:MAX_NAME_CHARACTERS]
         bucket = self._buckets.get(name)
@@ -41,7 +41,7 @@ class Limiter:
         return 0
 
     def _forget(self, now: float) -> None:
-        """Drop full buckets, which say nothing; if none is full, the oldest half."""
+        """Drop full buckets, which limit nothing; if none is full, the oldest half."""
         full_after = self._burst / self._rate
         kept = {name: bucket for name, bucket in self._buckets.items() if now - bucket[1] < full_after}
         if len(kept) >= self._max_names:

@@ -1,4 +1,4 @@
-"""How much of a server one client may take: sizes, times and connections, and whose word about an address counts."""
+"""Limits on what one client may use of a server, and the proxies whose X-Forwarded-For is trusted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ IPv4OrIPv6Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: descriptors kept for database, Kafka, files and what the process opens while it works
 RESERVED_DESCRIPTORS = 128
-#: more connections than this help nobody: each costs the sweep and a few KiB
+#: a useful upper bound: every connection costs a few KiB and time in the sweep
 MOST_CONNECTIONS = 10_000
-#: proxies in a chain that are looked through; who needs more has forged them
+#: longest chain of proxies that is followed; a longer one is forged
 _MOST_HOPS = 16
 
 
@@ -30,24 +30,24 @@ class HttpSettings(BaseSettings):
     max_headers: int = Field(default=100, ge=8, le=1_000)
     #: 414 beyond
     max_url_bytes: int = Field(default=8_192, ge=256, le=65_536)
-    #: a new connection that says nothing is closed after this
+    #: a new connection that sends nothing is closed after this
     first_byte_timeout_seconds: float = Field(default=10, gt=0)
     #: from the first byte of a request to the end of its head; 408 beyond
     head_timeout_seconds: float = Field(default=10, gt=0)
     #: from the head to the last byte of the body; 408 beyond
     body_timeout_seconds: float = Field(default=60, gt=0)
-    #: a body that comes, or an answer that is read, more slowly than `min_bytes_per_second` over this time is given up
+    #: a body sent or a response read more slowly than `min_bytes_per_second` over this time ends the connection
     stall_timeout_seconds: float = Field(default=10, gt=0)
     min_bytes_per_second: int = Field(default=500, ge=1)
-    #: how long the client may take to read what is left of an answer
+    #: how long the client may take to read the rest of a response
     answer_timeout_seconds: float = Field(default=120, gt=0)
     #: a connection between two requests is closed after this; longer than the proxy's own, or the proxy meets resets
     keep_alive_timeout_seconds: float = Field(default=75, gt=0)
     #: connections of one address (IPv6: one /64); addresses of `trusted_proxies` are bounded by the whole alone
     max_connections_per_address: int = Field(default=512, ge=1)
-    #: connections in all; 0: what the limit of open files leaves, at most 10,000
+    #: connections in total; 0: as many as the limit on open files allows, at most 10,000
     max_connections: int = Field(default=0, ge=0)
-    #: addresses and networks, by comma, whose X-Forwarded-For is believed; empty: nobody's
+    #: addresses and networks, separated by commas, whose X-Forwarded-For is trusted; empty: none
     trusted_proxies: str = ""
 
     @field_validator("trusted_proxies")
@@ -57,7 +57,7 @@ class HttpSettings(BaseSettings):
         return text
 
     def connections_in_all(self) -> int:
-        """The bound on connections: as set, but never more than descriptors are there for."""
+        """The bound on connections: as set, but never more than the open-file limit allows."""
         available = descriptors()
         most = min(MOST_CONNECTIONS, available - min(RESERVED_DESCRIPTORS, available // 2))
         return min(self.max_connections, most) if self.max_connections else most
@@ -70,7 +70,7 @@ def descriptors() -> int:
 
 
 def raise_descriptors() -> None:
-    """Take the open files that the system grants anyway: the soft limit of 1,024 is for programs that use select()."""
+    """Raise the soft limit on open files to the hard one; the usual 1,024 exists for programs that use select()."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + RESERVED_DESCRIPTORS
     if hard != resource.RLIM_INFINITY:
@@ -80,7 +80,7 @@ def raise_descriptors() -> None:
 
 
 def networks(text: str) -> tuple[IPv4OrIPv6Network, ...]:
-    """The addresses and networks in a list by comma. Raises ValueError, naming the item."""
+    """Parse addresses and networks separated by commas. Raises ValueError that names the bad item."""
     found = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         try:
@@ -93,7 +93,7 @@ def networks(text: str) -> tuple[IPv4OrIPv6Network, ...]:
 
 
 def is_in(address: str, trusted: Iterable[IPv4OrIPv6Network]) -> bool:
-    """Whether the address is in one of the networks; what is no address is in none."""
+    """Whether the address is in one of the networks; False for text that is no address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -104,7 +104,7 @@ def is_in(address: str, trusted: Iterable[IPv4OrIPv6Network]) -> bool:
 
 
 def address_key(address: str) -> str:
-    """Under which name an address is counted: an IPv6 client has a whole /64 to itself."""
+    """The key an address is counted under: the /64 for IPv6, since one client has all of it."""
     if ":" not in address:
         return address
     try:
@@ -121,8 +121,8 @@ def forwarded_client(
 ) -> str | None:
     """The client that a trusted proxy names in X-Forwarded-For, or None where the header names none.
 
-    Read from the right: each proxy appends the address it saw, so the first one that is no proxy of ours is the client,
-    and whatever stands left of it the client wrote itself. A word that is no address ends the reading.
+    Every proxy appends the address it saw, so the first address from the right that is no trusted proxy is the client;
+    the client may have written anything left of it. Text that is no address ends the search.
     """
     values = [value for name, value in headers if name == b"x-forwarded-for"]
     if not values:

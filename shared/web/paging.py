@@ -1,6 +1,6 @@
-"""A page is found by the values of its last row, never by an offset, so that new rows neither repeat nor hide others.
+"""Keyset paging: a page starts after the sort values of the last row, so new rows neither repeat nor hide others.
 
-A cursor is opaque to clients: base64url of the JSON of typed values, bound to the listing it came from.
+A cursor is opaque to clients: base64url of the JSON of typed values, bound to its listing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _PARSERS: dict[str, Callable[[str], CursorValue]] = {
 
 _BAD_CURSOR = (
     "Con trỏ trang không phải do hệ thống cấp cho danh sách này.",
-    "This cursor was not given out for this listing.",
+    "This cursor does not belong to this listing.",
     "Bỏ tham số này để đọc từ đầu, hoặc dùng nguyên giá trị `next` của trang trước.",
     "Leave it out to read from the start, or use `next` of the page before unchanged.",
 )
@@ -113,14 +113,14 @@ def decode_cursor(listing: str, cursor: str, types: Sequence[type]) -> tuple[Cur
         raise bad_cursor() from None
     if mark != _mark(listing, payload):  # altered, or of another listing
         raise bad_cursor()
-    # `null` has a tag, but no row is sorted by it: a position that holds one was made by hand
+    # `null` has a tag, but no row sorts by it: the cursor was made by hand
     if len(values) != len(types) or any(type(value) is not kind for value, kind in zip(values, types, strict=True)):
         raise bad_cursor()
     return values
 
 
 def _unpack(cursor: str) -> tuple[bytes, bytes, tuple[CursorValue, ...]]:
-    """Mark, payload and values. Raises ValueError where it is no cursor of any listing."""
+    """Mark, payload and values. Raises ValueError if the text is no cursor of any listing."""
     try:
         if len(cursor) > MAX_CURSOR_CHARACTERS:
             raise ValueError("too long")
@@ -148,7 +148,7 @@ Cursor = Annotated[
 
 
 def _mark(listing: str, payload: bytes) -> bytes:
-    """Binds a cursor to its listing and shows alteration. Not a secret: a cursor grants nothing, it only seeks."""
+    """A checksum that binds a cursor to its listing. It is no secret: a cursor grants no rights."""
     return hashlib.blake2b(
         payload, digest_size=6, person=hashlib.blake2b(listing.encode(), digest_size=16).digest()
     ).digest()
@@ -156,13 +156,13 @@ def _mark(listing: str, payload: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What the client asked for: at most `limit` rows after `after` (None: from the start)."""
+    """The requested page: at most `limit` rows after `after` (None: from the start)."""
 
     after: str | None
     limit: int
 
     def position(self, listing: str, types: Sequence[type]) -> tuple[CursorValue, ...] | None:
-        """Sort values to go on after, or None at the start."""
+        """The sort values that the page starts after, or None for the first page."""
         return None if not self.after else decode_cursor(listing, self.after, types)
 
 
@@ -186,7 +186,7 @@ class Page(Generic[T]):
 
 
 def paginate(listing: str, rows: Sequence[T], limit: int, key: Callable[[T], Sequence[CursorValue]]) -> Page[T]:
-    """A page out of up to `limit + 1` rows read in order; `key` gives the sort values of a row."""
+    """A page from up to `limit + 1` rows in order; `key` returns the sort values of a row."""
     if len(rows) <= limit:
         return Page(rows, None)
     kept = rows[:limit]

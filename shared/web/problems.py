@@ -1,4 +1,4 @@
-"""Whatever a request handler raises becomes RFC 9457 problem details in two languages, and reveals nothing internal."""
+"""Turns every exception of a request into RFC 9457 problem details in two languages that reveal nothing internal."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def preferred_language(accept_language: str) -> Language:
 
 
 def problem_response(problem: Problem, scope: Scope) -> Response:
-    """The problem in the language the client prefers, both languages inside."""
+    """The problem in the client's preferred language; `_vi` and `_en` members hold both."""
     accept = ""
     for name, value in scope.get("headers", ()):
         if name == b"accept-language":
             accept = value.decode("latin-1")
     language = preferred_language(accept)
     document = problem.document(language, instance=scope.get("path", ""), request_id=logs.current_id("request_id"))
-    # a client can send lone surrogates inside JSON; the answer about them must still be bytes
+    # JSON can carry lone surrogates; the response that quotes them must still encode
     body = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
     headers = {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store", **problem.headers}
     return Response(body, problem.status, headers, media_type=PROBLEM_JSON)
 
 
 def problem_for(error: BaseException) -> Problem:
-    """The problem that an exception amounts to."""
+    """The problem for an exception."""
     match error:
         case Problem():
             return error
@@ -78,7 +78,7 @@ def problem_for(error: BaseException) -> Problem:
 
 
 def _of_http_exception(error: HTTPException) -> Problem:
-    # FastAPI turns whatever is raised while it reads the body into its own 400; the cause is what happened
+    # FastAPI wraps any error of reading the body in a 400; the cause is the real error
     cause = error.__cause__
     if isinstance(cause, Problem):
         return cause
@@ -99,5 +99,5 @@ def _of_http_exception(error: HTTPException) -> Problem:
                 f"http-{error.status_code}", error.status_code, "Yêu cầu không thực hiện được",
                 "The request cannot be served", str(error.detail), str(error.detail),
             )  # fmt: skip
-            KINDS.setdefault(kind.slug, kind)  # so that its link leads somewhere
+            KINDS.setdefault(kind.slug, kind)  # so that its link has a page
     return Problem.of(kind, headers=headers)

@@ -1,4 +1,4 @@
-"""Refusals before the application is asked: each has a reason for the metric and a problem in two languages."""
+"""Refusals before the application sees a request, with a reason for the metric and a problem in two languages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ HTTP_VERSION = describe(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a connection or request goes no further. Without a kind it is closed without a word."""
+    """Why a connection or request is refused. Without a kind the connection is closed without a response."""
 
     reason: str
     kind: ProblemKind | None = None
@@ -97,7 +97,7 @@ _SECURE = (
 
 
 def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The answer's headers with those that every answer has, unless it brings its own."""
+    """Add the headers that every response carries; the response's own win."""
     names = [name for name, _ in headers]
     return [*headers, *(pair for pair in _SECURE if pair[0] not in names)]
 
@@ -148,4 +148,4 @@ for _refusal in (
     *(MALFORMED, WASTEFUL, UPGRADE, CODED_BODY, LARGE_HEAD, LONG_URL, SILENT, SLOW_HEAD, SLOW_BODY, SLOW_READER),
     *(GAVE_WAY, FULL, ADDRESS_FULL),
 ):
-    metrics.HTTP_REFUSED_TOTAL.labels(_refusal.reason)  # a series that is there from the start shows its first increase
+    metrics.HTTP_REFUSED_TOTAL.labels(_refusal.reason)  # a series that exists from the start shows its first increase

@@ -1,7 +1,7 @@
-"""What the application's own description says of a path: which methods it takes, and which query parameters.
+"""Looks up in the OpenAPI document which methods and query parameters a path takes, and refuses unknown parameters.
 
-A parameter that nobody reads is refused: `?dry_run=true` on a route that knows no dry run would be done in earnest.
-The refusal tells what is wrong with the known ones too, so that a query is mended in one go.
+A route without a dry run would otherwise ignore `?dry_run=true` and act. The refusal also lists the errors of known
+parameters, so that the client can fix all of them at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.web.validation import MAX_LISTED_ERRORS, bad_query, field_error, poi
 class _Operation:
     #: query parameters: name -> whether it may be repeated
     parameters: dict[str, bool] = field(default_factory=dict)
-    #: as FastAPI reads them, those of the operation's dependencies included
+    #: as FastAPI's fields, those of the operation's dependencies included
     fields: tuple[ModelField, ...] = ()
 
 
@@ -62,29 +62,29 @@ class Routes:
 
     def methods(self, path: str) -> list[str]:
         """All methods that the path takes."""
-        return sorted({method for each in self._paths if each.pattern.match(path) for method in each.operations})
+        return sorted({method for known in self._paths if known.pattern.match(path) for method in known.operations})
 
     def refuse_unknown_query(self, scope: Scope) -> None:
-        """Raise the 400 problem of a query with parameters that the operation does not have; it names all its faults.
+        """Raise a 400 problem that lists every error if the query has parameters that the operation does not take.
 
-        A query whose parameters are all known passes, whatever their values: those are FastAPI's to judge.
+        A query with known parameters only passes; FastAPI checks their values.
         """
         path, method = scope["path"], scope["method"]
-        operations = (each.operations for each in self._paths if each.pattern.match(path))
+        operations = (known.operations for known in self._paths if known.pattern.match(path))
         known = next((found[method] for found in operations if method in found), None)
         if known is None:
             return  # 404 or 405
         query = scope["query_string"].decode("latin-1")
         faults = list(_faults(query, known.parameters))
         if faults:
-            told = {fault.pointer for fault in faults}
+            reported = {fault.pointer for fault in faults}
             _, values = request_params_to_args(known.fields, QueryParams(query))
-            faults += [fault for fault in map(field_error, values) if fault.pointer not in told]
+            faults += [fault for fault in map(field_error, values) if fault.pointer not in reported]
             raise bad_query(faults[:MAX_LISTED_ERRORS])
 
 
 def _fields(app: FastAPI) -> dict[tuple[str, str], tuple[ModelField, ...]]:
-    """Method and path -> the query parameters of the operation and of what it depends on."""
+    """Method and path -> the query parameters of the operation and its dependencies."""
     found: dict[tuple[str, str], tuple[ModelField, ...]] = {}
     for context in iter_route_contexts(app.routes):
         dependant = getattr(context, "dependant", None)
@@ -96,8 +96,8 @@ def _fields(app: FastAPI) -> dict[tuple[str, str], tuple[ModelField, ...]]:
 
 def _flat(dependant: Dependant) -> Iterable[ModelField]:
     yield from dependant.query_params
-    for each in dependant.dependencies:
-        yield from _flat(each)
+    for dependency in dependant.dependencies:
+        yield from _flat(dependency)
 
 
 def _faults(query: str, known: dict[str, bool]) -> Iterable[FieldError]:
@@ -119,7 +119,7 @@ def _faults(query: str, known: dict[str, bool]) -> Iterable[FieldError]:
             yield FieldError(
                 pointer,
                 "Tham số xuất hiện nhiều lần; không rõ giá trị nào được dùng.",
-                "The parameter is given several times; which value counts cannot be told.",
+                "The parameter is given several times; it is not clear which value counts.",
                 "Chỉ ghi một lần.",
                 "Give it once.",
                 "query",
@@ -138,4 +138,4 @@ def _faults(query: str, known: dict[str, bool]) -> Iterable[FieldError]:
 
 def _is_list(parameter: dict[str, Any]) -> bool:
     schema = parameter.get("schema", {})
-    return schema.get("type") == "array" or any(each.get("type") == "array" for each in schema.get("anyOf", ()))
+    return schema.get("type") == "array" or any(option.get("type") == "array" for option in schema.get("anyOf", ()))

@@ -1,10 +1,11 @@
-"""The server's edge: whatever a client sends, withholds or does not read, it costs a bounded amount for a bounded time.
+"""The HTTP server protocol: one client costs bounded memory for a bounded time, whatever it sends or fails to read.
 
-A head is measured before the parser sees more of it than its limit; head, body and the reading of answers have
-deadlines; every refusal is a problem like all others. What was answered stands, whatever comes behind it.
+The protocol limits a request's head before the parser sees all of it. Sending a head, sending a body and reading a
+response each have a deadline. A refusal is a problem+json response. A bad request does not spoil the response to the
+request before it on the same connection.
 
-It builds on uvicorn's protocol and its private names; tests/unit/shared/web/test_http_server_uvicorn.py fails when they
-move.
+This module extends uvicorn's protocol and uses its private names; tests/unit/shared/web/test_http_server_uvicorn.py
+fails when an upgrade moves them.
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ from shared.web.refusals import (
     Refusal,
 )
 
-#: after a refusal the client may be sending still; a reset would take the answer from it. So much is read and dropped.
+#: how much to read and drop after a refusal: closing while the client still sends resets the connection, and the
+#: client then loses the response
 LINGER_BYTES = 1_048_576
 LINGER_SECONDS = 2.0
-#: what announces a body; the parser takes none from a request that offers an upgrade
+#: headers that announce a body; the parser ignores the body of a request that offers an upgrade
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class _Stage(Enum):
-    """What the client has yet to send of the message it is at."""
+    """Which part of a request the client is sending."""
 
     BETWEEN = auto()
     HEAD = auto()
@@ -60,11 +62,11 @@ def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
 
 
 class _Stop(Exception):
-    """Ends the parser's work; the reason is with the protocol."""
+    """Stops the parser; `GuardedProtocol._refusal` holds the reason."""
 
 
 class _Transport:
-    """The transport as uvicorn knows it, whose close() lets the client read what was written."""
+    """The transport that uvicorn sees: its close() lets the client read the response first."""
 
     __slots__ = ("_raw", "close", "is_closing")
 
@@ -74,7 +76,7 @@ class _Transport:
         self.is_closing = protocol.is_closing
 
     def write(self, data: bytes) -> None:
-        """To a client that has hung up nothing is written, as asyncio's own transports do; uvloop raises."""
+        """Ignore a write after the client has hung up, as asyncio's transports do; uvloop raises RuntimeError."""
         try:
             self._raw.write(data)
         except RuntimeError:
@@ -83,7 +85,7 @@ class _Transport:
 
 
 class _Flow(FlowControl):
-    """Reading goes on only after what was read already has been parsed."""
+    """Flow control that parses the bytes held back before it resumes reading."""
 
     def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
         super().__init__(transport)
@@ -100,7 +102,7 @@ class _Flow(FlowControl):
             super().resume_reading()
 
     def release(self) -> None:
-        """The connection is gone."""
+        """Drop the reference to the protocol once the connection is gone."""
         self._protocol = None
 
 
@@ -108,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """One connection. `guard` and `clock` are set by `protocol_class`."""
 
     guard: Connections
-    #: business time, where the application asks when a request arrived
+    #: business clock, where the application needs a request's time of arrival
     clock: Clock | None
 
     def __init__(
@@ -122,16 +124,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._limits = self.guard.settings
         self._address = ""
         self._from_proxy = False
-        #: the message whose head was taken last, and whether its body is whole: they tell the stage
+        #: the request whose head was complete last, and whether its body is too; `_stage` derives from both
         self._taken: Any = None
         self._whole = True
         self._refusal: Refusal | None = None
-        #: nothing more is parsed
+        #: whether further bytes are dropped unparsed
         self._deaf = False
         self._closing = False
         self._close_when_answered = False
         self._held = b""
-        #: bytes of the head that is coming; of the body, those that carried it and those that were it
+        #: bytes read of the current head; bytes read with the body's framing; bytes of the body itself
         self._head_bytes = self._fed_bytes = self._body_bytes = 0
         self._dropped_bytes = 0
         self._due = inf
@@ -168,23 +170,23 @@ class GuardedProtocol(HttpToolsProtocol):
         self._held = b""
         super().connection_lost(exc)
         self.pipeline.clear()
-        # bound methods of ours are in both: without this only the collector would find the connection
+        # both hold bound methods of this object: without this only the garbage collector would free the connection
         self.transport = self._raw
         cast(_Flow, self.flow).release()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """A client that has sent all it will may still read: what is in hand is answered, then closed."""
+        """The client stops sending but may still read: finish the current response, then close."""
         if self._answering() and self._stage is _Stage.BETWEEN and not self._held and not self._closing:
             self._finish_then_close()
             return True
         return None
 
     def is_closing(self) -> bool:
-        """Whether nothing more is answered on it."""
+        """Whether the connection takes no further response."""
         return self._closing or self._raw.is_closing()
 
     def close_gently(self) -> None:
-        """Close once the client can have read the answer; at once where it has nothing more to say."""
+        """Close at once between requests; otherwise give the client time to read the response."""
         if self._closing:
             return
         self._closing = self._deaf = True
@@ -201,7 +203,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def shutdown(self) -> None:
-        """Finish what is in hand; nobody is waited for who is not being answered."""
+        """Finish the current response; close at once where there is none."""
         if self.cycle is None or self.cycle.response_complete:
             self._closing = self._deaf = True
             self._raw.close()
@@ -209,7 +211,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._finish_then_close()
 
     def give_way(self) -> None:
-        """Make room for another connection."""
+        """Close to make room for another connection."""
         GAVE_WAY.count()
         self._end_request()
         self._abort()
@@ -231,17 +233,17 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deaf:
             self._drop(len(data))
         elif self._held:
-            self._held += data  # reading is paused: what was under way
+            self._held += data  # these bytes were under way when reading paused
         else:
             self._parse_in_pieces(data)
 
     @property
     def holds_bytes(self) -> bool:
-        """Whether something was read that the parser has not seen."""
+        """Whether bytes wait that were read but not parsed."""
         return bool(self._held)
 
     def parse_held(self) -> None:
-        """Go on with what was read before reading paused."""
+        """Parse the bytes that were read before reading paused."""
         data, self._held = self._held, b""
         if data and not self._deaf:
             self._parse_in_pieces(data)
@@ -260,12 +262,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._parse(data[at : at + step])
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser, at most a head's limit at once, and see what is left half."""
+        """Feed the parser at most `max_head_bytes`, then set the deadline for the part that is still incomplete."""
         message, taken, whole = self.scope, self._taken, self._whole
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # who offers another protocol may be answered in this one (RFC 9110 §7.8)
+            # a server may ignore an offered upgrade and respond in HTTP/1.1 (RFC 9110 §7.8)
             if not self._parse_after(data[upgrade.args[0] :]):
                 return
         except httptools.HttpParserError:
@@ -277,13 +279,13 @@ class GuardedProtocol(HttpToolsProtocol):
             if not whole or self.scope is not message:
                 self._due = inf
                 if self.cycle.response_complete:
-                    self._rest()  # it was answered before its body was whole
+                    self._rest()  # the response was complete before the body was
         elif self.scope is not self._taken:
             if self.scope is message:
                 self._head_bytes += len(data)
             else:
                 self._due = self.loop.time() + self._limits.head_timeout_seconds
-                # behind the end of another message nobody knows where it began: these bytes are not counted
+                # where the same bytes also end another request, the head's share is unknown: do not count them
                 self._head_bytes = len(data) if whole and self._taken is taken else 0
             if self._head_bytes > self._limits.max_head_bytes:
                 self._fail(LONG_URL if len(self.url) > self._limits.max_url_bytes else LARGE_HEAD)
@@ -317,7 +319,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if wasted_bytes > limits.max_head_bytes + self._body_bytes or len(self.headers) > limits.max_headers:
             self._fail(WASTEFUL)
         elif self.cycle.response_complete and self._body_bytes > LINGER_BYTES:
-            self.close_gently()  # it was answered long ago
+            self.close_gently()  # the response is complete; the client still sends its body
 
     def _drop(self, size: int) -> None:
         self._dropped_bytes += size
@@ -331,13 +333,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.url) > limits.max_url_bytes:
             self._stop(LONG_URL)
         if len(self.headers) > limits.max_headers or (
-            # a head that came at once was no larger than what is parsed at once
+            # a head that arrived in one piece is at most max_head_bytes, the size of a piece
             self._head_bytes and _size(self.url, self.headers) > limits.max_head_bytes
         ):
             self._stop(LARGE_HEAD)
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
             self._stop(UPGRADE)
-        # a coding that we do not undo would be taken for the body itself (RFC 9112 §6.1)
+        # the application would take a compressed body for the body itself (RFC 9112 §6.1)
         if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
             self._stop(CODED_BODY)
         if self._from_proxy:
@@ -345,13 +347,13 @@ class GuardedProtocol(HttpToolsProtocol):
             if client is not None:
                 self.scope["client"] = (client, 0)
         if self.clock is not None:
-            # here, not where the application begins: behind a slow request on the same connection it begins later
+            # note it here: behind a slow request on the same connection the application starts later
             arrival.note(cast(Any, self.scope), self.clock, limits.body_timeout_seconds)
         super().on_headers_complete()
         self._taken = self.scope
         self._whole = False
         self._body_bytes = 0
-        # what the parser still brings are trailers: they come after the head was judged, and nobody here reads any
+        # from here on the parser adds trailers, which come after all checks of the head; nothing reads them
         # (RFC 9110 §6.5.1)
         self.headers = []
         self.guard.busy(self)
@@ -383,7 +385,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _fail(self, refusal: Refusal) -> None:
-        """The message that is coming cannot be taken. What came whole before it is answered first."""
+        """Refuse the current request, after the responses to complete requests before it."""
         refusal.count()
         self._refusal = refusal
         self._deaf = True
@@ -392,7 +394,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._finish_then_close()
             else:
                 self._answer(refusal)
-        elif self.pipeline:  # its own request is the newest of those that wait for their turn
+        elif self.pipeline:  # the refused request is the newest in the pipeline
             self.pipeline.popleft()
             self._close_when_answered = True
             self.flow.resume_reading()
@@ -407,7 +409,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.close_gently()
 
     def _end_request(self) -> None:
-        """The application learns that its client is gone, and answers no more."""
+        """Signal the application that its client is gone, so that it stops responding."""
         if self._answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -433,7 +435,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._rest()
 
     def _rest(self) -> None:
-        """Nothing of it is in hand; the next request may come."""
+        """Mark the connection as idle and start the keep-alive deadline."""
         self.quiet_since = now = self.loop.time()
         self.guard.quiet(self)
         if self._stage is _Stage.BETWEEN:
@@ -442,7 +444,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # --- time ---
 
     def look(self, now: float) -> None:
-        """Give up what takes too long."""
+        """Close the connection if a deadline has passed or a transfer is too slow."""
         if self._raw.is_closing() and not self._raw.get_write_buffer_size():
             return
         if self._reads_too_slowly(now):
@@ -450,7 +452,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._end_request()
             self._abort()
         elif self._stage is _Stage.BODY and not self._deaf and self.flow.read_paused:
-            # the application has enough for now: the client cannot help that
+            # the application paused reading, so a stalled body is not the client's fault
             self._due = max(self._due, now + self._limits.stall_timeout_seconds)
             self._window_from, self._window_bytes = now, self._body_bytes
         elif now >= self._due or self._sends_too_slowly(now):
@@ -510,7 +512,7 @@ def server_config(
     clock: Clock | None = None,
     graceful_seconds: int = 5,
 ) -> uvicorn.Config:
-    """How every service serves its application. `clock`: of business time, to note when each request arrived."""
+    """The uvicorn settings of every service. `clock`: the business clock that stamps a request's arrival."""
     return uvicorn.Config(
         cast(Any, app),
         host=host,
@@ -520,7 +522,7 @@ def server_config(
         ws="none",
         access_log=False,
         log_config=None,
-        proxy_headers=False,  # see http_limits.forwarded_client: by default 127.0.0.1 could name any client
+        proxy_headers=False,  # uvicorn would trust X-Forwarded-For from 127.0.0.1; limits.forwarded_client decides here
         server_header=False,
         date_header=False,
         backlog=2048,
