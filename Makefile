@@ -48,7 +48,7 @@ start:  ## chạy lại thành phần đó, chờ đến khi sẵn sàng
 restart:  ## dừng rồi chạy lại
 ##> stop and start it
 
-clean:  ## dừng và xoá toàn bộ dữ liệu trên máy này
+clean:  ## dừng và xóa toàn bộ dữ liệu trên máy này
 ##> stop, and remove all local data
 	@if [ -x $(PYTHON_BIN) ]; then $(PYTHON_BIN) -m deploy.local clean; fi
 

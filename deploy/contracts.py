@@ -1,8 +1,8 @@
-"""`python -m deploy.contracts write|check` keeps what is promised in files equal to what the code does.
+"""`python -m deploy.contracts write|check` keeps the committed contracts in step with the code.
 
-Promised: the event schemas (shared/contract/schemas) with every field ever released (released.txt in it), the AsyncAPI
-documents (docs/asyncapi) and the list of metrics (docs/metrics.md). `write` refuses to break a promise that is already
-committed, and extends what was released without ever cutting it.
+The contracts are the event schemas (shared/contract/schemas) with every field ever released (released.txt there), the
+AsyncAPI documents (docs/asyncapi) and the list of metrics (docs/metrics.md). `write` refuses to break a committed
+contract; it only ever adds to released.txt.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def metrics_text(root: Path = ROOT) -> str:
 
 
 def expected(root: Path = ROOT) -> dict[Path, str]:
-    """Every promised file with the text it must have."""
+    """Every contract file with the text it must have."""
     schemas = {event_schemas.file_of(model.TYPE): event_schemas.schema_text(model) for model in MODELS.values()}
     documents = {asyncapi.file_of(service): asyncapi.document_text(service) for service in SERVICES}
     return {**schemas, **documents, METRICS_FILE: metrics_text(root), released.FILE: released.extended_text()}
 
 
 def differences() -> list[str]:
-    """Every promised file that is missing or differs, and every broken promise."""
+    """Every contract file that is missing or out of date, and every broken contract."""
     found = []
     for path, text in expected().items():
         if not path.exists():
@@ -59,12 +59,12 @@ def differences() -> list[str]:
 
 
 def broken_promises() -> list[str]:
-    """Every way in which the models break a committed schema, or what was ever released."""
+    """Every way in which the models break a committed schema or a released field."""
     return event_schemas.breaks() + released.breaks()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0 well, 1 differences or a broken promise, 2 wrong usage."""
+    """Exit code: 0 all right, 1 differences or a broken contract, 2 wrong usage."""
     say = sys.stderr.write
     match list(arguments):
         case ["check"]:
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
             for path, text in expected().items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            if broken:  # said to be meant: what was released is what is there now
+            if broken:  # --break: the present fields become the released ones
                 released.FILE.write_text(released.text_of(released.fields_of()), encoding="utf-8")
             for event_type in set(event_schemas.committed()) - set(MODELS):
                 event_schemas.file_of(event_type).unlink()

@@ -1,4 +1,4 @@
-"""`make demo`: plays a quarter of the sample province and says, counted from the stores, what became of it.
+"""`make demo`: plays a quarter of the sample province and reports the result as counted in the stores.
 
     python -m deploy.demo [--seconds N] [--exit] [--free-ports] [--directory D] [--seed N]
 
@@ -32,7 +32,7 @@ from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import monotonic_seconds
 
 DIRECTORY = LOCAL / "demo"
-#: a shorter wait of business time is not worth a line
+#: a shorter wait of business time is not reported
 WORTH_SAYING_SECONDS = 5.0
 
 
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         if demo is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a stack behind
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that a second Ctrl-C does not leave half a stack behind
             if control is not None:
                 control.stop()
             demo.close()
@@ -92,7 +92,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _fresh(directory: Path) -> None:
-    """The demo counts from zero: data of an earlier run goes, data in use does not."""
+    """Remove the data of an earlier run, so that the demo counts from zero; refuse while another demo runs."""
     if (pid := supervisor_pid(directory)) is not None:
         raise StackInUse(f"Bản chạy thử khác đang chạy (pid {pid}).", f"another demo runs (pid {pid})")
     if directory.exists():
@@ -148,7 +148,7 @@ async def _run(demo: Demo) -> int:
 
 
 def _by_kind(differences: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """One example of each kind is for the screen; all of them are in differences.json."""
+    """Print one example of each kind of difference; differences.json holds them all."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for difference in differences:
         found.setdefault(difference["kind"], []).append(difference)
@@ -156,7 +156,7 @@ def _by_kind(differences: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping
 
 
 def faults(summary: dict[str, Any], count: Count, reconciled: int) -> list[tuple[str, str]]:
-    """Why the run is not good, in both languages; empty if it is."""
+    """The faults of the run, in both languages; empty if there are none."""
     unlike = summary["events_unlike_archive"]
     unsettled = summary["mails_unsettled"]
     checks = (
@@ -189,7 +189,7 @@ def _links(demo: Demo, screen: Screen) -> None:
 
 
 def _stay(demo: Demo) -> None:
-    """Until Ctrl-C; a component that ends by itself is reported, the others go on."""
+    """Wait until Ctrl-C; report a component that ends by itself while the others go on."""
     watched = Watch(demo.stack, demo.screen.step)
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -1,6 +1,6 @@
-"""An agency's own software: it posts with retries under one idempotency key, and remembers every receipt it was given.
+"""An agency's own software: it posts with retries under one idempotency key and keeps every receipt.
 
-A receipt is what the agency can hold against us: each one must be found in the store at the end.
+A receipt is the agency's proof: each one must be in the store at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deploy.demo.reports import Report
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.retry import Backoff
 
-#: how long an agency keeps trying before it goes home
+#: how long an agency keeps trying
 PATIENCE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 2.0
 VERDICT_PATIENCE_SECONDS = 60.0
@@ -34,7 +34,7 @@ class GaveUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What intake answered with 2xx."""
+    """A 2xx answer of intake."""
 
     submission_id: str
     obligation: str
@@ -43,7 +43,7 @@ class Receipt:
 
 @dataclass(slots=True)
 class Ledger:
-    """What all agencies were answered; the demo's only own record, compared with the stores at the end."""
+    """All answers to all agencies: the demo's only record of its own, compared with the stores at the end."""
 
     receipts: dict[str, Receipt] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)  # problem type -> how often
@@ -54,7 +54,7 @@ class Ledger:
 
 
 class Concurrency:
-    """How many requests of all agencies together may be under way: reports do not queue behind reads."""
+    """Limits the requests in flight of all agencies together, so that reports do not queue behind reads."""
 
     def __init__(self, posts: int = 24, reads: int = 16) -> None:
         self.most = posts + reads
@@ -75,7 +75,7 @@ class Portal:
         self._ledger = ledger
 
     async def duties(self) -> list[Duty]:
-        """Everything the agency owes and has sent nothing for, by the public interface. Raises GaveUp."""
+        """The obligations for which the agency has sent nothing, from the public API. Raises GaveUp."""
         found: list[Duty] = []
         after: str | None = None
         while True:
@@ -90,7 +90,7 @@ class Portal:
                 return found
 
     async def submit(self, duty: Duty, officer: str, report: Report) -> Receipt | None:
-        """Post one version; None where it was refused (counted). Raises GaveUp."""
+        """Post one version; None if it is refused, which is counted. Raises GaveUp."""
         body = {"regime": duty.regime, "period": duty.period, "officer": officer, "nil": report.nil}
         if not report.nil:
             body |= {"figures": dict(report.figures), "narratives": dict(report.narratives)}
@@ -109,7 +109,7 @@ class Portal:
         return None
 
     async def verdict(self, submission_id: str) -> dict[str, Any]:
-        """The submission as soon as it has its verdict. Raises GaveUp."""
+        """Wait for the submission's verdict and return the submission. Raises GaveUp."""
         give_up_at = monotonic_seconds() + VERDICT_PATIENCE_SECONDS
         pauses = Backoff(0.2, LONGEST_PAUSE_SECONDS)
         while monotonic_seconds() < give_up_at:
@@ -121,7 +121,7 @@ class Portal:
         raise GaveUp(f"no verdict on {submission_id}")
 
     async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One call, tried again with the same idempotency key while the trouble is not ours."""
+        """Make one call, with retries under the same idempotency key while the service is in trouble."""
         give_up_at = monotonic_seconds() + PATIENCE_SECONDS
         backoff = Backoff(0.1, LONGEST_PAUSE_SECONDS, spread=0.5)
         headers = {**self._headers, **request.pop("headers", {})}
@@ -163,7 +163,7 @@ def _problem(answer: httpx.Response) -> str:
 
 
 def _may_pass(answer: httpx.Response) -> bool:
-    """409 is worth another try only where the first request with this key is still being handled."""
+    """Whether to try again: a 409 only if the first request with this key is still in progress."""
     return answer.status_code != 409 or "retry-after" in answer.headers
 
 

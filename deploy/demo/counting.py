@@ -1,4 +1,4 @@
-"""Every figure the demo shows is counted here: from the four databases, the topics and the mail sink, nowhere else."""
+"""Counts every figure the demo shows from the four databases, the topics and the mail sink, and from nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.contract.subscriptions import SUBSCRIPTIONS, topics_of
 from shared.kafka.clients import make_admin
 from shared.runtime.settings import KafkaSettings
 
-#: whose archive each topic is held against
+#: the owner of each topic, whose archive it is compared with
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
 _UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
 _UNMARKED = "owed AND NOT overdue AND standing <> 'fulfilled' AND deadline < $1"
@@ -37,7 +37,7 @@ _OBLIGATIONS = f"""
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What is shown while the quarter runs."""
+    """The figures shown while the quarter runs."""
 
     received: int
     accepted: int
@@ -49,14 +49,14 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is still on its way; the system has come to rest when all is zero."""
+    """Unfinished work; the system is at rest when all figures are zero."""
 
     unsent: int  # outbox rows
-    lag: int  # events not yet taken by a consumer
+    lag: int  # events not yet applied by a consumer
     deferred: int  # deferred events
     undecided: int  # submissions without verdict at intake
     mails: int  # notifications not yet sent
-    unmarked: int  # obligations past their deadline that are neither fulfilled nor called overdue yet
+    unmarked: int  # obligations past their deadline that are neither fulfilled nor marked overdue
 
     @property
     def total(self) -> int:
@@ -94,20 +94,20 @@ class Count:
     by_kind: dict[str, Row] = field(default_factory=dict)
     by_regime: dict[str, Row] = field(default_factory=dict)
     mails: Counter[str] = field(default_factory=Counter)
-    lost_mails: int = 0  # sent, says the ledger, but the sink has none
-    doubled_mails: int = 0  # in the sink more often than once and once more for each `unknown`
+    lost_mails: int = 0  # sent according to the ledger, but not in the sink
+    doubled_mails: int = 0  # in the sink more often than once plus once for each `unknown` attempt
     unsettled_mails: dict[str, int] = field(default_factory=dict)  # left failed or unknown, by state
     events: dict[str, int] = field(default_factory=dict)  # by topic
     unlike_archive: dict[str, Unlike] = field(default_factory=dict)  # by topic, where it differs
     dead_letters: int = 0
     outbox: int = 0
-    lost_receipts: tuple[str, ...] = ()  # answered 2xx, not in the store
+    lost_receipts: tuple[str, ...] = ()  # answered with 2xx, but not in the store
 
 
 class Counting:
-    """Connections to all stores of one stack, for reading only.
+    """Read-only connections to all stores of one stack.
 
-    `start`: where the topics ended before the demo wrote; on a cluster from outside earlier runs lie there.
+    `start`: the ends of the topics before the demo wrote; an outside cluster may hold events of earlier runs.
     """
 
     def __init__(self, stack: Stack, start: Offsets | None = None) -> None:
@@ -138,12 +138,12 @@ class Counting:
         return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
 
     async def opened(self) -> int:
-        """Obligations that agencies can see; 0 while more of them are on their way."""
+        """The number of obligations that agencies can see; 0 while more are on their way."""
         opened = await self._one("scoring", "SELECT count(*) FROM obligations WHERE owed")
         return opened if opened == await self._one("intake", "SELECT count(*) FROM standings") else 0
 
     async def backlog(self, until: datetime) -> Backlog:
-        """What is on its way now. Deadlines before `until` have passed for everybody."""
+        """The unfinished work. Deadlines before `until` have passed in every service."""
         return Backlog(
             unsent=await self._everywhere("outbox"),
             lag=await self._lag(),
@@ -157,7 +157,7 @@ class Counting:
         )
 
     async def count(self, receipts: set[str], kinds: Mapping[str, str], until: datetime) -> Count:
-        """Everything. `receipts`: ids answered with 2xx; `kinds`: kind by agency; deadlines before `until` count."""
+        """The final count. `receipts`: ids answered with 2xx; `kinds`: by agency; deadlines before `until` count."""
         made = Count()
         stored = {str(row[0]) for row in await self._databases["intake"].fetch("SELECT submission_id FROM submissions")}
         made.submissions = len(stored)
@@ -178,7 +178,7 @@ class Counting:
         return made
 
     async def _count_mails(self, made: Count) -> None:
-        """The sink against the ledger, by Message-ID; `?` is the kind of a mail that the ledger does not have."""
+        """Compare the sink with the ledger by Message-ID; `?` is the kind of a mail missing from the ledger."""
         rows = await self._databases["notifier"].fetch("SELECT message_id, kind, state, unknowns FROM notifications")
         ledger = {row["message_id"]: row for row in rows}
         mails = Counter(mail.message_id for mail in await asyncio.to_thread(self._stack.mails))
@@ -190,7 +190,7 @@ class Counting:
         made.unsettled_mails = dict(Counter(row["state"] for row in rows if row["state"] in ("failed", "unknown")))
 
     async def _unlike_archive(self) -> dict[str, Unlike]:
-        """Each topic that does not hold what its owner's archive says was sent."""
+        """The topics that differ from their owner's archive."""
         lying = await topics.event_ids(self._kafka, list(_WRITERS), self._start)
         compacted = topics.compacted_topics()
         unlike = {}
@@ -204,7 +204,7 @@ class Counting:
         return unlike
 
     async def _lag(self) -> int:
-        """Events that some consumer has not committed yet."""
+        """Events not yet committed by some consumer."""
         ends = await topics.ends(self._kafka, OWNERS)
         admin = make_admin(self._kafka, "thongsuot-demo")
         await admin.start()

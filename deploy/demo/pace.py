@@ -1,7 +1,7 @@
-"""The pace of the quarter: business time runs as fast as asked, but never past a moment at which somebody still acts.
+"""The pace of the quarter: business time runs as fast as asked, but waits for every action planned at a moment.
 
-Whoever means to act at a business moment holds it. The clock stands a little behind the earliest held moment until
-that act is done, so what is in time depends on the seed alone and never on how fast the machine is.
+An agency that will act at a business moment holds it. The clock stops a little after the earliest held moment until
+the action is done, so whether a report is in time depends on the seed alone, not on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 
 from shared.runtime.clock import Clock, ClockLeader, monotonic_seconds
 
-#: how far the clock may run on while an act of that moment is still under way
+#: how far the clock may run past a held moment
 TOLERANCE = timedelta(hours=1)
-#: the shortest sleep of somebody who waits for the clock, real seconds
+#: shortest sleep while waiting for the clock, real seconds
 LOOK_SECONDS = 0.002
 
 
 @dataclass(order=True, slots=True)
 class Hold:
-    """A business moment at which somebody acts; until it is released the clock does not run past it."""
+    """A business moment with a planned action; the clock does not run past it until it is released."""
 
     moment: datetime
     released: bool = field(default=False, compare=False)
@@ -46,28 +46,28 @@ class Pace:
 
     @property
     def share(self) -> float:
-        """How much of it has passed, 0 to 1."""
+        """The share of the quarter that has passed, 0 to 1."""
         return min(1.0, max(0.0, (self.clock.now() - self.start) / (self.end - self.start)))
 
     def begin(self) -> None:
-        """Let business time run; it has stood at the start so far."""
+        """Start business time, which stands at `start` until then."""
         self._began_at = monotonic_seconds()
         self._lead()
 
     @property
     def waited_seconds(self) -> float:
-        """Real seconds by which the quarter has lasted longer than its rate alone would have it."""
+        """Real seconds by which the quarter takes longer than its rate implies."""
         if self._began_at is None:
             return 0.0
         asked_seconds = (self.clock.now() - self.start).total_seconds() / self.rate
         return max(0.0, monotonic_seconds() - self._began_at - asked_seconds)
 
     def finish(self) -> None:
-        """From here on as fast as real time: what was played can come to rest."""
+        """Run at real time from now on, so that the system can come to rest."""
         self._leader.lead(rate=1.0, until=None)
 
     def hold(self, moment: datetime) -> Hold:
-        """Keep the clock from running past a moment. It must not have passed yet where the order of acts matters."""
+        """Keep the clock from running past a moment. Hold it before it passes if the order of actions matters."""
         held = Hold(moment)
         heapq.heappush(self._holds, held)
         if self._began_at is not None and moment + TOLERANCE < self._limit:
@@ -75,7 +75,7 @@ class Pace:
         return held
 
     def release(self, held: Hold) -> None:
-        """The act is done, or will not be done; harmless when repeated."""
+        """Let the clock pass: the action is done or given up; harmless when repeated."""
         held.released = True
         while self._holds and self._holds[0].released:
             heapq.heappop(self._holds)
@@ -83,16 +83,16 @@ class Pace:
             self._lead()
 
     def move(self, held: Hold, moment: datetime) -> Hold:
-        """Act again at a later moment: hold it, then release the present one."""
+        """Hold a later moment, then release the present one."""
         later = self.hold(moment)
         self.release(held)
         return later
 
     async def reach(self, held: Hold) -> bool:
-        """Wait until the held moment has come; False where the quarter ends before it."""
+        """Wait for the held moment; False if the quarter ends before it."""
         if held.moment >= self.end:
             return False
-        while True:  # again, where business time stood meanwhile
+        while True:  # again if business time has stood still meanwhile
             left = held.moment - self.clock.now()
             if left <= timedelta(0):
                 return True

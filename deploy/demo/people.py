@@ -1,4 +1,4 @@
-"""How agencies behave: what each does with a duty depends only on the seed and the duty, never on who was faster."""
+"""How agencies behave: what an agency does about a duty depends only on the seed and the duty, never on timing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shared.runtime.clock import LOCAL_ZONE
 #: đúng hạn, hay trễ, cẩu thả, im lặng
 Temperament = Literal["punctual", "late", "sloppy", "silent"]
 SHARES: dict[Temperament, float] = {"punctual": 0.70, "late": 0.12, "sloppy": 0.13, "silent": 0.05}
-#: a punctual agency sends within this share of its time, which leaves room for a correction
+#: a punctual agency sends within this share of its time, to leave room for a correction
 PROMPT_SHARE = 0.6
-#: of the ad hoc reports, how many have nothing to report (NIL)
+#: share of ad hoc reports with nothing to report (NIL)
 NIL_SHARE = 0.55
 
 
@@ -33,7 +33,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the agency will do: when it sends (None: never), with how many mistakes, whether it corrects them."""
+    """An agency's plan: when it sends (None: never), with how many mistakes, and whether it corrects them."""
 
     send_at: datetime | None
     mistakes: int = 0
@@ -74,12 +74,12 @@ def plan(temperament: Temperament, duty: Duty, *, seen_at: datetime, nil_allowed
             return Plan(behind if rng.random() < 0.15 else None, nil=nil)
 
 
-#: whether a duty will be met in time: surely, only if its mistakes are corrected soon enough, or not
+#: whether a duty will be met in time: certainly, only if corrected soon enough, or not
 Prospect = Literal["in_time", "open", "not_in_time"]
 
 
 def prospect(chosen: Plan, duty: Duty, *, margin: timedelta) -> Prospect:
-    """What a plan leads to. Within `margin` of the deadline it stays open."""
+    """The prospect of a plan. Within `margin` of the deadline it stays open."""
     if chosen.send_at is None or chosen.send_at > duty.deadline or (chosen.mistakes and not chosen.corrects):
         return "not_in_time"
     if chosen.mistakes or chosen.send_at + margin >= duty.deadline:
@@ -88,7 +88,7 @@ def prospect(chosen: Plan, duty: Duty, *, margin: timedelta) -> Prospect:
 
 
 def _in_time(duty: Duty, seen_at: datetime, rng: random.Random) -> datetime:
-    """A moment in the first part of the time from the close of the figures to the deadline, or as soon as may be."""
+    """A moment in the first part of the time between cut-off and deadline, or the earliest possible one."""
     first = max(seen_at, duty.issued_at or seen_at)
     if duty.figures_closed_on is not None:
         closed = datetime.combine(duty.figures_closed_on + timedelta(days=1), time(0, 30), LOCAL_ZONE)

@@ -1,6 +1,6 @@
-"""One run of the demo: a fresh stack, the sample province, a quarter played over HTTP, and an honest count at the end.
+"""One run of the demo: a fresh stack, the sample province, a quarter played over HTTP, and a count of the stores.
 
-Nothing here decides what the result is: figures come from counting.py, differences from reconcile.
+The results come from elsewhere: figures from counting.py, differences from reconcile.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ SAMPLE = ROOT / "deploy" / "sample"
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
-#: how long the quarter lasts at least where nobody has said it; on a slow machine business time waits for people
+#: default length of the quarter, real seconds; on a slow machine business time waits for the agencies
 USUAL_SECONDS = 90.0
-#: the first obligations are there when their number has stood still for so many looks, a second apart, and nothing
-#: is on its way; or when this patience ends
+#: the first obligations are complete once their number has not changed in this many checks, a second apart, and no work
+#: is unfinished; after this time the demo goes on in any case
 OPENED_LOOKS, OPENED_SECONDS = 3, 180.0
 DRAIN_SECONDS = 120.0
-#: looks in a row at which nothing may be on its way
+#: checks in a row without unfinished work before the system counts as at rest
 QUIET_LOOKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user asked for."""
+    """The user's choices."""
 
     directory: Path
     seconds: float | None = None  # None: USUAL_SECONDS
@@ -61,7 +61,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """What the agencies' own people know: who they are, who signs, what the forms are."""
+    """What agencies know offline: their codes, officers and forms."""
 
     kinds: Mapping[str, str]  # by agency code, closed ones too
     open: tuple[str, ...]
@@ -110,26 +110,26 @@ class Demo:
             Options(
                 directory=wishes.directory,
                 fixed_ports=wishes.fixed_ports,
-                services={},  # they start when the registry is loaded and the clock is set
+                services={},  # started once the registry is loaded and the clock set
                 env=self._env,
                 progress=screen.step,
             )
         )
         self.ledger = Ledger()
         self._keys: dict[str, str] = {}
-        #: where the topics ended before the demo wrote its first event
+        #: the ends of the topics before the demo's first event
         self.start: Offsets = {}
-        #: real seconds by which business time had to wait for people and machine
+        #: real seconds for which business time had to wait
         self.waited_seconds = 0.0
         self._pace: Pace | None = None
 
     def prepare(self) -> None:
-        """Everything up, the province loaded, business time about to start. Raises StackError."""
+        """Start the stack and load the province; business time does not run yet. Raises StackError."""
         self.stack.start()
         kafka = KafkaSettings(bootstrap_servers=self.stack.kafka_bootstrap)
         self.start = call(lambda: ends(kafka, [topic.name for topic in provision.load()]))
         self._intake("migrate")
-        self._intake("load", str(SAMPLE), "--past-requests")  # the quarter that is played is over
+        self._intake("load", str(SAMPLE), "--past-requests")  # the played quarter lies in the past
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
         rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)
@@ -140,13 +140,13 @@ class Demo:
 
     @property
     def pace(self) -> Pace:
-        """Of business time; it stands at START until the quarter is played."""
+        """The pace of business time; it stands at START until the quarter begins."""
         if self._pace is None:
             raise RuntimeError("prepare() makes the clock")
         return self._pace
 
     def _intake(self, *arguments: str) -> str:
-        """One operator command of intake; its output. Raises StackError with what it said."""
+        """Run an operator command of intake; returns its output. Raises StackError with its error."""
         env = {"INTAKE_PORT": "0", **self.stack.service_env("intake")}
         done = subprocess.run(
             [sys.executable, "-m", "services.intake", *arguments],
@@ -158,7 +158,7 @@ class Demo:
         return done.stdout
 
     async def play(self, counting: Counting) -> None:
-        """Let the agencies live through the quarter; returns when all their requests are answered."""
+        """Play the quarter; returns once all requests of the agencies are answered."""
         await self._opened(counting)
         concurrency = Concurrency()
         limits = httpx.Limits(max_connections=concurrency.most, max_keepalive_connections=concurrency.most)
@@ -178,14 +178,14 @@ class Demo:
                 )
                 for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
             ]
-            looks = [agency.first_look() for agency in agencies]  # all are held before business time begins
+            looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
                 *(agency.live(look) for agency, look in zip(agencies, looks, strict=True))
             )
             self.pace.begin()
             showing: asyncio.Future[Any] = asyncio.create_task(self._show(counting))
             try:
-                # showing ends only by an error, such as a service that is gone: then there is no point in going on
+                # the display ends only with an error, such as a lost service: then stop playing
                 done, _ = await asyncio.wait({living, showing}, return_when=asyncio.FIRST_COMPLETED)
                 for ended in done:
                     ended.result()
@@ -198,7 +198,7 @@ class Demo:
         self.pace.finish()
 
     async def _opened(self, counting: Counting) -> None:
-        """Business time stands until the first obligations have reached the agencies' interface."""
+        """Wait for the first obligations at the public API before business time begins."""
         give_up_at = monotonic_seconds() + OPENED_SECONDS
         still, before = 0, -1
         while still < OPENED_LOOKS and monotonic_seconds() < give_up_at:
@@ -219,7 +219,7 @@ class Demo:
             await asyncio.sleep(1.0)
 
     async def settle(self, counting: Counting) -> Backlog:
-        """Wait until nothing is on its way any more, or the patience ends; what was left at the last look."""
+        """Wait until no work is unfinished, or too long; returns what was left at the last check."""
         give_up_at = monotonic_seconds() + DRAIN_SECONDS
         quiet = 0
         while True:
@@ -230,7 +230,7 @@ class Demo:
             await asyncio.sleep(0.5)
 
     async def reconcile(self) -> tuple[int, list[Mapping[str, Any]]]:
-        """Run reconcile as an operator would: its exit code and differences."""
+        """Run reconcile as an operator would; returns its exit code and differences."""
         env = dict(self.stack.service_env("scoring"))
         options = [part for service in SERVICES for part in (f"--{service}", self.stack.database_url(service))]
         process = await asyncio.create_subprocess_exec(
@@ -253,12 +253,12 @@ class Demo:
 
     @property
     def on_time_by_seed(self) -> tuple[int, int]:
-        """Between which figures "on time" lies if every agency does what it means to: without and with corrections."""
+        """The range of "on time" if every agency follows its plan: without and with corrections."""
         found = Counter(self.ledger.prospects.values())
         return found["in_time"], found["in_time"] + found["open"]
 
     def summary(self, count: Count, backlog: Backlog, differences: int, seconds: float) -> dict[str, Any]:
-        """What summary.json holds: figures of stores, topics and sink; `clients` is what the agencies were answered."""
+        """The content of summary.json: figures of stores, topics and sink; `clients`: the answers to the agencies."""
         total = count.total
         return {
             "accepted": count.accepted,

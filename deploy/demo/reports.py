@@ -1,6 +1,6 @@
-"""Reports as clerks write them: a true one that holds all sums, a spoiled one, and one corrected after its findings.
+"""Reports as clerks write them: one whose sums all hold, one with mistakes, and one corrected by its findings.
 
-Figures are texts all the way, as the interface wants them; no float touches them.
+Figures are texts throughout, as the API takes them; no float is involved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SENTENCES = (
     "Kiến nghị tỉnh bổ sung kinh phí số hóa hồ sơ và tập huấn nghiệp vụ cho cán bộ đầu mối báo cáo.",
     "Thời gian tới, cơ quan tiếp tục rà soát nhiệm vụ chậm tiến độ và báo cáo kết quả đúng hạn.",
 )
-#: what a figure of an unbounded field reaches at most
+#: largest value drawn for a figure without a maximum
 _USUAL_MAXIMUM = Decimal(1000)
 
 
@@ -39,7 +39,7 @@ class Report:
 
 
 def truthful(form: Form, rng: random.Random) -> Report:
-    """A report without any flaw: totals are drawn first and split among their terms, so every sum holds exactly."""
+    """A report without mistakes: draws totals first and splits them among their terms, so every sum holds."""
     figures = {figure.code: figure for figure in form.figures}
     values: dict[str, Decimal] = {}
     terms = {term for rule in form.sums for term in rule.terms}
@@ -57,7 +57,7 @@ def _draw(figure: FigureField, rng: random.Random) -> Decimal:
     step = Decimal(1).scaleb(-figure.fraction_digits)
     low = figure.minimum if figure.minimum is not None else Decimal(0)
     high = figure.maximum if figure.maximum is not None else low + _USUAL_MAXIMUM
-    # half of the room at most: terms of one sum must fit their own bounds too
+    # use at most half of the range, since terms must also fit their own bounds
     return low + step * rng.randrange(int((high - low) / step) // 2 + 1)
 
 
@@ -89,7 +89,7 @@ def _prose(narrative: NarrativeField, rng: random.Random) -> str:
 
 
 def spoiled(form: Form, report: Report, mistakes: int, rng: random.Random) -> Report:
-    """The report with as many mistakes as asked for, each of another kind where the form allows."""
+    """The report with `mistakes` mistakes, of different kinds where the form allows."""
     kinds = (_wrong_total, _comma_figure, _missing_figure, _short_narrative)
     for place in sorted(rng.sample(range(len(kinds)), k=min(mistakes, len(kinds)))):
         report = kinds[place](form, report, rng)
@@ -123,9 +123,9 @@ def _short_narrative(form: Form, report: Report, rng: random.Random) -> Report:
 
 
 def corrected(sent: Report, truth: Report, findings: Sequence[Mapping[str, Any]]) -> Report:
-    """What a clerk sends after reading the findings: each named place (JSON Pointer, RFC 6901) is put right.
+    """The report after a clerk corrects each place (JSON Pointer, RFC 6901) that a finding names.
 
-    Equal to `sent` where no finding names a place that the clerk can change.
+    Equal to `sent` if no finding names a place that the clerk can change.
     """
     figures, narratives = dict(sent.figures), dict(sent.narratives)
     for finding in findings:

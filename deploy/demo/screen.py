@@ -1,4 +1,4 @@
-"""What a person sees: Vietnamese first, English beside; moving figures on a terminal, plain lines everywhere else."""
+"""The demo's output, Vietnamese first with English beside it: live figures on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MAIL_KINDS = {
     "escalation": "chuyển cấp / escalation",
     "named": "ghi tên / named in a report",
 }
-#: what six columns of figures and all borders need, characters
+#: width of six columns of figures with all borders, characters
 NUMBERS_WIDTH = 64
 MIN_NAME_WIDTH = 14
-#: seconds between two plain lines where nothing can move
+#: seconds between two plain lines off a terminal
 PLAIN_SECONDS = 5.0
 
 
@@ -56,7 +56,7 @@ class Screen:
         self._last_plain = -PLAIN_SECONDS
 
     def say(self, vi: str, en: str = "") -> None:
-        """One line for each language that has something to say."""
+        """Print a line per language, without empty ones."""
         self.console.print(escape(vi), soft_wrap=False)
         if en:
             self.console.print(Text(f"  {en}", style="dim"))
@@ -66,7 +66,7 @@ class Screen:
         self.console.print(Text(f"· {text}", style="dim"))
 
     def watch(self, moment: datetime, share: float, glance: Glance, elapsed_seconds: float) -> None:
-        """Show where the quarter is."""
+        """Show the progress of the quarter."""
         day = moment.astimezone(LOCAL_ZONE)
         if not self.console.is_terminal:
             if elapsed_seconds - self._last_plain >= PLAIN_SECONDS:
@@ -84,13 +84,13 @@ class Screen:
         self._live.update(_panel(day, share, glance, elapsed_seconds))
 
     def still(self) -> None:
-        """End the moving figures."""
+        """End the live figures."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def results(self, count: Count, reconcile_differences: int, regimes: Mapping[str, str]) -> None:
-        """The readable table at the end."""
+        """Print the final table."""
         self._titled("Kết quả", "results", _outcome(count, reconcile_differences))
         named = [(KINDS[kind], KINDS_EN[kind], row) for kind, row in sorted(count.by_kind.items())]
         self._titled("Theo loại cơ quan", "by kind of agency", _rates(named, count.total, self.console.width))
@@ -102,9 +102,9 @@ class Screen:
         self._titled("Sự kiện qua Kafka theo topic", "events through Kafka by topic", _pairs(events))
 
     def punctuality(self, on_time: int, owed: int, by_seed: tuple[int, int], trouble: Mapping[str, int]) -> None:
-        """How many were on time, and what the seed alone would have; where they differ, why that can be.
+        """Print how many reports were on time and how many the seed implies; if they differ, the likely reason.
 
-        by_seed: without and with all corrections in time. trouble: requests by what went wrong with them.
+        by_seed: without and with all corrections in time. trouble: failed requests by kind.
         """
         least, most = (number / owed if owed else 0.0 for number in by_seed)
         share = on_time / owed if owed else 0.0
@@ -176,7 +176,7 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
 
 
 def _rates(rows: Iterable[tuple[str, str, Row]], total: Row, width: int) -> Table:
-    """A name over a longer one for each row; where there is little room the longer one takes more lines."""
+    """A short name above a longer one in each row; in a narrow terminal the longer one wraps."""
     shown = list(rows)
     room = max(MIN_NAME_WIDTH, width - NUMBERS_WIDTH, *(len(name) for name, _, _ in shown))
     table = Table(show_footer=True)

@@ -1,4 +1,4 @@
-"""The agencies that live in the quarter: each acts at business moments, which its seed and its duties decide."""
+"""The simulated agencies; each acts at business moments that its seed and its duties determine."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from deploy.demo.people import Duty, Plan, Temperament, plan, prospect
 from deploy.demo.reports import Report, corrected, spoiled, truthful
 from shared.contract.events import Form
 
-#: how often an agency looks up what it owes, and how soon all have looked for the first time, business time
+#: how often an agency looks up what it owes, and the time in which all do so first, business time
 LOOK_EVERY = timedelta(days=7)
 FIRST_LOOK_WITHIN = timedelta(days=1)
-#: how long after sending a clerk reads the verdict and sends again, business hours
+#: delay from sending until a clerk reads the verdict and sends again, business hours
 CORRECTION_HOURS = 8.0, 40.0
-#: times a clerk corrects one report before leaving it
+#: how often a clerk corrects one report before giving up
 MOST_CORRECTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Who signs for the agency: an officer for all regimes, others for some."""
+    """The agency's signers: an officer for all regimes, others for some."""
 
     general: str
     by_regime: Mapping[str, str]
@@ -43,18 +43,18 @@ class Agency:
     staff: Staff
     portal: Portal
     forms: Mapping[str, Form]
-    issued: Mapping[str, datetime]  # of ad hoc requests, by period: the letter of request is known beside the API
+    issued: Mapping[str, datetime]  # of ad hoc requests, by period; an agency knows them from the letter of request
     pace: Pace
     ledger: Ledger
     seed: int
 
     def first_look(self) -> Hold:
-        """When it looks up its duties for the first time; to be held before the quarter begins."""
+        """The moment of its first look at its duties; hold it before the quarter begins."""
         rng = random.Random(f"{self.seed}/{self.code}")
         return self.pace.hold(self.pace.start + FIRST_LOOK_WITHIN * rng.random())
 
     async def live(self, look: Hold) -> None:
-        """Look up duties every few days until the quarter is over, and answer each as the temperament has it."""
+        """Look up duties every few days until the quarter ends, and answer each according to the temperament."""
         known: set[str] = set()
         async with asyncio.TaskGroup() as work:
             while await self.pace.reach(look):
@@ -69,10 +69,10 @@ class Agency:
         try:
             return await self.portal.duties()
         except GaveUp:
-            return []  # the next look may succeed; what is never seen shows as overdue
+            return []  # the next look may succeed; a duty never seen shows as overdue
 
     def _begin(self, duty: Duty, seen_at: datetime, work: asyncio.TaskGroup) -> None:
-        """Decide what to do with a duty; its moment is held before the clock can run past it."""
+        """Plan what to do about a duty, and hold its moment before the clock can pass it."""
         nil_allowed = _nil_fits(self.forms[duty.regime], duty)
         chosen = plan(self.temperament, duty, seen_at=seen_at, nil_allowed=nil_allowed, seed=self.seed)
         if duty.deadline < self.pace.end:
@@ -100,7 +100,7 @@ class Agency:
                 if not await turn.comes():
                     return
                 receipt = await self.portal.submit(duty, officer, report)
-                if receipt is None:  # not open yet, most likely: the clerk comes back once, nearer to the deadline
+                if receipt is None:  # probably not open yet: the clerk tries once more, closer to the deadline
                     turn.next(duty.deadline - timedelta(hours=rng.uniform(30, 90)))
                     if not await turn.comes() or (receipt := await self.portal.submit(duty, officer, report)) is None:
                         return
@@ -115,7 +115,7 @@ class Agency:
 
 
 class _Turn:
-    """The moment at which one clerk acts next; the clock waits for it until the clerk has moved on."""
+    """The moment of a clerk's next action; the clock waits for it."""
 
     def __init__(self, pace: Pace, held: Hold) -> None:
         self._pace, self._held = pace, held
@@ -131,7 +131,7 @@ class _Turn:
         return await self._pace.reach(self._held)
 
     def __enter__(self) -> None:
-        """The moment is held already."""
+        """Take over a moment that is already held."""
 
     def __exit__(self, *_: object) -> None:
         self._pace.release(self._held)

@@ -1,7 +1,7 @@
-"""What lies in the topics since the demo began, event by event, held against the archives of the outboxes.
+"""Compares the events in the topics since the demo began with the archives of the outboxes.
 
-An event that was archived and does not lie there was lost behind the relay; one that lies there and was never archived
-came from somewhere else. `notifications` has no consumer, so nothing but this would miss its events.
+An archived event that is not in its topic was lost after the relay sent it; an event in a topic that was never
+archived has another source. `notifications` has no consumer, so only this check would notice a loss there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """An event as its owner's archive has it."""
+    """An event in its owner's archive."""
 
     event_id: str
     key: str
@@ -32,7 +32,7 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """How a topic differs from its owner's archive, in events."""
+    """The difference between a topic and its owner's archive, in events."""
 
     missing: int = 0  # archived, but not in the topic
     unknown: int = 0  # in the topic, but not archived
@@ -48,7 +48,7 @@ async def ends(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
 
 
 def since(start: Offsets, end: Offsets, topic: str) -> int:
-    """Records written to a topic between two looks; a topic that began anew counts from its beginning."""
+    """Records written to a topic between two reads; a recreated topic counts from its beginning."""
     return sum(
         offset - (before if (before := start.get(place, 0)) <= offset else 0)
         for place, offset in end.items()
@@ -57,7 +57,7 @@ def since(start: Offsets, end: Offsets, topic: str) -> int:
 
 
 async def event_ids(settings: KafkaSettings, topics: Sequence[str], start: Offsets) -> dict[str, Counter[str]]:
-    """By topic, how often each event id lies there from `start` to the end as it is now; "" where one has no id."""
+    """By topic, the count of each event id from `start` to the present end; "" stands for a missing id."""
     end = await ends(settings, topics)
     found: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
     left = {TopicPartition(*place): offset for place, offset in end.items() if offset > start.get(place, 0)}
@@ -76,7 +76,7 @@ async def event_ids(settings: KafkaSettings, topics: Sequence[str], start: Offse
                     if record.offset < end[place.topic, place.partition]:
                         headers = dict(record.headers)
                         found[place.topic][(headers.get("ce_id") or b"").decode("ascii", "replace")] += 1
-            # compaction leaves holes, so the position tells, not the last record
+            # compaction leaves holes, so use the position, not the last record's offset
             left = {place: offset for place, offset in left.items() if await reader.position(place) < offset}
             if left and monotonic_seconds() > give_up_at:
                 raise TimeoutError(f"topics were not read to their ends in {READ_SECONDS:.0f} s: {sorted(left)}")
@@ -86,9 +86,9 @@ async def event_ids(settings: KafkaSettings, topics: Sequence[str], start: Offse
 
 
 def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bool) -> Unlike:
-    """Hold a topic's event ids against the archive, given in the order of its events.
+    """Compare a topic's event ids with the archive, which is in the order of its events.
 
-    Of a compacted topic only the newest event of each key must lie there.
+    A compacted topic must hold only the newest event of each key.
     """
     there = set(lying)
     must = {event.key: event.event_id for event in archived}.values() if compacted else (e.event_id for e in archived)
@@ -96,5 +96,5 @@ def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bo
 
 
 def compacted_topics() -> frozenset[str]:
-    """Declared with `cleanup.policy: compact`."""
-    return frozenset(each.name for each in provision.load() if each.compacted)
+    """The topics declared with `cleanup.policy: compact`."""
+    return frozenset(topic.name for topic in provision.load() if topic.compacted)

@@ -1,11 +1,11 @@
-"""Who may do what in Kafka, from what the services declare: prints the commands that grant it, and the page's table.
+"""Derives the services' Kafka rights from their declarations; prints commands that grant them, or the page's table.
 
     python -m deploy.kafka.acls [--bootstrap HOST:PORT,...] [--prefix P] [--config FILE] [--principal 'User:{service}']
     python -m deploy.kafka.acls --table
 
-The commands are for Kafka's own `kafka-acls.sh`, to be run once by whoever administers the cluster (`… | sh`). Running
-them twice changes nothing. The broker needs an authorizer and `allow.everyone.if.no.acl.found=false`; then what is not
-granted here is refused.
+The cluster's administrator runs the commands once (`… | sh`); they use Kafka's own `kafka-acls.sh`, and running them
+twice changes nothing. The broker needs an authorizer and `allow.everyone.if.no.acl.found=false`; it then refuses
+everything that is not granted here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERVICE = "{service}"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One service's right: operations on a topic, or on every consumer group whose name begins so."""
+    """A right of one service: operations on a topic, or on every consumer group with this prefix."""
 
     service: str
     kind: str  # topic, group
@@ -36,13 +36,13 @@ class Grant:
 
 
 def grants() -> list[Grant]:
-    """Everything the services need; nothing else is granted. Names are without the topic prefix."""
+    """Every right the services need. Names are without the topic prefix."""
     found = []
     for service, models in FOLLOWS.items():
         for topic in published_topics(service):
             found.append(Grant(service, "topic", topic, ("Write", "Describe", "DescribeConfigs"), "relay"))
         for topic in sorted({model.TOPIC for model in models}):
-            found.append(Grant(service, "topic", topic, ("Read", "Describe"), "follows"))
+            found.append(Grant(service, "topic", topic, ("Read", "Describe"), "consumers"))
         found.append(Grant(service, "group", f"{service}.", ("Read", "Describe"), "its consumers"))
     return found
 

@@ -1,4 +1,4 @@
-"""Makes a cluster agree with topics.yaml: creates, adds partitions, sets what is declared; never deletes or shrinks.
+"""Brings a cluster in line with topics.yaml: creates topics, adds partitions, sets configs; never deletes or shrinks.
 
     python -m deploy.kafka.provision [--bootstrap HOST:PORT,...] [--prefix P] [--dry-run]
 
@@ -40,13 +40,13 @@ class Topic:
 
     @property
     def compacted(self) -> bool:
-        """Whether only the newest event of each key is sure to lie there."""
+        """Whether Kafka may keep only the newest event of each key."""
         return "compact" in self.configs.get("cleanup.policy", "")
 
 
 @dataclass(slots=True)
 class Report:
-    """What was changed (or would be, in a dry run), by topic name."""
+    """The changes made, or in a dry run the changes it would make, by topic name."""
 
     created: list[str] = field(default_factory=list)
     grown: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Report:
 
 
 class ProvisionError(Exception):
-    """The cluster refused, or does not fit the declaration."""
+    """The cluster refused a change, or cannot be made to fit the declaration."""
 
 
 def load(path: Path = DECLARATION) -> list[Topic]:
-    """The declaration, defaults filled in."""
+    """The declared topics, with defaults filled in."""
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     defaults = document["defaults"]
     topics = []
@@ -105,7 +105,7 @@ async def provision(
     dry_run: bool = False,
     timeout_seconds: float = 30.0,
 ) -> Report:
-    """Make the cluster agree; returns when every partition has a leader.
+    """Bring the cluster in line; returns once every partition has a leader.
 
     `replication` None: 3 where there are three brokers or more, else 1; at 3, min.insync.replicas is 2.
     `alter` False leaves the configs of existing topics alone (a broker without that request).
@@ -187,7 +187,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicati
 async def _config_changes(
     admin: AIOKafkaAdminClient, topics: Sequence[Topic]
 ) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """By topic: what differs, and the full set to send. AlterConfigs replaces all, so what others set is kept."""
+    """By topic: the differences, and the full set to send, since AlterConfigs replaces all settings of a topic."""
     if not topics:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
@@ -217,7 +217,7 @@ async def _alter(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str
 
 
 async def _wait_for_leaders(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], timeout_seconds: float) -> None:
-    """A produce to a partition without a leader fails; the first event should not meet that."""
+    """Wait until every partition has a leader: a produce to one without a leader fails."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics(list(topics))}

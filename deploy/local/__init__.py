@@ -1,6 +1,6 @@
-"""The whole system as child processes on 127.0.0.1: one supervisor for demo, tests, faults and benchmark.
+"""Runs the whole system as child processes on 127.0.0.1; demo, tests, fault matrix and benchmark share this supervisor.
 
-Every child ends with the process that started the stack, however that process ends.
+Every child ends when the process that started the stack ends, in whatever way.
 """
 
 from deploy.local.component import Component

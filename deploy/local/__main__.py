@@ -3,8 +3,8 @@
     python -m deploy.local up|run|down|status|logs|env|clean [--directory D] [--brokers 3] [--broker tansu] …
     python -m deploy.local stop|start|restart|kill|pause|resume kafka|postgres|mail|intake|… [--directory D]
 
-`up` starts a supervisor in the background and returns when everything is ready; `run` stays in the foreground.
-Exit codes: 0 well; 2 usage; 3 a program is missing; 4 port in use; 5 a child failed; 6 disk full; 7 already running.
+`up` starts a supervisor in the background and returns once everything is ready; `run` stays in the foreground.
+Exit codes: 0 ok; 2 usage; 3 a program is missing; 4 port in use; 5 a child failed; 6 disk full; 7 already running.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ READY_LOOK_SECONDS = 0.1
 
 
 def supervisor_pid(directory: Path) -> int | None:
-    """Of the process that owns a stack's directory; None when nobody does."""
+    """The pid of the process that owns a stack's directory; None if there is none."""
     try:
         with (directory / "lock").open("r+") as file:
             try:
@@ -55,7 +55,7 @@ def supervisor_pid(directory: Path) -> int | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The supervisor itself, in the foreground."""
+    """Run the supervisor in the foreground."""
     begun = time.monotonic()
     stop = threading.Event()
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack.abort()
 
     def progress(text: str) -> None:
-        # One write: several threads report.
+        # one write per line, since several threads report
         print(f"[{time.monotonic() - begun:5.1f} s] {text}\n", end="", flush=True)
 
     stack: Stack | None = Stack(_options(arguments, progress))
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def up(arguments: argparse.Namespace) -> int:
-    """Start `run` in the background, show its progress, return when it is ready or has failed."""
+    """Start `run` in the background and show its progress until it is ready or has failed."""
     directory: Path = arguments.directory
     with _one_up_at_a_time(directory):
         pid = supervisor_pid(directory)
@@ -116,19 +116,19 @@ def up(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _one_up_at_a_time(directory: Path) -> Iterator[None]:
-    """A second `up` would take the first one's supervisor for absent until it owns the directory."""
+    """Let one `up` run at a time: a second would not see the first one's supervisor until it owns the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "up.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Một lệnh up khác đang chạy; chờ … / another `up` is at work; waiting …", flush=True)
+            print("Một lệnh up khác đang chạy; chờ … / another `up` is running; waiting …", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _ready(directory: Path, pid: int) -> bool:
-    """Whether this supervisor has written where everything runs, which it does when everything is ready."""
+    """Whether this supervisor is ready, which it shows by writing where everything runs."""
     return bool(_state(directory).get("supervisor") == pid)
 
 
@@ -156,7 +156,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """End the supervisor and with it everything; harmless when nothing runs."""
+    """Stop the supervisor and all it started; harmless when nothing runs."""
     directory: Path = arguments.directory
     pid = supervisor_pid(directory)
     if pid is None:
@@ -174,7 +174,7 @@ def down(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """What runs where; exit code 1 when nothing runs, 5 when a component has ended by itself."""
+    """Show what runs where; exit code 1 if nothing runs, 5 if a component has ended by itself."""
     pid = supervisor_pid(arguments.directory)
     if pid is None:
         print("Không chạy / not running")
@@ -202,9 +202,9 @@ def component(arguments: argparse.Namespace) -> int:
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """The last lines of each log (or of the named ones); -f follows them.
+    """Show the last lines of each log (or of the named ones); -f follows them.
 
-    Where `up` has left none, those of `make demo`; where both are, it says where the others lie.
+    Shows the logs of `make demo` if `up` has left none; if both exist, it says where the demo's are.
     """
     folder: Path = arguments.directory / "logs"
     demo = LOCAL / "demo" / "logs"
@@ -238,9 +238,9 @@ def logs(arguments: argparse.Namespace) -> int:
 
 
 def env(arguments: argparse.Namespace) -> int:
-    """The environment of a service's commands as shell assignments, for a subshell: `(set -a; . <(… env NAME); …)`.
+    """Print the environment of a service's commands as shell assignments: `(set -a; . <(… env NAME); …)`.
 
-    Exported in a shell that starts stacks, they would name this stack as that one's outside systems.
+    Use them in a subshell: a stack started from a shell that exports them would take this stack for outside systems.
     """
     path: Path = arguments.directory / "environments.json"
     try:
@@ -258,7 +258,7 @@ def env(arguments: argparse.Namespace) -> int:
 
 
 def clean(arguments: argparse.Namespace) -> int:
-    """Stop, and remove the data; with --all the downloaded jars too."""
+    """Stop the stack and remove its data; with --all the downloaded jars too."""
     directory: Path = arguments.directory
     down(arguments)
     stacks = [directory]
@@ -271,7 +271,7 @@ def clean(arguments: argparse.Namespace) -> int:
         if elsewhere.exists():
             shutil.rmtree(elsewhere.read_text(encoding="utf-8"), ignore_errors=True)
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        print(f"Đã xoá / removed {path}")
+        print(f"Đã xóa / removed {path}")
     return 0
 
 
@@ -316,7 +316,7 @@ def _print_addresses(state: Mapping[str, Any]) -> None:
 
 
 def addresses(state: Mapping[str, Any]) -> Iterator[str]:
-    """What runs where, and how it is where it does not simply run; in 80 columns, with nothing cut off."""
+    """What runs where, with the condition of components that do not simply run; fits 80 columns."""
     for name, component in state.get("components", {}).items():
         where = component.get("url") or (f"127.0.0.1:{component['port']}" if "port" in component else "")
         if name.startswith("kafka"):
@@ -333,7 +333,7 @@ def addresses(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Lines of a growing file until the process that writes it has ended."""
+    """The lines of a growing file until its writer has ended."""
     with path.open("r", encoding="utf-8", errors="replace") as file:
         partial = ""
         while True:
@@ -349,7 +349,7 @@ def _follow(path: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, do, and turn errors into a message and an exit code."""
+    """Parse the arguments, run the command, and turn errors into a message and an exit code."""
     common = CommandParser(add_help=False)
     common.add_argument("--directory", type=lambda text: Path(text).absolute(), default=DEFAULT_DIRECTORY)
     starting = CommandParser(add_help=False, parents=[common])

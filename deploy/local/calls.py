@@ -1,4 +1,4 @@
-"""Calls that leave the caller's thread: short asynchronous ones, and several blocking ones at once."""
+"""Runs short asynchronous calls in a thread of their own, and several blocking calls at once."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 def in_thread(function: Callable[[], T]) -> T:
-    """Run a blocking function that starts a loop of its own, whatever runs in this thread."""
+    """Run a blocking function that starts an event loop, even if this thread runs one already."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-stack-call") as pool:
         return pool.submit(function).result()
 
 
 def call(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run one coroutine to its end on a loop and a thread of its own."""
+    """Run one coroutine to its end on its own loop and thread."""
     return in_thread(lambda: asyncio.run(make()))
 
 
 def together(things: Iterable[T], do: Callable[[T], object], abort: threading.Event) -> None:
-    """All at once. The first error sets `abort`, so that the others give up, and is raised when they have."""
+    """Run all at once. The first error sets `abort` to make the others give up, and is raised once they have."""
     listed = list(things)
     if not listed:
         return

@@ -1,6 +1,6 @@
-"""One component of the stack: a child process with a name, a log and a check that it is ready.
+"""One component of the stack: a child process with a name, a log and a readiness check.
 
-Whatever was asked for is remembered, so a crash is distinguished from a stop or kill on request.
+It remembers requested stops and kills, so that it can tell a crash from them.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Spawn:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What every component of one stack shares."""
+    """The settings that all components of one stack share."""
 
     directory: Path
     guard: Guard
     progress: Callable[[str], None]
     ready_timeout_seconds: float
     base_env: Mapping[str, str] = field(default_factory=dict)
-    abort: threading.Event = field(default_factory=threading.Event)  # set: whoever waits gives up
+    abort: threading.Event = field(default_factory=threading.Event)  # once set, all waits end
 
 
 class Component(ABC):
-    """Start, stop, kill, pause, resume, restart; every method returns when the deed is done."""
+    """Start, stop, kill, pause, resume, restart; every method returns once that is done."""
 
     stop_signal = signal.SIGTERM
     grace_seconds = 10.0
@@ -56,32 +56,32 @@ class Component(ABC):
 
     @abstractmethod
     def prepare(self) -> Spawn:
-        """Make files and folders, and say what to run. Called before every start."""
+        """Create files and folders; return what to run. Called before every start."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """One quick look (under a second); False while it cannot be reached."""
+        """Check readiness once, in under a second; False while it cannot be reached."""
 
     @property
     def running(self) -> bool:
-        """The process exists (it may be paused)."""
+        """Whether the process exists; it may be paused."""
         child = self._child
         return child is not None and child.exit_code() is None
 
     @property
     def paused(self) -> bool:
-        """Stopped by pause() and not resumed yet."""
+        """Whether pause() stopped it and nothing has resumed it."""
         return self.running and self._paused
 
     @property
     def crashed(self) -> bool:
-        """It ended although nobody asked for that."""
+        """Whether it ended without a request."""
         child = self._child
         return child is not None and child.exit_code() is not None
 
     @property
     def condition(self) -> str:
-        """How it is where it does not simply run, in both languages; empty where it runs."""
+        """Its condition in both languages; empty while it simply runs."""
         child = self._child
         if child is None:
             return "đã dừng / stopped"
@@ -92,7 +92,7 @@ class Component(ABC):
 
     @property
     def pid(self) -> int:
-        """Of the main process. Raises StackError when it is not running."""
+        """The pid of the main process. Raises StackError if it is not running."""
         child = self._child
         if child is None or child.exit_code() is not None:
             raise StackError(f"{self.name} không chạy.", f"{self.name} is not running")
@@ -117,7 +117,7 @@ class Component(ABC):
             )
 
     def wait_ready(self, timeout_seconds: float | None = None) -> None:
-        """Return as soon as it is ready. Raises ChildFailed, with the end of its log, when it ends or is too late."""
+        """Wait until it is ready. Raises ChildFailed, with the end of its log, if it ends or takes too long."""
         limit = self.setting.ready_timeout_seconds if timeout_seconds is None else timeout_seconds
         abort = self.setting.abort
         if not poll_until(lambda: abort.is_set() or not self.running or self.is_ready(), limit):
@@ -125,12 +125,12 @@ class Component(ABC):
                 f"{self.name} chưa sẵn sàng sau {limit:.0f} giây.", f"{self.name} is not ready after {limit:.0f} s"
             )
         if abort.is_set():
-            raise Aborted(f"{self.name}: thôi chờ.", f"{self.name}: no longer waited for")
+            raise Aborted(f"{self.name}: thôi chờ.", f"{self.name}: stopped waiting")
         if not self.running:
             raise self.failure()
 
     def stop(self, grace_seconds: float | None = None) -> int | None:
-        """Ask it to end, SIGKILL after the grace; its exit code, None when it was not running."""
+        """Ask it to end, then SIGKILL after the grace. Returns its exit code; None if it was not running."""
         with self._lock:
             child, self._child = self._child, None
             self._paused = False
@@ -139,7 +139,7 @@ class Component(ABC):
             return child.end(self.stop_signal, self.grace_seconds if grace_seconds is None else grace_seconds)
 
     def kill(self) -> None:
-        """SIGKILL to the process and all its descendants."""
+        """Send SIGKILL to the process and all its descendants."""
         with self._lock:
             child, self._child = self._child, None
             self._paused = False
@@ -147,14 +147,14 @@ class Component(ABC):
                 child.kill()
 
     def pause(self) -> None:
-        """SIGSTOP to the process and all its descendants."""
+        """Send SIGSTOP to the process and all its descendants."""
         with self._lock:
             if self._child is not None:
                 self._child.send_tree(signal.SIGSTOP)
                 self._paused = True
 
     def resume(self) -> None:
-        """SIGCONT after a pause."""
+        """Send SIGCONT after a pause."""
         with self._lock:
             if self._child is not None:
                 self._child.send_tree(signal.SIGCONT)
@@ -167,7 +167,7 @@ class Component(ABC):
         self.wait_ready(timeout_seconds)
 
     def failure(self) -> ChildFailed:
-        """The error that says how it ended."""
+        """The error that describes how it ended."""
         child = self._child
         code = child.exit_code() if child is not None else None
         how_vi, how_en = _how(code)
@@ -178,7 +178,7 @@ class Component(ABC):
         return ChildFailed(self.name, vi, en, self.log_path, tail(self.log_path, offset))
 
     def _reap(self) -> None:
-        """A crashed child may have left descendants."""
+        """End the descendants that a crashed child may have left."""
         if self._child is not None:
             self._child.kill()
             self._child = None

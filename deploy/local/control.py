@@ -1,6 +1,6 @@
-"""What a running supervisor can be asked to do with one of its components, over a socket in the stack's directory.
+"""Commands to a running supervisor about one of its components, over a socket in the stack's directory.
 
-One request a connection, one line of JSON each way: `{"do": "stop", "name": "kafka"}` → `{"said": "…"}` or
+One request per connection, one line of JSON each way: `{"do": "stop", "name": "kafka"}` → `{"said": "…"}` or
 `{"error": "…", "exit_code": 2}`. Only the owner of the directory can reach the socket (mode 600).
 """
 
@@ -26,7 +26,7 @@ MAX_REQUEST_BYTES = 4096
 #: how long a component may take to stop, start and be ready
 ANSWER_SECONDS = 240.0
 
-#: what to do -> what is said when it is done, in both languages
+#: command -> message once it is done, in both languages
 DEEDS = {
     "stop": "đã dừng / stopped",
     "start": "đã chạy / running",
@@ -38,7 +38,7 @@ DEEDS = {
 
 
 class Control:
-    """Serves requests about one stack from start() to stop(), on a thread of its own."""
+    """Serves requests about one stack from start() to stop(), on its own thread."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -46,7 +46,7 @@ class Control:
         self._path = stack.directory / SOCKET
 
     def start(self) -> None:
-        """Listen; what an earlier supervisor left behind is replaced: the directory's lock is ours."""
+        """Listen. Replaces the socket of an earlier supervisor, since this one holds the directory's lock."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with _short(self._path) as place:
@@ -57,7 +57,7 @@ class Control:
         threading.Thread(target=self._serve, args=(listener,), name="local-stack-control", daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more; harmless when repeated."""
+        """Stop listening; harmless when repeated."""
         listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):
@@ -71,7 +71,7 @@ class Control:
                 connection, _ = listener.accept()
             except OSError:
                 return  # closed
-            # beside each other: a component that takes long to be ready must not keep the next request waiting
+            # in parallel, so that a component that is slow to become ready does not delay the next request
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
@@ -105,31 +105,31 @@ class Control:
             case _:
                 raise UsageError(f"Không biết làm {deed!r}.", f"there are: {', '.join(DEEDS)}")
         if deed in ("start", "restart") and name.startswith("kafka"):
-            self._stack.provision_topics()  # a wiped or stand-in broker comes back without them
+            self._stack.provision_topics()  # a wiped broker, or Tansu, comes back without topics
         self._stack.write_state()
         return f"{component.name}: {DEEDS[deed]}"
 
 
 class Watch:
-    """Tells of each component that ends by itself, once; the others go on, as they would on machines of their own."""
+    """Reports each component that ends by itself, once; the others go on, as they would on separate machines."""
 
     def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
         self._stack, self._say = stack, say
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def look(self) -> None:
-        """Call it often."""
+        """Check for components that have ended; call it often."""
         crashed = {component.name: component for component in self._stack.crashed()}
-        for name in crashed.keys() - self._told:
+        for name in crashed.keys() - self._reported:
             self._say(f"✗ {crashed[name].failure().message()}")
             self._say(f"  chạy lại / start it again: {typed(self._stack.directory, 'start', name)}")
-        if crashed.keys() != self._told:
-            self._told = set(crashed)
+        if crashed.keys() != self._reported:
+            self._reported = set(crashed)
             self._stack.write_state()
 
 
 def ask(directory: Path, deed: str, name: str) -> str:
-    """Ask the supervisor of a directory; what it said. Raises StackError with its reason."""
+    """Send a command to the supervisor of a directory; returns its answer. Raises StackError with its reason."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:
@@ -149,7 +149,7 @@ def ask(directory: Path, deed: str, name: str) -> str:
 
 
 class _Answered(StackError):
-    """An error that the supervisor has put into words already."""
+    """An error whose message comes from the supervisor."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text, text)
@@ -171,7 +171,7 @@ def _line(connection: socket.socket) -> bytes:
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """A name of the socket under 108 bytes, the kernel's limit, however deep the directory lies."""
+    """A path of the socket under 108 bytes, the kernel's limit, even in a deep directory."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

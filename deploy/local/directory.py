@@ -1,4 +1,4 @@
-"""A stack's directory: one supervisor at a time, its secrets (mode 600), and the state that `status` shows."""
+"""The directory of a stack, owned by one supervisor at a time: secrets (mode 600) and the state `status` shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.local.errors import DiskFull, StackInUse
 from deploy.local.options import typed
 
 MEBIBYTE = 1024 * 1024
-#: folders of a stack that nobody but its owner needs to enter
+#: folders of a stack that only its owner may enter
 PRIVATE = ("logs", "mail", "kafka")
 
 
@@ -35,10 +35,10 @@ class Directory:
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Make it and own it. Raises StackInUse or DiskFull."""
+        """Create and own it. Raises StackInUse or DiskFull."""
         self.path.mkdir(parents=True, exist_ok=True)
-        # Others may pass through (PostgreSQL as a user of its own must), but neither list nor read: secrets, logs and
-        # mails lie here. What an older version left open is closed.
+        # Others may pass through, as PostgreSQL under its own user must, but not list or read: secrets, logs and mails
+        # are here. This also closes a directory that an older version left open.
         self.path.chmod(0o711)
         for name in PRIVATE:
             if (self.path / name).is_dir():
@@ -62,7 +62,7 @@ class Directory:
             self._secrets = json.loads(kept.read_text(encoding="utf-8"))
 
     def release(self) -> None:
-        """Harmless when not taken."""
+        """Give up ownership; harmless when not taken."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 (self.path / "stack.json").unlink(missing_ok=True)
@@ -71,13 +71,13 @@ class Directory:
             self._descriptor = None
 
     def write_environments(self, environments: Mapping[str, Mapping[str, str]]) -> None:
-        """What an operator's command of each service needs; passwords are in it, so mode 600."""
+        """Write the environment of each service's operator commands; mode 600, since it holds passwords."""
         descriptor = os.open(self.path / "environments.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(environments, file)
 
     def disk_full(self) -> DiskFull:
-        """The error that says how much is free and how much is needed."""
+        """The error that states how much space is free and how much is needed."""
         free = shutil.disk_usage(self.path).free // MEBIBYTE
         need = self._minimum_free_bytes // MEBIBYTE
         return DiskFull(
@@ -86,7 +86,7 @@ class Directory:
         )
 
     def secret(self, name: str) -> str:
-        """A random word of 48 hexadecimal digits, the same at every start."""
+        """A random secret of 48 hexadecimal digits, the same at every start."""
         with self._lock:
             if name not in self._secrets:
                 self._secrets[name] = secrets.token_hex(24)
@@ -113,7 +113,7 @@ class Directory:
         return path
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """What runs where, for `status` and the curious; no secrets belong here."""
+        """Write what runs where, for `status`; must not hold secrets."""
         path = self.path / "stack.json"
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")

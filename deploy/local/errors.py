@@ -1,9 +1,9 @@
-"""Errors of the local stack: each says in Vietnamese and English what is wrong and how to go on, and has its exit code.
+"""Errors of the local stack; each says in Vietnamese and English what is wrong and how to fix it, with an exit code.
 
 StackError
-├── UsageError (2)           the request makes no sense
-├── MissingPrerequisite (3)  the machine lacks a program
-├── PortInUse (4)            somebody else listens on a port we need
+├── UsageError (2)           the arguments are wrong
+├── MissingPrerequisite (3)  a program is missing
+├── PortInUse (4)            another process uses a port of the stack
 ├── ChildFailed (5)          a child crashed, or was not ready in time
 ├── DiskFull (6)             too little space in the stack's directory
 ├── StackInUse (7)           another supervisor owns the directory
@@ -19,7 +19,7 @@ from shared.runtime.operator import COLUMNS
 
 
 class StackError(Exception):
-    """The local stack cannot do what was asked; nothing of it is left running."""
+    """The local stack cannot do what was asked."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class StackError(Exception):
         self.en = en
 
     def message(self) -> str:
-        """The text for a terminal of 80 columns: Vietnamese first, English under it; lines of a log stay whole."""
+        """The text for a terminal of 80 columns, Vietnamese above English; does not wrap lines of a log."""
         sentence, *log = self.en.split("\n")
         english = f"({sentence})" if not log else f"({sentence}"
         lines = [*wrapped(self.vi, "", ""), *wrapped(english, "  ", "  "), *log]
@@ -37,7 +37,7 @@ class StackError(Exception):
 
 
 class UsageError(StackError):
-    """The request makes no sense."""
+    """The arguments are wrong."""
 
     exit_code = 2
 
@@ -49,7 +49,7 @@ class MissingPrerequisite(StackError):
 
 
 class PortInUse(StackError):
-    """A port of the stack is taken by another process."""
+    """Another process uses a port of the stack."""
 
     exit_code = 4
 
@@ -64,7 +64,7 @@ class PortInUse(StackError):
 
 
 class ChildFailed(StackError):
-    """A child process ended when it should not, or was not ready in time."""
+    """A child process ended unexpectedly, or was not ready in time."""
 
     exit_code = 5
 
@@ -90,13 +90,13 @@ class StackInUse(StackError):
 
 
 class Aborted(StackError):
-    """Given up because something else failed first, or because the stack is being stopped."""
+    """Given up because something else failed first or the stack is stopping."""
 
     exit_code = 8
 
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Lines of at most 80 columns; a path or command that is longer stays whole, so that it can be copied."""
+    """Lines of at most 80 columns; a longer path or command stays whole, so that it can be copied."""
     return textwrap.wrap(
         text, COLUMNS, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )

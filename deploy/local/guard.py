@@ -1,12 +1,12 @@
-"""The watchdog beside a stack: when the stack's process is gone, it ends every process group the stack left behind.
+"""The watchdog of a stack: once the stack's process is gone, it ends every process group that the stack left behind.
 
-Run as a plain script by `python -I -S`. Standard input is a pipe whose only writer is the stack's process:
+Runs as a plain script by `python -I -S`. Standard input is a pipe whose only writer is the stack's process:
 
-    + PID START_TICKS SIGNAL    a child (leader of its own process group) has been started
+    + PID START_TICKS SIGNAL    a child (leader of its own process group) has started
     - PID                       it has ended
 
-End of file means that the stack's process ended, in whatever way. Death signals (launch.py) reach direct children
-only; this reaches their children too. The start ticks keep a recycled pid from being hit.
+End of file means that the stack's process has ended, in whatever way. Death signals (launch.py) reach direct children
+only; the watchdog also reaches their children. The start ticks protect a stranger with a recycled pid.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ GRACE_SECONDS = 5.0
 
 
 def start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat: the start time of this very process; None when it is gone or a zombie."""
+    """Field 22 of /proc/PID/stat, the start time of the process; None if it is gone or a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -29,7 +29,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def group_members(group: int) -> list[int]:
-    """Live processes of a process group."""
+    """The live processes of a process group."""
     members = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -44,18 +44,18 @@ def group_members(group: int) -> list[int]:
 
 
 def signal_group(group: int, number: int) -> None:
-    """A group that is already gone is what we want."""
+    """Signal a process group; ignore one that is already gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def end_all(children: dict[int, tuple[int, int]]) -> None:
-    """Each group gets its own signal (PostgreSQL: fast shutdown), then, after the grace, SIGKILL."""
+    """Send each group its own signal (PostgreSQL: fast shutdown), then SIGKILL after the grace."""
     left = {}
     for pid, (ticks, number) in children.items():
         now = start_ticks(pid)
         if now is not None and now != ticks:
-            continue  # the pid was given to a stranger
+            continue  # another process now has this pid
         left[pid] = number
         if now is None or number == signal.SIGKILL:
             signal_group(pid, signal.SIGKILL)

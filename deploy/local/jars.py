@@ -1,6 +1,6 @@
-"""The jars of Apache Kafka: KAFKA_HOME's, or those that Maven resolves from the pinned pom, kept under .local/kafka/.
+"""The jars of Apache Kafka: from KAFKA_HOME, or resolved by Maven from the pinned pom and kept under .local/kafka/.
 
-A folder of jars is complete or absent: it is filled beside its place and renamed.
+A folder of jars is complete or absent: it is filled under a temporary name and then renamed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ INSTALL = "sudo apt-get install openjdk-17-jre-headless maven"
 
 @dataclass(frozen=True)
 class Kafka:
-    """A broker that can be started: the Java program, the jars in a stable order, and where to keep a CDS archive."""
+    """What it takes to start a broker: the Java program, the jars in a stable order, and a place for a CDS archive."""
 
     java: str
     jars: tuple[Path, ...]
@@ -35,7 +35,7 @@ class Kafka:
 
     @property
     def class_path(self) -> str:
-        """As `java -cp` wants it."""
+        """The value of `java -cp`."""
         return os.pathsep.join(str(jar) for jar in self.jars)
 
 
@@ -59,7 +59,7 @@ def find_java() -> tuple[str, str]:
 
 
 def find_kafka(progress: Callable[[str], None]) -> Kafka:
-    """Resolve the broker, downloading it once. Raises MissingPrerequisite saying what is missing."""
+    """Find the broker's jars, downloading them once. Raises MissingPrerequisite, which names what is missing."""
     java, java_version = find_java()
     if home := os.environ.get("KAFKA_HOME"):
         jars = tuple(sorted((Path(home) / "libs").glob("*.jar")))
@@ -83,7 +83,7 @@ def _download(folder: Path, progress: Callable[[str], None]) -> None:
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():
-            return  # somebody else was quicker
+            return  # another process was faster
         progress("Kafka: tải về bằng Maven, khoảng 44 MB / downloading with Maven, about 44 MB")
         fresh = folder.with_name(folder.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""The broker as a child: Apache Kafka in KRaft mode, or Tansu where there is no Java. Auto-create is off in both.
+"""The Kafka broker as a child process: Apache Kafka in KRaft mode, or Tansu where there is no Java; no auto-create.
 
-Each broker of a cluster is also a controller; the cluster id lives with the data, so a wiped cluster is a new one.
+Each broker of a cluster is also a controller. The cluster id is stored with the data, so a wiped cluster is a new one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Configuration:
 
 @dataclass(frozen=True)
 class Node:
-    """One member of a cluster."""
+    """The settings of one member of a cluster."""
 
     number: int
     port: int
@@ -54,7 +54,7 @@ class Node:
 
 
 class KafkaBroker(Component):
-    """One combined broker and controller; readiness is a metadata answer that names this broker."""
+    """A combined broker and controller; it is ready once a metadata answer names it."""
 
     grace_seconds = 15.0
 
@@ -69,7 +69,7 @@ class KafkaBroker(Component):
         self.data = setting.directory / "kafka" / str(node.number)
         self._new_archive: Path | None = None
         if len(nodes) > 1:
-            self.grace_seconds = 6.0  # the last ones wait in vain for a quorum
+            self.grace_seconds = 6.0  # the last brokers to stop wait for a quorum in vain
 
     @property
     def address(self) -> str:
@@ -109,14 +109,14 @@ class KafkaBroker(Component):
         return code
 
     def wipe(self) -> None:
-        """Lose everything this broker stored; it must not run. With all brokers wiped the cluster id changes."""
+        """Delete everything the broker stored; it must not run. Wiping all brokers changes the cluster id."""
         self.kill()
         shutil.rmtree(self.data, ignore_errors=True)
         if not any(self.data.with_name(str(node.number)).exists() for node in self._nodes):
             self._cluster_id_path.unlink(missing_ok=True)
 
     def _class_sharing(self) -> list[str]:
-        """A CDS archive halves the start (2.8 → 1.5 s). The first broker ever started writes it when it ends."""
+        """Options for a CDS archive, which halves the start (2.8 → 1.5 s); the first broker writes it as it ends."""
         archive = self._kafka.archive
         if archive is None:
             return []
@@ -151,9 +151,9 @@ class KafkaBroker(Component):
             )
 
     def _cluster_id(self) -> str:
-        """One per cluster, kept beside the nodes' data; whichever node is formatted first writes it."""
+        """The cluster id, stored beside the nodes' data by the first node to be formatted."""
         path = self._cluster_id_path
-        # A leading dash would look like an option.
+        # a leading dash would look like an option
         fresh = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii")[1:22]
         with contextlib.suppress(FileExistsError), path.open("x", encoding="ascii") as file:
             file.write(fresh)
@@ -191,11 +191,11 @@ class KafkaBroker(Component):
             "share.coordinator.state.topic.replication.factor": 3 if many else 1,
             "share.coordinator.state.topic.min.isr": 2 if many else 1,
             "share.coordinator.state.topic.num.partitions": 4,
-            # A small machine, and groups that form at once.
+            # for a small machine, and for groups that form at once
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             "controlled.shutdown.max.retries": 1,
-            # A killed broker may register again only when its old session has ended; the default is 9 s.
+            # a killed broker may register again only once its old session has ended; the default is 9 s
             "broker.session.timeout.ms": 4000,
             "broker.heartbeat.interval.ms": 1000,
         }
@@ -203,7 +203,7 @@ class KafkaBroker(Component):
 
 
 class TansuBroker(Component):
-    """Tansu, in memory: what it held is gone when it ends. For machines without Java."""
+    """Tansu, for machines without Java. It keeps everything in memory and loses it at its end."""
 
     grace_seconds = 3.0
 
@@ -231,7 +231,7 @@ class TansuBroker(Component):
         return bool(reachable_brokers(self.address))
 
     def wipe(self) -> None:
-        """Nothing survives a stop anyway."""
+        """Do nothing: a stop already loses everything."""
         self.kill()
 
 
@@ -248,7 +248,7 @@ def find_tansu() -> Path:
 
 
 def reachable_brokers(address: str) -> set[str]:
-    """host:port of every broker the one at `address` knows of; empty while it does not answer."""
+    """host:port of every broker that the one at `address` knows; empty while it does not answer."""
     host, _, port = address.partition(":")
     try:  # aiokafka logs an error for every refused connection
         socket.create_connection((host, int(port)), timeout=1).close()

@@ -1,12 +1,12 @@
-"""Turns itself into a child that cannot outlive its parent: sets the death signal, drops root where asked, then execs.
+"""Starts a command that cannot outlive its parent: sets the death signal, drops root if asked, then execs.
 
-Run as a plain script by `python -I -S`, so it imports nothing of the project. A wrapper instead of `preexec_fn`,
-because code between fork and exec of a threaded parent can deadlock.
+Runs as a plain script by `python -I -S` and imports nothing of the project. It replaces `preexec_fn`, because code
+between fork and exec of a threaded parent can deadlock.
 
     launch.py PARENT_PID DEATH_SIGNAL IDENTITY -- COMMAND...
 
-IDENTITY is `-` (as we are), `namespace:UID` (root: a user namespace in which we are UID; files stay root's) or
-`user:UID:GID` (root: become that user).
+IDENTITY is `-` (unchanged), `namespace:UID` (for root: a user namespace in which the process has UID; files stay
+root's) or `user:UID:GID` (for root: become that user).
 """
 
 import ctypes
@@ -19,7 +19,7 @@ CLONE_NEWUSER = 0x10000000
 
 
 def enter_namespace(libc: ctypes.CDLL, uid: int) -> None:
-    """Appear as `uid` without any capability after the exec; PostgreSQL refuses to run as uid 0."""
+    """Run as `uid` without capabilities after the exec: PostgreSQL refuses to run as uid 0."""
     real_uid, real_gid = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
@@ -29,12 +29,12 @@ def enter_namespace(libc: ctypes.CDLL, uid: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Never returns when all goes well."""
+    """Exec the command; returns an exit code only on failure."""
     parent_pid, death_signal, identity, separator, *command = arguments
     if separator != "--" or not command:
         sys.stderr.write("launch: nothing to run\n")
         return 2
-    os.umask(0o077)  # data, logs and mails of a stack are its owner's alone
+    os.umask(0o077)  # only the owner may read a stack's data, logs and mails
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         match identity.split(":"):
@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"launch: cannot take identity {identity}: {error}\n")
         return 126
-    # After the identity: a change of credentials clears the death signal.
+    # after the change of identity, which clears the death signal
     libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
     if os.getppid() != int(parent_pid):
-        return 125  # the parent died before the signal was armed
+        return 125  # the parent died before the signal was set
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     try:
         os.execvp(command[0], command)

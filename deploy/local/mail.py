@@ -1,4 +1,4 @@
-"""The mail sink as a component, and what it received as data."""
+"""The mail sink as a component, and the mails it received as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mail:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Mail:
-        """From one element of the sink's /api/mails."""
+        """Build a mail from an element of the sink's /api/mails."""
         return cls(
             serial=data["serial"],
             sender=data["from"],
@@ -46,7 +46,7 @@ class Mail:
 
 
 class MailSink(Component):
-    """mail_sink.py as a child."""
+    """mail_sink.py as a child process."""
 
     grace_seconds = 5.0
 
@@ -57,7 +57,7 @@ class MailSink(Component):
 
     @property
     def url(self) -> str:
-        """The readable page; /api/mails below it is the JSON."""
+        """The address of the readable page; /api/mails under it serves JSON."""
         return f"http://{HOST}:{self.http_port}"
 
     def prepare(self) -> Spawn:
@@ -75,7 +75,7 @@ class MailSink(Component):
         return False
 
     def mails(self, after: int = 0) -> list[Mail]:
-        """Mails with a serial above `after`, oldest first. Waits a moment for a sink that is just restarting."""
+        """Mails with a serial above `after`, oldest first. Waits a moment for a sink that restarts."""
         answers: list[list[dict[str, Any]]] = []
 
         def fetch() -> bool:

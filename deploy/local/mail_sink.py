@@ -2,7 +2,7 @@
 
     python -m deploy.local.mail_sink SMTP_PORT HTTP_PORT FILE
 
-A mail is answered with 250 only after its line is in FILE, so a killed sink comes back with what it accepted.
+The sink answers a mail with 250 only after its line is in FILE, so a killed sink comes back with all it accepted.
 GET /            a readable page            GET /mails/N   one mail
 GET /api/mails   JSON; ?after=N (serial), ?to=address, ?limit=N
 """
@@ -43,11 +43,11 @@ class MailStore:
                 try:
                     self._mails.append(json.loads(line))
                 except ValueError:
-                    continue  # the last line of a killed sink; its sender got no 250
+                    continue  # truncated when the sink was killed; its sender got no 250
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, sender: str, recipients: list[str], content: bytes) -> None:
-        """Parse, write down, remember."""
+        """Parse the mail, write it to the file and keep it in memory."""
         mail = describe(sender, recipients, content)
         with self._lock:
             mail["serial"] = len(self._mails) + 1
@@ -69,7 +69,7 @@ class MailStore:
 
 
 def describe(sender: str, recipients: list[str], content: bytes) -> dict[str, Any]:
-    """What a mail says, as plain data. `to` are the envelope's recipients, not the header's."""
+    """A mail as plain data. `to` are the envelope's recipients, not the header's."""
     message = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     part = message.get_body(("plain", "html"))
@@ -105,7 +105,7 @@ class Pages(BaseHTTPRequestHandler):
 
     store: MailStore
     protocol_version = "HTTP/1.1"
-    timeout = 30  # seconds of silence, after which a connection gives its thread back
+    timeout = 30  # seconds of silence after which a connection releases its thread
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -129,7 +129,7 @@ class Pages(BaseHTTPRequestHandler):
                 self._send("text/plain", b"not found\n", HTTPStatus.NOT_FOUND)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are not worth a log."""
+        """Log no requests."""
 
     def _listing(self) -> str:
         mails = self.store.select()

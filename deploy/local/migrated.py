@@ -1,7 +1,7 @@
-"""Knows when a service's `migrate` would do nothing, and so need not be started: its imports cost 2 s of CPU each.
+"""Tells when a service's `migrate` would do nothing, to save the 2 s of CPU that its imports cost.
 
-Skipped only when both agree: the migration files are those of the last successful run, and the database itself says
-it is at the revision that run left it at. A database that was lost or replaced says something else.
+It is skipped only if the migration files are those of the last successful run and the database is at the revision
+which that run left. A lost or replaced database is at another revision.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import asyncpg
 from deploy.local.calls import call
 from deploy.local.options import ROOT
 
-#: what every service's migrations run as well (shared/postgres/migrations.py, whose imports would cost those 2 s)
+#: the files that every service's migrations also run, listed here because importing them would cost those 2 s
 BACKBONE = ROOT / "shared" / "postgres" / "backbone"
 
 
 def is_current(stamp: Path, service: str, database_url: str) -> bool:
-    """Whether the last run's stamp still holds."""
+    """Whether the stamp of the last run is still valid."""
     digest = _digest(service)
     with contextlib.suppress(OSError, ValueError, KeyError):
         kept = json.loads(stamp.read_text(encoding="utf-8"))
@@ -31,14 +31,14 @@ def is_current(stamp: Path, service: str, database_url: str) -> bool:
 
 
 def remember(stamp: Path, service: str, database_url: str) -> None:
-    """After a successful run."""
+    """Store the stamp of a successful run."""
     digest = _digest(service)
     if digest is not None:
         stamp.write_text(json.dumps({"digest": digest, "revision": _revision(database_url)}), encoding="utf-8")
 
 
 def _digest(service: str) -> str | None:
-    """Of all migration files by name and content, the backbone's too; None for a service that has none here."""
+    """A digest of all migration files by name and content, the backbone's too; None for a service without any here."""
     files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.[ps][yq]*"))
     if not files:
         return None
@@ -47,7 +47,7 @@ def _digest(service: str) -> str | None:
 
 
 def _revision(database_url: str) -> str:
-    """What Alembic noted in the database; empty where it noted nothing."""
+    """The revision that Alembic stored in the database; empty if none."""
 
     async def ask() -> str:
         connection = await asyncpg.connect(database_url, timeout=5)

@@ -1,4 +1,4 @@
-"""What a stack is made of, decided once; nothing below reads the environment again."""
+"""The plan of a stack, made once; no other module of the stack reads the environment for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_DIRECTORY = LOCAL / "stack"
 Broker = Literal["auto", "kafka", "tansu"]
 Infrastructure = Literal["postgres", "kafka", "mail"]
 
-# The documented block (docs/local-stack.md): 2xxxx, below Linux's ephemeral range, so no outgoing connection takes one.
+# The documented ports (docs/local-stack.md) lie below Linux's ephemeral range, so no outgoing connection takes one.
 FIXED_PORTS: Mapping[str, int] = {
     "postgres": 25432,
     "kafka": 29092,
@@ -38,11 +38,11 @@ FIXED_INSTANCE_STEP = 10  # intake-2 is 28091, intake-3 is 28101
 
 
 def _silent(text: str) -> None:
-    """Progress nobody listens to."""
+    """Drop progress messages."""
 
 
 def default_broker() -> Broker:
-    """LOCAL_BROKER, or `auto`."""
+    """The broker by LOCAL_BROKER, or `auto`."""
     value = os.environ.get("LOCAL_BROKER") or "auto"
     for broker in get_args(Broker):
         if value == broker:
@@ -61,7 +61,7 @@ class Options:
     fixed_ports: the documented ports (make up, make demo); otherwise free ports.
     broker, brokers: which broker, and how many of them (3: replication 3, min.insync.replicas 2).
     services: instances of each service to start; {} is infrastructure only.
-    infrastructure: what to run ourselves; what is left out must come from the outside settings below.
+    infrastructure: what the stack runs itself; the rest must come from the outside settings below.
     env: extra environment of every service process. service_env: the same, by service or instance name.
     topic_prefix, database_prefix: put before every topic, database and role, to share one broker or server.
     kafka_bootstrap: an outside cluster (default: KAFKA_BOOTSTRAP_SERVERS); KAFKA_SASL_* and so on are passed through.
@@ -119,6 +119,6 @@ class Options:
 
 
 def typed(directory: Path, *words: str) -> str:
-    """What a person types to reach the supervisor of this very directory."""
+    """The command that reaches the supervisor of this directory."""
     place = () if directory.absolute() == DEFAULT_DIRECTORY else ("--directory", str(directory))
     return shlex.join(["python", "-m", "deploy.local", *words, *place])

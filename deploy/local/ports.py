@@ -1,7 +1,7 @@
-"""Ports on 127.0.0.1. A port once chosen stays ours, also while the component behind it is down.
+"""Reserves ports on 127.0.0.1 for the life of a stack, even while the component that uses one is down.
 
-The reservation is a bound socket that never listens, with SO_REUSEADDR: Linux lets the component bind and listen
-beside it, while others looking for a free port, and outgoing connections, pass it by.
+A reservation is a bound socket with SO_REUSEADDR that never listens: Linux lets the component bind and listen beside
+it, but gives the port to no other program that looks for a free one and to no outgoing connection.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ports:
         self._held: dict[int, socket.socket] = {}
 
     def free(self) -> int:
-        """A port nobody has bound, reserved until close()."""
+        """A free port, reserved until close()."""
         for _ in range(2000):
             port = _random.choice(FREE_RANGE)
             held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -42,7 +42,7 @@ class Ports:
         raise StackError("Không còn cổng trống trên 127.0.0.1.", "no free port on 127.0.0.1")
 
     def claim(self, port: int, purpose: str) -> int:
-        """Reserve this very port. Raises PortInUse naming the holder where it can be seen."""
+        """Reserve this port. Raises PortInUse, which names the holder if it is visible."""
         with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -59,14 +59,14 @@ class Ports:
         return port
 
     def close(self) -> None:
-        """Give all ports back."""
+        """Release all ports."""
         for held in self._held.values():
             held.close()
         self._held.clear()
 
 
 def holder(port: int) -> str | None:
-    """`name (pid N)` of the process that listens on a port; None where we may not see it."""
+    """`name (pid N)` of the process that listens on a port; None if it is not visible to us."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

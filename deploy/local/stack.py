@@ -246,7 +246,7 @@ class Stack:
                 "broker": self.broker,
                 "kafka_bootstrap": self.kafka_bootstrap if self.broker != "none" else None,
                 "mail": self.mail_url if "mail" in self._components else None,
-                "components": {component.name: _told(component) for component in self.components},
+                "components": {component.name: _entry(component) for component in self.components},
             }
             self._home.write_state(state)
             own, served = self._setting.base_env, SERVICES if self.options.services else ()
@@ -396,7 +396,7 @@ class Stack:
         self.options.progress(text)
 
 
-def _told(component: Component) -> dict[str, Any]:
+def _entry(component: Component) -> dict[str, Any]:
     """What stack.json says of a component."""
     entry: dict[str, Any] = {"log": str(component.log_path)}
     condition = component.condition

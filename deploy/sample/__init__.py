@@ -1,1 +1,1 @@
-"""A sample province under the code H99, which is nobody's: names, people, addresses and forms are invented."""
+"""A sample province under H99, a code no province has: names, people, addresses and forms are invented."""

@@ -1,6 +1,6 @@
-"""Writes agencies.yaml and officers.yaml of the sample province; the same names and seed always give the same bytes.
+"""Writes agencies.yaml and officers.yaml of the sample province; the same names and seed give the same bytes.
 
-Run `python -m deploy.sample.generate` after changing a name. Regimes and requests are written by hand.
+Run `python -m deploy.sample.generate` after changing a name. Regimes and requests are maintained by hand.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OFFICE = "H99.01"
 #: two-tier local government starts; districts end the day before (source: docs/sample-province.md)
 TWO_TIERS = date(2025, 7, 1)
 DISTRICTS_END = date(2025, 6, 30)
-#: agencies whose head is not appointed yet, so that a rung of the escalation ladder is really unstaffed
+#: agencies without a head, so that the escalation ladder has a rung without a person
 WITHOUT_HEAD = frozenset({"H99.13", "H99.117", "H99.134", "H99.152", "H99.178", "H99.190"})
 #: the office keeps a second reporting officer who answers for these regimes only
 SECOND_OFFICER: dict[str, tuple[str, ...]] = {
@@ -196,19 +196,19 @@ def _name(rng: random.Random) -> tuple[str, str]:
 
 
 def render(noun: str, rows: list[dict[str, Any]]) -> str:
-    """The file's text: header and one list under its noun."""
+    """The file's text: a header and one list under its section."""
     return HEADER + yaml.dump({noun: rows}, Dumper=_Plain, allow_unicode=True, sort_keys=False, width=1000)
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors and aliases, which the registry's files may not have."""
+    """A YAML dumper without anchors and aliases, which registry files must not use."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def files() -> dict[str, str]:
-    """File name → text of everything that is generated."""
+    """The generated files: name → text."""
     return {"agencies.yaml": render("agencies", agencies()), "officers.yaml": render("officers", officers())}
 
 

@@ -1,4 +1,4 @@
-"""The names the sample province is made of: put together freely, a likeness to a real place or person is chance."""
+"""The names of the sample province, all invented; any likeness to a real place or person is coincidence."""
 
 from __future__ import annotations
 

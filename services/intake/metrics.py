@@ -34,7 +34,7 @@ GROUP_DURATION_SECONDS = declare_histogram(
 )
 GROUP_RETRIES_TOTAL = declare_counter(
     "thongsuot_intake_group_retries_total",
-    "Times a group was tried again after database trouble; what a lost answer had stored is found again.",
+    "Retries of a group after database trouble; a group stored before its answer was lost is recognised.",
     unit="retries",
 )
 GROUP_SPLITS_TOTAL = declare_counter(
@@ -43,27 +43,27 @@ GROUP_SPLITS_TOTAL = declare_counter(
     unit="groups",
 )
 QUEUE_SUBMISSIONS = declare_gauge(
-    "thongsuot_intake_queue_submissions", "Submissions that wait for a group.", unit="requests"
+    "thongsuot_intake_queue_submissions", "Submissions in the queue for a group.", unit="requests"
 )
 UNAUTHORIZED_TOTAL = declare_counter(
     "thongsuot_intake_unauthorized_total", "Requests without a valid key.", unit="requests"
 )
 RATE_LIMITED_TOTAL = declare_counter(
     "thongsuot_intake_rate_limited_total",
-    "Requests refused with 429 by whose limit it was (agency, address).",
+    "Requests refused with 429, by limit (agency, address).",
     unit="requests",
     labels=["limit"],
     values={"limit": ("agency", "address")},
 )
 REGISTRY_ENTRIES = declare_gauge(
     "thongsuot_intake_registry_entries",
-    "Records of the registry held in memory, by kind.",
+    "Records in the registry cache, by kind.",
     unit="records",
     labels=["kind"],
 )
 REGISTRY_REFRESHES_TOTAL = declare_counter(
     "thongsuot_intake_registry_refreshes_total",
-    "Times the registry in memory took changes from the database.",
+    "Times the registry cache loaded changes from the database.",
     unit="refreshes",
 )
 UNAVAILABLE_SECONDS_TOTAL = declare_counter(

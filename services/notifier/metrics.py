@@ -30,7 +30,7 @@ OUTCOMES_TOTAL = declare_counter(
 )
 ATTEMPTS_TOTAL = declare_counter(
     "thongsuot_notifier_smtp_attempts_total",
-    "SMTP transactions by kind of mail and by how they ended (accepted, deferred, refused, uncertain).",
+    "SMTP transactions by kind of mail and result (accepted, deferred, refused, uncertain).",
     unit="transactions",
     labels=("kind", "result"),
     values={"kind": KINDS, "result": RESULTS},
@@ -47,7 +47,7 @@ SMTP_UP = declare_gauge(
 )
 SMTP_FAILING_SECONDS = declare_gauge(
     "thongsuot_notifier_smtp_failing_seconds",
-    "For how long no mail has been accepted while some were due; 0 while mails are accepted, or none is due.",
+    "Time without an accepted mail while mails are due; 0 while mails are accepted or none is due.",
     unit="seconds",
 )
 SMTP_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
@@ -63,12 +63,12 @@ QUEUE_ROWS = declare_gauge(
 )
 OLDEST_DUE_SECONDS = declare_gauge(
     "thongsuot_notifier_queue_oldest_due_age_seconds",
-    "For how long the oldest due notice has been due; 0 if none is due.",
+    "Time since the oldest due notice became due; 0 if none is due.",
     unit="seconds",
 )
 RETAKEN_TOTAL = declare_counter(
     "thongsuot_notifier_unsendable_retaken_total",
-    "Letters that could not be composed and are composed again because the registry changed a record that they name.",
+    "Letters that could not be composed and are tried again after a change to a record they name.",
     unit="notifications",
 )
 SENDER_FAULTS_TOTAL = declare_counter(
@@ -78,7 +78,7 @@ SENDER_FAULTS_TOTAL = declare_counter(
 )
 LEASES_EXPIRED_TOTAL = declare_counter(
     "thongsuot_notifier_leases_expired_total",
-    "Expired leases that were taken back: a dispatcher died, stalled or lost the database.",
+    "Expired leases released: a dispatcher died, stalled or lost the database.",
     unit="leases",
 )
 

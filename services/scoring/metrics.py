@@ -9,14 +9,14 @@ from shared.telemetry.metrics import declare_counter, declare_gauge, declare_his
 
 OBLIGATIONS_OPENED_TOTAL = declare_counter(
     "thongsuot_scoring_obligations_opened_total",
-    "Obligations opened or changed before anybody acted on them, by cause (generator, report).",
+    "Obligations opened, or changed before a report or reminder, by cause (generator, report).",
     unit="obligations",
     labels=["cause"],
     values={"cause": ("generator", "report")},
 )
 UNOWED_REPORTS_TOTAL = declare_counter(
     "thongsuot_scoring_unowed_reports_total",
-    "Reports that came for something their agency does not owe; followed, not scored.",
+    "Reports that their agency does not owe; recorded, not scored.",
     unit="reports",
 )
 WITHDRAWN_TOTAL = declare_counter(
@@ -26,7 +26,7 @@ WITHDRAWN_TOTAL = declare_counter(
 )
 CHANGES_TOTAL = declare_counter(
     "thongsuot_scoring_changes_total",
-    "Changes of obligations that were published; many of overdue_withdrawn mean a lag at deadlines.",
+    "Published changes of obligations; many overdue_withdrawn point to a lag at deadlines.",
     unit="changes",
     labels=["change"],
     values={"change": get_args(Change)},
@@ -40,7 +40,7 @@ SCORE_LINES_TOTAL = declare_counter(
     "thongsuot_scoring_score_lines_total", "Score lines appended, reversals included.", unit="lines"
 )
 FOLD_DURATION_SECONDS = declare_histogram(
-    "thongsuot_scoring_fold_duration_seconds", "Time to fold one batch of events, database apart.", unit="seconds"
+    "thongsuot_scoring_fold_duration_seconds", "Time to fold one batch of events, without the database.", unit="seconds"
 )
 OVERDUE_OBLIGATIONS = declare_gauge(
     "thongsuot_scoring_overdue_obligations", "Owed, past the deadline and not fulfilled, at the last tick.",
@@ -64,7 +64,7 @@ CALENDAR_ANNOUNCED_DAYS_LEFT = declare_gauge(
 )
 CALENDAR_GAPS_TOTAL = declare_counter(
     "thongsuot_scoring_calendar_gaps_total",
-    "Events that had to wait because no calendar covers their year; load a newer calendar.",
+    "Events deferred because no calendar covers their year; load a newer calendar.",
     unit="events",
 )
 SETBACKS = declare_gauge(
@@ -75,7 +75,7 @@ SETBACKS = declare_gauge(
 )
 PROPOSED_RELIEFS = declare_gauge(
     "thongsuot_scoring_proposed_reliefs",
-    "Reliefs that wait for a decision; until then nobody they cover is called overdue before their hold is over.",
+    "Proposed reliefs without a decision; until their hold ends, nothing they cover is marked overdue.",
     unit="reliefs",
 )
 RELIEFS_PROPOSED_TOTAL = declare_counter(

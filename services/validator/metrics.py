@@ -28,7 +28,7 @@ DEFERRED_TOTAL = declare_counter(
 )
 REPEATED_TOTAL = declare_counter(
     "thongsuot_validator_repeated_total",
-    "Submissions that came again in another event and kept the verdict they had.",
+    "Submissions that came again in another event and kept their verdict.",
     unit="events",
 )
 JUDGE_DURATION_SECONDS = declare_histogram(
@@ -38,8 +38,8 @@ JUDGE_DURATION_SECONDS = declare_histogram(
 )
 JUDGED_APART_TOTAL = declare_counter(
     "thongsuot_validator_judged_apart_total",
-    "Reports that may be costly, by what became of them: judged, later (the batch's CPU is spent: judged alone after "
-    "it), over_budget (given up), failed.",
+    "Reports that may be costly, by result: judged, later (deferred to be judged alone: the batch's CPU is used "
+    "up), over_budget (given up), failed.",
     unit="submissions",
     labels=["result"],
     values={"result": ("judged", "later", "over_budget", "failed")},
@@ -49,7 +49,7 @@ FORMS_CACHED = declare_gauge(
 )
 FORMS_LOADED_TOTAL = declare_counter(
     "thongsuot_validator_forms_loaded_total",
-    "Forms read from the database because they were not in memory.",
+    "Forms loaded from the database because they were not in memory.",
     unit="forms",
 )
 REGIMES_TOTAL = declare_counter(

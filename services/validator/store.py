@@ -140,7 +140,9 @@ async def insert_verdicts(
 
     Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
     """
-    rows_given = ((*told, flag) for told, flag in zip(map(attrgetter(*_COLUMNS), verdicts), any_nonzero, strict=True))
+    rows_given = (
+        (*verdict, flag) for verdict, flag in zip(map(attrgetter(*_COLUMNS), verdicts), any_nonzero, strict=True)
+    )
     columns = bulk.parameters(_STORED, rows_given)
     rows = await tx.execute(_INSERT_VERDICTS, columns)
     # the driver's UUIDs are a subclass of ours and equal to them

@@ -1,1 +1,1 @@
-"""Every event is applied once, in order per key, or kept as a dead letter; nothing stops its neighbours."""
+"""Applies every event once, in order per key, or keeps it as a dead letter; a bad event does not stop other keys."""

@@ -1,7 +1,7 @@
-"""One batch, one transaction: claim events, defer those whose key is deferred, handle the rest, bury what is bad.
+"""Applies a batch in one transaction: claims, defers behind a deferred event, handles, buries bad records.
 
-All of it commits or none. A data error is traced to its culprit with savepoints, by halving; infrastructure trouble
-passes through untouched.
+All of it commits or none. After a data error, savepoints and halving find the event at fault; infrastructure errors
+pass through unchanged.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ log = get_logger()
 Handle = Callable[[Batch[Any], Transaction], Awaitable[None]]
 Resolved = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
 
-#: deferred events that are released in one transaction
+#: deferred events released in one transaction
 RELEASE_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A subscription: which topics and models, what handles a batch, and which awaited names are resolved by now.
+    """A subscription: its topics and models, the handler of a batch, and the check which awaited names are resolved.
 
     The Kafka group and the inbox' consumer are `<service>.<name>`.
     """
@@ -48,27 +48,27 @@ class Inbound:
     models: Sequence[type[EventModel]]
     handle: Handle
     resolved: Resolved | None = None
-    prepare: Prepare | None = None  # what can be long is done here, before the transaction opens
+    prepare: Prepare | None = None  # does long work before the transaction opens
 
     @classmethod
     def of(
         cls, consumer: str, handle: Handle, resolved: Resolved | None = None, prepare: Prepare | None = None
     ) -> Inbound:
-        """The declared subscription of a consumer (shared/contract/subscriptions.py) with what handles it."""
+        """The declared subscription of a consumer (shared/contract/subscriptions.py) with its handler."""
         name = consumer.partition(".")[2]
         return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, resolved, prepare)
 
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What became of a batch, for metrics: counts by event type."""
+    """The outcome of a batch for metrics: counts by event type."""
 
     applied: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
     deferred: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
-    letters: list[DeadLetter] = field(default_factory=list)  # what was rejected
-    alone: int = 0  # of those deferred, the ones that are applied alone
+    letters: list[DeadLetter] = field(default_factory=list)  # the rejected records
+    alone: int = 0  # deferred events that will be applied alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Deferral:
 
 
 class QueueBehind(Exception):
-    """The handler deferred an event but handled a later one of its key: try the batch again without the later ones."""
+    """The handler deferred an event but handled a later one of its key: retry the batch without the later ones."""
 
     def __init__(self, deferrals: Mapping[str, Deferral]) -> None:
         super().__init__(f"{len(deferrals)} keys have a deferred event before a handled one")
@@ -89,7 +89,7 @@ class QueueBehind(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How often and since when (system time) a batch has been tried; evidence for what is given up."""
+    """How often and since when (system time) a batch has been tried; evidence for its dead letters."""
 
     attempts: int
     first_seen: datetime
@@ -115,10 +115,10 @@ class Applier:
     def __init__(self, service: str, inbound: Inbound, *, claim: bool = True) -> None:
         self._service = service
         self.inbound = inbound
-        self._claim = claim  # False only in negative controls: shows what the inbox protects from
+        self._claim = claim  # False only in negative controls, which show what the inbox prevents
         self.consumer = f"{service}.{inbound.name}"
         self._models = {model.TYPE.encode(): model for model in inbound.models}
-        #: sees what became of released events, and may raise
+        #: called with the outcome of released events; may raise
         self.oversee: Callable[[Sequence[Event[Any]], Sequence[DeadLetter]], None] = lambda events, letters: None
 
     async def apply(
@@ -133,8 +133,8 @@ class Applier:
     ) -> BatchOutcome:
         """Apply parsed events and bury bad records in the caller's transaction.
 
-        Without `isolate` the handler runs straight in the transaction and its errors come out: roll back and call
-        again with `isolate`, which puts savepoints around it and finds the culprit.
+        Without `isolate` the handler runs without savepoints and its errors propagate: roll back and call again with
+        `isolate`, which uses savepoints to find the event at fault.
         """
         outcome = BatchOutcome()
         fresh = await self._claimed(tx, events, outcome)
@@ -173,7 +173,7 @@ class Applier:
         fresh = []
         for event in events:
             if event.id in unclaimed:
-                unclaimed.discard(event.id)  # the same event twice in one batch counts once
+                unclaimed.discard(event.id)  # a batch may hold the same event twice
                 fresh.append(event)
             else:
                 _count(outcome.duplicates, event.type)
@@ -182,7 +182,7 @@ class Applier:
     async def _handle(
         self, tx: Transaction, events: Sequence[Event[EventModel]], isolate: bool, seen: Seen, prepared: Prepared
     ) -> tuple[list[tuple[Event[EventModel], str]], list[DeadLetter]]:
-        """Returns the events to defer, with what each awaits, and those given up."""
+        """Handle events. Returns those to defer, with the name that each awaits, and those given up."""
         if not events:
             return [], []
         if not isolate:
@@ -209,7 +209,7 @@ class Applier:
                 break
         half = len(events) // 2
         first_deferred, first_letters = await self._handle(tx, events[:half], True, seen, prepared)
-        # later events of a key that is deferred by now must not run in the second half
+        # the first half may have deferred a key, whose later events must not run in the second half
         names = {event.key: awaits for event, awaits in first_deferred}
         behind = [(event, names[event.key]) for event in events[half:] if event.key in names]
         rest = [event for event in events[half:] if event.key not in names]
@@ -228,7 +228,7 @@ class Applier:
         batch: Batch[EventModel] = Batch(
             tuple(event for event in events if event.id not in behind), prepared=prepared.values
         )
-        # a trace is for finding things: a traceparent that is none costs the trace, not the event
+        # a malformed traceparent loses the trace, not the event
         traces = {e.key: e.traceparent for e in events if e.traceparent and tracing.well_formed(e.traceparent)}
         with caused_by(traces):
             await self.inbound.handle(batch, tx)
@@ -254,9 +254,9 @@ class Applier:
         prepared: Prepared | None = None,
         only: Set[UUID] | None = None,
     ) -> int:
-        """Apply deferred events that can be released, in the caller's transaction. Returns how many were.
+        """Apply deferred events that can be released, in the caller's transaction. Returns how many.
 
-        `only`: the events that were prepared; later events of their keys are left for the next round.
+        `only`: the prepared events; others stay for the next round.
         """
         if not await deferred_events.lock(tx, self.consumer):
             return 0
@@ -267,21 +267,21 @@ class Applier:
         return await self.feed(tx, _of(rows, only), Seen(1, first_seen), prepared or Prepared())
 
     async def due(self, snapshot: ReadTransaction, limit: int = RELEASE_EVENTS) -> list[deferred_events.DeferredEvent]:
-        """The events that a release would apply now, so that they can be prepared."""
+        """The events that a release would apply now, for `prepare`."""
         names = await self._ready_names(snapshot)
         return await deferred_events.ready(snapshot, self.consumer, names, limit, lock=False) if names else []
 
     async def _ready_names(self, tx: ReadTransaction) -> list[str]:
-        """Awaited names that are resolved by now."""
+        """Awaited names that are resolved."""
         after, resolved = "", set[str]()
         while names := await deferred_events.awaited(tx, self.consumer, after, 500):
             resolved |= {REPLAYED} & set(names)
             apart = {name: event_id for name in names if (event_id := alone_id(name)) is not None}
             if apart:
-                # once that event is done, later ones of its key go on; the event itself is tried by `Releaser.alone`
+                # once that event is done, later ones of its key continue; `Releaser.alone` tries the event itself
                 pending = await deferred_events.still(tx, self.consumer, list(apart.values()))
                 resolved |= {name for name, event_id in apart.items() if event_id not in pending}
-            # the runtime's own names mean nothing to the service
+            # the service does not know the runtime's own names
             own = [name for name in names if name != REPLAYED and name not in apart]
             if own and self.inbound.resolved is not None:
                 resolved |= await self.inbound.resolved(tx, own)
@@ -291,13 +291,13 @@ class Applier:
         return sorted(resolved)
 
     def read(self, row: deferred_events.DeferredEvent) -> Parsed:
-        """The event of a row."""
+        """Parse the event of a row."""
         return parse(row.record, self._models)
 
     async def feed(
         self, tx: Transaction, rows: Sequence[deferred_events.DeferredEvent], seen: Seen, prepared: Prepared
     ) -> int:
-        """Apply these deferred events, their rows locked. Returns how many are no longer deferred."""
+        """Apply these deferred events, whose rows are locked. Returns how many are no longer deferred."""
         events: list[Event[EventModel]] = []
         letters: list[DeadLetter] = []
         for row in rows:
@@ -326,7 +326,7 @@ class Applier:
 
 
 def _of(rows: Sequence[deferred_events.DeferredEvent], only: Set[UUID] | None) -> list[deferred_events.DeferredEvent]:
-    """The rows of these events, each key up to the first that is not one of them."""
+    """The rows of these events; each key only up to its first event that is not among them."""
     if only is None:
         return list(rows)
     cut: set[str] = set()

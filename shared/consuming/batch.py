@@ -1,4 +1,4 @@
-"""What a handler sees of a batch: events it alone may apply, in order per key, and two ways to set one aside."""
+"""The batch that a handler gets: claimed events in order per key, which it may also defer or reject."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ M = TypeVar("M", bound=EventModel, covariant=True)
 
 
 class Record(Struct, frozen=True):
-    """A record as Kafka has it (or `deferred_events`): bytes, place, headers. `key` may be absent.
+    """A record from Kafka or `deferred_events`: bytes, place and headers. `key` may be absent.
 
-    `written_ms`: when it was written to the log (or deferred), milliseconds since 1970; None: not known.
+    `written_ms`: when it was written to the log (or deferred), milliseconds since 1970; None: unknown.
     """
 
     topic: str
@@ -47,14 +47,14 @@ class Event(Struct, Generic[M], frozen=True):
 
 @dataclass(slots=True)
 class Batch(Generic[M]):
-    """Claimed events. Iterating skips rejected events, deferred ones and the later ones of their keys, also those that
-    were deferred or rejected during the iteration.
+    """Claimed events. Iteration skips rejected events, deferred ones and later ones of their keys, even if the handler
+    rejects or defers during the iteration.
     """
 
     _events: tuple[Event[M], ...]
-    deferred: dict[UUID, str] = field(default_factory=dict)  # event -> what it awaits
+    deferred: dict[UUID, str] = field(default_factory=dict)  # event -> the name it awaits
     rejected: dict[UUID, str] = field(default_factory=dict)
-    prepared: Mapping[UUID, Any] = field(default_factory=dict)  # what was computed before the transaction opened
+    prepared: Mapping[UUID, Any] = field(default_factory=dict)  # computed before the transaction opened
 
     @classmethod
     def of(cls, models: Iterable[M]) -> Batch[M]:
@@ -67,16 +67,16 @@ class Batch(Generic[M]):
 
     @property
     def events(self) -> tuple[Event[M], ...]:
-        """The events that have been neither rejected nor deferred, in order."""
+        """The events neither rejected nor deferred, in order."""
         return tuple(self)
 
     @property
     def keys(self) -> list[str]:
-        """Their keys, distinct and sorted: lock rows in this order."""
+        """Their distinct keys, sorted: lock rows in this order."""
         return sorted({event.key for event in self})
 
     def __iter__(self) -> Iterator[Event[M]]:
-        passed: set[str] = set()  # keys deferred from here on; their earlier events are applied
+        passed: set[str] = set()  # keys deferred by the events passed so far; their earlier events are applied
         for event in self._events:
             if event.id not in self.deferred and event.key not in passed and event.id not in self.rejected:
                 yield event
@@ -91,5 +91,5 @@ class Batch(Generic[M]):
         self.deferred[event.id] = awaits
 
     def reject(self, event: Event[EventModel], why: str) -> None:
-        """A fault of this event's data: it goes to the dead-letter topic, its neighbours are applied."""
+        """Dead-letter this event for a fault in its data; the other events are applied."""
         self.rejected[event.id] = why

@@ -1,4 +1,4 @@
-"""All subscriptions of a service instance live and end together, on one client that is made anew when it is broken."""
+"""Runs all subscriptions of a service instance and recreates their Kafka clients when one is broken."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from shared.telemetry.pulse import Pulse
 
 log = get_logger()
 
-#: between two looks at the clients
+#: interval of checking the clients
 LOOK_SECONDS = 1.0
-#: for a connection that is being made when the service stops
+#: how long a stop waits for a connection that is being made
 CONNECTING_SECONDS = 2.0
-#: for the first assignment of all subscriptions; a slow member of the group may hold it up for a minute
+#: how long to wait for the first assignment; a slow member may delay it for a minute
 JOIN_SECONDS = 120.0
-#: beside the grace for batches in hand: for clients to close
+#: how long clients may take to close, in addition to the grace for current batches
 CLOSING_SECONDS = 6.0
-#: before a client is made anew again: doubled each time, forgotten once one has lived for so long
+#: pause before clients are recreated: first, longest (it doubles), and how long a client must live to reset it
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LIVED_SECONDS = 1.0, 120.0, 60.0
 #: "Kafka cannot be reached yet" is logged at most this often
-TELL_SECONDS = 60.0
-#: why clients are made anew, as the metric's label says it
+LOG_SECONDS = 60.0
+#: reasons to recreate clients, as labels of the metric
 REMADE_REASONS = (
     "task_ended",  # a background task of aiokafka
     "polls_failed",
     "commits_late",
     "not_polling",
     "no_partitions",
-    "stuck",  # events lie there and none is applied
-    "not_joined",  # the client was started and never got an assignment
+    "stuck",  # events to apply, and none is applied
+    "not_joined",  # the client never got an assignment
 )
 
 
 class Consumers:
-    """All subscriptions of a service instance: connects when the cluster can be reached, stops within its grace.
+    """All subscriptions of a service instance; connects once the cluster is reachable, stops within its grace.
 
-    A client that has lost one of its tasks, whose polls or commits fail again and again, or that makes no progress
-    although there is something to do and Kafka answers, is made anew, whatever the reason; with growing pauses.
+    Recreates the clients, with growing pauses, when one has lost a background task, keeps failing to poll or commit, or
+    makes no progress although it has events to apply and Kafka answers.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Consumers:
         self._stopping = asyncio.Event()
         self._pulse = Pulse("consumers", patience_seconds=None)
         self.pulses = (self._pulse, *(pulse for subscription in self.subscriptions for pulse in subscription.pulses))
-        # partitions whose lag is in the metric, by consumer
+        # partitions with a published lag, by consumer
         self._published: dict[str, set[TopicPartition]] = {s.name: set() for s in self.subscriptions}
         for subscription in self.subscriptions:
             for reason in REMADE_REASONS:
@@ -87,7 +87,7 @@ class Consumers:
             broken = await self._connect() or await self._watch()
             if self._stopping.is_set():
                 return
-            log.warning("A Kafka client is broken; all are made anew.", action="consumer.remade", consumers=broken)
+            log.warning("A Kafka client is broken; recreating all.", action="consumer.remade", consumers=broken)
             for name, reason in broken.items():
                 metrics.CONSUMER_REMADE_TOTAL.labels(name, reason).inc()
             broker, self._broker = self._broker, None
@@ -98,14 +98,14 @@ class Consumers:
             await self._pause(backoff.next_seconds())
 
     async def _watch(self) -> dict[str, str]:
-        """Until a client is broken or the service stops. Returns the broken ones with the reason."""
+        """Wait until a client is broken or the service stops. Returns the broken ones with the reason."""
         seen: dict[str, str] = {}
         while True:
             await self._pause(LOOK_SECONDS)
             if self._stopping.is_set():
                 return {}
             before, seen = seen, self._broken()
-            # seen twice: behind a stall of the event loop everything looks old until its tasks have had a turn
+            # only if seen twice: right after a stall of the event loop, every client looks broken
             if broken := {name: reason for name, reason in seen.items() if before.get(name) == reason}:
                 return broken
 
@@ -114,7 +114,7 @@ class Consumers:
         return {name: reason for name, reason in found.items() if reason}
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, or until the service stops; Kafka is listened to all the while."""
+        """Wait `seconds` or until the service stops; meanwhile keep Kafka's last answer up to date."""
         deadline = monotonic_seconds() + seconds
         while not self._stopping.is_set() and (left_seconds := deadline - monotonic_seconds()) > 0:
             with suppress(TimeoutError):
@@ -123,8 +123,8 @@ class Consumers:
                 subscription.listen()
 
     async def _connect(self) -> dict[str, str]:
-        """Until the clients have their partitions or the service stops. Returns the broken ones, where there are."""
-        backoff, told_at = Backoff(0.2, LONGEST_BACKOFF_SECONDS), 0.0
+        """Connect until the clients have joined or the service stops. Returns the broken ones, if any."""
+        backoff, logged_at = Backoff(0.2, LONGEST_BACKOFF_SECONDS), 0.0
         while not self._stopping.is_set():
             broker = make_broker(self._kafka, self._service, graceful_timeout_seconds=self._grace_seconds)
             for subscription in self.subscriptions:
@@ -132,13 +132,13 @@ class Consumers:
             try:
                 broken = await self._start(broker)
             except Exception as error:
-                if monotonic_seconds() - told_at > TELL_SECONDS:
+                if monotonic_seconds() - logged_at > LOG_SECONDS:
                     log.warning("Kafka cannot be reached yet.", action="consumer.connecting", error=repr(error)[:2000])
-                    told_at = monotonic_seconds()
+                    logged_at = monotonic_seconds()
                 await self._close(broker)
                 await self._pause(backoff.next_seconds())
             except BaseException:
-                # stopped while connecting: a member left behind would hold partitions and never work on them
+                # a member left behind would hold partitions without consuming them
                 await self._close(broker)
                 raise
             else:
@@ -147,7 +147,7 @@ class Consumers:
         return {}
 
     async def _start(self, broker: KafkaBroker) -> dict[str, str]:
-        """Start the clients and watch them from their first moment. Raises what their start raises."""
+        """Start the clients and watch them from the start. Raises what their start raises."""
         starting = asyncio.ensure_future(broker.start())
         deadline = monotonic_seconds() + JOIN_SECONDS
         try:
@@ -174,23 +174,23 @@ class Consumers:
                 await asyncio.gather(starting, return_exceptions=True)
 
     async def _close(self, broker: KafkaBroker) -> None:
-        """Stop the clients in order, or else at the deadline; nothing of them goes on afterwards."""
+        """Stop the clients in order; abandon what is left of them at the deadline."""
         try:
             await asyncio.wait_for(broker.stop(), self._grace_seconds + CLOSING_SECONDS)
-        except Exception as error:  # whatever it leaves behind, a new client is needed all the same
-            log.warning("A broken client did not stop.", action="consumer.stop_failed", error=repr(error))
+        except Exception as error:  # a new client is needed in any case
+            log.warning("A Kafka client did not stop in order.", action="consumer.stop_failed", error=repr(error))
         finally:
             for subscription in self.subscriptions:
                 subscription.abandon()
 
     async def stop(self) -> None:
-        """Finish the batches in hand within the grace; what is not finished is redelivered."""
+        """Finish the current batches within the grace; Kafka redelivers the rest."""
         self._stopping.set()
         for pulse in self.pulses:
             pulse.rest()
         for subscription in self.subscriptions:
             subscription.stop()
-        # a client cancelled while it connects leaves its connection open: it gets a moment to be done with that
+        # a client cancelled while it connects would leave its connection open: wait a moment for it
         pending = (await asyncio.wait(self._tasks, timeout=CONNECTING_SECONDS))[1] if self._tasks else ()
         for task in pending:
             task.cancel()
@@ -199,12 +199,12 @@ class Consumers:
             await self._close(self._broker)
 
     def publish_lag(self) -> None:
-        """Write each assigned partition's lag to its metric; a partition that was taken away is another member's."""
+        """Publish the lag of each assigned partition; drop the series of partitions that moved to another member."""
         for subscription in self.subscriptions:
             lags = subscription.lag()
             metrics.CONSUMER_KAFKA_SILENCE_SECONDS.labels(subscription.name).set(subscription.health.silent_seconds)
             for place, lag in lags.items():
-                # what came since Kafka's last answer nobody knows
+                # during Kafka's silence the true lag is unknown
                 events = math.nan if subscription.health.silent else lag
                 metrics.CONSUMER_LAG_EVENTS.labels(*self._labels(subscription, place)).set(events)
             published = self._published[subscription.name]

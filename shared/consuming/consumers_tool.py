@@ -1,4 +1,4 @@
-"""The operator's hand on consumers: list, show, resume, bury-to. An order is a row that the running service notices."""
+"""The operator's commands on consumers: list, show, resume, bury-to. A command writes a row that the service polls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ORDER = """
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How far a consumer is: events to apply, and its place in each partition that it has one in."""
+    """The progress of a consumer: its lag, and its position in each partition that has one."""
 
     lag: int
     places: Sequence[str]
@@ -45,8 +45,8 @@ def add_consumer_arguments(parser: argparse.ArgumentParser) -> None:
     resume = what.add_parser("resume", help="thử lại, sau khi đã sửa / try again, after a fix")
     bury = what.add_parser("bury-to", help="chuyển các bản ghi hỏng đến đó thành sự kiện hỏng, rồi đi tiếp / "
                                            "dead-letter what is bad up to there, and go on")  # fmt: skip
-    for each in (show, resume, bury):
-        each.add_argument("consumer", help="<service>.<name>")
+    for command in (show, resume, bury):
+        command.add_argument("consumer", help="<service>.<name>")
     bury.add_argument("places", nargs="*", metavar="TOPIC-PARTITION@OFFSET", help="tính cả vị trí đó / inclusive")
     bury.add_argument("--batch", action="store_true", help="mọi bản ghi của lô đã dừng / all of the batch in hand")
 
@@ -54,7 +54,7 @@ def add_consumer_arguments(parser: argparse.ArgumentParser) -> None:
 async def consumers(
     connection: asyncpg.Connection, arguments: argparse.Namespace, topics: Mapping[str, Sequence[str]]
 ) -> int:
-    """Run `consumers list|show|resume|bury-to`. topics: the service's consumers with what each follows.
+    """Run `consumers list|show|resume|bury-to`. topics: the service's consumers with the topics each consumes.
 
     Exit code 0, 1 where nothing was halted, 2 where an argument is wrong.
     """
@@ -104,7 +104,7 @@ async def _groups(topics: Mapping[str, Sequence[str]]) -> dict[str, Group]:
         found = {}
         for consumer in topics:
             committed = await admin.list_consumer_group_offsets(f"{settings.topic_prefix}{consumer}")
-            places = {(place.topic, place.partition): each.offset for place, each in committed.items()}
+            places = {(place.topic, place.partition): position.offset for place, position in committed.items()}
             described = await admin.describe_topics([settings.topic(topic) for topic in topics[consumer]])
             whole = [(t["topic"], p["partition"]) for t in described for p in t["partitions"]]
             ends = await end_offsets(settings, whole)
@@ -144,7 +144,7 @@ def _not_halted(consumer: str) -> int:
 
 
 async def _not_there(places: Sequence[tuple[str, int, int]]) -> list[str]:
-    """What is wrong with each place that holds no record: an order for it would wait for records yet to come."""
+    """An error for each place without a record: bury-to would otherwise also bury records yet to come."""
     if not places:
         return []
     settings = KafkaSettings()
@@ -169,14 +169,14 @@ async def _not_there(places: Sequence[tuple[str, int, int]]) -> list[str]:
 
 async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace, topics: Sequence[str]) -> int:
     named = [_PLACE.fullmatch(place) for place in arguments.places]
-    if not (arguments.places or arguments.batch) or not all(each and each[1] in topics for each in named):
+    if not (arguments.places or arguments.batch) or not all(place and place[1] in topics for place in named):
         print(
             f"Cần vị trí dạng TOPIC-PHÂN_VÙNG@VỊ_TRÍ, hoặc --batch / give places as TOPIC-PARTITION@OFFSET of "
             f"{', '.join(topics)}, or --batch",
             file=sys.stderr,
         )
         return 2
-    places = [(each[1], int(each[2]), int(each[3])) for each in named if each]
+    places = [(place[1], int(place[2]), int(place[3])) for place in named if place]
     if wrong := await _not_there(places):
         print("\n".join(wrong), file=sys.stderr)
         return 2
@@ -196,5 +196,5 @@ async def _bury_to(connection: asyncpg.Connection, arguments: argparse.Namespace
             last[topic, partition] = max(offset, last.get((topic, partition), -1))
         for (topic, partition), offset in last.items():
             await connection.execute(_ORDER, arguments.consumer, topic, partition, offset, who())
-        told = ", ".join(f"{topic}-{partition}@{offset}" for (topic, partition), offset in sorted(last.items()))
-        return await _resume(connection, arguments.consumer, f"bury-to {told}"[:2000])
+        ordered = ", ".join(f"{topic}-{partition}@{offset}" for (topic, partition), offset in sorted(last.items()))
+        return await _resume(connection, arguments.consumer, f"bury-to {ordered}"[:2000])

@@ -1,9 +1,9 @@
-"""A bad record is kept with all its evidence: a row here and, through the outbox, a message on `<service>.dlq`.
+"""Stores a bad record with its evidence as a `dead_letter` row and publishes it to `<service>.dlq` through the outbox.
 
-Both are written in the transaction that gives the record up, before its offset is committed: it cannot be lost
-between the consumer and the dead-letter topic, and a lost commit does not double it. A letter is one record at one
-place: once a log begins again at offset 0, another record at a known place is another letter. The row always has the
-whole record; where that is too large for the topic, the message has its beginning and says where the whole is.
+One transaction writes both and gives the record up, before its offset is committed: the record cannot get lost on the
+way to the dead-letter topic, and a redelivery does not store it twice. A letter stands for one record at one place; a
+different record at the same place, after a log has started again at offset 0, is a new letter. The row always holds
+the whole record; if it is too large for the topic, the published record holds its beginning and where to find the rest.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from shared.telemetry.logging import about_event, get_logger
 
 log = get_logger()
 
-#: what the relay adds to a dead letter's own headers
+#: bytes that the relay adds to a dead letter's own headers
 ENVELOPE_BYTES = 2048
-#: of the record's bytes, and of each piece of evidence, in a message that would be too large
+#: limits on the record's bytes and on each piece of evidence where the whole is too large for the topic
 SHORTENED_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record given up: why, after how many attempts, first seen when (system time)."""
+    """A record given up, with the reason, the number of attempts and when it was first seen (system time)."""
 
     record: Record
     event_id: UUID | None
@@ -48,7 +48,7 @@ class DeadLetter:
     first_seen: datetime
 
 
-# digest: what the record is, beside where it lay. Its id, or its key where it has none: a replay makes the key text.
+# digest: identifies the record apart from its place, by its id, or by its key if it has none
 _COLUMNS = {
     "dead_letter_id": "uuid", "event_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
     "key": "bytea", "value": "bytea", "headers": "jsonb", "error_class": "text", "error_text": "text",
@@ -68,7 +68,7 @@ _INSERT = text(rf"""
 
 
 async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
-    """Store the letters and publish each to the service's dead-letter topic with its original bytes and evidence."""
+    """Store the letters; publish each to the service's dead-letter topic with its original bytes and evidence."""
     if not letters:
         return
     failpoints.hit("deadletter.before_row")
@@ -84,7 +84,7 @@ async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[D
         for dead_letter_id, letter, error_text, original in zip(ids, letters, texts, originals, strict=True)
     )  # fmt: skip
     result = await tx.execute(_INSERT, {"consumer": consumer, **parameters(_COLUMNS, rows)})
-    # a replayed letter that is bad again is the same letter: its topic has it already
+    # a replayed letter that fails again is the same letter, and its topic already has it
     new = {row.dead_letter_id for row in result if row.inserted}
     failpoints.hit("deadletter.between_row_and_publish")
     await publish_encoded(
@@ -113,7 +113,7 @@ def _message(
 def _shortened(
     service: str, letter: DeadLetter, dead_letter_id: UUID, headers: Sequence[tuple[str, bytes]]
 ) -> tuple[list[tuple[str, bytes]], bytes | None]:
-    """The beginnings of what is too large, the whole's size and digest, and where the whole is kept."""
+    """The beginning of a record that is too large, its size and digest, and where the whole is kept."""
     value = letter.record.value
     kept = [(name, content[:SHORTENED_BYTES]) for name, content in headers if name != "dlq_headers"]
     kept += [
@@ -130,7 +130,7 @@ def _log(consumer: str, letter: DeadLetter) -> None:
     traceparent = dict(record.headers).get("traceparent") or b""
     with about_event(letter.event_id, record.key, traceparent.decode("ascii", "replace")):
         log.warning(
-            "An event is given up and kept as a dead letter.",
+            "Gave up an event and kept it as a dead letter.",
             action="consumer.buried",
             consumer=consumer,
             type=letter.type,

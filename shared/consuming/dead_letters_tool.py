@@ -1,7 +1,7 @@
-"""The operator's hand on dead letters: list, show, replay, discard, restore.
+"""The operator's commands on dead letters: list, show, replay, discard, restore.
 
-A replay feeds the original to the consumer that gave it up. Replaying twice applies once: the letter is stamped in the
-transaction that feeds it, and the inbox claims the event. What is discarded can be restored until it is purged.
+A replay hands the original to the consumer that gave it up. Replaying twice applies once: the same transaction marks
+the letter as replayed and claims its event in the inbox. A discarded letter can be restored until it is purged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Deferred events: they name something that has not arrived, and stay in order under their key until it does.
+"""Stores deferred events, which name something that has not arrived; they keep their order per key until it does.
 
-Both they and what they await are state in the database, so the next round makes good a release that was missed.
+Both deferred events and awaited names are rows in the database, so the next round catches a release that was missed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEADS = text("""
     SELECT DISTINCT ON (key) key, awaits FROM deferred_events
      WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) ORDER BY key, id
 """)
-# Names that events await; later events of a key carry the name of its first.
+# The names that events await; later events of a key carry the name of its first one.
 _NAMES = text("""
     SELECT DISTINCT awaits FROM deferred_events WHERE consumer = :consumer AND awaits > :after
      ORDER BY awaits LIMIT :limit
@@ -58,7 +58,7 @@ _READY_SEEN = text(_READY)
 _STILL = text("""
     SELECT event_id FROM deferred_events WHERE consumer = :consumer AND event_id = ANY(CAST(:ids AS uuid[]))
 """)
-# Events that are applied alone, each the first of its key. Without bodies: they may be large and many.
+# Events to apply alone, each the first of its key. Without bodies, which may be large and many.
 _ALONE = text("""
     SELECT w.id, w.event_id FROM deferred_events w
      WHERE w.consumer = :consumer AND w.awaits = 'alone/' || w.event_id::text
@@ -93,7 +93,7 @@ class DeferredEvent:
 
 
 async def defer_events(tx: Transaction, consumer: str, events: Sequence[tuple[Event[EventModel], str]]) -> None:
-    """Store events with what each awaits, after those of their keys that are deferred already."""
+    """Store events with the name that each awaits, after the already deferred ones of their keys."""
     if not events:
         return
     rows = (
@@ -107,19 +107,19 @@ async def defer_events(tx: Transaction, consumer: str, events: Sequence[tuple[Ev
 
 
 async def heads(tx: Transaction, consumer: str, keys: Sequence[str]) -> dict[str, str]:
-    """The keys among these that have deferred events, with what the first of each awaits."""
+    """Those of the keys that have deferred events, with the name that the first of each awaits."""
     result = await tx.execute(_HEADS, {"consumer": consumer, "keys": list(keys)})
     return {row.key: row.awaits for row in result}
 
 
 async def lock(tx: Transaction, consumer: str) -> bool:
-    """Whether this transaction, and no other, may release deferred events of the consumer."""
+    """Try to become the only transaction that releases this consumer's events. Returns whether it is."""
     result = await tx.execute(_LOCK, {"consumer": consumer})
     return bool(result.scalar_one())
 
 
 async def awaited(tx: ReadTransaction, consumer: str, after: str, limit: int) -> list[str]:
-    """A page of awaited names, in order."""
+    """A page of awaited names, sorted."""
     result = await tx.execute(_NAMES, {"consumer": consumer, "after": after, "limit": limit})
     return [str(name) for name in result.scalars()]
 
@@ -138,19 +138,19 @@ async def ready(
 
 
 async def still(tx: ReadTransaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of these events that are deferred."""
+    """Which of these events are still deferred."""
     result = await tx.execute(_STILL, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 
 async def alone(tx: ReadTransaction, consumer: str, limit: int) -> list[tuple[int, UUID]]:
-    """Row and event ids of events that are applied alone, oldest first."""
+    """Row and event ids of events to apply alone, oldest first."""
     result = await tx.execute(_ALONE, {"consumer": consumer, "limit": limit})
     return [(row.id, row.event_id) for row in result]
 
 
 async def one(tx: ReadTransaction, row_id: int, *, lock: bool = True) -> DeferredEvent | None:
-    """One row; None where it is gone, or where another transaction has it locked."""
+    """One row; None if it is gone or locked by another transaction."""
     result = await tx.execute(_ONE_LOCKED if lock else _ONE_SEEN, {"id": row_id})
     row = result.one_or_none()
     return None if row is None else event_of(row)
@@ -167,7 +167,7 @@ def event_of(row: Any) -> DeferredEvent:
             row.topic,
             row.partition,
             row.offset,
-            row.key.encode() or None,  # a replayed letter may have had no key
+            row.key.encode() or None,  # the record of a replayed dead letter may have no key
             row.value,
             decode_headers(row.headers),
             int(row.deferred_at.timestamp() * 1000),
@@ -180,6 +180,6 @@ async def remove(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 async def rename(tx: Transaction, changes: Sequence[tuple[int, str]]) -> None:
-    """Set what these rows await from now on."""
+    """Change the names that these rows await."""
     if changes:
         await tx.execute(_RENAME, parameters(_RENAMED, changes))

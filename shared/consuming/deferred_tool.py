@@ -1,8 +1,8 @@
-"""An operator's commands on deferred events: list, show, retry, bury.
+"""The operator's commands on deferred events: list, show, retry, bury.
 
-A retry applies the first event of the key in the service's next round, whatever it awaits; if what it names is still
-missing, it is deferred again. Burying makes a dead letter, with all its evidence, which can be replayed; the event
-behind it is then tried, for it may lack nothing.
+A retry makes the service's next round apply the first event of the key, whatever it awaits; if the awaited name is
+still missing, the event is deferred again. Burying makes a dead letter, which can be replayed; then the key's next
+event is retried, since the name it awaits may have been that of the buried one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CHOSEN = text("""
 """)
 _KEYS = text("SELECT DISTINCT consumer, key FROM deferred_events WHERE id = ANY(CAST(:ids AS bigint[]))")
 _NAMED = {"consumer": "text", "key": "text"}
-#: only the first event of a key is retried; the later ones follow by themselves
+#: retries only the first event of a key; the later ones follow once it is applied
 _RETRY = text(f"""
     UPDATE deferred_events SET awaits = :replayed
      WHERE id IN (SELECT DISTINCT ON (w.consumer, w.key) w.id
@@ -58,7 +58,7 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, title="lệnh / commands")
     what.add_parser("list", help="chờ điều gì, từ khi nào, bao nhiêu / what awaits what, since when, how many")
     show = what.add_parser("show", help="các sự kiện / the events")
-    show.add_argument("name", help="điều đang chờ, khoá, số hoặc event_id / awaited name, key, number or event_id")
+    show.add_argument("name", help="điều đang chờ, khóa, số hoặc event_id / awaited name, key, number or event_id")
     again = what.add_parser("retry", help="thử lại ngay / try again now")
     bury = what.add_parser("bury", help="chuyển thành sự kiện hỏng, giữ bằng chứng / make dead letters of them")
     for action in (again, bury):
@@ -71,7 +71,7 @@ def add_deferred_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int:
-    """Run `deferred list|show|retry|bury`. Exit code 0, 1 where nothing was found, 2 where nothing was named."""
+    """Run `deferred list|show|retry|bury`. Exit code 0; 1 if nothing was found; 2 if no event was named."""
     if arguments.what in ("retry", "bury") and not (
         arguments.ids or arguments.awaits or getattr(arguments, "all", False)
     ):
@@ -90,7 +90,7 @@ async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int
                 async with database.transaction() as tx:
                     ids = await _chosen(tx, arguments)
                     tried = await _retry(tx, [tuple(row) for row in await tx.execute(_KEYS, {"ids": ids})])
-                print(f"{tried} khoá được thử lại trong vài giây / keys are tried again within seconds")
+                print(f"{tried} khóa được thử lại trong vài giây / keys are tried again within seconds")
                 return 0 if tried else 1
             case _:
                 return await _bury(database, service, arguments)
@@ -102,7 +102,7 @@ async def _list(tx: Transaction) -> int:
     rows = (await tx.execute(_GROUPS)).all()
     for row in rows:
         awaits = "được thử riêng / is applied alone" if row.awaits.startswith(ALONE) else row.awaits
-        print(entry(f"{when(row.since)}  {row.consumer}", awaits, f"{row.events} ({row.keys} khoá / keys)"))
+        print(entry(f"{when(row.since)}  {row.consumer}", awaits, f"{row.events} ({row.keys} khóa / keys)"))
     print(f"{rows[0].in_all if rows else 0} sự kiện tạm hoãn / deferred events")
     return 0
 
@@ -130,7 +130,7 @@ async def _chosen(tx: Transaction, arguments: argparse.Namespace) -> list[int]:
 
 
 async def _retry(tx: Transaction, keys: Iterable[Sequence[str]]) -> int:
-    """Have the first event of each of these (consumer, key) tried again. Returns how many were found."""
+    """Retry the first event of each of these (consumer, key). Returns how many were found."""
     values = {**parameters(_NAMED, keys), "replayed": REPLAYED, "alone": f"{ALONE}%"}
     return len((await tx.execute(_RETRY, values)).all())
 
@@ -144,7 +144,7 @@ async def _bury(database: Database, service: str, arguments: argparse.Namespace)
             gone = await _bury_some(tx, service, ids[start : start + BURIED_AT_ONCE], arguments.reason)
         buried += len(gone)
         keys.update(gone)
-    if keys:  # what lay behind them carries their awaited name, and may lack nothing
+    if keys:  # the next event of a key carries the buried one's awaited name, and may lack nothing itself
         async with database.transaction() as tx:
             await _retry(tx, sorted(keys))
     print(f"{buried} sự kiện chuyển thành sự kiện hỏng, đưa lại được / dead letters now; they can be replayed")

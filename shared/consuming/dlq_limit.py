@@ -1,6 +1,6 @@
-"""When so much is bad that the deploy must be broken: the same cause hits most senders, and most of what comes.
+"""Detects a broken deploy: most recent records are bad, and one cause hits most senders.
 
-One sender's bad history, however long, is dead-lettered and reported; it stops nobody.
+The bad records of a single sender, however many, become dead letters and a warning; they stop no consumer.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
-#: words that name one thing: what is quoted, and whatever has a digit in it. Every character is read once: `\S*\d`
-#: alone would begin again at each letter of a word without digits.
+#: words that identify one thing: quoted text, and words with a digit. The pattern reads every character once; `\S*\d`
+#: alone would start again at each letter of a word without digits.
 _NAMES = re.compile(r"'[^']*'|\"[^\"]*\"|(?P<word>[^\s\d'\"]++)(?P<number>\d\S*)?|\d\S*")
 _CAUSE_CHARACTERS = 200
 
 
 def sender_of(record: Record) -> str:
-    """Who is answerable for the record: the agency its obligation's key begins with; for the registry, its entity."""
+    """The sender of the record: the agency in the obligation's key; for the registry, the entity."""
     key = (record.key or b"").decode("utf-8", "replace")
     return key if record.topic == REGISTRY else key.partition("/")[0]
 
 
 def cause_of(letter: DeadLetter) -> str:
-    """What makes two dead letters the same fault: the error's class and its text, without names and numbers."""
+    """The cause that groups dead letters: the error's class and its text without names and numbers."""
     text = letter.error_text.removeprefix(f"{letter.error_class}: ")
     return f"{letter.error_class}: {_NAMES.sub(_nameless, text[:1000])}"[:_CAUSE_CHARACTERS]
 
@@ -42,7 +42,7 @@ def _nameless(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fault, how many records it hit, and of how many senders."""
+    """A cause with the number of records and of senders it hit."""
 
     cause: str
     records: int
@@ -50,7 +50,7 @@ class Cause:
 
 
 class Absurd(Exception):
-    """So much is bad, of so many senders, that it is not theirs: nothing of the batch is committed."""
+    """Too many records of too many senders are bad for it to be their fault: nothing of the batch is committed."""
 
     def __init__(self, rejected: int, records: int, causes: Sequence[Cause], letters: Sequence[DeadLetter]) -> None:
         super().__init__(f"{rejected} of {records} records are bad; most often: {causes[0].cause if causes else '?'}")
@@ -62,7 +62,7 @@ class Absurd(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One batch: how many records, of which senders, and of each bad one its sender and cause."""
+    """The tally of one batch: the number of records, their senders, and the sender and cause of each bad one."""
 
     records: int
     senders: frozenset[str]
@@ -77,7 +77,7 @@ class Tally:
         letters: Sequence[DeadLetter],
         excused: Callable[[Record], bool] = lambda record: False,
     ) -> Tally:
-        """`excused`: an operator has ordered these to be buried; they count for nothing."""
+        """`excused`: records that an operator has ordered to be buried; they do not count."""
         counted = [letter for letter in letters if not excused(letter.record)]
         bad = tuple((sender_of(letter.record), cause_of(letter)) for letter in counted)
         senders = {sender_of(event.record) for event in events} | {sender for sender, _ in bad}
@@ -85,16 +85,16 @@ class Tally:
 
 
 class DlqLimit:
-    """Halts when among the last `window` records at least `least` were bad and they are more than `share`, and one
-    cause hit at least `senders` senders, and of all senders more than `share`."""
+    """Halts if at least `least` of the last `window` records are bad and make up more than `share` of them, and one
+    cause hit at least `senders` senders and more than `share` of all."""
 
     def __init__(self, *, window: int = 1000, least: int = 100, share: float = 0.5, senders: int = 5) -> None:
         self._recent: deque[Tally] = deque()
         self._window, self._least, self._share, self._senders = window, least, share, senders
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def check(self, tally: Tally) -> None:
-        """Raises Absurd where this batch, with what came before, is past the limit."""
+        """Raise Absurd if this batch and the records before it exceed the limit."""
         if not tally.bad:
             return
         all_ = [*self._recent, tally]
@@ -108,18 +108,18 @@ class DlqLimit:
             raise Absurd(len(bad), records, causes[:10], tally.letters)
 
     def note(self, tally: Tally, consumer: str) -> int:
-        """Remember an applied batch; log each sender whose records are mostly bad. Returns how many there are now."""
+        """Add an applied batch; log senders whose records are mostly bad. Returns how many there are."""
         self._recent.append(tally)
         while sum(tally.records for tally in self._recent) > self._window and len(self._recent) > 1:
             self._recent.popleft()
         if not any(tally.bad for tally in self._recent):
-            self._told.clear()
+            self._reported.clear()
             return 0
         of_sender = Counter(sender for tally in self._recent for sender, _ in tally.bad)
         flooding = {sender for sender, number in of_sender.items() if number >= self._least // 2}
-        for sender in sorted(flooding - self._told):
+        for sender in sorted(flooding - self._reported):
             log.error(
-                "Many events of one sender are bad; they become dead letters and its neighbours go on.",
+                "Many events of one sender are bad. They become dead letters; other senders are not affected.",
                 action="consumer.sender_bad",
                 consumer=consumer,
                 sender=sender[:200],
@@ -128,7 +128,7 @@ class DlqLimit:
                     :3
                 ],
             )
-        self._told = flooding
+        self._reported = flooding
         return len(flooding)
 
     def _causes_of(self, sender: str) -> list[str]:
@@ -136,9 +136,9 @@ class DlqLimit:
         return [cause.cause for cause in _causes(bad)][:3]
 
     def clear(self) -> None:
-        """Begin anew: an operator has looked."""
+        """Forget all records: an operator has resumed the consumer."""
         self._recent.clear()
-        self._told.clear()
+        self._reported.clear()
 
 
 def _causes(bad: Sequence[tuple[str, str]]) -> list[Cause]:

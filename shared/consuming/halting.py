@@ -1,4 +1,4 @@
-"""A halted consumer stays halted until an operator resumes it, over restarts and for all its instances.
+"""Keeps a halted consumer halted until an operator resumes it, across restarts and in all instances.
 
 The halt is a row of the service's database, written in a transaction of its own; so is the operator's order. Both are
 noticed by looking, so a look that failed is made good by the next. An order covers what was written before it was
@@ -26,7 +26,7 @@ from shared.telemetry.logging import get_logger
 log = get_logger()
 
 LOOK_SECONDS = 1.0
-#: of a bad record's bytes and of its reason, kept with the halt; the whole lies in Kafka
+#: limit on a bad record's bytes and reason in the halt's row; Kafka holds the whole record
 _SHOWN_BYTES = 500
 
 _OPEN = text("SELECT halted_at, causes FROM consumer_halt WHERE consumer = :consumer AND resumed_at IS NULL")
@@ -39,7 +39,7 @@ _HALT = text("""
 
 
 class Halting:
-    """Whether one subscription may go on, and up to where bad records are buried without more ado."""
+    """The halt of one subscription, and the offsets up to which an operator has ordered bad records to be buried."""
 
     def __init__(self, service: str, consumer: str, database: Database, health: Health, limit: DlqLimit) -> None:
         self._service = service
@@ -49,7 +49,7 @@ class Halting:
         self._limit = limit
         self._orders: dict[tuple[str, int], tuple[int, float]] = {}  # partition -> up to where, given when (ms)
         self._looked = False
-        self._writing = False  # a halt that the database does not know of yet
+        self._writing = False  # a halt not yet stored in the database
         metrics.CONSUMER_HALTED.labels(consumer)
 
     @property
@@ -57,12 +57,12 @@ class Halting:
         return self._health.halted
 
     def excused(self, record: Record) -> bool:
-        """Whether an operator has ordered the record to be buried if it is bad."""
+        """Whether an operator has ordered this record to be buried if it is bad."""
         offset, ordered_ms = self._orders.get((record.topic, record.partition), (-1, 0.0))
         return record.offset <= offset and (record.written_ms is None or record.written_ms <= ordered_ms)
 
     async def look(self) -> bool:
-        """Read what stands in the database. Returns whether the consumer may go on. Raises what the database raises."""
+        """Read halts and orders. Returns whether the consumer may continue. Raises what the database raises."""
         async with self._database.read_transaction() as snapshot:
             row = (await snapshot.execute(_OPEN, {"consumer": self._consumer})).one_or_none()
             orders = await snapshot.execute(_ORDERS, {"consumer": self._consumer})
@@ -80,7 +80,7 @@ class Halting:
         return not self._health.halted
 
     async def may_go_on(self, pause: Callable[[float], Awaitable[None]]) -> None:
-        """Return once it may. `pause` waits so many seconds and raises when the service stops."""
+        """Return once the consumer may continue. `pause` waits for some seconds and raises when the service stops."""
         while not self._looked or self._health.halted:
             try:
                 if await self.look():
@@ -95,12 +95,12 @@ class Halting:
             await pause(LOOK_SECONDS)
 
     async def halt(self, absurd: Absurd, pause: Callable[[float], Awaitable[None]]) -> None:
-        """Write the halt down and return when it is ended. Raises what `pause` raises."""
+        """Store the halt and return once it ends. Raises what `pause` raises."""
         self._writing = True
         causes = [asdict(cause) for cause in absurd.causes]
         self._halted(_most(causes))
         log.critical(
-            "Too many records are bad: this looks like a broken deploy. The consumer halts; nothing is lost.",
+            "Too many records are bad; this looks like a broken deploy. The consumer has halted; nothing is lost.",
             action="consumer.halted",
             consumer=self._consumer,
             rejected=absurd.rejected,
@@ -132,7 +132,7 @@ class Halting:
         await self.may_go_on(pause)
 
     async def watch(self, stopping: asyncio.Event) -> None:
-        """Notice halts of other instances, and orders."""
+        """Poll for halts of other instances and for the operator's orders."""
         while not stopping.is_set():
             try:
                 await self.look()

@@ -1,4 +1,4 @@
-"""The health of a subscription, judged by results: membership of its group, answers of Kafka, events applied."""
+"""The health of a subscription: its group membership, Kafka's answers, and events applied."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from shared.runtime.clock import monotonic_seconds
 from shared.telemetry import metrics
 
-#: a consumer that has not polled for so long, and handles nothing, has stalled
+#: a consumer that has not polled for this long, without a batch to work on, has stalled
 STALL_SECONDS = 30
-#: a batch that takes longer than this makes the instance unready: it waits for something
+#: a batch that takes longer makes the instance unready
 LONG_BATCH_SECONDS = 30
-#: without an answer of Kafka for so long, empty polls and a lag of 0 mean nothing. A client that hears nothing asks
-#: after 4 s (consumer.ASK_AFTER_SECONDS), so a living Kafka is heard even where a member waits long to join
+#: once Kafka has not answered for this long, empty polls and a lag of 0 prove nothing. An idle client asks after 4 s
+#: (subscription.ASK_AFTER_SECONDS), so a live Kafka answers in time even while a member waits to join
 SILENCE_SECONDS = 10
-#: of the time between two looks counts as silence at most this: a stalled event loop is not Kafka's silence
+#: longest time between two checks that counts as Kafka's silence: a stalled event loop is not Kafka's fault
 LONGEST_LOOK_SECONDS = 2
-#: commits in a row that had no answer in time, while Kafka answers others: this client's coordination hangs
+#: commits in a row without an answer, while Kafka answers other calls: this client's coordination hangs
 LATE_COMMITS = 2
-#: polls in a row that raise (FastStream pauses 5 s after each) before the client is taken for broken
+#: polls in a row that raise before the client counts as broken; FastStream pauses 5 s after each
 FAILED_POLLS = 2
-#: a group that gives nothing back for so long after it took all partitions away is in trouble
+#: a group that assigns no partitions for this long after it revoked them is in trouble
 REVOKED_SECONDS = 60
-#: none of the events that lie there applied for so long, or no answer to a fetch that says that none do
+#: the client is stuck once no event was applied and no fetch came back empty for this long
 STUCK_SECONDS = 60
 
 
 class Health:
-    """What readiness looks at. Moments are seconds of the monotonic clock."""
+    """The state that readiness derives from. Moments are seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         now = monotonic_seconds()
@@ -53,11 +53,11 @@ class Health:
         self._looked_at = now
 
     def turned(self) -> None:
-        """The loop polls, or has ended a batch."""
+        """Record that the loop polls or has finished a batch."""
         self.last_turn = monotonic_seconds()
 
     def answered(self, at: float) -> None:
-        """Kafka's last answer was then; call it every second, so that a silence is noticed while it lasts."""
+        """Record Kafka's last answer; call it every second, so that a silence is noticed while it lasts."""
         now = monotonic_seconds()
         unseen_seconds = min(now - self._looked_at, LONGEST_LOOK_SECONDS)
         self._looked_at = now
@@ -68,23 +68,23 @@ class Health:
             self.silent_seconds += unseen_seconds
         if self.silent:
             self._silent_until = now
-            self.late_commits = 0  # nobody was answered
+            self.late_commits = 0  # Kafka answered no call at all
 
     @property
     def silent(self) -> bool:
-        """Kafka has not answered for so long that nothing is known of what lies in the topics."""
+        """Whether Kafka has not answered for so long that the lag is unknown."""
         return self.silent_seconds > SILENCE_SECONDS
 
     def forget_client(self) -> None:
-        """The client is gone; what counts is what the next one does."""
+        """Reset what concerns the client, which is being replaced."""
         self.revoked()
         self.failed_polls = self.late_commits = 0
         self.turned()
 
     def broken(self) -> str:
-        """Why another client is needed although nobody says so: a reason (consumers.REMADE_REASONS), or empty.
+        """Why the client must be recreated although it reports no error (consumers.REMADE_REASONS), or empty.
 
-        Where the service waits for its database or was halted, or Kafka is silent, another client changes nothing.
+        Empty while the service waits for its database, is halted, or Kafka is silent: a new client would not help.
         """
         now = monotonic_seconds()
         if self.failed_polls >= FAILED_POLLS:
@@ -105,16 +105,16 @@ class Health:
             self.revoked_at = monotonic_seconds()
 
     def given(self, places: Sequence[TopicPartition]) -> None:
-        """The group has given these; none at all is in order too, where members outnumber partitions."""
+        """Record an assignment; an empty one is normal where members outnumber partitions."""
         self.assigned = set(places)
         self.joined = True
         self.revoked_at = None
         self.moved_at = monotonic_seconds()
 
     def applied(self, following: Mapping[TopicPartition, int], lag: int, fetched_ms: int | None = None) -> None:
-        """The first offset of each partition that is not applied yet, and how many events are not, as far as known.
+        """Record the next offset to apply of each partition, and the lag as far as known.
 
-        `fetched_ms`: when the client last had an answer to a fetch; without one, a lag of 0 is no news.
+        `fetched_ms`: when the client last had an answer to a fetch; without a new answer, a lag of 0 proves nothing.
         """
         idle = lag == 0 and set(following) >= self.assigned and (fetched_ms is None or fetched_ms != self._fetched_ms)
         if not self.assigned or idle or dict(following) != self._next:
@@ -122,13 +122,13 @@ class Health:
         self._next, self.lag, self._fetched_ms = dict(following), lag, fetched_ms
 
     def _stuck_seconds(self, now: float) -> float:
-        """How long nothing was applied, nor seen that there is nothing to apply. 0 while it works on a batch."""
+        """How long there has been neither an applied event nor an empty fetch. 0 while a batch is in progress."""
         if self.busy_since is not None or not self.assigned:
             return 0.0
         return now - max(self.moved_at, self._silent_until)
 
     def state(self, *, kafka_matters: bool = True) -> tuple[bool, str]:
-        """Whether it does its work, and a sentence. Without `kafka_matters`, Kafka's silence is shown but no fault."""
+        """Whether the subscription is healthy, and a sentence. Without `kafka_matters`, Kafka's silence is no fault."""
         now = monotonic_seconds()
         if self.halted:
             return False, f"halted: {self.halted_for}"
@@ -144,14 +144,14 @@ class Health:
             return False, f"has not polled for {now - self.last_turn:.0f} s; {seen}"
         if self.silent:
             return not kafka_matters, f"Kafka is silent; {seen}"
-        # what went on during a silence says nothing: it is counted from its end
+        # time during Kafka's silence does not count
         if self.revoked_at is not None:
             without_seconds = now - max(self.revoked_at, self._silent_until)
             if without_seconds > REVOKED_SECONDS:
-                return False, f"its partitions were taken away {without_seconds:.0f} s ago and not given back; {seen}"
-            return True, f"its partitions are being given out anew; {seen}"
+                return False, f"its partitions were revoked {without_seconds:.0f} s ago and not assigned again; {seen}"
+            return True, f"its partitions are being reassigned; {seen}"
         if (stuck_seconds := self._stuck_seconds(now)) > STUCK_SECONDS:
-            what = "none of its events was applied" if self.lag else "nothing was fetched"
+            what = "has applied none of its events" if self.lag else "has fetched nothing"
             return False, f"{what} for {stuck_seconds:.0f} s; {seen}"
         return True, seen
 

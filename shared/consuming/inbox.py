@@ -1,7 +1,7 @@
-"""An event is claimed in the inbox in the transaction that applies it: applied once, or not at all.
+"""The inbox claims an event in the transaction that applies it, so each event is applied at most once.
 
-Claim before loading state: after a rebalance the old owner's batch may still be in flight; the claim waits for its
-commit, and only then is it safe to read what it wrote.
+Claim before loading state: after a rebalance the old owner's batch may still be in flight. The claim waits for its
+commit; only then is it safe to read what it wrote.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RELEASE = text("DELETE FROM inbox WHERE consumer = :consumer AND event_id = ANY
 
 
 async def claim(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
-    """Claim events for `consumer`. Returns those that nobody had applied: only these may be handled."""
+    """Claim events for `consumer`. Returns those not applied before: handle only these."""
     if not ids:
         return set()
     result = await tx.execute(_CLAIM, {"consumer": consumer, "ids": list(ids)})
@@ -34,13 +34,13 @@ async def claim(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> set[UUID
 
 
 async def claimed(tx: ReadTransaction, consumer: str, ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these events are claimed already. Only a look: what may be handled, `claim` alone decides."""
+    """Which of these events are already claimed. For information only: `claim` decides what may be handled."""
     result = await tx.execute(_CLAIMED, {"consumer": consumer, "ids": list(ids)})
     return set(result.scalars())
 
 
 async def release(tx: Transaction, consumer: str, ids: Sequence[UUID]) -> None:
-    """Give claims back within the same transaction: a rejected event was not applied."""
+    """Release claims in the transaction that made them: a rejected event was not applied."""
     if ids:
         await tx.execute(_RELEASE, {"consumer": consumer, "ids": list(ids)})
 

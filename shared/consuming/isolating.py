@@ -1,8 +1,8 @@
-"""A batch that fails the same way while the database answers is taken apart; what keeps failing alone is deferred.
+"""Splits a batch that keeps failing the same way while the database answers, and defers the event that fails alone.
 
-Parts have no key in common, so one that fails waits while the others go on, and order per key is kept. Nothing is
-given up here: a deferred event is tried again alone (releasing.py), out of its neighbours' way. Trouble that is not the
-batch's own is waited out.
+Parts share no key, so one can fail and wait while the others continue, and each key keeps its order. This module gives
+up no event: a deferred event is tried again alone (releasing.py), where it delays no other. Failures that the batch
+does not cause are waited out.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from shared.contract.ids import new_id
 from shared.postgres.database import Database, causes, sqlstate
 from shared.runtime.trouble import InfrastructureTrouble
 
-#: failures of one kind in a row, with a database that answers after each, until a batch is taken apart, or an event
-#: that fails alone is deferred
+#: failures of one kind in a row, with an answering database after each, before a batch is split or an event that fails
+#: alone is deferred
 ALIKE_FAILURES = 2
-#: a part of a batch is taken apart again into so many
+#: into how many parts a part is split again
 WAYS = 8
-#: what a part may take for a statement while its neighbours are quick
+#: statement timeout of a part while other transactions are quick
 PART_STATEMENT_MILLISECONDS = 5_000
-#: for the database to show that it takes a row
+#: how long the probe waits for the database to take a row
 PROBE_SECONDS = 3.0
 
-#: what no batch brings about: log-in, no database, schema, read-only, disk full, connections, starting up
+#: errors that no batch can cause: log-in, missing database, schema, read-only, disk full, connections, starting up
 _OF_THE_SERVER = ("28", "3D", "42", "25006", "53100", "53300", "57P03")
 _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
 
@@ -50,7 +50,7 @@ class _Undone(Exception):
 
 
 def may_be_its_own(error: BaseException) -> bool:
-    """Whether infrastructure trouble can be of one batch's making: it may then fail while its neighbours do not."""
+    """Whether one batch can cause this infrastructure error, so that it fails while others succeed."""
     code = sqlstate(error)
     if code is not None:
         return not code.startswith(_OF_THE_SERVER)
@@ -62,13 +62,13 @@ def may_be_its_own(error: BaseException) -> bool:
 
 
 def kind_of(error: BaseException) -> str:
-    """What makes two failures the same."""
+    """The kind of a failure; two failures of one kind count as the same."""
     innermost = list(causes(error))[-1]
     return f"{type(innermost).__name__} {sqlstate(error) or ''}".strip()
 
 
 async def answers(database: Database) -> bool:
-    """Whether the database takes a row now (which is not kept)."""
+    """Whether the database takes a row now; the row is rolled back."""
     try:
         async with asyncio.timeout(PROBE_SECONDS), database.transaction() as tx:
             await tx.execute(_PROBE, {"id": new_id()})
@@ -81,7 +81,7 @@ async def answers(database: Database) -> bool:
 
 @dataclass(slots=True)
 class Progress:
-    """Transactions of a subscription that applied something: neighbours that succeed while another fails."""
+    """Counts the subscription's successful transactions, to tell whether others succeed while one fails."""
 
     applied: int = 0
 
@@ -96,24 +96,24 @@ class Part:
     whole: bool = True
     behind: Sequence[Event[Any]] = ()
     prepared: Prepared | None = None
-    isolate: bool = False  # look for the culprit with savepoints
+    isolate: bool = False  # use savepoints to find the event at fault
     attempts: int = 0
     deferred: bool = False
     _kind: str = ""
     _alike: int = 0
-    _progress: int = field(default=-1)  # when it failed first
+    _progress: int = field(default=-1)  # as of its first failure
 
     def shortened(self, progress: Progress) -> Any:
-        """The statement that keeps a part from holding up its neighbours; None for a whole batch."""
+        """The statement that limits a part's time, so that it does not hold up others; None for a whole batch."""
         if self.whole or (self._alike and progress.applied <= self._progress):
             return None
         return _SHORTER
 
     def failed(self, error: BaseException, answered: bool, progress: Progress, others: bool) -> list[Part]:
-        """What is to be tried next in its place. `answered`: the database took a row after the failure.
+        """The parts to try next in its place. `answered`: the database took a row after the failure.
 
-        An event alone is deferred only if neighbours were applied since it failed first, or none are left: where all
-        fail, the trouble is not its own.
+        An event alone is deferred only if others were applied since its first failure, or none are left: if all fail,
+        the event is not the cause.
         """
         kind = kind_of(error)
         if not answered:
@@ -130,18 +130,18 @@ class Part:
         return [self]
 
     def defer(self) -> None:
-        """Let its one event be applied alone, later."""
+        """Defer its only event, to be applied alone later."""
         self.prepared = self.prepared or Prepared()
         self.prepared.alone.add(self.events[0].id)
         self.deferred = True
 
     def refuse(self, error: BaseException) -> None:
-        """Its one event cannot be prepared: a fault of its data."""
+        """Dead-letter its only event, which cannot be prepared because of its data."""
         why = f"{type(error).__name__}: {error}"
         self.prepared = Prepared(refused={self.events[0].id: Refusal(type(error).__name__, why)})
 
     def split(self) -> list[Part]:
-        """Parts without a common key; of a single key, its first event with the others behind it."""
+        """Split into parts without a common key; a part of one key into its first event with the others behind it."""
         by_key: dict[str, list[Event[Any]]] = {}
         for event in self.events:
             by_key.setdefault(event.key, []).append(event)
@@ -154,7 +154,7 @@ class Part:
         return parts
 
     def rest(self) -> list[Part]:
-        """What comes after it once it is applied."""
+        """The part that follows once this one is applied."""
         return [self._part(self.behind, (), ())] if self.behind else []
 
     def _part(self, events: Sequence[Event[Any]], bad: Sequence[Bad], behind: Sequence[Event[Any]]) -> Part:

@@ -1,7 +1,7 @@
-"""Parsing raises only for want of memory: a record becomes an event, something not for this consumer, or something bad
-with a reason. An event is taken only from its own topic, as its owner's, and if every follower's columns can hold it.
+"""Parses a record into an event, a skipped one (not for this consumer) or a bad one with a reason.
 
-A parser that raises would make FastStream skip the message, in batch mode the whole batch.
+An event must come on its own topic, from its owner, and fit the columns of every consumer. Parsing raises only
+MemoryError: for any other exception FastStream would skip the whole batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SOURCES = {topic: source_of(owner) for topic, owner in OWNERS.items()}
 
 
 class Bad(Struct, frozen=True):
-    """A record that cannot be an event. `error_class` names the kind of fault, `why` says it in a sentence."""
+    """A record that is no valid event. `error_class` names the kind of fault, `why` describes it in a sentence."""
 
     record: Record
     error_class: str
@@ -32,7 +32,7 @@ class Bad(Struct, frozen=True):
 
 
 class Skipped(Struct, frozen=True):
-    """An event of a type that this consumer does not follow."""
+    """An event of a type that this consumer does not consume."""
 
     record: Record
     type: str
@@ -42,7 +42,7 @@ Parsed = Event[EventModel] | Bad | Skipped
 
 
 def parse(record: Record, models: Mapping[bytes, type[EventModel]]) -> Parsed:
-    """Read one record by CloudEvents 1.0 binary mode. `models`: the followed models by CloudEvents type."""
+    """Parse a record in CloudEvents 1.0 binary mode. `models`: the consumed models by CloudEvents type."""
     try:
         headers = dict(record.headers)
         kind = headers.get("ce_type")
@@ -55,7 +55,7 @@ def parse(record: Record, models: Mapping[bytes, type[EventModel]]) -> Parsed:
             return Skipped(record, name) if stray is None or record.topic == stray.TOPIC else _stray(record, stray)
         return _event(record, headers, model)
     except MemoryError:
-        raise  # the process is short of memory; that says nothing of the record
+        raise  # the process is short of memory; the record may be fine
     except Exception as error:
         return Bad(record, type(error).__name__, f"the record cannot be read: {error!r}"[:2000])
 
@@ -81,7 +81,7 @@ def _event(record: Record, headers: Mapping[str, bytes], model: type[EventModel]
     try:
         body = model.model_validate_json(record.value)
     except ValidationError as error:
-        # without the inputs: a body may hold a hundred thousand errors
+        # omit the inputs: a body may have a hundred thousand errors
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         places = "; ".join(f"/{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:5])
         return Bad(

@@ -1,7 +1,7 @@
-"""Work that needs no transaction is done before it opens: nothing costly holds locks or leaves a connection idle.
+"""Does costly work before the transaction opens, so that it holds no locks and leaves no connection idle.
 
-What an event needs for that is computed from the event and from what never changes, so a result stays right however
-often the transaction is tried. The inbox is claimed later: results for events applied already are thrown away.
+A result depends only on the event and on immutable data, so it stays right however often the transaction is retried.
+The inbox is claimed later: results for events already applied are dropped.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from shared.consuming.batch import Event
 from shared.contract.events import EventModel
 from shared.postgres.database import ReadTransaction
 
-#: opens a short read transaction
+#: a function that opens a short read transaction
 Snapshots = Callable[[], AbstractAsyncContextManager[ReadTransaction]]
 
-#: what an event that is applied alone awaits: its turn
+#: prefix of the name that an event to apply alone awaits
 ALONE = "alone/"
 
 
@@ -33,18 +33,18 @@ class Refusal:
 
 @dataclass(slots=True)
 class Prepared:
-    """What is known of events before the transaction opens. An event that is in none of these goes to the handler."""
+    """The results of preparing events; an event in none of these collections goes to the handler unprepared."""
 
     values: dict[UUID, Any] = field(default_factory=dict)  # for the handler: `batch.prepared`
     refused: dict[UUID, Refusal] = field(default_factory=dict)
-    alone: set[UUID] = field(default_factory=set)  # deferred: applied later, each alone, out of its neighbours' way
+    alone: set[UUID] = field(default_factory=set)  # to defer, and apply alone later, where they delay no other
 
     def sort(
         self, events: Iterable[Event[EventModel]], held: Mapping[str, str]
     ) -> tuple[list[Event[EventModel]], dict[UUID, str], list[Event[EventModel]]]:
-        """Events for the handler; those deferred, with what they await; those refused. Order per key is kept.
+        """Split into events for the handler, deferred ones with the name they await, and refused ones; keeps key order.
 
-        `held`: keys whose earlier events are deferred already, with what they await.
+        `held`: keys with earlier events already deferred, with the name those await.
         """
         awaited = dict(held)
         free: list[Event[EventModel]] = []
@@ -63,20 +63,20 @@ class Prepared:
 
 
 class Prepare(Protocol):
-    """Computes what the handler needs of these events. Opens read transactions only as long as it reads.
+    """Computes what the handler needs for these events. Keeps read transactions open only while it reads.
 
-    `apart` is false for a batch: its cost is bounded, and what does not fit is left to be applied alone. It is true
-    for one event that is applied alone: that has its whole budget, and is refused when it does not suffice.
+    `apart` is false for a batch: its cost is bounded, and an event that does not fit is deferred to be applied alone.
+    `apart` is true for such an event: it has the whole budget, and is refused if it exceeds that.
     """
 
     def __call__(self, events: Sequence[Event[Any]], snapshots: Snapshots, *, apart: bool) -> Awaitable[Prepared]: ...
 
 
 def alone(event_id: UUID) -> str:
-    """The name that an event applied alone awaits, and that later events of its key await with it."""
+    """The name that an event to apply alone awaits; later events of its key await it too."""
     return f"{ALONE}{event_id}"
 
 
 def alone_id(name: str) -> UUID | None:
-    """The event that is applied alone and that this name speaks of; None for a service's own name."""
+    """The id of the event to apply alone in this name; None for a service's own name."""
     return UUID(name[len(ALONE) :]) if name.startswith(ALONE) else None

@@ -1,7 +1,7 @@
-"""Releases deferred events once what they await is resolved; applies one by one those that are applied alone.
+"""Releases deferred events once the names they await are resolved, and applies single events alone.
 
-An event that fails alone is given up only when it failed often, for long, the same way, with a database that answered
-after each failure, and while its neighbours were applied: a database that comes and goes buries nothing.
+An event that fails alone is given up only after many failures of one kind over a long time, if the database answered
+after each and other events were applied meanwhile. So an unstable database causes no dead letters.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from shared.telemetry.logging import about_event, get_logger
 
 log = get_logger()
 
-#: events applied alone that are looked at in one round, and how long a round may take
+#: events to apply alone per round, and the time limit of a round
 _ALONE_EVENTS = 1000
 _ROUND_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When an event that fails alone is given up, and how long it waits between its turns."""
+    """When an event that fails alone is given up, and how long it waits between attempts."""
 
     failures: int = 5
     seconds: float = 60
@@ -40,7 +40,7 @@ class Patience:
 
 @dataclass(slots=True)
 class _Trial:
-    """Failures of one event, alone and of one kind, while the database answered."""
+    """Failures of one kind of an event applied alone, while the database answered."""
 
     began: float
     progress: int
@@ -50,7 +50,7 @@ class _Trial:
 
 
 class Releaser:
-    """Releases the deferred events of one subscription; each round is a transaction of its own."""
+    """Releases the deferred events of one subscription, each round in its own transaction."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Releaser:
         self._alike, self._kind = 0, ""
 
     async def release_resolved(self) -> int:
-        """Release events whose awaited name is resolved by now. Returns how many."""
+        """Release events whose awaited name is resolved. Returns how many."""
         prepared: Prepared | None = None
         only: set[UUID] | None = None
         try:
@@ -109,10 +109,10 @@ class Releaser:
         except Exception as error:
             if is_infrastructure(error):
                 raise
-            return Prepared(alone={event.id for event in events})  # one by one, the culprit shows
+            return Prepared(alone={event.id for event in events})  # one by one, the event at fault shows
 
     async def _narrow(self, error: Exception) -> None:
-        """Release fewer at once, until the event that fails is alone."""
+        """Release fewer events at once, until the one that fails is alone."""
         if is_infrastructure(error) and not (may_be_its_own(error) and await answers(self._database)):
             self._alike = 0
             return
@@ -123,7 +123,7 @@ class Releaser:
             self._limit = max(1, self._limit // WAYS)
 
     async def alone(self, stopping: asyncio.Event) -> int:
-        """Apply, one by one, the events that are applied alone and due. Returns how many are no longer deferred."""
+        """Apply the due events that must be applied alone, one by one. Returns how many are no longer deferred."""
         async with self._database.read_transaction() as snapshot:
             rows = await deferred_events.alone(snapshot, self._consumer, _ALONE_EVENTS)
         there = {event_id for _, event_id in rows}
@@ -181,7 +181,7 @@ class Releaser:
             return await self._applier.feed(tx, [row], seen, prepared) if row is not None else 0
 
     async def _failed(self, row_id: int, row: deferred_events.DeferredEvent, error: Exception) -> int:
-        """Note a failure of an event that was applied alone; give it up where there is no hope."""
+        """Record a failure of an event applied alone; give the event up once it has failed for too long."""
         now, kind = monotonic_seconds(), kind_of(error)
         own = not is_infrastructure(error) or (may_be_its_own(error) and await answers(self._database))
         trial = self._trials.get(row.event_id)

@@ -1,6 +1,6 @@
-"""What a batch looks like in traces: a span of its own with a link to each event's, and one in each event's trace.
+"""Traces a batch: one span for the batch with links to its events' spans, and one span in each event's trace.
 
-While nothing is recorded, events go through as they came and carry their own traceparent on.
+While tracing is off, events pass through unchanged and keep their own traceparent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.telemetry.tracing import SpanKind
 
 @contextmanager
 def following(consumer: str, events: Sequence[Event[Any]]) -> Iterator[Sequence[Event[Any]]]:
-    """For the length of the block: the events, each with the traceparent that its effects carry."""
+    """Within the block: the events, each with the traceparent that its effects carry."""
     if not tracing.recording():
         yield events
         return

@@ -1,8 +1,8 @@
-"""The batch runtime under every consumer: a batch's effects and its inbox claims commit together, then its offsets.
+"""The batch runtime of every consumer: a batch's effects and inbox claims commit together, its offsets afterwards.
 
-Nothing is acknowledged before it is applied, deferred or buried. Infrastructure trouble is waited out inside the
-handler (FastStream's NACK has no delay); an absurd share of bad records halts the consumer instead of draining its
-topic into the dead-letter topic.
+No event is acknowledged before it is applied, deferred or buried. The runtime waits out infrastructure trouble inside
+the handler, since FastStream's NACK has no delay. Too large a share of bad records halts the consumer instead of
+draining its topic into the dead-letter topic.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from shared.telemetry.pulse import Pulse
 
 log = get_logger()
 
-#: how long one poll waits for a first record; it returns at once when one comes
+#: how long a poll waits for a first record; it returns as soon as one comes
 POLL_MILLISECONDS = 1000
-#: (bytes, milliseconds): the broker answers a fetch when it has so many bytes, or after so long. While nothing comes,
-#: the first event is sent at once, and few fetches are idle; while events come, an answer is made worth a transaction
+#: (bytes, milliseconds): the broker answers a fetch once it has so many bytes, or after so long. An idle consumer gets
+#: its first event at once and makes few fetches; a busy one gets enough events in an answer to fill a transaction
 FETCH_WHILE_IDLE = 1, 500
 FETCH_WHILE_BUSY = 256 * 1024, 100
-#: of each partition in one answer (a larger record still comes, alone): bounds what is fetched ahead of a backlog
+#: bytes of a partition in one answer; bounds what is fetched ahead of a backlog. A larger record still comes, alone
 FETCH_PARTITION_BYTES = 256 * 1024
-#: read without a turn of the event loop in between
+#: bytes of records to parse before the event loop gets a turn
 SLICE_BYTES = 256 * 1024
-#: for one commit of offsets: aiokafka itself would go on for ever
+#: deadline of one commit of offsets: aiokafka itself would retry for ever
 COMMIT_SECONDS = 10.0
-#: for a client to leave its group and close its connections
+#: time for a client to leave its group and close its connections
 CLIENT_STOP_SECONDS = 3.0
-#: of silence before Kafka is asked something; an idle client hears from it at least with every heartbeat
+#: silence before the client sends Kafka a request; a healthy one hears from Kafka with every heartbeat
 ASK_AFTER_SECONDS = 4.0
-#: without a successful look at what is deferred for so long an instance is not ready
+#: an instance is not ready once it has not read its deferred events for this long
 RELEASE_PATIENCE_SECONDS = 60.0
 
 
@@ -97,20 +97,20 @@ class Subscription:
             self._applier, database, clock, self.health, self._limit, self._halting, self._progress, self
         )
         self._applier.oversee = self._oversee
-        self._ack_policy = ack_policy  # another policy only in negative controls
+        self._ack_policy = ack_policy  # changed only in negative controls
         self._stopping = asyncio.Event()
-        #: of the two loops that feed what is deferred: what has become known, and what is tried alone
+        #: of the two release loops: resolved names, and events applied alone
         self.pulses = (
             Pulse(f"release {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
             Pulse(f"release alone {self.name}", patience_seconds=RELEASE_PATIENCE_SECONDS),
         )
         self._subscriber: Any = None
-        self._watched: Any = None  # the client whose calls are wrapped
-        self._commit_due = False  # the last commit failed, and none came behind it
-        self._in_hand: dict[TopicPartition, int] = {}  # the first offset of each partition in the batch in hand
+        self._watched: Any = None  # the client with wrapped calls
+        self._commit_due = False  # the last commit failed
+        self._in_hand: dict[TopicPartition, int] = {}  # first offset of each partition in the current batch
 
     def subscribe(self, broker: KafkaBroker) -> None:
-        """Register with FastStream. The group id carries the topic prefix: systems that share a cluster stay apart."""
+        """Register with FastStream. The group id carries the topic prefix, so systems can share a cluster."""
         subscriber = broker.subscriber(
             *(self._kafka.topic(topic) for topic in self.inbound.topics),
             group_id=f"{self._kafka.topic_prefix}{self.name}",
@@ -139,7 +139,7 @@ class Subscription:
         )
 
     def watch(self) -> None:
-        """Wrap the client's calls once there is one: polls prove that the loop turns, commits and stops can fail."""
+        """Wrap the calls of a new client: polls update the health, and commits and stops get deadlines."""
         consumer = self._subscriber.consumer
         if consumer is None or consumer is self._watched:
             return
@@ -148,14 +148,14 @@ class Subscription:
         getmany, commit, stop = consumer.getmany, consumer.commit, consumer.stop
 
         async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
-            # FastStream sleeps after an empty poll; waiting here until something comes costs neither time nor CPU
+            # FastStream sleeps after an empty poll; waiting here instead adds no delay and uses no CPU
             self._in_hand = {}
             while True:
                 self.health.turned()
                 try:
                     messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
                     if not messages and (what := aiokafka_internals.ended(consumer)):
-                        raise KafkaError(f"the client can do nothing any more: {what}")
+                        raise KafkaError(f"the client no longer works: {what}")
                 except Exception:
                     self.health.failed_polls += 1
                     raise
@@ -174,18 +174,18 @@ class Subscription:
             try:
                 answer = await asyncio.wait_for(commit(*args, **kwargs), COMMIT_SECONDS)
             except Exception as error:
-                # nothing may come behind this batch that would commit it as well
+                # the next batch's commit would include this one's
                 reported, self._commit_due = self._commit_due, True
                 metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
                 if not reported:
                     log.warning(
-                        "Could not commit offsets; trying again. The inbox drops what comes twice.",
+                        "Could not commit offsets; trying again. The inbox drops redelivered events.",
                         action="consumer.commit_failed",
                         consumer=self.name,
                         error=repr(error),
                     )
                 if isinstance(error, TimeoutError):
-                    if self.health.silent_seconds < ASK_AFTER_SECONDS:  # others are answered
+                    if self.health.silent_seconds < ASK_AFTER_SECONDS:  # Kafka answers other calls
                         self.health.late_commits += 1
                     raise KafkaTimeoutError(f"no commit within {COMMIT_SECONDS:.0f} s") from error
                 raise
@@ -199,14 +199,14 @@ class Subscription:
         consumer.getmany, consumer.commit, consumer.stop = polled, committed, stopped
 
     def listen(self) -> None:
-        """Look how far it is and when Kafka last answered; after a silence, ask it something. Call it every second."""
+        """Update lag and Kafka's last answer; after a silence, send Kafka a request. Call it every second."""
         consumer = self._watched
         self.lag()
         if consumer is not None and self.health.silent_seconds > ASK_AFTER_SECONDS:
             aiokafka_internals.ask(consumer)
 
     def broken(self) -> str:
-        """Why its client must be made anew: one of consumers.REMADE_REASONS, or empty."""
+        """Why its client must be recreated: one of consumers.REMADE_REASONS, or empty."""
         if self._watched is not None and (what := aiokafka_internals.ended(self._watched)):
             log.warning(
                 "A task of a Kafka client has ended.",
@@ -218,16 +218,16 @@ class Subscription:
         return self.health.broken()
 
     def abandon(self) -> None:
-        """Leave nothing of the client running, whether or not it was stopped."""
+        """Cancel what is left of the client, whether or not it was stopped."""
         consumer, self._watched = self._watched, None
         if consumer is not None:
             aiokafka_internals.abandon(consumer)
         self.health.forget_client()
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Events not yet applied of each assigned partition, as far as the client knows; Health gets the same figures.
+        """The lag of each assigned partition, as far as the client knows; updates Health with the same figures.
 
-        All before the client's position was applied, except the batch in hand.
+        Every event before the client's position is applied, except those of the current batch.
         """
         consumer = self._watched
         self.health.answered(aiokafka_internals.last_answer(consumer) if consumer is not None else 0.0)
@@ -252,7 +252,7 @@ class Subscription:
             for r in message
         ]
         self.health.busy_since = monotonic_seconds()
-        # the first poll may have begun before it was watched: its batch is in hand all the same
+        # the first poll may start before `watch` wraps it, so record its batch here too
         self._in_hand = self._in_hand or _first_offsets(message)
         try:
             await self.process(records)
@@ -265,7 +265,7 @@ class Subscription:
             self.health.turned()
 
     def _rewind(self, message: tuple[ConsumerRecord, ...]) -> None:
-        # FastStream's nack goes back in the first record's partition only; a batch spans many.
+        # FastStream's nack rewinds only the first record's partition; a batch spans many
         consumer = self._subscriber.consumer
         if consumer is None:
             return
@@ -274,14 +274,14 @@ class Subscription:
                 consumer.seek(place, offset)
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Apply records until they are applied. Raises only Stopping (and cancellation)."""
+        """Return once all records are applied, deferred or buried. Raises only Stopping (and CancelledError)."""
         events: list[Event[Any]] = []
         bad: list[Bad] = []
         unyielded_bytes = 0
         for record in records:
             parsed = await self._parse(record)
             unyielded_bytes += len(record.value or b"")
-            if unyielded_bytes > SLICE_BYTES:  # heartbeats and readiness go on between large records
+            if unyielded_bytes > SLICE_BYTES:  # so that heartbeats and readiness run between large records
                 unyielded_bytes = 0
                 await asyncio.sleep(0)
             if isinstance(parsed, Event):
@@ -308,7 +308,7 @@ class Subscription:
                 await self.wait_out(error, 0.2)
 
     def _skipped(self, skipped: Skipped) -> None:
-        kind = skipped.type if skipped.type in MODELS else "other"  # whoever writes events does not write our labels
+        kind = skipped.type if skipped.type in MODELS else "other"  # senders must not create metric labels
         metrics.CONSUMER_SKIPPED_TOTAL.labels(self.name, kind).inc()
 
     async def _apply_until_done(self, events: Sequence[Event[Any]], bad: list[Bad], records: int) -> None:
@@ -331,7 +331,7 @@ class Subscription:
             raise Stopping(self.name)
 
     def _oversee(self, events: Sequence[Event[Any]], letters: Sequence[DeadLetter]) -> None:
-        # a broken deploy would give up what is deferred as it would what comes
+        # a broken deploy would fail on deferred events just as on new ones
         self._limit.check(Tally.of(len(events), events, letters, self._halting.excused))
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -342,7 +342,7 @@ class Subscription:
         return True
 
     async def release_loop(self) -> None:
-        """Feed what is deferred, again and again; by state, so that nothing missed stays missed."""
+        """Release deferred events in rounds that read the database, so that none is missed."""
         await asyncio.gather(
             self._halting.watch(self._stopping),
             self._release_loop(self._releaser.release_resolved, self.pulses[0]),
@@ -374,7 +374,7 @@ class Subscription:
                 await self._stopped_within(self._release_seconds)
 
     def stop(self) -> None:
-        """Let the batch in hand end without a commit."""
+        """Let the current batch end without a commit."""
         self._stopping.set()
 
 

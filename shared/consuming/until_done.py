@@ -1,7 +1,7 @@
-"""A batch is tried until all of it is applied, deferred or buried, whatever fails and however it looks.
+"""Retries a batch until every event in it is applied, deferred or buried.
 
-Infrastructure trouble is waited out; a fault of the data is traced to its culprit; what fails the same way again and
-again although the database answers is taken apart, so that its neighbours go on (shared/consuming/isolating.py).
+It waits out infrastructure trouble and traces a data error to the event at fault. A batch that keeps failing the same
+way although the database answers is split, so that the other events continue (shared/consuming/isolating.py).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class Stopping(Exception):
-    """The service stops while a batch is waited out: nothing of the batch is committed."""
+    """The service stops while a batch waits: nothing of the batch is committed."""
 
 
 class Edge(Protocol):
-    """What the subscription does while a batch cannot go on. Both raise Stopping when the service stops."""
+    """How the subscription waits while a batch cannot continue. Both methods raise Stopping when the service stops."""
 
     async def wait_out(self, error: BaseException, seconds: float) -> None: ...
 
@@ -44,7 +44,7 @@ class Edge(Protocol):
 
 
 class UntilDone:
-    """Applies the batches of one subscription, each part in a transaction of its own."""
+    """Applies the batches of one subscription, each part in its own transaction."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class UntilDone:
         self._halting = halting
         self._progress = progress
         self._edge = edge
-        self._repeats = False  # whether the last part had events that were applied already
+        self._repeats = False  # whether the last part had already applied events
         metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer)
         for reason in ("costly", "failing"):
             metrics.CONSUMER_DEFERRED_ALONE_TOTAL.labels(self._consumer, reason)
@@ -74,7 +74,7 @@ class UntilDone:
             metrics.CONSUMER_GIVEN_UP_TOTAL.labels(self._consumer, reason)
 
     async def apply(self, events: Sequence[Event[Any]], bad: Sequence[Bad], records: int) -> None:
-        """Apply them until they are applied. Raises only Stopping (and cancellation)."""
+        """Return once all are applied, deferred or buried. Raises only Stopping (and CancelledError)."""
         first_seen = self._clock.now()
         backoff = Backoff(0.05, LONGEST_BACKOFF_SECONDS)
         parts = deque([Part(events, bad, records)])
@@ -93,16 +93,16 @@ class UntilDone:
             except Exception as error:
                 if is_infrastructure(error):
                     await self._edge.wait_out(error, backoff.next_seconds())
-                    # what fails the same way while the database answers is taken apart, and its parts come last
+                    # split what keeps failing while the database answers; its parts come last
                     answered = may_be_its_own(error) and await answers(self._database)
                     parts.extend(self._taken_apart(part, part.failed(error, answered, self._progress, bool(parts))))
                 elif part.isolate:
-                    # not the handler's fault but one of deferring or burying; the batch must not be lost either
+                    # the fault lies in deferring or burying, not in the handler; retry, so that the batch is not lost
                     await self._edge.wait_out(error, LONGEST_BACKOFF_SECONDS)
                     parts.appendleft(part)
                 else:
                     log.warning(
-                        "A batch failed for its data; looking for the culprit.",
+                        "A batch failed because of its data; looking for the event at fault.",
                         action="consumer.isolating",
                         events=len(part.events),
                         error=repr(error)[:2000],
@@ -121,7 +121,7 @@ class UntilDone:
                 parts.extendleft(part.rest())
 
     async def _apply(self, part: Part, seen: Seen) -> tuple[BatchOutcome, Tally]:
-        """One attempt in one transaction; what needs none is done before it opens."""
+        """Prepare, then make one attempt in one transaction."""
         if part.prepared is None:
             part.prepared = await self._prepare(part.events)
         async with self._database.transaction() as tx:
@@ -139,7 +139,7 @@ class UntilDone:
         prepare = self._applier.inbound.prepare
         if prepare is None:
             return Prepared()
-        if self._repeats:  # a topic is replayed: nothing is prepared for events that were applied already
+        if self._repeats:  # during a replay: skip events already applied
             async with self._database.read_transaction() as snapshot:
                 applied = await inbox.claimed(snapshot, self._consumer, [event.id for event in events])
             events = [event for event in events if event.id not in applied]
@@ -149,7 +149,7 @@ class UntilDone:
         if parts != [part]:
             metrics.CONSUMER_SPLITS_TOTAL.labels(self._consumer).inc()
             log.warning(
-                "Taking apart a batch that keeps failing while the database answers.",
+                "Splitting a batch that keeps failing while the database answers.",
                 action="consumer.taken_apart",
                 events=len(part.events),
                 parts=len(parts),
@@ -157,7 +157,7 @@ class UntilDone:
         return parts
 
     def _without_culprit(self, part: Part, error: Exception) -> list[Part]:
-        """After a fault of its data: savepoints find the culprit of a handler, parts the one of preparing."""
+        """After a data error: find the event at fault by savepoints, or by splitting if preparing failed."""
         if part.prepared is not None:
             part.isolate = True
         elif len(part.events) > 1:

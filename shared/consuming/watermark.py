@@ -1,8 +1,8 @@
-"""The watermark: the hour up to which a consumer group has applied its topics; nobody is marked overdue before it.
+"""The watermark: the hour up to which a consumer group has applied its topics; no deadline after it is judged.
 
-While Kafka is away or the group lags, it stands still; what depends on it is made good later. It also stands still
-after a topic became shorter: an empty log would otherwise pass for applied until its owners have replayed it. After a
-restart, what the group has applied shows that the log was longer before.
+The watermark stands still while Kafka is away or the group lags; what depends on it runs later. It also stands still
+after a topic has lost events: an empty log would otherwise count as applied before its owners replay it. After a
+restart, the group's inbox shows that the log once held events.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from shared.telemetry.pulse import Pulse
 log = get_logger()
 
 LONGEST_PAUSE_SECONDS = 5.0
-#: relays look every 30 s whether Kafka still holds what it acknowledged; after so long they send again what it lost
+#: relays check every 30 s for lost events; after this long their replay has begun
 LOST_LOG_SECONDS = 45.0
 
 
 class Watermark(BackgroundLoop):
-    """Compares the ends of `topics` with what the group has committed, again and again.
+    """Compares the ends of `topics` with the group's committed offsets at intervals.
 
-    `hour` is business time: every event that was in the topics then has been applied. None until first known.
-    `applied_before` says whether the group has ever applied an event, by the service's own store.
+    `hour` (business time): every event in the topics at that hour has been applied. None until first known.
+    `applied_before`: whether the service's store shows that the group has ever applied an event.
     """
 
     def __init__(
@@ -76,8 +76,12 @@ class Watermark(BackgroundLoop):
                 await while_alive(reader, while_alive(admin, self._watch(reader, admin)))
             except Exception as error:
                 self._pulse.failed(error)
-                if not backoff.failures:  # else it is logged already
-                    log.info("Cannot read how far the group is.", action="caught_up.unknown", error=repr(error)[:500])
+                if not backoff.failures:  # otherwise already logged
+                    log.info(
+                        "Cannot read the consumer group's progress.",
+                        action="caught_up.unknown",
+                        error=repr(error)[:500],
+                    )
                 await asyncio.sleep(backoff.next_seconds())
             finally:
                 await close(reader, reader.stop, STOP_SECONDS)
@@ -111,18 +115,18 @@ class Watermark(BackgroundLoop):
     async def _look_for_loss_before(
         self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, places: list[TopicPartition]
     ) -> None:
-        # the ends are read behind what was committed: before it, they would be shorter while events come
+        # read the ends after the committed offsets: in the other order, new events make the ends look too short
         committed = await self._committed(admin)
         ends = await reader.end_offsets(places)
         shorter = [place for place, offset in committed.items() if ends.get(place, 0) < offset]
-        # a cluster that came back empty has forgotten its groups too
+        # a cluster that comes back empty has lost its groups too
         if shorter or (not committed and await self._applied_before()):
             self._stand_still(len(shorter or places))
 
     def _stand_still(self, partitions: int) -> None:
         self._still_until = monotonic_seconds() + self._lost_log_seconds
         log.warning(
-            "Topics hold less than before; nothing is marked overdue until their owners have replayed.",
+            "Topics have lost events; nothing is marked overdue until their owners have replayed them.",
             action="caught_up.log_lost",
             partitions=partitions,
         )

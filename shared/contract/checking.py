@@ -97,9 +97,9 @@ def read(lines: Iterable[str], now: datetime) -> Look:
             given = json.loads(line)
             body: Any = MODELS[given["type"]].model_validate(given["body"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            told = f"{type(error).__name__}: {error}"[:400]
+            reason = f"{type(error).__name__}: {error}"[:400]
             raise ValueError(
-                f"dòng / line {number}: không phải bản ghi danh mục / is no registry event: {told}"
+                f"dòng / line {number}: không phải bản ghi danh mục / is no registry event: {reason}"
             ) from None
         if not isinstance(body, RegistryEvent):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What every service can be told on its command line: serve, migrate, replay, dead-letters, and its own commands."""
+"""The command line of every service: serve, migrate, replay, dead-letters, and its own commands."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _switch_tracing_on(service: str, instance: str) -> None:
 
 
 def guarded(service: str, command: Callable[[], int]) -> int:
-    """Run an operator's command; what is away, or wrongly set, is told in a sentence, not in a traceback.
+    """Run an operator's command; report what is unavailable or misconfigured in a sentence, not a traceback.
 
     Returns the command's exit code; 3 where the database or Kafka cannot be used, 2 where a setting is wrong.
     """
@@ -117,8 +117,8 @@ def guarded(service: str, command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        print(f"Thiết lập sai hoặc thiếu / a setting is wrong or missing: {told}", file=sys.stderr)
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        print(f"Thiết lập sai hoặc thiếu / a setting is wrong or missing: {faults}", file=sys.stderr)
         return 2
     except Exception as error:
         code = sqlstate(error)
@@ -126,8 +126,8 @@ def guarded(service: str, command: Callable[[], int]) -> int:
             print(f"Địa chỉ cơ sở dữ liệu không đúng / the database URL is wrong: {error}", file=sys.stderr)
             return 2
         if isinstance(error, OSError) and error.filename is not None:
-            told = f"{_path(error.filename)}: {error.strerror}"
-            print(f"Không dùng được tệp / the file cannot be used: {told}", file=sys.stderr)
+            reason = f"{_path(error.filename)}: {error.strerror}"
+            print(f"Không dùng được tệp / the file cannot be used: {reason}", file=sys.stderr)
             return 1
         if not is_infrastructure(error):
             raise
@@ -242,7 +242,7 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, help="ISO 8601, tính cả / inclusive")
     parser.add_argument("--until", type=moment, help="ISO 8601, không tính / exclusive")
     parser.add_argument("--type", help="loại sự kiện / CloudEvents type")
-    parser.add_argument("--key", help="khoá / partition key")
+    parser.add_argument("--key", help="khóa / partition key")
     parser.add_argument("--rate", type=_rate, help="sự kiện mỗi giây, lớn hơn 0 / events per second, above 0")
     parser.add_argument("--dry-run", action="store_true", help="chỉ đếm / count only")
 

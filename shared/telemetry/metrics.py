@@ -117,28 +117,28 @@ OUTBOX_BACKLOG_ROWS = declare_gauge(
 )
 OUTBOX_OLDEST_AGE_SECONDS = declare_gauge(
     "thongsuot_outbox_oldest_age_seconds",
-    "Age of the oldest event that waits in the outbox; 0 if none.",
+    "Age of the oldest event in the outbox; 0 if none.",
     unit="seconds",
 )
 OUTBOX_SET_ASIDE_ROWS = declare_gauge(
     "thongsuot_outbox_set_aside_rows",
-    "Events that Kafka does not take, and those that queue behind one of their key; see `outbox list`.",
+    "Events that Kafka does not take, and later events of their keys; see `outbox list`.",
     unit="rows",
 )
 OUTBOX_SET_ASIDE_OLDEST_AGE_SECONDS = declare_gauge(
     "thongsuot_outbox_set_aside_oldest_age_seconds",
-    "For how long the oldest event set aside has been so; 0 if none.",
+    "Time since the oldest open event was set aside; 0 if none.",
     unit="seconds",
 )
 OUTBOX_SET_ASIDE_TOTAL = declare_counter(
     "thongsuot_outbox_set_aside_total",
-    "Events set aside by the relay by reason (too_large, refused, behind).",
+    "Events set aside by the relay, by reason (too_large, refused, behind).",
     unit="events",
     labels=["reason"],
     values={"reason": ("too_large", "refused", "behind")},
 )
 RELAY_PUBLISHED_TOTAL = declare_counter(
-    "thongsuot_relay_published_total", "Events the relay got acknowledged by Kafka.", unit="events", labels=["topic"]
+    "thongsuot_relay_published_total", "Events that Kafka acknowledged to the relay.", unit="events", labels=["topic"]
 )
 RELAY_BATCH_ROWS = declare_histogram(
     "thongsuot_relay_batch_rows", "Outbox rows in one relay batch.", unit="rows", buckets=SIZE_BUCKETS
@@ -159,19 +159,19 @@ REPLAY_PUBLISHED_TOTAL = declare_counter(
 # --- consumers (group = <service>.<consumer>) ---------------------------------------------------------------------
 CONSUMER_LAG_EVENTS = declare_gauge(
     "thongsuot_consumer_lag_events",
-    "Events of a partition that this group has not yet applied; NaN while Kafka is silent, for nobody knows.",
+    "Events of a partition that this group has not yet applied; NaN while Kafka does not answer.",
     unit="events",
     labels=["group", "topic", "partition"],
 )
 CONSUMER_KAFKA_SILENCE_SECONDS = declare_gauge(
     "thongsuot_consumer_kafka_silence_seconds",
-    "Time since Kafka last answered this group's client; an idle one is answered at least every 4 s.",
+    "Time since Kafka last answered this group's client; at most about 4 s while Kafka is up.",
     unit="seconds",
     labels=["group"],
 )
 CONSUMER_REMADE_TOTAL = declare_counter(
     "thongsuot_consumer_remade_total",
-    "Times a group's client was broken and all clients of the service were made anew, by reason (task_ended, "
+    "Times a group's client was broken and the service recreated all its clients, by reason (task_ended, "
     "polls_failed, commits_late, not_polling, no_partitions, stuck, not_joined).",
     unit="clients",
     labels=["group", "reason"],
@@ -205,19 +205,19 @@ CONSUMER_APPLIED_TOTAL = declare_counter(
 )
 CONSUMER_DUPLICATES_TOTAL = declare_counter(
     "thongsuot_consumer_duplicates_total",
-    "Events that came again and were dropped by the inbox.",
+    "Redelivered events dropped by the inbox.",
     unit="events",
     labels=["group", "type"],
 )
 CONSUMER_SKIPPED_TOTAL = declare_counter(
     "thongsuot_consumer_skipped_total",
-    "Events of a type this consumer does not follow; types it does not know count as `other`.",
+    "Events of a type this consumer does not consume; unknown types count as `other`.",
     unit="events",
     labels=["group", "type"],
 )
 CONSUMER_DEFERRED_TOTAL = declare_counter(
     "thongsuot_consumer_deferred_total",
-    "Events deferred until something they speak of is known.",
+    "Events deferred until the record they name arrives.",
     unit="events",
     labels=["group", "type"],
 )
@@ -231,44 +231,44 @@ CONSUMER_COMMIT_FAILURES_TOTAL = declare_counter(
     "thongsuot_consumer_commit_failures_total", "Offset commits that failed.", unit="commits", labels=["group"]
 )
 CONSUMER_REBALANCES_TOTAL = declare_counter(
-    "thongsuot_consumer_rebalances_total", "Times partitions were assigned anew.", unit="rebalances", labels=["group"]
+    "thongsuot_consumer_rebalances_total", "Partition assignments received.", unit="rebalances", labels=["group"]
 )
 CONSUMER_RETRIES_TOTAL = declare_counter(
     "thongsuot_consumer_retries_total",
-    "Times a batch was tried again after database or broker trouble.",
+    "Retries of a batch after database or broker trouble.",
     unit="retries",
     labels=["group"],
 )
 CONSUMER_SPLITS_TOTAL = declare_counter(
     "thongsuot_consumer_splits_total",
-    "Times a batch, or a part of one, that kept failing while the database answered was taken apart.",
+    "Times a batch, or a part of one, was split because it kept failing while the database answered.",
     unit="batches",
     labels=["group"],
 )
 CONSUMER_DEFERRED_ALONE_TOTAL = declare_counter(
     "thongsuot_consumer_deferred_alone_total",
-    "Events taken out of their batch to be applied alone, by reason (costly, failing).",
+    "Events deferred to be applied alone, by reason (costly, failing).",
     unit="events",
     labels=["group", "reason"],
     values={"reason": ("costly", "failing")},
 )
 CONSUMER_GIVEN_UP_TOTAL = declare_counter(
     "thongsuot_consumer_given_up_total",
-    "Events applied alone that became dead letters, by reason: refused before the transaction (unprepared), or failing "
-    "while their neighbours were applied (failing).",
+    "Events applied alone that became dead letters, by reason: unprepared (refused before the transaction), failing "
+    "(others were applied meanwhile).",
     unit="events",
     labels=["group", "reason"],
     values={"reason": ("unprepared", "failing")},
 )
 CONSUMER_HALTED = declare_gauge(
     "thongsuot_consumer_halted",
-    "1 while a consumer has stopped because the share of bad events is absurd, else 0.",
+    "1 while a consumer is halted because too many events are bad, else 0.",
     unit="1",
     labels=["group"],
 )
 CONSUMER_BAD_SENDERS = declare_gauge(
     "thongsuot_consumer_bad_senders",
-    "Senders (agencies) of which at least 50 of the last 1,000 events were bad; their neighbours go on.",
+    "Senders (agencies) with at least 50 bad events among the last 1,000; other senders are not affected.",
     unit="senders",
     labels=["group"],
 )
@@ -280,25 +280,25 @@ OPEN_DEAD_LETTERS = declare_gauge(
 )
 OPEN_DEAD_LETTERS_OLDEST_AGE_SECONDS = declare_gauge(
     "thongsuot_open_dead_letters_oldest_age_seconds",
-    "For how long the oldest open dead letter has lain there; 0 if none.",
+    "Age of the oldest open dead letter; 0 if none.",
     unit="seconds",
     labels=["group"],
 )
 DEAD_LETTERS_TOTAL = declare_counter(
-    "thongsuot_dead_letters_total", "Events put on the dead-letter topic.", unit="events", labels=["group"]
+    "thongsuot_dead_letters_total", "Events published to the dead-letter topic.", unit="events", labels=["group"]
 )
 DEAD_LETTERS_PURGED_TOTAL = declare_counter(
     "thongsuot_dead_letters_purged_total",
-    "Discarded dead letters that were deleted when they could no longer be restored.",
+    "Discarded dead letters deleted after the time in which they can be restored.",
     unit="events",
     labels=["group"],
 )
 DEFERRED_EVENTS = declare_gauge(
-    "thongsuot_deferred_events", "Deferred events: they await something not yet known.", unit="events", labels=["group"]
+    "thongsuot_deferred_events", "Deferred events, which wait for a record they name.", unit="events", labels=["group"]
 )
 DEFERRED_OLDEST_AGE_SECONDS = declare_gauge(
     "thongsuot_deferred_events_oldest_age_seconds",
-    "For how long the oldest deferred event has waited; 0 if none. See `deferred list`.",
+    "Age of the oldest deferred event; 0 if none. See `deferred list`.",
     unit="seconds",
     labels=["group"],
 )
@@ -323,7 +323,8 @@ TICKER_LAST_SUCCESS_TIMESTAMP_SECONDS = declare_gauge(
 
 BACKGROUND_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
     "thongsuot_background_last_success_age_seconds",
-    "Time since a background loop of this instance last succeeded; also without work, or while another instance leads.",
+    "Time since a background loop of this instance last succeeded; idle rounds count, and rounds while another "
+    "instance leads.",
     unit="seconds",
     labels=["loop"],
 )

@@ -138,7 +138,7 @@ def begin(
         within = set_span_in_context(NonRecordingSpan(parent), _NOTHING) if parent is not None else _NOTHING
         begun = _Recording.tracer.start_span(name, within, kind, attributes, links)
         if begun.get_span_context().is_valid:
-            return begun  # else the SDK is told to do nothing (OTEL_SDK_DISABLED)
+            return begun  # otherwise OTEL_SDK_DISABLED turns the SDK off
     if parent is None:
         return NonRecordingSpan(SpanContext(getrandbits(128) or 1, getrandbits(64) or 1, False, _SAMPLED))
     return NonRecordingSpan(SpanContext(parent.trace_id, getrandbits(64) or 1, False, parent.trace_flags))

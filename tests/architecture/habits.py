@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,19 +119,53 @@ def no_run_of_lines_stands_twice(tree: Tree) -> list[str]:
             if path.suffix not in (".py", ".sql", ".sh", ".j2") or "migrations" in path.parts:
                 continue
             lines = [(number, text) for number, text in enumerate(_stripped(path), start=1) if text]
-            told_to = 0  # a longer run is told once
+            reported_to = 0  # report a longer run once
             for start in range(len(lines) - RUN_LINES + 1):
                 run = tuple(text for _, text in lines[start : start + RUN_LINES])
                 other, line = first.setdefault(run, (path, lines[start][0]))
-                if (other, line) != (path, lines[start][0]) and start >= told_to:
+                if (other, line) != (path, lines[start][0]) and start >= reported_to:
                     here, there = path.relative_to(tree.root), other.relative_to(tree.root)
                     found.append(f"{here}:{lines[start][0]}: {RUN_LINES} lines or more that stand at {there}:{line}")
-                    told_to = start + RUN_LINES
+                    reported_to = start + RUN_LINES
     return found
 
 
 def _stripped(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+#: final oa, oe and uy carry the tone mark on the first vowel (hóa, khỏe, ủy), except uy after q (quý)
+_OTHER_SPELLING = re.compile(
+    r"(?:[oO][áàảãạéèẻẽẹÁÀẢÃẠÉÈẺẼẸ]|(?<![qQ])[uU][ýỳỷỹỵÝỲỶỸỴ])(?![^\W\d_])",
+)
+
+
+def vietnamese_is_spelt_one_way(tree: Tree) -> list[str]:
+    """Both conventions are in use; a search for one does not find the other."""
+    found = []
+    for path in tree.files():
+        if path.suffix not in TEXT | {".j2"} or path == Path(__file__) or path.stat().st_size > 2_000_000:
+            continue
+        text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8", errors="replace"))
+        for number, line in enumerate(text.splitlines(), 1):
+            for match in _OTHER_SPELLING.finditer(line):
+                word = re.search(r"\w*$", line[: match.start()])
+                spelt = (word[0] if word else "") + match[0]
+                place = f"{path.relative_to(tree.root)}:{number}"
+                found.append(f"{place}: “{spelt}”: put the tone mark on the first vowel, as in hóa, khỏe, ủy")
+    return found
+
+
+def loop_variables_are_nouns(tree: Tree) -> list[str]:
+    found = []
+    for module in tree.modules("services", "shared", "deploy", "scripts"):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+                names = [name for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id == "each"]
+                found += [
+                    module.at(name, "a loop over `each`: name what it is, such as row or agency") for name in names
+                ]
+    return found
 
 
 RULES = (
@@ -139,4 +174,6 @@ RULES = (
     nothing_of_one_machine_is_committed,
     outside_text_is_normalised_in_one_place,
     no_run_of_lines_stands_twice,
+    vietnamese_is_spelt_one_way,
+    loop_variables_are_nouns,
 )

@@ -106,6 +106,11 @@ BAD: list[tuple[str, str, str, str]] = [
     ("nothing_of_one_machine_is_committed", "scripts/a.sh", "pip install --index" + "-url x y\n", "registry"),
     ("outside_text_is_normalised_in_one_place", "services/intake/submissions/domain.py", "import unicodedata\nx = unicodedata.normalize('NFC', y)\n", ":2: unicodedata.normalize"),
     ("outside_text_is_normalised_in_one_place", "services/intake/submissions/domain.py", "from unicodedata import is_normalized\n", ":1: unicodedata.is_normalized"),
+    *[("vietnamese_is_spelt_one_way", "docs/a.md", f"dòng\nMột {word}, hai.\n", f"docs/a.md:2: “{word}”") for word in (
+        "kho" + "á", "Ho" + "à", "xo" + "ạ", "thu" + "ỷ", "kho" + "ẻ", "HO" + "Á")],
+    ("vietnamese_is_spelt_one_way", "docs/a.md", "uy\u0309 ban\n", "docs/a.md:1: “u" + "ỷ”"),
+    ("loop_variables_are_nouns", "services/intake/store.py", "x = 1\ny = [f(each) for each in x]\n", ":2: a loop over `each`"),
+    ("loop_variables_are_nouns", "deploy/local/a.py", "for place, each in x:\n    f(each)\n", ":1: a loop over `each`"),
 ]  # fmt: skip
 
 
@@ -123,6 +128,8 @@ def test_the_rule_turns_red_on_a_tree_that_breaks_it(
 
 #: what must stay allowed, or the rules would be in the way
 GOOD: list[tuple[str, str, str]] = [
+    ("vietnamese_is_spelt_one_way", "docs/a.md", "khóa, Hòa, ủy, thủy, quý, Quỹ, quỷ, hoàn, khoản, khuỷu, thoát, hoạt, ngoái, khỏe, toàn, huỳnh\n"),
+    ("loop_variables_are_nouns", "services/intake/store.py", "x = [f(row) for row in each]\n"),
     ("services_import_only_shared_and_themselves", "services/intake/submissions/api.py", "from services.intake import store\nfrom . import domain\nimport shared.postgres.database\n"),
     ("no_run_of_lines_stands_twice", "services/intake/store.py", 2 * "".join(f"x{n} = {n}\n" for n in range(14))),
     ("services_are_listed_once", "deploy/local/options.py", "PORTS = {'intake': 1, 'validator': 2, 'scoring': 3, 'notifier': 4}\nMOST = ('intake', 'scoring', 'validator')\n"),

@@ -1,4 +1,4 @@
-"""What an agency reads of itself: its record, its people, and what it owes next."""
+"""The queries behind an agency's own page: its record, its people, and the reports it owes next."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from services.intake.obligations.queries import ObligationView
 from services.intake.registry.records import Registry
 from shared.postgres.database import ReadTransaction
 
-#: people and obligations listed; more are said to be there
+#: limits on people and obligations listed; the answer says if there are more
 MAX_OFFICERS = 100
 MAX_OWED = 20
 
 _RECORDS = text("SELECT key, record FROM registry WHERE key = ANY(CAST(:keys AS text[]))")
-# those who may send first: active before not, named for the regime before general, reporting officers before heads;
-# last who is named for other regimes only
+# order: active first; officers designated for the regime, then general officers and heads, then those designated for
+# other regimes only; reporting officers before heads
 _OFFICERS = text("""
     SELECT record FROM registry WHERE kind = 'officer' AND record ->> 'agency' = :agency
     ORDER BY (record ->> 'active')::boolean DESC,
@@ -38,7 +38,7 @@ class AgencyName(BaseModel):
 
 
 class AgencyRecord(AgencyName):
-    """The agency as the registry has it."""
+    """The agency's record in the registry."""
 
     kind: str
     opened_on: date
@@ -47,7 +47,7 @@ class AgencyRecord(AgencyName):
 
 
 class OfficerView(BaseModel):
-    """A person of the agency. `regimes` empty: answers for all."""
+    """A person of the agency. `regimes` empty: reports under all regimes."""
 
     officer_id: str
     name: str
@@ -77,7 +77,7 @@ class Me(BaseModel):
 
 
 async def officers(tx: ReadTransaction, agency: str, *, regime: str = "", limit: int) -> Sequence[OfficerView]:
-    """The agency's people, those who answer for the regime first."""
+    """The agency's people, those who report under the regime first."""
     rows = await tx.execute(_OFFICERS, {"agency": agency, "regime": regime, "limit": limit})
     return [OfficerView(**_only(record, OfficerView)) for (record,) in rows]
 

@@ -1,4 +1,4 @@
-"""What the registry says to the agency of the key over HTTP: its own record, and the regimes that bind it."""
+"""HTTP routes on which an agency reads its own record and the regimes that bind it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The registry cache: registry and keys in memory, never older than a stated age.
 
-A thing that is not found is looked for in the database before it is refused, so that what another process has just
-published is never refused for being new; a revoked key stops working within the poll interval.
+Before something unknown is refused, the cache reads the database, so that a record just published by another process
+is found. A revoked key stops working within the poll interval.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ class RegistryCache(BackgroundLoop):
             log.info("Could not write when keys were last used.", action="keys.flush_failed", error=repr(error))
 
     async def be_fresh(self) -> None:
-        """Return at once if the cache is young enough, else read. Raises what the database raises."""
+        """Read the database unless the cache is young enough. Raises what the database raises."""
         if monotonic_seconds() - self._read_at > self._max_age_seconds:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Read what has changed. On return, everything committed before the call is in the cache.
+        """Read changes. On return, the cache holds everything committed before the call.
 
-        Concurrent callers share one read, but never one that began before they called.
+        Concurrent callers share a read, but never one that began before they called.
         """
         called_at = monotonic_seconds()
-        # the wait for one's turn counts too: else each of a crowd would wait for all timeouts before its own
+        # the timeout includes the wait for the lock: otherwise callers would wait for each other's timeouts in turn
         async with asyncio.timeout(self._max_age_seconds), self._reading:
             if self._read_at > called_at:
                 return
@@ -70,14 +70,14 @@ class RegistryCache(BackgroundLoop):
             async with self._database.read_transaction() as tx:
                 revision = await store.revision(tx)
                 if revision != self.revision:
-                    # a database restored from a backup may have a lower revision: then everything is read anew
+                    # a database restored from a backup may have a lower revision: then read everything again
                     after = self.revision if revision > self.revision else -1
                     changed = Registry()
                     async for page in store.pages_after(tx, after):
                         for record in page:
                             changed.put(record)
                     changed_keys = await keys.changed_after(tx, after)
-                    # from here on nothing is awaited: nobody sees half of a revision
+                    # no await from here on, so that no one sees half a revision
                     registry = changed
                     if after >= 0:
                         registry = self.registry
@@ -94,7 +94,7 @@ class RegistryCache(BackgroundLoop):
             self._read_at = begun
 
     def agency_at_once(self, presented: PresentedKey) -> str | None:
-        """As `agency_of` where memory suffices; None means only that the database has to be asked."""
+        """Like `agency_of`, from memory only; None means that the database must be asked."""
         key = self._keys.get(presented.key_id)
         if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
             return None
@@ -105,11 +105,11 @@ class RegistryCache(BackgroundLoop):
         return key.agency
 
     def holds(self, presented: PresentedKey) -> bool:
-        """Whether the key is in memory, live or not: then it is judged without the database."""
+        """Whether the key is in memory, live or not, so that it needs no database to be judged."""
         return presented.key_id in self._keys
 
     async def agency_of(self, presented: PresentedKey) -> str | None:
-        """The agency whose live key this is, or None. The use is noted in memory and written down later."""
+        """The agency of this key if it is live, else None. Notes the use in memory, to be stored later."""
         await self.be_fresh()
         now = self._clock.now()
         key = self._keys.get(presented.key_id)
@@ -122,7 +122,7 @@ class RegistryCache(BackgroundLoop):
         return key.agency
 
     async def flush_uses(self, tx: Transaction) -> int:
-        """A ticker's tick: write down the last uses. What cannot be written is kept for the next tick."""
+        """Store the last uses of keys, on a ticker. Uses that cannot be stored stay for the next tick."""
         uses, self._uses = self._uses, {}
         if uses:
             try:
@@ -133,7 +133,7 @@ class RegistryCache(BackgroundLoop):
         return 0
 
     async def flush_uses_now(self) -> None:
-        """As `flush_uses`, in a transaction of its own: at the stop."""
+        """Like `flush_uses`, in its own transaction, at a stop."""
         if self._uses:
             async with asyncio.timeout(2), self._database.transaction() as tx:
                 await self.flush_uses(tx)

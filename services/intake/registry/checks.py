@@ -1,6 +1,6 @@
-"""What must hold between records before any of them is stored: each thing named exists, and each form adds up.
+"""The rules between records: every reference exists, and every form is consistent.
 
-Pure: `stored` is what the database holds, `records` what is proposed; together they are the registry to be.
+Pure. `stored` are the records in the database, `records` the proposed ones; the rules apply to both together.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from shared.contract.events.fields import shown
 from shared.runtime.clock import LOCAL_ZONE
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
-_AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would take the digits of every script
+_AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would match digits of every script
 _MAX_AGENCY_CODE_CHARACTERS = 35
-#: agencies above an agency; the State has six levels
+#: limit on the agencies above an agency; the State has six levels
 _MOST_ABOVE = 20
 
 
@@ -35,10 +35,10 @@ def check(
     past_requests: bool = False,
     unread: Collection[Kind] = (),
 ) -> Iterator[FileError]:
-    """Every error between the records, and between them and what is stored, as they are found.
+    """Yield every error between the records, and between them and the stored ones.
 
-    now: business time. named: keys of records that are refused already, so that nothing is reported twice. unread:
-    kinds of which not every record could be read: an unknown name of such a kind may be one of those.
+    now: business time. named: keys of records already refused, so that nothing is reported twice. unread: kinds with
+    unreadable records: an unknown name of such a kind may be one of those.
     """
     registry = Registry()
     for key in named:
@@ -101,13 +101,13 @@ def _one(
 
 
 class Versions:
-    """What is asked of a regime's versions, found once: to ask all of them of each costs the square."""
+    """An index of regime versions, built once: comparing every version with all others costs the square."""
 
     def __init__(self, registry: Registry) -> None:
         self.adhoc: set[str] = set()
-        #: (regime, version) -> the versions that say they replace it, in order
+        #: (regime, version) -> the versions that replace it, in order
         self.replaced: dict[tuple[str, int], list[int]] = {}
-        #: (regime, effective_from) -> versions in order; those that replace none
+        #: (regime, effective_from) -> the versions that replace none, in order
         self.beginning: dict[tuple[str, date], list[int]] = {}
         self.own_beginning: dict[tuple[str, date], list[int]] = {}
         for code, versions in registry.regimes.items():
@@ -122,16 +122,16 @@ class Versions:
                     self.own_beginning.setdefault((code, regime.effective_from), []).append(number)
 
     def rival(self, regime: RegimePublished) -> int | None:
-        """Another version from the same day on that does not take the place of this one or an older one."""
+        """Another version that takes effect on the same day without replacing this or an older one."""
         day = (regime.code, regime.effective_from)
-        # of a version that is given twice only one is known here
+        # of a version given twice, the index holds only one
         older = [number for number in self.beginning.get(day, ())[:1] if number < regime.regime_version]
         others = [number for number in self.own_beginning.get(day, ())[:2] if number != regime.regime_version]
         return next(iter(older + others), None)
 
 
 def _name(registry: Registry, key: str) -> None:
-    """Something of this key is meant to be there, whatever it says."""
+    """Add the key of a refused record, so that references to it are not reported as unknown."""
     kind, _, name = key.partition("/")
     if kind == "agency":
         registry.agencies[name] = Agency(name, "", None, date.min, None, (), -1)
@@ -145,9 +145,9 @@ def _size(located: Located) -> Iterator[FileError]:
         yield located.error(
             "form" if isinstance(located.record, RegimePublished) else "",
             f"Bản ghi quá lớn để gửi đi: {size} byte, nhiều nhất {MAX_EVENT_BYTES}.",
-            f"The record is too large to be sent: {size} bytes, at most {MAX_EVENT_BYTES}.",
+            f"The record is too large to publish: {size} bytes, at most {MAX_EVENT_BYTES}.",
             "Rút gọn tên gọi và danh sách, hoặc chia thành nhiều chế độ báo cáo.",
-            "Shorten labels and lists, or part it into several regimes.",
+            "Shorten labels and lists, or split the form into several regimes.",
         )
 
 
@@ -156,7 +156,7 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
         yield located.error(
             "code",
             f"Mã cơ quan “{shown(agency.code)}” không đúng QĐ 20/2020/QĐ-TTg.",
-            f"The agency code “{shown(agency.code)}” is not one of Decision 20/2020/QĐ-TTg.",
+            f"The agency code “{shown(agency.code)}” does not follow Decision 20/2020/QĐ-TTg.",
             "Ghi mã như H99.01 (không quá 35 ký tự).",
             "Write it like H99.01 (at most 35 characters).",
         )
@@ -170,7 +170,7 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
             yield located.error(
                 "parent",
                 "Quan hệ cấp trên bị vòng." if circle else f"Có hơn {_MOST_ABOVE} cấp trên.",
-                "The parents go round in a circle." if circle else f"It has more than {_MOST_ABOVE} agencies above it.",
+                "The parents form a circle." if circle else f"It has more than {_MOST_ABOVE} agencies above it.",
                 "Sửa `parent`.",
                 "Correct `parent`.",
             )
@@ -181,7 +181,7 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
         yield located.error(
             "closed_on",
             "Ngày kết thúc trước ngày thành lập.",
-            "It closes before it opens.",
+            "The closing date is before the opening date.",
             "Sửa hai ngày.",
             "Correct the dates.",
         )
@@ -283,13 +283,13 @@ def _published(located: Located, published: RegimePublished, regime: RegimePubli
         f"Version {version} of {regime.code} is published and cannot change ({named}).",
         f"Trả lại như cũ, rồi ghi thay đổi thành phiên bản mới: regime_version: {following}, với effective_from mới; "
         f"nếu phiên bản {version} sai thì thêm `replaces: {version}` và giữ effective_from.",
-        f"Put it back, and write the change as a new version: regime_version: {following}, with its effective_from; "
+        f"Restore it and write the change as a new version: regime_version: {following}, a new effective_from; "
         f"if version {version} is wrong, add `replaces: {version}` and keep effective_from.",
     )
 
 
 def _differences(old: Any, new: Any, at: str) -> Iterator[str]:
-    """Paths of what differs: `name`, `form/figures/3/label`."""
+    """Paths of the differences: `name`, `form/figures/3/label`."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in {**new, **old}:
             yield from _differences(old.get(name), new.get(name), f"{at}/{name}" if at else str(name))
@@ -323,7 +323,7 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
         yield located.error(
             "effective_to",
             "Hết hiệu lực trước khi có hiệu lực.",
-            "It ends before it begins.",
+            "The last day is before the first.",
             "Sửa hai ngày.",
             "Correct the dates.",
         )
@@ -331,7 +331,7 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
         yield located.error(
             "deadline/rule",
             "`on_request` dùng cho và chỉ cho báo cáo đột xuất, chuyên đề (adhoc).",
-            "`on_request` is for ad hoc regimes, and they have no other.",
+            "`on_request` is for ad hoc regimes, which allow no other rule.",
             "Sửa `frequency` hoặc `deadline.rule`.",
             "Correct `frequency` or `deadline.rule`.",
         )
@@ -342,7 +342,7 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
         yield located.error(
             "deadline/rule",
             "`weekday` dùng cho báo cáo tuần, `day_of_month` cho các kỳ theo tháng.",
-            "`weekday` is for weekly regimes, `day_of_month` for those counted in months.",
+            "`weekday` is for weekly regimes, `day_of_month` for periods of months.",
             "Sửa `deadline.rule`.",
             "Correct `deadline.rule`.",
         )
@@ -350,13 +350,13 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
 
 
 def _replaces(located: Located, regime: RegimePublished, registry: Registry, versions: Versions) -> Iterator[FileError]:
-    """A version withdraws an older one by taking its place: same periods, from the same day on."""
+    """Check a version that replaces an older one: it has the same periods and takes effect on the same day."""
     if regime.replaces is None:
         if regime.replaces_reason:
             yield located.error(
                 "replaces_reason",
                 "Có lý do thay nhưng không ghi thay phiên bản nào.",
-                "There is a reason for a replacement, but no version is replaced.",
+                "A reason for a replacement is given, but not the version it replaces.",
                 "Ghi `replaces`, hoặc bỏ `replaces_reason`.",
                 "Give `replaces`, or leave `replaces_reason` out.",
             )
@@ -366,7 +366,7 @@ def _replaces(located: Located, regime: RegimePublished, registry: Registry, ver
                 f"Phiên bản {rival} của {regime.code} cũng có hiệu lực từ ngày này.",
                 f"Version {rival} of {regime.code} takes effect on the same day.",
                 "Ghi ngày khác; nếu muốn thay phiên bản sai, ghi `replaces` và `replaces_reason`.",
-                "Give another day; to take the place of a wrong version, give `replaces` and `replaces_reason`.",
+                "Give another day; to replace a wrong version, give `replaces` and `replaces_reason`.",
             )
         return
     wrong = registry.regimes[regime.code].get(regime.replaces)
@@ -376,7 +376,7 @@ def _replaces(located: Located, regime: RegimePublished, registry: Registry, ver
             f"{regime.code} không có phiên bản {regime.replaces} cũ hơn để thay.",
             f"{regime.code} has no older version {regime.replaces} to replace.",
             "Ghi số của phiên bản đã ban hành bị thay.",
-            "Give the number of the published version that is replaced.",
+            "Give the number of the published version to replace.",
         )
         return
     if len(others := versions.replaced.get((regime.code, regime.replaces), [])) > 1:
@@ -402,9 +402,9 @@ def _replaces(located: Located, regime: RegimePublished, registry: Registry, ver
             yield located.error(
                 field,
                 f"Phiên bản thay phải giữ `{field}` của phiên bản {regime.replaces}: kỳ báo cáo không được đổi.",
-                f"A replacing version keeps the `{field}` of version {regime.replaces}: its periods stay the same.",
+                f"A replacement must keep `{field}` of version {regime.replaces}: the periods cannot change.",
                 "Ghi như cũ; muốn đổi kỳ báo cáo thì ban hành phiên bản mới, effective_from mới, không có `replaces`.",
-                "Write it as it was; to change the periods, give a version with a new effective_from, no `replaces`.",
+                "Restore it; to change the periods, add a version with a new effective_from, without `replaces`.",
             )
 
 
@@ -413,14 +413,14 @@ def _past(located: Located, request: RequestIssued, now: datetime) -> Iterator[F
         yield located.error(
             "deadline",
             "Thời hạn của yêu cầu đã qua, không ai còn kịp gửi.",
-            "The request's deadline has passed: nobody can meet it.",
+            "The request's deadline has passed, so nobody can meet it.",
             "Ghi thời hạn sau hiện tại; nếu chuyển danh mục cũ sang, nạp với --past-requests.",
-            "Give a later deadline; where an old registry is carried over, load it with --past-requests.",
+            "Give a later deadline; to carry over an old registry, load it with --past-requests.",
         )
 
 
 def _closed(located: Located, field: str, agency: Agency, needed_on: date) -> Iterator[FileError]:
-    """An agency that has ended before the day on which the record needs it."""
+    """An error for an agency that closes before the record needs it."""
     if agency.closed_on is None or agency.closed_on >= needed_on:
         return
     closed, needed = f"{agency.closed_on:%d/%m/%Y}", f"{needed_on:%d/%m/%Y}"
@@ -430,15 +430,16 @@ def _closed(located: Located, field: str, agency: Agency, needed_on: date) -> It
         f"Cơ quan “{shown(agency.code)}” chấm dứt hoạt động ngày {closed}, trước ngày {needed}.",
         f"The agency “{shown(agency.code)}” closes on {closed}, before {needed}.",
         f"Ghi cơ quan kế thừa ({heirs}), hoặc bỏ cơ quan này." if heirs else "Bỏ cơ quan này, hoặc sửa ngày.",
-        f"Name its successors ({heirs}), or leave it out." if heirs else "Leave it out, or correct the day.",
+        f"Name its successors ({heirs}), or remove it." if heirs else "Remove it, or correct the day.",
     )
 
 
 def _addressed(
     located: Located, request: RequestIssued, registry: Registry, stored: RegistryEvent | None
 ) -> Iterator[FileError]:
-    """Scoring asks an agency only if it exists from the day of the request to that of the deadline: who else is
-    named owes nothing, in silence. What is stored already was right when it was issued.
+    """Check that each named agency exists from the day of the request to its deadline.
+
+    Scoring would otherwise silently open no obligation for it. Stored requests were right when they were issued.
     """
     issued_on, due_on = (moment.astimezone(LOCAL_ZONE).date() for moment in (request.issued_at, request.deadline))
     named_before: set[str] = set()
@@ -455,7 +456,7 @@ def _addressed(
                 f"Cơ quan “{shown(code)}” đến ngày {agency.opened_on:%d/%m/%Y} mới thành lập, sau ngày yêu cầu.",
                 f"The agency “{shown(code)}” opens on {agency.opened_on:%d/%m/%Y}, after the request.",
                 "Bỏ cơ quan này, hoặc sửa `issued_at`.",
-                "Leave it out, or correct `issued_at`.",
+                "Remove it, or correct `issued_at`.",
             )
 
 
@@ -468,7 +469,7 @@ def _request(located: Located, request: RequestIssued, registry: Registry, every
         yield located.error(
             "request_id",
             f"“{shown(request.request_id)}” không dùng được làm kỳ báo cáo.",
-            f"“{shown(request.request_id)}” cannot be a period.",
+            f"“{shown(request.request_id)}” is no valid period.",
             "Ghi như DX-2026-003: chữ in hoa, số, gạch ngang.",
             "Write it like DX-2026-003: capital letters, digits, hyphens.",
         )

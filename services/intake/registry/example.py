@@ -1,6 +1,6 @@
-"""Makes a report that a form accepts: figures inside their bounds whose sums hold, narratives long enough.
+"""Makes an example report that a form accepts: figures within bounds, sums that hold, narratives long enough.
 
-Pure, and bounded in cost. Not every form has an example that is found this way; then there is none, never a wrong one.
+Pure and bounded in cost. For some forms it finds no example; it never returns a wrong one.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _TEXT = (
 
 
 class NoExample(ValueError):
-    """No example was found for the form. The report itself may well be possible."""
+    """No example was found; a report by the form may still be possible."""
 
 
 def report_content(form: Form) -> tuple[dict[str, str], dict[str, str]]:
-    """Figures (exact texts) and narratives that the form accepts. Raises NoExample."""
+    """Figures (as exact texts) and narratives that the form accepts. Raises NoExample."""
     found, texts = figures(form), narratives(form)
     if sum(len(code) + len(text.encode()) + 8 for code, text in (found | texts).items()) > MAX_BODY_BYTES - 1024:
-        raise NoExample("an example is longer than a report may be")
+        raise NoExample("the example exceeds the size limit of a report")
     return found, texts
 
 
@@ -64,11 +64,11 @@ def figures(form: Form) -> dict[str, str]:
                     return problem.texts(solved)
     except OverflowError as error:
         raise NoExample(str(error)) from None
-    raise NoExample("no values were found that satisfy the bounds and the sums together")
+    raise NoExample("found no values that satisfy all bounds and sums")
 
 
 class _Problem:
-    """Figures as whole multiples of one small unit, sums as `Σ coefficient · figure` within a tolerance of zero."""
+    """Figures as multiples of one small unit, and sums as `Σ coefficient · figure` = 0 within a tolerance."""
 
     def __init__(self, form: Form, chosen: Sequence[FigureField]) -> None:
         self._figures = chosen
@@ -80,7 +80,7 @@ class _Problem:
         for rule in form.sums:
             terms = [term for term in rule.terms if term in self._number]
             if rule.total not in self._number or not terms:
-                continue  # a sum whose total, or every term, is left out is not checked
+                continue  # the sum does not check a report without its total or without all its terms
             total = self._number[rule.total]
             weights = {total: 1}
             for term in terms:
@@ -108,7 +108,7 @@ class _Problem:
         }
 
     def holds(self, values: Sequence[int]) -> bool:
-        """Whether the form accepts the values: the rule itself, however they were found."""
+        """Whether the form accepts the values; checks the rules themselves, independent of the search."""
         for figure, value in zip(self._figures, values, strict=True):
             step = 10 ** (self._digits - figure.fraction_digits)
             if value % step or abs(value) // step >= 10**MAX_DIGITS:
@@ -123,9 +123,9 @@ class _Problem:
         )
 
     def solve(self, *, coarse: bool) -> list[int] | None:
-        """Values by narrowing bounds and trying likely values; None where that leads nowhere within the cost.
+        """Search for values by narrowing bounds and trying likely ones; None if it finds none within the cost.
 
-        `coarse`: figures that share a sum keep to the fewest digits among them, and sums hold without tolerance.
+        `coarse`: figures that share a sum use the fewest digits among them, and sums hold without tolerance.
         """
         figure_digits = [figure.fraction_digits for figure in self._figures]
         sums = [(weights, 0 if coarse else tolerance) for weights, tolerance in self._sums]
@@ -139,7 +139,7 @@ class _Problem:
             for number in self._order():
                 wanted = (_DEFAULT_TOTAL if number in self._totals else _DEFAULT) * self._unit
                 if figure_digits[number] and not self._rules_of[number]:
-                    wanted += self._unit // 2  # shows how a fraction is written
+                    wanted += self._unit // 2  # to show how to write a fraction
                 if not search.place(number, wanted):
                     return None
         except Dead:
@@ -163,7 +163,7 @@ class _Problem:
         terms = {n for weights, _ in self._sums for n, weight in weights.items() if weight < 0}
         order = sorted(self._totals - terms)
         seen = set(order)
-        for number in order:  # grows while it is read
+        for number in order:  # the loop extends `order`
             for place in self._rules_of[number]:
                 for other in self._sums[place][0]:
                     if other not in seen:
@@ -173,10 +173,10 @@ class _Problem:
 
 
 class _Search(Narrowing):
-    """Tries likely values; what a failed trial narrowed is given back."""
+    """Tries likely values; undoes what a failed trial narrowed."""
 
     def place(self, number: int, wanted: int) -> bool:
-        """Give the figure a value: its share of a total that has one, else `wanted`, else a bound, else zero."""
+        """Choose a value: the figure's share of a known total, else `wanted`, else a bound, else zero."""
         least, most = self.least[number], self.most[number]
         for value in dict.fromkeys(
             min(max(candidate, least), most) for candidate in (self._share(number, wanted), least, most, 0)

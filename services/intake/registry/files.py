@@ -1,6 +1,6 @@
-"""A folder of registry files becomes proposals; what is not a registry file is reported, never passed over in silence.
+"""Reads a folder of registry files into proposals and reports every file that is none.
 
-Every error is collected with its file, line and place, so that one run shows everything to correct.
+It collects all errors with file, line and place, so that one run shows everything to correct.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from shared.web.validation import pointer_of
 
 _SECTIONS: dict[str, Kind] = {"agencies": "agency", "officers": "officer", "regimes": "regime", "requests": "request"}
 _SUFFIXES = frozenset({".yaml", ".yml"})
-#: files and folders looked at; more than a nation's registry has
+#: limit on files and folders; a nation's registry has fewer
 MAX_ENTRIES = 10_000
 
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds. `ignored` are files that are no YAML: reported, but no error.
+    """The contents of a folder. `ignored`: files that are not YAML, reported without being errors.
 
-    `unread`: kinds of which something could not be read. What names a record of theirs may be right.
+    `unread`: kinds with records that could not be read; a reference to such a kind may be right.
     """
 
     proposals: list[Proposal] = field(default_factory=list)
@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> Folder:
 
 
 def _entries(folder: Path, found: Folder) -> list[Path]:
-    """All files below, but for hidden ones and Python's caches; links to folders are refused, for they may go round."""
+    """All files below, without hidden ones and Python's caches; refuses links to folders, which may form a circle."""
     entries: list[Path] = []
 
     def unreadable(error: OSError) -> None:
@@ -97,12 +97,12 @@ def _entries(folder: Path, found: Folder) -> list[Path]:
 
 
 def _kind(name: str) -> Kind:
-    """What a registry file of this name holds first of all."""
+    """The kind of record that a registry file of this name mainly holds."""
     return list(_SECTIONS.values())[_order(name) or 0]
 
 
 def _order(name: str) -> int | None:
-    """Where a file of this name comes; None where its name says nothing."""
+    """The position of a file of this name in the order of loading; None for an unknown name."""
     parent, _, last = name.rpartition("/")
     if parent == "regimes":
         return list(_SECTIONS).index("regimes")
@@ -149,7 +149,7 @@ def _read_file(path: Path, name: str, found: Folder) -> None:
 
 
 def _propose(kind: Kind, item: Any, place: tuple[str | int, ...], name: str, document: Document, found: Folder) -> None:
-    """Malformed YAML in a record is its only error: what the record would mean is a guess."""
+    """Report only the YAML errors of a record that has some: its other errors would be guesses."""
     pointer = pointer_of(place)
     broken = any(error.place == pointer or error.place.startswith(pointer + "/") for error in document.errors)
     found.proposals.append(Proposal(kind, item, Source(name, pointer, document.marks), broken=broken))
@@ -175,7 +175,7 @@ def _unknown_file(name: str) -> FileError:
         0,
         "",
         "Tên tệp không thuộc danh mục, nên không rõ tệp này nói gì.",
-        "The file's name is none of the registry's, so what it says is not known.",
+        "The file's name is not one of the registry's, so its content is unknown.",
         "Đổi tên thành agencies*, officers*, regimes*, requests*.yaml hoặc regimes/*.yaml, hoặc chuyển đi nơi khác.",
         "Rename it to agencies*, officers*, regimes*, requests*.yaml or regimes/*.yaml, or move it away.",
     )
@@ -187,7 +187,7 @@ def _no_file(name: str) -> FileError:
         0,
         "",
         "Đây là liên kết tới thư mục, hoặc thư mục mang tên tệp; không đọc những gì ở trong như được đặt tên.",
-        "This is a link to a folder, or a folder named like a file: what is in it is not read as it is named.",
+        "This is a link to a folder, or a folder named like a file: its content is not read under this name.",
         "Đặt chính các tệp vào thư mục danh mục.",
         "Put the files themselves into the registry's folder.",
     )

@@ -1,4 +1,4 @@
-"""What must hold within a form: reports by it can be written, sent and judged; its sums say one thing. Pure."""
+"""The rules within a form, so that reports by it can be written, sent and judged, and its sums are consistent. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
 from shared.contract.events.fields import MAX_DIGITS, shown
 
-#: totals of a circle that its message names
+#: limit on the totals of a circle that a message names
 _NAMED = 10
 
 
@@ -49,7 +49,7 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
             yield located.error(
                 f"form/figures/{place}",
                 f"“{figure.code}”: nhỏ nhất lớn hơn lớn nhất.",
-                f"“{figure.code}”: the minimum is over the maximum.",
+                f"“{figure.code}”: the minimum exceeds the maximum.",
                 "Sửa hai giới hạn.",
                 "Correct the bounds.",
             )
@@ -66,7 +66,7 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
             yield located.error(
                 f"form/narratives/{place}",
                 f"“{narrative.code}”: độ dài nhỏ nhất lớn hơn độ dài lớn nhất.",
-                f"“{narrative.code}”: the least of the lengths is over the most.",
+                f"“{narrative.code}”: the minimum length exceeds the maximum length.",
                 "Sửa độ dài.",
                 "Correct the lengths.",
             )
@@ -74,7 +74,7 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
             yield located.error(
                 f"form/narratives/{place}/max_characters",
                 f"“{narrative.code}” là mục bắt buộc nhưng không được có ký tự nào.",
-                f"“{narrative.code}” is required, and may hold no character.",
+                f"“{narrative.code}” is required but may not hold any character.",
                 "Tăng `max_characters`, hoặc ghi required: false.",
                 "Raise `max_characters`, or write required: false.",
             )
@@ -84,23 +84,23 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
         yield error
     values = {figure.code: _values(figure) for figure in form.figures}
     yield from sums.together(located, form.sums, by_code, values, reported)
-    # `"code":0,` of each figure, `"code":"…",` of each narrative, and some for the envelope
+    # `"code":0,` for each figure, `"code":"…",` for each narrative, and some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
     least += sum(len(item.code) + 6 + item.min_characters for item in form.narratives if item.required)
     if least > MAX_BODY_BYTES:
         yield located.error(
             "form",
             f"Một báo cáo đủ theo biểu mẫu này có ít nhất {least} byte; hệ thống nhận nhiều nhất {MAX_BODY_BYTES}.",
-            f"A complete report by this form has at least {least} bytes; {MAX_BODY_BYTES} are taken at most.",
+            f"A complete report by this form has at least {least} bytes; the limit is {MAX_BODY_BYTES}.",
             "Giảm độ dài tối thiểu của thuyết minh, hoặc chia thành nhiều chế độ báo cáo.",
-            "Lower the least lengths of narratives, or part it into several regimes.",
+            "Lower the minimum lengths of narratives, or split the form into several regimes.",
         )
 
 
 def _sums(
     located: Located, rules: Sequence[SumRule], by_code: Mapping[str, FigureField]
 ) -> Iterator[tuple[int, FileError]]:
-    """What is wrong with each sum by itself, and with those that go round, each with the place of the sum."""
+    """The errors of each sum by itself and of sums that form a circle, with the place of the sum."""
     for place, rule in enumerate(rules):
         for error in _sum(located, f"form/sums/{place}", rule, by_code.keys()):
             yield place, error
@@ -138,7 +138,7 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
             yield located.error(
                 where,
                 f"Số hạng “{shown(term)}” lặp lại.",
-                f"The term “{shown(term)}” is there twice.",
+                f"The term “{shown(term)}” is repeated.",
                 "Bỏ một lần.",
                 "Remove one of them.",
             )
@@ -154,7 +154,7 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
 
 
 def _values(figure: FigureField) -> tuple[Decimal, Decimal]:
-    """The least and the most that a report can say of the figure: its bounds, on the grid of its digits."""
+    """The minimum and maximum of the figure in a report: its bounds, on the grid of its digits."""
     with localcontext(prec=4 * MAX_DIGITS):
         step = Decimal(1).scaleb(-figure.fraction_digits)
         least = Decimal("-Infinity") if figure.minimum is None else figure.minimum.quantize(step, ROUND_CEILING)
@@ -167,10 +167,10 @@ def _bound(value: Decimal) -> str:
 
 
 def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str, FigureField]) -> Iterator[FileError]:
-    """A sum whose total no terms can add up to, each within its bounds: every complete report would be returned."""
+    """An error for a sum whose terms cannot add up to its total, so that every complete report would be returned."""
     terms = [by_code[term] for term in dict.fromkeys(rule.terms) if term in by_code]
     total = by_code.get(rule.total)
-    # where the total, or every term, may be left out, such a report is not checked by this sum
+    # a sum does not check a report without its total or without all its terms
     if total is None or not total.required or not any(term.required for term in terms) or rule.total in rule.terms:
         return
     least = most = Decimal(0)
@@ -178,35 +178,35 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
         for term in terms:
             low, high = _values(term)
             if low > high:
-                return  # reported already
+                return  # already reported
             least += low if term.required else min(low, Decimal(0))
             most += high if term.required else max(high, Decimal(0))
         low, high = _values(total)
         missed = least - rule.tolerance > high or most + rule.tolerance < low
     if missed and low <= high and rule.tolerance >= 0:
-        least_told, most_told, low_told, high_told = map(_bound, (least, most, low, high))
+        least_shown, most_shown, low_shown, high_shown = map(_bound, (least, most, low, high))
         yield located.error(
             place,
-            f"Tổng “{shown(rule.code)}” không bao giờ đúng: số hạng cộng được {least_told} đến {most_told}, "
-            f"còn “{shown(rule.total)}” chỉ được {low_told} đến {high_told}.",
-            f"The sum “{shown(rule.code)}” never holds: its terms add up to {least_told} to {most_told}, "
-            f"but “{shown(rule.total)}” may be {low_told} to {high_told}.",
+            f"Tổng “{shown(rule.code)}” không bao giờ đúng: số hạng cộng được {least_shown} đến {most_shown}, "
+            f"còn “{shown(rule.total)}” chỉ được {low_shown} đến {high_shown}.",
+            f"The sum “{shown(rule.code)}” never holds: its terms add up to {least_shown} to {most_shown}, "
+            f"but “{shown(rule.total)}” may be {low_shown} to {high_shown}.",
             "Sửa giới hạn của các chỉ tiêu, hoặc số hạng.",
             "Correct the bounds of the figures, or the terms.",
         )
 
 
 def _circles(located: Located, rules: Sequence[SumRule]) -> Iterator[tuple[int, FileError]]:
-    """Sums that come back to their own total through others: A = B + C and B = A + D.
+    """Sums that contain their own total through others: A = B + C and B = A + D.
 
-    One error for each term that closes a circle: without these terms there is none left, so one run reports them all.
+    Reports each term that closes a circle, so that removing the reported terms removes every circle.
     """
     of_total: dict[str, list[int]] = {}
     for number, rule in enumerate(rules):
         of_total.setdefault(rule.total, []).append(number)
 
     def below(total: str) -> Iterator[tuple[str, int, int]]:
-        """The totals among its terms, each with its place."""
+        """The totals among the terms of a total, each with its place."""
         for number in of_total[total]:
             for place, term in enumerate(rules[number].terms):
                 if term in of_total and term != total:
@@ -242,7 +242,7 @@ def _circle(located: Located, place: str, way: Sequence[str], begin: int) -> Fil
     return located.error(
         place,
         f"Tổng “{shown(way[begin])}” quay vòng về chính nó qua các tổng khác: {chain}.",
-        f"The sum “{shown(way[begin])}” comes back to itself through other sums: {chain}.",
+        f"The sum “{shown(way[begin])}” contains itself through other sums: {chain}.",
         "Bỏ số hạng này, hoặc sửa một tổng trong vòng.",
         "Remove this term, or correct a sum of the circle.",
     )

@@ -1,7 +1,7 @@
-"""The registry's one gate: proposed records and the registry as it is become accepted records, or all that is wrong.
+"""The one gate into the registry: admits proposed records beside the stored ones, or returns every error; pure.
 
-Pure, and the same for files and for whatever else proposes records: what is admitted here, every service can live
-with. `checks` holds what must be so between records; what only a neighbour can say is asked of it (`neighbours`).
+All sources of records pass this gate, so every service can handle what is admitted. `checks` holds the rules between
+records; `neighbours` runs the checks that only another service can make.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from shared.contract.events import RegistryEvent
 from shared.contract.events.fields import AT_THE_GATE, BROKEN, shown
 from shared.web.validation import field_error, pointer_of
 
-#: errors found in one load; then nothing more is looked at
+#: limit on errors found in one load; checking stops there
 MAX_ERRORS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A record as it was written: a JSON value (decimals as text, no floats), not yet looked at."""
+    """A record as written: a JSON value (decimals as text, no floats), not yet checked."""
 
     kind: Kind
     value: Any
     source: Source
-    broken: bool = False  # its errors are reported already; it counts only as a name that is there
+    broken: bool = False  # its errors are already reported; it only counts as an existing name
 
 
 @dataclass(slots=True)
 class Admission:
-    """What the gate says. `records` are those without errors of their own; admitted is all, or nothing.
+    """The gate's answer. `records`: those without errors of their own; either all are admitted or none.
 
-    `cut`: there were too many errors, and what came behind them was not looked at.
+    `cut`: there were too many errors, so the rest was not checked.
     """
 
     records: list[Located] = field(default_factory=list)
@@ -56,10 +56,10 @@ def admit(
     past_requests: bool = False,
     unread: Collection[Kind] = (),
 ) -> Admission:
-    """Every error of the proposals, of themselves, between them and with what is stored.
+    """Check each proposal by itself, the proposals against each other, and all against the stored records.
 
-    now: business time. unread: kinds of which not every record could be read, which is reported already.
-    past_requests: requests whose deadline is past are taken, for a registry that is carried over.
+    now: business time. unread: kinds with unreadable records, which are already reported. past_requests: take requests
+    whose deadline has passed, to carry over an old registry.
     """
     admission = Admission()
     stored_by_key = {record.key: record for record in stored}
@@ -74,7 +74,7 @@ def admit(
             break
     else:
         between = checks.check(admission.records, stored, now, named=named, past_requests=past_requests, unread=unread)
-        # one more than is reported: then it is certain that there are more
+        # one more than the limit shows that there are more
         admission.errors += islice(between, MAX_ERRORS + 1 - len(admission.errors))
     if len(admission.errors) > MAX_ERRORS:
         admission.cut = True
@@ -83,13 +83,13 @@ def admit(
 
 
 def _names(proposal: Proposal) -> list[str]:
-    """The key that a refused record would have had, as far as others may name it."""
+    """The key of a refused record, so that references to it are not reported as unknown."""
     code = proposal.value.get("code") if isinstance(proposal.value, dict) else None
     return [f"{proposal.kind}/{code}"] if isinstance(code, str) else []
 
 
 def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Admission) -> None:
-    """One record by the rules of its fields."""
+    """Check one record by the rules of its fields."""
     value, source = proposal.value, proposal.source
     if isinstance(value, dict):
         if "version" in value:
@@ -97,14 +97,14 @@ def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Ad
                 source.error(
                     "/version",
                     "`version` do hệ thống cấp.",
-                    "`version` is given by the system.",
+                    "The system assigns `version`.",
                     "Bỏ trường này (chế độ báo cáo dùng `regime_version`).",
                     "Leave it out (a regime has `regime_version`).",
                 )
             )
         value = {**value, "version": 0}
     text = json.dumps(value)
-    # an escape of half a character begins so; most records hold none, and are not walked through
+    # how an escaped lone surrogate begins; most records have none and skip the walk below
     halved = islice(_surrogates(value, ""), MAX_ERRORS + 1) if "\\ud" in text else ()
     if surrogates := list(halved):
         for pointer in surrogates:
@@ -132,7 +132,7 @@ def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Ad
 
 
 def _unchanged(text: str, model: type[RegistryEvent], stored: Mapping[str, RegistryEvent]) -> RegistryEvent | None:
-    """The record that is stored like this since older rules: nothing about it changes, so it stays as it is."""
+    """The equal stored record, admitted by older rules: a load does not change it, so it stays."""
     try:
         record = model.model_validate_json(text, extra="forbid")
     except ValidationError:
@@ -153,7 +153,7 @@ def _file_error(fault: Mapping[str, Any], source: Source) -> FileError:
 
 
 def _surrogates(value: Any, pointer: str) -> Iterable[str]:
-    """The places of texts that UTF-8 cannot hold."""
+    """The places of texts that UTF-8 cannot encode."""
     match value:
         case str():
             if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):

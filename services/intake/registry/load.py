@@ -1,7 +1,7 @@
-"""A load stores all or nothing, gives a new version only to what changed, and publishes only that.
+"""Loads the registry: stores all records or none, and gives a new version and an event only to those that changed.
 
-What is stored is what the gate admitted, of the registry as it was then: under the lock of the revision's row, so that
-two loads are one after the other and the order of the registry's events is the order of their versions.
+Storing takes the lock of the revision's row and checks that the registry has not changed since the gate admitted the
+records. So loads run one after the other, and events are published in the order of their versions.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from shared.postgres.database import ReadTransaction, Transaction
 
 
 class RegistryRefused(Exception):
-    """Nothing was stored. `errors` lists everything that has to be corrected, in the order of files and lines.
+    """Nothing was stored. `errors` lists everything to correct, in the order of files and lines.
 
-    `cut`: there are more, which were not looked for.
+    `cut`: there may be more errors, since checking stopped.
     """
 
     def __init__(self, errors: Sequence[FileError], *, cut: bool = False) -> None:
@@ -40,24 +40,24 @@ class RegistryRefused(Exception):
 
 
 class RegistryMoved(Exception):
-    """Somebody else changed the registry since it was looked at: look again."""
+    """The registry has changed since the draft was checked: check again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a load would do to the registry of one revision. `errors`: why it must not."""
+    """The changes that a load would make to one revision of the registry. `errors`: why it must not."""
 
     revision: int
     stored: tuple[RegistryEvent, ...]
     located: tuple[Located, ...]  # records without errors of their own
-    changed: tuple[RegistryEvent, ...]  # with the versions they get
+    changed: tuple[RegistryEvent, ...]  # with their new versions
     errors: tuple[FileError, ...]
-    cut: bool = False  # so many errors that not everything was looked at
+    cut: bool = False  # whether checking stopped at too many errors
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load did, by kind."""
+    """The number of records loaded, by kind."""
 
     new: dict[Kind, int] = field(default_factory=dict)
     changed: dict[Kind, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ async def draft(
     past_requests: bool = False,
     unread: Collection[Kind] = (),
 ) -> Draft:
-    """Hold the proposals against the registry as it is. now: business time. unread: as in `admit`."""
+    """Check the proposals against the stored registry. now: business time. unread: as in `admit`."""
     revision = await store.revision(tx)
     stored = await store.changed_after(tx, -1)
     admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
@@ -114,7 +114,7 @@ async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
 
 
 async def republish(tx: Transaction) -> int:
-    """Publish every current record again, versions unchanged; consumers drop what they have. Returns how many."""
+    """Publish every current record again under its version; consumers drop those they have. Returns how many."""
     await store.lock(tx)
     records = await store.changed_after(tx, -1)
     await publish(tx, records)

@@ -1,23 +1,23 @@
-"""Bounds of figures, narrowed by the sums that bind them until nothing changes: what no figure can be is found out.
+"""Narrows the bounds of figures by the sums that bind them until nothing changes; pure and bounded in cost.
 
-Pure, and bounded in cost: what is not found within it counts as possible.
+Values that it does not exclude within its cost count as possible.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-#: digits the validator reads in one figure
+#: limit on the digits that the validator reads in a figure
 MAX_DIGITS = 38
-#: looks at one figure in one sum
+#: limit on steps; a step narrows one figure by one sum
 MAX_STEPS = 60_000
 
-#: weights of figures whose sum lies within a tolerance of zero; all in whole multiples of one small unit
+#: weights of figures whose weighted sum is zero within a tolerance; all values are multiples of one small unit
 Balance = tuple[Mapping[int, int], int]
 
 
 class Dead(Exception):
-    """No value is left for a figure, or a sum cannot hold any more. `places`: the sums that say so together."""
+    """A figure has no value left, or a sum can no longer hold. `places`: the sums that together cause it."""
 
     def __init__(self, places: Sequence[int] = ()) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class Dead(Exception):
 
 
 class TooLong(Dead):
-    """The cost is used up; nothing is known."""
+    """The cost limit is reached without a result."""
 
 
 class Narrowing:
-    """Bounds of every figure; what was narrowed since a mark can be given back."""
+    """The bounds of every figure; `undo` takes back what was narrowed since a mark."""
 
     def __init__(self, sums: Sequence[Balance], rules_of: Sequence[Sequence[int]], grid: Sequence[int]) -> None:
         self._sums = sums
@@ -42,7 +42,7 @@ class Narrowing:
         self.most = [100**MAX_DIGITS] * len(grid)
 
     def narrow(self, number: int, least: int, most: int) -> bool:
-        """Keep the figure within bounds, on its grid; whether that changed anything. Raises Dead."""
+        """Narrow the figure to bounds on its grid. Returns whether that changed anything. Raises Dead."""
         step = self._grid[number]
         least, most = -(-least // step) * step, most // step * step
         least, most = max(least, self.least[number]), min(most, self.most[number])
@@ -55,7 +55,7 @@ class Narrowing:
         return True
 
     def give_back(self, mark: int) -> None:
-        """Undo what was narrowed since the trail had this length."""
+        """Undo the narrowing since the trail had this length."""
         while len(self._trail) > mark:
             number, least, most = self._trail.pop()
             self.least[number], self.most[number] = least, most
@@ -76,7 +76,7 @@ class Narrowing:
             if low > tolerance or high < -tolerance:
                 raise Dead(self._behind(place))
             for number, weight in weights.items():
-                # weight · figure lies between what the others leave at most and at least
+                # weight · figure lies between the minimum and maximum that the other figures leave
                 least, most = -tolerance - (high - highs[number]), tolerance - (low - lows[number])
                 if weight < 0:
                     least, most = most, least
@@ -91,7 +91,7 @@ class Narrowing:
                     waiting.update(dict.fromkeys(self._rules_of[number]))
 
     def _behind(self, place: int) -> list[int]:
-        """The sum, and those that narrowed its figures, and so on."""
+        """The sum and, transitively, those that narrowed its figures."""
         found = {place: None}
         ends = [place]
         while ends:

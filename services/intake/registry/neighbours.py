@@ -1,7 +1,7 @@
-"""The neighbours' own checks of proposed records, each in a process of its own: what is tested is the code that runs.
+"""Runs the other services' own checks of proposed records, each in its own process, so the code that runs is checked.
 
-A neighbour's check that crashes, hangs or is killed by its limits stops nothing but the record that caused it: that one
-is found by halving and refused. Nothing here reads a neighbour's code or speaks to a running service.
+If a check crashes, hangs or is killed at its limits, halving finds the record that caused it, and only that record is
+refused. This module imports no other service's code and calls no running service.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from shared.contract.events.fields import shown
 from shared.contract.services import SERVICES
 from shared.runtime.clock import monotonic_seconds
 
-#: who looks at records before they are admitted
+#: the services that check records before they are admitted
 NEIGHBOURS = tuple(service for service in SERVICES if service != "intake")
 ROOT = Path(__file__).resolve().parents[3]
-#: of one process, and of all that is done to find what made one fail
+#: time limit of one process, and of the search for the record that made one fail
 RUN_SECONDS, SEARCH_SECONDS = 60.0, 180.0
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
-#: what of the environment a check needs; passwords and addresses stay here
+#: environment variables that a check needs; passwords and addresses are not passed on
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 
-#: the arguments that start a neighbour's check
+#: returns the command that starts a service's check
 Program = Callable[[str], Sequence[str]]
 
 
 def program(neighbour: str) -> Sequence[str]:
-    """`python -m services.<neighbour> check` without loading the rest of the service."""
+    """The command `python -m services.<neighbour> check`, without loading the rest of the service."""
     return (sys.executable, "-m", f"services.{neighbour}.check")
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How a run ended: its problems by record key, or why it did not come to its end."""
+    """How a run ended: its problems by record key, or why it failed."""
 
     problems: tuple[tuple[str, dict[str, str]], ...] = ()
     failed: str = ""
-    started: bool = True  # it came as far as reading its records
+    started: bool = True  # whether it got as far as reading its records
 
 
 def ask(
@@ -61,8 +61,10 @@ def ask(
     start: Program = program,
     run_seconds: float = RUN_SECONDS,
 ) -> list[FileError]:
-    """What the neighbours say of the asked records, side by side. `others` are there to be looked up; now: business
-    time. Blocks; every process it starts has ended when it returns."""
+    """The problems that the other services find in the asked records; the checks run in parallel.
+
+    `others`: records for look-up only; now: business time. Blocks; all its processes have ended when it returns.
+    """
     names = list(neighbours)
     if not asked or not names:
         return []
@@ -72,7 +74,7 @@ def ask(
 
 
 class _Neighbour:
-    """One neighbour's check of one load."""
+    """The check of one load by one service."""
 
     def __init__(
         self, name: str, start: Program, others: Sequence[RegistryEvent], now: datetime, run_seconds: float
@@ -88,7 +90,7 @@ class _Neighbour:
         ended = self._run(asked)
         if not ended.failed:
             by_key = {located.record.key: located for located in asked}
-            return [_told(by_key[key], problem) for key, problem in ended.problems if key in by_key]
+            return [_file_error(by_key[key], problem) for key, problem in ended.problems if key in by_key]
         if not ended.started:
             return [self._not_there(ended.failed)]
         if len(asked) == 1:
@@ -137,7 +139,7 @@ class _Neighbour:
             f"Bản ghi này làm hỏng lần kiểm tra của {self._name} ({why}).",
             f"This record breaks the check of {self._name} ({why}).",
             "Sửa hoặc rút gọn bản ghi; nếu không rõ sai ở đâu, báo cho người phát triển.",
-            "Correct the record or make it smaller; if nothing seems wrong with it, tell the developers.",
+            "Correct or shorten the record; if nothing seems wrong with it, report it to the developers.",
         )
 
     def _not_there(self, why: str) -> FileError:
@@ -155,9 +157,9 @@ class _Neighbour:
         return asked[0].error(
             "",
             f"Phần kiểm tra của {self._name} bị hỏng vì một trong {len(asked)} bản ghi từ đây ({why}).",
-            f"The check of {self._name} is broken by one of {len(asked)} records from here on ({why}).",
+            f"One of {len(asked)} records from here on breaks the check of {self._name} ({why}).",
             "Nạp từng phần nhỏ hơn để tìm ra bản ghi đó.",
-            "Load smaller parts to find it.",
+            "Load smaller parts to find the record.",
         )
 
 
@@ -173,7 +175,7 @@ def _read(output: bytes, failed: str) -> _Ended:
         try:
             said = json.loads(line)
         except ValueError:
-            continue  # a last line that was cut
+            continue  # a truncated last line
         started = started or "looks at" in said
         done = done or "done" in said
         if "key" in said:
@@ -192,13 +194,13 @@ def _ending(code: int, said: str) -> str:
 
 
 def _tail(file: object) -> str:
-    """The last line that was said on stderr."""
+    """The last line on stderr."""
     file.seek(0)  # type: ignore[attr-defined]
     lines = file.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace").strip().splitlines()  # type: ignore[attr-defined]
     return shown(lines[-1], 200) if lines else ""
 
 
-def _told(located: Located, problem: dict[str, str]) -> FileError:
+def _file_error(located: Located, problem: dict[str, str]) -> FileError:
     return located.source.error(
         problem["pointer"], problem["message"], problem["message_en"], problem["fix"], problem["fix_en"]
     )

@@ -1,4 +1,4 @@
-"""The registry's records are the bodies of its events; what is stored of one is its content, without the version."""
+"""The records of the registry: the bodies of its events, stored without their version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def kind_of(key: str) -> Kind:
 
 
 def content_of(record: RegistryEvent) -> dict[str, Any]:
-    """What the record says, as JSON values, without its version: equal contents are equal dicts."""
+    """The record's content as JSON values, without its version; equal contents give equal dicts."""
     return record.model_dump(mode="json", exclude={"version"})
 
 
@@ -39,7 +39,7 @@ def record_of(key: str, version: int, content: Mapping[str, Any]) -> RegistryEve
 
 
 class Agency(Struct, frozen=True, gc=False):
-    """What is asked of an agency in memory; there are thousands, and the whole record weighs ten times as much."""
+    """The fields of an agency kept in memory; there are thousands, and a whole record takes ten times the space."""
 
     code: str
     kind: str
@@ -52,7 +52,7 @@ class Agency(Struct, frozen=True, gc=False):
 
 
 class Officer(Struct, frozen=True, gc=False):
-    """What is asked of an officer in memory."""
+    """The fields of an officer kept in memory."""
 
     agency: str
     active: bool
@@ -71,19 +71,19 @@ class Officer(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Registry:
-    """All records, by what they are looked up by; of agencies and officers what admission and the checks ask."""
+    """All records, indexed for look-up; of agencies and officers only the fields that admission and checks need."""
 
     agencies: dict[str, Agency] = field(default_factory=dict)
     officers: dict[str, Officer] = field(default_factory=dict)
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
-    #: agency -> ids of all who are or were its officers
+    #: agency -> ids of its present and former officers
     _staff: dict[str, list[str]] = field(default_factory=dict)
     #: agency -> codes of those whose heir it is, or was
     _handing: dict[str, set[str]] = field(default_factory=dict)
 
     def put(self, record: RegistryEvent) -> None:
-        """Add the record, or replace an older version of it; a newer one stays."""
+        """Add the record or replace an older version of it; keep a newer one."""
         match record:
             case AgencyRegistered():
                 agency = Agency(
@@ -102,9 +102,9 @@ class Registry:
                 _newer(self.requests, record.request_id, record)
 
     def take(self, changed: Registry) -> None:
-        """Add or replace all that another registry holds."""
-        for agency in changed.agencies.values():
-            self._agency(agency)
+        """Add all records of another registry."""
+        for code, agency in changed.agencies.items():
+            _newer(self.agencies, code, agency)
         for officer_id, officer in changed.officers.items():
             self._officer(officer_id, officer)
         for code, versions in changed.regimes.items():
@@ -114,7 +114,7 @@ class Registry:
             _newer(self.requests, request_id, request)
 
     def answering(self, agency: str, regime: str) -> list[str]:
-        """Ids of those whom a report of the agency under the regime may name: those named for it, others, heads."""
+        """Ids of officers whom a report under the regime may name: those designated for it, then others, then heads."""
         found = [
             (officer.head, regime not in officer.regimes, officer_id)
             for officer_id in self._staff.get(agency, ())
@@ -146,7 +146,7 @@ class Registry:
         before = self.officers.get(officer_id)
         if before is None or before.agency != officer.agency:
             staff = self._staff.setdefault(officer.agency, [])
-            if officer_id not in staff:  # one who comes back
+            if officer_id not in staff:  # an officer may return
                 staff.append(officer_id)
         _newer(self.officers, officer_id, officer)
 

@@ -1,4 +1,4 @@
-"""What an agency reads of the regimes that bind it: the form, the deadlines, and a report that would be accepted."""
+"""The queries behind the pages of regimes that bind an agency: forms, deadlines, and an acceptable example report."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePubl
 from shared.postgres.database import ReadTransaction
 from shared.runtime.clock import LOCAL_ZONE
 
-#: the nearest deadlines that a regime's page lists
+#: limit on the nearest deadlines that a regime's page lists
 MAX_DEADLINES = 5
-#: regime versions whose examples are remembered
+#: limit on regime versions with a cached example
 MAX_EXAMPLES = 1000
 
 #: figures and narratives
@@ -46,7 +46,7 @@ _DEADLINES = text("""
 
 
 class DeadlineView(BaseModel):
-    """A report that is owed next under the regime."""
+    """The next report owed under the regime."""
 
     period: str
     accepted_from: Moment = Field(description="Nhận báo cáo từ / a report is taken from then on")
@@ -108,7 +108,7 @@ async def page(
     after: tuple[str, int] | None,
     limit: int,
 ) -> list[RegimeView]:
-    """Up to `limit` of the versions that bind the agency now or next, after that version of that code."""
+    """Up to `limit` of the current and next versions that bind the agency, after the given code and version."""
     bound = regimes.binding(agency, registry, addressed, now.astimezone(LOCAL_ZONE).date())
     if after is not None:
         bound = [binding for binding in bound if (binding.regime.code, binding.regime.regime_version) > after]
@@ -134,9 +134,9 @@ async def detail(
     code: str,
     version: int | None,
 ) -> RegimeDetail | None:
-    """One version: the one asked for, else that of the report due next, else the one in force. None: not the agency's.
+    """One version: the requested one, else that of the next report due, else the current one.
 
-    `officers` are the agency's, the one who should send first.
+    None if the regime does not bind the agency. `officers`: the agency's, the best sender first.
     """
     versions = regimes.versions_for(agency, registry, addressed, code)
     asked = {"agency": agency.code, "now": now, "regime": code, "limit": MAX_DEADLINES}
@@ -198,13 +198,13 @@ def _deadline(row: Any, regime: RegimePublished) -> DeadlineView:
 
 
 class Examples:
-    """Contents that forms accept, each found once: it is the same for every agency, and costs more than a read."""
+    """Caches the example of each form, which is the same for every agency and costly to find."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, int, int], Content | None] = {}
 
     def content(self, regime: RegimePublished) -> Content | None:
-        """Figures and narratives, or None where none were found."""
+        """Figures and narratives, or None if none were found."""
         key = (regime.code, regime.regime_version, regime.version)
         if key not in self._found:
             if len(self._found) >= MAX_EXAMPLES:
@@ -225,35 +225,35 @@ def _example(
     examples: Examples,
     now: datetime,
 ) -> tuple[dict[str, Any] | None, str, str]:
-    """A body that is accepted now, or None; and what is to be said of it."""
-    officer = next((each.officer_id for each in officers if each.answers(regime.code)), None)
-    if officer is None:
+    """A body that intake accepts now, or None, with a note about it."""
+    sender = next((officer.officer_id for officer in officers if officer.answers(regime.code)), None)
+    if sender is None:
         return (
             None,
             "Chưa có ví dụ: danh mục chưa có cán bộ nào của cơ quan đang phụ trách báo cáo này.",
             "No example: the registry names no active officer of the agency for this regime.",
         )
-    period = regimes.open_period(regime, agency, officer, registry, periods, now)
+    period = regimes.open_period(regime, agency, sender, registry, periods, now)
     if period is None:
         return (
             None,
             "Chưa có ví dụ: hiện không có kỳ báo cáo nào đang mở theo phiên bản này.",
             "No example: no period is open under this version now.",
         )
-    body: dict[str, Any] = {"regime": regime.code, "period": period, "officer": officer}
+    body: dict[str, Any] = {"regime": regime.code, "period": period, "officer": sender}
     content = examples.content(regime)
     if content is not None:
         figures, narratives = content
         return (
             {**body, "figures": figures, "narratives": narratives},
             "Số liệu chỉ để minh họa: đúng khoảng, đúng tổng. Thay bằng số liệu thật trước khi gửi.",
-            "The values only illustrate: within bounds, sums holding. Put the real ones in before sending.",
+            "The values are only illustrative: within bounds, with matching sums. Replace them before sending.",
         )
     if regime.form.nil_allowed:
         return (
             {**body, "nil": True},
             "Không tìm được bộ số liệu minh họa cho biểu mẫu này; đây là báo cáo “không phát sinh”.",
-            "No illustrative values were found for this form; this is a report of nothing to report.",
+            "No illustrative values were found for this form; this is a NIL report (nothing to report).",
         )
     return (
         None,

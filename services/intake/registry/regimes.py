@@ -1,6 +1,6 @@
-"""Tells which regime versions bind an agency, and when their reports are owed, in words.
+"""Finds the regime versions that bind an agency, and describes their deadlines in words; pure.
 
-Pure. Moments come from scoring, which keeps the calendar; here is only the rule by which it computes them.
+Scoring computes the actual moments, since it keeps the calendar; this module only describes the rule.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.runtime.clock import LOCAL_ZONE
 #: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)
 Status = Literal["current", "next", "past"]
 
-#: an ad hoc regime's newest requests that are tried for an example
+#: how many of an ad hoc regime's newest requests are tried for an example
 MAX_REQUESTS_TRIED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A regime version that binds the agency, and whether it does so now."""
+    """A regime version that binds the agency, and whether it is current, next or past."""
 
     regime: RegimePublished
     status: Status
@@ -36,7 +36,7 @@ class Binding:
 
 @dataclass(slots=True)
 class Addressed:
-    """Which requests were made under which regime, and whom they name: found once per revision of the registry."""
+    """An index of requests by regime and by the agencies they name, built once per revision of the registry."""
 
     revision: int = -1
     _by_regime: dict[str, list[RequestIssued]] = field(default_factory=dict)  # newest first
@@ -53,11 +53,11 @@ class Addressed:
         return self
 
     def regimes_of(self, agency: str) -> set[str]:
-        """The regimes under which a request names the agency."""
+        """The regimes with a request that names the agency."""
         return self._named.get(agency, set())
 
     def requests(self, regime: str, agency: str) -> Iterable[str]:
-        """The newest requests of the regime that are to all its submitters or name the agency."""
+        """The regime's newest requests that address all its submitters or name the agency."""
         found = 0
         for request in self._by_regime.get(regime, ()):
             if addresses(request.agencies, agency):
@@ -68,7 +68,7 @@ class Addressed:
 
 
 def status_of(regime: RegimePublished, versions: Iterable[RegimePublished], today: date) -> Status:
-    """Whether the version is in force on the day, will be, or no longer is."""
+    """Whether the version is current on the day, next or past."""
     if regime.effective_from > today:
         return "next"
     in_force = _newest(version for version in versions if version.effective_from <= today)
@@ -93,8 +93,8 @@ def binding(agency: Agency, registry: Registry, addressed: Addressed, today: dat
 
 
 def versions_for(agency: Agency, registry: Registry, addressed: Addressed, code: str) -> dict[int, RegimePublished]:
-    """Every version of the regime under which the agency reports, ever; none if it is another agency's alone."""
-    may, named = _answering(agency, registry, addressed)
+    """Every version of the regime under which the agency ever reports; empty if the regime does not bind it."""
+    named = code in addressed.regimes_of(agency.code)
     return {
         number: regime
         for number, regime in registry.regimes.get(code, {}).items()
@@ -109,7 +109,7 @@ def _answering(agency: Agency, registry: Registry, addressed: Addressed) -> tupl
 
 
 def chosen(versions: Sequence[RegimePublished], today: date) -> RegimePublished:
-    """The version in force, else the next one, else the last."""
+    """The current version, else the next one, else the last."""
     in_force = _newest(version for version in versions if version.effective_from <= today)
     if in_force is not None and (in_force.effective_to is None or in_force.effective_to >= today):
         return in_force
@@ -127,8 +127,9 @@ def open_period(
     candidates: Iterable[str],
     now: datetime,
 ) -> str | None:
-    """The first of the periods, then the last one before today and the one of today, for which a report by this
-    version is taken now.
+    """The first of the periods for which intake takes a report by this version now.
+
+    After the candidates it tries the last period before today's and today's.
     """
     tried = list(candidates)
     if regime.frequency != "adhoc":
@@ -150,7 +151,7 @@ _WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturda
 
 
 def cutoff_words(regime: RegimePublished) -> tuple[str, str]:
-    """Which days' figures a report holds, in Vietnamese and English."""
+    """The days that a report's figures cover, in Vietnamese and English."""
     cutoff: Cutoff = regime.cutoff
     match regime.frequency:
         case "adhoc":
@@ -169,12 +170,12 @@ def cutoff_words(regime: RegimePublished) -> tuple[str, str]:
 
 
 def deadline_words(regime: RegimePublished) -> tuple[str, str]:
-    """How the deadline follows from the period, in Vietnamese and English."""
+    """The rule for the deadline of a period, in Vietnamese and English."""
     rule = regime.deadline
     time = f"{rule.hour:02d}:{rule.minute:02d}"
     match rule.rule:
         case "on_request":
-            return "Thời hạn ghi trong từng văn bản yêu cầu.", "Each request says its own deadline."
+            return "Thời hạn ghi trong từng văn bản yêu cầu.", "Each request states its own deadline."
         case "working_days_after_cutoff":
             return (
                 f"{time} ngày làm việc thứ {rule.working_days} sau ngày chốt số liệu.",

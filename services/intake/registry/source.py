@@ -1,6 +1,6 @@
-"""Where a record was written, so that its errors can be reported at its line; pure.
+"""The place of a record in its file, so that errors name the line; pure.
 
-A record that came by another way than a file has no file and line 0: its errors have their JSON Pointers.
+A record that does not come from a file has no file name and line 0; its errors still have a JSON Pointer.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from shared.contract.events import RegistryEvent
 from shared.contract.events.fields import shown
 
-#: of a place that is written out; a field's name may be as long as its file
+#: limit on the characters of a place in a message: a field's name may be as long as its file
 MAX_PLACE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """One thing wrong. `line` and `column` count from 1 (0: not known); `place` is a JSON Pointer (RFC 6901)."""
+    """One error. `line` and `column` count from 1 (0: unknown); `place` is a JSON Pointer (RFC 6901)."""
 
     file: str
     line: int
@@ -27,7 +27,7 @@ class FileError:
     fix: str
     fix_en: str
     column: int = 0
-    missing: str = ""  # the kind of record of which it misses one
+    missing: str = ""  # the kind of the record that does not exist
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -41,42 +41,42 @@ Mark = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A record's file, its place in it, and the marks of every place of the file, by JSON Pointer."""
+    """A record's file, its place in it, and the marks of the whole file by JSON Pointer."""
 
     file: str = ""
     place: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False)
 
     def pointer(self, within: str) -> str:
-        """The place in the file of a JSON Pointer into the record."""
+        """The JSON Pointer into the file for one into the record."""
         return f"{self.place}{within}"
 
     def mark(self, within: str = "") -> Mark:
-        """Where that place begins, or its nearest surroundings that are written."""
+        """The mark of that place, or of the nearest one around it that the file contains."""
         pointer = self.pointer(within)
         while pointer and pointer not in self.marks:
             pointer = pointer.rpartition("/")[0]
         return self.marks.get(pointer, (0, 0))
 
     def error(self, within: str, message: str, message_en: str, fix: str, fix_en: str) -> FileError:
-        """Something wrong at a JSON Pointer into the record."""
+        """An error at a JSON Pointer into the record."""
         line, column = self.mark(within)
         return FileError(self.file, line, self.pointer(within), message, message_en, fix, fix_en, column)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A record (version 0: not yet given) and where it was written."""
+    """A record (version 0: not yet assigned) and its source."""
 
     record: RegistryEvent
     source: Source
 
     def error(self, field: str, message: str, message_en: str, fix: str, fix_en: str) -> FileError:
-        """Something wrong with the field at this path (`form/sums/0`; empty: the record)."""
+        """An error in the field at this path (`form/sums/0`; empty: the whole record)."""
         return self.source.error(f"/{field}" if field else "", message, message_en, fix, fix_en)
 
     def unknown(self, field: str, what: str, what_en: str, name: str, kind: str = "") -> FileError:
-        """The field names something that is not there; `kind`: of the registry's records, where it would be one."""
+        """An error for a field that names something unknown; `kind`: the kind of record, if it would be one."""
         error = self.error(
             field,
             f"Không có {what} “{shown(name)}”.",

@@ -1,4 +1,4 @@
-"""Named queries on the registry; none ever commits. The revision's row lock makes loads and key changes serial."""
+"""Named queries on the registry; none commits. The lock of the revision's row serialises loads and key changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.contract.events import RegistryEvent
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 
-#: a province's whole registry at once would keep the process large for good: freed memory is not given back
+#: reading a province's whole registry at once would make the process large for good: freed memory is not returned
 PAGE_RECORDS = 500
 
 _RAISE_REVISION = text("UPDATE registry_revision SET revision = revision + 1 RETURNING revision")
@@ -32,12 +32,12 @@ _SAVE = text(f"""
 
 
 async def lock(tx: Transaction) -> int:
-    """Make this the only writer of registry and keys until the edge ends the transaction; the revision so far."""
+    """Lock the registry and keys against other writers until the transaction ends. Returns the current revision."""
     return int((await tx.execute(_LOCK_REVISION)).scalar_one())
 
 
 async def raise_revision(tx: Transaction) -> int:
-    """The next revision; readers see that something is new."""
+    """Increase the revision, so that readers see a change. Returns the new one."""
     return int((await tx.execute(_RAISE_REVISION)).scalar_one())
 
 
@@ -46,7 +46,7 @@ async def revision(tx: ReadTransaction) -> int:
 
 
 async def pages_after(tx: ReadTransaction, after: int) -> AsyncIterator[list[RegistryEvent]]:
-    """Records that changed after a revision, in the order of their keys, some at a time; all of them after -1."""
+    """Records that changed after a revision, by key, in pages; -1 gives all."""
     behind = ""
     while True:
         rows = (await tx.execute(_RECORDS, {"after": after, "behind": behind, "limit": PAGE_RECORDS})).all()
@@ -58,12 +58,12 @@ async def pages_after(tx: ReadTransaction, after: int) -> AsyncIterator[list[Reg
 
 
 async def changed_after(tx: ReadTransaction, after: int) -> list[RegistryEvent]:
-    """As `pages_after`, all at once."""
+    """Like `pages_after`, all at once."""
     return [record async for page in pages_after(tx, after) for record in page]
 
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:
-    """Store the records as current under their versions."""
+    """Store the records as the current ones, with their versions."""
     rows = (
         (record.key, kind_of(record.key), record.version, json.dumps(content_of(record), ensure_ascii=False))
         for record in records

@@ -1,9 +1,9 @@
-"""YAML that can be read in one way only: JSON's values, each with its line and column; pure.
+"""Reads the subset of YAML that has only one meaning into JSON values, each with its line and column; pure.
 
-Of YAML 1.1, which the parser speaks, nothing is taken that surprises: no octal, sexagesimal or other odd number, no
-`yes` for true, no date made of a text, no anchor, alias, merge key, tag or second document, no key twice. A whole
-number becomes an int; one with a point keeps its digits as text; what else is written without quotes is text. PyYAML's
-events carry exact marks, so what a plain scalar means is decided here and no second YAML library is needed.
+The parser speaks YAML 1.1; this module refuses its surprises: octal, sexagesimal and other odd numbers, anchors,
+aliases, merge keys, tags, a second document, a repeated key. `yes` and dates stay text. A whole number becomes an int,
+one with a point stays text with its digits, any other unquoted value is text. PyYAML's events carry exact marks, so
+this module decides what a plain scalar means and needs no second YAML library.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from shared.contract.events.fields import shown
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 12
 MAX_NUMBER_CHARACTERS = 64
-#: errors reported of one file
+#: limit on errors reported for one file
 MAX_ERRORS = 100
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-#: what YAML 1.1, YAML 1.2 or a hasty reader take for a number, beside the two above
+#: other texts that YAML 1.1, YAML 1.2 or a hasty reader take for a number
 _ODD_NUMBER = re.compile(
     r"""[-+]?(?:
         [0-9][0-9_]*                                    # 025, +5, 1_000
@@ -39,8 +39,8 @@ _ODD_NUMBER = re.compile(
     )""",
     re.VERBOSE,
 )
-#: C0 but tab and line feed (and a carriage return before one), DEL, C1, other line breaks, marks that turn the
-#: direction of what is read, a BOM, what is no character
+#: C0 except tab and line feed (and a carriage return before one), DEL, C1, other line breaks, marks that change the
+#: direction of text, a BOM, noncharacters
 _NOT_IN_A_FILE = re.compile(
     "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
     "\ufeff\ufffe\uffff]"
@@ -49,9 +49,9 @@ _NOT_IN_A_FILE = re.compile(
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `value` is None where it cannot be read; `marks` by JSON Pointer.
+    """The content of a file. `value` is None if it cannot be read; `marks` by JSON Pointer.
 
-    `whole`: it was read to its end, so what it does not hold is not there.
+    `whole`: the file was read to its end, so what `value` lacks is really missing.
     """
 
     value: Any = None
@@ -61,23 +61,23 @@ class Document:
 
 
 class _Full(Exception):
-    """Enough errors of one file, or nothing more can be read."""
+    """Stops reading: too many errors, or the rest cannot be parsed."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or list that is being read."""
+    """A mapping or list whose end is not read yet."""
 
     value: Any  # dict or list
     pointer: str
-    key: str | None = None  # of a mapping, while its value is awaited
+    key: str | None = None  # of a mapping, while its value is outstanding
     awaits_key: bool = True
     key_mark: Mark = (0, 0)
     keys: dict[str, int] = field(default_factory=dict)
 
 
 def read(content: bytes, file: str) -> Document:
-    """The document in these bytes, and all that is wrong with it."""
+    """The document in these bytes, with all its errors."""
     reader = _Reader(file)
     try:
         reader.events(_text(content, reader))
@@ -88,7 +88,7 @@ def read(content: bytes, file: str) -> Document:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = shown(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "?"), 200)
         reader.document.value = None
-        # at the end of the file the parser may stand a line or two behind it
+        # at the end of the file, the parser's mark may lie a line or two after it
         last_line = max(1, len(content.splitlines()))
         reader.report(
             (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1),
@@ -144,7 +144,7 @@ def _text(content: bytes, reader: _Reader) -> str:
 
 
 class _Reader:
-    """Follows the parser's events; iterative, so that depth costs no stack."""
+    """Builds the value from the parser's events; iterative, so that depth costs no stack."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -193,7 +193,7 @@ class _Reader:
                 "Tệp có nhiều tài liệu YAML (“---”).",
                 "The file has several YAML documents (“---”).",
                 "Chia thành nhiều tệp, hoặc dùng một danh sách.",
-                "Part it into files, or use one list.",
+                "Split it into files, or use one list.",
             )
             raise _Full
         if event.version or event.tags:
@@ -230,7 +230,7 @@ class _Reader:
         )
 
     def _pointer(self) -> str:
-        """The place of what comes next."""
+        """The place of the next value."""
         if not self._stack:
             return ""
         top = self._stack[-1]
@@ -246,7 +246,7 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
         if self._awaits_key():
             self._key(str(event.value), mark)
-        elif not event.style:  # plain; the two parsers say it differently
+        elif not event.style:  # plain; PyYAML's two parsers mark it differently
             self._put(self._plain(str(event.value), mark), mark)
         else:
             self._put(event.value, mark)
@@ -266,7 +266,7 @@ class _Reader:
             )
 
     def _plain(self, text: str, mark: Mark) -> Any:
-        """What a scalar without quotes means."""
+        """The value of an unquoted scalar."""
         if text in _NULLS:
             return None
         if text in _BOOLEANS:
@@ -310,12 +310,12 @@ class _Reader:
             raise _Full
         pointer = self._pointer()
         value: Any = {} if mapping else []
-        # an error of a block is reported at the line of its name: often something in it is missing
+        # report an error of a block at the line of its name: often something in it is missing
         self._put(value, self._stack[-1].key_mark if self._stack and self._stack[-1].key is not None else mark)
         self._stack.append(_Open(value, pointer))
 
     def _put(self, value: Any, mark: Mark) -> None:
-        if self._awaits_key():  # an alias as a key; it is reported already
+        if self._awaits_key():  # an alias as a key; already reported
             self._stack[-1].key, self._stack[-1].awaits_key = "*", False
             return
         self.document.marks[self._pointer()] = mark

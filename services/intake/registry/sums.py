@@ -1,8 +1,8 @@
-"""Finds sums of a form that cannot hold together within the bounds of its figures: no complete report would pass.
+"""Finds sums of a form that cannot hold together within the bounds of its figures, so that no complete report passes.
 
-Each sum is a balance: its total less its terms is zero, within its tolerance. Balances that follow from several sums
-(A = B + C and A = B + C + D leave D = 0) are made by putting for each total its terms. What then leaves a figure no
-value is refused. A contradiction that needs more than intervals, or more than the allowed cost, is not found.
+Each sum is a balance: its total minus its terms is zero, within its tolerance. Substituting terms for totals derives
+further balances (A = B + C and A = B + C + D give D = 0). Sums that then leave a figure without a value are refused.
+A contradiction that intervals do not show, or that costs too much to find, goes unnoticed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from services.intake.registry.source import FileError, Located
 from shared.contract.events import FigureField, SumRule
 from shared.contract.events.fields import shown
 
-#: figures in all balances that are made of several sums; the others are made of none
+#: limit on the figures in all derived balances; beyond it none is derived
 MAX_MADE = 20_000
-#: sums that a message names
+#: limit on the sums that a message names
 _NAMED = 10
 
 
@@ -30,9 +30,9 @@ def together(
     values: Mapping[str, tuple[Decimal, Decimal]],
     reported: Collection[int],
 ) -> Iterator[FileError]:
-    """The first sums found that contradict each other. values: least and most of each figure, on its grid.
+    """Reports the first contradiction between sums. values: minimum and maximum of each figure, on its grid.
 
-    told: places of sums that are wrong by themselves; they are left out.
+    reported: places of sums that are wrong by themselves; they are left out.
     """
     places = [n for n, rule in enumerate(sums) if n not in reported and _always_checked(rule, figures)]
     if len(places) < 2 or any(low > high for low, high in values.values()):
@@ -56,7 +56,7 @@ def together(
 
 
 def _always_checked(rule: SumRule, figures: Mapping[str, FigureField]) -> bool:
-    """Where the total, or every term, may be left out, a report without them is not checked by the sum."""
+    """Whether every complete report is checked by the sum: it is not if the total, or all terms, may be left out."""
     total = figures.get(rule.total)
     known = all(term in figures for term in rule.terms)
     return known and total is not None and total.required and any(figures[term].required for term in rule.terms)
@@ -68,7 +68,7 @@ def _contradiction(
     figures: Mapping[str, FigureField],
     values: Mapping[str, tuple[Decimal, Decimal]],
 ) -> list[int]:
-    """Places of sums that contradict each other, in order; none where none is found."""
+    """Places of sums that contradict each other, in order; empty if none is found."""
     codes = list(dict.fromkeys(code for place in places for code in (sums[place].total, *sums[place].terms)))
     number = {code: n for n, code in enumerate(codes)}
     digits = max(figures[code].fraction_digits for code in codes)
@@ -87,7 +87,7 @@ def _contradiction(
     try:
         for code in codes:
             low, high = values[code]
-            if not figures[code].required:  # left out it adds nothing
+            if not figures[code].required:  # a figure left out counts as zero
                 low, high = min(low, Decimal(0)), max(high, Decimal(0))
             search.narrow(number[code], _bound(low, digits), _bound(high, digits))
         search.settle(range(len(every)))
@@ -98,9 +98,9 @@ def _contradiction(
 
 
 def _made(balances: Sequence[Balance]) -> tuple[list[Balance], list[list[int]]]:
-    """Balances between figures that are no totals, each with the places of the sums that it is made of.
+    """Balances between figures that are no totals, each with the places of the sums it derives from.
 
-    For each total its first sum is put; a further sum of the same total then says something of the terms alone.
+    Substitutes each total's first sum; a further sum of the same total then binds the terms alone.
     """
     first: dict[int, int] = {}
     for place, (weights, _) in enumerate(balances):
@@ -123,7 +123,7 @@ def _made(balances: Sequence[Balance]) -> tuple[list[Balance], list[list[int]]]:
             allowed += abs(factor) * slack
             for figure, weight in other.items():
                 mixed[figure] = mixed.get(figure, 0) - factor * weight
-                # only onward: in a circle, which is reported elsewhere, this comes to an end too
+                # only to later totals, so that this ends even in a circle, which is reported elsewhere
                 if figure in first and order[figure] > at:
                     heapq.heappush(ahead, (order[figure], figure))
             cost += len(other)
@@ -136,7 +136,7 @@ def _made(balances: Sequence[Balance]) -> tuple[list[Balance], list[list[int]]]:
 
 
 def _order(balances: Sequence[Balance], first: Mapping[int, int]) -> dict[int, int]:
-    """Totals before those among their terms."""
+    """The totals, each before those among its terms."""
     done: dict[int, None] = {}
     for start in first:
         way = [(start, False)]
@@ -158,7 +158,7 @@ def _scaled(value: Decimal, digits: int) -> int:
 
 
 def _bound(value: Decimal, digits: int) -> int:
-    """In whole units; what has no bound is bounded by what a report can hold."""
+    """The bounds in whole units; a figure without a bound gets the largest that a report can hold."""
     most: int = 10**MAX_DIGITS * 10**digits
     if not value.is_finite():
         return most if value > 0 else -most

@@ -217,8 +217,8 @@ def _naming(obligation: Obligation, event: ObligationChanged) -> Naming | None:
 def _taken_back(obligation: Obligation, event: ObligationChanged) -> bool:
     """Whether scoring found that the obligation is not overdue after all, rather than has not found it overdue yet.
 
-    When scoring's database is built again, it opens its obligations anew and marks those overdue last: what was told
-    of them stays told, or everybody would be mailed again.
+    When scoring's database is rebuilt, it opens its obligations again and marks those overdue last. Notices already
+    sent stay sent; otherwise everybody would be mailed again.
     """
     if "overdue_withdrawn" in event.changes:
         return True

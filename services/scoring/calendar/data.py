@@ -137,11 +137,13 @@ def read_calendar(path: Path) -> ReadCalendar:
     try:
         file = CalendarFile.model_validate(yaml.safe_load(body))
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'YAML'}: {each['msg']}" for each in error.errors()[:20])
-        raise CalendarError(f"{path.name}: không đúng / is not right: {told}") from error
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'YAML'}: {fault['msg']}" for fault in error.errors()[:20]
+        )
+        raise CalendarError(f"{path.name}: không đúng / is not right: {faults}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or no day of a calendar
-        told = " ".join(str(error).split())[:500]
-        raise CalendarError(f"{path.name}: không đọc được YAML / cannot be read as YAML: {told}") from error
+        reason = " ".join(str(error).split())[:500]
+        raise CalendarError(f"{path.name}: không đọc được YAML / cannot be read as YAML: {reason}") from error
     return ReadCalendar(file, hashlib.sha256(body).hexdigest())
 
 

@@ -103,7 +103,9 @@ async def load_calendars(
             "year": [entry.year for entry in file.years],
             "status": [entry.status for entry in file.years],
             "announcements": [
-                json.dumps([each.model_dump(mode="json") for each in entry.announcements], ensure_ascii=False)
+                json.dumps(
+                    [announcement.model_dump(mode="json") for announcement in entry.announcements], ensure_ascii=False
+                )
                 for entry in file.years
             ],
         }

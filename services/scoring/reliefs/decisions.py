@@ -53,8 +53,14 @@ class Proposal:
     def relief_id(self) -> str:
         """The same proposal has the same id, so that it stands there once however often it is made."""
         span = (self.starts_at.timestamp(), self.ends_at.timestamp())
-        told = [self.cause or self.reason, span, sorted(self.agencies), sorted(self.regimes), sorted(self.obligations)]
-        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        content = [
+            self.cause or self.reason,
+            span,
+            sorted(self.agencies),
+            sorted(self.regimes),
+            sorted(self.obligations),
+        ]
+        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         return f"{self.cause or 'GH'}-{self.starts_at.astimezone(LOCAL_ZONE):%Y%m%d}-{digest[:10]}"
 
 

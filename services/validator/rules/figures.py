@@ -148,19 +148,19 @@ def _no_reading_fits(figure: Figure, reading: str) -> tuple[str, str]:
     """One answer at once: to write the reading would only bring the next finding."""
     limit = figure.fraction_digits
     value = Decimal(reading)
-    told = f"Số này được hiểu là {reading}, nhưng chỉ tiêu {figure.code}"
-    told_en = f"This is read as {reading}, but figure {figure.code}"
+    hint = f"Số này được hiểu là {reading}, nhưng chỉ tiêu {figure.code}"
+    hint_en = f"This is read as {reading}, but figure {figure.code}"
     if value < figure.minimum:
         bound = format(figure.minimum, "f")
-        told, told_en = f"{told} phải từ {bound} trở lên", f"{told_en} must be {bound} or more"
+        hint, hint_en = f"{hint} phải từ {bound} trở lên", f"{hint_en} must be {bound} or more"
     elif value > figure.maximum:
         bound = format(figure.maximum, "f")
-        told, told_en = f"{told} không được quá {bound}", f"{told_en} must be {bound} or less"
+        hint, hint_en = f"{hint} không được quá {bound}", f"{hint_en} must be {bound} or less"
     elif limit == 0:
-        return f"{told} chỉ nhận số nguyên: viết số đã làm tròn.", f"{told_en} takes whole numbers: write it rounded."
+        return f"{hint} chỉ nhận số nguyên: viết số đã làm tròn.", f"{hint_en} takes whole numbers: write it rounded."
     else:
         return (
-            f"{told} chỉ nhận tối đa {limit} chữ số thập phân: viết số đã làm tròn.",
-            f"{told_en} takes at most {counted(limit, 'digit')} after the point: write it rounded.",
+            f"{hint} chỉ nhận tối đa {limit} chữ số thập phân: viết số đã làm tròn.",
+            f"{hint_en} takes at most {counted(limit, 'digit')} after the point: write it rounded.",
         )
-    return f"{told}: kiểm tra lại số liệu và đơn vị tính.", f"{told_en}: check the value and its unit."
+    return f"{hint}: kiểm tra lại số liệu và đơn vị tính.", f"{hint_en}: check the value and its unit."

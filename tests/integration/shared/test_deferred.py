@@ -70,8 +70,8 @@ async def test_list_and_show_tell_what_awaits_what(
 ) -> None:
     assert await hand(database, "list") == 0
     told = capsys.readouterr().out
-    assert "regime/BC/1 · 2 (1 khoá / keys)" in told
-    assert "regime/BC/2 · 1 (1 khoá / keys)" in told
+    assert "regime/BC/1 · 2 (1 khóa / keys)" in told
+    assert "regime/BC/2 · 1 (1 khóa / keys)" in told
     assert await hand(database, "show", name="regime/BC/1") == 0
     assert capsys.readouterr().out.count("H99.01/BC/2026-M01") == 2
     assert await hand(database, "show", name="regime/BC/2") == 0

@@ -140,7 +140,7 @@ def _local_day(moment: datetime) -> date:
 
 
 def _duration(late: timedelta) -> tuple[str, str]:
-    """(vi, en): the two largest units; less than a second is a second, so that late is never told as nothing."""
+    """(vi, en): the two largest units; less than a second counts as one, so that a late report never shows no delay."""
     seconds = max(1, late.days * 86_400 + late.seconds)
     parts = []
     for size, vi, en in ((86_400, "ngày", "d"), (3_600, "giờ", "h"), (60, "phút", "min"), (1, "giây", "s")):

@@ -175,7 +175,7 @@ def parse_policy(name: str, file: bytes) -> ReadPolicy:
     try:
         policy = Policy.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(name, node, each["loc"], each["type"], each["msg"]) for each in error.errors()]
+        faults = [_fault(name, node, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
         raise PolicyError("\n".join(twice + faults)) from error
     if twice:
         raise PolicyError("\n".join(twice))

@@ -130,7 +130,7 @@ def test_a_fetch_that_is_not_answered_any_more_is_no_sign_that_nothing_comes(hea
     fetched(61, answered=False)
     assert health.state()[0]
     fetched(1, answered=False)
-    assert health.state()[1].startswith("nothing was fetched for 61 s")
+    assert health.state()[1].startswith("has fetched nothing for 61 s")
     assert health.broken() == "stuck"
     fetched(1, answered=True)
     assert (health.state()[0], health.broken()) == (True, "")
@@ -141,13 +141,13 @@ def test_partitions_that_are_not_given_back_are_not_ready(health: Health, time: 
     live(health, time, 60)
     assert health.state() == (
         True,
-        "its partitions are being given out anew; 0 partitions, 0 events to apply, Kafka answered 0 s ago",
+        "its partitions are being reassigned; 0 partitions, 0 events to apply, Kafka answered 0 s ago",
     )
     health.revoked()  # another round of the same: counted from the first
     live(health, time, 1)
     ready, told = health.state()
     assert not ready
-    assert told.startswith("its partitions were taken away 61 s ago and not given back")
+    assert told.startswith("its partitions were revoked 61 s ago and not assigned again")
     health.given([OTHER])
     assert health.state()[0]
 
@@ -165,7 +165,7 @@ def test_events_that_lie_there_while_nothing_moves_are_a_stall(health: Health, t
     _none_applied(health, time, 1)
     ready, told = health.state()
     assert not ready
-    assert told.startswith("none of its events was applied for 61 s; 1 partitions, 5 events to apply")
+    assert told.startswith("has applied none of its events for 61 s; 1 partitions, 5 events to apply")
     health.applied({PLACE: 11}, 4)
     assert health.state()[0]
 
