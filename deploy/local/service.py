@@ -1,4 +1,4 @@
-"""One instance of one of the four services as a child process, with exactly the environment of its contract."""
+"""One instance of a service as a child process, with exactly the environment that its settings declare."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIGRATE_TIMEOUT_SECONDS = 120.0
 
 
 class Service(Component):
-    """`serve` of one service; readiness is `GET /readyz` answering 200."""
+    """`serve` of one service; it is ready once `GET /readyz` answers 200."""
 
     grace_seconds = 15.0
 
@@ -57,7 +57,7 @@ class Service(Component):
         return False
 
     def migrate(self) -> None:
-        """Bring its database up to date. Raises ChildFailed with the output's end."""
+        """Migrate its database. Raises ChildFailed with the end of the output."""
         env = self._env()
         url = env.get(f"{self.service.upper()}_DATABASE_URL", "")
         stamp = self.setting.directory / f"{self.service}-migrated.json"
@@ -85,7 +85,7 @@ class Service(Component):
 
 
 def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What any child may see of our own environment: enough to run, none of the credentials around us."""
+    """The part of our environment that a child gets: enough to run, without any credentials."""
     kept = (
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR"),
         *("JAVA_HOME", "SSL_CERT_FILE", "PYTHONWARNINGS"),

@@ -48,7 +48,7 @@ TANSU_NOTICE = (
 
 
 class Stack:
-    """A context manager; start() and stop() do the same by hand. Safe to use from several threads once started."""
+    """A context manager; start() and stop() do the same by hand. Thread-safe once started."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -78,7 +78,7 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Infrastructure, topics, migrations, services. Raises StackError after ending what was started."""
+        """Start infrastructure, topics, migrations and services. Raises StackError after stopping what was started."""
         self._setting.abort.clear()
         try:
             self._home.take()
@@ -100,7 +100,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """End services, then infrastructure. Harmless when already stopped."""
+        """Stop services, then infrastructure; harmless when already stopped."""
         with self._lock:
             services = [c for c in self._components.values() if isinstance(c, Service)]
             others = [c for c in self._components.values() if not isinstance(c, Service)]
@@ -111,7 +111,7 @@ class Stack:
             self._home.release()
 
     def abort(self) -> None:
-        """Make a start() in progress give up soon (from a signal handler or another thread); it raises Aborted."""
+        """Make a start() in progress raise Aborted soon; call it from a signal handler or another thread."""
         self._setting.abort.set()
 
     @property
@@ -133,7 +133,7 @@ class Stack:
 
     @property
     def admin_database_url(self) -> str:
-        """A superuser's URL, database postgres."""
+        """The superuser's URL of the database postgres."""
         if self.options.admin_database_url:
             return self.options.admin_database_url
         server = self._components.get("postgres")
@@ -142,7 +142,7 @@ class Stack:
         return server.admin_url
 
     def database_url(self, service: str) -> str:
-        """The service's own database as its own role; made when first asked for."""
+        """The URL of the service's own database under its own role; created on the first call."""
         with self._lock:
             if service not in self._database_urls:
                 name = self.options.database_prefix + service
@@ -152,12 +152,12 @@ class Stack:
             return self._database_urls[service]
 
     def create_database(self, name: str, *, template: str | None = None) -> str:
-        """A fresh database and a role of that name (or a copy of `template`, owned by the template's role)."""
+        """Create a database with a role of that name, or a copy of `template` that the template's role owns."""
         password = self._home.secret(f"{template or name}_password")
         return postgres.create_database(self.admin_database_url, name, password=password, template=template)
 
     def drop_database(self, name: str) -> None:
-        """Drop it with its sessions and its role."""
+        """Drop the database with its sessions and its role."""
         postgres.drop_database(self.admin_database_url, name)
 
     @property
@@ -173,27 +173,27 @@ class Stack:
         return self._sink().url
 
     def mails(self, after: int = 0) -> list[Mail]:
-        """What the sink accepted, oldest first; `after`: only serials above it."""
+        """The mails that the sink accepted, oldest first; `after`: only serials above it."""
         return self._sink().mails(after)
 
     @property
     def operator_token(self) -> str:
-        """Random per directory; kept there with mode 600."""
+        """A random token per directory, kept there with mode 600."""
         return self._home.secret("operator_token")
 
     def url(self, service: str) -> str:
-        """Of the first instance."""
+        """The URL of the first instance."""
         return self.urls(service)[0]
 
     def urls(self, service: str) -> list[str]:
-        """Of every instance, in order."""
+        """The URLs of all instances, in order."""
         found = [c for c in self._components.values() if isinstance(c, Service) and c.service == service]
         if not found:
             raise UsageError(f"Không có dịch vụ {service}.", f"this stack runs no {service}")
         return [component.url for component in sorted(found, key=lambda c: c.instance)]
 
     def service_env(self, service: str, instance: int = 0) -> dict[str, str]:
-        """The complete environment of a service process; of its own database only."""
+        """The complete environment of a service process; it names no other service's database."""
         upper = service.upper()
         name = service if instance == 0 else f"{service}-{instance + 1}"
         env = dict(self._setting.base_env)
@@ -231,15 +231,15 @@ class Stack:
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """All, in the order of their start."""
+        """All components, in the order of their start."""
         return tuple(self._components.values())
 
     def crashed(self) -> list[Component]:
-        """Components that ended although nobody asked them to."""
+        """The components that ended without a request."""
         return [component for component in self.components if component.crashed]
 
     def write_state(self) -> None:
-        """Tell other processes what runs where, and how each component is that does not run."""
+        """Write for other processes what runs where, and the condition of components that do not run."""
         with self._lock:
             state: dict[str, Any] = {
                 "supervisor": os.getpid(),
@@ -254,7 +254,7 @@ class Stack:
             self._home.write_environments({n: {k: v for k, v in e if own.get(k) != v} for n, e in environments.items()})
 
     def add_services(self, wanted: Mapping[str, int]) -> None:
-        """Services of a stack that was started without them, migrated and started together as start() does."""
+        """Migrate and start services of a stack that was started without them, as start() does."""
         self._setting.abort.clear()
         with self._lock:
             planned = self._plan_services(wanted)
@@ -263,7 +263,7 @@ class Stack:
         self.write_state()
 
     def add_instance(self, service: str) -> Component:
-        """One more instance of a service, started and ready."""
+        """Start one more instance of a service and wait until it is ready."""
         with self._lock:
             taken = [c.instance for c in self._components.values() if isinstance(c, Service) and c.service == service]
             component = self._new_service(service, max(taken, default=-1) + 1)
@@ -274,7 +274,7 @@ class Stack:
         return component
 
     def provision_topics(self, prefix: str | None = None) -> provision.Report:
-        """Make the cluster agree with deploy/kafka/topics.yaml, under the stack's prefix or the one given."""
+        """Bring the cluster in line with deploy/kafka/topics.yaml, under the stack's prefix or the given one."""
         arguments = provision.connection({**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap})
         declared = provision.load()
         chosen = self.options.topic_prefix if prefix is None else prefix
@@ -339,7 +339,7 @@ class Stack:
         return [TansuBroker(self._setting, self._port("kafka"))]
 
     def _start_databases(self, services: list[Service]) -> None:
-        """The server, the services' databases and their migrations, while the brokers still start."""
+        """Start the server, create and migrate the services' databases, while the brokers start."""
         self._together([c for c in self.components if isinstance(c, Postgres)], self._start_one)
         for name in self.options.services:
             self.database_url(name)
@@ -397,7 +397,7 @@ class Stack:
 
 
 def _entry(component: Component) -> dict[str, Any]:
-    """What stack.json says of a component."""
+    """The entry of a component in stack.json."""
     entry: dict[str, Any] = {"log": str(component.log_path)}
     condition = component.condition
     if condition:

@@ -1,1 +1,1 @@
-"""What is run by hand or by make, for minutes: fault matrix, soak, benchmark, fuzzer. pytest collects none of it."""
+"""Programs that run for minutes, by hand or by make: fault matrix, soak, benchmark, fuzzer. pytest collects none."""

@@ -1,8 +1,8 @@
-"""Measures what following costs: `python -m tests.programs.measure_following [--profile]`.
+"""Measures the cost of scoring's fold per event: `python -m tests.programs.measure_following [--profile]`.
 
-Batches of 500 events, half submissions and half accepting verdicts of the same 250 obligations, on a PostgreSQL of its
-own. CPU is that of this process; best of several batches, since the machine is shared. The budget counts the fold and
-the save (states and lines), not the outbox.
+It uses batches of 500 events, half submissions and half accepting verdicts of the same 250 obligations, on its own
+PostgreSQL. It reports this process's CPU, the best of several batches, since the machine is shared. The budget covers
+the fold and the save (states and lines), not the outbox.
 """
 
 from __future__ import annotations
@@ -99,13 +99,15 @@ async def measure(database: Database, profile: bool) -> Meter:
             proposed = [handlers._with(held[key], events) for key, events in by_key.items()]
             decided = await deciding.decide(tx, rig.rules, proposed)
             meter.end("fold")
-            lines = [(each.obligation.key, line) for each in decided.decisions for line in each.lines]
+            lines = [(decision.obligation.key, line) for decision in decided.decisions for line in decision.lines]
             meter.begin()
-            await store.save(tx, [each.obligation for each in decided.decisions], lines)
+            await store.save(tx, [decision.obligation for decision in decided.decisions], lines)
             meter.end("save")
             meter.begin()
-            told = [(each.event, each.event_id) for each in decided.decisions if each.event is not None]
-            await publish(tx, [deciding.outgoing(event, event_id) for event, event_id in told])
+            published = [
+                (decision.event, decision.event_id) for decision in decided.decisions if decision.event is not None
+            ]
+            await publish(tx, [deciding.outgoing(event, event_id) for event, event_id in published])
             meter.end("publish")
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)

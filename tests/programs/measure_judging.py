@@ -1,7 +1,8 @@
-"""Measures what a verdict costs: `python -m tests.programs.measure_judging [<migrated database URL>]`.
+"""Measures the cost of a verdict: `python -m tests.programs.measure_judging [<migrated database URL>]`.
 
-The report of the budget: 36 figures, 12 sums, 600 characters of narrative. CPU of this process, best of many rounds,
-since the machine is shared. With a database: the handler in transactions of 500 submissions, CPU and elapsed time.
+It judges the report of the budget: 36 figures, 12 sums, 600 characters of narrative. It reports this process's CPU,
+the best of many rounds, since the machine is shared. With a database it also runs the handler in transactions of 500
+submissions and reports CPU and elapsed time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make bench`: ours against a hand-written floor and a conventional build, in one run on one infrastructure.
+"""`make bench`: compares our system with a hand-written floor and a conventional build, in one run on one machine.
 
-Nothing here asserts a time: figures are printed and kept, and a goal that is missed stays in the table.
+It asserts no times: it prints and keeps all figures, and a missed goal stays in the table.
 """

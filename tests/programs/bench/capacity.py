@@ -1,8 +1,8 @@
-"""What N machines carry follows from what one submission costs.
+"""Derives the capacity of N machines from the cost of one submission.
 
 `python -m tests.programs.bench.capacity` fills docs/capacity.md.
 
-Everything measured comes from one run's .local/bench.json; everything assumed is declared here and printed beside it.
+All measured figures come from one run's .local/bench.json; all assumptions are declared here and printed beside them.
 """
 
 from __future__ import annotations

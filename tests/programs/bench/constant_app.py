@@ -1,6 +1,6 @@
-"""The limit of HTTP: the same application behind the same middleware, answering a constant; nothing is stored.
+"""The limit of HTTP: the same middleware in front of an application that stores nothing and answers a constant.
 
-And the limit of that: the constant under the bare server, which tells what the middleware costs.
+A second application answers the constant under the bare server, which shows the cost of the middleware.
 """
 
 from __future__ import annotations

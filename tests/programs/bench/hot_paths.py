@@ -1,7 +1,7 @@
-"""What our own layers cost alone: the HTTP middleware around nothing, publishing on a transaction that does nothing.
+"""Measures our own layers alone: the HTTP middleware around an empty application, and publishing without a database.
 
-`python tests/programs/bench/hot_paths.py [TREE …]` measures checkouts in turns (default: this one) and prints, of each
-path, the quickest of many short runs in microseconds, and its ratio to the first tree's.
+`python tests/programs/bench/hot_paths.py [TREE …]` measures checkouts in turns (default: this one). For each path it
+prints the fastest of many short runs in microseconds, and its ratio to that of the first tree.
 """
 
 from __future__ import annotations

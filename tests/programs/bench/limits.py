@@ -1,4 +1,4 @@
-"""Limits: what HTTP, PostgreSQL and Kafka alone allow on this machine for the same bytes."""
+"""Measures the limits of HTTP, PostgreSQL and Kafka alone on this machine for the same bytes."""
 
 from __future__ import annotations
 

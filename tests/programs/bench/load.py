@@ -1,4 +1,4 @@
-"""wrk, with the reports of load.lua. A serial is never used twice, so every request is a new submission."""
+"""Runs wrk with the reports of load.lua. No serial is used twice, so every request is a new submission."""
 
 from __future__ import annotations
 

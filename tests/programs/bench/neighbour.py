@@ -1,7 +1,7 @@
-"""A neighbour's answers beside a hostile agency, on one intake with its limits as they are shipped.
+"""Measures the answers to a well-behaved agency beside a hostile one, on one intake with its default limits.
 
-Each kind of hostility is measured in turn with quiet before it; the hostile agency is a process of its own and sends at
-its pace, whatever the answers say.
+Each kind of hostility has a quiet period before it. The hostile agency is a separate process and keeps its pace,
+whatever the answers are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long and how much: QUICK for a look (two to four minutes), full for figures to keep."""
+"""The durations and amounts of a run: QUICK for an impression (two to four minutes), full for figures to keep."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """python -m tests.programs.bench.plot: the tables of docs/performance.md and docs/measurements, and docs/plots/*.svg.
 
-They are made from .local/bench.json and docs/plots/history.json. The performance page gets the dozen rows that decide;
-the whole table goes to the measurements of its day.
+Their sources are .local/bench.json and docs/plots/history.json. The performance page gets the twelve decisive rows;
+the whole table goes to the page of measurements of that day.
 """
 
 from __future__ import annotations

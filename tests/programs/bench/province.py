@@ -1,6 +1,6 @@
-"""The load's world: 5,000 agencies with a key and an officer each, one monthly regime of 36 figures and 12 sums.
+"""The registry of the load: 5,000 agencies with a key and an officer each, one monthly regime of 36 figures, 12 sums.
 
-The form is the sample province's; the deadline lies so far ahead that every period is open and still owed.
+The form is that of the sample province; the deadline lies so far ahead that every period is open and still owed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what was measured to rows: medians over interleaved rounds, ratios to what ran beside them, goals."""
+"""Turns measurements into rows: medians over interleaved rounds, ratios between the systems, goals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The measurements of one system: accepts, end to end, consumers one by one, relay, latency, outage.
+"""The measurements of one system: acceptance, end to end, consumers one by one, relay, latency, outage.
 
-Every figure is a count over a time between two observed moments; nothing is extrapolated.
+Every figure is a count divided by the time between two observed moments; nothing is extrapolated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One, two, four processes of each consumer over twelve partitions: what they carry together, and how evenly."""
+"""Measures one, two and four processes of each consumer over twelve partitions: throughput and its spread."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Stores as they are after years: millions of rows in every table on the path, with all their indexes.
+"""Fills the stores as after years of use: millions of rows in every table on the path, with all their indexes.
 
-Rows are made in the database by INSERT … SELECT generate_series, indexes dropped before and built again after. Bodies
-are short: accepting reads no old body, so only their indexes can slow it down.
+INSERT … SELECT generate_series makes the rows in the database; indexes are dropped before and rebuilt afterwards.
+Bodies are short: acceptance reads no old body, so only the indexes can slow it down.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _filled(document: str) -> str:
     return f"CAST({text} AS json)"
 
 
-_TERMS, _DOCUMENT, _EVENT = (_filled(each) for each in _fulfilled())
+_TERMS, _DOCUMENT, _EVENT = (_filled(part) for part in _fulfilled())
 _INBOX = "INSERT INTO inbox (consumer, event_id) SELECT '{consumer}', id FROM ({names}) AS old"
 
 #: service -> table -> statement that fills numbers $1 to $2

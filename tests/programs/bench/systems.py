@@ -1,6 +1,6 @@
-"""Ours, the floor and the conventional build as three stacks of services on one PostgreSQL and one Kafka.
+"""Our system, the floor and the conventional build as three sets of services on one PostgreSQL and one Kafka.
 
-Only one of them runs at a time, with only the services that a measurement needs.
+Only one of them runs at a time, with only the services that the measurement needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table: each measure beside its floor, its conventional build and its limit; unmet goals stay, with the reason."""
+"""The table: each measure beside floor, conventional build and limit; a missed goal stays, with its reason."""
 
 from __future__ import annotations
 

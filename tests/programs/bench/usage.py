@@ -1,4 +1,4 @@
-"""What a run costs: CPU seconds by service, by the database sessions of each service, and by the broker; memory."""
+"""The cost of a run: CPU seconds of each service, of its database sessions and of the broker; memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The services with a witness in them, and, where FAULT_CONTROL names one, with a protection taken out.
+"""Runs the services with a witness in them and, if FAULT_CONTROL names one, with a protection removed.
 
     python -m tests.programs.faults.controls scoring serve
 
-The switches live here and only here: production code has none. Each stands for a mistake that teams make.
+The switches exist only here; production code has none. Each stands for a mistake that teams make.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Stores spoiled on purpose: for each invariant, small wrongs that its check must find.
+"""Spoils stores on purpose: for each invariant, small errors that its check must find.
 
-They are made from what a row has really read, so a check that looked at nothing would be found out too.
+They start from the data that a row has really read, so a check that reads nothing fails too.
 """
 
 from __future__ import annotations

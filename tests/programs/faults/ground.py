@@ -1,6 +1,6 @@
-"""What all rows stand on: one PostgreSQL, one Kafka and migrated template databases; each row gets its own province.
+"""The common infrastructure of all rows: one PostgreSQL, one Kafka, migrated template databases; a province per row.
 
-Both are reached by the services through proxies, and by the checker directly: what a proxy does never hides a loss.
+Services reach both through proxies and the checker reaches them directly, so that no proxy can hide a loss.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""I1 to I8 as functions of what the clients were told and what the stores hold; each returns what it found wrong.
+"""Invariants I1 to I8 as functions of the clients' answers and the stores' contents; each returns its violations.
 
-Source: the reliability invariants of docs/reliability.md. Nothing of the services is imported.
+Source: docs/reliability.md. This module imports no service code.
 """
 
 from __future__ import annotations

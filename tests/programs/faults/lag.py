@@ -1,4 +1,4 @@
-"""How far consumer groups are behind, from the broker's own numbers."""
+"""The lag of consumer groups by the broker's own offsets."""
 
 from __future__ import annotations
 

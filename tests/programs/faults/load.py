@@ -1,6 +1,6 @@
-"""A seeded crowd of agencies that post through the public API and keep every receipt: what they hold against us.
+"""Seeded agencies that post through the public API and keep every receipt as proof.
 
-Each post is repeated with its own Idempotency-Key until it is answered or its patience ends; both are remembered.
+Each post is repeated under its own Idempotency-Key until it is answered or its time is up; both are recorded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scriptable mail server in a thread of its own, for provinces whose notifier shall meet it."""
+"""The scriptable mail server in its own thread, for provinces with a notifier."""
 
 from __future__ import annotations
 

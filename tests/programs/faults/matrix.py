@@ -1,8 +1,8 @@
-"""A row is one function: it breaks something under load and has the stores judged. This file runs rows and tells.
+"""Runs the rows of the matrix and reports. A row is a function that breaks something under load and checks the stores.
 
-What a row proves is only worth something if it could have failed: each row's checks are held against spoiled stores,
-and a row that declares controls runs its fault again with a protection taken out, which must turn the check red. The
-two are told apart: a checker that finds spoiled stores is no proof that the fault would have spoiled them.
+A row counts only if it could have failed. Its checks must find the errors in spoiled stores; and a row with controls
+repeats its fault with a protection removed, which must turn the check red. The report keeps the two apart: finding
+errors in spoiled stores does not prove that the fault would cause them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Members that join consumer groups and leave again, and never take anything: a rebalance storm from outside."""
+"""Members that join consumer groups and leave without consuming anything: a rebalance storm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More protections that can be taken out of a service (see controls.py): poison, versions, replay, mail and clocks."""
+"""Further removable protections of a service (see controls.py): poison, versions, replay, mail and clocks."""
 
 from __future__ import annotations
 

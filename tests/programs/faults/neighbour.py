@@ -1,7 +1,7 @@
-"""A neighbour: an agency that behaves, one report after the other, and whoever keeps it waiting is found out.
+"""A neighbour: a well-behaved agency that sends one report after the other and measures how long each takes.
 
-Each report is posted through the public API; it is settled when its verdict is shown to the agency and scoring has
-counted it. One that is never settled counts as long as it was waited for.
+It posts each report through the public API. A report is settled once the agency sees its verdict and scoring has
+counted it; one that is never settled counts with the whole time waited.
 """
 
 from __future__ import annotations

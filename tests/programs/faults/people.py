@@ -1,6 +1,6 @@
 """The small province of the fault tests: a weekly regime of four figures and one sum, written as registry files.
 
-What a body deserves (accepted or returned, how many items) is computed here from the body alone, without the services.
+This module computes the right verdict on a body (accepted or returned, how many items) without the services' code.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A TCP proxy that misbehaves on order: cut, silent, slow, resetting, or losing exactly the answer to one request.
+"""A TCP proxy that misbehaves on command: cut, silent, slow, resetting, or losing the answer to one request.
 
-It runs in a thread of its own; orders may come from any thread and hold from the next bytes on.
+It runs in its own thread; commands may come from any thread and apply from the next bytes on.
 """
 
 from __future__ import annotations

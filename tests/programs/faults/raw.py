@@ -1,4 +1,4 @@
-"""Messages as bytes, past the services: read with all their headers, and put into topics as a stranger would."""
+"""Reads records from topics as bytes with all headers, and writes any bytes to topics, without the services."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rows 5 to 8: Kafka's answers are lost, Kafka is away, empty, led by another broker, or says no.
+"""Rows 5 to 8: Kafka's answers are lost, Kafka is away, empty, led by another broker, or refuses.
 
-What librdkafka's mock cluster would say, a proxy says: it lets the produce through to a real broker and puts the error
-code into its answer, so that the relay meets the worst case, a refusal of what is stored after all.
+A proxy plays the part of librdkafka's mock cluster: it lets the produce through to a real broker and puts the error
+code into its answer, so that the relay meets the worst case, a refusal of records that are stored after all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows 23 and 24: the clock jumps by an hour, and the machine gives few file descriptors and little memory."""
+"""Rows 23 and 24: the clock jumps by an hour, and file descriptors and memory are scarce."""
 
 from __future__ import annotations
 

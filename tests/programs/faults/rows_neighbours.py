@@ -1,6 +1,6 @@
 """Rows 27 to 33: one agency, record, connection or regime misbehaves; a neighbour's reports are judged all the same.
 
-The misbehaviour comes as small inputs that were once enough to stop everybody.
+Each misbehaviour is a small input that once stopped everybody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Row 26: Kafka's connections break again and again under load, and nobody stalls for good.
+"""Row 26: Kafka's connections break repeatedly under load, and no client stalls for good.
 
-A stall came once in twenty such turns by itself. Here every so manieth write of each client meets a transport that
-uvloop has closed, which is what it came from, so that a turn without the protections stalls almost surely.
+By itself a stall occurred about once in twenty rounds. Here every n-th write of each client meets a transport that
+uvloop has closed, which is the cause, so that a round without the protections stalls almost certainly.
 """
 
 from __future__ import annotations

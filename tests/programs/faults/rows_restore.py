@@ -1,4 +1,4 @@
-"""Row 34: a database is lost and built again by the commands of docs/restore.md, which are read from the page."""
+"""Row 34: a database is lost and rebuilt by the commands of docs/restore.md, which the row reads from the page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """python -m tests.programs.faults.soak: N submissions while components are killed and paused; then reconcile.
 
-N=… submissions (default 100 000), SEED=…; progress is shown, and .local/soak.json tells how far it got. A run that was
-cut off goes on behind its last finished round (--fresh begins anew).
+N=… submissions (default 100 000), SEED=…; it shows progress and stores it in .local/soak.json. An interrupted run
+continues after its last finished round (--fresh starts again).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One statement on one database, past the services; for faults that are made with SQL."""
+"""Runs one statement on one database, without the services; for faults made by SQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Everything the checker looks at, read past the services: tables by SQL, topics raw, the mail sink. Plain data.
+"""Reads everything the checker needs, without the services: tables by SQL, topics as bytes, the mail sink; plain data.
 
-It shares no code with the services, so a mistake of theirs cannot hide itself here.
+It shares no code with the services, so it cannot share their mistakes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Protections of neighbours that can be taken out of a service (see controls.py): rows 28 to 33."""
+"""Removable protections of well-behaved agencies (see controls.py): rows 28 to 33."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def halted_by_one_sender(service: Service) -> None:
 
     def check(self: DlqLimit, tally: Tally) -> None:
         all_ = [*self._recent, tally]
-        bad = [one for each in all_ for one in each.bad]
+        bad = [fault for batch in all_ for fault in batch.bad]
         if len(bad) >= 40:
-            raise Absurd(len(bad), sum(each.records for each in all_), dlq_limit._causes(bad)[:10], tally.letters)
+            raise Absurd(len(bad), sum(batch.records for batch in all_), dlq_limit._causes(bad)[:10], tally.letters)
 
     DlqLimit.check = check  # type: ignore[method-assign]
     for subscription in service.consumers.subscriptions if service.consumers is not None else ():

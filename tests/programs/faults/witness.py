@@ -1,7 +1,7 @@
-"""A witness writes down, in the transaction that applies an event, that it was applied; it does not use the inbox.
+"""A witness records each applied event in the transaction that applies it, independent of the inbox.
 
-So an event applied twice is seen even where the service's own protection (inbox, versions, unique keys) is switched
-off or hides it, and the order of application per key is kept as it was.
+So it shows an event applied twice even if the service's own protection (inbox, versions, unique keys) is off or hides
+it, and it keeps the order of application per key.
 """
 
 from __future__ import annotations

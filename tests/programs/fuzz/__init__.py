@@ -1,1 +1,1 @@
-"""`make fuzz`: requests made from the OpenAPI documents; no service may answer 5xx or unlike its document."""
+"""`make fuzz`: sends requests made from the OpenAPI documents; no answer may be a 5xx or differ from its document."""

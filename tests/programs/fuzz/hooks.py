@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: ids and codes that exist, so that cases reach past the first 404.
+"""Gives schemathesis ids and codes that exist, so that its cases get past the first 404.
 
 FUZZ_KNOWN is a JSON object: parameter name -> list of values.
 """

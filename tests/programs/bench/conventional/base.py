@@ -1,4 +1,4 @@
-"""Engine, session, broker and application of one service, put together the usual way."""
+"""Engine, session, broker and application of one service, built the usual way."""
 
 from __future__ import annotations
 

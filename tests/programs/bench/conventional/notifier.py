@@ -1,4 +1,4 @@
-"""Notifier, the usual way; this load has nobody to write to."""
+"""Notifier, the usual way; this load causes no mail."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The floor: the same work by hand, without framework, ORM or runtime, with the same durability; nothing to copy from.
+"""The floor: the same work with the same durability, by hand, without framework, ORM or runtime; no model to copy.
 
-What it leaves out on purpose: problem details in two languages, per-error diagnosis, dead letters, waiting events,
-metrics, rate limits, unchanged reports, reminders, mail. It bounds what the language and the protocols allow.
+It leaves out problem details in two languages, per-error diagnosis, dead letters, deferred events, metrics, rate
+limits, unchanged reports, reminders and mail. It shows what the language and the protocols allow.
 """

@@ -1,4 +1,4 @@
-"""What the four processes share: a relay that deletes only what Kafka acknowledged, and consumption batch by batch."""
+"""The base of the four processes: a relay that deletes only acknowledged rows, and consumption in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake by hand: raw ASGI, one statement per group of requests, one commit; an answer leaves only after it."""
+"""Intake by hand: raw ASGI, one statement and one commit per group of requests; answers follow the commit."""
 
 from __future__ import annotations
 

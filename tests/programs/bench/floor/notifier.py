@@ -1,4 +1,4 @@
-"""Notifier by hand: where each obligation stands, kept in one statement; this load has nobody to write to."""
+"""Notifier by hand: stores the standing of each obligation in one statement; this load causes no mail."""
 
 from __future__ import annotations
 
