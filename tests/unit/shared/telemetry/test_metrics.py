@@ -61,7 +61,7 @@ def test_the_page_tells_name_kind_unit_labels_and_meaning() -> None:
     line = text.splitlines()[-1]
     assert line == (
         "| `thongsuot_consumer_lag_events` | gauge | events | `group`, `topic`, `partition` |"
-        " Events of a partition that this group has not yet applied; NaN while Kafka is silent, for nobody knows. |"
+        " Events of a partition that this group has not yet applied; NaN while Kafka does not answer. |"
     )
 
 
