@@ -129,7 +129,9 @@ class DeadlineSweep:
         passed = [
             obligation for obligation in found.obligations if has_passed(obligation.facts, obligation.state, settled)
         ]
-        officers = await registry.reporting_officers(tx, [(each.agency, each.regime) for each in passed])
+        officers = await registry.reporting_officers(
+            tx, [(obligation.agency, obligation.regime) for obligation in passed]
+        )
         now = self._clock.now()
 
         def propose(obligation: Obligation) -> Proposed:
