@@ -39,7 +39,8 @@ def test_the_proxy_of_the_page_keeps_exports_and_metrics_inside() -> None:
 #: where readiness gets its checks: a loop's pulse, the service's own, a background's, a look at the database
 _CHECKS = re.compile(
     r'Pulse(?:\.every)?\(\s*f?"([a-z ]+)|checks\[f?"([a-z ]+)'
-    r'|Loader\("([a-z ]+)"|"([a-z ]+)": (?:Check\(|self\.health\.check|check_\w+\b)|looks=\{"([a-z ]+)"'
+    r'|Loader\("([a-z ]+)"|"([a-z ]+)": (?:Check\(|self\.health\.check|check_\w+\b)'
+    r'|looks\s*=\s*\{"([a-z ]+)"|looks\["([a-z ]+)"'
 )
 
 
