@@ -132,7 +132,7 @@ async def test_an_agency_is_shown_the_regimes_that_bind_it_now_and_next(province
         asked = (await client.get("/v1/regimes/DX", of=COMMUNE)).json()
         assert (asked["example"]["period"], asked["deadline_rule_en"]) == (
             "DX-2026-009",
-            "Each request says its own deadline.",
+            "Each request states its own deadline.",
         )
         assert (await client.get("/v1/regimes/CU")).json()["status"] == "past"
 

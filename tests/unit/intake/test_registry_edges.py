@@ -150,7 +150,7 @@ def test_successors_of_a_closed_agency_are_named_in_its_stead() -> None:
     assert COMMUNE in error.fix_en
     alone = rig.agency(DISTRICT, "district", parent="H99", closed_on=date(2025, 6, 30))
     (error,) = errors(alone, rig.request("DX-9", agencies=(DISTRICT,)))
-    assert error.fix_en == "Leave it out, or correct the day."
+    assert error.fix_en == "Remove it, or correct the day."
 
 
 def figure(code: str, **bounds: Any) -> dict[str, Any]:
