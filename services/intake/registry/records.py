@@ -103,8 +103,8 @@ class Registry:
 
     def take(self, changed: Registry) -> None:
         """Add all records of another registry."""
-        for code, agency in changed.agencies.items():
-            _newer(self.agencies, code, agency)
+        for agency in changed.agencies.values():
+            self._agency(agency)
         for officer_id, officer in changed.officers.items():
             self._officer(officer_id, officer)
         for code, versions in changed.regimes.items():

@@ -85,7 +85,7 @@ def binding(agency: Agency, registry: Registry, addressed: Addressed, today: dat
     found = []
     for code, versions in sorted(registry.regimes.items()):
         for _, regime in sorted(versions.items()):
-            if code in named or any(submits(each, regime) for each in may):
+            if code in named or any(submits(other, regime) for other in may):
                 status = status_of(regime, versions.values(), today)
                 if status != "past":
                     found.append(Binding(regime, status))
@@ -94,18 +94,18 @@ def binding(agency: Agency, registry: Registry, addressed: Addressed, today: dat
 
 def versions_for(agency: Agency, registry: Registry, addressed: Addressed, code: str) -> dict[int, RegimePublished]:
     """Every version of the regime under which the agency ever reports; empty if the regime does not bind it."""
-    named = code in addressed.regimes_of(agency.code)
+    may, named = _answering(agency, registry, addressed)
     return {
         number: regime
         for number, regime in registry.regimes.get(code, {}).items()
-        if code in named or any(submits(each, regime) for each in may)
+        if code in named or any(submits(other, regime) for other in may)
     }
 
 
 def _answering(agency: Agency, registry: Registry, addressed: Addressed) -> tuple[tuple[Agency, ...], set[str]]:
     """The agency with those whose duties it inherited, and the regimes under which a request names one of them."""
     may = (agency, *registry.inherits_from(agency.code))
-    return may, set().union(*(addressed.regimes_of(each.code) for each in may))
+    return may, set().union(*(addressed.regimes_of(other.code) for other in may))
 
 
 def chosen(versions: Sequence[RegimePublished], today: date) -> RegimePublished:
