@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
@@ -30,8 +31,9 @@ from deploy.kafka import provision
 from deploy.local import Mail, Options, Stack, StackError
 from deploy.local.calls import call, in_thread
 from deploy.local.mail_sink import Handler, MailStore
+from deploy.local.options import LEDGER_SERVICES
 from deploy.local.ports import HOST, Ports
-from deploy.local.postgres import create_database, drop_database
+from deploy.local.postgres import OWNER_SUFFIX, create_database, create_owner, drop_database
 from deploy.local.process import poll_until
 
 MARK = "LOCAL_STACK_MARK"  # in the environment of every process a test session starts
@@ -92,7 +94,10 @@ class Infra:
                 from shared.postgres.migrations import migrate
 
                 url = self.create_database(template)
-                in_thread(lambda: migrate(service, url))
+                owner = None
+                if service in LEDGER_SERVICES:
+                    owner = create_owner(self.admin_database_url, template, password=TEST_PASSWORD)
+                in_thread(lambda: migrate(service, url, owner))
                 done.touch()
             return create_database(self.admin_database_url, name, password=TEST_PASSWORD, template=template)
 
@@ -235,6 +240,12 @@ class LocalMailSink:
     def mails(self, after: int = 0) -> list[Mail]:
         """What was accepted, oldest first."""
         return [Mail.from_json(mail) for mail in self._store.select(after)]
+
+
+def as_owner(url: str) -> str:
+    """A service's database as the role that its append-only tables belong to."""
+    role = str(urlsplit(url).username)
+    return url.replace(f"//{role}:", f"//{role}{OWNER_SUFFIX}:", 1)
 
 
 def unique(kind: str) -> str:

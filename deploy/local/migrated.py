@@ -18,6 +18,8 @@ from deploy.local.options import ROOT
 
 #: the files that every service's migrations also run, listed here because importing them would cost those 2 s
 BACKBONE = ROOT / "shared" / "postgres" / "backbone"
+#: and who owns what afterwards
+LEDGERS = ROOT / "shared" / "postgres" / "ledgers.py"
 
 
 def is_current(stamp: Path, service: str, database_url: str) -> bool:
@@ -42,7 +44,7 @@ def _digest(service: str) -> str | None:
     files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.[ps][yq]*"))
     if not files:
         return None
-    files += sorted(BACKBONE.glob("*.sql"))
+    files += [*sorted(BACKBONE.glob("*.sql")), LEDGERS]
     return hashlib.sha256(b"".join(f.name.encode() + b"\0" + f.read_bytes() for f in files)).hexdigest()
 
 

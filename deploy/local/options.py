@@ -34,6 +34,8 @@ FIXED_PORTS: Mapping[str, int] = {
     "scoring": 28083,
     "notifier": 28084,
 }
+#: whose append-only tables belong to a role of their own (shared/postgres/ledgers.py)
+LEDGER_SERVICES = frozenset({"scoring"})
 FIXED_INSTANCE_STEP = 10  # intake-2 is 28091, intake-3 is 28101
 
 
@@ -70,6 +72,7 @@ class Options:
     kafka_advertised: by broker's name, the port under which a second listener presents it to clients (a proxy's).
     migrate: whether start() brings databases up to date; False where they are copies of migrated ones.
     admin_database_url: an outside PostgreSQL where we may create roles and databases.
+    owner_database_urls: the same as the roles that own their append-only tables (default: <NAME>_OWNER_DATABASE_URL).
     database_urls: outside databases by service (default: <NAME>_DATABASE_URL), used as they are.
     service_command: the command of a service up to its subcommand; `{name}` is replaced.
     progress: called with one line of text for a human, from any thread.
@@ -95,6 +98,13 @@ class Options:
             name: os.environ[f"{name.upper()}_DATABASE_URL"]
             for name in SERVICES
             if os.environ.get(f"{name.upper()}_DATABASE_URL")
+        }
+    )
+    owner_database_urls: Mapping[str, str] = field(
+        default_factory=lambda: {
+            name: os.environ[f"{name.upper()}_OWNER_DATABASE_URL"]
+            for name in SERVICES
+            if os.environ.get(f"{name.upper()}_OWNER_DATABASE_URL")
         }
     )
     smtp_address: tuple[str, int] | None = None

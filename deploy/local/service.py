@@ -1,4 +1,4 @@
-"""One instance of a service as a child process, with exactly the environment that its settings declare."""
+"""One instance of one of the four services as a child process, with exactly the environment of its contract."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIGRATE_TIMEOUT_SECONDS = 120.0
 
 
 class Service(Component):
-    """`serve` of one service; it is ready once `GET /readyz` answers 200."""
+    """`serve` of one service; readiness is `GET /readyz` answering 200."""
 
     grace_seconds = 15.0
 
@@ -32,6 +32,7 @@ class Service(Component):
         port: int,
         command: Sequence[str],
         environment: Callable[[], Mapping[str, str]],
+        migrating: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(service if instance == 0 else f"{service}-{instance + 1}", setting)
         self.service = service
@@ -39,6 +40,7 @@ class Service(Component):
         self.port = port
         self._command = [part.format(python=sys.executable, name=service) for part in command]
         self._env = environment
+        self._migrating_env = migrating
 
     @property
     def url(self) -> str:
@@ -57,8 +59,8 @@ class Service(Component):
         return False
 
     def migrate(self) -> None:
-        """Migrate its database. Raises ChildFailed with the end of the output."""
-        env = self._env()
+        """Bring its database up to date. Raises ChildFailed with the output's end."""
+        env = {**self._env(), **self._migrating_env()}
         url = env.get(f"{self.service.upper()}_DATABASE_URL", "")
         stamp = self.setting.directory / f"{self.service}-migrated.json"
         if migrated.is_current(stamp, self.service, url):
@@ -85,7 +87,7 @@ class Service(Component):
 
 
 def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The part of our environment that a child gets: enough to run, without any credentials."""
+    """What any child may see of our own environment: enough to run, none of the credentials around us."""
     kept = (
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR"),
         *("JAVA_HOME", "SSL_CERT_FILE", "PYTHONWARNINGS"),

@@ -24,7 +24,7 @@ from deploy.local.errors import MissingPrerequisite, StackError, UsageError
 from deploy.local.jars import find_kafka
 from deploy.local.kafka import KafkaBroker, Node, TansuBroker
 from deploy.local.mail import Mail, MailSink
-from deploy.local.options import FIXED_INSTANCE_STEP, FIXED_PORTS, Options
+from deploy.local.options import FIXED_INSTANCE_STEP, FIXED_PORTS, LEDGER_SERVICES, Options
 from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import Postgres
 from deploy.local.process import Guard
@@ -151,6 +151,16 @@ class Stack:
                 )
             return self._database_urls[service]
 
+    def owner_database_url(self, service: str) -> str | None:
+        """The same database as the role that its append-only tables belong to; None where there is none."""
+        if service not in LEDGER_SERVICES or service in self.options.database_urls:
+            return self.options.owner_database_urls.get(service)
+        name = self.options.database_prefix + service
+        self.database_url(service)
+        return postgres.create_owner(
+            self.admin_database_url, name, password=self._home.secret(f"{name}_owner_password")
+        )
+
     def create_database(self, name: str, *, template: str | None = None) -> str:
         """Create a database with a role of that name, or a copy of `template` that the template's role owns."""
         password = self._home.secret(f"{template or name}_password")
@@ -220,6 +230,11 @@ class Stack:
         if name != service:
             env |= self.options.service_env.get(name, {})
         return env
+
+    def migrating_env(self, service: str) -> dict[str, str]:
+        """What `migrate` gets beside the service's environment; the service itself never sees it."""
+        url = self.owner_database_url(service)
+        return {} if url is None else {f"{service.upper()}_OWNER_DATABASE_URL": url}
 
     def component(self, name: str) -> Component:
         """postgres, kafka, kafka-2, mail, intake, intake-2, …"""
@@ -373,6 +388,7 @@ class Stack:
             port,
             self.options.service_command,
             lambda: self.service_env(name, instance),
+            lambda: self.migrating_env(name),
         )
         self._components[service.name] = service
         return service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.scoring import metrics, tables
 from services.scoring.api import router
 from services.scoring.calendar.horizon import horizon
 from services.scoring.calendar.loading import calendar_loader
@@ -25,6 +26,7 @@ from shared.consuming.subscription import Subscription
 from shared.consuming.watermark import Watermark
 from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
+from shared.postgres import ledgers
 from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
@@ -50,12 +52,16 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-scoring"
     )
-    rules = Rules()
+    rules, append_only = Rules(), ledgers.ledgers(tables.metadata)
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
 
     async def check_calendar_years(tx: ReadTransaction) -> Check:
         seen = horizon(await rules.current_calendar(tx), business.now().astimezone(LOCAL_ZONE).date())
         return Check(ok=True, detail="; ".join(seen.warnings()) or f"announced until {seen.provisional - 1}")
+
+    async def check_ledgers(tx: ReadTransaction) -> Check:
+        metrics.ALTERABLE_LEDGERS.set(len(await ledgers.alterable(tx, append_only)))
+        return await ledgers.check(tx, append_only, "migrate with SCORING_OWNER_DATABASE_URL")
 
     async def applied_before() -> bool:
         async with database.read_transaction() as reading:
@@ -74,6 +80,7 @@ def build(
         rules, business, settled, rows_a_tick=settings.mark_rows, standstill=standstill, intake=intake, late=late
     )
     looks = {"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals}
+    looks["ledgers"] = check_ledgers
     if intake is not None:
         looks["intake heartbeat"] = intake.check
     tickers = [

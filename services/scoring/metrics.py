@@ -91,3 +91,9 @@ INTAKE_SILENT_SECONDS = declare_gauge(
     "Business time since the hour until which intake has told that reports could be sent; nothing later is marked.",
     unit="seconds",
 )
+ALTERABLE_LEDGERS = declare_gauge(
+    "thongsuot_scoring_alterable_ledgers",
+    "Append-only tables that scoring's own role could alter, when readiness was last asked for; 0 where they belong to"
+    " another role.",
+    unit="tables",
+)

@@ -1,5 +1,7 @@
 """Scoring's tables. Score lines are append-only by a trigger: a correction is a reversal, never a change.
 
+Tables marked LEDGER belong to a role of their own, so that the service itself can only append to them.
+
 What the sweeps look for is a partial index, so that a tick reads what is due and nothing else.
 """
 
@@ -26,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
+from shared.postgres.ledgers import LEDGER
 from shared.postgres.tables import backbone_tables
 
 metadata = MetaData()
@@ -112,6 +115,7 @@ calendar_versions = Table(
     Column("last_year", Integer, nullable=False),
     Column("loaded_at", _moment, nullable=False, server_default=text("clock_timestamp()")),
     CheckConstraint("first_year <= last_year", name="calendar_years"),
+    info=LEDGER,
 )
 
 #: How sure the days of a year are; a year without a row is provisional.
@@ -127,6 +131,7 @@ calendar_years = Table(
     CheckConstraint(
         "(status = 'announced') = (jsonb_array_length(announcements) > 0)", name="calendar_year_is_announced_by"
     ),
+    info=LEDGER,
 )
 
 calendar_days = Table(
@@ -139,6 +144,7 @@ calendar_days = Table(
     Column("name_en", Text, nullable=False),
     Column("source", Text, nullable=False),
     PrimaryKeyConstraint("version", "day"),
+    info=LEDGER,
 )
 
 # --- scoring policies ----------------------------------------------------------------------------------------------
@@ -153,6 +159,7 @@ policies = Table(
     Column("body", Text, nullable=False),
     Column("loaded_at", _moment, nullable=False, server_default=text("clock_timestamp()")),
     CheckConstraint("sha256 = encode(sha256(convert_to(body, 'UTF8')), 'hex')", name="policy_is_its_file"),
+    info=LEDGER,
 )
 
 # --- generation ----------------------------------------------------------------------------------------------------
@@ -272,6 +279,7 @@ relief_decisions = Table(
     Column("reason", Text, nullable=False),
     PrimaryKeyConstraint("relief_id", "version"),
     CheckConstraint("(version = 1) = (before IS NULL)", name="relief_decision_first"),
+    info=LEDGER,
 )
 
 #: What a sweep could not do for one period or obligation; the others go on. Moments are system time.
@@ -340,6 +348,7 @@ score_lines = Table(
     PrimaryKeyConstraint("obligation", "seq"),
     Index("score_line_reversed_once", "reverses", unique=True, postgresql_where=text("reverses IS NOT NULL")),
     CheckConstraint("component IN ('timeliness', 'completeness')", name="score_line_component"),
+    info=LEDGER,
 )
 
 event.listen(

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.postgres.database import driver_url
+from shared.postgres.ledgers import ledgers, role_of, settle_owners
 
 #: the SQL of the backbone's migrations; each service's chain runs them by name, at its own revision
 BACKBONE = Path(__file__).parent / "backbone"
@@ -24,8 +25,11 @@ _LOCK = text("SELECT pg_advisory_lock(7468)")
 _UNLOCK = text("SELECT pg_advisory_unlock(7468)")
 
 
-def migrate(service: str, database_url: str) -> None:
-    """Bring the service's database to its newest schema. Blocks; call it outside a running event loop."""
+def migrate(service: str, database_url: str, owner_url: str | None = None) -> None:
+    """Bring the service's database to its newest schema. Blocks; call it outside a running event loop.
+
+    owner_url: as whom, where the ledgers belong to another role than the service's (shared/postgres/ledgers.py).
+    """
     package = importlib.import_module(f"services.{service}")
     config = Config()
     config.set_main_option("script_location", str(Path(str(package.__file__)).parent / "migrations"))
@@ -37,12 +41,18 @@ def migrate(service: str, database_url: str) -> None:
         try:
             command.upgrade(config, "head")
             connection.commit()
+            if owner_url is not None:
+                declared = importlib.import_module(f"services.{service}.tables").metadata
+                settle_owners(connection, ledgers(declared), role_of(database_url))
+                connection.commit()
         finally:
             connection.execute(_UNLOCK)
             connection.commit()
 
     async def run() -> None:
-        engine = create_async_engine(driver_url(database_url), poolclass=NullPool, connect_args={"timeout": 10})
+        engine = create_async_engine(
+            driver_url(owner_url or database_url), poolclass=NullPool, connect_args={"timeout": 10}
+        )
         try:
             async with engine.connect() as connection:
                 await connection.run_sync(upgrade)

@@ -161,7 +161,7 @@ def _own_action(service: str, build: Callable[[], Service], arguments: argparse.
                 migrate,  # Alembic costs a service that runs nothing: 9 MB and half a second
             )
 
-            migrate(service, url)
+            migrate(service, url, os.environ.get(f"{service.upper()}_OWNER_DATABASE_URL") or None)
             return 0
         case "replay":
             return asyncio.run(_replay(service, url, arguments))

@@ -16,7 +16,8 @@ from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.trouble import InfrastructureTrouble
 
 # loads stand in line, or two of them could take one revision: rare, short, and no reader waits
-_ALONE = text("LOCK TABLE calendar_versions IN SHARE ROW EXCLUSIVE MODE")
+# (not LOCK TABLE, which asks for more rights on a table than to append to it)
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('scoring: calendars', 0))")
 _LOADED = text("SELECT version, revision, sha256 FROM calendar_versions")
 _LOAD = text("""
     INSERT INTO calendar_versions (version, revision, sha256, zone, source, first_year, last_year)

@@ -90,7 +90,10 @@ async def test_what_is_provisional_is_read_back_with_who_announced_the_rest(rig:
     assert not current.provisional(date(2026, 1, 2))
     with pytest.raises(DBAPIError, match="calendar_year_is_announced_by"):
         async with rig.database.transaction() as tx:
-            await tx.execute(text("UPDATE calendar_years SET status = 'announced' WHERE year = 2027"))
+            await tx.execute(
+                text("INSERT INTO calendar_years VALUES (:version, 2099, 'announced', '[]')"),
+                {"version": current.version},
+            )
 
 
 async def test_a_day_off_announced_later_reaches_open_obligations_and_those_already_called_overdue(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from services.scoring.obligations import domain, handlers, store
 from services.scoring.obligations.facts import NOTHING, Facts
@@ -242,15 +241,6 @@ async def test_two_batches_about_the_same_keys_at_once_lose_nothing(rig: Rig) ->
     assert [row["score"] for row in rows] == ["100"] * 20
     assert len(await rig.published("fulfilled")) == 20
     await rig.check_scores()
-
-
-async def test_score_lines_can_only_be_appended(rig: Rig) -> None:
-    await rig.registry(agency(), regime())
-    await rig.follow(verdict())
-    for statement in ("UPDATE score_lines SET points = 1", "DELETE FROM score_lines", "TRUNCATE score_lines"):
-        with pytest.raises(DBAPIError, match="append-only"):
-            async with rig.database.transaction() as tx:
-                await tx.execute(text(statement))
 
 
 async def test_a_policy_that_is_not_deployed_is_waited_for_and_nothing_is_dead_lettered(rig: Rig) -> None:

@@ -18,6 +18,7 @@ from services.scoring.scores.policy.loading import load_command, policy_loader
 from services.scoring.scores.policy.store import PolicyShelf, load_policies
 from shared.postgres.database import Database, is_infrastructure
 from tests.integration.scoring.rig import Rig, agency, key_of, local, regime
+from tests.stack import as_owner
 from tests.unit.scoring.samples import verdict
 
 (SHIPPED,) = shipped_policies()
@@ -103,10 +104,13 @@ async def test_a_version_that_obligations_name_may_come_back(rig: Rig) -> None:
     ["UPDATE policies SET loaded_at = now()", "DELETE FROM policies", "TRUNCATE policies",
      "INSERT INTO policies VALUES ('x', '2030-01-01', repeat('0', 64), 'x')"],
 )  # fmt: skip
-async def test_the_database_keeps_a_policy_as_it_was_loaded(rig: Rig, statement: str) -> None:
+async def test_the_database_keeps_a_policy_as_it_was_loaded(rig: Rig, scoring_url: str, statement: str) -> None:
+    """From the tables' owner, too."""
+    owner = Database(as_owner(scoring_url), pool_size=1)
     with pytest.raises(DBAPIError, match=r"never changes|policy_is_its_file"):
-        async with rig.database.transaction() as tx:
+        async with owner.transaction() as tx:
             await tx.execute(text(statement))
+    await owner.close()
 
 
 async def test_a_policy_loaded_meanwhile_governs_deadlines_from_its_first_day(rig: Rig) -> None:

@@ -14,7 +14,8 @@ from services.scoring.scores.policy.data import Policy, PolicyBook, PolicyError,
 from shared.postgres.database import ReadTransaction, Transaction
 
 # loads stand in line, or two of them could take one first day: rare, short, and no reader waits
-_ALONE = text("LOCK TABLE policies IN SHARE ROW EXCLUSIVE MODE")
+# (not LOCK TABLE, which asks for more rights on a table than to append to it)
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('scoring: policies', 0))")
 _LOADED = text("SELECT version, effective_from, sha256 FROM policies")
 _ANY_OBLIGATION = text("SELECT EXISTS (SELECT FROM obligations)")
 _SCORED_BY = text("SELECT EXISTS (SELECT FROM obligations WHERE terms->>'policy_version' = :version)")
