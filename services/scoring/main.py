@@ -79,8 +79,8 @@ def build(
     sweep = DeadlineSweep(
         rules, business, settled, rows_a_tick=settings.mark_rows, standstill=standstill, intake=intake, late=late
     )
-    looks = {"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals}
-    looks["ledgers"] = check_ledgers
+    looks = {"setbacks": setbacks.check, "calendar years": check_calendar_years, "reliefs": check_proposals,
+             "ledgers": check_ledgers}  # fmt: skip
     if intake is not None:
         looks["intake heartbeat"] = intake.check
     tickers = [

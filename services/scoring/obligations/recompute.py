@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.obligations.domain import Line, Obligation, in_force
-from services.scoring.obligations.facts import Facts
+from services.scoring.obligations.facts import Facts, Relief, Version
 from services.scoring.obligations.standing import Derivation, stand
 from services.scoring.scores.policy import Policy
 
@@ -52,9 +52,37 @@ def differences(
     )  # fmt: skip
 
 
-def as_of(obligation: Obligation, moment: datetime, policy: Policy, calendar: WorkingCalendar) -> Derivation:
-    """How it stood by what had come until `moment`, under the terms and reliefs of today. Raises CalendarGap."""
-    return stand(obligation.terms, facts_until(obligation.facts, moment), policy, calendar)
+def of_reports(stored: Facts, told: Facts, *, cut: bool) -> str | None:
+    """What is wrong with the stored facts of reports by what the events told; None where nothing is.
+
+    cut: the topics begin later than the obligation may have, so that they may tell less than is stored.
+    """
+    if stored.versions == told.versions:
+        return None
+    if cut and all(any(_says_less(version, whole) for whole in stored.versions) for version in told.versions):
+        return None
+    return "by the events: " + (_shown(told.versions) if told.versions else "nothing was received")
+
+
+def _says_less(version: Version, whole: Version) -> bool:
+    return replace(version, verdicts=()) == replace(whole, verdicts=()) and set(version.verdicts) <= set(whole.verdicts)
+
+
+def as_of(
+    obligation: Obligation,
+    moment: datetime,
+    policy: Policy,
+    calendar: WorkingCalendar,
+    reliefs: Sequence[Relief] | None = None,
+) -> Derivation:
+    """How it stood by what had come until `moment`, under the terms of today. Raises CalendarGap.
+
+    reliefs: those that covered it as they were decided by then; None: as they are now.
+    """
+    facts = facts_until(obligation.facts, moment)
+    if reliefs is not None:
+        facts = replace(facts, reliefs=tuple(sorted(reliefs, key=lambda each: (each.starts_at, each.relief_id))))
+    return stand(obligation.terms, facts, policy, calendar)
 
 
 def facts_until(facts: Facts, moment: datetime) -> Facts:

@@ -6,7 +6,7 @@ state says, always written with it. One statement per table per batch, rows lock
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,6 +91,11 @@ _SEEN_WHOLE = text(f"""
      WHERE obligation > :after AND (:everything OR obligation = ANY(CAST(:keys AS text[])))
      ORDER BY obligation LIMIT :limit
 """)  # noqa: S608
+_WITH_REPORTS = text("""
+    SELECT obligation FROM obligations
+     WHERE received_at IS NOT NULL AND (:everything OR obligation = ANY(CAST(:keys AS text[]))) ORDER BY obligation
+""")
+_DEFERRED = text("SELECT DISTINCT key FROM deferred_events WHERE key = ANY(CAST(:keys AS text[]))")
 _LEDGER = msgspec.json.Decoder(tuple[Line, ...])
 
 _COLUMNS = {
@@ -208,6 +213,17 @@ async def read_whole(tx: ReadTransaction, keys: Sequence[str] | None, after: str
         Whole(_obligation(row), dict(zip(names, row[4:10], strict=True)), _LEDGER.decode(row[10]) if row[10] else ())
         for row in rows
     ]
+
+
+async def keys_with_reports(tx: ReadTransaction, keys: Collection[str] | None) -> list[str]:
+    """Obligations (None: of all) about which some report has come, in key order."""
+    rows = await tx.execute(_WITH_REPORTS, {"everything": keys is None, "keys": list(keys or ())})
+    return list(rows.scalars())
+
+
+async def deferred_keys(tx: ReadTransaction, keys: Sequence[str]) -> set[str]:
+    """Of these keys those with events that still wait to be applied."""
+    return set((await tx.execute(_DEFERRED, {"keys": list(keys)})).scalars())
 
 
 async def insert(tx: Transaction, opened: Sequence[tuple[Obligation, datetime]]) -> set[str]:

@@ -15,6 +15,16 @@ from shared.postgres.database import ReadTransaction, Transaction
 _COLUMNS = "relief_id, starts_at, ends_at, status, hold_until, version, agencies, regimes, obligations, applied_until"
 _STANDING = text(f"SELECT {_COLUMNS} FROM reliefs WHERE status <> 'rejected' ORDER BY starts_at, relief_id")  # noqa: S608
 _ALL = text(f"SELECT {_COLUMNS} FROM reliefs ORDER BY starts_at, relief_id")  # noqa: S608
+# Of each relief the last decision by then: reliefs keep only the newest, relief_decisions keep all.
+_AS_OF = text("""
+    SELECT r.relief_id, r.starts_at, r.ends_at, d.after, r.hold_until, d.version, r.agencies, r.regimes, r.obligations,
+           ''
+      FROM reliefs AS r
+      JOIN LATERAL (SELECT version, after FROM relief_decisions AS d
+                     WHERE d.relief_id = r.relief_id AND d.decided_at <= :moment ORDER BY version DESC LIMIT 1) AS d
+        ON true
+     ORDER BY r.starts_at, r.relief_id
+""")
 _UNAPPLIED = text(f"""
     SELECT {_COLUMNS} FROM reliefs WHERE applied_version < version ORDER BY relief_id LIMIT 1 FOR UPDATE
 """)  # noqa: S608
@@ -96,6 +106,11 @@ async def read_standing(tx: ReadTransaction) -> list[ScopedRelief]:
 async def read_all(tx: ReadTransaction) -> list[ScopedRelief]:
     """Also those rejected: an obligation may have what was taken back since."""
     return [_scoped(row) for row in await tx.execute(_ALL)]
+
+
+async def read_as_of(tx: ReadTransaction, moment: datetime) -> list[ScopedRelief]:
+    """All that were proposed by then, as they were decided by then."""
+    return [_scoped(row) for row in await tx.execute(_AS_OF, {"moment": moment})]
 
 
 async def lock_unapplied(tx: Transaction) -> ScopedRelief | None:
