@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from services.scoring.calendar import WorkingCalendar
 from services.scoring.obligations.domain import Line, Obligation, in_force
 from services.scoring.obligations.facts import Facts, Relief, Version
 from services.scoring.obligations.standing import Derivation, stand
-from services.scoring.scores.policy import Policy
+from services.scoring.scores.policy import Due, Policy
 
 
 class Difference(Struct, frozen=True):
@@ -35,21 +36,30 @@ def differences(
     columns: the row's columns that repeat the state. ledger: its rows of score_lines, in their order.
     """
     derived = stand(obligation.terms, obligation.facts, policy, calendar)
-    for name in derived.state.__struct_fields__:
-        yield from _unlike(obligation.key, name, getattr(obligation.state, name), getattr(derived.state, name))
+    if derived.state != obligation.state:
+        for name in derived.state.__struct_fields__:
+            yield from _unlike(obligation.key, name, getattr(obligation.state, name), getattr(derived.state, name))
     versions = obligation.facts.versions
-    said = msgspec.structs.asdict(derived.state) | {"received_at": versions[-1].received_at if versions else None}
     for name, stored in columns.items():
-        yield from _unlike(obligation.key, f"column {name}", stored, said[name])
-    yield from _unlike(obligation.key, "lines in the ledger", tuple(ledger), obligation.lines)
-    stored_lines = Counter(
-        (line.component, line.clause, line.points, line.cause, line.cause_en) for line in in_force(obligation.lines)
-    )
-    deserved = Counter((due.component, due.clause, due.points, due.cause, due.cause_en) for due, _ in derived.lines)
-    yield from _unlike(
-        obligation.key, "lines in force", sorted((stored_lines - deserved).elements()),
-        sorted((deserved - stored_lines).elements()),
-    )  # fmt: skip
+        if name == "received_at":
+            said = versions[-1].received_at if versions else None
+        else:
+            said = getattr(derived.state, name)
+        if stored != said:
+            yield from _unlike(obligation.key, f"column {name}", stored, said)
+    if tuple(ledger) != obligation.lines:
+        yield from _unlike(obligation.key, "lines in the ledger", tuple(ledger), obligation.lines)
+    stored_lines = [_said(line) for line in in_force(obligation.lines)] if obligation.lines else []
+    deserved = [_said(due) for due, _ in derived.lines]
+    if stored_lines != deserved:  # in another order they are the same lines
+        have, want = Counter(stored_lines), Counter(deserved)
+        yield from _unlike(
+            obligation.key, "lines in force", sorted((have - want).elements()), sorted((want - have).elements())
+        )
+
+
+def _said(line: Line | Due) -> tuple[str, str, Decimal, str, str]:
+    return line.component, line.clause, line.points, line.cause, line.cause_en
 
 
 def of_reports(stored: Facts, told: Facts, *, cut: bool) -> str | None:
