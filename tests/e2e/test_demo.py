@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -24,6 +25,8 @@ from deploy.demo.play import END, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.demo.topics import Unlike
 from deploy.local.options import ROOT
+from tests.e2e import plain_exports
+from tests.second_scorer import agreement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -63,7 +66,20 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert summary["events_by_topic"]["notifications"] == summary["mails"] - to_people_named
             assert not any(kind == "district" for kind in count.by_kind)
             demo.screen.results(count, len(differences), demo.province.regimes)
+            await _second_scorer()
             await _sabotage(counting)
+
+    async def _second_scorer() -> None:
+        """Another scorer, which shares no code, says the same of the whole province, and notices one receipt moved."""
+        folder = tmp_path / "plain"
+        folder.mkdir()
+        await plain_exports.write(demo.stack, folder)
+        assert list(agreement.differences(folder, END)) == []
+        path = folder / "submissions.jsonl"
+        first, _, rest = path.read_text("utf-8").partition("\n")
+        late = json.loads(first) | {"received_at": (END - timedelta(days=1)).isoformat()}
+        path.write_text(json.dumps(late) + "\n" + rest, encoding="utf-8")
+        assert any("on_time" in said for said in agreement.differences(folder, END))
 
     async def _sabotage(counting: Counting) -> None:
         """What the checks are for: each loss is found, and only in its own words."""
