@@ -82,7 +82,7 @@ def _letter(
     if not row["resends"]:
         yield from told.values(row, {"recipient": officer.email})
     stored = json.loads(row["facts"])
-    made = notice(row["officer_id"], [_report(each, reference) for each in reports], reference.directory,
+    made = notice(row["officer_id"], [_report(entry, reference) for entry in reports], reference.directory,
                   row["created_at"])  # fmt: skip
     facts = LETTER_FACTS.dump_python(made.facts, mode="json")
     if any(not list(told.document(stored.get("deadline"), moment)) for moment in deadlines):

@@ -284,41 +284,41 @@ def _attempts(dossier: Dossier) -> Iterator[Difference]:
         made = tries.get(row["id"], [])
         key = f"{dossier.key} {row['step']} {row['id']}"
         told = Teller("notice", "notifier.notifications", key, "theo notifier.attempts", "by notifier.attempts")
-        ended = [each["outcome"] for each in made]
+        ended = [entry["outcome"] for entry in made]
         expected = {
             "attempts": len(made),
             "refusals": ended.count("refused"),
-            "first_tried_at": min((each["claimed_at"] for each in made), default=None),
+            "first_tried_at": min((entry["claimed_at"] for entry in made), default=None),
         }
         yield from told.values(row, expected)
-        unsure = ended.count("unknown") + sum(each["late"] and each["outcome"] != "unknown" for each in made)
+        unsure = ended.count("unknown") + sum(entry["late"] and entry["outcome"] != "unknown" for entry in made)
         if row["unknowns"] < ended.count("unknown") or row["unknowns"] > max(unsure, ended.count("unknown")):
             yield told.difference("unknowns", row["unknowns"], unsure)
         if (row["state"] == "sent") != ("sent" in ended):
             yield told.difference("state", row["state"], ", ".join(map(str, ended)) or None)
-        if row["token"] is not None and all(each["token"] != row["token"] for each in made):
+        if row["token"] is not None and all(entry["token"] != row["token"] for entry in made):
             yield told.difference("token", row["token"], None)
         yield from _each_attempt(made, key)
 
 
 def _each_attempt(made: list[asyncpg.Record], key: str) -> Iterator[Difference]:
     by = ("theo notifier.notifications", "by notifier.notifications")
-    numbers = [each["number"] for each in made]
+    numbers = [entry["number"] for entry in made]
     if sorted(numbers) != list(range(1, len(made) + 1)):
         told = Teller("notice", "notifier.attempts", key, *by)
         yield told.difference("number", sorted(numbers), list(range(1, len(made) + 1)))
     unsure = False
-    for each in sorted(made, key=lambda each: each["number"]):
-        told = Teller("notice", "notifier.attempts", f"{key}#{each['number']}", *by)
-        if (each["resend"] and not unsure) or (
-            each["late"] and not unsure and each["outcome"] == "sent" and len(made) == 1
+    for entry in sorted(made, key=lambda entry: entry["number"]):
+        told = Teller("notice", "notifier.attempts", f"{key}#{entry['number']}", *by)
+        if (entry["resend"] and not unsure) or (
+            entry["late"] and not unsure and entry["outcome"] == "sent" and len(made) == 1
         ):
-            yield told.difference("resend" if each["resend"] else "late", True, False)
-        unsure = unsure or each["outcome"] == "unknown" or each["late"] or each["outcome"] == "expired"
-        moments = [each[name] for name in ("claimed_at", "in_data_at", "ended_at") if each[name] is not None]
+            yield told.difference("resend" if entry["resend"] else "late", True, False)
+        unsure = unsure or entry["outcome"] == "unknown" or entry["late"] or entry["outcome"] == "expired"
+        moments = [entry[name] for name in ("claimed_at", "in_data_at", "ended_at") if entry[name] is not None]
         if moments != sorted(moments):
-            yield told.difference("in_data_at", each["in_data_at"], "claimed_at ≤ in_data_at ≤ ended_at")
-        if each["outcome"] == "sent" and (each["stage"] != "body" or not 200 <= (each["smtp_code"] or 0) < 300):
-            yield told.difference("stage", f"{each['stage']} {each['smtp_code']}", "body 2xx")
-        if each["outcome"] == "sent" and each["in_data_at"] is None:
+            yield told.difference("in_data_at", entry["in_data_at"], "claimed_at ≤ in_data_at ≤ ended_at")
+        if entry["outcome"] == "sent" and (entry["stage"] != "body" or not 200 <= (entry["smtp_code"] or 0) < 300):
+            yield told.difference("stage", f"{entry['stage']} {entry['smtp_code']}", "body 2xx")
+        if entry["outcome"] == "sent" and entry["in_data_at"] is None:
             yield told.difference("in_data_at", None, "trước khi gửi / before it was sent")

@@ -197,7 +197,7 @@ class Owing:
 
     def _owes(self, agency: Agency, plan: Plan) -> bool:
         versions = self._reference.regimes.get(plan.regime, ())
-        governing = next((each for each in versions if each.regime_version == plan.regime_version), None)
+        governing = next((entry for entry in versions if entry.regime_version == plan.regime_version), None)
         return governing is not None and owes(agency, governing, plan, self._reference.requests.get(plan.period))
 
 

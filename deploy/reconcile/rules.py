@@ -132,7 +132,7 @@ def reliefs(reference: Reference) -> Iterator[Difference]:
         yield from _scope(row, reference)
         steps = Teller("rules", "scoring.relief_decisions", relief_id, "phải nối tiếp nhau", "one after the other",
                        "reference")  # fmt: skip
-        chain = [(each["version"], each["before"]) for each in made]
+        chain = [(item["version"], item["before"]) for item in made]
         right = [(place, None if place == 1 else made[place - 2]["after"]) for place in range(1, len(made) + 1)]
         if chain != right:
             yield steps.difference("version, before", chain, right)

@@ -99,7 +99,7 @@ def _compared(judgement: Judgement, listed: list[asyncpg.Record], confirmed: boo
         return judgement
     for before in _periods_in(found["message"]):
         again = after_figures(judgement, before, confirmed=confirmed)
-        if any(each.code == ALL_ZERO.code and each.message == found["message"] for each in again.findings):
+        if any(entry.code == ALL_ZERO.code and entry.message == found["message"] for entry in again.findings):
             return again
     return judgement
 

@@ -129,12 +129,12 @@ class Registry:
         heirs = [code]
         while heirs:
             heir = heirs.pop()
-            for each in sorted(self._handing.get(heir, ())):
-                agency = self.agencies[each]
-                if agency.heir == heir and each not in seen:
-                    seen.add(each)
+            for entry in sorted(self._handing.get(heir, ())):
+                agency = self.agencies[entry]
+                if agency.heir == heir and entry not in seen:
+                    seen.add(entry)
                     found.append(agency)
-                    heirs.append(each)
+                    heirs.append(entry)
         return found
 
     def _agency(self, agency: Agency) -> None:

@@ -101,7 +101,7 @@ def check(
             # of an ad hoc request that is not known, nobody can say who answers it
             may = (agency, *registry.inherits_from(agency.code))
             if not any(
-                version.frequency == "adhoc" or any(submits(each, version) for each in may)
+                version.frequency == "adhoc" or any(submits(entry, version) for entry in may)
                 for version in versions.values()
             ):
                 errors.append(_not_submitter(agency.code, report.regime))
