@@ -319,7 +319,30 @@ def events(obligation: Obligation, dossier: Dossier, reference: Reference) -> It
     except (ValueError, KeyError, TypeError) as error:
         yield told.difference("body", str(error)[:200], "như nghĩa vụ / as the obligation")
         return
-    yield from told.document(body, expected, "body")
+    yield from told.document(body, expected | _untold(body, obligation), "body")
+
+
+def _untold(body: Mapping[str, Any], obligation: Obligation) -> dict[str, Any]:
+    """What the newest event says of what has changed since without an event, as far as that was so once.
+
+    A receipt alone is not told: only its verdict is, or that a deadline passes meanwhile.
+    """
+    versions, state = obligation.facts.versions, obligation.state
+    once: dict[str, Any] = {}
+    if body.get("received_version") != (versions[-1].number if versions else None):
+        receipts = {version.number: version.received_at.isoformat() for version in versions}
+        number = body.get("received_version")
+        if number is None or number in receipts:
+            once |= {"received_version": number, "last_received_at": receipts.get(number) if number else None}
+    if state.standing == "awaiting_verdict" and body.get("standing") in ("nothing_sent", "returned"):
+        once["standing"] = body["standing"]
+    if state.answer is None:
+        named = {(version.officer_id, "named") for version in versions}
+        right = {(None, None), (obligation.facts.designated_officer_id, "designated"), *named}
+        told = body.get("officer_id"), body.get("officer_basis")
+        if told in right:
+            once |= {"officer_id": told[0], "officer_basis": told[1]}
+    return once
 
 
 def _bodies(rows: list[asyncpg.Record]) -> list[dict[str, Any]]:

@@ -93,8 +93,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
         )
         code, differences = await demo.reconcile()
         assert code == 1
-        kinds = {difference["kind"] for difference in differences}
-        assert {"submission_without_verdict", "event_lost"} <= kinds
+        found = {(difference["kind"], difference["where"]) for difference in differences}
+        assert {("verdict", "validator.verdict"), ("verdict", "validator.finding"), ("event", "scoring.inbox")} <= found
         await _execute(
             demo.stack.database_url("intake"), "DELETE FROM submissions WHERE submission_id = $1::uuid", lost
         )

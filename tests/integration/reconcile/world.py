@@ -137,6 +137,8 @@ class World:
         self._post("H99.91", REGIME, PERIOD, nil=True)
         self._post("H99.92", REGIME, PERIOD, figures={"A": "x", "Z": 1}, narratives={"N": "ngắn"})
         self._decided("H99.05", REGIME, PERIOD, "accepted")
+        # corrected once more, after it was accepted: nothing of the standing changes, and nothing is told
+        self._post("H99.05", REGIME, PERIOD, figures=figures, narratives={"N": NARRATIVE["N"] + " Bổ sung."})
         asyncio.run(self._poison())
         for key in ("H99.91/THIEN-TAI/DX-2026-001", "H99.92/THIEN-TAI/DX-2026-002"):
             eventually(partial(self._overdue, key), f"{key} is overdue")
