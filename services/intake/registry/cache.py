@@ -7,6 +7,7 @@ is found. A revoked key stops working within the poll interval.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from services.intake import metrics
@@ -66,32 +67,52 @@ class RegistryCache(BackgroundLoop):
         async with asyncio.timeout(self._max_age_seconds), self._reading:
             if self._read_at > called_at:
                 return
-            begun = monotonic_seconds()
-            async with self._database.read_transaction() as tx:
-                revision = await store.revision(tx)
-                if revision != self.revision:
-                    # a database restored from a backup may have a lower revision: then read everything again
-                    after = self.revision if revision > self.revision else -1
-                    changed = Registry()
-                    async for page in store.pages_after(tx, after):
-                        for record in page:
-                            changed.put(record)
-                    changed_keys = await keys.changed_after(tx, after)
-                    # no await from here on, so that no one sees half a revision
-                    registry = changed
-                    if after >= 0:
-                        registry = self.registry
-                        registry.take(changed)
-                    else:
-                        self._keys = {}
-                    for key in changed_keys:
-                        self._keys[key.key_id] = key
-                    self.registry = registry
-                    self.revision = revision
-                    metrics.REGISTRY_REFRESHES_TOTAL.inc()
-                    for kind, size in registry.sizes().items():
-                        metrics.REGISTRY_ENTRIES.labels(kind).set(size)
-            self._read_at = begun
+            await self._read(lambda: None)
+
+    async def _poll(self) -> None:
+        """Read what has changed, however much: it fails only where the database goes silent.
+
+        A request cannot wait for the whole of a large registry. Were the poll as short of time, nobody would ever
+        have it: each would throw away what it has read, and begin again.
+        """
+        async with self._reading, asyncio.timeout(self._max_age_seconds) as limit:
+            loop = asyncio.get_running_loop()
+
+            def answered() -> None:
+                if not limit.expired():
+                    limit.reschedule(loop.time() + self._max_age_seconds)
+
+            await self._read(answered)
+
+    async def _read(self, on_answer: Callable[[], None]) -> None:
+        begun = monotonic_seconds()
+        async with self._database.read_transaction() as tx:
+            revision = await store.revision(tx)
+            if revision != self.revision:
+                # a database restored from a backup may have a lower revision: then read everything again
+                after = self.revision if revision > self.revision else -1
+                changed = Registry()
+                async for page in store.pages_after(tx, after):
+                    on_answer()
+                    for record in page:
+                        changed.put(record)
+                changed_keys = await keys.changed_after(tx, after)
+                on_answer()
+                # no await from here on, so that no one sees half a revision
+                registry = changed
+                if after >= 0:
+                    registry = self.registry
+                    registry.take(changed)
+                else:
+                    self._keys = {}
+                for key in changed_keys:
+                    self._keys[key.key_id] = key
+                self.registry = registry
+                self.revision = revision
+                metrics.REGISTRY_REFRESHES_TOTAL.inc()
+                for kind, size in registry.sizes().items():
+                    metrics.REGISTRY_ENTRIES.labels(kind).set(size)
+        self._read_at = begun
 
     def agency_at_once(self, presented: PresentedKey) -> str | None:
         """Like `agency_of`, from memory only; None means that the database must be asked."""
@@ -141,7 +162,7 @@ class RegistryCache(BackgroundLoop):
     async def _run(self) -> None:
         while True:
             try:
-                await self.refresh()
+                await self._poll()
                 self._pulse.beat()
             except Exception as error:
                 self._pulse.failed(error)

@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from services.intake.registry import store
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
-from shared.contract.events import MODELS, AgencyRegistered, RegimePublished
+from shared.contract.events import MODELS, AgencyRegistered, RegimePublished, RegistryEvent
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock
 from tests.integration.intake import rig
@@ -108,6 +109,41 @@ async def test_the_door_knows_every_record_however_many_are_read_at_a_time(
         assert not cache.registry.officers["cb-01"].active
         assert cache.registry.sizes() == {kind: expected[kind] for kind in KINDS}
     finally:
+        await database.close()
+
+
+SLOW: dict[str, float] = {"poll_seconds": 0.01, "max_age_seconds": 0.6}
+
+
+async def _slowly(tx: Any, after: int) -> AsyncIterator[list[RegistryEvent]]:
+    """Its pages come one after the other, and all of them take longer than the cache may be old."""
+    for record in [record async for page in _pages_after(tx, after) for record in page]:
+        await asyncio.sleep(0.15)
+        yield [record]
+
+
+_pages_after = store.pages_after
+
+
+async def test_a_registry_that_takes_longer_to_read_than_it_may_be_old_is_read_all_the_same(
+    database_of_intake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "pages_after", _slowly)
+    await load(database_of_intake, rig.records())
+    assert len(rig.records()) * 0.15 > 2 * SLOW["max_age_seconds"]
+    database = Database(database_of_intake)
+    cache = RegistryCache(database, SystemClock(), **SLOW)
+    try:
+        with pytest.raises(TimeoutError):  # the control: a request waits no longer than that, and the poll did so too
+            await cache.refresh()
+        assert cache.revision == -1
+        await cache.start()
+        deadline = asyncio.get_running_loop().time() + 30
+        while sum(cache.registry.sizes().values()) < len(rig.records()):
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
+    finally:
+        await cache.stop()
         await database.close()
 
 

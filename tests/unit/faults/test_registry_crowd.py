@@ -24,6 +24,16 @@ class _Silent:
         yield None
 
 
+async def test_a_poll_ends_where_the_database_is_silent() -> None:
+    cache = RegistryCache(cast(Database, _Silent()), SystemClock(), poll_seconds=0, max_age_seconds=MAX_AGE_SECONDS)
+    await cache.start()
+    deadline = monotonic_seconds() + 30
+    while cache.pulses[0].failures < 2:
+        assert monotonic_seconds() < deadline
+        await asyncio.sleep(0.01)
+    await cache.stop()
+
+
 async def test_a_crowd_waits_for_one_timeout_not_for_all_of_them() -> None:
     cache = RegistryCache(cast(Database, _Silent()), SystemClock(), max_age_seconds=MAX_AGE_SECONDS)
     began = monotonic_seconds()
