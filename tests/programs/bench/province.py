@@ -30,6 +30,8 @@ _SENTENCES = (
     "Thu ngân sách đạt tiến độ, các khoản chi bảo đảm đúng dự toán và chế độ quy định. "
     "Kiến nghị tỉnh bổ sung kinh phí số hóa hồ sơ và tập huấn nghiệp vụ cho cán bộ đầu mối báo cáo."
 )
+#: the registry's files are bounded
+RECORDS_A_FILE = 10_000
 #: every sum of the form holds; A01 and A02 are written by the load generator, another value in each report
 _FIGURES: dict[str, str] = {
     "A03": "120.5", "A04": "35.25", "A05": "980.75", "A06": "310.5", "A07": "670.25",
@@ -94,11 +96,11 @@ class Province:
             for code in self.agencies
         ]
         (folder / "regimes").mkdir(parents=True, exist_ok=True)
-        for name, document in (
-            ("agencies.yaml", {"agencies": agencies}),
-            ("officers.yaml", {"officers": officers}),
-            ("regimes/bench.yaml", self.regime),
-        ):
+        files: list[tuple[str, dict[str, Any]]] = [("regimes/bench.yaml", self.regime)]
+        for kind, rows in (("agencies", agencies), ("officers", officers)):
+            parts = [rows[first : first + RECORDS_A_FILE] for first in range(0, len(rows), RECORDS_A_FILE)]
+            files += [(f"{kind}-{number}.yaml", {kind: part}) for number, part in enumerate(parts, 1)]
+        for name, document in files:
             dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
             text = yaml.dump(document, allow_unicode=True, sort_keys=False, Dumper=dumper)
             (folder / name).write_text(text, encoding="utf-8")
