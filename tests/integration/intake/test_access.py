@@ -65,6 +65,9 @@ async def test_no_route_shows_one_agency_what_is_anothers(province: Province) ->
         malformed = await client.get("/v1/submissions/1")
         for answer in (foreign, unknown, malformed):
             assert_problem(answer, 404, "not-found")
+        for page in ("receipt", "timeline"):
+            for submission_id in (of_commune, "01890000-0000-7000-8000-000000000000", "1"):
+                assert_problem(await client.get(f"/v1/submissions/{submission_id}/{page}"), 404, "not-found")
         assert (await client.get(f"/v1/submissions/{of_commune}", of=COMMUNE)).status_code == 200
 
         listed = (await client.get("/v1/submissions")).json()["items"]
@@ -113,7 +116,8 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         served = {path for path in client.service.app.openapi()["paths"] if "/exports/" not in path}
     assert served == {
         "/v1/me", "/v1/regimes", "/v1/regimes/{code}", "/v1/obligations", "/v1/submissions",
-        "/v1/submissions/{submission_id}", "/v1/obligations/{regime}/{period}",
+        "/v1/submissions/{submission_id}", "/v1/submissions/{submission_id}/receipt",
+        "/v1/submissions/{submission_id}/timeline", "/v1/receipt-keys", "/v1/obligations/{regime}/{period}",
     }  # fmt: skip
 
 
@@ -123,6 +127,9 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         ("POST", "/v1/submissions"),
         ("GET", "/v1/submissions"),
         ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000"),
+        ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000/receipt"),
+        ("GET", "/v1/submissions/01890000-0000-7000-8000-000000000000/timeline"),
+        ("GET", "/v1/receipt-keys"),
         ("GET", "/v1/obligations"),
         ("GET", "/v1/obligations/KTXH/2026-M10"),
         ("GET", "/v1/me"),
