@@ -98,7 +98,9 @@ async def test_a_batch_whose_poll_nobody_watched_is_in_hand_too(
     places = ((0, 7), (1, 3), (0, 8))
     await following._deliver(
         tuple(
-            SimpleNamespace(topic="submissions", partition=partition, offset=offset, key=b"", value=b"", headers=())
+            SimpleNamespace(
+                topic="submissions", partition=partition, offset=offset, key=b"", value=b"", headers=(), timestamp=0
+            )
             for partition, offset in places
         )
     )
