@@ -183,6 +183,7 @@ def test_a_second_demo_in_the_same_place_is_refused_and_harms_nothing(tmp_path: 
     assert (directory / "lock").exists()
 
 
+@pytest.mark.whole
 def test_the_summary_holds_what_is_promised(tmp_path: Path) -> None:
     env = {**os.environ, "DEMO_EXIT": "1"}
     directory = tmp_path / "demo"
