@@ -224,7 +224,9 @@ def poison(field: Field) -> None:
         field.happened("messages no one can read", len(sent))
         field.happened("events of unknown types", len(strange))
         field.happened("events that only a handler can refuse", len(forged))
-        field.judge(province, merged(ledgers))
+        # what one consumer refuses another may apply; reconcile rightly says that nobody has published it
+        strangers = {str(record.header("ce_id")) for record in (*sent, *forged) if record.header("ce_id")}
+        field.judge(province, merged(ledgers), strangers=strangers)
         field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
     if not field.controls:
         return
