@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from services.scoring.obligations.facts import NOTHING, Facts, with_report
-from shared.consuming.batch import Event, Record
-from shared.consuming.parsing import parse
+from shared.consuming.batch import Record
+from shared.consuming.parsing import Bad, Skipped, parse
 from shared.consuming.rereading import reread
 from shared.contract.events import SUBMISSIONS, VERDICTS, EventModel, SubmissionReceived, VerdictReached
 from shared.kafka.clients import kept_offsets
@@ -49,8 +49,10 @@ async def _fold(kafka: KafkaSettings, kept: dict[tuple[str, int], range], keys: 
         if keys is not None and (record.key or b"").decode("utf-8", "replace") not in keys:
             return
         event = parse(record, _MODELS)
+        if isinstance(event, Skipped):
+            return  # what intake tells of itself
         part.events += 1
-        if not isinstance(event, Event):
+        if isinstance(event, Bad):
             part.unreadable += 1
         elif isinstance(event.body, SubmissionReceived | VerdictReached):
             part.facts[event.key] = with_report(part.facts.get(event.key, NOTHING), event.body, event.id)

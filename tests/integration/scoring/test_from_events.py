@@ -21,7 +21,7 @@ from services.scoring.obligations.standing import stand
 from services.scoring.reliefs import decisions
 from shared.consuming.batch import Event
 from shared.contract.cloudevents import headers_of, source_of
-from shared.contract.events import OWNERS
+from shared.contract.events import OWNERS, IntakeAvailable
 from shared.contract.ids import new_id
 from shared.kafka.clients import kept_offsets, make_admin, make_producer
 from shared.runtime.settings import KafkaSettings
@@ -81,6 +81,7 @@ async def a_few(rig: Rig, kafka: KafkaSettings) -> None:
     late = local(2026, 10, 20, 9)
     await both(rig, kafka, submission(), verdict(outcome="returned", present=2), submission(2, late))
     await both(rig, kafka, verdict(2, received_at=late), verdict(key=OTHER))
+    await both(rig, kafka, IntakeAvailable(until=late))  # of its topic, but no report
     await rig.at(local(2026, 10, 21))
 
 
