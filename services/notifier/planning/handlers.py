@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.notifier import metrics
 from services.notifier.delivery import unsendable
 from services.notifier.delivery.unsendable import RegistryChanges
-from services.notifier.planning import domain, store
+from services.notifier.planning import domain, namings, store
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from shared.consuming.batch import Batch, Event
@@ -155,7 +155,7 @@ class _Plans:
     async def save(self, tx: Transaction, context: PlanningContext) -> None:
         changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
         await store.save_obligations(tx, changed)
-        await store.insert_namings(tx, self._namings)
+        await namings.insert(tx, self._namings)
         now = context.system.now()
         await store.cancel(tx, self._cancels, now)
         planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from services.notifier import tables
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import Agency, Directory, Officer
-from services.notifier.planning.domain import Cancel, LetterFacts, Naming, Notice, Obligation
+from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
 from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.ids import new_id
@@ -269,23 +269,6 @@ def kept_facts(notice: UUID, facts: object) -> LetterFacts | None:
             action="notice.facts_unreadable", notification=str(notice), error=str(error)[:500],
         )  # fmt: skip
         return None
-
-
-_NAMED = {
-    "obligation": "text", "officer_id": "text", "version": "int", "received_at": "timestamptz", "at": "timestamptz",
-}  # fmt: skip
-_INSERT_NAMINGS = text(f"""
-    INSERT INTO namings ({bulk.names(_NAMED)})
-    SELECT * FROM {bulk.unnest(_NAMED)} ORDER BY obligation, officer_id
-    ON CONFLICT DO NOTHING
-""")  # noqa: S608 - column names of this module
-
-
-async def insert_namings(tx: Transaction, namings: Sequence[Naming]) -> None:
-    """Remember whom answers name; who was told of an obligation once is not told again."""
-    if namings:
-        values = attrgetter(*_NAMED)
-        await tx.execute(_INSERT_NAMINGS, bulk.parameters(_NAMED, map(values, namings)))
 
 
 def facts_json(facts: LetterFacts) -> str:

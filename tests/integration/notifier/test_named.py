@@ -77,6 +77,17 @@ async def test_one_letter_tells_a_person_of_all_reports_of_an_hour(world: World)
     ]  # fmt: skip
 
 
+async def test_a_person_who_answers_for_two_agencies_gets_a_letter_for_each(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", named(), named(period=MONTHS[0]), named(code=COMMUNE))
+    world.business.advance(seconds=3600)
+    assert await sweep(world) == 1
+    told = {row["agency"]: [report["obligation"] for report in row["facts"]["reports"]] for row in await letters(world)}
+    assert {agency: len(reports) for agency, reports in told.items()} == {DEPARTMENT: 2, COMMUNE: 1}
+    assert all(obligation.startswith(f"{agency}/") for agency, reports in told.items() for obligation in reports)
+    assert await sweep(world) == 0
+
+
 async def test_the_control_without_waiting_each_report_has_its_letter(world: World) -> None:
     await world.feed("registry", *registry())
     for month in MONTHS:
