@@ -1,13 +1,15 @@
-"""Query parameters that several lists take, declared once."""
+"""Parameters that several routes take, declared once."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Query
 
 from services.intake.filters import moment
+from shared.web.errors import Problem, not_found
 from shared.web.paging import PageRequest, page_request
 
 Code = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
@@ -20,3 +22,19 @@ UpdatedAfter = Annotated[
     ),
 ]
 Page = Annotated[PageRequest, Depends(page_request)]
+
+
+def submission_id_of(text: str) -> UUID:
+    """The id in a path. What is no id is not found, like every id that is not the agency's: raises Problem.
+
+    Called by the handler, so that nobody without a key gets as far.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise not_found("bài nộp này", "such submission") from None
+
+
+def no_submission(submission_id: UUID) -> Problem:
+    """There is none, or it is another agency's."""
+    return not_found(f"bài nộp {submission_id}", f"submission {submission_id}")

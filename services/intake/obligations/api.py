@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, cast
-from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
@@ -20,7 +19,7 @@ from services.intake.obligations.queries import (
     StandingName,
 )
 from services.intake.obligations.timeline import Timeline, timeline_of
-from services.intake.parameters import Code, Page, UpdatedAfter
+from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import queries as submissions
 from services.intake.submissions.limits import is_code
@@ -103,10 +102,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         summary="Dòng thời gian của một bài nộp / what happened to a submission",
     )
     async def timeline(submission_id: str, agency: str = agency_of_key) -> Timeline:
-        try:
-            wanted = UUID(submission_id)
-        except ValueError:
-            raise not_found("bài nộp này", "such submission") from None
+        wanted = submission_id_of(submission_id)
         await cache.be_fresh()
         async with database.read_transaction() as tx:
             sent = await submissions.submission(tx, agency, wanted)
@@ -114,7 +110,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
             if sent is not None:
                 found = await queries.obligation(tx, agency, cache.registry, sent.regime, sent.period)
         if sent is None:
-            raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+            raise no_submission(wanted)
         return timeline_of(sent, found)
 
 

@@ -9,13 +9,14 @@ from fastapi import Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.intake.access.callers import Access
+from services.intake.parameters import no_submission, submission_id_of
 from services.intake.receipts import store
 from services.intake.receipts.signer import Signer
 from services.intake.receipts.signing import jwk
 from services.intake.views import Moment
 from shared.postgres.database import Database
 from shared.web.app import Application
-from shared.web.errors import not_found, unavailable
+from shared.web.errors import unavailable
 
 _AN_ID = "01a21ccf-a243-706a-be01-195a99769dfb"
 
@@ -94,14 +95,11 @@ def mount(app: Application, *, access: Access, signer: Signer, database: Databas
         summary="Biên nhận có chữ ký / the signed receipt",
     )
     async def receipt(submission_id: str, agency: str = agency_of_key) -> SignedReceipt:
-        try:
-            wanted = UUID(submission_id)
-        except ValueError:
-            raise not_found("bài nộp này", "such submission") from None
+        wanted = submission_id_of(submission_id)
         async with database.read_transaction() as tx:
             received = await store.received(tx, agency, wanted)
         if received is None:
-            raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+            raise no_submission(wanted)
         key = await signer.key()
         if key is None:
             raise unavailable(

@@ -14,14 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.intake import pages, views
 from services.intake.access.allowance import Metered
 from services.intake.access.callers import Access
-from services.intake.parameters import Code, Page, UpdatedAfter
+from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
 from services.intake.submissions import openapi, queries
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from services.intake.submissions.queries import Status, SubmissionDetail, SubmissionPage, SubmissionView
 from shared.postgres.database import Database
 from shared.web.app import Application, RequestMiddleware, preferred_language
-from shared.web.errors import not_found
 from shared.web.exports import Export
 from shared.web.paging import paginate
 
@@ -82,14 +81,11 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
         request: Request, response: Response, submission_id: str, agency: str = agency_of_key
     ) -> SubmissionDetail:
         language = preferred_language(request.headers.get("accept-language", ""))
-        try:
-            wanted = UUID(submission_id)
-        except ValueError:
-            raise not_found("bài nộp này", "such submission") from None
+        wanted = submission_id_of(submission_id)
         async with database.read_transaction() as tx:
             found = await queries.submission(tx, agency, wanted, language)
         if found is None:
-            raise not_found(f"bài nộp {wanted}", f"submission {wanted}")
+            raise no_submission(wanted)
         response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
         return found
 
