@@ -6,15 +6,15 @@ archived has another source. `notifications` has no consumer, so only this check
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aiokafka import TopicPartition
-
 from deploy.kafka import provision
-from shared.kafka.clients import end_offsets, make_reader
-from shared.runtime.clock import monotonic_seconds
+from shared.consuming.batch import Record
+from shared.consuming.rereading import reread
+from shared.kafka.clients import end_offsets
 from shared.runtime.settings import KafkaSettings
 
 #: next offset by (topic, partition)
@@ -60,29 +60,13 @@ async def event_ids(settings: KafkaSettings, topics: Sequence[str], start: Offse
     """By topic, the count of each event id from `start` to the present end; "" stands for a missing id."""
     end = await ends(settings, topics)
     found: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
-    left = {TopicPartition(*place): offset for place, offset in end.items() if offset > start.get(place, 0)}
-    if not left:
-        return found
-    give_up_at = monotonic_seconds() + READ_SECONDS
-    reader = make_reader(settings, "thongsuot-demo")
-    await reader.start()
-    try:
-        reader.assign(list(left))
-        for place in left:
-            reader.seek(place, start.get((place.topic, place.partition), 0))
-        while left:
-            for place, records in (await reader.getmany(timeout_ms=500)).items():
-                for record in records:
-                    if record.offset < end[place.topic, place.partition]:
-                        headers = dict(record.headers)
-                        found[place.topic][(headers.get("ce_id") or b"").decode("ascii", "replace")] += 1
-            # compaction leaves holes, so use the position, not the last record's offset
-            left = {place: offset for place, offset in left.items() if await reader.position(place) < offset}
-            if left and monotonic_seconds() > give_up_at:
-                raise TimeoutError(f"topics were not read to their ends in {READ_SECONDS:.0f} s: {sorted(left)}")
-        return found
-    finally:
-        await reader.stop()
+
+    def count(record: Record) -> None:
+        found[record.topic][(dict(record.headers).get("ce_id") or b"").decode("ascii", "replace")] += 1
+
+    async with asyncio.timeout(READ_SECONDS):
+        await reread(settings, {place: range(start.get(place, 0), offset) for place, offset in end.items()}, count)
+    return found
 
 
 def compare(archived: Sequence[Archived], lying: Iterable[str], *, compacted: bool) -> Unlike:

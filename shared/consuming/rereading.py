@@ -29,7 +29,8 @@ async def reread(kafka: KafkaSettings, kept: Mapping[Place, range], take: Callab
     async def read() -> None:
         await reader.start()
         reader.assign(list(left))
-        await reader.seek_to_beginning(*left)
+        for place in left:
+            reader.seek(place, kept[place.topic, place.partition].start)
         while left:
             for place, records in (await reader.getmany(timeout_ms=300, max_records=2_000)).items():
                 for raw in records:
