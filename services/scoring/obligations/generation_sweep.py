@@ -243,7 +243,7 @@ class Generator:
                 terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
-            into = [moved.terms.deadline for moved in proposed if moved.terms is not moved.before.terms]
+            into = [proposal.terms.deadline for proposal in proposed if proposal.terms is not proposal.before.terms]
             if into:  # such a deadline may lie within a relief that did not concern it before
                 await reliefs.apply_again(tx, min(into))
             after = unlike[-1][1][0]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.obligations.domain import Line, Obligation, in_force
-from services.scoring.obligations.facts import Facts, Relief, Version
+from services.scoring.obligations.facts import Facts, Relief, Version, with_relief
 from services.scoring.obligations.standing import Derivation, stand
 from services.scoring.scores.policy import Due, Policy
 
@@ -91,7 +91,9 @@ def as_of(
     """
     facts = facts_until(obligation.facts, moment)
     if reliefs is not None:
-        facts = replace(facts, reliefs=tuple(sorted(reliefs, key=lambda each: (each.starts_at, each.relief_id))))
+        facts = replace(facts, reliefs=())
+        for relief in reliefs:
+            facts = with_relief(facts, relief)
     return stand(obligation.terms, facts, policy, calendar)
 
 

@@ -8,7 +8,7 @@ obligation is owed again and the heir's is not, unless the heir has answered it:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -21,10 +21,10 @@ from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
 from services.scoring.registry import Closing
 from services.scoring.reliefs import store as reliefs
+from services.scoring.scores.policy import local_day
 from shared.contract.events import obligation_key
 from shared.outbox import publish
 from shared.postgres.database import Transaction
-from shared.runtime.clock import LOCAL_ZONE
 
 #: agencies through which one duty may have gone
 MOST_HEIRS = 20
@@ -32,13 +32,13 @@ MOST_HEIRS = 20
 
 def heir_of(lost: Obligation, closing: Closing) -> str | None:
     """Who owes it once its agency has closed: nobody where the period opened only after that."""
-    return closing.heir if _local_day(lost.terms.opens_at) <= closing.closed_on else None
+    return closing.heir if local_day(lost.terms.opens_at) <= closing.closed_on else None
 
 
 def reported_by(handed: Obligation, closing: Closing) -> bool:
     """Whether the agency had sent a report before it closed that is accepted, or may be."""
     return any(
-        _local_day(version.received_at) <= closing.closed_on and (version.accepted or not version.verdicts)
+        local_day(version.received_at) <= closing.closed_on and (version.accepted or not version.verdicts)
         for version in handed.facts.versions
     )
 
@@ -81,7 +81,7 @@ async def take_back(
     count = 0
     for handed in handed_on:
         closing = closings.get(handed.agency)
-        closed = closing is not None and _local_day(handed.terms.deadline) > closing.closed_on
+        closed = closing is not None and local_day(handed.terms.deadline) > closing.closed_on
         if (
             closing is not None
             and closed
@@ -163,7 +163,3 @@ async def close(
     # an heir that closes too hands it on
     await registry.replan_closed(tx, {key.partition("/")[0] for key in wanted})
     return count
-
-
-def _local_day(moment: datetime) -> date:
-    return moment.astimezone(LOCAL_ZONE).date()

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from services.scoring import metrics
 from services.scoring.reliefs import decisions
 from services.scoring.reliefs.decisions import Proposal
-from services.scoring.reliefs.lost_time import deadlines_within, given_back, kept, shown
+from services.scoring.reliefs.lost_time import compensation, deadlines_within, kept, shown
 from shared.contract.events import IntakeAvailable, IntakeUnavailable
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.clock import Clock
@@ -118,7 +118,7 @@ class IntakeGaps:
     async def _propose(
         self, tx: Transaction, starts_at: datetime, ends_at: datetime, lost: timedelta, cause: str
     ) -> str | None:
-        until = ends_at + given_back(lost)
+        until = ends_at + compensation(lost)
         touched = await deadlines_within(tx, starts_at, until)
         if not touched:
             return None

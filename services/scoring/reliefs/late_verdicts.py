@@ -17,7 +17,7 @@ from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import Version
 from services.scoring.reliefs import decisions
 from services.scoring.reliefs.decisions import Proposal
-from services.scoring.reliefs.lost_time import given_back, kept, shown
+from services.scoring.reliefs.lost_time import compensation, kept, shown
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -49,7 +49,7 @@ class Late(Struct, frozen=True):
 
     @property
     def relieved_until(self) -> datetime:
-        return self.decided_at + given_back(self.decided_at - self.due_at)
+        return self.decided_at + compensation(self.decided_at - self.due_at)
 
 
 def late_of(obligation: Obligation, longest: timedelta) -> list[Late]:

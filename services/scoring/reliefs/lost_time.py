@@ -23,7 +23,7 @@ _DEADLINES = text("""
 """)
 
 
-def given_back(lost: timedelta) -> timedelta:
+def compensation(lost: timedelta) -> timedelta:
     """How long a relief goes on behind the time that was lost."""
     return min(max(lost, LEAST), MOST)
 

@@ -99,12 +99,12 @@ def working_days_late(
     deadline: datetime, received: datetime, calendar: WorkingCalendar, excused: Sequence[Span] = ()
 ) -> int:
     """Working days begun after the deadline, at least 1: late on the same day, or over a weekend, counts as one."""
-    after, until = _local_day(deadline), _local_day(received)
+    after, until = local_day(deadline), local_day(received)
     days = calendar.working_days_between(after, until)
     if excused:
         forgiven: set[date] = set()
         for starts_at, ends_at in excused:
-            day, last = max(_local_day(starts_at), after + _ONE_DAY), min(_local_day(ends_at), until)
+            day, last = max(local_day(starts_at), after + _ONE_DAY), min(local_day(ends_at), until)
             while day <= last:
                 if calendar.is_working_day(day):
                     forgiven.add(day)
@@ -135,7 +135,8 @@ def local_text(moment: datetime) -> str:
     return f"{local:%H:%M:%S} {local.day:02d}/{local.month:02d}/{local.year}"
 
 
-def _local_day(moment: datetime) -> date:
+def local_day(moment: datetime) -> date:
+    """The day on which it is, in Vietnam."""
     return moment.astimezone(LOCAL_ZONE).date()
 
 
