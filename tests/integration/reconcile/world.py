@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local import Stack
 from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
-from tests.e2e.rig import eventually
+from tests.e2e.rig import REQUESTED, eventually
 
 #: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
 NOW = "2026-03-17T09:00:00+07:00"
@@ -92,19 +92,7 @@ form:
   figures:
     - {code: T, label: Việc đã làm, unit: việc, minimum: "0"}
 """,
-    "thientai.yaml": """
-code: THIEN-TAI
-regime_version: 1
-name: Báo cáo đột xuất thiệt hại thiên tai
-frequency: adhoc
-effective_from: 2025-07-01
-submitter_kinds: [commune]
-receiver: H99
-deadline: {rule: on_request}
-form:
-  figures:
-    - {code: N1, label: Nhà bị hư hại, unit: nhà, minimum: "0"}
-""",
+    "thientai.yaml": REQUESTED,
 }
 NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
 
