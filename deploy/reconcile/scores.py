@@ -24,6 +24,7 @@ from shared.contract.events import ObligationChanged
 _WHERE = "scoring.obligations"
 _STATE = ("tính lại từ điều khoản và sự việc", "derived again from terms and facts")
 _COLUMNS = ("owed", "standing", "overdue", "deadline", "next_at")
+_REWORK = ("rework_version", "rework_reason", "rework_until")
 _LINE = ("component", "clause", "points", "cause", "cause_en", "policy_version")
 
 
@@ -336,6 +337,7 @@ def _untold(body: Mapping[str, Any], obligation: Obligation) -> dict[str, Any]:
             once |= {"received_version": number, "last_received_at": receipts.get(number) if number else None}
     if state.standing == "awaiting_verdict" and body.get("standing") in ("nothing_sent", "returned"):
         once["standing"] = body["standing"]
+        once |= {name: body.get(name) for name in _REWORK}
     if state.answer is None:
         named = {(version.officer_id, "named") for version in versions}
         right = {(None, None), (obligation.facts.designated_officer_id, "designated"), *named}

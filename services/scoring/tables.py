@@ -71,6 +71,8 @@ regimes = Table(
     Column("cutoff", JSONB, nullable=False),
     Column("deadline", JSONB, nullable=False),
     Column("remind_working_days", Integer, nullable=False),
+    Column("certification", Text, nullable=False, server_default="none"),
+    Column("lock_after_working_days", Integer),
     Column("version", Integer, nullable=False),
     PrimaryKeyConstraint("code", "regime_version"),
 )

@@ -16,6 +16,7 @@ from shared.contract.events import (
     OfficerRegistered,
     RegimePublished,
     RequestIssued,
+    StepTaken,
     SubmissionReceived,
     VerdictReached,
 )
@@ -31,7 +32,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "validator.registry": (RegimePublished,),
     "validator.submissions": (SubmissionReceived,),
     "scoring.registry": _REGISTRY,
-    "scoring.follow": (SubmissionReceived, VerdictReached, IntakeAvailable, IntakeUnavailable),
+    "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
     "notifier.registry": _REGISTRY,
     "notifier.verdicts": (VerdictReached,),
     "notifier.compliance": (ObligationChanged,),

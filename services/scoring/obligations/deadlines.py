@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.contract import addressing
-from shared.contract.events.registry import AgencyKind, Cutoff, Deadline, Frequency
+from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, Frequency
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
 from shared.contract.reporting_window import FIRST_YEAR, NoWindow, window_of
 from shared.runtime.clock import LOCAL_ZONE
@@ -47,6 +47,8 @@ class Regime:
     cutoff: Cutoff
     deadline: Deadline
     remind_working_days: int
+    certification: Certification = "none"
+    lock_after_working_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ class Plan:
     calendar_version: str
     #: the deadline follows from days that nobody has announced yet, so it may still move
     provisional: bool = False
+    certification: Certification = "none"
+    #: after this no report is taken any more; None: late is never locked
+    locks_at: datetime | None = None
 
     @property
     def subject(self) -> str:
@@ -182,6 +187,8 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Pl
         remind_at=_remind_at(regime, opens_at, deadline, calendar),
         calendar_version=calendar.version,
         provisional=calendar.covers(day) and calendar.provisional(day),
+        certification=regime.certification,
+        locks_at=_locks_at(regime, deadline, calendar),
     )
 
 
@@ -204,6 +211,8 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
         deadline=request.deadline,
         remind_at=_remind_at(regime, request.issued_at, request.deadline, calendar),
         calendar_version=calendar.version,
+        certification=regime.certification,
+        locks_at=_locks_at(regime, request.deadline, calendar),
     )
 
 
@@ -278,6 +287,18 @@ def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar:
                 raise
             return opens_at  # so many days that they lead out of the calendar: no reminder goes before the opening
     return min(deadline, max(opens_at, datetime.combine(day, REMIND_AT, LOCAL_ZONE)))
+
+
+def _locks_at(regime: Regime, deadline: datetime, calendar: WorkingCalendar) -> datetime | None:
+    """The hour of the deadline, so many working days later; never where no calendar covers that day: it is no guess."""
+    if regime.lock_after_working_days is None:
+        return None
+    local = deadline.astimezone(LOCAL_ZONE)
+    try:
+        day = calendar.add_working_days(local.date(), regime.lock_after_working_days)
+    except CalendarGap:
+        return None
+    return datetime.combine(day, local.timetz())
 
 
 def _longest_wait_days(deadline: Deadline) -> int:

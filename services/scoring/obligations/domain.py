@@ -18,11 +18,11 @@ from msgspec.structs import replace
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.obligations import facts as happened
-from services.scoring.obligations.facts import Facts, Relief, Reminder, Terms
+from services.scoring.obligations.facts import AboutReport, Facts, Relief, Reminder, StepOfVersion, Terms, Version
 from services.scoring.obligations.standing import Derivation, State, stand
 from services.scoring.scores.policy import Due, Policy
 from services.scoring.scores.policy.assess import Component
-from shared.contract.events import Change, ObligationChanged, ScoreLine, SubmissionReceived, VerdictReached
+from shared.contract.events import Change, ObligationChanged, ScoreLine
 
 #: bits of a UUIDv8 (RFC 9562): version 8, variant 0b10
 _UUID_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
@@ -39,8 +39,16 @@ _REASONS: dict[Change, tuple[str, str]] = {
         "deadline, calendar or policy changed",
     ),
     "overdue_withdrawn": ("báo cáo đã nhận trong hạn, tin đến sau", "a report in time was heard of later"),
-    "fulfilled": ("đã có báo cáo đạt", "a report was accepted"),
 }
+#: what people did with a report, where it is that which made a line fall
+_STEPS: dict[StepOfVersion, tuple[str, str]] = {
+    "rework": ("người duyệt trả lại báo cáo để làm lại", "a reviewer sent the report back"),
+    "withdrawn": ("cơ quan rút báo cáo", "the agency withdrew the report"),
+    "certified": ("báo cáo đã được ký xác nhận", "the report was certified"),
+    "approved": ("người duyệt rút lại việc trả báo cáo", "a reviewer took back that the report was sent back"),
+    "accepted": ("khiếu nại về kết quả kiểm tra được chấp nhận", "an appeal against the verdict was upheld"),
+}
+_ANSWERED = ("đã có báo cáo đạt", "a report was accepted")
 _BY_REPORT = ("kết quả kiểm tra báo cáo thay đổi", "the verdict on the report changed")
 
 
@@ -133,7 +141,7 @@ def settle(
     changes = _changes(before, terms, facts, derived.state)
     if opening:
         changes.insert(0, "opened")
-    appended = _appended(before, derived, changes, policy, cause)
+    appended = _appended(before, derived, _why(changes, before.facts, facts), policy, cause)
     if appended:
         changes.append("score")
     published_now = bool(changes) and (terms.owed or before.terms.owed)
@@ -155,7 +163,7 @@ def settle(
     )
 
 
-def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, SubmissionReceived | VerdictReached]]) -> Facts:
+def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, AboutReport]]) -> Facts:
     """The facts with what these events (id, body) say."""
     for event_id, event in events:
         facts = happened.with_report(facts, event, event_id)
@@ -188,6 +196,8 @@ def published(
     answer = None if state.answer is None else by_number[state.answer]
     measured = None if state.measured is None else by_number[state.measured].verdict
     last = facts.versions[-1] if facts.versions else None
+    sent_back = _sent_back(obligation)
+    rework = None if sent_back is None else sent_back.rework
     reversed_ids = {line.reverses for line in obligation.lines}
     return ObligationChanged.trusted(
         obligation=obligation.key,
@@ -223,9 +233,21 @@ def published(
         officer_basis=state.officer_basis,
         transferred_from=terms.origins,
         transferred_to=terms.heir,
+        locks_at=terms.locked_after(state.deadline),
+        rework_version=None if sent_back is None else sent_back.number,
+        rework_reason=None if rework is None else rework.reason,
+        rework_until=None if rework is None else rework.until,
         score=state.score,
         lines=tuple(_line(line, reversed_ids, policies.get(line.policy_version)) for line in obligation.lines),
     )
+
+
+def _sent_back(obligation: Obligation) -> Version | None:
+    """The version by which the obligation stands as returned, where it was a reviewer who returned it."""
+    if obligation.state.standing != "returned":
+        return None
+    version = next(version for version in reversed(obligation.facts.versions) if version.withdrawn_at is None)
+    return version if version.rework is not None else None
 
 
 def _changes(before: Obligation, terms: Terms, facts: Facts, now: State) -> list[Change]:
@@ -246,30 +268,45 @@ def _changes(before: Obligation, terms: Terms, facts: Facts, now: State) -> list
         found.append("overdue_withdrawn")
     if now.overdue and not was.overdue:
         found.append("overdue")
-    if now.standing == "returned" and _last_number(facts) != _last_returned(before):
+    if now.standing == "returned" and _returned(facts) != _last_returned(before):
         found.append("returned")
     if now.answer != was.answer or now.on_time != was.on_time:
         found.append("fulfilled" if now.answer is not None else "reopened")
     return found
 
 
-def _last_number(facts: Facts) -> int:
-    return facts.versions[-1].number
+def _returned(facts: Facts) -> tuple[int, UUID | None] | None:
+    """The latest version that stands, and the reviewer's step that sent it back: None where validation did."""
+    version = next((version for version in reversed(facts.versions) if version.withdrawn_at is None), None)
+    if version is None:
+        return None
+    return version.number, None if version.rework is None else version.rework.step_id
 
 
-def _last_returned(obligation: Obligation) -> int | None:
-    return obligation.facts.versions[-1].number if obligation.state.standing == "returned" else None
+def _last_returned(obligation: Obligation) -> tuple[int, UUID | None] | None:
+    return _returned(obligation.facts) if obligation.state.standing == "returned" else None
 
 
 def _shown(terms: Terms) -> tuple[object, ...]:
     return (
         terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
-        terms.calendar_version, terms.policy_version, terms.provisional, terms.origins,
+        terms.calendar_version, terms.policy_version, terms.provisional, terms.origins, terms.locks_at,
     )  # fmt: skip
 
 
+def _why(changes: Sequence[Change], before: Facts, now: Facts) -> tuple[str, str]:
+    """Why a line fell, in words: the weightiest of what has changed."""
+    named = next((_REASONS[change] for change in _REASONS if change in changes), None)
+    if named is not None:
+        return named
+    known = {step.step_id for version in before.versions for step in version.steps}
+    taken = {step.kind for version in now.versions for step in version.steps if step.step_id not in known}
+    step = next((_STEPS[kind] for kind in _STEPS if kind in taken), None)
+    return step or (_ANSWERED if "fulfilled" in changes else _BY_REPORT)
+
+
 def _appended(
-    before: Obligation, derived: Derivation, changes: Sequence[Change], policy: Policy, cause: Cause
+    before: Obligation, derived: Derivation, why: tuple[str, str], policy: Policy, cause: Cause
 ) -> tuple[Line, ...]:
     """The lines that turn those in force into those deserved: reversals of what fell, lines for what came."""
     standing = in_force(before.lines) if before.lines else ()
@@ -281,7 +318,7 @@ def _appended(
     stays = [line for line in standing if any(_same(line, due, policy) for due, _ in deserved)]
     appended: list[Line] = []
     seq = len(before.lines)
-    vi, en = next((_REASONS[change] for change in _REASONS if change in changes), _BY_REPORT)
+    vi, en = why
     for line in standing:
         if line in stays:
             continue

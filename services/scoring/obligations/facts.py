@@ -12,11 +12,16 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.contract.events import SubmissionReceived, VerdictReached
+from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
+from shared.contract.events.registry import Certification
 from shared.contract.events.verdicts import VerdictOutcome
 
+#: what is about a version of a report
+AboutReport = SubmissionReceived | VerdictReached | StepTaken
 #: proposed (đề xuất) holds an overdue mark back, granted (chấp thuận) moves the deadline, rejected (bác) does neither
 ReliefStatus = Literal["proposed", "granted", "rejected"]
+#: accepted: an appeal against the verdict was upheld
+StepOfVersion = Literal["certified", "approved", "rework", "withdrawn", "accepted"]
 
 
 class Terms(Struct, frozen=True, omit_defaults=True):
@@ -34,6 +39,16 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     owed: bool = True  # false: nobody asked this agency for the report, or it is not owed any more
     origins: tuple[str, ...] = ()  # agencies that closed while they owed it; empty: asked of this one
     heir: str | None = None  # who owes it since this agency closed
+    certification: Certification = "none"
+    locks_at: datetime | None = None  # of `deadline`; None: late is never locked
+
+    def due_at(self, deadline: datetime) -> Terms:
+        """The same with another deadline; the lock moves with it, by as much."""
+        return replace(self, deadline=deadline, locks_at=self.locked_after(deadline))
+
+    def locked_after(self, deadline: datetime) -> datetime | None:
+        """When it is locked if its deadline is this one."""
+        return None if self.locks_at is None else self.locks_at + (deadline - self.deadline)
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
@@ -48,8 +63,18 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     findings: tuple[str, ...] = ()  # their codes
 
 
+class Step(Struct, frozen=True, omit_defaults=True):
+    """What a person did with one version of the report."""
+
+    step_id: UUID
+    kind: StepOfVersion
+    at: datetime
+    reason: str = ""
+    until: datetime | None = None  # rework: a corrected version received by then counts by the receipt of this one
+
+
 class Version(Struct, frozen=True, omit_defaults=True):
-    """One version of the report, as it was received. `verdicts` are in the order of their revisions."""
+    """One version of the report, as it was received. `verdicts` are in the order of their revisions, `steps` in time"""
 
     number: int
     submission_id: UUID
@@ -57,6 +82,7 @@ class Version(Struct, frozen=True, omit_defaults=True):
     officer_id: str
     nil: bool = False
     verdicts: tuple[Verdict, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -64,8 +90,31 @@ class Version(Struct, frozen=True, omit_defaults=True):
         return self.verdicts[-1] if self.verdicts else None
 
     @property
+    def passed(self) -> bool:
+        """Whether it passed validation, or an appeal against its verdict was upheld; whatever became of it since."""
+        return bool(self.verdicts) and (
+            self.verdicts[-1].outcome == "accepted" or any(step.kind == "accepted" for step in self.steps)
+        )
+
+    @property
     def accepted(self) -> bool:
-        return bool(self.verdicts) and self.verdicts[-1].outcome == "accepted"
+        """Whether it is accepted as things stand: neither withdrawn nor sent back by a reviewer."""
+        return self.passed and self.withdrawn_at is None and self.rework is None
+
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        return next((step.at for step in self.steps if step.kind == "withdrawn"), None)
+
+    @property
+    def certified_at(self) -> datetime | None:
+        """The first certification."""
+        return next((step.at for step in self.steps if step.kind == "certified"), None)
+
+    @property
+    def rework(self) -> Step | None:
+        """By which step a reviewer sent it back, unless that was taken back since."""
+        reviews = [step for step in self.steps if step.kind in ("approved", "rework")]
+        return reviews[-1] if reviews and reviews[-1].kind == "rework" else None
 
 
 class Relief(Struct, frozen=True, omit_defaults=True):
@@ -107,16 +156,20 @@ class Facts(Struct, frozen=True, omit_defaults=True):
 NOTHING = Facts()
 
 
-def with_report(facts: Facts, event: SubmissionReceived | VerdictReached, event_id: UUID | None = None) -> Facts:
+def with_report(facts: Facts, event: AboutReport, event_id: UUID | None = None) -> Facts:
     """The facts with what an event says of one version; the same object where it says nothing new.
 
-    Both kinds of event carry the receipt, so that either may come first.
+    Every kind of event carries the receipt, so that any may come first.
     """
     number = event.version
+    if isinstance(event, StepTaken) and _step(event) is None:
+        return facts
     known = next((version for version in facts.versions if version.number == number), None)
-    version = known or Version(number, event.submission_id, event.received_at, event.officer_id, event.nil)
+    version = known or _received(event)
     if isinstance(event, VerdictReached):
         version = _judged(version, event, event_id)
+    elif isinstance(event, StepTaken):
+        version = _with_step(version, _step(event))
     if version is known:
         return facts
     others = tuple(other for other in facts.versions if other.number != number)
@@ -144,6 +197,33 @@ def with_passing(facts: Facts, passed_at: datetime, designated_officer_id: str |
     return replace(
         facts, passed_at=passed_at, designated_officer_id=designated_officer_id or facts.designated_officer_id
     )
+
+
+def _received(event: AboutReport) -> Version:
+    if event.version is None or event.submission_id is None or event.received_at is None or event.officer_id is None:
+        raise ValueError("a step about a version must say which submission that is, who sent it and when it came")
+    return Version(event.version, event.submission_id, event.received_at, event.officer_id, event.nil)
+
+
+def _step(event: StepTaken) -> Step | None:
+    """What the step says of its version; None where it is about none, or changes nothing of how the version counts."""
+    if event.version is None:
+        return None
+    match event.kind:
+        case "rework":
+            return Step(event.step_id, event.kind, event.at, event.reason, event.until)
+        case "certified" | "approved" | "withdrawn":
+            return Step(event.step_id, event.kind, event.at)
+        case "appeal_upheld" if event.effect == "accepted":
+            return Step(event.step_id, "accepted", event.at)
+    return None
+
+
+def _with_step(version: Version, step: Step | None) -> Version:
+    if step is None or any(other.step_id == step.step_id for other in version.steps):
+        return version
+    ordered = sorted((*version.steps, step), key=lambda other: (other.at, other.step_id.int))
+    return replace(version, steps=tuple(ordered))
 
 
 def _judged(version: Version, event: VerdictReached, event_id: UUID | None) -> Version:

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from services.scoring.obligations.facts import NOTHING, Facts, with_report
+from services.scoring.obligations.facts import NOTHING, AboutReport, Facts, with_report
 from shared.consuming.batch import Record
 from shared.consuming.parsing import Bad, Skipped, parse
 from shared.consuming.rereading import reread
-from shared.contract.events import SUBMISSIONS, VERDICTS, EventModel, SubmissionReceived, VerdictReached
+from shared.contract.events import SUBMISSIONS, VERDICTS, EventModel, StepTaken, SubmissionReceived, VerdictReached
 from shared.kafka.clients import kept_offsets
 from shared.runtime.settings import KafkaSettings
 
-_MODELS: dict[bytes, type[EventModel]] = {model.TYPE.encode(): model for model in (SubmissionReceived, VerdictReached)}
+_MODELS: dict[bytes, type[EventModel]] = {
+    model.TYPE.encode(): model for model in (SubmissionReceived, VerdictReached, StepTaken)
+}
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ async def _fold(kafka: KafkaSettings, kept: dict[tuple[str, int], range], keys: 
         part.events += 1
         if isinstance(event, Bad):
             part.unreadable += 1
-        elif isinstance(event.body, SubmissionReceived | VerdictReached):
+        elif isinstance(event.body, AboutReport):
             part.facts[event.key] = with_report(part.facts.get(event.key, NOTHING), event.body, event.id)
 
     await reread(kafka, kept, take)

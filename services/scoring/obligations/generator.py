@@ -160,6 +160,8 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
         cutoff_from=plan.cutoff_from,
         cutoff_to=plan.cutoff_to,
         provisional=plan.provisional,
+        certification=plan.certification,
+        locks_at=plan.locks_at,
     )
 
 
@@ -178,6 +180,7 @@ def follow_plan(
             planned = replace(
                 planned,
                 deadline=terms.deadline,
+                locks_at=terms.locks_at,
                 remind_at=max(planned.opens_at, terms.remind_at),
                 calendar_version=terms.calendar_version,
                 policy_version=policy_of_old or terms.policy_version,

@@ -11,12 +11,12 @@ from services.scoring.calendar.store import covered_years
 from services.scoring.obligations import deciding, generator, store
 from services.scoring.obligations.deciding import Proposed
 from services.scoring.obligations.domain import Obligation, with_reports
-from services.scoring.obligations.facts import Facts
+from services.scoring.obligations.facts import AboutReport, Facts
 from services.scoring.obligations.generator import Missing
 from services.scoring.obligations.resolve import Awaits, Impossible, RegistryPart, resolve
 from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
-from services.scoring.reliefs import intake_gaps
+from services.scoring.reliefs import by_steps, intake_gaps
 from services.scoring.reliefs import store as reliefs
 from services.scoring.reliefs.late_verdicts import LateVerdicts
 from shared.consuming.batch import Batch, Event
@@ -28,21 +28,24 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    StepTaken,
     SubmissionReceived,
     VerdictReached,
 )
 from shared.postgres.database import Transaction
 
-Report = SubmissionReceived | VerdictReached
+Report = AboutReport
 Followed = Report | IntakeAvailable | IntakeUnavailable
 
 
 async def follow(batch: Batch[Followed], tx: Transaction, rules: Rules, late: LateVerdicts | None = None) -> None:
-    """Add submissions and verdicts to the facts of the obligations they are about; one decision an obligation.
+    """Add submissions, verdicts and steps to the facts of the obligations they are about; one decision an obligation.
 
-    What intake tells of itself is kept for the sweep, and so is what was returned late.
+    What intake tells of itself is kept for the sweep, and so is what was returned late. A decision that gives time is a
+    relief, which the sweep brings to its obligation.
     """
     await intake_gaps.keep(tx, [event.body for event in batch if not isinstance(event.body, Report)])
+    await by_steps.keep(tx, [event.body for event in batch if isinstance(event.body, StepTaken)])
     keys = sorted({event.key for event in _reports(batch)})
     obligations = await store.lock_obligations(tx, keys)
     made: set[str] = set()
@@ -89,8 +92,12 @@ async def follow(batch: Batch[Followed], tx: Transaction, rules: Rules, late: La
 
 
 def _reports(batch: Batch[Followed]) -> list[Event[Report]]:
-    """What is about obligations, as far as it has been neither deferred nor rejected by now."""
-    return [event for event in batch if isinstance(event.body, Report)]  # type: ignore[misc]
+    """What is about versions of reports, as far as it has been neither deferred nor rejected by now."""
+    return [
+        event  # type: ignore[misc]
+        for event in batch
+        if isinstance(event.body, Report) and event.body.version is not None
+    ]
 
 
 def _returns(report: Report) -> bool:
@@ -104,7 +111,13 @@ def _with(obligation: Obligation, events: Sequence[Event[Report]]) -> Proposed:
 
 
 def _moment(report: Report) -> datetime:
-    return report.decided_at if isinstance(report, VerdictReached) else report.received_at
+    match report:
+        case VerdictReached():
+            return report.decided_at
+        case StepTaken():
+            return report.at
+        case SubmissionReceived():
+            return report.received_at
 
 
 async def _open_missing(

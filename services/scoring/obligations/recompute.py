@@ -75,7 +75,8 @@ def of_reports(stored: Facts, told: Facts, *, cut: bool) -> str | None:
 
 
 def _says_less(version: Version, whole: Version) -> bool:
-    return replace(version, verdicts=()) == replace(whole, verdicts=()) and set(version.verdicts) <= set(whole.verdicts)
+    same = replace(version, verdicts=(), steps=()) == replace(whole, verdicts=(), steps=())
+    return same and set(version.verdicts) <= set(whole.verdicts) and set(version.steps) <= set(whole.steps)
 
 
 def as_of(
@@ -100,7 +101,11 @@ def as_of(
 def facts_until(facts: Facts, moment: datetime) -> Facts:
     """The facts that had come by then: receipts, verdicts, the reminder, the passing of the deadline."""
     versions = tuple(
-        replace(version, verdicts=tuple(verdict for verdict in version.verdicts if verdict.decided_at <= moment))
+        replace(
+            version,
+            verdicts=tuple(verdict for verdict in version.verdicts if verdict.decided_at <= moment),
+            steps=tuple(step for step in version.steps if step.at <= moment),
+        )
         for version in facts.versions
         if version.received_at <= moment
     )

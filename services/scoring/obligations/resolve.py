@@ -20,9 +20,9 @@ from services.scoring.obligations.deadlines import (
     plan_period,
     plan_request,
 )
+from services.scoring.obligations.facts import AboutReport
 from services.scoring.obligations.generator import Missing
 from services.scoring.reference_data import Rules
-from shared.contract.events import SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Deadline
 from shared.contract.period import Period, PeriodError, parse
 from shared.contract.reporting_window import NoWindow, window_of
@@ -63,10 +63,11 @@ class RegistryPart:
     request_versions: Mapping[str, int] = field(default_factory=dict)
 
 
-def resolve(
-    event: SubmissionReceived | VerdictReached, registered: RegistryPart, rules: Rules
-) -> Missing | Awaits | Impossible:
-    """What to do with a report whose obligation does not exist yet."""
+def resolve(event: AboutReport, registered: RegistryPart, rules: Rules) -> Missing | Awaits | Impossible:
+    """What to do with a report, or a step about one of its versions, whose obligation does not exist yet."""
+    received_at = event.received_at
+    if received_at is None:
+        return Impossible("a step about a version must say when that was received")
     try:
         period = parse(event.period)
     except PeriodError as error:
@@ -87,7 +88,7 @@ def resolve(
         return Impossible(f"the request {event.period} asks for {request.regime}, not for {event.regime}")
     try:
         plan, owed = _plan(agency, named, versions, period, request, registered.calendar)
-        registered.calendar.is_working_day(event.received_at.astimezone(LOCAL_ZONE).date())
+        registered.calendar.is_working_day(received_at.astimezone(LOCAL_ZONE).date())
     except CalendarGap as gap:
         if gap.year < registered.calendar.first_year:
             return Impossible(f"{event.period} lies before {registered.calendar.first_year}, where the calendar begins")
@@ -96,7 +97,7 @@ def resolve(
         if request is not None:
             return Awaits(f"request-record/{event.period}/{registered.request_versions.get(event.period, 0)}")
         return Awaits(f"regime-record/{event.regime}/{registered.regime_changes.get(event.regime, 0)}")
-    return Missing(event.agency, rules.opening(plan), owed, event.received_at)
+    return Missing(event.agency, rules.opening(plan), owed, received_at)
 
 
 def _plan(

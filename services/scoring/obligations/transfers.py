@@ -53,7 +53,7 @@ def inherited(lost: Obligation, known: Obligation | None, notice_until: datetime
         merged = tuple(sorted({*known.terms.origins, *origins}))
         return replace(known.terms, origins=merged) if known.terms.origins and merged != known.terms.origins else None
     deadline = max(lost.terms.deadline, notice_until)
-    return replace(lost.terms, owed=True, origins=origins, heir=None, deadline=deadline)
+    return replace(lost.terms.due_at(deadline), owed=True, origins=origins, heir=None)
 
 
 def given_back(handed: Obligation, last: Obligation, notice_until: datetime) -> tuple[Terms, Terms] | None:
@@ -66,7 +66,7 @@ def given_back(handed: Obligation, last: Obligation, notice_until: datetime) -> 
     left = tuple(sorted({*last.terms.origins} - {*(handed.terms.origins or (handed.agency,))}))
     heirs = replace(last.terms, origins=left, owed=bool(left)) if last.terms.origins else last.terms
     deadline = handed.terms.deadline if handed.facts.passed_at else max(handed.terms.deadline, notice_until)
-    return replace(handed.terms, owed=True, heir=None, deadline=deadline), heirs
+    return replace(handed.terms.due_at(deadline), owed=True, heir=None), heirs
 
 
 async def take_back(

@@ -35,6 +35,10 @@ Filler = Literal["return", "explain"]
 #: what becomes of what is open when an agency closes: its first successor owes it, or nobody does
 OpenObligations = Literal["transfer", "withdraw"]
 OfficerRole = Literal["reporting_officer", "head"]
+#: head: a report counts once the head of the agency, or a deputy with delegation, has certified it
+Certification = Literal["none", "head"]
+#: required: a reviewer approves each accepted report, or sends it back for rework
+Review = Literal["none", "required"]
 
 MAX_REGIME_VERSION = 9_999
 #: how much of a form one report can answer (services/intake/submissions/limits.py)
@@ -198,6 +202,10 @@ class RegimePublished(EventModel):
     #: the published version that this one withdraws: what is not judged under it is judged under this one
     replaces: Annotated[int, between(1, MAX_REGIME_VERSION)] | None = None
     replaces_reason: Reason = ""
+    certification: Certification = "none"
+    review: Review = "none"
+    #: nothing is taken any more once so many working days have passed since the deadline; None: late is never locked
+    lock_after_working_days: Annotated[int, between(1, 250)] | None = None
     version: int
 
     @property

@@ -44,6 +44,61 @@ class SubmissionReceived(EventModel):
         return self.obligation
 
 
+#: what people do with a report after it was sent, and with the obligation that it answers:
+#: certified (ký xác nhận), approved (duyệt), rework (trả lại để làm lại), withdrawn (rút) · unlocked (mở khóa) ·
+#: extension_… (gia hạn): asked for by the agency, decided by a reviewer · explanation_… (giải trình) of findings ·
+#: appeal_… (khiếu nại) against a verdict or a score
+StepKind = Literal[
+    "certified", "approved", "rework", "withdrawn", "unlocked",
+    "extension_requested", "extension_granted", "extension_refused",
+    "explanation_given", "explanation_accepted", "explanation_refused",
+    "appeal_made", "appeal_upheld", "appeal_dismissed",
+]  # fmt: skip
+#: of an appeal that is upheld: the span from `since` to `until` counts against nobody, or the report counts as accepted
+AppealEffect = Literal["relief", "accepted"]
+
+
+class StepTaken(EventModel):
+    """Somebody took a step about a report or an obligation. A step is never changed; a later one may answer it.
+
+    It repeats what followers need of the submission, so that it can be folded before the submission's own event. A
+    decision repeats what it answers: who asked, when and why.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.submission.step.v1"
+    TOPIC: ClassVar[str] = SUBMISSIONS
+
+    step_id: UUID
+    kind: StepKind
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    at: Moment  # business time
+    by: str  # the principal who took it
+    role: str
+    reason: str = ""
+    since: Moment | None = None  # appeal_upheld: first moment of the relief
+    until: Moment | None = None  # rework: the reviewer's term; extension_…, unlocked, a relief: its end
+    effect: AppealEffect | None = None
+    #: the step that this one answers, and what it said
+    answers: UUID | None = None
+    asked_at: Moment | None = None
+    asked_by: str | None = None
+    asked_reason: str = ""
+    #: of the submission; None where the step is about the obligation alone
+    submission_id: UUID | None = None
+    version: int | None = None
+    officer_id: str | None = None
+    received_at: Moment | None = None
+    nil: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.obligation
+
+
 #: stopped: no process ran; stalled: one ran but could write nothing; refusing: it refused more than it answered
 UnavailableCause = Literal["stopped", "stalled", "refusing"]
 

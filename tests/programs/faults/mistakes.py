@@ -19,7 +19,7 @@ from services.notifier.channels.smtp import Connection
 from services.notifier.delivery.states import MailDeferred, MailUncertain, SendResult
 from services.scoring.obligations import facts as happened
 from services.scoring.obligations import generator
-from services.scoring.obligations.facts import Facts
+from services.scoring.obligations.facts import AboutReport, Facts
 from services.scoring.reliefs.standstill import Standstill
 from shared.consuming import dead_letters, health
 from shared.consuming import subscription as consumer
@@ -27,7 +27,6 @@ from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
 from shared.consuming.dead_letters import DeadLetter
 from shared.contract import text
-from shared.contract.events import SubmissionReceived, VerdictReached
 from shared.kafka import aiokafka_internals
 from shared.outbox.relay import Relay
 from shared.postgres.database import Transaction
@@ -66,7 +65,7 @@ def any_version_counts(service: Service) -> None:
     """Scoring takes whatever came last for all there is: what it says overwrites the facts instead of joining them."""
     joined = happened.with_report
 
-    def with_report(facts: Facts, event: SubmissionReceived | VerdictReached, event_id: UUID | None = None) -> Facts:
+    def with_report(facts: Facts, event: AboutReport, event_id: UUID | None = None) -> Facts:
         return joined(structs.replace(facts, versions=()), event, event_id)
 
     happened.with_report = with_report

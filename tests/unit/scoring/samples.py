@@ -13,7 +13,7 @@ from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import NOTHING, Facts, Terms
 from services.scoring.obligations.standing import stand
 from services.scoring.scores.policy import Policy, read_policies
-from shared.contract.events import SubmissionReceived, VerdictReached, obligation_key
+from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached, obligation_key
 from shared.runtime.clock import LOCAL_ZONE
 
 CALENDAR: WorkingCalendar = shipped_calendars()[-1].file.calendar()
@@ -91,3 +91,16 @@ def verdict(
         "present_items": present,
     }
     return VerdictReached(**(fields | more))
+
+
+def step(kind: str, at: datetime, version: int = 1, received_at: datetime | None = None, **more: Any) -> StepTaken:
+    """A step about a version; the same call makes the same step."""
+    base = submission(version, received_at, more.pop("key", KEY))
+    fields: dict[str, Any] = base.model_dump(
+        include={
+            "submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
+            "received_at",
+        }
+    )  # fmt: skip
+    name = uuid5(NAMES, f"{kind}/{base.obligation}/{version}/{at.isoformat()}")
+    return StepTaken(**(fields | {"step_id": name, "kind": kind, "at": at, "by": "tt-31", "role": "head"} | more))

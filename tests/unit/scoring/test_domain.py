@@ -19,13 +19,23 @@ from services.scoring.obligations.domain import Cause, Decision, Line, Obligatio
 from services.scoring.obligations.facts import Facts, Relief, Terms, with_passing, with_relief
 from services.scoring.obligations.standing import has_passed, is_due_soon, stand, untouched
 from services.scoring.scores.policy.data import ClauseText
-from shared.contract.events import ObligationChanged, SubmissionReceived, VerdictReached
-from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, local, obligation, submission, verdict
+from shared.contract.events import ObligationChanged, StepTaken, SubmissionReceived, VerdictReached
+from tests.unit.scoring.samples import (
+    CALENDAR,
+    DEADLINE,
+    POLICY,
+    TERMS,
+    local,
+    obligation,
+    step,
+    submission,
+    verdict,
+)
 
 LATE = DEADLINE + timedelta(hours=1)
 JUST_AFTER = DEADLINE + timedelta(microseconds=1)
 AT = DEADLINE - timedelta(days=2)
-Report = SubmissionReceived | VerdictReached
+Report = SubmissionReceived | VerdictReached | StepTaken
 
 
 class Story:
@@ -391,7 +401,7 @@ def test_an_older_version_of_a_relief_changes_nothing() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Report]:
-    """Events of one to four versions, some without a verdict yet, with receipts that grow; some NIL."""
+    """Events of one to four versions, some without a verdict yet, with receipts that grow; some NIL; and steps."""
     events: list[Report] = []
     received_at = DEADLINE - timedelta(hours=draw(st.integers(0, 80)))
     for number in range(1, draw(st.integers(1, 4)) + 1):
@@ -401,6 +411,11 @@ def histories(draw: st.DrawFn) -> list[Report]:
         outcome = draw(st.sampled_from(["accepted", "returned", "none"]))
         if outcome != "none":
             events.append(verdict(number, outcome, received_at, present=draw(st.integers(0, 3)), nil=nil))
+        for kind in draw(st.lists(st.sampled_from(["certified", "approved", "rework", "withdrawn"]), max_size=3)):
+            at = received_at + timedelta(hours=draw(st.integers(0, 90)))
+            term = timedelta(hours=draw(st.integers(1, 90))) if draw(st.booleans()) else None
+            until = at + term if kind == "rework" and term else None
+            events.append(step(kind, at, number, received_at, nil=nil, until=until))
     return events
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -89,8 +89,8 @@ def test_both_say_the_same_of_a_thousand_random_years(chunk: int) -> None:
     assert {corner for corner in CORNERS if seen[corner] < 5} == set(), "these years hold too little of something"
 
 
-def _latest(reports: list[Version], _: datetime) -> Version | None:
-    return reports[-1] if reports else None
+def _latest(_: object, reports: Sequence[Version]) -> Version:
+    return reports[-1]
 
 
 def _one_day_more(*arguments: Any) -> int:
@@ -109,7 +109,9 @@ def _no_hold(_: Relief, __: datetime) -> None:
     return None
 
 
-def _always_the_latest(facts: Facts, _: Version | None, __: bool) -> tuple[str, str] | tuple[None, None]:
+def _always_the_latest(
+    facts: Facts, _: Version | None, __: Version | None, ___: bool
+) -> tuple[str, str] | tuple[None, None]:
     return (facts.versions[-1].officer_id, "named") if facts.versions else (None, None)
 
 
@@ -133,7 +135,7 @@ def _without_spans(self: days.Calendar, after: datetime, until: datetime, _: obj
 ASSESS = sys.modules["services.scoring.scores.policy.assess"]  # its package gives the name to the function
 _WORKING_DAYS_LATE, _BEGUN = ASSESS.working_days_late, days.Calendar.begun
 SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
-    "product: completeness of the latest version": (standing, "_measured", _latest),
+    "product: completeness of the latest version": (standing._Counts, "_stood", _latest),
     "product: a day more of lateness": (ASSESS, "working_days_late", _one_day_more),
     "product: reliefs move nothing": (standing, "effective_deadline", _never_moved),
     "product: a proposed relief holds nothing back": (standing, "_hold", _no_hold),
