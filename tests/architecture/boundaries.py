@@ -17,12 +17,13 @@ PURE = (
     re.compile(r"services/intake/(filters|obligations/standing|registry/(example|regimes))\.py"),
     re.compile(r"services/intake/submissions/(admission|canonical|report_parser|body_json|limits)\.py"),
     re.compile(r"services/intake/receipts/signing\.py"),
-    re.compile(r"services/intake/registry/(checks|forms|gate|narrowing|records|source|strict_yaml|sums)\.py"),
+    re.compile(r"services/intake/registry/(checks|forms|gate|narrowing|people|records|source|strict_yaml|sums)\.py"),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),
     re.compile(r"shared/(contract/(addressing|period|reporting_window)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
+    re.compile(r"shared/access/.*"),
 )
 _IO = """aiokafka aiosmtplib alembic asyncio asyncpg fastapi faststream http httpx io logging obstore os pathlib
 random secrets shutil smtplib socket sqlalchemy starlette structlog subprocess tempfile threading time urllib.request
@@ -94,7 +95,8 @@ def shared_imports_no_service(tree: Tree) -> list[str]:
 
 #: the rooms of shared/, the lowest first: each may know those before it
 ROOMS = (
-    "runtime", "contract", "telemetry", "postgres", "kafka", "outbox", "consuming", "web", "projection", "service",
+    "runtime", "contract", "access", "telemetry", "postgres", "kafka", "outbox", "consuming", "web", "projection",
+    "service",
 )  # fmt: skip
 
 

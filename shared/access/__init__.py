@@ -1,0 +1,29 @@
+"""Who may do what: principals and their rights, one pure rule for all services."""
+
+from shared.access.principals import (
+    SCOPES,
+    Office,
+    Principal,
+    PrincipalKind,
+    Role,
+    Scope,
+    Term,
+    delegated_by,
+)
+from shared.access.rights import RIGHTS, Right, may, may_anywhere, offices_over
+
+__all__ = [
+    "RIGHTS",
+    "SCOPES",
+    "Office",
+    "Principal",
+    "PrincipalKind",
+    "Right",
+    "Role",
+    "Scope",
+    "Term",
+    "delegated_by",
+    "may",
+    "may_anywhere",
+    "offices_over",
+]

@@ -1,0 +1,111 @@
+"""Decides who may do what. Pure: every service asks `may`, and nothing else decides.
+
+`RIGHTS` is the table of docs/access.md. A right needs the scope twice: on the key, and from an office in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.access.principals import Office, Principal, Scope
+
+#: how far an office reaches: its own agency, the agencies below it too, or everywhere
+Reach = Literal["agency", "below", "everywhere"]
+#: agency -> the agency above it, on the day that is asked about
+Tree = Mapping[str, str | None]
+
+
+class Right(Struct, frozen=True):
+    """What a role gives."""
+
+    scopes: frozenset[Scope]
+    reach: Reach
+    delegated: bool = False  # only while a delegation is in force
+
+
+def _right(reach: Reach, *scopes: Scope, delegated: bool = False) -> Right:
+    return Right(frozenset(scopes), reach, delegated)
+
+
+#: by Role; an unknown one gives nothing
+RIGHTS: Mapping[str, Right] = {
+    "reporting_officer": _right("agency", "submit", "read"),
+    "head": _right("agency", "submit", "read"),
+    "deputy": _right("agency", "submit", "read", delegated=True),
+    "reviewer": _right("below", "read", "review"),
+    "provincial_office": _right("below", "read", "review"),
+    "chair": _right("below", "read", "review"),
+    "administrator": _right("below", "read", "administer"),
+    "operator": _right("everywhere", "operate"),
+}
+#: what the key of an agency's system may do, for the agency itself alone
+OF_AGENCIES: frozenset[Scope] = frozenset({"submit", "read"})
+#: what an operator's key may do, everywhere
+OF_OPERATORS: frozenset[Scope] = frozenset({"operate"})
+
+
+def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: date, regime: str = "") -> bool:
+    """Whether the principal may do this for the agency on that day.
+
+    agency: None where the thing belongs to no agency, so only an operator may. regime: empty where the question is
+    not about a single one.
+    """
+    if scope not in principal.scopes:
+        return False
+    match principal.kind:
+        case "operator":
+            return scope in OF_OPERATORS
+        case "agency":
+            return scope in OF_AGENCIES and agency is not None and agency == principal.agency
+        case "person":
+            return any(scope in right.scopes for right, _ in _held(principal, agency, tree, on, regime))
+
+
+def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
+    """Whether there is an agency and a regime for which the principal may do this on that day."""
+    if scope not in principal.scopes:
+        return False
+    match principal.kind:
+        case "operator":
+            return scope in OF_OPERATORS
+        case "agency":
+            return scope in OF_AGENCIES
+        case "person":
+            return any(scope in right.scopes for right, _ in _in_force(principal, on))
+
+
+def offices_over(principal: Principal, agency: str | None, tree: Tree, on: date, regime: str = "") -> list[Office]:
+    """The person's offices that are in force on that day and reach the agency and the regime."""
+    return [office for _, office in _held(principal, agency, tree, on, regime)]
+
+
+def _held(
+    principal: Principal, agency: str | None, tree: Tree, on: date, regime: str
+) -> Iterator[tuple[Right, Office]]:
+    above = list(_chain(agency, tree))
+    for right, office in _in_force(principal, on):
+        reached = above[:1] if right.reach == "agency" else above
+        if right.reach == "everywhere" or (office.agency in reached and office.concerns(regime)):
+            yield right, office
+
+
+def _in_force(principal: Principal, on: date) -> Iterator[tuple[Right, Office]]:
+    for office in principal.offices:
+        right = RIGHTS.get(office.role)
+        if right is None or not office.term.covers(on):
+            continue
+        if not right.delegated or any(term.covers(on) for term in office.delegation):
+            yield right, office
+
+
+def _chain(agency: str | None, tree: Tree) -> Iterator[str]:
+    """The agency and those above it, nearest first; parents that form a circle end it."""
+    seen: set[str] = set()
+    while agency is not None and agency not in seen:
+        seen.add(agency)
+        yield agency
+        agency = tree.get(agency)
