@@ -35,7 +35,7 @@ FIXED_PORTS: Mapping[str, int] = {
     "notifier": 28084,
 }
 #: whose append-only tables belong to a role of their own (shared/postgres/ledgers.py)
-LEDGER_SERVICES = frozenset({"scoring"})
+LEDGER_SERVICES = frozenset({"intake", "scoring"})
 FIXED_INSTANCE_STEP = 10  # intake-2 is 28091, intake-3 is 28101
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
 from services.intake.access.keys import KeyRefused
+from services.intake.audit.domain import Author
 from services.intake.registry.load import RegistryRefused
 from shared.postgres.database import Database, Transaction
+from shared.runtime.operator import reason, who
 from shared.service.command import database_url
 
 
@@ -23,6 +26,17 @@ def err(text: str) -> None:
 def _writable(text: str) -> str:
     """A file's name may be no UTF-8 at all."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def add_author(parser: argparse.ArgumentParser, *, why_required: bool = True) -> None:
+    """`--why` and `--by`: what the audit trail says of a command that changes something."""
+    parser.add_argument("--why", type=reason, required=why_required, help="lý do, được lưu lại / why; it is kept")
+    parser.add_argument("--by", type=reason, help="người quyết định / who decides (OPERATOR, or the account)")
+
+
+def author_of(asked: argparse.Namespace) -> Author:
+    """Who gave the command, and why."""
+    return Author(asked.by or who(), asked.why or "")
 
 
 def in_transaction(work: Callable[[Transaction], Awaitable[int]]) -> int:

@@ -18,7 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.intake.access import keys
 from services.intake.access.keys import KeyRefused
-from services.intake.command_line import err, in_transaction, out, with_database
+from services.intake.audit import trail
+from services.intake.audit.domain import Change
+from services.intake.command_line import add_author, author_of, err, in_transaction, out, with_database
 from services.intake.receipts import commands as receipts
 from services.intake.registry import load as loading
 from services.intake.registry.files import Folder, read_folder
@@ -63,6 +65,7 @@ def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
         action="store_true",
         help="nhận cả yêu cầu đã quá hạn / also take requests whose deadline has passed",
     )
+    add_author(parser, why_required=False)
     asked = parser.parse_args(arguments)
     try:
         off = LoadSettings().off
@@ -125,7 +128,7 @@ async def _load(
         seen = made
         try:
             async with database.transaction() as tx:
-                return await loading.save(tx, made, SystemClock().now())
+                return await loading.save(tx, made, SystemClock().now(), author_of(asked))
         except RegistryMoved:
             continue
 
@@ -169,11 +172,13 @@ def api_keys(arguments: Sequence[str]) -> int:
     whose.add_argument("--all", action="store_true", help="một khóa cho mỗi cơ quan / one key for every agency")
     create.add_argument("--expires", type=_expiry, help="hết hạn lúc (ISO 8601) / expires at")
     create.add_argument("--json", action="store_true", help="in dạng JSON / print as JSON")
+    add_author(create, why_required=False)
     listing = actions.add_parser("list", help="liệt kê khóa / list keys")
     listing.add_argument("--agency", help="chỉ của cơ quan này / of this agency only")
     listing.add_argument("--json", action="store_true", help="in dạng JSON / print as JSON")
     revoke = actions.add_parser("revoke", help="thu hồi khóa / revoke a key")
     revoke.add_argument("key_id", metavar="KEY_ID")
+    add_author(revoke)
     asked = parser.parse_args(arguments)
     match asked.action:
         case "create":
@@ -181,7 +186,7 @@ def api_keys(arguments: Sequence[str]) -> int:
         case "list":
             return in_transaction(lambda tx: _list(tx, asked))
         case _:
-            return in_transaction(lambda tx: _revoke(tx, asked.key_id))
+            return in_transaction(lambda tx: _revoke(tx, asked))
 
 
 async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
@@ -195,6 +200,9 @@ async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
     else:
         made = await keys.create(tx, [asked.agency], now, asked.expires)
     expires = _shown(asked.expires)
+    new = ({"agency": agency, "expires_at": expires} for agency in made)
+    changes = [Change("created", "key", key.key_id, None, after) for key, after in zip(made.values(), new, strict=True)]
+    await trail.append(tx, author_of(asked), changes, now)
     if asked.json:
         document: dict[str, Any] = {
             "keys": [
@@ -246,8 +254,11 @@ async def _list(tx: Transaction, asked: argparse.Namespace) -> int:
     return 0
 
 
-async def _revoke(tx: Transaction, key_id: str) -> int:
-    agency = await keys.revoke(tx, key_id, SystemClock().now())
+async def _revoke(tx: Transaction, asked: argparse.Namespace) -> int:
+    key_id, now = asked.key_id, SystemClock().now()
+    agency = await keys.revoke(tx, key_id, now)
+    change = Change("revoked", "key", key_id, {"agency": agency, "revoked_at": None}, {"revoked_at": _shown(now)})
+    await trail.append(tx, author_of(asked), [change], now)
     out(f"Đã thu hồi khóa {key_id} của {agency}. / Key {key_id} of {agency} is revoked.")
     return 0
 

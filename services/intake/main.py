@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from services.intake import metrics as own_metrics
+from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access
+from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.obligations import api as obligations_api
 from services.intake.receipts import api as receipts_api
@@ -20,12 +23,14 @@ from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
-from shared.postgres.database import Database
+from shared.postgres import ledgers
+from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Background, Service
 from shared.service.ticker import Ticker
 from shared.telemetry import metrics
+from shared.telemetry.readiness import Check
 from shared.web.app import create_app
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
@@ -127,6 +132,12 @@ def build(
         ]
         consumers = Consumers("intake", kafka, subscriptions, grace_seconds=settings.grace_seconds)
 
+    append_only = ledgers.ledgers(tables.metadata)
+
+    async def check_ledgers(tx: ReadTransaction) -> Check:
+        own_metrics.ALTERABLE_LEDGERS.set(len(await ledgers.alterable(tx, append_only)))
+        return await ledgers.check(tx, append_only, "migrate with INTAKE_OWNER_DATABASE_URL")
+
     service = Service(
         "intake",
         database,
@@ -137,6 +148,7 @@ def build(
         outbox_matters=False,  # intake goes on accepting while Kafka is away
         grace_seconds=settings.grace_seconds,
         clock=clock,
+        looks={"ledgers": check_ledgers},
     )
     app = create_app(
         "intake",
@@ -154,6 +166,7 @@ def build(
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
     obligations_api.mount(app, access=access, cache=cache, database=database)
+    audit_api.mount(app, database=database, token=common.operator_token)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)
     mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)

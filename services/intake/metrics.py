@@ -61,6 +61,12 @@ REGISTRY_ENTRIES = declare_gauge(
     unit="records",
     labels=["kind"],
 )
+ALTERABLE_LEDGERS = declare_gauge(
+    "thongsuot_intake_alterable_ledgers",
+    "Append-only tables that intake's own role could alter, when readiness was last asked for; 0 where they belong to"
+    " another role.",
+    unit="tables",
+)
 REGISTRY_REFRESHES_TOTAL = declare_counter(
     "thongsuot_intake_registry_refreshes_total",
     "Times the registry cache loaded changes from the database.",

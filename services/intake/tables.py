@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
+from shared.postgres.ledgers import LEDGER
 from shared.postgres.tables import backbone_tables
 
 metadata = MetaData()
@@ -191,4 +193,26 @@ receipt_keys = Table(
     Column("reason", Text),
     CheckConstraint("octet_length(public_key) = 32", name="receipt_keys_public_key_is_32_bytes"),
     CheckConstraint("(withdrawn_at IS NULL) = (reason IS NULL)", name="receipt_keys_withdrawn_with_reason"),
+)
+
+#: Who changed what, when, from what to what, and why. What the backbone's tools decide (dead letters, consumers, the
+#: outbox) is written down by triggers on their tables, since those tools are the same in every service.
+audit_trail = Table(
+    "audit_trail",
+    metadata,
+    Column("audit_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _moment, nullable=False),  # system time
+    Column("by", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("before", JSONB),  # the fields that changed
+    Column("after", JSONB),
+    Column("why", Text, nullable=False),
+    Index("audit_trail_of_thing", "kind", "key", "audit_id"),
+    Index("audit_trail_of_author", "by", "audit_id"),
+    CheckConstraint("by <> '' AND action <> '' AND kind <> '' AND key <> ''", name="audit_trail_names_all"),
+    CheckConstraint("via IN ('command', 'api', 'service')", name="audit_trail_via"),
+    info=LEDGER,
 )

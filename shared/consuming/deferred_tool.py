@@ -21,7 +21,7 @@ from shared.consuming.dead_letters_tool import REPLAYED
 from shared.consuming.preparing import ALONE
 from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import Database, Transaction
-from shared.runtime.operator import as_json, entry, number, reason, when, who
+from shared.runtime.operator import as_json, entry, named, number, reason, when, who
 
 _GROUPS = text("""
     SELECT consumer, awaits, count(*) AS events, count(DISTINCT key) AS keys, min(deferred_at) AS since,
@@ -77,7 +77,7 @@ async def deferred(service: str, url: str, arguments: argparse.Namespace) -> int
     ):
         print("Hãy nêu số hoặc --awaits / name numbers, or --awaits NAME", file=sys.stderr)
         return 2
-    database = Database(url, pool_size=1, application_name=f"thongsuot-{service}-command")
+    database = Database(url, pool_size=1, application_name=f"thongsuot-{service}-command", server_settings=named())
     try:
         match arguments.what:
             case "list":

@@ -24,6 +24,11 @@ def who() -> str:
         return f"uid {os.getuid()}"
 
 
+def named() -> dict[str, str]:
+    """Settings of a database session that say who gives the command: what an audit trail's triggers write down."""
+    return {"thongsuot.operator": who()}
+
+
 def when(moment: datetime) -> str:
     """In Vietnam's time, with its offset: a bare hour is read as local, and the database answers in UTC."""
     return f"{moment.astimezone(LOCAL_ZONE):%F %T%z}"

@@ -80,7 +80,8 @@ def test_the_document_says_who_may_call_each_operation(served: tuple[str, FastAP
             assert "security" not in operation, path
             continue
         (requirement,) = operation["security"]
-        expected = "operatorToken" if "/exports/" in path or name != "intake" else "agencyKey"
+        operators = "/exports/" in path or path == "/v1/audit" or name != "intake"
+        expected = "operatorToken" if operators else "agencyKey"
         assert list(requirement) == [expected], (method, path)
         assert expected in schemes
 

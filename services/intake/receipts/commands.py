@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from services.intake.audit import trail
+from services.intake.audit.domain import Author, Change
 from services.intake.command_line import err, in_transaction, out
 from services.intake.receipts import store
 from services.intake.receipts.signing import Fault, PublicKey, SigningKey, key_of, verify
@@ -21,7 +23,7 @@ from services.intake.submissions.report_parser import Report, read_report
 from shared.postgres.database import Transaction
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
-from shared.runtime.operator import reason
+from shared.runtime.operator import reason, who
 
 #: a receipt, or a set of some hundred keys
 MAX_FILE_BYTES = 1_000_000
@@ -59,6 +61,7 @@ def receipt_keys(arguments: Sequence[str]) -> int:
     withdraw = actions.add_parser("withdraw", help="không tin khóa này nữa / a key is not to be trusted any more")
     withdraw.add_argument("key_id", metavar="KEY_ID")
     withdraw.add_argument("--reason", type=reason, required=True, help="lý do, ai cũng đọc được / why; public")
+    withdraw.add_argument("--by", type=reason, help="người quyết định / who decides (OPERATOR, or the account)")
     asked = parser.parse_args(arguments)
     match asked.action:
         case "new":
@@ -66,7 +69,7 @@ def receipt_keys(arguments: Sequence[str]) -> int:
         case "list":
             return in_transaction(lambda tx: _list(tx, asked.json))
         case _:
-            return in_transaction(lambda tx: _withdraw(tx, asked.key_id, asked.reason))
+            return in_transaction(lambda tx: _withdraw(tx, asked.key_id, Author(asked.by or who(), asked.reason)))
 
 
 def _new(path: Path) -> int:
@@ -108,10 +111,13 @@ async def _list(tx: Transaction, as_json: bool) -> int:
     return 0
 
 
-async def _withdraw(tx: Transaction, key_id: str, why: str) -> int:
-    if not await store.withdraw(tx, key_id, why, SystemClock().now()):
+async def _withdraw(tx: Transaction, key_id: str, author: Author) -> int:
+    now = SystemClock().now()
+    if not await store.withdraw(tx, key_id, author.why, now):
         err(f"Không có khóa {key_id[:80]} đang được tin. / There is no trusted key {key_id[:80]}.")
         return 1
+    change = Change("withdrawn", "receipt_key", key_id, {"withdrawn_at": None}, {"withdrawn_at": _local(now)})
+    await trail.append(tx, author, [change], now)
     out(f"Đã hủy khóa {key_id}. / Key {key_id} is withdrawn.")
     return 0
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
+from services.intake.audit import trail
+from services.intake.audit.domain import Author, Change
 from services.intake.receipts import store
 from services.intake.receipts.signing import BadKey, SigningKey
 from shared.postgres.database import Database
@@ -44,7 +47,11 @@ class Signer:
 
     async def _register(self, key: SigningKey) -> None:
         async with self._database.transaction() as tx:
-            await store.register(tx, key.public, self._clock.now())
+            now = self._clock.now()
+            if await store.register(tx, key.public, now):
+                after = {"public_key": base64.b64encode(key.public.raw).decode()}
+                author = Author("intake", "first signature", "service")
+                await trail.append(tx, author, [Change("created", "receipt_key", key.public.key_id, None, after)], now)
 
 
 def read_key(path: Path) -> SigningKey:

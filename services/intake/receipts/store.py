@@ -16,6 +16,7 @@ _RECEIVED = text("""
 """)
 _REGISTER = text("""
     INSERT INTO receipt_keys (key_id, public_key, registered_at) VALUES (:key_id, :raw, :now) ON CONFLICT DO NOTHING
+    RETURNING key_id
 """)
 _KEYS = text("SELECT key_id, public_key, registered_at, withdrawn_at, reason FROM receipt_keys ORDER BY registered_at")
 _WITHDRAW = text("""
@@ -30,9 +31,9 @@ async def received(tx: ReadTransaction, agency: str, submission_id: UUID) -> Rec
     return None if row is None else Received(*row)
 
 
-async def register(tx: Transaction, key: PublicKey, now: datetime) -> None:
-    """Keep the public part of a key that signs. `now` is system time."""
-    await tx.execute(_REGISTER, {"key_id": key.key_id, "raw": key.raw, "now": now})
+async def register(tx: Transaction, key: PublicKey, now: datetime) -> bool:
+    """Keep the public part of a key that signs. False where it is kept already. `now` is system time."""
+    return (await tx.execute(_REGISTER, {"key_id": key.key_id, "raw": key.raw, "now": now})).first() is not None
 
 
 async def public_keys(tx: ReadTransaction) -> list[tuple[PublicKey, datetime]]:

@@ -6,13 +6,15 @@ records. So loads run one after the other, and events are published in the order
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.intake.audit import trail
+from services.intake.audit.domain import Author, Change, changed_fields
 from services.intake.registry import store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
-from services.intake.registry.records import Kind, content_of, kind_of
+from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegistryEvent
 from shared.outbox import publish
@@ -91,10 +93,10 @@ async def draft(
     )
 
 
-async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
-    """Store and publish a draft. Raises RegistryRefused if it has errors, RegistryMoved if the registry has changed.
+async def save(tx: Transaction, made: Draft, now: datetime, author: Author) -> Loaded:
+    """Store and publish a draft, and write it down in the audit trail. now: system time.
 
-    now: system time.
+    Raises RegistryRefused if it has errors, RegistryMoved if the registry has changed.
     """
     if made.errors:
         raise RegistryRefused(made.errors, cut=made.cut)
@@ -110,7 +112,18 @@ async def save(tx: Transaction, made: Draft, now: datetime) -> Loaded:
     if made.changed:
         await store.save(tx, made.changed, await store.raise_revision(tx), now)
         await publish(tx, made.changed)
+        await trail.append(tx, author, _changes(made), now)
     return loaded
+
+
+def _changes(made: Draft) -> Iterator[Change]:
+    """What the draft changes, as the audit trail keeps it."""
+    stored = {record.key: record for record in made.stored}
+    for record in made.changed:
+        earlier = stored.get(record.key)
+        before, after = changed_fields(audited_content(earlier) if earlier else None, audited_content(record))
+        kind, _, name = record.key.partition("/")
+        yield Change("changed" if earlier else "created", kind, name, before, after)
 
 
 async def republish(tx: Transaction) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from services.intake.audit.domain import fingerprint
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 
 Kind = Literal["agency", "officer", "regime", "request"]
@@ -31,6 +32,14 @@ def kind_of(key: str) -> Kind:
 def content_of(record: RegistryEvent) -> dict[str, Any]:
     """The record's content as JSON values, without its version; equal contents give equal dicts."""
     return record.model_dump(mode="json", exclude={"version"})
+
+
+def audited_content(record: RegistryEvent) -> dict[str, Any]:
+    """The content as the audit trail keeps it: with fingerprints for the contacts of people."""
+    content = content_of(record)
+    if isinstance(record, OfficerRegistered):
+        content["email"] = fingerprint(record.email)
+    return content
 
 
 def record_of(key: str, version: int, content: Mapping[str, Any]) -> RegistryEvent:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from services.intake.access import keys
+from services.intake.audit.domain import Author
 from services.intake.main import build
 from services.intake.registry import load as loading
 from services.intake.registry.gate import Proposal
@@ -40,6 +41,7 @@ from shared.runtime.settings import CommonSettings
 #: a moment at which 2026-M10 (15/9 to 14/10) has begun and 2026-M12 has not
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
 OPERATOR_TOKEN = "operator-of-the-tests"
+AUTHOR = Author("the tests", "a province to test with")
 DEPARTMENT, COMMUNE, OFFICE, DISTRICT = "H99.01", "H99.50", "H99.02", "H99.90"
 
 
@@ -123,7 +125,7 @@ async def load(url: str, found: Sequence[RegistryEvent]) -> loading.Loaded:
                 draft = await loading.draft(tx, proposed(found), NOW, past_requests=True)
             try:
                 async with database.transaction() as tx:
-                    return await loading.save(tx, draft, datetime.now(UTC))
+                    return await loading.save(tx, draft, datetime.now(UTC), AUTHOR)
             except loading.RegistryMoved:
                 continue
     finally:

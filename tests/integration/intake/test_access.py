@@ -118,6 +118,7 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         "/v1/me", "/v1/regimes", "/v1/regimes/{code}", "/v1/obligations", "/v1/submissions",
         "/v1/submissions/{submission_id}", "/v1/submissions/{submission_id}/receipt",
         "/v1/submissions/{submission_id}/timeline", "/v1/receipt-keys", "/v1/obligations/{regime}/{period}",
+        "/v1/audit",
     }  # fmt: skip
 
 
@@ -136,6 +137,7 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         ("GET", "/v1/regimes"),
         ("GET", "/v1/regimes/KTXH"),
         ("GET", "/v1/exports/submissions"),
+        ("GET", "/v1/audit"),
     ],
 )
 async def test_every_route_needs_a_key(province: Province, method: str, path: str) -> None:

@@ -188,8 +188,8 @@ def test_the_commands_load_republish_and_make_keys(
     shown = capsys.readouterr()
     assert "tsk_" not in shown.out
     assert shown.err.count("revoke one first") == 2
-    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 0
-    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], monkeypatch=monkeypatch) == 1
+    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 0
+    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 1
     capsys.readouterr()
     assert run(url, commands.api_keys, "list", "--json", monkeypatch=monkeypatch) == 0
     listed = capsys.readouterr().out
@@ -240,7 +240,7 @@ async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(p
         await load(province.url, [rig.agency("H99.62")])
         with pytest.raises(loading.RegistryMoved):
             async with database.transaction() as tx:
-                await loading.save(tx, made, rig.NOW)
+                await loading.save(tx, made, rig.NOW, rig.AUTHOR)
     finally:
         await database.close()
 

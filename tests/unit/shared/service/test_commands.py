@@ -43,7 +43,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     "intake": {
         "load": [["{sample}"]],
         "registry": [["republish"]],
-        "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc"]],
+        "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc", "--why", "x"]],
         "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
     },
     "scoring": {

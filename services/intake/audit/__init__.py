@@ -1,0 +1,1 @@
+"""The audit trail: who changed what in intake, when, from what to what, and why."""
