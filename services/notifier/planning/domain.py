@@ -35,7 +35,6 @@ CancelReason = Literal[
 NoticeKind = Literal[NotificationKind, "named"]
 #: above every submission's version
 ANY_VERSION = 2**31 - 1
-_ALL_KINDS: tuple[NoticeKind, ...] = ("reminder", "overdue", "escalation", "returned")
 
 
 class Obligation(Struct, frozen=True):
@@ -173,17 +172,18 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         overdue=event.overdue or (unanswered and obligation.overdue and not withdrawn),
         reminded_at=event.reminded_at,
     )
+    planned = _planned_kinds(obligation)
     if not event.owed:
-        return Plan(now, (Cancel(now.key, _ALL_KINDS, "not_owed", ANY_VERSION),))
+        return Plan(now, _cancels(now.key, planned, "not_owed", ANY_VERSION))
     if event.answer_version is not None:
         naming = _naming(obligation, event)
         if naming is not None:
             now = replace(now, named_officer=naming.officer_id)
         if event.answer_version == obligation.accepted_version:
             return Plan(now, naming=naming)
-        return Plan(now, (Cancel(now.key, _ALL_KINDS, "fulfilled", event.answer_version),), naming=naming)
+        return Plan(now, _cancels(now.key, planned, "fulfilled", event.answer_version), naming=naming)
     cancels: list[Cancel] = []
-    if obligation.deadline is not None and event.deadline > obligation.deadline:
+    if "reminder" in planned and obligation.deadline is not None and event.deadline > obligation.deadline:
         cancels.append(Cancel(now.key, ("reminder",), "deadline_moved"))
     if withdrawn:
         cancels.append(Cancel(now.key, ("overdue", "escalation"), "overdue_withdrawn"))
@@ -193,7 +193,8 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         to_officer = _to_officer(now, event, "overdue", step, directory)
         rungs = directory.climb(now.agency, _local_day(event.at))
         to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
-        cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
+        if "reminder" in planned:
+            cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
         to_heads = _to_heads(now, event, step, to_officer.officer, rungs, directory)
         return Plan(now, tuple(cancels), (to_officer, *to_heads))
     if not now.overdue and _calls_for_reminder(obligation, event):
@@ -201,6 +202,22 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         step = _step("due_soon", now.reminder_count)
         return Plan(now, tuple(cancels), (_to_officer(now, event, "reminder", step, directory),))
     return Plan(now, tuple(cancels))
+
+
+def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
+    """Kinds of which notices may have been planned. Most reports come in time and leave nothing to cancel."""
+    kinds: list[NoticeKind] = []
+    if obligation.reminder_count:
+        kinds.append("reminder")
+    if obligation.overdue_count:
+        kinds += ["overdue", "escalation"]
+    if obligation.verdict_version:
+        kinds.append("returned")
+    return tuple(kinds)
+
+
+def _cancels(key: str, kinds: tuple[NoticeKind, ...], reason: CancelReason, up_to: int) -> tuple[Cancel, ...]:
+    return (Cancel(key, kinds, reason, up_to),) if kinds else ()
 
 
 def _naming(obligation: Obligation, event: ObligationChanged) -> Naming | None:

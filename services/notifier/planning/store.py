@@ -65,8 +65,11 @@ _SEED_OBLIGATIONS = text(f"""
     ON CONFLICT DO NOTHING
 """)  # noqa: S608 - column names of this module
 
+_PRESENT = text("SELECT obligation FROM obligations WHERE obligation = ANY(CAST(:keys AS text[]))")
+
+# in the order of Obligation's fields
 _LOCK_OBLIGATIONS = text("""
-    SELECT obligation AS key, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
+    SELECT obligation, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
            accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count,
            named_officer
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
@@ -191,14 +194,19 @@ async def directory(tx: Transaction, agencies: Collection[str], officers: Collec
 
 
 async def lock_obligations(tx: Transaction, seeds: Mapping[str, Obligation]) -> dict[str, Obligation]:
-    """Lock the rows of these keys, inserted from the seeds where they are missing. Two statements, keys sorted."""
+    """Lock the rows of these keys, inserted from the seeds where they are missing; keys sorted.
+
+    Rows are inserted before any is locked: in the other order two transactions could wait for each other.
+    """
     if not seeds:
         return {}
     keys = sorted(seeds)
-    values = attrgetter("key", "agency", "regime", "regime_version", "period")
-    await tx.execute(_SEED_OBLIGATIONS, bulk.parameters(_SEEDED, (values(seeds[key]) for key in keys)))
+    present = set((await tx.execute(_PRESENT, {"keys": keys})).scalars())
+    if missing := [seeds[key] for key in keys if key not in present]:
+        values = attrgetter("key", "agency", "regime", "regime_version", "period")
+        await tx.execute(_SEED_OBLIGATIONS, bulk.parameters(_SEEDED, map(values, missing)))
     rows = await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})
-    return {row["key"]: Obligation(**row) for row in rows.mappings()}
+    return {row[0]: Obligation(*row) for row in rows}
 
 
 async def save_obligations(tx: Transaction, changed: Collection[Obligation]) -> None:

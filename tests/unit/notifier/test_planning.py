@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from services.notifier.planning import domain
 from services.notifier.planning.directory import Agency, Directory, Officer
-from services.notifier.planning.domain import Cancel, Notice, Obligation, Plan
+from services.notifier.planning.domain import Cancel, Notice, NoticeKind, Obligation, Plan
 from shared.contract.events import ObligationChanged, VerdictReached
 from tests.fakes.compliance import obligation_changed
 
@@ -28,14 +29,16 @@ DIRECTORY = Directory.of(
 NEW = Obligation(KEY, "H99.1", "R", 1, "2026-M10")
 OPEN = replace(NEW, version=1, deadline=DEADLINE, standing="nothing_sent")
 REMINDED = replace(OPEN, version=2, reminded_at=FIRST, reminded_for=DEADLINE, reminder_count=1)
-OVERDUE = replace(REMINDED, version=3, overdue=True, overdue_count=1)
+OVERDUE = replace(REMINDED, version=3, overdue=True, overdue_count=1, verdict_version=2)
+#: reminded, overdue and returned once, and all of it over: notices of every kind may wait
+TOLD = replace(OVERDUE, version=4, overdue=False)
 FULFILLED = replace(OVERDUE, version=4, overdue=False, accepted_version=2, standing="fulfilled")
 NOT_OWED = replace(OVERDUE, version=4, overdue=False, owed=False)
-ALL = ("reminder", "overdue", "escalation", "returned")
+ALL: tuple[NoticeKind, ...] = ("reminder", "overdue", "escalation", "returned")
 
 
 def told(version: int = 9, *changes: str, **state: Any) -> ObligationChanged:
-    given = {"changes": changes or ("score",), "deadline": DEADLINE, "at": DEADLINE, **state}
+    given: dict[str, Any] = {"changes": changes or ("score",), "deadline": DEADLINE, "at": DEADLINE, **state}
     return obligation_changed("H99.1", "R", "2026-M10", version=version, **given)
 
 
@@ -67,8 +70,15 @@ MOVED = (("reminder",), "deadline_moved")
         # of the same deadline again: a rebuilt scoring
         (REMINDED, told(reminded_at=SECOND), [], []),
         (REMINDED, told(reminded_at=SECOND, deadline=EARLIER), [], []),
-        (OPEN, told(overdue=True), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
-        (OPEN, told(overdue=True, reminded_at=FIRST), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
+        (REMINDED, told(overdue=True), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
+        (REMINDED, told(overdue=True, reminded_at=FIRST), ["overdue", "overdue/rung-1"], [BY_OVERDUE]),
+        # nothing was planned, so there is nothing to cancel
+        (OPEN, told(overdue=True, reminded_at=FIRST), ["overdue", "overdue/rung-1"], []),
+        (OPEN, told(answer_version=2), [], []),
+        (OPEN, told(owed=False), [], []),
+        (OPEN, told(deadline=LATER), [], []),
+        (REMINDED, told(answer_version=2), [], [(("reminder",), "fulfilled")]),
+        (replace(OPEN, verdict_version=1), told(answer_version=2), [], [(("returned",), "fulfilled")]),
         (OVERDUE, told(overdue=True), [], []),
         (OVERDUE, told(overdue=True, reminded_at=SECOND), [], []),
         (OVERDUE, told(9, "overdue_withdrawn", standing="returned"), [], [TAKEN_BACK]),
@@ -191,13 +201,13 @@ def notices() -> list[Notice]:
 @pytest.mark.parametrize(
     ("before", "event", "left"),
     [
-        (OPEN, told(owed=False, received_version=1), []),
-        (OPEN, told(answer_version=1), ["returned/2"]),
-        (OPEN, told(answer_version=2), []),
-        (OPEN, told(overdue=True), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+        (TOLD, told(owed=False, received_version=1), []),
+        (TOLD, told(answer_version=1), ["returned/2"]),
+        (TOLD, told(answer_version=2), []),
+        (TOLD, told(overdue=True), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
         (OVERDUE, told(9, "overdue_withdrawn"), ["due_soon", "returned/1", "returned/2"]),
-        (OPEN, told(deadline=LATER), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
-        (OPEN, told(), ["due_soon", "overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+        (TOLD, told(deadline=LATER), ["overdue", "overdue/rung-1", "returned/1", "returned/2"]),
+        (TOLD, told(), ["due_soon", "overdue", "overdue/rung-1", "returned/1", "returned/2"]),
     ],
 )  # fmt: skip
 def test_a_cancel_reaches_its_own_notices_and_no_others(
@@ -209,11 +219,34 @@ def test_a_cancel_reaches_its_own_notices_and_no_others(
     foreign = [replace(notice, obligation="H99.2/R/2026-M10") for notice in notices()]
     assert domain.apply_cancels(foreign, cancels) == foreign
     # the first reason stays
-    twice = domain.apply_cancels(marked, [Cancel(KEY, domain._ALL_KINDS, "accepted", domain.ANY_VERSION)])
+    twice = domain.apply_cancels(marked, [Cancel(KEY, ALL, "accepted", domain.ANY_VERSION)])
     assert {notice.cancelled for notice in twice if notice.step in left} <= {"accepted"}
     assert [each.cancelled for each in twice if each.step not in left] == [
         each.cancelled for each in marked if each.step not in left
     ]
+
+
+_STEPS: tuple[dict[str, Any], ...] = (
+    {"reminded_at": FIRST}, {"reminded_at": SECOND, "deadline": LATER}, {"overdue": True}, {"answer_version": 1},
+    {"owed": False}, {"standing": "awaiting_verdict"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", list(itertools.permutations(range(len(_STEPS)), 4)))
+def test_only_kinds_of_which_nothing_was_planned_are_left_out_of_a_cancel(steps: tuple[int, ...]) -> None:
+    obligation, waiting = NEW, list[Notice]()
+    for version, step in enumerate(steps, start=1):
+        plan = domain.apply_obligation_event(obligation, told(version, **_STEPS[step]), DIRECTORY)
+        for cancel in plan.cancels:
+            if cancel.reason in ("fulfilled", "not_owed"):
+                assert domain.apply_cancels(waiting, [cancel]) == domain.apply_cancels(
+                    waiting, [replace(cancel, kinds=ALL)]
+                )
+        over = plan.obligation.accepted_version or not plan.obligation.owed
+        waiting = [notice for notice in domain.apply_cancels(waiting, plan.cancels) if notice.cancelled is None]
+        waiting += plan.notices
+        assert not (over and waiting), "what is over leaves no notice waiting"
+        obligation = plan.obligation
 
 
 ANSWERED = {"answer_version": 2, "officer_id": "a", "officer_basis": "named"}
