@@ -9,9 +9,11 @@ import uvicorn
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.programs.bench.conventional.base import Base, engine_url
+from tests.programs.bench.rights import let_create
 
 
 async def _create(service: str) -> None:
+    await let_create(service)
     engine = create_async_engine(engine_url(service))
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
