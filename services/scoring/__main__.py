@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from services.scoring import check
 from services.scoring.calendar import draft, loading
-from services.scoring.commands import rebuild_command, recompute_command, setbacks_command
+from services.scoring.commands import rebuild_command, setbacks_command
 from services.scoring.main import build
+from services.scoring.recomputing import recompute_command
 from services.scoring.reliefs.commands import reliefs_command
 from services.scoring.scores.policy import loading as policies
 from shared.service.command import run

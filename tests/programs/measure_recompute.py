@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from deploy.local import Options, Stack
 from deploy.local.postgres import create_database
-from services.scoring.commands import recompute_command
+from services.scoring.recomputing import recompute_command
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
 from tests.integration.scoring.rig import Rig, agency, key_of, local, regime

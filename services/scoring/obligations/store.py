@@ -88,9 +88,14 @@ _SEEN_WHOLE = text(f"""
                 'reverses', l.reverses) ORDER BY l.seq)::text
               FROM score_lines AS l WHERE l.obligation = o.obligation) AS ledger
       FROM obligations AS o
-     WHERE obligation > :after AND (:everything OR obligation = ANY(CAST(:keys AS text[])))
+     WHERE obligation > :after AND (:endless OR obligation <= :until)
+       AND (:everything OR obligation = ANY(CAST(:keys AS text[])))
      ORDER BY obligation LIMIT :limit
 """)  # noqa: S608
+_EVERY_NTH = text("""
+    SELECT obligation FROM (SELECT obligation, row_number() OVER (ORDER BY obligation) AS place FROM obligations) AS o
+     WHERE place % :nth = 0 ORDER BY obligation
+""")
 _WITH_REPORTS = text("""
     SELECT obligation FROM obligations
      WHERE received_at IS NOT NULL AND (:everything OR obligation = ANY(CAST(:keys AS text[]))) ORDER BY obligation
@@ -203,11 +208,25 @@ class Whole:
     ledger: tuple[Line, ...]
 
 
-async def read_whole(tx: ReadTransaction, keys: Sequence[str] | None, after: str, limit: int) -> list[Whole]:
-    """Obligations (None: all) behind the key `after`, in key order, not locked. Raises ValueError for a bad row."""
+async def every_nth_key(tx: ReadTransaction, nth: int) -> list[str]:
+    """Keys that divide all obligations into ranges of `nth`, in key order."""
+    return list((await tx.execute(_EVERY_NTH, {"nth": nth})).scalars())
+
+
+async def read_whole(
+    tx: ReadTransaction, keys: Sequence[str] | None, after: str, limit: int, until: str | None = None
+) -> list[Whole]:
+    """Obligations (None: all) behind the key `after`, up to `until`, in key order, not locked.
+
+    Raises ValueError for a bad row.
+    """
     rows = await tx.execute(
-        _SEEN_WHOLE, {"everything": keys is None, "keys": list(keys or ()), "after": after, "limit": limit}
-    )
+        _SEEN_WHOLE,
+        {
+            "everything": keys is None, "keys": list(keys or ()), "after": after, "limit": limit,
+            "endless": until is None, "until": until or "",
+        },
+    )  # fmt: skip
     names = ("owed", "standing", "overdue", "deadline", "received_at", "next_at")
     return [
         Whole(_obligation(row), dict(zip(names, row[4:10], strict=True)), _LEDGER.decode(row[10]) if row[10] else ())

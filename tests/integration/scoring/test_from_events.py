@@ -13,11 +13,11 @@ from aiokafka.structs import TopicPartition
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from services.scoring.commands import recompute_command
 from services.scoring.obligations import recompute, store
 from services.scoring.obligations.domain import with_reports
 from services.scoring.obligations.facts import NOTHING
 from services.scoring.obligations.standing import stand
+from services.scoring.recomputing import recompute_command
 from services.scoring.reliefs import decisions
 from shared.consuming.batch import Event
 from shared.contract.cloudevents import headers_of, source_of

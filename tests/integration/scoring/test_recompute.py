@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import text
 
-from services.scoring.commands import recompute_command
+from deploy.local.options import ROOT
+from services.scoring.recomputing import recompute_command
 from tests.integration.scoring.rig import KEY, Rig, agency, local, regime
 from tests.unit.scoring.samples import DEADLINE, verdict
 
@@ -57,6 +61,36 @@ async def test_each_value_that_was_spoiled_is_named(
         await tx.execute(text(f"UPDATE obligations SET {SPOILED[what]} WHERE obligation = :key"), {"key": KEY})
     assert await recomputed(scoring_url, monkeypatch) == 1
     assert f"{KEY}  {what}" in capsys.readouterr().out
+
+
+#: in a process of its own: a pool of processes leaves its tracker behind as long as its parent lives
+_IN_RANGES_OF_TWO = """
+import sys
+from services.scoring import recomputing
+recomputing.RANGE_ROWS, recomputing.PAGE_ROWS = 2, 1
+sys.exit(recomputing.recompute_command([]))
+"""
+
+
+async def test_ranges_of_keys_are_derived_side_by_side_and_none_is_left_out(rig: Rig, scoring_url: str) -> None:
+    await a_few(rig)
+    async with rig.database.transaction() as tx:
+        await tx.execute(text("UPDATE obligations SET next_at = next_at - interval '1 hour' WHERE next_at IS NOT NULL"))
+        spoiled = await tx.execute(text("SELECT obligation FROM obligations WHERE next_at IS NOT NULL"))
+        keys = sorted(spoiled.scalars())
+    assert len(keys) > 2
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", _IN_RANGES_OF_TWO],
+        env={**os.environ, "SCORING_DATABASE_URL": scoring_url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert f"Đã tính lại 6 nghĩa vụ, {len(keys)} sai lệch" in done.stdout
+    assert [line.split("  ")[0] for line in done.stdout.splitlines() if "column next_at" in line] == keys
 
 
 async def test_a_fact_that_was_spoiled_shows_in_what_follows_from_it(
