@@ -129,7 +129,9 @@ class Demo:
         kafka = KafkaSettings(bootstrap_servers=self.stack.kafka_bootstrap)
         self.start = call(lambda: ends(kafka, [topic.name for topic in provision.load()]))
         self._intake("migrate")
-        self._intake("load", str(SAMPLE), "--past-requests")  # the played quarter lies in the past
+        self._intake(
+            "registry", "apply", str(SAMPLE), "--past-requests", "--why", "tỉnh mẫu"
+        )  # the played quarter lies in the past
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
         rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)

@@ -38,8 +38,9 @@ KINDS: dict[str, Kind] = {
     ),
     "registry": Kind(
         "danh mục lệch", "copies of the registry differ",
-        "nạp lại: `python -m services.intake load FOLDER`, hoặc gửi lại: `python -m services.intake replay`",
-        "load it again: `python -m services.intake load FOLDER`, or send it again: `python -m services.intake replay`",
+        "nạp lại: `python -m services.intake registry apply FOLDER`, hoặc gửi lại: `python -m services.intake replay`",
+        "load it again: `python -m services.intake registry apply FOLDER`, or send it again:"
+        " `python -m services.intake replay`",
     ),
     "rules": Kind(
         "lịch, quy tắc hoặc gia hạn không như đã nạp, đã quyết định",

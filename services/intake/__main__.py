@@ -1,4 +1,4 @@
-"""python -m services.intake serve | migrate | load FOLDER | registry republish | keys … | replay | dead-letters."""
+"""python -m services.intake serve | migrate | registry plan | registry apply | keys … | replay | dead-letters."""
 
 from services.intake.commands import COMMANDS
 from services.intake.main import build

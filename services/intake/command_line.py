@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from services.intake.access.keys import KeyRefused
 from services.intake.audit.domain import Author
-from services.intake.registry.load import RegistryRefused
+from services.intake.registry.load import PlanOutdated, RegistryRefused
 from shared.postgres.database import Database, Transaction
 from shared.runtime.operator import reason, who
 from shared.service.command import database_url
@@ -56,7 +56,7 @@ def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
         database = Database(database_url("intake"), pool_size=1, application_name="thongsuot-intake-command")
         try:
             return await work(database)
-        except (RegistryRefused, KeyRefused) as refused:
+        except (RegistryRefused, PlanOutdated, KeyRefused) as refused:
             err(str(refused))
             if isinstance(refused, RegistryRefused):
                 count = len(refused.errors)

@@ -1,4 +1,4 @@
-"""Operator commands of intake: load the registry, publish it again, API keys; receipts have a module of their own.
+"""Operator commands of intake: API keys; the registry and receipts have modules of their own.
 
 Exit codes: 0 done, 1 refused (what to correct is on stderr), 2 wrong use, 3 the database cannot be reached.
 """
@@ -6,151 +6,22 @@ Exit codes: 0 done, 1 refused (what to correct is on stderr), 2 wrong use, 3 the
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.intake.access import keys
 from services.intake.access.keys import KeyRefused
 from services.intake.audit import trail
 from services.intake.audit.domain import Change
-from services.intake.command_line import add_author, author_of, err, in_transaction, out, with_database
+from services.intake.command_line import add_author, author_of, err, in_transaction, out
 from services.intake.receipts import commands as receipts
-from services.intake.registry import load as loading
-from services.intake.registry.files import Folder, read_folder
-from services.intake.registry.load import Draft, Loaded, RegistryMoved, RegistryRefused
-from services.intake.registry.neighbours import NEIGHBOURS, ask
-from shared.contract.events import RegimePublished, RegistryEvent
-from shared.postgres.database import Database, Transaction
+from services.intake.registry.commands import registry
+from shared.postgres.database import Transaction
 from shared.runtime.arguments import YEARS, CommandParser, moment
-from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
-from shared.runtime.settings import CommonSettings
+from shared.runtime.clock import LOCAL_ZONE, SystemClock
 from shared.service.command import Command
-
-
-class LoadSettings(BaseSettings):
-    """What `load` needs of the environment."""
-
-    model_config = SettingsConfigDict(env_prefix="INTAKE_", frozen=True)
-
-    #: neighbours, parted by commas, whose own checks are left out, because their code is not installed here
-    checks_off: str = ""
-
-    @field_validator("checks_off")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        names = {name.strip() for name in value.split(",")} - {""}
-        if unknown := names - set(NEIGHBOURS):
-            raise ValueError(f"INTAKE_CHECKS_OFF: {', '.join(sorted(unknown))}: not one of {', '.join(NEIGHBOURS)}")
-        return value
-
-    @property
-    def off(self) -> list[str]:
-        return [name for name in NEIGHBOURS if name in {word.strip() for word in self.checks_off.split(",")}]
-
-
-def load(arguments: Sequence[str], clock: Clock | None = None) -> int:
-    """`load FOLDER`: everything is checked first, by the neighbours too; all is stored, or nothing."""
-    parser = CommandParser(prog="python -m services.intake load")
-    parser.add_argument("folder", type=Path, help="thư mục danh mục / folder with the registry's files")
-    parser.add_argument("--json", action="store_true", help="in kết quả dạng JSON / print the result as JSON")
-    parser.add_argument(
-        "--past-requests",
-        action="store_true",
-        help="nhận cả yêu cầu đã quá hạn / also take requests whose deadline has passed",
-    )
-    add_author(parser, why_required=False)
-    asked = parser.parse_args(arguments)
-    try:
-        off = LoadSettings().off
-    except ValidationError as error:
-        err("; ".join(detail["msg"] for detail in error.errors()))
-        return 2
-    for name in off:
-        err(
-            f"CẢNH BÁO: INTAKE_CHECKS_OFF – {name} KHÔNG kiểm tra các bản ghi này. / "
-            f"WARNING: INTAKE_CHECKS_OFF – {name} does NOT check these records."
-        )
-    now = (clock or business_clock(CommonSettings().business_clock)).now()
-    folder = read_folder(asked.folder)
-    for name in folder.ignored:
-        err(f"bỏ qua, không phải YAML / ignored, no YAML: {name}")
-
-    async def work(database: Database) -> int:
-        loaded = await _load(database, folder, now, [name for name in NEIGHBOURS if name not in off], asked)
-        counts: dict[str, Any] = {
-            "new": loaded.new,
-            "changed": loaded.changed,
-            "unchanged": loaded.unchanged,
-            "published": loaded.published,
-            "unchecked_by": off,
-        }
-        if asked.json:
-            out(json.dumps(counts))
-        else:
-            for title, by_kind in (
-                ("mới / new", loaded.new),
-                ("thay đổi / changed", loaded.changed),
-                ("không đổi / unchanged", loaded.unchanged),
-            ):
-                out(f"{title}: {', '.join(f'{kind} {count}' for kind, count in by_kind.items()) or '0'}")
-            out(f"đã công bố / published: {loaded.published}")
-        return 0
-
-    return with_database(work)
-
-
-async def _load(
-    database: Database, folder: Folder, now: datetime, neighbours: Sequence[str], asked: argparse.Namespace
-) -> Loaded:
-    """Look at the files without a transaction, then store what was looked at; again if the registry moved meanwhile."""
-    seen: Draft | None = None
-    while True:
-        async with database.read_transaction() as tx:
-            made = await loading.draft(
-                tx, folder.proposals, now, past_requests=asked.past_requests, unread=folder.unread
-            )
-        errors = [*folder.errors, *made.errors]
-        if made.cut:
-            raise RegistryRefused(errors, cut=True)
-        if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
-            changed = {record.key for record in made.changed}
-            looked_at = [located for located in made.located if located.record.key in changed]
-            errors += await asyncio.to_thread(ask, neighbours, looked_at, _context(made), now)
-        if errors:
-            raise RegistryRefused(errors)
-        seen = made
-        try:
-            async with database.transaction() as tx:
-                return await loading.save(tx, made, SystemClock().now(), author_of(asked))
-        except RegistryMoved:
-            continue
-
-
-def _context(made: Draft) -> list[RegistryEvent]:
-    """What the neighbours look up beside the records that they look at: the other versions of regimes."""
-    proposed = [located.record for located in made.located]
-    return [record for record in (*proposed, *made.stored) if isinstance(record, RegimePublished)]
-
-
-def registry(arguments: Sequence[str]) -> int:
-    """`registry republish`: send every current record again."""
-    parser = CommandParser(prog="python -m services.intake registry")
-    parser.add_argument("action", choices=["republish"], help="công bố lại toàn bộ / publish everything again")
-    parser.parse_args(arguments)
-
-    async def work(tx: Transaction) -> int:
-        count = await loading.republish(tx)
-        out(f"đã công bố lại / published again: {count}")
-        return 0
-
-    return in_transaction(work)
 
 
 def _expiry(text: str) -> datetime:
@@ -268,8 +139,7 @@ def _shown(moment: datetime | None) -> str | None:
 
 
 COMMANDS: dict[str, tuple[str, Command]] = {
-    "load": ("nạp danh mục / load the registry from a folder", load),
-    "registry": ("công bố lại danh mục / publish the registry again", registry),
+    "registry": ("danh mục: xem trước, thay đổi, công bố lại / registry: plan, apply, republish", registry),
     "keys": ("khóa API / API keys", api_keys),
     "receipt-keys": ("khóa ký biên nhận / keys that sign receipts", receipts.receipt_keys),
     "receipt": ("kiểm tra biên nhận / check a receipt", receipts.receipt),

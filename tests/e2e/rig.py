@@ -82,7 +82,7 @@ class Province:
         (folder / "agencies.yaml").write_text(AGENCIES)
         (folder / "officers.yaml").write_text(OFFICERS)
         (folder / "regimes" / "ktxh.yaml").write_text(REGIMES)
-        self.intake("load", str(folder))
+        self.intake("registry", "apply", str(folder), "--why", "a test")
         keys = json.loads(self.intake("keys", "create", "--all", "--json"))
         self.keys: dict[str, str] = {row["agency"]: row["key"] for row in keys["keys"]}
 
@@ -101,7 +101,7 @@ class Province:
         }
         (self.folder / "regimes" / "thientai.yaml").write_text(REQUESTED)
         (self.folder / "requests.yaml").write_text(json.dumps({"requests": [asked]}))
-        self.intake("load", str(self.folder))
+        self.intake("registry", "apply", str(self.folder), "--why", "a test")
 
     def intake(self, *arguments: str) -> str:
         """An operator's command, as it is typed; its output."""

@@ -20,6 +20,9 @@ from shared.contract.events import RegistryEvent
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 
+#: keys that a message names
+MAX_NAMED = 20
+
 
 class RegistryRefused(Exception):
     """Nothing was stored. `errors` lists everything to correct, in the order of files and lines.
@@ -45,6 +48,19 @@ class RegistryMoved(Exception):
     """The registry has changed since the draft was checked: check again."""
 
 
+class PlanOutdated(Exception):
+    """The registry is not the one that the plan was made for. `changed`: keys of the records that changed since."""
+
+    def __init__(self, changed: Sequence[str]) -> None:
+        self.changed = tuple(changed)
+        some = ", ".join(changed[:MAX_NAMED]) + (f", … ({len(changed)})" if len(changed) > MAX_NAMED else "")
+        vi, en = (f"đã đổi: {some}", f"changed: {some}") if some else ("là danh mục khác", "it is another registry")
+        super().__init__(
+            f"Danh mục không còn như khi lập kế hoạch ({vi}); hãy lập lại: registry plan. / "
+            f"The registry is not as it was when the plan was made ({en}); make it again: registry plan."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The changes that a load would make to one revision of the registry. `errors`: why it must not."""
@@ -55,6 +71,17 @@ class Draft:
     changed: tuple[RegistryEvent, ...]  # with their new versions
     errors: tuple[FileError, ...]
     cut: bool = False  # whether checking stopped at too many errors
+
+    def counts(self) -> Loaded:
+        """How many of the records are new, changed and unchanged."""
+        counted = Loaded()
+        versions = {record.key: record.version for record in self.changed}
+        for located in self.located:
+            version = versions.get(located.record.key)
+            counts = counted.unchanged if version is None else counted.new if version == 1 else counted.changed
+            kind = kind_of(located.record.key)
+            counts[kind] = counts.get(kind, 0) + 1
+        return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +129,11 @@ async def save(tx: Transaction, made: Draft, now: datetime, author: Author) -> L
         raise RegistryRefused(made.errors, cut=made.cut)
     if await store.lock(tx) != made.revision:
         raise RegistryMoved
-    loaded = Loaded()
-    versions = {record.key: record.version for record in made.changed}
-    for located in made.located:
-        version = versions.get(located.record.key)
-        counts = loaded.unchanged if version is None else loaded.new if version == 1 else loaded.changed
-        kind = kind_of(located.record.key)
-        counts[kind] = counts.get(kind, 0) + 1
     if made.changed:
         await store.save(tx, made.changed, await store.raise_revision(tx), now)
         await publish(tx, made.changed)
         await trail.append(tx, author, _changes(made), now)
-    return loaded
+    return made.counts()
 
 
 def _changes(made: Draft) -> Iterator[Change]:
@@ -124,6 +144,11 @@ def _changes(made: Draft) -> Iterator[Change]:
         before, after = changed_fields(audited_content(earlier) if earlier else None, audited_content(record))
         kind, _, name = record.key.partition("/")
         yield Change("changed" if earlier else "created", kind, name, before, after)
+
+
+async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:
+    """Keys of the records that changed after a revision."""
+    return [record.key for record in await store.changed_after(tx, after)]
 
 
 async def republish(tx: Transaction) -> int:

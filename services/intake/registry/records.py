@@ -21,6 +21,10 @@ KINDS: dict[Kind, type[RegistryEvent]] = {
 }
 
 
+#: fields that hold how a person is reached
+CONTACTS = frozenset({"email", "contacts"})
+
+
 def kind_of(key: str) -> Kind:
     """The kind in a key such as `agency/H99.01`."""
     for kind in KINDS:
@@ -37,9 +41,19 @@ def content_of(record: RegistryEvent) -> dict[str, Any]:
 def audited_content(record: RegistryEvent) -> dict[str, Any]:
     """The content as the audit trail keeps it: with fingerprints for the contacts of people."""
     content = content_of(record)
-    if isinstance(record, OfficerRegistered):
-        content["email"] = fingerprint(record.email)
-    return content
+    return content | {name: _fingerprints(content[name]) for name in CONTACTS & content.keys()}
+
+
+def _fingerprints(contact: Any) -> Any:
+    match contact:
+        case str():
+            return fingerprint(contact)
+        case dict():
+            return {name: _fingerprints(value) for name, value in contact.items()}
+        case list():
+            return [_fingerprints(value) for value in contact]
+        case _:
+            return contact
 
 
 def record_of(key: str, version: int, content: Mapping[str, Any]) -> RegistryEvent:

@@ -19,6 +19,7 @@ from services.intake import commands
 from services.intake.registry import load as loading
 from services.intake.registry import store
 from services.intake.registry.cache import RegistryCache
+from services.intake.registry.commands import registry
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
 from shared.contract.events import MODELS, AgencyRegistered, RegimePublished, RegistryEvent
@@ -30,6 +31,7 @@ from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "deploy" / "sample"
+WHY = ("--why", "a test")
 
 
 async def published(url: str) -> list[tuple[str, int]]:
@@ -157,11 +159,11 @@ def test_the_commands_load_republish_and_make_keys(
 ) -> None:
     url = database_of_intake
     folder = write(tmp_path, agencies=AGENCIES, regimes__ktxh=REGIME)
-    assert run(url, commands.load, str(folder), "--json", monkeypatch=monkeypatch) == 0
+    assert run(url, registry, "apply", str(folder), *WHY, "--json", monkeypatch=monkeypatch) == 0
     assert json.loads(capsys.readouterr().out)["published"] == 3
-    assert run(url, commands.load, str(folder), monkeypatch=monkeypatch) == 0
+    assert run(url, registry, "apply", str(folder), *WHY, monkeypatch=monkeypatch) == 0
     assert "published: 0" in capsys.readouterr().out
-    assert run(url, commands.registry, "republish", monkeypatch=monkeypatch) == 0
+    assert run(url, registry, "republish", monkeypatch=monkeypatch) == 0
     assert asyncio.run(published(url)) == [
         ("agency/H99", 1), ("agency/H99.01", 1), ("regime/KTXH/1", 1),
         ("agency/H99", 1), ("agency/H99.01", 1), ("regime/KTXH/1", 1),
@@ -207,7 +209,7 @@ def test_a_load_with_errors_tells_them_all_and_exits_with_one(
     bad = AGENCIES.replace("parent: H99", "parent: H77").replace("kind: province", "kind: planet")
     late = REGIME.replace("receiver: H99", "receiver: H99.01").replace("day: 18", "day: 3")
     folder = write(tmp_path, agencies=bad, regimes__ktxh=late)
-    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 1
+    assert run(database_of_intake, registry, "apply", str(folder), *WHY, monkeypatch=monkeypatch) == 1
     told = capsys.readouterr().err
     assert "agencies.yaml:4:11 /agencies/0/kind" in told
     assert "agencies.yaml:9:13 /agencies/1/parent" in told
@@ -221,12 +223,12 @@ def test_a_check_can_be_switched_off_loudly_and_only_by_name(
     database_of_intake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write(tmp_path, agencies=AGENCIES, regimes__ktxh=REGIME.replace("day: 18", "day: 3"))
-    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 1
+    assert run(database_of_intake, registry, "apply", str(folder), *WHY, monkeypatch=monkeypatch) == 1
     monkeypatch.setenv("INTAKE_CHECKS_OFF", "scoring, planner")
-    assert run(database_of_intake, commands.load, str(folder), monkeypatch=monkeypatch) == 2
+    assert run(database_of_intake, registry, "apply", str(folder), *WHY, monkeypatch=monkeypatch) == 2
     assert "planner" in capsys.readouterr().err
     monkeypatch.setenv("INTAKE_CHECKS_OFF", "scoring")
-    assert run(database_of_intake, commands.load, str(folder), "--json", monkeypatch=monkeypatch) == 0
+    assert run(database_of_intake, registry, "apply", str(folder), *WHY, "--json", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr()
     assert "WARNING: INTAKE_CHECKS_OFF – scoring does NOT check" in said.err
     assert json.loads(said.out)["unchecked_by"] == ["scoring"]
@@ -245,7 +247,9 @@ async def test_a_registry_that_moved_since_it_was_looked_at_is_looked_at_again(p
         await database.close()
 
 
-@pytest.mark.parametrize("arguments", [("registry", "republish"), ("load", str(SAMPLE), "--past-requests")])
+@pytest.mark.parametrize(
+    "arguments", [("registry", "republish"), ("registry", "apply", str(SAMPLE), "--past-requests", *WHY)]
+)
 def test_a_command_without_its_database_says_so(arguments: tuple[str, ...]) -> None:
     url = "postgresql://nobody:x@127.0.0.1:9/none"
     done = subprocess.run(
@@ -264,10 +268,10 @@ def test_a_command_without_its_database_says_so(arguments: tuple[str, ...]) -> N
 def test_the_sample_province_loads(
     database_of_intake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(database_of_intake, commands.load, str(SAMPLE), monkeypatch=monkeypatch) == 1
+    assert run(database_of_intake, registry, "apply", str(SAMPLE), *WHY, monkeypatch=monkeypatch) == 1
     assert "--past-requests" in capsys.readouterr().err, "the quarter of its requests is over"
-    asked = (str(SAMPLE), "--past-requests", "--json")
-    assert run(database_of_intake, commands.load, *asked, monkeypatch=monkeypatch) == 0
+    asked = (str(SAMPLE), "--past-requests", "--json", *WHY)
+    assert run(database_of_intake, registry, "apply", *asked, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr()
     assert "ignored, no YAML: names.py" in said.err
     counts = json.loads(said.out)

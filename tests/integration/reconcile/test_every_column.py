@@ -55,6 +55,7 @@ EXEMPT: dict[str, str] = {
     "intake.api_keys.sha256": "a secret is kept nowhere else",
     "intake.api_keys.*_at": _OPERATOR,
     "intake.api_keys.(*)": "a secret is kept nowhere else",
+    "intake.audit_trail.*": _OPERATOR,
     "intake.*.revision": "numbers the loads; only the greatest is kept twice",
     "intake.submissions.idempotency_key": "the client's word, kept here alone",
     "scoring.generation.started_at": _ONCE,

@@ -108,7 +108,7 @@ class World:
         for name, text in REGIMES.items():
             (folder / "regimes" / name).write_text(text)
         self.requests: list[dict[str, Any]] = []
-        self.command("intake", "load", str(folder))
+        self.command("intake", "registry", "apply", str(folder), "--why", "a test")
         keys = json.loads(self.command("intake", "keys", "create", "--all", "--json"))
         self.keys = {row["agency"]: row["key"] for row in keys["keys"]}
 
@@ -203,7 +203,7 @@ class World:
     def _load_requests(self) -> None:
         (self.folder / "requests.yaml").write_text(json.dumps({"requests": self.requests}))
         # on a busy machine a deadline of seconds may have passed by then
-        self.command("intake", "load", str(self.folder), "--past-requests")
+        self.command("intake", "registry", "apply", str(self.folder), "--why", "a test", "--past-requests")
 
     def _relieve(self) -> None:
         deadline = datetime.fromisoformat(self.requests[2]["deadline"])

@@ -112,7 +112,7 @@ def measure(infra: Stack, place: Path, agencies: int) -> None:
         regime = folder / "regimes"
         regime.rename(place / "later")
         regime.mkdir()
-        _, seconds, peak = command(ours, "load", str(folder))
+        _, seconds, peak = command(ours, "registry", "apply", str(folder), "--why", "a test")
         say(f"load: {seconds:.1f} s, {peak:.0f} MiB")
         said, seconds, peak = command(ours, "keys", "create", "--all", "--json")
         keys = [row["key"] for row in json.loads(said)["keys"]]
@@ -126,7 +126,7 @@ def measure(infra: Stack, place: Path, agencies: int) -> None:
         say(f"registry followed: {time.monotonic() - begun:.1f} s from a start; {memory(ours)}")
         regime.rmdir()
         (place / "later").rename(regime)
-        _, seconds, peak = command(ours, "load", str(folder))
+        _, seconds, peak = command(ours, "registry", "apply", str(folder), "--why", "a test")
         say(f"load again, with a regime more: {seconds:.1f} s, {peak:.0f} MiB")
         begun = time.monotonic()
         assert wait_until(lambda: generated(ours, agencies), 1800), "not generated in time"

@@ -206,7 +206,7 @@ def set_up_ours(ours: System, province: Province, folder: Path) -> dict[str, str
     """Load the registry and make the keys by the operator's own commands; the key of each agency."""
     ours.only("intake")
     province.write_registry(folder)
-    ours.command("intake", "load", str(folder))
+    ours.command("intake", "registry", "apply", str(folder), "--why", "a test")
     listed = json.loads(ours.command("intake", "keys", "create", "--all", "--json"))
     return {row["agency"]: row["key"] for row in listed["keys"]}
 

@@ -205,7 +205,7 @@ class Ground(_Held):
                 operate(service, url, "migrate")
                 call(lambda: _execute(url, witness.TABLE))
                 if service == "intake":
-                    operate(service, url, "load", str(folder))
+                    operate(service, url, "registry", "apply", str(folder), "--why", "a test")
                     made = json.loads(operate(service, url, "keys", "create", "--all", "--json"))
                     self.keys.update({key["agency"]: key["key"] for key in made["keys"]})
             except BaseException as error:

@@ -77,7 +77,7 @@ def officers_of(code: str) -> list[dict[str, Any]]:
 def write_registry(
     folder: Path, agencies: tuple[str, ...] = AGENCIES, regimes: list[dict[str, Any]] | None = None
 ) -> Path:
-    """The files that `intake load` reads; returns the folder."""
+    """The files that `registry apply` reads; returns the folder."""
     root = {
         "code": "X99",
         "name": "Tỉnh thử",

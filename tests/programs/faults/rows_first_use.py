@@ -30,7 +30,7 @@ def _publish(province: Province, folder: Path, number: int) -> tuple[str, str, s
     regimes += [people.regime_document(version=2 + n, effective_from=NEW_FROM[n]) for n in range(number)]
     people.write_registry(folder, agencies, regimes)
     url = province.database_urls["intake"]
-    operate("intake", url, "load", str(folder))
+    operate("intake", url, "registry", "apply", str(folder), "--why", "a test")
     made = json.loads(operate("intake", url, "keys", "create", "--agency", agency, "--json"))
     return agency, regime, made["keys"][0]["key"]
 

@@ -314,7 +314,7 @@ def _publish_old_regime(field: Field, province: Province) -> None:
     regime |= {"frequency": "monthly", "deadline": {"rule": "day_of_month", "day": 20, "hour": 17}}
     del regime["cutoff"]
     folder = people.write_registry(field.ground.directory / "old-regime", regimes=[people.regime_document(), regime])
-    operate("intake", province.database_urls["intake"], "load", str(folder))
+    operate("intake", province.database_urls["intake"], "registry", "apply", str(folder), "--why", "a test")
 
 
 def _post_history(field: Field, province: Province) -> list[int]:

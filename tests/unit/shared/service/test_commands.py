@@ -41,8 +41,7 @@ SHARED: dict[str, list[list[str]]] = {
 CONSUMER = {"intake": "follow", "validator": "submissions", "scoring": "follow", "notifier": "verdicts"}
 OWN: dict[str, dict[str, list[list[str]]]] = {
     "intake": {
-        "load": [["{sample}"]],
-        "registry": [["republish"]],
+        "registry": [["republish"], ["plan", "{sample}"], ["apply", "{sample}", "--why", "x"]],
         "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc", "--why", "x"]],
         "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
     },
