@@ -6,14 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
-from services.notifier import queries
+from services.notifier import queries, tables
 from services.notifier.delivery.states import State
 from services.notifier.planning.domain import NoticeKind
 from services.notifier.queries import Filter
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
+from shared.web.answers import many, of_columns, of_model, page_of
 from shared.web.authentication import operator_token
 from shared.web.errors import not_found
 from shared.web.exports import Export
@@ -46,6 +47,20 @@ EXPORTS = (
     ),
 )
 
+_Summary = of_columns(
+    "NotificationSummary", tables.notifications, queries.SHOWN, kind=(NoticeKind, ...), state=(State, ...)
+)
+_Attempt = of_columns("AttemptView", tables.attempts, queries.ATTEMPTS_SHOWN)
+_Resend = of_columns("ResendView", tables.resends, queries.RESENDS_SHOWN)
+_View = of_model(
+    "NotificationView",
+    _Summary,
+    facts=(dict[str, Any], Field(description="Điều thư nêu / what the letter states")),
+    attempts_made=many(_Attempt),
+    resends_ordered=many(_Resend),
+)
+_Page = page_of("NotificationPage", _Summary)
+
 _Text = Query(max_length=300, pattern=r"^[^\x00-\x1f]*$")
 
 
@@ -55,6 +70,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
 
     @routes.get(
         "/notifications",
+        response_model=_Page,
         tags=["notifications"],
         summary="Sổ thông báo, mới nhất trước / the ledger of notifications, newest first",
     )
@@ -84,6 +100,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
 
     @routes.get(
         "/notifications/{notification_id}",
+        response_model=_View,
         tags=["notifications"],
         summary="Một thông báo với từng lần gửi / a notification with each attempt and the server's answers",
     )

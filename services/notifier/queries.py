@@ -10,22 +10,28 @@ from sqlalchemy import RowMapping, text
 
 from shared.postgres.database import ReadTransaction
 
-_COLUMNS = (
-    "id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient, message_id,"
-    " submission_version, state, reason, created_at, settled_at, due_at, attempts, refusals, unknowns, resends"
-)
+SHOWN = (
+    "id", "obligation", "agency", "regime", "period", "kind", "step", "officer_id", "channel", "recipient",
+    "message_id", "submission_version", "state", "reason", "created_at", "settled_at", "due_at", "attempts",
+    "refusals", "unknowns", "resends",
+)  # fmt: skip
+ATTEMPTS_SHOWN = (
+    "number", "worker", "resend", "claimed_at", "in_data_at", "ended_at", "outcome", "stage", "smtp_code", "answer",
+    "late",
+)  # fmt: skip
+RESENDS_SHOWN = (
+    "by", "why", "at", "from_state", "from_reason", "from_recipient", "from_message_id", "recipient", "message_id",
+)  # fmt: skip
+_COLUMNS = ", ".join(SHOWN)
 
 _ONE = text(f"SELECT {_COLUMNS}, facts FROM notifications WHERE id = :id")  # noqa: S608 - constants
 
-_ATTEMPTS = text("""
-    SELECT number, worker, resend, claimed_at, in_data_at, ended_at, outcome, stage, smtp_code, answer, late
-      FROM attempts WHERE notification_id = :id ORDER BY number
-""")
-
-_RESENDS = text("""
-    SELECT by, why, at, from_state, from_reason, from_recipient, from_message_id, recipient, message_id FROM resends
-     WHERE notification_id = :id ORDER BY at, id
-""")
+_ATTEMPTS = text(
+    f"SELECT {', '.join(ATTEMPTS_SHOWN)} FROM attempts WHERE notification_id = :id ORDER BY number"  # noqa: S608
+)
+_RESENDS = text(
+    f"SELECT {', '.join(RESENDS_SHOWN)} FROM resends WHERE notification_id = :id ORDER BY at, id"  # noqa: S608
+)
 
 
 @dataclass(frozen=True, slots=True)

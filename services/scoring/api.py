@@ -5,22 +5,24 @@ The operator's token opens it, but for the rules: by which policy and calendar p
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import SecretStr
 
-from services.scoring import queries
+from services.scoring import queries, tables
 from services.scoring.calendar import api as calendars
 from services.scoring.obligations import setbacks
 from services.scoring.obligations.domain import Obligation, published
-from services.scoring.obligations.facts import Version
+from services.scoring.obligations.facts import Relief, Version
 from services.scoring.reliefs import api as reliefs
 from services.scoring.scores.policy import api as policies
-from shared.contract.events import obligation_key
+from shared.contract.events import ObligationChanged, ScoreLine, obligation_key
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
+from shared.web.answers import many, of_columns, of_model, of_struct, page_of
 from shared.web.authentication import Anybody, operator_token
 from shared.web.errors import not_found
 from shared.web.paging import PageRequest, link_next, page_request, paginate
@@ -32,6 +34,22 @@ STANDINGS: dict[str, tuple[str, str]] = {
     "returned": ("trả lại", "returned"),
     "fulfilled": ("đã nộp, đạt", "fulfilled"),
 }
+_STANDING_NAMES = {"standing_vi": (str, ...), "standing_en": (str, ...)}
+_Line = of_model("ScoreLineView", ScoreLine, ("clause_text", "clause_text_en", "legal_basis"))
+_Summary = of_model("ObligationSummary", ObligationChanged, ("at", "changes", "lines"), **_STANDING_NAMES)
+_View = of_model(
+    "ObligationView",
+    ObligationChanged,
+    ("at", "changes"),
+    **_STANDING_NAMES,
+    lines=many(_Line),
+    remind_at=(datetime, ...),
+    versions=many(of_struct(Version)),
+    reliefs=many(of_struct(Relief)),
+    passed_at=(datetime | None, ...),
+)
+_Page = page_of("ObligationPage", _Summary)
+_SetbackPage = page_of("SetbackPage", of_columns("SetbackView", tables.setbacks, setbacks.SHOWN))
 _LISTING = "obligations"
 _CODE = r"^[0-9A-Za-z._-]{1,64}$"
 _Filter = Annotated[str | None, Query(pattern=_CODE)]
@@ -45,7 +63,7 @@ def router(database: Database, token: SecretStr) -> APIRouter:
     policies.mount(rules, database)
     routes = APIRouter(prefix="/v1", tags=["scoring"], dependencies=[Depends(operator_token(token))])
 
-    @routes.get("/obligations", summary="Danh sách nghĩa vụ báo cáo / obligations")
+    @routes.get("/obligations", response_model=_Page, summary="Danh sách nghĩa vụ báo cáo / obligations")
     async def obligations(
         request: Request,
         response: Response,
@@ -66,7 +84,11 @@ def router(database: Database, token: SecretStr) -> APIRouter:
         link_next(request, response, shown.next)
         return {"items": [_summary(row) for row in shown.items], "next": shown.next}
 
-    @routes.get("/obligations/{agency}/{regime}/{period}", summary="Một nghĩa vụ và điểm / one obligation, its score")
+    @routes.get(
+        "/obligations/{agency}/{regime}/{period}",
+        response_model=_View,
+        summary="Một nghĩa vụ và điểm / one obligation, its score",
+    )
     async def obligation(agency: _Part, regime: _Part, period: _Part) -> dict[str, Any]:
         key = obligation_key(agency, regime, period)
         async with database.read_transaction() as snapshot:
@@ -75,7 +97,11 @@ def router(database: Database, token: SecretStr) -> APIRouter:
                 raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return _whole(found)
 
-    @routes.get("/setbacks", summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject")
+    @routes.get(
+        "/setbacks",
+        response_model=_SetbackPage,
+        summary="Việc tự động bị lỗi riêng lẻ / what a sweep could not do for one subject",
+    )
     async def set_back(
         request: Request, response: Response, page: Annotated[PageRequest, Depends(page_request)]
     ) -> dict[str, Any]:

@@ -6,18 +6,42 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
-from services.validator import store
+from services.validator import store, tables
 from services.validator.rules.catalogue import RULES
+from shared.contract.events import Severity, Tier, VerdictOutcome
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
+from shared.web.answers import Answer, many, of_columns, of_model, page_of
 from shared.web.authentication import operator_token
 from shared.web.errors import FieldError, not_found, unprocessable
 from shared.web.exports import Export
 from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 
 _NEWEST = 2**31 - 1
+
+_Summary = of_columns("VerdictSummary", tables.verdict, store.SHOWN, outcome=(VerdictOutcome, ...))
+_Finding = of_columns("FindingView", tables.finding, store.FINDING_SHOWN, tier=(Tier, ...), severity=(Severity, ...))
+_View = of_model("VerdictView", _Summary, findings=many(_Finding))
+_Page = page_of("VerdictPage", _Summary)
+
+
+class RuleView(Answer):
+    """What a finding's code means."""
+
+    code: str = Field(examples=["C01"])
+    tier: Tier
+    severity: Severity
+    meaning: str
+    meaning_en: str
+
+
+class RuleList(Answer):
+    """All finding codes."""
+
+    items: list[RuleView]
+
 
 EXPORTS = (
     Export(
@@ -48,6 +72,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
     @routes.get(
         "/verdicts/{submission_id}",
         dependencies=[operator],
+        response_model=_View,
         tags=["verdicts"],
         summary="Kết quả kiểm tra một bản nộp / the verdict on a submission, with findings",
     )
@@ -62,6 +87,7 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
     @routes.get(
         "/verdicts",
         dependencies=[operator],
+        response_model=_Page,
         tags=["verdicts"],
         summary="Kết quả kiểm tra các bản nộp của một nghĩa vụ báo cáo / verdicts of an obligation, newest first",
     )
@@ -85,7 +111,9 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         link_next(request, response, answer.next)
         return answer.document()
 
-    @routes.get("/findings", tags=["findings"], summary="Các mã kết quả kiểm tra / the finding codes")
+    @routes.get(
+        "/findings", tags=["findings"], response_model=RuleList, summary="Các mã kết quả kiểm tra / the finding codes"
+    )
     async def findings() -> dict[str, Any]:
         return {
             "items": [

@@ -64,12 +64,14 @@ _COLUMNS: dict[str, str] = {
     "present_items": "int",
     "findings_truncated": "bool",
 }
-_FINDING_COLUMNS = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
+FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en")  # fmt: skip
 _STORED = _COLUMNS | {"any_nonzero": "bool"}
+#: the columns of a verdict that are answered
+SHOWN = tuple(_COLUMNS)
 _NAMES = bulk.names(_COLUMNS)
-_FINDING_NAMES = bulk.names(_FINDING_COLUMNS)
-_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(_FINDING_COLUMNS, "text")}
+_FINDING_NAMES = bulk.names(FINDING_SHOWN)
+_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text")}
 
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
@@ -151,7 +153,7 @@ async def insert_verdicts(
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
     """Insert the findings of these verdicts, numbered from 0 in the verdict's order."""
-    texts = attrgetter(*_FINDING_COLUMNS)
+    texts = attrgetter(*FINDING_SHOWN)
     lines = [
         (verdict.verdict_id, position, *texts(finding))
         for verdict in verdicts

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from opentelemetry.trace import format_trace_id
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ from shared.telemetry.readiness import Check, Readiness
 from shared.telemetry.redaction import redact
 from shared.web import pages, swagger
 from shared.web.errors import KINDS, not_found, too_large
+from shared.web.examples import add_examples
 from shared.web.head import must_be_clear
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
@@ -265,6 +267,21 @@ class Application(FastAPI):
         self.shortcuts: dict[tuple[str, str], ASGIApp] = {}
         #: routes outside the OpenAPI document
         self.pages: list[Route] = []
+        #: what puts into the OpenAPI document that FastAPI cannot read from the routes
+        self.document_parts: list[Callable[[dict[str, Any]], None]] = []
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once, after all routes are mounted."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            document.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = pages.PROBLEM_SCHEMA
+            for add in self.document_parts:
+                add(document)
+            add_examples(document)
+            self.openapi_schema = document
+        return self.openapi_schema
 
     @cached_property
     def described(self) -> Routes:
@@ -338,12 +355,13 @@ def create_app(
         # RequestMiddleware makes the span and metrics; FastAPI's own would add a sixth to a request's cost
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"default": pages.PROBLEM_RESPONSE},
+        # short, so that a client made of the document has functions one can read
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.strangers = strangers or Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
     app.add_middleware(cast(Any, RequestMiddleware), body_limit_bytes=body_limit_bytes)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
-    pages.add_problem_schema(app)
 
     async def healthz(request: Request) -> Response:
         return _json({"service": service, "alive": True})

@@ -20,6 +20,7 @@ from sqlalchemy import TextClause, text
 
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
+from shared.web.answers import page_of
 from shared.web.authentication import operator_token
 from shared.web.paging import Cursor, CursorValue, decode_cursor, encode_cursor, link_next
 
@@ -67,6 +68,10 @@ class Export:
         if len(self.columns) == 1:
             return {"after": after[0]}
         return {f"after_{column}": value for column, value in zip(self.columns, after, strict=True)}
+
+
+#: rows by column, in the order of their key; decimals and moments are texts
+ExportPage = page_of("ExportPage", dict[str, Any])
 
 
 def backbone_exports() -> list[Export]:
@@ -141,9 +146,9 @@ def _mount(app: FastAPI, database: Database, export: Export, allowed: Any, turns
         f"/v1/exports/{export.name}",
         read,
         methods=["GET"],
-        response_model=dict[str, Any],
+        response_model=ExportPage,
         dependencies=[allowed],
-        name=f"export_{export.name}",
+        name=f"export_{export.name.replace('-', '_')}",
         summary=f"Xuất dữ liệu `{export.name}` cho vận hành / export for the operator",
         tags=["exports"],
     )

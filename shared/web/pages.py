@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
 from shared.web.errors import ProblemKind
 
 PAGE_HEADERS = {
@@ -58,19 +55,6 @@ pre{background:#f4f4f2;padding:.75rem;overflow:auto}table{border-collapse:collap
 td,th{border:1px solid #bbb;padding:.25rem .6rem;text-align:left;vertical-align:top}
 .en{color:#555}
 """
-
-
-def add_problem_schema(app: FastAPI) -> None:
-    """Put the problem's schema into the application's OpenAPI document."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = PROBLEM_SCHEMA
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _page(title: str, body: str) -> str:

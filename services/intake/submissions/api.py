@@ -74,7 +74,7 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
     """Add the routes that send and read submissions."""
     agency_of_key = Depends(access)
     mount_submissions(app, endpoint)
-    openapi.add_submission_operation(app)
+    app.document_parts.append(openapi.add_submission_operation)
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")
     async def submission(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from fastapi import FastAPI
 
 from services.intake.submissions.limits import (
     MAX_BODY_BYTES,
@@ -23,6 +20,15 @@ _CODE = {"type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$"}
 
 REPORT: dict[str, Any] = {
     "type": "object",
+    "examples": [
+        {
+            "regime": "KTXH-THANG",
+            "period": "2026-M10",
+            "officer": "DM1-H99.131",
+            "figures": {"A01": 128.5, "A02": "64.500"},
+            "narratives": {"M1": "Kết quả thực hiện nhiệm vụ trong tháng: …"},
+        }
+    ],
     "additionalProperties": False,
     "required": ["regime", "period", "officer"],
     "properties": {
@@ -84,7 +90,7 @@ _PROBLEMS = {
 
 
 def _operation() -> dict[str, Any]:
-    receipt = {"application/json": {"schema": RECEIPT}}
+    receipt = {"application/json": {"schema": {"$ref": "#/components/schemas/SubmissionReceipt"}}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     location = {"Location": {"schema": {"type": "string"}, "description": "/v1/submissions/{submission_id}"}}
     replayed = {**location, "Idempotent-Replayed": {"schema": {"const": "true"}}}
@@ -103,7 +109,10 @@ def _operation() -> dict[str, Any]:
                 "description": "Gửi lại cùng khóa không bao giờ lưu hai lần / repeating it never stores twice",
             },
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": REPORT}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}},
+        },
         "responses": {
             "201": {"description": "Đã lưu / stored", "content": receipt, "headers": location},
             "200": {"description": "Đã lưu từ trước / stored before", "content": receipt, "headers": replayed},
@@ -112,13 +121,7 @@ def _operation() -> dict[str, Any]:
     }
 
 
-def add_submission_operation(app: FastAPI) -> None:
+def add_submission_operation(document: dict[str, Any]) -> None:
     """Add the operation to the application's OpenAPI document."""
-    made: Callable[[], dict[str, Any]] = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = made()
-        document["paths"].setdefault("/v1/submissions", {}).setdefault("post", _operation())
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    document["components"]["schemas"] |= {"Report": REPORT, "SubmissionReceipt": RECEIPT}
+    document["paths"].setdefault("/v1/submissions", {}).setdefault("post", _operation())

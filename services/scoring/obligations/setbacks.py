@@ -39,10 +39,11 @@ _RECORD = text("""
 """)
 _CLEAR = text("DELETE FROM setbacks WHERE sweep = :sweep AND subject = ANY(CAST(:subjects AS text[]))")
 _COUNT = text("SELECT sweep, count(*) AS subjects, min(subject) AS first FROM setbacks GROUP BY sweep ORDER BY sweep")
-_LIST = text("""
-    SELECT sweep, subject, error, since, tries, next_try_at FROM setbacks
+SHOWN = ("sweep", "subject", "error", "since", "tries", "next_try_at")
+_LIST = text(f"""
+    SELECT {", ".join(SHOWN)} FROM setbacks
      WHERE (sweep, subject) > (:after_sweep, :after_subject) ORDER BY sweep, subject LIMIT :limit
-""")
+""")  # noqa: S608 - constants
 _RETRY = text("""
     WITH again AS (
         DELETE FROM setbacks

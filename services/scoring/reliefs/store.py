@@ -57,17 +57,20 @@ _UNKNOWN = text("""
      WHERE NOT EXISTS (SELECT FROM obligations WHERE obligation = given)
     ORDER BY 1, 2
 """)
-_SHOWN = """relief_id, status, version, starts_at, ends_at, hold_until, agencies, regimes, obligations, reason,
-            proposed_by, proposed_at, decided_by, decided_at, evidence, applied_version = version AS applied"""
+SHOWN = (
+    "relief_id", "status", "version", "starts_at", "ends_at", "hold_until", "agencies", "regimes", "obligations",
+    "reason", "proposed_by", "proposed_at", "decided_by", "decided_at", "evidence",
+)  # fmt: skip
+DECISIONS_SHOWN = ("version", "before", "after", "decided_by", "decided_at", "reason")
+_SHOWN = f"{', '.join(SHOWN)}, applied_version = version AS applied"
 _LIST = text(f"""
     SELECT {_SHOWN} FROM reliefs
      WHERE relief_id > :after AND (CAST(:status AS text) IS NULL OR status = :status) ORDER BY relief_id LIMIT :limit
 """)  # noqa: S608
 _ONE = text(f"SELECT {_SHOWN} FROM reliefs WHERE relief_id = :relief_id")  # noqa: S608
-_DECISIONS = text("""
-    SELECT version, before, after, decided_by, decided_at, reason FROM relief_decisions
-     WHERE relief_id = :relief_id ORDER BY version
-""")
+_DECISIONS = text(f"""
+    SELECT {", ".join(DECISIONS_SHOWN)} FROM relief_decisions WHERE relief_id = :relief_id ORDER BY version
+""")  # noqa: S608 - constants
 _PROPOSED = text("""
     SELECT count(*) AS reliefs, min(relief_id) AS first, min(hold_until) AS hold_until
       FROM reliefs WHERE status = 'proposed'
