@@ -14,7 +14,7 @@ from contextlib import suppress
 from time import thread_time
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.clock import monotonic_seconds
 
@@ -99,6 +99,20 @@ class Allowances:
         self._hold_seconds = hold_seconds
         self._max_accounts = max_accounts
         self._accounts: dict[str, Account] = {}
+        window_seconds = math.ceil(burst_milliseconds / milliseconds_per_second)
+        self._policy = f'"agency";q={burst_milliseconds:.0f};qu="milliseconds";w={window_seconds}'.encode()
+
+    def headers(self, agency: str) -> tuple[tuple[bytes, bytes], ...]:
+        """What an answer says of the allowance: the burst, what is left of it, and the seconds until it is full again.
+
+        Source: draft-ietf-httpapi-ratelimit-headers-10.
+        """
+        account = self._accounts.get(agency)
+        if account is None:
+            return ()
+        self._refill(account)
+        left, full_in = max(0, int(account.credit)), math.ceil((self._burst - account.credit) / self._rate)
+        return (b"ratelimit-policy", self._policy), (b"ratelimit", b'"agency";r=%d;t=%d' % (left, full_in))
 
     async def enter(self, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
         """The agency's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
@@ -176,10 +190,11 @@ class Allowances:
 class Meter:
     """What one request takes. `charge_to` says whose it is, as soon as that is known."""
 
-    __slots__ = ("_allowances", "_place", "_reads", "body_bytes", "seconds")
+    __slots__ = ("_agency", "_allowances", "_place", "_reads", "body_bytes", "seconds")
 
     def __init__(self, reads: bool = False) -> None:
         self._reads = reads
+        self._agency = ""
         self._allowances: Allowances | None = None
         self._place: tuple[Account, Lane] | None = None
         self.body_bytes = 0
@@ -197,8 +212,12 @@ class Meter:
         Raises Exhausted.
         """
         if self._place is None:
+            self._agency, self._allowances = agency, allowances
             self._place = await allowances.enter(agency, reads=self._reads)
-            self._allowances = allowances
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says of the agency's allowance; nothing where no agency is known."""
+        return () if self._allowances is None else self._allowances.headers(self._agency)
 
     def close(self) -> None:
         """Charge what was taken."""
@@ -219,8 +238,14 @@ class Metered:
             await self._app(scope, receive, send)
             return
         meter = scope[_METER] = Meter(reads=scope["method"] != "POST")
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *meter.headers()]
+            await send(message)
+
         try:
-            await _Steps(self._app(scope, receive, send), meter)
+            await _Steps(self._app(scope, receive, answer), meter)
         finally:
             del scope[_METER]
             meter.close()

@@ -248,6 +248,7 @@ async def test_every_request_costs_its_agency_and_nobody_else(
         assert (await ask(client)).status_code != 429
         answer = await ask(client)
         problem = assert_problem(answer, 429, "too-many-requests")
+        assert answer.headers["ratelimit"].startswith('"agency";r=0;t=')
         wait = int(answer.headers["retry-after"])
         assert 1 <= wait <= 100  # never longer than a whole burst takes to come back
         assert str(wait) in problem["detail_vi"]

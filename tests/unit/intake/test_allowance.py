@@ -52,6 +52,41 @@ async def test_a_debt_is_never_more_than_a_burst(now: list[float]) -> None:
     assert exhausted.value.retry_after_seconds == 10
 
 
+async def test_an_answer_says_what_is_left_and_when_it_is_full_again(now: list[float]) -> None:
+    of = allowances()
+    assert of.headers("nobody") == ()
+    await spend(of, "a", 0)
+    assert dict(of.headers("a")) == {
+        b"ratelimit-policy": b'"agency";q=1000;qu="milliseconds";w=10', b"ratelimit": b'"agency";r=1000;t=0',
+    }  # fmt: skip
+    await spend(of, "a", 250.5)
+    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=749;t=3'
+    now[0] += 1
+    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=849;t=2'
+    await spend(of, "a", 900)
+    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=0;t=11', "a debt is nothing left, and takes longer"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_only_the_answer_to_a_known_agency_tells_of_an_allowance(known: bool) -> None:
+    of, sent = allowances(), list[dict[str, Any]]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        meter = Meter.of(scope)
+        assert meter is not None
+        if known:
+            await meter.charge_to("a", of)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def keep(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await Metered(app)({"type": "http", "method": "GET"}, _unused, keep)  # type: ignore[arg-type]
+    names = [name for name, _ in sent[0]["headers"]]
+    assert names == [b"x", *([b"ratelimit-policy", b"ratelimit"] if known else [])]
+
+
 async def turned(tasks: list[asyncio.Task[Any]]) -> None:
     """Returns once the tasks have come as far as they come."""
     for _ in range(20):
