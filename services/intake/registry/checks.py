@@ -327,6 +327,14 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
             "Sửa hai ngày.",
             "Correct the dates.",
         )
+    if regime.review_by is not None and regime.review_by <= regime.effective_from:
+        yield located.error(
+            "review_by",
+            "Hạn rà soát không sau ngày có hiệu lực.",
+            "The regime is to be reviewed before it takes effect.",
+            "Sửa `review_by`.",
+            "Correct `review_by`.",
+        )
     if (regime.frequency == "adhoc") != (regime.deadline.rule == "on_request"):
         yield located.error(
             "deadline/rule",

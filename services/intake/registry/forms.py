@@ -31,6 +31,7 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
         "figures": [figure.code for figure in form.figures],
         "narratives": [narrative.code for narrative in form.narratives],
         "sums": [rule.code for rule in form.sums],
+        "attachments": [attachment.code for attachment in form.attachments],
     }
     for field, codes in groups.items():
         seen: set[str] = set()
@@ -45,6 +46,7 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 )
             seen.add(code)
     for place, figure in enumerate(form.figures):
+        yield from _type(located, f"form/figures/{place}", figure)
         if figure.minimum is not None and figure.maximum is not None and figure.minimum > figure.maximum:
             yield located.error(
                 f"form/figures/{place}",
@@ -94,6 +96,44 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
             f"A complete report by this form has at least {least} bytes; the limit is {MAX_BODY_BYTES}.",
             "Giảm độ dài tối thiểu của thuyết minh, hoặc chia thành nhiều chế độ báo cáo.",
             "Lower the minimum lengths of narratives, or split the form into several regimes.",
+        )
+
+
+def _type(located: Located, place: str, figure: FigureField) -> Iterator[FileError]:
+    """What a figure says of itself must be one thing."""
+    if figure.type == "integer" and figure.fraction_digits:
+        yield located.error(
+            f"{place}/fraction_digits",
+            f"“{figure.code}” là số nguyên nhưng cho phép {figure.fraction_digits} chữ số thập phân.",
+            f"“{figure.code}” is an integer, but takes {figure.fraction_digits} digits after the point.",
+            "Bỏ `fraction_digits`, hoặc ghi type: decimal.",
+            "Leave `fraction_digits` out, or write type: decimal.",
+        )
+    if figure.type != "percent":
+        return
+    if figure.unit not in ("", "%"):
+        yield located.error(
+            f"{place}/unit",
+            f"“{figure.code}” là tỷ lệ phần trăm nhưng có đơn vị “{shown(figure.unit)}”.",
+            f"“{figure.code}” is a percentage, but its unit is “{shown(figure.unit)}”.",
+            "Ghi unit: “%”, hoặc bỏ đơn vị.",
+            "Write unit: “%”, or leave it out.",
+        )
+    if figure.scale:
+        yield located.error(
+            f"{place}/scale",
+            f"“{figure.code}” là tỷ lệ phần trăm nên không có `scale`.",
+            f"“{figure.code}” is a percentage, which has no `scale`.",
+            "Bỏ `scale`.",
+            "Leave `scale` out.",
+        )
+    if figure.consolidation == "sum":
+        yield located.error(
+            f"{place}/consolidation",
+            f"“{figure.code}” là tỷ lệ phần trăm; cộng các tỷ lệ không ra tỷ lệ chung.",
+            f"“{figure.code}” is a percentage; percentages do not add up.",
+            "Ghi consolidation: average, last hoặc none.",
+            "Write consolidation: average, last or none.",
         )
 
 

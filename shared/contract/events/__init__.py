@@ -23,6 +23,7 @@ from shared.contract.events.notifications import NotificationKind, NotificationO
 from shared.contract.events.registry import (
     AgencyKind,
     AgencyRegistered,
+    AttachmentField,
     Cutoff,
     Deadline,
     FigureField,
@@ -34,6 +35,7 @@ from shared.contract.events.registry import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    RulePack,
     SumRule,
 )
 from shared.contract.events.submissions import (
@@ -75,6 +77,7 @@ __all__ = [
     "VERDICTS",
     "AgencyKind",
     "AgencyRegistered",
+    "AttachmentField",
     "Change",
     "ComplianceEvent",
     "Cutoff",
@@ -99,6 +102,7 @@ __all__ = [
     "RegimePublished",
     "RegistryEvent",
     "RequestIssued",
+    "RulePack",
     "ScoreLine",
     "Severity",
     "Standing",

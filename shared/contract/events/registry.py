@@ -40,10 +40,19 @@ Certification = Literal["none", "head"]
 #: required: a reviewer approves each accepted report, or sends it back for rework
 Review = Literal["none", "required"]
 
+#: what kind of number a figure is; percentages are never added up
+FigureType = Literal["integer", "decimal", "percent"]
+#: how the figures of many agencies, or periods, become one
+Consolidation = Literal["sum", "average", "last", "none"]
+#: what a narrative section is for: results, assessment, causes, proposals (kết quả, đánh giá, nguyên nhân, kiến nghị)
+NarrativeRole = Literal["results", "assessment", "causes", "proposals"]
+AttachmentKind = Literal["pdf", "docx", "xlsx", "image"]
+
 MAX_REGIME_VERSION = 9_999
 #: how much of a form one report can answer (services/intake/submissions/limits.py)
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
+MAX_ATTACHMENTS = 50
 
 _Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
 _Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
@@ -110,6 +119,9 @@ class FigureField(Model):
     minimum: Amount | None = None
     maximum: Amount | None = None
     fraction_digits: int = Field(default=0, ge=0, le=12)
+    type: FigureType | None = None  # None: as `fraction_digits` says
+    scale: Annotated[int, between(0, 12)] = 0  # 1 stands for 10^scale units: 6 for millions
+    consolidation: Consolidation = "none"
 
 
 class NarrativeField(Model):
@@ -121,6 +133,17 @@ class NarrativeField(Model):
     required: bool = True
     min_characters: _Characters = 0
     max_characters: _Characters = MAX_NARRATIVE_CHARACTERS
+    roles: Annotated[tuple[NarrativeRole, ...], at_most(4), EACH_ONCE] = ()
+
+
+class AttachmentField(Model):
+    """A file that is wanted beside the report. Declared only: no report can carry files yet, so none is asked for."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    required: bool = False
+    kinds: Annotated[tuple[AttachmentKind, ...], at_most(4), EACH_ONCE] = ()  # empty: any
 
 
 class SumRule(Model):
@@ -141,6 +164,7 @@ class Form(Model):
     nil_allowed: bool = False  # whether a report may say that there was nothing to report (không phát sinh)
     #: what filler does (a phrase for content, repetition): it returns the report, or asks for an explanation
     filler: Filler = "return"
+    attachments: Annotated[tuple[AttachmentField, ...], at_most(MAX_ATTACHMENTS)] = ()
 
 
 class Cutoff(Model):
@@ -172,6 +196,13 @@ class Deadline(Model):
     hour: int = Field(default=17, ge=0, le=23)
     minute: int = Field(default=0, ge=0, le=59)
     on_holiday: Literal["keep", "next_working_day"] = "next_working_day"
+
+
+class RulePack(Model):
+    """The rules beyond the form that a report is to be judged by. Only named: nothing runs it yet."""
+
+    code: Code
+    version: Annotated[int, between(1, MAX_REGIME_VERSION)]
 
 
 class RegimePublished(EventModel):
@@ -206,6 +237,8 @@ class RegimePublished(EventModel):
     review: Review = "none"
     #: nothing is taken any more once so many working days have passed since the deadline; None: late is never locked
     lock_after_working_days: Annotated[int, between(1, 250)] | None = None
+    review_by: Day | None = None  # whether the regime is still needed is to be looked at by this day (rà soát)
+    rule_pack: RulePack | None = None
     version: int
 
     @property
