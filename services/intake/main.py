@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access
+from services.intake.administration import api as administration_api
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.obligations import api as obligations_api
@@ -13,7 +16,7 @@ from services.intake.receipts import api as receipts_api
 from services.intake.receipts.signer import Signer
 from services.intake.registry import api as registry_api
 from services.intake.registry.cache import RegistryCache
-from services.intake.settings import IntakeSettings
+from services.intake.settings import CheckSettings, IntakeSettings
 from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
 from services.intake.submissions.availability import Availability
@@ -46,9 +49,11 @@ def build(
     system_clock: Clock | None = None,
     accept: Accept = handlers.accept,
     with_kafka: bool = True,
+    neighbours: Sequence[str] | None = None,
 ) -> Service:
     """Intake, ready to be served. What is not given comes from the environment.
 
+    `neighbours`: services whose checks a change of the registry must pass; all that INTAKE_CHECKS_OFF leaves.
     `with_kafka` False leaves out relay and consumer: for tests of the HTTP edge alone.
     """
     settings = settings or IntakeSettings()
@@ -163,6 +168,15 @@ def build(
         access, cache, commits, clock, database, HttpSettings().body_timeout_seconds, availability
     )
     app.add_middleware(Metered)
+    # before the agency's own routes: /v1/regimes/review-due is no regime's code
+    administration_api.mount(
+        app,
+        cache=cache,
+        database=database,
+        clock=clock,
+        neighbours=CheckSettings().on if neighbours is None else neighbours,
+        token=common.operator_token,
+    )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
     obligations_api.mount(app, access=access, cache=cache, database=database)

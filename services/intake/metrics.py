@@ -61,6 +61,11 @@ REGISTRY_ENTRIES = declare_gauge(
     unit="records",
     labels=["kind"],
 )
+AGENCIES_WITHOUT_OFFICER = declare_gauge(
+    "thongsuot_intake_agencies_without_officer",
+    "Agencies that exist and have no active reporting officer, when the registry was last read.",
+    unit="agencies",
+)
 ALTERABLE_LEDGERS = declare_gauge(
     "thongsuot_intake_alterable_ledgers",
     "Append-only tables that intake's own role could alter, when readiness was last asked for; 0 where they belong to"

@@ -93,6 +93,23 @@ UNSUPPORTED_MEDIA_TYPE = describe(
     "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
 )
 
+PRECONDITION_FAILED = describe(
+    "precondition-failed",
+    412,
+    "Bản ghi đã thay đổi",
+    "The record has changed",
+    "Bản ghi không còn ở phiên bản đã đọc. Hãy đọc lại, rồi sửa trên bản mới với ETag của nó.",
+    "The record is not in the version that was read. Read it again, and change the new one under its ETag.",
+)
+PRECONDITION_REQUIRED = describe(
+    "precondition-required",
+    428,
+    "Thiếu If-Match",
+    "If-Match is missing",
+    "Sửa bản ghi cần If-Match với ETag đã đọc; tạo mới cần If-None-Match: *.",
+    "To change a record send If-Match with the ETag that was read; to add one, If-None-Match: *.",
+)
+
 
 def unreadable(errors: Iterable[FieldError]) -> Problem:
     """400: the body is not a JSON object."""

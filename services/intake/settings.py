@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.intake.registry.neighbours import NEIGHBOURS
 from shared.runtime.settings import ServiceSettings
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND
 
@@ -47,3 +48,28 @@ class IntakeSettings(ServiceSettings):
     key_use_flush_seconds: float = Field(default=60, gt=0)
     #: the private key that signs receipts (`receipt-keys new FILE`); read again when it changes. None: none is signed
     receipt_key_file: Path | None = None
+
+
+class CheckSettings(BaseSettings):
+    """Whose checks a change of the registry must pass, by command and over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="INTAKE_", frozen=True)
+
+    #: neighbours, parted by commas, whose own checks are left out, because their code is not installed here
+    checks_off: str = ""
+
+    @field_validator("checks_off")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = {name.strip() for name in value.split(",")} - {""}
+        if unknown := names - set(NEIGHBOURS):
+            raise ValueError(f"INTAKE_CHECKS_OFF: {', '.join(sorted(unknown))}: not one of {', '.join(NEIGHBOURS)}")
+        return value
+
+    @property
+    def off(self) -> list[str]:
+        return [name for name in NEIGHBOURS if name in {word.strip() for word in self.checks_off.split(",")}]
+
+    @property
+    def on(self) -> list[str]:
+        return [name for name in NEIGHBOURS if name not in self.off]

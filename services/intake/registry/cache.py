@@ -16,7 +16,7 @@ from services.intake.access.keys import ApiKey
 from services.intake.registry import store
 from services.intake.registry.records import Registry
 from shared.postgres.database import Database, Transaction
-from shared.runtime.clock import Clock, monotonic_seconds
+from shared.runtime.clock import LOCAL_ZONE, Clock, monotonic_seconds
 from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
@@ -110,6 +110,8 @@ class RegistryCache(BackgroundLoop):
                 self.registry = registry
                 self.revision = revision
                 metrics.REGISTRY_REFRESHES_TOTAL.inc()
+                today = self._clock.now().astimezone(LOCAL_ZONE).date()
+                metrics.AGENCIES_WITHOUT_OFFICER.set(len(registry.unstaffed(today)))
                 for kind, size in registry.sizes().items():
                     metrics.REGISTRY_ENTRIES.labels(kind).set(size)
         self._read_at = begun

@@ -14,8 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ValidationError
 
 from services.intake.command_line import add_author, author_of, err, in_transaction, out, with_database
 from services.intake.registry import load as loading
@@ -24,33 +23,12 @@ from services.intake.registry.files import Folder, read_folder
 from services.intake.registry.load import Draft, Loaded, PlanOutdated, RegistryMoved, RegistryRefused
 from services.intake.registry.neighbours import NEIGHBOURS, ask
 from services.intake.registry.planning import MAX_PLAN_BYTES, NoPlan, Plan
-from shared.contract.events import RegimePublished, RegistryEvent
+from services.intake.settings import CheckSettings
 from shared.contract.events.fields import shown
 from shared.postgres.database import Database, ReadTransaction, Transaction
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings
-
-
-class CheckSettings(BaseSettings):
-    """What `plan` and `apply` need of the environment."""
-
-    model_config = SettingsConfigDict(env_prefix="INTAKE_", frozen=True)
-
-    #: neighbours, parted by commas, whose own checks are left out, because their code is not installed here
-    checks_off: str = ""
-
-    @field_validator("checks_off")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        names = {name.strip() for name in value.split(",")} - {""}
-        if unknown := names - set(NEIGHBOURS):
-            raise ValueError(f"INTAKE_CHECKS_OFF: {', '.join(sorted(unknown))}: not one of {', '.join(NEIGHBOURS)}")
-        return value
-
-    @property
-    def off(self) -> list[str]:
-        return [name for name in NEIGHBOURS if name in {word.strip() for word in self.checks_off.split(",")}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +80,7 @@ def registry(arguments: Sequence[str], clock: Clock | None = None) -> int:
     except NoPlan as fault:
         err(f"{shown(str(asked.folder))}: không phải kế hoạch dùng được / is no usable plan: {fault}")
         return 1
-    neighbours = [name for name in NEIGHBOURS if name not in off]
+    neighbours = CheckSettings().on
     now = (clock or business_clock(CommonSettings().business_clock)).now()
     if asked.action == "plan":
         return with_database(lambda database: _plan(database, proposed, now, neighbours, asked.out))
@@ -191,7 +169,7 @@ async def _checked(
     if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
         changed = {record.key for record in made.changed}
         looked_at = [located for located in made.located if located.record.key in changed]
-        errors += await asyncio.to_thread(ask, neighbours, looked_at, _context(made), now)
+        errors += await asyncio.to_thread(ask, neighbours, looked_at, loading.context(made), now)
     if errors:
         raise RegistryRefused(errors)
     return made
@@ -203,12 +181,6 @@ async def _draft(tx: ReadTransaction, proposed: Proposed, now: datetime) -> Draf
     if (plan := proposed.plan) is not None and planning.state_of(made.stored) != plan.registry_sha256:
         raise PlanOutdated(await loading.changed_keys(tx, plan.revision))
     return made
-
-
-def _context(made: Draft) -> list[RegistryEvent]:
-    """What the neighbours look up beside the records that they look at: the other versions of regimes."""
-    proposed = [located.record for located in made.located]
-    return [record for record in (*proposed, *made.stored) if isinstance(record, RegimePublished)]
 
 
 async def _republish(tx: Transaction) -> int:

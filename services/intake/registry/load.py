@@ -16,7 +16,7 @@ from services.intake.registry import store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
-from shared.contract.events import RegistryEvent
+from shared.contract.events import RegimePublished, RegistryEvent
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -144,6 +144,12 @@ def _changes(made: Draft) -> Iterator[Change]:
         before, after = changed_fields(audited_content(earlier) if earlier else None, audited_content(record))
         kind, _, name = record.key.partition("/")
         yield Change("changed" if earlier else "created", kind, name, before, after)
+
+
+def context(made: Draft) -> list[RegistryEvent]:
+    """What the neighbours look up beside the records that they look at: the other versions of regimes."""
+    proposed = [located.record for located in made.located]
+    return [record for record in (*proposed, *made.stored) if isinstance(record, RegimePublished)]
 
 
 async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:

@@ -174,7 +174,7 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
 
 
 def _without_officer(code: str, registry: Registry, today: date) -> bool:
-    return not closed_before(registry.agencies[code], today) and not registry.answering(code, "")
+    return not closed_before(registry.agencies[code], today) and not registry.designated(code)
 
 
 def _owed(regime: RegimePublished, registry: Registry, today: date) -> str:

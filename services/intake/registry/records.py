@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from services.intake.audit.domain import fingerprint
+from shared.contract.addressing import closed_before
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 
 Kind = Literal["agency", "officer", "regime", "request"]
@@ -144,6 +145,21 @@ class Registry:
             if (officer := self.officers[officer_id]).answers(agency, regime)
         ]
         return [officer_id for _, _, officer_id in sorted(found)]
+
+    def designated(self, agency: str) -> bool:
+        """Whether the agency has an active reporting officer; its head alone is none."""
+        return any(
+            officer.active and not officer.head and officer.agency == agency
+            for officer in map(self.officers.__getitem__, self._staff.get(agency, ()))
+        )
+
+    def unstaffed(self, today: date) -> list[str]:
+        """Codes of agencies that exist on the day and have no active reporting officer, in order."""
+        return sorted(
+            code
+            for code, agency in self.agencies.items()
+            if agency.opened_on <= today and not closed_before(agency, today) and not self.designated(code)
+        )
 
     def inherits_from(self, code: str) -> list[Agency]:
         """Agencies that handed on to this one what they owed when they closed, also through others."""

@@ -183,7 +183,12 @@ def report(value: object = 1, **others: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def intake(
-    province: Province, *, accept: Accept = handlers.accept, clock: ManualClock | None = None, **settings: Any
+    province: Province,
+    *,
+    accept: Accept = handlers.accept,
+    clock: ManualClock | None = None,
+    neighbours: Sequence[str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Intake]:
     """An instance of the service on the province's database, without Kafka."""
     clock = clock or ManualClock(NOW)
@@ -193,6 +198,7 @@ async def intake(
         clock=clock,
         accept=accept,
         with_kafka=False,
+        neighbours=neighbours,
     )
     async with service.lifespan(service.app):
         transport = httpx.ASGITransport(app=service.app)

@@ -118,7 +118,8 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         "/v1/me", "/v1/regimes", "/v1/regimes/{code}", "/v1/obligations", "/v1/submissions",
         "/v1/submissions/{submission_id}", "/v1/submissions/{submission_id}/receipt",
         "/v1/submissions/{submission_id}/timeline", "/v1/receipt-keys", "/v1/obligations/{regime}/{period}",
-        "/v1/audit",
+        "/v1/audit", "/v1/registry/{kind}", "/v1/registry/{kind}/{key}", "/v1/regimes/review-due",
+        "/v1/registry/{kind}/{key}/versions/{version}", "/v1/agencies/without-officer",
     }  # fmt: skip
 
 
@@ -138,6 +139,12 @@ async def test_no_route_is_left_out_of_this_page(province: Province) -> None:
         ("GET", "/v1/regimes/KTXH"),
         ("GET", "/v1/exports/submissions"),
         ("GET", "/v1/audit"),
+        ("GET", "/v1/registry/agency"),
+        ("GET", "/v1/registry/agency/H99.01"),
+        ("PUT", "/v1/registry/agency/H99.01"),
+        ("GET", "/v1/registry/agency/H99.01/versions/1"),
+        ("GET", "/v1/regimes/review-due"),
+        ("GET", "/v1/agencies/without-officer"),
     ],
 )
 async def test_every_route_needs_a_key(province: Province, method: str, path: str) -> None:

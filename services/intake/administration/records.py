@@ -1,0 +1,130 @@
+"""Reads records of the registry with their versions; earlier versions follow from the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+
+from services.intake.registry.records import Kind, kind_of
+from services.intake.views import Moment
+from shared.postgres.database import ReadTransaction
+
+#: between the code of a regime and its version, in a path: a key with a slash would be two segments
+VERSION_MARK = "@"
+
+_ONE = text("SELECT key, version, record, changed_at FROM registry WHERE key = :key")
+_PAGE = text("""
+    SELECT key, version, record, changed_at FROM registry
+     WHERE kind = :kind AND key > :after ORDER BY key LIMIT :limit
+""")
+_CHANGES = text("""
+    SELECT at, by, why, before FROM audit_trail WHERE kind = :kind AND key = :key
+       AND action IN ('created', 'changed') ORDER BY audit_id DESC LIMIT :limit
+""")
+
+
+class RecordView(BaseModel):
+    """A record of the registry as it is now."""
+
+    kind: Kind
+    key: str = Field(description="Mã; chế độ báo cáo kèm phiên bản / code or id; a regime with its version: BC-KTXH@2")
+    version: int = Field(description="Tăng mỗi lần đổi; là ETag / grows with every change; it is the ETag")
+    changed_at: Moment
+    record: dict[str, Any] = Field(description="Như trong tệp danh mục / as in the registry's files")
+
+
+class RecordPage(BaseModel):
+    items: list[RecordView]
+    next: str | None
+
+
+class VersionView(BaseModel):
+    """A record as it was after one of its changes, and who made that change. Contacts are fingerprints."""
+
+    kind: Kind
+    key: str
+    version: int
+    at: Moment
+    by: str
+    why: str
+    record: dict[str, Any]
+
+
+def stored_key(kind: Kind, key: str) -> str:
+    """The key under which a record is stored, from its path."""
+    if kind == "regime":
+        code, _, version = key.rpartition(VERSION_MARK)
+        return f"regime/{code}/{version}"
+    return f"{kind}/{key}"
+
+
+def path_key(stored: str) -> str:
+    """The last segment of a record's path."""
+    _, _, name = stored.partition("/")
+    return name.replace("/", VERSION_MARK)
+
+
+async def one(tx: ReadTransaction, kind: Kind, key: str) -> RecordView | None:
+    row = (await tx.execute(_ONE, {"key": stored_key(kind, key)})).first()
+    return None if row is None else _view(row)
+
+
+async def page(tx: ReadTransaction, kind: Kind, after: str, limit: int) -> list[RecordView]:
+    """Records of a kind by key, after the given stored key."""
+    return [_view(row) for row in await tx.execute(_PAGE, {"kind": kind, "after": after, "limit": limit})]
+
+
+def _view(row: Any) -> RecordView:
+    return RecordView(
+        kind=kind_of(row.key),
+        key=path_key(row.key),
+        version=row.version,
+        changed_at=row.changed_at,
+        record=dict(row.record),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One change of a record, as the audit trail has it. `before`: what the changed fields held; None: nothing was."""
+
+    at: datetime
+    by: str
+    why: str
+    before: Mapping[str, Any] | None
+
+
+async def version(
+    tx: ReadTransaction, current: RecordView, audited: Mapping[str, Any], number: int
+) -> VersionView | None:
+    """The record as it was in that version. audited: the current content as the trail keeps it."""
+    if not 1 <= number <= current.version:
+        return None
+    wanted = {"kind": current.kind, "key": stored_key(current.kind, current.key).partition("/")[2]}
+    rows = await tx.execute(_CHANGES, {**wanted, "limit": current.version - number + 1})
+    changes = [Made(*row) for row in rows]
+    if len(changes) <= current.version - number:
+        return None  # from before the trail began
+    made = changes[-1]
+    return VersionView(
+        kind=current.kind,
+        key=current.key,
+        version=number,
+        at=made.at,
+        by=made.by,
+        why=made.why,
+        record=undone(audited, changes[:-1]),
+    )
+
+
+def undone(record: Mapping[str, Any], changes: Sequence[Made]) -> dict[str, Any]:
+    """The record before the changes, of which the newest comes first."""
+    was = dict(record)
+    for change in changes:
+        was |= change.before or {}
+    return was
