@@ -17,7 +17,9 @@ PURE = (
     re.compile(r"services/intake/(filters|obligations/standing|registry/(example|regimes))\.py"),
     re.compile(r"services/intake/submissions/(admission|canonical|report_parser|body_json|limits)\.py"),
     re.compile(r"services/intake/receipts/signing\.py"),
-    re.compile(r"services/intake/registry/(checks|forms|gate|narrowing|people|records|source|strict_yaml|sums)\.py"),
+    re.compile(
+        r"services/intake/registry/(agency_codes|checks|forms|gate|narrowing|people|planning|records|source|strict_yaml|sums)\.py"
+    ),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
     re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),

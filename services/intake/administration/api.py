@@ -49,13 +49,13 @@ class ChangeView(BaseModel):
     """What a change does. `description`: as `registry plan` shows it."""
 
     kind: Kind
-    key: str
+    key: str = Field(examples=["H99.131"])
     version: int = Field(description="Sau thay đổi; không đổi thì như cũ / after the change; as before if nothing does")
     changed: bool
     stored: bool = Field(description="false: chỉ xem thử / a dry run, or nothing changes")
-    before: dict[str, Any] | None
-    after: dict[str, Any]
-    description: list[str]
+    before: dict[str, Any] | None = Field(examples=[None])
+    after: dict[str, Any] = Field(examples=[records.EXAMPLE])
+    description: list[str] = Field(examples=[["+ agency/H99.131  Ủy ban nhân dân xã Thượng Nguyên"]])
 
 
 def mount(
@@ -119,7 +119,10 @@ def mount(
         ),
         dependencies=allowed,
         openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"type": "object"}, "example": records.EXAMPLE}},
+            }
         },
     )
     async def put(

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
+from services.intake.registry.agency_codes import newer, older
 from services.intake.registry.records import Kind, kind_of
 from services.intake.views import Moment
 from shared.postgres.database import ReadTransaction
@@ -28,14 +29,32 @@ _CHANGES = text("""
 """)
 
 
+#: a record as the OpenAPI document shows it
+EXAMPLE: dict[str, Any] = {
+    "code": "H99.131",
+    "name": "Ủy ban nhân dân xã Thượng Nguyên",
+    "kind": "commune",
+    "parent": "H99",
+    "opened_on": "2025-07-01",
+}
+_RECORD = Field(description="Như trong tệp danh mục / as in the registry's files", examples=[EXAMPLE])
+_KEY = Field(
+    description="Mã; chế độ báo cáo kèm phiên bản / code or id; a regime with its version: BC-KTXH@2",
+    examples=[EXAMPLE["code"]],
+)
+
+
 class RecordView(BaseModel):
     """A record of the registry as it is now."""
 
     kind: Kind
-    key: str = Field(description="Mã; chế độ báo cáo kèm phiên bản / code or id; a regime with its version: BC-KTXH@2")
+    key: str = _KEY
     version: int = Field(description="Tăng mỗi lần đổi; là ETag / grows with every change; it is the ETag")
     changed_at: Moment
-    record: dict[str, Any] = Field(description="Như trong tệp danh mục / as in the registry's files")
+    older_code: str | None = Field(
+        None, description="Mã cơ quan theo QCVN 102:2016/BTTTT / an agency's code in its older form", examples=[None]
+    )
+    record: dict[str, Any] = _RECORD
 
 
 class RecordPage(BaseModel):
@@ -47,16 +66,18 @@ class VersionView(BaseModel):
     """A record as it was after one of its changes, and who made that change. Contacts are fingerprints."""
 
     kind: Kind
-    key: str
+    key: str = _KEY
     version: int
     at: Moment
     by: str
     why: str
-    record: dict[str, Any]
+    record: dict[str, Any] = _RECORD
 
 
 def stored_key(kind: Kind, key: str) -> str:
-    """The key under which a record is stored, from its path."""
+    """The key under which a record is stored, from its path, where an agency's code may have its older form."""
+    if kind == "agency":
+        return f"agency/{newer(key)}"
     if kind == "regime":
         code, _, version = key.rpartition(VERSION_MARK)
         return f"regime/{code}/{version}"
@@ -85,6 +106,7 @@ def _view(row: Any) -> RecordView:
         key=path_key(row.key),
         version=row.version,
         changed_at=row.changed_at,
+        older_code=older(row.record["code"]) if kind_of(row.key) == "agency" else None,
         record=dict(row.record),
     )
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from services.intake.obligations import queries as obligations
 from services.intake.obligations.queries import ObligationView
+from services.intake.registry.agency_codes import older
 from services.intake.registry.records import Registry
 from shared.postgres.database import ReadTransaction
 
@@ -41,6 +42,9 @@ class AgencyRecord(AgencyName):
     """The agency's record in the registry."""
 
     kind: str
+    older_code: str | None = Field(
+        description="Mã theo QCVN 102:2016/BTTTT / the code in its older form", examples=["000.00.05.H99"]
+    )
     opened_on: date
     closed_on: date | None
     successors: list[str]
@@ -92,7 +96,7 @@ async def me(tx: ReadTransaction, agency: str, parent: str | None, registry: Reg
     people = await officers(tx, agency, limit=MAX_OFFICERS + 1)
     owed = await obligations.owed(tx, agency, registry, limit=MAX_OWED + 1)
     return Me(
-        agency=AgencyRecord(**_only(own, AgencyRecord)),
+        agency=AgencyRecord(**_only({**own, "older_code": older(agency)}, AgencyRecord)),
         parent=None if above is None else AgencyName(**_only(above, AgencyName)),
         officers=list(people[:MAX_OFFICERS]),
         officers_truncated=len(people) > MAX_OFFICERS,

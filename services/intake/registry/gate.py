@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.intake.registry import checks
+from services.intake.registry.agency_codes import newer, with_newer_codes
 from services.intake.registry.records import KINDS, Kind, content_of
 from services.intake.registry.source import FileError, Located, Source
 from shared.contract.events import RegistryEvent
@@ -85,12 +86,12 @@ def admit(
 def _names(proposal: Proposal) -> list[str]:
     """The key of a refused record, so that references to it are not reported as unknown."""
     code = proposal.value.get("code") if isinstance(proposal.value, dict) else None
-    return [f"{proposal.kind}/{code}"] if isinstance(code, str) else []
+    return [f"{proposal.kind}/{newer(code)}"] if isinstance(code, str) else []
 
 
 def _read(proposal: Proposal, stored: Mapping[str, RegistryEvent], admission: Admission) -> None:
     """Check one record by the rules of its fields."""
-    value, source = proposal.value, proposal.source
+    value, source = with_newer_codes(proposal.kind, proposal.value), proposal.source
     if isinstance(value, dict):
         if "version" in value:
             admission.errors.append(

@@ -153,6 +153,22 @@ async def test_records_are_listed_in_pages_and_regimes_are_named_with_their_vers
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/name"), "a version never changes"
 
 
+async def test_an_agency_is_known_by_the_older_form_of_its_code_too(province: Province) -> None:
+    new = {"code": "000.00.70.H99", "name": "Sở A", "kind": "department", "parent": "000.00.00.H99"}
+    new["opened_on"] = "2026-01-01"
+    async with intake(province) as client:
+        made = await put(client, "/v1/registry/agency/000.00.70.H99", new, headers={"If-None-Match": "*"}, why="mới")
+        assert (made.status_code, made.json()["after"]["code"], made.json()["after"]["parent"]) == (
+            201,
+            "H99.70",
+            "H99",
+        )
+        for code in ("H99.70", "000.00.70.H99"):
+            found = (await get(client, f"/v1/registry/agency/{code}")).json()
+            assert (found["key"], found["older_code"]) == ("H99.70", "000.00.70.H99")
+        assert (await client.get("/v1/me")).json()["agency"]["older_code"] == "000.00.01.H99"
+
+
 async def test_what_the_neighbours_refuse_is_not_stored(province: Province) -> None:
     """With their processes: a deadline before the cut-off is for scoring to find."""
     early = {**content_of(rig.regime("SOM")), "deadline": {"rule": "day_of_month", "day": 3}}
