@@ -41,11 +41,14 @@ class Submitters(Protocol):
     def submitter_kinds(self) -> Collection[str]: ...
     @property
     def submitters(self) -> Collection[str]: ...
+    @property
+    def submitters_except(self) -> Collection[str]: ...
 
 
 def submits(agency: Submitter, regime: Submitters) -> bool:
-    """Whether the agency is a submitter of this regime version, by its kind or by its code."""
-    return agency.kind in regime.submitter_kinds or agency.code in regime.submitters
+    """Whether the agency is a submitter of this regime version, by its code, or by its kind if it is no exception."""
+    by_kind = agency.kind in regime.submitter_kinds and agency.code not in regime.submitters_except
+    return by_kind or agency.code in regime.submitters
 
 
 def addresses(addressed: Collection[str], code: str) -> bool:

@@ -212,7 +212,11 @@ def _asked(agency: Data, regime: Data, request: Data | None, last: date, due: da
         return False
     if request is not None and request.get("agencies"):
         return agency["code"] in request["agencies"]
-    return agency["kind"] in regime.get("submitter_kinds", ()) or agency["code"] in regime.get("submitters", ())
+    if agency["code"] in regime.get("submitters", ()):
+        return True
+    return agency["kind"] in regime.get("submitter_kinds", ()) and agency["code"] not in regime.get(
+        "submitters_except", ()
+    )
 
 
 def _calendar(world: World, version: str) -> Calendar:

@@ -21,7 +21,7 @@ _LEVELS = ("first", "second", "third", "fourth")
 _FIELDS: dict[Kind, tuple[str, ...]] = {
     "agency": ("code", "parent", "successors"),
     "officer": ("agency",),
-    "regime": ("receiver", "submitters"),
+    "regime": ("receiver", "submitters", "submitters_except"),
     "request": ("agencies",),
 }
 

@@ -311,6 +311,17 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
             yield located.unknown(f"submitters/{place}", "cơ quan gửi", "submitter", agency, "agency")
         else:
             yield from _closed(located, f"submitters/{place}", registry.agencies[agency], regime.effective_from)
+    for place, code in enumerate(regime.submitters_except):
+        if (excepted := registry.agencies.get(code)) is None:
+            yield located.unknown(f"submitters_except/{place}", "cơ quan ngoại lệ", "excepted agency", code, "agency")
+        elif code in regime.submitters or (excepted.kind and excepted.kind not in regime.submitter_kinds):
+            yield located.error(
+                f"submitters_except/{place}",
+                f"“{shown(code)}” không phải ngoại lệ: có trong `submitters`, hoặc không thuộc `submitter_kinds`.",
+                f"“{shown(code)}” is no exception: `submitters` names it, or it is of none of `submitter_kinds`.",
+                "Bỏ cơ quan này khỏi một trong hai.",
+                "Remove it from one of them.",
+            )
     if not regime.submitters and not regime.submitter_kinds:
         yield located.error(
             "submitter_kinds",

@@ -49,6 +49,7 @@ class Regime:
     remind_working_days: int
     certification: Certification = "none"
     lock_after_working_days: int | None = None
+    submitters_except: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

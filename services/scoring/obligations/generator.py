@@ -36,7 +36,8 @@ _WHO_OWES = """
       JOIN agencies AS a
         ON a.opened_on <= p.exists_from AND (a.closed_on IS NULL OR a.closed_on >= p.due_on)
        AND CASE WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
-                ELSE a.kind = ANY(r.submitter_kinds) OR a.code = ANY(r.submitters) END
+                ELSE (a.kind = ANY(r.submitter_kinds) AND a.code <> ALL(r.submitters_except))
+                     OR a.code = ANY(r.submitters) END
      WHERE (:everybody OR a.code = ANY(CAST(:codes AS text[])))
 """
 # What exists is looked up by key, as a scalar subquery always is: an anti-join may read the whole table.

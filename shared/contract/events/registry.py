@@ -223,6 +223,7 @@ class RegimePublished(EventModel):
     effective_to: Day | None = None
     submitter_kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
     submitters: _Codes = ()  # agency codes in addition to the kinds
+    submitters_except: _Codes = ()  # agency codes that are of such a kind and report nothing
     receiver: str
     cutoff: Cutoff = Cutoff()
     deadline: Deadline

@@ -44,9 +44,12 @@ async def filled(rig: Rig) -> tuple[list[Opening], Owed]:
     """Fill the registry with everything that decides; returns the plans and what is owed by the pure rule."""
     people = everybody()
     named = tuple(each.code for each in people[::2])
+    excepted = tuple(each.code for each in people[::3])
     kinds = ((), ("commune",), ("department",), ("commune", "department"))
-    for number, (submitter_kinds, submitters) in enumerate(product(kinds, ((), named))):
-        changes: dict[str, Any] = {"submitter_kinds": submitter_kinds, "submitters": submitters}
+    for number, (submitter_kinds, submitters, without) in enumerate(product(kinds, ((), named), ((), excepted))):
+        changes: dict[str, Any] = {
+            "submitter_kinds": submitter_kinds, "submitters": submitters, "submitters_except": without,
+        }  # fmt: skip
         await rig.registry(
             regime(f"M{number}", **changes),
             regime(f"X{number}", frequency="adhoc", deadline={"rule": "on_request"}, **changes),
@@ -96,7 +99,8 @@ async def test_what_the_statement_generates_is_what_is_owed_and_nothing_less(
         ("a.opened_on <= p.exists_from", "a.opened_on < p.exists_from"),
         ("a.closed_on >= p.due_on", "a.closed_on > p.due_on"),
         ("cardinality(q.agencies) > 0", "false"),
-        ("a.kind = ANY(r.submitter_kinds) OR", ""),
+        ("a.kind = ANY(r.submitter_kinds) AND", ""),
+        ("AND a.code <> ALL(r.submitters_except)", ""),
         ("OR a.code = ANY(r.submitters)", ""),
     ):
         assert said in right

@@ -104,6 +104,13 @@ NARRATIVE = {"code": "n", "label": "n"}
         (form(figures=figures("A", type="percent", consolidation="sum")), "form/figures/0/consolidation", "add up"),
         (form(figures=figures("A"), attachments=figures("P", "P")), "form/attachments/1/code", "repeated"),
         (form(attachments=figures("P")), "form", "asks nothing"),
+        (rig.regime("X", submitters_except=("H77",)), "submitters_except/0", "no excepted agency"),
+        (rig.regime("X", submitters_except=("H99.02",)), "submitters_except/0", "is no exception"),
+        (
+            rig.regime("X", submitters=(COMMUNE,), submitters_except=(COMMUNE,)),
+            "submitters_except/0",
+            "is no exception",
+        ),
         (rig.regime("X", review_by=date(2020, 1, 1)), "review_by", "before it takes effect"),
         (form(figures=figures("A"), sums=[{"code": "S", "total": "A", "terms": []}]), "form/sums/0/terms", "no terms"),
         (sums(Z=("A",)), "form/sums/0/total", "no figure"),
@@ -141,6 +148,7 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
     good = (
         sums(A=("B", "C"), B=("C",)),
         rig.regime("X", regime_version=9999, remind_working_days=60),
+        rig.regime("X", submitters_except=(COMMUNE,)),
         rig.regime("X", review_by=date(2020, 1, 2), rule_pack={"code": "X", "version": 1}),
         form(
             figures=[

@@ -26,12 +26,20 @@ class Agency:
 class Submitters:
     submitter_kinds: tuple[str, ...] = ("commune",)
     submitters: tuple[str, ...] = ("H99.01",)
+    submitters_except: tuple[str, ...] = ()
 
 
 def test_a_submitter_is_named_by_its_kind_or_by_its_code() -> None:
     assert submits(Agency(), Submitters())
     assert submits(Agency("H99.01", "department"), Submitters())
     assert not submits(Agency("H99.02", "department"), Submitters())
+
+
+def test_an_exception_is_no_submitter_by_its_kind() -> None:
+    excepting = Submitters(submitters_except=("H99.31",))
+    assert not submits(Agency(), excepting)
+    assert submits(Agency("H99.32"), excepting)
+    assert asked(Agency(), excepting, ("H99.31",)), "a request may still name it"
 
 
 def test_a_request_that_names_agencies_asks_those_alone_submitters_or_not() -> None:
@@ -68,7 +76,7 @@ _days = st.dates(CLOSING - timedelta(days=2), DUE + timedelta(days=2))
 
 @given(
     st.builds(Agency, _codes, _kinds, _days, st.none() | _days),
-    st.builds(Submitters, st.lists(_kinds).map(tuple), st.lists(_codes).map(tuple)),
+    st.builds(Submitters, st.lists(_kinds).map(tuple), st.lists(_codes).map(tuple), st.lists(_codes).map(tuple)),
     st.lists(_codes),
 )
 def test_nobody_owes_what_is_not_asked_and_a_request_reaches_whom_it_asks(

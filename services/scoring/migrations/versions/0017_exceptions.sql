@@ -1,0 +1,1 @@
+ALTER TABLE regimes ADD COLUMN submitters_except text[] NOT NULL DEFAULT '{}';
