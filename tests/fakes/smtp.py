@@ -7,7 +7,9 @@ as a real server does: an answer that is lost does not undo the acceptance.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import ssl
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -97,6 +99,7 @@ class Taken:
     sender: str
     recipient: str
     content: bytes
+    encrypted: bool = False
 
     @property
     def message(self) -> EmailMessage:
@@ -115,6 +118,9 @@ class FakeSmtp:
     log: list[str] = field(default_factory=list)  # every command line, in order of arrival
     connections: int = 0
     port: int = 0
+    tls: Literal["none", "starttls", "tls"] = "none"
+    context: ssl.SSLContext | None = None  # the certificate that it shows; None: STARTTLS is not offered
+    login: tuple[str, str] | None = None  # user and password; None: AUTH is not offered
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -130,7 +136,10 @@ class FakeSmtp:
 
     async def start(self) -> None:
         """Listen; after a stop, on the same port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=64 * 1024 * 1024)
+        context = self.context if self.tls == "tls" else None
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, limit=64 * 1024 * 1024, ssl=context
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -189,7 +198,17 @@ class FakeSmtp:
             verb = text.split(" ", 1)[0].upper()
             match verb:
                 case "EHLO" | "HELO":
+                    for extension in self._extensions(writer):
+                        writer.write(f"250-{extension}\r\n".encode())
                     await self._answer("EHLO", reader, writer)
+                case "STARTTLS" if self._may_encrypt(writer):
+                    self._say(writer, 220, "go ahead")
+                    assert self.context is not None
+                    await writer.start_tls(self.context)
+                case "AUTH" if self.login is not None:
+                    user, password = self.login
+                    right = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+                    self._say(writer, *((235, "welcome") if text == f"AUTH PLAIN {right}" else (535, "wrong password")))
                 case "MAIL":
                     sender = text.partition("<")[2].partition(">")[0]
                     await self._answer("MAIL", reader, writer)
@@ -215,6 +234,15 @@ class FakeSmtp:
                 case _:
                     self._say(writer, 502, "not implemented")
 
+    def _may_encrypt(self, writer: asyncio.StreamWriter) -> bool:
+        return self.tls == "starttls" and self.context is not None and not _encrypted(writer)
+
+    def _extensions(self, writer: asyncio.StreamWriter) -> list[str]:
+        """What EHLO says before its last line; the first of all lines is the server's name (RFC 5321 4.1.1.1)."""
+        offered = {"STARTTLS": self._may_encrypt(writer), "AUTH PLAIN": self.login is not None}
+        extensions = [extension for extension, given in offered.items() if given]
+        return ["fake.example", *extensions] if extensions else []
+
     async def _body(
         self, sender: str, recipient: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -235,7 +263,7 @@ class FakeSmtp:
                 await act.pass_through()
             case _:
                 pass
-        self.accepted.append(Taken(sender, recipient, content))
+        self.accepted.append(Taken(sender, recipient, content, _encrypted(writer)))
         match act:
             case AcceptThenDrop():
                 raise _Closed
@@ -279,3 +307,7 @@ class FakeSmtp:
         while await reader.read(4096):
             continue
         raise _Closed
+
+
+def _encrypted(writer: asyncio.StreamWriter) -> bool:
+    return writer.get_extra_info("ssl_object") is not None

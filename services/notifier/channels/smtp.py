@@ -69,24 +69,25 @@ class Connection:
             return
         await self.close()
         server = self._server
-        context = tls_context(server.ca_file) if server.tls != "none" else None
-        client = SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username or None,
-            password=server.password or None,
-            use_tls=server.tls == "tls",
-            start_tls=server.tls == "starttls",
-            tls_context=context,
-            timeout=server.timeout_seconds,
-            local_hostname=server.local_hostname,
-        )
+        client: SMTP | None = None
         try:
+            client = SMTP(
+                hostname=server.host,
+                port=server.port,
+                username=server.username or None,
+                password=server.password or None,
+                use_tls=server.tls == "tls",
+                start_tls=server.tls == "starttls",
+                tls_context=tls_context(server.ca_file) if server.tls != "none" else None,
+                timeout=server.timeout_seconds,
+                local_hostname=server.local_hostname,
+            )
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
-            client.close()
+            if client is not None:
+                client.close()
             raise Outage(f"{server.host}:{server.port}: {type(error).__name__}: {error}") from error
         self._client, self._carried, self._fresh = client, 0, True
 

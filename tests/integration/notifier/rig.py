@@ -202,9 +202,10 @@ class World:
         timeout_seconds: float = 5.0,
         data_timeout_seconds: float = 5.0,
         worker: str = "test",
+        server: Server | None = None,
         **pace: Any,
     ) -> MailDispatcher:
-        server = Server(
+        server = server or Server(
             "127.0.0.1",
             smtp.port,
             timeout_seconds=timeout_seconds,
