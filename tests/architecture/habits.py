@@ -13,6 +13,7 @@ from tests.architecture.tree import Tree, dotted
 #: of tests/: their sleeps are the load's pace, a fake's slowness or a fault's length, and no assertion rests on them
 PACED = frozenset({"fakes", "programs"})
 FOR_EVER_SECONDS = 600
+TERMINAL_COLUMNS = 80
 _TEXT = ".py .md .toml .txt .in .yaml .yml .json .sh .xml .cfg .ini .html .css .js .sql .properties .conf .mako"
 TEXT = frozenset({*_TEXT.split(), ""})
 
@@ -168,6 +169,26 @@ def loop_variables_are_nouns(tree: Tree) -> list[str]:
     return found
 
 
+def code_of_pages_fits_a_terminal(tree: Tree) -> list[str]:
+    """Code of pages, but for diffs, which are copied, and a line of one word, which cannot be broken."""
+    found = []
+    for path in tree.files():
+        if path.suffix != ".md":
+            continue
+        block: str | None = None
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                block = line.strip(" `") if block is None else None
+            elif block == "diff" or (block is None and not line.startswith("    ")):
+                continue
+            elif len(line) > TERMINAL_COLUMNS and len(line.split()) > 1:
+                place = f"{path.relative_to(tree.root)}:{number}"
+                found.append(
+                    f"{place}: {len(line)} columns of code: break it at {TERMINAL_COLUMNS}, so that it still runs"
+                )
+    return found
+
+
 RULES = (
     modules_state_their_invariant,
     tests_never_sleep_and_hope,
@@ -176,4 +197,5 @@ RULES = (
     no_run_of_lines_stands_twice,
     vietnamese_is_spelt_one_way,
     loop_variables_are_nouns,
+    code_of_pages_fits_a_terminal,
 )

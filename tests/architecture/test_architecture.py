@@ -111,6 +111,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("vietnamese_is_spelt_one_way", "docs/a.md", "uy\u0309 ban\n", "docs/a.md:1: “u" + "ỷ”"),
     ("loop_variables_are_nouns", "services/intake/store.py", "x = 1\ny = [f(each) for each in x]\n", ":2: a loop over `each`"),
     ("loop_variables_are_nouns", "deploy/local/a.py", "for place, each in x:\n    f(each)\n", ":1: a loop over `each`"),
+    ("code_of_pages_fits_a_terminal", "docs/a.md", "```sh\ncurl " + "x" * 76 + "\n```\n", "docs/a.md:2: 81 columns"),
+    ("code_of_pages_fits_a_terminal", "docs/a.md", "```diff\n+1\n```\n- a step\n  ```\n  ls " + "x" * 76 + "\n  ```\n", "docs/a.md:6: 81 columns"),
+    ("code_of_pages_fits_a_terminal", "docs/a.md", "Type:\n\n    ls " + "x" * 74 + "\n", "docs/a.md:3: 81 columns"),
 ]  # fmt: skip
 
 
@@ -130,6 +133,7 @@ def test_the_rule_turns_red_on_a_tree_that_breaks_it(
 GOOD: list[tuple[str, str, str]] = [
     ("vietnamese_is_spelt_one_way", "docs/a.md", "khóa, Hòa, ủy, thủy, quý, Quỹ, quỷ, hoàn, khoản, khuỷu, thoát, hoạt, ngoái, khỏe, toàn, huỳnh\n"),
     ("loop_variables_are_nouns", "services/intake/store.py", "x = [f(row) for row in each]\n"),
+    ("code_of_pages_fits_a_terminal", "docs/a.md", "a b" * 40 + "\n```sh\nls " + "ó" * 77 + "\n  " + "x" * 90 + "\n```\n" + "a b" * 40 + "\n```diff\n" + "+ x" * 40 + "\n```\n"),
     ("services_import_only_shared_and_themselves", "services/intake/submissions/api.py", "from services.intake import store\nfrom . import domain\nimport shared.postgres.database\n"),
     ("no_run_of_lines_stands_twice", "services/intake/store.py", 2 * "".join(f"x{n} = {n}\n" for n in range(14))),
     ("services_are_listed_once", "deploy/local/options.py", "PORTS = {'intake': 1, 'validator': 2, 'scoring': 3, 'notifier': 4}\nMOST = ('intake', 'scoring', 'validator')\n"),

@@ -44,7 +44,7 @@ def _type(province: Province, section: str, variables: Mapping[str, str] | None 
         env |= province.stack.service_env(service)
     env |= {f"{service.upper()}_DATABASE_URL": province.database_urls[service] for service in SERVICES}
     env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for line in block(section, "sh").splitlines():
+    for line in block(section, "sh").replace("\\\n", "").splitlines():
         done = subprocess.run(
             ["bash", "-euc", line], env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )
