@@ -15,7 +15,7 @@ _BY = ("theo sự kiện của intake", "by intake's events")
 
 
 def compare(reference: Reference) -> Iterator[Difference]:
-    """Until when intake could store reports, and the gaps in which it could not."""
+    """Compare up to when intake could store reports, and the gaps in which it could not."""
     gaps: dict[tuple[datetime, datetime], Any] = {}
     newest: datetime | None = None
     for event in reference.availability:

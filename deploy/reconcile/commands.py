@@ -21,7 +21,7 @@ SHOWN = 20
 
 
 def main(argv: Sequence[str] | None = None, *, out: TextIO | None = None) -> int:
-    """`python -m deploy.reconcile`. `out` is for tests."""
+    """Run the command; return its exit code. Tests pass their own `out`."""
     out = out or sys.stdout
     given = _parser().parse_args(argv)
     urls = {service: getattr(given, service) for service in SERVICES}
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def show(result: Result, shown: int | None, out: TextIO) -> None:
-    """By kind, with what to do next; at most `shown` of each (None: all)."""
+    """Print differences by kind, each kind with what to do next; at most `shown` of each (None: all)."""
     for name, kind in KINDS.items():
         count = result.counts[name]
         if not count:

@@ -1,8 +1,8 @@
 """Compares the four stores with each other and with the rules, and names every difference; it changes nothing.
 
-Obligations are gone through one by one, events one by one; what is kept once is compared whole. A difference counts
-only if it is there in the first look and in the last one: what is merely on its way between two services is not lost.
-Later looks read only what differed.
+It goes through obligations and events one by one, and compares whole what is kept once. A difference counts only if
+the first look and the last one both find it: what is still on its way between two services is not lost. Later looks
+read only what differed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Diffe
     "scores.facts": scores.facts,
     "scores.events": scores.events,
 }
-#: what a consumer leaves as it was where it lacks an event of a key: tables of its own service, and their events
+#: tables, and their events, that a consumer cannot keep up to date while it lacks an event of a key
 _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "intake.follow": ("intake.verdicts", "intake.standings"),
     "intake.notices": ("intake.notices",),
@@ -66,13 +66,13 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
     "notifier.compliance": ("notifier.obligations", "notifier.notifications"),
 }
-#: every comparison by name; a test switches each off to see that it is needed
+#: every comparison by name; a test switches off each in turn to show that it is needed
 COMPARISONS = (*REFERENCE, *DOSSIERS, *OBLIGATIONS, "owing.missing", "journal")
 
 
 @dataclass(slots=True)
 class Result:
-    """What one look found: differences (at most MAX_KEPT), how many of each kind, rows read."""
+    """The findings of one look: differences (at most MAX_KEPT), their number by kind, rows read."""
 
     differences: list[Difference] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -86,7 +86,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Narrowed:
-    """What a later look reads again."""
+    """The keys and events that a later look reads again."""
 
     keys: frozenset[str]
     events: frozenset[str]
@@ -108,7 +108,7 @@ def _words(key: str) -> list[str]:
 
 
 async def compare(stores: Stores, *, without: Collection[str] = (), narrowed: _Narrowed | None = None) -> Result:
-    """Compare all once, or what is narrowed to; `without` these comparisons. Raises CannotCompare."""
+    """Compare everything once, or what `narrowed` names; skip the comparisons in `without`. Raises CannotCompare."""
     result = Result()
     async with stores.snapshot() as snapshot:
         reference = await Reference.read(snapshot)
@@ -131,7 +131,7 @@ async def compare(stores: Stores, *, without: Collection[str] = (), narrowed: _N
 
 
 def _is_behind(difference: Difference, behind: Mapping[str, frozenset[str]]) -> bool:
-    """Whether it only follows from an event that its service has deferred or given up."""
+    """Whether the difference only follows from an event that its service has deferred or given up."""
     return any(
         difference.where.startswith(_FOLLOWERS.get(consumer, ())) and not keys.isdisjoint(_words(difference.key)[:-1])
         for consumer, keys in behind.items()
@@ -166,7 +166,7 @@ async def _obligations(
 def _guarded(
     name: str, key: str, differences: Iterator[Difference], subject: Subject = "obligation"
 ) -> Iterator[Difference]:
-    """A value so odd that a rule fails on it is a difference itself, and hides no other one."""
+    """Turn a value so odd that a rule fails on it into a difference, so that it hides no other."""
     try:
         yield from differences
     except Exception as error:
@@ -190,7 +190,7 @@ def _dossier(dossier: Dossier, reference: Reference, without: Collection[str]) -
 
 
 async def reconcile(stores: Stores, settle_seconds: float) -> Result:
-    """Look until nothing differs or the time is up; what remains was there every time."""
+    """Look until nothing differs or the time is up; return the differences that every look found."""
     give_up_at = monotonic() + settle_seconds
     result = await compare(stores)
     while result.differences and monotonic() < give_up_at:

@@ -17,7 +17,7 @@ _NOTICE = ("kind", "officer_id", "channel", "outcome", "attempts")
 
 
 def standings(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Intake's copy of where the obligation stands."""
+    """Compare intake's copy of the obligation's standing."""
     by = ("theo sự kiện mới nhất của scoring", "by scoring's newest event")
     told = Teller("copy", "intake.standings", dossier.key, *by)
     body = json_body(dossier.changed[-1]) if dossier.changed else None
@@ -34,7 +34,7 @@ def standings(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
 
 
 def notices(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Intake's copy of notifications, and their events against notifier's ledger."""
+    """Compare intake's copy of notifications, and their events with notifier's ledger."""
     newest: dict[str, dict[str, Any]] = {}
     versions: list[object] = []
     for event in dossier.recorded:
@@ -68,7 +68,7 @@ def notices(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
 def _recorded(
     dossier: Dossier, newest: dict[str, dict[str, Any]], versions: list[object], reference: Reference
 ) -> Iterator[Difference]:
-    """The newest event of each notification is its row of the ledger; versions have no gap."""
+    """Check that the newest event of each notification equals its ledger row, and that versions have no gap."""
     by = ("theo notifier.notifications", "by notifier.notifications")
     ledger = {str(row["id"]): row for row in dossier.notifications}
     for name, body in newest.items():

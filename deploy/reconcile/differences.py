@@ -1,4 +1,4 @@
-"""A difference is one value that is not what the others say or the rules give: what, where, both values, what to do."""
+"""A difference is one value that contradicts another store or a rule; it says what, where, both values, what to do."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that should be another one.
+    """A value that should be another one.
 
     where: service.table. key: of the record. column: or a path in a document; empty: the record itself.
     by: who says what it should be, or that it was derived again.
@@ -137,7 +137,7 @@ class Difference:
         return f"{self._place}: says {self.found}, {self.by_en}: {self.expected}"
 
     def document(self) -> dict[str, str]:
-        """As `--json` and `--ndjson` show it."""
+        """Return it as `--json` and `--ndjson` print it."""
         kind = KINDS[self.kind]
         return {
             "kind": self.kind, "where": self.where, "key": self.key, "column": self.column, "found": self.found,
@@ -148,7 +148,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Makes differences of one record: values of one kind and place against one source."""
+    """Makes the differences of one record: values of one kind and place against one source."""
 
     kind: str
     where: str
@@ -170,12 +170,12 @@ class Teller:
         return self.difference("", "có / there is one", "không có / nothing")
 
     def values(self, found: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
-        """Every column of `expected` in which `found` has another value; documents by their leaves."""
+        """Yield every column of `expected` in which `found` has another value; documents leaf by leaf."""
         for column, value in expected.items():
             yield from self.document(found.get(column), value, column)
 
     def document(self, found: object, expected: object, path: str = "") -> Iterator[Difference]:
-        """Every leaf in which two JSON values differ. Moments compare whatever offset they are written with."""
+        """Yield every leaf in which two JSON values differ. Equal moments may be written with different offsets."""
         if isinstance(found, Mapping) and isinstance(expected, Mapping):
             for name in sorted({*found, *expected}):
                 yield from self.document(found.get(name), expected.get(name), f"{path}.{name}" if path else str(name))
@@ -193,7 +193,7 @@ class Teller:
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two leaves say the same: `true` is not 1, and a moment is one whatever its offset."""
+    """Whether two leaves mean the same: `true` is not 1, and a moment is the same under any offset."""
     if isinstance(one, bool) != isinstance(other, bool):
         return False
     if one == other:
@@ -222,7 +222,7 @@ def _plain(value: object) -> object:
 
 
 def shown(value: object) -> str:
-    """For people: moments in local time, nothing as a dash, what is long cut."""
+    """Format a value for people: moments in local time, nothing as a dash, long text cut."""
     plain = _plain(value)
     if plain is None:
         return "–"

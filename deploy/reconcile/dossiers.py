@@ -1,7 +1,7 @@
 """A dossier is all that the four stores hold about one obligation, side by side.
 
-The streams of every table are merged by the obligation's key, so that memory holds one dossier, however many there
-are. Rows that belong to no obligation, as an attempt without its notification, come together under the empty key.
+It merges the streams of all tables by the obligation's key, so that memory holds one dossier, however many there are.
+Rows that belong to no obligation, such as an attempt without its notification, share the empty key.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ SOURCES: dict[str, Source] = {
     "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
     "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
     "namings": _table("notifier", "namings", ", t.officer_id"),
-    # those of which a letter tells that stands under this obligation
+    # the namings that a letter kept under this obligation tells of
     "letters": Source(
         "namings",
         "notifier",
@@ -106,7 +106,7 @@ class Dossier:
 
 
 async def dossiers(snapshot: Snapshot, keys: Collection[str] | None = None) -> AsyncIterator[Dossier]:
-    """The dossiers of all obligations that any store knows, or of these, in the order of their keys."""
+    """Yield the dossiers of all obligations that any store knows, or of these, in the order of their keys."""
     streams: dict[str, Stream] = {name: await snapshot.stream(source, keys) for name, source in SOURCES.items()}
     while True:
         heads = [stream.key for stream in streams.values()]

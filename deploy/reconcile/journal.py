@@ -1,7 +1,7 @@
 """Follows every event from its publisher's archive to its followers' inboxes, and checks what stopped on the way.
 
-The archives of all services are merged in the order of event ids, and so are the inboxes of each consumer, so that
-memory holds a page of each. Of one key of a compacted topic only the newest event must have arrived.
+It merges the archives of all services, and the inboxes of each consumer, in the order of event ids, so that memory
+holds a page of each. On a compacted topic only the newest event of a key must have arrived.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _compacted() -> frozenset[str]:
 
 
 def _published(service: str) -> Source:
-    """Every event of a service by id, and whether a newer one of its key follows (of compacted topics only)."""
+    """Yield every event of a service by id, and (on compacted topics only) whether a newer one of its key follows."""
     rows = " UNION ALL ".join(
         f"SELECT event_id, id, topic, key, type, '{place}' AS place FROM {place} WHERE {{only}}{also}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))
@@ -59,14 +59,14 @@ def _inbox(consumer: str) -> Source:
 
 @dataclass(slots=True)
 class Stopped:
-    """What consumers have deferred or given up, and what the relays have set aside."""
+    """Events that consumers have deferred or given up, and those that relays have set aside."""
 
     deferred: dict[tuple[str, UUID], asyncpg.Record] = field(default_factory=dict)
     letters: dict[tuple[str, UUID], asyncpg.Record] = field(default_factory=dict)
     rows: list[tuple[str, str, asyncpg.Record]] = field(default_factory=list)  # service, table, row
 
     def behind(self) -> dict[str, frozenset[str]]:
-        """Of each consumer the keys of which it lacks an event, known by name: what follows from that is not owed."""
+        """By consumer, the keys of which it lacks a named event; it need not show what follows from that event."""
         found: dict[str, set[str]] = {}
         for (consumer, _), row in (*self.deferred.items(), *self.letters.items()):
             key = row["key"]
@@ -79,7 +79,7 @@ class Stopped:
 async def compare(
     snapshot: Snapshot, reference: Reference, stopped: Stopped, events: Collection[str] | None = None
 ) -> AsyncIterator[Difference]:
-    """Every event, or these (by id): lost, unsent, unknown; and every deferred event and dead letter."""
+    """Name lost, unsent and unknown events, of all or of these (by id); and all deferred events and dead letters."""
     async for difference in _inboxes(snapshot, reference, stopped, events):
         yield difference
     for difference in await _letters(snapshot, stopped):
@@ -87,7 +87,7 @@ async def compare(
 
 
 async def read_stopped(snapshot: Snapshot) -> Stopped:
-    """What has stopped on its way: deferred events, dead letters, halts."""
+    """Read the events that have stopped on their way: deferred events, dead letters, halts."""
     found = Stopped()
     for service in SERVICES:
         for table, query in _TAKEN.items():
@@ -182,7 +182,7 @@ def _event(
 
 
 async def _letters(snapshot: Snapshot, stopped: Stopped) -> list[Difference]:
-    """Dead letters against the messages that told of them, deferred events and halts by name."""
+    """Check dead letters against the messages about them; name deferred events and halts."""
     found: list[Difference] = []
     for service in SERVICES:
         rows = await snapshot.all(
@@ -224,7 +224,7 @@ def _letter(service: str, row: asyncpg.Record, message: asyncpg.Record | None) -
     if "dlq_shortened" in evidence:
         return
     if row["replayed_at"] is not None or row["attempts"] > said["attempts"]:
-        # tried again since: how it failed then is newer than the message
+        # it was tried again since: its latest failure is newer than the message
         for name in ("attempts", "error_class", "error_text"):
             said.pop(name)
     told = Teller("event", f"{service}.dead_letter", key, f"theo {service}.dlq", f"by {service}.dlq", "event")
@@ -233,7 +233,7 @@ def _letter(service: str, row: asyncpg.Record, message: asyncpg.Record | None) -
 
 
 def _said(evidence: Mapping[str, bytes]) -> dict[str, Any]:
-    """The columns of a dead letter as its message has them. Raises KeyError, ValueError."""
+    """Return the columns of a dead letter as its message gives them. Raises KeyError, ValueError."""
     return {
         "consumer": evidence["dlq_consumer"].decode(), "topic": evidence["dlq_topic"].decode(),
         "partition": int(evidence["dlq_partition"]), "offset": int(evidence["dlq_offset"]),
@@ -244,7 +244,7 @@ def _said(evidence: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _digest(row: asyncpg.Record) -> bytes:
-    """As shared/consuming/dead_letters.py has the database make it."""
+    """Compute the digest as the SQL of shared/consuming/dead_letters.py does."""
     key: bytes | None = row["key"]
     name = str(row["event_id"]) if row["event_id"] is not None else (key.hex() if key is not None else "")
     value = b"" if row["value"] is None else hashlib.sha256(row["value"]).digest()

@@ -1,4 +1,4 @@
-"""Compares who was told that a report names them with whom the published answers name."""
+"""Compares the people told that a report names them with the people whom the published answers name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BY = ("lập lại từ sự kiện đã phát", "planned again from the events
 def compare(
     dossier: Dossier, planned: Mapping[str, Naming], whole: bool, deadlines: set[datetime | None], reference: Reference
 ) -> Iterator[Difference]:
-    """What notifier has noted of this obligation, and the letters that stand under it.
+    """Compare notifier's namings of this obligation, and the letters kept under it.
 
-    planned: the first naming of each person by the events, if these are `whole`. deadlines: all that it ever had.
+    planned: the first naming of each person by the events, if these are `whole`. deadlines: every deadline it ever had.
     """
     noted = {row["officer_id"]: row for row in dossier.namings}
     for officer_id in sorted({*noted, *planned}):
@@ -49,7 +49,7 @@ def compare(
         told = Teller("notice", "notifier.notifications", f"{dossier.key} {STEP} {officer_id}", "theo notifier.namings",
                       "by notifier.namings")  # fmt: skip
         if officer_id not in letters:
-            if "" in letters:  # nobody could be written to: the ledger says why
+            if "" in letters:  # the letter could reach nobody: the ledger says why
                 continue
             for row in reports[officer_id]:
                 about = Teller("notice", "notifier.namings", f"{row['obligation']} {officer_id}",
@@ -91,7 +91,7 @@ def _letter(
 
 
 def _report(row: asyncpg.Record, reference: Reference) -> dict[str, Any]:
-    """As notifier's sweep reads it; names are the registry's."""
+    """Return the row as notifier's sweep reads it; names come from the registry."""
     agency, regime, period = row["obligation"].split("/", 2)
     record = reference.records.get(f"regime/{regime}/{row['regime_version']}")
     request = reference.records.get(f"request/{period}")

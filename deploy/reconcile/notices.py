@@ -1,8 +1,8 @@
 """Plans every notice again from the events that were published, and compares notifier's ledger with it.
 
-The events of an obligation are applied in their order by notifier's own pure rules. A verdict may have come before or
-after a change of the obligation: where that decides, either outcome is right. Whom a notice goes to is compared where
-nobody concerned has changed in the registry since.
+Notifier's own pure rules apply the events of an obligation in their order. A verdict may have come before or after a
+change of the obligation: where the order decides, either outcome is right. The recipient of a notice is compared only
+where nobody concerned has changed in the registry since.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import ObligationChanged, VerdictReached
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
-#: what the newest event says, and what all of them together do
+#: columns that the newest event gives, and those that all events together give
 _NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at")
 _COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer")
-#: leaves of a letter's facts that depend on whether the verdict came before or after a change of the obligation
+#: leaves of a letter's facts that depend on the order of the verdict and a change of the obligation
 _EITHER = ("deadline", "accepted_version")
 _SETTLED = ("sent", "unknown", "failed")
 
 
 class _Planned:
-    """What the events of one obligation call for."""
+    """The notices that the events of one obligation call for."""
 
     def __init__(self, dossier: Dossier, reference: Reference) -> None:
         agency, regime, period = ([*dossier.key.split("/", 2), "", ""])[:3]
@@ -55,7 +55,7 @@ class _Planned:
         self.answers = {0}
         self.returned: set[int] = set()
         first = json_body(dossier.changed[0]) if dossier.changed else None
-        # from the beginning: neither scoring's archive nor notifier's ledger begins later than the obligation
+        # complete: neither scoring's archive nor notifier's ledger begins later than the obligation
         self.opened = isinstance(first, dict) and "opened" in first.get("changes", ()) and first.get("version") == 1
         self.whole = (self.opened or not dossier.changed) and not reference.tables["notifier", "told_before"]
         obligation = Obligation(dossier.key, agency, regime, 0, period)
@@ -67,7 +67,7 @@ class _Planned:
                 self.whole = False
                 continue
             obligation = plan.obligation
-            if plan.naming is not None:  # who was told of it once is not told again
+            if plan.naming is not None:  # a person told of it once is not told again
                 self.namings.setdefault(plan.naming.officer_id, plan.naming)
             self._take(plan.notices, plan.cancels)
             self.deadlines.add(said.deadline)
@@ -80,7 +80,7 @@ class _Planned:
             if verdict.outcome != "returned":
                 continue
             self.returned.add(verdict.version)
-            # as if nothing else had come: whether something had is not known here
+            # as if nothing else had come: this cannot be known here
             before = replace(obligation, verdict_version=0, accepted_version=0, owed=True)
             try:
                 plan = apply_returned_verdict(before, verdict, reference.directory)
@@ -96,7 +96,7 @@ class _Planned:
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Notifier's copy of the obligation, its ledger, and the attempts of each notice."""
+    """Compare notifier's copy of the obligation, its ledger, and the attempts of each notice."""
     planned = _Planned(dossier, reference)
     yield from _obligation(dossier, planned)
     yield from _ledger(dossier, planned, reference)
@@ -159,7 +159,7 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
 
 
 def _must_be_told(notice: Notice, planned: _Planned) -> bool:
-    """Whether a return must have its notice: nothing newer was returned or accepted, and it is owed."""
+    """Whether a return must have its notice: the report is owed, and nothing newer was returned or accepted."""
     return (
         notice.kind == "returned"
         and planned.obligation.owed
@@ -180,7 +180,7 @@ def _notice(
         "agency": wanted.agency, "regime": wanted.regime, "period": wanted.period, "kind": wanted.kind,
         "submission_version": wanted.submission_version, "channel": "email",
     }  # fmt: skip
-    # planned from an event that a lost archive held, and published anew since, at another hour
+    # planned from an event of a lost archive, which was published again at another hour
     from_this_event = reference.archived("validator" if wanted.kind == "returned" else "scoring", row["id"])
     if from_this_event:
         expected["created_at"] = wanted.at
@@ -198,7 +198,7 @@ def _notice(
 
 
 def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
-    """Whether everybody the choice was made from is as they were when the notice was planned."""
+    """Whether all candidates are still what they were when the notice was planned."""
     directory = reference.directory
     code: str | None = wanted.agency
     keys: set[str] = set()
@@ -225,7 +225,7 @@ def _facts(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller)
 
 
 def _message_id(row: asyncpg.Record, orders: list[asyncpg.Record], told: Teller) -> Iterator[Difference]:
-    """It names obligation, step, recipient and channel; only its domain is a setting."""
+    """Check that it is derived from obligation, step, recipient and channel; only its domain is a setting."""
     domain = row["message_id"].rpartition("@")[2].rstrip(">")
     expected = message_id(row["obligation"], row["step"], row["officer_id"], row["channel"], domain)
     right = {expected} | {other_message_id(expected, order["recipient"], domain) for order in orders}
@@ -257,7 +257,7 @@ def _state(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller)
 
 
 def _settled(row: asyncpg.Record, told: Teller) -> Iterator[Difference]:
-    """What a state says of the columns beside it."""
+    """Check the columns that a state implies."""
     state = row["state"]
     if state in ("sent", "pending", "claimed", "in_data") and row["reason"] is not None:
         yield told.difference("reason", row["reason"], None)
@@ -270,7 +270,7 @@ def _settled(row: asyncpg.Record, told: Teller) -> Iterator[Difference]:
 
 
 def _attempts(dossier: Dossier) -> Iterator[Difference]:
-    """What each notice counts of its attempts, and how they end."""
+    """Check the number of attempts that each notice states, and how they ended."""
     tries: dict[Any, list[asyncpg.Record]] = {}
     for row in dossier.attempts:
         tries.setdefault(row["notification_id"], []).append(row)

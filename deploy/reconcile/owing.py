@@ -1,7 +1,7 @@
 """Plans every obligation again: its terms by regime, calendar and policies, and whether it should be there at all.
 
-The plan is made by scoring's own pure rules from intake's registry, so what is compared is what was stored, and
-whether scoring has followed what changed.
+Scoring's own pure rules make the plan from intake's registry, so the comparison shows what was stored wrongly and
+which changes scoring has not followed.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from shared.contract.reporting_window import NoWindow, window_of
 
 _BY = ("tính lại theo chế độ báo cáo, lịch, quy tắc", "planned again by regime, calendar and policies")
 _WHERE = "scoring.obligations"
-#: what stays as it was where an earlier deadline came too late to count
+#: terms that stay where an earlier deadline came too late to count
 _KEPT = ("deadline", "remind_at", "calendar_version", "policy_version", "provisional")
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """What of a report decides about its obligation."""
+    """The part of a report that decides about its obligation."""
 
     agency: str
     regime: str
@@ -58,7 +58,7 @@ class _Probe:
 
 
 def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
-    """The terms of an obligation against its plan."""
+    """Compare the terms of an obligation with its plan."""
     told = Teller("deadline", _WHERE, obligation.key, *_BY)
     part, book = reference.part(), reference.book
     if part is None or book is None or obligation.key.count("/") != 2:
@@ -75,13 +75,13 @@ def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
     if stored == wanted:
         return
     choices = list(_choices(obligation, part, book, reference))
-    if not open_still and stored in choices:  # newer rules are followed only by what is still open
+    if not open_still and stored in choices:  # only open obligations follow newer rules
         return
-    if not stored.owed:  # it was followed until it was owed no more, or is of no governing version
+    if not stored.owed:  # it followed them until it was no longer owed, or no version governs it
         if stored in choices:
             return
     elif wanted.deadline < stored.deadline:
-        # an earlier deadline counts only where nobody relied on the old one
+        # an earlier deadline counts only if nobody relied on the old one
         kept = {
             name: getattr(choice, name)
             for choice in choices
@@ -109,7 +109,7 @@ def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: R
 
 
 def _planned(obligation: Obligation, part: RegistryPart, reference: Reference) -> Terms | None:
-    """The terms by what governs now; None where no obligation could be made."""
+    """Return the terms by the rules in force now; None where they give no obligation."""
     probe = _Probe(
         obligation.agency, obligation.regime, obligation.terms.regime_version, obligation.period,
         obligation.terms.opens_at,
@@ -122,11 +122,11 @@ def _planned(obligation: Obligation, part: RegistryPart, reference: Reference) -
 
 
 def _as_report(probe: _Probe) -> SubmissionReceived:
-    return probe  # type: ignore[return-value] # resolve asks only for what a probe has
+    return probe  # type: ignore[return-value] # resolve uses only what a probe has
 
 
 def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, reference: Reference) -> Iterator[Terms]:
-    """The terms by every version of its regime and every calendar that is loaded."""
+    """Yield the terms under every version of its regime and every loaded calendar."""
     owed = obligation.terms.owed
     try:
         period = parse(obligation.period)
@@ -147,7 +147,7 @@ def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, refer
 
 
 class Owing:
-    """Which obligations each agency should have, asked agency by agency in the order of the keys."""
+    """Finds the obligations that an agency should have and has not, agency by agency in the order of the keys."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
@@ -157,7 +157,7 @@ class Owing:
         self._asked: set[str] = set()
 
     def seen(self, dossier: Dossier) -> Iterator[Difference]:
-        """Take note of an obligation; yields what the agencies before it lack."""
+        """Note an obligation; yield what the agencies before it lack."""
         if dossier.agency != self._agency:
             yield from self._end_agency()
             self._agency = dossier.agency
@@ -167,14 +167,14 @@ class Owing:
             self._missing.discard(dossier.key)
 
     def end(self) -> Iterator[Difference]:
-        """What the last agency lacks, and those of which nothing was seen."""
+        """Yield what the last agency lacks, and the agencies of which nothing was seen."""
         yield from self._end_agency()
         for code in sorted(self._reference.agencies.keys() - self._asked):
             self._missing = self._owed_by(code)
             yield from self._end_agency()
 
     def lacked(self, keys: Iterable[str]) -> Iterator[Difference]:
-        """Of these keys, which are not there, those that should be."""
+        """Yield those of these missing keys that should be there."""
         for key in keys:
             if key in self._owed_by(key.split("/", 1)[0]):
                 yield Teller("owed", _WHERE, key, *_BY).missing()
@@ -202,7 +202,7 @@ class Owing:
 
 
 def plans(reference: Reference) -> Iterator[Difference]:
-    """The periods noted as generated, against their plans."""
+    """Compare the periods noted as generated with their plans."""
     book, calendar = reference.book, reference.current
     if book is None or calendar is None:
         return
@@ -247,10 +247,10 @@ def _plan(regime: str, period: str, reference: Reference, calendar: WorkingCalen
 
 
 def _plans(reference: Reference) -> Iterator[tuple[Plan, datetime | None]]:
-    """Plans whose obligations must be there: those still open, and (with the hour since when) those that were.
+    """Yield the plans whose obligations must exist: open ones, and (with the hour since when) those open before.
 
-    How far ahead scoring generates is its own setting, so only what has opened by then must be there. What was due
-    before its rule was known was never generated; that can be told only where business time is the system's.
+    How far ahead scoring generates is its own setting, so only what has opened by then must exist. Scoring never
+    generates what was due before its rule was known; this shows only where business time is the system's.
     """
     generation, calendar = reference.generation, reference.current
     if generation is None or calendar is None:

@@ -18,7 +18,7 @@ _ADDRESSED = ("agency", "regime", "period")
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Every submission against its body, its key, its event, and the obligation's counter."""
+    """Compare every submission with its body, its key, its event, and the obligation's counter."""
     for row in dossier.submissions:
         yield from _submission(row, dossier, reference)
     yield from _versions(dossier)
@@ -26,7 +26,7 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
 
 
 def reports(dossier: Dossier) -> dict[object, Report | None]:
-    """What each stored body says, by submission id; None where it is no report."""
+    """Parse each stored body, by submission id; None where it is no report."""
     found: dict[object, Report | None] = {}
     for row in dossier.submissions:
         report = read_report(row["body"])
@@ -71,7 +71,7 @@ def _submission(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> 
 
 
 def _versions(dossier: Dossier) -> Iterator[Difference]:
-    """Versions are 1, 2, … without gap, and the counter stands at the last."""
+    """Check that versions are 1, 2, … without gap, and that the counter equals the last."""
     versions = [row["version"] for row in dossier.submissions]
     told = Teller("receipt", "intake.obligations", dossier.key, "theo intake.submissions", "by intake.submissions")
     if versions != list(range(1, len(versions) + 1)):
@@ -102,12 +102,12 @@ def _surplus_events(dossier: Dossier) -> Iterator[Difference]:
 
 
 def envelope(event: asyncpg.Record, kind: str, told: Teller) -> Iterator[Difference]:
-    """An event's own columns beside its body: its type is that of its topic, and it has no headers of its own."""
+    """Check an event's columns beside its body: the type belongs to the topic, and there are no headers of its own."""
     yield from told.values(event, {"type": kind, "headers": None})
 
 
 def json_body(event: asyncpg.Record) -> object:
-    """The body as JSON values, None where it is none."""
+    """Return the body as JSON values; None where it is not JSON."""
     try:
         return json.loads(event["body"]) if event["body"] is not None else None
     except ValueError:

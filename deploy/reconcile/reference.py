@@ -1,6 +1,6 @@
-"""What obligations are judged by, whole in memory: registry, calendars, policies, reliefs, what was generated.
+"""Holds in memory what obligations are judged by: registry, calendars, policies, reliefs, generated periods.
 
-The registry is intake's own, never a copy of it: a copy that differs is a difference of its own.
+The registry is intake's own, never a copy: a copy that differs is itself a difference.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _PUBLISHED = """
                    WHERE topic = 'registry' AND NOT archived
     ) AS published ORDER BY key, id DESC
 """
-#: a sweep that comes on is seconds behind; a clock that is scaled or led lies elsewhere
+#: a running sweep is seconds behind; a scaled or led clock is further off
 _CLOCKS_APART = timedelta(days=1)
-#: what intake has told of its availability: every gap, and until when it was there, lately
+#: what intake has told of its availability: every gap, and up to when it was available lately
 _AVAILABILITY = """
     SELECT event_id, type, headers, body FROM outbox_archive
      WHERE topic = 'submissions' AND type = 'vn.thongsuot.intake.unavailable.v1'
@@ -65,14 +65,14 @@ _AVAILABILITY = """
       ORDER BY id DESC LIMIT 10)
 """
 _REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND starts_with(key, 'request/')"
-#: an archive forgets what is past retention, and begins anew with a database that replaces a lost one; an event of
-#: before its first one says nothing
+#: an archive forgets what is past retention, and starts empty in a database that replaces a lost one; so nothing
+#: follows from the absence of an event older than its first
 _FIRST_EVENT = "SELECT event_id FROM outbox_archive ORDER BY event_id LIMIT 1"
 
 
 @dataclass(slots=True)
 class Reference:
-    """Everything that obligations are judged by."""
+    """The rules and records that obligations are judged by."""
 
     tables: dict[tuple[str, str], list[asyncpg.Record]]
     published: dict[str, asyncpg.Record]
@@ -100,7 +100,7 @@ class Reference:
 
     @classmethod
     async def read(cls, snapshot: Snapshot) -> Reference:
-        """Read it from one snapshot. What cannot be read is named in `unreadable` and left out."""
+        """Read it from one snapshot. `unreadable` names what cannot be read and is left out."""
         tables: dict[tuple[str, str], list[asyncpg.Record]] = {}
         for service, names in TABLES.items():
             for name in names:
@@ -116,13 +116,13 @@ class Reference:
         return made
 
     def part(self) -> RegistryPart | None:
-        """The registry as scoring's rules take it; None without a calendar."""
+        """Return the registry as scoring's rules take it; None without a calendar."""
         if self.current is None:
             return None
         return RegistryPart(self.agencies, self.regimes, self.requests, self.current)
 
     def form_of(self, regime: str, regime_version: int) -> CompiledForm | FormError | None:
-        """The form by which a report under this version is judged: its own, or that of what has replaced it."""
+        """Return the form that judges a report under this version: its own, or that of the version that replaced it."""
         asked, seen = [f"regime/{regime}/{regime_version}"], set()
         found: list[tuple[int, str]] = [(regime_version, asked[0])] if asked[0] in self.forms else []
         while asked:
@@ -136,22 +136,22 @@ class Reference:
 
     @property
     def business_is_system_time(self) -> bool:
-        """Whether scoring's business clock is the system's, so that hours of both may be compared."""
+        """Whether scoring's business clock is the system's, so that both may be compared."""
         beats = self.tables["scoring", "sweep_heartbeat"]
         return bool(beats) and abs(beats[0]["swept_to"] - beats[0]["system_at"]) < _CLOCKS_APART
 
     def archived(self, service: str, event_id: UUID) -> bool:
-        """Whether the service's archive must have this event, if the service has published it (ids are UUIDv7)."""
+        """Whether the service's archive must hold this event if the service has published it (ids are UUIDv7)."""
         first = self.first_event[service]
         return first is not None and event_id >= first
 
     def archived_at(self, service: str, moment: datetime) -> bool:
-        """Whether the service's archive must have what it published at this hour (system time)."""
+        """Whether the service's archive must hold what it published at this moment (system time)."""
         first = self.first_event[service]
         return first is not None and int(moment.timestamp() * 1000) >= first.int >> 80
 
     def as_at(self, made: UUID, keys: Iterable[str]) -> bool:
-        """Whether none of these records has changed since a row or event with this id was made."""
+        """Whether none of these records has changed since the row or event with this id was made."""
         moment = made_at(made)
         return all(key in self.changed_at and self.changed_at[key] <= moment for key in keys)
 
@@ -253,7 +253,7 @@ class Reference:
         self.generation = next(iter(self.tables["scoring", "generation"]), None)
 
 
-#: policies are read again for each comparison, and their text is long to read: by version and text
+#: parsed policies by version and text: each comparison reads them again, and parsing is slow
 _READ_POLICIES: dict[tuple[str, str], Policy] = {}
 
 
@@ -265,7 +265,7 @@ def _policy(version: str, body: str) -> Policy:
 
 
 def made_at(made: UUID) -> datetime:
-    """The system time with which a UUIDv7 begins (RFC 9562)."""
+    """Return the system time at the head of a UUIDv7 (RFC 9562)."""
     return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
 
 

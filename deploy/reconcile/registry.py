@@ -1,4 +1,4 @@
-"""Compares every copy of the registry with intake's records, and these with what was published."""
+"""Compares every copy of the registry with intake's records, and the records with what was published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "requests": ("request", ("request_id",)),
     "regime": ("regime", ("code", "regime_version")),
 }
-#: columns that are made of a record, where they are no attribute of their name
+#: columns computed from a record, where it has no attribute of their name
 _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("validator", "regime", "form"): lambda record: record.form.model_dump(mode="json"),
     ("validator", "regime", "key"): lambda record: record.key,
@@ -35,7 +35,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
 _JSON = frozenset(
     {("validator", "regime", "form"), ("scoring", "regimes", "cutoff"), ("scoring", "regimes", "deadline")}
 )
-#: columns that are the copy's own
+#: columns that only the copy has
 _OWN = frozenset({("validator", "regime", "learned_at"), ("scoring", "agencies", "planned")})
 _CLASSES: dict[str, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
@@ -51,7 +51,7 @@ _FOLLOWED = (
 
 
 def copies(reference: Reference) -> Iterator[Difference]:
-    """Every copy of every record."""
+    """Compare every copy of every record."""
     for service, table in _FOLLOWED:
         kind, names = _KINDS[table]
         wanted = {key: record for key, record in reference.records.items() if isinstance(record, _CLASSES[kind])}
@@ -81,7 +81,7 @@ def _copy(service: str, table: str, row: asyncpg.Record, record: RegistryEvent, 
 
 
 def records(reference: Reference) -> Iterator[Difference]:
-    """Intake's records against what it published of them, and its revision."""
+    """Compare intake's records with what it published of them, and its revision."""
     by = ("theo sự kiện đã phát", "by the event published")
     stored = {row["key"]: row for row in reference.tables["intake", "registry"]}
     for key in sorted({*stored, *reference.published}):
@@ -132,7 +132,7 @@ def _body(body: bytes | None) -> Any:
 
 
 def _whole(model: type[RegistryEvent], body: Mapping[str, Any]) -> Any:
-    """The event with the fields that it leaves to their defaults; as it is where it cannot be read."""
+    """Return the event with its default fields filled in; unchanged where it cannot be read."""
     try:
         return dict(model.model_validate(body).model_dump(mode="json")) | dict(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Compares calendars, policies and reliefs with the files they came from and the decisions about them."""
+"""Compares calendars, policies and reliefs with their files and with the decisions about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE = ("theo tệp đi cùng bản phát hành", "by the file that ships")
 
 
 def calendars(reference: Reference) -> Iterator[Difference]:
-    """Loaded versions that ship too, against their files; days and years belong to a loaded version."""
+    """Compare loaded versions that also ship with their files; check that days and years belong to a loaded version."""
     shipped = _shipped()
     loaded = {row["version"] for row in reference.tables["scoring", "calendar_versions"]}
     for row in reference.tables["scoring", "calendar_versions"]:
@@ -29,7 +29,7 @@ def calendars(reference: Reference) -> Iterator[Difference]:
             told = Teller("rules", "scoring.calendar_versions", row["version"], *_FILE, "reference")
             yield from told.values(row, shipped[row["version"]]["head"])
     for version in shipped.keys() - loaded:
-        # left out where an operator has loaded another calendar of its revision
+        # skipped where an operator has loaded another calendar of this revision
         taken = {row["revision"] for row in reference.tables["scoring", "calendar_versions"]}
         if loaded and shipped[version]["head"]["revision"] not in taken:
             yield Teller("rules", "scoring.calendar_versions", version, *_FILE, "reference").missing()
@@ -76,7 +76,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
 
 
 def policies(reference: Reference) -> Iterator[Difference]:
-    """Every policy against its text, its checksum, and the file that ships."""
+    """Compare every policy with its text, its checksum, and the file that ships."""
     shipped = _policies()
     loaded = {row["version"]: row for row in reference.tables["scoring", "policies"]}
     for version, row in loaded.items():
@@ -104,7 +104,7 @@ def _policies() -> dict[str, tuple[str, str]]:
 
 
 def reliefs(reference: Reference) -> Iterator[Difference]:
-    """Every relief against the decisions about it, and whether it has reached its obligations."""
+    """Compare every relief with the decisions about it; check that it has reached its obligations."""
     decisions: dict[str, list[Any]] = {}
     for row in in_order(reference.tables["scoring", "relief_decisions"], "relief_id", "version"):
         decisions.setdefault(row["relief_id"], []).append(row)
@@ -145,7 +145,7 @@ def reliefs(reference: Reference) -> Iterator[Difference]:
 
 
 def _scope(row: Any, reference: Reference) -> Iterator[Difference]:
-    """Whom it covers is in the registry: a relief for somebody unknown relieves nobody."""
+    """Check that the registry knows whom it covers: a relief for somebody unknown relieves nobody."""
     told = Teller("rules", "scoring.reliefs", row["relief_id"], "theo danh mục", "by the registry", "reference")
     agencies = [*row["agencies"], *(key.split("/", 1)[0] for key in row["obligations"])]
     regimes = [*row["regimes"], *(key.split("/")[1] for key in row["obligations"] if key.count("/") == 2)]
@@ -159,7 +159,7 @@ def _scope(row: Any, reference: Reference) -> Iterator[Difference]:
 
 
 def progress(reference: Reference) -> Iterator[Difference]:
-    """What generation and the relays have not finished, and what a sweep could not do."""
+    """Name what generation and the relays have not finished, and what a sweep could not do."""
     generation = reference.generation
     if generation is None and reference.tables["scoring", "plans"]:
         gone = Teller("unfinished", "scoring.generation", "", "theo scoring.plans", "by scoring.plans", "reference")
@@ -182,7 +182,7 @@ def progress(reference: Reference) -> Iterator[Difference]:
 
 
 def _clusters(reference: Reference) -> Iterator[Difference]:
-    """The relays know one Kafka cluster, and none is sending its archive again."""
+    """Check that all relays know one Kafka cluster, and that none is sending its archive again."""
     seen: dict[str, str] = {}
     for (service, table), rows in reference.tables.items():
         if table != "relay_state":

@@ -1,4 +1,4 @@
-"""Derives standing, score and lines again from each obligation's terms and facts, and its facts from their owners."""
+"""Derives standing, score and lines again from each obligation's terms and facts, and facts from their owners."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LINE = ("component", "clause", "points", "cause", "cause_en", "policy_version")
 
 
 def read(dossier: Dossier) -> Iterator[Obligation | Difference]:
-    """The obligation as scoring stores it, or why it cannot be read."""
+    """Return the obligation as scoring stores it, or why it cannot be read."""
     if not dossier.obligations:
         return
     row = dossier.obligations[0]
@@ -41,7 +41,7 @@ def read(dossier: Dossier) -> Iterator[Obligation | Difference]:
 
 
 def unknown(dossier: Dossier) -> Iterator[Difference]:
-    """What scoring has, or others have heard of it, about an obligation that it does not hold."""
+    """Name what scoring or others hold about an obligation that scoring does not have."""
     if dossier.submissions or dossier.changed:
         yield Teller("owed", _WHERE, dossier.key, "theo bản nộp và sự kiện", "by submissions and events").missing()
     if dossier.ledger:
@@ -50,7 +50,7 @@ def unknown(dossier: Dossier) -> Iterator[Difference]:
 
 
 def columns(obligation: Obligation, dossier: Dossier) -> Iterator[Difference]:
-    """The columns beside the documents, and the hour at which it was opened."""
+    """Compare the columns beside the documents, and the moment at which it was opened."""
     row, versions = dossier.obligations[0], obligation.facts.versions
     told = Teller("standing", _WHERE, obligation.key, "theo tài liệu của nó", "by its document")
     yield from told.values(row, {name: getattr(obligation.state, name) for name in _COLUMNS})
@@ -68,7 +68,7 @@ def columns(obligation: Obligation, dossier: Dossier) -> Iterator[Difference]:
 
 
 def standing(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
-    """State and lines in force, against what terms and facts give."""
+    """Compare state and lines in force with what terms and facts give."""
     derived = derive(obligation, reference)
     if derived is None:
         told = Teller("standing", _WHERE, obligation.key, "phải được nạp", "must be loaded")
@@ -93,7 +93,7 @@ def standing(obligation: Obligation, reference: Reference) -> Iterator[Differenc
 
 
 def derive(obligation: Obligation, reference: Reference) -> Derivation | None:
-    """As it follows; None without its policy and calendar."""
+    """Derive its state; None without its policy and calendar."""
     policy = reference.policies.get(obligation.terms.policy_version)
     calendar = reference.calendars.get(obligation.terms.calendar_version)
     if policy is None or calendar is None or reference.current is None:
@@ -108,7 +108,7 @@ def derive(obligation: Obligation, reference: Reference) -> Derivation | None:
 
 
 def lines(obligation: Obligation, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """The ledger against the document, and what holds of every line ever written."""
+    """Compare the ledger with the document, and check what holds for every line ever written."""
     ledger = {row["seq"]: row for row in dossier.ledger}
     written = {line.seq: line for line in obligation.lines}
     hours = {datetime.fromisoformat(body["at"]) for body in _bodies(dossier.changed)}
@@ -157,13 +157,13 @@ def _archived(event_id: UUID, reference: Reference) -> bool:
 
 
 def facts(obligation: Obligation, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """What scoring keeps of submissions, verdicts, reliefs, reminder and officer, against their owners."""
+    """Compare scoring's facts about submissions, verdicts, reliefs, reminder and officer with their owners' records."""
     told = Teller("facts", _WHERE, obligation.key, "theo intake và validator", "by intake and validator")
     stored, owned = _versions_stored(obligation), _versions_owned(dossier)
     for version, other in zip(stored, owned, strict=False):
         for verdict, its in zip(version["verdicts"], other["verdicts"], strict=False):
             if verdict["event_id"] is not None and not reference.archived("validator", verdict["event_id"]):
-                # told by a validator whose database was lost: its successor decided again, later, to the same end
+                # from a validator whose database was lost: the new one judged again, later, with the same result
                 its |= {"event_id": verdict["event_id"], "decided_at": verdict["decided_at"]}
     yield from told.document(stored, owned, "facts.versions")
     reliefs = Teller("facts", _WHERE, obligation.key, "theo scoring.reliefs", "by scoring.reliefs")
@@ -205,7 +205,7 @@ def _versions_stored(obligation: Obligation) -> list[dict[str, Any]]:
 
 
 def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
-    """The same from intake's submissions and validator's verdicts, in the order of receipt."""
+    """Build the same from intake's submissions and validator's verdicts, in the order of receipt."""
     codes: dict[Any, set[str]] = {}
     for row in dossier.findings:
         codes.setdefault(row["verdict_id"], set()).add(row["code"])
@@ -232,7 +232,7 @@ def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
 
 
 def _concerns(scoped: Any, obligation: Obligation) -> bool:
-    """As the sweep asks (obligations/store.py, `_COVERED`)."""
+    """Whether the relief covers it, as the sweep asks (obligations/store.py, `_COVERED`)."""
     relief, state = scoped.relief, obligation.state
     planned = obligation.terms.deadline
     received = obligation.facts.versions[-1].received_at if obligation.facts.versions else None
@@ -248,7 +248,7 @@ def _concerns(scoped: Any, obligation: Obligation) -> bool:
 
 
 def _reminder(obligation: Obligation, dossier: Dossier) -> Iterator[Difference]:
-    """The reminder is the one that was told last."""
+    """Check that the reminder is the last one published."""
     reminder = obligation.facts.reminder
     told = [body for body in _bodies(dossier.changed) if "due_soon" in body.get("changes", ())]
     if not dossier.changed or (reminder is None and not told):
@@ -260,7 +260,7 @@ def _reminder(obligation: Obligation, dossier: Dossier) -> Iterator[Difference]:
 
 
 def _designated(obligation: Obligation, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Who was on duty when the deadline passed with nothing sent; not asked where somebody has changed since."""
+    """Check who was on duty when the deadline passed with nothing sent; skipped where somebody has changed since."""
     passed_at, officer = obligation.facts.passed_at, obligation.facts.designated_officer_id
     told_of = [
         event["event_id"] for event, body in _with_bodies(dossier.changed) if "overdue" in body.get("changes", ())
@@ -286,7 +286,7 @@ def _designated(obligation: Obligation, dossier: Dossier, reference: Reference) 
 
 
 def events(obligation: Obligation, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """The newest event of the obligation is its state; versions have no gap."""
+    """Check that the newest event of the obligation equals its state, and that versions have no gap."""
     where, by = "scoring.outbox_archive", ("theo scoring.obligations", "by scoring.obligations")
     if not dossier.changed:
         heard = [row["updated_at"] for row in dossier.standings]
@@ -324,9 +324,9 @@ def events(obligation: Obligation, dossier: Dossier, reference: Reference) -> It
 
 
 def _untold(body: Mapping[str, Any], obligation: Obligation) -> dict[str, Any]:
-    """What the newest event says of what has changed since without an event, as far as that was so once.
+    """Return what the newest event says of parts that changed later without an event, if that was true once.
 
-    A receipt alone is not told: only its verdict is, or that a deadline passes meanwhile.
+    A receipt alone causes no event: only its verdict does, or a deadline that passes meanwhile.
     """
     versions, state = obligation.facts.versions, obligation.state
     once: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """Reads the four databases, each in one read-only snapshot, as streams of rows in the order of their keys.
 
-Memory holds one page of each stream. The stores are read one beside the other, so what is on its way between two of
-them may look like a difference; whoever compares looks again before saying so.
+Memory holds one page of each stream. The snapshots are not of the same moment, so an event on its way between two
+stores may look like a difference; the comparison therefore looks again before it reports one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import asyncpg
 from shared.contract.services import SERVICES
 from shared.postgres.database import UrlError, plain_url
 
-#: rows of a stream that are held at once; a submission's row may be a quarter of a megabyte
+#: rows of a stream held at once; a submission's row may take a quarter of a megabyte
 PAGE_ROWS = 250
 CONNECT_SECONDS = 10.0
 #: collations that sort text as Python does, by code point
 _BY_CODE_POINT = frozenset({"C", "POSIX", "C.UTF-8", "C.UTF8", "C.utf8"})
 _COLLATION = "SELECT datcollate FROM pg_database WHERE datname = current_database()"
-#: sorts of a whole archive are the server's, on its disk; nothing else of it is slowed by more memory for one session
+#: the server sorts whole archives on its disk; more memory for this one session slows nothing else
 _SETTINGS = {"application_name": "thongsuot-reconcile", "work_mem": "64MB", "jit": "off", "statement_timeout": "0"}
 
 
 class CannotCompare(Exception):
-    """A store could not be read, or does not hold what this release expects. Shown to the operator as it is."""
+    """A store could not be read, or lacks what this release expects. The operator sees the message as it is."""
 
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(f"{vi} / {en}")
@@ -37,10 +37,10 @@ class CannotCompare(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stream: which service's rows, in the order of a key (text) that `sql` selects as its first column.
+    """A stream of one service's rows in the order of a key (text), which `sql` selects as its first column.
 
-    `sql` has a place for the condition, `{only}`, that narrows it to the keys in $1, and one, `{c}`, after each text
-    that it is ordered by, for the collation.
+    `sql` has two placeholders: `{only}` for the condition that narrows it to the keys in $1, and `{c}` for the
+    collation after each text column in its ORDER BY.
     """
 
     name: str

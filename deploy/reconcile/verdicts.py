@@ -19,7 +19,7 @@ from shared.contract.events import VerdictReached
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
            "fix_en")  # fmt: skip
-#: what a verdict repeats of its submission
+#: columns that a verdict repeats from its submission
 _REPEATED = ("submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
              "received_at", "nil")  # fmt: skip
 _COUNTS = ("errors", "warnings", "outcome", "required_items", "present_items", "findings_truncated", "any_nonzero")
@@ -28,7 +28,7 @@ _TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings"
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
-    """Verdicts against submissions and forms; their events and intake's copies against them."""
+    """Compare verdicts with submissions and forms, and their events and intake's copies with them."""
     findings: dict[object, list[asyncpg.Record]] = {}
     for row in dossier.findings:
         findings.setdefault(row["verdict_id"], []).append(row)
@@ -90,9 +90,9 @@ def _judged_again(
 
 
 def _compared(judgement: Judgement, listed: list[asyncpg.Record], confirmed: bool) -> Judgement:
-    """With the comparison to the period before, where the verdict has made one.
+    """Add the comparison with the period before, if the verdict made one.
 
-    Which period that was, the verdict says: it depends on what was accepted by then, in another obligation.
+    The verdict says which period that was: it depends on what another obligation had accepted by then.
     """
     found = next((row for row in listed if row["code"] == ALL_ZERO.code), None)
     if judgement.any_nonzero is not False or found is None:
@@ -135,7 +135,7 @@ def _events(
         expected |= {"revision": 1, "findings": _plain(findings.get(row["verdict_id"], []))}
         body = json_body(event)
         yield from envelope(event, VerdictReached.TYPE, told)
-        # the first verdict on a submission leaves its revision to the default
+        # the first verdict on a submission carries the default revision
         yield from told.document({"revision": 1} | body if isinstance(body, dict) else body, expected, "body")
     for name, event in told_of.items():
         key = f"{dossier.key} {name or event['event_id']}"

@@ -25,7 +25,7 @@ from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
 from shared.runtime.operator import reason, who
 
-#: a receipt, or a set of some hundred keys
+#: enough for a receipt, or a set of some hundred keys
 MAX_FILE_BYTES = 1_000_000
 
 _FAULTS: dict[Fault, str] = {
@@ -175,7 +175,7 @@ def _read(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
 
 
 def _keys(document: Any) -> dict[str, PublicKey]:
-    """The Ed25519 keys of a JSON Web Key Set; others are passed over. Raises ValueError."""
+    """Return the Ed25519 keys of a JSON Web Key Set; skip others. Raises ValueError."""
     listed = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(listed, list):
         raise ValueError("không có `keys` / there is no `keys`: GET /v1/receipt-keys")

@@ -1,4 +1,4 @@
-"""Signs with the key in the file as it is now: a new file is a new key, without a restart."""
+"""Signs with the current content of the key file: a new file is a new key, without a restart."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MAX_KEY_FILE_BYTES = 10_000
 
 
 class Signer:
-    """The key of a file, and its public part in the database before anything is signed with it."""
+    """Holds the key of a file; stores its public part in the database before it signs anything."""
 
     def __init__(self, path: Path | None, database: Database, system_clock: Clock) -> None:
         self._path = path
         self._database = database
         self._clock = system_clock
         self._key: SigningKey | None = None
-        self._read: tuple[int, int, int] | None = None  # the file as it was when it was read
+        self._read: tuple[int, int, int] | None = None  # what identified the file when it was read
 
     async def key(self) -> SigningKey | None:
-        """The key to sign with. None where there is none; the log says why."""
+        """Return the key to sign with; None if there is none, and the log says why."""
         if self._path is None:
             return None
         try:
@@ -41,7 +41,7 @@ class Signer:
                 await self._register(key)
                 self._key, self._read = key, seen
         except (OSError, BadKey) as error:
-            # half a file, or none for a moment while it is replaced: the key that was read stays good
+            # while the file is replaced it may be missing or half written: keep the key that was read before
             log.warning("The receipt key cannot be read.", action="receipts.key", error=str(error)[:500])
         return self._key
 
@@ -55,6 +55,6 @@ class Signer:
 
 
 def read_key(path: Path) -> SigningKey:
-    """The key in a PEM file. Raises BadKey, OSError."""
+    """Read the key from a PEM file. Raises BadKey, OSError."""
     with path.open("rb") as file:
         return SigningKey.from_pem(file.read(MAX_KEY_FILE_BYTES))

@@ -1,4 +1,4 @@
-"""What is signed, with which key, and how anyone checks it. Pure.
+"""Signs receipts and verifies them. Pure.
 
 A receipt is signed as RFC 8785 canonical JSON with Ed25519 (RFC 8032). Public keys are JSON Web Keys (RFC 8037), named
 by their thumbprints (RFC 7638).
@@ -29,7 +29,7 @@ from msgspec import Struct
 from services.intake.submissions.canonical import canonical
 from shared.runtime.clock import LOCAL_ZONE
 
-#: says what was signed, so that no other signature of the same key can pass for a receipt
+#: states what is signed, so that no other signature by the same key can pass for a receipt
 TYPE = "vn.thongsuot.receipt.v1"
 ALGORITHM = "Ed25519"
 
@@ -39,7 +39,7 @@ class BadKey(Exception):
 
 
 class Received(Struct, frozen=True):
-    """What a receipt states of a stored submission. sha256: of the body's bytes; content_sha256: of its content."""
+    """The facts that a receipt states. sha256: of the body's bytes; content_sha256: of its canonical content."""
 
     submission_id: UUID
     agency: str
@@ -51,7 +51,7 @@ class Received(Struct, frozen=True):
 
 
 class PublicKey(Struct, frozen=True):
-    """A public key (32 bytes) and since when it is not to be trusted any more, and why."""
+    """A public key (32 bytes); if it was withdrawn, since when and why."""
 
     key_id: str
     raw: bytes
@@ -87,7 +87,7 @@ class SigningKey:
         return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign(self, received: Received) -> dict[str, Any]:
-        """The signed receipt as its JSON members."""
+        """Return the signed receipt as its JSON members."""
         statement = statement_of(received)
         return {
             "receipt": statement,
@@ -105,7 +105,7 @@ _NO_KEY = (
 
 
 def statement_of(received: Received) -> dict[str, Any]:
-    """The members that are signed."""
+    """Return the members that are signed."""
     return {
         "type": TYPE,
         "submission_id": str(received.submission_id),
@@ -119,12 +119,12 @@ def statement_of(received: Received) -> dict[str, Any]:
 
 
 def thumbprint(raw: bytes) -> str:
-    """The name of a public key: RFC 7638, SHA-256."""
+    """Return the name of a public key: its RFC 7638 thumbprint, by SHA-256."""
     return _encoded(hashlib.sha256(canonical({"crv": ALGORITHM, "kty": "OKP", "x": _encoded(raw)})).digest())
 
 
 def jwk(key: PublicKey) -> dict[str, Any]:
-    """As a JSON Web Key."""
+    """Return the key as a JSON Web Key."""
     document = {
         "kty": "OKP", "crv": ALGORITHM, "use": "sig", "alg": "EdDSA", "kid": key.key_id, "x": _encoded(key.raw),
     }  # fmt: skip
@@ -140,7 +140,7 @@ Fault = Literal[
 
 
 def key_of(document: Mapping[str, Any]) -> PublicKey:
-    """A public key from its JSON Web Key, named by what it is and not by what it says. Raises ValueError."""
+    """Read a public key from its JSON Web Key; compute its name, whatever `kid` says. Raises ValueError."""
     if document.get("kty") != "OKP" or document.get("crv") != ALGORITHM:
         raise ValueError("no Ed25519 key")
     raw = _decoded(document.get("x"))
@@ -152,7 +152,7 @@ def key_of(document: Mapping[str, Any]) -> PublicKey:
 
 
 def verify(signed: Any, keys: Mapping[str, PublicKey]) -> Fault | None:
-    """What is wrong with a signed receipt; None: one of these keys signed exactly this."""
+    """Return what is wrong with a signed receipt; None if one of these keys signed exactly this."""
     if not isinstance(signed, Mapping) or not isinstance(statement := signed.get("receipt"), Mapping):
         return "not_a_receipt"
     if statement.get("type") != TYPE or signed.get("algorithm") != ALGORITHM:
@@ -161,7 +161,7 @@ def verify(signed: Any, keys: Mapping[str, PublicKey]) -> Fault | None:
     if key is None:
         return "unknown_key"
     if key.withdrawn_at is not None:
-        return "withdrawn_key"  # whoever has the key may have dated the receipt back
+        return "withdrawn_key"  # whoever holds the key may have backdated the receipt
     try:
         signature = _decoded(signed.get("signature"))
         Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, canonical(statement))

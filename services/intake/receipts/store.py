@@ -1,4 +1,4 @@
-"""SQL of receipts: what is stated of a submission, and the public keys. Nothing here commits."""
+"""SQL of receipts: the facts that a receipt states, and the public keys. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _WITHDRAW = text("""
 
 
 async def received(tx: ReadTransaction, agency: str, submission_id: UUID) -> Received | None:
-    """What was received from this agency under this id, or None."""
+    """Return what this agency submitted under this id, or None."""
     row = (await tx.execute(_RECEIVED, {"agency": agency, "submission_id": submission_id})).first()
     return None if row is None else Received(*row)
 
 
 async def register(tx: Transaction, key: PublicKey, now: datetime) -> bool:
-    """Keep the public part of a key that signs. False where it is kept already. `now` is system time."""
+    """Store the public part of a signing key. Return False if it is stored already. `now` is system time."""
     return (await tx.execute(_REGISTER, {"key_id": key.key_id, "raw": key.raw, "now": now})).first() is not None
 
 
 async def public_keys(tx: ReadTransaction) -> list[tuple[PublicKey, datetime]]:
-    """Every key that ever signed, the oldest first, each with the system's time of its first use."""
+    """Return every key that ever signed, oldest first, each with the system time of its first use."""
     return [
         (PublicKey(row.key_id, row.public_key, row.withdrawn_at, row.reason), row.registered_at)
         for row in await tx.execute(_KEYS)
@@ -45,5 +45,5 @@ async def public_keys(tx: ReadTransaction) -> list[tuple[PublicKey, datetime]]:
 
 
 async def withdraw(tx: Transaction, key_id: str, reason: str, now: datetime) -> bool:
-    """Mark a key as not to be trusted. False where there is none of this name, or it is marked already."""
+    """Withdraw a key. Return False if there is no such key, or it is withdrawn already."""
     return (await tx.execute(_WITHDRAW, {"key_id": key_id, "reason": reason, "now": now})).first() is not None

@@ -1,4 +1,4 @@
-"""Tells people that accepted reports name them: one letter for all reports of about an hour, not one for each.
+"""Tells people that accepted reports name them, in one letter for all reports of about an hour.
 
 The first report waits for `group_minutes` of business time for others; then one notice, kept under the oldest of the
 obligations, lists them all. One instance sweeps at a time; nothing here commits.
@@ -18,7 +18,7 @@ from shared.contract.events.fields import usable_address
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
-#: reports that a letter lists; it gives the number of the others
+#: reports that a letter lists; it only counts the others
 MAX_LISTED_REPORTS = 40
 
 
@@ -32,12 +32,12 @@ class NamingSweep:
         self._domain = message_id_domain
 
     async def tick(self, tx: Transaction) -> int:
-        """One step; returns how many people were written to."""
+        """Plan one round of letters; return how many people get one."""
         now = self._business.now()
         due = await namings.due(tx, now - self._wait)
         if not due:
             return 0
-        letters: dict[tuple[str, str], list[Any]] = {}  # who moved to another agency meanwhile gets a letter for each
+        letters: dict[tuple[str, str], list[Any]] = {}  # a person who changed agencies meanwhile gets a letter for each
         for row in await namings.reports(tx, due):
             letters.setdefault((row["officer_id"], row["agency"]), []).append(row)
         people = await store.directory(tx, {agency for _, agency in letters}, due)
@@ -56,7 +56,7 @@ class NamingSweep:
 
 
 def notice(officer_id: str, reports: Sequence[Any], people: Directory, now: datetime) -> Notice:
-    """The letter to a person about these reports of one agency, oldest first; skipped where it cannot reach them."""
+    """Return the letter to a person about these reports of one agency, oldest first; skipped if unreachable."""
     first = reports[0]
     officer = people.people[officer_id]
     skipped = _unreachable(officer)

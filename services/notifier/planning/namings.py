@@ -1,4 +1,4 @@
-"""SQL of namings: whom accepted reports name, and who has been written to about it. Nothing here commits."""
+"""SQL of namings: the people whom accepted reports name, and the letters about it. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.notifier.planning.domain import Naming
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
 
-#: people written to in one transaction, and reports of one of them
+#: people per transaction, and reports per person
 PEOPLE_AT_ONCE, REPORTS_AT_ONCE = 100, 1000
 
 _NAMED = {
@@ -24,7 +24,7 @@ _INSERT_NAMINGS = text(f"""
     SELECT * FROM {bulk.unnest(_NAMED)} ORDER BY obligation, officer_id
     ON CONFLICT DO NOTHING
 """)  # noqa: S608 - column names of this module
-# Who has no record yet is left until it arrives, and keeps nobody else back.
+# People without a record yet wait for it, and delay nobody else.
 _DUE = text("""
     SELECT DISTINCT officer_id FROM (
         SELECT n.officer_id FROM namings n JOIN officers o ON o.officer_id = n.officer_id
@@ -52,22 +52,22 @@ _TOLD = text(f"""
 
 
 async def insert(tx: Transaction, namings: Sequence[Naming]) -> None:
-    """Remember whom answers name; who was told of an obligation once is not told again."""
+    """Store whom answers name; a person is told of an obligation only once."""
     if namings:
         values = attrgetter(*_NAMED)
         await tx.execute(_INSERT_NAMINGS, bulk.parameters(_NAMED, map(values, namings)))
 
 
 async def due(tx: Transaction, until: datetime) -> list[str]:
-    """People whose oldest report about which nobody has written to them was accepted by then."""
+    """Return the people whose oldest report without a letter was accepted by `until`."""
     return list((await tx.execute(_DUE, {"until": until, "limit": PEOPLE_AT_ONCE})).scalars())
 
 
 async def reports(tx: Transaction, officers: Sequence[str]) -> Sequence[Any]:
-    """The reports that name these people and that no letter tells of yet, by person, the oldest first."""
+    """Return the reports that name these people and have no letter yet, by person, oldest first."""
     return (await tx.execute(_REPORTS, {"officers": list(officers), "limit": REPORTS_AT_ONCE})).mappings().all()
 
 
 async def written(tx: Transaction, told: Iterable[tuple[str, str, str]]) -> None:
-    """Remember the letter, by the obligation that it is kept under, of each (obligation, person)."""
+    """Store which letter tells each (obligation, person), by the obligation that the letter is kept under."""
     await tx.execute(_TOLD, bulk.parameters(_WRITTEN, told))

@@ -1,8 +1,9 @@
-"""What is open when an agency closes goes to its heir, or falls, as its record says; facts and lines stay.
+"""Hands an agency's open obligations to its heir when it closes, or drops them, as its record says.
 
-The closed agency's obligation is not owed any more and names its heir; the heir owes one of its own by the same terms,
-which names where it came from. Where the agency lives on after all, or its own report of before is heard of, its
-obligation is owed again and the heir's is not, unless the heir has answered it: one duty, one score. Nothing commits.
+Facts and lines stay. The closed agency no longer owes the obligation, which names the heir; the heir owes one of its
+own under the same terms, which names its origins. If the agency lives on after all, or a report that it sent before is
+heard of, it owes the obligation again and the heir does not, unless the heir has answered: one duty, one score.
+Nothing here commits.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from shared.contract.events import obligation_key
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 
-#: agencies through which one duty may have gone
+#: how many agencies one duty may pass through
 MOST_HEIRS = 20
 
 
 def heir_of(lost: Obligation, closing: Closing) -> str | None:
-    """Who owes it once its agency has closed: nobody where the period opened only after that."""
+    """Return who owes it after its agency has closed; None if the period opened only after that."""
     return closing.heir if local_day(lost.terms.opens_at) <= closing.closed_on else None
 
 
 def reported_by(handed: Obligation, closing: Closing) -> bool:
-    """Whether the agency had sent a report before it closed that is accepted, or may be."""
+    """Whether the agency sent a report before it closed that is accepted, or still may be."""
     return any(
         local_day(version.received_at) <= closing.closed_on and (version.accepted or not version.verdicts)
         for version in handed.facts.versions
@@ -44,9 +45,9 @@ def reported_by(handed: Obligation, closing: Closing) -> bool:
 
 
 def inherited(lost: Obligation, known: Obligation | None, notice_until: datetime) -> Terms | None:
-    """The heir's terms; None where its own obligation stays as it is: its report answers for both.
+    """Return the heir's terms; None if its own obligation stays as it is, whose report answers for both.
 
-    The deadline is the same, but not before `notice_until`: the heir has heard of it only now.
+    The deadline stays, but is not before `notice_until`: the heir learns of it only now.
     """
     origins = lost.terms.origins or (lost.agency,)
     if known is not None and known.terms.owed:
@@ -57,9 +58,9 @@ def inherited(lost: Obligation, known: Obligation | None, notice_until: datetime
 
 
 def given_back(handed: Obligation, last: Obligation, notice_until: datetime) -> tuple[Terms, Terms] | None:
-    """Terms of the agency that lives on, and of the last heir; None where that one has answered it.
+    """Return the terms of the agency that lives on, and of the last heir; None if that heir has answered.
 
-    Who was called overdue before stands as then; others have notice, since they were told that they owed nothing.
+    An agency that was overdue before is overdue again; others get notice, since they were told that they owed nothing.
     """
     if last.terms.origins and last.state.answer is not None:
         return None
@@ -77,7 +78,7 @@ async def take_back(
     now: datetime,
     notice: Callable[[Terms], datetime],
 ) -> int:
-    """Have agencies owe again what they handed on, where they live on or close otherwise. Returns how many changed."""
+    """Make agencies owe again what they handed on, if they live on or close otherwise. Returns how many changed."""
     count = 0
     for handed in handed_on:
         closing = closings.get(handed.agency)
@@ -123,7 +124,7 @@ async def close(
     now: datetime,
     notice: Callable[[Terms], datetime],
 ) -> int:
-    """Have agencies that closed owe these no more, and their heirs instead. Returns how many obligations changed."""
+    """Move these obligations from closed agencies to their heirs. Returns how many obligations changed."""
     heirs = {handed.key: heir_of(handed, closings[handed.agency]) for handed in lost}
     proposed = [
         Proposed(handed, replace(handed.terms, owed=False, heir=heirs[handed.key]), handed.facts, now)
@@ -160,6 +161,6 @@ async def close(
     if opened:
         await reliefs.apply_again(tx, min(obligation.terms.deadline for obligation in opened))
     count += len(made) + await deciding.settle_all(tx, rules, changed)
-    # an heir that closes too hands it on
+    # an heir that closes too hands them on
     await registry.replan_closed(tx, {key.partition("/")[0] for key in wanted})
     return count

@@ -1,4 +1,4 @@
-"""`python -m services.scoring reliefs …`: what an administrator proposes and decides, each in one transaction."""
+"""`python -m services.scoring reliefs …`: an administrator proposes and decides, each step in one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SAID = {"granted": "Đã chấp thuận / granted", "rejected": "Đã bác / re
 
 
 def reliefs_command(argv: Sequence[str]) -> int:
-    """Add, list, show, grant, reject."""
+    """Run one action (add, list, show, grant, reject); return the exit code."""
     given = _parser().parse_args(list(argv))
     url = database_url("scoring")
     evidence = _evidence(given.evidence) if given.action == "add" else ()
@@ -124,7 +124,7 @@ async def _show(tx: Transaction, relief_id: str) -> int:
 
 
 def _evidence(paths: Sequence[Path]) -> tuple[dict[str, Any], ...]:
-    """Each file by name, size and SHA-256: whoever keeps it can prove that it is the one."""
+    """Describe each file by name, size and SHA-256, so that whoever keeps it can prove that it is the same."""
     kept = []
     for path in paths:
         try:

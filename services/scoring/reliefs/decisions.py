@@ -1,6 +1,6 @@
-"""A relief is proposed, then granted or rejected; each step is written with who took it, when and why. No commit.
+"""Proposes, grants and rejects reliefs; records each step with who took it, when and why. Nothing here commits.
 
-A relief has no effect by itself: the sweep brings each version of it to the obligations it covers.
+A relief has no effect by itself: the sweep applies each version of it to the obligations it covers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.telemetry.readiness import Check
 
 log = get_logger()
 
-#: longer spans are given in parts, so that a mistyped month or year relieves nobody
+#: longer spans must be split, so that a mistyped month or year relieves nobody
 MAX_SPAN = timedelta(days=60)
 
 _UNKNOWN = {"agency": ("cơ quan", "agency"), "regime": ("chế độ", "regime"), "obligation": ("nghĩa vụ", "obligation")}
@@ -29,7 +29,7 @@ _STATUS_VI = {"proposed": "đề xuất", "granted": "đã chấp thuận", "rej
 
 
 class Refused(Exception):
-    """Why a relief cannot be added or decided; one sentence for each fault, Vietnamese and English."""
+    """A relief cannot be added or decided; the message has one sentence for each fault, in Vietnamese and English."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A relief as it is proposed. An empty scope: all."""
+    """A proposed relief. An empty scope covers all."""
 
     starts_at: datetime
     ends_at: datetime
@@ -51,7 +51,7 @@ class Proposal:
 
     @property
     def relief_id(self) -> str:
-        """The same proposal has the same id, so that it stands there once however often it is made."""
+        """Equal proposals have equal ids, so that repeating one stores nothing new."""
         span = (self.starts_at.timestamp(), self.ends_at.timestamp())
         content = [
             self.cause or self.reason,
@@ -65,10 +65,10 @@ class Proposal:
 
 
 async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: timedelta) -> bool:
-    """Store a proposal; False where it is there already. Raises Refused with every fault.
+    """Store a proposal; return False if it exists already. Raises Refused with every fault.
 
-    at: business time. Nobody it covers is called overdue until it is decided, or until `grace` is over, counted from
-    its end or from now, whichever is later.
+    at: business time. Until it is decided, nobody it covers is called overdue before `grace` is over, counted from its
+    end or from `at`, whichever is later.
     """
     faults = _faults_of_span(proposal) if proposal.cause is None else []
     for kind, name in await store.unknown(tx, proposal.agencies, proposal.regimes, proposal.obligations):
@@ -96,7 +96,7 @@ async def decide(
 ) -> None:
     """Grant or reject. Raises Refused.
 
-    What is rejected stays so. What is granted can be taken back only before its span begins: people rely on it then.
+    A rejected relief stays rejected. A granted one can be rejected only before its span begins: then people rely on it.
     """
     found = await store.lock_one(tx, relief_id)
     if found is None:
@@ -115,7 +115,7 @@ async def decide(
 
 
 async def check_proposals(tx: ReadTransaction) -> Check:
-    """A warning for readiness, and the gauge: a proposal waits for somebody's decision."""
+    """Warn in readiness while a proposal waits for a decision."""
     waiting = await store.proposed(tx)
     if not waiting.reliefs:
         return Check(ok=True, detail="none waits for a decision")

@@ -1,7 +1,7 @@
-"""Where intake could store nothing near a deadline, a relief is proposed; nothing else is marked before it is known.
+"""Proposes a relief where intake could store nothing near a deadline, before anybody is marked overdue.
 
-Intake tells until when it could store reports, and each gap before what follows it. So the hour it has told last says
-up to when deadlines may be judged: while it is silent nobody is reminded or called overdue.
+Intake publishes up to when it could store reports, and each gap before anything later. So its latest moment limits the
+deadlines that may be judged: while intake is silent, nobody is reminded or called overdue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.clock import Clock
 from shared.telemetry.readiness import Check
 
-#: gaps no further apart are one: a service that comes and goes keeps people waiting too
+#: gaps no further apart count as one: a service that comes and goes delays people too
 TOGETHER = timedelta(hours=1)
 #: silence after which readiness warns
 SILENT = timedelta(minutes=2)
@@ -55,7 +55,7 @@ _EXAMINED = text("""
 
 
 async def keep(tx: Transaction, told: Sequence[IntakeAvailable | IntakeUnavailable]) -> None:
-    """Keep what intake has told of itself, in any order and however often."""
+    """Store intake's own events about its availability, in any order and however often they come."""
     for event in told:
         if isinstance(event, IntakeUnavailable) and event.since < event.until:
             await tx.execute(_GAP, {"since": event.since, "until": event.until, "cause": event.cause})
@@ -73,14 +73,14 @@ class IntakeGaps:
         self._grace = grace
 
     async def vouched_until(self, tx: ReadTransaction) -> datetime | None:
-        """The hour until which intake could store reports, also for the gauge; None while it has told nothing."""
+        """Return up to when intake could store reports, and set the gauge; None while it has published nothing."""
         until: datetime | None = (await tx.execute(_READ)).scalar_one_or_none()
         if until is not None:
             metrics.INTAKE_SILENT_SECONDS.set(max(0.0, (self._business.now() - until).total_seconds()))
         return until
 
     async def propose(self, tx: Transaction) -> bool:
-        """Look at one gap; True where there was one. What is proposed is applied before anything else is swept."""
+        """Examine one gap; return True if there was one. A proposal is applied before anything else is swept."""
         gap = (await tx.execute(_UNEXAMINED)).first()
         if gap is None:
             return False
@@ -105,7 +105,7 @@ class IntakeGaps:
         return True
 
     async def check(self, tx: ReadTransaction) -> Check:
-        """A warning for readiness: intake is silent, and marks wait for it."""
+        """Warn in readiness while intake is silent, since marks wait for it."""
         until = await self.vouched_until(tx)
         if until is None:
             return Check(ok=True, detail="intake has told nothing yet")

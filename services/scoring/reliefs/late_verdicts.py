@@ -1,8 +1,8 @@
-"""A report that was returned late leaves its agency less time to correct it: a relief is proposed for what was lost.
+"""Proposes a relief for agencies whose reports were returned late, which leaves them less time to correct.
 
-Late is a verdict decided more than a stated time after the receipt. What is told late is kept until it is proposed,
-several together: an hour of a slow validator is one decision for a person, not one for each report. Meanwhile nobody
-concerned is called overdue.
+A verdict is late if it comes more than a stated time after the receipt. Late verdicts are gathered into one proposal:
+an hour of a slow validator is one decision for a person, not one for each report. Meanwhile nobody concerned is called
+overdue.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Late(Struct, frozen=True):
 
 
 def late_of(obligation: Obligation, longest: timedelta) -> list[Late]:
-    """The versions that were returned late, near the deadline or behind it, of what is not answered in time."""
+    """Return the versions returned late, near the deadline or after it, if the obligation is not answered in time."""
     if not obligation.state.owed or obligation.state.on_time:
         return []
     found = []
@@ -68,7 +68,7 @@ def late_of(obligation: Obligation, longest: timedelta) -> list[Late]:
 
 
 def _returned_at(version: Version) -> datetime | None:
-    """Since when it has been returned: a revision that returns it again tells its agency nothing new."""
+    """Return since when it has been returned: a revision that returns it again tells its agency nothing new."""
     since = None
     for verdict in version.verdicts:
         if verdict.outcome != "returned":

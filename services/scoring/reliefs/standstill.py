@@ -1,7 +1,8 @@
-"""Scoring notices by itself that it stood still across deadlines, and proposes a relief before it marks anybody.
+"""Notices that scoring stood still across deadlines, and proposes a relief before anybody is marked overdue.
 
-It keeps the business hour up to which it has swept, and the system's hour of that. A gap counts only if both clocks
-went on for so long: business time that is led or scaled jumps by days in which nobody was kept from anything.
+The database keeps the business time up to which scoring has swept, and the system time of that sweep. A gap counts
+only if both clocks advanced by more than `longest`: led or scaled business time jumps by days that cost nobody
+anything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from services.scoring.reliefs.lost_time import deadlines_within, shown
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
-#: real seconds between two writes; a gap is known to within that
+#: system seconds between two writes; also the precision of a gap
 WRITE_SECONDS = 15.0
 
 _READ = text("SELECT swept_to, system_at FROM sweep_heartbeat")
@@ -28,23 +29,23 @@ _WRITE = text("""
 
 
 class Standstill:
-    """`business`, `system`: the clocks. `longest`: how long the sweep may not have come on without a proposal."""
+    """`longest`: how long the sweep may stand still without a proposal."""
 
     def __init__(self, business: Clock, system: Clock, longest: timedelta, grace: timedelta) -> None:
         self._business = business
         self._system = system
         self._longest = longest
         self._grace = grace
-        self._written: tuple[datetime, datetime] | None = None  # as this process has written it last
+        self._written: tuple[datetime, datetime] | None = None  # what this process wrote last
 
     async def note(self, tx: Transaction, swept_to: datetime) -> bool:
-        """Keep the hour that is swept now. True where a relief was proposed: it is applied before anything else."""
+        """Record the moment swept now. Return True if a relief was proposed: it is applied before anything else."""
         system_at = self._system.now()
         written = self._written
         if written is not None and timedelta() <= system_at - written[1] < timedelta(seconds=WRITE_SECONDS):
             return False
         last = (await tx.execute(_READ)).first()
-        self._written = None  # known again with the next tick, if this transaction is rolled back
+        self._written = None  # the next tick reads it again if this transaction is rolled back
         await tx.execute(_WRITE, {"swept_to": swept_to, "system_at": system_at})
         if last is None or min(swept_to - last.swept_to, system_at - last.system_at) <= self._longest:
             self._written = (swept_to, system_at)

@@ -15,7 +15,7 @@ from shared.postgres.database import ReadTransaction, Transaction
 _COLUMNS = "relief_id, starts_at, ends_at, status, hold_until, version, agencies, regimes, obligations, applied_until"
 _STANDING = text(f"SELECT {_COLUMNS} FROM reliefs WHERE status <> 'rejected' ORDER BY starts_at, relief_id")  # noqa: S608
 _ALL = text(f"SELECT {_COLUMNS} FROM reliefs ORDER BY starts_at, relief_id")  # noqa: S608
-# Of each relief the last decision by then: reliefs keep only the newest, relief_decisions keep all.
+# The last decision about each relief by that moment: reliefs hold only the newest, relief_decisions all.
 _AS_OF = text("""
     SELECT r.relief_id, r.starts_at, r.ends_at, d.after, r.hold_until, d.version, r.agencies, r.regimes, r.obligations,
            ''
@@ -83,13 +83,13 @@ _APPLY_AGAIN = text(
 
 
 class ScopedRelief(Struct, frozen=True):
-    """A relief and whom it covers; an empty tuple: all."""
+    """A relief and its scope; an empty tuple covers all."""
 
     relief: Relief
     agencies: tuple[str, ...] = ()
     regimes: tuple[str, ...] = ()
     obligations: tuple[str, ...] = ()
-    applied_until: str = ""  # every obligation up to this key has it
+    applied_until: str = ""  # applied to every obligation up to this key
 
     def covers(self, key: str) -> bool:
         """Whether the obligation `agency/regime/period` is in its scope."""
@@ -102,53 +102,53 @@ class ScopedRelief(Struct, frozen=True):
 
 
 async def read_standing(tx: ReadTransaction) -> list[ScopedRelief]:
-    """Those proposed or granted."""
+    """Return the reliefs that are proposed or granted."""
     return [_scoped(row) for row in await tx.execute(_STANDING)]
 
 
 async def read_all(tx: ReadTransaction) -> list[ScopedRelief]:
-    """Also those rejected: an obligation may have what was taken back since."""
+    """Return all reliefs, also rejected ones: an obligation may hold one that was rejected since."""
     return [_scoped(row) for row in await tx.execute(_ALL)]
 
 
 async def read_as_of(tx: ReadTransaction, moment: datetime) -> list[ScopedRelief]:
-    """All that were proposed by then, as they were decided by then."""
+    """Return the reliefs proposed by `moment`, as decided by then."""
     return [_scoped(row) for row in await tx.execute(_AS_OF, {"moment": moment})]
 
 
 async def lock_unapplied(tx: Transaction) -> ScopedRelief | None:
-    """A relief that some obligation it covers may not have yet."""
+    """Return a relief that some obligation in its scope may not have yet."""
     row = (await tx.execute(_UNAPPLIED)).first()
     return None if row is None else _scoped(row)
 
 
 async def applied(tx: Transaction, relief: Relief) -> None:
-    """Every obligation it covers has this version."""
+    """Record that every obligation in its scope has this version."""
     await tx.execute(_APPLIED, {"relief_id": relief.relief_id, "version": relief.version})
 
 
 async def applied_until(tx: Transaction, relief: Relief, key: str) -> None:
-    """Every obligation up to this key has it."""
+    """Record that every obligation up to this key has it."""
     await tx.execute(_APPLIED_UNTIL, {"relief_id": relief.relief_id, "key": key})
 
 
 async def apply_again(tx: Transaction, earliest: datetime) -> None:
-    """Have reliefs looked at again for new obligations whose deadlines are not before `earliest`."""
+    """Apply reliefs again, to new obligations whose deadlines are not before `earliest`."""
     await tx.execute(_APPLY_AGAIN, {"earliest": earliest})
 
 
 async def add(tx: Transaction, row: Mapping[str, Any]) -> bool:
-    """Store a proposal; False where there is one of this id."""
+    """Store a proposal; return False if its id exists already."""
     return (await tx.execute(_ADD, row)).first() is not None
 
 
 async def lock_one(tx: Transaction, relief_id: str) -> Any | None:
-    """Its status, starts_at and version; None where there is none."""
+    """Lock a relief; return its status, starts_at and version, or None."""
     return (await tx.execute(_LOCK, {"relief_id": relief_id})).first()
 
 
 async def decide(tx: Transaction, relief_id: str, status: ReliefStatus, by: str, at: datetime) -> int:
-    """Write a decision as the relief's next version, which is returned."""
+    """Write a decision as the relief's next version; return that version."""
     decided = {"relief_id": relief_id, "status": status, "decided_by": by, "decided_at": at}
     return int((await tx.execute(_DECIDE, decided)).scalar_one())
 
@@ -160,7 +160,7 @@ async def append_decision(tx: Transaction, row: Mapping[str, Any]) -> None:
 async def unknown(
     tx: ReadTransaction, agencies: Sequence[str], regimes: Sequence[str], obligations: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Which of these nobody knows: (agency | regime | obligation, the code or key)."""
+    """Return those of these that do not exist: (agency | regime | obligation, the code or key)."""
     given = {"agencies": list(agencies), "regimes": list(regimes), "obligations": list(obligations)}
     return [(row.kind, row.given) for row in await tx.execute(_UNKNOWN, given)]
 
@@ -168,13 +168,13 @@ async def unknown(
 async def listed(
     tx: ReadTransaction, after: str, limit: int, status: ReliefStatus | None = None
 ) -> list[dict[str, Any]]:
-    """Up to `limit` reliefs behind this id."""
+    """Return up to `limit` reliefs after this id."""
     rows = await tx.execute(_LIST, {"after": after, "limit": limit, "status": status})
     return [dict(row) for row in rows.mappings()]
 
 
 async def one(tx: ReadTransaction, relief_id: str) -> dict[str, Any] | None:
-    """A relief with everything that was decided about it, the oldest first."""
+    """Return a relief with every decision about it, oldest first."""
     row = (await tx.execute(_ONE, {"relief_id": relief_id})).mappings().first()
     if row is None:
         return None
@@ -183,7 +183,7 @@ async def one(tx: ReadTransaction, relief_id: str) -> dict[str, Any] | None:
 
 
 async def proposed(tx: ReadTransaction) -> Any:
-    """How many reliefs wait for a decision, the first of them, and when the first hold ends."""
+    """Return how many reliefs wait for a decision, the first of them, and when the first hold ends."""
     return (await tx.execute(_PROPOSED)).one()
 
 
