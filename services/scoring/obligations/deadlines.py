@@ -118,7 +118,12 @@ class Plan:
     @property
     def exists_from(self) -> date:
         """The day by which the agency must have opened: the cut-off's last day, or the day of the request."""
-        return self.cutoff_to or self.opens_at.astimezone(LOCAL_ZONE).date()
+        return self.cutoff_to or self.opens_on
+
+    @property
+    def opens_on(self) -> date:
+        """The local day of the opening."""
+        return self.opens_at.astimezone(LOCAL_ZONE).date()
 
     @property
     def due_on(self) -> date:

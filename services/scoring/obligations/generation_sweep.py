@@ -227,6 +227,7 @@ class Generator:
         metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(opened))
         if opened:
             await reliefs.apply_again(tx, min(event.deadline for event in opened))
+            await registry.replan_closed(tx, {event.agency for event in opened})  # to hand on what is due after it
         if len(opened) >= self._opened_a_tick:
             return len(opened), False
         moved, after = 0, ""

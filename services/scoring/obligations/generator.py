@@ -26,27 +26,36 @@ from shared.postgres.database import ReadTransaction, Transaction
 _FIRST_VERSION = "coalesce((SELECT first_version FROM generation), 1)"
 
 _PLANS = {
-    "regime": "text", "regime_version": "int", "period": "text", "exists_from": "date", "due_on": "date",
-    "deadline": "timestamptz", "next_at": "timestamptz", "terms": "text", "document": "text",
+    "regime": "text", "regime_version": "int", "period": "text", "exists_from": "date", "opens_on": "date",
+    "due_on": "date", "deadline": "timestamptz", "next_at": "timestamptz", "terms": "text", "document": "text",
 }  # fmt: skip
-#: who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other
-_WHO_OWES = """
+_EXISTS_WHEN_DUE = "a.closed_on IS NULL OR a.closed_on >= p.due_on"
+# Or closes in the middle of the period and has an heir, to which transfers.py hands it on: it is generated first, or a
+# closing that is known ahead would leave the report with nobody.
+_EXISTS_OR_HANDS_ON = f"{_EXISTS_WHEN_DUE} OR (a.heir IS NOT NULL AND a.closed_on >= p.opens_on)"
+
+
+def _who_owes(exists: str) -> str:
+    """Who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other."""
+    return f"""
       JOIN regimes AS r ON r.code = p.regime AND r.regime_version = p.regime_version
       LEFT JOIN requests AS q ON q.request_id = p.period AND q.regime = p.regime
       JOIN agencies AS a
-        ON a.opened_on <= p.exists_from AND (a.closed_on IS NULL OR a.closed_on >= p.due_on)
+        ON a.opened_on <= p.exists_from AND ({exists})
        AND CASE WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
                 ELSE (a.kind = ANY(r.submitter_kinds) AND a.code <> ALL(r.submitters_except))
                      OR a.code = ANY(r.submitters) END
      WHERE (:everybody OR a.code = ANY(CAST(:codes AS text[])))
 """
+
+
 # What exists is looked up by key, as a scalar subquery always is: an anti-join may read the whole table.
 _GENERATE = text(f"""
     INSERT INTO obligations (obligation, agency, regime, period, version, owed, standing, overdue, deadline, next_at,
                              terms, document, opened_at)
     SELECT a.code || '/' || p.regime || '/' || p.period, a.code, p.regime, p.period, {_FIRST_VERSION}, true,
            'nothing_sent', false, p.deadline, p.next_at, CAST(p.terms AS json), CAST(p.document AS json), :now
-      FROM {bulk.unnest(_PLANS, "p", place="place")} {_WHO_OWES}
+      FROM {bulk.unnest(_PLANS, "p", place="place")} {_who_owes(_EXISTS_OR_HANDS_ON)}
        AND (SELECT true FROM obligations AS o WHERE o.obligation = a.code || '/' || p.regime || '/' || p.period) IS NULL
      ORDER BY 1 LIMIT :limit
     ON CONFLICT (obligation) DO NOTHING
@@ -58,7 +67,7 @@ def _unlike(source: str) -> TextClause:
     """Owed already, or owed by an agency that did not owe it before; the rest are followed as what nobody asked for."""
     return text(f"""
         WITH p AS (SELECT * FROM {bulk.unnest(_PLANS, "p", place="place")}),
-        owing AS (SELECT a.code, p.place FROM p {_WHO_OWES})
+        owing AS (SELECT a.code, p.place FROM p {_who_owes(_EXISTS_WHEN_DUE)})
         SELECT o.obligation, o.version, CAST(o.terms AS text), CAST(o.document AS text), p.place
           FROM {source}
          WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
@@ -288,8 +297,8 @@ def _parameters(openings: Sequence[Opening], codes: Sequence[str] | None) -> dic
     rows = [
         (
             opening.plan.regime, opening.plan.regime_version, opening.plan.period, opening.plan.exists_from,
-            opening.plan.due_on, opening.state.deadline, opening.state.next_at, encode_terms(opening.terms),
-            encode_document(Obligation("", 0, opening.terms, NOTHING, opening.state)),
+            opening.plan.opens_on, opening.plan.due_on, opening.state.deadline, opening.state.next_at,
+            encode_terms(opening.terms), encode_document(Obligation("", 0, opening.terms, NOTHING, opening.state)),
         )
         for opening in openings
     ]  # fmt: skip

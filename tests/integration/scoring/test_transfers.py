@@ -7,8 +7,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from services.scoring.obligations import transfers
+from services.scoring.obligations import generator, transfers
 from shared.contract.events import AgencyRegistered
 from tests.integration.scoring.rig import Rig, agency, key_of, officer, regime, request
 from tests.unit.scoring.samples import DEADLINE, local, submission, verdict
@@ -66,6 +67,34 @@ async def test_the_control_without_a_transfer_the_report_falls_between(
     monkeypatch.setattr(transfers, "heir_of", lambda lost, closing: None)
     await begun(rig)
     await rig.registry(closing())
+    await rig.generate()
+    assert await owed(rig) == []
+
+
+async def test_a_closing_that_is_known_before_the_period_is_generated_hands_it_on_all_the_same(rig: Rig) -> None:
+    await rig.registry(regime(), closing(1), department(), officer("cb-5", HEIR))
+    await rig.generate()
+    assert await owed(rig) == [HEIR]
+    assert (await rig.obligation(OF_HEIR)).terms.origins == (CLOSED,)
+    assert await owed(rig, "2026-M11") == [], "it opens only after the closing"
+
+
+@pytest.mark.parametrize(("on", "heirs"), [(date(2026, 9, 15), [HEIR]), (date(2026, 9, 14), [])])
+async def test_a_period_is_handed_on_that_opens_on_the_last_day_and_none_that_opens_later(
+    rig: Rig, on: date, heirs: list[str]
+) -> None:
+    await rig.registry(regime(), closing(1, on=on), department())
+    await rig.generate()
+    assert await owed(rig) == heirs
+
+
+async def test_the_control_generated_for_who_exists_when_it_is_due_alone_it_falls_between(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = str(generator._GENERATE).replace(generator._EXISTS_OR_HANDS_ON, generator._EXISTS_WHEN_DUE)
+    assert only != str(generator._GENERATE)
+    monkeypatch.setattr(generator, "_GENERATE", text(only))
+    await rig.registry(regime(), closing(1), department())
     await rig.generate()
     assert await owed(rig) == []
 
