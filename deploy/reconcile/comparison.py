@@ -14,7 +14,19 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from dataclasses import dataclass, field
 from time import monotonic
 
-from deploy.reconcile import availability, copies, journal, notices, owing, receipts, registry, rules, scores, verdicts
+from deploy.reconcile import (
+    availability,
+    copies,
+    journal,
+    notices,
+    owing,
+    receipts,
+    registry,
+    rules,
+    scores,
+    transfers,
+    verdicts,
+)
 from deploy.reconcile.differences import Difference, Subject, Teller
 from deploy.reconcile.dossiers import Dossier, dossiers
 from deploy.reconcile.reference import Reference
@@ -47,7 +59,7 @@ DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {
 }
 #: what scoring holds about an obligation
 OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Difference]]] = {
-    "owing.terms": lambda obligation, dossier, reference: owing.terms(obligation, reference),
+    "owing.terms": owing.terms,
     "scores.columns": lambda obligation, dossier, reference: scores.columns(obligation, dossier),
     "scores.standing": lambda obligation, dossier, reference: scores.standing(obligation, reference),
     "scores.lines": scores.lines,
@@ -67,7 +79,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "notifier.compliance": ("notifier.obligations", "notifier.notifications"),
 }
 #: every comparison by name; a test switches off each in turn to show that it is needed
-COMPARISONS = (*REFERENCE, *DOSSIERS, *OBLIGATIONS, "owing.missing", "journal")
+COMPARISONS = (*REFERENCE, *DOSSIERS, *OBLIGATIONS, "owing.missing", "transfers", "journal")
 
 
 @dataclass(slots=True)
@@ -141,7 +153,7 @@ def _is_behind(difference: Difference, behind: Mapping[str, frozenset[str]]) -> 
 async def _obligations(
     snapshot: Snapshot, reference: Reference, without: Collection[str], narrowed: _Narrowed | None
 ) -> AsyncIterator[Difference]:
-    due = owing.Owing(reference)
+    due, duties = owing.Owing(reference), transfers.Duties(reference)
     keys = None if narrowed is None else narrowed.keys
     seen: set[str] = set()
     async for dossier in dossiers(snapshot, keys):
@@ -151,7 +163,10 @@ async def _obligations(
                     yield difference
             elif dossier.obligations:
                 seen.add(dossier.key)
-        for difference in _dossier(dossier, reference, without):
+        for difference in _dossier(dossier, reference, without, duties):
+            yield difference
+    if "transfers" not in without:
+        for difference in duties.compare():
             yield difference
     if "owing.missing" in without:
         return
@@ -174,7 +189,9 @@ def _guarded(
         yield told.difference("", f"{type(error).__name__}: {error}", "–")
 
 
-def _dossier(dossier: Dossier, reference: Reference, without: Collection[str]) -> Iterator[Difference]:
+def _dossier(
+    dossier: Dossier, reference: Reference, without: Collection[str], duties: transfers.Duties
+) -> Iterator[Difference]:
     for name, comparison in DOSSIERS.items():
         if name not in without:
             yield from _guarded(name, dossier.key, comparison(dossier, reference))
@@ -182,6 +199,7 @@ def _dossier(dossier: Dossier, reference: Reference, without: Collection[str]) -
         if isinstance(obligation, Difference):
             yield obligation
             continue
+        duties.seen(obligation)
         for name, of_obligation in OBLIGATIONS.items():
             if name not in without:
                 yield from _guarded(name, dossier.key, of_obligation(obligation, dossier, reference))

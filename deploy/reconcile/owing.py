@@ -6,6 +6,7 @@ which changes scoring has not followed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.reference import Reference
+from deploy.reconcile.transfers import was_handed_on
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from services.scoring.obligations.deadlines import (
     Agency,
@@ -35,7 +37,8 @@ from services.scoring.obligations.facts import Terms
 from services.scoring.obligations.generator import Missing, terms_of
 from services.scoring.obligations.resolve import RegistryPart, resolve
 from services.scoring.obligations.store import encode_terms
-from services.scoring.scores.policy import PolicyBook
+from services.scoring.obligations.transfers import heir_of
+from services.scoring.scores.policy import PolicyBook, local_day
 from shared.contract.events import SubmissionReceived, obligation_key
 from shared.contract.period import PeriodError, parse
 from shared.contract.reporting_window import NoWindow, window_of
@@ -57,8 +60,8 @@ class _Probe:
     received_at: datetime
 
 
-def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
-    """Compare the terms of an obligation with its plan."""
+def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Compare the terms of an obligation with its plan. Who owes it after a closing: transfers.py."""
     told = Teller("deadline", _WHERE, obligation.key, *_BY)
     part, book = reference.part(), reference.book
     if part is None or book is None or obligation.key.count("/") != 2:
@@ -66,15 +69,20 @@ def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
     stored = obligation.terms
     planned = _planned(obligation, part, reference)
     if planned is None:
-        if not obligation.facts.versions and stored.owed:
+        if not obligation.facts.versions and stored.owed and not stored.origins:
             yield Teller("owed", _WHERE, obligation.key, *_BY).surplus()
         return
     open_still = reference.generation is not None and stored.deadline >= reference.generation["complete_at"]
-    yield from _owed(obligation, planned, open_still, reference)
-    wanted = replace(planned, owed=stored.owed)
+    handed = was_handed_on(obligation, dossier)
+    if not handed:
+        yield from _owed(obligation, planned, open_still, reference)
+        yield from _fallen(obligation, part, reference)
+    wanted = replace(planned, owed=stored.owed, origins=stored.origins, heir=stored.heir)
     if stored == wanted:
         return
     choices = list(_choices(obligation, part, book, reference))
+    if handed and any(_with_notice(stored, choice) for choice in [wanted, *choices]):
+        return
     if not open_still and stored in choices:  # only open obligations follow newer rules
         return
     if not stored.owed:  # it followed them until it was no longer owed, or no version governs it
@@ -96,6 +104,11 @@ def terms(obligation: Obligation, reference: Reference) -> Iterator[Difference]:
     yield from told.document(_plain(stored), _plain(wanted), "terms")
 
 
+def _with_notice(stored: Terms, choice: Terms) -> bool:
+    """Whether these are the terms, but for a later deadline: whoever comes to owe a report late has notice."""
+    return choice.deadline <= stored.deadline and stored == replace(choice, deadline=stored.deadline)
+
+
 def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: Reference) -> Iterator[Difference]:
     stored, state = obligation.terms.owed, obligation.state
     if stored == planned.owed:
@@ -106,6 +119,21 @@ def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: R
     untouched = open_still and state.standing == "nothing_sent"
     if (stored and (closed or untouched)) or (not stored and open_still):
         yield told.difference("terms.owed", stored, planned.owed)
+
+
+def _fallen(obligation: Obligation, part: RegistryPart, reference: Reference) -> Iterator[Difference]:
+    """Name a report that nobody owes since its agency closed, though the record names an heir."""
+    closing = reference.closings.get(obligation.agency)
+    terms = obligation.terms
+    if closing is None or terms.owed or obligation.facts.versions or heir_of(obligation, closing) is None:
+        return
+    agencies = {
+        code: dataclasses.replace(agency, closed_on=None) if code == obligation.agency else agency
+        for code, agency in part.agencies.items()
+    }
+    asked = _planned(obligation, dataclasses.replace(part, agencies=agencies), reference)
+    if asked is not None and asked.owed and local_day(asked.deadline) > closing.closed_on:
+        yield Teller("owed", _WHERE, obligation.key, *_BY).difference("terms.heir", terms.heir, closing.heir)
 
 
 def _planned(obligation: Obligation, part: RegistryPart, reference: Reference) -> Terms | None:
@@ -127,7 +155,7 @@ def _as_report(probe: _Probe) -> SubmissionReceived:
 
 def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, reference: Reference) -> Iterator[Terms]:
     """Yield the terms under every version of its regime and every loaded calendar."""
-    owed = obligation.terms.owed
+    stored = obligation.terms
     try:
         period = parse(obligation.period)
     except PeriodError:
@@ -143,7 +171,8 @@ def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, refer
                 )
             except (NoDeadline, CalendarGap, PeriodError, Unplannable):
                 continue
-            yield replace(terms_of(plan, book.governing(plan.due_on).version), owed=owed)
+            planned = terms_of(plan, book.governing(plan.due_on).version)
+            yield replace(planned, owed=stored.owed, origins=stored.origins, heir=stored.heir)
 
 
 class Owing:
@@ -198,7 +227,12 @@ class Owing:
     def _owes(self, agency: Agency, plan: Plan) -> bool:
         versions = self._reference.regimes.get(plan.regime, ())
         governing = next((entry for entry in versions if entry.regime_version == plan.regime_version), None)
-        return governing is not None and owes(agency, governing, plan, self._reference.requests.get(plan.period))
+        if governing is None:
+            return False
+        closing = self._reference.closings.get(agency.code)
+        if closing is not None and closing.heir is not None and plan.opens_on <= closing.closed_on:
+            agency = dataclasses.replace(agency, closed_on=None)  # it owed it until it was handed on
+        return owes(agency, governing, plan, self._reference.requests.get(plan.period))
 
 
 def plans(reference: Reference) -> Iterator[Difference]:

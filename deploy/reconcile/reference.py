@@ -25,6 +25,7 @@ from services.scoring.obligations.deadlines import Agency, Regime, Request
 from services.scoring.obligations.facts import Relief
 from services.scoring.obligations.resolve import RegistryPart
 from services.scoring.reference_data import Rules
+from services.scoring.registry import Closing
 from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook, PolicyError
 from services.scoring.scores.policy.data import parse_policy
@@ -87,6 +88,7 @@ class Reference:
     regimes: dict[str, list[Regime]] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     agencies: dict[str, Agency] = field(default_factory=dict)
+    closings: dict[str, Closing] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     forms: dict[str, CompiledForm | FormError] = field(default_factory=dict)
     replaced_by: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
@@ -180,6 +182,8 @@ class Reference:
             match record:
                 case AgencyRegistered():
                     self.agencies[record.code] = Agency(record.code, record.kind, record.opened_on, record.closed_on)
+                    if record.closed_on is not None:
+                        self.closings[record.code] = Closing(record.closed_on, record.heir)
                     told_agencies.append(
                         ToldAgency(record.code, record.name, record.name_en, record.parent, record.closed_on)
                     )

@@ -15,6 +15,7 @@ import httpx
 
 from deploy.local import Stack
 from deploy.local.process import poll_until
+from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
 
 T = TypeVar("T")
@@ -137,6 +138,32 @@ class Province:
         """What a service shows its operator."""
         token = self.stack.operator_token
         return httpx.get(self.stack.url(service) + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+    def reconcile(self) -> tuple[int, str]:
+        """What `reconcile` says: its exit code and its output."""
+        urls = [f"--{name}={self.stack.database_url(name)}" for name in SERVICES]
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.reconcile", *urls],
+            env={**os.environ, **self.stack.service_env("scoring")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def agree(self) -> None:
+        """Wait until `reconcile` finds no difference: everything has drained."""
+        said: list[str] = []
+
+        def agreed() -> bool:
+            code, output = self.reconcile()
+            said.append(output)
+            return code == 0
+
+        try:
+            eventually(agreed, "no difference", seconds=90)
+        except AssertionError as error:
+            raise AssertionError(said[-1][-4000:]) from error
 
     def mails_to(self, address: str) -> list[Any]:
         return [mail for mail in self.stack.mails() if address in str(mail.to)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +10,6 @@ from typing import Any
 import pytest
 
 from deploy.local import Stack
-from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra, unique
@@ -134,22 +130,4 @@ def test_what_is_overdue_is_told_to_the_officer_and_to_the_head(province: Provin
 
 def test_the_stores_agree_at_the_end(province: Province) -> None:
     """`reconcile` finds no difference once everything has drained."""
-    stack = province.stack
-    urls = [f"--{name}={stack.database_url(name)}" for name in SERVICES]
-
-    def agree() -> bool:
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.reconcile", *urls],
-            env={**os.environ, **stack.service_env("scoring")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        outputs.append(done.stdout + done.stderr)
-        return done.returncode == 0
-
-    outputs: list[str] = []
-    try:
-        eventually(agree, "no difference", seconds=90)
-    except AssertionError as error:
-        raise AssertionError(outputs[-1][-4000:]) from error
+    province.agree()
