@@ -85,8 +85,7 @@ def spans(text: str) -> list[str]:
 
 
 def modules_named(text: str) -> list[tuple[str, list[str]]]:
-    """Each `python -m module word… --option…` of a page, also one that goes on in the next line."""
-    text = text.replace("\\\n", "")
+    """Each `python -m module word… --option…` of a page."""
     found = re.findall(r"python -m \"?((?:services|deploy|tests)[\w.<>$]*)\"?((?:[ ]+[^\s`|;)#(]+)*)", text)
     return [(module.rstrip("."), arguments.replace("-->", "").split()) for module, arguments in found]
 
