@@ -67,7 +67,7 @@ def province(infra: Infra, leader: ClockLeader, tmp_path_factory: pytest.TempPat
 
 def load(province: Province, name: str, text: str) -> None:
     (province.folder / name).write_text(text)
-    province.intake("load", str(province.folder))
+    province.intake("registry", "apply", str(province.folder), "--why", "a test")
 
 
 def owed_by(province: Province, agency: str) -> set[str]:
