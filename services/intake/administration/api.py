@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from services.intake.administration.changing import Checked, Refused, Stale
 from services.intake.administration.records import RecordPage, RecordView, VersionView, stored_key
 from services.intake.audit.domain import Author
 from services.intake.parameters import Page
+from services.intake.registry import load as loading
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
@@ -118,6 +118,7 @@ def mount(
             "`If-None-Match: *`."
         ),
         dependencies=allowed,
+        responses={201: {"model": ChangeView, "description": "Đã thêm / added"}},
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -144,16 +145,18 @@ def mount(
             for _ in range(changing.ATTEMPTS):
                 now = clock.now()
                 async with database.read_transaction() as tx:
-                    checked = _must(await changing.check(tx, kind, stored, value, expected, now))
+                    registry = await loading.stored_records(tx)
+                checked = _must(await changing.check(registry, kind, stored, value, expected, now))
                 made = _must(await changing.ask_neighbours(checked, neighbours, now))
+                words = await changing.described(made, now)
                 if dry_run or not made.changes:
-                    return _answer(response, kind, key, made, now, stored=False)
+                    return _answer(response, kind, key, made, words, stored=False)
                 author = Author("operator", why or "", "api")
                 async with database.transaction() as tx:
                     done = await changing.save(tx, made, author, SystemClock().now())
                 if done:
                     response.status_code = 200 if made.before else 201
-                    return _answer(response, kind, key, made, now, stored=True)
+                    return _answer(response, kind, key, made, words, stored=True)
         raise conflict(
             "Danh mục đang được người khác thay đổi liên tục. Hãy thử lại.",
             "Somebody else keeps changing the registry. Try again.",
@@ -178,7 +181,7 @@ def _field_error(error: FileError) -> FieldError:
     return FieldError(error.place, error.message, error.message_en, error.fix, error.fix_en)
 
 
-def _answer(response: Response, kind: Kind, key: str, made: Checked, now: datetime, *, stored: bool) -> ChangeView:
+def _answer(response: Response, kind: Kind, key: str, made: Checked, words: list[str], *, stored: bool) -> ChangeView:
     version = made.after.version if made.changes else made.before.version if made.before else 0
     if stored or not made.changes:
         response.headers["ETag"] = f'"{version}"'
@@ -190,7 +193,7 @@ def _answer(response: Response, kind: Kind, key: str, made: Checked, now: dateti
         stored=stored,
         before=changing.document(made.before),
         after=changing.document(made.after) or {},
-        description=made.meaning(now),
+        description=words,
     )
 
 

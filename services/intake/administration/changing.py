@@ -21,11 +21,15 @@ from services.intake.registry.neighbours import ask
 from services.intake.registry.records import Kind, content_of
 from services.intake.registry.source import FileError, Source
 from shared.contract.events import RegistryEvent
-from shared.postgres.database import ReadTransaction, Transaction
+from shared.postgres.database import Transaction
 from shared.runtime.clock import LOCAL_ZONE
 
 #: how often a change is looked at again because somebody else changed the registry meanwhile
 ATTEMPTS = 3
+
+
+#: the revision of the registry, and all its records
+StoredRecords = tuple[int, list[RegistryEvent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,19 @@ class Checked:
     def changes(self) -> bool:
         return bool(self.draft.changed)
 
-    def meaning(self, now: datetime) -> list[str]:
-        today = now.astimezone(LOCAL_ZONE).date()
-        return list(planning.described(self.draft.changed, self.draft.stored, today))
+
+async def described(checked: Checked, now: datetime) -> list[str]:
+    """What the change is and what it means, in words."""
+    made, today = checked.draft, now.astimezone(LOCAL_ZONE).date()
+    return await asyncio.to_thread(lambda: list(planning.described(made.changed, made.stored, today)))
 
 
 async def check(
-    tx: ReadTransaction, kind: Kind, key: str, value: Any, expected: int, now: datetime
+    registry: StoredRecords, kind: Kind, key: str, value: Any, expected: int, now: datetime
 ) -> Checked | Stale | Refused:
     """The change as intake sees it. key: the stored one. expected: the version that is to be replaced; 0: none."""
-    made = await loading.draft(tx, [Proposal(kind, value, Source())], now)
+    # not on the event loop: neighbours' requests would wait for all checks of a large registry
+    made = await asyncio.to_thread(loading.drafted, *registry, [Proposal(kind, value, Source())], now)
     before = next((record for record in made.stored if record.key == key), None)
     version = before.version if before else 0
     if version != expected:

@@ -106,8 +106,25 @@ async def draft(
     unread: Collection[Kind] = (),
 ) -> Draft:
     """Check the proposals against the stored registry. now: business time. unread: as in `admit`."""
-    revision = await store.revision(tx)
-    stored = await store.changed_after(tx, -1)
+    revision, stored = await stored_records(tx)
+    return drafted(revision, stored, proposals, now, past_requests=past_requests, unread=unread)
+
+
+async def stored_records(tx: ReadTransaction) -> tuple[int, list[RegistryEvent]]:
+    """The revision of the registry, and all its records."""
+    return await store.revision(tx), await store.changed_after(tx, -1)
+
+
+def drafted(
+    revision: int,
+    stored: Sequence[RegistryEvent],
+    proposals: Sequence[Proposal],
+    now: datetime,
+    *,
+    past_requests: bool = False,
+    unread: Collection[Kind] = (),
+) -> Draft:
+    """The same for records that are read already: without I/O, but of a large registry it takes a while."""
     admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
     stored_by_key = {record.key: record for record in stored}
     changed = []

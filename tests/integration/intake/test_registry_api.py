@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.intake.registry import load as loading
 from services.intake.registry.records import content_of
 from shared.postgres.database import Database
 from tests.integration.intake import rig
@@ -242,3 +245,24 @@ async def _judged(client: Intake, *, reports: int, failing: int) -> None:
                 )
     finally:
         await database.close()
+
+
+async def test_other_requests_are_answered_while_a_change_is_checked(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, checking, drafted = threading.Event(), threading.Event(), loading.drafted
+
+    def long(*arguments: Any, **options: Any) -> loading.Draft:
+        checking.set()
+        assert answered.wait(60), "the event loop stood still"
+        return drafted(*arguments, **options)
+
+    monkeypatch.setattr(loading, "drafted", long)
+    path = f"/v1/registry/agency/{DEPARTMENT}"
+    async with intake(province) as client:
+        record = {**(await get(client, path)).json()["record"], "name": "Sở mới"}
+        change = asyncio.create_task(put(client, path, record, headers={"If-Match": '"1"'}, dry_run=True))
+        assert await asyncio.to_thread(checking.wait, 60)
+        assert (await client.get("/v1/me")).status_code == 200
+        answered.set()
+        assert (await change).status_code == 200
