@@ -33,6 +33,11 @@ _OBLIGATIONS = f"""
            count(*) FILTER (WHERE standing = 'awaiting_verdict') AS awaiting
       FROM obligations WHERE owed AND deadline < $1 GROUP BY agency, regime
 """
+#: owed by the heir of an agency that closed while it owed them
+_INHERITED = """
+    SELECT count(*) AS inherited, count(*) FILTER (WHERE standing = 'fulfilled') AS fulfilled
+      FROM obligations WHERE owed AND deadline < $1 AND terms->'origins' IS NOT NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class Count:
     dead_letters: int = 0
     outbox: int = 0
     lost_receipts: tuple[str, ...] = ()  # answered with 2xx, but not in the store
+    inherited: int = 0  # owed by the heir of an agency that closed
+    inherited_fulfilled: int = 0
 
 
 class Counting:
@@ -114,6 +121,7 @@ class Counting:
         self._stack = stack
         self._start = start or {}
         self._databases: dict[str, asyncpg.Connection] = {}
+        self._turn = asyncio.Lock()  # a connection answers one question at a time; the merger asks beside the display
         self._kafka = KafkaSettings(bootstrap_servers=stack.kafka_bootstrap)
 
     async def __aenter__(self) -> Counting:
@@ -142,6 +150,11 @@ class Counting:
         opened = await self._one("scoring", "SELECT count(*) FROM obligations WHERE owed")
         return opened if opened == await self._one("intake", "SELECT count(*) FROM standings") else 0
 
+    async def handed_on(self) -> bool:
+        """Whether agencies see what they inherit."""
+        seen = "SELECT count(*) FROM standings WHERE owed AND json_array_length(document->'transferred_from') > 0"
+        return await self._one("intake", seen) > 0
+
     async def backlog(self, until: datetime) -> Backlog:
         """The unfinished work. Deadlines before `until` have passed in every service."""
         return Backlog(
@@ -168,6 +181,8 @@ class Counting:
             made.total.add(row)
             made.by_kind.setdefault(kinds[row["agency"]], Row()).add(row)
             made.by_regime.setdefault(row["regime"], Row()).add(row)
+        row = await self._databases["scoring"].fetchrow(_INHERITED, until)
+        made.inherited, made.inherited_fulfilled = row["inherited"], row["fulfilled"]
         await self._count_mails(made)
         ends = await topics.ends(self._kafka, _WRITERS)
         made.events = {topic: topics.since(self._start, ends, topic) for topic in OWNERS}
@@ -225,7 +240,9 @@ class Counting:
         return sum([await self._one(service, f"SELECT count(*) FROM {table}") for service in SERVICES])
 
     async def _one(self, service: str, query: str, *arguments: Any) -> int:
-        return int(await self._databases[service].fetchval(query, *arguments))
+        async with self._turn:
+            return int(await self._databases[service].fetchval(query, *arguments))
 
     async def _pairs(self, service: str, query: str) -> dict[str, Any]:
-        return {row[0]: row[1] for row in await self._databases[service].fetch(query)}
+        async with self._turn:
+            return {row[0]: row[1] for row in await self._databases[service].fetch(query)}

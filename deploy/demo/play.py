@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 
 from deploy.demo.client import Concurrency, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
-from deploy.demo.pace import Pace
+from deploy.demo.pace import Hold, Pace
 from deploy.demo.people import temperaments
 from deploy.demo.screen import Screen
 from deploy.demo.season import Agency, Staff
@@ -36,6 +36,8 @@ from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
 
 SAMPLE = ROOT / "deploy" / "sample"
+#: a commune that merges into another: the record, and when it is decided
+MERGER, MERGER_AT = ROOT / "deploy" / "sample_merger", datetime(2026, 2, 20, 8, 0, tzinfo=LOCAL_ZONE)
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
@@ -47,6 +49,8 @@ OPENED_LOOKS, OPENED_SECONDS = 3, 180.0
 DRAIN_SECONDS = 120.0
 #: checks in a row without unfinished work before the system counts as at rest
 QUIET_LOOKS = 2
+#: for the heir to owe what was handed on, real seconds
+MERGER_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class Demo:
         #: real seconds for which business time had to wait
         self.waited_seconds = 0.0
         self._pace: Pace | None = None
+        self._closings: dict[str, datetime] = {}
 
     def prepare(self) -> None:
         """Start the stack and load the province; business time does not run yet. Raises StackError."""
@@ -177,12 +182,14 @@ class Demo:
                     pace=self.pace,
                     ledger=self.ledger,
                     seed=self.wishes.seed,
+                    closings=self._closings,
                 )
                 for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
             ]
             looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
-                *(agency.live(look) for agency, look in zip(agencies, looks, strict=True))
+                self._merge(counting, self.pace.hold(MERGER_AT)),
+                *(agency.live(look) for agency, look in zip(agencies, looks, strict=True)),
             )
             self.pace.begin()
             showing: asyncio.Future[Any] = asyncio.create_task(self._show(counting))
@@ -198,6 +205,22 @@ class Demo:
                 self.screen.still()
         self.waited_seconds = self.pace.waited_seconds
         self.pace.finish()
+
+    async def _merge(self, counting: Counting, decided: Hold) -> None:
+        """Load the merger when it is decided; business time waits until the heir owes what was open."""
+        if not await self.pace.reach(decided):
+            return
+        self.screen.say("Sáp nhập xã Thạch Giám vào xã Đông Giang từ 4/3.", "one commune merges into another")
+        for agency in yaml.safe_load((MERGER / "agencies.yaml").read_text(encoding="utf-8"))["agencies"]:
+            after = agency["closed_on"] + timedelta(days=1)
+            self._closings[agency["code"]] = datetime.combine(after, time(), LOCAL_ZONE)
+        await asyncio.to_thread(self._intake, "registry", "apply", str(MERGER), "--why", "sáp nhập xã")
+        give_up_at = monotonic_seconds() + MERGER_SECONDS
+        while monotonic_seconds() < give_up_at:
+            if await counting.handed_on():
+                break
+            await asyncio.sleep(0.2)
+        self.pace.release(decided)
 
     async def _opened(self, counting: Counting) -> None:
         """Wait for the first obligations at the public API before business time begins."""
@@ -273,6 +296,8 @@ class Demo:
             "overdue_nothing_sent": total.nothing_sent,
             "overdue_returned": total.returned + total.awaiting,
             "obligations_due": total.owed,
+            "inherited": count.inherited,
+            "inherited_fulfilled": count.inherited_fulfilled,
             "mails": sum(count.mails.values()),
             "mails_by_kind": dict(count.mails),
             "mails_lost": count.lost_mails,

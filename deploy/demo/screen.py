@@ -161,6 +161,8 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
         ("  nộp trễ / late", total.late),
         ("  quá hạn, chưa nộp / overdue, nothing sent", total.nothing_sent),
         ("  quá hạn, bị trả lại / overdue, returned", total.returned + total.awaiting),
+        ("Nhận từ xã sáp nhập / inherited by merger", count.inherited),
+        ("  đã nộp, đạt / of these fulfilled", count.inherited_fulfilled),
         ("Thư đã gửi / mails", sum(count.mails.values())),
         ("Sự kiện qua Kafka / events", sum(count.events.values())),
     ):

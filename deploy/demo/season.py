@@ -47,6 +47,7 @@ class Agency:
     pace: Pace
     ledger: Ledger
     seed: int
+    closings: Mapping[str, datetime]  # when agencies end, by code, once that is decided
 
     def first_look(self) -> Hold:
         """The moment of its first look at its duties; hold it before the quarter begins."""
@@ -55,15 +56,22 @@ class Agency:
 
     async def live(self, look: Hold) -> None:
         """Look up duties every few days until the quarter ends, and answer each according to the temperament."""
-        known: set[str] = set()
+        known: dict[str, Duty] = {}
         async with asyncio.TaskGroup() as work:
-            while await self.pace.reach(look):
+            while await self.pace.reach(look) and not self._closed(look.moment):
                 for duty in await self._look():
                     if duty.obligation not in known:
-                        known.add(duty.obligation)
+                        known[duty.obligation] = duty
                         self._begin(replace(duty, issued_at=self.issued.get(duty.period)), look.moment, work)
+                for duty in known.values():
+                    if self._closed(duty.deadline):  # its heir answers it
+                        self.ledger.prospects.pop(duty.obligation, None)
                 look = self.pace.move(look, look.moment + LOOK_EVERY)
             self.pace.release(look)
+
+    def _closed(self, moment: datetime) -> bool:
+        """Whether the agency has ended by then, as far as that is decided."""
+        return self.code in self.closings and moment >= self.closings[self.code]
 
     async def _look(self) -> list[Duty]:
         try:
@@ -97,7 +105,7 @@ class Agency:
         officer = self.staff.officer_for(duty.regime)
         with turn:
             for _ in range(1 + MOST_CORRECTIONS):
-                if not await turn.comes():
+                if not await turn.comes() or self._closed(max(turn.moment, duty.deadline)):
                     return
                 receipt = await self.portal.submit(duty, officer, report)
                 if receipt is None:  # probably not open yet: the clerk tries once more, closer to the deadline

@@ -1,6 +1,7 @@
 """Writes agencies.yaml and officers.yaml of the sample province; the same names and seed give the same bytes.
 
-Run `python -m deploy.sample.generate` after changing a name. Regimes and requests are maintained by hand.
+It also writes what changes in the middle of the quarter that the demo plays: a commune that merges. Run
+`python -m deploy.sample.generate` after changing a name. Regimes and requests are maintained by hand.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from deploy.sample.names import (
 )
 
 FOLDER = Path(__file__).parent
+MERGER_FOLDER = FOLDER.with_name("sample_merger")
 SEED = 20250701
 PROVINCE = "H99"
 OFFICE = "H99.01"
 #: two-tier local government starts; districts end the day before (source: docs/sample-province.md)
 TWO_TIERS = date(2025, 7, 1)
 DISTRICTS_END = date(2025, 6, 30)
+#: a commune that merges into a neighbour: its last day, while it owes an ad hoc report that the neighbour does not
+MERGED, HEIR, LAST_DAY = "H99.149", "H99.151", date(2026, 3, 3)
 #: agencies without a head, so that the escalation ladder has a rung without a person
 WITHOUT_HEAD = frozenset({"H99.13", "H99.117", "H99.134", "H99.152", "H99.178", "H99.190"})
 #: the office keeps a second reporting officer who answers for these regimes only
@@ -114,6 +118,12 @@ def agencies() -> list[dict[str, Any]]:
         )
         rows.append(district | {"closed_on": DISTRICTS_END, "successors": codes})
     return rows + communes
+
+
+def merged() -> list[dict[str, Any]]:
+    """The agency that merges, as it is recorded once the merger is decided."""
+    closes = {"closed_on": LAST_DAY, "successors": [HEIR], "open_obligations": "transfer"}
+    return [row | closes for row in agencies() if row["code"] == MERGED]
 
 
 def _agency(code: str, name: str, english: str, kind: str, parent: str | None, opened: date) -> dict[str, Any]:
@@ -207,12 +217,17 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def files() -> dict[str, str]:
-    """The generated files: name → text."""
-    return {"agencies.yaml": render("agencies", agencies()), "officers.yaml": render("officers", officers())}
+def files() -> dict[Path, str]:
+    """The generated files: path → text."""
+    return {
+        FOLDER / "agencies.yaml": render("agencies", agencies()),
+        FOLDER / "officers.yaml": render("officers", officers()),
+        MERGER_FOLDER / "agencies.yaml": render("agencies", merged()),
+    }
 
 
 if __name__ == "__main__":
-    for name, text in files().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        print(f"{name}: {len(text.encode())} bytes")
+    for path, text in files().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(FOLDER.parent)}: {len(text.encode())} bytes")

@@ -59,6 +59,9 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert 0 < least <= summary["on_time"] <= most  # whatever else this machine has to do
             assert summary["late"] > 0
             assert summary["overdue_nothing_sent"] > 0
+            assert (
+                summary["inherited"] == summary["inherited_fulfilled"] == 1
+            )  # the hail of March, of the merged commune
             assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation", "named"}
             assert summary["events_by_topic"]["submissions"] == summary["submissions"]
             assert summary["events_by_topic"]["verdicts"] == summary["submissions"]

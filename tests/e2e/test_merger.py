@@ -5,9 +5,12 @@ The registry is loaded as an operator loads it; the heir reports with its own ke
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,7 +19,9 @@ import pytest
 from deploy.local import Stack
 from deploy.local.calls import call
 from shared.runtime.clock import ClockLeader
+from tests.e2e import plain_exports
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
+from tests.second_scorer import agreement
 from tests.stack import Infra, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -129,6 +134,20 @@ def test_when_the_deadlines_have_passed_nobody_of_the_merger_is_called_overdue(
 
 def test_the_stores_agree_about_the_merger(province: Province) -> None:
     province.agree()
+
+
+def test_another_scorer_says_the_same_of_the_merger(province: Province, tmp_path: Path) -> None:
+    """And without successors it does not: the control."""
+    asyncio.run(plain_exports.write(province.stack, tmp_path))
+    records = [json.loads(line) for line in (tmp_path / "agencies.jsonl").read_text("utf-8").splitlines()]
+    closing = [record | {"known_at": NOW} if record.get("closed_on") else record for record in records]
+
+    def differences(agencies: list[Any]) -> list[str]:
+        (tmp_path / "agencies.jsonl").write_text("".join(json.dumps(record) + "\n" for record in agencies), "utf-8")
+        return list(agreement.differences(tmp_path, AFTERWARDS))
+
+    assert differences(closing) == []
+    assert any(said.startswith(OF_HEIR) for said in differences([record | {"successors": []} for record in closing]))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ class Judged:
 def judge(world: World, obligation: str, now: datetime) -> Judged | None:
     """The obligation as it stands at `now`; None if there is none."""
     terms, owed = _terms(world, obligation, now)
+    if not owed:
+        owed = _sent_before_it_closed(world, obligation, now)
+    if not owed and (inherited := _inherited(world, obligation, now)) is not None:
+        terms, owed = inherited, True
     return None if terms is None else _standing(world, obligation, terms, owed, now)
 
 
@@ -217,6 +221,79 @@ def _asked(agency: Data, regime: Data, request: Data | None, last: date, due: da
     return agency["kind"] in regime.get("submitter_kinds", ()) and agency["code"] not in regime.get(
         "submitters_except", ()
     )
+
+
+# --- agencies that close -------------------------------------------------------------------------------------------
+
+
+def _closing(world: World, agency: str, at: datetime) -> Data | None:
+    """The agency's record, if it names a last day."""
+    record = next((record for record in _known(world.agencies, at, "code") if record["code"] == agency), None)
+    return record if record is not None and record.get("closed_on") else None
+
+
+def _open_when_it_closes(world: World, obligation: str, at: datetime) -> Owed | None:
+    """The terms of what an agency that closes would owe after its last day."""
+    agency = obligation.split("/")[0]
+    closing = _closing(world, agency, at)
+    if closing is None:
+        return None
+    lives_on = [record | {"closed_on": None} if record["code"] == agency else record for record in world.agencies]
+    terms, asked = _terms(replace(world, agencies=lives_on), obligation, at)
+    last = day(closing["closed_on"])
+    assert last is not None
+    return terms if terms is not None and asked and last < terms.planned.date() else None
+
+
+def _sent_before_it_closed(world: World, obligation: str, now: datetime) -> bool:
+    """Whether a report of before the last day answers it, or may still."""
+    closing = _closing(world, obligation.split("/")[0], now)
+    if closing is None or _open_when_it_closes(world, obligation, now) is None:
+        return False
+    last = day(closing["closed_on"])
+    assert last is not None
+    for report in _reports(world, obligation):
+        received = moment(report["received_at"])
+        outcomes = [
+            verdict["outcome"]
+            for verdict in sorted(world.verdicts, key=lambda verdict: verdict.get("revision", 1))
+            if verdict["submission_id"] == report["submission_id"] and moment(verdict["decided_at"]) <= now
+        ]
+        if received <= now and received.date() <= last and outcomes[-1:] in ([], ["accepted"]):
+            return True
+    return False
+
+
+def _hands_on_to(world: World, obligation: str, terms: Owed, at: datetime) -> str | None:
+    """The heir of what was open on an agency's last day; None where the record lets it fall."""
+    closing = _closing(world, obligation.split("/")[0], at)
+    if closing is None or closing.get("open_obligations") != "transfer" or not closing.get("successors"):
+        return None
+    last = day(closing["closed_on"])
+    assert last is not None
+    return str(closing["successors"][0]) if terms.opens_at.date() <= last < terms.planned.date() else None
+
+
+def _inherited(world: World, obligation: str, now: datetime) -> Owed | None:
+    """The terms of what this agency owes in the place of one that closed; at short notice not before it has notice."""
+    heir, regime, period = obligation.split("/")
+    for record in sorted(_known(world.agencies, now, "code"), key=lambda record: str(record["code"])):
+        first = f"{record['code']}/{regime}/{period}"
+        terms = _open_when_it_closes(world, first, now)
+        if terms is None or _sent_before_it_closed(world, first, now):
+            continue
+        place, closings = first, [record]
+        while (successor := _hands_on_to(world, place, terms, now)) is not None and len(closings) < 20:
+            place = f"{successor}/{regime}/{period}"
+            if successor == heir:
+                heard = max(moment(closing.get("known_at", EVER)) for closing in closings)
+                notice = _policy(world, terms.policy)["notice_working_days"]
+                earliest = _calendar(world, terms.calendar).after(heard.date(), notice)
+                return replace(terms, planned=max(terms.planned, datetime.combine(earliest, heard.timetz())))
+            if _terms(world, place, now)[1] or (closes := _closing(world, successor, now)) is None:
+                break  # its own report answers for both
+            closings.append(closes)
+    return None
 
 
 def _calendar(world: World, version: str) -> Calendar:

@@ -142,8 +142,23 @@ def test_no_key_of_the_files_is_unknown_to_the_models() -> None:
 
 
 def test_the_generated_files_are_what_the_generator_writes() -> None:
-    for name, text in generate.files().items():
-        assert (FOLDER / name).read_text(encoding="utf-8") == text
+    for path, text in generate.files().items():
+        assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_commune_merges_while_it_owes_a_report_that_its_heir_does_not(province: Province) -> None:
+    agencies, _, _, requests = province
+    (merged,) = [AgencyRegistered(version=2, **row) for row in generate.merged()]
+    by_code = {agency.code: agency for agency in agencies}
+    assert (by_code[merged.code].closed_on, merged.heir) == (None, generate.HEIR)
+    assert by_code[generate.HEIR].closed_on is None
+    open_then = [
+        request
+        for request in requests
+        if request.issued_at.date() <= generate.LAST_DAY < request.deadline.date() and merged.code in request.agencies
+    ]
+    assert open_then
+    assert not any(merged.heir in request.agencies for request in open_then)
 
 
 def test_the_province_has_two_tiers_since_july_2025(province: Province) -> None:

@@ -6,9 +6,10 @@ import ast
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -153,6 +154,49 @@ def test_a_rule_spoiled_in_either_is_found(rule: str, monkeypatch: pytest.Monkey
     owner, name, spoiled = SPOILED[rule]
     monkeypatch.setattr(owner, name, spoiled)
     assert any(True for seed in range(CHUNKS * IN_A_CHUNK) for _ in differences(random_year(seed)))
+
+
+CLOSED, HEIR = "H99.1", "H99.2"
+KNOWN = datetime.fromisoformat("2026-10-02T08:00:00+07:00")
+
+
+def merging(**changes: Any) -> World:
+    """A commune that closes on 10/10/2026 while it owes M10, and a department that owes nothing itself."""
+    dice = Random(1)
+    begin = datetime.fromisoformat("2026-01-05T08:00:00+07:00")
+    regime = random_years._regime(1, "monthly", date(2020, 1, 1), begin, dice)
+    rule = {"rule": "day_of_month", "day": 18, "month_offset": 0, "hour": 17, "minute": 0, "on_holiday": "keep"}
+    life = {"opened_on": date(2020, 1, 1), "closed_on": None, "known_at": begin, "version": 1}
+    closing = {"closed_on": "2026-10-10", "successors": [HEIR], "open_obligations": "transfer", "version": 2}
+    commune = {"code": CLOSED, "kind": "commune"} | life
+    return World(
+        calendars=[random_years._calendar(1, set(), 2026, begin, dice)],
+        policies=[random_years._policy(1, date(2019, 3, 12), begin, dice) | {"notice_working_days": 3}],
+        agencies=[commune, commune | closing | {"known_at": KNOWN} | changes,
+                  {"code": HEIR, "kind": "department"} | life],
+        regimes=[regime | {"cutoff": {"day": 14}, "deadline": rule}],
+    )  # fmt: skip
+
+
+def owing(world: World, period: str = "2026-M10", at: str = "2026-10-12T08:00:00+07:00") -> dict[str, str]:
+    """Who owes the period, and by when."""
+    found = {code: judge(world, f"{code}/R/{period}", datetime.fromisoformat(at)) for code in (CLOSED, HEIR)}
+    return {code: f"{judged.deadline:%d/%m %H:%M}" for code, judged in found.items() if judged and judged.owed}
+
+
+def test_the_second_scorer_knows_successors() -> None:
+    assert owing(merging()) == {HEIR: "18/10 17:00"}
+    assert owing(merging(), at="2026-10-01T08:00:00+07:00") == {CLOSED: "18/10 17:00"}
+    assert owing(merging(), "2026-M11") == {}, "it opens only after the closing"
+    assert owing(merging(open_obligations="withdraw")) == {}
+    assert owing(merging(known_at=datetime.fromisoformat("2026-10-16T08:00:00+07:00")),
+                 at="2026-10-17T08:00:00+07:00") == {HEIR: "21/10 08:00"}, "three working days of notice"  # fmt: skip
+    sent = merging()
+    sent.submissions.append({"submission_id": "s", "obligation": f"{CLOSED}/R/2026-M10", "version": 1,
+                             "officer_id": "o", "received_at": "2026-10-09T08:00:00+07:00"})  # fmt: skip
+    assert owing(sent) == {CLOSED: "18/10 17:00"}, "it awaits its verdict"
+    sent.verdicts.append({"submission_id": "s", "outcome": "returned", "decided_at": "2026-10-09T09:00:00+07:00"})
+    assert owing(sent) == {HEIR: "18/10 17:00"}
 
 
 def test_the_second_scorer_shares_no_code_with_the_product() -> None:
