@@ -223,8 +223,8 @@ SUM_DIFFERS = Rule(
     "Quy tắc {rule}: chỉ tiêu {name} là {provided} nhưng {terms} = {expected}, lệch {difference}{tolerance}.{blanks}",
     "Rule {rule}: figure {name_en} is {provided} but {terms} = {expected}, "
     "off by {difference}{tolerance_en}.{blanks_en}",
-    "Sửa tổng {code} thành {expected}, hoặc sửa các thành phần {parts} cho đúng.",
-    "Change the total {code} to {expected}, or correct its terms {parts}.",
+    "{hint}",
+    "{hint_en}",
 )
 SUM_NOT_CHECKED = Rule(
     "K02",

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import Flaw
-from services.validator.rules.forms import CompiledForm, Sum
+from services.validator.rules.forms import CompiledForm, Figure, Sum
 from services.validator.rules.numbers import is_blank
 
 _ZERO = Decimal(0)
@@ -92,15 +92,24 @@ def _tolerance(rule: Sum) -> dict[str, str]:
 
 
 def _differs(form: CompiledForm, rule: Sum, total: Decimal, expected: Decimal, blanks: tuple[str, ...]) -> Flaw:
+    figure = form.figures[rule.total]
+    parts = _listed(rule.terms, ", ")
+    if (corrected := _taken(figure, expected)) is not None:
+        hint = f"Sửa tổng {rule.total} thành {corrected}, hoặc sửa các thành phần {parts} cho đúng."
+        hint_en = f"Change the total {rule.total} to {corrected}, or correct its terms {parts}."
+    else:  # the total could not be that: advice to write it would be returned by the next rule
+        hint = f"Sửa các thành phần {parts} cho đúng, rồi sửa tổng {rule.total} theo đó."
+        hint_en = f"Correct the terms {parts}, then the total {rule.total} to match."
     return Flaw(
         catalogue.SUM_DIFFERS,
         rule.path,
-        form.figures[rule.total].words
+        figure.words
         | _tolerance(rule)
         | {
             "rule": rule.code,
             "terms": _listed(rule.terms, " + "),
-            "parts": _listed(rule.terms, ", "),
+            "hint": hint,
+            "hint_en": hint_en,
             "blanks": f" Để trống, tính là không có: {_listed(blanks, ', ')}." if blanks else "",
             "blanks_en": f" Left blank, adding nothing: {_listed(blanks, ', ')}." if blanks else "",
         },
@@ -108,6 +117,14 @@ def _differs(form: CompiledForm, rule: Sum, total: Decimal, expected: Decimal, b
         expected=format(expected, "f"),
         difference=format(total - expected, "f"),
     )
+
+
+def _taken(figure: Figure, value: Decimal) -> str | None:
+    """The value as the figure takes it, without zeros at its end; None where it takes it in no way."""
+    written = format(value, "f")
+    if "." in written:
+        written = written.rstrip("0").rstrip(".")
+    return written if figure.takes(value, len(written.partition(".")[2])) else None
 
 
 def _listed(codes: tuple[str, ...], joint: str) -> str:

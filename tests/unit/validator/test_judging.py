@@ -196,6 +196,24 @@ def test_a_sum_that_differs_says_by_how_much_and_which_terms() -> None:
     assert "Sửa tổng T thành 120" in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("terms", "fix"),
+    [
+        (("3", "2"), "Sửa tổng W thành 5, hoặc sửa các thành phần A, B cho đúng."),
+        (("1.50", "1.50"), "Sửa tổng W thành 3, hoặc sửa các thành phần A, B cho đúng."),
+        (("1.5", "2"), "Sửa các thành phần A, B cho đúng, rồi sửa tổng W theo đó."),
+        (("80", "40"), "Sửa các thành phần A, B cho đúng, rồi sửa tổng W theo đó."),
+    ],
+    ids=["whole", "zeros at the end", "no whole number", "above the maximum"],
+)
+def test_a_total_is_advised_only_to_what_its_figure_takes(terms: tuple[str, str], fix: str) -> None:
+    parts = [FigureField(code=code, label=code, unit="việc", fraction_digits=2) for code in ("A", "B")]
+    total = FigureField(code="W", label="W", unit="việc", maximum="100")
+    form = Form(figures=(total, *parts), sums=(SumRule(code="S", total="W", terms=("A", "B")),))
+    finding = only(judged({"W": "9", "A": terms[0], "B": terms[1]}, {}, form=form))
+    assert (finding.code, finding.fix) == ("K01", fix)
+
+
 def test_a_sum_of_38_digit_terms_is_exact() -> None:
     terms = ("X0", "X1", "X2")
     form = Form(
