@@ -35,7 +35,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """Beside the project, on a disk: what is measured is durable. Removed at the end."""
+    """A folder beside the project, on a disk, so that durability is real; removed at the end."""
     base = ROOT / ".local" / "bench"
     base.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="run-", dir=base))
@@ -64,7 +64,7 @@ class Bench:
             self.table.save()
 
     def set_up(self, infra: Stack) -> None:
-        """The three systems, each with the registry, its keys and its obligations."""
+        """Set up the three systems, each with the registry, its keys and its obligations."""
         for name in self.plan.systems:
             system = System.on(name, infra, self.place, self.load_data, self.floor_data)
             system.stack.start()
@@ -84,7 +84,7 @@ class Bench:
         ours.none()
 
     def limits(self, infra: Stack) -> None:
-        """What HTTP, PostgreSQL and Kafka alone allow."""
+        """Measure what HTTP, PostgreSQL and Kafka allow by themselves."""
         self.constants()
         for size in (1, 100):
             self.measured.pgbench[size] = limits.pgbench(infra, size, 64 if size == 1 else 4, self.plan.limit_seconds)
@@ -92,13 +92,13 @@ class Bench:
         self.produced(infra)
 
     def produced(self, infra: Stack) -> None:
-        """What Kafka alone takes: the limit of the relay."""
+        """Measure how much Kafka alone takes: the limit of the relay."""
         topic = self.systems["ours"].stack.options.topic_prefix + rounds.RELAY_TOPIC
         self.measured.produced = limits.kafka_produce(infra, topic, self.plan.relay_rows)
         say(f"aiokafka: {self.measured.produced:.0f}/s")
 
     def constants(self) -> None:
-        """What HTTP alone allows, with and without the application and its middleware."""
+        """Measure what HTTP alone allows, with and without the application and its middleware."""
         load = Load(self.load_data, "constant")
         for connections in (NARROW, WIDE):
             sent = limits.constant_answers(load, connections, self.plan.limit_seconds)
@@ -108,7 +108,7 @@ class Bench:
             say(f"hằng số / constant app, {connections}: {sent.per_second:.0f}/s, bare {bare.per_second:.0f}/s")
 
     def round(self, infra: Stack, number: int) -> None:
-        """One round of each system, in turn."""
+        """Run one round of each system, in turn."""
         plan = self.plan
         for name, system in self.systems.items():
             sent_now = self.accepted(name, system)
@@ -132,7 +132,7 @@ class Bench:
             self.show()
 
     def accepted(self, name: Name, system: System) -> int:
-        """One round of durable accepts; how many were stored in it."""
+        """Run one round of durable accepts; return how many were stored."""
         plan = self.plan
         system.only("intake")
         before = system.stored()
@@ -144,7 +144,7 @@ class Bench:
         return system.stored() - before
 
     def steady(self, infra: Stack) -> None:
-        """Latency at half of what the system carries; the outage; the relay."""
+        """Measure latency at half of the system's rate, the outage and the relay."""
         for name, system in self.systems.items():
             rate = (self.measured.rate(name, WIDE) or 2.0) / 2
             _, waits = rounds.latency(system, infra, NARROW, self.plan.latency_seconds, rate)
@@ -156,7 +156,7 @@ class Bench:
             say(f"{name}: p50 {p50:.3f} s, p99 {p99:.3f} s at {rate:.0f}/s")
             if (
                 name != "conventional" and self.plan.outage_seconds
-            ):  # it publishes in the request: while the broker is away it accepts nothing
+            ):  # it publishes within the request, so it accepts nothing while the broker is away
                 rounds.settle(system)
                 self.measured.outages[name] = rounds.outage(
                     system, infra, NARROW, rate, self.plan.outage_seconds, self.plan.after_outage_seconds
@@ -169,7 +169,7 @@ class Bench:
             self.show()
 
     def steady_alone(self, infra: Stack) -> None:
-        """The same without the rounds before it: what each system carries is found first."""
+        """Measure the same alone; find each system's rate first."""
         self.produced(infra)
         for name, system in self.systems.items():
             run = self._warmed(system, infra)
@@ -180,7 +180,7 @@ class Bench:
         self.steady(infra)
 
     def all_of_it(self, infra: Stack) -> None:
-        """Everything the plan asks for, in one run."""
+        """Measure everything that the plan asks for, in one run."""
         self.limits(infra)
         for number in range(self.plan.rounds):
             self.round(infra, number)
@@ -203,7 +203,7 @@ class Bench:
         }[name](infra)
 
     def accepts(self, infra: Stack) -> None:
-        """Durable accepts of each system beside what HTTP alone allows."""
+        """Measure durable accepts of each system beside what HTTP alone allows."""
         self.constants()
         for _ in range(self.plan.rounds):
             for name, system in self.systems.items():
@@ -212,7 +212,7 @@ class Bench:
         self.show()
 
     def consumers(self, infra: Stack) -> None:
-        """What each consumer carries alone, on a backlog of first reports."""
+        """Measure each consumer alone, on a backlog of first reports."""
         for name, system in self.systems.items():
             self._drained(name, system, infra, self.accepted(name, system))
             system.none()
@@ -223,7 +223,7 @@ class Bench:
         self.measured.consumers[name] = rounds.consumer_rates(system, infra, submissions, stall_seconds, say)
 
     def sizes(self, infra: Stack) -> None:
-        """What a first report leaves in the stores and sends through Kafka: bytes and events."""
+        """Measure the bytes and events that a first report leaves in the stores and sends through Kafka."""
         ours, plan = self.systems["ours"], self.plan
         ours.all()
         rounds.settle(ours)
@@ -236,7 +236,7 @@ class Bench:
         self.show()
 
     def neighbour(self, infra: Stack) -> None:
-        """Ours alone: one agency's answers beside a hostile one."""
+        """Measure one agency's answers beside a hostile one, for our system alone."""
         if not self.plan.neighbour_seconds:
             return
         ours, seconds = self.systems["ours"], self.plan.neighbour_seconds
@@ -248,7 +248,7 @@ class Bench:
         self.show()
 
     def scale(self, infra: Stack) -> None:
-        """Ours alone: more processes of each consumer. All obligations have a report before: each part is alike."""
+        """Measure more processes of each consumer, for our system alone; each obligation has a report."""
         ours, plan = self.systems["ours"], self.plan
         ours.only("intake")
         while ours.stored() < plan.agencies * plan.periods:
@@ -259,7 +259,7 @@ class Bench:
         self.show()
 
     def deep(self, infra: Stack) -> None:
-        """Ours alone: stores as they are after years."""
+        """Measure stores as they are after years, for our system alone."""
         ours, plan = self.systems["ours"], self.plan
         before = ours.stored()
         accepts_before, scored_before = self._carried(ours, infra)

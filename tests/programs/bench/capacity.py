@@ -22,11 +22,11 @@ from tests.programs.bench.table import OUTPUT
 PAGE = Path("docs") / "capacity.md"
 BEGIN, END = "<!-- table: python -m tests.programs.bench.capacity -->", "<!-- end of table -->"
 
-#: share of a core, a process or a relay that is planned with; the rest is for bursts, vacuum, a machine that is down
+#: planned share of a core, a process or a relay; the rest is for bursts, vacuum and a machine that is down
 PLANNED_SHARE = 0.6
 #: versions sent for one obligation (returned and sent again)
 VERSIONS_OF_ONE = 1.3
-#: share of the reports of the fullest month that come in its last hour before a deadline, and that month against 1/12
+#: share of the fullest month's reports that come in the last hour before a deadline; that month against 1/12
 LAST_HOUR_SHARE, FULLEST_MONTH = 0.3, 2.0
 #: events each service sends per submission, by its own relay
 SENT_BY = {"intake": 1, "validator": 1, "scoring": 2}
@@ -40,7 +40,7 @@ NATION_OBLIGATIONS_A_YEAR = 1_300_000
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one submission, end to end: CPU milliseconds by part, bytes by database; what one process carries."""
+    """Costs of one submission, end to end: CPU milliseconds by part, bytes by database; the rate of one process."""
 
     cpu_ms: Mapping[str, float]
     stored_bytes: Mapping[str, float]
@@ -56,7 +56,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Need:
-    """What a load asks for."""
+    """What a load needs."""
 
     name: str
     rate: float  # submissions per second in the fullest hour
@@ -70,12 +70,12 @@ class Need:
 
 
 def costs(document: Mapping[str, Any]) -> Costs:
-    """Read a bench's rows. Raises KeyError where the run did not measure something."""
+    """Read a benchmark's rows. Raises KeyError if the run did not measure something."""
     ours = {row["measure"].strip(): row["ours"] for row in document["rows"] if row["ours"] is not None}
     parts = [*SERVICES, *(f"{service} postgres" for service in SERVICES), "kafka"]
     alone = {service: ours[f"Bộ tiêu thụ / consumers of {service}, alone"] for service in SERVICES}
     accepts = ours["Nhận bền vững qua HTTP / durable accepts, 256 connections"]
-    # intake both accepts and follows: one process does them one after the other
+    # one process of intake accepts and follows in turn
     alone["intake"] = 1 / (1 / accepts + 1 / alone["intake"])
     return Costs(
         {part: max(0.0, ours[f"CPU {part}"]) for part in parts},
@@ -89,7 +89,7 @@ def costs(document: Mapping[str, Any]) -> Costs:
 
 
 def peak_rate(obligations_a_year: float) -> float:
-    """Submissions per second in the last hour before the fullest month's deadline."""
+    """Return submissions per second in the last hour before the fullest month's deadline."""
     in_month = obligations_a_year / 12 * FULLEST_MONTH * VERSIONS_OF_ONE
     return in_month * LAST_HOUR_SHARE / 3600
 
@@ -115,7 +115,7 @@ def need(name: str, rate: float, of_one: Costs, obligations_a_year: float | None
 
 
 def bottleneck(rate: float, of_one: Costs) -> str:
-    """What is met first when the rate grows beyond `rate` on as many machines as asked for."""
+    """Return which limit is reached first when the rate grows beyond `rate` on that many machines."""
     if rate <= of_one.machine_rate:
         return f"CPU của một máy / the one machine's CPU, at {of_one.machine_rate:,.0f}/s"
     limits = {
@@ -146,7 +146,7 @@ def levels(of_one: Costs) -> list[Need]:
 
 
 def markdown(of_one: Costs, found: list[Need]) -> str:
-    """The two tables of the page."""
+    """Return the two tables of the page."""
     lines = ["| một bản / one submission | CPU, ms | stored, bytes | one process, /s |", "|---|---:|---:|---:|"]
     for service in SERVICES:
         python, database = of_one.cpu_ms[service], of_one.cpu_ms[f"{service} postgres"]
@@ -177,7 +177,7 @@ def markdown(of_one: Costs, found: list[Need]) -> str:
 
 
 def main() -> int:
-    """Fill the page from the last full run; 3 where it lacks something."""
+    """Fill the page from the last full run; return 3 if it lacks something."""
     try:
         of_one = costs(json.loads(OUTPUT.read_text("utf-8")))
     except (OSError, KeyError) as missing:

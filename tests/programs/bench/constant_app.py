@@ -27,7 +27,7 @@ _START = {
 
 
 class Constant:
-    """Reads the body, as the true endpoint does, and answers."""
+    """Reads the body, as the real endpoint does, and answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive, MAX_BODY_BYTES)
@@ -36,7 +36,7 @@ class Constant:
 
 
 def build() -> ASGIApp:
-    """The application inside its middleware."""
+    """Return the application inside its middleware."""
 
     async def ready() -> Readiness:
         return Readiness.of({"constant": Check(ok=True)})

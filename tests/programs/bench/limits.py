@@ -77,13 +77,13 @@ def constant_server(bare: bool) -> Iterator[str]:
 
 
 def constant_answers(load: Load, connections: int, seconds: float, bare: bool = False) -> Sent:
-    """Answers per second of the application that stores nothing; `bare`: of the bare server."""
+    """Measure answers per second of the application that stores nothing; `bare`: of the bare server."""
     with constant_server(bare) as url:
         return load.send(url, connections, seconds)
 
 
 def pgbench(infra: Stack, rows_per_commit: int, clients: int, seconds: float) -> float:
-    """Submissions per second that PostgreSQL stores with the same inserts. NaN: none done."""
+    """Measure how many submissions per second PostgreSQL stores with the same inserts. NaN: none was done."""
     name = f"limit_{rows_per_commit}"
     url = infra.create_database(name)
     parts = urlsplit(url)
@@ -106,7 +106,7 @@ def pgbench(infra: Stack, rows_per_commit: int, clients: int, seconds: float) ->
                 env=env, capture_output=True, text=True, check=False,
             )  # fmt: skip
         if "actually processed: 0" in said.stdout:
-            return math.nan  # not one commit in the time given
+            return math.nan  # not a single commit in the given time
         match = re.search(r"tps = ([0-9.]+)", said.stdout)
         if match is None:
             raise RuntimeError(f"pgbench: {said.stdout}{said.stderr}")
@@ -161,5 +161,5 @@ async def _produce(bootstrap: str, topic: str, events: int, body: bytes) -> floa
 
 
 def kafka_produce(infra: Stack, topic: str, events: int, body_bytes: int = 1600) -> float:
-    """Events per second of a bare producer, acknowledged, in batches of a thousand as the relay sends them."""
+    """Measure acknowledged events per second of a bare producer, in batches of a thousand as the relay sends them."""
     return asyncio.run(_produce(infra.kafka_bootstrap, topic, events, b"x" * body_bytes))

@@ -38,7 +38,7 @@ class Sent:
 
 
 def require() -> str:
-    """The program. Raises NoLoadGenerator."""
+    """Return the path of wrk. Raises NoLoadGenerator."""
     found = shutil.which("wrk")
     if found is None:
         raise NoLoadGenerator
@@ -55,7 +55,7 @@ class Load:
     _running: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self, url: str, connections: int, seconds: float, rate_per_second: float = 0) -> None:
-        """Begin in the background; `rate_per_second` 0 is as fast as it goes, else a mean rate of Poisson arrivals."""
+        """Start in the background. `rate_per_second`: as fast as it can (0), or the mean rate of Poisson arrivals."""
         pause_ms = 1000 * connections / rate_per_second if rate_per_second else 0
         command = [require(), "-t", str(THREADS), "-c", str(connections), "-d", f"{seconds:.0f}s", "--timeout", "10s"]
         command += ["--latency", "-s", str(LUA), url, "--", str(self.serial), str(THREADS), self.tag, str(pause_ms)]
@@ -84,7 +84,7 @@ class Load:
         return self.finish()
 
     def abort(self) -> None:
-        """End a run that nobody waits for any more."""
+        """Stop a run that nobody waits for."""
         if self._running is not None:
             self._running.kill()
             self._running.wait()

@@ -1,7 +1,7 @@
-"""What very many agencies in one database cost: `python -m tests.programs.bench.many_agencies [10000 100000]`.
+"""Measures very many agencies in one database: `python -m tests.programs.bench.many_agencies [10000 100000]`.
 
 For each number, on stores of its own: the registry's load, intake's start, keys, `GET /v1/me`, and one monthly period
-generated for all of them. What grows faster than the agencies shows between two numbers.
+generated for all of them. Two numbers show which cost grows faster than the agencies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.programs.bench.usage import MEBIBYTE, peak_mebibytes
 
 FOLLOWERS = ("validator", "scoring", "notifier")
 REQUESTS = 300
-#: what each service knows of the registry
+#: where each service keeps its part of the registry
 AGENCIES = {"scoring": "agencies", "notifier": "agencies"}
 _begun = time.monotonic()
 
@@ -36,7 +36,7 @@ def say(text: str) -> None:
 
 
 def command(system: System, *arguments: str) -> tuple[str, float, float]:
-    """One of intake's commands: its output, seconds, and peak of resident memory in MiB."""
+    """Run one of intake's commands; return output, seconds, and peak resident memory in MiB."""
     begun = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "services.intake", *arguments],
@@ -58,7 +58,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def latencies(url: str, keys: list[str]) -> list[float]:
-    """Milliseconds of one GET with each key, one after the other, in order of length; what is refused is told."""
+    """Return the milliseconds of one GET with each key, sorted; print refusals."""
     found, refused = [], []
     for key in keys:
         request = urllib.request.Request(url, headers={"authorization": f"Bearer {key}"})
@@ -83,7 +83,7 @@ def count(system: System, service: str, table: str) -> int:
 
 
 def followed(system: System, agencies: int) -> bool:
-    """Whether the services know all agencies and nothing is under way."""
+    """Return whether the services know all agencies and no event is on its way."""
     found = {service: count(system, service, table) for service, table in AGENCIES.items()}
     return system.outbox_rows("intake") == 0 and all(each >= agencies for each in found.values())
 

@@ -1,7 +1,7 @@
 """Measures the answers to a well-behaved agency beside a hostile one, on one intake with its default limits.
 
-Each kind of hostility has a quiet period before it. The hostile agency is a separate process and keeps its pace,
-whatever the answers are.
+Each kind of hostility follows a quiet period. The hostile agency is a separate process and keeps its pace whatever
+the answers are.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ROWS = 1000
 
 @dataclass
 class Beside:
-    """A neighbour's waits for its answers, seconds: p99 of each round, quiet and beside."""
+    """How long a neighbour waits for answers, seconds: p99 of each round, without and beside the hostile agency."""
 
     quiet: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
-    answers: Counter[int] = field(default_factory=Counter)  # what the hostile agency was told
+    answers: Counter[int] = field(default_factory=Counter)  # the statuses that the hostile agency got
 
     @property
     def p99_quiet(self) -> float:
@@ -58,7 +58,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, body: bytes = b"", key: str = "") -> int:
-        """The status of the answer, read whole."""
+        """Send and read the whole answer; return its status."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
@@ -85,13 +85,13 @@ class Connection:
 
 
 def unknown_members() -> bytes:
-    """256 KiB of members that no report has."""
+    """Return 256 KiB of members that no report has."""
     members = b",".join(b'"a%d":0' % number for number in range(23_800))
     return b"{" + members[: _BODY_BYTES - 2].rpartition(b",")[0] + b"}"
 
 
 async def paced(per_second: float, seconds: float, ask: Callable[[int], asyncio.Future[None]]) -> None:
-    """Ask at a pace whatever the answers do; ends when all are answered."""
+    """Send requests at a fixed pace whatever the answers; end when all are answered."""
     begun = time.monotonic()
     asked = []
     for number in range(int(per_second * seconds)):
@@ -101,7 +101,7 @@ async def paced(per_second: float, seconds: float, ask: Callable[[int], asyncio.
 
 
 async def hostile(kind: str, url: str, key: str, seconds: float) -> Counter[int]:
-    """Send at the pace on up to 16 connections; what was answered."""
+    """Send at the pace on up to 16 connections; return the answers."""
     answers: Counter[int] = Counter()
     free: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(16):
@@ -118,7 +118,7 @@ async def hostile(kind: str, url: str, key: str, seconds: float) -> Counter[int]
         finally:
             free.put_nowait(connection)
 
-    with suppress(TimeoutError):  # what has no answer by then has none
+    with suppress(TimeoutError):  # a request without an answer by then gets none
         async with asyncio.timeout(seconds):
             await paced(PACE_PER_SECOND, seconds, lambda number: asyncio.ensure_future(one(number)))
     return answers

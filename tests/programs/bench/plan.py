@@ -30,8 +30,8 @@ class Plan:
     warm_up_seconds: float = 1
     neighbour_seconds: float = 0  # of each part beside a hostile agency
     rate_per_second: float = 0  # of the load; 0: as fast as the system answers
-    stall_seconds: float = 10  # a drain that does not move for so long is over
-    only: tuple[str, ...] = ()  # nothing but these parts; their rows replace those of the last table
+    stall_seconds: float = 10  # a drain without progress for so long is over
+    only: tuple[str, ...] = ()  # only these parts; their rows replace those of the last table
 
     @property
     def deep(self) -> bool:
@@ -50,7 +50,7 @@ PARTS = {
 
 QUICK = Plan("quick", 5000, 12, 1, 2, 5, 6, 6, 12, 2, 20_000, neighbour_seconds=5)
 FULL = Plan("full", 12_000, 34, 3, 5, 10, 20, 60, 90, 5, 60_000, (1, 2, 4), 60, 10_000_000, neighbour_seconds=20)
-#: for the smoke test: that it runs, not how fast. A load that the slowest build carries beside other tests
+#: for the smoke test, which shows that it runs, not how fast: a load that the slowest build carries beside other tests
 TINY = Plan("tiny", 40, 24, 1, 3, 3, 2, 0, 0, 1, 2000, rate_per_second=60, stall_seconds=3)
 
 
@@ -69,7 +69,7 @@ def chosen() -> Plan:
         plan = replace(plan, systems=tuple(name for name in NAMES if name == "ours" or name in systems.split(",")))
     if only := os.environ.get("ONLY"):
         parts = tuple(only.split(","))
-        # these are of first reports, so there must be obligations enough, and of all systems
+        # these measure first reports, so all systems must have obligations enough
         periods, names = (34, plan.systems) if {"accepts", "consumers", "steady"} & set(parts) else (10, NAMES[:1])
         agencies = 40 if parts == ("neighbour",) else FULL.agencies
         plan = replace(FULL, rounds=plan.rounds, agencies=agencies, periods=periods, systems=names, only=parts)

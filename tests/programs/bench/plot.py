@@ -126,7 +126,7 @@ def _met(row: Mapping[str, Any]) -> str:
 
 
 def into_page(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
-    """Put the text between the page's marks."""
+    """Write the text between the page's marks."""
     if not page.exists():
         return
     before, found, rest = page.read_text("utf-8").partition(begin)
@@ -156,7 +156,7 @@ def write_tables(bench: Path, page: Path = PAGE, measurements: Path = MEASUREMEN
 
 
 def main() -> int:
-    """Write what there is data for."""
+    """Write the pages and plots for which there is data."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     if OUTPUT.exists():
         write_tables(OUTPUT)

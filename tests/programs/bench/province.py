@@ -48,7 +48,7 @@ _REST_THOUSANDTHS = 155_750
 
 @dataclass(frozen=True)
 class Province:
-    """What the load is made of."""
+    """The registry and reports of the load."""
 
     agencies: tuple[str, ...]
     periods: tuple[str, ...]
@@ -106,7 +106,7 @@ class Province:
             (folder / name).write_text(text, encoding="utf-8")
 
     def write_floor(self, path: Path, keys: dict[str, str]) -> None:
-        """What floor and conventional build know of the registry."""
+        """Return what the floor and the conventional build know of the registry."""
         document = {
             "regime": REGIME,
             "periods": self.periods,
@@ -117,7 +117,7 @@ class Province:
         path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
     def report(self, agency: str, number: int) -> bytes:
-        """A small good report of the agency; `number` makes its content and its period another."""
+        """Return a small accepted report of the agency; `number` varies content and period."""
         return json.dumps(
             {
                 "regime": REGIME,

@@ -145,7 +145,7 @@ def _end_to_end(measured: Measured, table: Table, connections: int) -> None:
 
 
 def _cpu_bound(measured: Measured, connections: int) -> str:
-    """What stands in the way of more: what all parts together spend on one submission, load generator apart."""
+    """Return what limits the rate: the CPU that all parts spend on one submission, without the load generator."""
     runs = [run for run in measured.end_to_end["ours"][connections] if run.scored]
     if not runs:
         return ""

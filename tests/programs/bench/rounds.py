@@ -17,7 +17,7 @@ from tests.programs.bench.load import Sent
 from tests.programs.bench.systems import System, wait_until
 from tests.programs.bench.usage import cpu_seconds, peak_mebibytes
 
-#: what one submission makes each consumer count; the floor counts scoring's verdicts only
+#: events that each consumer counts for one submission; the floor counts only scoring's verdicts
 EVENTS_OF_ONE = {
     "ours": {"validator": 1, "scoring": 2, "notifier": 2, "intake": 2},
     "floor": {"validator": 1, "scoring": 1, "notifier": 2, "intake": 2},
@@ -26,9 +26,9 @@ EVENTS_OF_ONE = {
 #: events that only measure the relay: a topic that no service follows, or its consumers would halt on them
 RELAY_TOPIC = "bench.relay"
 DRAIN_TIMEOUT_SECONDS = 1800.0
-#: of a backlog, what must be left at the first look: less says how fast a process joins, not what it carries
+#: share of a backlog that must be left at the first look: with less the figure shows how fast a process joins
 LEFT_SHARE = 0.3
-#: between two looks at a count; each look costs the service that is looked at some milliseconds
+#: seconds between two looks at a count; each look costs that service some milliseconds
 POLL_SECONDS = 0.25
 
 _LATENCIES = """
@@ -38,7 +38,7 @@ SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) - extract(epoch FROM {
  WHERE {received_at} >= to_timestamp($1) AND {decided}
 """
 _BY_HAND = _LATENCIES.format(received_at="last_received_at", decided="decided_version = received_version")
-#: by system: of each obligation whose latest version has its verdict
+#: by system: when each obligation whose latest version has a verdict was received and scored
 LATENCIES = {
     "ours": _LATENCIES.format(
         received_at="received_at", decided="document -> 'facts' -> 'versions' -> -1 -> 'verdicts' IS NOT NULL"
@@ -70,7 +70,7 @@ class Outage:
     arrivals_per_second: float
     refused: int
     backlog: int
-    resumed_after_seconds: float  # from the broker's being ready to the first verdict scored
+    resumed_after_seconds: float  # from the broker's readiness to the first scored verdict
     drain_seconds: float
     drained_per_second: float
     caught_up: bool
@@ -92,7 +92,7 @@ def accepts(
 
 @dataclass(frozen=True)
 class Drained:
-    """One service alone on a backlog. CPU is that of the service and of its database sessions, per submission."""
+    """A service alone on a backlog. CPU is that of the service and its database sessions, per submission."""
 
     per_second: float
     cpu_ms: float
@@ -102,7 +102,7 @@ class Drained:
 def consumer_rates(
     system: System, infra: Stack, submissions: int, stall_seconds: float, say: Callable[[str], None]
 ) -> dict[str, Drained]:
-    """What each service carries alone, draining what lies in its topics; its relay runs too."""
+    """Measure each service alone while it drains its topics; its relay runs too."""
     found = {}
     for service in ("validator", "scoring", "notifier", "intake"):
         system.none()
@@ -126,9 +126,9 @@ def consumer_rates(
 
 
 def drain(applied: Callable[[], int], wanted: int, stall_seconds: float = 10) -> tuple[float, int]:
-    """Events per second from the first that was seen applied to the last, and how many were applied at all.
+    """Return events per second from the first one seen applied to the last, and how many were applied.
 
-    NaN where less than LEFT_SHARE of what was wanted was left at the first look.
+    NaN if less than LEFT_SHARE of the wanted events was left at the first look.
     """
     begun, first, last_at, count = 0.0, 0, time.monotonic(), 0
     while True:
@@ -162,7 +162,7 @@ def end_to_end(system: System, infra: Stack, connections: int, seconds: float, r
 
 
 def settle(system: System, timeout_seconds: float = DRAIN_TIMEOUT_SECONDS) -> bool:
-    """Wait until all that is stored is scored, no outbox holds anything and nothing moves; True if so in time."""
+    """Wait until all stored submissions are scored, outboxes are empty and nothing moves; return True if in time."""
 
     def quiet() -> bool:
         before = [system.applied(service) for service in SERVICES]
@@ -171,7 +171,7 @@ def settle(system: System, timeout_seconds: float = DRAIN_TIMEOUT_SECONDS) -> bo
         time.sleep(1.5)
         if before != [system.applied(service) for service in SERVICES]:
             return False
-        return system.decided() >= system.stored()  # reads every obligation, so it is asked last
+        return system.decided() >= system.stored()  # this query reads every obligation, so it runs last
 
     return wait_until(quiet, timeout_seconds, 1.0)
 
@@ -195,7 +195,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def latency(system: System, infra: Stack, connections: int, seconds: float, rate: float) -> tuple[Sent, list[float]]:
-    """POST to scored under a steady load of `rate` submissions per second; seconds, the first two are left out."""
+    """Measure seconds from POST to scored under a steady load of `rate` submissions per second, after the first two."""
     system.all()
     end_to_end(system, infra, connections, 2, rate)  # caches, pools, JIT of the broker
     begun = time.time()
@@ -204,7 +204,7 @@ def latency(system: System, infra: Stack, connections: int, seconds: float, rate
 
 
 def outage(system: System, infra: Stack, connections: int, rate: float, outage_seconds: float, after: float) -> Outage:
-    """Kill the broker under a steady load, bring it back, and watch the backlog go while the load goes on."""
+    """Kill the broker under a steady load, start it again, and watch the backlog drain while the load goes on."""
     system.all()
     lead = 4.0
     load_seconds = lead + outage_seconds + after
@@ -236,7 +236,7 @@ def outage(system: System, infra: Stack, connections: int, rate: float, outage_s
 
 
 def relay_rate(system: System, rows: int) -> float:
-    """Events per second the relay takes out of a prefilled outbox, acknowledged by Kafka and archived."""
+    """Measure events per second that the relay sends from a prefilled outbox, acknowledged by Kafka and archived."""
     system.none()
     fill = f"""
         INSERT INTO outbox (event_id, topic, key, type, body)

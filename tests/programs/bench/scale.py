@@ -18,7 +18,7 @@ STALL_SECONDS = 5.0
 
 @dataclass
 class Scaled:
-    """`instances` processes of one service draining one backlog."""
+    """How `instances` processes of one service drain one backlog."""
 
     service: str
     instances: int
@@ -27,18 +27,20 @@ class Scaled:
 
     @property
     def fairness(self) -> float:
-        """Events of the least busy process over those of the busiest."""
+        """Return the events of the least busy process divided by those of the busiest."""
         return min(self.events) / max(self.events) if max(self.events) else 0.0
 
 
 def scale_out(
     system: System, instances: tuple[int, ...], connections: int, seconds: float, say: Callable[[str], None]
 ) -> list[Scaled]:
-    """A fresh backlog for each number of processes, drained by one service after the other."""
+    """Measure a fresh backlog for each number of processes, drained by one service after the other."""
     found = []
     for count in instances:
         for service in SERVICES_SCALED:
-            while len(system.stack.urls(service)) < count:  # before there is a backlog: a new one begins at once
+            while (
+                len(system.stack.urls(service)) < count
+            ):  # before there is a backlog: a new process would begin at once
                 system.stack.add_instance(service)
         before = system.stored()
         accepts(system, connections, seconds)

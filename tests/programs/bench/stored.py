@@ -36,7 +36,7 @@ _NAMES = """
       FROM generate_series($1::bigint, $2::bigint) AS n
 """
 _KEY = "agency || '/' || regime || '/' || period"
-#: what an obligation was made of a year ago, with names in the places of its own
+#: an obligation of a year ago, with placeholders for its own values
 _AGENCY, _REGIME, _PERIOD, _ID = "@AGENCY@", "@REGIME@", "@PERIOD@", "01800000-0000-0000-8000-000000000000"
 
 
@@ -140,7 +140,7 @@ _BLOCK = 500_000
 
 @dataclass(frozen=True)
 class Grown:
-    """What is carried on small stores and on large ones, submissions per second, in one run."""
+    """The rates with small and with large stores, submissions per second, in one run."""
 
     stored_before: int
     stored_after: int
@@ -184,7 +184,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def fill(system: System, rows: int, say: Callable[[str], None]) -> None:
-    """Add `rows` old submissions, and what all services know of them, to the stores of ours; nothing of it runs."""
+    """Add `rows` old submissions, and what all services store of them, to our stores while no service runs."""
 
     def fill_one(job: tuple[str, str, str]) -> None:
         service, table, statement = job
@@ -195,7 +195,7 @@ def fill(system: System, rows: int, say: Callable[[str], None]) -> None:
     jobs = [(service, table, statement) for service, tables in FILL.items() for table, statement in tables.items()]
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         list(threads.map(fill_one, jobs))
-    # rows of years have been on the disk for long: gigabytes still being written would slow every commit's fsync
+    # old rows are long on disk: gigabytes still being written would slow every commit's fsync
     call(lambda: _execute(system.stack.admin_database_url, "CHECKPOINT"))
     os.sync()
 

@@ -43,7 +43,7 @@ _DECIDED = """
      WHERE v -> 'verdicts' IS NOT NULL
 """
 _DECIDED_BY_HAND = "SELECT coalesce(sum(decided_version), 0) FROM obligations"
-#: the limits of an agency stay as they are shipped: the load is of so many agencies that none comes near its own
+#: agencies' limits stay as shipped: the load has so many agencies that none comes near its own
 OURS_ENV = {"SCORING_HORIZON_DAYS": "0"}
 #: memory and checkpoints as on a server; the local stack's own are for a laptop
 POSTGRES_SETTINGS = {
@@ -51,8 +51,8 @@ POSTGRES_SETTINGS = {
     "shared_buffers": f"{min(2048, psutil.virtual_memory().total // 8 // 2**20)}MB",
     "max_wal_size": "8GB",
 }
-#: Kafka's own default: processes that start together get their partitions together. Without it the first of them takes
-#: all, and drains what it can until its next heartbeat tells it of the others
+#: Kafka's own default: processes that start together get their partitions together. Without it the first one takes all
+#: of them, and drains what it can until its next heartbeat tells it of the others
 KAFKA_SETTINGS = {"group.initial.rebalance.delay.ms": "3000"}
 
 
@@ -108,7 +108,7 @@ class System:
         return cls(name, stack, Load(load_data, f"{name}-{int(time.time())}"), ahead)
 
     def only(self, *services: str, ready: bool = True) -> None:
-        """Exactly these run and are ready; `ready` False: they answer, which is before they drain a backlog."""
+        """Run exactly these until they are ready; `ready` False: until they answer, before they drain a backlog."""
         for component in self.stack.components:
             if component.name not in services:
                 component.stop()
@@ -134,7 +134,7 @@ class System:
         return f"{self.stack.url('intake')}/v1/submissions"
 
     def applied(self, service: str, kind: str | None = None, instance: int = 0) -> int:
-        """Events a service has applied since its start, of one type or of all."""
+        """Return the events that a service has applied since its start, of one type or of all."""
         with urllib.request.urlopen(f"{self.stack.urls(service)[instance]}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         return sum(
@@ -164,17 +164,17 @@ class System:
         return int(self.query("intake", "SELECT count(*) FROM submissions")[0][0])
 
     def decided(self) -> int:
-        """Submissions whose verdict scoring has applied, by its store: versions have no gap."""
+        """Count submissions whose verdict scoring has applied, in its store: versions have no gap."""
         return int(self.query("scoring", _DECIDED if self.name == "ours" else _DECIDED_BY_HAND)[0][0])
 
     def outbox_rows(self, service: str) -> int:
-        """Events that Kafka has not taken yet; the conventional build has no outbox."""
+        """Count events that Kafka has not taken yet; the conventional build has no outbox."""
         if self.name == "conventional":
             return 0
         return int(self.query(service, "SELECT count(*) FROM outbox")[0][0])
 
     def command(self, service: str, *arguments: str) -> str:
-        """Output of an operator's command of ours. Raises CalledProcessError with what it said."""
+        """Run one of our operator's commands; return its output. Raises CalledProcessError with its output."""
         done = subprocess.run(
             [sys.executable, "-m", f"services.{service}", *arguments],
             env=self.stack.service_env(service),
@@ -222,7 +222,7 @@ def wait_until(done: Callable[[], bool], timeout_seconds: float, interval_second
 
 
 def wait_generated(ours: System, expected: int, say: Callable[[str], None], timeout_seconds: float = 900) -> bool:
-    """Until scoring has generated the obligations of the load and everybody has followed."""
+    """Wait until scoring has generated the load's obligations and every service has followed."""
 
     def settled() -> bool:
         found = ours.query("scoring", "SELECT count(*) FROM obligations")[0][0]

@@ -24,13 +24,13 @@ from tests.programs.bench.systems import POSTGRES_SETTINGS
 OUTPUT = Path(os.environ.get("BENCH_OUT") or ROOT / ".local" / "bench.json")
 
 
-#: what the machine did beside
+#: the machine's other load
 LOAD = "load average at start (1, 5, 15 min)"
 
 
 @dataclass
 class Row:
-    """One measure. `ratio` is ours over what `ratio_to` names; None where a column does not apply."""
+    """A measure. `ratio` divides ours by what `ratio_to` names; None where a column does not apply."""
 
     measure: str
     unit: str
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class Table:
-    """What a run has measured, and on what."""
+    """The measures of a run, and its machine."""
 
     mode: str
     machine: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Table:
             return None
 
     def replace(self, rows: list[Row]) -> None:
-        """Put each of these rows in the place of the one with its name; those without one go to the end."""
+        """Replace the rows of the same names; append the others."""
         places = {row.measure: place for place, row in enumerate(self.rows)}
         for row in rows:
             if row.measure in places:
@@ -144,7 +144,7 @@ def shown(value: float | None, digits: int | None = None) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on."""
+    """Describe what the figures depend on."""
     cpu = next(
         (
             line.partition(":")[2].strip()

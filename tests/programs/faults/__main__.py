@@ -113,7 +113,7 @@ def this_build() -> str:
 
 
 def end_in_order() -> None:
-    """SIGTERM ends the run as Ctrl-C does: what was started is stopped and its folder removed."""
+    """Let SIGTERM end the run as Ctrl-C does: stop all children and remove the folder."""
 
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)

@@ -2,7 +2,7 @@
 
     python -m tests.programs.faults.controls scoring serve
 
-The switches exist only here; production code has none. Each stands for a mistake that teams make.
+The switches exist only here, not in production code. Each stands for a mistake that teams make.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _COLUMNS = "id, event_id, topic, key, type, traceparent, headers, body, created_
 
 
 def no_inbox(service: Service) -> None:
-    """Events are applied without being claimed: what comes twice is applied twice."""
+    """Applies events without claiming them: a repeated event is applied twice."""
     for subscription in _subscriptions(service):
         subscription._applier._claim = False
 
 
 def ack_first(service: Service) -> None:
-    """Offsets are committed before the batch is applied (FastStream's default): a crash between loses the batch."""
+    """Commits offsets before the batch is applied (FastStream's default): a crash between the two loses the batch."""
     for subscription in _subscriptions(service):
         subscription._ack_policy = AckPolicy.ACK_FIRST
 
 
 def delete_before_ack(service: Service) -> None:
-    """The relay forgets rows before Kafka has acknowledged them: a crash or a refused send between loses them."""
+    """Lets the relay delete rows before Kafka has acknowledged them: a crash or a refused send loses them."""
 
     async def send_batch(self: Relay, connection: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         ids = [row["id"] for row in rows]
@@ -64,7 +64,7 @@ def delete_before_ack(service: Service) -> None:
 
 
 def competing_relays(service: Service) -> None:
-    """No leader: every instance takes rows that no other holds (SKIP LOCKED). The next version overtakes a slow one."""
+    """Removes the leader: each instance takes rows that no other holds (SKIP LOCKED); versions overtake slow ones."""
 
     async def lead(self: Relay) -> None:
         connection = await asyncpg.connect(self._url, timeout=5, command_timeout=60)
@@ -85,7 +85,7 @@ def competing_relays(service: Service) -> None:
 
 
 def naive_cursor(service: Service) -> None:
-    """The relay remembers the last id it saw and reads on from there: a row that commits later is never seen."""
+    """Lets the relay read on from the last id it saw: it never sees a row that commits later."""
 
     async def pump(self: Relay, connection: asyncpg.Connection) -> None:
         last = 0
@@ -103,7 +103,7 @@ def naive_cursor(service: Service) -> None:
 
 
 def answer_before_commit(service: Service) -> None:
-    """Intake answers 201 when the rows are inserted, not when they are committed."""
+    """Lets intake answer 201 when the rows are inserted, before they are committed."""
 
     async def commit(self: GroupCommit, group: Sequence[Entry], deadline: float) -> None:
         async with self._database.transaction() as tx:
@@ -117,7 +117,7 @@ def answer_before_commit(service: Service) -> None:
 
 
 def in_data_not_committed(service: Service) -> None:
-    """The sender goes on to DATA without having written down that it does."""
+    """Lets the sender go on to DATA without recording it first."""
 
     async def mark(self: OutcomeWriter, claimed: ClaimedMail) -> bool:
         return True
@@ -126,7 +126,7 @@ def in_data_not_committed(service: Service) -> None:
 
 
 def no_retry_after_trouble(service: Service) -> None:
-    """A batch that meets database trouble is let go as if it had been applied."""
+    """Acknowledges a batch that meets database trouble as if it had been applied."""
     for subscription in _subscriptions(service):
 
         async def apply(events: Any, bad: Any, records: int, _original: Any = subscription._apply_until_done) -> None:
@@ -139,7 +139,7 @@ def no_retry_after_trouble(service: Service) -> None:
 
 
 class _JumpingTime:
-    """`time` as shared.runtime.clock sees it, off by as many seconds as the file FAULT_CLOCK says; else as it is."""
+    """Shifts `time`, as shared.runtime.clock sees it, by the seconds in the file FAULT_CLOCK, if there is one."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -191,7 +191,7 @@ def _subscriptions(service: Service) -> tuple[Any, ...]:
 
 
 def build(name: str) -> Service:
-    """The service as its own composition root makes it, with the witness, and the controls that were asked for."""
+    """Build the service by its own composition root, with the witness and the requested controls."""
     if path := os.environ.get("FAULT_CLOCK"):
         _let_the_clock_jump(path)
     service: Service = import_module(f"services.{name}.main").build()

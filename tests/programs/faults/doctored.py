@@ -1,6 +1,6 @@
 """Spoils stores on purpose: for each invariant, small errors that its check must find.
 
-They start from the data that a row has really read, so a check that reads nothing fails too.
+They start from the data that a row really read, so a check that reads nothing fails too.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ SPOILERS: dict[str, tuple[Spoiler, ...]] = {
 
 
 def not_noticed(invariant: str, ledger: Ledger, stores: Stores) -> list[str]:
-    """Names of the wrongs that the invariant's check does not find in these stores: must be empty."""
+    """Return the spoils that the invariant's check does not find in these stores; must be empty."""
     before = set(CHECKS[invariant](ledger, stores))
     missed = []
     for spoil in SPOILERS[invariant]:

@@ -55,17 +55,17 @@ PACE = {
 
 
 def _silent(text: str) -> None:
-    """Progress nobody listens to."""
+    """Discard progress messages."""
 
 
 class _Held:
-    """Starts when its block is entered; what it holds is given back when the block ends, or when it cannot start."""
+    """Starts when its block is entered; releases everything when the block ends or the start fails."""
 
     def _start(self) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back everything."""
+        """Release everything."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -172,7 +172,7 @@ class Ground(_Held):
         return ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.kafka_proxies.values())
 
     def database_url_for_services(self, url: str) -> str:
-        """Through the proxy, or as it is."""
+        """Return the URL through the proxy, or past it."""
         return through(url, self.database_proxy.port) if self._proxied else url
 
     def template_url(self, service: str) -> str:
@@ -184,7 +184,7 @@ class Ground(_Held):
         return self.stack.component(name)
 
     def heal(self) -> None:
-        """Whatever a row left broken works again: proxies pass, components run. Called between rows."""
+        """Mend whatever a row left broken: proxies pass, components run. Called between rows."""
         for proxy in (self.database_proxy, *self.kafka_proxies.values()):
             proxy.restore()
         for component in self.stack.components:
@@ -229,7 +229,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def operate(service: str, url: str, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """An operator's command of a service on a database; its output. Raises StackError with what it said."""
+    """Run an operator's command of a service on a database; return its output. Raises StackError with its output."""
     upper = service.upper()
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LOCAL_STACK_MARK") if name in os.environ},
@@ -292,7 +292,7 @@ class Province(_Held):
         }
         self.service_env = {name: {**proxied.get(name, {}), **self._given_env.get(name, {})} for name in SERVICES}
         self.service_env |= {n: v for n, v in self._given_env.items() if n not in self.service_env}
-        # begun before: a business clock never goes behind its own beginning, and a row may set it back
+        # earlier than needed: a business clock never goes behind its beginning, and a row may set it back
         begun = self.business_start - timedelta(seconds=BEGUN_BEFORE_SECONDS)
         started = f"{begun.isoformat()}@{time.time() - BEGUN_BEFORE_SECONDS:.3f}x1.0"
         self.env |= {"BUSINESS_CLOCK": started, "KAFKA_BOOTSTRAP_SERVERS": self.ground.kafka_proxied}
@@ -318,7 +318,7 @@ class Province(_Held):
         self._stack.add_services(self._wanted)
 
     def close(self) -> None:
-        """End the services, keep nothing but what FAULTS_KEEP asks for."""
+        """Stop the services; keep only what FAULTS_KEEP asks for."""
         if self._stack is not None:
             self._stack.stop()
         if os.environ.get("FAULTS_KEEP"):
@@ -349,13 +349,13 @@ class Province(_Held):
                 env.pop(key, None)
 
     def wait_exit(self, name: str, seconds: float = 60) -> None:
-        """Until the component has ended by itself. Raises TimeoutError: the failpoint was never reached."""
+        """Wait until the component ends by itself. Raises TimeoutError if the failpoint is never reached."""
         component = self.component(name)
         if not poll_until(lambda: component.crashed, seconds):
             raise TimeoutError(f"{name} has not ended within {seconds} s: its failpoint was not reached")
 
     def revive(self, name: str, **env: str) -> None:
-        """Start an ended component again, ready, its failpoints gone."""
+        """Start an ended component again without failpoints, and wait until it is ready."""
         self.set_env(name, FAILPOINTS="", **env)
         component = self.component(name)
         component.start()

@@ -96,7 +96,7 @@ def i3(ledger: Ledger, stores: Stores) -> list[str]:
     seen: set[tuple[str, str]] = set()
     for message in sorted(stores.messages, key=lambda m: (m.topic, m.partition, m.offset)):
         if (message.topic, message.event_id) in seen or message.version is None:
-            continue  # sent again: inboxes drop it
+            continue  # a repeated event: inboxes drop it
         seen.add((message.topic, message.event_id))
         place = (message.topic, message.key)
         if message.version < latest.get(place, 0):
@@ -117,7 +117,7 @@ def _applied_in_order(lines: Iterable[Applied]) -> list[str]:
 
 
 def newest_stands(stores: Stores) -> list[str]:
-    """What each store holds of a key is the newest that was told of it; for faults that shuffle on purpose."""
+    """Each store holds the newest published state of a key; for faults that shuffle on purpose."""
     found = []
     received = _versions((told.key, told.version) for told in stores.told if told.type == RECEIVED and told.sent)
     decided = _versions((verdict.obligation, verdict.version) for verdict in stores.verdicts)
@@ -145,13 +145,13 @@ def i4(ledger: Ledger, stores: Stores) -> list[str]:
     newest: dict[tuple[str, str], str] = {}
     for told in stores.told:
         if told.topic == "registry":
-            newest[(told.topic, told.key)] = told.event_id  # compacted: only the last word must arrive
+            newest[(told.topic, told.key)] = told.event_id  # compacted: only the newest event must arrive
     for told in stores.told:
         if not told.sent or newest.get((told.topic, told.key), told.event_id) != told.event_id:
             continue
         for consumer in _consumers(told.type):
             place = (consumer, told.event_id)
-            # what waits is claimed too; a dead letter is not
+            # a deferred event is claimed too; a dead letter is not
             places = bool(inbox[place]) + bool(dead[place])
             if places == 0 and not deferred[place]:
                 found.append(f"{told.type} {told.event_id} of {told.key} is nowhere at {consumer}")
@@ -192,7 +192,7 @@ def i5(ledger: Ledger, stores: Stores) -> list[str]:
 
 
 def undrained(ledger: Ledger, stores: Stores) -> list[str]:
-    """What is still on its way: the condition of I6, asked again and again."""
+    """Name what is still on its way: the condition of I6, polled."""
     found = [f"{told.type} {told.event_id} is still in {told.owner}'s outbox" for told in stores.told if not told.sent]
     found += [f"{consumer} still waits with {event}" for consumer, event in stores.deferred]
     there = {*stores.inbox, *stores.dead}
@@ -253,7 +253,7 @@ def expected(owed: Owed, sent: list[Submission], special_days: dict[date, bool])
     """60 points in time, 10 fewer for each working day late; 40 × present / required of the accepted version that
     stood at the deadline, or was the first after it. `sent` is in the order of receipt.
 
-    Nothing accepted: 0 once it is overdue, no score before.
+    Nothing accepted: 0 once overdue, no score before.
     """
     judged: list[tuple[Submission, Deserved]] = [(row, deserved(row.body)) for row in sent]
     accepted = [(row, what) for row, what in judged if what.accepted]
@@ -302,7 +302,7 @@ NEIGHBOUR_SECONDS = 5.0
 
 
 def i8(ledger: Ledger, stores: Stores) -> list[str]:
-    """Each report of a neighbour was judged, shown and scored in time, whatever somebody else did meanwhile."""
+    """Each report of a neighbour was judged, shown and scored in time, whatever others did meanwhile."""
     if not ledger.judged_seconds:
         return ["no neighbour's report was watched"]
     return [

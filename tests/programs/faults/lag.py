@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 
 async def lag(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> int:
-    """Messages of their topics that the groups have not committed; a partition without a commit counts whole."""
+    """Count messages of their topics that the groups have not committed; a partition without a commit counts whole."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await admin.start()

@@ -25,7 +25,7 @@ from tests.programs.faults import people
 
 _KEYS = UUID("3d9d8d27-7e6a-4a44-9a53-6d0f2f7a1c11")
 RETRIED = frozenset({429, 500, 502, 503, 504})
-#: how a ledger counts what was not answered in time
+#: status under which a ledger counts requests without an answer in time
 TIMED_OUT = "TimedOut"
 
 
@@ -63,7 +63,7 @@ class Receipt:
 
 @dataclass
 class Ledger:
-    """All that the clients were told. `receipts` holds every 2xx, repetitions too."""
+    """All answers that the clients got. `receipts` holds every 2xx, repetitions too."""
 
     receipts: list[Receipt] = field(default_factory=list)
     refused: list[tuple[Post, int, str]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Ledger:
 
 
 def merged(ledgers: Sequence[Ledger]) -> Ledger:
-    """What several loads were told, as one."""
+    """Merge the ledgers of several loads."""
     whole = Ledger()
     for ledger in ledgers:
         whole.receipts += ledger.receipts
@@ -166,7 +166,7 @@ class Load:
         return not self._thread.is_alive()
 
     def wait_for(self, receipts: int, seconds: float = 60) -> None:
-        """Return when so many receipts have come (or the load has ended). Raises TimeoutError."""
+        """Wait for so many receipts, or the end of the load. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while self.stored < receipts and not self.done:
             if time.monotonic() > deadline:
@@ -185,7 +185,7 @@ class Load:
         return self.ledger
 
     def stop(self) -> Ledger:
-        """Send nothing new; requests under way are still answered or given up."""
+        """Send nothing new; requests in progress are still answered or given up."""
         self._stopped.set()
         return self.finish()
 

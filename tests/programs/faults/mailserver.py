@@ -46,7 +46,7 @@ class MailServer:
         return ("127.0.0.1", self.fake.port)
 
     def order(self, verb: Verb, *acts: Act) -> None:
-        """What the next answers to this verb shall be."""
+        """Set the next answers to this verb."""
 
         async def extend() -> None:
             self.fake.script[verb].extend(acts)
@@ -71,11 +71,11 @@ class MailServer:
         return self.fake.log.count("QUIT")
 
     def stop_listening(self) -> None:
-        """Be away: refuse connections, drop the open ones."""
+        """Go away: refuse connections and drop the open ones."""
         asyncio.run_coroutine_threadsafe(self.fake.stop(), self._loop).result(20)
 
     def listen_again(self) -> None:
-        """On the same port."""
+        """Come back on the same port."""
         asyncio.run_coroutine_threadsafe(self.fake.start(), self._loop).result(20)
 
     def mails(self) -> Sequence[str]:

@@ -30,12 +30,12 @@ RECEIPTS = ("200", "201")
 
 
 class Unproved(Exception):
-    """The fault did not happen, or a control did not turn red: the row says nothing."""
+    """The fault did not happen, or a control did not turn red: the row proves nothing."""
 
 
 @dataclass
 class Result:
-    """What is known of one row afterwards."""
+    """The outcome of one row."""
 
     number: str
     fault: str
@@ -70,7 +70,7 @@ class Result:
         return self.passed and self.control_red is not False
 
     def document(self) -> dict[str, Any]:
-        """As it stands in .local/faults.json."""
+        """Return it as .local/faults.json holds it."""
         return {
             "fault": f"{self.number} {self.fault}",
             "invariants": list(self.invariants),
@@ -88,7 +88,7 @@ class Result:
 
 
 class Field:
-    """What a row's function gets: the ground, a seeded dice, and the judge."""
+    """What a row's function works with: the ground, a seeded dice, and the judge."""
 
     def __init__(self, ground: Ground, result: Result, scale: float = 1.0, *, controls: bool = True) -> None:
         self.ground = ground
@@ -128,12 +128,12 @@ class Field:
         return Load(province.stack.urls("intake"), self.ground.keys, chains, seed=self.seed, **options)
 
     def stream(self, province: Province, *, versions: int = 25, **options: Any) -> Load:
-        """A load that goes on until `stop()`, at an unhurried pace: there is always something under way."""
+        """Start a slow load that goes on until `stop()`, so that some report is always on its way."""
         paced = {"clients": 12, "pause_seconds": 0.5, **options}
         return self.load(province, 6000, versions=versions, **paced)
 
     def settle(self, province: Province, ledger: Ledger, seconds: float = DRAIN_SECONDS) -> tuple[Stores, list[str]]:
-        """Read until nothing is on its way any more, twice in a row; what is left at the deadline is told."""
+        """Read until nothing is on its way, twice in a row; return what is left at the deadline."""
         began = time.monotonic()
         quiet_seconds, looks, size = 0.0, 0, -1
         while True:
@@ -154,7 +154,7 @@ class Field:
     def rest(self, province: Province, ledger: Ledger, seconds: float = DRAIN_SECONDS) -> Stores:
         """Until groups have no lag, no mail is open and nothing moves: what is missing now is lost, not late.
 
-        For controls, which may never drain. Raises Unproved where there is no rest: a red would only be slowness.
+        For controls, which may never drain. Raises Unproved without rest: a red result would only show slowness.
         """
         groups = {f"{province.prefix}{name}": [province.prefix + t for t in topics] for name, topics in READS.items()}
         deadline = time.monotonic() + seconds
@@ -172,13 +172,13 @@ class Field:
                     len(stores.dead), sum(notice.unknowns for notice in stores.notices))  # fmt: skip
             behind = call(lambda: lag(self.ground.kafka_direct, groups))
             looks = looks + 1 if size == before and not behind and not open_mails else 0
-            # what lies in an outbox may lie there because its relay pauses before it tries again
+            # an outbox may be full only because its relay pauses before its next try
             needed = REST_LOOKS if sent == len(stores.told) else REST_LOOKS * 3
             before = size
         return stores
 
     def read(self, province: Province, stores: Stores, mails: Sequence[str] | None = None) -> Stores:
-        """Add to a reading of the databases what the topics and the mail server hold."""
+        """Add what the topics and the mail server hold to a reading of the databases."""
         stores.messages = call(lambda: read_topics(self.ground.kafka_direct, province.prefix))
         stores.mails = list(mails) if mails is not None else [mail.message_id for mail in province.stack.mails()]
         return stores
@@ -197,7 +197,7 @@ class Field:
     ) -> Stores:
         """Wait until all has drained (I6), check the row's invariants, hold each check against spoiled stores.
 
-        `spoil` False: the checks themselves are not tried, which costs many times what they cost.
+        `spoil` False: do not try the checks themselves, which costs many times as much as they do.
         `strangers`: ids of events that the row itself has sent.
         Every client must have been answered in the end, unless the row says that some may give up.
         """
@@ -246,14 +246,14 @@ class Field:
         seconds: float = DRAIN_SECONDS,
         mails: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        """The same fault with a protection out: at rest, what the row declared must be red. Raises Unproved."""
+        """Repeat the fault without a protection: at rest, the declared invariants must be red. Raises Unproved."""
         stores = self.rest(province, ledger, seconds)
         self.read(province, stores, mails() if mails else None)
         for invariant in self.result.controls[name]:
             self.red(name, invariant, CHECKS[invariant](ledger, stores))
 
     def red(self, control: str, invariant: str, found: Sequence[str]) -> None:
-        """What a check found without a protection. Raises Unproved for nothing, or for what the row did not declare."""
+        """Record what a check found without a protection. Raises Unproved if that is nothing or undeclared."""
         if invariant not in self.result.controls.get(control, ()):
             raise Unproved(f"the row does not declare that {control} turns {invariant} red")
         if not found:
@@ -264,7 +264,7 @@ class Field:
             names.append(invariant)
 
     def happened(self, what: str, count: int) -> None:
-        """Proof that the fault was injected. Raises Unproved for none."""
+        """Record the proof that the fault was injected. Raises Unproved if there is none."""
         self.figure(what, count)
         if count <= 0:
             raise Unproved(f"it did not happen: {what}")
@@ -329,7 +329,7 @@ def rows_with_control(invariant: str) -> list[str]:
 
 
 def run_row(chosen: Row, ground: Ground, seed: int, scale: float = 1.0, *, controls: bool = True) -> Result:
-    """One row, whatever happens in it."""
+    """Run one row, whatever happens in it."""
     result = Result(chosen.number, chosen.fault, chosen.invariants, seed, chosen.expected_failure, chosen.controls)
     began = time.monotonic()
     try:

@@ -36,7 +36,7 @@ from shared.service.service import Service
 
 
 def drop_poison(service: Service) -> None:
-    """What cannot be applied is logged and forgotten."""
+    """Logs and forgets what cannot be applied."""
 
     async def bury(tx: Transaction, service: str, consumer: str, letters: Sequence[DeadLetter]) -> None:
         return
@@ -45,7 +45,7 @@ def drop_poison(service: Service) -> None:
 
 
 def bury_later(owner: Service) -> None:
-    """Dead letters are written by a task of their own, beside the transaction that gives the record up."""
+    """Writes dead letters in a task of their own, beside the transaction that gives the record up."""
     original = dead_letters.bury
     tasks: set[asyncio.Task[None]] = set()
 
@@ -62,7 +62,7 @@ def bury_later(owner: Service) -> None:
 
 
 def any_version_counts(service: Service) -> None:
-    """Scoring takes whatever came last for all there is: what it says overwrites the facts instead of joining them."""
+    """Lets scoring overwrite the facts with whatever came last, instead of joining them."""
     joined = happened.with_report
 
     def with_report(facts: Facts, event: AboutReport, event_id: UUID | None = None) -> Facts:
@@ -72,7 +72,7 @@ def any_version_counts(service: Service) -> None:
 
 
 def no_replay(service: Service) -> None:
-    """The relay never looks whether Kafka still holds what it has acknowledged."""
+    """Stops the relay from checking whether Kafka still holds what it acknowledged."""
 
     async def check_log(self: Relay, connection: asyncpg.Connection) -> float:
         return monotonic_seconds()
@@ -81,7 +81,7 @@ def no_replay(service: Service) -> None:
 
 
 def uncertain_is_retried(service: Service) -> None:
-    """No answer to the message is taken for "not sent": it is sent again as if nothing had happened."""
+    """Takes a missing answer to the message for "not sent", and sends it again."""
     original = Connection._data
 
     async def data(self: Connection, message: bytes) -> SendResult:
@@ -92,7 +92,7 @@ def uncertain_is_retried(service: Service) -> None:
 
 
 def leases_by_business_time(service: Service) -> None:
-    """One clock for everything: leases and retries follow the time that can be set."""
+    """Uses one clock for everything: leases and retries follow business time."""
     business = clock.business_clock(os.environ.get("BUSINESS_CLOCK", ""))
 
     def now(self: clock.SystemClock) -> datetime:
@@ -102,7 +102,7 @@ def leases_by_business_time(service: Service) -> None:
 
 
 def nothing_watched(service: Service) -> None:
-    """aiokafka as it is: a task that meets a closed transport ends, nobody looks, and a commit waits for ever."""
+    """Uses aiokafka as it is: a task that meets a closed transport ends unnoticed, and a commit waits for ever."""
     aiokafka_internals._is_closed = lambda error: False
     aiokafka_internals.ended = lambda owner: ""
     consumer.COMMIT_SECONDS = 10.0**9
@@ -129,7 +129,7 @@ def _refusing(handle: Handle, refused: tuple[str, ...]) -> Handle:
 
 
 def cost_without_bounds(service: Service) -> None:
-    """Text is normalised as it comes, and every report is judged on the event loop, whatever it costs."""
+    """Normalises text as it comes, and judges every report on the event loop, whatever it costs."""
     plain = {
         text.stream_safe: lambda value: value,
         text.nfc: lambda value: unicodedata.normalize("NFC", value),
@@ -151,7 +151,7 @@ def cost_without_bounds(service: Service) -> None:
 
 
 def terms_are_final(service: Service) -> None:
-    """An obligation keeps the deadline, calendar and policy that it was generated with."""
+    """Keeps an obligation at the deadline, calendar and policy that it was generated with."""
 
     async def lock_unlike(*_: Any) -> list[Any]:
         return []
@@ -160,7 +160,7 @@ def terms_are_final(service: Service) -> None:
 
 
 def standstill_unnoticed(service: Service) -> None:
-    """Scoring makes nothing of how long it has been away: it goes on where it stopped."""
+    """Lets scoring go on where it stopped, however long it was away."""
 
     async def propose(self: Standstill, tx: Transaction, starts_at: datetime, ends_at: datetime) -> bool:
         return False

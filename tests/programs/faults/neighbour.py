@@ -23,7 +23,7 @@ from tests.programs.faults.sql import execute
 
 NEIGHBOUR = people.AGENCIES[-1]
 PAUSE_SECONDS = 0.4
-#: a report that is not settled after so long is given up: it is late several times over
+#: seconds after which an unsettled report is given up: it is far too late
 PATIENCE_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
 _SCORED = """
@@ -45,7 +45,7 @@ class Neighbour:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.wait_for(2)  # what is slow the first time is no fault of what comes
+        self.wait_for(2)  # a slow first time is not the fault's doing
         return self
 
     def __exit__(

@@ -115,7 +115,7 @@ def make_body(dice: random.Random, agency: str, period: str, serial: int, regime
 
 @dataclass(frozen=True, slots=True)
 class Deserved:
-    """What a body deserves, by this file's own reading of the form."""
+    """Return the right verdict on a body, by this file's own reading of the form."""
 
     accepted: bool
     present_items: int

@@ -51,7 +51,7 @@ class _Link:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def reset(self) -> None:
-        """RST to both ends: pending bytes are thrown away."""
+        """Send RST to both ends: pending bytes are lost."""
         for writer in (self.client, self.server):
             raw = writer.get_extra_info("socket")
             if raw is not None:
@@ -61,7 +61,7 @@ class _Link:
 
 
 class Proxy:
-    """`with Proxy() as proxy: proxy.target = port` then give `proxy.port` to whoever shall suffer."""
+    """`with Proxy() as proxy: proxy.target = port`, then let the victim connect to `proxy.port`."""
 
     def __init__(self, target: int = 0) -> None:
         self.target = target
@@ -99,7 +99,7 @@ class Proxy:
     # ------------------------------------------------------------------ orders
 
     def restore(self) -> None:
-        """Be a good proxy again; bytes that were held back go on."""
+        """Pass everything again, also the bytes that were held back."""
         self._delay_seconds, self._doom, self._doom_times, self._refusals = 0.0, None, 0, []
         self._set("pass")
 
@@ -113,7 +113,7 @@ class Proxy:
         self._set("silent")
 
     def swallow_answers(self) -> None:
-        """Requests arrive, answers vanish."""
+        """Pass requests, drop answers."""
         self._set("swallow_answers")
 
     def delay(self, seconds: float) -> None:

@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from deploy.local.calls import call
 
 READ_SECONDS = 60.0
-#: above what any topic takes, so that only the broker refuses
+#: above the limit of any topic, so that only the broker refuses
 REQUEST_BYTES = 4 * 1024 * 1024
 
 
@@ -107,7 +107,7 @@ async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Raw]:
 
 
 async def configure(bootstrap: str, topics: Sequence[str], configs: Mapping[str, str]) -> None:
-    """Set these on the topics; what was set on them before goes back to the cluster's own."""
+    """Set these on the topics; reset all earlier settings to the cluster's own."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

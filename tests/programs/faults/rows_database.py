@@ -41,7 +41,7 @@ def _crash(ground: Ground) -> None:
 def _kill_backend(admin_url: str, database: str) -> int:
     """SIGKILL the process of one busy session of a database, once it is found to be that. Returns how many died."""
     pid = call(lambda: _backend(admin_url, database))
-    # 0 would be our own process group: only what calls itself a session of that database is killed
+    # 0 would be our own process group: kill only a process that is a session of that database
     if pid <= 1:
         raise Unproved(f"no session of {database} was found")
     process = psutil.Process(pid)
@@ -228,7 +228,7 @@ class Disk:
         self.path.rmdir()
 
     def fill(self) -> int:
-        """Take all that is free; bytes."""
+        """Fill the disk; return how many bytes that took."""
         taken = 0
         # unbuffered: what a buffer held would be written, and fail, when the file is closed
         with (self.path / "ballast").open("ab", buffering=0) as file:
@@ -239,7 +239,7 @@ class Disk:
         return taken
 
     def empty(self) -> None:
-        """Give it back."""
+        """Free it again."""
         (self.path / "ballast").unlink(missing_ok=True)
 
 
@@ -311,7 +311,7 @@ def _full_without_commit(field: Field, disk: Disk) -> None:
 
 
 async def _want_log(url: str) -> None:
-    """Have the server begin new segments of its log until it cannot; to be cut off by its panic is the answer."""
+    """Make the server begin new log segments until it cannot; its panic, which cuts the connection, is the proof."""
     with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection = await asyncpg.connect(url, timeout=20)
         try:

@@ -61,7 +61,7 @@ async def pool(url: str, size: int = 4) -> asyncpg.Pool:
 
 
 class Process:
-    """One service: its relay, its consumers, and a small HTTP server for readiness and one count."""
+    """A service: its relay, its consumers, and a small HTTP server for readiness and one count."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -100,10 +100,10 @@ class Process:
                     await asyncio.sleep(0.5)
                     continue
             if len(rows) < 1000:
-                await asyncio.sleep(0.02)  # what comes meanwhile makes a batch
+                await asyncio.sleep(0.02)  # records that arrive meanwhile make a batch
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Any]) -> None:
-        """One batch per partition: the producer's own way costs a future and two waits per event."""
+        """Sends one batch per partition: the producer's own way costs a future and two waits per event."""
         building: dict[tuple[str, int], BatchBuilder] = {}
         sent: list[asyncio.Future[Any]] = []
 
@@ -146,7 +146,7 @@ class Process:
                 group_id=f"{PREFIX}{self.name}.{group}",
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_min_bytes=64 * 1024,  # or what has come in 50 ms: an answer worth a transaction
+                fetch_min_bytes=64 * 1024,  # or as many as arrive within 50 ms: worth a transaction
                 fetch_max_wait_ms=50,
                 max_partition_fetch_bytes=256 * 1024,
             )
@@ -185,7 +185,7 @@ class Process:
         await send({"type": "http.response.body", "body": body})
 
     def serve(self, app: Any) -> None:
-        gc.freeze()  # what was imported is not looked through again
+        gc.freeze()  # the collector need not look at imported modules again
         upper = self.name.upper()
         uvicorn.run(
             app,

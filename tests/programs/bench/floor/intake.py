@@ -121,7 +121,9 @@ class Intake(Process):
                 while not self.queue:
                     self.arrived.clear()
                     await self.arrived.wait()
-                await asyncio.sleep(0)  # whoever came with the first; the other lane's commit gathers the next group
+                await asyncio.sleep(
+                    0
+                )  # requests that came with the first; the next group gathers during the other lane's commit
                 rows: list[tuple[Any, ...]] = []
                 futures: list[asyncio.Future[Any]] = []
                 seen: set[Any] = set()
@@ -145,7 +147,7 @@ class Intake(Process):
                 stored = dict(await connection.fetch(_STORE, *columns))
                 break
             except asyncpg.UniqueViolationError:
-                continue  # the other lane was first with one of the keys: now it is seen
+                continue  # the other lane stored one of the keys first: now it is visible
         for row, future in zip(rows, futures, strict=True):
             version = stored.get(row[0])
             if version is not None:

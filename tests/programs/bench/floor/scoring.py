@@ -127,7 +127,7 @@ class Scoring(Process):
         return verdicts
 
     def fold(self, s: list[Any], cause: UUID, told: Told, lines: list[Any], events: list[Any]) -> bool:
-        """Whether the state has changed. s: obligation, deadline, version, received, last received at, decided,
+        """Return whether the state has changed. s: obligation, deadline, version, received, last received at, decided,
         accepted version, id and moment, required, present, officer, score, line count."""
         newer: bool = told.version > s[3]
         if newer:
