@@ -72,6 +72,8 @@ class _Planned:
             self._take(plan.notices, plan.cancels)
             self.deadlines.add(said.deadline)
             self.answers.add(said.answer_version or 0)
+            if said.rework_version is not None and "returned" in said.changes:
+                self.returned.add(said.rework_version)
         for event in dossier.reached:
             try:
                 verdict = VerdictReached.model_validate_json(event["body"] or b"")

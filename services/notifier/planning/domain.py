@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
@@ -99,6 +100,9 @@ class LetterFacts:
     findings: tuple[dict[str, str | None], ...] = ()
     findings_left_out: int = 0
     named: bool = False  # returned: the report names the recipient
+    rework: bool = False  # returned: by a reviewer, with his reason and term
+    rework_reason: str = ""
+    rework_until: datetime | None = None
     # named: the reports that name the recipient (regime, regime_en, period, request, request_en, version, received_at)
     reports: tuple[dict[str, str], ...] = ()
     reports_left_out: int = 0
@@ -149,7 +153,11 @@ def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
     """Whether the event may call for a notice, so that the agency and its people must be registered."""
     if isinstance(event, VerdictReached):
         return event.outcome == "returned"
-    return event.owed and event.answer_version is None and (event.overdue or event.reminded_at is not None)
+    return (
+        event.owed
+        and event.answer_version is None
+        and (event.overdue or event.reminded_at is not None or event.rework_version is not None)
+    )
 
 
 def apply_obligation_event(obligation: Obligation, event: ObligationChanged, directory: Directory) -> Plan:
@@ -185,6 +193,9 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
     cancels: list[Cancel] = []
     if "reminder" in planned and obligation.deadline is not None and event.deadline > obligation.deadline:
         cancels.append(Cancel(now.key, ("reminder",), "deadline_moved"))
+    sent_back = _sent_back(now, event, directory)
+    if sent_back:
+        now = replace(now, verdict_version=max(now.verdict_version, sent_back[0].submission_version))
     if withdrawn:
         cancels.append(Cancel(now.key, ("overdue", "escalation"), "overdue_withdrawn"))
     if now.overdue and not obligation.overdue:
@@ -196,12 +207,12 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         if "reminder" in planned:
             cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
         to_heads = _to_heads(now, event, step, to_officer.officer, rungs, directory)
-        return Plan(now, tuple(cancels), (to_officer, *to_heads))
+        return Plan(now, tuple(cancels), (*sent_back, to_officer, *to_heads))
     if not now.overdue and _calls_for_reminder(obligation, event):
         now = replace(now, reminded_for=event.deadline, reminder_count=now.reminder_count + 1)
         step = _step("due_soon", now.reminder_count)
-        return Plan(now, tuple(cancels), (_to_officer(now, event, "reminder", step, directory),))
-    return Plan(now, tuple(cancels))
+        return Plan(now, tuple(cancels), (*sent_back, _to_officer(now, event, "reminder", step, directory)))
+    return Plan(now, tuple(cancels), sent_back)
 
 
 def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
@@ -218,6 +229,25 @@ def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
 
 def _cancels(key: str, kinds: tuple[NoticeKind, ...], reason: CancelReason, up_to: int) -> tuple[Cancel, ...]:
     return (Cancel(key, kinds, reason, up_to),) if kinds else ()
+
+
+def _sent_back(obligation: Obligation, event: ObligationChanged, directory: Directory) -> tuple[Notice, ...]:
+    """The notice that a reviewer has sent a version back. Its step names what he said, so that it is told once."""
+    if event.rework_version is None or "returned" not in event.changes:
+        return ()
+    reason = event.rework_reason or ""
+    said = blake2b(f"{reason}|{event.rework_until}".encode(), digest_size=6).hexdigest()
+    notice = _to_officer(obligation, event, "returned", f"rework/{event.rework_version}/{said}", directory)
+    is_latest = event.received_version == event.rework_version
+    facts = dataclasses.replace(
+        notice.facts,
+        submission_version=event.rework_version,
+        received_at=event.last_received_at if is_latest else None,
+        rework=True,
+        rework_reason=reason,
+        rework_until=event.rework_until,
+    )
+    return (replace(notice, facts=facts, submission_version=event.rework_version),)
 
 
 def _naming(obligation: Obligation, event: ObligationChanged) -> Naming | None:

@@ -167,6 +167,8 @@ class Composer:
             "standing_en": standing_en,
             "received_vi": words.deadline_words(facts.received_at)[0],
             "received_en": words.deadline_words(facts.received_at)[1],
+            "rework_until_vi": words.deadline_words(facts.rework_until)[0] if facts.rework_until else "",
+            "rework_until_en": words.deadline_words(facts.rework_until)[1] if facts.rework_until else "",
             "item": words.pointer_words,
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,

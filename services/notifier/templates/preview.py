@@ -136,6 +136,18 @@ def samples() -> dict[str, ClaimedMail]:
             facts(standing=None, reports=_REPORTS, reports_left_out=3),
             _DEADLINE - timedelta(hours=6),
         ),
+        "returned-by-reviewer": (
+            "returned",
+            "rework/2/0123456789ab",
+            facts(
+                submission_version=2,
+                received_at=returned["received_at"],
+                rework=True,
+                rework_reason="Mục đánh giá chưa nêu nguyên nhân chậm giải ngân.",
+                rework_until=_DEADLINE + timedelta(days=3),
+            ),
+            _DEADLINE - timedelta(hours=6),
+        ),
         "returned-after-acceptance": (
             "returned",
             "returned/3",

@@ -52,6 +52,33 @@ def after(before: Obligation, event: ObligationChanged) -> Obligation:
     return domain.apply_obligation_event(before, event, DIRECTORY).obligation
 
 
+#: a reviewer sends version 1 back
+REWORK: dict[str, Any] = {
+    "standing": "returned", "rework_version": 1, "rework_reason": "Thiếu nguyên nhân", "rework_until": LATER,
+    "received_version": 1, "last_received_at": FIRST,
+}  # fmt: skip
+
+
+def test_what_a_reviewer_sends_back_is_told_with_his_reason_and_term_once() -> None:
+    event = told(9, "returned", "reopened", **REWORK)
+    plan = domain.apply_obligation_event(FULFILLED, event, DIRECTORY)
+    (notice,) = plan.notices
+    assert (notice.kind, notice.submission_version, notice.officer and notice.officer.officer_id) == (
+        "returned",
+        1,
+        "a",
+    )
+    assert (notice.facts.rework_reason, notice.facts.rework_until) == ("Thiếu nguyên nhân", LATER)
+    again = domain.apply_obligation_event(plan.obligation, told(10, "returned", **REWORK), DIRECTORY)
+    assert [other.step for other in again.notices] == [notice.step], "the ledger takes a step once"
+    other = told(10, "returned", **{**REWORK, "rework_reason": "Thiếu biểu"})
+    assert domain.apply_obligation_event(plan.obligation, other, DIRECTORY).notices[0].step != notice.step
+    score = domain.apply_obligation_event(plan.obligation, told(10, "score", **REWORK), DIRECTORY)
+    assert score.notices == ()
+    answered = domain.apply_obligation_event(plan.obligation, told(10, "fulfilled", answer_version=2), DIRECTORY)
+    assert any(cancel.covers(notice) for cancel in answered.cancels)
+
+
 BY_OVERDUE = (("reminder",), "superseded_by_overdue")
 TAKEN_BACK = (("overdue", "escalation"), "overdue_withdrawn")
 MOVED = (("reminder",), "deadline_moved")
