@@ -92,7 +92,9 @@ class Portal:
     async def submit(self, duty: Duty, officer: str, report: Report) -> Receipt | None:
         """Post one version; None if it is refused, which is counted. Raises GaveUp."""
         body = {"regime": duty.regime, "period": duty.period, "officer": officer, "nil": report.nil}
-        if not report.nil:
+        if report.nil:
+            body["nil_reason"] = "Trong kỳ không phát sinh việc nào."
+        else:
             body |= {"figures": dict(report.figures), "narratives": dict(report.narratives)}
         answer = await self._call(
             "POST",

@@ -24,6 +24,7 @@ from deploy.reconcile import (
     registry,
     rules,
     scores,
+    steps,
     transfers,
     verdicts,
 )
@@ -52,6 +53,7 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
 #: what all stores hold about an obligation
 DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {
     "receipts": receipts.compare,
+    "steps": steps.compare,
     "verdicts": verdicts.compare,
     "copies.standings": copies.standings,
     "copies.notices": copies.notices,
@@ -68,7 +70,7 @@ OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Diffe
 }
 #: tables, and their events, that a consumer cannot keep up to date while it lacks an event of a key
 _FOLLOWERS: dict[str, tuple[str, ...]] = {
-    "intake.follow": ("intake.verdicts", "intake.standings"),
+    "intake.follow": ("intake.verdicts", "intake.standings", "intake.obligations"),
     "intake.notices": ("intake.notices",),
     "validator.registry": ("validator.regime", "validator.verdict", "validator.finding"),
     "validator.submissions": ("validator.verdict", "validator.finding"),

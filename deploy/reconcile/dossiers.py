@@ -46,6 +46,7 @@ def _events(service: str, topic: str) -> Source:
 SOURCES: dict[str, Source] = {
     "submissions": _table("intake", "submissions", ", t.version, t.submission_id"),
     "counters": _table("intake", "obligations"),
+    "steps": _table("intake", "steps", ", t.number"),
     "intake_verdicts": _joined(
         "intake", "verdicts", "submissions", "o.submission_id = t.submission_id", "o.version, t.submission_id"
     ),
@@ -82,6 +83,7 @@ class Dossier:
     key: str
     submissions: Rows = field(default_factory=list)
     counters: Rows = field(default_factory=list)
+    steps: Rows = field(default_factory=list)
     intake_verdicts: Rows = field(default_factory=list)
     standings: Rows = field(default_factory=list)
     notices: Rows = field(default_factory=list)

@@ -51,7 +51,10 @@ def _submission(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> 
     addressed = Teller("receipt", "intake.submissions", key, "theo mã nghĩa vụ", "by the obligation's key")
     if obligation_key(row["agency"], row["regime"], row["period"]) != row["obligation"]:
         yield from addressed.values(row, dict(zip(_ADDRESSED, f"{row['obligation']}//".split("/", 2), strict=True)))
-    event = next((event for event in dossier.received if _names(event["body"], row["submission_id"])), None)
+    event = next(
+        (event for event in dossier.received if _names(event["body"], row["submission_id"]) and not is_step(event)),
+        None,
+    )
     if event is None:
         if reference.archived_at("intake", row["stored_at"]):
             by = ("theo intake.submissions", "by intake.submissions")
@@ -67,7 +70,10 @@ def _submission(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> 
         "by intake.submissions",
     )  # fmt: skip
     yield from envelope(event, SubmissionReceived.TYPE, body_told)
-    yield from body_told.document(json_body(event), expected, "body")
+    told_body = json_body(event)
+    if report.nil_reason or (isinstance(told_body, dict) and "nil_reason" in told_body):  # older events do not say it
+        expected |= {"nil_reason": report.nil_reason}
+    yield from body_told.document(told_body, expected, "body")
 
 
 def _versions(dossier: Dossier) -> Iterator[Difference]:
@@ -88,6 +94,8 @@ def _surplus_events(dossier: Dossier) -> Iterator[Difference]:
     stored = {str(row["submission_id"]) for row in dossier.submissions}
     seen: set[str] = set()
     for event in dossier.received:
+        if is_step(event):
+            continue
         body = json_body(event)
         name = str(body.get("submission_id")) if isinstance(body, dict) else ""
         if name not in stored:
@@ -112,6 +120,12 @@ def json_body(event: asyncpg.Record) -> object:
         return json.loads(event["body"]) if event["body"] is not None else None
     except ValueError:
         return None
+
+
+def is_step(event: asyncpg.Record) -> bool:
+    """Whether it tells of a step (steps.py): by what it says, for its type may be what is wrong."""
+    body = json_body(event)
+    return isinstance(body, dict) and "step_id" in body
 
 
 def _names(body: bytes | None, submission_id: object) -> bool:

@@ -196,8 +196,8 @@ class Reference:
                     versions.setdefault(record.code, []).append(
                         Regime(record.code, record.regime_version, record.frequency, record.effective_from,
                                record.effective_to, record.submitter_kinds, record.submitters, record.cutoff,
-                               record.deadline, record.remind_working_days,
-                               submitters_except=record.submitters_except)
+                               record.deadline, record.remind_working_days, record.certification,
+                               record.lock_after_working_days, submitters_except=record.submitters_except)
                     )  # fmt: skip
                     self._read_form(record)
                 case RequestIssued():

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from deploy.reconcile import steps
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import json_body
@@ -54,7 +55,8 @@ def columns(obligation: Obligation, dossier: Dossier) -> Iterator[Difference]:
     row, versions = dossier.obligations[0], obligation.facts.versions
     told = Teller("standing", _WHERE, obligation.key, "theo tài liệu của nó", "by its document")
     yield from told.values(row, {name: getattr(obligation.state, name) for name in _COLUMNS})
-    expected = {"received_at": versions[-1].received_at if versions else None}
+    latest = obligation.facts.latest
+    expected = {"received_at": None if latest is None else latest.received_at}
     yield from told.values(
         row, expected | dict(zip(("agency", "regime", "period"), _parts(obligation.key), strict=True))
     )
@@ -199,6 +201,7 @@ def _versions_stored(obligation: Obligation) -> list[dict[str, Any]]:
                 }
                 for verdict in version.verdicts
             ],
+            "steps": [msgspec.structs.asdict(step) for step in version.steps],
         }
         for version in obligation.facts.versions
     ]  # fmt: skip
@@ -226,6 +229,7 @@ def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
             {
                 "number": row["version"], "submission_id": row["submission_id"], "received_at": row["received_at"],
                 "officer_id": row["officer_id"], "nil": row["nil"], "verdicts": given,
+                "steps": steps.facts_of(dossier, row["submission_id"]),
             }
         )  # fmt: skip
     return found
@@ -235,7 +239,7 @@ def _concerns(scoped: Any, obligation: Obligation) -> bool:
     """Whether the relief covers it, as the sweep asks (obligations/store.py, `_COVERED`)."""
     relief, state = scoped.relief, obligation.state
     planned = obligation.terms.deadline
-    received = obligation.facts.versions[-1].received_at if obligation.facts.versions else None
+    received = None if obligation.facts.latest is None else obligation.facts.latest.received_at
     return (
         scoped.covers(obligation.key)
         and min(state.deadline, planned) <= relief.ends_at

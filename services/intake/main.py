@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
-from services.intake.access.callers import Access
+from services.intake.access.callers import Access, principal_of
 from services.intake.administration import api as administration_api
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
+from services.intake.lifecycle import api as lifecycle_api
 from services.intake.obligations import api as obligations_api
 from services.intake.receipts import api as receipts_api
 from services.intake.receipts.signer import Signer
@@ -178,7 +179,10 @@ def build(
         token=common.operator_token,
     )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
-    submissions_api.mount(app, access=access, endpoint=endpoint, database=database)
+    submissions_api.mount(app, access=access, endpoint=endpoint, cache=cache, database=database)
+    lifecycle_api.mount(
+        app, principal=principal_of(access), cache=cache, database=database, clock=clock, system_clock=system_clock
+    )
     obligations_api.mount(app, access=access, cache=cache, database=database)
     audit_api.mount(app, database=database, token=common.operator_token)
     signer = Signer(settings.receipt_key_file, database, system_clock)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.intake.submissions.admission import Closed
-from services.intake.submissions.domain import Receipt
+from services.intake.submissions.domain import Locked, Receipt
 from services.intake.submissions.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_VERSIONS
+from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
 
 INVALID_REPORT = describe(
@@ -83,6 +84,16 @@ TOO_MANY_VERSIONS = describe(
     "có hiệu lực. Kiểm tra phần mềm có gửi lặp không; nếu vẫn cần sửa, đề nghị cơ quan nhận báo cáo.",
     f"One obligation takes at most {MAX_VERSIONS} versions; this report is not stored, and those received stand. See "
     "whether a program keeps sending; where a correction is still needed, ask the agency that receives the report.",
+)
+OBLIGATION_LOCKED = describe(
+    "obligation-locked",
+    409,
+    "Kỳ báo cáo đã khóa",
+    "The obligation is locked",
+    "Đã quá thời điểm khóa nên báo cáo này không được lưu. Văn phòng UBND hoặc Chủ tịch UBND có thể mở khóa; "
+    "hãy đề nghị mở khóa, nêu lý do, rồi gửi lại.",
+    "The lock's hour has passed, so this report is not stored. The provincial office or the chair may unlock it: ask "
+    "them, say why, and send it again.",
 )
 UNSUPPORTED_MEDIA_TYPE = describe(
     "unsupported-media-type",
@@ -179,6 +190,23 @@ def nil_after_figures(receipt: Receipt) -> Problem:
 
 def too_many_versions(obligation: str) -> Problem:
     return Problem.of(TOO_MANY_VERSIONS, extensions={"obligation": obligation, "versions": MAX_VERSIONS})
+
+
+def locked(found: Locked) -> Problem:
+    """Says since when, and who can unlock."""
+    local = found.locks_at.astimezone(LOCAL_ZONE)
+    _, regime, period = found.obligation.split("/", 2)
+    return Problem.of(
+        OBLIGATION_LOCKED,
+        f"{OBLIGATION_LOCKED.meaning} Khóa từ {local:%H:%M} ngày {local:%d/%m/%Y}.",
+        f"{OBLIGATION_LOCKED.meaning_en} Locked since {local:%H:%M} on {local:%Y-%m-%d}.",
+        extensions={
+            "obligation": found.obligation,
+            "locked_since": local.isoformat(),
+            "who": ["provincial_office", "chair"],
+            "unlock": f"/v1/obligations/{regime}/{period}/unlock",
+        },
+    )
 
 
 def in_progress() -> Problem:

@@ -90,7 +90,38 @@ obligations = Table(
     metadata,
     Column("obligation", Text, primary_key=True),
     Column("last_version", Integer, nullable=False),
+    Column("locks_at", _moment),  # as scoring has told: after this no report is taken
+    Column("unlocked_until", _moment),  # by the steps of kind `unlocked`: until then reports are taken again
     CheckConstraint("last_version >= 0", name="obligations_version"),
+)
+
+#: What people did with a report or an obligation after it was sent. Rows are added under the lock of the obligation's
+#: row and never changed; which state a thing is in follows from them.
+steps = Table(
+    "steps",
+    metadata,
+    Column("step_id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),  # the order of an obligation's
+    Column("obligation", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", _moment, nullable=False),  # business time
+    Column("taken_by", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", _moment),
+    Column("until", _moment),
+    Column("effect", Text),
+    Column("answers", Uuid),  # the step that this one decides
+    Column("submission_id", Uuid),  # null: about the obligation alone
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    UniqueConstraint("taken_by", "idempotency_key", name="steps_one_row_per_idempotency_key"),
+    CheckConstraint("octet_length(request_sha256) = 32", name="steps_request_sha256_is_32_bytes"),
+    Index("steps_of_obligation", "obligation", "number"),
+    Index("steps_of_submission", "submission_id", "kind"),
+    Index("steps_one_answer", "answers", unique=True, postgresql_where=text("answers IS NOT NULL")),
 )
 
 #: One version of a report. `body` is what was sent, byte for byte; `content_sha256` names its canonical content.

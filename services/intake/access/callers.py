@@ -5,7 +5,9 @@ A key that is not in memory costs its address before it costs the database: made
 
 from __future__ import annotations
 
-from fastapi import Request
+from collections.abc import Awaitable, Callable
+
+from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.types import Scope
@@ -14,6 +16,8 @@ from services.intake import metrics, problems
 from services.intake.access.allowance import Allowances, Exhausted, Meter
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.openapi import AGENCY_KEY
+from shared.access import Principal
+from shared.access.rights import OF_AGENCIES
 from shared.web.authentication import parse_key
 from shared.web.errors import unauthorized
 from shared.web.limiter import Limiter
@@ -86,3 +90,12 @@ class Access(SecurityBase):
     async def __call__(self, request: Request) -> str:
         """As a FastAPI dependency."""
         return await self.agency_of(request.scope)
+
+
+def principal_of(access: Access) -> Callable[..., Awaitable[Principal]]:
+    """A FastAPI dependency: the principal whose key it is."""
+
+    async def principal(agency: str = Depends(access)) -> Principal:
+        return Principal("agency", agency, agency, OF_AGENCIES)
+
+    return principal

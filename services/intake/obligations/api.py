@@ -105,7 +105,7 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         wanted = submission_id_of(submission_id)
         await cache.be_fresh()
         async with database.read_transaction() as tx:
-            sent = await submissions.submission(tx, agency, wanted)
+            sent = await submissions.submission(tx, agency, wanted, cache.registry)
             found = None
             if sent is not None:
                 found = await queries.obligation(tx, agency, cache.registry, sent.regime, sent.period)

@@ -9,8 +9,13 @@ from shared.postgres.database import Transaction
 
 
 async def apply_compliance(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
-    """Keep where each obligation stands, as its newest event says."""
-    await store.STANDINGS.save(tx, (event.body for event in batch if isinstance(event.body, ObligationChanged)))
+    """Keep where each obligation stands, as its newest event says, and when it is locked."""
+    told = [event.body for event in batch if isinstance(event.body, ObligationChanged)]
+    await store.STANDINGS.save(tx, told)
+    # nothing is asked of the database where no regime locks; a lock may also be lifted by new terms
+    locking = {body.obligation for body in told if body.locks_at is not None or "terms_changed" in body.changes}
+    if locking:
+        await store.keep_locks(tx, sorted(locking))
 
 
 async def apply_notices(batch: Batch[NotificationRecorded], tx: Transaction) -> None:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy import TextClause, text
 
 from services.intake.filters import given
+from services.intake.lifecycle.store import history_of
+from services.intake.lifecycle.views import Mark, StepView, marks, step_view
 from services.intake.pages import fetched
 from services.intake.registry.records import Registry
 from services.intake.submissions import queries as submissions
@@ -139,6 +141,11 @@ class ObligationDetail(ObligationView):
     transferred_to: str | None = Field(
         description="Cơ quan kế thừa phải nộp thay / who owes it since this agency closed"
     )
+    locks_at: Moment | None = Field(description="Sau lúc này không nhận báo cáo nữa / no report is taken after this")
+    first_received: Mark | None = Field(description="Phiên bản nhận đầu tiên / the first version received")
+    first_accepted: Mark | None = Field(description="Phiên bản đạt đầu tiên / the first version accepted")
+    last_accepted: Mark | None = Field(description="Phiên bản đạt sau cùng / the last version accepted")
+    steps: list[StepView] = Field(description="Các bước đã thực hiện / steps taken, the oldest first")
     lines: list[LineView] = Field(description="Mọi dòng điểm từng ghi / every score line ever written")
     submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
     submissions_truncated: bool
@@ -238,7 +245,7 @@ async def changed_obligations(
 async def obligation(
     tx: ReadTransaction, agency: str, registry: Registry, regime: str, period: str
 ) -> ObligationDetail | None:
-    """The agency's own obligation with all that belongs to it, or None. Three statements, however much that is."""
+    """The agency's own obligation with all that belongs to it, or None. Five statements, however much that is."""
     asked = {"agency": agency, "obligation": obligation_key(agency, regime, period)}
     row = (await tx.execute(_OBLIGATION, asked)).mappings().first()
     if row is None:
@@ -251,8 +258,15 @@ async def obligation(
         "policy": f"/v1/policies/{whole.policy_version}",
         "calendar": f"/v1/calendars/{whole.calendar_version}",
     }
+    history = await history_of(tx, asked["obligation"], registry)
+    first_received, first_accepted, last_accepted = marks(history)
     return ObligationDetail(
         **fields,
+        locks_at=whole.locks_at,
+        first_received=first_received,
+        first_accepted=first_accepted,
+        last_accepted=last_accepted,
+        steps=[step_view(step, history) for step in history.steps],
         policy_version=whole.policy_version,
         calendar_version=whole.calendar_version,
         provisional=whole.provisional,

@@ -12,13 +12,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from services.intake.lifecycle.table import ACTORS
+from services.intake.lifecycle.views import StepView
 from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail
 from services.intake.submissions.queries import SubmissionView
 from services.intake.views import Moment
 
-StepName = Literal["received", "verdict", "superseded", "notice", "score_line"]
+StepName = Literal["received", "verdict", "superseded", "step", "notice", "score_line"]
 #: of steps at one moment, which comes first: what causes stands before what follows from it
-_ORDER: dict[StepName, int] = {"received": 0, "verdict": 1, "superseded": 2, "score_line": 3, "notice": 4}
+_ORDER: dict[StepName, int] = {
+    "received": 0, "verdict": 1, "superseded": 2, "step": 3, "score_line": 4, "notice": 5,
+}  # fmt: skip
 
 _OUTCOMES = {
     "accepted": ("Báo cáo đạt", "The report is accepted"),
@@ -49,6 +53,7 @@ class Step(BaseModel):
     text_en: str
     version: int | None = Field(default=None, description="Phiên bản báo cáo / version of the report")
     verdict_id: UUID | None = None
+    taken: StepView | None = Field(default=None, description="Bước do người thực hiện / the step somebody took")
     line: LineView | None = Field(default=None, description="Dòng điểm / the score line")
     notice: NoticeView | None = Field(default=None, description="Thông báo / the notice")
 
@@ -75,6 +80,11 @@ def timeline_of(submission: SubmissionView, obligation: ObligationDetail | None)
         links["obligation"] = obligation.links["self"]
         later = [other for other in obligation.submissions if other.version > submission.version]
         steps += _superseded(submission, later)
+        steps += (
+            _taken(step)
+            for step in obligation.steps
+            if step.submission_id in (None, submission.submission_id) and step.at >= submission.received_at
+        )
         steps += (_line(line) for line in obligation.lines if line.created_at >= submission.received_at)
         steps += (_notice(notice) for notice in obligation.notices if notice.at >= submission.received_at)
     steps.sort(key=lambda step: (step.at, _ORDER[step.step], step.line.seq if step.line else 0))
@@ -128,6 +138,19 @@ def _superseded(submission: SubmissionView, later: list[SubmissionView]) -> Iter
 def _decided(submission: SubmissionView) -> datetime:
     assert submission.verdict is not None
     return submission.verdict.decided_at
+
+
+def _taken(step: StepView) -> Step:
+    role, role_en = ACTORS.get(step.role, (step.role, step.role))
+    why, why_en = (f": {step.reason}", f": {step.reason}") if step.reason else ("", "")
+    return Step(
+        at=step.at,
+        step="step",
+        text=f"{step.name[:1].upper()}{step.name[1:]}, do {role} {step.by}{why}",
+        text_en=f"{step.name_en[:1].upper()}{step.name_en[1:]}, by {role_en} {step.by}{why_en}",
+        version=step.version,
+        taken=step,
+    )
 
 
 def _line(line: LineView) -> Step:

@@ -44,6 +44,9 @@ _DEADLINES = text("""
     ORDER BY deadline, obligation LIMIT :limit
 """)
 
+#: of the example of a NIL report
+_NIL_REASON = "Trong kỳ không phát sinh việc nào thuộc nội dung báo cáo này."
+
 
 class DeadlineView(BaseModel):
     """The next report owed under the regime."""
@@ -251,7 +254,7 @@ def _example(
         )
     if regime.form.nil_allowed:
         return (
-            {**body, "nil": True},
+            {**body, "nil": True, "nil_reason": _NIL_REASON},
             "Không tìm được bộ số liệu minh họa cho biểu mẫu này; đây là báo cáo “không phát sinh”.",
             "No illustrative values were found for this form; this is a NIL report (nothing to report).",
         )

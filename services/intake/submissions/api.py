@@ -15,6 +15,7 @@ from services.intake import pages, views
 from services.intake.access.allowance import Metered
 from services.intake.access.callers import Access
 from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
+from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import openapi, queries
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.limits import MAX_BODY_BYTES
@@ -70,7 +71,9 @@ def mount_submissions(app: Application, endpoint: ASGIApp) -> None:
     app.shortcuts["POST", route.path] = _Hot(route)
 
 
-def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, database: Database) -> None:
+def mount(
+    app: Application, *, access: Access, endpoint: SubmitEndpoint, cache: RegistryCache, database: Database
+) -> None:
     """Add the routes that send and read submissions."""
     agency_of_key = Depends(access)
     mount_submissions(app, endpoint)
@@ -82,8 +85,9 @@ def mount(app: Application, *, access: Access, endpoint: SubmitEndpoint, databas
     ) -> SubmissionDetail:
         language = preferred_language(request.headers.get("accept-language", ""))
         wanted = submission_id_of(submission_id)
+        await cache.be_fresh()
         async with database.read_transaction() as tx:
-            found = await queries.submission(tx, agency, wanted, language)
+            found = await queries.submission(tx, agency, wanted, cache.registry, language)
         if found is None:
             raise no_submission(wanted)
         response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})

@@ -137,9 +137,10 @@ class Errors:
             return False
         return True
 
-    def classified(self) -> None:
+    def classified(self, pointer: str) -> None:
+        """Nothing of the text is repeated."""
         self.add(
-            "/classification",
+            pointer,
             "Hệ thống không nhận báo cáo mang độ mật (NĐ 09/2019/NĐ-CP không áp dụng cho báo cáo mật).",
             "Classified reports are not taken here (Decree 09/2019/NĐ-CP does not cover them).",
             "Gửi báo cáo mật theo quy định về bảo vệ bí mật nhà nước, không qua hệ thống này.",

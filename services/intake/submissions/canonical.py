@@ -27,15 +27,15 @@ def content_of(
     nil: bool,
     figures: Mapping[str, str | None],
     narratives: Mapping[str, str],
+    nil_reason: str = "",
 ) -> bytes:
     """What a report says, whatever its white space, the order of its members, and how its text was escaped."""
-    return canonical(
-        {
-            "figures": figures,
-            "narratives": narratives,
-            "nil": nil,
-            "officer": officer,
-            "period": period,
-            "regime": regime,
-        }
-    )
+    content: dict[str, Any] = {
+        "figures": figures,
+        "narratives": narratives,
+        "nil": nil,
+        "officer": officer,
+        "period": period,
+        "regime": regime,
+    }
+    return canonical(content | {"nil_reason": nil_reason} if nil_reason else content)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ class Pending(Struct, frozen=True, eq=False):
     narratives: Mapping[str, str]
     traceparent: str | None = None
     registry_revision: int = 0  # of the registry by which it was admitted
+    nil_reason: str = ""
 
     @property
     def idempotency(self) -> tuple[str, str]:
@@ -94,6 +96,26 @@ class TooManyVersions(Struct, frozen=True):
     obligation: str
 
 
+class Lock(Struct, frozen=True):
+    """When an obligation is locked, and until when somebody has unlocked it."""
+
+    locks_at: datetime
+    unlocked_until: datetime | None = None
+
+    def holds(self, received_at: datetime) -> bool:
+        """Whether a report received then is refused. At the lock's hour itself it is taken, as at the deadline."""
+        if received_at <= self.locks_at:
+            return False
+        return self.unlocked_until is None or received_at > self.unlocked_until
+
+
+class Locked(Struct, frozen=True):
+    """The obligation is locked: nothing is stored."""
+
+    obligation: str
+    locks_at: datetime
+
+
 class Outdated(Struct, frozen=True):
     """The registry has changed since it was admitted; nothing is stored, it has to be judged by what is in force."""
 
@@ -108,7 +130,8 @@ class Defect(Struct, frozen=True):
     reason: str
 
 
-Decided = Stored | Replayed | KeyReused | Unchanged | NilAfterFigures | TooManyVersions | Outdated
+_NO_LOCKS: Mapping[str, Lock] = MappingProxyType({})
+Decided = Stored | Replayed | KeyReused | Unchanged | NilAfterFigures | TooManyVersions | Locked | Outdated
 SubmissionOutcome = Decided | Unknown | Defect
 
 
@@ -126,11 +149,13 @@ def decide(
     in_force: MutableMapping[str, InForce],
     registry_revision: int = 0,
     accepted_figures: Mapping[str, Receipt] | None = None,
+    locks: Mapping[str, Lock] = _NO_LOCKS,
 ) -> tuple[list[Decided], list[Fresh]]:
     """One outcome for each of the group, in its order, and what is to be stored.
 
     The mappings hold what is stored for the group's obligations and idempotency keys; they are brought up to date,
     so that the second of two equal requests in one group meets the first. `registry_revision` is the one in force.
+    `locks`: of the obligations that are locked at some hour.
     `accepted_figures`: the newest accepted version that holds figures, of each obligation to which a NIL comes.
     """
     outcomes: list[Decided] = []
@@ -148,6 +173,10 @@ def decide(
             continue
         if pending.registry_revision < registry_revision:
             outcomes.append(Outdated())
+            continue
+        lock = locks.get(pending.obligation)
+        if lock is not None and lock.holds(pending.received_at):
+            outcomes.append(Locked(pending.obligation, lock.locks_at))
             continue
         current = in_force.get(pending.obligation)
         if current is not None and current.content_sha256 == pending.content_sha256:

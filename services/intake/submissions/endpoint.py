@@ -25,6 +25,7 @@ from services.intake.submissions.availability import Availability
 from services.intake.submissions.domain import (
     Defect,
     KeyReused,
+    Locked,
     NilAfterFigures,
     Outdated,
     Pending,
@@ -142,6 +143,7 @@ class SubmitEndpoint:
             content_sha256=report.content_sha256(),
             body=body,
             nil=report.nil,
+            nil_reason=report.nil_reason,
             figures=report.figures,
             narratives=report.narratives,
             traceparent=tracing.traceparent(),
@@ -282,6 +284,9 @@ async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
         case TooManyVersions(obligation):
             metrics.SUBMISSIONS_TOTAL.labels("too_many_versions").inc()
             raise problems.too_many_versions(obligation)
+        case Locked():
+            metrics.SUBMISSIONS_TOTAL.labels("locked").inc()
+            raise problems.locked(outcome)
         case Outdated():
             metrics.SUBMISSIONS_TOTAL.labels("outdated").inc()
             raise problems.registry_changing()

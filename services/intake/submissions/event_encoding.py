@@ -30,6 +30,7 @@ class _Body(msgspec.Struct):
     nil: bool
     figures: Mapping[str, str | None]
     narratives: Mapping[str, str]
+    nil_reason: str = ""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -53,6 +54,7 @@ def outgoing(fresh: Fresh) -> Outgoing:
             pending.nil,
             pending.figures,
             pending.narratives,
+            pending.nil_reason,
         )
     )
     return Outgoing(SubmissionReceived.TOPIC, pending.obligation, SubmissionReceived.TYPE, body)

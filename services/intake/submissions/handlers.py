@@ -20,11 +20,11 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     is the order of versions. What a registry admitted that has changed since is left to be admitted again.
     """
     obligations = sorted({pending.obligation for pending in group})
-    last_versions, registry_revision = await store.lock_obligations(tx, obligations)
+    last_versions, registry_revision, locks = await store.lock_obligations(tx, obligations)
     receipts, in_force = await store.load_receipts(tx, group, [key for key, last in last_versions.items() if last > 0])
     nils = {pending.obligation for pending in group if pending.nil and last_versions[pending.obligation]}
     figures = await store.accepted_figures(tx, sorted(nils)) if nils else None
-    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, registry_revision, figures)
+    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, registry_revision, figures, locks)
     if fresh:
         await store.insert_submissions(tx, fresh)
         traces = {item.pending.obligation: item.pending.traceparent for item in fresh}

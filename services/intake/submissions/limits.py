@@ -13,6 +13,7 @@ __all__ = ["MAX_CODE_CHARACTERS", "MAX_FIGURES", "MAX_NARRATIVES", "MAX_NARRATIV
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIGURE_CHARACTERS = 128
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+MAX_NIL_REASON_CHARACTERS = 2_000
 #: of one obligation: its facts travel as one document, which so many keep within an event
 MAX_VERSIONS = 200
 #: errors reported for one body: a client with thousands of wrong figures has made one mistake, not thousands

@@ -11,6 +11,7 @@ from services.intake.submissions.limits import (
     MAX_IDEMPOTENCY_KEY_CHARACTERS,
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
+    MAX_NIL_REASON_CHARACTERS,
 )
 
 #: the security scheme of an agency's API key
@@ -36,6 +37,11 @@ REPORT: dict[str, Any] = {
         "period": {**_CODE, "description": "Kỳ báo cáo / the period", "examples": ["2026-M10", "2026-W07", "2026-Q3"]},
         "officer": {**_CODE, "description": "Mã cán bộ đầu mối / id of the reporting officer"},
         "nil": {"type": "boolean", "default": False, "description": "Không phát sinh / nothing to report"},
+        "nil_reason": {
+            "type": "string",
+            "maxLength": MAX_NIL_REASON_CHARACTERS,
+            "description": "Vì sao không phát sinh; bắt buộc với nil, và chỉ khi đó / why, with nil and only then",
+        },
         "figures": {
             "type": "object",
             "maxProperties": MAX_FIGURES,
@@ -58,6 +64,11 @@ REPORT: dict[str, Any] = {
         },
         "classification": {
             "enum": ["public", None],
+            "description": "Không nhận báo cáo mật / classified reports are refused",
+        },
+        "classified": {
+            "type": "boolean",
+            "default": False,
             "description": "Không nhận báo cáo mật / classified reports are refused",
         },
     },

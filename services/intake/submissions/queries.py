@@ -12,7 +12,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import TextClause, text
 
 from services.intake.filters import given
+from services.intake.lifecycle.store import history_of
+from services.intake.lifecycle.views import Lifecycle, lifecycle
 from services.intake.pages import fetched
+from services.intake.registry.records import Registry
 from services.intake.submissions.report_parser import Report, read_report
 from services.intake.views import Moment
 from shared.postgres.database import ReadTransaction
@@ -92,6 +95,10 @@ class SubmissionView(BaseModel):
 class SubmissionDetail(SubmissionView):
     """A submission with what it said and every finding of its verdict."""
 
+    nil_reason: str = Field(
+        description="Vì sao không phát sinh / why there was nothing to report",
+        examples=["Trong kỳ không phát sinh thiệt hại nào."],
+    )
     figures: dict[str, str | None]
     narratives: dict[str, str]
     findings: list[dict[str, Any]] = Field(
@@ -99,6 +106,7 @@ class SubmissionDetail(SubmissionView):
         "Accept-Language / language by Accept-Language; `_vi`, `_en` are always both there"
     )
     findings_truncated: bool
+    lifecycle: Lifecycle
 
 
 class SubmissionPage(BaseModel):
@@ -128,7 +136,7 @@ def _finding(finding: Mapping[str, Any], language: Language) -> dict[str, Any]:
 
 
 async def submission(
-    tx: ReadTransaction, agency: str, submission_id: UUID, language: Language = "vi"
+    tx: ReadTransaction, agency: str, submission_id: UUID, registry: Registry, language: Language = "vi"
 ) -> SubmissionDetail | None:
     """The agency's own submission, or None."""
     row = (await tx.execute(_ONE, {"agency": agency, "submission_id": submission_id})).mappings().first()
@@ -136,12 +144,17 @@ async def submission(
         return None
     report = read_report(bytes(row["body"]))
     assert isinstance(report, Report), "a stored body was readable when it was stored"
+    history = await history_of(tx, row["obligation"], registry)
+    version = history.version(submission_id)
+    assert version is not None, "one of its obligation's"
     return SubmissionDetail(
         **_common(row),
+        nil_reason=report.nil_reason,
         figures=report.figures,
         narratives=report.narratives,
         findings=[_finding(finding, language) for finding in row["findings"] or []],
         findings_truncated=bool(row["findings_truncated"]),
+        lifecycle=lifecycle(history, version),
     )
 
 

@@ -18,6 +18,7 @@ from msgspec import UNSET, Raw, UnsetType
 from services.intake.submissions.body_errors import Errors
 from services.intake.submissions.body_json import Level, is_literal, is_object, number_of, text_of, whole
 from services.intake.submissions.canonical import content_of
+from services.intake.submissions.classified import is_classified
 from services.intake.submissions.limits import (
     MAX_CODE_CHARACTERS,
     MAX_ERRORS,
@@ -25,6 +26,7 @@ from services.intake.submissions.limits import (
     MAX_FIGURES,
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
+    MAX_NIL_REASON_CHARACTERS,
     are_codes,
     is_code,
 )
@@ -37,9 +39,11 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     period: str
     officer: str
     nil: bool | UnsetType = UNSET
+    nil_reason: str | UnsetType = UNSET
     figures: dict[str, Any] | UnsetType = UNSET
     narratives: dict[str, str] | UnsetType = UNSET
     classification: str | UnsetType | None = UNSET
+    classified: bool | UnsetType | None = UNSET
 
 
 class _Members(msgspec.Struct):
@@ -49,9 +53,11 @@ class _Members(msgspec.Struct):
     period: Raw | UnsetType = UNSET
     officer: Raw | UnsetType = UNSET
     nil: Raw | UnsetType = UNSET
+    nil_reason: Raw | UnsetType = UNSET
     figures: Raw | UnsetType = UNSET
     narratives: Raw | UnsetType = UNSET
     classification: Raw | UnsetType = UNSET
+    classified: Raw | UnsetType = UNSET
 
 
 _FIELDS = frozenset(_Body.__struct_fields__)
@@ -70,6 +76,7 @@ class Report(msgspec.Struct, frozen=True):
     nil: bool
     figures: dict[str, str | None]
     narratives: dict[str, str]
+    nil_reason: str = ""  # why there is nothing to report; given with `nil` and only then
 
     def content_sha256(self) -> bytes:
         """Names the content, whatever the order of keys or the white space: equal reports have equal names."""
@@ -80,6 +87,7 @@ class Report(msgspec.Struct, frozen=True):
             nil=self.nil,
             figures=self.figures,
             narratives=self.narratives,
+            nil_reason=self.nil_reason,
         )
         return hashlib.sha256(content).digest()
 
@@ -128,6 +136,16 @@ def read_fast(body: bytes) -> Report | None:
     if not isinstance(read.nil, UnsetType):
         nil = read.nil
         keys += 1
+    nil_reason = ""
+    if not isinstance(read.nil_reason, UnsetType):
+        nil_reason = read.nil_reason
+        keys += 1
+    if (nil or nil_reason) and not (nil and _is_reason(nil_reason)):
+        return None
+    if not isinstance(read.classified, UnsetType):
+        if read.classified:
+            return None
+        keys += 1
     if not isinstance(read.classification, UnsetType):
         if read.classification not in (None, "public"):
             return None
@@ -154,10 +172,10 @@ def read_fast(body: bytes) -> Report | None:
                 continue
             else:
                 return None
-        if len(value) > MAX_FIGURE_CHARACTERS:
+        if len(value) > MAX_FIGURE_CHARACTERS or (value > "9" and is_classified(value)):
             return None
     for value in narratives.values():
-        if len(value) > MAX_NARRATIVE_CHARACTERS:
+        if len(value) > MAX_NARRATIVE_CHARACTERS or is_classified(value):
             return None
     if not (are_codes(figures.keys()) and are_codes(narratives.keys())):
         return None
@@ -166,7 +184,11 @@ def read_fast(body: bytes) -> Report | None:
     if escaped or may_hold_long_runs(body):
         _make_stream_safe(figures)
         _make_stream_safe(narratives)
-    return Report(read.regime, read.period, read.officer, nil, figures, narratives)
+    return Report(read.regime, read.period, read.officer, nil, figures, narratives, nil_reason)
+
+
+def _is_reason(text: str) -> bool:
+    return 0 < len(text) <= MAX_NIL_REASON_CHARACTERS and not text.isspace() and not is_classified(text)
 
 
 def _make_stream_safe(texts: MutableMapping[str, Any]) -> None:
@@ -194,13 +216,18 @@ def read_slow(body: bytes) -> Report | Unreadable:
     nil = not isinstance(members.nil, UnsetType) and is_literal(members.nil, b"true")
     if not nil and not isinstance(members.nil, UnsetType) and not is_literal(members.nil, b"false"):
         errors.add("/nil", "`nil` phải là true hoặc false.", "`nil` must be true or false.", *_NIL_FIX)
+    nil_reason = _nil_reason(members.nil_reason, nil, errors)
+    if not isinstance(members.classified, UnsetType) and not (
+        is_literal(members.classified, b"false") or is_literal(members.classified, b"null")
+    ):
+        errors.classified("/classified")
     classification = members.classification
     if (
         not isinstance(classification, UnsetType)
         and not is_literal(classification, b"null")
         and text_of(classification) != "public"
     ):
-        errors.classified()
+        errors.classified("/classification")
     _top_level(body, errors)
     figures = _figures(members.figures, errors)
     narratives = _narratives(members.narratives, errors)
@@ -210,7 +237,42 @@ def read_slow(body: bytes) -> Report | Unreadable:
         )
     _make_stream_safe(figures)
     _make_stream_safe(narratives)
-    return Report(regime, period, officer, nil, figures, narratives)
+    return Report(regime, period, officer, nil, figures, narratives, nil_reason)
+
+
+def _nil_reason(raw: Raw | UnsetType, nil: bool, errors: Errors) -> str:
+    """Why there is nothing to report: needed with `nil`, and of no sense without it."""
+    text = "" if isinstance(raw, UnsetType) else text_of(raw)
+    if text is None:
+        errors.add(
+            "/nil_reason",
+            "`nil_reason` phải là chuỗi ký tự.",
+            "`nil_reason` must be a text.",
+            "Đặt nội dung trong dấu nháy kép.",
+            "Put it in double quotes.",
+        )
+        return ""
+    if is_classified(text):
+        errors.classified("/nil_reason")
+    elif nil and (not text or text.isspace()):
+        errors.add(
+            "/nil_reason",
+            "Báo cáo không phát sinh phải nêu lý do.",
+            "A NIL report must say why there is nothing to report.",
+            "Ghi `nil_reason`: việc gì không phát sinh và vì sao.",
+            "Write `nil_reason`: what did not occur, and why.",
+        )
+    elif text and not nil:
+        errors.add(
+            "/nil_reason",
+            "`nil_reason` chỉ đi cùng `nil: true`.",
+            "`nil_reason` stands only with `nil: true`.",
+            "Bỏ `nil_reason`, hoặc ghi `nil: true`.",
+            "Leave `nil_reason` out, or write `nil: true`.",
+        )
+    elif errors.fits("/nil_reason", text, MAX_NIL_REASON_CHARACTERS):
+        return text
+    return ""
 
 
 _NIL_FIX = ("Ghi true nếu kỳ này không phát sinh số liệu.", "Write true if there is nothing to report this period.")
@@ -304,6 +366,8 @@ def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
                 "Ghi một số, hoặc null nếu không có.",
                 "Write a number, or null where there is none.",
             )
+        elif is_classified(figure):
+            errors.classified(pointer)
         elif errors.fits(pointer, figure, MAX_FIGURE_CHARACTERS):
             figures[code] = figure
     return figures
@@ -325,6 +389,8 @@ def _narratives(raw: Raw | UnsetType, errors: Errors) -> dict[str, str]:
                 "Đặt nội dung trong dấu nháy kép; bỏ mục này nếu không có.",
                 "Put it in double quotes; leave the section out where there is none.",
             )
+        elif is_classified(text):
+            errors.classified(pointer)
         elif errors.fits(pointer, text, MAX_NARRATIVE_CHARACTERS):
             narratives[code] = text
     return narratives

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.intake import tables
-from services.intake.submissions.domain import Fresh, InForce, Pending, Receipt
+from services.intake.submissions.domain import Fresh, InForce, Lock, Pending, Receipt
 from shared.contract.events import VerdictReached
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
@@ -21,7 +21,7 @@ _LOCK_OBLIGATIONS = text("""
     INSERT INTO obligations AS kept (obligation, last_version)
     SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
     ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version
-    RETURNING obligation, last_version, (SELECT revision FROM registry_revision)
+    RETURNING obligation, last_version, (SELECT revision FROM registry_revision), locks_at, unlocked_until
 """)
 
 # One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
@@ -41,6 +41,8 @@ _RECEIPTS = text("""
         SELECT submission.* FROM submissions AS submission
         LEFT JOIN verdicts USING (submission_id)
         WHERE submission.obligation = owed.obligation AND verdicts.outcome IS DISTINCT FROM 'returned'
+          AND NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
+                                              AND steps.kind IN ('withdrawn', 'rework'))
         ORDER BY submission.version DESC LIMIT 1
     ) AS latest
 """)
@@ -52,6 +54,8 @@ _ACCEPTED_FIGURES = text("""
                submission.sha256
         FROM submissions AS submission JOIN verdicts USING (submission_id)
         WHERE submission.obligation = owed.obligation AND NOT submission.nil AND verdicts.outcome = 'accepted'
+          AND NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
+                                              AND steps.kind = 'withdrawn')
         ORDER BY submission.version DESC LIMIT 1
     ) AS accepted
 """)
@@ -104,16 +108,17 @@ class KeyTakenMeanwhile(InfrastructureTrouble):
     """Another process stored a submission under one of our idempotency keys after we looked: look again."""
 
 
-async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int]:
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int, dict[str, Lock]]:
     """Lock the rows of these obligations (sorted, distinct), made where missing.
 
-    Returns their last versions by key, and the registry's revision now.
+    Returns their last versions by key, the registry's revision now, and when those lock that ever do.
 
     The first use of an obligation is race-free: of two processes one waits for the other. Rows are made and locked in
     sorted order, so no two groups wait for each other.
     """
     rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
-    return {row[0]: row[1] for row in rows}, rows[0][2]
+    locks = {row[0]: Lock(row[3], row[4]) for row in rows if row[3] is not None}
+    return {row[0]: row[1] for row in rows}, rows[0][2], locks
 
 
 async def load_receipts(

@@ -246,8 +246,8 @@ def _sent_back(obligation: Obligation) -> Version | None:
     """The version by which the obligation stands as returned, where it was a reviewer who returned it."""
     if obligation.state.standing != "returned":
         return None
-    version = next(version for version in reversed(obligation.facts.versions) if version.withdrawn_at is None)
-    return version if version.rework is not None else None
+    version = obligation.facts.latest
+    return version if version is not None and version.rework is not None else None
 
 
 def _changes(before: Obligation, terms: Terms, facts: Facts, now: State) -> list[Change]:
@@ -272,12 +272,18 @@ def _changes(before: Obligation, terms: Terms, facts: Facts, now: State) -> list
         found.append("returned")
     if now.answer != was.answer or now.on_time != was.on_time:
         found.append("fulfilled" if now.answer is not None else "reopened")
+    elif now.standing != was.standing and "returned" not in found and _withdrawn(facts) != _withdrawn(before.facts):
+        found.append("reopened")  # what was told to have come does not stand any more
     return found
+
+
+def _withdrawn(facts: Facts) -> list[int]:
+    return [version.number for version in facts.versions if version.withdrawn_at is not None]
 
 
 def _returned(facts: Facts) -> tuple[int, UUID | None] | None:
     """The latest version that stands, and the reviewer's step that sent it back: None where validation did."""
-    version = next((version for version in reversed(facts.versions) if version.withdrawn_at is None), None)
+    version = facts.latest
     if version is None:
         return None
     return version.number, None if version.rework is None else version.rework.step_id

@@ -152,6 +152,11 @@ class Facts(Struct, frozen=True, omit_defaults=True):
     passed_at: datetime | None = None
     designated_officer_id: str | None = None
 
+    @property
+    def latest(self) -> Version | None:
+        """The version received last of those that are not withdrawn."""
+        return next((version for version in reversed(self.versions) if version.withdrawn_at is None), None)
+
 
 NOTHING = Facts()
 

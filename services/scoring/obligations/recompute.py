@@ -39,10 +39,10 @@ def differences(
     if derived.state != obligation.state:
         for name in derived.state.__struct_fields__:
             yield from _unlike(obligation.key, name, getattr(obligation.state, name), getattr(derived.state, name))
-    versions = obligation.facts.versions
+    latest = obligation.facts.latest
     for name, stored in columns.items():
         if name == "received_at":
-            said = versions[-1].received_at if versions else None
+            said = None if latest is None else latest.received_at
         else:
             said = getattr(derived.state, name)
         if stored != said:

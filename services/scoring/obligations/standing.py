@@ -116,7 +116,7 @@ class _Counts:
             corrected = (self._received_at[earlier.number] for earlier, _ in self._corrected(version))
             self._received_at[version.number] = min([version.received_at, *corrected])
         self._live = [version for version in facts.versions if version.withdrawn_at is None]
-        self.latest = self._live[-1] if self._live else None
+        self.latest = facts.latest
         accepted = [version for version in self._live if version.accepted and self._is_certified(version)]
         self._reports = _of_weight(accepted)
         self.answer = min(self._reports, key=self.counted_at, default=None)  # of equals the first received

@@ -315,8 +315,9 @@ def _obligation(row: Sequence[Any]) -> Obligation:
 
 
 def _received_at(obligation: Obligation) -> datetime | None:
-    versions = obligation.facts.versions
-    return versions[-1].received_at if versions else None
+    """Of what is withdrawn nothing stands."""
+    latest = obligation.facts.latest
+    return None if latest is None else latest.received_at
 
 
 def _found(rows: Iterable[Sequence[Any]]) -> Found:

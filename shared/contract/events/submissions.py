@@ -38,6 +38,7 @@ class SubmissionReceived(EventModel):
     nil: bool = False
     figures: dict[str, str | None] = Field(default_factory=dict)
     narratives: dict[str, str] = Field(default_factory=dict)
+    nil_reason: str = ""  # of a NIL report: why there was nothing to report
 
     @property
     def key(self) -> str:

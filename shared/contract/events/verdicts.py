@@ -11,6 +11,9 @@ Tier = Literal["structure", "completeness", "validity", "consistency", "history"
 Severity = Literal["error", "warning"]
 VerdictOutcome = Literal["accepted", "returned"]
 
+#: codes of findings that, as warnings, ask for an explanation (validator's catalogue holds it to this)
+EXPLAINABLE = frozenset({"H01", "N04", "N05"})
+
 
 class Finding(Model):
     """One line of a verdict: what is wrong, where, by how much, and what to do. Figures are exact texts."""

@@ -156,7 +156,7 @@ async def test_a_returned_version_does_not_count_as_in_force(province: Province)
 
 
 async def test_nothing_to_report_is_refused_once_figures_are_accepted(province: Province) -> None:
-    nil = report(nil=True, figures={}, narratives={})
+    nil = report(nil=True, nil_reason="Không phát sinh.", figures={}, narratives={})
     async with intake(province) as client:
         figures = (await client.post(report())).json()["submission_id"]
         # not judged yet: it may have been sent by mistake, and the agency says so

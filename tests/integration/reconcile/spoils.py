@@ -39,7 +39,7 @@ SORTS = {
     "registry": "kind", "outbox_archive": "type", "notifications": "kind", "inbox": "consumer",
     "dead_letter": "consumer",
     "verdict": "outcome", "verdicts": "outcome", "score_lines": "clause", "obligations": "standing",
-    "standings": "standing", "submissions": "nil",
+    "standings": "standing", "submissions": "nil", "steps": "kind",
 }  # fmt: skip
 #: of these each sort has documents of its own make
 SHAPED = frozenset({"registry", "outbox_archive"})

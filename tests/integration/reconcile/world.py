@@ -88,6 +88,7 @@ receiver: H99
 cutoff: {weekday: 4}
 deadline: {rule: weekday, weekday: 5, hour: 16, minute: 30}
 remind_working_days: 1
+lock_after_working_days: 5
 form:
   figures:
     - {code: T, label: Việc đã làm, unit: việc, minimum: "0"}
@@ -122,9 +123,14 @@ class World:
         self._post("H99.05", REGIME, PERIOD, figures={**figures, "A2": 5}, narratives=NARRATIVE)
         self._decided("H99.05", REGIME, PERIOD, "returned")
         self._post("H99.05", REGIME, PERIOD, figures=figures, narratives=NARRATIVE)
-        self._post("H99.91", REGIME, PERIOD, nil=True)
+        self._post("H99.91", REGIME, PERIOD, nil=True, nil_reason="Không phát sinh hồ sơ.")
         self._post("H99.92", REGIME, PERIOD, figures={"A": "x", "Z": 1}, narratives={"N": "ngắn"})
         self._decided("H99.05", REGIME, PERIOD, "accepted")
+        self._decided("H99.92", REGIME, PERIOD, "returned")
+        self._step("H99.92", f"submissions/{self._latest('H99.92')}/withdrawal", reason="Gửi nhầm biểu")
+        self._step("H99.91", f"obligations/{REGIME}/{PERIOD}/appeals", reason="Ngoài giờ làm việc")
+        until = (self.clock.now() + timedelta(days=9)).isoformat()
+        self._step("H99.92", f"obligations/{REGIME}/{PERIOD}/extensions", reason="Mất điện", until=until)
         # corrected once more, after it was accepted: nothing of the standing changes, and nothing is told
         self._post("H99.05", REGIME, PERIOD, figures=figures, narratives={"N": NARRATIVE["N"] + " Bổ sung."})
         asyncio.run(self._poison())
@@ -223,6 +229,17 @@ class World:
         headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
         body = {"regime": regime, "period": period, "officer": f"cb-{agency[-2:]}", **report}
         answer = httpx.post(f"{self.stack.url('intake')}/v1/submissions", headers=headers, json=body, timeout=30)
+        assert answer.status_code == 201, answer.text
+
+    def _latest(self, agency: str) -> str:
+        headers = {"Authorization": f"Bearer {self.keys[agency]}"}
+        answer = httpx.get(f"{self.stack.url('intake')}/v1/submissions?limit=1", headers=headers, timeout=30)
+        return str(answer.json()["items"][0]["submission_id"])
+
+    def _step(self, agency: str, path: str, **said: Any) -> None:
+        """What somebody does with a report or an obligation."""
+        headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
+        answer = httpx.post(f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=said, timeout=30)
         assert answer.status_code == 201, answer.text
 
     def _decided(self, agency: str, regime: str, period: str, status: str) -> None:

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.intake.lifecycle.views import StepView
 from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail, RecipientView
 from services.intake.obligations.timeline import Timeline, timeline_of
 from services.intake.submissions.queries import SubmissionView, VerdictView
@@ -45,7 +46,9 @@ def notice(kind: str, days: float, role: Any = "reporting_officer", outcome: str
     )  # fmt: skip
 
 
-def obligation(submissions: Any, lines: Any = (), notices: Any = (), answer: int | None = None) -> ObligationDetail:
+def obligation(
+    submissions: Any, lines: Any = (), notices: Any = (), answer: int | None = None, steps: Any = ()
+) -> ObligationDetail:
     return ObligationDetail(
         obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, regime_name="KTXH", regime_name_en="KTXH",
         period="2026-M10", accepted_from=at(-2), deadline=at(3), cutoff_from=None, cutoff_to=None,
@@ -54,7 +57,8 @@ def obligation(submissions: Any, lines: Any = (), notices: Any = (), answer: int
         provisional=False, planned_deadline=at(3), reliefs=[], officer_id="cb-31", officer_basis="named",
         transferred_from=[], transferred_to=None, answer_version=answer, lines=list(lines),
         submissions=list(submissions), submissions_truncated=False,
-        notices=list(notices), notices_truncated=False,
+        notices=list(notices), notices_truncated=False, locks_at=None, first_received=None, first_accepted=None,
+        last_accepted=None, steps=list(steps),
     )  # fmt: skip
 
 
@@ -113,3 +117,17 @@ def test_what_is_not_known_is_still_said() -> None:
     version = sent(1, 0)
     last = timeline_of(version, obligation([version], (), [notice("call", 1, None, "sent")])).steps[-1]
     assert last.text == "call, cho người không còn trong danh mục: đã gửi"
+
+
+def test_a_step_stands_with_who_took_it_and_why() -> None:
+    first = sent(1, 0, "accepted")
+    taken = StepView(
+        step_id=new_id(), kind="rework", name="trả lại để làm lại", name_en="send back for rework", at=at(0.5),
+        by="nd-1", role="reviewer", reason="Thiếu nguyên nhân", since=None, until=None, effect=None, answers=None,
+        submission_id=first.submission_id, version=1,
+    )  # fmt: skip
+    other = taken.model_copy(update={"submission_id": new_id(), "version": 2})
+    steps = timeline_of(first, obligation([first], steps=[taken, other])).steps
+    assert [(step.step, step.text) for step in steps if step.step == "step"] == [
+        ("step", "Trả lại để làm lại, do người duyệt nd-1: Thiếu nguyên nhân")
+    ]

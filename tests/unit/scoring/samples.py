@@ -94,7 +94,7 @@ def verdict(
 
 
 def step(kind: str, at: datetime, version: int = 1, received_at: datetime | None = None, **more: Any) -> StepTaken:
-    """A step about a version; the same call makes the same step."""
+    """A step about a version; the same call makes the same step. Of an obligation alone: submission_id None."""
     base = submission(version, received_at, more.pop("key", KEY))
     fields: dict[str, Any] = base.model_dump(
         include={
@@ -103,4 +103,6 @@ def step(kind: str, at: datetime, version: int = 1, received_at: datetime | None
         }
     )  # fmt: skip
     name = uuid5(NAMES, f"{kind}/{base.obligation}/{version}/{at.isoformat()}")
+    if more.pop("alone", False):
+        fields |= {"version": None, "received_at": None}
     return StepTaken(**(fields | {"step_id": name, "kind": kind, "at": at, "by": "tt-31", "role": "head"} | more))

@@ -129,6 +129,12 @@ def test_what_is_withdrawn_counts_as_never_sent_and_an_earlier_version_answers_a
     assert story.passes(LATE).now.state.overdue
 
 
+def test_that_a_returned_report_is_withdrawn_is_told() -> None:
+    story = Story().follow(verdict(1, "returned", EARLY), step("withdrawn", LATE, received_at=EARLY))
+    assert story.changes == [("returned",), ("reopened",)]
+    assert story.published[-1].standing == "nothing_sent"
+
+
 def test_nobody_gains_by_withdrawing_after_the_deadline_what_stood_at_it() -> None:
     junk, whole = verdict(received_at=EARLY, present=1), verdict(2, received_at=LATE)
     before = state(junk, whole)

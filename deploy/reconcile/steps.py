@@ -1,0 +1,116 @@
+"""Compares the steps that people took with what was published of them, and the lock that an obligation's row holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import asyncpg
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.receipts import envelope, is_step, json_body
+from deploy.reconcile.reference import Reference
+from services.intake.lifecycle.handlers import event_of
+from services.intake.lifecycle.states import Taken, Version
+from shared.contract.events import StepTaken
+
+_BY = ("theo intake.steps", "by intake.steps")
+_FIELDS = {name: "taken_by" if name == "by" else name for name in Taken.__struct_fields__}
+#: kinds of steps that are facts of a version in scoring
+_FACTS = frozenset({"certified", "approved", "rework", "withdrawn"})
+
+
+def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Every step against its event, and the lock of the obligation's row against steps and standing."""
+    taken = [step_of(row) for row in dossier.steps]
+    by_id = {step.step_id: step for step in taken}
+    events = {
+        str(body.get("step_id")): (event, body)
+        for event in dossier.received
+        if isinstance(body := json_body(event), dict) and is_step(event)
+    }
+    for row, step in zip(dossier.steps, taken, strict=True):
+        key = f"{step.obligation} {step.step_id}"
+        addressed = Teller("receipt", "intake.steps", key, "theo mã nghĩa vụ", "by the obligation's key")
+        yield from addressed.values(row, {"agency": step.obligation.split("/", 1)[0]})
+        if step.submission_id is not None and _version(dossier, step) is None:
+            yield addressed.difference("submission_id", step.submission_id, "một bài nộp của nghĩa vụ / one of its own")
+        found = events.pop(str(step.step_id), None)
+        if found is None:
+            if reference.archived_at("intake", row["stored_at"]):
+                yield Teller("event", "intake.outbox_archive", key, *_BY).missing()
+            continue
+        event, body = found
+        told = Teller("event", "intake.outbox_archive", f"{key} {event['event_id']}", *_BY)
+        yield from envelope(event, StepTaken.TYPE, told)
+        version = _version(dossier, step)
+        # of an obligation alone the version of its regime is scoring's word
+        regime_version = body.get("regime_version") if version is None else version.regime_version
+        request = None if step.answers is None else by_id.get(step.answers)
+        made = event_of(step, request, version, regime_version if isinstance(regime_version, int) else 0)
+        yield from told.document(body, json.loads(made.encode()), "body")
+        if version is None and not _known(dossier, regime_version):
+            yield told.difference("body.regime_version", regime_version, "của nghĩa vụ / the obligation's")
+    for event, body in events.values():
+        by = ("theo sự kiện đã phát", "by the event published")
+        key = f"{dossier.key} {body.get('step_id')} {event['event_id']}"
+        yield Teller("receipt", "intake.steps", key, *by).missing()
+    yield from _lock(dossier, taken)
+
+
+def step_of(row: asyncpg.Record) -> Taken:
+    return Taken(**{name: row[column] for name, column in _FIELDS.items()})
+
+
+def facts_of(dossier: Dossier, submission_id: object) -> list[dict[str, Any]]:
+    """What scoring must hold of the steps about a version, in their order."""
+    found = []
+    for step in map(step_of, dossier.steps):
+        if step.submission_id != submission_id:
+            continue
+        kind = "accepted" if step.kind == "appeal_upheld" and step.effect == "accepted" else step.kind
+        if kind == "accepted" or kind in _FACTS:
+            rework = kind == "rework"
+            found.append(
+                {
+                    "step_id": step.step_id, "kind": kind, "at": step.at, "reason": step.reason if rework else "",
+                    "until": step.until if rework else None,
+                }
+            )  # fmt: skip
+    return sorted(found, key=lambda fact: (fact["at"], fact["step_id"].int))
+
+
+def _version(dossier: Dossier, step: Taken) -> Version | None:
+    row: Mapping[str, Any] | None = next(
+        (row for row in dossier.submissions if row["submission_id"] == step.submission_id), None
+    )
+    if row is None:
+        return None
+    return Version(
+        row["submission_id"], row["version"], row["regime_version"], row["officer_id"], row["received_at"], row["nil"]
+    )
+
+
+def _known(dossier: Dossier, regime_version: object) -> bool:
+    """Whether scoring has told of the obligation under this version of its regime."""
+    told = {body.get("regime_version") for event in dossier.changed if isinstance(body := json_body(event), dict)}
+    return not told or regime_version in told
+
+
+def _lock(dossier: Dossier, taken: list[Taken]) -> Iterator[Difference]:
+    standing = json.loads(dossier.standings[0]["document"]) if dossier.standings else {}
+    unlocked = [step.until for step in taken if step.kind == "unlocked" and step.until is not None]
+    if not dossier.counters:
+        if standing.get("locks_at") or unlocked:
+            yield Teller("copy", "intake.obligations", dossier.key, *_BY).missing()
+        return
+    row = dossier.counters[0]
+    yield from Teller("copy", "intake.obligations", dossier.key, *_BY).values(
+        row, {"unlocked_until": max(unlocked, default=None)}
+    )
+    by = ("theo intake.standings", "by intake.standings")
+    yield from Teller("copy", "intake.obligations", dossier.key, *by).values(
+        row, {"locks_at": standing.get("locks_at")}
+    )

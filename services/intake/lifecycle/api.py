@@ -1,0 +1,301 @@
+"""Steps over HTTP: each route says which step it is; the handler and the state table do the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.intake.lifecycle import deciding, handlers, problems, states, table
+from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
+from services.intake.lifecycle.handlers import Asked, KeyReused, TakenNow, Unknown
+from services.intake.lifecycle.states import History, Taken
+from services.intake.lifecycle.views import PossibleStep, StepView, possible_steps, step_view
+from services.intake.problems import KEY_MISSING
+from services.intake.registry.cache import RegistryCache
+from services.intake.submissions.limits import is_code, is_idempotency_key
+from shared.access import Principal
+from shared.contract.events import StepKind, obligation_key
+from shared.contract.events.submissions import AppealEffect
+from shared.postgres.database import Database
+from shared.runtime.clock import Clock
+from shared.web.app import Application
+from shared.web.errors import Problem, not_found
+
+MAX_REASON = 4_000
+_Reason = Annotated[str, Field(max_length=MAX_REASON, description="Lý do / why")]
+_Until = Annotated[
+    AwareDatetime | None, Field(description="Đến khi nào / until when", examples=["2026-10-25T17:00:00+07:00"])
+]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Certification(_Body):
+    """Ký xác nhận / certification by the head or a deputy with delegation."""
+
+    reason: _Reason = ""
+
+
+class Reviewed(_Body):
+    """Kết quả duyệt / what a reviewer decides."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"decision": "rework", "reason": "Thiếu nguyên nhân", "until": "2026-10-25T17:00:00+07:00"}]
+        },
+    )
+
+    decision: Literal["approve", "rework"]
+    reason: _Reason = ""
+    until: _Until = None
+
+
+class Reasoned(_Body):
+    """Một bước kèm lý do / a step with its reason."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "Gửi nhầm kỳ báo cáo"}]})
+
+    reason: _Reason
+
+
+class ExtensionRequested(_Body):
+    """Xin gia hạn / a request for more time."""
+
+    reason: _Reason
+    until: AwareDatetime
+
+
+class Decided(_Body):
+    """Quyết định / a decision. `until` (gia hạn): khác thời điểm đã xin / another moment than was asked for."""
+
+    decision: Literal["grant", "refuse"]
+    reason: _Reason = ""
+    until: _Until = None
+
+
+class AppealDecided(_Body):
+    """Quyết định về khiếu nại / the decision on an appeal."""
+
+    decision: Literal["uphold", "dismiss"]
+    reason: _Reason
+    effect: AppealEffect | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class Unlocked(_Body):
+    """Mở khóa / unlocking."""
+
+    reason: _Reason
+    until: AwareDatetime
+
+
+class StepReceipt(StepView):
+    """The step, and how the report or request stands with it."""
+
+    obligation: str
+    state: str = Field(examples=["withdrawn"])
+    certified: bool | None = Field(description="null: bước không thuộc một phiên bản / not about a version")
+    possible: list[PossibleStep]
+
+
+def mount(
+    app: Application,
+    *,
+    principal: Callable[[Request], Awaitable[Principal]],
+    cache: RegistryCache,
+    database: Database,
+    clock: Clock,
+    system_clock: Clock,
+) -> None:
+    """Add the routes that take steps."""
+    who = Depends(principal)
+
+    async def take(
+        by: Principal, key: str | None, response: Response, wanted: Wanted, obligation: str | None = None
+    ) -> StepReceipt:
+        if key is None or not is_idempotency_key(key.encode("latin-1", "replace")):
+            raise Problem.of(KEY_MISSING)
+        await cache.be_fresh()
+        asked = Asked(wanted, key, _sha256(wanted, obligation))
+        async with database.transaction() as tx:
+            outcome = await handlers.take(
+                tx, by, asked, cache.registry, clock.now(), system_clock.now(), obligation=obligation
+            )
+        match outcome:
+            case TakenNow(step, history, replayed):
+                response.status_code = 200 if replayed else 201
+                if replayed:
+                    response.headers["Idempotent-Replayed"] = "true"
+                return _receipt(step, history)
+            case Unknown():
+                raise not_found("bài nộp hoặc yêu cầu này", "such submission or request")
+            case KeyReused(step):
+                raise problems.key_reused(step)
+            case Impossible():
+                raise problems.not_possible(outcome)
+            case NotYours():
+                raise problems.not_yours(outcome)
+            case Faulty():
+                raise problems.faulty(outcome)
+
+    def obligation_of(by: Principal, agency: str | None, regime: str, period: str) -> str:
+        owner = agency or by.agency or ""
+        if not (is_code(owner) and is_code(regime) and is_code(period)):
+            raise not_found("nghĩa vụ báo cáo này", "such obligation")
+        return obligation_key(owner, regime, period)
+
+    def route(path: str, summary: str) -> Callable[[Any], Any]:
+        return app.post(path, tags=["lifecycle"], summary=summary, status_code=201, responses=_RESPONSES)
+
+    @route("/v1/submissions/{submission_id}/certification", "Ký xác nhận / certify a report")
+    async def certification(
+        submission_id: str, body: Certification, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        return await take(by, key, response, Wanted("certified", _id(submission_id), reason=body.reason))
+
+    @route("/v1/submissions/{submission_id}/review", "Duyệt hoặc trả lại / approve, or send back for rework")
+    async def review(
+        submission_id: str, body: Reviewed, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        kind: StepKind = "approved" if body.decision == "approve" else "rework"
+        until = body.until if kind == "rework" else None
+        return await take(by, key, response, Wanted(kind, _id(submission_id), reason=body.reason, until=until))
+
+    @route("/v1/submissions/{submission_id}/withdrawal", "Rút báo cáo / withdraw a report")
+    async def withdrawal(
+        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        return await take(by, key, response, Wanted("withdrawn", _id(submission_id), reason=body.reason))
+
+    @route("/v1/submissions/{submission_id}/explanation", "Giải trình / explain what a finding asks about")
+    async def explanation(
+        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        return await take(by, key, response, Wanted("explanation_given", _id(submission_id), reason=body.reason))
+
+    @route("/v1/submissions/{submission_id}/appeals", "Khiếu nại kết quả kiểm tra / appeal against a verdict")
+    async def appeal_against_verdict(
+        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        return await take(by, key, response, Wanted("appeal_made", _id(submission_id), reason=body.reason))
+
+    @route("/v1/obligations/{regime}/{period}/appeals", "Khiếu nại điểm / appeal against a score")
+    async def appeal_against_score(
+        regime: str,
+        period: str,
+        body: Reasoned,
+        response: Response,
+        key: IdempotencyKey = None,
+        agency: str | None = None,
+        by: Principal = who,
+    ) -> StepReceipt:
+        of = obligation_of(by, agency, regime, period)
+        return await take(by, key, response, Wanted("appeal_made", reason=body.reason), of)
+
+    @route("/v1/obligations/{regime}/{period}/extensions", "Xin gia hạn / ask for an extension")
+    async def extension(
+        regime: str,
+        period: str,
+        body: ExtensionRequested,
+        response: Response,
+        key: IdempotencyKey = None,
+        agency: str | None = None,
+        by: Principal = who,
+    ) -> StepReceipt:
+        wanted = Wanted("extension_requested", reason=body.reason, until=body.until)
+        return await take(by, key, response, wanted, obligation_of(by, agency, regime, period))
+
+    @route("/v1/obligations/{regime}/{period}/unlock", "Mở khóa / take reports again after the lock")
+    async def unlock(
+        regime: str,
+        period: str,
+        body: Unlocked,
+        response: Response,
+        key: IdempotencyKey = None,
+        agency: str | None = None,
+        by: Principal = who,
+    ) -> StepReceipt:
+        wanted = Wanted("unlocked", reason=body.reason, until=body.until)
+        return await take(by, key, response, wanted, obligation_of(by, agency, regime, period))
+
+    @route("/v1/extensions/{step_id}/decision", "Quyết định gia hạn / decide a request for extension")
+    async def extension_decision(
+        step_id: str, body: Decided, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        kind: StepKind = "extension_granted" if body.decision == "grant" else "extension_refused"
+        until = body.until if kind == "extension_granted" else None
+        return await take(by, key, response, Wanted(kind, answers=_id(step_id), reason=body.reason, until=until))
+
+    @route("/v1/explanations/{step_id}/decision", "Quyết định về giải trình / decide an explanation")
+    async def explanation_decision(
+        step_id: str, body: Decided, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        kind: StepKind = "explanation_accepted" if body.decision == "grant" else "explanation_refused"
+        return await take(by, key, response, Wanted(kind, answers=_id(step_id), reason=body.reason))
+
+    @route("/v1/appeals/{step_id}/decision", "Quyết định khiếu nại / decide an appeal")
+    async def appeal_decision(
+        step_id: str, body: AppealDecided, response: Response, key: IdempotencyKey = None, by: Principal = who
+    ) -> StepReceipt:
+        if body.decision == "dismiss":
+            return await take(
+                by, key, response, Wanted("appeal_dismissed", answers=_id(step_id), reason=body.reason)
+            )  # fmt: skip
+        wanted = Wanted(
+            "appeal_upheld", answers=_id(step_id), reason=body.reason, effect=body.effect, since=body.since,
+            until=body.until,
+        )  # fmt: skip
+        return await take(by, key, response, wanted)
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": StepReceipt, "description": "Lặp lại một yêu cầu / a repetition: the first answer"},
+}
+
+
+def _receipt(step: Taken, history: History) -> StepReceipt:
+    version = history.version(step.submission_id)
+    thing = table.thing_of(step.kind)
+    if version is not None:
+        state: str = states.state_of(history, version)
+        possible = deciding.possible_now(history, version)
+    else:
+        request = history.step(step.answers) if step.answers else step
+        state = "open" if thing == "lock" else states.asked_state(history, request)
+        possible = table.possible(thing, state)
+    return StepReceipt(
+        **step_view(step, history).model_dump(),
+        obligation=step.obligation,
+        state=state,
+        certified=None if version is None else states.is_certified(history, version),
+        possible=possible_steps(possible),
+    )
+
+
+def _id(text: str) -> UUID:
+    """The id in a path; what is none is not found."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise not_found("bài nộp hoặc yêu cầu này", "such submission or request") from None
+
+
+def _sha256(wanted: Wanted, obligation: str | None) -> bytes:
+    """What was asked for, so that one key names one step."""
+    said = [getattr(wanted, name) for name in wanted.__struct_fields__]
+    return hashlib.sha256(repr([obligation, *map(_plain, said)]).encode()).digest()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,132 @@
+"""In which state a thing is follows from the obligation's versions and the steps taken about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.intake.lifecycle.table import AskedState, ReportState
+from shared.contract.events import StepKind
+from shared.contract.events.registry import Certification, Review
+from shared.contract.events.submissions import AppealEffect
+
+
+class Taken(Struct, frozen=True):
+    """A step as it is stored."""
+
+    step_id: UUID
+    obligation: str
+    kind: StepKind
+    at: datetime
+    by: str
+    role: str
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    effect: AppealEffect | None = None
+    answers: UUID | None = None
+    submission_id: UUID | None = None
+
+
+class Version(Struct, frozen=True):
+    """One version of the report, with what validation said of it; outcome None: nothing yet."""
+
+    submission_id: UUID
+    number: int
+    regime_version: int
+    officer_id: str
+    received_at: datetime
+    nil: bool
+    outcome: Literal["accepted", "returned"] | None = None
+    asks_to_explain: bool = False  # some finding of its verdict does
+
+
+class History(Struct, frozen=True):
+    """All that is known of one obligation. `versions` by number, `steps` in the order in which they were taken."""
+
+    obligation: str
+    versions: Sequence[Version] = ()
+    steps: Sequence[Taken] = ()
+    certification: Certification = "none"
+    review: Review = "none"
+
+    def version(self, submission_id: UUID | None) -> Version | None:
+        return next((sent for sent in self.versions if sent.submission_id == submission_id), None)
+
+    def steps_of(self, submission_id: UUID | None) -> list[Taken]:
+        """Steps about one version; None: about the obligation alone."""
+        return [step for step in self.steps if step.submission_id == submission_id]
+
+    def step(self, step_id: UUID) -> Taken | None:
+        return next((step for step in self.steps if step.step_id == step_id), None)
+
+
+def state_of(history: History, version: Version) -> ReportState:
+    """The report's state, as the table has it."""
+    steps = history.steps_of(version.submission_id)
+    kinds = {step.kind for step in steps}
+    if "withdrawn" in kinds:
+        return "withdrawn"
+    if version.outcome is None:
+        return "received"
+    if not _passed(version, steps):
+        return "returned"
+    review = _last_review(steps)
+    if review == "rework":
+        return "rework"
+    if any(_stands(history, later) for later in history.versions if later.number > version.number):
+        return "superseded"
+    if review == "approved":
+        return "approved"
+    return "to_explain" if version.asks_to_explain and "explanation_accepted" not in kinds else "accepted"
+
+
+def is_certified(history: History, version: Version) -> bool:
+    return any(step.kind == "certified" for step in history.steps_of(version.submission_id))
+
+
+def counts(history: History, version: Version) -> bool:
+    """Whether it is a report at all: what has to be certified is none until it is."""
+    return _stands(history, version)
+
+
+def asked_state(history: History, step: Taken | None) -> AskedState:
+    """How a request, an explanation or an appeal stands; None: there is none."""
+    if step is None:
+        return "none"
+    answer = next((other for other in history.steps if other.answers == step.step_id), None)
+    if answer is None:
+        return "asked"
+    granted = ("extension_granted", "explanation_accepted", "appeal_upheld")
+    return "granted" if answer.kind in granted else "refused"
+
+
+def latest(history: History, kind: StepKind, submission_id: UUID | None) -> Taken | None:
+    """The last step of this kind about a version, or about the obligation alone."""
+    return next((step for step in reversed(history.steps_of(submission_id)) if step.kind == kind), None)
+
+
+def _stands(history: History, version: Version) -> bool:
+    """Whether it is accepted as things stand, and certified where that is asked for."""
+    steps = history.steps_of(version.submission_id)
+    kinds = {step.kind for step in steps}
+    return (
+        _passed(version, steps)
+        and "withdrawn" not in kinds
+        and _last_review(steps) != "rework"
+        and (history.certification == "none" or "certified" in kinds)
+    )
+
+
+def _passed(version: Version, steps: Sequence[Taken]) -> bool:
+    overruled = any(step.kind == "appeal_upheld" and step.effect == "accepted" for step in steps)
+    return version.outcome == "accepted" or (version.outcome == "returned" and overruled)
+
+
+def _last_review(steps: Sequence[Taken]) -> StepKind | None:
+    reviews = [step.kind for step in steps if step.kind in ("approved", "rework")]
+    return reviews[-1] if reviews else None

@@ -1,0 +1,122 @@
+"""Steps in PostgreSQL, and what decides whether one may be taken. Rows are only ever added; nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import text
+
+from services.intake.lifecycle.states import History, Taken, Version
+from services.intake.registry.records import Registry
+from shared.contract.events.verdicts import EXPLAINABLE
+from shared.postgres.database import ReadTransaction, Transaction
+
+# The update changes nothing but locks the row, so that steps and versions of an obligation come one after another.
+_LOCK = text("""
+    INSERT INTO obligations AS kept (obligation, last_version) VALUES (:obligation, 0)
+    ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version
+""")
+_VERSIONS = text("""
+    SELECT submission_id, version, regime_version, officer_id, received_at, nil, outcome,
+           coalesce(outcome = 'accepted' AND EXISTS (
+               SELECT FROM jsonb_array_elements(findings) AS finding
+                WHERE finding ->> 'severity' = 'warning' AND finding ->> 'code' = ANY(CAST(:codes AS text[]))), false)
+      FROM submissions LEFT JOIN verdicts USING (submission_id)
+     WHERE submissions.obligation = :obligation ORDER BY version
+""")
+_COLUMNS = """step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id"""
+_STEPS = text(f"SELECT {_COLUMNS} FROM steps WHERE obligation = :obligation ORDER BY number")  # noqa: S608
+_OBLIGATION_OF_STEP = text("SELECT obligation FROM steps WHERE step_id = :step_id")
+_OBLIGATION_OF_SUBMISSION = text("SELECT obligation FROM submissions WHERE submission_id = :submission_id")
+_STANDING = text("""
+    SELECT regime_version, deadline, CAST(document ->> 'locks_at' AS timestamptz) AS locks_at
+      FROM standings WHERE obligation = :obligation
+""")
+_BY_KEY = text(f"""
+    SELECT {_COLUMNS}, request_sha256 FROM steps WHERE taken_by = :taken_by AND idempotency_key = :key
+""")  # noqa: S608
+_INSERT = text("""
+    INSERT INTO steps (step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers,
+                       submission_id, agency, idempotency_key, request_sha256)
+    VALUES (:step_id, :obligation, :kind, :at, :by, :role, :reason, :since, :until, :effect, :answers, :submission_id,
+            :agency, :idempotency_key, :request_sha256)
+    ON CONFLICT (taken_by, idempotency_key) DO NOTHING RETURNING step_id
+""")
+_UNLOCK = text("""
+    UPDATE obligations SET unlocked_until = greatest(unlocked_until, :until) WHERE obligation = :obligation
+""")
+
+
+class Terms(Struct, frozen=True):
+    """What scoring has told of the obligation."""
+
+    regime_version: int
+    deadline: datetime
+    locks_at: datetime | None
+
+
+async def obligation_of_submission(tx: ReadTransaction, submission_id: UUID) -> str | None:
+    return (await tx.execute(_OBLIGATION_OF_SUBMISSION, {"submission_id": submission_id})).scalar_one_or_none()
+
+
+async def obligation_of_step(tx: ReadTransaction, step_id: UUID) -> str | None:
+    return (await tx.execute(_OBLIGATION_OF_STEP, {"step_id": step_id})).scalar_one_or_none()
+
+
+async def lock(tx: Transaction, obligation: str) -> None:
+    await tx.execute(_LOCK, {"obligation": obligation})
+
+
+async def versions(tx: ReadTransaction, obligation: str) -> list[Version]:
+    rows = await tx.execute(_VERSIONS, {"obligation": obligation, "codes": sorted(EXPLAINABLE)})
+    return [Version(*row) for row in rows]
+
+
+async def steps(tx: ReadTransaction, obligation: str) -> list[Taken]:
+    return [Taken(*row) for row in await tx.execute(_STEPS, {"obligation": obligation})]
+
+
+async def history_of(tx: ReadTransaction, obligation: str, registry: Registry) -> History:
+    """The obligation's versions and steps, and what its regime asks for."""
+    sent = await versions(tx, obligation)
+    regime = None
+    if sent:
+        regime = registry.regimes.get(obligation.split("/", 2)[1], {}).get(sent[-1].regime_version)
+    return History(
+        obligation,
+        sent,
+        await steps(tx, obligation),
+        "none" if regime is None else regime.certification,
+        "none" if regime is None else regime.review,
+    )
+
+
+async def terms(tx: ReadTransaction, obligation: str) -> Terms | None:
+    """None until scoring has told of it."""
+    row = (await tx.execute(_STANDING, {"obligation": obligation})).first()
+    return None if row is None else Terms(*row)
+
+
+async def by_key(tx: ReadTransaction, taken_by: str, idempotency_key: str) -> tuple[Taken, bytes] | None:
+    """The step that was taken under this key, and the SHA-256 of what was asked for."""
+    row: Sequence[Any] | None = (await tx.execute(_BY_KEY, {"taken_by": taken_by, "key": idempotency_key})).first()
+    return None if row is None else (Taken(*row[:-1]), row[-1])
+
+
+async def insert(tx: Transaction, step: Taken, idempotency_key: str, request_sha256: bytes) -> bool:
+    """False where the key was used meanwhile."""
+    row = {name: getattr(step, name) for name in step.__struct_fields__} | {
+        "agency": step.obligation.split("/", 1)[0],
+        "idempotency_key": idempotency_key,
+        "request_sha256": request_sha256,
+    }
+    return (await tx.execute(_INSERT, row)).first() is not None
+
+
+async def unlock(tx: Transaction, obligation: str, until: datetime) -> None:
+    """Have reports taken again until then; an unlocking that lasts longer stands."""
+    await tx.execute(_UNLOCK, {"obligation": obligation, "until": until})

@@ -1,0 +1,217 @@
+"""The state tables, as data: what is read here is what is done and what docs/lifecycle.md shows. Pure.
+
+A report's state is never stored. It follows from its verdict, the steps taken and the other versions (`states.py`), so
+that no sequence of requests reaches a state that the table lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.access import Role, Scope
+from shared.contract.events import StepKind
+
+#: of one version of a report
+ReportState = Literal[
+    "received", "returned", "accepted", "to_explain", "rework", "approved", "withdrawn", "superseded"
+]  # fmt: skip
+#: of a request for extension, an explanation, an appeal
+AskedState = Literal["none", "asked", "granted", "refused"]
+LockState = Literal["open", "locked"]
+Thing = Literal["report", "extension", "explanation", "appeal", "lock"]
+#: an agency's system acts with the agency's own key; the rest are people
+Actor = Literal["agency"] | Role
+
+#: what each state is called: Vietnamese, English
+STATES: dict[str, tuple[str, str]] = {
+    "received": ("đã nhận, đang kiểm tra", "received, being validated"),
+    "returned": ("trả lại", "returned by validation"),
+    "accepted": ("đạt", "accepted"),
+    "to_explain": ("đạt, cần giải trình", "accepted, to be explained"),
+    "rework": ("trả lại để làm lại", "sent back by a reviewer"),
+    "approved": ("đã duyệt", "approved"),
+    "withdrawn": ("đã rút", "withdrawn"),
+    "superseded": ("đã có phiên bản thay thế", "superseded by a newer accepted version"),
+    "none": ("chưa có", "none"),
+    "asked": ("chờ quyết định", "waits for a decision"),
+    "granted": ("chấp thuận", "granted"),
+    "refused": ("không chấp thuận", "refused"),
+    "open": ("mở", "open"),
+    "locked": ("khóa", "locked"),
+}
+ACTORS: dict[str, tuple[str, str]] = {
+    "agency": ("hệ thống của cơ quan", "the agency's system"),
+    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
+    "head": ("thủ trưởng", "the head"),
+    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
+    "reviewer": ("người duyệt", "a reviewer"),
+    "provincial_office": ("Văn phòng UBND", "the provincial office"),
+    "chair": ("Chủ tịch UBND", "the chair"),
+}
+#: those who act for the agency that owes the report
+_OF_AGENCY: tuple[Actor, ...] = ("agency", "reporting_officer", "head", "deputy")
+_WHO_SIGN: tuple[Actor, ...] = ("head", "deputy")
+_REVIEWERS: tuple[Actor, ...] = ("reviewer", "provincial_office", "chair")
+_ABOVE: tuple[Actor, ...] = ("provincial_office", "chair")
+
+
+class Transition(Struct, frozen=True):
+    """One row of a table. `kind`: of the step that is stored and published; None: no person takes it."""
+
+    thing: Thing
+    kind: StepKind | None
+    sources: tuple[str, ...]
+    target: str
+    name: tuple[str, str]
+    route: str = ""
+    scope: Scope | None = None
+    who: tuple[Actor, ...] = ()
+    reason: bool = False  # must be given
+    obligation: str = "–"  # what it does to standing and score
+    notices: str = "–"
+    event: str = "submission.step"
+
+
+_SUBMISSION = "/v1/submissions/{id}"
+_OBLIGATION = "/v1/obligations/{regime}/{period}"
+
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition(
+        "report", None, (), "received", ("nhận", "receive"), "POST /v1/submissions", "submit", _OF_AGENCY,
+        obligation="`awaiting_verdict`; its receipt decides on time or late", notices="reminders stop",
+        event="submission.received",
+    ),
+    Transition(
+        "report", None, ("received",), "returned", ("kiểm tra: trả lại", "validation returns it"),
+        obligation="`returned`; overdue once the deadline lies behind", notices="returned", event="verdict.reached",
+    ),
+    Transition(
+        "report", None, ("received",), "accepted", ("kiểm tra: đạt", "validation accepts it"),
+        obligation="`fulfilled` and scored; where a certification is asked for, only with it",
+        notices="unsent ones are cancelled", event="verdict.reached",
+    ),
+    Transition(
+        "report", None, ("received",), "to_explain", ("kiểm tra: đạt, cần giải trình", "validation asks to explain"),
+        obligation="as accepted", notices="unsent ones are cancelled", event="verdict.reached",
+    ),
+    Transition(
+        "report", None, ("accepted", "to_explain", "approved"), "superseded",
+        ("phiên bản mới được chấp nhận", "a newer version is accepted"),
+        obligation="the first accepted version answers; completeness is that of the last one in time",
+        event="verdict.reached",
+    ),
+    Transition(
+        "report", "certified", ("received", "accepted", "to_explain"), "=", ("ký xác nhận", "certify"),
+        f"POST {_SUBMISSION}/certification", "submit", _WHO_SIGN,
+        obligation="counts from now on, by its receipt if certified by the lock", notices="unsent ones are cancelled",
+    ),
+    Transition(
+        "report", "approved", ("accepted", "rework"), "approved", ("duyệt", "approve"),
+        f"POST {_SUBMISSION}/review", "review", _REVIEWERS,
+        obligation="nothing; of what was sent back: it counts again",
+    ),
+    Transition(
+        "report", "rework", ("accepted", "to_explain", "approved", "rework"), "rework",
+        ("trả lại để làm lại", "send back for rework"), f"POST {_SUBMISSION}/review", "review", _REVIEWERS, True,
+        "`returned` with the reason; what is corrected within the term counts by the receipt of this version",
+        "returned, with the reason and the term",
+    ),
+    Transition(
+        "report", "withdrawn", ("received", "returned", "accepted", "to_explain", "rework"), "withdrawn",
+        ("rút", "withdraw"), f"POST {_SUBMISSION}/withdrawal", "submit", _OF_AGENCY, True,
+        "as if never sent; an earlier accepted version answers again", "reminders and overdue start again",
+    ),
+    Transition(
+        "report", "appeal_upheld", ("returned",), "accepted", ("chấp nhận khiếu nại", "uphold an appeal"),
+        "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
+        "the returned version counts as accepted, by its receipt", "unsent ones are cancelled",
+    ),
+    Transition(
+        "extension", "extension_requested", ("none", "granted", "refused"), "asked",
+        ("xin gia hạn", "ask for an extension"),
+        f"POST {_OBLIGATION}/extensions", "submit", _OF_AGENCY, True,
+        "nothing: until it is granted the deadline stands",
+    ),
+    Transition(
+        "extension", "extension_granted", ("asked",), "granted", ("chấp thuận gia hạn", "grant the extension"),
+        "POST /v1/extensions/{id}/decision", "review", _REVIEWERS, True,
+        "a relief of this obligation from the hour of the request to `until`", "unsent overdue ones are cancelled",
+    ),
+    Transition(
+        "extension", "extension_refused", ("asked",), "refused", ("không gia hạn", "refuse the extension"),
+        "POST /v1/extensions/{id}/decision", "review", _REVIEWERS, True,
+    ),
+    Transition(
+        "explanation", "explanation_given", ("none", "refused"), "asked", ("giải trình", "explain"),
+        f"POST {_SUBMISSION}/explanation", "submit", _OF_AGENCY, True,
+    ),
+    Transition(
+        "explanation", "explanation_accepted", ("asked",), "granted",
+        ("chấp nhận giải trình", "accept the explanation"), "POST /v1/explanations/{id}/decision", "review",
+        _REVIEWERS, False, "nothing: the report is accepted without reserve",
+    ),
+    Transition(
+        "explanation", "explanation_refused", ("asked",), "refused",
+        ("không chấp nhận giải trình", "refuse the explanation"), "POST /v1/explanations/{id}/decision", "review",
+        _REVIEWERS, True, "nothing: it may be explained again, or sent back for rework",
+    ),
+    Transition(
+        "appeal", "appeal_made", ("none", "granted", "refused"), "asked", ("khiếu nại", "appeal"),
+        f"POST {_SUBMISSION}/appeals, {_OBLIGATION}/appeals", "submit", _OF_AGENCY, True,
+    ),
+    Transition(
+        "appeal", "appeal_upheld", ("asked",), "granted", ("chấp nhận khiếu nại", "uphold the appeal"),
+        "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
+        "`relief`: a relief of this obligation from `since` to `until`; `accepted`: the returned version counts",
+    ),
+    Transition(
+        "appeal", "appeal_dismissed", ("asked",), "refused", ("bác khiếu nại", "dismiss the appeal"),
+        "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
+    ),
+    Transition(
+        "lock", None, ("open",), "locked", ("hết hạn khóa", "the lock's hour passes"),
+        obligation="nothing; no report is taken any more", event="–",
+    ),
+    Transition(
+        "lock", "unlocked", ("locked", "open"), "open", ("mở khóa", "unlock"), f"POST {_OBLIGATION}/unlock", "review",
+        _ABOVE, True, "nothing: what comes is late by its receipt",
+    ),
+)  # fmt: skip
+
+
+def by_kind(kind: StepKind) -> Transition:
+    """The row by which a person takes this step; of an upheld appeal the appeal's own."""
+    return next(row for row in reversed(TRANSITIONS) if row.kind == kind)
+
+
+def thing_of(kind: StepKind) -> Thing:
+    return by_kind(kind).thing
+
+
+def possible(thing: Thing, state: str) -> list[Transition]:
+    """What people can do with a thing in this state."""
+    return [row for row in TRANSITIONS if row.thing == thing and row.kind is not None and state in row.sources]
+
+
+def who(actors: Iterable[Actor]) -> tuple[str, str]:
+    """Who they are, in words."""
+    vi, en = zip(*(ACTORS[actor] for actor in actors), strict=True)
+    return ", ".join(vi), ", ".join(en)
+
+
+def as_markdown(thing: Thing) -> str:
+    """The table as docs/lifecycle.md shows it."""
+    lines = ["| from | to | step | who may | obligation and score | notices | event |", "|---|---|---|---|---|---|---|"]
+    for row in (row for row in TRANSITIONS if row.thing == thing):
+        sources = ", ".join(f"`{source}`" for source in row.sources) or "–"
+        target = "the same" if row.target == "=" else f"`{row.target}`"
+        step = f"{row.name[1]} ({row.name[0]})" + (f": `{row.route}`" if row.route else "")
+        may = "–" if row.scope is None else f"{who(row.who)[1]}; scope `{row.scope}`"
+        reason = "; with a reason" if row.reason else ""
+        lines.append(
+            f"| {sources} | {target} | {step}{reason} | {may} | {row.obligation} | {row.notices} | {row.event} |"
+        )
+    return "\n".join(lines)

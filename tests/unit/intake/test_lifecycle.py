@@ -1,0 +1,214 @@
+"""The state tables: what is done is what they say, and no sequence of requests reaches a state that they lack."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from services.intake.lifecycle import deciding, states, table
+from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
+from services.intake.lifecycle.states import History, Taken, Version
+from services.intake.lifecycle.table import Transition
+from services.validator.rules.catalogue import RULES
+from shared.contract.events import StepKind
+from shared.contract.events.verdicts import EXPLAINABLE
+
+PAGE = Path(__file__).parents[3] / "docs" / "lifecycle.md"
+NOW = datetime(2026, 10, 20, 3, tzinfo=UTC)
+DEADLINE = NOW + timedelta(days=1)
+THINGS: list[Any] = list(get_args(table.Thing))
+EVERYBODY = frozenset(get_args(get_args(table.Actor)[1])) | {"agency"}
+
+
+def version(number: int = 1, outcome: Any = None, **more: Any) -> Version:
+    return Version(UUID(int=number), number, 1, "cb-1", NOW - timedelta(hours=9 - number), False, outcome, **more)
+
+
+def history(*versions: Version, **more: Any) -> History:
+    return History("H99.1/R/2026-M10", list(versions), **more)
+
+
+def asked(kind: StepKind, **more: Any) -> Wanted:
+    """With all that any step may need."""
+    given: dict[str, Any] = {"reason": "Lý do", "until": DEADLINE + timedelta(days=2)}
+    if kind == "appeal_upheld":
+        given |= {"effect": "accepted"}
+    return Wanted(kind, **{**given, **more})
+
+
+def judge(now: History, wanted: Wanted, actors: Any = EVERYBODY) -> Any:
+    return deciding.judge(now, wanted, actors, NOW, DEADLINE)
+
+
+def taken(now: History, wanted: Wanted) -> History:
+    """The history with the step."""
+    number = len(now.steps) + 1
+    step = Taken(
+        UUID(int=1000 + number), now.obligation, wanted.kind, NOW + timedelta(seconds=number), "p", "r",
+        wanted.reason, wanted.since, wanted.until, wanted.effect, wanted.answers, wanted.submission_id,
+    )  # fmt: skip
+    return replace(now, steps=[*now.steps, step])
+
+
+@pytest.mark.parametrize("thing", THINGS)
+def test_the_page_shows_the_tables_that_the_code_follows(thing: Any) -> None:
+    assert table.as_markdown(thing) in PAGE.read_text("utf-8"), table.as_markdown(thing)
+
+
+def test_every_step_that_can_be_published_has_its_row_and_every_state_its_name() -> None:
+    assert {row.kind for row in table.TRANSITIONS if row.kind} == set(get_args(StepKind))
+    named = {state for row in table.TRANSITIONS for state in (*row.sources, row.target)} - {"="}
+    assert named <= table.STATES.keys()
+    for row in table.TRANSITIONS:
+        assert (row.kind is None) or (row.route and row.scope and row.who), row
+
+
+def test_findings_that_ask_for_an_explanation_are_those_of_the_validator() -> None:
+    assert {code for code, rule in RULES.items() if rule.ask} == EXPLAINABLE
+
+
+@pytest.mark.parametrize(
+    ("versions", "steps", "state"),
+    [
+        ([version()], [], "received"),
+        ([version(outcome="returned")], [], "returned"),
+        ([version(outcome="accepted")], [], "accepted"),
+        ([version(outcome="accepted", asks_to_explain=True)], [], "to_explain"),
+        ([version(outcome="accepted")], ["rework"], "rework"),
+        ([version(outcome="accepted")], ["rework", "approved"], "approved"),
+        ([version(outcome="accepted")], ["withdrawn"], "withdrawn"),
+        ([version(outcome="accepted"), version(2, "accepted")], [], "superseded"),
+        ([version(outcome="accepted"), version(2, "returned")], [], "accepted"),
+        ([version(outcome="accepted"), version(2)], [], "accepted"),
+    ],
+)
+def test_the_state_of_a_report_follows_from_its_verdict_its_steps_and_the_newer_versions(
+    versions: list[Version], steps: list[StepKind], state: str
+) -> None:
+    now = history(*versions)
+    for kind in steps:
+        now = taken(now, asked(kind, submission_id=UUID(int=1)))
+    assert states.state_of(now, versions[0]) == state
+
+
+def test_the_old_version_stands_until_the_new_one_counts() -> None:
+    now = history(version(outcome="accepted"), version(2, "accepted"), certification="head")
+    now = taken(now, asked("certified", submission_id=UUID(int=1)))
+    assert states.state_of(now, now.versions[0]) == "accepted", "nobody has certified the new one"
+    now = taken(now, asked("certified", submission_id=UUID(int=2)))
+    assert states.state_of(now, now.versions[0]) == "superseded"
+    now = taken(now, asked("withdrawn", submission_id=UUID(int=2)))
+    assert states.state_of(now, now.versions[0]) == "accepted"
+
+
+def test_what_is_not_possible_says_what_is() -> None:
+    now = history(version(outcome="returned"))
+    found = judge(now, asked("rework", submission_id=UUID(int=1)))
+    assert isinstance(found, Impossible)
+    assert (found.state, [row.kind for row in found.possible]) == ("returned", ["withdrawn"])
+    certified = judge(history(version(outcome="accepted")), asked("certified", submission_id=UUID(int=1)))
+    assert isinstance(certified, Impossible)
+    assert "no certification" in certified.why[1]
+    assert [row.kind for row in certified.possible] == ["approved", "rework", "withdrawn"]
+
+
+def test_only_who_the_table_names_may_take_a_step() -> None:
+    now = history(version(outcome="accepted"), certification="head")
+    assert isinstance(judge(now, asked("certified", submission_id=UUID(int=1)), {"agency"}), NotYours)
+    assert isinstance(judge(now, asked("certified", submission_id=UUID(int=1)), {"head"}), Transition)
+    assert isinstance(judge(now, asked("rework", submission_id=UUID(int=1)), {"head"}), NotYours)
+    assert isinstance(judge(now, asked("withdrawn", submission_id=UUID(int=1)), set()), NotYours)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pointers"),
+    [
+        (Wanted("withdrawn", UUID(int=1), reason=" "), ["/reason"]),
+        (Wanted("withdrawn", UUID(int=1), reason="x\x00"), ["/reason"]),
+        (Wanted("withdrawn", UUID(int=1), reason="MẬT: x"), ["/reason"]),
+        (Wanted("extension_requested"), ["/reason", "/until"]),
+        (Wanted("extension_requested", reason="x", until=DEADLINE), ["/until"]),
+        (Wanted("rework", UUID(int=1), reason="x", until=NOW), ["/until"]),
+        (Wanted("unlocked", reason="x", until=DEADLINE + timedelta(days=90)), ["/until"]),
+        (Wanted("appeal_upheld", reason="x"), ["/effect"]),
+        (Wanted("appeal_upheld", reason="x", effect="relief", until=DEADLINE), ["/since"]),
+        (Wanted("appeal_upheld", reason="x", effect="relief"), ["/until", "/since"]),
+        (
+            Wanted("appeal_upheld", reason="x", effect="relief", since=NOW - timedelta(days=9000), until=DEADLINE),
+            ["/since"],
+        ),
+    ],
+)
+def test_every_fault_of_a_step_is_named_at_once(wanted: Wanted, pointers: list[str]) -> None:
+    found = judge(history(version(outcome="accepted")), wanted)
+    assert isinstance(found, Faulty)
+    assert [fault[0] for fault in found.faults] == pointers
+
+
+def test_each_request_is_decided_once() -> None:
+    now = taken(history(), asked("extension_requested"))
+    request = now.steps[0].step_id
+    assert isinstance(judge(now, asked("extension_requested")), Impossible), "one at a time"
+    assert isinstance(judge(now, asked("extension_granted", answers=request)), Transition)
+    decided = taken(now, asked("extension_refused", answers=request))
+    assert isinstance(judge(decided, asked("extension_granted", answers=request)), Impossible)
+    assert isinstance(judge(decided, asked("extension_requested")), Transition), "and it may be asked for again"
+
+
+_OF_REPORT: list[StepKind] = ["certified", "approved", "rework", "withdrawn", "explanation_given"]
+
+
+def _allowed(row: Transition, before: str, after: str) -> bool:
+    return before in row.sources and after == (before if row.target == "=" else row.target)
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[tuple[int, Any]]:
+    """Requests and verdicts in any order, sensible or not: (version, what is asked for or what validation says)."""
+    verdicts = st.sampled_from(["verdict accepted", "verdict returned", "verdict to explain"])
+    step = st.tuples(st.integers(1, 3), st.one_of(st.sampled_from(_OF_REPORT), verdicts))
+    return draw(st.lists(step, max_size=25))
+
+
+@pytest.mark.parametrize("certification", ["none", "head"])
+@given(life=lives())
+def test_no_sequence_of_requests_reaches_a_state_or_takes_a_way_that_the_table_lacks(
+    certification: Any, life: list[tuple[int, Any]]
+) -> None:
+    now = history(*(version(number) for number in (1, 2, 3)), certification=certification)
+    for number, act in life:
+        before = states.state_of(now, now.versions[number - 1])
+        if act in _OF_REPORT:
+            wanted = asked(act, submission_id=UUID(int=number))
+            row = judge(now, wanted)
+            if not isinstance(row, Transition):
+                continue
+            now = taken(now, wanted)
+            after = states.state_of(now, now.versions[number - 1])
+            if row.thing == "report":
+                superseded = after == "superseded" and before == "rework"  # taken back, but a newer one has come
+                assert _allowed(row, before, after) or superseded, f"{before} -{act}-> {after}"
+            continue
+        if now.versions[number - 1].outcome is not None:
+            continue
+        outcome = "returned" if act == "verdict returned" else "accepted"
+        judged = replace(now.versions[number - 1], outcome=outcome, asks_to_explain=act == "verdict to explain")
+        now = replace(now, versions=[judged if each.number == number else each for each in now.versions])
+        after = states.state_of(now, judged)
+        rows = [
+            row for row in table.TRANSITIONS if row.thing == "report" and row.kind is None and before in row.sources
+        ]
+        assert after in {row.target for row in rows} | {before, "superseded"}
+
+
+def test_control_a_row_too_few_is_found() -> None:
+    rows = [row for row in table.TRANSITIONS if row.kind != "withdrawn"]
+    assert {row.kind for row in rows if row.kind} != set(get_args(StepKind))
+    assert not _allowed(table.by_kind("rework"), "received", "rework")
