@@ -47,7 +47,7 @@ def consumer_dies(field: Field) -> None:
         field.judge(province, ledger)
     if not field.controls:
         return
-    # FastStream commits every 5 s what it has handed out: a handler that takes longer shows it
+    # FastStream commits every 5 s what it has handed out: only a handler that takes longer shows the loss
     slow = {"FAULT_SLOW": "scoring.follow=7"}
     _control(field, "ack_first", "witness.scoring.follow=exit", slow)
     _control(field, "no_inbox", "consumer.between_database_and_offset_commit=exit@2")
@@ -118,16 +118,16 @@ def slow_handler(field: Field) -> None:
     with field.province(services=wanted, service_env={"scoring": slow}) as province:
         with field.stream(province) as running:
             running.wait_for(40)
-            time.sleep(25)  # partitions move to the other one while the first still works on them
+            time.sleep(25)  # partitions move to the other member while the first still works on them
             ledger = running.stop()
         field.judge(province, ledger)
         joined = sum(_rebalances(url, "scoring.follow") for url in province.stack.urls("scoring"))
-        # two members join once each, or twice where the second comes late
+        # two members join once each, or twice if the second comes late
         field.happened("members thrown out for their slowness, and back again", max(0, joined - 3))
 
 
 def _rebalances(url: str, consumer: str) -> int:
-    """How often an instance was given partitions, by its own metrics."""
+    """Return how often an instance was given partitions, by its own metrics."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
         for line in answer.read().decode().splitlines():
             if line.startswith("thongsuot_consumer_rebalances_total{") and f'"{consumer}"' in line:

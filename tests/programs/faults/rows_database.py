@@ -24,12 +24,12 @@ from tests.programs.faults.load import TIMED_OUT, merged
 from tests.programs.faults.matrix import Field, Unproved, row
 from tests.programs.faults.sql import execute
 
-#: intake's patience with its registry and then with its commit, and what a busy machine may add, seconds
+#: seconds that intake waits for its registry and then for its commit, and what a busy machine may add
 PATIENCE_SECONDS = 5.0 + 5.0 + 3.0
 
 
 def _crash(ground: Ground) -> None:
-    """What `pg_ctl stop -m immediate` does: SIGQUIT, no checkpoint; then start again."""
+    """Do what `pg_ctl stop -m immediate` does (SIGQUIT, no checkpoint), then start the server again."""
     server = ground.component("postgres")
     os.kill(server.pid, signal.SIGQUIT)
     if not poll_until(lambda: not server.running, 30):
@@ -39,7 +39,7 @@ def _crash(ground: Ground) -> None:
 
 
 def _kill_backend(admin_url: str, database: str) -> int:
-    """SIGKILL the process of one busy session of a database, once it is found to be that. Returns how many died."""
+    """SIGKILL the process of one busy session of a database. Returns how many died."""
     pid = call(lambda: _backend(admin_url, database))
     # 0 would be our own process group: kill only a process that is a session of that database
     if pid <= 1:
@@ -53,7 +53,7 @@ def _kill_backend(admin_url: str, database: str) -> int:
 
 
 async def _backend(admin_url: str, database: str) -> int:
-    """The process of one busy session of a database; 0 where there is none."""
+    """Return the process of one busy session of a database; 0 if there is none."""
     return await execute(
         admin_url,
         "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' "
@@ -72,12 +72,12 @@ async def _durable(url: str) -> list[str]:
 
 
 async def _started_at(url: str) -> int:
-    """When the server began or last began again, microseconds."""
+    """Return when the server last started, microseconds."""
     return await execute(url, "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint")
 
 
 async def _recovered_at(url: str) -> int:
-    """When the server's last recovery ended (every session dies where one is killed), microseconds."""
+    """Return when the server's last recovery ended (killing one session ends all), microseconds."""
     return await execute(
         url,
         "SELECT (extract(epoch FROM min(backend_start)) * 1000000)::bigint FROM pg_stat_activity "
@@ -114,7 +114,7 @@ def database_crashes(field: Field) -> None:
     if not field.controls:
         return
     with field.province() as province:
-        # of the whole server: one session that waits for its commit writes everybody's log
+        # a counter of the whole server: one session that waits for its commit writes everybody's log
         call(lambda: execute(admin, "ALTER SYSTEM SET synchronous_commit = off"))
         call(lambda: execute(admin, "ALTER SYSTEM SET wal_writer_delay = '10s'"))
         try:
@@ -141,7 +141,7 @@ async def _hold_table(url: str, table: str, seconds: float) -> None:
 
 
 async def _deadlocks(url: str, keys: list[str], seconds: float) -> int:
-    """Lock obligations in the wrong order again and again, against whoever locks them in the right one."""
+    """Lock obligations in the wrong order repeatedly, against sessions that lock them in the right one."""
     connection = await asyncpg.connect(url, timeout=20)
     until = time.monotonic() + seconds
     try:
@@ -209,7 +209,7 @@ def database_slow(field: Field) -> None:
 
 
 class Disk:
-    """A small tmpfs, full on order. `with Disk(megabytes) as disk:` Needs the right to mount."""
+    """A small tmpfs that can be filled on command. `with Disk(megabytes) as disk:` Needs the right to mount."""
 
     def __init__(self, megabytes: int) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="thong-suot-faults-disk-"))
@@ -230,7 +230,7 @@ class Disk:
     def fill(self) -> int:
         """Fill the disk; return how many bytes that took."""
         taken = 0
-        # unbuffered: what a buffer held would be written, and fail, when the file is closed
+        # unbuffered: a buffer would be written, and fail, when the file is closed
         with (self.path / "ballast").open("ab", buffering=0) as file:
             for chunk in (1024 * 1024, 4096):
                 with contextlib.suppress(OSError):
@@ -244,7 +244,7 @@ class Disk:
 
 
 def _keep_alive(ground: Ground, stopped: threading.Event) -> None:
-    """What an operator's supervisor does: start the server again whenever it has ended."""
+    """Start the server again whenever it ends, as an operator's supervisor does."""
     server = ground.component("postgres")
     while not stopped.wait(0.5):
         if not server.running:
@@ -252,7 +252,7 @@ def _keep_alive(ground: Ground, stopped: threading.Event) -> None:
 
 
 def _bring_back(server: Component, seconds: float = 90) -> None:
-    """Ready again, started as often as it takes: an attempt made while the disk was full may still be ending."""
+    """Start the server as often as it takes until it is ready: an attempt on the full disk may still be ending."""
 
     def back() -> bool:
         if not server.running:
@@ -293,7 +293,7 @@ def disk_full(field: Field) -> None:
 
 
 def _full_without_commit(field: Field, disk: Disk) -> None:
-    """Where the receipt goes out before the commit, a log that finds no room takes submissions that had one."""
+    """If receipts go out before the commit, a log without room loses submissions that had a receipt."""
     server = field.ground.component("postgres")
     broken = {"intake": {"FAULT_CONTROL": "answer_before_commit"}}
     with field.province(service_env=broken) as province:

@@ -27,7 +27,7 @@ from tests.programs.faults.rows_poison import (
 )
 from tests.programs.faults.sql import execute
 
-#: where burying is interrupted: in the process, before Kafka, before PostgreSQL
+#: where writing a dead letter is interrupted: in the process, before Kafka, before PostgreSQL
 STEPS = (
     "deadletter.before_row=exit",
     "deadletter.between_row_and_publish=exit",
@@ -87,7 +87,7 @@ def burying_fails(field: Field) -> None:
         field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
     if not field.controls:
         return
-    # the record is given up and acknowledged; its letter would have been written a moment later
+    # the record is given up and acknowledged; its dead letter would be written a moment later
     with field.province(service_env={"validator": {"FAULT_CONTROL": "bury_later"}}) as province:
         ledger = settled_load(field, province, 20, people.AGENCIES[:8])
         samples = raw.read(bootstrap, province.prefix, READERS)
@@ -102,7 +102,7 @@ def burying_fails(field: Field) -> None:
 
 
 def _replay(province: Province, service: str) -> int:
-    """`dead-letters replay --all`; how many letters it fed. 0 where there was nothing to replay."""
+    """Run `dead-letters replay --all`; return how many letters it sent. 0 if there was nothing to replay."""
     try:
         said = operate(service, province.database_urls[service], "dead-letters", "replay", "--all")
     except StackError as error:
@@ -138,7 +138,7 @@ def replayed_twice(field: Field) -> None:
         field.settle(province, ledger)
         field.happened("dead letters of a defective deploy", len(all_letters(province)))
         for service in DEFECTIVE:
-            # what is fed again is handled, and its consumer dies before it is taken off the list
+            # a replayed letter is handled, and its consumer dies before the letter leaves the list
             point = "consumer.between_release_and_removal=exit"
             province.set_env(service, FAULT_CONTROL="", FAULT_REFUSES="", FAILPOINTS=point)
             province.component(service).restart()

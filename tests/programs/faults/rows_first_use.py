@@ -15,18 +15,18 @@ from tests.programs.faults.stores import Stores
 INSTANCES = 3
 ROUNDS = 3
 CLIENTS = 40
-#: Mondays of the weeks from which on a round's new version of the old regime governs, and those weeks' periods
+#: Mondays from which each round's new version of the old regime governs, and the periods of those weeks
 NEW_FROM = ("2026-02-16", "2026-02-23", "2026-03-02")
 NEW_PERIODS = ("2026-W08", "2026-W09", "2026-W10")
 
 
 def _publish(province: Province, folder: Path, number: int) -> tuple[str, str, str]:
-    """A new agency with its officers, a new regime and a new version of the old one; returns agency, regime, key."""
+    """Publish an agency with officers, a regime and a new version of the old one; return agency, regime, key."""
     agency, regime = f"X99.{50 + number}", f"MOI-{number}"
     agencies = (*people.AGENCIES, *(f"X99.{50 + n}" for n in range(1, number + 1)))
     regimes = [people.regime_document()]
     regimes += [people.regime_document(f"MOI-{n}") for n in range(1, number + 1)]
-    # and nothing but a new version of a regime that everybody knows
+    # and only a new version of a regime that every instance knows
     regimes += [people.regime_document(version=2 + n, effective_from=NEW_FROM[n]) for n in range(number)]
     people.write_registry(folder, agencies, regimes)
     url = province.database_urls["intake"]
@@ -36,7 +36,7 @@ def _publish(province: Province, folder: Path, number: int) -> tuple[str, str, s
 
 
 def _first_posts(field: Field, agency: str, regime: str, number: int) -> list[list[Post]]:
-    """Everybody is first: to use the key, the agency, the regime, the period, and the new version of the old regime."""
+    """Let many clients use key, agency, regime, period and the new version at once, all for the first time."""
     chains = []
     for client, known in enumerate(people.AGENCIES[:CLIENTS]):
         body = people.make_body(field.dice, known, NEW_PERIODS[number - 1], 200_000 + number * 1000 + client)
@@ -54,7 +54,7 @@ def _first_posts(field: Field, agency: str, regime: str, number: int) -> list[li
 @row("25", "first use: period, regime version, agency and key just published, three intakes", "I1", "I2", "I7")
 def first_use(field: Field) -> None:
     wanted = {"intake": INSTANCES, "validator": 1, "scoring": 1, "notifier": 1}
-    # nothing is looked for by itself: only the request that needs it makes an instance look
+    # no instance looks by itself: only the request that needs a record makes it look
     lazy = {"INTAKE_REGISTRY_POLL_SECONDS": "30", "INTAKE_REGISTRY_MAX_AGE_SECONDS": "60"}
     with field.province(services=wanted, env=lazy) as province:
         folder = field.ground.directory / "first-use"
@@ -71,7 +71,7 @@ def first_use(field: Field) -> None:
                 )  # fmt: skip
                 with crowd:
                     ledgers.append(crowd.finish())
-                # the crowd has made every instance look: from now on the new version is what governs
+                # the crowd has made every instance look: from now on the new version governs
                 late = Load(
                     province.stack.urls("intake"), keys, _late_posts(field, number), seed=field.seed, clients=CLIENTS
                 )
@@ -96,7 +96,7 @@ def first_use(field: Field) -> None:
 
 
 def _late_posts(field: Field, number: int) -> list[list[Post]]:
-    """Once more from the known agencies."""
+    """Post once more from the known agencies."""
     chains = []
     for client, known in enumerate(people.AGENCIES):
         body = people.make_body(field.dice, known, NEW_PERIODS[number - 1], 300_000 + number * 1000 + client)
@@ -105,5 +105,5 @@ def _late_posts(field: Field, number: int) -> list[list[Post]]:
 
 
 def _versions_of(stores: Stores, prefix: str) -> Counter[int]:
-    """Under which regime version what was posted with keys of this kind is stored."""
+    """Return the regime versions under which posts with keys of this kind are stored."""
     return Counter(row.regime_version for row in stores.submissions if row.idempotency_key.startswith(prefix))

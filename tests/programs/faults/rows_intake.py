@@ -9,7 +9,7 @@ from tests.programs.faults.proxy import is_commit
 
 
 def _kill_under_load(field: Field, province: Province, running: Load, at: int) -> int:
-    """SIGKILL both instances, one after the other, while receipts go out. Returns how many kills."""
+    """SIGKILL both instances, one after the other, while receipts go out. Returns the number of kills."""
     for number, name in enumerate(("intake", "intake-2")):
         running.wait_for(at + number * max(10, at // 2))
         province.component(name).kill()

@@ -27,7 +27,7 @@ FENCED_SECONDS = 40.0
 #: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS: retriable; TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD: not
 RETRIABLE, PERMANENT = [6, 19], [29, 87]
 RELAYS = SERVICES
-#: where each relay dies while it sends its archive again
+#: the points at which each relay dies while it sends its archive again
 REPLAY_DEATHS = {
     "intake": "replay.begun",
     "validator": "replay.between_send_and_progress",
@@ -50,7 +50,7 @@ def produce_answer_lost(field: Field) -> None:
             proxy.swallow_answers()
             time.sleep(4)
             proxy.restore()
-            proxy.reset()  # what waits for a swallowed answer would wait for its timeout
+            proxy.reset()  # a client whose answer was swallowed would wait for its timeout
             field.happened("answers swallowed in 4 s", proxy.lost_answers - before)
             ledger = running.stop()
         field.judge(province, ledger)
@@ -69,7 +69,7 @@ def broker_down(field: Field) -> None:
                 broker.kill()
             else:
                 broker.pause()
-            # nothing is sent twice at once here: so every answer that is not 2xx is one too many
+            # nothing is sent twice at once here, so every answer must be 2xx
             with field.load(province, 150, double_share=0.0) as running:
                 ledgers.append(running.finish())
             field.happened(f"receipts while the broker was {how}", len(ledgers[-1].receipts))
@@ -86,14 +86,14 @@ def broker_down(field: Field) -> None:
 
 
 def _missing(province: Province, bootstrap: str) -> list[Told]:
-    """Archived events that do not lie in their topics."""
+    """Count archived events that are missing in their topics."""
     stores = call(lambda: read_databases(province.database_urls))
     lying = {message.event_id for message in call(lambda: read_topics(bootstrap, province.prefix))}
     return [told for told in stores.told if told.sent and told.topic != "registry" and told.event_id not in lying]
 
 
 def _until_replayed(field: Field, province: Province, bootstrap: str) -> None:
-    """Until every archived event lies in its topic again. Raises Unproved at the deadline."""
+    """Wait until every archived event is in its topic again. Raises Unproved at the deadline."""
     began = time.monotonic()
     if not poll_until(lambda: not _missing(province, bootstrap), REPLAY_SECONDS, 1.0):
         missing = len(_missing(province, bootstrap))
@@ -106,9 +106,9 @@ def _outboxes_empty(province: Province) -> bool:
 
 
 def _lose_the_log(field: Field, ground: Ground, province: Province, *, services_down: bool) -> list[Ledger]:
-    """Kafka forgets everything: what was applied, and what scoring, which is down, has not read yet.
+    """Wipe Kafka: both applied events and those that scoring, which is down, has not read yet.
 
-    `services_down`: Tansu makes a topic of one partition for whoever asks, so nobody may ask before provisioning.
+    `services_down`: Tansu creates a topic of one partition for anyone who asks, so nobody may ask before provisioning.
     """
     ledgers = []
     with field.load(province, 120) as running:
@@ -175,7 +175,7 @@ def tansu_empty(field: Field) -> None:
 
 
 async def _leaders(bootstrap: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    """Who leads each partition now."""
+    """Return the leader of each partition."""
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await reader.start()
     try:
@@ -190,7 +190,7 @@ async def _leaders(bootstrap: str, topics: Sequence[str]) -> dict[TopicPartition
 
 
 def _change_leaders(field: Field, ground: Ground, province: Province) -> None:
-    """Kill one broker after the other; count what really went to another leader."""
+    """Kill one broker after the other; count the partitions that really changed leader."""
     topics = [province.prefix + topic for topic in ("submissions", "verdicts", "compliance")]
 
     def leaders() -> dict[TopicPartition, int]:
@@ -207,7 +207,7 @@ def _change_leaders(field: Field, ground: Ground, province: Province) -> None:
             return bool(moved)
 
         ground.component(name).kill()
-        # the controller gives a silent broker some seconds before it lets others lead
+        # the controller waits some seconds for a silent broker before others lead
         if not poll_until(gone, FENCED_SECONDS, 1.0):
             raise Unproved(f"no partition of {name} went to another leader within {FENCED_SECONDS} s")
         changes += len(moved)
@@ -218,13 +218,13 @@ def _change_leaders(field: Field, ground: Ground, province: Province) -> None:
 
 
 def _began_again(province: Province) -> int:
-    """How often a relay dropped its producer and began again."""
+    """Return how often a relay replaced its producer."""
     said = ("relay.interrupted", "relay.isolating")  # for everything, or for what one batch left
     return sum(len(province.log_lines(name, action)) for name in RELAYS for action in said)
 
 
 def _refuse(field: Field, ground: Ground, province: Province, code: int, *, permanent: bool) -> None:
-    """Have produces answered with this error until some were; after a permanent one a relay must begin again."""
+    """Answer produce requests with this error until some were hit; after a permanent one a relay must begin again."""
     proxies = list(ground.kafka_proxies.values())
     before, began = sum(proxy.refused[code] for proxy in proxies), _began_again(province)
 

@@ -23,7 +23,7 @@ HOUR_SECONDS = 3600
 SPARE_BYTES = 24 * 1024 * 1024
 
 
-#: where the clock stands, one after the other. It ends ahead: what waits for an hour that was taken back is due then
+#: the clock's offsets, in order. The last is ahead, so that what waits for an hour that was taken back is due
 JUMPS = (0, HOUR_SECONDS, 0, -HOUR_SECONDS, 0, HOUR_SECONDS)
 
 
@@ -61,7 +61,7 @@ def clock_falls_back(field: Field) -> None:
 
 @contextmanager
 def _settable_clock(field: Field, server: MailServer) -> Iterator[tuple[Province, Path]]:
-    """A province whose clocks are off by as many seconds as the file says."""
+    """Make a province whose clocks are off by the seconds in the file."""
     clock = field.ground.directory / "clock"
     clock.write_text("0", encoding="ascii")
     with field.province(smtp_address=server.address, env={"FAULT_CLOCK": str(clock)}) as province:
@@ -69,7 +69,7 @@ def _settable_clock(field: Field, server: MailServer) -> Iterator[tuple[Province
 
 
 def _jump_under_load(field: Field, province: Province, server: MailServer, clock: Path, offset: int) -> Ledger:
-    """Set the clock while some mails are in the server's hands and some have just been put off."""
+    """Set the clock while some mails are in transmission and others have just been deferred."""
     with field.load(province, 80, versions=3, clients=8, pause_seconds=0.8) as running:
         running.wait_for(20)
         played = server.played()
@@ -81,13 +81,13 @@ def _jump_under_load(field: Field, province: Province, server: MailServer, clock
 
 
 def _span_seconds(ledger: Ledger) -> float:
-    """From the earliest to the latest server time of its receipts."""
+    """Return the span between the earliest and the latest server time of its receipts."""
     moments = [datetime.fromisoformat(receipt.received_at) for receipt in ledger.receipts]
     return (max(moments) - min(moments)).total_seconds()
 
 
 def _starve(process: psutil.Process) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Two file descriptors more than now, little memory more than now. Returns the limits as they were."""
+    """Allow two more file descriptors and little more memory than now. Returns the former limits."""
     files, memory = process.rlimit(psutil.RLIMIT_NOFILE), process.rlimit(psutil.RLIMIT_AS)
     process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 2, files[1]))
     process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + SPARE_BYTES, memory[1]))

@@ -16,7 +16,7 @@ from tests.programs.faults.mailserver import MailServer
 from tests.programs.faults.matrix import Field, Unproved, row
 from tests.programs.faults.sql import execute
 
-#: where a notifier dies: in each state of a mail and around the two commits of its ledger
+#: points at which a notifier dies: in each state of a mail and around the two commits of its ledger
 STATES = (
     "claimed",
     "before_mark",
@@ -34,7 +34,7 @@ _HELD = """
     SELECT a.token, a.worker FROM notifications n JOIN attempts a ON a.token = n.token
      WHERE n.state IN ('claimed', 'in_data') AND ($1 = '' OR a.worker = $1)
 """
-#: claims of one sender that another has taken on
+#: counts claims of one sender that another took over
 _TAKEN_OVER = """
     SELECT count(*) FROM attempts a JOIN attempts b USING (notification_id)
      WHERE a.token = ANY($1::uuid[]) AND b.number > a.number AND b.worker <> a.worker
@@ -43,7 +43,7 @@ _SENT = "SELECT count(*) FROM attempts WHERE outcome = 'sent'"
 
 
 def _more_mails(server: MailServer, count: int, seconds: float = 60) -> None:
-    """Until the server has taken so many more."""
+    """Wait until the server has taken so many more."""
     wanted = len(server.fake.accepted) + count
     poll_until(lambda: len(server.fake.accepted) >= wanted, seconds)
 
@@ -56,7 +56,7 @@ def _more_mails(server: MailServer, count: int, seconds: float = 60) -> None:
     controls={"uncertain_is_retried": ["I5"]},
 )
 def mail_server_misbehaves(field: Field) -> None:
-    # QUIT is said after so many mails: without it a notifier says it once in 20 quiet seconds
+    # QUIT follows so many mails: otherwise a notifier sends it only after 20 quiet seconds
     often = {"notifier": {"NOTIFIER_SMTP_MESSAGES_PER_CONNECTION": "3"}}
     with MailServer() as server, field.province(smtp_address=server.address, service_env=often) as province:
         refused = "dm@x99.07.example"
@@ -85,7 +85,7 @@ def mail_server_misbehaves(field: Field) -> None:
             raise Unproved(f"acts that were not played: {server.unplayed()}")
         stores = field.judge(province, ledger, mails=server.mails)
         _mail_figures(field, server, [(notice.state, notice.unknowns) for notice in stores.notices])
-        # or it was withdrawn before its turn came
+        # or it was cancelled before its turn
         ends = {notice.state for notice in stores.notices if notice.recipient == refused}
         if not ends <= {"failed", "cancelled"}:
             raise AssertionError(f"notices to a refused recipient ended as {', '.join(sorted(ends))}")
@@ -126,7 +126,7 @@ def _die_in_each_state(field: Field, province: Province, server: MailServer) -> 
 
 
 async def _held(url: str, worker: str = "") -> list[tuple[UUID, str]]:
-    """Tokens that are held now, and by whom."""
+    """Return the tokens held now, by holder."""
     connection = await asyncpg.connect(url, timeout=20)
     try:
         return [(row["token"], row["worker"]) for row in await connection.fetch(_HELD, worker)]
@@ -135,7 +135,7 @@ async def _held(url: str, worker: str = "") -> list[tuple[UUID, str]]:
 
 
 def _outlived(field: Field, province: Province, server: MailServer) -> None:
-    """Pause the sender that holds claims until the other one has taken some of them on; then let it go on."""
+    """Pause the sender that holds claims until the other one has taken over some; then resume it."""
     url = province.database_urls["notifier"]
     server.order("BODY", *(Slow(2.5) for _ in range(24)))
     tokens: list[UUID] = []
@@ -150,7 +150,7 @@ def _outlived(field: Field, province: Province, server: MailServer) -> None:
         province.component(holder).pause()
         tokens[:] = [token for token, _ in call(lambda: _held(url, holder))]
         if not tokens:
-            province.component(holder).resume()  # its mails were through just then
+            province.component(holder).resume()  # its mails went out just then
         return bool(tokens)
 
     if not poll_until(caught, 40, 0.05):

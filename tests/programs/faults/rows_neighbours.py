@@ -34,19 +34,17 @@ from tests.programs.faults.sql import execute
 from tests.programs.faults.stores import RECEIVED, Stores
 
 HOSTILE = people.AGENCIES[0]
-#: how long something that has no end by itself goes on, seconds
+#: seconds that an endless misbehaviour goes on
 GOES_ON_SECONDS = 15.0
 #: connections of an agency that asks without pause
 PESTERING = 8
-#: of the dead-letter topics in row 30, less than a record may have
+#: size limit of the dead-letter topics in row 30, less than a record may have
 SMALL_TOPIC_BYTES = 524_288
 
 
 @contextmanager
 def _neighbour(field: Field, province: Province) -> Iterator[Neighbour]:
-    """A neighbour beside the block; at its end its reports are judged by I8, and the check is held against a spoiled
-    ledger.
-    """
+    """Run a neighbour beside the block; at its end check its reports by I8, and the check against a spoiled ledger."""
     with Neighbour(province, field.ground.keys, field.seed) as neighbour:
         yield neighbour
         neighbour.wait_for(3)  # afterwards too
@@ -59,7 +57,7 @@ def _neighbour(field: Field, province: Province) -> Iterator[Neighbour]:
 
 
 def _control(field: Field, name: str, province: Province, act: Callable[[], object]) -> None:
-    """The same act with a protection taken out must keep the neighbour waiting."""
+    """Without the protection the same act must keep the neighbour waiting."""
     with Neighbour(province, field.ground.keys, field.seed) as neighbour:
         act()
         neighbour.wait_for(1)
@@ -75,7 +73,7 @@ def _post(province: Province, key: str, body: bytes) -> httpx.Response:
 
 
 def marks(count: int) -> str:
-    """Combining marks in descending class: what canonical ordering has the most work with."""
+    """Return combining marks in descending class, which cost canonical ordering the most."""
     by_class: dict[int, str] = {}
     for code in range(0x300, 0x370):
         by_class.setdefault(unicodedata.combining(chr(code)), chr(code))
@@ -158,7 +156,7 @@ def _pester(field: Field, province: Province) -> list[int]:
 
 
 def _silent_connections(port: int, count: int) -> list[socket.socket]:
-    """Connections that say nothing, or half a head; as many as can be had."""
+    """Open silent connections, or send half a head; as many as possible."""
     held: list[socket.socket] = []
     for number in range(count):
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -175,7 +173,7 @@ def _silent_connections(port: int, count: int) -> list[socket.socket]:
 
 
 def _endless_head(port: int) -> None:
-    """64 MB of one header, as far as the service takes it."""
+    """Send 64 MB of one header, as far as the service takes it."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection, contextlib.suppress(OSError):
         connection.settimeout(20)
         connection.connect(("127.0.0.1", port))
@@ -246,7 +244,7 @@ def oversized_letters(field: Field) -> None:
 
 
 def _send_huge(field: Field, province: Province) -> int:
-    """As declared, a dead-letter topic takes whatever can arrive: these are set as somebody might have set them."""
+    """Lower the limits of dead-letter topics, as an operator might; as declared they take whatever can arrive."""
     topics = [f"{province.prefix}{name}.dlq" for name in SERVICES]
     call(lambda: raw.configure(field.ground.kafka_direct, topics, {"max.message.bytes": str(SMALL_TOPIC_BYTES)}))
     huge = []
@@ -327,7 +325,7 @@ def _post_history(field: Field, province: Province) -> list[int]:
 
 
 def _patiently(province: Province, key: str, body: bytes) -> int:
-    """The answer once the agency's own limit lets it in."""
+    """Return the answer once the agency's own limit lets the request in."""
     answer = _post(province, key, body)
     for _ in range(60):
         if answer.status_code != 429:
@@ -338,7 +336,7 @@ def _patiently(province: Province, key: str, body: bytes) -> int:
 
 
 def _published(sample: Raw, **changes: Any) -> Raw:
-    """A registry event made from another one, past the registry's gate."""
+    """Make a registry event from another one, past the registry's gate."""
     body = json.loads(sample.value or b"{}") | changes
     key = f"regime/{body['code']}/{body['regime_version']}".encode()
     headers = {**dict(sample.headers), "ce_id": str(uuid4()).encode(), "ce_subject": key}
@@ -407,7 +405,7 @@ def mended_form(field: Field) -> None:
 
 
 def _break_and_mend(field: Field, province: Province, neighbour: Neighbour, seconds: float) -> list[str]:
-    """What is wrong `seconds` after the form was mended."""
+    """Return what is still wrong `seconds` after the form was mended."""
     bootstrap = field.ground.kafka_direct
     sample = _a_regime(field, province)
     form = json.loads(sample.value or b"{}")["form"]

@@ -33,7 +33,7 @@ TYPES = {
     "registry": "vn.thongsuot.registry.regime.v1",
     "notifications": "vn.thongsuot.notification.recorded.v1",
 }
-#: topic -> who must bury what lies in it and cannot be read
+#: topic -> consumers that must make a dead letter of what cannot be read
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
 #: fields of the bodies that hold a date or moment
 MOMENTS = ("received_at", "deadline", "effective_from", "at")
@@ -53,7 +53,7 @@ def _headers(topic: str, kind: bytes | None, event_id: bytes) -> tuple[tuple[str
 
 
 def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
-    """What no consumer of the topic can read, and what none of them follows."""
+    """Make records that no consumer of the topic can read, or that none follows."""
     kind = TYPES[topic].encode()
     sample = dice.choice(
         [record for record in samples if record.topic == topic and record.header("ce_type") == TYPES[topic]]
@@ -88,7 +88,7 @@ def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tupl
         message(sample.value, _headers(topic, other, fresh())),
         message(json.dumps({**good, "version": 0}).encode(), _headers(topic, kind, fresh())),
     ]
-    if topic in ("registry", "compliance"):  # compacted: the broker itself refuses what has no key
+    if topic in ("registry", "compliance"):  # compacted: the broker itself refuses records without a key
         bad = [record for record in bad if record.key is not None]
     strange = [
         message(sample.value, _headers(topic, b"vn.thongsuot.unheard.of.v9", fresh())),
@@ -98,11 +98,11 @@ def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tupl
 
 
 def _forged(dice: random.Random, samples: Sequence[Raw]) -> list[Raw]:
-    """Submissions that only a handler can find wrong: another submission under a version that has its verdict."""
+    """Make submissions that only a handler can refuse: another submission under a version that has its verdict."""
     newest: dict[bytes, Raw] = {}
     for sample in samples:
         if sample.topic == "submissions" and sample.key is not None:
-            newest[sample.key] = sample  # read in order: the last is the newest
+            newest[sample.key] = sample  # in order: the last is the newest
     forged = []
     for key in sorted(newest)[:6]:
         body = {**json.loads(newest[key].value or b"{}"), "submission_id": _identifier(dice)}
@@ -112,7 +112,7 @@ def _forged(dice: random.Random, samples: Sequence[Raw]) -> list[Raw]:
 
 
 async def _letters(url: str) -> list[tuple[Place, Raw, str]]:
-    """Dead letters as rows: where each lay, its bytes, why it was given up."""
+    """Read the dead letters' rows: place, bytes, reason."""
     connection = await asyncpg.connect(url, timeout=20)
     try:
         rows = await connection.fetch(
@@ -206,7 +206,7 @@ def poison(field: Field) -> None:
     with field.province() as province:
         ledgers = [settled_load(field, province, 80, people.AGENCIES[:half])]
         samples = raw.read(bootstrap, province.prefix, READERS)
-        # at a pace at which the poison comes among its events, not behind them
+        # slowly enough that the poison comes among its events, not after them
         with field.load(province, 160, agencies=people.AGENCIES[half:], pause_seconds=0.2) as running:
             sent: list[Raw] = []
             strange: list[Raw] = []
@@ -224,7 +224,7 @@ def poison(field: Field) -> None:
         field.happened("messages no one can read", len(sent))
         field.happened("events of unknown types", len(strange))
         field.happened("events that only a handler can refuse", len(forged))
-        # what one consumer refuses another may apply; reconcile rightly says that nobody has published it
+        # one consumer may apply what another refuses; reconcile rightly says that nobody published it
         strangers = {str(record.header("ce_id")) for record in (*sent, *forged) if record.header("ce_id")}
         field.judge(province, merged(ledgers), strangers=strangers)
         field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
@@ -241,7 +241,7 @@ def poison(field: Field) -> None:
 
 
 def _fuzz(field: Field, province: Province) -> tuple[list[Raw], list[Raw]]:
-    """Three more copies of each event, and each once more under a new id, all shuffled, each in its partition."""
+    """Send three more copies of each event, and one under a new id, all shuffled, each in its partition."""
     bootstrap = field.ground.kafka_direct
     events = [
         record
@@ -260,7 +260,7 @@ def _fuzz(field: Field, province: Province) -> tuple[list[Raw], list[Raw]]:
 
 
 def _without(stores: Stores, stale: Sequence[Raw]) -> Stores:
-    """The stores as if the strangers' events had never come: what is left must be in order."""
+    """Return the stores without the strangers' events: the rest must be in order."""
     strangers = {record.header("ce_id") for record in stale}
     return replace(
         stores,
@@ -306,7 +306,7 @@ def duplicates(field: Field) -> None:
             _until_applied(province, stale, consumer="scoring.follow")
             stores = field.read(province, field.rest(province, ledger))
             for invariant in field.result.controls[control]:
-                # the topics are out of order on purpose: of I3, what stands in the end
+                # the topics are out of order on purpose: of I3 only the final state counts
                 found = newest_stands(stores) if invariant == "I3" else CHECKS[invariant](ledger, stores)
                 field.red(control, invariant, found)
             if "I7" in field.result.controls[control]:
@@ -320,7 +320,7 @@ def duplicates(field: Field) -> None:
 
 
 def _until_applied(province: Province, stale: Sequence[Raw], consumer: str = "", seconds: float = 90) -> None:
-    """Until the strangers' events have come through. Raises Unproved: then nothing was proved of them."""
+    """Wait until the strangers' events have been handled. Raises Unproved at the deadline."""
     consumers = [consumer] if consumer else ["scoring.follow", "validator.submissions", "intake.follow"]
     topics = {
         "scoring.follow": ("submissions", "verdicts"),

@@ -19,12 +19,12 @@ from tests.programs.faults.stores import FOLLOWS, Stores, read_databases
 
 TURNS, TURNS_OF_THE_CONTROL = 10, 4
 CAUGHT_UP_SECONDS = 30.0
-#: of every process: for good, each 60th write to Kafka
+#: in every process each 60th write to Kafka fails
 CLOSED = "kafka.send=closed*1000000/60"
 
 
 def _behind(before: Stores, now: Stores) -> list[str]:
-    """What had been told before and is still in an outbox, or with a consumer neither applied nor dead."""
+    """Return earlier events that are still in an outbox, or neither applied nor dead at a consumer."""
     sent = {told.event_id for told in now.told if told.sent}
     there = {*now.inbox, *now.dead}
     found = []
@@ -41,7 +41,7 @@ def _behind(before: Stores, now: Stores) -> list[str]:
 
 
 def _turn(field: Field, province: Province, number: int) -> tuple[float, list[str]]:
-    """Lose answers, cut Kafka's connections for 1 to 6 s; how long all were behind what there was, and what is left."""
+    """Lose answers and cut Kafka's connections for 1 to 6 s; return how long all were behind, and what is left."""
     kafka, database = field.ground.kafka_proxy, field.ground.database_proxy
     proxy, request, times = ((database, is_commit, 12), (kafka, is_produce, 6))[number % 2]
     before = proxy.lost_answers
@@ -63,7 +63,7 @@ def _turn(field: Field, province: Province, number: int) -> tuple[float, list[st
 
 
 def _turns(field: Field, province: Province, running: Load, turns: int) -> tuple[float, list[str]]:
-    """The slowest of the turns, and what was behind after the first that did not catch up."""
+    """Return the slowest turn, and what was behind after the first turn that did not catch up."""
     running.wait_for(40)
     slowest = 0.0
     for number in range(turns):
@@ -106,7 +106,7 @@ def connections_break(field: Field) -> None:
 
 
 def _remade(province: Province) -> dict[str, int]:
-    """How often clients were made anew, by consumer and reason."""
+    """Return how often clients were replaced, by consumer and reason."""
     found: dict[str, int] = {}
     for name in SERVICES:
         with urllib.request.urlopen(f"{province.stack.url(name)}/metrics", timeout=10) as answer:

@@ -37,7 +37,7 @@ def relay_dies(field: Field) -> None:
                 province.wait_exit(name)
                 province.revive(name)
             for name, other in zip(names, ("before_send", "after_delete", "before_send"), strict=True):
-                if field.controls:  # the whole matrix only: the points around it
+                if field.controls:  # in the whole matrix only: the neighbouring points
                     province.component(name).kill()
                     province.set_env(name, FAILPOINTS=f"relay.{other}=exit@2")
                     province.component(name).start()
@@ -61,13 +61,13 @@ def relay_dies(field: Field) -> None:
 
 
 def _cursor(field: Field) -> None:
-    """A cursor passes by what commits behind it: that stays in the outbox for ever, whatever else goes out."""
+    """Show that a cursor misses what commits behind it: those rows stay in the outbox for ever."""
     wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1}
     with field.province(services=wanted, service_env={"intake": {"FAULT_CONTROL": "naive_cursor"}}) as province:
         leader = _leader(province, "intake")
         if leader is None:
             raise Unproved("no instance of intake leads its relay")
-        # the other takes ids and commits them a moment later: behind those that the leader took and sent meanwhile
+        # the other takes ids and commits them later, behind those that the leader took and sent meanwhile
         slow = "intake" if leader != "intake" else "intake-2"
         province.set_env(slow, FAILPOINTS="intake.before_commit=sleep:0.15*100000")
         province.component(slow).restart()
@@ -96,12 +96,12 @@ def two_relays(field: Field) -> None:
                     raise Unproved(f"no instance of {service} leads its relay")
                 other = next(name for name in (service, f"{service}-2") if name != leader)
                 province.component(leader).pause()
-                # its lead ends with its session; the other instance takes over while it sleeps
+                # its lead ends with its session; the other instance takes over during the pause
                 dropped += call(lambda service=service: _drop_leader(province.database_urls[service]))  # type: ignore[misc]
                 if not poll_until(lambda other=other: _leads(province, other), 20, 0.2):  # type: ignore[misc]
                     raise AssertionError(f"{other} did not take the lead while {leader} was paused")
                 taken += 1
-                time.sleep(1.5)  # it leads and sends, and the one that sleeps believes that it leads as well
+                time.sleep(1.5)  # the other one leads and sends, while the paused one still believes that it leads
                 province.component(leader).resume()
             ledger = running.stop()
         if dropped != 2:
@@ -111,7 +111,7 @@ def two_relays(field: Field) -> None:
         field.judge(province, ledger)
     if not field.controls:
         return
-    # what teams write instead of a leader: every instance takes the rows that no other one holds
+    # what teams write instead of a leader: every instance takes rows that no other holds
     control = {"FAULT_CONTROL": "competing_relays"}
     with field.province(services=wanted, service_env={"intake": control}) as province:
         with field.load(province, 300, versions=30, agencies=people.AGENCIES[:1], clients=8) as running:
@@ -120,7 +120,7 @@ def two_relays(field: Field) -> None:
 
 
 def _leads(province: Province, name: str) -> bool:
-    """Whether an instance says that it leads its service's relay."""
+    """Return whether an instance says that it leads its service's relay."""
     component = province.component(name)
     assert isinstance(component, Service)
     with contextlib.suppress(OSError), urllib.request.urlopen(f"{component.url}/metrics", timeout=5) as answer:
@@ -129,7 +129,7 @@ def _leads(province: Province, name: str) -> bool:
 
 
 def _leader(province: Province, service: str, seconds: float = 20) -> str | None:
-    """The instance that leads, by its own metric; one moment may lie between two leads."""
+    """Return the instance that leads, by its own metric; there may be a moment without one."""
     found: list[str] = []
 
     def look() -> bool:
@@ -140,7 +140,7 @@ def _leader(province: Province, service: str, seconds: float = 20) -> str | None
 
 
 async def _drop_leader(url: str) -> int:
-    """End the session that holds the lead, as the server would after a lost network. Returns how many."""
+    """End the session that holds the lead, as the server would after a network loss. Returns how many."""
     return await execute(
         url,
         "SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "

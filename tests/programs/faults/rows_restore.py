@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "restore.md"
 
 
 def block(section: str, language: str) -> str:
-    """The first code block of this language under a heading of the page. Raises LookupError."""
+    """Return the first code block of this language under a heading of the page. Raises LookupError."""
     text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
     if found is None:
@@ -55,7 +55,7 @@ def _type(province: Province, section: str, variables: Mapping[str, str] | None 
 
 
 def _lose(province: Province, service: str) -> None:
-    """Stop the service; in place of its database there is an empty one."""
+    """Stop the service and put an empty database in place of its own."""
     province.component(service).stop()
     admin, name = province.ground.stack.admin_database_url, f"{province.name}_{service}"
     drop_database(admin, name, role=False)
@@ -78,7 +78,7 @@ def _start(province: Province, service: str) -> None:
 
 
 async def _told_by_scoring(url: str) -> dict[str, str]:
-    """What the page's query says to intake's database."""
+    """Run the page's query on intake's database."""
     connection = await asyncpg.connect(url, timeout=20)
     try:
         found = await connection.fetchrow(block("scoring", "sql"))
@@ -157,7 +157,7 @@ def databases_lost(field: Field) -> None:
 
 
 def _rebuilt(field: Field, province: Province, service: str, began: float, ledgers: list[Ledger]) -> None:
-    """Nothing differs, and what comes from now on is followed."""
+    """Check that nothing differs and that new events are followed."""
     wrongs = field.result.wrongs.setdefault("I7", [])
     wrongs += [f"{service} rebuilt: {difference}" for difference in _differences(province, 90)[:20]]
     field.figure(f"{service} rebuilt, s", round(time.monotonic() - began, 1))

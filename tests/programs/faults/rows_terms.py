@@ -1,4 +1,4 @@
-"""Rows 35 to 37: what reports are measured by changes under load, and scoring stands still across a deadline."""
+"""Rows 35 to 37: calendar and policy change under load, and scoring stands still across a deadline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPEN, LATE = people.PERIODS[-1], people.PERIODS[-2]
 #: their deadlines, and where two days off announced later move them: 6/3 and 13/3/2026 are Fridays
 MOVED = {OPEN: ("2026-03-13", "2026-03-16"), LATE: ("2026-03-06", "2026-03-09")}
 NEW_CALENDAR, NEW_POLICY = "VN-FAULTS.1", "2026.faults"
-#: of the new policy: points in time, points of completeness
+#: the new policy's points for timeliness and completeness
 TIMELINESS, COMPLETENESS = 70, 20
 #: receipts before the change, and after it
 BEFORE, AFTER = 60, 60
@@ -43,7 +43,7 @@ def _count(province: Province, statement: str, *values: object) -> int:
 
 
 def _opened(province: Province) -> None:
-    """Until the open week's obligations have been generated: they have terms to lose."""
+    """Wait until the open week's obligations are generated, so that there are terms to change."""
     if not poll_until(lambda: _of(province, OPEN) >= len(people.AGENCIES), 90):
         raise Unproved(f"the obligations of {OPEN} are not generated")
 
@@ -54,7 +54,7 @@ def _operate(province: Province, *arguments: str) -> str:
 
 
 def _deadlines_not_moved(province: Province) -> list[str]:
-    """What of the two weeks is not due on the day to which the new calendar moves it."""
+    """Return the obligations of the two weeks that are not due on the day to which the new calendar moves them."""
     found = []
     for period, (_, day) in MOVED.items():
         asked = """SELECT count(*) FROM obligations
@@ -66,7 +66,7 @@ def _deadlines_not_moved(province: Province) -> list[str]:
 
 
 def _load_calendar(province: Province, folder: Path) -> None:
-    """The shipped calendar with two more days off, announced while reports come in."""
+    """Load the shipped calendar with two more days off, while reports come in."""
     document = shipped_calendars()[-1].file.model_dump(mode="json")
     document |= {"version": NEW_CALENDAR, "revision": document["revision"] + 1}
     document["days"] += [{"day": days[0], "name": "Nghỉ bão", "name_en": "Storm"} for days in MOVED.values()]
@@ -119,7 +119,7 @@ def _change_under_load(field: Field, province: Province, change: Callable[[Provi
 
 
 def _load_policy(province: Province, folder: Path) -> None:
-    """Other weights from tomorrow on: the open week's deadline lies behind that, the late weeks' before it."""
+    """Load other weights from tomorrow on: the open week is due after that day, the late weeks before it."""
     document = yaml.safe_load(shipped_policies()[-1].body)
     document |= {"version": NEW_POLICY, "effective_from": province.business_start.date() + timedelta(days=1)}
     document["timeliness"]["full"] = str(TIMELINESS)
@@ -130,7 +130,7 @@ def _load_policy(province: Province, folder: Path) -> None:
 
 
 def _by_either_policy(ledger: Ledger, stores: Stores) -> list[str]:
-    """I7, where the open week is scored by the new policy and every other by the first."""
+    """Check I7 with the open week scored by the new policy and every other week by the first."""
     totals = tuple(f"{agency}: total " for agency in people.AGENCIES)
     found = [wrong for wrong in CHECKS["I7"](ledger, stores) if OPEN not in wrong and not wrong.startswith(totals)]
     accepted: dict[str, int] = {}
@@ -234,7 +234,7 @@ def _province_before_the_deadline(field: Field, control: str) -> AbstractContext
 
 
 def _stand_still(field: Field, province: Province) -> Ledger:
-    """Scoring dies while reports come in; they go on coming, and the deadline passes before it is back."""
+    """Kill scoring while reports come in; they go on, and the deadline passes before it is back."""
     _opened(province)
     if not poll_until(lambda: _count(province, "SELECT count(*) FROM sweep_heartbeat") == 1, 90):
         raise Unproved("scoring has not swept yet")
@@ -257,5 +257,5 @@ def _called_overdue(province: Province) -> Sequence[str]:
 
 
 def _with_the_day_relieved(ledger: Ledger, stores: Stores) -> list[str]:
-    """I7, where the relief takes its day out of every lateness."""
+    """Check I7 with the relief's day taken out of every lateness."""
     return CHECKS["I7"](ledger, replace(stores, special_days={**stores.special_days, _DEADLINE_DAY: False}))

@@ -40,7 +40,7 @@ INSTANCES = tuple(name for service in SERVICES for name in (service, f"{service}
 INFRASTRUCTURE = ("kafka", "postgres")
 MAIL = "mail"
 DRAIN_SECONDS = 600.0
-#: so many rounds without a verdict, and the run ends: something else is broken
+#: the run ends after so many rounds without a verdict: something else is broken
 ERRORS_AT_MOST = 3
 
 
@@ -66,7 +66,7 @@ class Report:
 
     @classmethod
     def resumed(cls, path: Path, wanted: int, seed: int) -> Report:
-        """The report of an unfinished run of the same kind, or a new one."""
+        """Return the report of an unfinished run of the same kind, or a new one."""
         try:
             known = cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -83,7 +83,7 @@ class Report:
 
 
 class Chaos:
-    """One fault after the other, each of them healed before the next, until the load has ended."""
+    """Causes one fault after the other, each mended before the next, until the load ends."""
 
     def __init__(self, province: Province, ground: Ground, dice: random.Random) -> None:
         self._province = province
@@ -92,7 +92,7 @@ class Chaos:
         self.counts: Counter[str] = Counter()
 
     def strike(self) -> str:
-        """Break something, wait, mend it. Returns what it was; counts only what is seen to have been broken."""
+        """Break something, wait, mend it. Returns what it was; counts only faults that were seen to happen."""
         name = self._dice.choice((*INSTANCES, *INSTANCES, *INFRASTRUCTURE, MAIL))
         how = self._dice.choice(("kill", "pause", "restart"))
         owner: Any = self._ground if name in INFRASTRUCTURE else self._province
@@ -118,7 +118,7 @@ class Chaos:
 
 
 def one_round(ground: Ground, report: Report, posts: int, show: bool = True) -> None:
-    """A province, a load under chaos, then: drained, checked, reconciled. Adds to the report."""
+    """Run a load under chaos in a province; drain, check, reconcile. Adds to the report."""
     seed = report.seed + report.rounds
     result = Result("soak", "random kills, pauses and restarts", ("I1", "I2", "I3", "I4", "I5", "I6", "I7"), seed)
     scene = Field(ground, result)
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 one_round(ground, report, min(asked.round, report.wanted - report.posted))
             except Exception as error:
-                # told and counted as wrong; the rounds before it stay, and another with the next seed follows
+                # it is printed and counted as wrong; earlier rounds stay, and one with the next seed follows
                 why = f"round {report.rounds + 1}: {type(error).__name__}: {error}"[:2000]
                 report.errors.append(why)
                 report.rounds += 1

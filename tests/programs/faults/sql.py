@@ -8,7 +8,7 @@ import asyncpg
 
 
 async def execute(url: str, statement: str, *values: Any) -> int:
-    """Run it; the first column of its first row as a number, 0 where there is none."""
+    """Run it; return the first column of the first row as a number, 0 without a row."""
     connection = await asyncpg.connect(url, timeout=20)
     try:
         found = await connection.fetchval(statement, *values)

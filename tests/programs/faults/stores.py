@@ -265,7 +265,7 @@ _OWN = {"intake": _intake, "validator": _validator, "scoring": _scoring, "notifi
 
 
 async def read_databases(urls: Mapping[str, str]) -> Stores:
-    """Every service's database, each in one snapshot. `urls` by service."""
+    """Read every service's database, each in one snapshot. `urls` by service."""
     stores = Stores()
     for service in SERVICES:
         connection = await asyncpg.connect(urls[service], timeout=20)
@@ -279,7 +279,7 @@ async def read_databases(urls: Mapping[str, str]) -> Stores:
 
 
 async def read_topics(bootstrap: str, prefix: str, topics: Iterable[str] = tuple(TOPICS)) -> list[Message]:
-    """Every message of the topics from the beginning to the ends as they are now."""
+    """Read every message of the topics from the beginning to their present ends."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     found: list[Message] = []

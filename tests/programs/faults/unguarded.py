@@ -28,7 +28,7 @@ HOSTILE = people.AGENCIES[0]
 
 
 def refusals_cost_nothing(service: Service) -> None:
-    """No agency pays or waits for what its requests cost, and every error of a body is told, however many."""
+    """Lets no agency pay or wait for the cost of its requests, and lists every error of a body, however many."""
 
     async def enter(self: Allowances, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
         lane = Lane(1_000_000)
@@ -40,7 +40,7 @@ def refusals_cost_nothing(service: Service) -> None:
 
 
 def stock_server(service: Service) -> None:
-    """uvicorn as it comes: no cap on a head, no deadline for the first byte."""
+    """Uses uvicorn as it comes: no cap on a head, no deadline for the first byte."""
     original = command.server_config  # type: ignore[attr-defined]
 
     def server_config(*arguments: Any, **options: Any) -> uvicorn.Config:
@@ -52,7 +52,7 @@ def stock_server(service: Service) -> None:
 
 
 def a_refused_row_holds_its_batch(service: Service) -> None:
-    """The relay sends a batch again, as it is, that holds what Kafka refuses."""
+    """Lets the relay repeat a whole batch that holds a record which Kafka refuses."""
     original = Relay.send
 
     async def send(self: Relay, rows: Sequence[Row]) -> Sent:
@@ -66,7 +66,7 @@ def a_refused_row_holds_its_batch(service: Service) -> None:
 
 
 def halted_by_one_sender(service: Service) -> None:
-    """Intake admits years that scoring refuses, which halts for so many bad records, of whomever they are."""
+    """Lets intake admit years that scoring refuses; scoring halts for that many bad records of any sender."""
     if service.name == "intake":
         reporting_window.FIRST_YEAR, reporting_window.BACK_DAYS = 1900, 400_000
     if service.name != "scoring":
@@ -93,7 +93,7 @@ def halted_by_one_sender(service: Service) -> None:
 
 
 def one_plan_fails_all(service: Service) -> None:
-    """A regime that cannot be planned ends the whole round of generation."""
+    """Lets a regime that cannot be planned end the whole round of generation."""
     original = Generator._plans
 
     async def plans(self: Generator, *arguments: Any) -> Any:
@@ -106,7 +106,7 @@ def one_plan_fails_all(service: Service) -> None:
 
 
 def never_released(service: Service) -> None:
-    """Nothing is looked for that deferred events await."""
+    """Stops the search for what deferred events await."""
 
     async def none(tx: Transaction, names: Sequence[str]) -> set[str]:
         return set()

@@ -30,12 +30,12 @@ _RECORD = text("""
                   CAST(:types AS text[])) WITH ORDINALITY AS row (id, topic, key, version, type, place)
      ORDER BY place
 """)
-#: `scoring.follow=0.2`: every batch of that consumer takes so much longer, before its effects
+#: `scoring.follow=0.2`: every batch of that consumer takes 0.2 s longer, before its effects
 SLOW = dict(part.partition("=")[::2] for part in os.environ.get("FAULT_SLOW", "").split(",") if part)
 
 
 def watch(subscription: Subscription) -> None:
-    """Put the witness around the handler of a subscription that has not started yet."""
+    """Wrap the witness around the handler of a subscription that has not started yet."""
     applier = subscription._applier
     applier.inbound = dataclasses.replace(applier.inbound, handle=_recorded(applier.consumer, applier.inbound.handle))
 
@@ -47,7 +47,7 @@ def _recorded(consumer: str, handle: Handle) -> Handle:
         if slow_seconds:
             await asyncio.sleep(slow_seconds)
         await handle(batch, tx)
-        events = batch.events  # neither waiting nor rejected
+        events = batch.events  # neither deferred nor rejected
         if events:
             await tx.execute(
                 _RECORD,

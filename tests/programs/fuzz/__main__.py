@@ -47,7 +47,7 @@ _GENERATED = re.compile(r"(\d+) generated")
 
 
 def main() -> int:
-    """Fuzz each service; the exit code."""
+    """Fuzz each service; return the exit code."""
     seed = int(os.environ.get("SEED") or secrets.randbelow(2**31))
     print(f"SEED={seed}, {CASES} cases a route", flush=True)
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def _something_to_find(province: Province) -> Mapping[str, list[str]]:
-    """One report accepted and one returned; the ids under which they can be found."""
+    """Post one report that is accepted and one that is returned; return their ids."""
     narratives = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
     wrong = province.post(DEPARTMENT, "fuzz-1", figures={"A": 100, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
     right = province.post(DEPARTMENT, "fuzz-2", figures={"A": 95, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
@@ -93,7 +93,7 @@ def _something_to_find(province: Province) -> Mapping[str, list[str]]:
 def fuzz(
     name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES
 ) -> tuple[int, int]:
-    """(requests made, exit code) of one service, asked with one token. `name` is the report's."""
+    """Fuzz one service with one token; return (requests made, exit code). `name` is the report's."""
     report = REPORTS / f"{name}.ndjson"
     REPORTS.mkdir(parents=True, exist_ok=True)
     command = [
@@ -115,7 +115,7 @@ def fuzz(
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.programs.fuzz.hooks", "FUZZ_KNOWN": json.dumps(known)}
     env["PYTHONPATH"] = str(ROOT)
     print(f"— {name}", flush=True)
-    # it keeps a cache where it runs
+    # it keeps a cache in its working folder
     done = subprocess.run(command, cwd=REPORTS, env=env, capture_output=True, text=True, check=False)
     (REPORTS / f"{name}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
