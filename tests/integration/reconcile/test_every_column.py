@@ -295,7 +295,7 @@ async def test_every_spoiled_value_is_found_or_exempt_by_name_and_reason(urls: d
 
 
 def test_every_comparison_has_a_control() -> None:
-    elsewhere = {"owing.missing", "scores.standing", "availability"}  # below, and tests/unit/reconcile
+    elsewhere = {"owing.missing", "scores.standing", "availability", "transfers"}  # below, and tests/unit/reconcile
     assert CONTROLS.keys() | elsewhere == set(comparison.COMPARISONS)
 
 
