@@ -102,7 +102,7 @@ def step(kind: str, at: datetime, version: int = 1, received_at: datetime | None
             "received_at",
         }
     )  # fmt: skip
-    name = uuid5(NAMES, f"{kind}/{base.obligation}/{version}/{at.isoformat()}")
+    name = uuid5(NAMES, f"{kind}/{base.obligation}/{version}/{at.isoformat()}/{more.get('until')}")
     if more.pop("alone", False):
         fields |= {"version": None, "received_at": None}
     return StepTaken(**(fields | {"step_id": name, "kind": kind, "at": at, "by": "tt-31", "role": "head"} | more))
