@@ -85,7 +85,8 @@ def spans(text: str) -> list[str]:
 
 
 def modules_named(text: str) -> list[tuple[str, list[str]]]:
-    """Each `python -m module word… --option…` of a page."""
+    """Each `python -m module word… --option…` of a page, also one that goes on in the next line."""
+    text = text.replace("\\\n", "")
     found = re.findall(r"python -m \"?((?:services|deploy|tests)[\w.<>$]*)\"?((?:[ ]+[^\s`|;)#(]+)*)", text)
     return [(module.rstrip("."), arguments.replace("-->", "").split()) for module, arguments in found]
 
@@ -283,6 +284,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize(
     ("check", "text", "wrong"),
     [
+        (unknown_commands, "python -m services.scoring \\\n  reliefs list \\\n  --sort x", "services.scoring --sort"),
         (unknown_commands, "`python -m deploy.local up`, `python -m deploy.local upp`", "deploy.local upp"),
         (unknown_commands, "`python -m services.<name> replay --dry-run`, `--dry`", None),
         (unknown_commands, "`python -m services.<name> replay --dry`", "services.<name> --dry"),
