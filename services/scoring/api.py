@@ -152,4 +152,7 @@ def _published(obligation: Obligation) -> dict[str, Any]:
 
 def _version(version: Version) -> dict[str, Any]:
     shown = msgspec.structs.asdict(version)
-    return shown | {"verdicts": [json_row(msgspec.structs.asdict(verdict)) for verdict in version.verdicts]}
+    return shown | {
+        "verdicts": [json_row(msgspec.structs.asdict(verdict)) for verdict in version.verdicts],
+        "steps": [json_row(msgspec.structs.asdict(step)) for step in version.steps],
+    }

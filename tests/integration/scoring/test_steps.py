@@ -102,3 +102,15 @@ async def test_a_rework_is_published_with_its_reason(rig: Rig) -> None:
         ("returned", "reopened", "score"), "Thiếu nguyên nhân", LATER,
     )  # fmt: skip
     assert all(isinstance(line.event_id, UUID) for line in event.lines)
+
+
+async def test_a_report_that_answered_and_is_withdrawn_stands_no_more(rig: Rig) -> None:
+    await province(rig)
+    await rig.follow(submission(1, EARLY), verdict(received_at=EARLY))
+    await rig.follow(step("withdrawn", EARLY + timedelta(hours=1), received_at=EARLY))
+    now = await rig.one()
+    assert (now["standing"], now["score"], now["received_at"]) == ("nothing_sent", None, None)
+    assert (await rig.changes())[-1] == ("reopened", "score")
+    await rig.follow(submission(2, DEADLINE), verdict(2, received_at=DEADLINE))
+    assert (await rig.one())["score"] == 100
+    await rig.check_scores()
