@@ -42,6 +42,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: what is kept once
 REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "registry.records": registry.records,
+    "registry.keys": registry.keys,
     "registry.copies": registry.copies,
     "rules.calendars": rules.calendars,
     "rules.policies": rules.policies,
@@ -74,11 +75,14 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "intake.notices": ("intake.notices",),
     "validator.registry": ("validator.regime", "validator.verdict", "validator.finding"),
     "validator.submissions": ("validator.verdict", "validator.finding"),
+    "validator.access": ("validator.access_",),
     "scoring.registry": ("scoring.",),
     "scoring.follow": ("scoring.obligations", "scoring.score_lines", "scoring.outbox_archive"),
+    "scoring.access": ("scoring.access_",),
     "notifier.registry": ("notifier.",),
     "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
     "notifier.compliance": ("notifier.obligations", "notifier.notifications"),
+    "notifier.access": ("notifier.access_",),
 }
 #: every comparison by name; a test switches off each in turn to show that it is needed
 COMPARISONS = (*REFERENCE, *DOSSIERS, *OBLIGATIONS, "owing.missing", "transfers", "journal")

@@ -30,20 +30,29 @@ from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook, PolicyError
 from services.scoring.scores.policy.data import parse_policy
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events import (
+    AgencyRegistered,
+    KeyRegistered,
+    OfficerRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
 
 Row = Mapping[str, Any]
 
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
     "intake": ("registry_revision", "registry", "api_keys", "relay_state"),
-    "validator": ("regime", "relay_state"),
+    "validator": ("regime", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
         "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",
-        "intake_availability", "intake_gaps", "relay_state",
+        "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state",
     ),
-    "notifier": ("agencies", "officers", "regimes", "requests", "told_before", "relay_state"),
+    "notifier": (
+        "agencies", "officers", "regimes", "requests", "told_before", "access_keys", "access_people", "relay_state",
+    ),
 }  # fmt: skip
 #: the newest record of each entity that intake has published
 _PUBLISHED = """
@@ -83,6 +92,7 @@ class Reference:
     #: every deadline that a request ever had, by its id
     request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
     records: dict[str, RegistryEvent] = field(default_factory=dict)
+    keys: dict[str, KeyRegistered] = field(default_factory=dict)
     changed_at: dict[str, datetime] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     regimes: dict[str, list[Regime]] = field(default_factory=dict)
@@ -114,6 +124,7 @@ class Reference:
         for row in await snapshot.all("intake", _REQUESTED):
             made._remember_deadline(row["body"])
         made._read_registry()
+        made._read_keys()
         made._read_rules()
         return made
 
@@ -206,6 +217,15 @@ class Reference:
                     )
         self.regimes = {code: sorted(found, key=lambda each: each.regime_version) for code, found in versions.items()}
         self.directory = Directory.of(told_agencies, told_officers)
+
+    def _read_keys(self) -> None:
+        for row in self.tables["intake", "api_keys"]:
+            key = KeyRegistered(
+                key_id=row["key_id"], sha256=row["sha256"].hex(), principal_kind=row["principal_kind"],
+                principal_id=row["principal_id"], scopes=row["scopes"], created_at=row["created_at"],
+                expires_at=row["expires_at"], revoked_at=row["revoked_at"], version=row["version"],
+            )  # fmt: skip
+            self.keys[key.key] = key
 
     def _read_form(self, regime: RegimePublished) -> None:
         try:

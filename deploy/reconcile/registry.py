@@ -11,7 +11,16 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events import (
+    AgencyRegistered,
+    EventModel,
+    KeyRegistered,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
 
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     # a copy's table -> the kind of its records, and the columns that make their key
@@ -20,6 +29,8 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "regimes": ("regime", ("code", "regime_version")),
     "requests": ("request", ("request_id",)),
     "regime": ("regime", ("code", "regime_version")),
+    "access_people": ("person", ("person_id",)),
+    "access_keys": ("key", ("key_id",)),
 }
 #: columns computed from a record, where it has no attribute of their name
 _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
@@ -31,15 +42,25 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("scoring", "regimes", "cutoff"): lambda record: record.cutoff.model_dump(mode="json"),
     ("scoring", "regimes", "deadline"): lambda record: record.deadline.model_dump(mode="json"),
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
+    **{
+        (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
+        for service in ("validator", "scoring", "notifier")
+    },
 }
 _JSON = frozenset(
-    {("validator", "regime", "form"), ("scoring", "regimes", "cutoff"), ("scoring", "regimes", "deadline")}
+    {
+        ("validator", "regime", "form"),
+        ("scoring", "regimes", "cutoff"),
+        ("scoring", "regimes", "deadline"),
+        *((service, "access_people", "offices") for service in ("validator", "scoring", "notifier")),
+    }
 )
 #: columns that only the copy has
 _OWN = frozenset({("validator", "regime", "learned_at"), ("scoring", "agencies", "planned")})
 _CLASSES: dict[str, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,
+    "person": PersonRegistered,
     "regime": RegimePublished,
     "request": RequestIssued,
 }
@@ -47,6 +68,8 @@ _FOLLOWED = (
     ("validator", "regime"), ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"),
+    *((service, table) for service in ("validator", "scoring", "notifier") for table in ("access_people",
+      "access_keys")),
 )  # fmt: skip
 
 
@@ -54,7 +77,7 @@ def copies(reference: Reference) -> Iterator[Difference]:
     """Compare every copy of every record."""
     for service, table in _FOLLOWED:
         kind, names = _KINDS[table]
-        wanted = {key: record for key, record in reference.records.items() if isinstance(record, _CLASSES[kind])}
+        wanted = _wanted(reference, kind)
         found = {
             f"{kind}/{'/'.join(str(row[name]) for name in names)}": row for row in reference.tables[service, table]
         }
@@ -70,7 +93,13 @@ def copies(reference: Reference) -> Iterator[Difference]:
                 yield from _copy(service, table, found[key], wanted[key], told)
 
 
-def _copy(service: str, table: str, row: asyncpg.Record, record: RegistryEvent, told: Teller) -> Iterator[Difference]:
+def _wanted(reference: Reference, kind: str) -> Mapping[str, EventModel]:
+    if kind == "key":
+        return reference.keys
+    return {key: record for key, record in reference.records.items() if isinstance(record, _CLASSES[kind])}
+
+
+def _copy(service: str, table: str, row: asyncpg.Record, record: EventModel, told: Teller) -> Iterator[Difference]:
     for column in row.keys():  # noqa: SIM118 - a Record is not its keys
         place = (service, table, column)
         if place in _OWN:
@@ -84,7 +113,7 @@ def records(reference: Reference) -> Iterator[Difference]:
     """Compare intake's records with what it published of them, and its revision."""
     by = ("theo sự kiện đã phát", "by the event published")
     stored = {row["key"]: row for row in reference.tables["intake", "registry"]}
-    for key in sorted({*stored, *reference.published}):
+    for key in sorted({*stored, *(key for key in reference.published if not key.startswith("key/"))}):
         told = Teller("registry", "intake.registry", key, *by, "reference")
         if key in reference.unreadable:
             yield told.difference("record", reference.unreadable[key], "đọc được / readable")
@@ -102,7 +131,7 @@ def records(reference: Reference) -> Iterator[Difference]:
             continue
         expected = _CLASSES.get(key.split("/", 1)[0])
         if expected is None:
-            yield told.difference("key", key, "agency, officer, regime, request")
+            yield told.difference("key", key, "agency, officer, person, regime, request")
             continue
         record = dict(json.loads(stored[key]["record"])) | {"version": stored[key]["version"]}
         yield from told.document(record, _whole(expected, body), "record")
@@ -117,11 +146,36 @@ def records(reference: Reference) -> Iterator[Difference]:
         told = Teller("registry", "intake.registry_revision", "", "theo registry, api_keys", "by registry, api_keys",
                       "reference")  # fmt: skip
         yield told.difference("revision", now[0] if now else None, max(revisions))
-    for row in reference.tables["intake", "api_keys"]:
-        if row["agency"] not in reference.agencies:
-            told = Teller("registry", "intake.api_keys", row["key_id"], "theo intake.registry", "by intake.registry",
-                          "reference")  # fmt: skip
-            yield told.difference("agency", row["agency"], "một cơ quan / an agency")
+
+
+def keys(reference: Reference) -> Iterator[Difference]:
+    """Intake's keys against what it published of them, and against the registry that knows their owners."""
+    published = {key: event for key, event in reference.published.items() if key.startswith("key/")}
+    for key in sorted({*reference.keys, *published}):
+        told = Teller("registry", "intake.api_keys", key, "theo sự kiện đã phát", "by the event published", "reference")
+        if key not in reference.keys:
+            yield told.missing()
+            continue
+        stored, event = reference.keys[key], published.get(key)
+        sent = Teller("event", "intake.outbox_archive", key, "theo intake.api_keys", "by intake.api_keys", "reference")
+        if event is None:
+            yield sent.missing()
+        else:
+            yield from told.document(stored.model_dump(mode="json"), _whole(KeyRegistered, _body(event["body"])), "key")
+            yield from envelope(event, KeyRegistered.TYPE, sent)
+        if not _owners(stored) & ({"operator"} | reference.records.keys()):
+            yield told.difference("principal_id", stored.principal_id, "trong danh mục / in the registry")
+
+
+def _owners(key: KeyRegistered) -> set[str]:
+    """The records of which one must be there for the owner of the key."""
+    match key.principal_kind:
+        case "operator":
+            return {"operator"}
+        case "person":
+            return {f"person/{key.principal_id}", f"officer/{key.principal_id}"}
+        case kind:
+            return {f"{kind}/{key.principal_id}"}
 
 
 def _body(body: bytes | None) -> Any:
@@ -131,9 +185,9 @@ def _body(body: bytes | None) -> Any:
         return None
 
 
-def _whole(model: type[RegistryEvent], body: Mapping[str, Any]) -> Any:
+def _whole(model: type[EventModel], body: Any) -> Any:
     """Return the event with its default fields filled in; unchanged where it cannot be read."""
     try:
         return dict(model.model_validate(body).model_dump(mode="json")) | dict(body)
-    except ValueError:
+    except (ValueError, TypeError):
         return body

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
-from services.intake.access.callers import Access, principal_of
+from services.intake.access.callers import Access, Acting
 from services.intake.administration import api as administration_api
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
@@ -36,6 +36,7 @@ from shared.service.ticker import Ticker
 from shared.telemetry import metrics
 from shared.telemetry.readiness import Check
 from shared.web.app import create_app
+from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
 from shared.web.limits import HttpSettings
@@ -116,6 +117,7 @@ def build(
             hold_seconds=settings.agency_hold_seconds,
         ),
         strangers,
+        clock,
     )
     backgrounds: list[Background] = [cache, key_uses, commits]
     consumers = None
@@ -169,6 +171,7 @@ def build(
         access, cache, commits, clock, database, HttpSettings().body_timeout_seconds, availability
     )
     app.add_middleware(Metered)
+    operators = Operators(cache, clock, common.operator_token)
     # before the agency's own routes: /v1/regimes/review-due is no regime's code
     administration_api.mount(
         app,
@@ -176,17 +179,22 @@ def build(
         database=database,
         clock=clock,
         neighbours=CheckSettings().on if neighbours is None else neighbours,
-        token=common.operator_token,
+        operators=operators,
     )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     submissions_api.mount(app, access=access, endpoint=endpoint, cache=cache, database=database)
     lifecycle_api.mount(
-        app, principal=principal_of(access), cache=cache, database=database, clock=clock, system_clock=system_clock
+        app, principal=Acting(access), cache=cache, database=database, clock=clock, system_clock=system_clock
     )
     obligations_api.mount(app, access=access, cache=cache, database=database)
-    audit_api.mount(app, database=database, token=common.operator_token)
+    audit_api.mount(app, database=database, operators=operators)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)
-    mount_exports(app, database, [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT], token=common.operator_token)
+    mount_exports(
+        app,
+        database,
+        [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT],
+        operators=operators,
+    )
     service.app = app
     return service

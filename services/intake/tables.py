@@ -23,7 +23,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from shared.postgres.ledgers import LEDGER
 from shared.postgres.tables import backbone_tables
@@ -42,7 +42,7 @@ registry_revision = Table(
     CheckConstraint("one_row", name="registry_revision_is_one_row"),
 )
 
-#: The current record of every agency, officer, regime version and request, as published (without `version`).
+#: The current record of every agency, officer, person, regime version and request, as published (without `version`).
 registry = Table(
     "registry",
     metadata,
@@ -52,7 +52,7 @@ registry = Table(
     Column("revision", BigInteger, nullable=False, index=True),
     Column("record", JSONB, nullable=False),
     Column("changed_at", _moment, nullable=False),
-    CheckConstraint("kind IN ('agency', 'officer', 'regime', 'request')", name="registry_kind"),
+    CheckConstraint("kind IN ('agency', 'officer', 'person', 'regime', 'request')", name="registry_kind"),
     CheckConstraint("starts_with(key, kind || '/')", name="registry_key_has_kind"),
     CheckConstraint("version > 0", name="registry_version_positive"),
     Index(
@@ -69,12 +69,15 @@ heartbeat = Table(
     CheckConstraint("one_row", name="heartbeat_is_one_row"),
 )
 
-#: API keys: only the hash of a key is kept.
+#: Keys of agencies, people and operators: only the hash of a key is kept.
 api_keys = Table(
     "api_keys",
     metadata,
     Column("key_id", Text, primary_key=True),  # the public part of tsk_<key_id>_<secret>
-    Column("agency", Text, nullable=False, index=True),
+    Column("principal_kind", Text, nullable=False),
+    Column("principal_id", Text, nullable=False, index=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("version", Integer, nullable=False),
     Column("sha256", LargeBinary, nullable=False, unique=True),
     Column("created_at", _moment, nullable=False),
     Column("expires_at", _moment),
@@ -82,6 +85,8 @@ api_keys = Table(
     Column("last_used_at", _moment),
     Column("revision", BigInteger, nullable=False, index=True),
     CheckConstraint("octet_length(sha256) = 32", name="api_keys_sha256_is_32_bytes"),
+    CheckConstraint("principal_kind IN ('agency', 'person', 'operator')", name="api_keys_principal_kind"),
+    CheckConstraint("scopes <@ '{submit,read,review,administer,operate}' AND scopes <> '{}'", name="api_keys_scopes"),
 )
 
 #: The aggregate: its row is locked before a version is given or an event of it is published.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from services.notifier import queries, tables
 from services.notifier.delivery.states import State
@@ -15,7 +15,7 @@ from services.notifier.queries import Filter
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.answers import many, of_columns, of_model, page_of
-from shared.web.authentication import operator_token
+from shared.web.authentication import Operators
 from shared.web.errors import not_found
 from shared.web.exports import Export
 from shared.web.paging import PageRequest, link_next, page_request, paginate
@@ -64,9 +64,9 @@ _Page = page_of("NotificationPage", _Summary)
 _Text = Query(max_length=300, pattern=r"^[^\x00-\x1f]*$")
 
 
-def router(database: Database, token: SecretStr | str | None = None) -> APIRouter:
+def router(database: Database, operators: Operators) -> APIRouter:
     """Notifier's routes."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(operator_token(token))])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(operators)])
 
     @routes.get(
         "/notifications",

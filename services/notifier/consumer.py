@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.notifier import tables
 from services.notifier.planning import handlers, store
 from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import ComplianceEvent, RegistryEvent, VerdictReached
 from shared.postgres.database import Transaction
+from shared.projection.keyring import access_copy
 
 
 def inbounds(context: PlanningContext) -> Sequence[Inbound]:
@@ -28,4 +30,5 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
         Inbound.of("notifier.registry", registry),
         Inbound.of("notifier.compliance", compliance, store.registered),
         Inbound.of("notifier.verdicts", verdicts, store.registered),
+        Inbound.of("notifier.access", access_copy(tables.metadata)),
     )

@@ -15,11 +15,13 @@ from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
+from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.web.app import create_app
+from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 
 
@@ -71,6 +73,7 @@ def build(
         Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(context)
     ]
+    keyring = CopiedKeyring(database, system)
     service = Service(
         "notifier",
         database,
@@ -79,11 +82,13 @@ def build(
         backgrounds=[
             Relay("notifier", settings.database_url, kafka, system),
             dispatcher,
+            keyring,
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
         ],
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
+    operators = Operators(keyring, business, common.operator_token)
     service.app = create_app(
         "notifier",
         title="Thông Suốt – thông báo / notifier",
@@ -91,6 +96,6 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    service.app.include_router(router(database, common.operator_token))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    service.app.include_router(router(database, operators))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

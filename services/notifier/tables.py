@@ -22,10 +22,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.postgres.tables import backbone_tables
+from shared.postgres.tables import access_tables, backbone_tables
 
 metadata = MetaData()
 backbone_tables(metadata)
+access_tables(metadata)
 
 agencies = Table(
     "agencies",

@@ -1,6 +1,6 @@
 """Scoring's HTTP routes: what is owed, how it stands, what it scores and why. It only reads.
 
-The operator's token opens it, but for the rules: by which policy and calendar people are judged anybody may read.
+Only operators read it, but for the rules: by which policy and calendar people are judged anybody may read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import SecretStr
 
 from services.scoring import queries, tables
 from services.scoring.calendar import api as calendars
@@ -23,7 +22,7 @@ from shared.contract.events import ObligationChanged, ScoreLine, obligation_key
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.answers import many, of_columns, of_model, of_struct, page_of
-from shared.web.authentication import Anybody, operator_token
+from shared.web.authentication import Anybody, Operators
 from shared.web.errors import not_found
 from shared.web.paging import PageRequest, link_next, page_request, paginate
 
@@ -56,12 +55,12 @@ _Filter = Annotated[str | None, Query(pattern=_CODE)]
 _Part = Annotated[str, Path(pattern=_CODE)]
 
 
-def router(database: Database, token: SecretStr) -> APIRouter:
+def router(database: Database, operators: Operators) -> APIRouter:
     """Scoring's routes."""
     rules = APIRouter(prefix="/v1", tags=["rules"], dependencies=[Depends(Anybody())])
     calendars.mount(rules, database)
     policies.mount(rules, database)
-    routes = APIRouter(prefix="/v1", tags=["scoring"], dependencies=[Depends(operator_token(token))])
+    routes = APIRouter(prefix="/v1", tags=["scoring"], dependencies=[Depends(operators)])
 
     @routes.get("/obligations", response_model=_Page, summary="Danh sách nghĩa vụ báo cáo / obligations")
     async def obligations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.scoring import tables
 from services.scoring.obligations import handlers
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs.late_verdicts import LateVerdicts
@@ -9,6 +10,7 @@ from shared.consuming.batch import Batch
 from shared.consuming.subscription import Inbound
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Transaction
+from shared.projection.keyring import access_copy
 
 
 def inbounds(rules: Rules, late: LateVerdicts | None = None) -> tuple[Inbound, ...]:
@@ -23,4 +25,5 @@ def inbounds(rules: Rules, late: LateVerdicts | None = None) -> tuple[Inbound, .
     return (
         Inbound.of("scoring.registry", registry),
         Inbound.of("scoring.follow", follow, handlers.registered_names),
+        Inbound.of("scoring.access", access_copy(tables.metadata)),
     )

@@ -28,12 +28,14 @@ from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
 from shared.postgres import ledgers
 from shared.postgres.database import Database, ReadTransaction
+from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.readiness import Check
 from shared.web.app import create_app
+from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 
 
@@ -94,6 +96,7 @@ def build(
         Subscription("scoring", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(rules, late)
     ]
+    keyring = CopiedKeyring(database, system)
     service = Service(
         "scoring",
         database,
@@ -104,12 +107,14 @@ def build(
             policy_loader(database, business),
             Relay("scoring", settings.database_url, kafka, system),
             caught_up,
+            keyring,
             *tickers,
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
         looks=looks,
     )
+    operators = Operators(keyring, business, common.operator_token)
     service.app = create_app(
         "scoring",
         title="Thông Suốt – chấm điểm / scoring",
@@ -117,6 +122,6 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    service.app.include_router(router(database, common.operator_token))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    service.app.include_router(router(database, operators))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

@@ -29,10 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from shared.postgres.ledgers import LEDGER
-from shared.postgres.tables import backbone_tables
+from shared.postgres.tables import access_tables, backbone_tables
 
 metadata = MetaData()
 backbone_tables(metadata)
+access_tables(metadata)
 
 _moment = DateTime(timezone=True)
 _none, _false, _true = text("0"), text("false"), text("true")

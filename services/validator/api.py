@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from services.validator import store, tables
 from services.validator.rules.catalogue import RULES
@@ -14,7 +14,7 @@ from shared.contract.events import Severity, Tier, VerdictOutcome
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.answers import Answer, many, of_columns, of_model, page_of
-from shared.web.authentication import operator_token
+from shared.web.authentication import Anybody, Operators
 from shared.web.errors import FieldError, not_found, unprocessable
 from shared.web.exports import Export
 from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, paginate
@@ -64,10 +64,10 @@ EXPORTS = (
 )
 
 
-def router(database: Database, token: SecretStr | str | None = None) -> APIRouter:
+def router(database: Database, operators: Operators) -> APIRouter:
     """Validator's routes."""
     routes = APIRouter(prefix="/v1")
-    operator = Depends(operator_token(token))
+    operator = Depends(operators)
 
     @routes.get(
         "/verdicts/{submission_id}",
@@ -112,7 +112,11 @@ def router(database: Database, token: SecretStr | str | None = None) -> APIRoute
         return answer.document()
 
     @routes.get(
-        "/findings", tags=["findings"], response_model=RuleList, summary="Các mã kết quả kiểm tra / the finding codes"
+        "/findings",
+        dependencies=[Depends(Anybody())],
+        tags=["findings"],
+        response_model=RuleList,
+        summary="Các mã kết quả kiểm tra / the finding codes",
     )
     async def findings() -> dict[str, Any]:
         return {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.validator import handlers, store
+from services.validator import handlers, store, tables
 from services.validator.judging import Judging
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Transaction
+from shared.projection.keyring import access_copy
 from shared.runtime.clock import Clock
 
 
@@ -25,4 +26,5 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
     return [
         Inbound.of("validator.registry", handlers.keep_regimes),
         Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
+        Inbound.of("validator.access", access_copy(tables.metadata)),
     ]

@@ -11,10 +11,12 @@ from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
+from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.web.app import create_app
+from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 
 
@@ -29,7 +31,7 @@ def build(
     settings = settings or ValidatorSettings()
     common = common or CommonSettings()
     kafka = kafka or KafkaSettings()
-    system = SystemClock()
+    system, business = SystemClock(), clock or business_clock(common.business_clock)
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-validator"
     )
@@ -37,17 +39,19 @@ def build(
     judging = Judging(FormCache(settings.cached_forms), budget)
     subscriptions = [
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
-        for inbound in inbounds(judging, clock or business_clock(common.business_clock))
+        for inbound in inbounds(judging, business)
     ]
+    keyring = CopiedKeyring(database, system)
     service = Service(
         "validator",
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging],
+        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging, keyring],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
+    operators = Operators(keyring, business, common.operator_token)
     service.app = create_app(
         "validator",
         title="Thông Suốt – kiểm tra báo cáo / validator",
@@ -55,6 +59,6 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    service.app.include_router(router(database, common.operator_token))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], token=common.operator_token)
+    service.app.include_router(router(database, operators))
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

@@ -11,9 +11,11 @@ from shared.contract.events import (
     EventModel,
     IntakeAvailable,
     IntakeUnavailable,
+    KeyRegistered,
     NotificationRecorded,
     ObligationChanged,
     OfficerRegistered,
+    PersonRegistered,
     RegimePublished,
     RequestIssued,
     StepTaken,
@@ -23,6 +25,7 @@ from shared.contract.events import (
 from shared.contract.services import SERVICES
 
 _REGISTRY = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
+_ACCESS = (KeyRegistered, PersonRegistered)
 
 #: consumer (`<service>.<name>`: its Kafka group, and its name in the inbox) -> the events it applies
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
@@ -31,11 +34,15 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.notices": (NotificationRecorded,),
     "validator.registry": (RegimePublished,),
     "validator.submissions": (SubmissionReceived,),
+    # of its own, so that trouble with the registry keeps no revoked key alive
+    "validator.access": _ACCESS,
     "scoring.registry": _REGISTRY,
     "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
+    "scoring.access": _ACCESS,
     "notifier.registry": _REGISTRY,
     "notifier.verdicts": (VerdictReached,),
     "notifier.compliance": (ObligationChanged,),
+    "notifier.access": _ACCESS,
 }
 
 

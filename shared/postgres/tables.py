@@ -27,7 +27,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 
 def _moment(name: str, *, default: bool = True) -> Column[object]:
@@ -212,4 +212,30 @@ def backbone_tables(metadata: MetaData) -> None:
         _moment("ordered_at"),
         Column("ordered_by", Text, nullable=False),
         PrimaryKeyConstraint("consumer", "topic", "partition"),
+    )
+
+
+def access_tables(metadata: MetaData) -> None:
+    """Declare the copy of keys and people that every service but intake keeps; shared/projection/keyring.py."""
+    Table(
+        "access_keys",
+        metadata,
+        Column("key_id", Text, primary_key=True),
+        Column("version", Integer, nullable=False),
+        Column("sha256", Text, nullable=False),  # in hex
+        Column("principal_kind", Text, nullable=False),
+        Column("principal_id", Text, nullable=False),
+        Column("scopes", ARRAY(Text), nullable=False),
+        Column("expires_at", DateTime(timezone=True)),
+        Column("revoked_at", DateTime(timezone=True)),
+        Index("access_keys_operate", "key_id", postgresql_where=text("'operate' = ANY (scopes)")),
+    )
+    #: offices alone: names and contacts are personal data that only intake keeps
+    Table(
+        "access_people",
+        metadata,
+        Column("person_id", Text, primary_key=True),
+        Column("version", Integer, nullable=False),
+        Column("agency", Text, nullable=False),
+        Column("offices", JSONB, nullable=False),
     )

@@ -359,10 +359,10 @@ HTTP_REFUSED_TOTAL = declare_counter(
 )
 OPERATOR_REFUSED_TOTAL = declare_counter(
     "thongsuot_operator_refused_total",
-    "Requests to operator routes without the operator's token, by reason (missing, wrong, limited).",
+    "Requests to operator routes without a key that may operate, by reason (missing, wrong, limited, scope).",
     unit="requests",
     labels=["reason"],
-    values={"reason": ("missing", "wrong", "limited")},
+    values={"reason": ("missing", "wrong", "limited", "scope")},
 )
 DATABASE_POOL_IN_USE = declare_gauge(
     "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"

@@ -38,6 +38,7 @@ from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
 from shared.web.refusals import secured
 from shared.web.routes import Routes
+from shared.web.scopes import state_scopes
 
 DEFAULT_BODY_LIMIT_BYTES = 1_048_576
 READINESS_DEADLINE_SECONDS = 5.0
@@ -277,6 +278,7 @@ class Application(FastAPI):
                 title=self.title, version=self.version, description=self.description, routes=self.routes
             )
             document.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = pages.PROBLEM_SCHEMA
+            state_scopes(self, document)
             for add in self.document_parts:
                 add(document)
             add_examples(document)

@@ -1,4 +1,4 @@
-"""A key is shown once and stored only as a SHA-256; it is compared in constant time.
+"""Who presents a key; a key is shown once, stored only as a SHA-256, and compared in constant time.
 
 An API key is `tsk_<16 hex>_<43 base64url>`: a public id to find it by and 256 random bits, which need no slow hash.
 """
@@ -7,33 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
 
+from shared.access import Principal, Scope, may
+from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import metrics
-from shared.web.errors import Problem, describe, too_many, unauthorized
+from shared.web.errors import forbidden, too_many, unauthorized
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.limits import address_key
 
 KEY_PREFIX = "tsk"
 _KEY = re.compile(r"tsk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
-OPERATOR_DISABLED = describe(
-    "operator-disabled",
-    403,
-    "Chưa bật quyền vận hành",
-    "Operator access is off",
-    "Dịch vụ chạy không có OPERATOR_TOKEN nên mọi địa chỉ vận hành đều đóng. Hãy đặt biến này rồi khởi động lại.",
-    "The service runs without OPERATOR_TOKEN, so operator routes are closed. Set it and restart the service.",
-)
+#: what an operation's `x-scope` says where it needs no key
+PUBLIC: Literal["public"] = "public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,44 +107,88 @@ def operator_token_fault(token: str) -> str | None:
     return None
 
 
-class OperatorToken(SecurityBase):
-    """A FastAPI dependency that admits only the operator; it counts and slows wrong and missing tokens."""
+class Keyring(Protocol):
+    """The keys that a process knows, and the database that knows all."""
 
-    model = HTTPBearer(description="OPERATOR_TOKEN của dịch vụ / of the service")
-    scheme_name = "operatorToken"
+    def at_once(self, presented: PresentedKey) -> Principal | None:
+        """The principal by memory alone; None means that the database must be asked."""
 
-    def __init__(self, expected: bytes) -> None:
-        self._expected = expected
+    def holds(self, presented: PresentedKey) -> bool:
+        """Whether the key is in memory, live or not."""
+
+    async def be_fresh(self) -> None:
+        """Read the database unless memory is young enough. Raises what the database raises."""
+
+    async def principal_of(self, presented: PresentedKey) -> Principal | None:
+        """The principal of this key if it is live, else None."""
+
+
+async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], None]) -> Principal | None:
+    """The principal whose key this is, None without a live one.
+
+    `charge` counts the request against its address, once, and raises where that has asked too often. It comes before
+    the database is asked about a key that is not in memory: made-up keys cannot have it read each.
+    """
+    key = parse_key(text) if text else None
+    if key is None:
+        charge()
+        return None
+    principal = keyring.at_once(key)
+    if principal is not None:
+        return principal
+    await keyring.be_fresh()  # one read serves all who ask meanwhile
+    unknown = not keyring.holds(key)
+    if unknown:
+        charge()  # made up, or so new that the next poll has yet to bring it: only the database can tell
+    principal = await keyring.principal_of(key)
+    if principal is None and not unknown:
+        charge()
+    return principal
+
+
+class Operators(SecurityBase):
+    """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys.
+
+    OPERATOR_TOKEN is the older second way: with it whoever holds it is the operator.
+    """
+
+    model = HTTPBearer(description="Khóa của người vận hành / an operator's key: tsk_…")
+    scheme_name = "operatorKey"
+    states_scope: Scope = "operate"
+
+    def __init__(self, keyring: Keyring, business_clock: Clock, token: SecretStr | str = "") -> None:
+        self._keyring = keyring
+        self._clock = business_clock
+        self._token = (token.get_secret_value() if isinstance(token, SecretStr) else token).encode()
         self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
 
-    async def __call__(self, request: Request) -> None:
-        """Raises 401; 403 if operator routes are off; 429 if the address has tried too often."""
-        if not self._expected:
-            raise Problem.of(OPERATOR_DISABLED)
-        given = bearer_text(request.headers)
-        if given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._expected):
-            return
-        limiter = getattr(request.app.state, "strangers", self._strangers)
-        wait_seconds = limiter.take(address_key(request.client.host) if request.client else "")
-        if wait_seconds:
-            metrics.OPERATOR_REFUSED_TOTAL.labels("limited").inc()
-            raise too_many(wait_seconds)
-        metrics.OPERATOR_REFUSED_TOTAL.labels("missing" if given is None else "wrong").inc()
-        raise unauthorized("Cần mã vận hành (OPERATOR_TOKEN).", "The operator token (OPERATOR_TOKEN) is needed.")
+    async def __call__(self, request: Request) -> Principal:
+        """The operator. Raises 401; 403 for a key that may not operate; 429 if the address has tried too often."""
+        text = bearer_text(request.headers)
+        if text and self._token and hmac.compare_digest(text.encode("utf-8", "surrogateescape"), self._token):
+            return _BY_TOKEN
+
+        def charge() -> None:
+            limiter = getattr(request.app.state, "strangers", self._strangers)
+            wait_seconds = limiter.take(address_key(request.client.host) if request.client else "")
+            if wait_seconds:
+                metrics.OPERATOR_REFUSED_TOTAL.labels("limited").inc()
+                raise too_many(wait_seconds)
+
+        principal = await authenticate(text, self._keyring, charge)
+        if principal is None:
+            metrics.OPERATOR_REFUSED_TOTAL.labels("missing" if text is None else "wrong").inc()
+            raise unauthorized("Cần khóa của người vận hành còn hiệu lực.", "A live key of an operator is needed.")
+        if not may(principal, "operate", None, {}, self._clock.now().astimezone(LOCAL_ZONE).date()):
+            metrics.OPERATOR_REFUSED_TOTAL.labels("scope").inc()
+            raise forbidden("Khóa này không có quyền vận hành.", "This key may not operate.")
+        return principal
 
 
-for _reason in ("missing", "wrong", "limited"):
+_BY_TOKEN = Principal("operator", "operator", None, frozenset[Scope]({"operate"}))
+
+for _reason in ("missing", "wrong", "limited", "scope"):
     metrics.OPERATOR_REFUSED_TOTAL.labels(_reason)
-
-
-def operator_token(token: str | SecretStr | None = None) -> OperatorToken:
-    """A FastAPI dependency that admits only the operator: `Depends(operator_token(settings.operator_token))`.
-
-    Without `token` it uses OPERATOR_TOKEN of the environment; with neither set, every such route answers 403. All
-    routes of an application share one limit (`create_app(strangers=…)`).
-    """
-    given_token = token.get_secret_value() if isinstance(token, SecretStr) else token
-    return OperatorToken((given_token or os.environ.get("OPERATOR_TOKEN") or "").encode())
 
 
 class Anybody:
@@ -156,6 +196,8 @@ class Anybody:
 
     Each address has so many requests; beyond them 429.
     """
+
+    states_scope = PUBLIC
 
     def __init__(self, per_second: float = STRANGERS_PER_SECOND, burst: int = STRANGERS_BURST) -> None:
         self._limiter = Limiter(per_second, burst)

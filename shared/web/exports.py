@@ -15,13 +15,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from pydantic import SecretStr
 from sqlalchemy import TextClause, text
 
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.web.answers import page_of
-from shared.web.authentication import operator_token
+from shared.web.authentication import Operators
 from shared.web.paging import Cursor, CursorValue, decode_cursor, encode_cursor, link_next
 
 DEFAULT_LIMIT = 1_000
@@ -114,14 +113,12 @@ def backbone_exports() -> list[Export]:
     ]
 
 
-def mount_exports(
-    app: FastAPI, database: Database, exports: Iterable[Export], *, token: str | SecretStr | None = None
-) -> None:
-    """Serve each export at GET /v1/exports/<name>?after=&limit= to the operator (see security.operator_token).
+def mount_exports(app: FastAPI, database: Database, exports: Iterable[Export], *, operators: Operators) -> None:
+    """Serve each export at GET /v1/exports/<name>?after=&limit= to operators.
 
     Answers `{"items": […], "next": cursor | null}` with `Link: rel="next"`.
     """
-    allowed = Depends(operator_token(token))
+    allowed = Depends(operators)
     turns = asyncio.Semaphore(AT_ONCE)
     for export in exports:
         _mount(app, database, export, allowed, turns)

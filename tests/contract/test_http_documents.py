@@ -56,10 +56,6 @@ def served(request: pytest.FixtureRequest) -> tuple[str, FastAPI]:
     return request.param, app
 
 
-#: routes of intake that are not an agency's own
-OPERATORS = ("/v1/audit", "/v1/registry/", "/v1/regimes/review-due", "/v1/agencies/")
-
-
 def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (method.upper(), path, operation)
@@ -78,14 +74,13 @@ def test_the_document_says_who_may_call_each_operation(served: tuple[str, FastAP
     name, app = served
     schemes = app.openapi()["components"]["securitySchemes"]
     assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer"}
-    assert set(schemes) <= {"agencyKey", "operatorToken"}
+    assert set(schemes) <= {"agencyKey", "operatorKey"}
     for method, path, operation in operations(app):
         if (name, path) in PUBLIC:
             assert "security" not in operation, path
             continue
         (requirement,) = operation["security"]
-        operators = "/exports/" in path or path.startswith(OPERATORS) or name != "intake"
-        expected = "operatorToken" if operators else "agencyKey"
+        expected = "operatorKey" if operation["x-scope"] == "operate" else "agencyKey"
         assert list(requirement) == [expected], (method, path)
         assert expected in schemes
 

@@ -1,101 +1,202 @@
-"""Who is asking is decided by the key alone, and within limits: an agency's allowance with a key, per address without.
+"""Who is asking is decided by the key alone, and within limits: an allowance with a key, per address without.
 
-A key that is not in memory costs its address before it costs the database: made-up keys cannot have it read each.
+What an agency's key reads and sends is its own agency's. A person's key reads for one agency at a time, within the
+person's offices; what lies outside is not found, as if it were not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Query, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
-from starlette.types import Scope
+from starlette.types import Scope as AsgiScope
 
 from services.intake import metrics, problems
 from services.intake.access.allowance import Allowances, Exhausted, Meter
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.openapi import AGENCY_KEY
-from shared.access import Principal
-from shared.access.rights import OF_AGENCIES
-from shared.web.authentication import parse_key
-from shared.web.errors import unauthorized
+from shared.access import Principal, Scope, may, may_anywhere
+from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.web.authentication import authenticate
+from shared.web.errors import Problem, forbidden, not_found, unauthorized
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
 
+_Agency = Annotated[
+    str | None,
+    Query(
+        max_length=35,
+        description="Đọc cho cơ quan này; với khóa của người / the agency to read for, with a person's key",
+        examples=["H99.31"],
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """For which agency a request reads, and which of its regimes (None: all)."""
+
+    agency: str
+    regimes: frozenset[str] | None
+
+    def covers(self, regime: str) -> bool:
+        return self.regimes is None or regime in self.regimes
+
 
 class Access(SecurityBase):
-    """Turns a request's key into its agency."""
+    """Turns a request's key into its principal, and that into the agency for which it reads or sends."""
 
     #: its description in the OpenAPI document, under `scheme_name`
-    model = HTTPBearer(description="Khóa API của cơ quan / the agency's API key: tsk_…")
+    model = HTTPBearer(description="Khóa của cơ quan hoặc của người / a key of an agency or a person: tsk_…")
     scheme_name = AGENCY_KEY
+    states_scope: Scope = "read"
 
-    def __init__(self, cache: RegistryCache, agencies: Allowances, strangers: Limiter) -> None:
+    def __init__(self, cache: RegistryCache, allowances: Allowances, strangers: Limiter, business_clock: Clock) -> None:
         self._cache = cache
-        self._agencies = agencies
+        self._allowances = allowances
         self._strangers = strangers
+        self._clock = business_clock
 
-    async def agency_of(self, scope: Scope) -> str:
-        """The agency of the request's key. Raises 401; 429 where the agency, or a stranger's address, asks too much."""
+    async def principal_of(self, scope: AsgiScope) -> Principal:
+        """Whose key the request carries. Raises 401; 429 where its owner, or a stranger's address, asks too much."""
         authorization = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 authorization = value
         scheme, _, text = authorization.partition(b" ")
-        charged = False
-        if scheme.lower() == b"bearer":
-            key = parse_key(text.strip().decode("latin-1"))
-            if key is not None:
-                agency = self._cache.agency_at_once(key)
-                if agency is None:
-                    await self._cache.be_fresh()  # one read serves all who ask meanwhile
-                    if not self._cache.holds(key):
-                        # made up, or so new that the next poll has yet to bring it: only the database can tell
-                        self._charge(scope)
-                        charged = True
-                    agency = await self._cache.agency_of(key)
-                if agency is not None:
-                    await self._admit(scope, agency)
-                    return agency
-        metrics.UNAUTHORIZED_TOTAL.inc()
-        if not charged:
-            self._charge(scope)
-        raise unauthorized(
-            "Cần khóa API của cơ quan còn hiệu lực: Authorization: Bearer tsk_…",
-            "A live API key of the agency is needed: Authorization: Bearer tsk_…",
-        )
+        given = text.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+        principal = await authenticate(given, self._cache, lambda: self._charge(scope))
+        if principal is None:
+            metrics.UNAUTHORIZED_TOTAL.inc()
+            raise unauthorized(
+                "Cần khóa còn hiệu lực: Authorization: Bearer tsk_…",
+                "A live key is needed: Authorization: Bearer tsk_…",
+            )
+        await self._admit(scope, principal)
+        return principal
 
-    async def _admit(self, scope: Scope, agency: str) -> None:
+    def sends_for(self, principal: Principal) -> str:
+        """The agency for which the principal sends reports. Raises 403 where it sends none."""
+        if principal.kind == "agency" and "submit" in principal.scopes:
+            return principal.id
+        if principal.agency is None or not may_anywhere(principal, "submit", self._today()):
+            raise forbidden("Khóa này không có quyền gửi báo cáo.", "This key may not send reports.")
+        return principal.agency
+
+    def must_send(self, principal: Principal, agency: str, regime: str) -> None:
+        """Raise 403 unless the principal may send the agency's reports under this regime."""
+        if principal.kind != "agency" and not self._may(principal, "submit", agency, regime):
+            raise forbidden(
+                f"Khóa này không có quyền gửi báo cáo {regime} của {agency}.",
+                f"This key may not send reports of {agency} under {regime}.",
+            )
+
+    async def __call__(self, request: Request, agency: _Agency = None) -> str:
+        """As a FastAPI dependency: the agency for which the request reads, where it names its regime or none."""
+        reading = await self.reading(request, agency)
+        regime = request.path_params.get("regime") or request.path_params.get("code")
+        regime = regime or request.query_params.get("regime", "")
+        if reading.regimes is not None and regime not in reading.regimes:
+            raise _no_agency(reading.agency)
+        return reading.agency
+
+    async def reader_of(self, request: Request) -> Principal:
+        """Whose key it is. Raises 403 where the key reads nothing at all."""
+        principal = await self.principal_of(request.scope)
+        if not may_anywhere(principal, "read", self._today()):
+            raise forbidden("Khóa này không có quyền đọc.", "This key may not read.")
+        return principal
+
+    async def acting(self, request: Request) -> Principal:
+        """Whose key it is. Raises 403 where the key neither submits nor reviews anything."""
+        principal = await self.principal_of(request.scope)
+        today = self._today()
+        if not may_anywhere(principal, "submit", today) and not may_anywhere(principal, "review", today):
+            raise forbidden("Khóa này không có quyền gửi hay duyệt.", "This key may neither submit nor review.")
+        return principal
+
+    async def reading(self, request: Request, agency: str | None) -> Reading:
+        """For which agency and regimes the request reads. Raises 404 where the key reaches none."""
+        principal = await self.reader_of(request)
+        wanted = agency or principal.agency or ""
+        if self._may(principal, "read", wanted, ""):
+            return Reading(wanted, None)
+        named = {regime for office in principal.offices for regime in office.regimes}
+        regimes = frozenset(regime for regime in named if self._may(principal, "read", wanted, regime))
+        if not regimes:
+            raise _no_agency(wanted)
+        return Reading(wanted, regimes)
+
+    def _may(self, principal: Principal, scope: Scope, agency: str, regime: str) -> bool:
+        return may(principal, scope, agency, self._cache.registry.tree, self._today(), regime)
+
+    def _today(self) -> date:
+        return self._clock.now().astimezone(LOCAL_ZONE).date()
+
+    async def _admit(self, scope: AsgiScope, principal: Principal) -> None:
         meter = Meter.of(scope)
         if meter is None:
-            raise RuntimeError("an agency's route without the layer that measures what it takes")
+            raise RuntimeError("a route with a key without the layer that measures what it takes")
+        name = principal.id if principal.kind == "agency" else f"{principal.kind}/{principal.id}"
         try:
-            await meter.charge_to(agency, self._agencies)
+            await meter.charge_to(name, self._allowances)
         except Exhausted as exhausted:
             metrics.RATE_LIMITED_TOTAL.labels("agency").inc()
             raise problems.allowance_spent(exhausted.retry_after_seconds) from None
 
-    def _charge(self, scope: Scope) -> None:
+    def _charge(self, scope: AsgiScope) -> None:
         client = scope.get("client")
-        self._limit(self._strangers, address_key(client[0]) if client else "", "address")
-
-    @staticmethod
-    def _limit(limiter: Limiter, name: str, limit: str) -> None:
-        wait_seconds = limiter.take(name)
+        wait_seconds = self._strangers.take(address_key(client[0]) if client else "")
         if wait_seconds:
-            metrics.RATE_LIMITED_TOTAL.labels(limit).inc()
+            metrics.RATE_LIMITED_TOTAL.labels("address").inc()
             raise problems.rate_limited(wait_seconds)
 
-    async def __call__(self, request: Request) -> str:
-        """As a FastAPI dependency."""
-        return await self.agency_of(request.scope)
+
+class ReadingById(SecurityBase):
+    """A FastAPI dependency of routes whose regime is known only when the record is read: they ask `covers` of it."""
+
+    model = Access.model
+    scheme_name = Access.scheme_name
+    states_scope: Scope = "read"
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def __call__(self, request: Request, agency: _Agency = None) -> Reading:
+        return await self._access.reading(request, agency)
 
 
-def principal_of(access: Access) -> Callable[..., Awaitable[Principal]]:
-    """A FastAPI dependency: the principal whose key it is."""
+class AnyKey(SecurityBase):
+    """A FastAPI dependency of routes that show the same to everyone who has a key that reads."""
 
-    async def principal(agency: str = Depends(access)) -> Principal:
-        return Principal("agency", agency, agency, OF_AGENCIES)
+    model = Access.model
+    scheme_name = Access.scheme_name
+    states_scope: Scope = "read"
 
-    return principal
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def __call__(self, request: Request) -> Principal:
+        return await self._access.reader_of(request)
+
+
+class Acting(SecurityBase):
+    """A FastAPI dependency of routes that take a step with a report: the table of steps decides who may take which."""
+
+    model = Access.model
+    scheme_name = Access.scheme_name
+    states_scope = "review submit"
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def __call__(self, request: Request) -> Principal:
+        return await self._access.acting(request)
+
+
+def _no_agency(code: str) -> Problem:
+    return not_found(f"cơ quan {code} trong phạm vi của khóa này", f"agency {code} within this key's reach")

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from services.intake import pages, problems
 from services.intake.administration import attention, changing, records
@@ -23,10 +23,11 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
 from services.intake.registry.source import FileError
+from shared.access import Principal
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock
 from shared.web.app import Application
-from shared.web.authentication import operator_token
+from shared.web.authentication import Operators
 from shared.web.errors import FieldError, Problem, bad_request, conflict, not_found, unprocessable
 from shared.web.paging import paginate
 
@@ -65,10 +66,11 @@ def mount(
     database: Database,
     clock: Clock,
     neighbours: Sequence[str],
-    token: SecretStr,
+    operators: Operators,
 ) -> None:
     """Add the routes. neighbours: services whose own checks a change must pass."""
-    allowed = [Depends(operator_token(token))]
+    operator = Depends(operators)
+    allowed = [operator]
     addressed = Addressed()
     # each change starts processes of the neighbours, and each reading of all verdicts is long
     changes, readings = asyncio.Semaphore(1), asyncio.Semaphore(1)
@@ -117,7 +119,6 @@ def mount(
             "It passes the checks that files pass. To change: `If-Match` with the ETag that was read; to add: "
             "`If-None-Match: *`."
         ),
-        dependencies=allowed,
         responses={201: {"model": ChangeView, "description": "Đã thêm / added"}},
         openapi_extra={
             "requestBody": {
@@ -131,6 +132,7 @@ def mount(
         response: Response,
         kind: Kind,
         key: str,
+        principal: Principal = operator,
         why: _Why = None,
         dry_run: _DryRun = False,
         if_match: _IfMatch = None,
@@ -151,7 +153,7 @@ def mount(
                 words = await changing.described(made, now)
                 if dry_run or not made.changes:
                     return _answer(response, kind, key, made, words, stored=False)
-                author = Author("operator", why or "", "api")
+                author = Author(principal.id, why or "", "api")
                 async with database.transaction() as tx:
                     done = await changing.save(tx, made, author, SystemClock().now())
                 if done:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import SecretStr
 
 from services.intake import pages
 from services.intake.audit import as_csv, queries
@@ -17,7 +16,7 @@ from services.intake.filters import moment
 from services.intake.parameters import Page
 from shared.postgres.database import Database
 from shared.web.app import Application
-from shared.web.authentication import operator_token
+from shared.web.authentication import Operators
 from shared.web.paging import paginate
 
 #: entries of a CSV read in one transaction
@@ -30,7 +29,7 @@ _From = Annotated[
 _To = Annotated[datetime | None, moment("to"), Query(alias="to", description="Trước lúc này / before this moment")]
 
 
-def mount(app: Application, *, database: Database, token: SecretStr) -> None:
+def mount(app: Application, *, database: Database, operators: Operators) -> None:
     """Add the route that reads the audit trail."""
 
     @app.get(
@@ -43,7 +42,7 @@ def mount(app: Application, *, database: Database, token: SecretStr) -> None:
         ),
         response_model=AuditPage,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-        dependencies=[Depends(operator_token(token))],
+        dependencies=[Depends(operators)],
     )
     async def audit(
         request: Request,

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Query, Request, Response
 
 from services.intake import pages, views
-from services.intake.access.callers import Access
+from services.intake.access.callers import Access, Reading, ReadingById
 from services.intake.filters import truth
 from services.intake.obligations import queries
 from services.intake.obligations.queries import (
@@ -33,7 +33,7 @@ _Overdue = Annotated[bool | None, truth("overdue"), Query(description="true: đa
 
 def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database) -> None:
     """Add the routes that read obligations."""
-    agency_of_key = Depends(access)
+    agency_of_key, reading_of_key = Depends(access), Depends(ReadingById(access))
 
     @app.get(
         "/v1/obligations",
@@ -101,15 +101,15 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         tags=["submissions"],
         summary="Dòng thời gian của một bài nộp / what happened to a submission",
     )
-    async def timeline(submission_id: str, agency: str = agency_of_key) -> Timeline:
+    async def timeline(submission_id: str, reading: Reading = reading_of_key) -> Timeline:
         wanted = submission_id_of(submission_id)
         await cache.be_fresh()
         async with database.read_transaction() as tx:
-            sent = await submissions.submission(tx, agency, wanted, cache.registry)
+            sent = await submissions.submission(tx, reading.agency, wanted, cache.registry)
             found = None
             if sent is not None:
-                found = await queries.obligation(tx, agency, cache.registry, sent.regime, sent.period)
-        if sent is None:
+                found = await queries.obligation(tx, reading.agency, cache.registry, sent.regime, sent.period)
+        if sent is None or not reading.covers(sent.regime):
             raise no_submission(wanted)
         return timeline_of(sent, found)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.intake.access.callers import Access
+from services.intake.access.callers import Access, AnyKey, Reading, ReadingById
 from services.intake.parameters import no_submission, submission_id_of
 from services.intake.receipts import store
 from services.intake.receipts.signer import Signer
@@ -87,18 +87,18 @@ class ReceiptKeys(BaseModel):
 
 def mount(app: Application, *, access: Access, signer: Signer, database: Database) -> None:
     """Add the routes of receipts."""
-    agency_of_key = Depends(access)
+    reading_of_key, any_key = Depends(ReadingById(access)), Depends(AnyKey(access))
 
     @app.get(
         "/v1/submissions/{submission_id}/receipt",
         tags=["receipts"],
         summary="Biên nhận có chữ ký / the signed receipt",
     )
-    async def receipt(submission_id: str, agency: str = agency_of_key) -> SignedReceipt:
+    async def receipt(submission_id: str, reading: Reading = reading_of_key) -> SignedReceipt:
         wanted = submission_id_of(submission_id)
         async with database.read_transaction() as tx:
-            received = await store.received(tx, agency, wanted)
-        if received is None:
+            received = await store.received(tx, reading.agency, wanted)
+        if received is None or not reading.covers(received.obligation.split("/")[1]):
             raise no_submission(wanted)
         key = await signer.key()
         if key is None:
@@ -116,8 +116,9 @@ def mount(app: Application, *, access: Access, signer: Signer, database: Databas
         tags=["receipts"],
         summary="Khóa công khai để kiểm tra biên nhận / public keys that check receipts",
         response_model_exclude_none=True,
+        dependencies=[any_key],
     )
-    async def receipt_keys(response: Response, agency: str = agency_of_key) -> ReceiptKeys:
+    async def receipt_keys(response: Response) -> ReceiptKeys:
         async with database.read_transaction() as tx:
             kept = await store.public_keys(tx)
         response.headers["Cache-Control"] = "private, max-age=300"

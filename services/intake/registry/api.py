@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Query, Request, Response
 
 from services.intake import pages
-from services.intake.access.callers import Access
+from services.intake.access.callers import Access, Reading, ReadingById
 from services.intake.parameters import Page
 from services.intake.registry import agency_queries, regime_queries
 from services.intake.registry.agency_queries import Me
@@ -27,7 +27,7 @@ _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên b
 
 def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database, clock: Clock) -> None:
     """Add the routes that read the agency and its regimes."""
-    agency_of_key = Depends(access)
+    agency_of_key, reading_of_key = Depends(access), Depends(ReadingById(access))
     addressed, examples = Addressed(), Examples()
 
     async def own_agency(code: str) -> Agency:
@@ -38,7 +38,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         return found
 
     @app.get("/v1/me", tags=["agency"], summary="Cơ quan của khóa này / the agency of this key")
-    async def me(agency: str = agency_of_key) -> Me:
+    async def me(reading: Reading = reading_of_key) -> Me:
+        agency = reading.agency
         own = await own_agency(agency)
         async with database.read_transaction() as tx:
             found = await agency_queries.me(tx, agency, own.parent, cache.registry)
@@ -52,9 +53,9 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
         summary="Chế độ báo cáo áp dụng / regimes that bind the agency",
         response_model=RegimePage,
     )
-    async def list_regimes(request: Request, page: Page, agency: str = agency_of_key) -> Response:
+    async def list_regimes(request: Request, page: Page, reading: Reading = reading_of_key) -> Response:
         position = page.position("regimes", (str, int))
-        own = await own_agency(agency)
+        own = await own_agency(reading.agency)
         addressed.be_of(cache.registry, cache.revision)
         async with database.read_transaction() as tx:
             rows = await regime_queries.page(

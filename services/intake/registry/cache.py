@@ -15,6 +15,7 @@ from services.intake.access import keys
 from services.intake.access.keys import ApiKey
 from services.intake.registry import store
 from services.intake.registry.records import Registry
+from shared.access import Principal
 from shared.postgres.database import Database, Transaction
 from shared.runtime.clock import LOCAL_ZONE, Clock, monotonic_seconds
 from shared.telemetry.background_loop import BackgroundLoop
@@ -116,33 +117,30 @@ class RegistryCache(BackgroundLoop):
                     metrics.REGISTRY_ENTRIES.labels(kind).set(size)
         self._read_at = begun
 
-    def agency_at_once(self, presented: PresentedKey) -> str | None:
-        """Like `agency_of`, from memory only; None means that the database must be asked."""
-        key = self._keys.get(presented.key_id)
-        if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
+    def at_once(self, presented: PresentedKey) -> Principal | None:
+        """Like `principal_of`, from memory only; None means that the database must be asked."""
+        if monotonic_seconds() - self._read_at > self._max_age_seconds:
             return None
-        now = self._clock.now()
-        if not key.opens_to(presented, now):
-            return None
-        self._uses[key.key_id] = now
-        return key.agency
+        return self._opened(presented, self._clock.now())
 
     def holds(self, presented: PresentedKey) -> bool:
         """Whether the key is in memory, live or not, so that it needs no database to be judged."""
         return presented.key_id in self._keys
 
-    async def agency_of(self, presented: PresentedKey) -> str | None:
-        """The agency of this key if it is live, else None. Notes the use in memory, to be stored later."""
+    async def principal_of(self, presented: PresentedKey) -> Principal | None:
+        """Whose key this is if it is live, else None. Notes the use in memory, to be stored later."""
         await self.be_fresh()
         now = self._clock.now()
-        key = self._keys.get(presented.key_id)
-        if key is None:
+        if presented.key_id not in self._keys:
             await self.refresh()
-            key = self._keys.get(presented.key_id)
+        return self._opened(presented, now)
+
+    def _opened(self, presented: PresentedKey, now: datetime) -> Principal | None:
+        key = self._keys.get(presented.key_id)
         if key is None or not key.opens_to(presented, now):
             return None
         self._uses[key.key_id] = now
-        return key.agency
+        return key.owner if key.owner.kind != "person" else self.registry.holder_of(key.owner)
 
     async def flush_uses(self, tx: Transaction) -> int:
         """Store the last uses of keys, on a ticker. Uses that cannot be stored stay for the next tick."""

@@ -10,11 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms
+from services.intake.registry import forms, people
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events import (
+    AgencyRegistered,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import shown
 from shared.runtime.clock import LOCAL_ZONE
@@ -40,12 +47,13 @@ def check(
     now: business time. named: keys of records already refused, so that nothing is reported twice. unread: kinds with
     unreadable records: an unknown name of such a kind may be one of those.
     """
-    registry = Registry()
+    registry, identities = Registry(), people.Identities()
     for key in named:
         _name(registry, key)
     before: dict[str, RegistryEvent] = {}
     for record in stored:
         registry.put(record)
+        identities.put(record)
         before[record.key] = record
     seen: dict[str, Located] = {}
     for located in records:
@@ -53,10 +61,11 @@ def check(
         if first is not located:
             yield _twice(located, first)
         registry.put(located.record.model_copy(update={"version": 2**31}))
+        identities.put(located.record)
     versions = Versions(registry)
     for located in records:
         earlier = before.get(located.record.key)
-        for error in _one(located, earlier, registry, versions, now, past_requests=past_requests):
+        for error in _one(located, earlier, registry, identities, versions, now, past_requests=past_requests):
             if error.missing not in unread:
                 yield error
 
@@ -76,6 +85,7 @@ def _one(
     located: Located,
     stored: RegistryEvent | None,
     registry: Registry,
+    identities: people.Identities,
     versions: Versions,
     now: datetime,
     *,
@@ -87,6 +97,9 @@ def _one(
             yield from _closing(located, agency, stored, registry, now)
         case OfficerRegistered() as officer:
             yield from _officer(located, officer, registry)
+            yield from people.check_identity(located, officer.officer_id, identities)
+        case PersonRegistered() as person:
+            yield from people.check_person(located, person, registry, identities)
         case RegimePublished() as regime:
             if isinstance(stored, RegimePublished):
                 yield from _published(located, stored, regime)

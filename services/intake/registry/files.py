@@ -17,7 +17,13 @@ from services.intake.registry.strict_yaml import MAX_FILE_BYTES, Document, read
 from shared.contract.events.fields import shown
 from shared.web.validation import pointer_of
 
-_SECTIONS: dict[str, Kind] = {"agencies": "agency", "officers": "officer", "regimes": "regime", "requests": "request"}
+_SECTIONS: dict[str, Kind] = {
+    "agencies": "agency",
+    "officers": "officer",
+    "people": "person",
+    "regimes": "regime",
+    "requests": "request",
+}
 _SUFFIXES = frozenset({".yaml", ".yml"})
 #: limit on files and folders; a nation's registry has fewer
 MAX_ENTRIES = 10_000
@@ -37,7 +43,7 @@ class Folder:
 
 
 def read_folder(folder: Path) -> Folder:
-    """Every record of `agencies*`, `officers*`, `regimes*`, `requests*` and `regimes/*`, all `.yaml` or `.yml`."""
+    """Every record of `agencies*`, `officers*`, `people*`, `regimes*`, `requests*`, `regimes/*`: `.yaml` or `.yml`."""
     found = Folder()
     files: list[tuple[int, str, Path]] = []
     for path in _entries(folder, found):
@@ -56,8 +62,8 @@ def read_folder(folder: Path) -> Folder:
                 "",
                 "Không có tệp danh mục nào.",
                 "There is no registry file.",
-                "Đặt agencies.yaml, officers.yaml, regimes/*.yaml, requests.yaml vào thư mục này.",
-                "Put agencies.yaml, officers.yaml, regimes/*.yaml, requests.yaml into this folder.",
+                "Đặt agencies.yaml, officers.yaml, people.yaml, regimes/*.yaml, requests.yaml vào thư mục này.",
+                "Put agencies.yaml, officers.yaml, people.yaml, regimes/*.yaml, requests.yaml into this folder.",
             )
         )
     for _, name, path in sorted(files):
@@ -176,8 +182,8 @@ def _unknown_file(name: str) -> FileError:
         "",
         "Tên tệp không thuộc danh mục, nên không rõ tệp này nói gì.",
         "The file's name is not one of the registry's, so its content is unknown.",
-        "Đổi tên thành agencies*, officers*, regimes*, requests*.yaml hoặc regimes/*.yaml, hoặc chuyển đi nơi khác.",
-        "Rename it to agencies*, officers*, regimes*, requests*.yaml or regimes/*.yaml, or move it away.",
+        "Đổi tên thành agencies*, officers*, people*, regimes*, requests*.yaml hoặc regimes/*.yaml, hoặc chuyển đi.",
+        "Rename it to agencies*, officers*, people*, regimes*, requests*.yaml or regimes/*.yaml, or move it away.",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.intake.access import keys
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change, changed_fields
 from services.intake.registry import store
@@ -175,8 +176,9 @@ async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:
 
 
 async def republish(tx: Transaction) -> int:
-    """Publish every current record again under its version; consumers drop those they have. Returns how many."""
+    """Publish every current record and key again; consumers drop those they have. Returns how many."""
     await store.lock(tx)
     records = await store.changed_after(tx, -1)
-    await publish(tx, records)
-    return len(records)
+    issued = [key.event for key in await keys.changed_after(tx, -1)]
+    await publish(tx, [*records, *issued])
+    return len(records) + len(issued)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.intake.audit.domain import fingerprint
+from shared.access import Office, Principal, Term, delegated_by
 from shared.contract.addressing import closed_before
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
+from shared.contract.events import (
+    AgencyRegistered,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
 
-Kind = Literal["agency", "officer", "regime", "request"]
+Kind = Literal["agency", "officer", "person", "regime", "request"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,
+    "person": PersonRegistered,
     "regime": RegimePublished,
     "request": RequestIssued,
 }
@@ -93,12 +103,21 @@ class Officer(Struct, frozen=True, gc=False):
         )
 
 
+class Person(Struct, frozen=True, gc=False):
+    """The fields of a person kept in memory: contacts are for the record alone."""
+
+    agency: str
+    offices: tuple[tuple[Office, str | None], ...]  # each with the id of the head who delegates it
+    version: int
+
+
 @dataclass(slots=True)
 class Registry:
     """All records, indexed for look-up; of agencies and officers only the fields that admission and checks need."""
 
     agencies: dict[str, Agency] = field(default_factory=dict)
     officers: dict[str, Officer] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
     #: agency -> ids of its present and former officers
@@ -120,6 +139,8 @@ class Registry:
                     record.officer_id,
                     Officer(record.agency, record.active, record.role == "head", record.regimes, record.version),
                 )
+            case PersonRegistered():
+                _newer(self.people, record.person_id, _person(record))
             case RegimePublished():
                 _newer(self.regimes.setdefault(record.code, {}), record.regime_version, record)
             case RequestIssued():
@@ -131,6 +152,8 @@ class Registry:
             self._agency(agency)
         for officer_id, officer in changed.officers.items():
             self._officer(officer_id, officer)
+        for person_id, person in changed.people.items():
+            _newer(self.people, person_id, person)
         for code, versions in changed.regimes.items():
             for number, regime in versions.items():
                 _newer(self.regimes.setdefault(code, {}), number, regime)
@@ -160,6 +183,30 @@ class Registry:
             for code, agency in self.agencies.items()
             if agency.opened_on <= today and not closed_before(agency, today) and not self.designated(code)
         )
+
+    def offices_of(self, person_id: str) -> tuple[Office, ...]:
+        """All offices of a person, by the records of person and officer; a deputy's with its delegation."""
+        person, officer = self.people.get(person_id), self.officers.get(person_id)
+        offices = [
+            office if head is None else delegated_by(office, self._own_offices(head))
+            for office, head in (person.offices if person is not None else ())
+        ]
+        return (*offices, *_duty(officer))
+
+    @property
+    def tree(self) -> Mapping[str, str | None]:
+        """The agency above each agency, for `shared.access.may`."""
+        return _Parents(self.agencies)
+
+    def holder_of(self, person: Principal) -> Principal:
+        """The owner of a person's key, with the person's agency and offices as they are now."""
+        known = self.people.get(person.id) or self.officers.get(person.id)
+        return replace(person, agency=known.agency if known else None, offices=self.offices_of(person.id))
+
+    def _own_offices(self, person_id: str) -> tuple[Office, ...]:
+        person = self.people.get(person_id)
+        offices = (office for office, _ in person.offices) if person is not None else ()
+        return (*offices, *_duty(self.officers.get(person_id)))
 
     def inherits_from(self, code: str) -> list[Agency]:
         """Agencies that handed on to this one what they owed when they closed, also through others."""
@@ -193,9 +240,44 @@ class Registry:
         return {
             "agency": len(self.agencies),
             "officer": len(self.officers),
+            "person": len(self.people),
             "regime": sum(len(versions) for versions in self.regimes.values()),
             "request": len(self.requests),
         }
+
+
+class _Parents(Mapping[str, str | None]):
+    """The agency above each agency."""
+
+    def __init__(self, agencies: Mapping[str, Agency]) -> None:
+        self._agencies = agencies
+
+    def __getitem__(self, code: str) -> str | None:
+        return self._agencies[code].parent
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._agencies)
+
+    def __len__(self) -> int:
+        return len(self._agencies)
+
+
+def _duty(officer: Officer | None) -> tuple[Office, ...]:
+    """The office that the record of an officer on duty stands for."""
+    if officer is None or not officer.active:
+        return ()
+    # a head's rights cover the whole agency, whichever regimes the record designates him for
+    if officer.head:
+        return (Office("head", officer.agency, Term(date.min)),)
+    return (Office("reporting_officer", officer.agency, Term(date.min), officer.regimes),)
+
+
+def _person(record: PersonRegistered) -> Person:
+    offices = tuple(
+        (Office(given.role, given.agency, Term(given.since, given.until), given.regimes), given.delegated_by)
+        for given in record.offices
+    )
+    return Person(record.agency, offices, record.version)
 
 
 def _newer(records: dict[Any, Any], key: Any, record: Any) -> None:

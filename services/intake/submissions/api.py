@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.intake import pages, views
 from services.intake.access.allowance import Metered
-from services.intake.access.callers import Access
+from services.intake.access.callers import Access, Reading, ReadingById
 from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import openapi, queries
@@ -75,20 +75,20 @@ def mount(
     app: Application, *, access: Access, endpoint: SubmitEndpoint, cache: RegistryCache, database: Database
 ) -> None:
     """Add the routes that send and read submissions."""
-    agency_of_key = Depends(access)
+    agency_of_key, reading_of_key = Depends(access), Depends(ReadingById(access))
     mount_submissions(app, endpoint)
     app.document_parts.append(openapi.add_submission_operation)
 
     @app.get("/v1/submissions/{submission_id}", tags=["submissions"], summary="Một bài nộp / one submission")
     async def submission(
-        request: Request, response: Response, submission_id: str, agency: str = agency_of_key
+        request: Request, response: Response, submission_id: str, reading: Reading = reading_of_key
     ) -> SubmissionDetail:
         language = preferred_language(request.headers.get("accept-language", ""))
         wanted = submission_id_of(submission_id)
         await cache.be_fresh()
         async with database.read_transaction() as tx:
-            found = await queries.submission(tx, agency, wanted, cache.registry, language)
-        if found is None:
+            found = await queries.submission(tx, reading.agency, wanted, cache.registry, language)
+        if found is None or not reading.covers(found.regime):
             raise no_submission(wanted)
         response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
         return found

@@ -53,8 +53,8 @@ from shared.web.problems import problem_for
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
-#: whether a sender without a key, or with too many requests, is answered tells nothing of whether we can store
-_SAYS_NOTHING = (401, 408, 429)
+#: whether a sender without a right, or with too many requests, is answered tells nothing of whether we can store
+_SAYS_NOTHING = (401, 403, 408, 429)
 #: windows of regime and period, remembered until the registry changes
 _MAX_REMEMBERED = 20_000
 #: a body over this may take a millisecond or more of the loop
@@ -107,7 +107,8 @@ class SubmitEndpoint:
 
     async def _submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrival = arrival_of(scope, self._clock, self._body_timeout_seconds)
-        agency = await self._access.agency_of(scope)
+        principal = await self._access.principal_of(scope)
+        agency = self._access.sends_for(principal)
         key = _idempotency_key(scope)
         body = await read_body(receive, MAX_BODY_BYTES)
         meter = Meter.of(scope)
@@ -119,6 +120,7 @@ class SubmitEndpoint:
         if isinstance(report, Unreadable):
             # no such body was ever stored: there is no receipt to look for
             raise await self._refusal_of(report, agency, received_at)
+        self._access.must_send(principal, agency, report.regime)
         try:
             regime_version, revision = await self._admit(report, agency, received_at)
         except Problem:

@@ -109,6 +109,7 @@ def _operation() -> dict[str, Any]:
         "tags": ["submissions"],
         "operationId": "submit",
         "security": [{AGENCY_KEY: []}],
+        "x-scope": "submit",
         "summary": "Gửi một báo cáo / submit a report",
         "description": "Biên nhận chỉ được trả sau khi báo cáo đã lưu bền vững. / A receipt means durably stored.",
         "parameters": [

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.contract.events.base import REGISTRY, EventModel, Model
+from shared.contract.events.base import REGISTRY, EventModel, Model, Moment
 from shared.contract.events.fields import (
     EACH_ONCE,
     Address,
@@ -268,4 +268,70 @@ class RequestIssued(EventModel):
         return f"request/{self.request_id}"
 
 
-RegistryEvent = AgencyRegistered | OfficerRegistered | RegimePublished | RequestIssued
+class Contact(Model):
+    """How a person is reached on one channel (kênh): `email`, `phone`; a channel of later may follow."""
+
+    channel: Code
+    address: Name
+
+
+class PersonsOffice(Model):
+    """An office (chức vụ, nhiệm vụ) of a person at an agency, from its first day to its last.
+
+    role: one of shared/access/principals.py; a reader gives no right to a role that it does not know.
+    """
+
+    role: Code
+    agency: str
+    regimes: _Codes = ()  # regimes that it covers; empty: all of the agency
+    since: Day
+    until: Day | None = None
+    delegated_by: Code | None = None  # a deputy's head, by the id of the person or officer
+    document: Note = ""  # number and date of the decision or the delegation
+
+
+class PersonRegistered(EventModel):
+    """A person with offices (chức vụ, nhiệm vụ) at agencies. May be an officer too, under the same id.
+
+    Personal data (NĐ 13/2023/NĐ-CP): name, title and contacts.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.person.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    person_id: Code
+    agency: str  # where the person works
+    name: Name
+    title: OptionalName = ""
+    contacts: Annotated[tuple[Contact, ...], at_most(20)] = ()
+    offices: Annotated[tuple[PersonsOffice, ...], at_most(50)] = ()
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"person/{self.person_id}"
+
+
+class KeyRegistered(EventModel):
+    """A key with which a principal is known to every service: its SHA-256, never the key itself."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.key.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    key_id: str  # the public part of tsk_<key_id>_<secret>
+    sha256: str  # of the whole key, in hex
+    principal_kind: str  # agency, person, operator; a kind that a reader does not know gives no right
+    principal_id: str  # the agency's code, the person's id, the operator's name
+    scopes: tuple[str, ...] = ()
+    created_at: Moment
+    expires_at: Moment | None = None
+    revoked_at: Moment | None = None
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"key/{self.key_id}"
+
+
+#: the records that a registry's folder holds
+RegistryEvent = AgencyRegistered | OfficerRegistered | PersonRegistered | RegimePublished | RequestIssued

@@ -171,7 +171,7 @@ async def test_every_route_needs_a_key(province: Province, method: str, path: st
 async def test_an_agencys_key_opens_no_export(province: Province) -> None:
     async with intake(province) as client:
         await sent(client)
-        assert (await client.get("/v1/exports/submissions")).status_code == 401
+        assert (await client.get("/v1/exports/submissions")).status_code == 403
         operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
         answer = await client.client.get("/v1/exports/submissions", headers=operator)
         assert answer.status_code == 200
@@ -342,7 +342,7 @@ async def test_a_key_just_made_opens_at_its_first_use_and_costs_its_address_once
 
 
 async def test_the_last_use_of_a_key_is_written_later_and_not_by_the_request(province: Province) -> None:
-    query = "SELECT last_used_at FROM api_keys WHERE agency = 'H99.01'"
+    query = "SELECT last_used_at FROM api_keys WHERE principal_id = 'H99.01'"
     async with intake(province, key_use_flush_seconds=3600) as client:
         await client.post(report())
         assert await rows(province.url, query) == [(None,)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import commands
+from services.intake.access import commands as access
 from services.intake.registry import load as loading
 from services.intake.registry import store
 from services.intake.registry.cache import RegistryCache
@@ -169,37 +169,36 @@ def test_the_commands_load_republish_and_make_keys(
         ("agency/H99", 1), ("agency/H99.01", 1), ("regime/KTXH/1", 1),
     ]  # fmt: skip
 
-    assert run(url, commands.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 0
+    assert run(url, access.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 0
     out = capsys.readouterr().out
     made = json.loads(out[out.index("{") :])["keys"]
     assert [key["agency"] for key in made] == ["H99", "H99.01"]
     assert (
-        run(url, commands.api_keys, "create", "--agency", "H99", "--expires", "2099-01-01", monkeypatch=monkeypatch)
-        == 0
+        run(url, access.api_keys, "create", "--agency", "H99", "--expires", "2099-01-01", monkeypatch=monkeypatch) == 0
     )
-    assert run(url, commands.api_keys, "create", "--agency", "H99", monkeypatch=monkeypatch) == 1
+    assert run(url, access.api_keys, "create", "--agency", "H99", monkeypatch=monkeypatch) == 1
     assert "revoke one first" in capsys.readouterr().err
     # one agency with two keys keeps no other from having one, and is told at the end
-    assert run(url, commands.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 1
+    assert run(url, access.api_keys, "create", "--all", "--json", monkeypatch=monkeypatch) == 1
     shown = capsys.readouterr()
     second = json.loads(shown.out)
     assert [key["agency"] for key in second["keys"]] == ["H99.01"]
     assert [refused["agency"] for refused in second["refused"]] == ["H99"]
     assert "1 keys made; 1 agencies have no new key" in shown.err
-    assert run(url, commands.api_keys, "create", "--all", monkeypatch=monkeypatch) == 1
+    assert run(url, access.api_keys, "create", "--all", monkeypatch=monkeypatch) == 1
     shown = capsys.readouterr()
     assert "tsk_" not in shown.out
     assert shown.err.count("revoke one first") == 2
-    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 0
-    assert run(url, commands.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 1
+    assert run(url, access.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 0
+    assert run(url, access.api_keys, "revoke", made[0]["key_id"], "--why", "mất khóa", monkeypatch=monkeypatch) == 1
     capsys.readouterr()
-    assert run(url, commands.api_keys, "list", "--json", monkeypatch=monkeypatch) == 0
+    assert run(url, access.api_keys, "list", "--json", monkeypatch=monkeypatch) == 0
     listed = capsys.readouterr().out
     assert [key["live"] for key in json.loads(listed)["keys"]] == [False, True, True, True]
     assert not any(key["key"][13:] in listed for key in made)
-    assert run(url, commands.api_keys, "list", "--agency", "H99.01", monkeypatch=monkeypatch) == 0
+    assert run(url, access.api_keys, "list", "--agency", "H99.01", monkeypatch=monkeypatch) == 0
     assert "H99.01" in capsys.readouterr().out
-    assert run(url, commands.api_keys, "list", "--agency", "NOPE", monkeypatch=monkeypatch) == 1
+    assert run(url, access.api_keys, "list", "--agency", "NOPE", monkeypatch=monkeypatch) == 1
     assert "There is no agency NOPE in the registry" in capsys.readouterr().err
 
 

@@ -50,6 +50,12 @@ officers:
   - {officer_id: cb-92, agency: H99.92, name: Đỗ Văn Núi, email: nui@hoalac.example, role: reporting_officer}
   - {officer_id: tt-92, agency: H99.92, name: Hà Văn Sông, email: song@hoalac.example, role: head}
 """
+PEOPLE = """
+people:
+  - {person_id: tt-99, agency: H99, name: Vũ Thị Mai, title: Chủ tịch,
+     contacts: [{channel: email, address: mai@tinh.example}],
+     offices: [{role: chair, agency: H99, regimes: [KTXH], since: 2025-07-01, until: 2030-06-30}]}
+"""
 FORM = """
 form:
   figures:
@@ -106,12 +112,17 @@ class World:
         (folder / "regimes").mkdir(parents=True)
         (folder / "agencies.yaml").write_text(AGENCIES)
         (folder / "officers.yaml").write_text(OFFICERS)
+        (folder / "people.yaml").write_text(PEOPLE)
         for name, text in REGIMES.items():
             (folder / "regimes" / name).write_text(text)
         self.requests: list[dict[str, Any]] = []
         self.command("intake", "registry", "apply", str(folder), "--why", "a test")
         keys = json.loads(self.command("intake", "keys", "create", "--all", "--json"))
         self.keys = {row["agency"]: row["key"] for row in keys["keys"]}
+        operator = json.loads(self.command("intake", "keys", "create", "--operator", "doi-soat", "--json"))
+        self.operator = operator["keys"][0]["key"]
+        chair = json.loads(self.command("intake", "keys", "create", "--person", "tt-99", "--json"))
+        self.command("intake", "keys", "rotate", chair["keys"][0]["key_id"])
 
     def play(self) -> None:
         """Let everything happen once, and wait until it has."""
@@ -146,10 +157,10 @@ class World:
         self.drain()
 
     def obligation(self, key: str) -> dict[str, Any]:
-        """As scoring shows it to the operator."""
+        """As scoring shows it to the operator, once it has heard of the operator's key."""
         answer = httpx.get(
             f"{self.stack.url('scoring')}/v1/obligations/{key}",
-            headers={"Authorization": f"Bearer {self.stack.operator_token}"},
+            headers={"Authorization": f"Bearer {self.operator}"},
             timeout=30,
         )
         return answer.json() if answer.status_code == 200 else {}

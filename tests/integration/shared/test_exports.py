@@ -14,13 +14,19 @@ from sqlalchemy import MetaData, text
 
 from shared.postgres.database import Database
 from shared.postgres.tables import backbone_tables
+from shared.runtime.clock import SystemClock
 from shared.telemetry.readiness import Readiness
 from shared.web import exports
 from shared.web.app import create_app
+from shared.web.authentication import Operators
 from shared.web.exports import Export, backbone_exports, mount_exports
+from tests.fakes.keyring import FakeKeyring
 
 TOKEN = "operator-for-tests"
+OPERATORS = Operators(FakeKeyring(), SystemClock(), TOKEN)
 FIGURES = Export("figures", "SELECT * FROM figures WHERE code > :after ORDER BY code LIMIT :limit", "code", str)
+
+OPERATORS = Operators(FakeKeyring(), SystemClock(), TOKEN)
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def app(database: Database) -> FastAPI:
         return Readiness.of({})
 
     app = create_app("test", title="Test", readiness=readiness)
-    mount_exports(app, database, [*backbone_exports(), FIGURES], token=TOKEN)
+    mount_exports(app, database, [*backbone_exports(), FIGURES], operators=OPERATORS)
     return app
 
 
@@ -89,7 +95,7 @@ async def test_many_exports_at_once_take_turns(
     monkeypatch.setattr(exports, "read_page", read_page)
     monkeypatch.setattr(exports, "AT_ONCE", at_once)
     crowded = create_app("test", title="Test", readiness=readiness)
-    mount_exports(crowded, database, [FIGURES], token=TOKEN)
+    mount_exports(crowded, database, [FIGURES], operators=OPERATORS)
     answers = await asyncio.gather(*(_get(crowded, "/v1/exports/figures") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert (most <= 2) is (at_once == 2), most

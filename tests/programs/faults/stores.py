@@ -28,6 +28,7 @@ TOPICS = {
 }
 _KIND = "vn.thongsuot.{}.v1"
 _REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry.request")
+_ACCESS = ("registry.key", "registry.person")
 #: consumer -> the event types that it must apply; written from the design, not from the code
 FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
@@ -41,6 +42,9 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "notifier.registry": _REGISTRY,
         "notifier.verdicts": ("verdict.reached",),
         "notifier.compliance": ("obligation.changed",),
+        "validator.access": _ACCESS,
+        "scoring.access": _ACCESS,
+        "notifier.access": _ACCESS,
     }.items()
 }
 #: consumer -> the topics it reads
@@ -54,6 +58,9 @@ READS: dict[str, tuple[str, ...]] = {
     "notifier.registry": ("registry",),
     "notifier.verdicts": ("verdicts",),
     "notifier.compliance": ("compliance",),
+    "validator.access": ("registry",),
+    "scoring.access": ("registry",),
+    "notifier.access": ("registry",),
 }
 RECEIVED, REACHED = _KIND.format("submission.received"), _KIND.format("verdict.reached")
 

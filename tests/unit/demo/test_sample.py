@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.sample import generate
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.events import AgencyRegistered, OfficerRegistered, PersonRegistered, RegimePublished, RequestIssued
 
 FOLDER = Path(generate.__file__).parent
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters
@@ -126,6 +126,7 @@ def test_no_key_of_the_files_is_unknown_to_the_models() -> None:
     pairs: list[tuple[type[Any], list[dict[str, Any]]]] = [
         (AgencyRegistered, _read("agencies", FOLDER / "agencies.yaml")),
         (OfficerRegistered, _read("officers", FOLDER / "officers.yaml")),
+        (PersonRegistered, _read("people", FOLDER / "people.yaml")),
         (RegimePublished, _read("regimes", *sorted(FOLDER.glob("regimes/*.yaml")))),
         (RequestIssued, _read("requests", FOLDER / "requests.yaml")),
     ]

@@ -373,7 +373,7 @@ def test_the_same_record_twice_is_told_with_both_places() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], [{}], {"code": []}, {"code": {"a": 1}}, {"form": [1]}, {"": 1}])
-@pytest.mark.parametrize("kind", ["agency", "officer", "regime", "request"])
+@pytest.mark.parametrize("kind", ["agency", "officer", "person", "regime", "request"])
 def test_whatever_comes_is_told_with_a_pointer_and_no_file(kind: Any, value: object) -> None:
     errors = admit([Proposal(kind, value, Source())], [], NOW).errors
     assert errors

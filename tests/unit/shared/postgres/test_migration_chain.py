@@ -18,7 +18,10 @@ RELEASED = {
     "dead_letter_digest": "63574182e8d6555c",
     "operators_hand": "b9222acc17253ef2",
     "deferred_events": "8a738ad3a95db274",
+    "access": "4cee4ed4e56a62a1",
 }
+#: steps that a service does not take: intake owns what the others copy
+NOT_IN = {"intake": {"access"}}
 
 
 def breaks(folder: Path) -> list[str]:
@@ -87,7 +90,7 @@ def test_an_edited_step_is_noticed(tmp_path: Path) -> None:
 def test_every_service_takes_each_step_of_the_backbone_once(service: str) -> None:
     folder = ROOT / "services" / service / "migrations" / "versions"
     taken = re.findall(r'run_backbone\("(\w+)"\)', "".join(path.read_text() for path in sorted(folder.glob("*.py"))))
-    assert taken == list(RELEASED)
+    assert taken == [name for name in RELEASED if name not in NOT_IN.get(service, ())]
 
 
 def test_a_migration_whose_sql_is_missing_is_noticed(tmp_path: Path) -> None:

@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
+from shared.access import SCOPES, Principal
 from shared.contract.text import header_safe
+from shared.runtime.clock import SystemClock
 from shared.service import command
 from shared.service.service import Service
 from shared.telemetry import logging as logs
 from shared.telemetry.redaction import redact
-from shared.web.authentication import Anybody, new_key, operator_token, operator_token_fault, parse_key
+from shared.web.authentication import Anybody, Operators, new_key, operator_token_fault, parse_key
 from shared.web.limiter import Limiter
+from tests.fakes.keyring import FakeKeyring
 from tests.unit.shared.web.asking import ask, bare_app
 
 
@@ -72,13 +75,22 @@ def test_a_key_with_anything_before_or_after_is_no_key() -> None:
         assert parse_key(other) is None
 
 
-def _operated(token: str | SecretStr | None) -> FastAPI:
+OPERATING = new_key()
+READING = new_key()
+KEYS = {
+    OPERATING: Principal("operator", "ops", None, frozenset(SCOPES)),
+    READING: Principal("agency", "H99.01", "H99.01", frozenset(SCOPES)),
+}
+
+
+def _operated(token: str | SecretStr = "", keyring: FakeKeyring | None = None) -> FastAPI:
     app = bare_app()
 
     async def secret() -> dict[str, bool]:
         return {"in": True}
 
-    app.add_api_route("/v1/secret", secret, dependencies=[Depends(operator_token(token))])
+    operators = Operators(keyring or FakeKeyring(KEYS), SystemClock(), token)
+    app.add_api_route("/v1/secret", secret, dependencies=[Depends(operators)])
     return app
 
 
@@ -86,28 +98,36 @@ async def _try(app: FastAPI, authorization: str) -> httpx.Response:
     return await ask(app, "GET", "/v1/secret", headers={"Authorization": authorization.encode()})
 
 
+async def test_only_a_live_key_of_an_operator_gets_in() -> None:
+    app = _operated()
+    assert (await _try(app, f"Bearer {OPERATING.secret_text}")).json() == {"in": True}
+    for wrong in (f"tsk_{OPERATING.key_id}_{'A' * 43}", new_key().secret_text, "open-sesame", ""):
+        assert (await _try(app, f"Bearer {wrong}")).status_code == 401
+    answer = await _try(app, f"Bearer {READING.secret_text}")
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
+
+
+async def test_a_key_that_is_not_in_memory_costs_its_address_before_it_costs_the_database() -> None:
+    keyring = FakeKeyring(KEYS)
+    app = _operated(keyring=keyring)
+    app.state.strangers = Limiter(0.001, 2)
+    answers = [await _try(app, f"Bearer {new_key().secret_text}") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429, 429]
+    assert keyring.asked == 2
+    assert (await _try(app, f"Bearer {OPERATING.secret_text}")).status_code == 200, "whoever operates is not locked out"
+
+
 @pytest.mark.parametrize("token", ["open-sesame", SecretStr("open-sesame")])
-async def test_only_the_operator_gets_in(token: str | SecretStr, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPERATOR_TOKEN", raising=False)
+async def test_the_operators_token_is_a_second_way(token: str | SecretStr) -> None:
     app = _operated(token)
     assert (await _try(app, "Bearer open-sesame")).json() == {"in": True}
     for wrong in ("Bearer open-sesam", "Bearer open-sesame2", "Bearer", "Basic open-sesame", "", "Bearer mở-ra"):
         assert (await _try(app, wrong)).status_code == 401
 
 
-async def test_the_operators_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPERATOR_TOKEN", "from-env")
-    assert (await _try(_operated(None), "Bearer from-env")).status_code == 200
-
-
-@pytest.mark.parametrize("token", [None, "", SecretStr("")])
-async def test_without_an_operators_token_nobody_gets_in(
-    token: str | SecretStr | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OPERATOR_TOKEN", raising=False)
+async def test_without_an_operators_token_none_gets_in() -> None:
     for header in ("Bearer ", "Bearer x", ""):
-        answer = await _try(_operated(token), header)
-        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/operator-disabled")
+        assert (await _try(_operated(SecretStr("")), header)).status_code == 401
 
 
 async def test_who_tries_tokens_is_counted_and_slowed_and_the_operator_still_gets_in() -> None:

@@ -1,0 +1,170 @@
+"""The copy of keys and offices by which every service but intake authenticates; a revoked key ends within seconds.
+
+Keys that may operate are in memory, polled every second. Any other is read by its id when it is presented, so memory
+stays small however many agencies have keys. What is in memory is never used once it is older than a stated age.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, get_args
+
+import msgspec
+from sqlalchemy import MetaData, text
+
+from shared.access import SCOPES, Office, Principal, PrincipalKind, Term
+from shared.consuming.applying import Handle
+from shared.consuming.batch import Batch
+from shared.contract.events import KeyRegistered, PersonRegistered
+from shared.postgres.database import Database, ReadTransaction, Transaction
+from shared.projection.projection import Projection
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.background_loop import BackgroundLoop
+from shared.telemetry.logging import get_logger
+from shared.telemetry.pulse import Pulse
+from shared.web.authentication import PresentedKey
+
+log = get_logger()
+
+POLL_SECONDS, MAX_AGE_SECONDS = 1.0, 5.0
+
+_COLUMNS = "k.key_id, k.sha256, k.principal_kind, k.principal_id, k.scopes, k.expires_at, k.revoked_at"
+_FROM = """
+    FROM access_keys k LEFT JOIN access_people p ON k.principal_kind = 'person' AND p.person_id = k.principal_id
+"""
+_ONE = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE k.key_id = :key_id")
+_OPERATING = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE 'operate' = ANY (k.scopes)")
+
+
+class _StoredOffice(msgspec.Struct):
+    """What is read of an office: a deputy's delegation opens nothing here."""
+
+    role: str
+    agency: str
+    since: date
+    until: date | None = None
+    regimes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedKey:
+    """A key as intake published it, with the offices of its person. Moments are system time."""
+
+    sha256: bytes
+    principal: Principal
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def opens_to(self, presented: PresentedKey, now: datetime) -> bool:
+        """Whether the presented key is this one and may still be used."""
+        live = self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return presented.matches(self.sha256) and live
+
+
+def access_copy(metadata: MetaData) -> Handle:
+    """What keeps the copy in a service's tables, as the handler of its subscription."""
+    keys = Projection(metadata.tables["access_keys"], KeyRegistered)
+    people = Projection(
+        metadata.tables["access_people"],
+        PersonRegistered,
+        values={"offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode()},
+    )
+
+    async def follow(batch: Batch[KeyRegistered | PersonRegistered], tx: Transaction) -> None:
+        bodies = [event.body for event in batch]
+        await keys.save(tx, (body for body in bodies if isinstance(body, KeyRegistered)))
+        await people.save(tx, (body for body in bodies if isinstance(body, PersonRegistered)))
+
+    return follow
+
+
+class CopiedKeyring(BackgroundLoop):
+    """The keys of one process of a service that copies them."""
+
+    def __init__(
+        self,
+        database: Database,
+        system_clock: Clock,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        max_age_seconds: float = MAX_AGE_SECONDS,
+    ) -> None:
+        super().__init__("keyring-poll", Pulse.every("keyring poll", poll_seconds), stop_seconds=0)
+        self._database = database
+        self._clock = system_clock
+        self._poll_seconds = poll_seconds
+        self._max_age_seconds = max_age_seconds
+        self._keys: Mapping[str, CopiedKey] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self.pulses = (self._pulse,)
+
+    def at_once(self, presented: PresentedKey) -> Principal | None:
+        """The principal by memory alone; None means that the database must be asked."""
+        key = self._keys.get(presented.key_id)
+        if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
+            return None
+        return key.principal if key.opens_to(presented, self._clock.now()) else None
+
+    def holds(self, presented: PresentedKey) -> bool:
+        """Whether the key is in memory, live or not."""
+        return presented.key_id in self._keys
+
+    async def be_fresh(self) -> None:
+        """Read the database unless memory is young enough. Raises what the database raises."""
+        if monotonic_seconds() - self._read_at > self._max_age_seconds:
+            called_at = monotonic_seconds()
+            async with asyncio.timeout(self._max_age_seconds), self._reading:
+                if self._read_at <= called_at:
+                    await self._read()
+
+    async def principal_of(self, presented: PresentedKey) -> Principal | None:
+        """The principal of this key if it is live, else None."""
+        async with asyncio.timeout(self._max_age_seconds), self._database.read_transaction() as tx:
+            row = (await tx.execute(_ONE, {"key_id": presented.key_id})).first()
+        key = _key(row) if row is not None else None
+        return key.principal if key is not None and key.opens_to(presented, self._clock.now()) else None
+
+    async def _read(self) -> None:
+        begun = monotonic_seconds()
+        async with self._database.read_transaction() as tx:
+            self._keys = await _operating(tx)
+        self._read_at = begun
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(self._max_age_seconds), self._reading:
+                    await self._read()
+                self._pulse.beat()
+            except Exception as error:
+                self._pulse.failed(error)
+                log.warning("The keys could not be read.", action="keyring.poll_failed", error=repr(error))
+            await self._pause(self._poll_seconds)
+
+
+async def _operating(tx: ReadTransaction) -> dict[str, CopiedKey]:
+    rows = (await tx.execute(_OPERATING)).all()
+    return {row[0]: key for row in rows if (key := _key(row)) is not None}
+
+
+def _key(row: Sequence[Any]) -> CopiedKey | None:
+    """The stored key; None for one whose kind of principal is not known here, which opens nothing."""
+    _, sha256, kind, principal_id, scopes, expires_at, revoked_at, agency, offices = row
+    if kind not in get_args(PrincipalKind):
+        return None
+    principal = Principal(
+        kind,
+        principal_id,
+        principal_id if kind == "agency" else agency,
+        frozenset(scope for scope in SCOPES if scope in scopes),
+        tuple(map(_office, msgspec.json.decode(offices, type=list[_StoredOffice]) if offices else ())),
+    )
+    return CopiedKey(bytes.fromhex(sha256), principal, expires_at, revoked_at)
+
+
+def _office(stored: _StoredOffice) -> Office:
+    return Office(stored.role, stored.agency, Term(stored.since, stored.until), stored.regimes)

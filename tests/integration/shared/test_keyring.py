@@ -1,0 +1,122 @@
+"""The copy of keys by which the other services authenticate: a revoked key ends, an old event undoes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, text
+
+from shared.access import may
+from shared.consuming.batch import Batch
+from shared.contract.events import EventModel, KeyRegistered, PersonRegistered
+from shared.postgres.database import Database
+from shared.postgres.tables import access_tables
+from shared.projection.keyring import CopiedKeyring, access_copy
+from shared.runtime.clock import SystemClock
+from shared.web.authentication import NewKey, PresentedKey, new_key
+
+NOW = datetime.now(UTC)
+METADATA = MetaData()
+access_tables(METADATA)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=2)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(METADATA.create_all)
+    yield database
+    await database.close()
+
+
+def event(key: NewKey, version: int = 1, **changes: Any) -> KeyRegistered:
+    given = {
+        "key_id": key.key_id, "sha256": key.sha256.hex(), "principal_kind": "operator", "principal_id": "ops",
+        "scopes": ("operate",), "created_at": NOW, "version": version,
+    }  # fmt: skip
+    return KeyRegistered(**{**given, **changes})
+
+
+def presented(key: NewKey) -> PresentedKey:
+    return PresentedKey(key.key_id, key.sha256)
+
+
+async def follow(database: Database, *events: EventModel) -> None:
+    async with database.transaction() as tx:
+        await access_copy(METADATA)(Batch.of(events), tx)
+
+
+async def test_a_key_opens_from_its_event_until_it_is_revoked(database: Database) -> None:
+    key = new_key()
+    keyring = CopiedKeyring(database, SystemClock(), poll_seconds=0.05)
+    assert await keyring.principal_of(presented(key)) is None
+    await follow(database, event(key))
+    await keyring.start()
+    try:
+        await until(lambda: keyring.at_once(presented(key)) is not None)
+        await follow(database, event(key, 2, revoked_at=NOW), event(key, 1))
+        await until(lambda: keyring.at_once(presented(key)) is None)
+    finally:
+        await keyring.stop()
+    assert keyring.holds(presented(key))
+    assert await keyring.principal_of(presented(key)) is None
+    assert await keyring.principal_of(PresentedKey(key.key_id, b"x" * 32)) is None
+
+
+async def until(true: Any) -> None:
+    deadline = monotonic() + 10
+    while not true():
+        assert monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_memory_holds_what_may_operate_and_is_not_used_once_it_is_old(database: Database) -> None:
+    agencys, operators = new_key(), new_key()
+    of_agency = event(agencys, principal_kind="agency", principal_id="H99.01", scopes=("submit", "read"))
+    await follow(database, of_agency, event(operators))
+    keyring = CopiedKeyring(database, SystemClock(), max_age_seconds=5)
+    await keyring.be_fresh()
+    assert keyring.holds(presented(operators))
+    assert not keyring.holds(presented(agencys))
+    found = await keyring.principal_of(presented(agencys))
+    assert found is not None
+    assert (found.kind, found.agency) == ("agency", "H99.01")
+    keyring._max_age_seconds = 0
+    assert keyring.at_once(presented(operators)) is None, "the database must be asked"
+
+
+async def test_an_expired_key_and_one_of_a_kind_of_later_open_nothing(database: Database) -> None:
+    expired, later = new_key(), new_key()
+    await follow(database, event(expired, expires_at=NOW - timedelta(seconds=1)), event(later, principal_kind="robot"))
+    keyring = CopiedKeyring(database, SystemClock())
+    for key in (expired, later):
+        assert await keyring.principal_of(presented(key)) is None
+
+
+async def test_a_persons_key_operates_by_the_office_that_the_copy_holds(database: Database) -> None:
+    key = new_key()
+    office = {"role": "operator", "agency": "H99", "since": date(2026, 1, 1)}
+    person = PersonRegistered.model_validate(
+        {"person_id": "p1", "agency": "H99.01", "name": "Trần Thị B", "offices": [office], "version": 1,
+         "contacts": [{"channel": "email", "address": "b@example.vn"}]}
+    )  # fmt: skip
+    of_person = event(key, principal_kind="person", principal_id="p1")
+    keyring = CopiedKeyring(database, SystemClock())
+    await follow(database, of_person)
+    nobody = await keyring.principal_of(presented(key))
+    assert nobody is not None
+    assert not may(nobody, "operate", None, {}, date(2026, 6, 1)), "the person is not known yet"
+    await follow(database, person)
+    somebody = await keyring.principal_of(presented(key))
+    assert somebody is not None
+    assert may(somebody, "operate", None, {}, date(2026, 6, 1))
+    assert not may(somebody, "operate", None, {}, date(2025, 6, 1))
+    async with database.read_transaction() as tx:
+        kept = str((await tx.execute(text("SELECT * FROM access_people"))).all())
+    assert "example.vn" not in kept
+    assert "Trần" not in kept
