@@ -7,7 +7,7 @@ from shared.telemetry.metrics import SIZE_BUCKETS, declare_counter, declare_gaug
 SUBMISSIONS_TOTAL = declare_counter(
     "thongsuot_intake_submissions_total",
     "Answers to submissions by outcome (stored, replayed, key_reused, unchanged, unknown, defect, in_flight, full, "
-    "outdated, nil_after_figures, too_many_versions).",
+    "outdated, nil_after_figures, too_many_versions, locked).",
     unit="requests",
     labels=["outcome"],
     values={
@@ -23,6 +23,7 @@ SUBMISSIONS_TOTAL = declare_counter(
             "outdated",
             "nil_after_figures",
             "too_many_versions",
+            "locked",
         )
     },
 )
