@@ -9,6 +9,7 @@ from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access, Acting
 from services.intake.administration import api as administration_api
+from services.intake.administration.callers import Administrators
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.lifecycle import api as lifecycle_api
@@ -179,6 +180,7 @@ def build(
         database=database,
         clock=clock,
         neighbours=CheckSettings().on if neighbours is None else neighbours,
+        administrators=Administrators(access, operators, cache, clock),
         operators=operators,
     )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)

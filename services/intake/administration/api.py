@@ -14,7 +14,9 @@ from pydantic import BaseModel, Field
 from services.intake import pages, problems
 from services.intake.administration import attention, changing, records
 from services.intake.administration.attention import ReviewList, UnstaffedAgency, UnstaffedPage
+from services.intake.administration.callers import Administrators
 from services.intake.administration.changing import Checked, Refused, Stale
+from services.intake.administration.reach import Reach
 from services.intake.administration.records import RecordPage, RecordView, VersionView, stored_key
 from services.intake.audit.domain import Author
 from services.intake.parameters import Page
@@ -23,12 +25,11 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
 from services.intake.registry.source import FileError
-from shared.access import Principal
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock
 from shared.web.app import Application
 from shared.web.authentication import Operators
-from shared.web.errors import FieldError, Problem, bad_request, conflict, not_found, unprocessable
+from shared.web.errors import FieldError, Problem, bad_request, conflict, forbidden, not_found, unprocessable
 from shared.web.paging import paginate
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}(@[1-9][0-9]{0,3})?")
@@ -66,21 +67,21 @@ def mount(
     database: Database,
     clock: Clock,
     neighbours: Sequence[str],
+    administrators: Administrators,
     operators: Operators,
 ) -> None:
     """Add the routes. neighbours: services whose own checks a change must pass."""
-    operator = Depends(operators)
-    allowed = [operator]
+    reaching = Depends(administrators)
     addressed = Addressed()
     # each change starts processes of the neighbours, and each reading of all verdicts is long
     changes, readings = asyncio.Semaphore(1), asyncio.Semaphore(1)
-    _mount_records(app, database, allowed)
+    _mount_records(app, database, reaching)
 
     @app.get(
         "/v1/regimes/review-due",
         tags=["registry"],
         summary="Chế độ báo cáo cần rà soát / regimes to be reviewed",
-        dependencies=allowed,
+        dependencies=[Depends(operators)],
     )
     async def review_due() -> ReviewList:
         await cache.be_fresh()
@@ -94,15 +95,14 @@ def mount(
         tags=["registry"],
         summary="Cơ quan chưa có cán bộ đầu mối / agencies without a reporting officer",
         response_model=UnstaffedPage,
-        dependencies=allowed,
     )
-    async def without_officer(request: Request, page: Page) -> Response:
+    async def without_officer(request: Request, page: Page, reach: Reach = reaching) -> Response:
         position = page.position("without-officer", (str,))
         await cache.be_fresh()
         addressed.be_of(cache.registry, cache.revision)
         today = clock.now().astimezone(LOCAL_ZONE).date()
         after = str(position[0]) if position else ""
-        codes = (code for code in cache.registry.unstaffed(today) if code > after)
+        codes = (code for code in cache.registry.unstaffed(today) if code > after and reach.covers(code))
         rows = [
             attention.unstaffed_agency(code, cache.registry, addressed, today) for code in islice(codes, page.limit + 1)
         ]
@@ -132,7 +132,7 @@ def mount(
         response: Response,
         kind: Kind,
         key: str,
-        principal: Principal = operator,
+        reach: Reach = reaching,
         why: _Why = None,
         dry_run: _DryRun = False,
         if_match: _IfMatch = None,
@@ -148,12 +148,18 @@ def mount(
                 now = clock.now()
                 async with database.read_transaction() as tx:
                     registry = await loading.stored_records(tx)
+                _must_read(reach, registry, stored, key)
                 checked = _must(await changing.check(registry, kind, stored, value, expected, now))
+                if not reach.changes(checked.before, checked.after):
+                    raise forbidden(
+                        "Bản ghi này liên quan đến cơ quan ngoài phạm vi quản trị của khóa.",
+                        "The record concerns agencies that this key does not administer.",
+                    )
                 made = _must(await changing.ask_neighbours(checked, neighbours, now))
                 words = await changing.described(made, now)
                 if dry_run or not made.changes:
                     return _answer(response, kind, key, made, words, stored=False)
-                author = Author(principal.id, why or "", "api")
+                author = Author(reach.principal.id, why or "", "api")
                 async with database.transaction() as tx:
                     done = await changing.save(tx, made, author, SystemClock().now())
                 if done:
@@ -163,6 +169,12 @@ def mount(
             "Danh mục đang được người khác thay đổi liên tục. Hãy thử lại.",
             "Somebody else keeps changing the registry. Try again.",
         )
+
+
+def _must_read(reach: Reach, stored: changing.StoredRecords, key: str, asked: str) -> None:
+    """What there is and lies outside the reach is not found: raises 404."""
+    if not reach.everywhere and any(record.key == key and not reach.reads(record) for record in stored[1]):
+        raise _unknown(asked)
 
 
 def _must(found: Checked | Stale | Refused) -> Checked:
@@ -199,7 +211,7 @@ def _answer(response: Response, kind: Kind, key: str, made: Checked, words: list
     )
 
 
-def _mount_records(app: Application, database: Database, allowed: list[Any]) -> None:
+def _mount_records(app: Application, database: Database, reaching: Any) -> None:
     """Add the routes that read records."""
 
     @app.get(
@@ -207,13 +219,12 @@ def _mount_records(app: Application, database: Database, allowed: list[Any]) -> 
         tags=["registry"],
         summary="Bản ghi của một loại, theo mã / records of a kind, by key",
         response_model=RecordPage,
-        dependencies=allowed,
     )
-    async def listed(request: Request, kind: Kind, page: Page) -> Response:
+    async def listed(request: Request, kind: Kind, page: Page, reach: Reach = reaching) -> Response:
         listing = f"registry/{kind}"
         position = page.position(listing, (str,))
         async with database.read_transaction() as tx:
-            rows = await records.page(tx, kind, str(position[0]) if position else "", page.limit + 1)
+            rows = await records.page(tx, kind, str(position[0]) if position else "", page.limit + 1, reach)
         return await pages.answer(
             request, paginate(listing, rows, page.limit, lambda row: (stored_key(row.kind, row.key),)), RecordView
         )
@@ -222,11 +233,10 @@ def _mount_records(app: Application, database: Database, allowed: list[Any]) -> 
         "/v1/registry/{kind}/{key}",
         tags=["registry"],
         summary="Một bản ghi, với ETag / one record, with its ETag",
-        dependencies=allowed,
     )
-    async def one(response: Response, kind: Kind, key: str) -> RecordView:
+    async def one(response: Response, kind: Kind, key: str, reach: Reach = reaching) -> RecordView:
         async with database.read_transaction() as tx:
-            found = await records.one(tx, kind, _known(key))
+            found = await records.one(tx, kind, _known(key), reach)
         if found is None:
             raise _unknown(key)
         response.headers["ETag"] = f'"{found.version}"'
@@ -236,12 +246,11 @@ def _mount_records(app: Application, database: Database, allowed: list[Any]) -> 
         "/v1/registry/{kind}/{key}/versions/{version}",
         tags=["registry"],
         summary="Bản ghi như sau một lần đổi / a record as it was after one of its changes",
-        dependencies=allowed,
     )
-    async def version(kind: Kind, key: str, version: str) -> VersionView:
+    async def version(kind: Kind, key: str, version: str, reach: Reach = reaching) -> VersionView:
         number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
         async with database.read_transaction() as tx:
-            current = await records.one(tx, kind, _known(key))
+            current = await records.one(tx, kind, _known(key), reach)
             found = None
             if current is not None:
                 audited = audited_content(record_of(stored_key(kind, key), current.version, current.record))

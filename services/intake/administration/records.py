@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
+from services.intake.administration.reach import Reach
 from services.intake.registry.agency_codes import newer, older
-from services.intake.registry.records import Kind, kind_of
+from services.intake.registry.records import Kind, kind_of, record_of
 from services.intake.views import Moment
 from shared.postgres.database import ReadTransaction
 
@@ -90,14 +91,26 @@ def path_key(stored: str) -> str:
     return name.replace("/", VERSION_MARK)
 
 
-async def one(tx: ReadTransaction, kind: Kind, key: str) -> RecordView | None:
+async def one(tx: ReadTransaction, kind: Kind, key: str, reach: Reach) -> RecordView | None:
+    """The record; None where there is none, or it lies outside the reach."""
     row = (await tx.execute(_ONE, {"key": stored_key(kind, key)})).first()
-    return None if row is None else _view(row)
+    return None if row is None or not _within(reach, row) else _view(row)
 
 
-async def page(tx: ReadTransaction, kind: Kind, after: str, limit: int) -> list[RecordView]:
-    """Records of a kind by key, after the given stored key."""
-    return [_view(row) for row in await tx.execute(_PAGE, {"kind": kind, "after": after, "limit": limit})]
+async def page(tx: ReadTransaction, kind: Kind, after: str, limit: int, reach: Reach) -> list[RecordView]:
+    """Records of a kind within the reach by key, after the given stored key."""
+    found: list[RecordView] = []
+    while len(found) < limit:
+        rows = (await tx.execute(_PAGE, {"kind": kind, "after": after, "limit": limit})).all()
+        found += [_view(row) for row in rows if _within(reach, row)]
+        if len(rows) < limit:
+            break
+        after = rows[-1].key
+    return found[:limit]
+
+
+def _within(reach: Reach, row: Any) -> bool:
+    return reach.everywhere or reach.reads(record_of(row.key, row.version, row.record))
 
 
 def _view(row: Any) -> RecordView:

@@ -1,0 +1,80 @@
+"""Which records a principal may read and change: an operator all, a person those of the agencies administered.
+
+A record belongs to every agency that it binds, names or gives rights over; all of them must be within reach, before
+the change and after it. So nobody widens an own reach, or moves an agency out of another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from services.intake.registry.records import Registry
+from shared.access import Principal, may
+from shared.contract.addressing import submits
+from shared.contract.events import (
+    AgencyRegistered,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RegistryEvent,
+    RequestIssued,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Of one principal, on one day."""
+
+    principal: Principal
+    registry: Registry
+    today: date
+
+    @property
+    def everywhere(self) -> bool:
+        return may(self.principal, "operate", None, {}, self.today)
+
+    def covers(self, agency: str | None) -> bool:
+        """Whether the agency is within reach; None, what belongs to no agency, is so for an operator alone."""
+        return self.everywhere or may(self.principal, "administer", agency, self.registry.tree, self.today)
+
+    def reads(self, record: RegistryEvent) -> bool:
+        return self.everywhere or all(self.covers(agency) for agency in self._agencies(record))
+
+    def changes(self, before: RegistryEvent | None, after: RegistryEvent) -> bool:
+        if self.everywhere:
+            return True
+        if before is not None and not self.reads(before):
+            return False
+        if isinstance(after, AgencyRegistered):
+            return self._places(before, after)
+        return self.reads(after)
+
+    def _places(self, before: RegistryEvent | None, after: AgencyRegistered) -> bool:
+        """A new agency is placed below one within reach, and an old one stays where it is or moves to such a one."""
+        stays = isinstance(before, AgencyRegistered) and before.parent == after.parent
+        return (stays or self.covers(after.parent)) and all(map(self.covers, after.successors))
+
+    def _agencies(self, record: RegistryEvent) -> Iterator[str | None]:
+        match record:
+            case AgencyRegistered():
+                yield record.code
+            case OfficerRegistered():
+                yield record.agency
+            case PersonRegistered():
+                yield record.agency
+                for office in record.offices:
+                    yield office.agency if office.role != "operator" else None
+            case RegimePublished():
+                yield from self._submitters(record)
+            case RequestIssued():
+                versions = self.registry.regimes.get(record.regime, {})
+                yield from record.agencies or self._submitters(versions[max(versions)] if versions else None)
+
+    def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
+        """Everybody whom the regime binds; None where that is nobody."""
+        bound: list[str | None] = [
+            agency.code for agency in self.registry.agencies.values() if regime is not None and submits(agency, regime)
+        ]
+        yield from bound or [None]
