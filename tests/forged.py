@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -64,7 +65,9 @@ async def try_every_paged_route(
             further = dict(parse_qsl(query))
             strangers = [*GARBAGE, encode_cursor("another listing", ["x"])]
             for cursor, allowed in [*((c, {400}) for c in strangers), *((c, {200, 400}) for c in cursors(listing))]:
-                answer = await client.get(path, params={**further, "after": cursor})
+                # of a listing by kind, the kind that its name ends with
+                url = re.sub(r"\{\w+\}", listing.rpartition("/")[2], path)
+                answer = await client.get(url, params={**further, "after": cursor})
                 if answer.status_code not in allowed:
                     wrong.append(f"{path}?after={cursor[:200]}: {answer.status_code}")
     return wrong

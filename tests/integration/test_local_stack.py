@@ -136,11 +136,11 @@ async def test_postgres_is_durable_and_speaks_scram(stack: Stack) -> None:
 
 
 async def test_a_role_reaches_its_own_database_and_no_other(stack: Stack) -> None:
-    own = stack.database_url("intake")
+    own = stack.create_database("settler")
     connection = await asyncpg.connect(own)
     try:
         await connection.execute("CREATE TABLE proof (n int)")
-        assert await connection.fetchval("SELECT current_user") == "intake"
+        assert await connection.fetchval("SELECT current_user") == "settler"
         assert not await connection.fetchval(
             "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
         )
@@ -150,7 +150,7 @@ async def test_a_role_reaches_its_own_database_and_no_other(stack: Stack) -> Non
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await asyncpg.connect(with_database(own, foreign))
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(own.replace("intake:", "scoring:", 1))
+        await asyncpg.connect(own.replace("settler:", "scoring:", 1))
 
 
 async def test_postgres_killed_and_restarted_keeps_what_was_committed(stack: Stack) -> None:

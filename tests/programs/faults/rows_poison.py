@@ -25,18 +25,24 @@ from tests.programs.faults.raw import Raw
 from tests.programs.faults.sql import execute
 from tests.programs.faults.stores import REACHED, READS, RECEIVED, Stores
 
-#: a type that every reader of the topic follows
+REGIME, KEY = "vn.thongsuot.registry.regime.v1", "vn.thongsuot.registry.key.v1"
+#: topic -> types of which some reader follows each, and every reader one
 TYPES = {
-    "submissions": RECEIVED,
-    "verdicts": REACHED,
-    "compliance": "vn.thongsuot.obligation.changed.v1",
-    "registry": "vn.thongsuot.registry.regime.v1",
-    "notifications": "vn.thongsuot.notification.recorded.v1",
+    "submissions": (RECEIVED,),
+    "verdicts": (REACHED,),
+    "compliance": ("vn.thongsuot.obligation.changed.v1",),
+    "registry": (REGIME, KEY),
+    "notifications": ("vn.thongsuot.notification.recorded.v1",),
 }
 #: topic -> consumers that must make a dead letter of what cannot be read
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
+#: types that some readers of the topic skip -> the consumers that follow them
+FOLLOWERS = {
+    REGIME: tuple(name for name in READERS["registry"] if not name.endswith(".access")),
+    KEY: tuple(name for name in READERS["registry"] if name.endswith(".access")),
+}
 #: fields of the bodies that hold a date or moment
-MOMENTS = ("received_at", "deadline", "effective_from", "at")
+MOMENTS = ("received_at", "deadline", "effective_from", "created_at", "at")
 BURY_SECONDS = 60.0
 HUGE_BYTES = 1_000_000
 
@@ -52,13 +58,16 @@ def _headers(topic: str, kind: bytes | None, event_id: bytes) -> tuple[tuple[str
     return (*named, *([("ce_type", kind)] if kind is not None else []))
 
 
-def make_poison(dice: random.Random, topic: str, samples: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
-    """Make records that no consumer of the topic can read, or that none follows."""
-    kind = TYPES[topic].encode()
+def make_poison(
+    dice: random.Random, topic: str, samples: Sequence[Raw], event_type: str = ""
+) -> tuple[list[Raw], list[Raw]]:
+    """Make records that no consumer of the topic and type can read, or that none follows."""
+    event_type = event_type or TYPES[topic][0]
+    kind = event_type.encode()
     sample = dice.choice(
-        [record for record in samples if record.topic == topic and record.header("ce_type") == TYPES[topic]]
+        [record for record in samples if record.topic == topic and record.header("ce_type") == event_type]
     )
-    other = next(TYPES[topic_name] for topic_name in TYPES if topic_name != topic).encode()
+    other = next(TYPES[topic_name][0] for topic_name in TYPES if topic_name != topic).encode()
     good = json.loads(sample.value or b"{}")
     moment = next(name for name in MOMENTS if name in good)
 
@@ -139,7 +148,11 @@ def all_letters(province: Province) -> list[tuple[Place, Raw, str]]:
 
 
 def wanted_letters(bad: Iterable[Raw], forged: Iterable[Raw] = ()) -> dict[Place, Raw]:
-    wanted = {(consumer, *message.place): message for message in bad for consumer in READERS[message.topic]}
+    wanted = {
+        (consumer, *message.place): message
+        for message in bad
+        for consumer in FOLLOWERS.get(message.header("ce_type"), READERS[message.topic])
+    }
     return wanted | {("validator.submissions", *message.place): message for message in forged}
 
 
@@ -210,8 +223,8 @@ def poison(field: Field) -> None:
         with field.load(province, 160, agencies=people.AGENCIES[half:], pause_seconds=0.2) as running:
             sent: list[Raw] = []
             strange: list[Raw] = []
-            for topic in READERS:
-                bad, unheard = make_poison(field.dice, topic, samples)
+            for topic, event_type in [(name, kind) for name, kinds in TYPES.items() for kind in kinds]:
+                bad, unheard = make_poison(field.dice, topic, samples, event_type)
                 field.dice.shuffle(bad)
                 sent += raw.send(bootstrap, province.prefix, bad)
                 strange += raw.send(bootstrap, province.prefix, unheard)
