@@ -79,8 +79,12 @@ def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
 
 
 def offices_over(principal: Principal, agency: str | None, tree: Tree, on: date, regime: str = "") -> list[Office]:
-    """The person's offices that are in force on that day and reach the agency and the regime."""
-    return [office for _, office in _held(principal, agency, tree, on, regime)]
+    """The person's offices with which the key acts about the agency and the regime on that day.
+
+    Acting is what an office gives beside reading: a key made to submit does not approve, whoever owns it.
+    """
+    held = _held(principal, agency, tree, on, regime)
+    return [office for right, office in held if (right.scopes - {"read"}) & principal.scopes]
 
 
 def _held(

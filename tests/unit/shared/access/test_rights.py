@@ -14,7 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shared.access import RIGHTS, SCOPES, Office, Principal, Role, Scope, Term, delegated_by, may, may_anywhere
+from shared.access import (
+    RIGHTS,
+    SCOPES,
+    Office,
+    Principal,
+    Role,
+    Scope,
+    Term,
+    delegated_by,
+    may,
+    may_anywhere,
+    offices_over,
+)
 from shared.access.rights import Tree
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "access.md"
@@ -183,3 +195,14 @@ def test_a_delegation_ends_with_the_office_of_the_head_who_gave_it() -> None:
     )
     assert may(person, "submit", "H99.01", {}, TODAY - timedelta(days=1))
     assert not may(person, "submit", "H99.01", {}, TODAY)
+
+
+@pytest.mark.parametrize("acting", ["submit", "review", "administer"])
+def test_a_key_acts_by_the_offices_whose_scope_it_has(acting: Scope) -> None:
+    """A head who reviews too does not approve with a key made to submit."""
+    held = tuple(Office(role, "H99.01", ALWAYS) for role in ("head", "reviewer", "administrator"))
+    gives = {"submit": "head", "review": "reviewer", "administer": "administrator"}
+    few = Principal("person", "p1", "H99.01", frozenset[Scope]({"read", acting}), held)
+    assert [office.role for office in offices_over(few, "H99.01", TREE, TODAY)] == [gives[acting]]
+    whole = replace(few, scopes=frozenset(SCOPES))
+    assert offices_over(whole, "H99.01", TREE, TODAY) == list(held), "the control"
