@@ -118,15 +118,15 @@ async def _rotate(tx: Transaction, asked: argparse.Namespace) -> int:
     _in_future(asked.expires, now)
     _in_future(asked.old_ends, now)
     ends_at = asked.old_ends or now + OLD_KEY_LIVES
-    principal, key = await keys.rotate(tx, asked.key_id, now, ends_at, asked.expires)
-    made = {principal: key}
+    rotated = await keys.rotate(tx, asked.key_id, now, ends_at, asked.expires)
+    made = {rotated.before.owner: rotated.new}
     await _note_new(tx, asked, made, now)
-    ended = Change("changed", "key", asked.key_id, {"expires_at": None}, {"expires_at": _shown(ends_at)})
-    await trail.append(tx, author_of(asked), [ended], now)
-    _show_new(made, asked, {})
-    err(
-        f"Khóa cũ {asked.key_id} còn dùng đến {_shown(ends_at)}. / The old key ends then, or sooner if it would anyway."
+    was, ends = _shown(rotated.before.expires_at), _shown(rotated.after.expires_at)
+    await trail.append(
+        tx, author_of(asked), [Change("changed", "key", asked.key_id, {"expires_at": was}, {"expires_at": ends})], now
     )
+    _show_new(made, asked, {})
+    err(f"Khóa cũ {asked.key_id} còn dùng đến {ends}. / The old key ends then.")
     return 0
 
 

@@ -116,6 +116,15 @@ class ApiKey:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A key replaced by a new one: how it was, and how it is now that its end is set."""
+
+    new: NewKey
+    before: ApiKey
+    after: ApiKey
+
+
 def owner(kind: PrincipalKind, principal_id: str, scopes: Iterable[Scope] | None = None) -> Principal:
     """Whose key is wanted. Raises KeyRefused for scopes that such a key cannot have."""
     wanted = USUAL[kind] if scopes is None else frozenset(scopes)
@@ -166,7 +175,7 @@ async def issue(
 
 async def rotate(
     tx: Transaction, key_id: str, now: datetime, ends_at: datetime, expires_at: datetime | None = None
-) -> tuple[Principal, NewKey]:
+) -> Rotated:
     """A new key with the owner and scopes of an old one, which ends at `ends_at`, or sooner if it would anyway.
 
     Raises KeyRefused if there is no such live key, or a second one is live already.
@@ -181,9 +190,10 @@ async def rotate(
     made = {old.owner: new_key()}
     await _add(tx, made, now, expires_at)
     revision = await store.raise_revision(tx)
-    ended = await tx.execute(_END, {"key_id": key_id, "ends_at": ends_at, "revision": revision})
-    await publish(tx, [_key(row).event for row in ended])
-    return old.owner, made[old.owner]
+    row = (await tx.execute(_END, {"key_id": key_id, "ends_at": ends_at, "revision": revision})).one()
+    ended = _key(row)
+    await publish(tx, [ended.event])
+    return Rotated(made[old.owner], old, ended)
 
 
 async def revoke(tx: Transaction, key_id: str, now: datetime) -> Principal:

@@ -132,6 +132,24 @@ async def test_an_office_that_has_ended_and_a_key_without_the_scope_open_nothing
         assert_problem(await client.post(report()), 403, "forbidden")
 
 
+async def test_a_person_decides_with_a_key_that_may_review_alone(province: Province, people: dict[str, str]) -> None:
+    """A chair who is an officer too: a key made to send must not decide, though it takes steps."""
+    await load(province.url, [person("kiem", "chair", "H99"), officer("kiem", DEPARTMENT, name="Trần Thị B")])
+    sending = await key_of(province.url, "person", "kiem", ["read", "submit"])
+    whole = await key_of(province.url, "person", "kiem")
+    async with intake(province) as client:
+        path = f"/v1/submissions/{(await sent(client))[0]}/review"
+
+        async def ask(key: str) -> Any:
+            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "tra-lai"}
+            return await client.client.post(
+                path, json={"decision": "rework", "reason": "Thiếu số liệu"}, headers=headers
+            )
+
+        assert (await ask(sending)).status_code == 403
+        assert (await ask(whole)).status_code == 409, "the control: only its state forbids it, for it has no verdict"
+
+
 async def test_a_person_sends_for_the_agency_that_an_office_allows(province: Province, people: dict[str, str]) -> None:
     async with intake(province) as client:
         client.province.keys[DEPARTMENT] = people["so"]
@@ -180,7 +198,8 @@ async def test_a_rotated_key_opens_until_the_stated_time_and_every_change_is_pub
     async with intake(province, registry_poll_seconds=0.05) as client:
         now = datetime.now(UTC)
         async with database.transaction() as tx:
-            owner, new = await keys.rotate(tx, old_id, now, now + timedelta(hours=1))
+            rotated_key = await keys.rotate(tx, old_id, now, now + timedelta(hours=1))
+        owner, new = rotated_key.before.owner, rotated_key.new
         assert (owner.id, sorted(owner.scopes)) == (COMMUNE, ["read", "submit"])
         with pytest.raises(KeyRefused, match="2 live keys"):
             async with database.transaction() as tx:
