@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 
 from services.intake.audit.queries import AuditEntry
@@ -14,8 +15,10 @@ from shared.runtime.clock import LOCAL_ZONE
 BYTE_ORDER_MARK = "\ufeff"
 COLUMNS = ("audit_id", "at", "by", "via", "action", "kind", "key", "before", "after", "why")
 
-#: what makes a spreadsheet take a cell for a formula (OWASP, CSV injection)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+#: what makes a spreadsheet take a cell for a formula (OWASP, CSV injection). A cell begins after a semicolon or a tab
+#: too: where the comma is the decimal sign, as in Vietnam, a spreadsheet separates columns by semicolons
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\ufeff]*[=+\-@＝＋－＠])")
+_BEGINS_OUTSIDE = re.compile(r"\s*[\t\r\n]")
 
 
 def header() -> str:
@@ -37,12 +40,14 @@ def rows(entries: Iterable[AuditEntry]) -> str:
 
 
 def inert(cell: str) -> str:
-    """The text, behind an apostrophe where a spreadsheet would compute it."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+    """The text, with an apostrophe before what a spreadsheet would compute."""
+    marked = _FORMULA.sub(r"\1'", cell)
+    return f"'{marked}" if _BEGINS_OUTSIDE.match(marked) else marked
 
 
 def _json(value: object) -> str:
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    """The JSON text, with semicolons escaped: it stays the same value, in one cell."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False).replace(";", "\\u003b")
 
 
 def _line(cells: Iterable[Iterable[str]]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,28 @@ def test_keys_are_audited_with_who_and_why(
     assert "--why" in capsys.readouterr().err
 
 
+def test_the_trail_shows_when_a_rotated_key_ends(
+    database_of_intake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key with an end of its own does not live longer for being rotated, and the trail says so."""
+    import asyncio
+
+    asyncio.run(load(database_of_intake, rig.records()))
+
+    def command(*arguments: str) -> Any:
+        assert run(database_of_intake, access.api_keys, *arguments, "--json", monkeypatch=monkeypatch) == 0
+        return json.loads(capsys.readouterr().out)["keys"][0]["key_id"]
+
+    soon, later = "2090-01-01T00:00:00+07:00", "2090-01-02T00:00:00+07:00"
+    ends_first = command("create", "--agency", DEPARTMENT, "--expires", soon)
+    command("rotate", ends_first, "--old-ends", later)
+    endless = command("create", "--person", "cb-01")
+    command("rotate", endless, "--old-ends", later)
+    ended, cut = asyncio.run(entries(database_of_intake, kind="key", action="changed"))
+    assert (ended.key, ended.before, ended.after) == (ends_first, {"expires_at": soon}, {"expires_at": soon})
+    assert (cut.key, cut.before, cut.after) == (endless, {"expires_at": None}, {"expires_at": later}), "the control"
+
+
 async def test_a_signing_key_is_audited_once_and_its_withdrawal_too(province: Province, tmp_path: Path) -> None:
     key = SigningKey.generate()
     (tmp_path / "key.pem").write_bytes(key.pem())
@@ -210,6 +233,28 @@ async def test_a_spreadsheet_runs_nothing_of_the_csv(told: Province, monkeypatch
         assert (found[-1]["by"], found[-1]["why"]) == ("an", "đổi tên, theo QĐ 12")
         assert json.loads(found[0]["before"]) == {"name": "cũ"}
         assert not [cell for row in found for cell in row.values() if cell[:1] in "=+-@\t\r" and cell]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+async def test_no_spreadsheet_of_another_locale_computes_a_part_of_a_cell(
+    database_of_intake: str, separator: str
+) -> None:
+    """Where the comma is the decimal sign, columns are separated by semicolons: each piece must be inert as well."""
+    evil = [";=1+1;", "x; @SUM(1)", "\u00a0=1", "\t=1", "\r+1", "＝1", "\ufeff-1", "a\tb\t=1", 'q";=1;"']
+    changes = [Change("changed", "agency", "H99", {"name": text}, {"name": [text]}) for text in evil]
+    for change, why in zip(changes, evil, strict=True):
+        await written(database_of_intake, change, author=Author("an", why))
+    async with intake(Province(database_of_intake, {})) as client:
+        answer = await ask(client, "text/csv")
+    content = answer.content.decode("utf-8-sig")
+    if separator == ",":
+        pieces = [cell for row in csv.reader(io.StringIO(content)) for cell in row]
+    else:  # a field that does not begin with a quote has none: lines and separators within it count
+        pieces = re.split(f"[{separator}\r\n]", content)
+    assert not [cell for cell in pieces if cell.strip(' \t\r\n\u00a0\ufeff"')[:1] in set("=+-@＝＋－＠")]
+    found = list(csv.DictReader(io.StringIO(content)))
+    assert [json.loads(row["before"]) for row in reversed(found)] == [change.before for change in changes]
+    assert any("=1+1" in cell for cell in pieces), "the control: it is in there"
 
 
 async def test_only_the_operator_reads_the_trail(province: Province) -> None:
