@@ -21,6 +21,7 @@ _LEVELS = ("first", "second", "third", "fourth")
 _FIELDS: dict[Kind, tuple[str, ...]] = {
     "agency": ("code", "parent", "successors"),
     "officer": ("agency",),
+    "person": ("agency",),
     "regime": ("receiver", "submitters", "submitters_except"),
     "request": ("agencies",),
 }
@@ -52,7 +53,14 @@ def with_newer_codes(kind: Kind, value: Any) -> Any:
     """A proposed record with each agency's code in the newer form."""
     if not isinstance(value, dict):
         return value
-    return value | {name: _each_newer(value[name]) for name in _FIELDS.get(kind, ()) if name in value}
+    renamed = {name: _each_newer(value[name]) for name in _FIELDS[kind] if name in value}
+    if kind == "person" and isinstance(value.get("offices"), list):
+        renamed["offices"] = [_office(office) for office in value["offices"]]
+    return value | renamed
+
+
+def _office(value: Any) -> Any:
+    return value | {"agency": _each_newer(value["agency"])} if isinstance(value, dict) and "agency" in value else value
 
 
 def _each_newer(value: Any) -> Any:

@@ -48,5 +48,9 @@ def test_codes_are_found_where_records_hold_them() -> None:
         7,
         "H99.02",
     ]
+    held = {"agency": "000.00.01.H99", "offices": [{"role": "chair", "agency": "000.00.00.H99"}, {"role": "head"}, 7]}
+    assert with_newer_codes("person", held) == {
+        "agency": "H99.01", "offices": [{"role": "chair", "agency": "H99"}, {"role": "head"}, 7],
+    }  # fmt: skip
     assert with_newer_codes("officer", {"agency": None}) == {"agency": None}
     assert with_newer_codes("regime", ["receiver"]) == ["receiver"]
