@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,7 +120,10 @@ async def _plan(
 
 
 def _write(plan: Plan, path: Path) -> None:
-    path.write_text(json.dumps(plan.document(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    """Write the plan for its owner alone: it holds people's contacts."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(plan.document(), ensure_ascii=False, indent=1) + "\n")
 
 
 async def _apply(

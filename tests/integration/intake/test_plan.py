@@ -45,6 +45,7 @@ def test_a_plan_changes_nothing_and_applies_what_it_showed(run: Run, database_of
     folder, plan = write(tmp_path / "files", agencies=AGENCIES, regimes__ktxh=REGIME), tmp_path / "plan.json"
     code, said = run("plan", str(folder), "--out", str(plan))
     assert code == 0, said
+    assert plan.stat().st_mode & 0o777 == 0o600, "it may hold contacts"
     assert "+ regime/KTXH/1  Kinh tế – xã hội" in said
     assert "KTXH/1: 1 cơ quan phải nộp từ kỳ" in said
     assert "1 agencies owe it from period" in said
