@@ -162,11 +162,19 @@ class Operators(SecurityBase):
         self._token = (token.get_secret_value() if isinstance(token, SecretStr) else token).encode()
         self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
 
-    async def __call__(self, request: Request) -> Principal:
-        """The operator. Raises 401; 403 for a key that may not operate; 429 if the address has tried too often."""
+    def by_token(self, request: Request) -> Principal | None:
+        """The operator if the request carries OPERATOR_TOKEN."""
         text = bearer_text(request.headers)
         if text and self._token and hmac.compare_digest(text.encode("utf-8", "surrogateescape"), self._token):
             return _BY_TOKEN
+        return None
+
+    async def __call__(self, request: Request) -> Principal:
+        """The operator. Raises 401; 403 for a key that may not operate; 429 if the address has tried too often."""
+        by_token = self.by_token(request)
+        if by_token is not None:
+            return by_token
+        text = bearer_text(request.headers)
 
         def charge() -> None:
             limiter = getattr(request.app.state, "strangers", self._strangers)

@@ -148,6 +148,8 @@ def mount(
                 now = clock.now()
                 async with database.read_transaction() as tx:
                     registry = await loading.stored_records(tx)
+                if cache.revision < registry[0]:
+                    await cache.refresh()  # the reach follows from the records that are checked, not from older ones
                 _must_read(reach, registry, stored, key)
                 checked = _must(await changing.check(registry, kind, stored, value, expected, now))
                 if not reach.changes(checked.before, checked.after):
@@ -173,7 +175,10 @@ def mount(
 
 def _must_read(reach: Reach, stored: changing.StoredRecords, key: str, asked: str) -> None:
     """What there is and lies outside the reach is not found: raises 404."""
-    if not reach.everywhere and any(record.key == key and not reach.reads(record) for record in stored[1]):
+    kind, _, name = key.partition("/")
+    # an officer and a person of one id are one human being: the checks would tell who that is
+    keys = {f"officer/{name}", f"person/{name}"} if kind in ("officer", "person") else {key}
+    if not reach.everywhere and any(record.key in keys and not reach.reads(record) for record in stored[1]):
         raise _unknown(asked)
 
 
@@ -255,7 +260,8 @@ def _mount_records(app: Application, database: Database, reaching: Any) -> None:
             if current is not None:
                 audited = audited_content(record_of(stored_key(kind, key), current.version, current.record))
                 found = await records.version(tx, current, audited, number)
-        if found is None:
+        # it may have belonged to other agencies then
+        if found is None or not reach.reads(record_of(stored_key(kind, key), number, found.record)):
             raise not_found(f"phiên bản {version[:20]} của {key[:80]}", f"version {version[:20]} of {key[:80]}")
         return found
 

@@ -10,7 +10,7 @@ from services.intake.administration.reach import Reach
 from services.intake.registry.cache import RegistryCache
 from shared.access import may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.web.authentication import Operators, bearer_text, parse_key
+from shared.web.authentication import Operators
 from shared.web.errors import forbidden
 
 
@@ -30,11 +30,8 @@ class Administrators(SecurityBase):
     async def __call__(self, request: Request) -> Reach:
         """Raises 401, 429; 403 for a key that administers nothing."""
         today = self._clock.now().astimezone(LOCAL_ZONE).date()
-        if parse_key(bearer_text(request.headers) or "") is None:  # OPERATOR_TOKEN, or nothing that opens
-            principal = await self._operators(request)
-        else:
-            principal = await self._access.principal_of(request.scope)
-            if not any(may_anywhere(principal, scope, today) for scope in ("operate", "administer")):
-                raise forbidden("Khóa này không có quyền quản trị.", "This key may not administer.")
+        principal = self._operators.by_token(request) or await self._access.principal_of(request.scope)
+        if not any(may_anywhere(principal, scope, today) for scope in ("operate", "administer")):
+            raise forbidden("Khóa này không có quyền quản trị.", "This key may not administer.")
         await self._cache.be_fresh()
         return Reach(principal, self._cache.registry, today)

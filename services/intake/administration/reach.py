@@ -47,9 +47,13 @@ class Reach:
             return True
         if before is not None and not self.reads(before):
             return False
-        if isinstance(after, AgencyRegistered):
-            return self._places(before, after)
-        return self.reads(after)
+        match after:
+            case AgencyRegistered():
+                return self._places(before, after)
+            case RegimePublished():  # it ends the version before it, for everybody whom that one binds
+                return all(map(self.reads, (*self.registry.regimes.get(after.code, {}).values(), after)))
+            case _:
+                return self.reads(after)
 
     def _places(self, before: RegistryEvent | None, after: AgencyRegistered) -> bool:
         """A new agency is placed below one within reach, and an old one stays where it is or moves to such a one."""

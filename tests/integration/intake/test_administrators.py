@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 
 from services.intake.registry.records import content_of
-from shared.contract.events import AgencyRegistered
+from shared.contract.events import AgencyRegistered, PersonRegistered
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, load
 from tests.integration.intake.test_principals import key_of, person
@@ -117,3 +118,58 @@ async def test_lists_hold_what_is_within_reach(province: Province, key: str) -> 
         await load(province.url, [chair])
         for other in (await key_of(province.url, "person", "chu-tich"), province.keys[DEPARTMENT]):
             assert (await get(client, other, "/v1/registry/agency")).status_code == 403
+
+
+async def test_a_version_of_a_regime_that_binds_others_is_not_taken(province: Province, key: str) -> None:
+    """A version ends the one before it: with one for the own part, all others would owe nothing any more."""
+    own = rig.regime("KTXH", regime_version=2, submitter_kinds=(), submitters=(UNIT,), effective_from=date(2027, 1, 1))
+    async with intake(province) as client:
+        answer = await put(client, key, own)
+        assert answer.status_code == 403, answer.text
+        first = rig.regime("RIENG", submitter_kinds=(), submitters=(UNIT,))
+        assert (await put(client, key, first)).status_code == 201
+        second = own.model_copy(update={"code": "RIENG"})
+        assert (await put(client, key, second)).status_code == 201, "the control"
+
+
+async def test_a_person_from_elsewhere_has_no_past_here(province: Province, key: str) -> None:
+    """What a record was while it belonged to another agency is that agency's, and never shows a contact."""
+    contacts = [{"channel": "email", "address": "cu@example.vn"}]
+    there = person("tran-b", "reviewer", COMMUNE).model_dump(mode="json") | {"contacts": contacts}
+    here = person("tran-b", "reviewer", UNIT).model_dump(mode="json") | {"contacts": contacts}
+    for record in (there, here, {**here, "contacts": [{"channel": "email", "address": "moi@example.vn"}]}):
+        await load(province.url, [PersonRegistered.model_validate(record)])
+    async with intake(province) as client:
+        path = "/v1/registry/person/tran-b/versions"
+        assert (await get(client, key, f"{path}/1")).status_code == 404
+        seen = await get(client, key, f"{path}/2")
+        assert seen.status_code == 200, "the control"
+        assert "fingerprint:" in seen.text
+        assert "@example.vn" not in seen.text
+
+
+async def test_an_id_does_not_tell_who_has_it_elsewhere(province: Province, key: str) -> None:
+    async with intake(province) as client:
+        answer = await put(client, key, person("cb-50", "reviewer", UNIT))
+        assert answer.status_code == 404, answer.text
+        assert "Nguyễn Văn A" not in answer.text
+        operator = await key_of(province.url, "operator", "van-hanh")
+        told = await put(client, operator, person("cb-50", "reviewer", UNIT))
+        assert told.status_code == 422
+        assert "Nguyễn Văn A" in told.text, "the control: whoever may read it is told"
+
+
+async def test_the_operators_token_and_an_operators_key_reach_everything(province: Province) -> None:
+    async with intake(province) as client:
+        for secret in (rig.OPERATOR_TOKEN, await key_of(province.url, "operator", "van-hanh")):
+            assert (await get(client, secret, "/v1/registry/agency/H99")).status_code == 200
+        for wrong in ("x", rig.OPERATOR_TOKEN + "x", ""):
+            assert (await get(client, wrong, "/v1/registry/agency/H99")).status_code == 401
+
+
+async def test_an_agency_that_has_just_left_is_not_changed_any_more(province: Province, key: str) -> None:
+    """What may be changed follows from the records that the change is checked against, not from an older copy."""
+    async with rig.intake(province, neighbours=(), registry_poll_seconds=60) as client:
+        assert (await put(client, key, unit(name="Phòng A"), version=1)).status_code == 200, "the control"
+        await load(province.url, [unit(name="Phòng A", parent="H99")])
+        assert (await put(client, key, unit(name="Phòng B", parent="H99"), version=3)).status_code == 404
