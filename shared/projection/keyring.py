@@ -25,7 +25,7 @@ from shared.runtime.clock import Clock, monotonic_seconds
 from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
-from shared.web.authentication import PresentedKey
+from shared.web.authentication import PresentedKey, is_live
 
 log = get_logger()
 
@@ -60,8 +60,7 @@ class CopiedKey:
 
     def opens_to(self, presented: PresentedKey, now: datetime) -> bool:
         """Whether the presented key is this one and may still be used."""
-        live = self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-        return presented.matches(self.sha256) and live
+        return presented.matches(self.sha256) and is_live(self.expires_at, self.revoked_at, now)
 
 
 def access_copy(metadata: MetaData) -> Handle:

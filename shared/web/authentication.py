@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from fastapi import Request
@@ -64,6 +65,11 @@ def new_key() -> NewKey:
     key_id = secrets.token_hex(8)
     text = f"{KEY_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
     return NewKey(key_id, text, hash_key(text))
+
+
+def is_live(expires_at: datetime | None, revoked_at: datetime | None, now: datetime) -> bool:
+    """Whether a key still opens. Moments are system time."""
+    return revoked_at is None and (expires_at is None or now < expires_at)
 
 
 def hash_key(text: str) -> bytes:

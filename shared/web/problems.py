@@ -25,6 +25,7 @@ from shared.web.errors import (
     unauthorized,
     unavailable,
 )
+from shared.web.preferences import ranked
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -33,15 +34,8 @@ def preferred_language(accept_language: str) -> Language:
     """`vi` unless Accept-Language (RFC 9110 §12.5.4) ranks English strictly higher."""
     rank = {"vi": 0.0, "en": 0.0}
     default = 0.0
-    for item in accept_language[:512].split(","):
-        name, _, parameters = item.strip().partition(";")
-        quality = 1.0
-        if parameters.strip().startswith("q="):
-            try:
-                quality = float(parameters.strip()[2:])
-            except ValueError:
-                continue
-        primary = name.strip().lower().partition("-")[0]
+    for name, quality in ranked(accept_language):
+        primary = name.partition("-")[0]
         if primary in rank:
             rank[primary] = max(rank[primary], quality)
         elif primary == "*":

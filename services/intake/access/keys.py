@@ -20,7 +20,7 @@ from shared.contract.events.fields import is_code
 from shared.outbox import publish
 from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
-from shared.web.authentication import NewKey, PresentedKey, new_key
+from shared.web.authentication import NewKey, PresentedKey, is_live, new_key
 
 MAX_LIVE_KEYS = 2
 
@@ -94,7 +94,7 @@ class ApiKey:
     version: int
 
     def is_live(self, now: datetime) -> bool:
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return is_live(self.expires_at, self.revoked_at, now)
 
     def opens_to(self, presented: PresentedKey, now: datetime) -> bool:
         """Whether the presented key is this one and may still be used."""
@@ -144,16 +144,6 @@ async def changed_after(tx: ReadTransaction, after: int, principal: str | None =
     """Keys made or ended after a revision of the registry (all after -1), in the order of principal and age."""
     rows = await tx.execute(_KEYS, {"after": after, "principal": principal})
     return [_key(row) for row in rows]
-
-
-async def create(
-    tx: Transaction, agencies: Sequence[str], now: datetime, expires_at: datetime | None = None
-) -> dict[str, NewKey]:
-    """One new key for each agency, or none. Raises KeyRefused for the first that cannot have one."""
-    made, refused = await issue(tx, [owner("agency", code) for code in agencies], now, expires_at)
-    for reason in refused.values():
-        raise reason
-    return {principal.id: key for principal, key in made.items()}
 
 
 async def issue(

@@ -18,6 +18,7 @@ from shared.postgres.database import Database
 from shared.web.app import Application
 from shared.web.authentication import Operators
 from shared.web.paging import paginate
+from shared.web.preferences import ranked
 
 #: entries of a CSV read in one transaction
 CSV_PAGE = 500
@@ -93,12 +94,5 @@ async def _csv(database: Database, wanted: AuditFilter) -> Response:
 def prefers_csv(accept: str) -> bool:
     """Whether Accept (RFC 9110 12.5.1) ranks text/csv above JSON."""
     quality = {"text/csv": 0.0, "application/json": 0.0, "*/*": 0.0}
-    for item in accept[:1000].split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        if name in quality:
-            try:
-                quality[name] = float(weight)
-            except ValueError:
-                continue
+    quality |= {name: given for name, given in ranked(accept) if name in quality}
     return quality["text/csv"] > max(quality["application/json"], quality["*/*"])

@@ -132,12 +132,16 @@ async def load(url: str, found: Sequence[RegistryEvent]) -> loading.Loaded:
         await database.close()
 
 
-async def make_keys(url: str, agencies: Sequence[str]) -> dict[str, str]:
+async def make_keys(url: str, agencies: Sequence[str], expires_at: datetime | None = None) -> dict[str, str]:
+    """A new key for each agency, or none. Raises KeyRefused for the first that cannot have one."""
     database = Database(url, pool_size=1)
     try:
         async with database.transaction() as tx:
-            made = await keys.create(tx, agencies, datetime.now(UTC))
-        return {code: key.secret_text for code, key in made.items()}
+            owners = [keys.owner("agency", code) for code in agencies]
+            made, refused = await keys.issue(tx, owners, datetime.now(UTC), expires_at)
+            for reason in refused.values():
+                raise reason
+        return {owner.id: key.secret_text for owner, key in made.items()}
     finally:
         await database.close()
 

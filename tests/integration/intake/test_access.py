@@ -171,10 +171,8 @@ async def test_a_revoked_key_ends_within_the_poll_and_an_expired_one_at_its_mome
             await keys.revoke(tx, province.keys[DEPARTMENT].split("_")[1], datetime.now(UTC))
         await until_refused(client)
         soon = datetime.now(UTC) + timedelta(seconds=1.5)
-        async with database.transaction() as tx:
-            made = await keys.create(tx, [DEPARTMENT], datetime.now(UTC), soon)
         await database.close()
-        client.province.keys[DEPARTMENT] = made[DEPARTMENT].secret_text
+        client.province.keys.update(await make_keys(province.url, [DEPARTMENT], soon))
         assert (await client.get("/v1/submissions")).status_code == 200
         await until_refused(client)
         assert datetime.now(UTC) >= soon

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.intake.access import keys
 from services.intake.registry.commands import registry
-from shared.postgres.database import Database
-from shared.runtime.clock import SystemClock
 from tests.integration.intake import rig
 from tests.integration.intake.rig import load, rows
 from tests.integration.intake.test_registry import WHY
@@ -70,18 +67,9 @@ def test_a_plan_is_refused_when_the_registry_has_moved(run: Run, database_of_int
     assert "changed: agency/H99.61" in said
     assert keys_of(database_of_intake) == ["agency/H99.61"]
     assert run("plan", str(folder), "--out", str(plan))[0] == 0
-    asyncio.run(_key(database_of_intake))  # the control: a key moves the revision, and no record
+    asyncio.run(rig.make_keys(database_of_intake, ["H99.61"]))  # the control: a key moves the revision, and no record
     assert run("apply", str(plan), *WHY)[0] == 0
     assert keys_of(database_of_intake) == ["agency/H99", "agency/H99.01", "agency/H99.61"]
-
-
-async def _key(url: str) -> None:
-    database = Database(url, pool_size=1)
-    try:
-        async with database.transaction() as tx:
-            assert await keys.create(tx, ["H99.61"], SystemClock().now())
-    finally:
-        await database.close()
 
 
 def test_a_plan_for_another_registry_or_an_edited_one_is_refused(
