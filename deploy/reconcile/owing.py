@@ -38,10 +38,10 @@ from services.scoring.obligations.generator import Missing, terms_of
 from services.scoring.obligations.resolve import RegistryPart, resolve
 from services.scoring.obligations.store import encode_terms
 from services.scoring.obligations.transfers import heir_of
-from services.scoring.scores.policy import PolicyBook, local_day
+from services.scoring.scores.policy import PolicyBook
 from shared.contract.events import SubmissionReceived, obligation_key
 from shared.contract.period import PeriodError, parse
-from shared.contract.reporting_window import NoWindow, window_of
+from shared.contract.reporting_window import NoWindow, local_day, window_of
 
 _BY = ("tính lại theo chế độ báo cáo, lịch, quy tắc", "planned again by regime, calendar and policies")
 _WHERE = "scoring.obligations"

@@ -15,8 +15,8 @@ from deploy.reconcile.reference import Reference
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.transfers import MOST_HEIRS, heir_of, reported_by
 from services.scoring.registry import Closing
-from services.scoring.scores.policy import local_day
 from shared.contract.events import obligation_key
+from shared.contract.reporting_window import local_day
 
 _BY = ("theo danh mục và nghĩa vụ kia", "by the registry and the other obligation")
 _WHERE = "scoring.obligations"

@@ -12,7 +12,7 @@ from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplan
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.period import parse
-from shared.contract.reporting_window import FIRST_YEAR
+from shared.contract.reporting_window import FIRST_YEAR, local_day
 from shared.runtime.clock import LOCAL_ZONE
 
 #: how far ahead periods are planned to see whether they can be
@@ -123,7 +123,7 @@ def _request(record: RequestIssued, versions: list[Regime], calendar: WorkingCal
     if isinstance(plan, Unplanned):
         yield _unplannable(plan)
     elif plan is None:
-        issued_on = _day(record.issued_at.astimezone(LOCAL_ZONE).date())
+        issued_on = _day(local_day(record.issued_at))
         yield Objection(
             "/regime",
             f"Ngày {issued_on} không có phiên bản nào của {record.regime} có hiệu lực.",

@@ -24,12 +24,13 @@ from shared.consuming import inbox
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.consuming.watermark import Watermark
+from shared.contract.reporting_window import local_day
 from shared.contract.subscriptions import topics_of
 from shared.outbox.relay import Relay
 from shared.postgres import ledgers
 from shared.postgres.database import Database, ReadTransaction
 from shared.projection.keyring import CopiedKeyring
-from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock, is_played
+from shared.runtime.clock import Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
@@ -58,7 +59,7 @@ def build(
     generator = Generator(rules, business, horizon_days=settings.horizon_days, catch_up_days=settings.catch_up_days)
 
     async def check_calendar_years(tx: ReadTransaction) -> Check:
-        seen = horizon(await rules.current_calendar(tx), business.now().astimezone(LOCAL_ZONE).date())
+        seen = horizon(await rules.current_calendar(tx), local_day(business.now()))
         return Check(ok=True, detail="; ".join(seen.warnings()) or f"announced until {seen.provisional - 1}")
 
     async def check_ledgers(tx: ReadTransaction) -> Check:

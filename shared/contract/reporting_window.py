@@ -75,7 +75,7 @@ def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | No
             return NoWindow("no_such_request")
         if request.deadline < request.issued_at:
             return NoWindow("deadline_before_issue")
-        day = request.issued_at.astimezone(LOCAL_ZONE).date()
+        day = local_day(request.issued_at)
         governing = governing_version(all_versions, period, issued_on=day)
         first, last, addressed, issued_at = day, day, request.agencies, request.issued_at
     else:
@@ -92,6 +92,11 @@ def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | No
     return Window(governing, first, last, addressed, issued_at)
 
 
+def local_day(moment: datetime) -> date:
+    """The day on which it is, in Vietnam."""
+    return moment.astimezone(LOCAL_ZONE).date()
+
+
 def day_begins(day: date) -> datetime:
     """Local midnight at which the day begins."""
     return datetime.combine(day, time.min, LOCAL_ZONE)
@@ -106,4 +111,4 @@ def outside(accepted_from: datetime, last: date, now: datetime) -> Literal["too_
     """Why a report may not come at `now`, business time; None if it may. `last`: the cut-off's last day."""
     if now < accepted_from:
         return "too_early"
-    return "too_old" if now.astimezone(LOCAL_ZONE).date() - last > timedelta(days=BACK_DAYS) else None
+    return "too_old" if local_day(now) - last > timedelta(days=BACK_DAYS) else None

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from services.notifier.planning import store
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import LetterFacts
+from shared.contract.reporting_window import local_day
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
-from shared.runtime.clock import LOCAL_ZONE
 
 #: letters in one statement
 LETTERS_AT_ONCE = 500
@@ -104,7 +104,7 @@ def _with_names_of_now(
             facts = replace(facts, officer_name=responsible.name)
     if facts.passed_over:
         try:
-            rungs = people.climb(facts.agency, at.astimezone(LOCAL_ZONE).date())
+            rungs = people.climb(facts.agency, local_day(at))
         except NotYetRegistered:
             return facts
         unstaffed = [people.agency(rung.agency) for rung in rungs if rung.head is None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from hashlib import blake2b
 from typing import Literal
 
@@ -23,7 +23,7 @@ from shared.contract.events import (
     Standing,
     VerdictReached,
 )
-from shared.runtime.clock import LOCAL_ZONE
+from shared.contract.reporting_window import local_day
 
 #: findings that a letter lists; it gives the number of the others
 MAX_LISTED_FINDINGS = 40
@@ -202,7 +202,7 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         now = replace(now, overdue_count=now.overdue_count + 1)
         step = _step("overdue", now.overdue_count)
         to_officer = _to_officer(now, event, "overdue", step, directory)
-        rungs = directory.climb(now.agency, _local_day(event.at))
+        rungs = directory.climb(now.agency, local_day(event.at))
         to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
         if "reminder" in planned:
             cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
@@ -418,7 +418,3 @@ def _facts(obligation: Obligation, agency: Agency, officer: Officer | None) -> L
         deadline=obligation.deadline,
         standing=obligation.standing,
     )
-
-
-def _local_day(moment: datetime) -> date:
-    return moment.astimezone(LOCAL_ZONE).date()

@@ -15,7 +15,7 @@ from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.contract import addressing
 from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, Frequency
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
-from shared.contract.reporting_window import FIRST_YEAR, NoWindow, window_of
+from shared.contract.reporting_window import FIRST_YEAR, NoWindow, local_day, window_of
 from shared.runtime.clock import LOCAL_ZONE
 
 #: A reminder goes out when the working day begins, not at the hour of the deadline.
@@ -123,12 +123,12 @@ class Plan:
     @property
     def opens_on(self) -> date:
         """The local day of the opening."""
-        return self.opens_at.astimezone(LOCAL_ZONE).date()
+        return local_day(self.opens_at)
 
     @property
     def due_on(self) -> date:
         """The local day of the deadline."""
-        return self.deadline.astimezone(LOCAL_ZONE).date()
+        return local_day(self.deadline)
 
 
 def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
@@ -204,7 +204,7 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
     Raises CalendarGap, Unplannable.
     """
     _check_span(request.issued_at, request.deadline)
-    due_on = request.deadline.astimezone(LOCAL_ZONE).date()
+    due_on = local_day(request.deadline)
     if not calendar.covers(due_on):
         raise CalendarGap(due_on.year, calendar.version)
     return Plan(
@@ -233,10 +233,8 @@ def plans_between(
     for version in versions:
         if version.frequency == "adhoc" or version.deadline.rule == "on_request":
             continue
-        first = max(
-            since.astimezone(LOCAL_ZONE).date() - timedelta(days=_longest_wait_days(version.deadline)), _FIRST_DAY
-        )
-        last = until.astimezone(LOCAL_ZONE).date()
+        first = max(local_day(since) - timedelta(days=_longest_wait_days(version.deadline)), _FIRST_DAY)
+        last = local_day(until)
         for period in touching(first, last, version.frequency, version.cutoff):
             window = window_of(versions, period)
             if isinstance(window, NoWindow) or window.governing is not version:
@@ -244,7 +242,7 @@ def plans_between(
             try:
                 plan = plan_period(version, period, calendar)
             except Exception as error:  # whatever it is, it is this period's alone
-                if window.first <= last and window.last >= since.astimezone(LOCAL_ZONE).date():
+                if window.first <= last and window.last >= local_day(since):
                     yield Unplanned(version.code, version.regime_version, period.id, _why(error))
                 continue
             if plan.deadline >= since and plan.opens_at <= until:
@@ -284,7 +282,7 @@ def _why(error: Exception) -> str:
 
 
 def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar: WorkingCalendar) -> datetime:
-    day = deadline.astimezone(LOCAL_ZONE).date()
+    day = local_day(deadline)
     if regime.remind_working_days:
         try:
             day = calendar.add_working_days(day, -regime.remind_working_days)

@@ -26,7 +26,7 @@ from services.scoring.reliefs import store as reliefs
 from services.scoring.reliefs.decisions import publish_count
 from shared.contract.addressing import addresses
 from shared.contract.period import parse
-from shared.contract.reporting_window import NoWindow, window_of
+from shared.contract.reporting_window import NoWindow, local_day, window_of
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.postgres.each_alone import each_alone
@@ -136,7 +136,7 @@ class Generator:
         unplanned: list[Unplanned],
     ) -> list[Plan]:
         calendar = await self._rules.current_calendar(tx)
-        horizon.publish(calendar, span.now.astimezone(LOCAL_ZONE).date())
+        horizon.publish(calendar, local_day(span.now))
         since, until = span.replan_from, span.until
         found: list[Plan | Unplanned | None] = []
         for code, versions in regimes.items():
@@ -239,7 +239,7 @@ class Generator:
                 if obligation.terms.heir is not None:
                     continue  # another agency owes it now (transfers.py)
                 days = self._rules.policy(opening.terms).notice_working_days
-                kept = self._rules.governing(obligation.terms.deadline.astimezone(LOCAL_ZONE).date())
+                kept = self._rules.governing(local_day(obligation.terms.deadline))
                 planned = replace(opening.terms, origins=obligation.terms.origins)
                 terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))

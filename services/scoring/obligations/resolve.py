@@ -25,8 +25,7 @@ from services.scoring.obligations.generator import Missing
 from services.scoring.reference_data import Rules
 from shared.contract.events.registry import Deadline
 from shared.contract.period import Period, PeriodError, parse
-from shared.contract.reporting_window import NoWindow, window_of
-from shared.runtime.clock import LOCAL_ZONE
+from shared.contract.reporting_window import NoWindow, local_day, window_of
 
 #: deadline of a report of a periodic regime whose rule names none: nobody owes it, the column must still have a moment
 _SOME_DEADLINE = Deadline(rule="working_days_after_cutoff", working_days=1)
@@ -88,7 +87,7 @@ def resolve(event: AboutReport, registered: RegistryPart, rules: Rules) -> Missi
         return Impossible(f"the request {event.period} asks for {request.regime}, not for {event.regime}")
     try:
         plan, owed = _plan(agency, named, versions, period, request, registered.calendar)
-        registered.calendar.is_working_day(received_at.astimezone(LOCAL_ZONE).date())
+        registered.calendar.is_working_day(local_day(received_at))
     except CalendarGap as gap:
         if gap.year < registered.calendar.first_year:
             return Impossible(f"{event.period} lies before {registered.calendar.first_year}, where the calendar begins")

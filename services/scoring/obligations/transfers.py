@@ -22,8 +22,8 @@ from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
 from services.scoring.registry import Closing
 from services.scoring.reliefs import store as reliefs
-from services.scoring.scores.policy import local_day
 from shared.contract.events import obligation_key
+from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 

@@ -1,6 +1,6 @@
 """How obligations are scored: versioned data and one pure function over it."""
 
-from services.scoring.scores.policy.assess import Due, Scored, assess, local_day
+from services.scoring.scores.policy.assess import Due, Scored, assess
 from services.scoring.scores.policy.data import (
     ClauseText,
     Policy,
@@ -20,7 +20,6 @@ __all__ = [
     "PolicyMissing",
     "Scored",
     "assess",
-    "local_day",
     "read_policies",
     "shipped_policies",
 ]

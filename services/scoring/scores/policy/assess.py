@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.scores.policy.data import Completeness, Policy
+from shared.contract.reporting_window import local_day
 from shared.runtime.clock import LOCAL_ZONE
 
 Component = Literal["timeliness", "completeness"]
@@ -133,11 +134,6 @@ def local_text(moment: datetime) -> str:
     """`17:00:09 19/10/2026`, Vietnam's time."""
     local = moment.astimezone(LOCAL_ZONE)
     return f"{local:%H:%M:%S} {local.day:02d}/{local.month:02d}/{local.year}"
-
-
-def local_day(moment: datetime) -> date:
-    """The day on which it is, in Vietnam."""
-    return moment.astimezone(LOCAL_ZONE).date()
 
 
 def _duration(late: timedelta) -> tuple[str, str]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from services.scoring.loading import Loader, load_by_command
 from services.scoring.scores.policy.data import PolicyError, ReadPolicy, read_policy, shipped_policies
 from services.scoring.scores.policy.store import load_policies
+from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import CommandParser
-from shared.runtime.clock import LOCAL_ZONE, Clock, business_clock
+from shared.runtime.clock import Clock, business_clock
 from shared.runtime.settings import CommonSettings
 from shared.telemetry.logging import get_logger
 
@@ -85,4 +86,4 @@ def _path(command: str, description: str, argv: Sequence[str]) -> Path:
 
 
 def _today(clock: Clock) -> date:
-    return clock.now().astimezone(LOCAL_ZONE).date()
+    return local_day(clock.now())
