@@ -149,7 +149,7 @@ class _Counts:
     def measured(self, answer: Version) -> Version:
         """The version that stood at the deadline; where none did, the first after it.
 
-        What is withdrawn after the deadline still bounds what comes in its place: nobody gains by withdrawing.
+        What counted and is withdrawn after the deadline still bounds what comes in its place: nobody gains by it.
         """
         stood = self._stood(self._reports)
         withdrawn = [
@@ -159,6 +159,7 @@ class _Counts:
             and version.withdrawn_at > self._deadline
             and version.passed
             and version.rework is None
+            and self._is_certified(version)
             and version.received_at < answer.received_at
         ]
         if not withdrawn:

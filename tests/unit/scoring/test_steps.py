@@ -147,6 +147,14 @@ def test_nobody_gains_by_withdrawing_after_the_deadline_what_stood_at_it() -> No
     assert (never.measured, never.score) == (2, Decimal(90)), "withdrawn in time it is as if it had never come"
 
 
+def test_what_nobody_certified_bounds_nothing_when_it_is_withdrawn() -> None:
+    junk, whole = verdict(received_at=EARLY, present=1), verdict(2, received_at=LATE)
+    signed, gone = step("certified", LATE, 2, LATE), step("withdrawn", LATE + HOUR, received_at=EARLY)
+    assert state(junk, whole, signed, gone, terms=SIGNED) == state(junk, whole, signed, terms=SIGNED)
+    counted = step("certified", LATE, 1, EARLY)
+    assert state(junk, whole, signed, counted, gone, terms=SIGNED).measured == 1, "what somebody answered for does"
+
+
 def test_a_step_may_come_before_the_report_that_it_is_about() -> None:
     ahead = Story().follow(step("withdrawn", LATE, received_at=EARLY), submission(1, EARLY), verdict(received_at=EARLY))
     after = Story().follow(submission(1, EARLY), verdict(received_at=EARLY), step("withdrawn", LATE, received_at=EARLY))
@@ -202,11 +210,12 @@ def _gains_after_the_deadline(career: list[tuple[datetime, list[Report]]], terms
     return gained
 
 
+@pytest.mark.parametrize("terms", [TERMS, SIGNED], ids=["free", "signed"])
 @given(career=careers())
 def test_no_withdrawal_after_the_deadline_earns_more_than_the_agency_has_had(
-    career: list[tuple[datetime, list[Report]]],
+    terms: Any, career: list[tuple[datetime, list[Report]]]
 ) -> None:
-    assert _gains_after_the_deadline(career, TERMS) == []
+    assert _gains_after_the_deadline(career, terms) == []
 
 
 @given(career=careers())
