@@ -24,8 +24,20 @@ _LOCK_OBLIGATIONS = text("""
     RETURNING obligation, last_version, (SELECT revision FROM registry_revision), locks_at, unlocked_until
 """)
 
+# What an agency withdrew or a reviewer sent back does not stand; nor what validation returned, unless an appeal was
+# upheld. The same as `counts` of lifecycle/states.py, for the statements of the hot path.
+_NOT_TAKEN_BACK = """
+    NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id AND steps.kind = 'withdrawn')
+    AND (SELECT steps.kind FROM steps WHERE steps.submission_id = submission.submission_id
+            AND steps.kind IN ('approved', 'rework') ORDER BY steps.number DESC LIMIT 1) IS DISTINCT FROM 'rework'
+"""
+_UPHELD = """
+    EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
+                                AND steps.kind = 'appeal_upheld' AND steps.effect = 'accepted')
+"""
+
 # One round trip for both: what the idempotency keys name, and the newest version of each obligation not returned.
-_RECEIPTS = text("""
+_RECEIPTS = text(f"""
     SELECT true AS by_key, named.idempotency_key, named.agency, named.submission_id, named.obligation, named.version,
            named.received_at, named.sha256, named.content_sha256
     FROM unnest(CAST(:agencies AS text[]), CAST(:keys AS text[])) AS asked (agency, key)
@@ -40,25 +52,23 @@ _RECEIPTS = text("""
     CROSS JOIN LATERAL (
         SELECT submission.* FROM submissions AS submission
         LEFT JOIN verdicts USING (submission_id)
-        WHERE submission.obligation = owed.obligation AND verdicts.outcome IS DISTINCT FROM 'returned'
-          AND NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
-                                              AND steps.kind IN ('withdrawn', 'rework'))
+        WHERE submission.obligation = owed.obligation
+          AND (verdicts.outcome IS DISTINCT FROM 'returned' OR {_UPHELD}) AND {_NOT_TAKEN_BACK}
         ORDER BY submission.version DESC LIMIT 1
     ) AS latest
-""")
+""")  # noqa: S608 - constants of this module
 
-_ACCEPTED_FIGURES = text("""
+_ACCEPTED_FIGURES = text(f"""
     SELECT accepted.* FROM unnest(CAST(:obligations AS text[])) AS owed (obligation)
     CROSS JOIN LATERAL (
         SELECT submission.submission_id, submission.obligation, submission.version, submission.received_at,
                submission.sha256
         FROM submissions AS submission JOIN verdicts USING (submission_id)
-        WHERE submission.obligation = owed.obligation AND NOT submission.nil AND verdicts.outcome = 'accepted'
-          AND NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
-                                              AND steps.kind = 'withdrawn')
+        WHERE submission.obligation = owed.obligation AND NOT submission.nil
+          AND (verdicts.outcome = 'accepted' OR {_UPHELD}) AND {_NOT_TAKEN_BACK}
         ORDER BY submission.version DESC LIMIT 1
     ) AS accepted
-""")
+""")  # noqa: S608 - constants of this module
 
 # A key that another process committed meanwhile for another obligation leaves its row out of the answer.
 _COLUMNS = {
