@@ -43,6 +43,7 @@ class Version(Struct, frozen=True):
     nil: bool
     outcome: Literal["accepted", "returned"] | None = None
     asks_to_explain: bool = False  # some finding of its verdict does
+    decided_at: datetime | None = None  # the verdict's moment
 
 
 class History(Struct, frozen=True):
@@ -78,11 +79,29 @@ def state_of(history: History, version: Version) -> ReportState:
     review = _last_review(steps)
     if review == "rework":
         return "rework"
-    if any(_stands(history, later) for later in history.versions if later.number > version.number):
+    if superseded_by(history, version) is not None:
         return "superseded"
     if review == "approved":
         return "approved"
     return "to_explain" if version.asks_to_explain and "explanation_accepted" not in kinds else "accepted"
+
+
+def superseded_by(history: History, version: Version) -> tuple[datetime, Version] | None:
+    """The newer version that stands in its place, and since when; of several the one that stood first."""
+    later = [other for other in history.versions if other.number > version.number and counts(history, other)]
+    return min(((_stood_from(history, other), other) for other in later), key=_first, default=None)
+
+
+def _first(stood: tuple[datetime, Version]) -> tuple[datetime, int]:
+    return stood[0], stood[1].number
+
+
+def _stood_from(history: History, version: Version) -> datetime:
+    """When it had all that it needs to count."""
+    steps = history.steps_of(version.submission_id)
+    upheld = [step.at for step in steps if _overrules(step)] if version.outcome == "returned" else []
+    certified = [step.at for step in steps if step.kind == "certified"] if history.certification != "none" else []
+    return max([version.decided_at or version.received_at, *upheld[:1], *certified[:1]])
 
 
 def is_certified(history: History, version: Version) -> bool:
@@ -90,8 +109,15 @@ def is_certified(history: History, version: Version) -> bool:
 
 
 def counts(history: History, version: Version) -> bool:
-    """Whether it is a report at all: what has to be certified is none until it is."""
-    return _stands(history, version)
+    """Whether it is accepted as things stand, and certified where that is asked for."""
+    steps = history.steps_of(version.submission_id)
+    kinds = {step.kind for step in steps}
+    return (
+        _passed(version, steps)
+        and "withdrawn" not in kinds
+        and _last_review(steps) != "rework"
+        and (history.certification == "none" or "certified" in kinds)
+    )
 
 
 def asked_state(history: History, step: Taken | None) -> AskedState:
@@ -110,21 +136,13 @@ def latest(history: History, kind: StepKind, submission_id: UUID | None) -> Take
     return next((step for step in reversed(history.steps_of(submission_id)) if step.kind == kind), None)
 
 
-def _stands(history: History, version: Version) -> bool:
-    """Whether it is accepted as things stand, and certified where that is asked for."""
-    steps = history.steps_of(version.submission_id)
-    kinds = {step.kind for step in steps}
-    return (
-        _passed(version, steps)
-        and "withdrawn" not in kinds
-        and _last_review(steps) != "rework"
-        and (history.certification == "none" or "certified" in kinds)
-    )
-
-
 def _passed(version: Version, steps: Sequence[Taken]) -> bool:
-    overruled = any(step.kind == "appeal_upheld" and step.effect == "accepted" for step in steps)
-    return version.outcome == "accepted" or (version.outcome == "returned" and overruled)
+    return version.outcome == "accepted" or (version.outcome == "returned" and any(map(_overrules, steps)))
+
+
+def _overrules(step: Taken) -> bool:
+    """Whether by it a returned version counts as accepted."""
+    return step.kind == "appeal_upheld" and step.effect == "accepted"
 
 
 def _last_review(steps: Sequence[Taken]) -> StepKind | None:

@@ -43,6 +43,13 @@ class StepView(BaseModel):
     version: int | None
 
 
+class Superseded(BaseModel):
+    """The version that took the place of another, and since when."""
+
+    version: int
+    at: Moment
+
+
 class Lifecycle(BaseModel):
     """Where a version of the report stands in its life, and what can be done with it now."""
 
@@ -50,6 +57,7 @@ class Lifecycle(BaseModel):
     name: str = Field(examples=["đạt"])
     name_en: str = Field(examples=["accepted"])
     certified: bool
+    superseded: Superseded | None = Field(description="Phiên bản thay thế / the newer version that took its place")
     counts: bool = Field(description="Là báo cáo hợp lệ / it is accepted, and certified where that is asked for")
     possible: list[PossibleStep]
 
@@ -71,11 +79,13 @@ def step_view(step: Taken, history: History) -> StepView:
 def lifecycle(history: History, version: Version) -> Lifecycle:
     state = states.state_of(history, version)
     name, name_en = table.STATES[state]
+    newer = states.superseded_by(history, version) if state == "superseded" else None
     return Lifecycle(
         state=state,
         name=name,
         name_en=name_en,
         certified=states.is_certified(history, version),
+        superseded=None if newer is None else Superseded(version=newer[1].number, at=newer[0]),
         counts=states.counts(history, version),
         possible=possible_steps(deciding.possible_now(history, version)),
     )

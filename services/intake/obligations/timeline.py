@@ -6,7 +6,6 @@ Built from what the agency can read anyway, so it never says more than the pages
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, Field
 from services.intake.lifecycle.table import ACTORS
 from services.intake.lifecycle.views import StepView
 from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail
-from services.intake.submissions.queries import SubmissionView
+from services.intake.submissions.queries import SubmissionDetail
 from services.intake.views import Moment
 
 StepName = Literal["received", "verdict", "superseded", "step", "notice", "score_line"]
@@ -72,14 +71,12 @@ class Timeline(BaseModel):
     links: dict[str, str]
 
 
-def timeline_of(submission: SubmissionView, obligation: ObligationDetail | None) -> Timeline:
+def timeline_of(submission: SubmissionDetail, obligation: ObligationDetail | None) -> Timeline:
     """The timeline of one version. `obligation` is None until scoring has published it."""
-    steps = list(_of_version(submission))
+    steps = [*_of_version(submission), *_superseded(submission)]
     links = {"submission": f"/v1/submissions/{submission.submission_id}"}
     if obligation is not None:
         links["obligation"] = obligation.links["self"]
-        later = [other for other in obligation.submissions if other.version > submission.version]
-        steps += _superseded(submission, later)
         steps += (
             _taken(step)
             for step in obligation.steps
@@ -99,7 +96,7 @@ def timeline_of(submission: SubmissionView, obligation: ObligationDetail | None)
     )
 
 
-def _of_version(submission: SubmissionView) -> Iterator[Step]:
+def _of_version(submission: SubmissionDetail) -> Iterator[Step]:
     nil, nil_en = (", không phát sinh", ", nothing to report") if submission.nil else ("", "")
     yield Step(
         at=submission.received_at,
@@ -120,24 +117,16 @@ def _of_version(submission: SubmissionView) -> Iterator[Step]:
         )
 
 
-def _superseded(submission: SubmissionView, later: list[SubmissionView]) -> Iterator[Step]:
-    """The first newer version that was accepted takes this one's place, if this one had one."""
-    accepted = [other for other in later if other.verdict is not None and other.verdict.outcome == "accepted"]
-    if submission.status != "accepted" or not accepted:
-        return
-    first = min(accepted, key=_decided)
-    yield Step(
-        at=_decided(first),
-        step="superseded",
-        text=f"Phiên bản {first.version} được chấp nhận và thay thế phiên bản này",
-        text_en=f"Version {first.version} is accepted and takes the place of this one",
-        version=first.version,
-    )
-
-
-def _decided(submission: SubmissionView) -> datetime:
-    assert submission.verdict is not None
-    return submission.verdict.decided_at
+def _superseded(submission: SubmissionDetail) -> Iterator[Step]:
+    newer = submission.lifecycle.superseded
+    if newer is not None:
+        yield Step(
+            at=newer.at,
+            step="superseded",
+            text=f"Phiên bản {newer.version} được chấp nhận và thay thế phiên bản này",
+            text_en=f"Version {newer.version} is accepted and takes the place of this one",
+            version=newer.version,
+        )
 
 
 def _taken(step: StepView) -> Step:
@@ -167,9 +156,7 @@ def _line(line: LineView) -> Step:
 def _notice(notice: NoticeView) -> Step:
     kind, kind_en = _KINDS.get(notice.kind, (notice.kind, notice.kind))
     outcome, outcome_en = _SENT.get(notice.outcome, (notice.outcome, notice.outcome))
-    role, role_en = _ROLES.get(
-        notice.to.role or "", ("người không còn trong danh mục", "somebody not registered any more")
-    )
+    role, role_en = _ROLES.get(notice.to.role or "", _NOT_REGISTERED)
     return Step(
         at=notice.at,
         step="notice",

@@ -108,6 +108,22 @@ def test_the_old_version_stands_until_the_new_one_counts() -> None:
     assert states.state_of(now, now.versions[0]) == "accepted"
 
 
+def test_a_version_is_superseded_by_the_one_that_stood_first_and_from_when_it_was_certified() -> None:
+    now = history(
+        version(outcome="accepted"), version(2, "accepted", decided_at=NOW), version(3, "accepted", decided_at=NOW),
+        version(4, "returned", decided_at=NOW - timedelta(hours=1)), certification="head",
+    )  # fmt: skip
+    assert states.superseded_by(now, now.versions[0]) is None, "nobody has certified any"
+    now = taken(now, asked("certified", submission_id=UUID(int=3)))
+    now = taken(now, asked("certified", submission_id=UUID(int=2)))
+    assert states.superseded_by(now, now.versions[0]) == (now.steps[0].at, now.versions[2])
+    now = taken(now, asked("withdrawn", submission_id=UUID(int=3)))
+    assert states.superseded_by(now, now.versions[0]) == (now.steps[1].at, now.versions[1])
+    assert states.superseded_by(now, now.versions[1]) is None
+    unasked = replace(now, certification="none", steps=[])
+    assert states.superseded_by(unasked, now.versions[0]) == (NOW, now.versions[1])
+
+
 def test_what_is_not_possible_says_what_is() -> None:
     now = history(version(outcome="returned"))
     found = judge(now, asked("rework", submission_id=UUID(int=1)))

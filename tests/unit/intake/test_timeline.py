@@ -6,28 +6,34 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.intake.lifecycle.views import StepView
+from services.intake.lifecycle.views import Lifecycle, StepView, Superseded
 from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail, RecipientView
 from services.intake.obligations.timeline import Timeline, timeline_of
-from services.intake.submissions.queries import SubmissionView, VerdictView
+from services.intake.submissions.queries import SubmissionDetail, VerdictView
 from shared.contract.ids import new_id
 
 DAY = datetime(2026, 10, 16, 2, 30, tzinfo=UTC)
+
+
+STANDS = Lifecycle(
+    state="accepted", name="đạt", name_en="accepted", certified=False, superseded=None, counts=True, possible=[]
+)  # fmt: skip
 
 
 def at(days: float) -> datetime:
     return DAY + timedelta(days=days)
 
 
-def sent(version: int, days: float, outcome: Any = None, decided: float | None = None) -> SubmissionView:
+def sent(version: int, days: float, outcome: Any = None, decided: float | None = None) -> SubmissionDetail:
     verdict = None
     if outcome is not None:
         moment = at(days + 0.1 if decided is None else decided)
         verdict = VerdictView(verdict_id=new_id(), outcome=outcome, decided_at=moment, errors=2, warnings=1)
-    return SubmissionView(
+    return SubmissionDetail(
         submission_id=new_id(), obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, period="2026-M10",
         version=version, officer="cb-31", nil=False, received_at=at(days), sha256="00", status=outcome or "received",
-        updated_at=at(days), verdict=verdict,
+        updated_at=at(days), verdict=verdict, nil_reason="", figures={}, narratives={}, findings=[],
+        findings_truncated=False, lifecycle=STANDS,
     )  # fmt: skip
 
 
@@ -85,12 +91,13 @@ def test_a_report_that_came_early_was_returned_and_came_again() -> None:
     assert (timeline_of(first, whole).counts, timeline_of(second, whole).counts) == (False, True)
 
 
-def test_an_accepted_version_says_which_one_took_its_place() -> None:
-    versions = [sent(4, 3), sent(3, 2, "accepted"), sent(2, 1, "returned"), sent(1, 0, "accepted")]
-    first = timeline_of(versions[-1], obligation(versions, answer=1))
-    assert [(step.version, step.at) for step in first.steps if step.step == "superseded"] == [(3, at(2.1))]
-    for other in versions[:-1]:
-        steps = timeline_of(other, obligation(versions, answer=1)).steps
+def test_a_version_says_which_one_took_its_place() -> None:
+    first, newer = sent(1, 0, "accepted"), sent(3, 2, "accepted")
+    replaced = STANDS.model_copy(update={"state": "superseded", "superseded": Superseded(version=3, at=at(2.1))})
+    steps = timeline_of(first.model_copy(update={"lifecycle": replaced}), obligation([newer, first], answer=1)).steps
+    assert [(step.version, step.at) for step in steps if step.step == "superseded"] == [(3, at(2.1))]
+    for stands in (first, newer):
+        steps = timeline_of(stands, obligation([newer, first], answer=1)).steps
         assert "superseded" not in {step.step for step in steps}
 
 
