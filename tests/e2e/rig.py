@@ -140,33 +140,41 @@ class Province:
         return httpx.get(self.stack.url(service) + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
     def reconcile(self) -> tuple[int, str]:
-        """What `reconcile` says: its exit code and its output."""
-        urls = [f"--{name}={self.stack.database_url(name)}" for name in SERVICES]
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.reconcile", *urls],
-            env={**os.environ, **self.stack.service_env("scoring")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return reconcile(self.stack)
 
     def agree(self) -> None:
-        """Wait until `reconcile` finds no difference: everything has drained."""
-        said: list[str] = []
-
-        def agreed() -> bool:
-            code, output = self.reconcile()
-            said.append(output)
-            return code == 0
-
-        try:
-            eventually(agreed, "no difference", seconds=90)
-        except AssertionError as error:
-            raise AssertionError(said[-1][-4000:]) from error
+        agree(self.stack)
 
     def mails_to(self, address: str) -> list[Any]:
         return [mail for mail in self.stack.mails() if address in str(mail.to)]
+
+
+def reconcile(stack: Stack, *options: str) -> tuple[int, str]:
+    """What `reconcile` says of the stack's stores: its exit code and its output."""
+    urls = [f"--{name}={stack.database_url(name)}" for name in SERVICES]
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.reconcile", *options, *urls],
+        env={**os.environ, **stack.service_env("scoring")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def agree(stack: Stack, *options: str) -> None:
+    """Wait until `reconcile` finds no difference: everything has drained."""
+    said: list[str] = []
+
+    def agreed() -> bool:
+        code, output = reconcile(stack, *options)
+        said.append(output)
+        return code == 0
+
+    try:
+        eventually(agreed, "no difference", seconds=90)
+    except AssertionError as error:
+        raise AssertionError(said[-1][-6000:]) from error
 
 
 def eventually(look: Callable[[], T | None], what: str, *, seconds: float = 60) -> T:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +11,6 @@ import httpx
 import pytest
 
 from deploy.local import Stack
-from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra, unique
@@ -107,18 +104,4 @@ def test_an_extension_that_is_asked_for_moves_nothing_until_it_is_granted(life: 
 
 
 def test_all_stores_agree_in_the_end(life: Life) -> None:
-    urls = [part for name in SERVICES for part in (f"--{name}", life.stack.database_url(name))]
-    said: list[str] = []
-
-    def agree() -> bool:
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.reconcile", "--settle-seconds", "5", *urls],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        said.append(done.stdout + done.stderr)
-        return done.returncode == 0
-
-    try:
-        eventually(agree, "no difference")
-    except AssertionError as error:
-        raise AssertionError(said[-1][-4000:]) from error
+    life.agree()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
 
 from shared.postgres.database import Database
 from shared.telemetry import tracing
+from tests.fakes.spans import recorded_spans
 from tests.integration.intake.rig import Province, intake, report
 
 SECRET = "KHOGAOXYZ"
@@ -19,12 +18,8 @@ SECRET = "KHOGAOXYZ"
 
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.record_with(provider)
-    yield exporter
-    tracing.record_with(None)
+    with recorded_spans() as spans:
+        yield spans
 
 
 async def stored(url: str, words: str) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_trace_id
 
 from shared.outbox import caused_by
-from shared.telemetry import tracing
 from tests.fakes.smtp import FakeSmtp
+from tests.fakes.spans import recorded_spans
 from tests.integration.notifier.rig import World, overdue, registry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -32,14 +29,8 @@ async def test_the_outcome_of_a_mail_carries_its_cause(world: World, smtp: FakeS
 
 
 async def test_a_mail_is_recorded_in_the_trace_of_its_cause(world: World, smtp: FakeSmtp) -> None:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.record_with(provider)
-    try:
+    with recorded_spans() as spans:
         await _mails(world, smtp)
-    finally:
-        tracing.record_with(None)
-    mails = [span for span in exporter.get_finished_spans() if span.name.startswith("mail ")]
+    mails = [span for span in spans.get_finished_spans() if span.name.startswith("mail ")]
     assert sorted(span.name for span in mails) == ["mail escalation", "mail overdue"]
     assert {format_trace_id(span.context.trace_id) for span in mails if span.context} == {TRACE}

@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local import Stack
 from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
-from tests.e2e.rig import REQUESTED, eventually
+from tests.e2e.rig import REQUESTED, agree, eventually
 
 #: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
 NOW = "2026-03-17T09:00:00+07:00"
@@ -190,21 +190,7 @@ class World:
 
     def drain(self) -> None:
         """Wait until reconcile finds nothing: all that was posted has arrived everywhere."""
-        arguments = [part for service, url in self.urls().items() for part in (f"--{service}", url)]
-        said: list[str] = []
-
-        def agree() -> bool:
-            done = subprocess.run(
-                [sys.executable, "-m", "deploy.reconcile", "--settle-seconds", "0", *arguments],
-                capture_output=True, text=True, timeout=120,
-            )  # fmt: skip
-            said.append(done.stdout + done.stderr)
-            return done.returncode == 0
-
-        try:
-            eventually(agree, "no difference", seconds=90)
-        except AssertionError as error:
-            raise AssertionError(said[-1][-6000:]) from error
+        agree(self.stack, "--settle-seconds=0")
 
     def _request(self, request_id: str, agencies: list[str], *, seconds: int) -> None:
         now = self.clock.now()

@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -25,6 +24,7 @@ from shared.outbox import cause_of, caused_by
 from shared.service import command
 from shared.telemetry import logging as logs
 from shared.telemetry import tracing
+from tests.fakes.spans import recorded_spans
 from tests.integration.shared.rig import submission
 from tests.unit.shared.web.asking import ask
 from tests.unit.shared.web.faulty import APP
@@ -55,12 +55,8 @@ NEAR = st.one_of(
 
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.record_with(provider)
-    yield exporter
-    tracing.record_with(None)
+    with recorded_spans() as spans:
+        yield spans
 
 
 def trace_of(span: ReadableSpan) -> str:
