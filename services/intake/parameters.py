@@ -24,7 +24,7 @@ UpdatedAfter = Annotated[
 Page = Annotated[PageRequest, Depends(page_request)]
 
 
-def submission_id_of(text: str) -> UUID:
+def id_of(text: str, what: str, what_en: str) -> UUID:
     """The id in a path. What is no id is not found, like every id that is not the agency's: raises Problem.
 
     Called by the handler, so that nobody without a key gets as far.
@@ -32,7 +32,11 @@ def submission_id_of(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise not_found("bài nộp này", "such submission") from None
+        raise not_found(what, what_en) from None
+
+
+def submission_id_of(text: str) -> UUID:
+    return id_of(text, "bài nộp này", "such submission")
 
 
 def no_submission(submission_id: UUID) -> Problem:

@@ -62,7 +62,7 @@ def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: 
         case "agency":
             return scope in OF_AGENCIES and agency is not None and agency == principal.agency
         case "person":
-            return any(scope in right.scopes for right, _ in _held(principal, agency, tree, on, regime))
+            return bool(offices_over(principal, scope, agency, tree, on, regime))
 
 
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
@@ -78,13 +78,13 @@ def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
             return any(scope in right.scopes for right, _ in _in_force(principal, on))
 
 
-def offices_over(principal: Principal, agency: str | None, tree: Tree, on: date, regime: str = "") -> list[Office]:
-    """The person's offices with which the key acts about the agency and the regime on that day.
-
-    Acting is what an office gives beside reading: a key made to submit does not approve, whoever owns it.
-    """
-    held = _held(principal, agency, tree, on, regime)
-    return [office for right, office in held if (right.scopes - {"read"}) & principal.scopes]
+def offices_over(
+    principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: date, regime: str = ""
+) -> list[Office]:
+    """The person's offices by which the principal may do this; none where the key lacks the scope."""
+    if scope not in principal.scopes:
+        return []
+    return [office for right, office in _held(principal, agency, tree, on, regime) if scope in right.scopes]
 
 
 def _held(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.intake.lifecycle import deciding, handlers, problems, states, table
@@ -16,6 +17,7 @@ from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wan
 from services.intake.lifecycle.handlers import Asked, KeyReused, TakenNow, Unknown
 from services.intake.lifecycle.states import History, Taken
 from services.intake.lifecycle.views import PossibleStep, StepView, possible_steps, step_view
+from services.intake.parameters import id_of, submission_id_of
 from services.intake.problems import KEY_MISSING
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.limits import is_code, is_idempotency_key
@@ -32,7 +34,11 @@ _Reason = Annotated[str, Field(max_length=MAX_REASON, description="Lý do / why"
 _Until = Annotated[
     AwareDatetime | None, Field(description="Đến khi nào / until when", examples=["2026-10-25T17:00:00+07:00"])
 ]
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")]
+_IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")
+]
+_OWNER = Query(description="Của cơ quan này; với khóa của người / the agency that owes it, with a person's key")
+_NEITHER = ("bài nộp hoặc yêu cầu này", "such submission or request")
 
 
 class _Body(BaseModel):
@@ -109,6 +115,55 @@ class StepReceipt(StepView):
     possible: list[PossibleStep]
 
 
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What a step is taken with."""
+
+    cache: RegistryCache
+    database: Database
+    clock: Clock
+    system_clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks for a step, and under which key; a FastAPI dependency of every route here."""
+
+    taking: Taking
+    by: Principal
+    key: str | None
+    response: Response
+
+    async def take(self, wanted: Wanted, obligation: str | None = None) -> StepReceipt:
+        """Take the step. Raises Problem where it cannot be taken."""
+        if self.key is None or not is_idempotency_key(self.key.encode("latin-1", "replace")):
+            raise Problem.of(KEY_MISSING)
+        taking = self.taking
+        await taking.cache.be_fresh()
+        asked = Asked(wanted, self.key, _sha256(wanted, obligation))
+        now, system_now = taking.clock.now(), taking.system_clock.now()
+        async with taking.database.transaction() as tx:
+            outcome = await handlers.take(
+                tx, self.by, asked, taking.cache.registry, now, system_now, obligation=obligation
+            )
+        match outcome:
+            case TakenNow(step, history, replayed):
+                self.response.status_code = 200 if replayed else 201
+                if replayed:
+                    self.response.headers["Idempotent-Replayed"] = "true"
+                return _receipt(step, history)
+            case Unknown():
+                raise not_found(*_NEITHER)
+            case KeyReused(step):
+                raise problems.key_reused(step)
+            case Impossible():
+                raise problems.not_possible(outcome)
+            case NotYours():
+                raise problems.not_yours(outcome)
+            case Faulty():
+                raise problems.faulty(outcome)
+
+
 def mount(
     app: Application,
     *,
@@ -120,147 +175,91 @@ def mount(
 ) -> None:
     """Add the routes that take steps."""
     who = Depends(principal)
+    taking = Taking(cache, database, clock, system_clock)
 
-    async def take(
-        by: Principal, key: str | None, response: Response, wanted: Wanted, obligation: str | None = None
-    ) -> StepReceipt:
-        if key is None or not is_idempotency_key(key.encode("latin-1", "replace")):
-            raise Problem.of(KEY_MISSING)
-        await cache.be_fresh()
-        asked = Asked(wanted, key, _sha256(wanted, obligation))
-        async with database.transaction() as tx:
-            outcome = await handlers.take(
-                tx, by, asked, cache.registry, clock.now(), system_clock.now(), obligation=obligation
-            )
-        match outcome:
-            case TakenNow(step, history, replayed):
-                response.status_code = 200 if replayed else 201
-                if replayed:
-                    response.headers["Idempotent-Replayed"] = "true"
-                return _receipt(step, history)
-            case Unknown():
-                raise not_found("bài nộp hoặc yêu cầu này", "such submission or request")
-            case KeyReused(step):
-                raise problems.key_reused(step)
-            case Impossible():
-                raise problems.not_possible(outcome)
-            case NotYours():
-                raise problems.not_yours(outcome)
-            case Faulty():
-                raise problems.faulty(outcome)
+    def asking_of(response: Response, by: Principal = who, key: _IdempotencyKey = None) -> Asking:
+        return Asking(taking, by, key, response)
 
-    def obligation_of(by: Principal, agency: str | None, regime: str, period: str) -> str:
+    def obligation_of(
+        regime: str, period: str, by: Principal = who, agency: Annotated[str | None, _OWNER] = None
+    ) -> str:
         owner = agency or by.agency or ""
         if not (is_code(owner) and is_code(regime) and is_code(period)):
             raise not_found("nghĩa vụ báo cáo này", "such obligation")
         return obligation_key(owner, regime, period)
 
+    asking_now, named_obligation = Depends(asking_of), Depends(obligation_of)
+
     def route(path: str, summary: str) -> Callable[[Any], Any]:
         return app.post(path, tags=["lifecycle"], summary=summary, status_code=201, responses=_RESPONSES)
 
     @route("/v1/submissions/{submission_id}/certification", "Ký xác nhận / certify a report")
-    async def certification(
-        submission_id: str, body: Certification, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
-        return await take(by, key, response, Wanted("certified", _id(submission_id), reason=body.reason))
+    async def certification(submission_id: str, body: Certification, asking: Asking = asking_now) -> StepReceipt:
+        return await asking.take(Wanted("certified", submission_id_of(submission_id), reason=body.reason))
 
     @route("/v1/submissions/{submission_id}/review", "Duyệt hoặc trả lại / approve, or send back for rework")
-    async def review(
-        submission_id: str, body: Reviewed, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
+    async def review(submission_id: str, body: Reviewed, asking: Asking = asking_now) -> StepReceipt:
         kind: StepKind = "approved" if body.decision == "approve" else "rework"
         until = body.until if kind == "rework" else None
-        return await take(by, key, response, Wanted(kind, _id(submission_id), reason=body.reason, until=until))
+        return await asking.take(Wanted(kind, submission_id_of(submission_id), reason=body.reason, until=until))
 
     @route("/v1/submissions/{submission_id}/withdrawal", "Rút báo cáo / withdraw a report")
-    async def withdrawal(
-        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
-        return await take(by, key, response, Wanted("withdrawn", _id(submission_id), reason=body.reason))
+    async def withdrawal(submission_id: str, body: Reasoned, asking: Asking = asking_now) -> StepReceipt:
+        return await asking.take(Wanted("withdrawn", submission_id_of(submission_id), reason=body.reason))
 
     @route("/v1/submissions/{submission_id}/explanation", "Giải trình / explain what a finding asks about")
-    async def explanation(
-        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
-        return await take(by, key, response, Wanted("explanation_given", _id(submission_id), reason=body.reason))
+    async def explanation(submission_id: str, body: Reasoned, asking: Asking = asking_now) -> StepReceipt:
+        return await asking.take(Wanted("explanation_given", submission_id_of(submission_id), reason=body.reason))
 
     @route("/v1/submissions/{submission_id}/appeals", "Khiếu nại kết quả kiểm tra / appeal against a verdict")
-    async def appeal_against_verdict(
-        submission_id: str, body: Reasoned, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
-        return await take(by, key, response, Wanted("appeal_made", _id(submission_id), reason=body.reason))
+    async def appeal_against_verdict(submission_id: str, body: Reasoned, asking: Asking = asking_now) -> StepReceipt:
+        return await asking.take(Wanted("appeal_made", submission_id_of(submission_id), reason=body.reason))
 
     @route("/v1/obligations/{regime}/{period}/appeals", "Khiếu nại điểm / appeal against a score")
     async def appeal_against_score(
-        regime: str,
-        period: str,
-        body: Reasoned,
-        response: Response,
-        key: IdempotencyKey = None,
-        agency: str | None = None,
-        by: Principal = who,
+        body: Reasoned, asking: Asking = asking_now, obligation: str = named_obligation
     ) -> StepReceipt:
-        of = obligation_of(by, agency, regime, period)
-        return await take(by, key, response, Wanted("appeal_made", reason=body.reason), of)
+        return await asking.take(Wanted("appeal_made", reason=body.reason), obligation)
 
     @route("/v1/obligations/{regime}/{period}/extensions", "Xin gia hạn / ask for an extension")
     async def extension(
-        regime: str,
-        period: str,
-        body: ExtensionRequested,
-        response: Response,
-        key: IdempotencyKey = None,
-        agency: str | None = None,
-        by: Principal = who,
+        body: ExtensionRequested, asking: Asking = asking_now, obligation: str = named_obligation
     ) -> StepReceipt:
         wanted = Wanted("extension_requested", reason=body.reason, until=body.until)
-        return await take(by, key, response, wanted, obligation_of(by, agency, regime, period))
+        return await asking.take(wanted, obligation)
 
     @route("/v1/obligations/{regime}/{period}/unlock", "Mở khóa / take reports again after the lock")
-    async def unlock(
-        regime: str,
-        period: str,
-        body: Unlocked,
-        response: Response,
-        key: IdempotencyKey = None,
-        agency: str | None = None,
-        by: Principal = who,
-    ) -> StepReceipt:
+    async def unlock(body: Unlocked, asking: Asking = asking_now, obligation: str = named_obligation) -> StepReceipt:
         wanted = Wanted("unlocked", reason=body.reason, until=body.until)
-        return await take(by, key, response, wanted, obligation_of(by, agency, regime, period))
+        return await asking.take(wanted, obligation)
 
     @route("/v1/extensions/{step_id}/decision", "Quyết định gia hạn / decide a request for extension")
-    async def extension_decision(
-        step_id: str, body: Decided, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
+    async def extension_decision(step_id: str, body: Decided, asking: Asking = asking_now) -> StepReceipt:
         kind: StepKind = "extension_granted" if body.decision == "grant" else "extension_refused"
         until = body.until if kind == "extension_granted" else None
-        return await take(by, key, response, Wanted(kind, answers=_id(step_id), reason=body.reason, until=until))
+        return await asking.take(Wanted(kind, answers=_step_id(step_id), reason=body.reason, until=until))
 
     @route("/v1/explanations/{step_id}/decision", "Quyết định về giải trình / decide an explanation")
-    async def explanation_decision(
-        step_id: str, body: Decided, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
+    async def explanation_decision(step_id: str, body: Decided, asking: Asking = asking_now) -> StepReceipt:
         kind: StepKind = "explanation_accepted" if body.decision == "grant" else "explanation_refused"
-        return await take(by, key, response, Wanted(kind, answers=_id(step_id), reason=body.reason))
+        return await asking.take(Wanted(kind, answers=_step_id(step_id), reason=body.reason))
 
     @route("/v1/appeals/{step_id}/decision", "Quyết định khiếu nại / decide an appeal")
-    async def appeal_decision(
-        step_id: str, body: AppealDecided, response: Response, key: IdempotencyKey = None, by: Principal = who
-    ) -> StepReceipt:
+    async def appeal_decision(step_id: str, body: AppealDecided, asking: Asking = asking_now) -> StepReceipt:
         if body.decision == "dismiss":
-            return await take(
-                by, key, response, Wanted("appeal_dismissed", answers=_id(step_id), reason=body.reason)
-            )  # fmt: skip
+            return await asking.take(Wanted("appeal_dismissed", answers=_step_id(step_id), reason=body.reason))
         wanted = Wanted(
-            "appeal_upheld", answers=_id(step_id), reason=body.reason, effect=body.effect, since=body.since,
+            "appeal_upheld", answers=_step_id(step_id), reason=body.reason, effect=body.effect, since=body.since,
             until=body.until,
         )  # fmt: skip
-        return await take(by, key, response, wanted)
+        return await asking.take(wanted)
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": StepReceipt, "description": "Lặp lại một yêu cầu / a repetition: the first answer"},
+    200: {
+        "model": StepReceipt,
+        "description": "Lặp lại một yêu cầu / a repetition: the same step, and how it stands now",
+    },
 }
 
 
@@ -283,12 +282,8 @@ def _receipt(step: Taken, history: History) -> StepReceipt:
     )
 
 
-def _id(text: str) -> UUID:
-    """The id in a path; what is none is not found."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise not_found("bài nộp hoặc yêu cầu này", "such submission or request") from None
+def _step_id(text: str) -> UUID:
+    return id_of(text, *_NEITHER)
 
 
 def _sha256(wanted: Wanted, obligation: str | None) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change
@@ -13,12 +13,14 @@ from services.intake.lifecycle import deciding, states, store, table
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
 from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.registry.records import Registry
-from shared.access import Principal, may, offices_over
+from shared.access import Principal, Scope, may, offices_over
 from shared.contract.events import StepTaken
 from shared.contract.ids import new_id
+from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
-from shared.runtime.clock import LOCAL_ZONE
+
+_JUST_AFTER = timedelta(microseconds=1)  # PostgreSQL's resolution
 
 
 class Unknown(Struct, frozen=True):
@@ -62,13 +64,14 @@ async def take(
 ) -> Outcome:
     """Take a step about a submission, a request or (`obligation`) an obligation alone; now: business time.
 
-    A repetition gets its first answer, whatever has changed since. Each step has its entry in the audit trail.
+    A repetition gets its first step, with how the obligation stands by now. Each step has its entry in the audit trail.
     """
-    wanted = asked.wanted
+    wanted, scope = asked.wanted, table.scope_of(asked.wanted.kind)
     found = obligation or await _obligation_of(tx, wanted)
-    if found is None or not _sees(principal, found, registry, now):
+    if found is None or not _sees(principal, scope, found, registry, now):
         return Unknown()
-    await store.lock(tx, found)
+    if not await store.lock(tx, found):
+        return Unknown()
     taken_before = await store.by_key(tx, principal.id, asked.idempotency_key)
     history = await store.history_of(tx, found, registry)
     if taken_before is not None:
@@ -85,56 +88,34 @@ async def take(
     terms = await store.terms(tx, found)
     if terms is None and not history.versions:
         return Unknown()
-    actors = capacities(principal, found, registry, now)
+    actors = capacities(principal, scope, found, registry, now)
     judged = deciding.judge(history, wanted, actors, now, None if terms is None else terms.deadline)
     if isinstance(judged, Impossible | NotYours | Faulty):
         return judged
     step = Taken(
-        new_id(), found, wanted.kind, now, principal.id, next(actor for actor in judged.who if actor in actors),
-        wanted.reason, wanted.since, wanted.until, wanted.effect, wanted.answers, wanted.submission_id,
+        new_id(), found, wanted.kind, _moment(history, now), principal.id,
+        next(actor for actor in judged.who if actor in actors), wanted.reason, wanted.since, wanted.until,
+        wanted.effect, wanted.answers, wanted.submission_id,
     )  # fmt: skip
     if not await store.insert(tx, step, asked.idempotency_key, asked.sha256):
-        return KeyReused(step)
+        return await _used_meanwhile(tx, principal, asked)
     if step.kind == "unlocked" and step.until is not None:
         await store.unlock(tx, found, step.until)
     version = history.version(step.submission_id)
     regime_version = version.regime_version if version is not None else (terms.regime_version if terms else 0)
     await publish(tx, [event_of(step, request, version, regime_version)])
-    after = _with(history, step)
+    after = replace(history, steps=[*history.steps, step])
     await trail.append(tx, Author(step.by, step.reason, "api"), [_change(step, history, after)], system_now)
     return TakenNow(step, after)
 
 
-def capacities(principal: Principal, obligation: str, registry: Registry, now: datetime) -> set[str]:
-    """In which capacities the principal may act about this obligation."""
+def capacities(principal: Principal, scope: Scope, obligation: str, registry: Registry, now: datetime) -> set[str]:
+    """In which capacities the principal may do what needs this scope; none where the key lacks it."""
     agency, regime, _ = obligation.split("/", 2)
-    day = now.astimezone(LOCAL_ZONE).date()
-    tree = parents(registry)
+    day = local_day(now)
     if principal.kind == "agency":
-        return {"agency"} if may(principal, "submit", agency, tree, day, regime) else set()
-    if principal.kind != "person":
-        return set()
-    return {office.role for office in offices_over(principal, agency, tree, day, regime)}
-
-
-def parents(registry: Registry) -> Mapping[str, str | None]:
-    return _Parents(registry)
-
-
-class _Parents(Mapping[str, str | None]):
-    """Agency -> the one above it; a view, for there are thousands."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._agencies = registry.agencies
-
-    def __getitem__(self, code: str) -> str | None:
-        return self._agencies[code].parent
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._agencies)
-
-    def __len__(self) -> int:
-        return len(self._agencies)
+        return {"agency"} if may(principal, scope, agency, registry.tree, day, regime) else set()
+    return {office.role for office in offices_over(principal, scope, agency, registry.tree, day, regime)}
 
 
 def event_of(step: Taken, request: Taken | None, version: Version | None, regime_version: int) -> StepTaken:
@@ -166,9 +147,26 @@ def event_of(step: Taken, request: Taken | None, version: Version | None, regime
     )
 
 
-def _sees(principal: Principal, obligation: str, registry: Registry, now: datetime) -> bool:
+def _moment(history: History, now: datetime) -> datetime:
+    """Now, but after every earlier step: who waited for the lock, or whose clock is slow, has read an earlier hour.
+
+    Followers put steps in the order of their moments; it must be the order in which they were taken.
+    """
+    return max([now, *(step.at + _JUST_AFTER for step in history.steps)])
+
+
+def _sees(principal: Principal, scope: Scope, obligation: str, registry: Registry, now: datetime) -> bool:
+    """Whether the principal may read about the obligation, or do what the step's scope covers."""
     agency, regime, _ = obligation.split("/", 2)
-    return may(principal, "read", agency, parents(registry), now.astimezone(LOCAL_ZONE).date(), regime)
+    day = local_day(now)
+    return any(may(principal, needed, agency, registry.tree, day, regime) for needed in ("read", scope))
+
+
+async def _used_meanwhile(tx: ReadTransaction, principal: Principal, asked: Asked) -> KeyReused:
+    """The step, of another obligation, that was stored under the key after we looked: ours waited for its lock only."""
+    stored = await store.by_key(tx, principal.id, asked.idempotency_key)
+    assert stored is not None, "steps are never deleted"
+    return KeyReused(stored[0])
 
 
 async def _obligation_of(tx: ReadTransaction, wanted: Wanted) -> str | None:
@@ -180,9 +178,7 @@ async def _obligation_of(tx: ReadTransaction, wanted: Wanted) -> str | None:
 def _completed(wanted: Wanted, request: Taken) -> Wanted:
     """A decision is about what its request is about; an extension is granted as it was asked for, if nothing else."""
     until = wanted.until or (request.until if wanted.kind == "extension_granted" else None)
-    return Wanted(
-        wanted.kind, request.submission_id, wanted.answers, wanted.reason, wanted.since, until, wanted.effect
-    )  # fmt: skip
+    return replace(wanted, submission_id=request.submission_id, until=until)
 
 
 def _change(step: Taken, before: History, after: History) -> Change:
@@ -198,9 +194,3 @@ def _change(step: Taken, before: History, after: History) -> Change:
         {"state": states.state_of(before, version), "certified": states.is_certified(before, version)},
         {"state": states.state_of(after, version), "certified": states.is_certified(after, version)},
     )
-
-
-def _with(history: History, step: Taken) -> History:
-    return History(
-        history.obligation, history.versions, [*history.steps, step], history.certification, history.review
-    )  # fmt: skip

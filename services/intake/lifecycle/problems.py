@@ -35,12 +35,13 @@ def not_possible(found: Impossible) -> Problem:
 
 
 def not_yours(found: NotYours) -> Problem:
-    vi, en = table.who(found.transition.who)
+    row = found.transition
+    vi, en = table.who(row.who)
     return Problem.of(
         FORBIDDEN,
-        f"Bước “{found.transition.name[0]}” do người khác thực hiện: {vi}.",
-        f"The step “{found.transition.name[1]}” is taken by others: {en}.",
-        extensions={"who": list(found.transition.who)},
+        f"Bước “{row.name[0]}” do người khác thực hiện: {vi}; khóa cần quyền {row.scope}.",
+        f"The step “{row.name[1]}” is taken by others: {en}; with a key of scope {row.scope}.",
+        extensions={"who": list(row.who)},
     )
 
 

@@ -15,26 +15,30 @@ from services.intake.registry.records import Registry
 from shared.contract.events.verdicts import EXPLAINABLE
 from shared.postgres.database import ReadTransaction, Transaction
 
-# The update changes nothing but locks the row, so that steps and versions of an obligation come one after another.
+# The update changes nothing but locks the row, so that steps and versions of an obligation come one after another. A
+# row is made only for what scoring has told of: else anyone could fill the table with made-up names.
 _LOCK = text("""
-    INSERT INTO obligations AS kept (obligation, last_version) VALUES (:obligation, 0)
-    ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version
+    INSERT INTO obligations AS kept (obligation, last_version)
+    SELECT CAST(:obligation AS text), 0
+     WHERE EXISTS (SELECT FROM obligations WHERE obligation = :obligation)
+        OR EXISTS (SELECT FROM standings WHERE obligation = :obligation)
+    ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version RETURNING obligation
 """)
 _VERSIONS = text("""
     SELECT submission_id, version, regime_version, officer_id, received_at, nil, outcome,
            coalesce(outcome = 'accepted' AND EXISTS (
                SELECT FROM jsonb_array_elements(findings) AS finding
-                WHERE finding ->> 'severity' = 'warning' AND finding ->> 'code' = ANY(CAST(:codes AS text[]))), false)
+                WHERE finding ->> 'severity' = 'warning' AND finding ->> 'code' = ANY(CAST(:codes AS text[]))), false),
+           decided_at
       FROM submissions LEFT JOIN verdicts USING (submission_id)
      WHERE submissions.obligation = :obligation ORDER BY version
 """)
-_COLUMNS = """step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id"""
+_COLUMNS = "step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id"
 _STEPS = text(f"SELECT {_COLUMNS} FROM steps WHERE obligation = :obligation ORDER BY number")  # noqa: S608
 _OBLIGATION_OF_STEP = text("SELECT obligation FROM steps WHERE step_id = :step_id")
 _OBLIGATION_OF_SUBMISSION = text("SELECT obligation FROM submissions WHERE submission_id = :submission_id")
 _STANDING = text("""
-    SELECT regime_version, deadline, CAST(document ->> 'locks_at' AS timestamptz) AS locks_at
-      FROM standings WHERE obligation = :obligation
+    SELECT regime_version, deadline FROM standings WHERE obligation = :obligation
 """)
 _BY_KEY = text(f"""
     SELECT {_COLUMNS}, request_sha256 FROM steps WHERE taken_by = :taken_by AND idempotency_key = :key
@@ -56,7 +60,6 @@ class Terms(Struct, frozen=True):
 
     regime_version: int
     deadline: datetime
-    locks_at: datetime | None
 
 
 async def obligation_of_submission(tx: ReadTransaction, submission_id: UUID) -> str | None:
@@ -67,8 +70,9 @@ async def obligation_of_step(tx: ReadTransaction, step_id: UUID) -> str | None:
     return (await tx.execute(_OBLIGATION_OF_STEP, {"step_id": step_id})).scalar_one_or_none()
 
 
-async def lock(tx: Transaction, obligation: str) -> None:
-    await tx.execute(_LOCK, {"obligation": obligation})
+async def lock(tx: Transaction, obligation: str) -> bool:
+    """Lock the obligation's row; False where there is no such obligation."""
+    return (await tx.execute(_LOCK, {"obligation": obligation})).first() is not None
 
 
 async def versions(tx: ReadTransaction, obligation: str) -> list[Version]:

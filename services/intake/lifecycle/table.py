@@ -191,6 +191,13 @@ def thing_of(kind: StepKind) -> Thing:
     return by_kind(kind).thing
 
 
+def scope_of(kind: StepKind) -> Scope:
+    """The scope that a key needs for this step."""
+    scope = by_kind(kind).scope
+    assert scope is not None, "a person takes it"
+    return scope
+
+
 def possible(thing: Thing, state: str) -> list[Transition]:
     """What people can do with a thing in this state."""
     return [row for row in TRANSITIONS if row.thing == thing and row.kind is not None and state in row.sources]

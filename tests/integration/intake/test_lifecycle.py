@@ -11,10 +11,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from services.intake.lifecycle import handlers
+from services.intake.lifecycle import handlers, store
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
 from services.intake.lifecycle.handlers import Asked, KeyReused, Outcome, TakenNow, Unknown
 from services.intake.registry.cache import RegistryCache
@@ -39,6 +40,7 @@ from tests.integration.intake.test_following import apply, changed, verdict
 
 KEY = f"{DEPARTMENT}/KTXH/2026-M10"
 ALWAYS = Term(date(2020, 1, 1))
+UNCHANGED = "/problems/unchanged"
 ALL = frozenset({"submit", "read", "review"})
 
 
@@ -281,6 +283,88 @@ async def test_late_is_not_locked(province: Province) -> None:
         late: dict[str, Any] = {"deadline": NOW - timedelta(days=1), "locks_at": NOW}
         await apply(province.url, [changed(DEPARTMENT, version=1, **late)])
         assert (await client.post(report())).status_code == 201
+
+
+@pytest.mark.parametrize(("scopes", "may"), [({"read", "submit"}, False), ({"read", "review"}, True)])
+async def test_a_step_needs_its_scope_on_the_key_too(province: Province, scopes: set[Any], may: bool) -> None:
+    both = replace(REVIEWER, scopes=frozenset(scopes), offices=(*REVIEWER.offices, Office("head", DEPARTMENT, ALWAYS)))
+    async with intake(province) as client:
+        name = await accepted(client)
+        found = await take(client, both, Wanted("rework", UUID(name), reason="x"))
+        assert isinstance(found, TakenNow if may else NotYours)
+
+
+async def test_a_key_that_only_submits_withdraws_its_own_report_and_sees_no_other(province: Province) -> None:
+    only = frozenset({"submit"})
+    async with intake(province) as client:
+        wanted = Wanted("withdrawn", UUID(await accepted(client)), reason="x")
+        stranger = replace(person("reporting_officer", COMMUNE), scopes=only)
+        assert isinstance(await take(client, stranger, wanted), Unknown)
+        assert isinstance(await take(client, replace(OFFICER, scopes=only), wanted), TakenNow)
+
+
+async def test_a_made_up_obligation_leaves_no_row(province: Province) -> None:
+    async with intake(province) as client:
+        wish = {"reason": "x", "until": "2026-10-28T17:00:00+07:00"}
+        for period in ("2026-M10", "2026-M11"):
+            assert (await post(client, f"/v1/obligations/NOTHING/{period}/extensions", wish)).status_code == 404
+        assert await rows(province.url, "SELECT * FROM obligations") == []
+        await apply(province.url, [changed(DEPARTMENT, version=1)])
+        assert (await post(client, "/v1/obligations/KTXH/2026-M10/extensions", wish)).status_code == 201
+        assert [row.obligation for row in await rows(province.url, "SELECT * FROM obligations")] == [KEY]
+
+
+async def test_steps_of_one_obligation_have_rising_moments_though_a_clock_is_behind(province: Province) -> None:
+    async with intake(province) as client:
+        name = UUID(await accepted(client))
+        await take(client, REVIEWER, Wanted("rework", name, reason="x"))
+        client.clock.advance(seconds=-5)
+        await take(client, REVIEWER, Wanted("approved", name))
+        events = await published(province.url)
+        assert [event.kind for event in sorted(events, key=lambda event: event.at)] == ["rework", "approved"]
+
+
+async def test_what_was_taken_back_may_be_sent_again_and_what_stands_may_not(province: Province) -> None:
+    nil = report(nil=True, nil_reason="Không phát sinh", figures={}, narratives={})
+    async with intake(province) as client:
+        name = UUID(await accepted(client))
+        assert (await client.post(nil)).status_code == 409, "figures are accepted"
+        await take(client, REVIEWER, Wanted("rework", name, reason="x"))
+        await take(client, REVIEWER, Wanted("approved", name))
+        assert (await client.post(report())).json()["type"] == UNCHANGED, "the reviewer took it back"
+        await take(client, REVIEWER, Wanted("rework", name, reason="x"))
+        assert (await client.post(nil)).status_code == 201, "the figures do not stand any more"
+
+
+async def test_what_an_upheld_appeal_accepts_is_not_stored_again(province: Province) -> None:
+    async with intake(province) as client:
+        name = UUID(await sent(client))
+        await apply(province.url, [verdict(str(name), "returned")])
+        made = await take(client, OFFICER, Wanted("appeal_made", name, reason="x"))
+        assert isinstance(made, TakenNow)
+        upheld = Wanted("appeal_upheld", answers=made.step.step_id, reason="x", effect="accepted")
+        assert isinstance(await take(client, CHAIR, upheld), TakenNow)
+        assert (await client.post(report())).json()["type"] == UNCHANGED
+
+
+async def test_a_key_used_meanwhile_for_another_obligation_names_the_step_that_is_stored(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with intake(province) as client:
+        await apply(province.url, [changed(DEPARTMENT, version=1)])
+        wish = Wanted("extension_requested", reason="x", until=NOW + timedelta(days=30))
+        name = UUID(await accepted(client))
+        first = await take(client, OFFICER, Wanted("withdrawn", name, reason="x"), key="same")
+        assert isinstance(first, TakenNow)
+        looked = store.by_key
+        answers = iter([None])
+
+        async def not_yet(*given: Any) -> Any:
+            return next(answers, await looked(*given))
+
+        monkeypatch.setattr(store, "by_key", not_yet)
+        found = await take(client, OFFICER, wish, obligation=KEY, key="same")
+        assert found == KeyReused(first.step)
 
 
 async def test_two_at_once_take_one_step(province: Province) -> None:
