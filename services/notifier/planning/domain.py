@@ -232,8 +232,14 @@ def _cancels(key: str, kinds: tuple[NoticeKind, ...], reason: CancelReason, up_t
 
 
 def _sent_back(obligation: Obligation, event: ObligationChanged, directory: Directory) -> tuple[Notice, ...]:
-    """The notice that a reviewer has sent a version back. Its step names what he said, so that it is told once."""
-    if event.rework_version is None or "returned" not in event.changes:
+    """The notice that a reviewer has sent a version back. Its step names what he said, so that it is told once.
+
+    That a version newer than any known return stands as sent back is news, whatever the event tells beside it: on the
+    compacted topic it may have replaced the event that told of it.
+    """
+    if event.rework_version is None:
+        return ()
+    if event.rework_version <= obligation.verdict_version and "returned" not in event.changes:
         return ()
     reason = event.rework_reason or ""
     said = blake2b(f"{reason}|{event.rework_until}".encode(), digest_size=6).hexdigest()

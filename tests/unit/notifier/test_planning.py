@@ -33,6 +33,8 @@ OVERDUE = replace(REMINDED, version=3, overdue=True, overdue_count=1, verdict_ve
 #: reminded, overdue and returned once, and all of it over: notices of every kind may wait
 TOLD = replace(OVERDUE, version=4, overdue=False)
 FULFILLED = replace(OVERDUE, version=4, overdue=False, accepted_version=2, standing="fulfilled")
+#: its first version was accepted, and none returned
+FULFILLED_FIRST = replace(OPEN, version=4, accepted_version=1, standing="fulfilled")
 NOT_OWED = replace(OVERDUE, version=4, overdue=False, owed=False)
 ALL: tuple[NoticeKind, ...] = ("reminder", "overdue", "escalation", "returned")
 
@@ -71,12 +73,22 @@ def test_what_a_reviewer_sends_back_is_told_with_his_reason_and_term_once() -> N
     assert (notice.facts.rework_reason, notice.facts.rework_until) == ("Thiếu nguyên nhân", LATER)
     again = domain.apply_obligation_event(plan.obligation, told(10, "returned", **REWORK), DIRECTORY)
     assert [other.step for other in again.notices] == [notice.step], "the ledger takes a step once"
-    other = told(10, "returned", **{**REWORK, "rework_reason": "Thiếu biểu"})
-    assert domain.apply_obligation_event(plan.obligation, other, DIRECTORY).notices[0].step != notice.step
+    for said in ({"rework_reason": "Thiếu biểu"}, {"rework_until": LATER + timedelta(days=1)}):
+        other = told(10, "returned", **{**REWORK, **said})
+        assert domain.apply_obligation_event(plan.obligation, other, DIRECTORY).notices[0].step != notice.step, said
     score = domain.apply_obligation_event(plan.obligation, told(10, "score", **REWORK), DIRECTORY)
     assert score.notices == ()
     answered = domain.apply_obligation_event(plan.obligation, told(10, "fulfilled", answer_version=2), DIRECTORY)
     assert any(cancel.covers(notice) for cancel in answered.cancels)
+
+
+def test_that_a_version_was_sent_back_is_told_also_by_an_event_that_took_the_place_of_the_one_that_said_so() -> None:
+    later = told(10, "relief", **REWORK)
+    (notice,) = domain.apply_obligation_event(FULFILLED_FIRST, later, DIRECTORY).notices
+    (first,) = domain.apply_obligation_event(FULFILLED_FIRST, told(9, "returned", **REWORK), DIRECTORY).notices
+    assert notice.step == first.step
+    known = after(FULFILLED_FIRST, told(9, "returned", **REWORK))
+    assert domain.apply_obligation_event(known, later, DIRECTORY).notices == ()
 
 
 BY_OVERDUE = (("reminder",), "superseded_by_overdue")
