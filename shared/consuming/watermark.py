@@ -115,12 +115,14 @@ class Watermark(BackgroundLoop):
     async def _look_for_loss_before(
         self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, places: list[TopicPartition]
     ) -> None:
-        # read the ends after the committed offsets: in the other order, new events make the ends look too short
+        # Each is read before what follows it in time, so that what a new system does meanwhile is not taken for a loss:
+        # an event is applied, then its offset committed; and new events make the ends grow.
+        applied = await self._applied_before()
         committed = await self._committed(admin)
         ends = await reader.end_offsets(places)
         shorter = [place for place, offset in committed.items() if ends.get(place, 0) < offset]
         # a cluster that comes back empty has lost its groups too
-        if shorter or (not committed and await self._applied_before()):
+        if shorter or (applied and not committed):
             self._stand_still(len(shorter or places))
 
     def _stand_still(self, partitions: int) -> None:

@@ -204,6 +204,26 @@ async def test_a_new_system_and_a_whole_log_keep_nobody_waiting(
     assert await hour_of_a_new_process(log(), applied) is not None
 
 
+class Begun(Log):
+    """A new system: its first event is applied, and its offset committed, while a process looks for a loss."""
+
+    def __init__(self) -> None:
+        self.ends = offsets(submissions=1, verdicts=0)
+        self.applied = False
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        first, self.applied = not self.applied, True
+        return {} if first else await super().list_consumer_group_offsets(group)
+
+    async def applied_before(self) -> bool:
+        return self.applied
+
+
+async def test_what_a_new_system_applies_while_a_process_looks_is_not_taken_for_a_loss() -> None:
+    log = Begun()
+    assert await hour_of_a_new_process(log, log.applied_before) is not None
+
+
 async def test_that_the_group_has_applied_something_is_read_from_its_inbox(database: Database) -> None:
     async with database.read_transaction() as tx:
         assert not await inbox.ever_claimed(tx, "scoring.follow")
