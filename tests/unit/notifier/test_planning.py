@@ -82,6 +82,15 @@ def test_what_a_reviewer_sends_back_is_told_with_his_reason_and_term_once() -> N
     assert any(cancel.covers(notice) for cancel in answered.cancels)
 
 
+@pytest.mark.parametrize(("newest", "received_at"), [(1, FIRST), (2, None)])
+def test_a_letter_about_a_review_gives_only_the_receipt_of_the_version_sent_back(
+    newest: int, received_at: datetime | None
+) -> None:
+    event = told(9, "returned", **{**REWORK, "received_version": newest})
+    (notice,) = domain.apply_obligation_event(FULFILLED_FIRST, event, DIRECTORY).notices
+    assert notice.facts.received_at == received_at
+
+
 def test_that_a_version_was_sent_back_is_told_also_by_an_event_that_took_the_place_of_the_one_that_said_so() -> None:
     later = told(10, "relief", **REWORK)
     (notice,) = domain.apply_obligation_event(FULFILLED_FIRST, later, DIRECTORY).notices
@@ -193,6 +202,7 @@ def test_a_reminder_is_kept_with_its_deadline() -> None:
     [
         (told(), False), (told(overdue=True), True), (told(reminded_at=FIRST), True),
         (told(overdue=True, owed=False), False), (told(reminded_at=FIRST, answer_version=1), False),
+        (told(9, "returned", **REWORK), True), (told(9, "returned", owed=False, **REWORK), False),
     ],
 )  # fmt: skip
 def test_people_are_asked_for_only_where_somebody_may_be_told(event: ObligationChanged, needed: bool) -> None:
