@@ -155,6 +155,28 @@ def test_what_nobody_certified_bounds_nothing_when_it_is_withdrawn() -> None:
     assert state(junk, whole, signed, counted, gone, terms=SIGNED).measured == 1, "what somebody answered for does"
 
 
+def test_what_is_withdrawn_after_the_deadline_bounds_only_what_came_after_it() -> None:
+    whole, junk = verdict(received_at=EARLY), verdict(2, received_at=EARLY + HOUR, present=1)
+    assert state(whole, junk).measured == 2
+    back = state(whole, junk, step("withdrawn", LATE, 2, EARLY + HOUR))
+    assert (back.answer, back.measured, back.score) == (1, 1, Decimal(100)), "an earlier version answers again"
+
+
+def test_what_a_reviewer_had_sent_back_before_it_was_withdrawn_bounds_nothing() -> None:
+    junk, sent_back = verdict(received_at=EARLY, present=1), step("rework", LATE, received_at=EARLY)
+    gone, whole = step("withdrawn", LATE + HOUR, received_at=EARLY), verdict(2, received_at=LATE + 2 * HOUR)
+    assert state(junk, sent_back, gone, whole).measured == 2
+    assert state(junk, gone, whole).measured == 1, "the control: it stood until it was withdrawn"
+
+
+def test_a_version_that_is_withdrawn_gives_no_later_one_its_receipt() -> None:
+    sent_back = verdict(received_at=EARLY), step("rework", LATE, received_at=EARLY, until=LATE + DAY)
+    corrected = verdict(2, received_at=LATE + 2 * HOUR)
+    assert state(*sent_back, corrected).on_time is True
+    withdrawn = step("withdrawn", LATE + HOUR, received_at=EARLY)
+    assert state(*sent_back, withdrawn, corrected).on_time is False
+
+
 def test_a_step_may_come_before_the_report_that_it_is_about() -> None:
     ahead = Story().follow(step("withdrawn", LATE, received_at=EARLY), submission(1, EARLY), verdict(received_at=EARLY))
     after = Story().follow(submission(1, EARLY), verdict(received_at=EARLY), step("withdrawn", LATE, received_at=EARLY))
