@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from services.scoring.obligations import standing
 from services.scoring.obligations.domain import with_reports
 from services.scoring.obligations.facts import NOTHING, Facts, with_passing
-from services.scoring.obligations.standing import State, has_passed, stand
+from services.scoring.obligations.standing import State, has_passed, is_due_soon, stand
 from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
 from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, local, obligation, step, submission, verdict
 from tests.unit.scoring.test_domain import Story, derived
@@ -64,6 +64,10 @@ def test_what_waits_for_its_certification_is_reminded_of_and_overdue_only_after_
     waiting = with_reports(NOTHING, [(None, verdict(received_at=EARLY))])
     now = obligation(waiting, certification="head", locks_at=LOCK)
     assert now.state.next_at == TERMS.remind_at
+    assert is_due_soon(now.terms, waiting, now.state, TERMS.remind_at)
+    certified = with_reports(waiting, [(None, step("certified", EARLY, received_at=EARLY))])
+    answered = stand(now.terms, certified, POLICY, CALENDAR).state
+    assert not is_due_soon(now.terms, certified, answered, TERMS.remind_at), "what is certified needs no reminder"
     assert has_passed(waiting, now.state, DEADLINE + HOUR), "that the deadline passed is noted once"
     noted = with_passing(waiting, DEADLINE + HOUR)
     held = stand(now.terms, noted, POLICY, CALENDAR).state
