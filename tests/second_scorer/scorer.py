@@ -274,6 +274,13 @@ def _hands_on_to(world: World, obligation: str, terms: Owed, at: datetime) -> st
     return str(closing["successors"][0]) if terms.opens_at.date() <= last < terms.planned.date() else None
 
 
+def _ends_before(world: World, agency: str, terms: Owed, at: datetime) -> bool:
+    """Whether the agency's last day lies before the deadline."""
+    closing = _closing(world, agency, at)
+    last = None if closing is None else day(closing["closed_on"])
+    return last is not None and last < terms.planned.date()
+
+
 def _inherited(world: World, obligation: str, now: datetime) -> Owed | None:
     """The terms of what this agency owes in the place of one that closed; at short notice not before it has notice."""
     heir, regime, period = obligation.split("/")
@@ -286,6 +293,8 @@ def _inherited(world: World, obligation: str, now: datetime) -> Owed | None:
         while (successor := _hands_on_to(world, place, terms, now)) is not None and len(closings) < 20:
             place = f"{successor}/{regime}/{period}"
             if successor == heir:
+                if _ends_before(world, heir, terms, now):
+                    break  # it has handed it on, or it fell
                 heard = max(moment(closing.get("known_at", EVER)) for closing in closings)
                 notice = _policy(world, terms.policy)["notice_working_days"]
                 earliest = _calendar(world, terms.calendar).after(heard.date(), notice)

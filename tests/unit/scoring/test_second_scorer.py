@@ -156,7 +156,7 @@ def test_a_rule_spoiled_in_either_is_found(rule: str, monkeypatch: pytest.Monkey
     assert any(True for seed in range(CHUNKS * IN_A_CHUNK) for _ in differences(random_year(seed)))
 
 
-CLOSED, HEIR = "H99.1", "H99.2"
+CLOSED, HEIR, LAST = "H99.1", "H99.2", "H99.3"
 KNOWN = datetime.fromisoformat("2026-10-02T08:00:00+07:00")
 
 
@@ -180,7 +180,7 @@ def merging(**changes: Any) -> World:
 
 def owing(world: World, period: str = "2026-M10", at: str = "2026-10-12T08:00:00+07:00") -> dict[str, str]:
     """Who owes the period, and by when."""
-    found = {code: judge(world, f"{code}/R/{period}", datetime.fromisoformat(at)) for code in (CLOSED, HEIR)}
+    found = {code: judge(world, f"{code}/R/{period}", datetime.fromisoformat(at)) for code in (CLOSED, HEIR, LAST)}
     return {code: f"{judged.deadline:%d/%m %H:%M}" for code, judged in found.items() if judged and judged.owed}
 
 
@@ -191,6 +191,15 @@ def test_the_second_scorer_knows_successors() -> None:
     assert owing(merging(open_obligations="withdraw")) == {}
     assert owing(merging(known_at=datetime.fromisoformat("2026-10-16T08:00:00+07:00")),
                  at="2026-10-17T08:00:00+07:00") == {HEIR: "21/10 08:00"}, "three working days of notice"  # fmt: skip
+    through = merging()
+    heir = through.agencies[-1]
+    closing = {"closed_on": "2026-10-15", "successors": [LAST], "open_obligations": "transfer", "version": 2}
+    through.agencies.extend([heir | closing | {"known_at": KNOWN}, heir | {"code": LAST}])
+    assert owing(through, at="2026-10-16T08:00:00+07:00") == {LAST: "18/10 17:00"}, "the heir closes too"
+    after = merging()
+    after.submissions.append({"submission_id": "s", "obligation": f"{CLOSED}/R/2026-M10", "version": 1,
+                              "officer_id": "o", "received_at": "2026-10-11T08:00:00+07:00"})  # fmt: skip
+    assert owing(after) == {HEIR: "18/10 17:00"}, "it came after the last day"
     sent = merging()
     sent.submissions.append({"submission_id": "s", "obligation": f"{CLOSED}/R/2026-M10", "version": 1,
                              "officer_id": "o", "received_at": "2026-10-09T08:00:00+07:00"})  # fmt: skip
