@@ -19,8 +19,7 @@ from shared.service.service import Service
 from tests.integration.scoring.rig import Rig, agency, local, regime
 from tests.unit.scoring.samples import DEADLINE
 
-# rows 35 to 37 of the fault matrix say the same at length
-pytestmark = [pytest.mark.timeout(300), pytest.mark.whole]
+pytestmark = pytest.mark.timeout(300)
 DEADLINE_SECONDS = 120
 
 

@@ -77,10 +77,10 @@ def test_a_table_gives_the_columns_that_are_named_with_their_types() -> None:
 
 
 def test_a_struct_gives_models_within_and_decimals_as_text() -> None:
-    made = of_struct(Outer)(inners=[{"points": "1.50"}], last=None)
+    made = of_struct(Outer).model_validate({"inners": [{"points": "1.50"}], "last": None})
     assert made.model_dump() == {"inners": [{"points": "1.50"}], "last": None}
     with pytest.raises(ValueError, match="Extra inputs"):
-        of_struct(Outer)(inners=[{"points": "1.50", "secret": 1}])
+        of_struct(Outer).model_validate({"inners": [{"points": "1.50", "secret": 1}]})
 
 
 def test_a_page_and_a_model_of_another_keep_what_they_hold_closed() -> None:
