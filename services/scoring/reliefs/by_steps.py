@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.scoring.reliefs import store
+from services.scoring.reliefs import decisions
+from services.scoring.reliefs.decisions import Proposal
 from shared.contract.events import StepTaken
 from shared.postgres.database import Transaction
 
@@ -41,24 +42,8 @@ async def keep(tx: Transaction, steps: Iterable[StepTaken]) -> None:
 
 
 async def _give(tx: Transaction, step: StepTaken, starts_at: datetime, ends_at: datetime) -> None:
-    name, asked_at = relief_id(step), step.asked_at or step.at
-    asked_by, asked_reason = step.asked_by or step.by, step.asked_reason or step.reason
-    row = {
-        "relief_id": name, "starts_at": starts_at, "ends_at": ends_at, "hold_until": None, "agencies": [],
-        "regimes": [], "obligations": [step.obligation], "reason": asked_reason, "proposed_by": asked_by,
-        "proposed_at": asked_at, "evidence": "[]",
-    }  # fmt: skip
-    if not await store.add(tx, row):
-        return
-    await store.append_decision(tx, _decision(name, 1, None, "proposed", asked_by, asked_at, asked_reason))
-    version = await store.decide(tx, name, "granted", step.by, step.at)
-    await store.append_decision(tx, _decision(name, version, "proposed", "granted", step.by, step.at, step.reason))
-
-
-def _decision(
-    name: str, version: int, before: str | None, after: str, by: str, at: datetime, reason: str
-) -> dict[str, object]:
-    return {
-        "relief_id": name, "version": version, "before": before, "after": after, "decided_by": by, "decided_at": at,
-        "reason": reason,
-    }  # fmt: skip
+    asked = Proposal(
+        starts_at, ends_at, step.asked_reason or step.reason, step.asked_by or step.by, obligations=(step.obligation,)
+    )
+    decider = decisions.Decider(step.by, step.at, step.reason)
+    await decisions.give(tx, relief_id(step), asked, step.asked_at or step.at, decider)

@@ -64,6 +64,15 @@ class Proposal:
         return f"{self.cause or 'GH'}-{self.starts_at.astimezone(LOCAL_ZONE):%Y%m%d}-{digest[:10]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Who decided, when and why."""
+
+    name: str
+    at: datetime
+    reason: str
+
+
 async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: timedelta) -> bool:
     """Store a proposal; return False if it exists already. Raises Refused with every fault.
 
@@ -76,15 +85,9 @@ async def propose(tx: Transaction, proposal: Proposal, at: datetime, grace: time
         faults.append(f"Không có {vi} / there is no {en} {name}")
     if faults:
         raise Refused(*faults)
-    row = {
-        "relief_id": proposal.relief_id, "starts_at": proposal.starts_at, "ends_at": proposal.ends_at,
-        "hold_until": max(proposal.ends_at, at) + grace, "agencies": list(proposal.agencies),
-        "regimes": list(proposal.regimes), "obligations": list(proposal.obligations), "reason": proposal.reason,
-        "proposed_by": proposal.by, "proposed_at": at, "evidence": json.dumps(list(proposal.evidence)),
-    }  # fmt: skip
-    if not await store.add(tx, row):
+    hold_until = max(proposal.ends_at, at) + grace
+    if not await _add(tx, proposal.relief_id, proposal, at, hold_until):
         return False
-    await _append(tx, proposal.relief_id, 1, (None, "proposed"), proposal.by, proposal.reason, at)
     if proposal.cause is not None:
         metrics.RELIEFS_PROPOSED_TOTAL.labels(proposal.cause).inc()
     log.info("A relief is proposed.", action="relief.proposed", relief=proposal.relief_id, by=proposal.by)
@@ -114,6 +117,15 @@ async def decide(
     log.info("A relief is decided.", action="relief.decided", relief=relief_id, status=status, by=by)
 
 
+async def give(tx: Transaction, relief_id: str, proposal: Proposal, asked_at: datetime, by: Decider) -> bool:
+    """Store a relief that is granted already where it was asked for; return False if it exists already."""
+    if not await _add(tx, relief_id, proposal, asked_at, hold_until=None):
+        return False
+    version = await store.decide(tx, relief_id, "granted", by.name, by.at)
+    await _append(tx, relief_id, version, ("proposed", "granted"), by.name, by.reason, by.at)
+    return True
+
+
 async def check_proposals(tx: ReadTransaction) -> Check:
     """Warn in readiness while a proposal waits for a decision."""
     waiting = await store.proposed(tx)
@@ -141,6 +153,19 @@ def _faults_of_span(proposal: Proposal) -> list[str]:
             f"--from, --to: dài hơn {MAX_SPAN.days} ngày, hãy chia ra / longer than {MAX_SPAN.days} days: give parts"
         )
     return faults
+
+
+async def _add(tx: Transaction, relief_id: str, proposal: Proposal, at: datetime, hold_until: datetime | None) -> bool:
+    row = {
+        "relief_id": relief_id, "starts_at": proposal.starts_at, "ends_at": proposal.ends_at,
+        "hold_until": hold_until, "agencies": list(proposal.agencies),
+        "regimes": list(proposal.regimes), "obligations": list(proposal.obligations), "reason": proposal.reason,
+        "proposed_by": proposal.by, "proposed_at": at, "evidence": json.dumps(list(proposal.evidence)),
+    }  # fmt: skip
+    if not await store.add(tx, row):
+        return False
+    await _append(tx, relief_id, 1, (None, "proposed"), proposal.by, proposal.reason, at)
+    return True
 
 
 async def _append(
