@@ -92,9 +92,7 @@ class Version(Struct, frozen=True, omit_defaults=True):
     @property
     def passed(self) -> bool:
         """Whether it passed validation, or an appeal against its verdict was upheld; whatever became of it since."""
-        return bool(self.verdicts) and (
-            self.verdicts[-1].outcome == "accepted" or any(step.kind == "accepted" for step in self.steps)
-        )
+        return bool(self.verdicts) and (self.verdicts[-1].outcome == "accepted" or self._first("accepted") is not None)
 
     @property
     def accepted(self) -> bool:
@@ -103,18 +101,26 @@ class Version(Struct, frozen=True, omit_defaults=True):
 
     @property
     def withdrawn_at(self) -> datetime | None:
-        return next((step.at for step in self.steps if step.kind == "withdrawn"), None)
+        return self._first("withdrawn")
 
     @property
     def certified_at(self) -> datetime | None:
         """The first certification."""
-        return next((step.at for step in self.steps if step.kind == "certified"), None)
+        return self._first("certified")
 
     @property
     def rework(self) -> Step | None:
         """By which step a reviewer sent it back, unless that was taken back since."""
-        reviews = [step for step in self.steps if step.kind in ("approved", "rework")]
-        return reviews[-1] if reviews and reviews[-1].kind == "rework" else None
+        for step in reversed(self.steps):
+            if step.kind in ("approved", "rework"):
+                return step if step.kind == "rework" else None
+        return None
+
+    def _first(self, kind: StepOfVersion) -> datetime | None:
+        for step in self.steps:  # most versions have none: a loop costs them a third of what a generator does
+            if step.kind == kind:
+                return step.at
+        return None
 
 
 class Relief(Struct, frozen=True, omit_defaults=True):

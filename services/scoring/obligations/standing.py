@@ -111,10 +111,11 @@ class _Counts:
         self._all = facts.versions
         self._sent_back = [version for version in facts.versions if any(step.until for step in version.steps)]
         #: of each version its receipt, or that of the one that it corrects; filled in the order of receipt
-        self._received_at: dict[int, datetime] = {}
-        for version in facts.versions:
-            corrected = (self._received_at[earlier.number] for earlier, _ in self._corrected(version))
-            self._received_at[version.number] = min([version.received_at, *corrected])
+        self._received_at = {version.number: version.received_at for version in facts.versions}
+        if self._sent_back:
+            for version in facts.versions:
+                corrected = (self._received_at[earlier.number] for earlier, _ in self._corrected(version))
+                self._received_at[version.number] = min([version.received_at, *corrected])
         self._live = [version for version in facts.versions if version.withdrawn_at is None]
         self.latest = facts.latest
         accepted = [version for version in self._live if version.accepted and self._is_certified(version)]
