@@ -236,14 +236,14 @@ class Generator:
             proposed = []
             for opening, row in unlike:
                 obligation = store.decode(row[0], row[1], row[2], row[3])
-                if obligation.terms.heir is not None:
-                    continue  # another agency owes it now (transfers.py)
                 days = self._rules.policy(opening.terms).notice_working_days
                 kept = self._rules.governing(local_day(obligation.terms.deadline))
                 planned = replace(opening.terms, origins=obligation.terms.origins)
                 terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
+            owed_again = {change.before.agency for change in proposed if change.terms.owed > change.before.terms.owed}
+            await registry.replan_closed(tx, owed_again)  # to hand on what had fallen
             into = [proposal.terms.deadline for proposal in proposed if proposal.terms is not proposal.before.terms]
             if into:  # such a deadline may lie within a relief that did not concern it before
                 await reliefs.apply_again(tx, min(into))

@@ -64,14 +64,17 @@ _GENERATE = text(f"""
 
 
 def _unlike(source: str) -> TextClause:
-    """Owed already, or owed by an agency that did not owe it before; the rest are followed as what nobody asked for."""
+    """Owed already, or owed by an agency that did not owe it before; the rest are followed as what nobody asked for.
+
+    One that fell when its agency closed is owed again, and handed on, once its record names an heir.
+    """
     return text(f"""
         WITH p AS (SELECT * FROM {bulk.unnest(_PLANS, "p", place="place")}),
-        owing AS (SELECT a.code, p.place FROM p {_who_owes(_EXISTS_WHEN_DUE)})
+        owing AS (SELECT a.code, p.place FROM p {_who_owes(_EXISTS_OR_HANDS_ON)})
         SELECT o.obligation, o.version, CAST(o.terms AS text), CAST(o.document AS text), p.place
           FROM {source}
          WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
-           AND (o.owed OR (o.agency, p.place) IN (SELECT code, place FROM owing))
+           AND (o.owed OR (o.terms->>'heir' IS NULL AND (o.agency, p.place) IN (SELECT code, place FROM owing)))
          ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
     """)  # noqa: S608 - constants
 

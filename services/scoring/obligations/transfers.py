@@ -39,7 +39,8 @@ def heir_of(lost: Obligation, closing: Closing) -> str | None:
 def reported_by(handed: Obligation, closing: Closing) -> bool:
     """Whether the agency sent a report before it closed that is accepted, or still may be."""
     return any(
-        local_day(version.received_at) <= closing.closed_on and (version.accepted or not version.verdicts)
+        local_day(version.received_at) <= closing.closed_on
+        and (version.accepted or (not version.verdicts and version.withdrawn_at is None))
         for version in handed.facts.versions
     )
 
