@@ -19,6 +19,7 @@ _TYPES = {
     "regimes": ("intake", "vn.thongsuot.registry.regime.v1"),
     "requests": ("intake", "vn.thongsuot.registry.request.v1"),
     "submissions": ("intake", "vn.thongsuot.submission.received.v1"),
+    "steps": ("intake", "vn.thongsuot.submission.step.v1"),
     "verdicts": ("validator", "vn.thongsuot.verdict.reached.v1"),
 }
 _EVENTS = "SELECT convert_from(body, 'UTF8') FROM outbox_archive WHERE type = $1 ORDER BY id"

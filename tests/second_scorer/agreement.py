@@ -18,6 +18,7 @@ from tests.second_scorer.scorer import World, judge
 #: fields of World
 READ = (
     "calendars", "policies", "agencies", "officers", "regimes", "requests", "reliefs", "submissions", "verdicts",
+    "steps",
 )  # fmt: skip
 
 

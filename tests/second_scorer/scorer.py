@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from functools import cached_property
 
 from tests.second_scorer.days import VIETNAM, Calendar, Data, cutoff, day, deadline, frequency, moment
@@ -29,6 +30,7 @@ class World:
     reliefs: list[Data] = field(default_factory=list)  # each decision a record of its own, with `version`
     submissions: list[Data] = field(default_factory=list)
     verdicts: list[Data] = field(default_factory=list)
+    steps: list[Data] = field(default_factory=list)  # what people did with a report
     sweeps: list[datetime] | None = None
 
     @cached_property
@@ -49,6 +51,46 @@ class Owed:
     regime_version: int
     opens_at: datetime
     remind_at: datetime
+    certify: bool
+    locked: datetime | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One version of a report, as it is known at a moment, by what became of it."""
+
+    number: int
+    officer: str
+    nil: bool
+    received: datetime
+    verdict: Data | None
+    steps: tuple[Data, ...]
+
+    def first(self, kind: str) -> datetime | None:
+        return min((moment(step["at"]) for step in self.steps if step["kind"] == kind), default=None)
+
+    @property
+    def passed(self) -> bool:
+        """Validated, or accepted upon an appeal."""
+        if self.verdict is None:
+            return False
+        upheld = any(step["kind"] == "appeal_upheld" and step.get("effect") == "accepted" for step in self.steps)
+        return upheld or self.verdict["outcome"] == "accepted"
+
+    @property
+    def sent_back(self) -> Data | None:
+        """The reviewer's last word, where that is to do it again."""
+        words = [step for step in self.steps if step["kind"] in ("approved", "rework")]
+        last = max(words, key=lambda step: moment(step["at"]), default=None)
+        return last if last is not None and last["kind"] == "rework" else None
+
+    @property
+    def withdrawn(self) -> datetime | None:
+        return self.first("withdrawn")
+
+    @property
+    def stands(self) -> bool:
+        return self.passed and self.withdrawn is None and self.sent_back is None
 
 
 @dataclass(frozen=True)
@@ -124,10 +166,11 @@ def _moved_to(world: World, obligation: str, old: Owed, new: Owed, reminded: boo
     earliest = _calendar(world, new.calendar).after(at.date(), _policy(world, new.policy)["notice_working_days"])
     if not come and not reminded and new.planned >= datetime.combine(earliest, at.timetz()):
         return new
-    # the old one stays, by the calendar that gave it; the policy is that of its day
+    # the old one stays, with its lock, by the calendar that gave it; the policy is that of its day
     return replace(
         old,
         regime_version=new.regime_version,
+        certify=new.certify,
         remind_at=max(old.remind_at, new.opens_at),
         policy=_governing_policy(world, old.planned.date(), at) or old.policy,
     )
@@ -166,7 +209,12 @@ def _planned(world: World, obligation: str, at: datetime) -> tuple[Owed | None, 
     if policy is None:
         return None, False
     remind = datetime.combine(days.before(due.date(), governing["remind_working_days"]), time(8), VIETNAM)
-    terms = Owed(due, days.version, policy, governing["regime_version"], opens, min(due, max(remind, opens)))
+    lock = governing.get("lock_after_working_days")
+    terms = Owed(
+        due, days.version, policy, governing["regime_version"], opens, min(due, max(remind, opens)),
+        governing.get("certification", "none") == "head",
+        None if lock is None else datetime.combine(days.after(due.date(), lock), due.timetz()),
+    )  # fmt: skip
     known = next((record for record in _known(world.agencies, at, "code") if record["code"] == agency), None)
     return terms, known is not None and _asked(known, governing, request, last, due.date())
 
@@ -252,16 +300,10 @@ def _sent_before_it_closed(world: World, obligation: str, now: datetime) -> bool
         return False
     last = day(closing["closed_on"])
     assert last is not None
-    for report in _reports(world, obligation):
-        received = moment(report["received_at"])
-        outcomes = [
-            verdict["outcome"]
-            for verdict in sorted(world.verdicts, key=lambda verdict: verdict.get("revision", 1))
-            if verdict["submission_id"] == report["submission_id"] and moment(verdict["decided_at"]) <= now
-        ]
-        if received <= now and received.date() <= last and outcomes[-1:] in ([], ["accepted"]):
-            return True
-    return False
+    return any(
+        report.received.date() <= last and (report.stands or (report.verdict is None and report.withdrawn is None))
+        for report in _known_reports(world, obligation, now)
+    )
 
 
 def _hands_on_to(world: World, obligation: str, terms: Owed, at: datetime) -> str | None:
@@ -352,52 +394,163 @@ def _reports(world: World, obligation: str) -> list[Data]:
     return sorted(reports, key=lambda report: (moment(report["received_at"]), report["version"]))
 
 
-def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datetime) -> Judged:
-    policy, days = _policy(world, terms.policy), _calendar(world, terms.calendar)
-    due, spans, _ = _moved(world, obligation, terms.planned, now)
+def _known_reports(world: World, obligation: str, now: datetime) -> list[Report]:
+    """The versions received by a moment, in that order, with what had become of each."""
     verdicts: dict[str, Data] = {}
     for verdict in sorted(world.verdicts, key=lambda verdict: verdict.get("revision", 1)):
         if moment(verdict["decided_at"]) <= now:
             verdicts[verdict["submission_id"]] = verdict
-    reports = [
-        (report, verdicts.get(report["submission_id"]), moment(report["received_at"]) <= due)
+    steps: dict[str, list[Data]] = {}
+    for step in world.steps:
+        if moment(step["at"]) <= now:
+            steps.setdefault(step["submission_id"], []).append(step)
+    return [
+        Report(
+            report["version"], report["officer_id"], report.get("nil", False), moment(report["received_at"]),
+            verdicts.get(report["submission_id"]), tuple(steps.get(report["submission_id"], ())),
+        )
         for report in _reports(world, obligation)
         if moment(report["received_at"]) <= now
-    ]
-    accepted = [entry for entry in reports if entry[1] is not None and entry[1]["outcome"] == "accepted"]
-    figures = [entry for entry in accepted if not entry[0].get("nil", False)]
-    counting = figures or accepted
-    answer = counting[0] if counting else None
-    standing = "fulfilled" if answer else "nothing_sent"
-    if reports and answer is None:
-        standing = "awaiting_verdict" if reports[-1][1] is None else "returned"
+    ]  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Reports:
+    """The versions of one obligation, against its deadline and the hour until when one may be certified."""
+
+    known: list[Report]
+    due: datetime
+    certify: bool
+    certify_by: datetime
+
+    def terms_of(self, report: Report) -> list[tuple[Report, datetime]]:
+        """What a reviewer sent back before and this one corrects in the time he gave, with the end of that time."""
+        return [
+            (earlier, moment(step["until"]))
+            for earlier in self.known
+            if earlier.withdrawn is None and earlier.received < report.received
+            for step in earlier.steps
+            if step["kind"] == "rework" and step.get("until")
+            and moment(step["at"]) <= report.received <= moment(step["until"])
+        ]  # fmt: skip
+
+    def since(self, report: Report) -> datetime:
+        """By which receipt it counts: its own, or that of the one that it corrects."""
+        return min([report.received, *(self.since(earlier) for earlier, _ in self.terms_of(report))])
+
+    def counts_from(self, report: Report) -> datetime:
+        """The hour that decides whether it is on time."""
+        certified = report.first("certified")
+        if not self.certify or certified is None:
+            return self.since(report)
+        by = max([self.certify_by, *(until for _, until in self.terms_of(report))])
+        return self.since(report) if certified <= by else max(self.since(report), certified)
+
+    def signed(self, report: Report) -> bool:
+        return not self.certify or report.first("certified") is not None
+
+    def measured(self, reports: list[Report]) -> Report:
+        """Whose completeness counts: the last one by the deadline; where there is none, the first after it."""
+        in_time = [report for report in reports if self.counts_from(report) <= self.due]
+        return in_time[-1] if in_time else min(reports, key=self.counts_from)
+
+    @property
+    def answering(self) -> list[Report]:
+        return with_figures([report for report in self.known if report.stands and self.signed(report)])
+
+    @property
+    def awaited(self) -> bool:
+        """Whether something that came in time has no verdict yet."""
+        return any(
+            report.withdrawn is None and report.verdict is None and self.since(report) <= self.due
+            for report in self.known
+        )
+
+    @property
+    def is_missing(self) -> bool:
+        return not self.answering and not self.awaited
+
+    def bounding(self, answer: Report) -> list[Report]:
+        """What counted before the answer came and was withdrawn after the deadline."""
+        return [
+            report
+            for report in self.known
+            if report.withdrawn is not None and report.withdrawn > self.due and report.received < answer.received
+            and report.passed and report.sent_back is None and self.signed(report)
+        ]  # fmt: skip
+
+    @property
+    def unsigned(self) -> Report | None:
+        """The last one that lacks only its signature."""
+        waiting = [report for report in self.known if report.stands and not self.signed(report)]
+        return waiting[-1] if waiting else None
+
+    @property
+    def patience(self) -> datetime:
+        """Until when what came in time may be corrected or signed; the deadline where that is no later."""
+        until = [self.due]
+        for report in self.known:
+            word = report.sent_back
+            if report.withdrawn is None and word is not None and word.get("until") and self.since(report) <= self.due:
+                until.append(moment(word["until"]))
+        waiting = self.unsigned
+        if waiting is not None and self.since(waiting) <= self.due:
+            until += [self.certify_by, *(end for _, end in self.terms_of(waiting))]
+        return max(until)
+
+
+def with_figures(reports: list[Report]) -> list[Report]:
+    """A NIL report counts only while nothing else does."""
+    return [report for report in reports if not report.nil] or reports
+
+
+def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datetime) -> Judged:
+    policy, days = _policy(world, terms.policy), _calendar(world, terms.calendar)
+    due, spans, _ = _moved(world, obligation, terms.planned, now)
+    locked = None if terms.locked is None else terms.locked + (due - terms.planned)
+    reports = Reports(_known_reports(world, obligation, now), due, terms.certify, locked or due)
+    counting = reports.answering
+    answer = min(counting, key=reports.counts_from) if counting else None
+    live = [report for report in reports.known if report.withdrawn is None]
+    standing = "fulfilled" if answer else "nothing_sent"
+    if live and answer is None:
+        standing = "awaiting_verdict" if live[-1].verdict is None or live[-1].stands else "returned"
+
+    patience = due if answer else reports.patience
     looked = [now] if world.sweeps is None else [sweep for sweep in world.sweeps if sweep <= now]
-    found_at = next((at for at in looked if at > due and not _held(world, obligation, due, at)), None)
-    awaited = any(verdict is None and in_time for _, verdict, in_time in reports)
-    overdue = owed and found_at is not None and answer is None and not awaited
+    missed = None
+    if owed and answer is None and not reports.awaited:
+        # nobody is called overdue while a verdict is awaited, and what holds the mark back may come meanwhile
+        missed = next(
+            (
+                at for at in looked
+                if at > patience and not _held(world, obligation, due, at)
+                and replace(reports, known=_known_reports(world, obligation, at)).is_missing
+            ),
+            None,
+        )  # fmt: skip
+    overdue = missed is not None
 
     officer = None
     if answer is not None:
-        officer = (answer[0]["officer_id"], "named")
-    elif overdue and found_at is not None and (on_duty := _on_duty(world, obligation, found_at)):
+        officer = (answer.officer, "named")
+    elif missed is not None and (on_duty := _on_duty(world, obligation, missed)):
         officer = (on_duty, "designated")
-    elif reports:
-        officer = (reports[-1][0]["officer_id"], "named")
-    items = None
+    elif live:
+        officer = (live[-1].officer, "named")
+    items = on_time = None
     lines: list[tuple[str, str, Decimal]] = []
     clauses, timeliness = policy["clauses"], policy["timeliness"]
     if answer is not None:
+        counted = reports.counts_from(answer)
+        on_time = counted <= due
         full = Decimal(timeliness["full"])
         lines.append(("timeliness", clauses["on_time"], full))
-        if not answer[2]:
-            begun = max(1, days.begun(due, moment(answer[0]["received_at"]), spans))
+        if not on_time:
+            begun = max(1, days.begun(due, counted, spans))
             off = min(begun * Decimal(timeliness["off_per_working_day"]), full - Decimal(timeliness["floor"]))
             lines.append(("timeliness", clauses["late"], -off))
-        in_time = [entry for entry in counting if entry[2]]
-        whole = (in_time[-1] if in_time else counting[0])[1]
-        assert whole is not None
-        items = (whole["present_items"], whole["required_items"])
+        items = _items(reports, counting, answer)
         lines.append(("completeness", clauses["complete"], _share(policy["completeness"], *items)))
     elif overdue:
         lines.append(("timeliness", clauses["overdue"], Decimal(timeliness["overdue"])))
@@ -405,9 +558,25 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
         lines = []
     return Judged(
         owed, terms.planned, due, terms.calendar, terms.policy, terms.regime_version, standing, overdue,
-        answer[0]["version"] if answer else None, answer[2] if answer else None, items, officer, tuple(lines),
+        answer.number if answer else None, on_time, items, officer, tuple(lines),
         sum((points for _, _, points in lines), Decimal()) if lines else None,
     )  # fmt: skip
+
+
+def _items(reports: Reports, counting: list[Report], answer: Report) -> tuple[int, int]:
+    """Present and required items of the report that is measured; withdrawing a worse one afterwards gains nothing."""
+    whole = _present_of(reports.measured(counting))
+    bounding = reports.bounding(answer)
+    if not bounding:
+        return whole
+    both = sorted([*counting, *bounding], key=lambda report: (report.received, report.number))
+    before = _present_of(reports.measured(with_figures(both)))
+    return min(whole, before, key=lambda items: Fraction(*items) if items[1] else Fraction(1))
+
+
+def _present_of(report: Report) -> tuple[int, int]:
+    assert report.verdict is not None
+    return report.verdict["present_items"], report.verdict["required_items"]
 
 
 def _share(completeness: Data, present: int, required: int) -> Decimal:

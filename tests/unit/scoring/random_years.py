@@ -23,7 +23,7 @@ from services.scoring.obligations.generator import follow_plan, terms_of
 from services.scoring.obligations.standing import has_passed, is_due_soon, untouched
 from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook
-from shared.contract.events import SubmissionReceived, VerdictReached
+from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import Period, parse
 from shared.contract.reporting_window import NoWindow, window_of
@@ -138,6 +138,8 @@ def _regime(number: int, frequency: str, effective_from: date, known_at: datetim
         "effective_from": effective_from, "effective_to": None, "submitter_kinds": ["commune"], "submitters": [],
         "cutoff": {"day": dice.randrange(1, 29), "weekday": dice.randrange(1, 8)},
         "remind_working_days": dice.randrange(6),
+        "certification": dice.choice(("none", "none", "head")),
+        "lock_after_working_days": dice.choice((None, None, 0, 3, 10)),
         "deadline": {
             "rule": "on_request" if frequency == "adhoc" else dice.choice(rules), "day": dice.randrange(1, 32),
             "month_offset": 1, "weekday": dice.randrange(1, 8), "week_offset": dice.randrange(1, 3),
@@ -232,6 +234,7 @@ def _reports(world: World, key: str, due: datetime, dice: Random) -> None:
             "officer_id": f"o{number}", "received_at": received, "nil": dice.random() < 0.15,
         }  # fmt: skip
         world.submissions.append(report)
+        _steps(world, report, dice)
         for revision in range(1, dice.choice((0, 1, 1, 1, 1, 2, 3)) + 1):
             required = 0 if report["nil"] else dice.randrange(8)
             world.verdicts.append(
@@ -244,9 +247,36 @@ def _reports(world: World, key: str, due: datetime, dice: Random) -> None:
             )  # fmt: skip
 
 
+def _steps(world: World, report: Data, dice: Random) -> None:
+    """What people do with a report after it has come, also what intake would refuse."""
+    at = report["received_at"]
+    kinds = ("certified", "certified", "rework", "rework", "approved", "withdrawn", "appeal_upheld", "appeal_dismissed")
+    for kind in dice.choices(kinds, k=dice.choice((0, 0, 1, 1, 2, 3))):
+        at += timedelta(seconds=dice.choice((1, 3_000, 90_000, 700_000)))
+        step: Data = {
+            "step_id": str(UUID(int=dice.getrandbits(128), version=4)), "obligation": report["obligation"],
+            "submission_id": report["submission_id"], "kind": kind, "at": at,
+        }  # fmt: skip
+        if kind == "rework" and dice.random() < 0.6:
+            step["until"] = at + timedelta(days=dice.randrange(1, 12), seconds=dice.randrange(3_000))
+        if kind == "appeal_upheld":
+            step["effect"] = dice.choice(("accepted", None))
+        world.steps.append(step)
+
+
 def _sweeps(world: World, dues: list[datetime], begin: datetime, dice: Random) -> None:
     """Once a day, and about the deadlines; the last one lies behind everything."""
-    last = max([*dues, *(verdict["decided_at"] for verdict in world.verdicts), begin + 420 * DAY]) + 90 * DAY
+    last = (
+        max(
+            [
+                *dues,
+                *(verdict["decided_at"] for verdict in world.verdicts),
+                *(step["at"] for step in world.steps),
+                begin + 420 * DAY,
+            ]
+        )
+        + 90 * DAY
+    )
     daily = {begin + number * DAY + timedelta(seconds=31) for number in range((last - begin).days)}
     about = {due + timedelta(seconds=dice.randrange(1, 30)) for due in dues} | set(dues)
     world.sweeps = sorted(daily | about)
@@ -280,13 +310,14 @@ class Product:
         steps += [(record["known_at"], 2, record) for record in self.world.reliefs]
         steps += [(report["received_at"], 3, report) for report in self.world.submissions]
         steps += [(verdict["decided_at"], 4, verdict) for verdict in self.world.verdicts]
+        steps += [(step["at"], 5, step) for step in self.world.steps]
         for at, kind, record in sorted(steps, key=lambda step: (step[0], step[1], str(step[2]))):
             match kind:
                 case 1:
                     self._replan(at)
                 case 2:
                     self._relieve(record, at)
-                case 3 | 4:
+                case 3 | 4 | 5:
                     self._report(record, at)
                 case _:
                     self._sweep(at)
@@ -426,14 +457,15 @@ def _regimes(record: Data) -> deadlines.Regime:
             record["code"], record["regime_version"], record["frequency"], record["effective_from"],
             record["effective_to"], tuple(record["submitter_kinds"]), tuple(record["submitters"]),
             Cutoff(**record["cutoff"]), Deadline(**record["deadline"]), record["remind_working_days"],
+            certification=record["certification"], lock_after_working_days=record["lock_after_working_days"],
         ),
     )  # fmt: skip
     return made
 
 
-def _event(world: World, record: Data) -> SubmissionReceived | VerdictReached:
+def _event(world: World, record: Data) -> facts.AboutReport:
     report = record
-    if "outcome" in record:
+    if "received_at" not in record:
         report = next(one for one in world.submissions if one["submission_id"] == record["submission_id"])
     agency, regime, period = record["obligation"].split("/")
     common: dict[str, Any] = {
@@ -441,6 +473,11 @@ def _event(world: World, record: Data) -> SubmissionReceived | VerdictReached:
         "regime": regime, "regime_version": 1, "period": period, "version": report["version"],
         "officer_id": report["officer_id"], "received_at": report["received_at"].astimezone(UTC), "nil": report["nil"],
     }  # fmt: skip
+    if "step_id" in record:
+        return StepTaken(
+            **common, step_id=UUID(record["step_id"]), kind=record["kind"], at=record["at"].astimezone(UTC), by="dice",
+            role="reviewer", until=record.get("until"), effect=record.get("effect"),
+        )  # fmt: skip
     if "outcome" not in record:
         return SubmissionReceived(**common, sha256="0" * 64)
     return VerdictReached(

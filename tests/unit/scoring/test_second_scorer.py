@@ -45,7 +45,7 @@ def differences(year: Year, seen: Counter[str] | None = None) -> Iterator[str]:
             if derived is None or _plain(told) != _plain(derived):
                 yield f"year {year.seed}, {key} at {at}:\n  product {told}\n  second  {derived}"
             elif seen is not None:
-                seen.update(_corners(derived, year.world))
+                seen.update(_corners(key, derived, year.world, at))
 
 
 def _plain(judged: Judged) -> dict[str, Any]:
@@ -53,8 +53,11 @@ def _plain(judged: Judged) -> dict[str, Any]:
     return judged.__dict__ | {"lines": sorted(judged.lines)}
 
 
-def _corners(judged: Judged, world: World) -> Iterator[str]:
+def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[str]:
     yield judged.standing
+    for step in world.steps:
+        if step["obligation"] == key and step["at"] <= at:
+            yield step["kind"]
     if judged.overdue:
         yield "overdue"
     if judged.on_time is False:
@@ -77,7 +80,8 @@ def _corners(judged: Judged, world: World) -> Iterator[str]:
 
 CORNERS = {
     "nothing_sent", "awaiting_verdict", "returned", "fulfilled", "overdue", "late", "not owed", "relief",
-    "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off",
+    "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off", "certified", "approved",
+    "rework", "withdrawn", "appeal_upheld",
 }  # fmt: skip
 
 
@@ -124,6 +128,30 @@ def _always_follows(_: Obligation, planned: Terms, __: datetime, ___: str) -> Te
     return planned
 
 
+def _nothing_corrected(*_: object) -> list[Any]:
+    return []
+
+
+def _stood_alone(counts: standing._Counts, _: Version) -> Version:
+    return counts._stood(counts._reports)
+
+
+def _always_certified(*_: object) -> bool:
+    return True
+
+
+def _no_term(_: standing._Counts) -> None:
+    return None
+
+
+def _never_locked(_: Terms, __: datetime) -> None:
+    return None
+
+
+def _own_receipt(counts: standing._Counts, version: Version) -> datetime:
+    return counts.received_at(version)
+
+
 def _rounded_down(completeness: dict[str, Any], present: int, required: int) -> Decimal:
     share = Decimal(completeness["full"]) * present / (required or 1)
     return share.quantize(Decimal(1).scaleb(-completeness["fraction_digits"]), ROUND_DOWN)
@@ -143,6 +171,15 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "product: the latest report names who answers": (standing, "_who_answers", _always_the_latest),
     "product: a deadline that stays keeps its policy": (random_years, "follow_plan", _policy_as_it_was),
     "product: any plan is followed": (random_years, "follow_plan", _always_follows),
+    "product: a term keeps no receipt": (standing._Counts, "_corrected", _nothing_corrected),
+    "product: what is withdrawn bounds nothing": (standing._Counts, "measured", _stood_alone),
+    "product: nobody need certify": (standing._Counts, "_is_certified", _always_certified),
+    "product: certified after the lock counts by its receipt": (standing._Counts, "counted_at", _own_receipt),
+    "product: a term gives no time": (standing._Counts, "term", _no_term),
+    "product: a lock gives no time to certify": (Terms, "locked_after", _never_locked),
+    "second: a term keeps no receipt": (scorer.Reports, "terms_of", _nothing_corrected),
+    "second: what is withdrawn bounds nothing": (scorer.Reports, "bounding", _nothing_corrected),
+    "second: nobody need certify": (scorer.Reports, "signed", _always_certified),
     "second: completeness rounded down": (scorer, "_share", _rounded_down),
     "second: reliefs excuse no day": (days.Calendar, "begun", _without_spans),
     "second: a proposed relief holds nothing back": (scorer, "_held", _never_held),
