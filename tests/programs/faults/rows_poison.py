@@ -210,7 +210,6 @@ def settled_load(field: Field, province: Province, posts: int, agencies: Sequenc
     "I2",
     "I4",
     "I7",
-    quick=True,
     controls={"drop_poison": ["I4"]},
 )
 def poison(field: Field) -> None:
