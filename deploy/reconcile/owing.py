@@ -117,7 +117,9 @@ def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: R
     agency = reference.agencies.get(obligation.agency)
     closed = agency is not None and agency.closed_on is not None and state.answer is None
     untouched = open_still and state.standing == "nothing_sent"
-    if (stored and (closed or untouched)) or (not stored and open_still):
+    request = reference.requests.get(obligation.period)
+    withdrawn = request is not None and request.withdrawn_at is not None
+    if (stored and (closed or untouched or withdrawn)) or (not stored and open_still):
         yield told.difference("terms.owed", stored, planned.owed)
 
 

@@ -43,7 +43,7 @@ Row = Mapping[str, Any]
 
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
-    "intake": ("registry_revision", "registry", "api_keys", "relay_state"),
+    "intake": ("registry_revision", "registry", "api_keys", "information_requests", "relay_state"),
     "validator": ("regime", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
@@ -213,7 +213,12 @@ class Reference:
                     self._read_form(record)
                 case RequestIssued():
                     self.requests[record.request_id] = Request(
-                        record.request_id, record.regime, record.issued_at, record.deadline, record.agencies
+                        record.request_id,
+                        record.regime,
+                        record.issued_at,
+                        record.deadline,
+                        record.agencies,
+                        record.withdrawn_at,
                     )
         self.regimes = {code: sorted(found, key=lambda each: each.regime_version) for code, found in versions.items()}
         self.directory = Directory.of(told_agencies, told_officers)

@@ -27,7 +27,8 @@ REGIMES = Projection(
         "deadline": lambda regime: regime.deadline.model_dump_json(),
     },
 )
-REQUESTS = Projection(tables.requests, RequestIssued)
+#: a request that was withdrawn is looked at again by the generator
+REQUESTS = Projection(tables.requests, RequestIssued, on_change={"withdrawn": "false"})
 
 _UNPLAN = text("""
     DELETE FROM plans
@@ -52,7 +53,7 @@ _READ_REGIMES = text("""
 """)
 _READ_AGENCIES = text("SELECT code, kind, opened_on, closed_on FROM agencies WHERE code = ANY(CAST(:codes AS text[]))")
 _READ_REQUESTS = text("""
-    SELECT request_id, regime, issued_at, deadline, agencies
+    SELECT request_id, regime, issued_at, deadline, agencies, withdrawn_at
       FROM requests WHERE :all OR request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id
 """)
 _CHANGES = text("SELECT code, sum(version) FROM regimes WHERE code = ANY(CAST(:codes AS text[])) GROUP BY code")
@@ -71,6 +72,12 @@ _CLOSINGS = text("""
 _REPLAN_CLOSED = text("""
     UPDATE agencies SET planned = false WHERE code = ANY(CAST(:codes AS text[])) AND closed_on IS NOT NULL AND planned
 """)
+
+_TO_WITHDRAW = text("""
+    SELECT request_id FROM requests WHERE withdrawn_at IS NOT NULL AND NOT withdrawn
+     ORDER BY request_id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_WITHDRAWN = text("UPDATE requests SET withdrawn = true WHERE request_id = ANY(CAST(:ids AS text[]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,18 @@ async def read_agencies(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, 
 async def read_requests(tx: ReadTransaction, ids: Sequence[str] | None = None) -> dict[str, Request]:
     """These requests (None: all), by id."""
     rows = await tx.execute(_READ_REQUESTS, {"all": ids is None, "ids": list(ids or ())})
-    return {row[0]: Request(row[0], row[1], row[2], row[3], tuple(row[4])) for row in rows}
+    return {row[0]: Request(row[0], row[1], row[2], row[3], tuple(row[4]), row[5]) for row in rows}
+
+
+async def requests_to_withdraw(tx: Transaction, limit: int) -> list[str]:
+    """Withdrawn requests of which something may still be owed, locked."""
+    return list((await tx.execute(_TO_WITHDRAW, {"limit": limit})).scalars())
+
+
+async def requests_withdrawn(tx: Transaction, ids: Sequence[str]) -> None:
+    """Remember that nobody owes these requests any more."""
+    if ids:
+        await tx.execute(_WITHDRAWN, {"ids": list(ids)})
 
 
 async def reporting_officers(tx: ReadTransaction, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

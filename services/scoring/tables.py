@@ -102,7 +102,10 @@ requests = Table(
     Column("issued_at", _moment, nullable=False),
     Column("deadline", _moment, nullable=False),
     Column("agencies", ARRAY(Text), nullable=False),
+    Column("withdrawn_at", _moment),
+    Column("withdrawn", Boolean, nullable=False, server_default=_false),  # nobody owes it any more
     Column("version", Integer, nullable=False),
+    Index("requests_to_withdraw", "request_id", postgresql_where=text("withdrawn_at IS NOT NULL AND NOT withdrawn")),
 )
 
 # --- working-day calendar ------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class IssuedRequest(Protocol):
     def deadline(self) -> datetime: ...
     @property
     def agencies(self) -> tuple[str, ...]: ...
+    @property
+    def withdrawn_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Window(Generic[V]):
 class NoWindow:
     """The period of this regime can never be reported as things stand."""
 
-    why: Literal["no_such_request", "other_frequency", "not_in_force", "before_calendar", "deadline_before_issue"]
+    why: Literal[
+        "no_such_request", "withdrawn", "other_frequency", "not_in_force", "before_calendar", "deadline_before_issue"
+    ]
 
 
 def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | None = None) -> Window[V] | NoWindow:
@@ -73,6 +77,8 @@ def window_of(versions: Iterable[V], period: Period, request: IssuedRequest | No
     if period.frequency == "adhoc":
         if request is None:
             return NoWindow("no_such_request")
+        if request.withdrawn_at is not None:
+            return NoWindow("withdrawn")
         if request.deadline < request.issued_at:
             return NoWindow("deadline_before_issue")
         day = local_day(request.issued_at)

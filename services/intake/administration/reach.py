@@ -75,6 +75,8 @@ class Reach:
             case RequestIssued():
                 versions = self.registry.regimes.get(record.regime, {})
                 yield from record.agencies or self._submitters(versions[max(versions)] if versions else None)
+                if record.asked_by is not None:
+                    yield record.asked_by
 
     def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
         """Everybody whom the regime binds; None where that is nobody."""

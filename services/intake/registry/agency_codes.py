@@ -23,7 +23,7 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     "officer": ("agency",),
     "person": ("agency",),
     "regime": ("receiver", "submitters", "submitters_except"),
-    "request": ("agencies",),
+    "request": ("agencies", "asked_by"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, people
+from services.intake.registry import forms, people, requests
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -108,6 +108,7 @@ def _one(
         case RequestIssued() as request:
             yield from _request(located, request, registry, versions)
             yield from _addressed(located, request, registry, stored)
+            yield from requests.check(located, request, registry, stored)
             if not past_requests and not (isinstance(stored, RequestIssued) and stored.deadline == request.deadline):
                 yield from _past(located, request, now)
     yield from _size(located)

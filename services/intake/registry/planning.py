@@ -204,6 +204,8 @@ def _asked(request: RequestIssued, registry: Registry) -> str:
         for agency in registry.agencies.values()
     )
     due = _moment(request.deadline)
+    if request.withdrawn_at is not None:
+        return f"{request.request_id}: được rút, không ai còn phải trả lời / withdrawn, nobody owes an answer any more"
     return (
         f"{request.request_id}: {count} cơ quan phải trả lời theo {request.regime}, hạn {due} / "
         f"{count} agencies answer under {request.regime} by {due}"

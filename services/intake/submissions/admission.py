@@ -15,7 +15,15 @@ from services.intake.registry.records import Agency, Registry
 from shared.contract import period as periods
 from shared.contract.addressing import asked, closed_before, submits
 from shared.contract.events import RegimePublished
-from shared.contract.reporting_window import BACK_DAYS, FIRST_YEAR, NoWindow, Window, outside, window_of
+from shared.contract.reporting_window import (
+    BACK_DAYS,
+    FIRST_YEAR,
+    NoWindow,
+    Window,
+    local_day,
+    outside,
+    window_of,
+)
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import FieldError
 
@@ -72,6 +80,10 @@ class Named(Protocol):
     def period(self) -> str: ...
     @property
     def officer(self) -> str: ...
+    @property
+    def declines(self) -> str: ...
+    @property
+    def refer_to(self) -> str: ...
 
 
 def check(
@@ -85,7 +97,7 @@ def check(
     if agency is None:
         return Refused((_NO_AGENCY,))
     versions = registry.regimes.get(report.regime)
-    errors = []
+    errors = _declining_errors(report, agency, registry, now)
     if report.officer:
         errors += _officer_errors(report.officer, agency, report.regime if versions else "", registry)
     if not versions:
@@ -160,6 +172,8 @@ def _window(
         match window.why:
             case "no_such_request":
                 return _no_request(report.period, report.regime)
+            case "withdrawn":
+                return _withdrawn(report.period)
             case "other_frequency":
                 return _bad_period(report.period, versions, "")
             case "not_in_force":
@@ -204,6 +218,41 @@ def _officer_errors(code: str, agency: Agency, regime: str, registry: Registry) 
         fix = f"Ghi mã cán bộ được giao hoặc thủ trưởng: {listed}."
         fix_en = f"Name an officer designated for it, or the head: {listed}."
     return [FieldError("/officer", message, message_en, fix, fix_en)]
+
+
+def _declining_errors(report: Named, agency: Agency, registry: Registry, now: datetime) -> list[FieldError]:
+    """Only an information request may be refused, or its asker referred to another agency that exists."""
+    if not report.declines:
+        return []
+    errors = []
+    request = registry.requests.get(report.period)
+    if report.period and (request is None or request.asked_by is None):
+        errors.append(_NOT_TO_BE_DECLINED)
+    if report.refer_to:
+        other = registry.agencies.get(report.refer_to)
+        asker = None if request is None else request.asked_by
+        if other is None or closed_before(other, local_day(now)) or other.code in (agency.code, asker):
+            errors.append(_refer_to_whom(report.refer_to))
+    return errors
+
+
+_NOT_TO_BE_DECLINED = FieldError(
+    "/declines",
+    "Chỉ yêu cầu thông tin giữa các cơ quan mới từ chối hoặc chuyển được; báo cáo này phải gửi.",
+    "Only an information request of another agency may be declined; this report is owed.",
+    "Bỏ `declines`; không có số liệu thì ghi `nil: true` nếu chế độ cho phép.",
+    "Leave `declines` out; with nothing to report write `nil: true` where the regime allows it.",
+)
+
+
+def _refer_to_whom(code: str) -> FieldError:
+    return FieldError(
+        "/refer_to",
+        f"Không chuyển đến “{code}” được: phải là một cơ quan khác, đang hoạt động, không phải cơ quan hỏi.",
+        f"The asker cannot be referred to “{code}”: it must be another agency that exists, and not the asker.",
+        "Ghi mã của cơ quan có thông tin.",
+        "Give the code of the agency that has the information.",
+    )
 
 
 _NO_AGENCY = FieldError(
@@ -255,6 +304,16 @@ def _no_request(period: str, regime: str) -> FieldError:
         f"There is no request “{period}” under regime {regime}.",
         "Ghi mã của yêu cầu đột xuất hoặc chuyên đề, hoặc kỳ báo cáo đúng dạng (2026-M10).",
         "Write the id of the ad hoc request, or a period in its form (2026-M10).",
+    )
+
+
+def _withdrawn(period: str) -> FieldError:
+    return FieldError(
+        "/period",
+        f"Yêu cầu {period} đã được rút; không ai còn phải trả lời.",
+        f"The request {period} was withdrawn; nobody owes an answer any more.",
+        "Không cần gửi.",
+        "Nothing needs to be sent.",
     )
 
 

@@ -61,6 +61,7 @@ class Request:
     issued_at: datetime
     deadline: datetime
     agencies: tuple[str, ...]  # empty: every submitter of the regime
+    withdrawn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from services.scoring import metrics, registry
 from services.scoring.calendar import WorkingCalendar, horizon
-from services.scoring.obligations import deciding, generator, setbacks, store, transfers
+from services.scoring.obligations import deciding, generator, setbacks, store, transfers, withdrawals
 from services.scoring.obligations.deadline_sweep import passes
 from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
 from services.scoring.obligations.deciding import Proposed, outgoing
@@ -70,6 +70,8 @@ class Generator:
     async def tick(self, tx: Transaction) -> int:
         """One step; returns the obligations opened, changed or withdrawn plus the agencies and plans gone through."""
         now = self._clock.now()
+        if withdrawn := await withdrawals.withdraw(tx, self._rules, self._plans_a_tick, now):
+            return withdrawn
         span = await self._span(tx, now)
         unplanned: list[Unplanned] = []
         regimes = await registry.read_regimes(tx, unreadable=unplanned)

@@ -56,6 +56,9 @@ _RETRY = text("""
     ), withdrawals AS (
         UPDATE agencies SET planned = false
          WHERE code IN (SELECT split_part(subject, '/', 1) FROM again WHERE sweep = 'withdraw')
+    ), requested AS (
+        UPDATE requests SET withdrawn = false
+         WHERE request_id IN (SELECT split_part(subject, '/', 3) FROM again WHERE sweep = 'withdraw')
     )
     SELECT sweep, subject FROM again UNION ALL SELECT sweep, subject FROM relieved ORDER BY 1, 2
 """)

@@ -61,7 +61,14 @@ _OF_CLOSED = text(f"""
 _HANDED_ON = text(f"""
     SELECT {_ROW} FROM obligations
      WHERE agency = ANY(CAST(:codes AS text[])) AND NOT owed AND terms->>'heir' IS NOT NULL
+       AND NOT EXISTS (SELECT FROM requests AS q
+            WHERE q.request_id = period AND q.regime = obligations.regime AND q.withdrawn_at IS NOT NULL)
      ORDER BY obligation FOR UPDATE
+""")  # noqa: S608 - constants
+_OF_REQUEST = text(f"""
+    SELECT {_ROW_OF_O} FROM requests AS q JOIN obligations AS o ON o.regime = q.regime AND o.period = q.request_id
+     WHERE q.request_id = :request_id AND o.owed AND o.obligation > :after
+     ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
 """)  # noqa: S608 - constants
 _OF_REGIME = text(f"""
     SELECT {_ROW} FROM obligations
@@ -173,6 +180,11 @@ async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
 async def lock_handed_on(tx: Transaction, codes: Sequence[str]) -> Found:
     """Obligations of these agencies that others owe since the agency closed."""
     return _found(await tx.execute(_HANDED_ON, {"codes": sorted(codes)}))
+
+
+async def lock_of_request(tx: Transaction, request_id: str, after: str, limit: int) -> Found:
+    """What is owed of a request, whoever owes it, in key order behind `after`."""
+    return _found(await tx.execute(_OF_REQUEST, {"request_id": request_id, "after": after, "limit": limit}))
 
 
 async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:

@@ -248,7 +248,11 @@ class RegimePublished(EventModel):
 
 
 class RequestIssued(EventModel):
-    """An ad hoc or thematic request (báo cáo đột xuất, chuyên đề): a period of its own with its own deadline."""
+    """An ad hoc or thematic request (báo cáo đột xuất, chuyên đề): a period of its own with its own deadline.
+
+    With `asked_by` it is an information request (phối hợp, trao đổi thông tin): one agency asks others. Withdrawn, it
+    counts against nobody.
+    """
 
     TYPE: ClassVar[str] = "vn.thongsuot.registry.request.v1"
     TOPIC: ClassVar[str] = REGISTRY
@@ -261,6 +265,10 @@ class RequestIssued(EventModel):
     deadline: BoundedMoment
     agencies: _Codes = ()  # empty: every submitter of the regime
     legal_basis: Note = ""
+    asked_by: str | None = None  # the agency that asks, and reads the answers
+    question: Reason = ""  # what it wants to know
+    withdrawn_at: BoundedMoment | None = None  # for good
+    withdrawal_reason: Reason = ""
     version: int
 
     @property

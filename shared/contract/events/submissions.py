@@ -15,6 +15,10 @@ def obligation_key(agency: str, regime: str, period: str) -> str:
     return f"{agency}/{regime}/{period}"
 
 
+#: an information request is not answered, with a reason: refused (từ chối), or another agency is to be asked (chuyển)
+Declines = Literal["refusal", "referral"]
+
+
 class SubmissionReceived(EventModel):
     """A submission is stored. Its receipt time is the server's; it alone decides on time or late.
 
@@ -39,6 +43,8 @@ class SubmissionReceived(EventModel):
     figures: dict[str, str | None] = Field(default_factory=dict)
     narratives: dict[str, str] = Field(default_factory=dict)
     nil_reason: str = ""  # of a NIL report: why there was nothing to report
+    declines: Declines | None = None  # of an information request, with its reason in nil_reason
+    refer_to: str | None = None  # referral: the agency to be asked instead
 
     @property
     def key(self) -> str:

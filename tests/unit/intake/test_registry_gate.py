@@ -15,7 +15,7 @@ from services.intake.registry.gate import MAX_ERRORS, Admission, Proposal, admit
 from services.intake.registry.records import Registry
 from services.intake.registry.source import Source
 from services.intake.submissions.limits import MAX_BODY_BYTES
-from shared.contract.events import OfficerRegistered, RegimePublished, RegistryEvent
+from shared.contract.events import Deadline, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
@@ -25,7 +25,7 @@ from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, pro
 
 def asked(*changed: RegistryEvent, without: str = "", stored: Sequence[RegistryEvent] = (), **how: Any) -> Admission:
     keys = {record.key for record in changed}
-    base = [record for record in rig.records() if record.key not in keys and record.key != without]
+    base = [record for record in (*rig.records(), ASKING) if record.key not in keys and record.key != without]
     return admit(proposed([*base, *changed]), stored, NOW, **how)
 
 
@@ -39,6 +39,17 @@ def form(**content: Any) -> RegimePublished:
 
 def figures(*codes: str, **others: Any) -> list[dict[str, Any]]:
     return [{"code": code, "label": code, **others} for code in codes]
+
+
+#: an ad hoc regime whose answers go to the office
+ASKING = rig.regime(
+    "HOI", frequency="adhoc", deadline=Deadline(rule="on_request"),
+    form={"narratives": [{"code": "N", "label": "Trả lời"}], "nil_allowed": True},
+)  # fmt: skip
+
+
+def information(request_id: str = "TT-1", **others: Any) -> RequestIssued:
+    return rig.request(request_id, **{"regime": "HOI", "asked_by": rig.OFFICE, "agencies": (COMMUNE,), **others})
 
 
 def sums(**terms: Sequence[str]) -> RegimePublished:
@@ -137,6 +148,18 @@ NARRATIVE = {"code": "n", "label": "n"}
         (rig.request("DX-9", deadline=NOW - timedelta(days=1)), "deadline", "has passed"),
         (rig.request("DX-9", agencies=(COMMUNE, "H77")), "agencies/1", "no agency"),
         (rig.request("DX-9", agencies=(DISTRICT,)), "agencies/0", "closes on 30/06/2025"),
+        (information(asked_by="H77"), "asked_by", "no asking agency"),
+        (information(agencies=()), "agencies", "names the agencies"),
+        (information(agencies=(COMMUNE, rig.OFFICE)), "agencies/1", "does not ask itself"),
+        (information(asked_by=DEPARTMENT), "regime", "whose receiver is the asking agency"),
+        (information(regime="THIENTAI"), "regime", "no refusal or referral"),
+        (information(withdrawn_at=NOW), "withdrawal_reason", "go together"),
+        (information(withdrawal_reason="Nhầm"), "withdrawal_reason", "go together"),
+        (
+            information(withdrawn_at=NOW - timedelta(days=90), withdrawal_reason="Nhầm"),
+            "withdrawn_at",
+            "before it is issued",
+        ),
     ],
 )
 def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent, place: str, what: str) -> None:
@@ -144,8 +167,21 @@ def test_a_record_that_does_not_fit_is_told_where_and_why(record: RegistryEvent,
     assert any(one.startswith(f"{place}:") and what in one for one in told), told
 
 
+def test_a_withdrawal_is_final_and_the_asker_stays() -> None:
+    withdrawn = information(withdrawn_at=NOW, withdrawal_reason="Đã có số liệu")
+    stored = [*rig.records(), ASKING, withdrawn.model_copy(update={"version": 1})]
+    assert messages(ASKING, withdrawn, stored=stored) == []
+    again = information()
+    assert messages(ASKING, again, stored=stored) == ["withdrawn_at: A request that was withdrawn stays so."]
+    other = withdrawn.model_copy(update={"asked_by": None})
+    assert messages(ASKING, other, stored=stored) == ["asked_by: Who asks for the information cannot change."]
+
+
 def test_the_controls_what_is_close_to_these_fits() -> None:
     good = (
+        ASKING,
+        information(),
+        information("TT-2", withdrawn_at=NOW, withdrawal_reason="Đã có số liệu"),
         sums(A=("B", "C"), B=("C",)),
         rig.regime("X", regime_version=9999, remind_working_days=60),
         rig.regime("X", submitters_except=(COMMUNE,)),

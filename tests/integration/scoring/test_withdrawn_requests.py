@@ -1,0 +1,106 @@
+"""A request that its asker withdraws counts against nobody, and for nobody, whatever has come of it by then."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.obligations import setbacks, withdrawals
+from shared.contract.events import Deadline, RequestIssued
+from tests.integration.scoring.rig import Rig, agency, local, officer, regime, request
+from tests.integration.scoring.test_transfers import closing, department
+from tests.unit.scoring.samples import submission, verdict
+
+ADHOC: dict[str, Any] = {"frequency": "adhoc", "deadline": Deadline(rule="on_request"), "remind_working_days": 1}
+REGIME, REQUEST = "THIENTAI-DX", "DX-2026-003"
+FIRST, SECOND = (f"{code}/{REGIME}/{REQUEST}" for code in ("H99.31", "H99.32"))
+WITHDRAWN = local(2026, 10, 13, 9)
+
+
+def withdrawal(version: int = 2, **changes: Any) -> RequestIssued:
+    return request(withdrawn_at=WITHDRAWN, withdrawal_reason="Đã có số liệu", version=version, **changes)
+
+
+async def set_document(rig: Rig, document: Any) -> None:
+    changed = text("UPDATE obligations SET document = CAST(:document AS json) WHERE obligation = :key")
+    async with rig.database.transaction() as tx:
+        await tx.execute(changed, {"document": json.dumps(document), "key": FIRST})
+
+
+async def asked(rig: Rig) -> None:
+    await rig.registry(regime(REGIME, **ADHOC), agency("H99.31"), agency("H99.32"), officer(), request())
+    await rig.generate()
+
+
+async def test_the_withdrawal_takes_back_what_counted_against_the_late_and_for_the_others(rig: Rig) -> None:
+    await asked(rig)
+    await rig.follow(verdict(key=SECOND, received_at=local(2026, 10, 8, 9)))
+    await rig.at(local(2026, 10, 12, 9))
+    assert ((await rig.one(FIRST))["overdue"], (await rig.one(SECOND))["score"]) == (True, 100)
+    await rig.registry(withdrawal())
+    await rig.at(WITHDRAWN)
+    for key in (FIRST, SECOND):
+        row = await rig.one(key)
+        assert (row["owed"], row["overdue"], row["score"], row["next_at"]) == (False, False, None, None)
+        assert "not_owed" in (await rig.changes(key))[-1]
+    await rig.check_scores()
+    # said again, as after a replay, it changes nothing more
+    told = len(await rig.published())
+    await rig.registry(withdrawal(3))
+    await rig.generate()
+    assert len(await rig.published()) == told
+
+
+async def test_the_control_without_the_sweep_the_late_stay_overdue(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> int:
+        return 0
+
+    await asked(rig)
+    await rig.at(local(2026, 10, 12, 9))
+    monkeypatch.setattr(withdrawals, "withdraw", nothing)
+    await rig.registry(withdrawal())
+    await rig.at(WITHDRAWN)
+    assert (await rig.one(FIRST))["overdue"]
+
+
+async def test_what_comes_after_the_withdrawal_is_followed_and_not_scored(rig: Rig) -> None:
+    await rig.registry(regime(REGIME, **ADHOC), agency("H99.31"), withdrawal())
+    await rig.generate()
+    assert await rig.keys() == []
+    await rig.follow(submission(key=FIRST, received_at=local(2026, 10, 14, 9)))
+    row = await rig.one(FIRST)
+    assert (row["owed"], row["standing"], row["score"]) == (False, "awaiting_verdict", None)
+
+
+async def test_an_agency_that_lives_on_does_not_owe_a_withdrawn_request_again(rig: Rig) -> None:
+    of_heir = f"H99.05/{REGIME}/{REQUEST}"
+    await rig.registry(regime(REGIME, **ADHOC), agency("H99.31"), department(), request())
+    await rig.generate()
+    await rig.at(local(2026, 10, 6, 8))
+    await rig.registry(closing(on=local(2026, 10, 7).date()))
+    await rig.generate()
+    assert (await rig.one(of_heir))["owed"]
+    await rig.registry(withdrawal())
+    await rig.generate()
+    assert not (await rig.one(of_heir))["owed"]
+    await rig.registry(agency("H99.31", version=3))
+    await rig.generate()
+    assert [(await rig.one(key))["owed"] for key in (FIRST, of_heir)] == [False, False]
+
+
+async def test_one_obligation_that_cannot_be_read_keeps_none_of_the_others_and_is_tried_again(rig: Rig) -> None:
+    await asked(rig)
+    (kept,) = await rig.rows("SELECT document FROM obligations WHERE obligation = :key", key=FIRST)
+    await set_document(rig, {})
+    await rig.registry(withdrawal())
+    await rig.generate()
+    assert not (await rig.one(SECOND))["owed"]
+    assert [(row["sweep"], row["subject"]) for row in await rig.rows("SELECT * FROM setbacks")] == [("withdraw", FIRST)]
+    async with rig.database.transaction() as tx:
+        await setbacks.retry(tx, None)
+    await set_document(rig, kept["document"])
+    await rig.generate()
+    assert not (await rig.one(FIRST))["owed"]
