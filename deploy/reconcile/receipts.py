@@ -71,8 +71,12 @@ def _submission(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> 
     )  # fmt: skip
     yield from envelope(event, SubmissionReceived.TYPE, body_told)
     told_body = json_body(event)
-    if report.nil_reason or (isinstance(told_body, dict) and "nil_reason" in told_body):  # older events do not say it
-        expected |= {"nil_reason": report.nil_reason}
+    said_later = {
+        "nil_reason": report.nil_reason, "declines": report.declines or None, "refer_to": report.refer_to or None,
+    }  # fmt: skip
+    for name, value in said_later.items():
+        if value or (isinstance(told_body, dict) and name in told_body):  # older events do not say it
+            expected[name] = value
     yield from body_told.document(told_body, expected, "body")
 
 

@@ -41,6 +41,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ),
     ("scoring", "regimes", "cutoff"): lambda record: record.cutoff.model_dump(mode="json"),
     ("scoring", "regimes", "deadline"): lambda record: record.deadline.model_dump(mode="json"),
+    ("scoring", "requests", "withdrawn"): lambda record: record.withdrawn_at is not None,
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
     **{
         (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
@@ -140,12 +141,25 @@ def records(reference: Reference) -> Iterator[Difference]:
         yield from envelope(event, expected.TYPE, sent)
         if stored[key]["kind"] != key.split("/", 1)[0]:
             yield told.difference("kind", stored[key]["kind"], key.split("/", 1)[0])
+    yield from _asked(reference)
     revisions = [row["revision"] for name in ("registry", "api_keys") for row in reference.tables["intake", name]]
     now = [row["revision"] for row in reference.tables["intake", "registry_revision"]]
     if revisions and now != [max(revisions)]:
         told = Teller("registry", "intake.registry_revision", "", "theo registry, api_keys", "by registry, api_keys",
                       "reference")  # fmt: skip
         yield told.difference("revision", now[0] if now else None, max(revisions))
+
+
+def _asked(reference: Reference) -> Iterator[Difference]:
+    """Compare who asked, by the key of the call, with the record. What a registry's file asks has no such row."""
+    for row in reference.tables["intake", "information_requests"]:
+        told = Teller("registry", "intake.information_requests", row["request_id"], "theo intake.registry",
+                      "by intake.registry", "reference")  # fmt: skip
+        record = reference.records.get(f"request/{row['request_id']}")
+        if not isinstance(record, RequestIssued):
+            yield told.surplus()
+        else:
+            yield from told.values(row, {"asker": record.asked_by})
 
 
 def keys(reference: Reference) -> Iterator[Difference]:

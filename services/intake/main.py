@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
-from services.intake.access.callers import Access, Acting
+from services.intake.access.callers import Access, Acting, Sending
 from services.intake.administration import api as administration_api
 from services.intake.administration.callers import Administrators
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
+from services.intake.information import api as information_api
 from services.intake.lifecycle import api as lifecycle_api
 from services.intake.obligations import api as obligations_api
 from services.intake.receipts import api as receipts_api
@@ -173,13 +175,14 @@ def build(
     )
     app.add_middleware(Metered)
     operators = Operators(cache, clock, common.operator_token)
+    checking = CheckSettings().on if neighbours is None else neighbours
     # before the agency's own routes: /v1/regimes/review-due is no regime's code
     administration_api.mount(
         app,
         cache=cache,
         database=database,
         clock=clock,
-        neighbours=CheckSettings().on if neighbours is None else neighbours,
+        neighbours=checking,
         administrators=Administrators(access, operators, cache, clock),
         operators=operators,
     )
@@ -189,6 +192,16 @@ def build(
         app, principal=Acting(access), cache=cache, database=database, clock=clock, system_clock=system_clock
     )
     obligations_api.mount(app, access=access, cache=cache, database=database)
+    information_api.mount(
+        app,
+        access=access,
+        sending=Sending(access),
+        cache=cache,
+        database=database,
+        clock=clock,
+        neighbours=checking,
+        notice=timedelta(hours=settings.information_notice_hours),
+    )
     audit_api.mount(app, database=database, operators=operators)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)

@@ -46,6 +46,8 @@ class IntakeSettings(ServiceSettings):
     heartbeat_seconds: float = Field(default=15, gt=0, le=3600)
     #: how often the last use of keys is written down
     key_use_flush_seconds: float = Field(default=60, gt=0)
+    #: the shortest term that an agency may give others to answer an information request
+    information_notice_hours: int = Field(default=24, ge=0, le=1000)
     #: the private key that signs receipts (`receipt-keys new FILE`); read again when it changes. None: none is signed
     receipt_key_file: Path | None = None
 

@@ -58,7 +58,12 @@ registry = Table(
     Index(
         "registry_officers_of_agency", text("(record ->> 'agency')"), "key", postgresql_where=text("kind = 'officer'")
     ),
-)
+    Index("registry_asked_by", text("(record ->> 'asked_by')"), "key", postgresql_where=text("kind = 'request'")),
+    Index(
+        "registry_addressees", text("(record -> 'agencies')"), postgresql_using="gin",
+        postgresql_where=text("kind = 'request'"),
+    ),
+)  # fmt: skip
 
 #: One row: until when some instance could store reports, by its heartbeat.
 heartbeat = Table(
@@ -127,6 +132,20 @@ steps = Table(
     Index("steps_of_obligation", "obligation", "number"),
     Index("steps_of_submission", "submission_id", "kind"),
     Index("steps_one_answer", "answers", unique=True, postgresql_where=text("answers IS NOT NULL")),
+)
+
+#: Under which idempotency key an agency asked others for information. What it asked is a request of the registry.
+information_requests = Table(
+    "information_requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("asker", Text, nullable=False),
+    Column("made_by", Text, nullable=False),  # the principal
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    UniqueConstraint("asker", "idempotency_key", name="information_requests_one_row_per_idempotency_key"),
+    CheckConstraint("octet_length(request_sha256) = 32", name="information_requests_sha256_is_32_bytes"),
 )
 
 #: One version of a report. `body` is what was sent, byte for byte; `content_sha256` names its canonical content.

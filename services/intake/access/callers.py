@@ -90,9 +90,10 @@ class Access(SecurityBase):
     def must_send(self, principal: Principal, agency: str, regime: str) -> None:
         """Raise 403 unless the principal may send the agency's reports under this regime."""
         if principal.kind != "agency" and not self._may(principal, "submit", agency, regime):
+            which, which_en = (f" {regime}", f" under {regime}") if regime else ("", " under every regime")
             raise forbidden(
-                f"Khóa này không có quyền gửi báo cáo {regime} của {agency}.",
-                f"This key may not send reports of {agency} under {regime}.",
+                f"Khóa này không có quyền gửi báo cáo{which} của {agency}.",
+                f"This key may not send reports of {agency}{which_en}.",
             )
 
     async def __call__(self, request: Request, agency: _Agency = None) -> str:
@@ -182,6 +183,31 @@ class AnyKey(SecurityBase):
 
     async def __call__(self, request: Request) -> Principal:
         return await self._access.reader_of(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who acts in an agency's own name."""
+
+    principal: Principal
+    agency: str
+
+
+class Sending(SecurityBase):
+    """A FastAPI dependency of routes on which an agency acts in its own name, under no regime in particular."""
+
+    model = Access.model
+    scheme_name = Access.scheme_name
+    states_scope: Scope = "submit"
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def __call__(self, request: Request) -> Sender:
+        principal = await self._access.principal_of(request.scope)
+        agency = self._access.sends_for(principal)
+        self._access.must_send(principal, agency, "")
+        return Sender(principal, agency)
 
 
 class Acting(SecurityBase):

@@ -28,6 +28,8 @@ def content_of(
     figures: Mapping[str, str | None],
     narratives: Mapping[str, str],
     nil_reason: str = "",
+    declines: str = "",
+    refer_to: str = "",
 ) -> bytes:
     """What a report says, whatever its white space, the order of its members, and how its text was escaped."""
     content: dict[str, Any] = {
@@ -38,4 +40,5 @@ def content_of(
         "period": period,
         "regime": regime,
     }
-    return canonical(content | {"nil_reason": nil_reason} if nil_reason else content)
+    given = {"nil_reason": nil_reason, "declines": declines, "refer_to": refer_to}
+    return canonical(content | {name: text for name, text in given.items() if text})

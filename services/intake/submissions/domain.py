@@ -37,6 +37,8 @@ class Pending(Struct, frozen=True, eq=False):
     traceparent: str | None = None
     registry_revision: int = 0  # of the registry by which it was admitted
     nil_reason: str = ""
+    declines: str = ""
+    refer_to: str = ""
 
     @property
     def idempotency(self) -> tuple[str, str]:

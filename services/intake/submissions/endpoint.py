@@ -146,6 +146,8 @@ class SubmitEndpoint:
             body=body,
             nil=report.nil,
             nil_reason=report.nil_reason,
+            declines=report.declines,
+            refer_to=report.refer_to,
             figures=report.figures,
             narratives=report.narratives,
             traceparent=tracing.traceparent(),

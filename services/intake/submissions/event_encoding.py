@@ -31,6 +31,8 @@ class _Body(msgspec.Struct):
     figures: Mapping[str, str | None]
     narratives: Mapping[str, str]
     nil_reason: str = ""
+    declines: str | None = None
+    refer_to: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -55,6 +57,8 @@ def outgoing(fresh: Fresh) -> Outgoing:
             pending.figures,
             pending.narratives,
             pending.nil_reason,
+            pending.declines or None,
+            pending.refer_to or None,
         )
     )
     return Outgoing(SubmissionReceived.TOPIC, pending.obligation, SubmissionReceived.TYPE, body)

@@ -42,6 +42,12 @@ REPORT: dict[str, Any] = {
             "maxLength": MAX_NIL_REASON_CHARACTERS,
             "description": "Vì sao không phát sinh; bắt buộc với nil, và chỉ khi đó / why, with nil and only then",
         },
+        "declines": {
+            "enum": ["refusal", "referral"],
+            "description": "Từ chối hoặc chuyển một yêu cầu thông tin, cùng nil và nil_reason / an information request "
+            "is refused or referred, with nil and nil_reason",
+        },
+        "refer_to": {**_CODE, "description": "Với referral: cơ quan có thông tin / with a referral: whom to ask"},
         "figures": {
             "type": "object",
             "maxProperties": MAX_FIGURES,

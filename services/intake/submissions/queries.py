@@ -18,6 +18,7 @@ from services.intake.pages import fetched
 from services.intake.registry.records import Registry
 from services.intake.submissions.report_parser import Report, read_report
 from services.intake.views import Moment
+from shared.contract.events.submissions import Declines
 from shared.postgres.database import ReadTransaction
 from shared.web.errors import Language
 
@@ -99,6 +100,10 @@ class SubmissionDetail(SubmissionView):
         description="Vì sao không phát sinh / why there was nothing to report",
         examples=["Trong kỳ không phát sinh thiệt hại nào."],
     )
+    declines: Declines | None = Field(
+        description="Từ chối hoặc chuyển yêu cầu thông tin, lý do ở nil_reason / why: nil_reason", examples=[None]
+    )
+    refer_to: str | None = Field(description="Chuyển đến cơ quan / the agency to ask instead", examples=[None])
     figures: dict[str, str | None]
     narratives: dict[str, str]
     findings: list[dict[str, Any]] = Field(
@@ -150,6 +155,8 @@ async def submission(
     return SubmissionDetail(
         **_common(row),
         nil_reason=report.nil_reason,
+        declines=report.declines or None,
+        refer_to=report.refer_to or None,
         figures=report.figures,
         narratives=report.narratives,
         findings=[_finding(finding, language) for finding in row["findings"] or []],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -30,6 +30,7 @@ from services.intake.submissions.limits import (
     are_codes,
     is_code,
 )
+from shared.contract.events.submissions import Declines
 from shared.contract.text import may_hold_long_runs, stream_safe
 from shared.web.errors import FieldError
 
@@ -47,7 +48,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Members(msgspec.Struct):
-    """The same members, not looked into."""
+    """All members, not looked into. What few reports have, the fast pass does not know: it leaves them to the other."""
 
     regime: Raw | UnsetType = UNSET
     period: Raw | UnsetType = UNSET
@@ -58,9 +59,11 @@ class _Members(msgspec.Struct):
     narratives: Raw | UnsetType = UNSET
     classification: Raw | UnsetType = UNSET
     classified: Raw | UnsetType = UNSET
+    declines: Raw | UnsetType = UNSET
+    refer_to: Raw | UnsetType = UNSET
 
 
-_FIELDS = frozenset(_Body.__struct_fields__)
+_FIELDS = frozenset(_Members.__struct_fields__)
 _decoder = msgspec.json.Decoder(_Body, float_hook=str)
 _members = msgspec.json.Decoder(_Members)
 _MANY = 1_000
@@ -77,6 +80,9 @@ class Report(msgspec.Struct, frozen=True):
     figures: dict[str, str | None]
     narratives: dict[str, str]
     nil_reason: str = ""  # why there is nothing to report; given with `nil` and only then
+    #: of an information request, with `nil`: that it is not answered, or another agency is to be asked
+    declines: Declines | Literal[""] = ""
+    refer_to: str = ""  # the agency to be asked instead; given with a referral and only then
 
     def content_sha256(self) -> bytes:
         """Names the content, whatever the order of keys or the white space: equal reports have equal names."""
@@ -88,6 +94,8 @@ class Report(msgspec.Struct, frozen=True):
             figures=self.figures,
             narratives=self.narratives,
             nil_reason=self.nil_reason,
+            declines=self.declines,
+            refer_to=self.refer_to,
         )
         return hashlib.sha256(content).digest()
 
@@ -106,6 +114,8 @@ class Unreadable:
     regime: str = ""
     period: str = ""
     officer: str = ""
+    declines: Declines | Literal[""] = ""
+    refer_to: str = ""
 
 
 def read_report(body: bytes) -> Report | Unreadable:
@@ -217,6 +227,7 @@ def read_slow(body: bytes) -> Report | Unreadable:
     if not nil and not isinstance(members.nil, UnsetType) and not is_literal(members.nil, b"false"):
         errors.add("/nil", "`nil` phải là true hoặc false.", "`nil` must be true or false.", *_NIL_FIX)
     nil_reason = _nil_reason(members.nil_reason, nil, errors)
+    declines, refer_to = _declining(members.declines, members.refer_to, nil, errors)
     if not isinstance(members.classified, UnsetType) and not (
         is_literal(members.classified, b"false") or is_literal(members.classified, b"null")
     ):
@@ -233,11 +244,12 @@ def read_slow(body: bytes) -> Report | Unreadable:
     narratives = _narratives(members.narratives, errors)
     if errors.found:
         return Unreadable(
-            tuple(errors.found), truncated=errors.truncated, regime=regime, period=period, officer=officer
-        )
+            tuple(errors.found), truncated=errors.truncated, regime=regime, period=period, officer=officer,
+            declines=declines, refer_to=refer_to,
+        )  # fmt: skip
     _make_stream_safe(figures)
     _make_stream_safe(narratives)
-    return Report(regime, period, officer, nil, figures, narratives, nil_reason)
+    return Report(regime, period, officer, nil, figures, narratives, nil_reason, declines, refer_to)
 
 
 def _nil_reason(raw: Raw | UnsetType, nil: bool, errors: Errors) -> str:
@@ -273,6 +285,49 @@ def _nil_reason(raw: Raw | UnsetType, nil: bool, errors: Errors) -> str:
     elif errors.fits("/nil_reason", text, MAX_NIL_REASON_CHARACTERS):
         return text
     return ""
+
+
+def _declining(
+    declines: Raw | UnsetType, refer_to: Raw | UnsetType, nil: bool, errors: Errors
+) -> tuple[Declines | Literal[""], str]:
+    """How the sender declines to answer, and whom to ask instead; both empty where it does not."""
+    kind: Declines | Literal[""] = ""
+    if not isinstance(declines, UnsetType):
+        match text_of(declines):
+            case "refusal":
+                kind = "refusal"
+            case "referral":
+                kind = "referral"
+            case _:
+                errors.add(
+                    "/declines",
+                    "`declines` phải là refusal (từ chối) hoặc referral (chuyển cơ quan khác).",
+                    "`declines` must be refusal or referral.",
+                    "Sửa giá trị, hoặc bỏ trường này.",
+                    "Correct the value, or leave it out.",
+                )
+        if not nil:
+            errors.add(
+                "/declines",
+                "Từ chối hoặc chuyển thì không kèm số liệu: phải có `nil: true` và `nil_reason` nêu lý do.",
+                "What declines holds nothing else: it needs `nil: true`, and `nil_reason` says why.",
+                "Ghi `nil: true` và `nil_reason`, hoặc bỏ `declines`.",
+                "Write `nil: true` and `nil_reason`, or leave `declines` out.",
+            )
+    if isinstance(refer_to, UnsetType):
+        if kind == "referral":
+            errors.missing("refer_to")
+        return kind, ""
+    agency = _code(refer_to, "refer_to", errors)
+    if kind == "refusal" or isinstance(declines, UnsetType):
+        errors.add(
+            "/refer_to",
+            "`refer_to` chỉ đi cùng `declines: referral`.",
+            "`refer_to` stands only with `declines: referral`.",
+            "Bỏ `refer_to`, hoặc ghi `declines: referral`.",
+            "Leave `refer_to` out, or write `declines: referral`.",
+        )
+    return kind, agency
 
 
 _NIL_FIX = ("Ghi true nếu kỳ này không phát sinh số liệu.", "Write true if there is nothing to report this period.")

@@ -26,12 +26,12 @@ _LOCK_OBLIGATIONS = text("""
 
 # What an agency withdrew or a reviewer sent back does not stand; nor what validation returned, unless an appeal was
 # upheld. The same as `counts` of lifecycle/states.py, for the statements of the hot path.
-_NOT_TAKEN_BACK = """
+NOT_TAKEN_BACK = """
     NOT EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id AND steps.kind = 'withdrawn')
     AND (SELECT steps.kind FROM steps WHERE steps.submission_id = submission.submission_id
             AND steps.kind IN ('approved', 'rework') ORDER BY steps.number DESC LIMIT 1) IS DISTINCT FROM 'rework'
 """
-_UPHELD = """
+UPHELD = """
     EXISTS (SELECT FROM steps WHERE steps.submission_id = submission.submission_id
                                 AND steps.kind = 'appeal_upheld' AND steps.effect = 'accepted')
 """
@@ -53,7 +53,7 @@ _RECEIPTS = text(f"""
         SELECT submission.* FROM submissions AS submission
         LEFT JOIN verdicts USING (submission_id)
         WHERE submission.obligation = owed.obligation
-          AND (verdicts.outcome IS DISTINCT FROM 'returned' OR {_UPHELD}) AND {_NOT_TAKEN_BACK}
+          AND (verdicts.outcome IS DISTINCT FROM 'returned' OR {UPHELD}) AND {NOT_TAKEN_BACK}
         ORDER BY submission.version DESC LIMIT 1
     ) AS latest
 """)  # noqa: S608 - constants of this module
@@ -65,7 +65,7 @@ _ACCEPTED_FIGURES = text(f"""
                submission.sha256
         FROM submissions AS submission JOIN verdicts USING (submission_id)
         WHERE submission.obligation = owed.obligation AND NOT submission.nil
-          AND (verdicts.outcome = 'accepted' OR {_UPHELD}) AND {_NOT_TAKEN_BACK}
+          AND (verdicts.outcome = 'accepted' OR {UPHELD}) AND {NOT_TAKEN_BACK}
         ORDER BY submission.version DESC LIMIT 1
     ) AS accepted
 """)  # noqa: S608 - constants of this module

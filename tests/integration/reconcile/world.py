@@ -152,9 +152,25 @@ class World:
         self.requests[2]["deadline"] = (self.clock.now() + timedelta(hours=2)).isoformat()
         self._load_requests()
         self._relieve()
+        self._ask_and_withdraw()
         for person in ("cb-05", "cb-91"):
             eventually(partial(self._told, person), f"{person} is told that a report names them")
         self.drain()
+
+    def _ask_and_withdraw(self) -> None:
+        """One agency asks another for information, and withdraws the question."""
+        deadline = (self.clock.now() + timedelta(days=3)).isoformat()
+        self._step(
+            "H99", "information-requests", title="Số hộ nghèo", title_en="Poor households", question="Bao nhiêu hộ?",
+            deadline=deadline, agencies=["H99.91"],
+        )  # fmt: skip
+        key = "H99.91/TT-H99/TT-H99-1"
+        eventually(lambda: self.obligation(key).get("owed"), "what is asked is owed")
+        headers = {"Authorization": f"Bearer {self.keys['H99']}", "Idempotency-Key": os.urandom(8).hex()}
+        url = f"{self.stack.url('intake')}/v1/information-requests/TT-H99-1/withdrawal"
+        answer = httpx.post(url, headers=headers, json={"reason": "Đã có số liệu"}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        eventually(lambda: self.obligation(key)["owed"] is False, "what is withdrawn is owed no more")
 
     def obligation(self, key: str) -> dict[str, Any]:
         """As scoring shows it to the operator, once it has heard of the operator's key."""

@@ -1,0 +1,126 @@
+"""How an agency that was asked stands, whom its answer falls to, and what is asked of whom: pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.intake.information import asking
+from services.intake.information.answers import Answer, Standing, addressee_state, answer_of, successors
+from services.intake.information.asking import Question
+from services.intake.information.views import owing_of
+from services.intake.registry.records import Registry, content_of
+from services.intake.submissions.report_parser import Report, Unreadable, read_report
+from tests.integration.intake import rig
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, OFFICE
+from tests.unit.intake.test_reading import body
+
+NIL: dict[str, Any] = {"figures": {}, "nil": True, "nil_reason": "Không quản lý."}
+
+
+def standing(**others: Any) -> Standing:
+    fields: dict[str, Any] = {
+        "agency": COMMUNE, "standing": "nothing_sent", "owed": True, "overdue": False, "deadline": NOW,
+        "on_time": None, "received_at": None, "transferred_to": None,
+    }  # fmt: skip
+    return Standing(**(fields | others))
+
+
+def answer(**said: Any) -> Answer:
+    return answer_of(COMMUNE, UUID(int=1), 1, NOW, body(**said))
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "told", "given", "state"),
+    [
+        (False, None, None, "open"),
+        (False, standing(), None, "open"),
+        (False, standing(overdue=True), None, "overdue"),
+        (False, standing(standing="awaiting_verdict", overdue=True), None, "received"),
+        (False, standing(standing="returned", overdue=True), None, "returned"),
+        (False, standing(owed=False), None, "not_owed"),
+        (False, standing(overdue=True), answer(), "answered"),
+        (False, standing(), answer(**NIL), "nothing"),
+        (False, standing(), answer(**NIL, declines="refusal"), "refused"),
+        (False, standing(), answer(**NIL, declines="referral", refer_to="H99.05"), "referred"),
+        (True, standing(overdue=True), answer(), "withdrawn"),
+    ],
+)
+def test_the_state_follows_from_standing_and_answer(
+    withdrawn: bool, told: Standing | None, given: Answer | None, state: str
+) -> None:
+    assert addressee_state(withdrawn, told, given) == state
+
+
+def test_the_answer_falls_to_the_heir_only_once_scoring_has_handed_it_on() -> None:
+    registry = Registry()
+    for record in (
+        rig.agency(COMMUNE, closed_on=NOW.date(), successors=(DEPARTMENT,), open_obligations="transfer"),
+        rig.agency(DEPARTMENT, closed_on=NOW.date(), successors=(OFFICE,), open_obligations="transfer"),
+        rig.agency(OFFICE),
+    ):
+        registry.put(record)
+    chain = successors(COMMUNE, registry)
+    assert chain == [COMMUNE, DEPARTMENT, OFFICE]
+    handed = {COMMUNE: standing(transferred_to=DEPARTMENT)}
+    assert owing_of(chain, {}) == COMMUNE
+    assert owing_of(chain, handed) == DEPARTMENT
+    assert owing_of(chain, {**handed, DEPARTMENT: standing(transferred_to=OFFICE)}) == OFFICE
+    assert successors(DISTRICT, registry) == [DISTRICT]
+
+
+def test_what_declines_is_another_content_and_says_whom_to_ask() -> None:
+    plain, refused = read_report(body(**NIL)), read_report(body(**NIL, declines="refusal"))
+    referred = [read_report(body(**NIL, declines="referral", refer_to=code)) for code in ("H99.05", "H99.06")]
+    found = [plain, refused, *referred]
+    assert all(isinstance(one, Report) for one in found)
+    assert len({one.content_sha256() for one in found if isinstance(one, Report)}) == 4
+    for wrong in ({"declines": "refusal"}, {"declines": "referral", **NIL}, {"refer_to": "H99.05", **NIL}):
+        assert isinstance(read_report(body(**wrong)), Unreadable), wrong
+
+
+def question(**others: Any) -> Question:
+    fields: dict[str, Any] = {
+        "title": "Số hộ nghèo", "title_en": "", "question": "Bao nhiêu?", "deadline": NOW + timedelta(days=2),
+        "agencies": (COMMUNE,),
+    }  # fmt: skip
+    return Question(**(fields | others))
+
+
+def asked(question: Question, records: Any) -> list[tuple[str, str]]:
+    made = asking.proposals(question, OFFICE, records, NOW)
+    return [(one.kind, one.value.get("code") or one.value["request_id"]) for one in made]
+
+
+def test_free_text_shares_one_regime_of_the_asker_and_a_form_has_its_own() -> None:
+    records: list[Any] = rig.records()
+    free, own = f"TT-{OFFICE}", f"TT-{OFFICE}-1"
+    assert asked(question(), records) == [("regime", free), ("request", own)]
+    assert asked(question(form={"figures": []}), records) == [("regime", own), ("request", own)]
+    assert asked(question(regime="HOI"), records) == [("request", own)]
+    records += [rig.regime(free), rig.request(own, asked_by=OFFICE, regime=free)]
+    assert asked(question(), records) == [("request", f"TT-{OFFICE}-2")]
+    # an id that a registry's file has taken is passed over
+    records.append(rig.request(f"TT-{OFFICE}-2"))
+    assert asked(question(), records) == [("request", f"TT-{OFFICE}-3")]
+
+
+def test_a_withdrawal_changes_nothing_else_of_the_record() -> None:
+    request = rig.request(asked_by=OFFICE, agencies=(COMMUNE,))
+    content = asking.withdrawal(request, "Nhầm", NOW).value
+    changed = {name for name, value in content.items() if content_of(request)[name] != value}
+    assert changed == {"withdrawn_at", "withdrawal_reason"}
+
+
+def test_what_runs_is_counted_and_what_is_due_or_withdrawn_is_not() -> None:
+    requests = [
+        rig.request("TT-1", asked_by=OFFICE),
+        rig.request("TT-2", asked_by=OFFICE, deadline=NOW),
+        rig.request("TT-3", asked_by=OFFICE, withdrawn_at=NOW, withdrawal_reason="Nhầm"),
+        rig.request("TT-4", asked_by=DEPARTMENT),
+        rig.request("TT-5"),
+    ]
+    assert asking.open_requests(requests, OFFICE, NOW) == 1
