@@ -94,7 +94,7 @@ _CLAIM = text("""
         RETURNING n.*
     ), logged AS (
         INSERT INTO attempts (token, notification_id, number, worker, resend, claimed_at)
-        SELECT token, id, attempts, :worker, unknowns > 0, :now FROM claimed
+        SELECT token, id, attempts, :worker, unknowns > 0, greatest(:now, first_tried_at) FROM claimed
     )
     SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts,
            CASE WHEN c.resends = 0 THEN c.attempts ELSE 1 + (
@@ -119,6 +119,7 @@ _CLAIM = text("""
      ORDER BY c.created_at, c.id
 """)
 
+# What comes later bears no earlier moment, though a clock may be set back meanwhile: the ledger is read in its order.
 _MARKED = {"token": "uuid", "id": "uuid"}
 _MARK = text(f"""
     WITH held AS (
@@ -126,7 +127,7 @@ _MARK = text(f"""
           FROM {bulk.unnest(_MARKED)} WHERE n.id = row.id AND n.token = row.token
         RETURNING n.token
     ), logged AS (
-        UPDATE attempts a SET in_data_at = :now FROM held WHERE a.token = held.token
+        UPDATE attempts a SET in_data_at = greatest(:now, a.claimed_at) FROM held WHERE a.token = held.token
     )
     SELECT token FROM held
 """)  # noqa: S608 - column names of this module
@@ -158,7 +159,8 @@ _SETTLE_LATE = text("""
          WHERE n.state IN ('unknown', 'retry', 'claimed') AND a.outcome IS DISTINCT FROM 'sent'
          ORDER BY n.id FOR UPDATE OF n
     ), closed AS (
-        UPDATE attempts a SET outcome = 'cancelled', ended_at = :now, answer = 'an earlier attempt turns out to be sent'
+        UPDATE attempts a SET outcome = 'cancelled', ended_at = greatest(:now, a.in_data_at, a.claimed_at),
+                              answer = 'an earlier attempt turns out to be sent'
           FROM late WHERE a.token = late.token
     )
     UPDATE notifications n SET state = 'sent', reason = NULL, due_at = NULL, token = NULL, lease_until = NULL,
@@ -170,7 +172,7 @@ _SETTLE_LATE = text("""
 _ATTEMPTED = {"outcome": "text", "stage": "text", "smtp_code": "int", "answer": "text", "late": "bool"}
 _ENDED_ATTEMPTS = {"token": "uuid", **_ATTEMPTED}
 _END_ATTEMPTS = text(f"""
-    UPDATE attempts a SET {bulk.assignments(_ATTEMPTED)}, ended_at = :now
+    UPDATE attempts a SET {bulk.assignments(_ATTEMPTED)}, ended_at = greatest(:now, a.in_data_at, a.claimed_at)
       FROM {bulk.unnest(_ENDED_ATTEMPTS)}
      WHERE a.token = row.token
        AND (a.outcome IS NULL

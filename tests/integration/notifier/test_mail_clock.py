@@ -62,6 +62,31 @@ async def test_the_lease_of_a_sender_that_died_lasts_no_longer_than_a_new_one(wo
     assert list(smtp.times_accepted().values()) == [1]
 
 
+@pytest.mark.parametrize("state", ["claimed", "in_data", "answered"])
+async def test_what_comes_later_bears_no_earlier_moment(world: World, smtp: FakeSmtp, state: str) -> None:
+    """The clock falls back within an attempt, and between two."""
+
+    def falls_back(reached: str, _: object) -> None:
+        if reached == state:
+            world.system.advance(seconds=-3600)
+
+    await world.reminder()
+    smtp.script["RCPT"].append(Answer(450))
+    await world.dispatcher(smtp).round()
+    for _ in range(2):
+        await world.dispatcher(smtp, at=falls_back).round()
+        world.system.advance(seconds=30)
+    assert (await world.one())["state"] == "sent"
+    found = await world.rows(
+        "SELECT n.first_tried_at, a.* FROM attempts a JOIN notifications n ON n.id = notification_id"
+    )
+    for attempt in found:
+        moments = [
+            attempt[name] for name in ("first_tried_at", "claimed_at", "in_data_at", "ended_at") if attempt[name]
+        ]
+        assert moments == sorted(moments), attempt
+
+
 async def test_what_is_put_off_by_rule_keeps_its_time(world: World, smtp: FakeSmtp) -> None:
     await world.reminder()
     smtp.script["RCPT"].extend([Answer(450)] * 2)
