@@ -16,6 +16,9 @@ from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.information import api as information_api
 from services.intake.lifecycle import api as lifecycle_api
 from services.intake.obligations import api as obligations_api
+from services.intake.personal_data import api as personal_data_api
+from services.intake.personal_data import handlers as personal_data
+from services.intake.personal_data.callers import PersonalDataReaders
 from services.intake.receipts import api as receipts_api
 from services.intake.receipts.signer import Signer
 from services.intake.registry import api as registry_api
@@ -43,6 +46,9 @@ from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
 from shared.web.limits import HttpSettings
+
+#: between two looks for people who left so long ago that their contacts are blanked
+CONTACTS_SECONDS = 3600.0
 
 
 def build(
@@ -124,6 +130,15 @@ def build(
     )
     backgrounds: list[Background] = [cache, key_uses, commits]
     consumers = None
+    backgrounds.append(
+        Ticker(
+            "intake.contacts",
+            database,
+            system_clock,
+            lambda tx: personal_data.sweep(tx, clock.now(), system_clock.now(), timedelta(settings.contacts_kept_days)),
+            interval_seconds=CONTACTS_SECONDS,
+        )
+    )
     if with_kafka and not is_played(clock):
         backgrounds.append(
             Ticker(
@@ -203,6 +218,8 @@ def build(
         notice=timedelta(hours=settings.information_notice_hours),
     )
     audit_api.mount(app, database=database, operators=operators)
+    readers = PersonalDataReaders(access, operators, cache, clock)
+    personal_data_api.mount(app, database=database, readers=readers)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)
     mount_exports(

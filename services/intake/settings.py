@@ -48,6 +48,8 @@ class IntakeSettings(ServiceSettings):
     key_use_flush_seconds: float = Field(default=60, gt=0)
     #: the shortest term that an agency may give others to answer an information request
     information_notice_hours: int = Field(default=24, ge=0, le=1000)
+    #: how long contacts are kept of those who have left; letters that bounce are asked about until then
+    contacts_kept_days: int = Field(default=90, ge=1, le=3_650)
     #: the private key that signs receipts (`receipt-keys new FILE`); read again when it changes. None: none is signed
     receipt_key_file: Path | None = None
 

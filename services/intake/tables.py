@@ -33,6 +33,13 @@ backbone_tables(metadata)
 
 _moment = DateTime(timezone=True)
 
+# a person's records are found among all that was sent, to blank their contacts
+Index(
+    "outbox_archive_of_registry",
+    metadata.tables["outbox_archive"].c.key,
+    postgresql_where=text("topic = 'registry'"),
+)
+
 #: One row: grows by one with every load or key change, under its lock, so a reader asks one number for "anything new?"
 registry_revision = Table(
     "registry_revision",
@@ -235,6 +242,7 @@ notices = Table(
     Column("at", _moment, nullable=False),
     Column("document", JSONB, nullable=False),  # kind, officer_id, channel, outcome, attempts
     Index("notices_of_obligation", "agency", "obligation", "at", "notification_id"),
+    Index("notices_to_person", text("(document ->> 'officer_id')"), "notification_id"),
 )
 
 #: Public keys that have signed receipts. A key that was used stays, so that its receipts can be checked for ever.

@@ -63,6 +63,8 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
                              "passed_over": (record.name,)}  # fmt: skip
                     yield from compose((letters[name] for name in _ABOUT_AGENCIES), facts, {}, "/name")
             case OfficerRegistered():
+                if not record.active and not record.email:
+                    return  # who has left gets no mail
                 if not usable_address(record.email):
                     yield Objection(
                         "/email",

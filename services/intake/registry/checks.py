@@ -283,6 +283,14 @@ def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -
     for place, regime in enumerate(officer.regimes):
         if regime not in registry.regimes:
             yield located.unknown(f"regimes/{place}", "chế độ báo cáo", "regime", regime, "regime")
+    if officer.active and not officer.email:
+        yield located.error(
+            "email",
+            "Cán bộ đang làm nhiệm vụ cần địa chỉ thư.",
+            "An officer on duty needs a mail address.",
+            "Ghi một địa chỉ như canbo@example.vn.",
+            "Write one address like officer@example.vn.",
+        )
 
 
 def _published(located: Located, published: RegimePublished, regime: RegimePublished) -> Iterator[FileError]:

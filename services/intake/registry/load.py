@@ -13,11 +13,13 @@ from datetime import datetime
 from services.intake.access import keys
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change, changed_fields
+from services.intake.personal_data.retention import keeping_blank
 from services.intake.registry import store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegimePublished, RegistryEvent
+from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -129,8 +131,10 @@ def drafted(
     admission = admit(proposals, stored, now, past_requests=past_requests, unread=unread)
     stored_by_key = {record.key: record for record in stored}
     changed = []
-    for record in (located.record for located in admission.records):
-        before = stored_by_key.get(record.key)
+    today = local_day(now)
+    for located in admission.records:
+        before = stored_by_key.get(located.record.key)
+        record = keeping_blank(before, located.record, today)
         if before is None or content_of(before) != content_of(record):
             changed.append(record.model_copy(update={"version": before.version + 1 if before else 1}))
     return Draft(

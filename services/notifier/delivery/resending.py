@@ -123,6 +123,11 @@ async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: 
 
 
 def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | None:
+    if row["recipient"] == "" and order.to is None:
+        return (
+            "địa chỉ đã xóa vì người nhận đã thôi nhiệm vụ; dùng --to ĐỊA_CHỈ",
+            "the address is blanked, since its owner has left; give --to ADDRESS",
+        )
     match row["state"]:
         case "failed":
             pass

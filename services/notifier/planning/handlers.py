@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.notifier import metrics
 from services.notifier.delivery import unsendable
+from services.notifier.delivery.blanking import blank_contacts
 from services.notifier.delivery.unsendable import RegistryChanges
 from services.notifier.planning import domain, namings, store
 from services.notifier.planning.directory import NotYetRegistered
@@ -37,7 +38,8 @@ class PlanningContext:
 async def apply_registry(batch: Batch[RegistryEvent], tx: Transaction, context: PlanningContext) -> None:
     """Update the projections of agencies, officers and names.
 
-    Skipped notices go to officers registered since; letters that could not be composed are composed again.
+    Skipped notices go to officers registered since; letters that could not be composed are composed again. Addresses
+    that the registry has blanked are blanked in the ledger too.
     """
     records = [event.body for event in batch]
     now = context.system.now()
@@ -46,6 +48,7 @@ async def apply_registry(batch: Batch[RegistryEvent], tx: Transaction, context: 
     await store.REQUESTS.save(tx, (record for record in records if isinstance(record, RequestIssued)))
     officers = [record for record in records if isinstance(record, OfficerRegistered)]
     await store.OFFICERS.save(tx, officers)
+    await blank_contacts(tx, {officer.officer_id for officer in officers if not officer.email})
     metrics.RETAKEN_TOTAL.inc(await unsendable.compose_again(tx, _changes(records), now))
     if officers:
         agencies = {officer.agency for officer in officers if officer.active and officer.role == "reporting_officer"}

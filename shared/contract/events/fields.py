@@ -193,6 +193,10 @@ def _check_address(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _check_optional_address(value: str, info: ValidationInfo) -> str:
+    return _check_address(value, info) if value else value
+
+
 def between(least: int, most: int) -> AfterValidator:
     """A whole number within bounds, both inclusive, at the gate."""
 
@@ -311,7 +315,8 @@ Unit = Annotated[str, _text(MAX_CODE_CHARACTERS)]
 Note = Annotated[str, _text(MAX_NOTE_CHARACTERS)]  # one line, such as a legal basis
 Reason = Annotated[str, _text(MAX_REASON_CHARACTERS, lines=True)]  # may have several lines
 Code = Annotated[str, AfterValidator(_check_code)]
-Address = Annotated[str, AfterValidator(_check_address)]
+#: of somebody who has left it is blanked, and only then it may be empty (services/intake/registry/checks.py)
+Address = Annotated[str, AfterValidator(_check_optional_address)]
 Day = Annotated[date, BeforeValidator(_day)]
 BoundedMoment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 #: an exact decimal of bounded length
