@@ -148,6 +148,11 @@ class Reference:
         return self.forms[max(found)[1]] if found else None
 
     @property
+    def scoring_was_rebuilt(self) -> bool:
+        """Whether scoring replaced a lost database, and so told again, at a later hour, what it had told before."""
+        return self.generation is not None and self.generation["first_version"] > 1
+
+    @property
     def business_is_system_time(self) -> bool:
         """Whether scoring's business clock is the system's, so that both may be compared."""
         beats = self.tables["scoring", "sweep_heartbeat"]
