@@ -20,7 +20,7 @@ OBLIGATION = f"{DEPARTMENT}/{REGIME}/{PERIOD}"
 NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
 
 
-@pytest.fixture(scope="module", params=["session", "tansu"])
+@pytest.fixture(scope="module", params=["session", pytest.param("tansu", marks=pytest.mark.whole)])
 def province(
     request: pytest.FixtureRequest, infra: Infra, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Province]:
