@@ -20,6 +20,7 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    SharingGranted,
 )
 
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -64,6 +65,7 @@ _CLASSES: dict[str, type[RegistryEvent]] = {
     "person": PersonRegistered,
     "regime": RegimePublished,
     "request": RequestIssued,
+    "sharing": SharingGranted,
 }
 _FOLLOWED = (
     ("validator", "regime"), ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
@@ -132,7 +134,7 @@ def records(reference: Reference) -> Iterator[Difference]:
             continue
         expected = _CLASSES.get(key.split("/", 1)[0])
         if expected is None:
-            yield told.difference("key", key, "agency, officer, person, regime, request")
+            yield told.difference("key", key, ", ".join(_CLASSES))
             continue
         record = dict(json.loads(stored[key]["record"])) | {"version": stored[key]["version"]}
         yield from told.document(record, _whole(expected, body), "record")

@@ -24,6 +24,7 @@ from services.intake.receipts.signer import Signer
 from services.intake.registry import api as registry_api
 from services.intake.registry.cache import RegistryCache
 from services.intake.settings import CheckSettings, IntakeSettings
+from services.intake.sharing import api as sharing_api
 from services.intake.submissions import api as submissions_api
 from services.intake.submissions import handlers
 from services.intake.submissions.availability import Availability
@@ -217,6 +218,7 @@ def build(
         neighbours=checking,
         notice=timedelta(hours=settings.information_notice_hours),
     )
+    sharing_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     audit_api.mount(app, database=database, operators=operators)
     readers = PersonalDataReaders(access, operators, cache, clock)
     personal_data_api.mount(app, database=database, readers=readers)

@@ -59,7 +59,9 @@ registry = Table(
     Column("revision", BigInteger, nullable=False, index=True),
     Column("record", JSONB, nullable=False),
     Column("changed_at", _moment, nullable=False),
-    CheckConstraint("kind IN ('agency', 'officer', 'person', 'regime', 'request')", name="registry_kind"),
+    CheckConstraint(
+        "kind IN ('agency', 'officer', 'person', 'regime', 'request', 'sharing')", name="registry_kind"
+    ),
     CheckConstraint("starts_with(key, kind || '/')", name="registry_key_has_kind"),
     CheckConstraint("version > 0", name="registry_version_positive"),
     Index(
@@ -138,6 +140,7 @@ steps = Table(
     CheckConstraint("octet_length(request_sha256) = 32", name="steps_request_sha256_is_32_bytes"),
     Index("steps_of_obligation", "obligation", "number"),
     Index("steps_of_submission", "submission_id", "kind"),
+    Index("steps_stored", "stored_at", "step_id", postgresql_where=text("submission_id IS NOT NULL")),
     Index("steps_one_answer", "answers", unique=True, postgresql_where=text("answers IS NOT NULL")),
 )
 
@@ -198,7 +201,9 @@ verdicts = Table(
     Column("findings_truncated", Boolean, nullable=False),
     Column("agency", Text, nullable=False, server_default=""),
     Column("updated_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    Column("was_accepted", Boolean, nullable=False, server_default=text("false")),  # by an earlier verdict
     Index("verdicts_updated", "agency", "updated_at", "submission_id"),
+    Index("verdicts_changed", "updated_at", "submission_id"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdicts_outcome"),
 )
 

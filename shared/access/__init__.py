@@ -10,7 +10,7 @@ from shared.access.principals import (
     Term,
     delegated_by,
 )
-from shared.access.rights import RIGHTS, Right, may, may_anywhere, offices_over
+from shared.access.rights import RIGHTS, Right, at_or_below, may, may_anywhere, offices_over
 
 __all__ = [
     "RIGHTS",
@@ -22,6 +22,7 @@ __all__ = [
     "Role",
     "Scope",
     "Term",
+    "at_or_below",
     "delegated_by",
     "may",
     "may_anywhere",

@@ -87,6 +87,11 @@ def offices_over(
     return [office for right, office in _held(principal, agency, tree, on, regime) if scope in right.scopes]
 
 
+def at_or_below(agency: str, above: str, tree: Tree) -> bool:
+    """Whether the agency is this one, or lies below it."""
+    return above in _chain(agency, tree)
+
+
 def _held(
     principal: Principal, agency: str | None, tree: Tree, on: date, regime: str
 ) -> Iterator[tuple[Right, Office]]:

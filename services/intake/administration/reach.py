@@ -20,6 +20,7 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    SharingGranted,
 )
 
 
@@ -77,6 +78,9 @@ class Reach:
                 yield from record.agencies or self._submitters(versions[max(versions)] if versions else None)
                 if record.asked_by is not None:
                     yield record.asked_by
+            case SharingGranted():
+                yield record.reader
+                yield from record.agencies or [record.below]
 
     def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
         """Everybody whom the regime binds; None where that is nobody."""

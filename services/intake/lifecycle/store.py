@@ -25,16 +25,18 @@ _LOCK = text("""
     ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version RETURNING obligation
 """)
 _VERSIONS = text("""
-    SELECT submission_id, version, regime_version, officer_id, received_at, nil, outcome,
+    SELECT submissions.obligation, submission_id, version, regime_version, officer_id, received_at, nil, outcome,
            coalesce(outcome = 'accepted' AND EXISTS (
                SELECT FROM jsonb_array_elements(findings) AS finding
                 WHERE finding ->> 'severity' = 'warning' AND finding ->> 'code' = ANY(CAST(:codes AS text[]))), false),
            decided_at
       FROM submissions LEFT JOIN verdicts USING (submission_id)
-     WHERE submissions.obligation = :obligation ORDER BY version
+     WHERE submissions.obligation = ANY(CAST(:obligations AS text[])) ORDER BY submissions.obligation, version
 """)
 _COLUMNS = "step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id"
-_STEPS = text(f"SELECT {_COLUMNS} FROM steps WHERE obligation = :obligation ORDER BY number")  # noqa: S608
+_STEPS = text(f"""
+    SELECT {_COLUMNS} FROM steps WHERE obligation = ANY(CAST(:obligations AS text[])) ORDER BY obligation, number
+""")  # noqa: S608
 _OBLIGATION_OF_STEP = text("SELECT obligation FROM steps WHERE step_id = :step_id")
 _OBLIGATION_OF_SUBMISSION = text("SELECT obligation FROM submissions WHERE submission_id = :submission_id")
 _STANDING = text("""
@@ -75,25 +77,32 @@ async def lock(tx: Transaction, obligation: str) -> bool:
     return (await tx.execute(_LOCK, {"obligation": obligation})).first() is not None
 
 
-async def versions(tx: ReadTransaction, obligation: str) -> list[Version]:
-    rows = await tx.execute(_VERSIONS, {"obligation": obligation, "codes": sorted(EXPLAINABLE)})
-    return [Version(*row) for row in rows]
-
-
-async def steps(tx: ReadTransaction, obligation: str) -> list[Taken]:
-    return [Taken(*row) for row in await tx.execute(_STEPS, {"obligation": obligation})]
-
-
 async def history_of(tx: ReadTransaction, obligation: str, registry: Registry) -> History:
     """The obligation's versions and steps, and what its regime asks for."""
-    sent = await versions(tx, obligation)
+    return (await histories_of(tx, [obligation], registry))[obligation]
+
+
+async def histories_of(tx: ReadTransaction, obligations: Sequence[str], registry: Registry) -> dict[str, History]:
+    """The same of several obligations, by key."""
+    wanted = {"obligations": list(obligations)}
+    sent: dict[str, list[Version]] = {obligation: [] for obligation in obligations}
+    for row in await tx.execute(_VERSIONS, wanted | {"codes": sorted(EXPLAINABLE)}):
+        sent[row[0]].append(Version(*row[1:]))
+    taken: dict[str, list[Taken]] = {obligation: [] for obligation in obligations}
+    for row in await tx.execute(_STEPS, wanted):
+        step = Taken(*row)
+        taken[step.obligation].append(step)
+    return {key: _history(key, sent[key], taken[key], registry) for key in obligations}
+
+
+def _history(obligation: str, sent: list[Version], taken: list[Taken], registry: Registry) -> History:
     regime = None
     if sent:
         regime = registry.regimes.get(obligation.split("/", 2)[1], {}).get(sent[-1].regime_version)
     return History(
         obligation,
         sent,
-        await steps(tx, obligation),
+        taken,
         "none" if regime is None else regime.certification,
         "none" if regime is None else regime.review,
     )

@@ -24,6 +24,7 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     "person": ("agency",),
     "regime": ("receiver", "submitters", "submitters_except"),
     "request": ("agencies", "asked_by"),
+    "sharing": ("reader", "below", "agencies"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, people, requests
+from services.intake.registry import forms, people, requests, sharings
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -21,6 +21,7 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    SharingGranted,
 )
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import shown
@@ -111,6 +112,8 @@ def _one(
             yield from requests.check(located, request, registry, stored)
             if not past_requests and not (isinstance(stored, RequestIssued) and stored.deadline == request.deadline):
                 yield from _past(located, request, now)
+        case SharingGranted() as sharing:
+            yield from sharings.check(located, sharing, registry)
     yield from _size(located)
 
 

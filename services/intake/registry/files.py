@@ -23,6 +23,7 @@ _SECTIONS: dict[str, Kind] = {
     "people": "person",
     "regimes": "regime",
     "requests": "request",
+    "sharings": "sharing",
 }
 _SUFFIXES = frozenset({".yaml", ".yml"})
 #: limit on files and folders; a nation's registry has fewer
@@ -43,7 +44,7 @@ class Folder:
 
 
 def read_folder(folder: Path) -> Folder:
-    """Every record of `agencies*`, `officers*`, `people*`, `regimes*`, `requests*`, `regimes/*`: `.yaml` or `.yml`."""
+    """Every record of `agencies*`, `officers*`, `people*`, `regimes*`, `requests*`, `sharings*`, `regimes/*` (YAML)."""
     found = Folder()
     files: list[tuple[int, str, Path]] = []
     for path in _entries(folder, found):

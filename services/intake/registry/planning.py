@@ -25,6 +25,7 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    SharingGranted,
 )
 from shared.contract.events.fields import shown
 from shared.runtime.clock import LOCAL_ZONE
@@ -132,6 +133,8 @@ def _title(record: RegistryEvent) -> str:
     match record:
         case RequestIssued():
             return record.title
+        case SharingGranted():
+            return f"{record.reader} ← {record.regime}"
         case _:
             return record.name
 
@@ -160,6 +163,8 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
                 yield _owed(record, becomes, today)
             case RequestIssued():
                 yield _asked(record, becomes)
+            case SharingGranted():
+                yield _shared(record)
             case AgencyRegistered():
                 staffed.add(record.code)
                 yield from _bound(record, was, becomes)
@@ -192,6 +197,20 @@ def _owed(regime: RegimePublished, registry: Registry, today: date) -> str:
     return (
         f"{name}: {count} cơ quan phải nộp từ kỳ {first.id}, {rule} / "
         f"{count} agencies owe it from period {first.id} on, {rule_en}"
+    )
+
+
+def _shared(sharing: SharingGranted) -> str:
+    whose, whose_en = "mọi cơ quan", "all agencies"
+    if sharing.below is not None:
+        whose, whose_en = f"{sharing.below} và các cơ quan bên dưới", f"{sharing.below} and the agencies below it"
+    elif sharing.agencies:
+        whose, whose_en = f"{len(sharing.agencies)} cơ quan", f"{len(sharing.agencies)} agencies"
+    since = f"{sharing.since:%d/%m/%Y}"
+    until, until_en = (f" đến {sharing.until:%d/%m/%Y}", f" to {sharing.until:%d/%m/%Y}") if sharing.until else ("", "")
+    return (
+        f"{sharing.sharing_id}: {sharing.reader} đọc báo cáo {sharing.regime} của {whose}, từ {since}{until} / "
+        f"{sharing.reader} reads reports under {sharing.regime} of {whose_en}, from {since}{until_en}"
     )
 
 

@@ -20,15 +20,17 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    SharingGranted,
 )
 
-Kind = Literal["agency", "officer", "person", "regime", "request"]
+Kind = Literal["agency", "officer", "person", "regime", "request", "sharing"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,
     "person": PersonRegistered,
     "regime": RegimePublished,
     "request": RequestIssued,
+    "sharing": SharingGranted,
 }
 
 
@@ -120,6 +122,7 @@ class Registry:
     people: dict[str, Person] = field(default_factory=dict)
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
+    sharings: dict[str, SharingGranted] = field(default_factory=dict)
     #: agency -> ids of its present and former officers
     _staff: dict[str, list[str]] = field(default_factory=dict)
     #: agency -> codes of those whose heir it is, or was
@@ -145,6 +148,8 @@ class Registry:
                 _newer(self.regimes.setdefault(record.code, {}), record.regime_version, record)
             case RequestIssued():
                 _newer(self.requests, record.request_id, record)
+            case SharingGranted():
+                _newer(self.sharings, record.sharing_id, record)
 
     def take(self, changed: Registry) -> None:
         """Add all records of another registry."""
@@ -159,6 +164,8 @@ class Registry:
                 _newer(self.regimes.setdefault(code, {}), number, regime)
         for request_id, request in changed.requests.items():
             _newer(self.requests, request_id, request)
+        for sharing_id, sharing in changed.sharings.items():
+            _newer(self.sharings, sharing_id, sharing)
 
     def answering(self, agency: str, regime: str) -> list[str]:
         """Ids of officers whom a report under the regime may name: those designated for it, then others, then heads."""
@@ -243,6 +250,7 @@ class Registry:
             "person": len(self.people),
             "regime": sum(len(versions) for versions in self.regimes.values()),
             "request": len(self.requests),
+            "sharing": len(self.sharings),
         }
 
 

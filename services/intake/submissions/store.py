@@ -110,7 +110,10 @@ VERDICTS = Projection(
     VerdictReached,
     values={"findings": _findings},
     version=("decided_at", "verdict_id"),
-    on_change={"updated_at": "clock_timestamp()"},
+    on_change={
+        "updated_at": "clock_timestamp()",
+        "was_accepted": "kept.was_accepted OR kept.outcome = 'accepted'",
+    },
 )
 
 

@@ -40,6 +40,7 @@ from shared.contract.events.registry import (
     RegistryEvent,
     RequestIssued,
     RulePack,
+    SharingGranted,
     SumRule,
 )
 from shared.contract.events.submissions import (
@@ -62,6 +63,7 @@ MODELS: dict[str, type[EventModel]] = {
         PersonRegistered,
         RegimePublished,
         RequestIssued,
+        SharingGranted,
         KeyRegistered,
         SubmissionReceived,
         StepTaken,
@@ -115,6 +117,7 @@ __all__ = [
     "RulePack",
     "ScoreLine",
     "Severity",
+    "SharingGranted",
     "Standing",
     "StepKind",
     "StepTaken",

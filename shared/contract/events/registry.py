@@ -276,6 +276,27 @@ class RequestIssued(EventModel):
         return f"request/{self.request_id}"
 
 
+class SharingGranted(EventModel):
+    """An agency may read the accepted reports of others under one regime (chia sẻ báo cáo), for so long."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.sharing.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    sharing_id: Code
+    reader: str  # the agency that reads
+    regime: Code
+    below: str | None = None  # of the agencies below this one, and of itself
+    agencies: _Codes = ()  # of these; neither: of all
+    since: Day
+    until: Day | None = None  # the last day
+    legal_basis: Note = ""
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"sharing/{self.sharing_id}"
+
+
 class Contact(Model):
     """How a person is reached on one channel (kênh): `email`, `phone`; a channel of later may follow."""
 
@@ -342,4 +363,6 @@ class KeyRegistered(EventModel):
 
 
 #: the records that a registry's folder holds
-RegistryEvent = AgencyRegistered | OfficerRegistered | PersonRegistered | RegimePublished | RequestIssued
+RegistryEvent = (
+    AgencyRegistered | OfficerRegistered | PersonRegistered | RegimePublished | RequestIssued | SharingGranted
+)

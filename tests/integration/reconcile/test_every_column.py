@@ -59,6 +59,7 @@ EXEMPT: dict[str, str] = {
     "intake.steps.request_sha256": "names what the client asked for, kept here alone",
     "intake.steps.stored_at": _SYSTEM,
     "intake.steps.number": "the order of an obligation's steps; their hours say it too",
+    "intake.verdicts.was_accepted": "what an earlier verdict said, which a newer one has overwritten",
     "intake.information_requests.(deleted)": "a request of a registry's file has no such row",
     "intake.information_requests.made_by": "in the audit trail too, which is kept once",
     "intake.information_requests.idempotency_key": "the client's word, kept here alone",

@@ -1,0 +1,12 @@
+"""Permissions to read the reports of others, and what the feed of shared reports is read by."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
