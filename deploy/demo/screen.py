@@ -38,6 +38,9 @@ MAIL_KINDS = {
     "overdue": "quá hạn / overdue",
     "returned": "trả lại / returned",
     "escalation": "chuyển cấp / escalation",
+    "certification": "chờ ký / to certify",
+    "decision": "quyết định / decision",
+    "withdrawal": "rút báo cáo / withdrawal",
     "named": "ghi tên / named in a report",
 }
 #: width of six columns of figures with all borders, characters

@@ -71,7 +71,7 @@ OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Diffe
 }
 #: tables, and their events, that a consumer cannot keep up to date while it lacks an event of a key
 _FOLLOWERS: dict[str, tuple[str, ...]] = {
-    "intake.follow": ("intake.verdicts", "intake.standings", "intake.obligations"),
+    "intake.follow": ("intake.verdicts", "intake.standings", "intake.obligations", "intake.open_reviews"),
     "intake.notices": ("intake.notices",),
     "validator.registry": ("validator.regime", "validator.verdict", "validator.finding"),
     "validator.submissions": ("validator.verdict", "validator.finding"),
@@ -82,6 +82,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "notifier.registry": ("notifier.",),
     "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
     "notifier.compliance": ("notifier.obligations", "notifier.notifications"),
+    "notifier.steps": ("notifier.obligations", "notifier.notifications"),
     "notifier.access": ("notifier.access_",),
 }
 #: every comparison by name; a test switches off each in turn to show that it is needed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, json_body
 from deploy.reconcile.reference import Reference
-from shared.contract.events import NotificationRecorded
+from shared.contract.events import NoticeRecorded, NotificationKind, NotificationRecorded
 
 _STANDING = ("version", "agency", "regime", "regime_version", "period", "deadline", "standing", "owed", "overdue")
 _NOTICE = ("kind", "officer_id", "channel", "outcome", "attempts")
@@ -41,7 +41,9 @@ def notices(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
         body = json_body(event)
         by = ("theo notifier.notifications", "by notifier.notifications")
         told = Teller("event", "notifier.outbox_archive", f"{dossier.key} {event['event_id']}", *by)
-        yield from envelope(event, NotificationRecorded.TYPE, told)
+        kind = body.get("kind") if isinstance(body, dict) else None
+        wanted = NotificationRecorded if kind in get_args(NotificationKind) else NoticeRecorded
+        yield from envelope(event, wanted.TYPE, told)
         if isinstance(body, dict):
             newest[str(body.get("notification_id"))] = body
             versions.append(body.get("version"))

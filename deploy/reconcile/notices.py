@@ -19,11 +19,13 @@ from msgspec.structs import replace
 from deploy.reconcile import namings
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
-from deploy.reconcile.receipts import json_body
-from deploy.reconcile.reference import Reference
+from deploy.reconcile.receipts import is_step, json_body
+from deploy.reconcile.reference import Reference, made_at
 from services.notifier.delivery.states import message_id, other_message_id
+from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import (
+    ABOUT_STEPS,
     Cancel,
     Naming,
     Notice,
@@ -32,12 +34,16 @@ from services.notifier.planning.domain import (
     apply_returned_verdict,
 )
 from services.notifier.templates.compose import LETTER_FACTS
-from shared.contract.events import ObligationChanged, VerdictReached
+from shared.contract.events import ObligationChanged, StepTaken, VerdictReached
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: columns that the newest event gives, and those that all events together give
 _NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at")
-_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer")
+_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer", "certify_version")
+#: planned from another topic than the obligation's changes: which of both came first cannot be known here
+_UNORDERED = ("returned", *ABOUT_STEPS)
+#: whose events a notice is planned from
+_PLANNED_FROM = {"returned": "validator", "decision": "intake", "withdrawal": "intake"}
 #: leaves of a letter's facts that depend on the order of the verdict and a change of the obligation
 _EITHER = ("deadline", "accepted_version")
 _SETTLED = ("sent", "unknown", "failed")
@@ -54,6 +60,7 @@ class _Planned:
         self.deadlines: set[datetime | None] = {None}
         self.answers = {0}
         self.returned: set[int] = set()
+        self.ever_not_owed = self.steps_told = False
         first = json_body(dossier.changed[0]) if dossier.changed else None
         # complete: neither scoring's archive nor notifier's ledger begins later than the obligation
         self.opened = isinstance(first, dict) and "opened" in first.get("changes", ()) and first.get("version") == 1
@@ -72,6 +79,7 @@ class _Planned:
             self._take(plan.notices, plan.cancels)
             self.deadlines.add(said.deadline)
             self.answers.add(said.answer_version or 0)
+            self.ever_not_owed |= not said.owed
             if said.rework_version is not None and "returned" in said.changes:
                 self.returned.add(said.rework_version)
         for event in dossier.reached:
@@ -90,6 +98,18 @@ class _Planned:
                 continue
             self._take(plan.notices, plan.cancels)
         self.obligation = obligation
+        self._read_steps(dossier, reference)
+
+    def _read_steps(self, dossier: Dossier, reference: Reference) -> None:
+        for event in filter(is_step, dossier.received):
+            try:
+                step = StepTaken.model_validate_json(event["body"] or b"")
+                plan = apply_step(replace(self.obligation, owed=True), step, reference.directory, step.at)
+            except (ValueError, NotYetRegistered):
+                self.whole = False
+                continue
+            self.steps_told |= bool(plan.notices)
+            self._take(plan.notices, ())
 
     def _take(self, notices: tuple[Notice, ...], cancels: tuple[Cancel, ...]) -> None:
         self.cancels += cancels
@@ -109,11 +129,11 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
 def _obligation(dossier: Dossier, planned: _Planned) -> Iterator[Difference]:
     told = Teller("copy", "notifier.obligations", dossier.key, *_BY)
     if not dossier.told:
-        if dossier.changed or planned.returned:
+        if dossier.changed or planned.returned or planned.steps_told:
             yield told.missing()
         return
     row = dossier.told[0]
-    if not dossier.changed and not planned.returned:
+    if not dossier.changed and not planned.returned and not planned.steps_told:
         if not dossier.obligations:
             yield told.surplus()
         return
@@ -151,7 +171,8 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
                 yield told.surplus()
             continue
         if not rows:
-            if (wanted[0].kind != "returned" and planned.opened) or _must_be_told(wanted[0], planned):
+            told_by_itself = wanted[0].kind in ABOUT_STEPS or (wanted[0].kind != "returned" and planned.opened)
+            if told_by_itself or _must_be_told(wanted[0], planned):
                 yield told.missing()
             continue
         if len(rows) > 1:
@@ -183,7 +204,7 @@ def _notice(
         "submission_version": wanted.submission_version, "channel": "email",
     }  # fmt: skip
     # planned from an event of a lost archive, which was published again at another hour
-    from_this_event = reference.archived("validator" if wanted.kind == "returned" else "scoring", row["id"])
+    from_this_event = reference.archived(_PLANNED_FROM.get(wanted.kind, "scoring"), row["id"])
     if from_this_event:
         expected["created_at"] = wanted.at
     yield from told.values(row, expected)
@@ -196,7 +217,7 @@ def _notice(
             yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
         if from_this_event:
             yield from _facts(row, wanted, planned, told)
-    yield from _state(row, wanted, planned, told)
+    yield from _state(row, wanted, planned, reference, told)
 
 
 def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
@@ -209,13 +230,15 @@ def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
         keys |= {f"officer/{person.officer_id}" for person in directory.officers.get(code, ())}
         agency = directory.agencies.get(code)
         code = agency.parent if agency else None
+    if wanted.kind in ABOUT_STEPS:
+        keys |= {f"person/{person_id}" for person_id in directory.persons}
     return reference.as_at(made, keys)
 
 
 def _facts(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller) -> Iterator[Difference]:
     stored: Mapping[str, Any] = json.loads(row["facts"])
     expected = LETTER_FACTS.dump_python(wanted.facts, mode="json")
-    if wanted.kind == "returned":
+    if wanted.kind in _UNORDERED:
         choices: dict[str, list[object]] = {
             "deadline": [moment and moment.isoformat() for moment in planned.deadlines],
             "accepted_version": list(planned.answers),
@@ -244,15 +267,28 @@ def _message_id(row: asyncpg.Record, orders: list[asyncpg.Record], told: Teller)
         yield from last.values(row, {"recipient": orders[-1]["recipient"], "message_id": orders[-1]["message_id"]})
 
 
-def _state(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller) -> Iterator[Difference]:
+def _why_no_step_is_told(row: asyncpg.Record, wanted: Notice, planned: _Planned, reference: Reference) -> set[str]:
+    reasons = {"not_owed"} if planned.ever_not_owed else set()
+    # how old it was when it was read: only where both clocks are one
+    if not reference.business_is_system_time or made_at(row["id"]) - wanted.at > TOLD_WITHIN:
+        reasons.add("too_old")
+    return reasons
+
+
+def _state(
+    row: asyncpg.Record, wanted: Notice, planned: _Planned, reference: Reference, told: Teller
+) -> Iterator[Difference]:
     state, reason = row["state"], row["reason"]
     if state == "cancelled":
         reasons = {cancel.reason for cancel in planned.cancels if cancel.covers(wanted)} | {"told_before"}
         if wanted.kind == "returned":
             reasons |= {"accepted", "fulfilled", "superseded_by_newer_version", "not_owed"}
+        if wanted.kind in ABOUT_STEPS:
+            reasons |= _why_no_step_is_told(row, wanted, planned, reference)
         if planned.whole and reason not in reasons:
             yield told.difference("reason", reason, ", ".join(sorted(reasons)))
-        if not any(cancel.covers(wanted) for cancel in planned.cancels) and wanted.kind != "returned" and planned.whole:
+        by_cancel = any(cancel.covers(wanted) for cancel in planned.cancels)
+        if not by_cancel and wanted.kind not in _UNORDERED and planned.whole:
             yield told.difference("state", state, "sent")
     elif state == "skipped" and wanted.officer is None and wanted.skipped is not None and reason != wanted.skipped:
         yield told.difference("reason", reason, wanted.skipped)

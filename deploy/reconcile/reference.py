@@ -18,7 +18,8 @@ import yaml
 from deploy.reconcile.stores import Snapshot
 from services.intake.registry.records import kind_of, record_of
 from services.notifier.planning.directory import Agency as ToldAgency
-from services.notifier.planning.directory import Directory, Officer
+from services.notifier.planning.directory import Directory, Officer, Person
+from services.notifier.planning.store import email_of
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.calendar.data import CalendarDay, CalendarYear, working_calendar
 from services.scoring.obligations.deadlines import Agency, Regime, Request
@@ -30,10 +31,13 @@ from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook, PolicyError
 from services.scoring.scores.policy.data import parse_policy
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
+from shared.access import Office, Term
 from shared.contract.events import (
     AgencyRegistered,
     KeyRegistered,
     OfficerRegistered,
+    PersonRegistered,
+    PersonsOffice,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -51,7 +55,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state",
     ),
     "notifier": (
-        "agencies", "officers", "regimes", "requests", "told_before", "access_keys", "access_people", "relay_state",
+        "agencies", "officers", "people", "regimes", "requests", "told_before", "access_keys", "access_people",
+        "relay_state",
     ),
 }  # fmt: skip
 #: the newest record of each entity that intake has published
@@ -182,7 +187,7 @@ class Reference:
 
     def _read_registry(self) -> None:
         versions: dict[str, list[Regime]] = {}
-        told_agencies, told_officers = [], []
+        told_agencies, told_officers, told_people = [], [], []
         for row in sorted(self.tables["intake", "registry"], key=lambda row: row["key"]):
             try:
                 if kind_of(row["key"]) != row["kind"]:
@@ -208,6 +213,9 @@ class Reference:
                         Officer(record.officer_id, record.agency, record.name, record.title, record.email,
                                 record.role, record.regimes, record.active)
                     )  # fmt: skip
+                case PersonRegistered():
+                    officer = Officer(record.person_id, record.agency, record.name, record.title, email_of(record), "")
+                    told_people.append(Person(officer, tuple(map(_office, record.offices))))
                 case RegimePublished():
                     versions.setdefault(record.code, []).append(
                         Regime(record.code, record.regime_version, record.frequency, record.effective_from,
@@ -226,7 +234,7 @@ class Reference:
                         record.withdrawn_at,
                     )
         self.regimes = {code: sorted(found, key=lambda each: each.regime_version) for code, found in versions.items()}
-        self.directory = Directory.of(told_agencies, told_officers)
+        self.directory = Directory.of(told_agencies, told_officers, told_people)
 
     def _read_keys(self) -> None:
         for row in self.tables["intake", "api_keys"]:
@@ -296,6 +304,10 @@ def _policy(version: str, body: str) -> Policy:
     if read is None:
         read = _READ_POLICIES[version, body] = parse_policy(f"policies/{version}", body.encode()).policy
     return read
+
+
+def _office(held: PersonsOffice) -> Office:
+    return Office(held.role, held.agency, Term(held.since, held.until), held.regimes)
 
 
 def made_at(made: UUID) -> datetime:

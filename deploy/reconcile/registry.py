@@ -11,6 +11,7 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
+from services.notifier.planning.store import email_of, reviews_at
 from shared.contract.events import (
     AgencyRegistered,
     EventModel,
@@ -29,6 +30,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "officers": ("officer", ("officer_id",)),
     "regimes": ("regime", ("code", "regime_version")),
     "requests": ("request", ("request_id",)),
+    "people": ("person", ("person_id",)),
     "regime": ("regime", ("code", "regime_version")),
     "access_people": ("person", ("person_id",)),
     "access_keys": ("key", ("key_id",)),
@@ -43,6 +45,9 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("scoring", "regimes", "cutoff"): lambda record: record.cutoff.model_dump(mode="json"),
     ("scoring", "regimes", "deadline"): lambda record: record.deadline.model_dump(mode="json"),
     ("scoring", "requests", "withdrawn"): lambda record: record.withdrawn_at is not None,
+    ("notifier", "people", "email"): email_of,
+    ("notifier", "people", "reviews_at"): reviews_at,
+    ("notifier", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
     **{
         (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
@@ -54,6 +59,7 @@ _JSON = frozenset(
         ("validator", "regime", "form"),
         ("scoring", "regimes", "cutoff"),
         ("scoring", "regimes", "deadline"),
+        ("notifier", "people", "offices"),
         *((service, "access_people", "offices") for service in ("validator", "scoring", "notifier")),
     }
 )
@@ -70,7 +76,7 @@ _CLASSES: dict[str, type[RegistryEvent]] = {
 _FOLLOWED = (
     ("validator", "regime"), ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
-    ("notifier", "requests"),
+    ("notifier", "requests"), ("notifier", "people"),
     *((service, table) for service in ("validator", "scoring", "notifier") for table in ("access_people",
       "access_keys")),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from services.notifier.planning import handlers, store
 from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, RegistryEvent, VerdictReached
+from shared.contract.events import ComplianceEvent, RegistryEvent, StepTaken, VerdictReached
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
 
@@ -26,9 +26,13 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def verdicts(batch: Batch[VerdictReached], tx: Transaction) -> None:
         await handlers.apply_verdicts(batch, tx, context)
 
+    async def steps(batch: Batch[StepTaken], tx: Transaction) -> None:
+        await handlers.apply_steps(batch, tx, context)
+
     return (
         Inbound.of("notifier.registry", registry),
         Inbound.of("notifier.compliance", compliance, store.registered),
         Inbound.of("notifier.verdicts", verdicts, store.registered),
+        Inbound.of("notifier.steps", steps, store.registered),
         Inbound.of("notifier.access", access_copy(tables.metadata)),
     )

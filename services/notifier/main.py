@@ -62,7 +62,7 @@ def build(
         worker=common.instance,
         grace_seconds=settings.grace_seconds,
     )
-    context = PlanningContext(system, settings.message_id_domain)
+    context = PlanningContext(system, business, settings.message_id_domain)
     naming = NamingSweep(
         business,
         system,

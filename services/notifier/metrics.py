@@ -7,7 +7,7 @@ from typing import get_args
 
 from services.notifier.delivery.backlog import Backlog
 from services.notifier.planning.domain import NoticeKind
-from shared.contract.events import NotificationKind, NotificationOutcome, NotificationRecorded
+from shared.contract.events import NotificationKind, NotificationOutcome, RecordedEvent, StepNoticeKind
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 KINDS: tuple[str, ...] = get_args(NoticeKind)
@@ -26,7 +26,7 @@ OUTCOMES_TOTAL = declare_counter(
     "Outcomes recorded in the ledger and published to the other services, by kind and outcome (sent, unknown, failed).",
     unit="notifications",
     labels=("kind", "outcome"),
-    values={"kind": get_args(NotificationKind), "outcome": get_args(NotificationOutcome)},
+    values={"kind": get_args(NotificationKind) + get_args(StepNoticeKind), "outcome": get_args(NotificationOutcome)},
 )
 ATTEMPTS_TOTAL = declare_counter(
     "thongsuot_notifier_smtp_attempts_total",
@@ -92,6 +92,6 @@ def observe_backlog(counts: Backlog, now: datetime) -> None:
     OLDEST_DUE_SECONDS.set(max(0.0, (now - counts.oldest_due).total_seconds()) if counts.oldest_due else 0.0)
 
 
-def count_outcome(event: NotificationRecorded) -> None:
+def count_outcome(event: RecordedEvent) -> None:
     """Count one recorded outcome."""
     OUTCOMES_TOTAL.labels(event.kind, event.outcome).inc()

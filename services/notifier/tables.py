@@ -53,6 +53,21 @@ officers = Table(
     Column("version", Integer, nullable=False),
 )
 
+#: whoever holds an office: reviewers and people who ask are written to as well
+people = Table(
+    "people",
+    metadata,
+    Column("person_id", Text, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("email", Text, nullable=False),  # '': none
+    Column("offices", JSONB, nullable=False),
+    Column("reviews_at", ARRAY(Text), nullable=False),  # agencies at which the person is a reviewer, or the like
+    Column("version", Integer, nullable=False),
+    Index("people_reviews_at", "reviews_at", postgresql_using="gin"),
+)
+
 regimes = Table(  # names only: what a mail calls the report
     "regimes",
     metadata,
@@ -98,6 +113,7 @@ obligations = Table(
     Column("reminded_for", DateTime(timezone=True)),  # the deadline of the latest reminder
     Column("reminder_count", Integer, nullable=False, server_default="0"),
     Column("named_officer", Text),  # by the report that answers it; '': answered before this was kept
+    Column("certify_version", Integer, nullable=False, server_default="0"),  # accepted but for its certification
     # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
     Column("recorded_version", Integer, nullable=False, server_default="0"),
 )
@@ -136,7 +152,10 @@ notifications = Table(
         "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
         name="notifications_state",
     ),
-    CheckConstraint("kind IN ('reminder','overdue','returned','escalation','named')", name="notifications_kind"),
+    CheckConstraint(
+        "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal')",
+        name="notifications_kind",
+    ),
     CheckConstraint(
         "(state IN ('claimed','in_data')) = (token IS NOT NULL) AND (token IS NULL) = (lease_until IS NULL)",
         name="notifications_lease_whole",

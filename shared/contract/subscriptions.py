@@ -12,6 +12,7 @@ from shared.contract.events import (
     IntakeAvailable,
     IntakeUnavailable,
     KeyRegistered,
+    NoticeRecorded,
     NotificationRecorded,
     ObligationChanged,
     OfficerRegistered,
@@ -31,7 +32,7 @@ _ACCESS = (KeyRegistered, PersonRegistered)
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.follow": (VerdictReached, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
-    "intake.notices": (NotificationRecorded,),
+    "intake.notices": (NotificationRecorded, NoticeRecorded),
     "validator.registry": (RegimePublished,),
     "validator.submissions": (SubmissionReceived,),
     # of its own, so that trouble with the registry keeps no revoked key alive
@@ -39,9 +40,10 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.registry": _REGISTRY,
     "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
     "scoring.access": _ACCESS,
-    "notifier.registry": _REGISTRY,
+    "notifier.registry": (*_REGISTRY, PersonRegistered),
     "notifier.verdicts": (VerdictReached,),
     "notifier.compliance": (ObligationChanged,),
+    "notifier.steps": (StepTaken,),
     "notifier.access": _ACCESS,
 }
 

@@ -230,7 +230,7 @@ def access_tables(metadata: MetaData) -> None:
         Column("revoked_at", DateTime(timezone=True)),
         Index("access_keys_operate", "key_id", postgresql_where=text("'operate' = ANY (scopes)")),
     )
-    #: offices alone: names and contacts are personal data that only intake keeps
+    #: offices alone: names and contacts are personal data, which only intake and notifier keep
     Table(
         "access_people",
         metadata,

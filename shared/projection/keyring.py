@@ -160,9 +160,14 @@ def _key(row: Sequence[Any]) -> CopiedKey | None:
         principal_id,
         principal_id if kind == "agency" else agency,
         frozenset(scope for scope in SCOPES if scope in scopes),
-        tuple(map(_office, msgspec.json.decode(offices, type=list[_StoredOffice]) if offices else ())),
+        offices_of(offices) if offices else (),
     )
     return CopiedKey(bytes.fromhex(sha256), principal, expires_at, revoked_at)
+
+
+def offices_of(stored: str) -> tuple[Office, ...]:
+    """The offices of a person as a copy keeps them, in JSON."""
+    return tuple(map(_office, msgspec.json.decode(stored, type=list[_StoredOffice])))
 
 
 def _office(stored: _StoredOffice) -> Office:

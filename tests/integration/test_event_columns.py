@@ -42,7 +42,7 @@ def inbounds() -> dict[str, list[Inbound]]:
         "intake": [FOLLOW, NOTICES],
         "validator": list(validator_inbounds(Judging(FormCache(10)), clock)),
         "scoring": list(scoring_inbounds(Rules())),
-        "notifier": list(notifier_inbounds(PlanningContext(clock, "thongsuot.example"))),
+        "notifier": list(notifier_inbounds(PlanningContext(clock, clock, "thongsuot.example"))),
     }
 
 

@@ -91,7 +91,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         "report", None, ("received",), "accepted", ("kiểm tra: đạt", "validation accepts it"),
         obligation="`fulfilled` and scored; where a certification is asked for, only with it",
-        notices="unsent ones are cancelled", event="verdict.reached",
+        notices="unsent ones are cancelled; where it is to be certified, the head is told", event="verdict.reached",
     ),
     Transition(
         "report", None, ("received",), "to_explain", ("kiểm tra: đạt, cần giải trình", "validation asks to explain"),
@@ -122,7 +122,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         "report", "withdrawn", ("received", "returned", "accepted", "to_explain", "rework"), "withdrawn",
         ("rút", "withdraw"), f"POST {_SUBMISSION}/withdrawal", "submit", _OF_AGENCY, True,
-        "as if never sent; an earlier accepted version answers again", "reminders and overdue start again",
+        "as if never sent; an earlier accepted version answers again",
+        "reminders and overdue start again; the reviewer is told",
     ),
     Transition(
         "report", "appeal_upheld", ("returned",), "accepted", ("chấp nhận khiếu nại", "uphold an appeal"),
@@ -138,11 +139,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         "extension", "extension_granted", ("asked",), "granted", ("chấp thuận gia hạn", "grant the extension"),
         "POST /v1/extensions/{id}/decision", "review", _REVIEWERS, True,
-        "a relief of this obligation from the hour of the request to `until`", "unsent overdue ones are cancelled",
+        "a relief of this obligation from the hour of the request to `until`",
+        "the officer and who asked are told; unsent overdue ones are cancelled",
     ),
     Transition(
         "extension", "extension_refused", ("asked",), "refused", ("không gia hạn", "refuse the extension"),
-        "POST /v1/extensions/{id}/decision", "review", _REVIEWERS, True,
+        "POST /v1/extensions/{id}/decision", "review", _REVIEWERS, True, notices="the officer and who asked are told",
     ),
     Transition(
         "explanation", "explanation_given", ("none", "refused"), "asked", ("giải trình", "explain"),
@@ -151,12 +153,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         "explanation", "explanation_accepted", ("asked",), "granted",
         ("chấp nhận giải trình", "accept the explanation"), "POST /v1/explanations/{id}/decision", "review",
-        _REVIEWERS, False, "nothing: the report is accepted without reserve",
+        _REVIEWERS, False, "nothing: the report is accepted without reserve", "the officer and who asked are told",
     ),
     Transition(
         "explanation", "explanation_refused", ("asked",), "refused",
         ("không chấp nhận giải trình", "refuse the explanation"), "POST /v1/explanations/{id}/decision", "review",
         _REVIEWERS, True, "nothing: it may be explained again, or sent back for rework",
+        "the officer and who asked are told",
     ),
     Transition(
         "appeal", "appeal_made", ("none", "granted", "refused"), "asked", ("khiếu nại", "appeal"),
@@ -166,10 +169,11 @@ TRANSITIONS: tuple[Transition, ...] = (
         "appeal", "appeal_upheld", ("asked",), "granted", ("chấp nhận khiếu nại", "uphold the appeal"),
         "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
         "`relief`: a relief of this obligation from `since` to `until`; `accepted`: the returned version counts",
+        "the officer and who asked are told",
     ),
     Transition(
         "appeal", "appeal_dismissed", ("asked",), "refused", ("bác khiếu nại", "dismiss the appeal"),
-        "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
+        "POST /v1/appeals/{id}/decision", "review", _ABOVE, True, notices="the officer and who asked are told",
     ),
     Transition(
         "lock", None, ("open",), "locked", ("hết hạn khóa", "the lock's hour passes"),

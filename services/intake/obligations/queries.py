@@ -49,11 +49,16 @@ _OBLIGATION = text(f"""
     WHERE agency = :agency AND obligation = :obligation
 """)  # noqa: S608 - constant names
 _NOTICES = text("""
-    SELECT notification_id, at, document, record ->> 'role' AS role, record ->> 'agency' AS recipient_agency
+    SELECT notification_id, at, document, coalesce(record ->> 'role', record #>> '{offices,0,role}') AS role,
+           record ->> 'agency' AS recipient_agency
     FROM (
         SELECT notification_id, at, document FROM notices WHERE agency = :agency AND obligation = :obligation
         ORDER BY at DESC, notification_id DESC LIMIT :limit
-    ) AS listed LEFT JOIN registry ON registry.key = 'officer/' || (document ->> 'officer_id')
+    ) AS listed LEFT JOIN LATERAL (
+        SELECT record FROM registry
+         WHERE key IN ('officer/' || (document ->> 'officer_id'), 'person/' || (document ->> 'officer_id'))
+         ORDER BY key LIMIT 1
+    ) AS recipient ON true
     ORDER BY at DESC, notification_id DESC
 """)
 #: behind every key, in the order of the database (C.UTF-8) as of any other
@@ -104,9 +109,9 @@ class LineView(BaseModel):
 
 
 class RecipientView(BaseModel):
-    """Who was notified, by office: reporting officer (cán bộ đầu mối) or head (thủ trưởng), and of which agency."""
+    """Who was notified, by office: reporting officer (cán bộ đầu mối), head (thủ trưởng) …, and of which agency."""
 
-    role: Literal["reporting_officer", "head"] | None = Field(description="null: không còn trong danh mục / not known")
+    role: str | None = Field(examples=["reporting_officer"], description="null: không còn trong danh mục / not known")
     agency: str | None
 
 
@@ -114,7 +119,7 @@ class NoticeView(BaseModel):
     """A notice sent about the obligation."""
 
     notification_id: UUID
-    kind: str = Field(description="reminder, overdue, returned, escalation")
+    kind: str = Field(description="reminder, overdue, returned, escalation, certification, decision, withdrawal")
     at: Moment
     to: RecipientView
     channel: str

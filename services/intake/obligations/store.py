@@ -9,7 +9,7 @@ from operator import attrgetter
 from sqlalchemy import text
 
 from services.intake import tables
-from shared.contract.events import NotificationRecorded, ObligationChanged
+from shared.contract.events import NotificationRecorded, ObligationChanged, RecordedEvent
 from shared.postgres.database import Transaction
 from shared.projection import Projection
 
@@ -28,7 +28,7 @@ STANDINGS = Projection(
     fixed=("agency", "regime", "period"),
     on_change={"updated_at": "clock_timestamp()"},
 )
-NOTICES = Projection(
+NOTICES: Projection[RecordedEvent] = Projection(
     tables.notices,
     NotificationRecorded,
     values={"document": lambda notice: _document(notice.model_dump(mode="json", include=_NOTICE_FIELDS))},

@@ -32,13 +32,23 @@ _KINDS = {
     "overdue": ("Báo quá hạn", "Notice that the deadline has passed"),
     "returned": ("Báo trả lại báo cáo", "Notice that the report is returned"),
     "escalation": ("Báo cáo lên thủ trưởng", "Escalation to the head"),
+    "certification": ("Báo chờ ký xác nhận", "Notice that a report waits for its certification"),
+    "decision": ("Báo kết quả đề nghị", "Notice of a decision"),
+    "withdrawal": ("Báo rút báo cáo", "Notice that a report is withdrawn"),
 }
 _SENT = {
     "sent": ("đã gửi", "sent"),
     "unknown": ("chưa rõ đã đến", "may have arrived"),
     "failed": ("không gửi được", "could not be sent"),
 }
-_ROLES = {"reporting_officer": ("cán bộ đầu mối", "the reporting officer"), "head": ("thủ trưởng", "the head")}
+_ROLES = {
+    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
+    "head": ("thủ trưởng", "the head"),
+    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
+    "reviewer": ("người duyệt", "a reviewer"),
+    "provincial_office": ("Văn phòng UBND", "the provincial office"),
+    "chair": ("Chủ tịch UBND", "the chair"),
+}
 
 _NOT_REGISTERED = ("người không còn trong danh mục", "somebody not registered any more")
 

@@ -32,7 +32,7 @@ from services.notifier.delivery.states import (
     SendResult,
 )
 from services.notifier.templates import CannotRender, Composer
-from shared.contract.events import NotificationRecorded
+from shared.contract.events import RecordedEvent
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
 from shared.runtime import failpoints
@@ -419,7 +419,7 @@ class MailDispatcher:
                 count=forward,
             )
 
-    async def _expire(self, tx: Transaction, now: datetime) -> tuple[int, list[NotificationRecorded]]:
+    async def _expire(self, tx: Transaction, now: datetime) -> tuple[int, list[RecordedEvent]]:
         at = self._business.now()
         keys = await ledger.expired(tx, now, limit=500)
         parts, failed = await each_alone(

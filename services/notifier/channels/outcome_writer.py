@@ -16,7 +16,7 @@ from uuid import UUID
 from services.notifier.delivery import ledger
 from services.notifier.delivery.ledger import ClaimedMail, Ending
 from services.notifier.delivery.states import RetryPolicy, SendResult
-from shared.contract.events import NotificationRecorded
+from shared.contract.events import RecordedEvent
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock
@@ -46,7 +46,7 @@ class OutcomeWriter:
         business: Clock,
         policy: RetryPolicy,
         lease_seconds: float,
-        on_recorded: Callable[[NotificationRecorded], None] = lambda event: None,
+        on_recorded: Callable[[RecordedEvent], None] = lambda event: None,
     ) -> None:
         self._database = database
         self._system = system
@@ -151,7 +151,7 @@ class OutcomeWriter:
         endings = [Ending(call.claimed, call.result) for call in calls if call.result is not None]
         marks = [call.claimed for call in calls if call.result is None]
         held: set[UUID] = set()
-        recorded: list[NotificationRecorded] = []
+        recorded: list[RecordedEvent] = []
         async with self._database.transaction() as tx:
             await ledger.lock(tx, [call.claimed for call in calls], {ending.claimed.obligation for ending in endings})
             if endings:

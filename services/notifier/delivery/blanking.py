@@ -16,7 +16,11 @@ _ADDRESS = r"""'[^\s<>"'':;,]+@[^\s<>"'':;,]+'"""
 _BLANKED = """
     SELECT id FROM notifications
      WHERE officer_id IN (SELECT officer_id FROM officers
-                           WHERE officer_id = ANY(CAST(:ids AS text[])) AND email = '' AND NOT active)
+                           WHERE officer_id = ANY(CAST(:ids AS text[])) AND email = '' AND NOT active
+                          UNION ALL
+                          SELECT person_id FROM people
+                           WHERE person_id = ANY(CAST(:ids AS text[])) AND email = ''
+                             AND NOT EXISTS (SELECT FROM officers WHERE officers.officer_id = people.person_id))
        AND token IS NULL AND due_at IS NULL
 """
 _RESENDS = text(f"""
@@ -35,7 +39,7 @@ _NOTIFICATIONS = text(f"""
 
 
 async def blank_contacts(tx: Transaction, officer_ids: Collection[str]) -> int:
-    """Blank the addresses of those of these officers whose record has none any more. Returns how many letters."""
+    """Blank the addresses of those of these people whose record has none any more. Returns how many letters."""
     if not officer_ids:
         return 0
     ids = {"ids": sorted(set(officer_ids))}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -26,7 +26,7 @@ from services.notifier.delivery.states import (
     expire_in_data,
     settle,
 )
-from shared.contract.events import NotificationRecorded
+from shared.contract.events import NoticeRecorded, NotificationKind, NotificationRecorded, RecordedEvent
 from shared.outbox import caused_by, publish
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
@@ -179,6 +179,8 @@ _END_ATTEMPTS = text(f"""
             OR (row.late AND a.outcome IN ('unknown', 'expired') AND row.outcome IN ('sent', 'retry', 'refused')))
 """)  # noqa: S608 - column names of this module
 
+#: of the event's first type; what is of another kind is told by the second
+_FIRST_KINDS = frozenset(get_args(NotificationKind))
 _COUNTED = {"obligation": "text", "count": "int"}
 _RAISE_VERSIONS = text(f"""
     UPDATE obligations o SET recorded_version = o.recorded_version + row.count
@@ -241,7 +243,7 @@ async def mark_in_data(
 
 async def end(
     tx: Transaction, endings: Sequence[Ending], *, now: datetime, at: datetime, policy: RetryPolicy
-) -> list[NotificationRecorded]:
+) -> list[RecordedEvent]:
     """Record how attempts ended, late ones marked as late, and publish the outcomes of their notices."""
     return await _record(tx, [_change(ending, now, policy) for ending in endings], now=now, at=at)
 
@@ -253,7 +255,7 @@ async def expired(tx: Transaction, now: datetime, *, limit: int) -> list[str]:
 
 async def expire(
     tx: Transaction, keys: Sequence[str], *, now: datetime, at: datetime, policy: RetryPolicy
-) -> tuple[int, list[NotificationRecorded]]:
+) -> tuple[int, list[RecordedEvent]]:
     """Take back leases that ran out: before DATA the mail is tried again, after it the outcome is unknown.
 
     Returns how many were taken back, and the events of those whose outcome is now unknown.
@@ -282,9 +284,7 @@ async def close_withdrawn(tx: Transaction, withdrawn: Sequence[ClaimedMail], now
     )
 
 
-async def _record(
-    tx: Transaction, changes: Sequence[_Change], *, now: datetime, at: datetime
-) -> list[NotificationRecorded]:
+async def _record(tx: Transaction, changes: Sequence[_Change], *, now: datetime, at: datetime) -> list[RecordedEvent]:
     if not changes:
         return []
     rows = (
@@ -328,8 +328,8 @@ async def _end_attempts(
         await tx.execute(_END_ATTEMPTS, {**bulk.parameters(_ENDED_ATTEMPTS, rows), "now": now})
 
 
-async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[NotificationRecorded]:
-    """Publish a NotificationRecorded for each of these, but for letters to people named.
+async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[RecordedEvent]:
+    """Publish what was recorded of each of these, but for letters to people named.
 
     Versions rise per obligation under its row lock.
     """
@@ -343,12 +343,13 @@ async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime
         counts[row["obligation"]] = counts.get(row["obligation"], 0) + 1
     raised = await tx.execute(_RAISE_VERSIONS, bulk.parameters(_COUNTED, sorted(counts.items())))
     following = {key: version - counts[key] + 1 for key, version in raised}
-    events = []
+    events: list[RecordedEvent] = []
     for row in rows:
         version = following[row["obligation"]]
         following[row["obligation"]] = version + 1
+        recorded: type[RecordedEvent] = NotificationRecorded if row["kind"] in _FIRST_KINDS else NoticeRecorded
         events.append(
-            NotificationRecorded(
+            recorded(
                 notification_id=row["id"],
                 obligation=row["obligation"],
                 agency=row["agency"],

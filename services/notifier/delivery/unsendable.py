@@ -86,7 +86,7 @@ async def compose_again(tx: Transaction, changes: RegistryChanges, now: datetime
             if before is None:
                 continue
             facts = _with_names_of_now(before, row["regime"], row["officer_id"], row["created_at"], people)
-            officer = people.people.get(row["officer_id"])
+            officer = people.known(row["officer_id"])
             recipient = officer.email if officer else row["recipient"]
             corrected.append((row["id"], recipient, store.facts_json(facts)))
         count += (await tx.execute(_AGAIN, {**bulk.parameters(_CORRECTED, corrected), "now": now})).rowcount
@@ -97,7 +97,7 @@ def _with_names_of_now(
     facts: LetterFacts, regime: str, officer_id: str, at: datetime, people: Directory
 ) -> LetterFacts:
     """The facts with the names as they are now; everything else stays."""
-    if (officer := people.people.get(officer_id)) is not None:
+    if (officer := people.known(officer_id)) is not None:
         facts = replace(facts, recipient_name=officer.name, recipient_title=officer.title)
     if (agency := people.agencies.get(facts.agency)) is not None:
         facts = replace(facts, agency_name=agency.name, agency_name_en=agency.name_en)

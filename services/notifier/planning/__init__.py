@@ -1,1 +1,1 @@
-"""Which notices an event calls for, and to whom: reminders, overdue and returned notices, escalations."""
+"""Which notices an event calls for, and to whom: reminders, overdue and returned notices, escalations, decisions."""

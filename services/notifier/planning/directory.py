@@ -1,4 +1,4 @@
-"""Who receives a notice: the officer who answers for a regime, and the heads above.
+"""Who receives a notice: the officer who answers for a regime, the heads above, a reviewer, or whoever asked.
 
 A rung without a head is kept with its reason, so that the ledger shows why nobody there was notified.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from shared.access import Office, Principal, offices_over
 from shared.contract.addressing import closed_before
 from shared.contract.events.fields import usable_address
 
@@ -43,6 +44,18 @@ class Officer:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """A person with offices, as the one whom a letter goes to."""
+
+    officer: Officer
+    offices: tuple[Office, ...] = ()
+
+
+#: in whose office it lies to review: of these the first that anybody holds
+REVIEWERS = ("reviewer", "provincial_office")
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     """One rung of an escalation (1 = the agency itself): its agency, and the head, or why there is none."""
 
@@ -53,7 +66,7 @@ class Rung:
 
 
 class NotYetRegistered(LookupError):
-    """No registry record of this agency or officer has arrived yet, so the event is deferred for it."""
+    """No registry record of this agency, officer or person has arrived yet, so the event is deferred for it."""
 
     def __init__(self, registry_key: str) -> None:
         super().__init__(f"{registry_key} is not registered yet")
@@ -67,16 +80,18 @@ class Directory:
     agencies: Mapping[str, Agency] = field(default_factory=dict)
     officers: Mapping[str, tuple[Officer, ...]] = field(default_factory=dict)  # by agency code
     people: Mapping[str, Officer] = field(default_factory=dict)  # by officer id
+    persons: Mapping[str, Person] = field(default_factory=dict)  # by person id
 
     @classmethod
-    def of(cls, agencies: Iterable[Agency], officers: Iterable[Officer]) -> Directory:
+    def of(cls, agencies: Iterable[Agency], officers: Iterable[Officer], persons: Iterable[Person] = ()) -> Directory:
         """Build it from rows; people are ordered by id, so the choice among equals is always the same."""
         people = {officer.officer_id: officer for officer in officers}
         by_agency: dict[str, list[Officer]] = {}
         for _, officer in sorted(people.items()):
             by_agency.setdefault(officer.agency, []).append(officer)
         staff = {code: tuple(members) for code, members in by_agency.items()}
-        return cls({agency.code: agency for agency in agencies}, staff, people)
+        known = {person.officer.officer_id: person for person in persons}
+        return cls({agency.code: agency for agency in agencies}, staff, people, known)
 
     def agency(self, code: str) -> Agency:
         """The agency; raises NotYetRegistered."""
@@ -106,6 +121,48 @@ class Directory:
         if officer.agency == agency and officer.active and usable_address(officer.email):
             return officer
         return self.responsible(agency, regime)
+
+    def person(self, person_id: str) -> Officer:
+        """Whoever has this id, in an agency's list of officers or with offices. Raises NotYetRegistered."""
+        found = self.known(person_id)
+        if found is None:
+            raise NotYetRegistered(f"person/{person_id}")
+        return found
+
+    def known(self, person_id: str) -> Officer | None:
+        """As `person`; None for somebody not registered."""
+        if person_id in self.people:
+            return self.people[person_id]
+        return self.persons[person_id].officer if person_id in self.persons else None
+
+    def head(self, agency: str) -> Officer | None:
+        """The head of the agency itself, where one can be reached."""
+        return next(iter(self._reachable(agency, "head")), None)
+
+    def why_no_head(self, agency: str) -> str:
+        """Why the agency's head cannot be notified."""
+        return f"{self._why_nobody(agency, 'head')}:{agency}"
+
+    def reviewer(self, agency: str, regime: str, on: date) -> Officer | None:
+        """Who reviews the agency's reports on that day: the nearest reviewer, else the provincial office.
+
+        At the same agency one named for the regime goes before one for all, ties by id.
+        """
+        tree = {code: known.parent for code, known in self.agencies.items()}
+        found = []
+        for person_id, person in sorted(self.persons.items()):
+            principal = Principal("person", person_id, person.officer.agency, frozenset({"review"}), person.offices)
+            for office in offices_over(principal, "review", agency, tree, on, regime):
+                if office.role in REVIEWERS and usable_address(person.officer.email):
+                    rank = REVIEWERS.index(office.role), self._steps_up(agency, office.agency), not office.regimes
+                    found.append((rank, person_id))
+        return self.persons[min(found)[1]].officer if found else None
+
+    def _steps_up(self, agency: str, above: str) -> int:
+        steps, code = 0, agency
+        while code != above and code in self.agencies and steps <= len(self.agencies):
+            code, steps = self.agencies[code].parent or above, steps + 1
+        return steps
 
     def climb(self, agency: str, on: date) -> tuple[Rung, ...]:
         """The rungs from the agency's own head up to the first that is staffed, unstaffed ones with their reason.

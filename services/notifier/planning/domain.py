@@ -21,6 +21,7 @@ from shared.contract.events import (
     NotificationKind,
     ObligationChanged,
     Standing,
+    StepNoticeKind,
     VerdictReached,
 )
 from shared.contract.reporting_window import local_day
@@ -30,10 +31,12 @@ MAX_LISTED_FINDINGS = 40
 
 CancelReason = Literal[
     "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
-    "deadline_moved",
+    "deadline_moved", "not_to_certify", "too_old",
 ]  # fmt: skip
 #: named: a report names the person; not published, since it is between the system and that person
-NoticeKind = Literal[NotificationKind, "named"]
+NoticeKind = Literal[NotificationKind, StepNoticeKind, "named"]
+#: about what people did with a report (decisions.py)
+ABOUT_STEPS: tuple[NoticeKind, ...] = ("decision", "withdrawal")
 #: above every submission's version
 ANY_VERSION = 2**31 - 1
 
@@ -58,6 +61,7 @@ class Obligation(Struct, frozen=True):
     reminded_for: datetime | None = None  # the deadline of the latest reminder planned here
     reminder_count: int = 0
     named_officer: str | None = None  # by the report that answers it
+    certify_version: int = 0  # accepted but for its certification
 
 
 class Naming(Struct, frozen=True):
@@ -103,6 +107,16 @@ class LetterFacts:
     rework: bool = False  # returned: by a reviewer, with his reason and term
     rework_reason: str = ""
     rework_until: datetime | None = None
+    certify_by: datetime | None = None  # certification: until when it counts by its receipt
+    # decision, withdrawal: the step, who took it and why; what was asked for, when and why
+    decision: str = ""
+    decision_role: str = ""
+    decision_reason: str = ""
+    decision_effect: str = ""
+    decision_since: datetime | None = None
+    decision_until: datetime | None = None
+    asked_at: datetime | None = None
+    asked_reason: str = ""
     # named: the reports that name the recipient (regime, regime_en, period, request, request_en, version, received_at)
     reports: tuple[dict[str, str], ...] = ()
     reports_left_out: int = 0
@@ -116,7 +130,7 @@ class Notice(Struct, frozen=True):
     regime: str
     period: str
     kind: NoticeKind
-    step: str  # what makes it unique: due_soon, due_soon/2, overdue, overdue/rung-1, overdue/2/rung-1, returned/2
+    step: str  # what makes it unique: due_soon, due_soon/2, overdue, overdue/rung-1, overdue/2/rung-1, returned/2 …
     officer: Officer | None
     facts: LetterFacts
     at: datetime  # business time
@@ -156,7 +170,12 @@ def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
     return (
         event.owed
         and event.answer_version is None
-        and (event.overdue or event.reminded_at is not None or event.rework_version is not None)
+        and (
+            event.overdue
+            or event.reminded_at is not None
+            or event.rework_version is not None
+            or event.certify_version is not None
+        )
     )
 
 
@@ -179,10 +198,11 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         owed=event.owed,
         overdue=event.overdue or (unanswered and obligation.overdue and not withdrawn),
         reminded_at=event.reminded_at,
+        certify_version=event.certify_version or 0,
     )
     planned = _planned_kinds(obligation)
     if not event.owed:
-        return Plan(now, _cancels(now.key, planned, "not_owed", ANY_VERSION))
+        return Plan(now, (Cancel(now.key, (*planned, *ABOUT_STEPS), "not_owed", ANY_VERSION),))
     if event.answer_version is not None:
         naming = _naming(obligation, event)
         if naming is not None:
@@ -193,9 +213,12 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
     cancels: list[Cancel] = []
     if "reminder" in planned and obligation.deadline is not None and event.deadline > obligation.deadline:
         cancels.append(Cancel(now.key, ("reminder",), "deadline_moved"))
+    if obligation.certify_version and now.certify_version != obligation.certify_version:
+        cancels.append(Cancel(now.key, ("certification",), "not_to_certify"))
     sent_back = _sent_back(now, event, directory)
     if sent_back:
         now = replace(now, verdict_version=max(now.verdict_version, sent_back[0].submission_version))
+    told = (*sent_back, *_to_certify(obligation, now, event, directory))
     if withdrawn:
         cancels.append(Cancel(now.key, ("overdue", "escalation"), "overdue_withdrawn"))
     if now.overdue and not obligation.overdue:
@@ -207,12 +230,12 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         if "reminder" in planned:
             cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
         to_heads = _to_heads(now, event, step, to_officer.officer, rungs, directory)
-        return Plan(now, tuple(cancels), (*sent_back, to_officer, *to_heads))
+        return Plan(now, tuple(cancels), (*told, to_officer, *to_heads))
     if not now.overdue and _calls_for_reminder(obligation, event):
         now = replace(now, reminded_for=event.deadline, reminder_count=now.reminder_count + 1)
         step = _step("due_soon", now.reminder_count)
-        return Plan(now, tuple(cancels), (*sent_back, _to_officer(now, event, "reminder", step, directory)))
-    return Plan(now, tuple(cancels), sent_back)
+        return Plan(now, tuple(cancels), (*told, _to_officer(now, event, "reminder", step, directory)))
+    return Plan(now, tuple(cancels), told)
 
 
 def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
@@ -224,6 +247,8 @@ def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
         kinds += ["overdue", "escalation"]
     if obligation.verdict_version:
         kinds.append("returned")
+    if obligation.certify_version:
+        kinds.append("certification")
     return tuple(kinds)
 
 
@@ -254,6 +279,37 @@ def _sent_back(obligation: Obligation, event: ObligationChanged, directory: Dire
         rework_until=event.rework_until,
     )
     return (replace(notice, facts=facts, submission_version=event.rework_version),)
+
+
+def _to_certify(
+    before: Obligation, now: Obligation, event: ObligationChanged, directory: Directory
+) -> tuple[Notice, ...]:
+    """The notice that a report waits for the head's signature: once for each version."""
+    if not now.certify_version or now.certify_version == before.certify_version:
+        return ()
+    head = directory.head(now.agency)
+    is_latest = event.received_version == now.certify_version
+    facts = dataclasses.replace(
+        letter_facts(now, directory.agency(now.agency), head),
+        standing=None,
+        submission_version=now.certify_version,
+        received_at=event.last_received_at if is_latest else None,
+        certify_by=event.locks_at or event.deadline,
+    )
+    notice = Notice(
+        obligation=now.key,
+        agency=now.agency,
+        regime=now.regime,
+        period=now.period,
+        kind="certification",
+        step=f"certify/{now.certify_version}",
+        officer=head,
+        facts=facts,
+        at=event.at,
+        submission_version=now.certify_version,
+        skipped=None if head else directory.why_no_head(now.agency),
+    )
+    return (notice,)
 
 
 def _naming(obligation: Obligation, event: ObligationChanged) -> Naming | None:
@@ -304,7 +360,7 @@ def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, dire
     now = replace(obligation, verdict_version=verdict.version)
     listed = sorted(verdict.findings, key=lambda finding: finding.severity != "error")[:MAX_LISTED_FINDINGS]
     facts = dataclasses.replace(
-        _facts(now, agency, officer),
+        letter_facts(now, agency, officer),
         regime_version=verdict.regime_version,
         standing=None,  # scoring's latest event may be older than this verdict
         submission_version=verdict.version,
@@ -360,7 +416,7 @@ def _to_officer(
         kind=kind,
         step=step,
         officer=officer,
-        facts=_facts(obligation, agency, officer),
+        facts=letter_facts(obligation, agency, officer),
         at=event.at,
         skipped=None if officer else directory.why_no_officer(obligation.agency),
     )
@@ -398,7 +454,7 @@ def _to_heads(
             step=f"{step}/rung-{rung.number}",
             officer=rung.head,
             facts=dataclasses.replace(
-                _facts(obligation, agency, rung.head),
+                letter_facts(obligation, agency, rung.head),
                 officer_name=responsible.name if responsible else "",
                 rung=rung.number,
                 passed_over=tuple(agency.name for agency in unstaffed),
@@ -411,7 +467,8 @@ def _to_heads(
     )
 
 
-def _facts(obligation: Obligation, agency: Agency, officer: Officer | None) -> LetterFacts:
+def letter_facts(obligation: Obligation, agency: Agency, officer: Officer | None) -> LetterFacts:
+    """What every letter about an obligation states."""
     return LetterFacts(
         recipient_name=officer.name if officer else "",
         recipient_title=officer.title if officer else "",

@@ -9,7 +9,7 @@ from services.notifier import metrics
 from services.notifier.delivery import unsendable
 from services.notifier.delivery.blanking import blank_contacts
 from services.notifier.delivery.unsendable import RegistryChanges
-from services.notifier.planning import domain, namings, store
+from services.notifier.planning import decisions, domain, namings, store
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from shared.consuming.batch import Batch, Event
@@ -18,9 +18,11 @@ from shared.contract.events import (
     ComplianceEvent,
     ObligationChanged,
     OfficerRegistered,
+    PersonRegistered,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    StepTaken,
     VerdictReached,
 )
 from shared.postgres.database import Transaction
@@ -32,6 +34,7 @@ class PlanningContext:
     """What the use cases need beside the transaction."""
 
     system: Clock  # when a mail becomes due
+    business: Clock
     message_id_domain: str
 
 
@@ -48,7 +51,11 @@ async def apply_registry(batch: Batch[RegistryEvent], tx: Transaction, context: 
     await store.REQUESTS.save(tx, (record for record in records if isinstance(record, RequestIssued)))
     officers = [record for record in records if isinstance(record, OfficerRegistered)]
     await store.OFFICERS.save(tx, officers)
-    await blank_contacts(tx, {officer.officer_id for officer in officers if not officer.email})
+    persons = [record for record in records if isinstance(record, PersonRegistered)]
+    await store.PERSONS.save(tx, persons)
+    without_address = {officer.officer_id for officer in officers if not officer.email}
+    without_address |= {person.person_id for person in persons if not store.email_of(person)}
+    await blank_contacts(tx, without_address)
     metrics.RETAKEN_TOTAL.inc(await unsendable.compose_again(tx, _changes(records), now))
     if officers:
         agencies = {officer.agency for officer in officers if officer.active and officer.role == "reporting_officer"}
@@ -69,6 +76,8 @@ def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
             case OfficerRegistered():
                 changes.officers.add(record.officer_id)
                 changes.agencies.add(record.agency)
+            case PersonRegistered():
+                changes.officers.add(record.person_id)
     return changes
 
 
@@ -117,6 +126,32 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     await plans.save(tx, context)
 
 
+async def apply_steps(batch: Batch[StepTaken], tx: Transaction, context: PlanningContext) -> None:
+    """Plan notices of decisions for those who asked and answer for the report, of withdrawals for the reviewer."""
+    events = [event for event in batch.events if decisions.calls_for_notice(event.body)]
+    if not events:
+        return
+    askers = {asker for event in events if (asker := decisions.asker_of(event.body)) is not None}
+    directory = await store.directory(
+        tx,
+        {event.body.agency for event in events},
+        askers,
+        reviewers=any(event.body.kind == "withdrawn" for event in events),
+    )
+    plans = await _Plans.load(tx, events)
+    now = context.business.now()
+    deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
+    for event in events:
+        if event.key in deferred:
+            batch.defer(event, deferred[event.key])
+            continue
+        try:
+            plans.add(decisions.apply_step(plans.obligations[event.key], event.body, directory, now))
+        except NotYetRegistered as error:
+            batch.defer(event, deferred.setdefault(event.key, error.registry_key))
+    await plans.save(tx, context)
+
+
 def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
     return Cancel(verdict.obligation, ("returned",), "accepted", verdict.version)
 
@@ -132,7 +167,9 @@ class _Plans:
         self._namings: list[Naming] = []
 
     @classmethod
-    async def load(cls, tx: Transaction, events: Iterable[Event[ObligationChanged] | Event[VerdictReached]]) -> _Plans:
+    async def load(
+        cls, tx: Transaction, events: Iterable[Event[ObligationChanged] | Event[VerdictReached] | Event[StepTaken]]
+    ) -> _Plans:
         seeds = {
             event.key: Obligation(
                 event.key, event.body.agency, event.body.regime, event.body.regime_version, event.body.period

@@ -12,28 +12,56 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from services.notifier import tables
 from services.notifier.delivery.states import message_id
-from services.notifier.planning.directory import Agency, Directory, Officer
+from services.notifier.planning.directory import REVIEWERS, Agency, Directory, Officer, Person
 from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
 from services.notifier.templates.compose import LETTER_FACTS
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.events import (
+    AgencyRegistered,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RequestIssued,
+)
 from shared.contract.ids import new_id
 from shared.outbox import cause_of
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
 from shared.projection import Projection
+from shared.projection.keyring import offices_of
 from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
 CHANNEL = "email"
 
+
+def email_of(person: PersonRegistered) -> str:
+    """Where a letter to the person goes; empty where there is no address."""
+    return next((contact.address for contact in person.contacts if contact.channel == CHANNEL), "")
+
+
+def reviews_at(person: PersonRegistered) -> list[str]:
+    """At which agencies the person holds an office whose holders review."""
+    return sorted({office.agency for office in person.offices if office.role in REVIEWERS})
+
+
 AGENCIES = Projection(tables.agencies, AgencyRegistered)
 OFFICERS = Projection(tables.officers, OfficerRegistered)
+PERSONS = Projection(
+    tables.people,
+    PersonRegistered,
+    values={
+        "email": lambda person: email_of(person),
+        "offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode(),
+        "reviews_at": lambda person: msgspec.json.encode(reviews_at(person)).decode(),
+    },
+)
 #: names and legal basis of regimes and requests
 REGIMES = Projection(tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed})
 REQUESTS = Projection(tables.requests, RequestIssued)
@@ -42,6 +70,8 @@ _REGISTERED = text("""
     SELECT 'agency/' || code FROM agencies WHERE 'agency/' || code = ANY(CAST(:names AS text[]))
     UNION ALL
     SELECT 'officer/' || officer_id FROM officers WHERE 'officer/' || officer_id = ANY(CAST(:names AS text[]))
+    UNION ALL
+    SELECT 'person/' || person_id FROM people WHERE 'person/' || person_id = ANY(CAST(:names AS text[]))
 """)
 
 _AGENCIES = text("""
@@ -58,6 +88,11 @@ _OFFICERS = text("""
      WHERE agency = ANY(CAST(:codes AS text[])) OR officer_id = ANY(CAST(:ids AS text[]))
 """)
 
+_PERSONS = text("""
+    SELECT person_id, agency, name, title, email, CAST(offices AS text) AS offices FROM people
+     WHERE person_id = ANY(CAST(:ids AS text[])) OR reviews_at && CAST(:reviewed AS text[])
+""")
+
 _SEEDED = {"obligation": "text", "agency": "text", "regime": "text", "regime_version": "int", "period": "text"}
 _SEED_OBLIGATIONS = text(f"""
     INSERT INTO obligations ({bulk.names(_SEEDED)})
@@ -71,7 +106,7 @@ _PRESENT = text("SELECT obligation FROM obligations WHERE obligation = ANY(CAST(
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
            accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count,
-           named_officer
+           named_officer, certify_version
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
@@ -81,6 +116,7 @@ _CHANGED = {
     "verdict_version": "int", "accepted_version": "int", "owed": "boolean", "overdue": "boolean",
     "overdue_count": "int", "reminded_at": "timestamptz", "reminded_for": "timestamptz",
     "reminder_count": "int", "named_officer": "text",
+    "certify_version": "int",
 }  # fmt: skip
 _SAVE_OBLIGATIONS = text(f"""
     UPDATE obligations SET {bulk.assignments(name for name in _CHANGED if name != "obligation")}
@@ -146,6 +182,9 @@ STILL_SO = f"""CASE n.kind
              WHEN 'overdue' THEN o.accepted_version = 0 AND o.owed AND o.overdue
                                  AND n.step = {_step_now("overdue", "overdue_count")}
              WHEN 'named' THEN true
+             WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
+             WHEN 'decision' THEN o.owed
+             WHEN 'withdrawal' THEN o.owed
              ELSE o.accepted_version = 0 AND o.owed AND o.overdue
                   AND starts_with(n.step, {_step_now("overdue", "overdue_count")} || '/rung-')
            END"""
@@ -154,7 +193,7 @@ _SKIPPED = text(f"""
     SELECT n.id, n.obligation, n.agency, n.regime, n.kind, n.step, n.facts FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'skipped' AND NOT EXISTS (SELECT FROM told_before WHERE until >= n.created_at)
-       AND n.kind NOT IN ('escalation', 'named') AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
+       AND n.kind IN ('reminder', 'overdue', 'returned') AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
      ORDER BY n.obligation, n.id FOR UPDATE OF o, n
 """)  # noqa: S608 - constants
 
@@ -179,18 +218,33 @@ async def rebuild(tx: Transaction, told_until: datetime) -> bool:
 
 
 async def registered(tx: Transaction, names: Sequence[str]) -> set[str]:
-    """Which of the registry keys (`agency/<code>`, `officer/<id>`) have a record here."""
+    """Which of the registry keys (`agency/<code>`, `officer/<id>`, `person/<id>`) have a record here."""
     return set((await tx.execute(_REGISTERED, {"names": list(names)})).scalars())
 
 
-async def directory(tx: Transaction, agencies: Collection[str], officers: Collection[str] = ()) -> Directory:
-    """The agencies with their ancestors, everybody in these, and the named officers wherever they are."""
+async def directory(
+    tx: Transaction, agencies: Collection[str], officers: Collection[str] = (), *, reviewers: bool = False
+) -> Directory:
+    """The agencies with their ancestors, all officers of these, and the named people wherever they are.
+
+    reviewers: and whoever reviews at one of these agencies.
+    """
     if not agencies:
         return Directory()
     rows = (await tx.execute(_AGENCIES, {"codes": sorted(set(agencies))})).mappings().all()
     found = [Agency(**row) for row in rows]
     people = await tx.execute(_OFFICERS, {"codes": [agency.code for agency in found], "ids": sorted(set(officers))})
-    return Directory.of(found, (Officer(**{**row, "regimes": tuple(row["regimes"])}) for row in people.mappings()))
+    known = [Officer(**{**row, "regimes": tuple(row["regimes"])}) for row in people.mappings()]
+    if not (officers or reviewers):
+        return Directory.of(found, known)
+    reviewed = [agency.code for agency in found] if reviewers else []
+    persons = await tx.execute(_PERSONS, {"ids": sorted(set(officers)), "reviewed": reviewed})
+    return Directory.of(found, known, [_person(row) for row in persons.mappings()])
+
+
+def _person(row: RowMapping) -> Person:
+    officer = Officer(row["person_id"], row["agency"], row["name"], row["title"], row["email"], "")
+    return Person(officer, offices_of(row["offices"]))
 
 
 async def lock_obligations(tx: Transaction, seeds: Mapping[str, Obligation]) -> dict[str, Obligation]:

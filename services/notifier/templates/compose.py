@@ -169,11 +169,34 @@ class Composer:
             "received_en": words.deadline_words(facts.received_at)[1],
             "rework_until_vi": words.deadline_words(facts.rework_until)[0] if facts.rework_until else "",
             "rework_until_en": words.deadline_words(facts.rework_until)[1] if facts.rework_until else "",
+            **_step_view(facts, mail.created_at),
             "item": words.pointer_words,
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
             "message_id": mail.message_id,
         }
+
+
+def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:
+    """A step that people took, or that is wanted of the recipient, in the words people use."""
+    role_vi, role_en = words.ROLES.get(facts.decision_role, (facts.decision_role, facts.decision_role))
+    view = {
+        "role_vi": role_vi,
+        "role_en": role_en,
+        "certify_by_vi": words.short_words(facts.certify_by),
+        "certify_by_en": words.deadline_words(facts.certify_by)[1],
+        "certify_late": "late" if words.lateness_words(facts.certify_by, at)[0] else "",
+        "asked_vi": words.deadline_words(facts.asked_at)[0] if facts.asked_at else "",
+        "asked_en": words.deadline_words(facts.asked_at)[1] if facts.asked_at else "",
+    }
+    if facts.decision not in words.DECISIONS:
+        return view
+    name, said, follows = words.decision_words(
+        facts.decision, facts.decision_effect, facts.decision_since, facts.decision_until, facts.submission_version
+    )
+    for key, (vi, en) in (("decision", name), ("said", said), ("follows", follows)):
+        view |= {f"{key}_vi": vi, f"{key}_en": en}
+    return view
 
 
 def _report_view(report: dict[str, str]) -> dict[str, str]:

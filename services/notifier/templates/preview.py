@@ -11,6 +11,7 @@ from services.notifier.delivery.states import Progress, message_id
 from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import Composer
 from services.notifier.templates.compose import LETTER_FACTS
+from services.notifier.templates.words import DECISIONS
 from shared.runtime.clock import LOCAL_ZONE
 
 _DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
@@ -120,6 +121,12 @@ def samples() -> dict[str, ClaimedMail]:
         "warnings": 1,
         "findings": _FINDINGS,
     }
+    passed = {"standing": None, "submission_version": 2, "received_at": _DEADLINE - timedelta(hours=7)}
+    asked = {
+        "decision_reason": "Mất điện toàn xã, có xác nhận của Điện lực.",
+        "asked_at": _DEADLINE - timedelta(hours=8),
+        "asked_reason": "Mất điện từ sáng, chưa tổng hợp được số liệu.",
+    }
     late = _DEADLINE + timedelta(minutes=5)
     letters = {
         "reminder": ("reminder", "due_soon", facts(), _DEADLINE - timedelta(days=3)),
@@ -154,6 +161,40 @@ def samples() -> dict[str, ClaimedMail]:
             facts(**{**returned, "submission_version": 3, "accepted_version": 1, "findings_left_out": 12}),
             late,
         ),
+        "certification": (
+            "certification",
+            "certify/2",
+            facts(**head, **passed, certify_by=_DEADLINE + timedelta(days=7)),
+            _DEADLINE - timedelta(hours=6),
+        ),
+        "certification-late": ("certification", "certify/2", facts(**head, **passed, certify_by=_DEADLINE), late),
+        "withdrawal": (
+            "withdrawal",
+            "withdrawal/0",
+            facts(**passed, decision="withdrawn", decision_role="head", decision_reason="Gửi nhầm kỳ báo cáo."),
+            late,
+        ),
+        **{
+            f"decision-{name}": (
+                "decision",
+                f"decision/{name}",
+                facts(
+                    **passed,
+                    **asked,
+                    decision=kind,
+                    decision_role="provincial_office",
+                    decision_effect=effect,
+                    decision_since=_DEADLINE if effect == "relief" else None,
+                    decision_until=_DEADLINE + timedelta(days=3),
+                ),
+                late,
+            )
+            for name, kind, effect in (
+                *((kind, kind, "") for kind in DECISIONS if kind != "appeal_upheld"),
+                ("appeal_relief", "appeal_upheld", "relief"),
+                ("appeal_accepted", "appeal_upheld", "accepted"),
+            )
+        },
         "escalation": (
             "escalation",
             "overdue/rung-1",

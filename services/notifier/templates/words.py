@@ -23,6 +23,81 @@ STANDINGS: dict[str, tuple[str, str]] = {
 }
 
 
+#: who took a step, by the office in which it was taken -> (Vietnamese, English)
+ROLES: dict[str, tuple[str, str]] = {
+    "agency": ("hệ thống của cơ quan", "the agency's system"),
+    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
+    "head": ("thủ trưởng", "the head"),
+    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
+    "reviewer": ("người duyệt", "a reviewer"),
+    "provincial_office": ("Văn phòng UBND", "the provincial office"),
+    "chair": ("Chủ tịch UBND", "the chair"),
+}
+
+#: decision -> its name, what was decided, and what follows from it, each in Vietnamese and English
+DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
+    "extension_granted": (
+        ("Chấp thuận gia hạn", "Extension granted"),
+        ("Đề nghị gia hạn báo cáo dưới đây được chấp thuận.", "More time for the report below is granted."),
+        (
+            "Thời gian từ lúc xin gia hạn đến {until} không tính là chậm; xin trước hạn thì hạn nộp là thời điểm đó.",
+            "The time from the request until {until} does not count as late; asked for before the deadline, that is the"
+            " new deadline.",
+        ),
+    ),
+    "extension_refused": (
+        ("Không gia hạn", "Extension refused"),
+        ("Đề nghị gia hạn báo cáo dưới đây không được chấp thuận.", "More time for the report below is refused."),
+        ("Hạn nộp không thay đổi.", "The deadline stands."),
+    ),
+    "explanation_accepted": (
+        ("Chấp nhận giải trình", "Explanation accepted"),
+        ("Giải trình về báo cáo dưới đây được chấp nhận.", "The explanation of the report below is accepted."),
+        ("Không phải làm gì thêm.", "Nothing more is to be done."),
+    ),
+    "explanation_refused": (
+        ("Không chấp nhận giải trình", "Explanation refused"),
+        ("Giải trình về báo cáo dưới đây không được chấp nhận.", "The explanation of the report below is refused."),
+        (
+            "Đề nghị giải trình lại, hoặc sửa và gửi phiên bản mới.",
+            "Please explain again, or correct the report and send a new version.",
+        ),
+    ),
+    "appeal_upheld": (
+        ("Chấp nhận khiếu nại", "Appeal upheld"),
+        ("Khiếu nại về báo cáo dưới đây được chấp nhận.", "The appeal about the report below is upheld."),
+        ("Điểm được tính lại theo quyết định này.", "The score is derived again by this decision."),
+    ),
+    "appeal_dismissed": (
+        ("Bác khiếu nại", "Appeal dismissed"),
+        ("Khiếu nại về báo cáo dưới đây không được chấp nhận.", "The appeal about the report below is dismissed."),
+        ("Kết quả kiểm tra và điểm giữ nguyên.", "Verdict and score stand."),
+    ),
+}
+#: what an appeal that is upheld gives, in place of the general sentence
+EFFECTS: dict[str, tuple[str, str]] = {
+    "relief": (
+        "Thời gian từ {since} đến {until} không tính là chậm; điểm được tính lại.",
+        "The time from {since} until {until} does not count as late; the score is derived again.",
+    ),
+    "accepted": (
+        "Phiên bản {version} được tính là đạt, theo lúc nhận; điểm được tính lại.",
+        "Version {version} counts as accepted, by its receipt; the score is derived again.",
+    ),
+}
+
+
+def decision_words(
+    decision: str, effect: str, since: datetime | None, until: datetime | None, version: int
+) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """(Vietnamese, English) each: what a decision is called, what it says, what follows from it."""
+    name, said, follows = DECISIONS[decision]
+    follows = EFFECTS.get(effect, follows)
+    sinces, untils = deadline_words(since), deadline_words(until)
+    vi, en = (text.format(since=sinces[at], until=untils[at], version=version) for at, text in enumerate(follows))
+    return name, said, (vi, en)
+
+
 def period_words(period: str, request_title: str = "", request_title_en: str = "") -> tuple[str, str]:
     """(Vietnamese, English) for a period id; an id we cannot read is shown as it is."""
     try:

@@ -144,7 +144,8 @@ def settle(
     appended = _appended(before, derived, _why(changes, before.facts, facts), policy, cause)
     if appended:
         changes.append("score")
-    published_now = bool(changes) and (terms.owed or before.terms.owed)
+    to_certify = derived.state.uncertified != before.state.uncertified
+    published_now = bool(changes or to_certify) and (terms.owed or before.terms.owed)
     after = Obligation(
         before.key,
         before.version + 1 if published_now and not opening else before.version,
@@ -237,6 +238,7 @@ def published(
         rework_version=None if sent_back is None else sent_back.number,
         rework_reason=None if rework is None else rework.reason,
         rework_until=None if rework is None else rework.until,
+        certify_version=state.uncertified,
         score=state.score,
         lines=tuple(_line(line, reversed_ids, policies.get(line.policy_version)) for line in obligation.lines),
     )

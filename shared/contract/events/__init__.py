@@ -19,7 +19,14 @@ from shared.contract.events.compliance import (
     ScoreLine,
     Standing,
 )
-from shared.contract.events.notifications import NotificationKind, NotificationOutcome, NotificationRecorded
+from shared.contract.events.notifications import (
+    NoticeRecorded,
+    NotificationKind,
+    NotificationOutcome,
+    NotificationRecorded,
+    RecordedEvent,
+    StepNoticeKind,
+)
 from shared.contract.events.registry import (
     AgencyKind,
     AgencyRegistered,
@@ -72,6 +79,7 @@ MODELS: dict[str, type[EventModel]] = {
         VerdictReached,
         ObligationChanged,
         NotificationRecorded,
+        NoticeRecorded,
     )
 }
 
@@ -103,6 +111,7 @@ __all__ = [
     "Model",
     "Moment",
     "NarrativeField",
+    "NoticeRecorded",
     "NotificationKind",
     "NotificationOutcome",
     "NotificationRecorded",
@@ -111,6 +120,7 @@ __all__ = [
     "OfficerRole",
     "PersonRegistered",
     "PersonsOffice",
+    "RecordedEvent",
     "RegimePublished",
     "RegistryEvent",
     "RequestIssued",
@@ -120,6 +130,7 @@ __all__ = [
     "SharingGranted",
     "Standing",
     "StepKind",
+    "StepNoticeKind",
     "StepTaken",
     "SubmissionReceived",
     "SumRule",

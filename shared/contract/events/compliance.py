@@ -14,7 +14,8 @@ Standing = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
 #: opened (mở kỳ) · terms_changed: deadline, calendar, policy or regime version · relief: it moved the deadline ·
 #: due_soon (sắp đến hạn) · overdue (quá hạn) · overdue_withdrawn (hủy quá hạn): it was not overdue after all ·
 #: returned (trả lại) · fulfilled (hoàn thành), also when another version answers now · reopened: what answered does not
-#: any more, or what was sent is withdrawn · not_owed, owed_again · score: lines were appended
+#: any more, or what was sent is withdrawn · not_owed, owed_again · score: lines were appended ·
+#: none: only `certify_version` is another
 Change = Literal[
     "opened", "terms_changed", "relief", "due_soon", "overdue", "overdue_withdrawn", "returned", "fulfilled",
     "reopened", "not_owed", "owed_again", "score",
@@ -89,6 +90,7 @@ class ObligationChanged(EventModel):
     rework_version: int | None = None
     rework_reason: str | None = None
     rework_until: Moment | None = None
+    certify_version: int | None = None  # accepted but for its certification, while nothing answers
     score: ExactDecimal | None = None  # null while nothing is decided
     lines: tuple[ScoreLine, ...] = ()  # all ever written
 

@@ -8,20 +8,19 @@ from uuid import UUID
 from shared.contract.events.base import NOTIFICATIONS, EventModel, Moment
 
 NotificationKind = Literal["reminder", "overdue", "returned", "escalation"]
+#: certification (chờ ký): of the head · decision (quyết định) on a request for time, an explanation, an appeal ·
+#: withdrawal (rút): to the reviewer
+StepNoticeKind = Literal["certification", "decision", "withdrawal"]
 NotificationOutcome = Literal["sent", "unknown", "failed"]
 
 
-class NotificationRecorded(EventModel):
-    """The ledger's entry for one notification to one person reached a final or uncertain outcome."""
-
-    TYPE: ClassVar[str] = "vn.thongsuot.notification.recorded.v1"
+class _Recorded(EventModel):
     TOPIC: ClassVar[str] = NOTIFICATIONS
 
     notification_id: UUID
     obligation: str
     agency: str
-    kind: NotificationKind
-    step: str  # what makes it one notification: due_soon, overdue, returned/2, overdue/rung-1 …
+    step: str  # what makes it one notification: due_soon, overdue, returned/2, overdue/rung-1, certify/1 …
     officer_id: str
     channel: Literal["email"] = "email"
     outcome: NotificationOutcome
@@ -33,3 +32,23 @@ class NotificationRecorded(EventModel):
     @property
     def key(self) -> str:
         return self.obligation
+
+
+class NotificationRecorded(_Recorded):
+    """The ledger's entry for one notification to one person reached a final or uncertain outcome."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.notification.recorded.v1"
+
+    kind: NotificationKind
+
+
+class NoticeRecorded(_Recorded):
+    """As NotificationRecorded, of the kinds that are about what people did with a report; others may follow."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.notification.recorded.v2"
+
+    kind: str  # StepNoticeKind
+
+
+#: the entry of a notice of any kind
+RecordedEvent = NotificationRecorded | NoticeRecorded

@@ -21,6 +21,7 @@ from services.notifier.planning.handlers import PlanningContext
 from services.notifier.templates import Composer, Originator
 from shared.consuming.batch import Batch
 from shared.contract.events import (
+    MODELS,
     AgencyRegistered,
     EventModel,
     Finding,
@@ -187,7 +188,9 @@ class World:
 
     async def feed(self, name: str, *events: EventModel) -> Batch[Any]:
         """One batch through the subscription of that name, committed."""
-        inbound = next(each for each in inbounds(PlanningContext(self.system, DOMAIN)) if each.name == name)
+        inbound = next(
+            each for each in inbounds(PlanningContext(self.system, self.business, DOMAIN)) if each.name == name
+        )
         batch: Batch[Any] = Batch.of(events)
         async with self.database.transaction() as tx:
             await inbound.handle(batch, tx)
@@ -247,9 +250,7 @@ class World:
 
     async def recorded(self) -> list[dict[str, Any]]:
         rows = await self.rows("SELECT type, key, body FROM outbox ORDER BY id")
-        from shared.contract.events import NotificationRecorded
-
-        return [NotificationRecorded.model_validate_json(bytes(row["body"])).model_dump() for row in rows]
+        return [MODELS[row["type"]].model_validate_json(bytes(row["body"])).model_dump() for row in rows]
 
     async def reminder(self) -> UUID:
         """One pending reminder; its id."""

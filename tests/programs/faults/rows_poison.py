@@ -38,6 +38,7 @@ TYPES = {
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
 #: types that some readers of the topic skip -> the consumers that follow them
 FOLLOWERS = {
+    RECEIVED: tuple(name for name in READERS["submissions"] if name != "notifier.steps"),
     REGIME: tuple(name for name in READERS["registry"] if not name.endswith(".access")),
     KEY: tuple(name for name in READERS["registry"] if name.endswith(".access")),
 }

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from services.notifier.planning import domain
 from services.notifier.planning.directory import Agency, Directory, Officer
-from services.notifier.planning.domain import Cancel, Notice, NoticeKind, Obligation, Plan
+from services.notifier.planning.domain import ABOUT_STEPS, Cancel, Notice, NoticeKind, Obligation, Plan
 from shared.contract.events import ObligationChanged, VerdictReached
 from tests.fakes.compliance import obligation_changed
 
@@ -100,6 +100,45 @@ def test_that_a_version_was_sent_back_is_told_also_by_an_event_that_took_the_pla
     assert domain.apply_obligation_event(known, later, DIRECTORY).notices == ()
 
 
+#: version 1 is accepted but for its certification
+TO_CERTIFY: dict[str, Any] = {
+    "standing": "awaiting_verdict", "certify_version": 1, "received_version": 1, "last_received_at": FIRST,
+    "locks_at": LATER,
+}  # fmt: skip
+NO_LONGER = (("certification",), "not_to_certify")
+
+
+def test_the_head_hears_once_that_a_report_waits_for_the_signature_and_by_when() -> None:
+    plan = domain.apply_obligation_event(OPEN, told(**TO_CERTIFY), DIRECTORY)
+    (notice,) = plan.notices
+    assert (notice.kind, notice.step, notice.submission_version) == ("certification", "certify/1", 1)
+    assert notice.officer == DIRECTORY.people["h"]
+    assert (notice.facts.certify_by, notice.facts.received_at) == (LATER, FIRST)
+    assert planned(plan.obligation, told(10, "due_soon", **TO_CERTIFY)) == ([], []), "told once"
+    (unlocked,) = domain.apply_obligation_event(OPEN, told(**{**TO_CERTIFY, "locks_at": None}), DIRECTORY).notices
+    assert unlocked.facts.certify_by == DEADLINE
+    nobody = Directory.of([Agency("H99.1", "Sở")], [])
+    (skipped,) = domain.apply_obligation_event(OPEN, told(**TO_CERTIFY), nobody).notices
+    assert (skipped.officer, skipped.skipped) == (None, "no_head:H99.1")
+
+
+@pytest.mark.parametrize(
+    ("state", "steps", "cancels"),
+    [
+        (TO_CERTIFY, [], []),
+        ({**TO_CERTIFY, "certify_version": 2}, ["certify/2"], [NO_LONGER]),
+        ({**TO_CERTIFY, "certify_version": None}, [], [NO_LONGER]),
+        ({**TO_CERTIFY, "overdue": True}, ["overdue", "overdue/rung-1"], []),
+        ({"answer_version": 1}, [], [(("certification",), "fulfilled")]),
+        ({**TO_CERTIFY, "owed": False}, [], [(("certification", *ABOUT_STEPS), "not_owed")]),
+    ],
+)
+def test_what_need_not_be_certified_any_more_is_not_asked_for(
+    state: dict[str, Any], steps: list[str], cancels: list[tuple[tuple[str, ...], str]]
+) -> None:
+    assert planned(after(OPEN, told(**TO_CERTIFY)), told(10, **state)) == (steps, cancels)
+
+
 BY_OVERDUE = (("reminder",), "superseded_by_overdue")
 TAKEN_BACK = (("overdue", "escalation"), "overdue_withdrawn")
 MOVED = (("reminder",), "deadline_moved")
@@ -123,7 +162,7 @@ MOVED = (("reminder",), "deadline_moved")
         # nothing was planned, so there is nothing to cancel
         (OPEN, told(overdue=True, reminded_at=FIRST), ["overdue", "overdue/rung-1"], []),
         (OPEN, told(answer_version=2), [], []),
-        (OPEN, told(owed=False), [], []),
+        (OPEN, told(owed=False), [], [(ABOUT_STEPS, "not_owed")]),
         (OPEN, told(deadline=LATER), [], []),
         (REMINDED, told(answer_version=2), [], [(("reminder",), "fulfilled")]),
         (replace(OPEN, verdict_version=1), told(answer_version=2), [], [(("returned",), "fulfilled")]),
@@ -137,14 +176,14 @@ MOVED = (("reminder",), "deadline_moved")
         (OVERDUE, told(9, "opened"), [], []),
         (OVERDUE, told(9, "opened", standing="awaiting_verdict"), [], []),
         (OVERDUE, told(9, "returned", standing="returned"), [], []),
-        (OVERDUE, told(owed=False), [], [(ALL, "not_owed")]),
+        (OVERDUE, told(owed=False), [], [((*ALL, *ABOUT_STEPS), "not_owed")]),
         (OVERDUE, told(answer_version=2), [], [(ALL, "fulfilled")]),
         (OVERDUE, told(answer_version=2, reminded_at=SECOND, deadline=LATER), [], [(ALL, "fulfilled")]),
         (FULFILLED, told(answer_version=2), [], []),
         (FULFILLED, told(answer_version=1), [], [(ALL, "fulfilled")]),
         (FULFILLED, told(overdue=True), ["overdue/2", "overdue/2/rung-1"], [BY_OVERDUE]),
         (FULFILLED, told(9, "reopened"), [], []),
-        (NOT_OWED, told(owed=False), [], [(ALL, "not_owed")]),
+        (NOT_OWED, told(owed=False), [], [((*ALL, *ABOUT_STEPS), "not_owed")]),
         (NOT_OWED, told(overdue=True), ["overdue/2", "overdue/2/rung-1"], [BY_OVERDUE]),
     ],
 )  # fmt: skip
@@ -202,6 +241,7 @@ def test_a_reminder_is_kept_with_its_deadline() -> None:
     [
         (told(), False), (told(overdue=True), True), (told(reminded_at=FIRST), True),
         (told(overdue=True, owed=False), False), (told(reminded_at=FIRST, answer_version=1), False),
+        (told(**TO_CERTIFY), True), (told(**{**TO_CERTIFY, "owed": False}), False),
         (told(9, "returned", **REWORK), True), (told(9, "returned", owed=False, **REWORK), False),
     ],
 )  # fmt: skip
@@ -277,7 +317,7 @@ def test_a_cancel_reaches_its_own_notices_and_no_others(
 
 _STEPS: tuple[dict[str, Any], ...] = (
     {"reminded_at": FIRST}, {"reminded_at": SECOND, "deadline": LATER}, {"overdue": True}, {"answer_version": 1},
-    {"owed": False}, {"standing": "awaiting_verdict"},
+    {"owed": False}, {"standing": "awaiting_verdict"}, {"certify_version": 1},
 )  # fmt: skip
 
 
@@ -289,7 +329,7 @@ def test_only_kinds_of_which_nothing_was_planned_are_left_out_of_a_cancel(steps:
         for cancel in plan.cancels:
             if cancel.reason in ("fulfilled", "not_owed"):
                 assert domain.apply_cancels(waiting, [cancel]) == domain.apply_cancels(
-                    waiting, [replace(cancel, kinds=ALL)]
+                    waiting, [replace(cancel, kinds=(*ALL, "certification"))]
                 )
         over = plan.obligation.accepted_version or not plan.obligation.owed
         waiting = [notice for notice in domain.apply_cancels(waiting, plan.cancels) if notice.cancelled is None]

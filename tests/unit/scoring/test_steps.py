@@ -45,6 +45,21 @@ def test_where_certification_is_asked_what_nobody_has_certified_is_no_report() -
     assert state(verdict(received_at=EARLY)).score == Decimal(100), "where nobody asks for it, it counts as it is"
 
 
+def test_that_a_certification_is_wanted_or_not_any_more_is_told_at_once() -> None:
+    story = Story(obligation(certification="head", locks_at=LOCK)).follow(
+        submission(received_at=EARLY), verdict(received_at=EARLY)
+    )
+    assert [(event.changes, event.certify_version) for event in story.published] == [((), 1)]
+    story.follow(submission(2, EARLY + HOUR), step("withdrawn", EARLY + HOUR, received_at=EARLY))
+    assert [event.certify_version for event in story.published] == [1, None]
+    signed = Story(obligation(certification="head", locks_at=LOCK)).follow(
+        verdict(received_at=EARLY), step("certified", EARLY + HOUR, received_at=EARLY)
+    )
+    assert [event.certify_version for event in signed.published] == [1, None]
+    free = Story().follow(verdict(received_at=EARLY))
+    assert [event.certify_version for event in free.published] == [None], "where nobody asks for it"
+
+
 @pytest.mark.parametrize(("certified_at", "on_time"), [(LOCK, True), (LOCK + HOUR, False)])
 def test_what_is_received_in_time_counts_by_its_receipt_if_it_is_certified_by_the_lock(
     certified_at: datetime, on_time: bool

@@ -1,0 +1,12 @@
+"""Notices of decisions, withdrawals and reports that wait for a signature, and the people who receive them."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

@@ -1,0 +1,112 @@
+"""Who hears of what people did with a report: decisions, withdrawals; each rule with its other side."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from services.notifier.planning import decisions
+from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
+from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer, Person
+from services.notifier.planning.domain import Obligation
+from shared.access import Office, Term
+from shared.contract.events import StepTaken
+
+KEY, AT = "H99.1/R/2026-M10", datetime(2026, 10, 19, 10, tzinfo=UTC)
+TERM = Term(date(2025, 7, 1))
+OBLIGATION = Obligation(KEY, "H99.1", "R", 1, "2026-M10")
+
+
+def person(name: str, role: str, agency: str, *regimes: str, email: str = "", term: Term = TERM) -> Person:
+    officer = Officer(name, "H99.0", name.upper(), "", email or f"{name}@h99.example", "")
+    return Person(officer, (Office(role, agency, term, regimes),))
+
+
+def directory(*people: Person) -> Directory:
+    officers = [
+        Officer("a", "H99.1", "A", "", "a@h99.example", "reporting_officer"),
+        Officer("h", "H99.1", "H", "", "h@h99.example", "head"),
+    ]
+    return Directory.of([Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", parent="H99")], officers, people)
+
+
+REVIEWER, OFFICE = person("r", "reviewer", "H99"), person("o", "provincial_office", "H99")
+
+
+def step(kind: str, asked_by: str | None = "H99.1", **more: Any) -> StepTaken:
+    fields: dict[str, Any] = {
+        "step_id": UUID(int=7), "kind": kind, "obligation": KEY, "agency": "H99.1", "regime": "R",
+        "regime_version": 1, "period": "2026-M10", "at": AT, "by": "r", "role": "reviewer", "reason": "Đúng",
+        "asked_at": AT - timedelta(days=1), "asked_by": asked_by, "asked_reason": "Mất điện",
+    }  # fmt: skip
+    return StepTaken.model_validate(fields | more)
+
+
+def told(taken: StepTaken, known: Directory | None = None) -> list[tuple[str, str | None, str | None]]:
+    plan = apply_step(OBLIGATION, taken, known or directory(REVIEWER), AT)
+    return [
+        (notice.step, notice.officer.officer_id if notice.officer else None, notice.skipped or notice.cancelled)
+        for notice in plan.notices
+    ]
+
+
+STEP = "decision/00000000-0000-0000-0000-000000000007"
+
+
+@pytest.mark.parametrize("kind", sorted(decisions.DECISIONS))
+def test_a_decision_is_told_to_the_officer_and_to_who_asked_but_once_to_each(kind: str) -> None:
+    assert told(step(kind)) == [(STEP, "a", None)], "the agency's system asked"
+    assert told(step(kind, "a")) == [(STEP, "a", None)], "the officer asked"
+    assert told(step(kind, "h")) == [(STEP, "a", None), (f"{STEP}/asker", "h", None)]
+
+
+@pytest.mark.parametrize(
+    "kind", ["certified", "approved", "rework", "unlocked", "extension_requested", "explanation_given", "appeal_made"]
+)
+def test_of_other_steps_nobody_hears_by_this(kind: str) -> None:
+    assert told(step(kind)) == []
+
+
+def test_the_letter_states_who_decided_why_and_what_was_asked() -> None:
+    until = AT + timedelta(days=3)
+    (notice,) = apply_step(OBLIGATION, step("extension_granted", until=until), directory(), AT).notices
+    facts = notice.facts
+    assert (facts.decision, facts.decision_role, facts.decision_reason) == ("extension_granted", "reviewer", "Đúng")
+    assert (facts.decision_until, facts.asked_reason, facts.asked_at) == (until, "Mất điện", AT - timedelta(days=1))
+    assert (notice.at, notice.kind) == (AT, "decision")
+
+
+def test_who_asked_and_cannot_be_written_to_is_replaced_by_nobody() -> None:
+    known = directory(person("p", "deputy", "H99.1", email="không phải địa chỉ"))
+    assert told(step("appeal_dismissed", "p"), known)[1] == (f"{STEP}/asker", None, "unusable_address_of:p")
+    with pytest.raises(NotYetRegistered, match="person/q"):
+        told(step("appeal_dismissed", "q"), known)
+
+
+def test_a_withdrawal_is_told_to_the_reviewer_else_to_the_provincial_office() -> None:
+    withdrawn = step("withdrawn", None, version=2)
+    name = STEP.replace("decision", "withdrawal")
+    special = person("s", "reviewer", "H99", "R")
+    foreign = person("f", "reviewer", "H99", "ANOTHER")
+    gone = person("g", "reviewer", "H99", term=Term(date(2025, 1, 1), date(2025, 12, 31)))
+    near = person("z", "reviewer", "H99.1")
+    for people, who in (
+        ((OFFICE, REVIEWER), "r"), ((REVIEWER, special), "s"), ((special, near), "z"), ((OFFICE, foreign), "o"),
+        ((OFFICE, gone), "o"), ((person("m", "administrator", "H99"),), None), ((), None),
+    ):  # fmt: skip
+        assert told(withdrawn, directory(*people)) == [(name, who, None if who else "no_reviewer")]
+
+
+def test_what_is_old_or_not_owed_enters_the_ledger_unsent() -> None:
+    taken, known = step("extension_refused", "h"), directory()
+    for now, owed, reason in (
+        (AT + TOLD_WITHIN, True, None),
+        (AT + TOLD_WITHIN + timedelta(seconds=1), True, "too_old"),
+        (AT, False, "not_owed"),
+    ):
+        plan = apply_step(replace(OBLIGATION, owed=owed), taken, known, now)
+        assert [notice.cancelled for notice in plan.notices] == [reason, reason]
