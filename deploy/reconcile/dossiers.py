@@ -47,6 +47,7 @@ SOURCES: dict[str, Source] = {
     "submissions": _table("intake", "submissions", ", t.version, t.submission_id"),
     "counters": _table("intake", "obligations"),
     "steps": _table("intake", "steps", ", t.number"),
+    "open_reviews": _table("intake", "open_reviews", ", t.kind, t.about"),
     "intake_verdicts": _joined(
         "intake", "verdicts", "submissions", "o.submission_id = t.submission_id", "o.version, t.submission_id"
     ),
@@ -84,6 +85,7 @@ class Dossier:
     submissions: Rows = field(default_factory=list)
     counters: Rows = field(default_factory=list)
     steps: Rows = field(default_factory=list)
+    open_reviews: Rows = field(default_factory=list)
     intake_verdicts: Rows = field(default_factory=list)
     standings: Rows = field(default_factory=list)
     notices: Rows = field(default_factory=list)

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import asyncpg
+from msgspec.structs import replace
 
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, is_step, json_body
 from deploy.reconcile.reference import Reference
 from services.intake.lifecycle.handlers import event_of
-from services.intake.lifecycle.states import Taken, Version
-from shared.contract.events import StepTaken
+from services.intake.lifecycle.states import History, Taken, Version
+from services.intake.lifecycle.waiting import open_reviews
+from shared.contract.events import RegimePublished, StepTaken
+from shared.contract.events.verdicts import EXPLAINABLE
 
 _BY = ("theo intake.steps", "by intake.steps")
 _FIELDS = {name: "taken_by" if name == "by" else name for name in Taken.__struct_fields__}
@@ -58,6 +61,7 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
         key = f"{dossier.key} {body.get('step_id')} {event['event_id']}"
         yield Teller("receipt", "intake.steps", key, *by).missing()
     yield from _lock(dossier, taken)
+    yield from _open(dossier, taken, reference)
 
 
 def step_of(row: asyncpg.Record) -> Taken:
@@ -86,8 +90,10 @@ def _version(dossier: Dossier, step: Taken) -> Version | None:
     row: Mapping[str, Any] | None = next(
         (row for row in dossier.submissions if row["submission_id"] == step.submission_id), None
     )
-    if row is None:
-        return None
+    return None if row is None else _sent(row)
+
+
+def _sent(row: Mapping[str, Any]) -> Version:
     return Version(
         row["submission_id"], row["version"], row["regime_version"], row["officer_id"], row["received_at"], row["nil"]
     )
@@ -114,3 +120,37 @@ def _lock(dossier: Dossier, taken: list[Taken]) -> Iterator[Difference]:
     yield from Teller("copy", "intake.obligations", dossier.key, *by).values(
         row, {"locks_at": standing.get("locks_at")}
     )
+
+
+def _open(dossier: Dossier, taken: list[Taken], reference: Reference) -> Iterator[Difference]:
+    """What waits for a signature, a review or a decision, derived again from versions, verdicts and steps."""
+    verdicts = {row["submission_id"]: row for row in dossier.intake_verdicts}
+    versions = [_judged(row, verdicts.get(row["submission_id"])) for row in dossier.submissions]
+    history = History(dossier.key, versions, taken)
+    agency, code, _ = ([*dossier.key.split("/", 2), "", ""])[:3]
+    regime = reference.records.get(f"regime/{code}/{versions[-1].regime_version}") if versions else None
+    if isinstance(regime, RegimePublished):
+        history = replace(history, certification=regime.certification, review=regime.review)
+    wanted = {(review.kind, review.about): review for review in open_reviews(history)}
+    found = {(row["kind"], row["about"]): row for row in dossier.open_reviews}
+    by = ("theo bài nộp, kết quả và các bước", "by versions, verdicts and steps")
+    for kind, about in sorted({*found, *wanted}, key=str):
+        told = Teller("copy", "intake.open_reviews", f"{dossier.key} {kind} {about}", *by)
+        if (kind, about) not in found:
+            yield told.missing()
+        elif (kind, about) not in wanted:
+            yield told.surplus()
+        else:
+            expected = {"agency": agency, "regime": code, "since": wanted[kind, about].since}
+            yield from told.values(found[kind, about], expected)
+
+
+def _judged(row: asyncpg.Record, verdict: asyncpg.Record | None) -> Version:
+    version = _sent(row)
+    if verdict is None:
+        return version
+    asks = verdict["outcome"] == "accepted" and any(
+        finding.get("severity") == "warning" and finding.get("code") in EXPLAINABLE
+        for finding in json.loads(verdict["findings"])
+    )
+    return replace(version, outcome=verdict["outcome"], asks_to_explain=asks, decided_at=verdict["decided_at"])

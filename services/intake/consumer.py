@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.intake.lifecycle import handlers as lifecycle
 from services.intake.obligations import handlers as obligations
 from services.intake.submissions import handlers as submissions
 from shared.consuming.applying import Inbound
@@ -12,6 +13,7 @@ from shared.postgres.database import Transaction
 
 async def apply(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
     await submissions.apply_verdicts(batch, tx)
+    await lifecycle.follow_verdicts(batch, tx)
     await obligations.apply_compliance(batch, tx)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
-from services.intake.access.callers import Access, Acting, Sending
+from services.intake.access.callers import Access, Acting, AnyKey, Sending
 from services.intake.administration import api as administration_api
 from services.intake.administration.callers import Administrators
 from services.intake.audit import api as audit_api
@@ -207,6 +207,7 @@ def build(
     lifecycle_api.mount(
         app, principal=Acting(access), cache=cache, database=database, clock=clock, system_clock=system_clock
     )
+    lifecycle_api.mount_open_reviews(app, reader=AnyKey(access), cache=cache, database=database, clock=clock)
     obligations_api.mount(app, access=access, cache=cache, database=database)
     information_api.mount(
         app,

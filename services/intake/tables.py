@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -156,6 +157,24 @@ information_requests = Table(
     Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
     UniqueConstraint("asker", "idempotency_key", name="information_requests_one_row_per_idempotency_key"),
     CheckConstraint("octet_length(request_sha256) = 32", name="information_requests_sha256_is_32_bytes"),
+)
+
+#: What waits for somebody's signature, review or decision: derived from versions, verdicts and steps under the lock of
+#: the obligation's row (lifecycle/waiting.py), so that whoever is to act finds it without reading what is settled.
+open_reviews = Table(
+    "open_reviews",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("about", Uuid, nullable=False),  # the submission to certify or review, else the step that asks
+    Column("obligation", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("since", _moment, nullable=False),  # business time
+    PrimaryKeyConstraint("kind", "about"),
+    Index("open_reviews_of_obligation", "obligation"),
+    Index("open_reviews_oldest", "since", "about"),
+    Index("open_reviews_of_agency", "agency", "since", "about"),
+    Index("open_reviews_of_regime", "regime", "since", "about"),
 )
 
 #: One version of a report. `body` is what was sent, byte for byte; `content_sha256` names its canonical content.

@@ -10,7 +10,7 @@ from shared.access.principals import (
     Term,
     delegated_by,
 )
-from shared.access.rights import RIGHTS, Right, at_or_below, may, may_anywhere, offices_over
+from shared.access.rights import RIGHTS, Right, at_or_below, may, may_anywhere, offices_over, reach_of
 
 __all__ = [
     "RIGHTS",
@@ -27,4 +27,5 @@ __all__ = [
     "may",
     "may_anywhere",
     "offices_over",
+    "reach_of",
 ]

@@ -92,6 +92,20 @@ def at_or_below(agency: str, above: str, tree: Tree) -> bool:
     return above in _chain(agency, tree)
 
 
+def reach_of(principal: Principal, scope: Scope, tree: Tree, on: date) -> list[tuple[Office, frozenset[str]]]:
+    """The person's offices that give this scope, each with all agencies that it reaches: what `offices_over` says of
+    each agency, told at once.
+    """
+    if scope not in principal.scopes:
+        return []
+    found = []
+    for right, office in _in_force(principal, on):
+        if scope in right.scopes and right.reach != "everywhere":
+            below = (code for code in tree if right.reach == "below" and office.agency in _chain(code, tree))
+            found.append((office, frozenset({office.agency, *below})))
+    return found
+
+
 def _held(
     principal: Principal, agency: str | None, tree: Tree, on: date, regime: str
 ) -> Iterator[tuple[Right, Office]]:

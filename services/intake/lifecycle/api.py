@@ -6,28 +6,33 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.intake.lifecycle import deciding, handlers, problems, states, table
+from services.intake import pages
+from services.intake.lifecycle import deciding, handlers, open_queries, problems, states, table
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
 from services.intake.lifecycle.handlers import Asked, KeyReused, TakenNow, Unknown
+from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewView
 from services.intake.lifecycle.states import History, Taken
 from services.intake.lifecycle.views import PossibleStep, StepView, possible_steps, step_view
-from services.intake.parameters import id_of, submission_id_of
+from services.intake.lifecycle.waiting import ReviewKind
+from services.intake.parameters import Page, id_of, submission_id_of
 from services.intake.problems import KEY_MISSING
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions.limits import is_code, is_idempotency_key
 from shared.access import Principal
 from shared.contract.events import StepKind, obligation_key
 from shared.contract.events.submissions import AppealEffect
+from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database
 from shared.runtime.clock import Clock
 from shared.web.app import Application
 from shared.web.errors import Problem, not_found
+from shared.web.paging import paginate
 
 MAX_REASON = 4_000
 _Reason = Annotated[str, Field(max_length=MAX_REASON, description="Lý do / why")]
@@ -115,6 +120,12 @@ class StepReceipt(StepView):
     possible: list[PossibleStep]
 
 
+_Kind = Annotated[
+    ReviewKind | None,
+    Query(description="certification (ký), review (duyệt), extension, explanation, appeal (quyết định)"),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Taking:
     """What a step is taken with."""
@@ -162,6 +173,40 @@ class Asking:
                 raise problems.not_yours(outcome)
             case Faulty():
                 raise problems.faulty(outcome)
+
+
+def mount_open_reviews(
+    app: Application,
+    *,
+    reader: Callable[[Request], Awaitable[Principal]],
+    cache: RegistryCache,
+    database: Database,
+    clock: Clock,
+) -> None:
+    """Add the list of what waits for a person."""
+    who = Depends(reader)
+
+    @app.get(
+        "/v1/reviews/open",
+        tags=["lifecycle"],
+        summary="Việc chờ tôi ký, duyệt, quyết định / what waits for my signature, review or decision",
+        response_model=OpenReviewPage,
+    )
+    async def open_reviews(request: Request, page: Page, kind: _Kind = None, by: Principal = who) -> Response:
+        position = page.position("open reviews", (datetime, UUID))
+        await cache.be_fresh()
+        reached = open_queries.reach(by, cache.registry, local_day(clock.now()))
+        async with database.read_transaction() as tx:
+            rows = await open_queries.open_reviews(
+                tx,
+                reached,
+                cache.registry,
+                kind=kind,
+                after=cast("tuple[datetime, UUID]", position) if position else None,
+                limit=page.limit + 1,
+            )
+        found = paginate("open reviews", rows, page.limit, _open_position)
+        return await pages.answer(request, found, OpenReviewView)
 
 
 def mount(
@@ -253,6 +298,10 @@ def mount(
             until=body.until,
         )  # fmt: skip
         return await asking.take(wanted)
+
+
+def _open_position(row: OpenReviewView) -> tuple[datetime, UUID]:
+    return row.since, UUID(int=row.about.int)  # the driver's UUID is a subclass of ours
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {

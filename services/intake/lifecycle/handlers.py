@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change
-from services.intake.lifecycle import deciding, states, store, table
+from services.intake.lifecycle import deciding, states, store, table, waiting
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
 from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.registry.records import Registry
 from shared.access import Principal, Scope, may, offices_over
-from shared.contract.events import StepTaken
+from shared.consuming.batch import Batch
+from shared.contract.events import ComplianceEvent, StepTaken, VerdictReached
 from shared.contract.ids import new_id
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
@@ -101,12 +102,34 @@ async def take(
         return await _used_meanwhile(tx, principal, asked)
     if step.kind == "unlocked" and step.until is not None:
         await store.unlock(tx, found, step.until)
+    after = replace(history, steps=[*history.steps, step])
+    await store.keep_open_reviews(tx, {found: waiting.open_reviews(after)})
     version = history.version(step.submission_id)
     regime_version = version.regime_version if version is not None else (terms.regime_version if terms else 0)
     await publish(tx, [event_of(step, request, version, regime_version)])
-    after = replace(history, steps=[*history.steps, step])
     await trail.append(tx, Author(step.by, step.reason, "api"), [_change(step, history, after)], system_now)
     return TakenNow(step, after)
+
+
+async def follow_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+    """Note what verdicts leave for somebody to certify or review; where regimes ask for neither, one statement."""
+    verdicts = [event.body for event in batch.events if isinstance(event.body, VerdictReached)]
+    regimes = {(verdict.regime, verdict.regime_version) for verdict in verdicts}
+    if not regimes:
+        return
+    wanted = await store.wanted(tx, regimes)
+    concerned = {verdict.obligation for verdict in verdicts if (verdict.regime, verdict.regime_version) in wanted}
+    if not concerned:
+        return
+    await store.lock_all(tx, concerned)
+    sent, steps = await store.versions_of(tx, concerned), await store.steps_of(tx, concerned)
+    latest = {key: (key.split("/", 2)[1], versions[-1].regime_version) for key, versions in sent.items() if versions}
+    wanted = await store.wanted(tx, set(latest.values()))
+    histories = []
+    for key, regime in latest.items():
+        asks = wanted.get(regime, store.Wants())
+        histories.append(History(key, sent[key], steps[key], asks.certification, asks.review))
+    await store.keep_open_reviews(tx, {history.obligation: waiting.open_reviews(history) for history in histories})
 
 
 def capacities(principal: Principal, scope: Scope, obligation: str, registry: Registry, now: datetime) -> set[str]:

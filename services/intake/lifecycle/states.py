@@ -89,14 +89,14 @@ def state_of(history: History, version: Version) -> ReportState:
 def superseded_by(history: History, version: Version) -> tuple[datetime, Version] | None:
     """The newer version that stands in its place, and since when; of several the one that stood first."""
     later = [other for other in history.versions if other.number > version.number and counts(history, other)]
-    return min(((_stood_from(history, other), other) for other in later), key=_first, default=None)
+    return min(((stood_from(history, other), other) for other in later), key=_first, default=None)
 
 
 def _first(stood: tuple[datetime, Version]) -> tuple[datetime, int]:
     return stood[0], stood[1].number
 
 
-def _stood_from(history: History, version: Version) -> datetime:
+def stood_from(history: History, version: Version) -> datetime:
     """When it had all that it needs to count."""
     steps = history.steps_of(version.submission_id)
     upheld = [step.at for step in steps if _overrules(step)] if version.outcome == "returned" else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,11 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from services.intake.lifecycle.states import History, Taken, Version
+from services.intake.lifecycle.waiting import OpenReview
 from services.intake.registry.records import Registry
+from shared.contract.events.registry import Certification, Review
 from shared.contract.events.verdicts import EXPLAINABLE
+from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
 
 # The update changes nothing but locks the row, so that steps and versions of an obligation come one after another. A
@@ -57,6 +60,37 @@ _UNLOCK = text("""
 """)
 
 
+_LOCK_ALL = text("""
+    SELECT obligation FROM obligations WHERE obligation = ANY(CAST(:obligations AS text[]))
+     ORDER BY obligation FOR UPDATE
+""")
+_WANTED = text("""
+    SELECT key, coalesce(record ->> 'certification', 'none'), coalesce(record ->> 'review', 'none') FROM registry
+     WHERE key = ANY(CAST(:keys AS text[]))
+       AND (coalesce(record ->> 'certification', 'none') <> 'none' OR coalesce(record ->> 'review', 'none') <> 'none')
+""")
+_OPENED = {
+    "kind": "text", "about": "uuid", "obligation": "text", "agency": "text", "regime": "text", "since": "timestamptz",
+}  # fmt: skip
+_CLOSE = text(f"""
+    DELETE FROM open_reviews AS kept
+     WHERE obligation = ANY(CAST(:obligations AS text[]))
+       AND NOT EXISTS (SELECT FROM {bulk.unnest(_OPENED)} WHERE row.kind = kept.kind AND row.about = kept.about)
+""")  # noqa: S608 - column names of this module
+_OPEN = text(f"""
+    INSERT INTO open_reviews AS kept ({bulk.names(_OPENED)})
+    SELECT * FROM {bulk.unnest(_OPENED)}
+    ON CONFLICT (kind, about) DO UPDATE SET since = excluded.since WHERE kept.since <> excluded.since
+""")  # noqa: S608 - column names of this module
+
+
+class Wants(Struct, frozen=True):
+    """What a regime asks for beside the report."""
+
+    certification: Certification = "none"
+    review: Review = "none"
+
+
 class Terms(Struct, frozen=True):
     """What scoring has told of the obligation."""
 
@@ -77,6 +111,24 @@ async def lock(tx: Transaction, obligation: str) -> bool:
     return (await tx.execute(_LOCK, {"obligation": obligation})).first() is not None
 
 
+async def versions_of(tx: ReadTransaction, obligations: Collection[str]) -> dict[str, list[Version]]:
+    """The versions of each of these, by number."""
+    found: dict[str, list[Version]] = {obligation: [] for obligation in obligations}
+    rows = await tx.execute(_VERSIONS, {"obligations": sorted(found), "codes": sorted(EXPLAINABLE)})
+    for obligation, *row in rows:
+        found[obligation].append(Version(*row))
+    return found
+
+
+async def steps_of(tx: ReadTransaction, obligations: Collection[str]) -> dict[str, list[Taken]]:
+    """The steps about each of these, in their order."""
+    found: dict[str, list[Taken]] = {obligation: [] for obligation in obligations}
+    for row in await tx.execute(_STEPS, {"obligations": sorted(found)}):
+        step = Taken(*row)
+        found[step.obligation].append(step)
+    return found
+
+
 async def history_of(tx: ReadTransaction, obligation: str, registry: Registry) -> History:
     """The obligation's versions and steps, and what its regime asks for."""
     return (await histories_of(tx, [obligation], registry))[obligation]
@@ -84,14 +136,7 @@ async def history_of(tx: ReadTransaction, obligation: str, registry: Registry) -
 
 async def histories_of(tx: ReadTransaction, obligations: Sequence[str], registry: Registry) -> dict[str, History]:
     """The same of several obligations, by key."""
-    wanted = {"obligations": list(obligations)}
-    sent: dict[str, list[Version]] = {obligation: [] for obligation in obligations}
-    for row in await tx.execute(_VERSIONS, wanted | {"codes": sorted(EXPLAINABLE)}):
-        sent[row[0]].append(Version(*row[1:]))
-    taken: dict[str, list[Taken]] = {obligation: [] for obligation in obligations}
-    for row in await tx.execute(_STEPS, wanted):
-        step = Taken(*row)
-        taken[step.obligation].append(step)
+    sent, taken = await versions_of(tx, obligations), await steps_of(tx, obligations)
     return {key: _history(key, sent[key], taken[key], registry) for key in obligations}
 
 
@@ -133,3 +178,26 @@ async def insert(tx: Transaction, step: Taken, idempotency_key: str, request_sha
 async def unlock(tx: Transaction, obligation: str, until: datetime) -> None:
     """Have reports taken again until then; an unlocking that lasts longer stands."""
     await tx.execute(_UNLOCK, {"obligation": obligation, "until": until})
+
+
+async def lock_all(tx: Transaction, obligations: Collection[str]) -> None:
+    """Lock the rows of these obligations that have one, in the order in which reports lock them."""
+    await tx.execute(_LOCK_ALL, {"obligations": sorted(obligations)})
+
+
+async def wanted(tx: ReadTransaction, regimes: Collection[tuple[str, int]]) -> dict[tuple[str, int], Wants]:
+    """What these regime versions ask for: only those that ask for a certification or a review."""
+    keys = {f"regime/{code}/{version}": (code, version) for code, version in regimes}
+    return {keys[row[0]]: Wants(*row[1:]) for row in await tx.execute(_WANTED, {"keys": sorted(keys)})}
+
+
+async def keep_open_reviews(tx: Transaction, found: Mapping[str, Sequence[OpenReview]]) -> None:
+    """Have the open reviews of these obligations be these; their rows are locked."""
+    rows = []
+    for obligation, opened in sorted(found.items()):
+        agency, regime, _ = obligation.split("/", 2)
+        rows += [(review.kind, review.about, obligation, agency, regime, review.since) for review in opened]
+    parameters = bulk.parameters(_OPENED, rows)
+    await tx.execute(_CLOSE, {**parameters, "obligations": sorted(found)})
+    if rows:
+        await tx.execute(_OPEN, parameters)

@@ -26,6 +26,7 @@ from shared.access import (
     may,
     may_anywhere,
     offices_over,
+    reach_of,
 )
 from shared.access.rights import Tree
 
@@ -135,6 +136,16 @@ def test_may_says_what_the_page_says(
     assert may(*question) == allowed(*question)
     principal, scope, _, _, on, _ = question
     assert may_anywhere(principal, scope, on) or not may(*question)
+
+
+@given(people, st.sampled_from([scope for scope in SCOPES if scope != "operate"]), trees, days)
+def test_what_is_reached_is_told_at_once_as_for_each_agency(
+    person: Principal, scope: Scope, tree: Tree, on: date
+) -> None:
+    reached = reach_of(person, scope, tree, on)
+    for agency, regime in product(CODES, ["", *REGIMES]):
+        of_all = [office for office, agencies in reached if agency in agencies and office.concerns(regime)]
+        assert of_all == offices_over(person, scope, agency, tree, on, regime)
 
 
 def whole_key(rule: May) -> May:

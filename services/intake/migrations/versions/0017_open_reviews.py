@@ -1,0 +1,12 @@
+"""What waits for a signature, a review or a decision, so that whoever is to act can list it."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
