@@ -31,7 +31,7 @@ def api_keys(arguments: Sequence[str]) -> int:
     actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     create = actions.add_parser("create", help="tạo khóa / make keys")
     whose = create.add_mutually_exclusive_group(required=True)
-    _add_principals(whose)
+    _add_principals(whose, several=True)
     whose.add_argument("--all", action="store_true", help="một khóa cho mỗi cơ quan / one key for every agency")
     create.add_argument(
         "--scopes", type=_scopes, help=f"quyền, cách nhau bằng dấu phẩy / of {','.join(SCOPES)}, comma-separated"
@@ -61,9 +61,15 @@ def api_keys(arguments: Sequence[str]) -> int:
             return in_transaction(lambda tx: _revoke(tx, asked))
 
 
-def _add_principals(parser: argparse._MutuallyExclusiveGroup) -> None:
+def _add_principals(parser: argparse._MutuallyExclusiveGroup, *, several: bool = False) -> None:
+    """several: `--person` may be given several times."""
     parser.add_argument("--agency", help="mã cơ quan / code of the agency")
-    parser.add_argument("--person", help="mã người hoặc cán bộ / id of the person or officer")
+    more = "; nhiều lần được / may be repeated" if several else ""
+    parser.add_argument(
+        "--person",
+        action="append" if several else "store",
+        help=f"mã người hoặc cán bộ / id of the person or officer{more}",
+    )
     parser.add_argument("--operator", help="tên người vận hành / name of the operator")
 
 
@@ -101,8 +107,11 @@ def _in_future(moment: datetime | None, now: datetime) -> None:
 async def _create(tx: Transaction, asked: argparse.Namespace) -> int:
     now = SystemClock().now()
     _in_future(asked.expires, now)
-    wanted = _principal(asked)
-    names = [wanted] if wanted is not None else [("agency", code) for code in await keys.known_agencies(tx)]
+    if asked.person is not None:
+        names: list[tuple[PrincipalKind, str]] = [("person", person) for person in dict.fromkeys(asked.person)]
+    else:
+        wanted = _principal(asked)
+        names = [wanted] if wanted is not None else [("agency", code) for code in await keys.known_agencies(tx)]
     owners = [keys.owner(kind, name, asked.scopes) for kind, name in names]
     # each on its own: one agency with two keys keeps nobody else from having one
     made, refused = await keys.issue(tx, owners, now, asked.expires)
