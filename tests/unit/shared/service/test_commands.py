@@ -44,6 +44,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "registry": [["republish"], ["plan", "{sample}"], ["apply", "{sample}", "--why", "x"]],
         "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc", "--why", "x"]],
         "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
+        "personal-data": [["export", "CB-1"], ["forget", "CB-1", "--why", "x"]],
     },
     "scoring": {
         "setbacks": [["list"], ["retry", "--all"]],
