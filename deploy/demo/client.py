@@ -122,6 +122,36 @@ class Portal:
             await asyncio.sleep(pauses.next_seconds())
         raise GaveUp(f"no verdict on {submission_id}")
 
+    async def certify(self, submission_id: str) -> None:
+        """Sign a report as the head. Raises GaveUp."""
+        await self._step(f"/v1/submissions/{submission_id}/certification", {})
+
+    async def ask_for_time(self, regime: str, period: str, until: datetime, reason: str) -> None:
+        """Ask for an extension. Raises GaveUp."""
+        said = {"reason": reason, "until": until.isoformat()}
+        await self._step(f"/v1/obligations/{regime}/{period}/extensions", said)
+
+    async def waiting(self, kind: str, limit: int) -> list[dict[str, Any]]:
+        """What waits for this person, the oldest first. Raises GaveUp."""
+        answer = await self._call("GET", "/v1/reviews/open", params={"kind": kind, "limit": str(limit)})
+        if answer.status_code != 200:
+            raise GaveUp(f"GET /v1/reviews/open: {answer.status_code} {answer.text[:300]}")
+        return list(answer.json()["items"])
+
+    async def decide(self, item: Mapping[str, Any], decision: str, reason: str = "") -> None:
+        """Decide what waits, at the route that the list names. Raises GaveUp."""
+        await self._step(str(item["route"]).removeprefix("POST "), {"decision": decision, "reason": reason})
+
+    async def _step(self, path: str, said: Mapping[str, Any]) -> None:
+        answer = await self._call(
+            "POST",
+            path,
+            content=json.dumps(said, ensure_ascii=False).encode(),
+            headers={"Content-Type": "application/json", "Idempotency-Key": str(uuid4())},
+        )
+        if not answer.is_success:
+            self._ledger.refusals[f"{answer.status_code} {_problem(answer)}"] += 1
+
     async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Make one call, with retries under the same idempotency key while the service is in trouble."""
         give_up_at = monotonic_seconds() + PATIENCE_SECONDS

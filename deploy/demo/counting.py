@@ -33,6 +33,9 @@ _OBLIGATIONS = f"""
            count(*) FILTER (WHERE standing = 'awaiting_verdict') AS awaiting
       FROM obligations WHERE owed AND deadline < $1 GROUP BY agency, regime
 """
+_NIL_ACCEPTED = """
+    SELECT count(*) FROM submissions JOIN verdicts USING (submission_id) WHERE nil AND outcome = 'accepted'
+"""
 #: owed by the heir of an agency that closed while it owed them
 _INHERITED = """
     SELECT count(*) AS inherited, count(*) FILTER (WHERE standing = 'fulfilled') AS fulfilled
@@ -107,6 +110,8 @@ class Count:
     dead_letters: int = 0
     outbox: int = 0
     lost_receipts: tuple[str, ...] = ()  # answered with 2xx, but not in the store
+    steps: Counter[str] = field(default_factory=Counter)  # what people did with reports, by kind
+    nil_accepted: int = 0  # reports that say, with a reason, that there was nothing to report
     inherited: int = 0  # owed by the heir of an agency that closed
     inherited_fulfilled: int = 0
 
@@ -181,6 +186,8 @@ class Counting:
             made.total.add(row)
             made.by_kind.setdefault(kinds[row["agency"]], Row()).add(row)
             made.by_regime.setdefault(row["regime"], Row()).add(row)
+        made.steps = Counter(await self._pairs("intake", "SELECT kind, count(*) FROM steps GROUP BY kind"))
+        made.nil_accepted = await self._one("intake", _NIL_ACCEPTED)
         row = await self._databases["scoring"].fetchrow(_INHERITED, until)
         made.inherited, made.inherited_fulfilled = row["inherited"], row["fulfilled"]
         await self._count_mails(made)

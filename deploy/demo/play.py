@@ -21,6 +21,7 @@ import yaml
 
 from deploy.demo.client import Concurrency, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
+from deploy.demo.desk import Desk
 from deploy.demo.pace import Hold, Pace
 from deploy.demo.people import temperaments
 from deploy.demo.screen import Screen
@@ -41,6 +42,8 @@ MERGER, MERGER_AT = ROOT / "deploy" / "sample_merger", datetime(2026, 2, 20, 8, 
 #: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
+#: the reviewer of the sample's people.yaml
+REVIEWER = "CV-H99.01"
 #: default length of the quarter, real seconds; on a slow machine business time waits for the agencies
 USUAL_SECONDS = 90.0
 #: the first obligations are complete once their number has not changed in this many checks, a second apart, and no work
@@ -73,6 +76,9 @@ class Province:
     forms: Mapping[str, Form]
     regimes: Mapping[str, str]  # short Vietnamese name by code
     issued: Mapping[str, datetime]  # of ad hoc requests, by id
+    heads: Mapping[str, str]  # ids by agency code
+    certified: frozenset[str]  # regimes whose reports the head signs
+    submitters: frozenset[str]  # kinds of agencies that submit such reports
 
     @classmethod
     def read(cls, folder: Path) -> Province:
@@ -98,6 +104,11 @@ class Province:
             staff={code: Staff(officer, special.get(code, {})) for code, officer in general.items()},
             forms={regime.code: regime.form for regime in published},
             regimes={regime.code: regime.name.removeprefix("Báo cáo ") for regime in published},
+            heads={officer["agency"]: officer["officer_id"] for officer in officers if officer["role"] == "head"},
+            certified=frozenset(regime.code for regime in published if regime.certification == "head"),
+            submitters=frozenset(
+                kind for regime in published if regime.certification == "head" for kind in regime.submitter_kinds
+            ),
             issued={request["request_id"]: datetime.fromisoformat(request["issued_at"]) for request in requests},
         )
 
@@ -121,6 +132,15 @@ class Demo:
         )
         self.ledger = Ledger()
         self._keys: dict[str, str] = {}
+        #: keys of the reviewer and the heads who sign, by person
+        self._people: dict[str, str] = {}
+        province = self.province
+        #: the heads who sign reports, by agency
+        self.signing = {
+            code: province.heads[code]
+            for code in province.open
+            if code in province.heads and province.kinds[code] in province.submitters
+        }
         #: the ends of the topics before the demo's first event
         self.start: Offsets = {}
         #: real seconds for which business time had to wait
@@ -139,6 +159,10 @@ class Demo:
         )  # the played quarter lies in the past
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
+        people = [REVIEWER, *self.signing.values()]
+        named = [part for person in people for part in ("--person", person)]
+        made = json.loads(self._intake("keys", "create", *named, "--json"))
+        self._people = {key["person"]: key["key"] for key in made["keys"]}
         rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)
         self._pace = Pace(self.wishes.directory / "business-clock", START, END, rate)
         self._env["BUSINESS_CLOCK"] = self._pace.specification
@@ -171,24 +195,39 @@ class Demo:
         limits = httpx.Limits(max_connections=concurrency.most, max_keepalive_connections=concurrency.most)
         url = self.stack.url("intake")
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as http:
+            known = temperaments(self.province.open, self.wishes.seed)
+
+            def portal(key: str) -> Portal:
+                return Portal(http, key, concurrency, self.ledger)
+
+            heads = {code: portal(self._people[person]) for code, person in self.signing.items()}
             agencies = [
                 Agency(
                     code=code,
                     temperament=temperament,
                     staff=self.province.staff[code],
-                    portal=Portal(http, self._keys[code], concurrency, self.ledger),
+                    portal=portal(self._keys[code]),
                     forms=self.province.forms,
                     issued=self.province.issued,
                     pace=self.pace,
                     ledger=self.ledger,
                     seed=self.wishes.seed,
                     closings=self._closings,
+                    head=heads.get(code),
+                    certified=self.province.certified,
                 )
-                for code, temperament in temperaments(self.province.open, self.wishes.seed).items()
+                for code, temperament in known.items()
             ]
+            # punctual ones, so that what they are granted changes nothing of what the seed says is on time
+            first, second = sorted(
+                code for code, kind in known.items() if kind == "punctual" and self.province.kinds[code] == "commune"
+            )[:2]
+            asking = portal(self._keys[first]), portal(self._keys[second])
+            desk = Desk(portal(self._people[REVIEWER]), asking, self.pace, self.ledger)
             looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
                 self._merge(counting, self.pace.hold(MERGER_AT)),
+                desk.work(*desk.hold()),
                 *(agency.live(look) for agency, look in zip(agencies, looks, strict=True)),
             )
             self.pace.begin()
@@ -296,6 +335,11 @@ class Demo:
             "overdue_nothing_sent": total.nothing_sent,
             "overdue_returned": total.returned + total.awaiting,
             "obligations_due": total.owed,
+            "certified": count.steps["certified"],
+            "approved": count.steps["approved"],
+            "extensions_granted": count.steps["extension_granted"],
+            "extensions_refused": count.steps["extension_refused"],
+            "nil_accepted": count.nil_accepted,
             "inherited": count.inherited,
             "inherited_fulfilled": count.inherited_fulfilled,
             "mails": sum(count.mails.values()),

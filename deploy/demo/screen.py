@@ -166,6 +166,11 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
         ("  quá hạn, bị trả lại / overdue, returned", total.returned + total.awaiting),
         ("Nhận từ xã sáp nhập / inherited by merger", count.inherited),
         ("  đã nộp, đạt / of these fulfilled", count.inherited_fulfilled),
+        ("Không phát sinh, có lý do / NIL with a reason", count.nil_accepted),
+        ("Thủ trưởng ký xác nhận / certified by heads", count.steps["certified"]),
+        ("Người duyệt đã duyệt / approved by the reviewer", count.steps["approved"]),
+        ("Gia hạn chấp thuận / extensions granted", count.steps["extension_granted"]),
+        ("  không chấp thuận / refused", count.steps["extension_refused"]),
         ("Thư đã gửi / mails", sum(count.mails.values())),
         ("Sự kiện qua Kafka / events", sum(count.events.values())),
     ):

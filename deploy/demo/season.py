@@ -19,6 +19,8 @@ LOOK_EVERY = timedelta(days=7)
 FIRST_LOOK_WITHIN = timedelta(days=1)
 #: delay from sending until a clerk reads the verdict and sends again, business hours
 CORRECTION_HOURS = 8.0, 40.0
+#: delay from the verdict until the head signs, business hours
+SIGNING_HOURS = 1.0, 6.0
 #: how often a clerk corrects one report before giving up
 MOST_CORRECTIONS = 3
 
@@ -48,6 +50,8 @@ class Agency:
     ledger: Ledger
     seed: int
     closings: Mapping[str, datetime]  # when agencies end, by code, once that is decided
+    head: Portal | None = None  # with the head's own key; None: there is no head
+    certified: frozenset[str] = frozenset()  # regimes whose reports the head signs
 
     def first_look(self) -> Hold:
         """The moment of its first look at its duties; hold it before the quarter begins."""
@@ -84,7 +88,10 @@ class Agency:
         nil_allowed = _nil_fits(self.forms[duty.regime], duty)
         chosen = plan(self.temperament, duty, seen_at=seen_at, nil_allowed=nil_allowed, seed=self.seed)
         if duty.deadline < self.pace.end:
-            self.ledger.prospects[duty.obligation] = prospect(chosen, duty, margin=TOLERANCE)
+            unsigned = duty.regime in self.certified and self.head is None
+            self.ledger.prospects[duty.obligation] = (
+                "not_in_time" if unsigned else prospect(chosen, duty, margin=TOLERANCE)
+            )
         if chosen.send_at is not None and chosen.send_at < self.pace.end:
             work.create_task(self._answer(duty, chosen, self.pace.hold(chosen.send_at)))
 
@@ -114,12 +121,23 @@ class Agency:
                         return
                 turn.next(turn.moment + timedelta(hours=rng.uniform(*CORRECTION_HOURS)))
                 verdict = await self.portal.verdict(receipt.submission_id)
-                if verdict["status"] != "returned" or not corrects:
+                if verdict["status"] == "accepted":
+                    await self._sign(duty, receipt.submission_id, turn, rng)
+                    return
+                if not corrects:
                     return
                 better = corrected(report, truth, verdict["findings"])
                 if better == report:
                     return
                 report = replace(better)
+
+    async def _sign(self, duty: Duty, submission_id: str, turn: _Turn, rng: random.Random) -> None:
+        """The head signs within hours, where the regime asks for it."""
+        if self.head is None or duty.regime not in self.certified:
+            return
+        turn.next(turn.moment + timedelta(hours=rng.uniform(*SIGNING_HOURS)))
+        if await turn.comes():
+            await self.head.certify(submission_id)
 
 
 class _Turn:

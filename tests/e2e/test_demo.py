@@ -62,8 +62,14 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert (
                 summary["inherited"] == summary["inherited_fulfilled"] == 1
             )  # the hail of March, of the merged commune
-            assert set(summary["mails_by_kind"]) == {"reminder", "overdue", "returned", "escalation", "named"}
-            assert summary["events_by_topic"]["submissions"] == summary["submissions"]
+            assert set(summary["mails_by_kind"]) == {
+                "reminder", "overdue", "returned", "escalation", "named", "certification", "decision",
+            }  # fmt: skip
+            assert (summary["extensions_granted"], summary["extensions_refused"]) == (1, 1)
+            assert summary["certified"] > 10
+            assert summary["approved"] > 10
+            assert summary["nil_accepted"] > 10
+            assert summary["events_by_topic"]["submissions"] == summary["submissions"] + sum(count.steps.values())
             assert summary["events_by_topic"]["verdicts"] == summary["submissions"]
             to_people_named = summary["mails_by_kind"]["named"]  # between the system and them
             assert summary["events_by_topic"]["notifications"] == summary["mails"] - to_people_named
