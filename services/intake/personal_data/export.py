@@ -32,6 +32,11 @@ class Part:
     first: tuple[object, ...]
 
 
+# Agencies and operators act under names of their own (`operator`: with the token alone), which a person's id may
+# equal: what they did is not that person's.
+_THIS_PERSON = """CAST(:person AS text) <> 'operator'
+               AND NOT EXISTS (SELECT FROM api_keys WHERE principal_kind <> 'person' AND principal_id = :person)"""
+
 _PARTS = (
     Part(
         "key",
@@ -56,12 +61,12 @@ _PARTS = (
     ),
     Part(
         "step",
-        text("""
+        text(f"""
             SELECT idempotency_key, step_id, obligation, kind, at, role, reason, since, until, effect, answers,
                    submission_id
-              FROM steps WHERE taken_by = :person AND idempotency_key > :idempotency_key
+              FROM steps WHERE taken_by = :person AND idempotency_key > :idempotency_key AND {_THIS_PERSON}
              ORDER BY idempotency_key LIMIT :limit
-        """),
+        """),  # noqa: S608 - constants
         ("idempotency_key",),
         ("",),
     ),
@@ -87,10 +92,12 @@ _PARTS = (
     ),
     Part(
         "change_by",
-        text("""
+        # not those of a command or a service, whose name is no proof of who it was
+        text(f"""
             SELECT audit_id, at, via, action, kind, key, why FROM audit_trail
-             WHERE by = :person AND audit_id > :audit_id ORDER BY audit_id LIMIT :limit
-        """),
+             WHERE by = :person AND via = 'api' AND audit_id > :audit_id AND {_THIS_PERSON}
+             ORDER BY audit_id LIMIT :limit
+        """),  # noqa: S608 - constants
         ("audit_id",),
         (0,),
     ),

@@ -15,6 +15,7 @@ from services.intake.lifecycle.deciding import Wanted
 from services.intake.lifecycle.handlers import TakenNow
 from services.intake.personal_data import export, handlers, retention
 from services.intake.personal_data.commands import personal_data
+from services.intake.personal_data.export import Part
 from services.intake.registry.load import RegistryRefused
 from shared.contract.events import OfficerRegistered, PersonRegistered, RegistryEvent
 from shared.contract.events.registry import Contact
@@ -220,3 +221,24 @@ async def test_it_tells_of_the_steps_and_decisions_that_the_person_took(province
         told = {line["part"]: line["data"] for line in answer.json()}
     assert (told["step"]["kind"], told["step"]["reason"]) == ("withdrawn", "nhầm kỳ")
     assert told["change_by"]["action"]
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["kept apart", "the control"])
+async def test_what_an_agency_did_is_not_told_to_a_person_of_the_same_id(
+    province: Province, monkeypatch: pytest.MonkeyPatch, shown: bool
+) -> None:
+    if shown:
+        parts = [
+            Part(part.name, text(part.statement.text.replace(export._THIS_PERSON, "true")), part.keys, part.first)
+            for part in export._PARTS
+        ]
+        monkeypatch.setattr(export, "_PARTS", tuple(parts))
+    await load(province.url, [person(DEPARTMENT, "chair", COMMUNE)])
+    async with intake(province) as client:
+        sent = await client.post(report())
+        path = f"/v1/submissions/{sent.json()['submission_id']}/withdrawal"
+        gone = await client.client.post(path, json={"reason": "nhầm kỳ"}, headers=client.headers(DEPARTMENT))
+        assert gone.status_code == 201, gone.text
+        own = await key_of(province.url, "person", DEPARTMENT)
+        told = (await get(client, own, f"/v1/people/{DEPARTMENT}/personal-data")).json()
+    assert ("step" in {line["part"] for line in told}) is shown
