@@ -39,8 +39,10 @@ from services.intake.registry.neighbours import ask as ask_neighbours
 from services.intake.registry.records import Registry
 from services.intake.submissions.classified import is_classified
 from services.intake.submissions.limits import is_code, is_idempotency_key
+from shared.contract.addressing import closed_before
 from shared.contract.events import RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS, flaw_of_text
+from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import Clock, SystemClock
 from shared.web.app import Application
@@ -125,14 +127,16 @@ class Desk:
         for _ in range(ATTEMPTS):
             now = self.clock.now()
             async with self.database.read_transaction() as tx:
-                made = await store.by_key(tx, by.agency, key)
+                if (made := await store.by_key(tx, by.agency, key)) is not None:
+                    if made.sha256 != sha256:
+                        raise problems.key_reused(made.request_id)
+                    return made.request_id, True
+                # before the whole registry is read, which costs much
+                if found := asking.faults(question, now, self.notice):
+                    raise unprocessable(found)
                 registry = await loading.stored_records(tx)
-            if made is not None:
-                if made.sha256 != sha256:
-                    raise problems.key_reused(made.request_id)
-                return made.request_id, True
-            if found := asking.faults(question, now, self.notice):
-                raise unprocessable(found)
+            if asking.made_lately(registry[1], by.agency, now) >= asking.MAX_A_DAY:
+                raise problems.too_many_a_day()
             if asking.open_requests(registry[1], by.agency, now) >= asking.MAX_OPEN:
                 raise problems.too_many_open()
             draft = await self._checked(registry, asking.proposals(question, by.agency, registry[1], now), now)
@@ -148,18 +152,19 @@ class Desk:
         raise _moving()
 
     async def withdraw(self, by: Sender, request_id: str, reason: str) -> None:
-        """Withdraw a request of this agency; a repetition changes nothing. Raises Problem."""
+        """Withdraw a request of this agency or one it inherits from; a repetition changes nothing. Raises Problem."""
+        await self.cache.be_fresh()
         for _ in range(ATTEMPTS):
             now = self.clock.now()
             async with self.database.read_transaction() as tx:
                 request = await queries.one(tx, request_id) if is_code(request_id) else None
-                if request is None or request.asked_by != by.agency:
+                if request is None or request.asked_by not in _with_duties_of(self.cache.registry, by.agency, now):
                     raise problems.unknown(request_id)
+                if request.withdrawn_at is not None:
+                    if request.withdrawal_reason != reason:
+                        raise problems.withdrawn(request)
+                    return
                 registry = await loading.stored_records(tx)
-            if request.withdrawn_at is not None:
-                if request.withdrawal_reason != reason:
-                    raise problems.withdrawn(request)
-                return
             # the neighbours are not asked: nothing changes of what they check
             draft = _without_faults(await self._drafted(registry, [asking.withdrawal(request, reason, now)], now))
             try:
@@ -257,8 +262,7 @@ def mount(
         async with database.read_transaction() as tx:
             rows = await queries.listed(
                 tx,
-                agency,
-                _with_duties_of(cache.registry, agency),
+                _with_duties_of(cache.registry, agency, now),
                 role=role,
                 state=state,
                 now=now,
@@ -283,8 +287,7 @@ def mount(
     async def information_answer(request_id: str, addressee: str, reading: Reading = reader) -> AnswerDetail:
         await cache.be_fresh()
         async with database.read_transaction() as tx:
-            request = await _seen(tx, request_id, reading, cache.registry)
-            shown = _shown_to(request, reading, cache.registry)
+            request, shown = await _seen(tx, request_id, reading, cache.registry, clock.now())
             if addressee not in shown:
                 raise problems.unknown(request_id)
             owing = successors(addressee, cache.registry)
@@ -301,8 +304,8 @@ def mount(
         await cache.be_fresh()
         registry = cache.registry
         async with database.read_transaction() as tx:
-            request = await _seen(tx, request_id, reading, registry)
-            chains = [successors(agency, registry) for agency in _shown_to(request, reading, registry)]
+            request, shown = await _seen(tx, request_id, reading, registry, clock.now())
+            chains = [successors(agency, registry) for agency in shown]
             everybody = list(dict.fromkeys(agency for chain in chains for agency in chain))
             known = await queries.standings(tx, request, everybody)
             given = await queries.answers(tx, request, everybody, certified=_certified(request, registry))
@@ -310,25 +313,24 @@ def mount(
         return views.request_detail(request, rows, clock.now())
 
 
-async def _seen(tx: ReadTransaction, request_id: str, reading: Reading, registry: Registry) -> RequestIssued:
-    """The request, if the key reads for its asker or for one of those asked. Raises 404."""
+async def _seen(
+    tx: ReadTransaction, request_id: str, reading: Reading, registry: Registry, now: datetime
+) -> tuple[RequestIssued, list[str]]:
+    """The request, and the addressees whose state is seen. Raises 404 unless the key reads for its asker or for one."""
     request = await queries.one(tx, request_id) if is_code(request_id) else None
-    if request is None or not reading.covers(request.regime) or not _shown_to(request, reading, registry):
+    if request is None or not reading.covers(request.regime):
         raise problems.unknown(request_id)
-    return request
+    own = _with_duties_of(registry, reading.agency, now)
+    shown = [agency for agency in request.agencies if request.asked_by in own or agency in own]
+    if not shown:
+        raise problems.unknown(request_id)
+    return request, shown
 
 
-def _shown_to(request: RequestIssued, reading: Reading, registry: Registry) -> list[str]:
-    """Of which addressees it sees the state: its asker of all, each of them its own, and that of whom it inherits."""
-    if reading.agency == request.asked_by:
-        return list(request.agencies)
-    own = set(_with_duties_of(registry, reading.agency))
-    return [agency for agency in request.agencies if agency in own]
-
-
-def _with_duties_of(registry: Registry, agency: str) -> list[str]:
-    """The agency, and those whose duties it has inherited."""
-    return [agency, *(entry.code for entry in registry.inherits_from(agency))]
+def _with_duties_of(registry: Registry, agency: str, now: datetime) -> list[str]:
+    """The agency, and those that have closed and whose duties it has inherited; not those that only will close."""
+    today = local_day(now)
+    return [agency, *(entry.code for entry in registry.inherits_from(agency) if closed_before(entry, today))]
 
 
 def _certified(request: RequestIssued, registry: Registry) -> bool:

@@ -22,8 +22,8 @@ from shared.contract.reporting_window import local_day
 from shared.web.errors import FieldError
 
 MAX_ADDRESSEES = 200
-#: requests of one agency that still run
-MAX_OPEN = 50
+#: requests of one agency that still run, and those that it makes in a day, withdrawn or not
+MAX_OPEN, MAX_A_DAY = 50, 100
 MAX_FIGURES, MAX_NARRATIVES = 100, 20
 MAX_TERM = timedelta(days=366)
 #: no object or list of a form lies deeper
@@ -96,6 +96,11 @@ def faults(asked: Question, now: datetime, notice: timedelta) -> list[FieldError
 def open_requests(records: Sequence[RegistryEvent], asker: str, now: datetime) -> int:
     """How many requests of the agency still run."""
     return sum(record.withdrawn_at is None and record.deadline > now for record in _asked_by(records, asker))
+
+
+def made_lately(records: Sequence[RegistryEvent], asker: str, now: datetime) -> int:
+    """How many requests the agency has made within a day: one that asks and withdraws all day floods others too."""
+    return sum(record.issued_at > now - timedelta(days=1) for record in _asked_by(records, asker))
 
 
 def proposals(asked: Question, asker: str, records: Sequence[RegistryEvent], now: datetime) -> list[Proposal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.intake.information.asking import MAX_OPEN
+from services.intake.information.asking import MAX_A_DAY, MAX_OPEN
 from services.intake.problems import KEY_REUSED
 from shared.contract.events import RequestIssued
 from shared.web.errors import Problem, describe, not_found, unavailable
@@ -16,6 +16,16 @@ TOO_MANY_OPEN = describe(
     "những yêu cầu không còn cần.",
     f"An agency has at most {MAX_OPEN} information requests before their deadline; this one is not stored. Wait, or "
     "withdraw those that are not needed any more.",
+)
+TOO_MANY_A_DAY = describe(
+    "too-many-requests-a-day",
+    409,
+    "Đã lập quá nhiều yêu cầu thông tin trong một ngày",
+    "Too many information requests within a day",
+    f"Mỗi cơ quan lập tối đa {MAX_A_DAY} yêu cầu thông tin trong 24 giờ, kể cả yêu cầu đã rút; yêu cầu này không được "
+    "lưu. Hãy gửi lại sau.",
+    f"An agency makes at most {MAX_A_DAY} information requests in 24 hours, withdrawn ones too; this one is not "
+    "stored. Send it later.",
 )
 WITHDRAWN = describe(
     "request-withdrawn",
@@ -34,6 +44,10 @@ def unknown(request_id: str) -> Problem:
 
 def too_many_open() -> Problem:
     return Problem.of(TOO_MANY_OPEN, extensions={"limit": MAX_OPEN})
+
+
+def too_many_a_day() -> Problem:
+    return Problem.of(TOO_MANY_A_DAY, extensions={"limit": MAX_A_DAY})
 
 
 def withdrawn(request: RequestIssued) -> Problem:

@@ -18,8 +18,8 @@ from shared.postgres.database import ReadTransaction
 
 Role = Literal["asker", "addressee"]
 
-_ASKER = "record ->> 'asked_by' = :agency"
-_ADDRESSEE = "record -> 'agencies' ?| CAST(:addressees AS text[])"
+_ASKER = "record ->> 'asked_by' = ANY(CAST(:own AS text[]))"
+_ADDRESSEE = "record -> 'agencies' ?| CAST(:own AS text[])"
 _ROLES: Mapping[Role | None, str] = {
     "asker": _ASKER,
     "addressee": f"record ->> 'asked_by' IS NOT NULL AND {_ADDRESSEE}",
@@ -61,8 +61,7 @@ _ANSWERS = text(f"""
 
 async def listed(
     tx: ReadTransaction,
-    agency: str,
-    addressees: Sequence[str],
+    own: Sequence[str],
     *,
     role: Role | None,
     state: str | None,
@@ -70,9 +69,9 @@ async def listed(
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> list[InformationRequestView]:
-    """Requests that the agency made, or that were made of it, the newest first, behind `before`.
+    """Requests that an agency made, or that were made of it, the newest first, behind `before`.
 
-    addressees: the agency and those whose duties it has inherited.
+    own: the agency and those whose duties it has inherited.
     """
     conditions = [_ROLES[role], *([_STATES[state]] if state else [])]
     if before is not None:
@@ -82,7 +81,7 @@ async def listed(
         + " AND ".join(f"({condition})" for condition in conditions)
         + f" ORDER BY {_ISSUED} DESC, key DESC LIMIT :limit"
     )
-    given: dict[str, Any] = {"agency": agency, "addressees": list(addressees), "now": now, "limit": limit}
+    given: dict[str, Any] = {"own": list(own), "now": now, "limit": limit}
     given |= {"before_at": before[0] if before else None, "before_key": before[1] if before else None}
     used = {name: value for name, value in given.items() if f":{name}" in query.text}
     return await fetched(

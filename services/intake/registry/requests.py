@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from services.intake.registry.records import Registry
 from services.intake.registry.source import FileError, Located
+from shared.contract.addressing import closed_before
 from shared.contract.events import RegistryEvent, RequestIssued
 from shared.contract.events.fields import shown
+from shared.contract.reporting_window import local_day
 
 
 def check(
@@ -26,8 +28,17 @@ def check(
         )
     if request.asked_by is None:
         return
-    if request.asked_by not in registry.agencies:
+    asker = registry.agencies.get(request.asked_by)
+    if asker is None:
         yield located.unknown("asked_by", "cơ quan yêu cầu", "asking agency", request.asked_by, "agency")
+    elif before is None and closed_before(asker, local_day(request.issued_at)):
+        yield located.error(
+            "asked_by",
+            "Cơ quan yêu cầu đã chấm dứt hoạt động.",
+            "The asking agency has closed.",
+            "Cơ quan kế thừa lập yêu cầu này.",
+            "Its successor asks instead.",
+        )
     if not request.agencies:
         yield located.error(
             "agencies",

@@ -249,6 +249,18 @@ async def test_an_agency_has_few_requests_that_run(province: Province, monkeypat
         assert (await ask(client, key="hoi-2")).status_code == 201
 
 
+async def test_asking_and_withdrawing_all_day_ends_too(province: Province, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "MAX_A_DAY", 1)
+    async with intake(province) as client:
+        assert (await ask(client)).status_code == 201
+        assert (await withdraw(client)).status_code == 200
+        more = await ask(client, key="hoi-2")
+        assert (more.status_code, more.json()["type"]) == (409, "/problems/too-many-requests-a-day")
+        assert (await ask(client)).status_code == 200, "a repetition is answered all the same"
+        client.clock.set(NOW + timedelta(days=1))
+        assert (await ask(client, key="hoi-2")).status_code == 201
+
+
 async def test_its_asker_withdraws_it_once_with_a_reason_and_it_is_answered_no_more(province: Province) -> None:
     async with intake(province) as client:
         await ask(client)
@@ -342,6 +354,7 @@ async def test_the_heir_of_an_agency_that_was_asked_answers_and_both_see_it(prov
             DEPARTMENT, parent="H99", closed_on=NOW.date(), successors=(COMMUNE,), open_obligations="transfer"
         )
         await load(province.url, [closing])
+        client.clock.set(NOW + timedelta(days=1))
         await told(client, DEPARTMENT, owed=False, transferred_to=COMMUNE)
         await told(client, COMMUNE, transferred_from=(DEPARTMENT,))
         await accepted(client, await client.post(answering(), of=COMMUNE))
@@ -351,6 +364,32 @@ async def test_the_heir_of_an_agency_that_was_asked_answers_and_both_see_it(prov
             assert (row["agency"], row["answered_by"], row["state"]) == (DEPARTMENT, COMMUNE, "answered")
             assert (await client.get(row["answer"]["link"], of=agency)).status_code == 200
         assert (await client.get(PATH, of=COMMUNE, role="addressee")).json()["items"] != []
+
+
+async def test_an_heir_reads_what_its_agency_asked_or_was_asked_from_the_closing_on(province: Province) -> None:
+    closes_on = NOW.date() + timedelta(days=2)
+    async with intake(province) as client:
+        for asker, asked in ((OFFICE, DEPARTMENT), (DEPARTMENT, OFFICE)):
+            assert (await ask(client, question(agencies=[asked]), of=asker)).status_code == 201
+    own, received = (f"{PATH}/TT-{asker}-1" for asker in (DEPARTMENT, OFFICE))
+    closing = rig.agency(
+        DEPARTMENT, parent="H99", closed_on=closes_on, successors=(COMMUNE,), open_obligations="transfer"
+    )
+    await load(province.url, [closing])
+    async with intake(province) as client:
+        for path in (own, received):
+            assert (await client.get(path, of=COMMUNE)).status_code == 404, "the agency still works"
+        assert (await client.get(PATH, of=COMMUNE)).json()["items"] == []
+        assert (await withdraw(client, of=COMMUNE, request=f"TT-{DEPARTMENT}-1")).status_code == 404
+        client.clock.set(NOW + timedelta(days=3))
+        for path in (own, received):
+            seen = await client.get(path, of=COMMUNE)
+            assert seen.status_code == 200, (path, seen.text)
+        assert len((await client.get(PATH, of=COMMUNE)).json()["items"]) == 2
+        assert len((await client.get(PATH, of=COMMUNE, role="asker")).json()["items"]) == 1
+        assert (await withdraw(client, of=COMMUNE, request=f"TT-{DEPARTMENT}-1")).status_code == 200
+        late = await ask(client, question(agencies=[COMMUNE]), of=DEPARTMENT, key="hoi-2")
+        assert "/asked_by" in [error["pointer"] for error in late.json().get("errors", [])], late.text
 
 
 async def test_what_the_asked_one_took_back_is_no_answer(province: Province) -> None:
