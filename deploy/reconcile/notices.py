@@ -336,10 +336,10 @@ def _attempts(dossier: Dossier) -> Iterator[Difference]:
             yield told.difference("state", row["state"], ", ".join(map(str, ended)) or None)
         if row["token"] is not None and all(entry["token"] != row["token"] for entry in made):
             yield told.difference("token", row["token"], None)
-        yield from _each_attempt(made, key)
+        yield from _each_attempt(made, key, row["unknowns"])
 
 
-def _each_attempt(made: list[asyncpg.Record], key: str) -> Iterator[Difference]:
+def _each_attempt(made: list[asyncpg.Record], key: str, unknowns: int) -> Iterator[Difference]:
     by = ("theo notifier.notifications", "by notifier.notifications")
     numbers = [entry["number"] for entry in made]
     if sorted(numbers) != list(range(1, len(made) + 1)):
@@ -349,7 +349,8 @@ def _each_attempt(made: list[asyncpg.Record], key: str) -> Iterator[Difference]:
     for entry in sorted(made, key=lambda entry: entry["number"]):
         told = Teller("notice", "notifier.attempts", f"{key}#{entry['number']}", *by)
         if (entry["resend"] and not unsure) or (
-            entry["late"] and not unsure and entry["outcome"] == "sent" and len(made) == 1
+            # a lease that ran out in DATA left the outcome unknown, until the answer came late
+            entry["late"] and not unsure and entry["outcome"] == "sent" and len(made) == 1 and not unknowns
         ):
             yield told.difference("resend" if entry["resend"] else "late", True, False)
         unsure = unsure or entry["outcome"] == "unknown" or entry["late"] or entry["outcome"] == "expired"
