@@ -402,7 +402,7 @@ def _known_reports(world: World, obligation: str, now: datetime) -> list[Report]
             verdicts[verdict["submission_id"]] = verdict
     steps: dict[str, list[Data]] = {}
     for step in world.steps:
-        if moment(step["at"]) <= now:
+        if step.get("submission_id") and moment(step["at"]) <= now:  # others are about the obligation alone
             steps.setdefault(step["submission_id"], []).append(step)
     return [
         Report(
