@@ -139,7 +139,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
     finally:
         demo.close()
     shown = text.getvalue()
-    assert re.search(r"reconcile differences │ +0 │", shown)
+    assert re.search(r"reconcile differences +│ +0 │", shown)
     assert re.search(r"\d\d/\d\d/2026 +\d+% \| nhận/received \d+", shown)
 
 
