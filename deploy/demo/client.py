@@ -96,6 +96,8 @@ class Portal:
             body["nil_reason"] = "Trong kỳ không phát sinh việc nào."
         else:
             body |= {"figures": dict(report.figures), "narratives": dict(report.narratives)}
+            if report.tables:
+                body["tables"] = dict(report.tables)
         answer = await self._call(
             "POST",
             "/v1/submissions",

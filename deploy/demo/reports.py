@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from shared.contract.events import FigureField, Form, NarrativeField, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, SumRule, TableColumn, TableField
 
 _SENTENCES = (
     "Trong kỳ, cơ quan đã triển khai đầy đủ các nhiệm vụ được giao theo kế hoạch.",
@@ -27,6 +28,9 @@ _SENTENCES = (
 )
 #: largest value drawn for a figure without a maximum
 _USUAL_MAXIMUM = Decimal(1000)
+#: rows of a table beyond its fewest
+_MORE_ROWS = 4
+_FIRST_DAY = date(2026, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Report:
     nil: bool = False
     figures: Mapping[str, str | None] = field(default_factory=dict)
     narratives: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Mapping[str, str | None]]] = field(default_factory=dict)
 
 
 def truthful(form: Form, rng: random.Random) -> Report:
@@ -50,10 +55,28 @@ def truthful(form: Form, rng: random.Random) -> Report:
     return Report(
         figures={code: format(values[code], "f") for code in figures},
         narratives={narrative.code: _prose(narrative, rng) for narrative in form.narratives},
+        tables={table.code: _rows(table, rng) for table in form.tables},
     )
 
 
-def _draw(figure: FigureField, rng: random.Random) -> Decimal:
+def _rows(table: TableField, rng: random.Random) -> list[dict[str, str | None]]:
+    count = min(table.max_rows, max(1, table.min_rows) + rng.randrange(_MORE_ROWS))
+    return [{column.code: _cell(column, rng) for column in table.columns} for _ in range(count)]
+
+
+def _cell(column: TableColumn, rng: random.Random) -> str:
+    match column.type:
+        case "text":
+            return rng.choice(_SENTENCES)[: column.max_characters].strip()
+        case "date":
+            return (_FIRST_DAY + timedelta(days=rng.randrange(365))).isoformat()
+        case "choice":
+            return rng.choice(column.choices)
+        case _:
+            return format(_draw(column, rng), "f")
+
+
+def _draw(figure: FigureField | TableColumn, rng: random.Random) -> Decimal:
     step = Decimal(1).scaleb(-figure.fraction_digits)
     low = figure.minimum if figure.minimum is not None else Decimal(0)
     high = figure.maximum if figure.maximum is not None else low + _USUAL_MAXIMUM
@@ -127,13 +150,15 @@ def corrected(sent: Report, truth: Report, findings: Sequence[Mapping[str, Any]]
 
     Equal to `sent` if no finding names a place that the clerk can change.
     """
-    figures, narratives = dict(sent.figures), dict(sent.narratives)
+    figures, narratives, tables = dict(sent.figures), dict(sent.narratives), dict(sent.tables)
     for finding in findings:
         match str(finding.get("path", "")).split("/"):
             case ["", "figures", code] if code in truth.figures:
                 figures[code] = truth.figures[code]
             case ["", "narratives", code] if code in truth.narratives:
                 narratives[code] = truth.narratives[code]
+            case ["", "tables", code, *_] if code in truth.tables:
+                tables[code] = truth.tables[code]
             case _:
                 continue
-    return replace(sent, figures=figures, narratives=narratives)
+    return replace(sent, figures=figures, narratives=narratives, tables=tables)

@@ -73,6 +73,7 @@ def _submission(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> 
     told_body = json_body(event)
     said_later = {
         "nil_reason": report.nil_reason, "declines": report.declines or None, "refer_to": report.refer_to or None,
+        "tables": report.tables,
     }  # fmt: skip
     for name, value in said_later.items():
         if value or (isinstance(told_body, dict) and name in told_body):  # older events do not say it

@@ -76,7 +76,7 @@ def _judged_again(
         if not isinstance(form, CompiledForm):
             continue
         listed = findings.get(verdict["verdict_id"], [])
-        judgement = judge(form, report.figures, report.narratives, nil=report.nil)
+        judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil)
         judgement = _compared(judgement, listed, returned_for_zeros)
         returned_for_zeros = returned_for_zeros or _zero_error(listed)
         key = f"{dossier.key}#{submission['version']}"

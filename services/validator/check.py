@@ -37,6 +37,8 @@ def _check(record: RegistryEvent) -> Iterator[Objection]:
     judge(compiled, {}, {}, nil=False)
     judge(compiled, {}, {}, nil=True)
     judge(compiled, dict.fromkeys(compiled.figure_codes, "1"), dict.fromkeys(compiled.narrative_codes, "…"), nil=False)
+    rows = {table.code: [dict.fromkeys(table.column_codes, "?")] for table in compiled.tables}
+    judge(compiled, {}, {}, rows, nil=False)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+from types import MappingProxyType
 
-from services.validator.rules import catalogue, narratives, sums
+from services.validator.rules import catalogue, narratives, sums, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, counted, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
+from services.validator.rules.tables import Tables
 from shared.contract.events import Finding, Severity, VerdictOutcome
 
 #: findings listed in a verdict; all are counted
@@ -26,6 +28,9 @@ LISTED_CHARACTERS = 300_000
 EXACT = Context(prec=200, Emax=999_999, Emin=-999_999, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
 
 
+NO_TABLES: Tables = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What is to be said of one submission."""
@@ -33,16 +38,21 @@ class Judgement:
     outcome: VerdictOutcome
     errors: int
     warnings: int
-    required_items: int  # figures and narratives the form requires of this submission
-    present_items: int  # of these, usable: of the right type and in range, no filler
+    required_items: int  # figures, narratives and tables the form requires of this submission
+    present_items: int  # of these, usable: of the right type and in range, no filler; a table in which nothing is wrong
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False
-    any_nonzero: bool | None = None  # whether a figure is other than 0; None: none is given, or one cannot be read
+    any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report that says nothing
 
 
 def judge(
-    form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], *, nil: bool
+    form: CompiledForm,
+    figures: Mapping[str, str | None],
+    given_narratives: Mapping[str, str],
+    given_tables: Tables = NO_TABLES,
+    *,
+    nil: bool,
 ) -> Judgement:
     """Judge the content of one submission by its form.
 
@@ -78,14 +88,21 @@ def judge(
             absent += 1
             if not nil:
                 flaws.append(Flaw(catalogue.NARRATIVE_MISSING, narrative.path, narrative.words))
-    _check_codes(form, figures, given_narratives, flaws)
+    if form.tables:
+        with localcontext(EXACT):
+            for table in form.tables:
+                usable = tables.check(table, given_tables.get(table.code), flaws, demanded=not nil)
+                absent += table.required and not usable
+    _check_codes(form, figures, given_narratives, given_tables, flaws)
     if nil or not (values or form.required_items):
-        _check_nil(form, figures, given_narratives, nil, flaws)
+        _check_nil(form, figures, given_narratives, given_tables, nil, flaws)
 
     excused = nil and form.nil_allowed
     required = 0 if excused else form.required_items
     present = 0 if excused else required - absent
-    any_nonzero = True if any(values.values()) else False if _all_read(values, figures) else None
+    any_nonzero = (
+        True if any(values.values()) or any(given_tables.values()) else False if _all_read(values, figures) else None
+    )
     if not flaws:
         return Judgement("accepted", 0, 0, required, present, any_nonzero=any_nonzero, filler=form.filler)
     return replace(_concluded(flaws, required, present), any_nonzero=any_nonzero, filler=form.filler)
@@ -117,12 +134,17 @@ def after_figures(judgement: Judgement, before: str, *, confirmed: bool) -> Judg
 
 
 def _check_codes(
-    form: CompiledForm, figures: Mapping[str, str | None], given_narratives: Mapping[str, str], flaws: list[Flaw]
+    form: CompiledForm,
+    figures: Mapping[str, str | None],
+    given_narratives: Mapping[str, str],
+    given_tables: Tables,
+    flaws: list[Flaw],
 ) -> None:
     unknown = 0
     for rule, member, given, declared in (
         (catalogue.UNKNOWN_FIGURE, "figures", figures.keys(), form.figure_codes),
         (catalogue.UNKNOWN_NARRATIVE, "narratives", given_narratives.keys(), form.narrative_codes),
+        (catalogue.UNKNOWN_TABLE, "tables", given_tables.keys(), form.table_codes),
     ):
         if not given <= declared:
             for code in sorted(given - declared):
@@ -136,12 +158,14 @@ def _check_nil(
     form: CompiledForm,
     figures: Mapping[str, str | None],
     given_narratives: Mapping[str, str],
+    given_tables: Tables,
     nil: bool,
     flaws: list[Flaw],
 ) -> None:
     """What is wrong between NIL and content; a report without either is worth a warning."""
     content = [code for code, text in figures.items() if not is_blank(text)]
     content += [code for code, text in given_narratives.items() if narratives.trimmed(text)]
+    content += [code for code, rows in given_tables.items() if rows]
     if nil and not form.nil_allowed:
         words = {"count": str(form.required_items), "count_en": counted(form.required_items, "required item")}
         flaws.append(Flaw(catalogue.NIL_NOT_ALLOWED, "/nil", words, provided="true", expected="false"))
@@ -149,7 +173,7 @@ def _check_nil(
         names = ", ".join(shown(code, 40) for code in sorted(content)[:10]) + (", …" if len(content) > 10 else "")
         words = {"count": str(len(content)), "count_en": counted(len(content), "item"), "names": names}
         flaws.append(Flaw(catalogue.NIL_WITH_CONTENT, "/nil", words, provided="true", expected="false"))
-    if not nil and not content and form.nil_allowed and (form.steps or form.narratives):
+    if not nil and not content and form.nil_allowed and (form.steps or form.narratives or form.tables):
         flaws.append(Flaw(catalogue.EMPTY_REPORT, "", {}))
 
 
@@ -160,7 +184,15 @@ def _unknown(form: CompiledForm, rule: catalogue.Rule, member: str, code: str) -
         hint = "Bỏ mã này khỏi báo cáo, hoặc viết lại đúng mã như trong biểu mẫu của phiên bản chế độ báo cáo này."
         hint_en = "Leave this code out, or write it exactly as in the form of this version of the reporting regime."
     else:
-        place = "figures" if meant in form.figure_codes else "narratives"
+        place = next(
+            name
+            for name, codes in (
+                ("figures", form.figure_codes),
+                ("narratives", form.narrative_codes),
+                ("tables", {meant}),
+            )
+            if meant in codes
+        )
         hint = f"Mã đúng là {meant}, đặt trong “{place}”."
         hint_en = f'The right code is {meant}, under "{place}".'
     words = {"name": name, "name_en": name, "hint": hint, "hint_en": hint_en}

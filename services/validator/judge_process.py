@@ -94,7 +94,7 @@ def _answer(order: Order, form: CompiledForm) -> Answer:
     try:
         signal.setitimer(signal.ITIMER_PROF, order.seconds)
         body = SubmissionReceived.model_validate_json(order.report)
-        judgement = judge(form, body.figures, body.narratives, nil=body.nil)
+        judgement = judge(form, body.figures, body.narratives, body.tables, nil=body.nil)
         return Answer.of(judgement, time.thread_time() - begun)
     except Exception as error:
         return Answer(time.thread_time() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])

@@ -123,7 +123,7 @@ class Judging:
                 continue
             body = event.body
             try:
-                prepared.values[event.id] = domain.judge(form, body.figures, body.narratives, nil=body.nil)
+                prepared.values[event.id] = domain.judge(form, body.figures, body.narratives, body.tables, nil=body.nil)
             except MemoryError:
                 raise
             except Exception as error:

@@ -32,6 +32,7 @@ BY_NAME: Mapping[str, Any] = {
     "cause": "Nộp đúng hạn",
     "cause_en": "Sent in time",
     "channel": "email",
+    "choices": "Đất đai",
     "clause": "1.a",
     "clause_text": "Nộp đúng hạn: 60 điểm",
     "clause_text_en": "Sent in time: 60 points",

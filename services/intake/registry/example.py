@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
+
+import msgspec
 
 from services.intake.registry.narrowing import MAX_DIGITS, Balance, Dead, Narrowing
 from services.intake.submissions.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
-from shared.contract.events import FigureField, Form
+from shared.contract.events import FigureField, Form, TableColumn
+
+#: members of a report's body
+Content = dict[str, Any]
 
 _DEFAULT, _DEFAULT_TOTAL = 12, 120
 
@@ -29,12 +35,39 @@ class NoExample(ValueError):
     """No example was found; a report by the form may still be possible."""
 
 
-def report_content(form: Form) -> tuple[dict[str, str], dict[str, str]]:
-    """Figures (as exact texts) and narratives that the form accepts. Raises NoExample."""
-    found, texts = figures(form), narratives(form)
-    if sum(len(code) + len(text.encode()) + 8 for code, text in (found | texts).items()) > MAX_BODY_BYTES - 1024:
+def report_content(form: Form) -> Content:
+    """Figures (as exact texts), narratives and rows of tables that the form accepts. Raises NoExample."""
+    content: Content = {"figures": figures(form), "narratives": narratives(form)}
+    if form.tables:
+        content["tables"] = tables(form)
+    if len(msgspec.json.encode(content)) > MAX_BODY_BYTES - 1024:
         raise NoExample("the example exceeds the size limit of a report")
-    return found, texts
+    return content
+
+
+def tables(form: Form) -> dict[str, list[dict[str, str]]]:
+    """As many rows of each table as it needs at least, or one, with every column filled."""
+    return {
+        table.code: [{column.code: _cell(column) for column in table.columns}] * max(1, table.min_rows)
+        for table in form.tables
+    }
+
+
+def _cell(column: TableColumn) -> str:
+    match column.type:
+        case "text":
+            return _TEXT[: min(column.max_characters, 60)].strip()
+        case "date":
+            return "2026-03-31"
+        case "choice":
+            return column.choices[0]
+        case _:
+            number = FigureField.model_construct(**{name: getattr(column, name) for name in _OF_NUMBERS})
+            return figures(Form(figures=(number,)))[column.code]
+
+
+#: what a column of numbers says as a figure does
+_OF_NUMBERS = ("code", "label", "required", "minimum", "maximum", "fraction_digits")
 
 
 def narratives(form: Form) -> dict[str, str]:

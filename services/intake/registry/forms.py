@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from decimal import Decimal, localcontext
 
-from services.intake.registry import sums
+from services.intake.registry import form_tables, sums
+from services.intake.registry.form_fields import check_number, repeated_codes, values_of
 from services.intake.registry.source import FileError, Located
 from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
@@ -19,50 +20,26 @@ _NAMED = 10
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     form = regime.form
     by_code = {figure.code: figure for figure in form.figures}
-    if not form.figures and not form.narratives:
+    if not (form.figures or form.narratives or form.tables):
         yield located.error(
             "form",
-            "Biểu mẫu không hỏi gì: không có chỉ tiêu, không có thuyết minh.",
-            "The form asks nothing: it has neither figures nor narratives.",
-            "Ghi `figures` hoặc `narratives`.",
-            "Give `figures` or `narratives`.",
+            "Biểu mẫu không hỏi gì: không có chỉ tiêu, không có thuyết minh, không có bảng.",
+            "The form asks nothing: it has neither figures nor narratives nor tables.",
+            "Ghi `figures`, `narratives` hoặc `tables`.",
+            "Give `figures`, `narratives` or `tables`.",
         )
     groups = {
         "figures": [figure.code for figure in form.figures],
         "narratives": [narrative.code for narrative in form.narratives],
         "sums": [rule.code for rule in form.sums],
         "attachments": [attachment.code for attachment in form.attachments],
+        "tables": [table.code for table in form.tables],
     }
     for field, codes in groups.items():
-        seen: set[str] = set()
-        for place, code in enumerate(codes):
-            if code in seen:
-                yield located.error(
-                    f"form/{field}/{place}/code",
-                    f"Mã “{shown(code)}” lặp lại.",
-                    f"The code “{shown(code)}” is repeated.",
-                    "Đặt mã khác.",
-                    "Give another code.",
-                )
-            seen.add(code)
+        yield from repeated_codes(located, f"form/{field}", codes)
     for place, figure in enumerate(form.figures):
-        yield from _type(located, f"form/figures/{place}", figure)
-        if figure.minimum is not None and figure.maximum is not None and figure.minimum > figure.maximum:
-            yield located.error(
-                f"form/figures/{place}",
-                f"“{figure.code}”: nhỏ nhất lớn hơn lớn nhất.",
-                f"“{figure.code}”: the minimum exceeds the maximum.",
-                "Sửa hai giới hạn.",
-                "Correct the bounds.",
-            )
-        elif (bounds := _values(figure))[0] > bounds[1]:
-            yield located.error(
-                f"form/figures/{place}",
-                f"“{figure.code}”: không có số nào với {figure.fraction_digits} chữ số thập phân giữa hai giới hạn.",
-                f"“{figure.code}”: no number with {figure.fraction_digits} digits after the point lies in its bounds.",
-                "Sửa hai giới hạn hoặc `fraction_digits`.",
-                "Correct the bounds or `fraction_digits`.",
-            )
+        yield from check_number(located, f"form/figures/{place}", figure)
+    yield from form_tables.check(located, form.tables)
     for place, narrative in enumerate(form.narratives):
         if narrative.min_characters > narrative.max_characters:
             yield located.error(
@@ -84,56 +61,19 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     for place, error in _sums(located, form.sums, by_code):
         reported.add(place)
         yield error
-    values = {figure.code: _values(figure) for figure in form.figures}
+    values = {figure.code: values_of(figure) for figure in form.figures}
     yield from sums.together(located, form.sums, by_code, values, reported)
     # `"code":0,` for each figure, `"code":"…",` for each narrative, and some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
     least += sum(len(item.code) + 6 + item.min_characters for item in form.narratives if item.required)
+    least += sum(form_tables.least_bytes(table) for table in form.tables if table.required)
     if least > MAX_BODY_BYTES:
         yield located.error(
             "form",
             f"Một báo cáo đủ theo biểu mẫu này có ít nhất {least} byte; hệ thống nhận nhiều nhất {MAX_BODY_BYTES}.",
             f"A complete report by this form has at least {least} bytes; the limit is {MAX_BODY_BYTES}.",
-            "Giảm độ dài tối thiểu của thuyết minh, hoặc chia thành nhiều chế độ báo cáo.",
-            "Lower the minimum lengths of narratives, or split the form into several regimes.",
-        )
-
-
-def _type(located: Located, place: str, figure: FigureField) -> Iterator[FileError]:
-    """What a figure says of itself must be one thing."""
-    if figure.type == "integer" and figure.fraction_digits:
-        yield located.error(
-            f"{place}/fraction_digits",
-            f"“{figure.code}” là số nguyên nhưng cho phép {figure.fraction_digits} chữ số thập phân.",
-            f"“{figure.code}” is an integer, but takes {figure.fraction_digits} digits after the point.",
-            "Bỏ `fraction_digits`, hoặc ghi type: decimal.",
-            "Leave `fraction_digits` out, or write type: decimal.",
-        )
-    if figure.type != "percent":
-        return
-    if figure.unit not in ("", "%"):
-        yield located.error(
-            f"{place}/unit",
-            f"“{figure.code}” là tỷ lệ phần trăm nhưng có đơn vị “{shown(figure.unit)}”.",
-            f"“{figure.code}” is a percentage, but its unit is “{shown(figure.unit)}”.",
-            "Ghi unit: “%”, hoặc bỏ đơn vị.",
-            "Write unit: “%”, or leave it out.",
-        )
-    if figure.scale:
-        yield located.error(
-            f"{place}/scale",
-            f"“{figure.code}” là tỷ lệ phần trăm nên không có `scale`.",
-            f"“{figure.code}” is a percentage, which has no `scale`.",
-            "Bỏ `scale`.",
-            "Leave `scale` out.",
-        )
-    if figure.consolidation == "sum":
-        yield located.error(
-            f"{place}/consolidation",
-            f"“{figure.code}” là tỷ lệ phần trăm; cộng các tỷ lệ không ra tỷ lệ chung.",
-            f"“{figure.code}” is a percentage; percentages do not add up.",
-            "Ghi consolidation: average, last hoặc none.",
-            "Write consolidation: average, last or none.",
+            "Giảm độ dài tối thiểu của thuyết minh, số dòng tối thiểu của bảng, hoặc chia thành nhiều chế độ báo cáo.",
+            "Lower the minimum lengths of narratives or rows of tables, or split the form into several regimes.",
         )
 
 
@@ -193,15 +133,6 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
         )
 
 
-def _values(figure: FigureField) -> tuple[Decimal, Decimal]:
-    """The minimum and maximum of the figure in a report: its bounds, on the grid of its digits."""
-    with localcontext(prec=4 * MAX_DIGITS):
-        step = Decimal(1).scaleb(-figure.fraction_digits)
-        least = Decimal("-Infinity") if figure.minimum is None else figure.minimum.quantize(step, ROUND_CEILING)
-        most = Decimal("Infinity") if figure.maximum is None else figure.maximum.quantize(step, ROUND_FLOOR)
-    return least, most
-
-
 def _bound(value: Decimal) -> str:
     return format(value, "f") if value.is_finite() else "∞" if value > 0 else "-∞"
 
@@ -216,12 +147,12 @@ def _reachable(located: Located, place: str, rule: SumRule, by_code: Mapping[str
     least = most = Decimal(0)
     with localcontext(prec=4 * MAX_DIGITS):
         for term in terms:
-            low, high = _values(term)
+            low, high = values_of(term)
             if low > high:
                 return  # already reported
             least += low if term.required else min(low, Decimal(0))
             most += high if term.required else max(high, Decimal(0))
-        low, high = _values(total)
+        low, high = values_of(total)
         missed = least - rule.tolerance > high or most + rule.tolerance < low
     if missed and low <= high and rule.tolerance >= 0:
         least_shown, most_shown, low_shown, high_shown = map(_bound, (least, most, low, high))

@@ -13,7 +13,7 @@ from services.intake.obligations.queries import StandingName, accepted_from, obl
 from services.intake.pages import in_slices
 from services.intake.registry import example, regimes
 from services.intake.registry.agency_queries import OfficerView
-from services.intake.registry.example import NoExample
+from services.intake.registry.example import Content, NoExample
 from services.intake.registry.records import Agency, Registry
 from services.intake.registry.regimes import Addressed, Binding, Status
 from services.intake.views import Moment
@@ -25,9 +25,6 @@ from shared.runtime.clock import LOCAL_ZONE
 MAX_DEADLINES = 5
 #: limit on regime versions with a cached example
 MAX_EXAMPLES = 1000
-
-#: figures and narratives
-Content = tuple[dict[str, str], dict[str, str]]
 
 _NEXT_DEADLINES = text("""
     SELECT DISTINCT ON (regime, regime_version) regime, regime_version, obligation, period, deadline, standing,
@@ -207,7 +204,7 @@ class Examples:
         self._found: dict[tuple[str, int, int], Content | None] = {}
 
     def content(self, regime: RegimePublished) -> Content | None:
-        """Figures and narratives, or None if none were found."""
+        """The members of a body, or None if none were found."""
         key = (regime.code, regime.regime_version, regime.version)
         if key not in self._found:
             if len(self._found) >= MAX_EXAMPLES:
@@ -246,9 +243,8 @@ def _example(
     body: dict[str, Any] = {"regime": regime.code, "period": period, "officer": sender}
     content = examples.content(regime)
     if content is not None:
-        figures, narratives = content
         return (
-            {**body, "figures": figures, "narratives": narratives},
+            {**body, **content},
             "Số liệu chỉ để minh họa: đúng khoảng, đúng tổng. Thay bằng số liệu thật trước khi gửi.",
             "The values are only illustrative: within bounds, with matching sums. Replace them before sending.",
         )

@@ -24,6 +24,7 @@ _MAX_HALF_PAIRS = 1_000
 
 _BYTE_OF_ERROR = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$")
 _text = msgspec.json.Decoder(str)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 
 T = TypeVar("T")
 
@@ -108,6 +109,49 @@ def whole(body: bytes, decoder: msgspec.json.Decoder[T], errors: Errors) -> tupl
     except RecursionError:
         errors.not_json("", "lồng quá sâu", "nested too deeply")
     return None
+
+
+def level_of(raw: msgspec.Raw | bytes, pointer: str, limit: int, errors: Errors) -> Level | None:
+    """The members of an object; those given twice are reported."""
+    try:
+        level = Level(raw, limit)
+    except msgspec.DecodeError:
+        errors.unreadable_name(pointer)
+        return None
+    for name in level.repeated:
+        errors.duplicate(pointer, name)
+    return level
+
+
+def members_of(raw: msgspec.Raw, pointer: str, limit: int, example: str, errors: Errors) -> dict[str, msgspec.Raw]:
+    """The members of an object; none where the value is no object, or there are more than may be."""
+    if not is_object(raw):
+        name = pointer.rpartition("/")[2]
+        errors.add(
+            pointer,
+            f"`{name}` phải là một đối tượng JSON.",
+            f"`{name}` must be a JSON object.",
+            f"Ví dụ: {example}.",
+            f"For example {example}.",
+        )
+        return {}
+    level = level_of(raw, pointer, limit, errors)
+    if level is None:
+        return {}
+    if not level.complete:
+        errors.too_many(pointer, limit)
+    return level.values
+
+
+def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
+    """The items of an array, not looked into, or None where the value is none."""
+    return _items.decode(raw) if _first(raw) == b"[" else None
+
+
+def exact_text_of(raw: msgspec.Raw) -> str | None:
+    """A number as it was written, or the text; None where the value is neither."""
+    number = number_of(raw)
+    return text_of(raw) if number is None else number
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from services.intake.submissions.canonical import Tables
 from services.intake.submissions.limits import MAX_VERSIONS
 
 
@@ -39,6 +40,7 @@ class Pending(Struct, frozen=True, eq=False):
     nil_reason: str = ""
     declines: str = ""
     refer_to: str = ""
+    tables: Tables | None = None  # None: none was sent
 
     @property
     def idempotency(self) -> tuple[str, str]:

@@ -150,6 +150,7 @@ class SubmitEndpoint:
             refer_to=report.refer_to,
             figures=report.figures,
             narratives=report.narratives,
+            tables=report.tables or None,
             traceparent=tracing.traceparent(),
         )
         outcome = await self._store(pending)

@@ -10,7 +10,9 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from services.intake.submissions.canonical import Tables
 from services.intake.submissions.domain import Fresh
 from shared.contract.events import SubmissionReceived
 from shared.outbox import Outgoing
@@ -33,6 +35,7 @@ class _Body(msgspec.Struct):
     nil_reason: str = ""
     declines: str | None = None
     refer_to: str | None = None
+    tables: Tables | UnsetType = UNSET  # no member of a report that has none: most have none
 
 
 _encode = msgspec.json.Encoder().encode
@@ -59,6 +62,7 @@ def outgoing(fresh: Fresh) -> Outgoing:
             pending.nil_reason,
             pending.declines or None,
             pending.refer_to or None,
+            pending.tables or UNSET,
         )
     )
     return Outgoing(SubmissionReceived.TOPIC, pending.obligation, SubmissionReceived.TYPE, body)

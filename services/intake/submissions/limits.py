@@ -6,9 +6,21 @@ import re
 from collections.abc import Set as AbstractSet
 
 from shared.contract.events.fields import MAX_CODE_CHARACTERS, is_code
-from shared.contract.events.registry import MAX_FIGURES, MAX_NARRATIVE_CHARACTERS, MAX_NARRATIVES
+from shared.contract.events.registry import (
+    MAX_CELL_CHARACTERS,
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MAX_FIGURES,
+    MAX_NARRATIVE_CHARACTERS,
+    MAX_NARRATIVES,
+    MAX_TABLE_ROWS,
+    MAX_TABLES,
+)
 
-__all__ = ["MAX_CODE_CHARACTERS", "MAX_FIGURES", "MAX_NARRATIVES", "MAX_NARRATIVE_CHARACTERS", "are_codes", "is_code"]
+__all__ = [
+    "MAX_CELLS", "MAX_CELL_CHARACTERS", "MAX_CODE_CHARACTERS", "MAX_COLUMNS", "MAX_FIGURES", "MAX_NARRATIVES",
+    "MAX_NARRATIVE_CHARACTERS", "MAX_TABLES", "MAX_TABLE_ROWS", "are_codes", "is_code",
+]  # fmt: skip
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIGURE_CHARACTERS = 128

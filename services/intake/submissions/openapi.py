@@ -6,12 +6,16 @@ from typing import Any
 
 from services.intake.submissions.limits import (
     MAX_BODY_BYTES,
+    MAX_CELL_CHARACTERS,
+    MAX_COLUMNS,
     MAX_FIGURE_CHARACTERS,
     MAX_FIGURES,
     MAX_IDEMPOTENCY_KEY_CHARACTERS,
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
     MAX_NIL_REASON_CHARACTERS,
+    MAX_TABLE_ROWS,
+    MAX_TABLES,
 )
 
 #: the security scheme of an agency's API key
@@ -67,6 +71,29 @@ REPORT: dict[str, Any] = {
             "propertyNames": _CODE,
             "additionalProperties": {"type": "string", "maxLength": MAX_NARRATIVE_CHARACTERS},
             "description": "Thuyết minh theo mục / narratives by section",
+        },
+        "tables": {
+            "type": "object",
+            "maxProperties": MAX_TABLES,
+            "propertyNames": _CODE,
+            "additionalProperties": {
+                "type": "array",
+                "maxItems": MAX_TABLE_ROWS,
+                "items": {
+                    "type": "object",
+                    "maxProperties": MAX_COLUMNS,
+                    "propertyNames": _CODE,
+                    "additionalProperties": {
+                        "oneOf": [
+                            {"type": "number"},
+                            {"type": "string", "maxLength": MAX_CELL_CHARACTERS},
+                            {"type": "null"},
+                        ]
+                    },
+                },
+            },
+            "description": "Dòng của từng bảng, ô theo mã cột / the rows of each table, cells by column",
+            "examples": [{"T01": [{"TEN": "Rà soát thủ tục hành chính", "HAN": "2026-09-30", "TY_LE": 62.5}]}],
         },
         "classification": {
             "enum": ["public", None],

@@ -106,6 +106,10 @@ class SubmissionDetail(SubmissionView):
     refer_to: str | None = Field(description="Chuyển đến cơ quan / the agency to ask instead", examples=[None])
     figures: dict[str, str | None]
     narratives: dict[str, str]
+    tables: dict[str, list[dict[str, str | None]]] = Field(
+        description="Dòng của từng bảng, ô theo mã cột / the rows of each table, cells by column",
+        examples=[{"T01": [{"TEN": "Rà soát thủ tục hành chính", "HAN": "2026-09-30", "TY_LE": "62.5"}]}],
+    )
     findings: list[dict[str, Any]] = Field(
         description="code, tier, severity, path, provided, expected, difference; `message`, `fix`: ngôn ngữ theo "
         "Accept-Language / language by Accept-Language; `_vi`, `_en` are always both there"
@@ -159,6 +163,7 @@ async def submission(
         refer_to=report.refer_to or None,
         figures=report.figures,
         narratives=report.narratives,
+        tables=report.tables,
         findings=[_finding(finding, language) for finding in row["findings"] or []],
         findings_truncated=bool(row["findings_truncated"]),
         lifecycle=lifecycle(history, version),

@@ -10,16 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from services.intake.submissions import body_tables
 from services.intake.submissions.body_errors import Errors
-from services.intake.submissions.body_json import Level, is_literal, is_object, number_of, text_of, whole
+from services.intake.submissions.body_json import exact_text_of, is_literal, level_of, members_of, text_of, whole
 from services.intake.submissions.canonical import content_of
 from services.intake.submissions.classified import is_classified
 from services.intake.submissions.limits import (
+    MAX_CELLS,
     MAX_CODE_CHARACTERS,
     MAX_ERRORS,
     MAX_FIGURE_CHARACTERS,
@@ -27,6 +30,8 @@ from services.intake.submissions.limits import (
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
     MAX_NIL_REASON_CHARACTERS,
+    MAX_TABLE_ROWS,
+    MAX_TABLES,
     are_codes,
     is_code,
 )
@@ -43,6 +48,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     nil_reason: str | UnsetType = UNSET
     figures: dict[str, Any] | UnsetType = UNSET
     narratives: dict[str, str] | UnsetType = UNSET
+    tables: dict[str, list[dict[str, Any]]] | UnsetType = UNSET
     classification: str | UnsetType | None = UNSET
     classified: bool | UnsetType | None = UNSET
 
@@ -57,6 +63,7 @@ class _Members(msgspec.Struct):
     nil_reason: Raw | UnsetType = UNSET
     figures: Raw | UnsetType = UNSET
     narratives: Raw | UnsetType = UNSET
+    tables: Raw | UnsetType = UNSET
     classification: Raw | UnsetType = UNSET
     classified: Raw | UnsetType = UNSET
     declines: Raw | UnsetType = UNSET
@@ -67,6 +74,8 @@ _FIELDS = frozenset(_Members.__struct_fields__)
 _decoder = msgspec.json.Decoder(_Body, float_hook=str)
 _members = msgspec.json.Decoder(_Members)
 _MANY = 1_000
+_MOST_OBJECTS = MAX_TABLE_ROWS + 4
+_MOST_MEMBERS = MAX_CELLS + MAX_TABLES + MAX_FIGURES + MAX_NARRATIVES + len(_FIELDS)
 _LARGE_BYTES = 16_384
 
 
@@ -83,6 +92,7 @@ class Report(msgspec.Struct, frozen=True):
     #: of an information request, with `nil`: that it is not answered, or another agency is to be asked
     declines: Declines | Literal[""] = ""
     refer_to: str = ""  # the agency to be asked instead; given with a referral and only then
+    tables: dict[str, list[dict[str, str | None]]] = {}
 
     def content_sha256(self) -> bytes:
         """Names the content, whatever the order of keys or the white space: equal reports have equal names."""
@@ -96,6 +106,7 @@ class Report(msgspec.Struct, frozen=True):
             nil_reason=self.nil_reason,
             declines=self.declines,
             refer_to=self.refer_to,
+            tables=self.tables,
         )
         return hashlib.sha256(content).digest()
 
@@ -126,8 +137,11 @@ def read_report(body: bytes) -> Report | Unreadable:
 
 def read_fast(body: bytes) -> Report | None:
     """The report, or None where anything at all needs a closer look."""
-    # a report has three objects and no array: what has thousands is no report, and to make them all would take long
-    if len(body) > _LARGE_BYTES and (body.count(b"{") > _MANY or body.count(b"[") > _MANY):
+    # a report has an object for each row and four more, an array for each table: what has more is none, or has more
+    # in a text, and to make them all would take long
+    if len(body) > _LARGE_BYTES and (
+        body.count(b"{") > _MOST_OBJECTS or body.count(b"[") > _MANY or body.count(b'":') > _MOST_MEMBERS
+    ):
         return None
     try:
         read = _decoder.decode(body)
@@ -143,6 +157,10 @@ def read_fast(body: bytes) -> Report | None:
     if not isinstance(read.narratives, UnsetType):
         narratives = read.narratives
         keys += 1 + len(narratives)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    if not isinstance(read.tables, UnsetType):
+        tables = read.tables
+        keys += 1 + body_tables.members(tables)
     if not isinstance(read.nil, UnsetType):
         nil = read.nil
         keys += 1
@@ -182,11 +200,13 @@ def read_fast(body: bytes) -> Report | None:
                 continue
             else:
                 return None
-        if len(value) > MAX_FIGURE_CHARACTERS or (value > "9" and is_classified(value)):
+        if len(value) > MAX_FIGURE_CHARACTERS or (not "0" <= value < ":" and is_classified(value)):
             return None
     for value in narratives.values():
         if len(value) > MAX_NARRATIVE_CHARACTERS or is_classified(value):
             return None
+    if tables and not body_tables.take(tables, minus_zero=minus_zero):
+        return None
     if not (are_codes(figures.keys()) and are_codes(narratives.keys())):
         return None
     if not are_codes({read.regime, read.period, read.officer}):
@@ -194,7 +214,9 @@ def read_fast(body: bytes) -> Report | None:
     if escaped or may_hold_long_runs(body):
         _make_stream_safe(figures)
         _make_stream_safe(narratives)
-    return Report(read.regime, read.period, read.officer, nil, figures, narratives, nil_reason)
+        for row in chain.from_iterable(tables.values()):
+            _make_stream_safe(row)
+    return Report(read.regime, read.period, read.officer, nil, figures, narratives, nil_reason, tables=tables)
 
 
 def _is_reason(text: str) -> bool:
@@ -242,6 +264,7 @@ def read_slow(body: bytes) -> Report | Unreadable:
     _top_level(body, errors)
     figures = _figures(members.figures, errors)
     narratives = _narratives(members.narratives, errors)
+    tables = {} if isinstance(members.tables, UnsetType) else body_tables.read(members.tables, errors)
     if errors.found:
         return Unreadable(
             tuple(errors.found), truncated=errors.truncated, regime=regime, period=period, officer=officer,
@@ -249,7 +272,9 @@ def read_slow(body: bytes) -> Report | Unreadable:
         )  # fmt: skip
     _make_stream_safe(figures)
     _make_stream_safe(narratives)
-    return Report(regime, period, officer, nil, figures, narratives, nil_reason, declines, refer_to)
+    for row in chain.from_iterable(tables.values()):
+        _make_stream_safe(row)
+    return Report(regime, period, officer, nil, figures, narratives, nil_reason, declines, refer_to, tables)
 
 
 def _nil_reason(raw: Raw | UnsetType, nil: bool, errors: Errors) -> str:
@@ -335,7 +360,7 @@ _NIL_FIX = ("Ghi true nếu kỳ này không phát sinh số liệu.", "Write tr
 
 def _top_level(body: bytes, errors: Errors) -> None:
     """Members that a report does not have, and those given twice."""
-    level = _level(body, "", len(_FIELDS) + MAX_ERRORS, errors)
+    level = level_of(body, "", len(_FIELDS) + MAX_ERRORS, errors)
     if level is None:
         return
     if not level.complete:
@@ -344,18 +369,6 @@ def _top_level(body: bytes, errors: Errors) -> None:
     for name in level.names:
         if name not in _FIELDS:
             errors.unknown_field(name, known)
-
-
-def _level(raw: Raw | bytes, pointer: str, limit: int, errors: Errors) -> Level | None:
-    """The members of an object; those given twice are reported."""
-    try:
-        level = Level(raw, limit)
-    except msgspec.DecodeError:
-        errors.unreadable_name(pointer)
-        return None
-    for name in level.repeated:
-        errors.duplicate(pointer, name)
-    return level
 
 
 def _code(raw: Raw | UnsetType, name: str, errors: Errors) -> str:
@@ -378,31 +391,11 @@ def _code(raw: Raw | UnsetType, name: str, errors: Errors) -> str:
     return ""
 
 
-def _members_of(raw: Raw | UnsetType, pointer: str, limit: int, example: str, errors: Errors) -> dict[str, Raw]:
-    """The members of `figures` or `narratives`; none where they are no object, or more than may be."""
-    if isinstance(raw, UnsetType):
-        return {}
-    if not is_object(raw):
-        name = pointer[1:]
-        errors.add(
-            pointer,
-            f"`{name}` phải là một đối tượng JSON.",
-            f"`{name}` must be a JSON object.",
-            f"Ví dụ: {example}.",
-            f"For example {example}.",
-        )
-        return {}
-    level = _level(raw, pointer, limit, errors)
-    if level is None:
-        return {}
-    if not level.complete:
-        errors.too_many(pointer, limit)
-    return level.values
-
-
 def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
     figures: dict[str, str | None] = {}
-    for code, value in _members_of(raw, "/figures", MAX_FIGURES, '{"A01": 12.5, "A02": null}', errors).items():
+    if isinstance(raw, UnsetType):
+        return figures
+    for code, value in members_of(raw, "/figures", MAX_FIGURES, '{"A01": 12.5, "A02": null}', errors).items():
         if errors.full:
             errors.truncated = True
             break
@@ -410,9 +403,7 @@ def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
         if is_literal(value, b"null"):
             figures[code] = None
             continue
-        figure = number_of(value)
-        if figure is None:
-            figure = text_of(value)
+        figure = exact_text_of(value)
         if figure is None:
             errors.add(
                 pointer,
@@ -430,7 +421,9 @@ def _figures(raw: Raw | UnsetType, errors: Errors) -> dict[str, str | None]:
 
 def _narratives(raw: Raw | UnsetType, errors: Errors) -> dict[str, str]:
     narratives: dict[str, str] = {}
-    for code, value in _members_of(raw, "/narratives", MAX_NARRATIVES, '{"danh_gia": "…"}', errors).items():
+    if isinstance(raw, UnsetType):
+        return narratives
+    for code, value in members_of(raw, "/narratives", MAX_NARRATIVES, '{"danh_gia": "…"}', errors).items():
         if errors.full:
             errors.truncated = True
             break

@@ -157,5 +157,8 @@ def lateness_words(deadline: datetime | None, at: datetime) -> tuple[str, str]:
 
 
 def pointer_words(path: str) -> str:
-    """A JSON Pointer as a clerk reads it: `/figures/A01` is item A01."""
+    """A JSON Pointer as a clerk reads it: `/figures/A01` is item A01, `/tables/T01/3/TEN` is T01, row 4, column TEN."""
+    match path.split("/"):
+        case ["", "tables", table, row, column] if row.isdecimal():
+            path = f"{table}, {int(row) + 1}, {column}"
     return path.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~") or path

@@ -58,6 +58,28 @@ UNKNOWN_NARRATIVE = Rule(
     "{hint}",
     "{hint_en}",
 )
+UNKNOWN_TABLE = Rule(
+    "S05",
+    "structure",
+    "error",
+    "Bảng không có trong biểu mẫu",
+    "A table that the form does not have",
+    "Biểu mẫu không có bảng {name}.",
+    "The form has no table {name_en}.",
+    "{hint}",
+    "{hint_en}",
+)
+UNKNOWN_COLUMN = Rule(
+    "S06",
+    "structure",
+    "error",
+    "Cột không có trong bảng",
+    "A column that the table does not have",
+    "Bảng {name} không có cột “{column}”; cột này có ở {rows} dòng.",
+    "Table {name_en} has no column “{column}”; it is given in {rows_en}.",
+    "Bỏ cột này; các cột của bảng: {columns}.",
+    "Leave this column out; the table's columns are: {columns}.",
+)
 NIL_WITH_CONTENT = Rule(
     "S03",
     "structure",
@@ -66,8 +88,9 @@ NIL_WITH_CONTENT = Rule(
     "A NIL report that has content",
     "Báo cáo ghi “không phát sinh” (NIL) nhưng có {count} nội dung: {names}.",
     "The report is marked NIL (nothing to report) but has {count_en}: {names}.",
-    "Nếu có số liệu, đặt “nil” là false và gửi lại; nếu thật sự không phát sinh, bỏ hết chỉ tiêu và thuyết minh.",
-    'If there is something to report, set "nil" to false and send again; if not, leave out all figures and narratives.',
+    "Nếu có số liệu, đặt “nil” là false và gửi lại; nếu thật sự không phát sinh, bỏ hết chỉ tiêu, thuyết minh và bảng.",
+    'If there is something to report, set "nil" to false and send again; if not, leave out all figures, narratives and '
+    "tables.",
 )
 NIL_NOT_ALLOWED = Rule(
     "S04",
@@ -113,14 +136,47 @@ EMPTY_REPORT = Rule(
     "Nếu kỳ này không phát sinh, gửi lại với “nil” là true; nếu có, điền số liệu rồi gửi lại.",
     'If there is nothing to report, send again with "nil" set to true; otherwise fill in the form and send again.',
 )
+TABLE_MISSING = Rule(
+    "C04",
+    "completeness",
+    "error",
+    "Thiếu bảng bắt buộc",
+    "A required table is missing",
+    "Thiếu bảng bắt buộc {name}.",
+    "The required table {name_en} is missing.",
+    "Gửi bảng {code} với ít nhất {minimum} dòng.",
+    "Send table {code} with at least {minimum_en}.",
+)
+TOO_FEW_ROWS = Rule(
+    "C05",
+    "completeness",
+    "error",
+    "Bảng có quá ít dòng",
+    "A table has too few rows",
+    "Bảng {name} có {provided} dòng, ít hơn mức tối thiểu {minimum}.",
+    "Table {name_en} has {provided_en}; at least {minimum} are needed.",
+    "Bổ sung ít nhất {missing} dòng.",
+    "Add at least {missing_en}.",
+)
+CELL_MISSING = Rule(
+    "C06",
+    "completeness",
+    "error",
+    "Ô bắt buộc của bảng để trống",
+    "A required cell of a table is empty",
+    "{subject}: ô bắt buộc để trống.",
+    "{subject_en}: this cell is required and empty.",
+    "Điền ô này{unit}, hoặc bỏ cả dòng nếu dòng không có nội dung.",
+    "Fill it in{unit}, or leave the whole row out if there is nothing in it.",
+)
 NOT_A_NUMBER = Rule(
     "V01",
     "validity",
     "error",
     "Giá trị không phải là số",
     "The value is not a number",
-    "Chỉ tiêu {name}: “{provided}” không phải là một số.",
-    "Figure {name_en}: “{provided}” is not a number.",
+    "{subject}: “{provided}” không phải là một số.",
+    "{subject_en}: “{provided}” is not a number.",
     "{hint}",
     "{hint_en}",
 )
@@ -130,8 +186,8 @@ SEPARATORS = Rule(
     "error",
     "Số có dấu phân cách hàng nghìn hoặc dấu phẩy thập phân",
     "The number has grouping separators or a decimal comma",
-    "Chỉ tiêu {name}: “{provided}” có dấu phân cách hàng nghìn hoặc dấu phẩy thập phân.",
-    "Figure {name_en}: “{provided}” has grouping separators or a decimal comma.",
+    "{subject}: “{provided}” có dấu phân cách hàng nghìn hoặc dấu phẩy thập phân.",
+    "{subject_en}: “{provided}” has grouping separators or a decimal comma.",
     "{hint}",
     "{hint_en}",
 )
@@ -141,8 +197,8 @@ EXPONENT = Rule(
     "error",
     "Số viết dạng lũy thừa (khoa học)",
     "The number is written with an exponent",
-    "Chỉ tiêu {name}: “{provided}” viết ở dạng lũy thừa.",
-    "Figure {name_en}: “{provided}” is written with an exponent.",
+    "{subject}: “{provided}” viết ở dạng lũy thừa.",
+    "{subject_en}: “{provided}” is written with an exponent.",
     "{hint}",
     "{hint_en}",
 )
@@ -152,8 +208,8 @@ NOT_FINITE = Rule(
     "error",
     "Giá trị NaN hoặc vô cực",
     "The value is NaN or infinite",
-    "Chỉ tiêu {name}: “{provided}” không phải là số hữu hạn.",
-    "Figure {name_en}: “{provided}” is not a finite number.",
+    "{subject}: “{provided}” không phải là số hữu hạn.",
+    "{subject_en}: “{provided}” is not a finite number.",
     "{hint}",
     "{hint_en}",
 )
@@ -163,8 +219,8 @@ TOO_MANY_DIGITS = Rule(
     "error",
     "Số có quá nhiều chữ số",
     "The number has too many digits",
-    "Chỉ tiêu {name}: số có {digits} chữ số, vượt mức tối đa {limit} chữ số.",
-    "Figure {name_en}: the number has {digits} digits; at most {limit} are allowed.",
+    "{subject}: số có {digits} chữ số, vượt mức tối đa {limit} chữ số.",
+    "{subject_en}: the number has {digits} digits; at most {limit} are allowed.",
     "Kiểm tra lại số liệu và đơn vị tính; viết số có tối đa {limit} chữ số.",
     "Check the value and its unit; write a number of at most {limit} digits.",
 )
@@ -174,8 +230,8 @@ FRACTION_DIGITS = Rule(
     "error",
     "Quá nhiều chữ số thập phân",
     "Too many digits after the point",
-    "Chỉ tiêu {name}: “{provided}” có {digits} chữ số thập phân; biểu mẫu cho phép tối đa {limit}.",
-    "Figure {name_en}: “{provided}” has {digits_en} after the point; the form allows at most {limit}.",
+    "{subject}: “{provided}” có {digits} chữ số thập phân; biểu mẫu cho phép tối đa {limit}.",
+    "{subject_en}: “{provided}” has {digits_en} after the point; the form allows at most {limit}.",
     "{hint}",
     "{hint_en}",
 )
@@ -185,10 +241,10 @@ BELOW_MINIMUM = Rule(
     "error",
     "Giá trị nhỏ hơn mức tối thiểu",
     "The value is below the minimum",
-    "Chỉ tiêu {name}: {provided} nhỏ hơn mức tối thiểu {limit}, lệch {difference}{unit}.",
-    "Figure {name_en}: {provided} is below the minimum of {limit}, off by {difference}{unit}.",
-    "Kiểm tra lại số liệu, dấu âm và đơn vị tính của chỉ tiêu {code}; viết giá trị từ {limit} trở lên.",
-    "Check the value, sign and unit of figure {code}; write a value of {limit} or more.",
+    "{subject}: {provided} nhỏ hơn mức tối thiểu {limit}, lệch {difference}{unit}.",
+    "{subject_en}: {provided} is below the minimum of {limit}, off by {difference}{unit}.",
+    "Kiểm tra lại số liệu, dấu âm và đơn vị tính của {thing}; viết giá trị từ {limit} trở lên.",
+    "Check the value, sign and unit of {thing_en}; write a value of {limit} or more.",
 )
 ABOVE_MAXIMUM = Rule(
     "V08",
@@ -196,10 +252,10 @@ ABOVE_MAXIMUM = Rule(
     "error",
     "Giá trị lớn hơn mức tối đa",
     "The value is above the maximum",
-    "Chỉ tiêu {name}: {provided} lớn hơn mức tối đa {limit}, lệch {difference}{unit}.",
-    "Figure {name_en}: {provided} is above the maximum of {limit}, off by {difference}{unit}.",
-    "Kiểm tra lại số liệu và đơn vị tính của chỉ tiêu {code}; viết giá trị không quá {limit}.",
-    "Check the value and unit of figure {code}; write a value of {limit} or less.",
+    "{subject}: {provided} lớn hơn mức tối đa {limit}, lệch {difference}{unit}.",
+    "{subject_en}: {provided} is above the maximum of {limit}, off by {difference}{unit}.",
+    "Kiểm tra lại số liệu và đơn vị tính của {thing}; viết giá trị không quá {limit}.",
+    "Check the value and unit of {thing_en}; write a value of {limit} or less.",
 )
 AMBIGUOUS_POINT = Rule(
     "V09",
@@ -207,12 +263,67 @@ AMBIGUOUS_POINT = Rule(
     "warning",
     "Dấu chấm có thể là dấu thập phân hoặc dấu phân cách hàng nghìn",
     "The point may be a decimal point or group thousands",
-    "Chỉ tiêu {name}: “{provided}” được hiểu là số thập phân {decimal}{unit}; "
+    "{subject}: “{provided}” được hiểu là số thập phân {decimal}{unit}; "
     "nếu dấu chấm phân cách hàng nghìn thì đó là {thousands}.",
-    "Figure {name_en}: “{provided}” is read as the decimal number {decimal}{unit}; "
+    "{subject_en}: “{provided}” is read as the decimal number {decimal}{unit}; "
     "if the point groups thousands, it is {thousands}.",
     "Nếu đúng là {decimal} thì không cần làm gì; nếu là {thousands} thì viết {thousands} và gửi lại.",
     "If {decimal} is right, there is nothing to do; if you mean {thousands}, write {thousands} and send again.",
+)
+TEXT_TOO_LONG = Rule(
+    "V10",
+    "validity",
+    "error",
+    "Ô của bảng có nội dung quá dài",
+    "The text of a table's cell is too long",
+    "{subject}: nội dung có {provided} ký tự, nhiều hơn mức tối đa {limit}.",
+    "{subject_en}: the text has {provided} characters; at most {limit} are allowed.",
+    "Rút gọn ít nhất {difference} ký tự.",
+    "Shorten it by at least {difference} characters.",
+)
+NOT_A_DAY = Rule(
+    "V11",
+    "validity",
+    "error",
+    "Ô của bảng không phải là một ngày",
+    "The value of a table's cell is not a date",
+    "{subject}: “{provided}” không phải là một ngày viết theo ISO 8601.",
+    "{subject_en}: “{provided}” is not a date of ISO 8601.",
+    "{hint}",
+    "{hint_en}",
+)
+NOT_A_CHOICE = Rule(
+    "V12",
+    "validity",
+    "error",
+    "Ô của bảng không thuộc danh mục lựa chọn",
+    "The value of a table's cell is none of its choices",
+    "{subject}: “{provided}” không có trong danh mục lựa chọn.",
+    "{subject_en}: “{provided}” is none of the choices.",
+    "Ghi đúng một trong các giá trị: {choices}.",
+    "Write one of these exactly: {choices}.",
+)
+TOO_MANY_ROWS = Rule(
+    "V13",
+    "validity",
+    "error",
+    "Bảng có quá nhiều dòng",
+    "A table has too many rows",
+    "Bảng {name} có {provided} dòng, nhiều hơn mức tối đa {limit}.",
+    "Table {name_en} has {provided} rows; at most {limit} are allowed.",
+    "Bỏ bớt {difference} dòng; các dòng vượt mức chưa được kiểm tra.",
+    "Remove {difference}; the rows beyond were not checked.",
+)
+MORE_IN_TABLE = Rule(
+    "V14",
+    "validity",
+    "error",
+    "Bảng còn lỗi khác chưa liệt kê",
+    "A table has more errors than are listed",
+    "Bảng {name} còn {count} lỗi khác ở các ô, không liệt kê.",
+    "Table {name_en} has {count_en} in its cells that are not listed.",
+    "Sửa các lỗi đã liệt kê, soát lại các ô tương tự của bảng rồi gửi lại.",
+    "Correct what is listed, look through the other cells of the table, then send again.",
 )
 SUM_DIFFERS = Rule(
     "K01",
@@ -329,9 +440,14 @@ RULES: dict[str, Rule] = {
         UNKNOWN_NARRATIVE,
         NIL_WITH_CONTENT,
         NIL_NOT_ALLOWED,
+        UNKNOWN_TABLE,
+        UNKNOWN_COLUMN,
         FIGURE_MISSING,
         NARRATIVE_MISSING,
         EMPTY_REPORT,
+        TABLE_MISSING,
+        TOO_FEW_ROWS,
+        CELL_MISSING,
         NOT_A_NUMBER,
         SEPARATORS,
         EXPONENT,
@@ -341,6 +457,11 @@ RULES: dict[str, Rule] = {
         BELOW_MINIMUM,
         ABOVE_MAXIMUM,
         AMBIGUOUS_POINT,
+        TEXT_TOO_LONG,
+        NOT_A_DAY,
+        NOT_A_CHOICE,
+        TOO_MANY_ROWS,
+        MORE_IN_TABLE,
         SUM_DIFFERS,
         SUM_NOT_CHECKED,
         ALL_ZERO,

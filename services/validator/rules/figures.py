@@ -70,18 +70,19 @@ def _range(figure: Figure, text: str, value: Decimal, limit: Decimal, rule: cata
 
 def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -> Flaw:
     limit = figure.fraction_digits
+    thing, thing_en = figure.words["thing"], figure.words["thing_en"]
     whole, _, fraction = text.partition(".")
     if not fraction[limit:].strip("0"):
         exact = f"{whole}.{fraction[:limit]}" if limit else whole
         hint, hint_en = f"Viết {exact}.", f"Write {exact}."
     elif limit == 0:
         exact = None
-        hint = f"Làm tròn số của chỉ tiêu {figure.code} thành số nguyên."
-        hint_en = f"Round figure {figure.code} to a whole number."
+        hint = f"Làm tròn số của {thing} thành số nguyên."
+        hint_en = f"Round {thing_en} to a whole number."
     else:
         exact = None
-        hint = f"Làm tròn số của chỉ tiêu {figure.code} còn tối đa {limit} chữ số thập phân."
-        hint_en = f"Round figure {figure.code} to at most {counted(limit, 'digit')} after the point."
+        hint = f"Làm tròn số của {thing} còn tối đa {limit} chữ số thập phân."
+        hint_en = f"Round {thing_en} to at most {counted(limit, 'digit')} after the point."
     thousands = thousands_reading(text)
     if thousands is not None and figure.takes(Decimal(thousands), 0):
         hint += f" Nếu dấu chấm dùng để phân cách hàng nghìn, viết {thousands}."
@@ -148,8 +149,8 @@ def _no_reading_fits(figure: Figure, reading: str) -> tuple[str, str]:
     """One answer at once: to write the reading would only bring the next finding."""
     limit = figure.fraction_digits
     value = Decimal(reading)
-    hint = f"Số này được hiểu là {reading}, nhưng chỉ tiêu {figure.code}"
-    hint_en = f"This is read as {reading}, but figure {figure.code}"
+    hint = f"Số này được hiểu là {reading}, nhưng {figure.words['thing']}"
+    hint_en = f"This is read as {reading}, but {figure.words['thing_en']}"
     if value < figure.minimum:
         bound = format(figure.minimum, "f")
         hint, hint_en = f"{hint} phải từ {bound} trở lên", f"{hint_en} must be {bound} or more"

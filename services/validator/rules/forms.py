@@ -9,12 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from operator import itemgetter
 
 from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
-from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule
+from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule, TableColumn, TableField
+from shared.contract.events.fields import FIRST_YEAR, LAST_YEAR
+from shared.contract.events.registry import ColumnType
 from shared.contract.text import nfc
 
 #: rates, and stocks that exist on any day: in a unit or label (Vietnamese, folded), 0 would be a false statement
@@ -22,6 +25,8 @@ _LEVELS = re.compile(
     r"[%‰]|\b(?:phần trăm|điểm|tỷ lệ|tỉ lệ|tỷ trọng|tỉ trọng|tỷ suất|tỉ suất|mức độ|bình quân|chỉ số|biên chế|"
     r"dân số|hiện có|có mặt)\b"
 )
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _LOWEST = Decimal("-Infinity")
 _HIGHEST = Decimal("Infinity")
@@ -61,6 +66,34 @@ class Narrative:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A column (cột) of a table ready to be checked. `fits` is quick: a value that does not fit is looked at again."""
+
+    code: str
+    type: ColumnType
+    required: bool
+    fits: Callable[[str], bool]
+    words: dict[str, str]
+    figure: Figure | None  # of a column of numbers
+    choices: tuple[str, ...]
+    max_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table (bảng số liệu) ready to be checked."""
+
+    code: str
+    path: str
+    required: bool
+    columns: tuple[Column, ...]
+    column_codes: frozenset[str]
+    min_rows: int
+    max_rows: int
+    words: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Sum:
     """`total` equals the sum of `terms` within `tolerance`."""
 
@@ -84,10 +117,12 @@ class CompiledForm:
     figures: dict[str, Figure]
     narratives: tuple[Narrative, ...]
     sums: tuple[Sum, ...]
+    tables: tuple[Table, ...]
     nil_allowed: bool
     filler: Severity  # of a finding that says that there is filler
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
+    table_codes: frozenset[str]
     folded_codes: dict[str, str]  # code without case and outer spaces -> code, for "did you mean"
     required_items: int
 
@@ -97,8 +132,10 @@ def compile_form(form: Form) -> CompiledForm:
     _refuse_duplicates("figure", (field.code for field in form.figures))
     _refuse_duplicates("narrative", (field.code for field in form.narratives))
     _refuse_duplicates("sum rule", (rule.code for rule in form.sums))
+    _refuse_duplicates("table", (field.code for field in form.tables))
     figures = {field.code: _figure(field) for field in form.figures}
     narratives = tuple(_narrative(field) for field in form.narratives)
+    tables = tuple(_table(field) for field in form.tables)
     return CompiledForm(
         steps=tuple(
             (code, _well_written(figure.fraction_digits), figure.minimum, figure.maximum, figure)
@@ -107,13 +144,19 @@ def compile_form(form: Form) -> CompiledForm:
         figures=figures,
         narratives=narratives,
         sums=tuple(_sum(rule, figures) for rule in form.sums),
+        tables=tables,
         nil_allowed=form.nil_allowed,
         filler="error" if form.filler == "return" else "warning",
         figure_codes=frozenset(figures),
         narrative_codes=frozenset(narrative.code for narrative in narratives),
-        folded_codes={code.strip().casefold(): code for code in (*figures, *(item.code for item in narratives))},
+        table_codes=frozenset(table.code for table in tables),
+        folded_codes={
+            code.strip().casefold(): code
+            for code in (*(item.code for item in tables), *figures, *(item.code for item in narratives))
+        },
         required_items=sum(figure.required for figure in figures.values())
-        + sum(narrative.required for narrative in narratives),
+        + sum(narrative.required for narrative in narratives)
+        + sum(table.required for table in tables),
     )
 
 
@@ -132,6 +175,7 @@ def _figure(field: FigureField) -> Figure:
     maximum = _HIGHEST if field.maximum is None else field.maximum
     if minimum > maximum:
         raise FormError(f"figure {field.code}: the minimum {minimum} is above the maximum {maximum}")
+    words = _words(field)
     return Figure(
         code=field.code,
         path=pointer("figures", field.code),
@@ -139,8 +183,10 @@ def _figure(field: FigureField) -> Figure:
         minimum=minimum,
         maximum=maximum,
         fraction_digits=field.fraction_digits,
-        words=_words(field)
+        words=words
         | {"unit": f" ({shown(field.unit)})" if field.unit else ""}
+        | {"subject": f"Chỉ tiêu {words['name']}", "subject_en": f"Figure {words['name_en']}"}
+        | {"thing": f"chỉ tiêu {words['code']}", "thing_en": f"figure {words['code']}"}
         | _zero(field, minimum, maximum),
     )
 
@@ -151,6 +197,85 @@ def _zero(field: FigureField, minimum: Decimal, maximum: Decimal) -> dict[str, s
     if of_a_level or not minimum <= 0 <= maximum:
         return {"zero": "", "zero_en": ""}
     return {"zero": "; nếu không phát sinh thì ghi 0", "zero_en": "; write 0 if there is nothing to report"}
+
+
+def _table(field: TableField) -> Table:
+    _refuse_duplicates(f"table {field.code}: column", (column.code for column in field.columns))
+    if not field.columns:
+        raise FormError(f"table {field.code} has no columns")
+    if field.min_rows > field.max_rows:
+        raise FormError(f"table {field.code}: at least {field.min_rows} rows, at most {field.max_rows}")
+    return Table(
+        code=field.code,
+        path=pointer("tables", field.code),
+        required=field.required,
+        columns=tuple(_column(field.code, column) for column in field.columns),
+        column_codes=frozenset(column.code for column in field.columns),
+        min_rows=field.min_rows,
+        max_rows=field.max_rows,
+        words=_words(field),
+    )
+
+
+def _column(table: str, field: TableColumn) -> Column:
+    words = _words(field)
+    words |= {
+        "unit": f" ({shown(field.unit)})" if field.unit else "",
+        "thing": f"cột {words['code']}",
+        "thing_en": f"column {words['code']}",
+    }
+    if field.type == "choice" and not field.choices:
+        raise FormError(f"table {table}, column {field.code}: there is nothing to choose from")
+    figure = None
+    if field.type in ("integer", "decimal", "percent"):
+        figure = _figure(
+            FigureField.model_construct(
+                **{name: getattr(field, name) for name in _OF_NUMBERS}, type=None, consolidation="none"
+            )
+        )
+        words = figure.words | words
+    return Column(
+        code=field.code,
+        type=field.type,
+        required=field.required,
+        fits=_fits(field, figure),
+        words=words,
+        figure=figure,
+        choices=field.choices,
+        max_characters=field.max_characters,
+    )
+
+
+#: what a column of numbers says as a figure does
+_OF_NUMBERS = ("code", "label", "label_en", "unit", "required", "minimum", "maximum", "fraction_digits", "scale")
+
+
+def _fits(field: TableColumn, figure: Figure | None) -> Callable[[str], bool]:
+    """Whether a text that is not blank is surely a value of the column."""
+    if figure is not None:
+        well_written, minimum, maximum = _well_written(figure.fraction_digits), figure.minimum, figure.maximum
+
+        def is_number(text: str) -> bool:
+            return len(text) <= MAX_DIGITS and well_written(text) is not None and minimum <= Decimal(text) <= maximum
+
+        return is_number
+    match field.type:
+        case "choice":
+            return frozenset(field.choices).__contains__
+        case "date":
+            return is_day
+        case _:
+            return lambda text: len(text) <= field.max_characters
+
+
+def is_day(text: str) -> bool:
+    """Whether the text is a date as ISO 8601 writes it, in the years that calendars hold."""
+    if not _DAY.fullmatch(text):
+        return False
+    try:
+        return FIRST_YEAR <= date.fromisoformat(text).year <= LAST_YEAR
+    except ValueError:
+        return False
 
 
 def _narrative(field: NarrativeField) -> Narrative:
@@ -166,7 +291,7 @@ def _narrative(field: NarrativeField) -> Narrative:
     )
 
 
-def _words(field: FigureField | NarrativeField) -> dict[str, str]:
+def _words(field: FigureField | NarrativeField | TableField | TableColumn) -> dict[str, str]:
     # shortened: a finding repeats them, and a verdict has many findings
     code, label = shown(field.code), shown(field.label)
     label_en = shown(field.label_en) or label

@@ -51,6 +51,14 @@ def is_blank(text: str | None) -> bool:
     return text is None or not text or text.isspace()
 
 
+def plainly(text: str) -> Number | None:
+    """The number that the text is, or None where it is none; what it may mean instead is not looked for."""
+    plain = _PLAIN.fullmatch(text)
+    if plain is None or len(plain[1]) + len(plain[2] or "") > MAX_DIGITS:
+        return None
+    return Number(Decimal(text), len(plain[2] or ""))
+
+
 def read(text: str) -> Number | Misread:
     """Read the text of a figure. Never raises; time is linear in the length of the text."""
     plain = _PLAIN.fullmatch(text)

@@ -44,8 +44,11 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
   filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
   compared. It looks back two years at most.
+- A table's rows and cells are counted from 0 in `path` (`/tables/T01/3/TEN`) and from 1 in the words. Of one table the
+  first 20 cells that are wrong are listed each by itself, the rest is one finding with their number (`V14`); a column
+  that the table does not have is told once, at most 10 of them. Rows beyond `max_rows` are not looked at.
 - `present_items` counts what can be used: a required figure that is a number of the right type within its range, a
-  required narrative of the right length that is no filler.
+  required narrative of the right length that is no filler, a required table in which no row or cell is wrong.
 - All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and
   `findings_truncated` says so.
 """

@@ -49,6 +49,8 @@ from shared.contract.events.registry import (
     RulePack,
     SharingGranted,
     SumRule,
+    TableColumn,
+    TableField,
 )
 from shared.contract.events.submissions import (
     IntakeAvailable,
@@ -134,6 +136,8 @@ __all__ = [
     "StepTaken",
     "SubmissionReceived",
     "SumRule",
+    "TableColumn",
+    "TableField",
     "Tier",
     "UnavailableCause",
     "VerdictOutcome",

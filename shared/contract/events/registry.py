@@ -42,6 +42,8 @@ Review = Literal["none", "required"]
 
 #: what kind of number a figure is; percentages are never added up
 FigureType = Literal["integer", "decimal", "percent"]
+#: what the cells of a table's column hold: a number like a figure's, a text, a day (ISO 8601), one of the choices
+ColumnType = Literal["integer", "decimal", "percent", "text", "date", "choice"]
 #: how the figures of many agencies, or periods, become one
 Consolidation = Literal["sum", "average", "last", "none"]
 #: what a narrative section is for: results, assessment, causes, proposals (kết quả, đánh giá, nguyên nhân, kiến nghị)
@@ -53,6 +55,10 @@ MAX_REGIME_VERSION = 9_999
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
 MAX_ATTACHMENTS = 50
+#: of one report: its tables, and the rows and cells of all of them together
+MAX_TABLES, MAX_TABLE_ROWS, MAX_CELLS = 20, 2_000, 10_000
+MAX_COLUMNS, MAX_CHOICES = 50, 200
+MAX_CELL_CHARACTERS = 2_000
 
 _Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
 _Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
@@ -136,6 +142,35 @@ class NarrativeField(Model):
     roles: Annotated[tuple[NarrativeRole, ...], at_most(4), EACH_ONCE] = ()
 
 
+class TableColumn(Model):
+    """One column (cột) of a table. Bounds, digits and scale are of numbers alone; `max_characters` is of texts."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    type: ColumnType
+    unit: Unit = ""
+    required: bool = True  # whether each row must fill it
+    minimum: Amount | None = None
+    maximum: Amount | None = None
+    fraction_digits: int = Field(default=0, ge=0, le=12)
+    scale: Annotated[int, between(0, 12)] = 0
+    max_characters: Annotated[int, between(1, MAX_CELL_CHARACTERS)] = MAX_CELL_CHARACTERS
+    choices: Annotated[tuple[Label, ...], at_most(MAX_CHOICES), EACH_ONCE] = ()
+
+
+class TableField(Model):
+    """A table (bảng số liệu) of a form. A report sends its rows; a required table is one required item."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    required: bool = True
+    columns: Annotated[tuple[TableColumn, ...], at_most(MAX_COLUMNS)]
+    min_rows: Annotated[int, between(0, MAX_TABLE_ROWS)] = 1
+    max_rows: Annotated[int, between(1, MAX_TABLE_ROWS)] = MAX_TABLE_ROWS
+
+
 class AttachmentField(Model):
     """A file that is wanted beside the report. Declared only: no report can carry files yet, so none is asked for."""
 
@@ -165,6 +200,7 @@ class Form(Model):
     #: what filler does (a phrase for content, repetition): it returns the report, or asks for an explanation
     filler: Filler = "return"
     attachments: Annotated[tuple[AttachmentField, ...], at_most(MAX_ATTACHMENTS)] = ()
+    tables: Annotated[tuple[TableField, ...], at_most(MAX_TABLES)] = ()
 
 
 class Cutoff(Model):

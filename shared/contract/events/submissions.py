@@ -45,6 +45,8 @@ class SubmissionReceived(EventModel):
     nil_reason: str = ""  # of a NIL report: why there was nothing to report
     declines: Declines | None = None  # of an information request, with its reason in nil_reason
     refer_to: str | None = None  # referral: the agency to be asked instead
+    #: the rows of each table, cells by column; as figures, they are the text that was sent
+    tables: dict[str, list[dict[str, str | None]]] = Field(default_factory=dict)
 
     @property
     def key(self) -> str:

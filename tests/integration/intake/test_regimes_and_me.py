@@ -70,7 +70,7 @@ async def test_the_example_of_every_sample_regime_is_taken_and_accepted(database
                 report = read_report(bytes(sent))
                 assert isinstance(report, Report)
                 version = (item["code"], item["regime_version"])
-                judgement = judge(forms[version], report.figures, report.narratives, nil=report.nil)
+                judgement = judge(forms[version], report.figures, report.narratives, report.tables, nil=report.nil)
                 assert (judgement.outcome, judgement.findings) == ("accepted", ()), (code, version)
                 accepted.add(item["code"])
     assert accepted == {code for code, _ in forms}

@@ -48,6 +48,12 @@ def flaws(form: Form, report: Report) -> list[str]:
     for narrative in form.narratives:
         if not narrative.min_characters <= len(report.narratives.get(narrative.code, "")) <= narrative.max_characters:
             found.append(narrative.code)
+    for table in form.tables:
+        rows = report.tables.get(table.code, ())
+        if not table.min_rows <= len(rows) <= table.max_rows or any(
+            row.keys() != {column.code for column in table.columns} for row in rows
+        ):
+            found.append(table.code)
     return found
 
 

@@ -26,6 +26,7 @@ def hostile_bodies(size: int = MAX_BODY_BYTES) -> dict[str, bytes]:
     report = b"{" + _REPORT
     figures = report + b',"figures":{'
     narratives = report + b',"narratives":{'
+    tables = report + b',"tables":{"T":['
     text = report + b',"narratives":{"n":"'
     room = size - len(text) - 3
     marks = "\u0301".encode()
@@ -45,6 +46,12 @@ def hostile_bodies(size: int = MAX_BODY_BYTES) -> dict[str, bytes]:
         "objects in a figure": _filled(figures + b'"A":[', b'{"a":0}', b"]}}", size),
         "members in a figure": _numbered(figures + b'"A":{', b'"a%d":0', b"}}}", size),
         "many narratives": _numbered(narratives, b'"a%d":""', b"}}", size),
+        "many rows": _filled(tables, b"{}", b"]}}", size),
+        "numbers for rows": _filled(tables, b"0", b"]}}", size),
+        "many cells": _filled(tables, b"{" + b",".join(b'"c%d":1' % n for n in range(40)) + b"}", b"]}}", size),
+        "wrong cells": _filled(tables, b"{" + b",".join(b'"c%d":[]' % n for n in range(40)) + b"}", b"]}}", size),
+        "many tables": _numbered(report + b',"tables":{', b'"t%d":[]', b"}}", size),
+        "a cell of many members": _numbered(tables + b'{"A":{', b'"a%d":0', b"}}]}}", size),
         "a long number": figures + b'"A":' + b"9" * (size - len(figures) - 6) + b"}}",
         "a long fraction": figures + b'"A":1.' + b"9" * (size - len(figures) - 8) + b"}}",
         "a long key": b'{"' + b"k" * (size - 6) + b'":0}',

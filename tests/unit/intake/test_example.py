@@ -36,7 +36,7 @@ def total(code: str, *terms: str, tolerance: str = "0") -> SumRule:
 
 
 def judged(form: Form, figures: dict[str, str]) -> Judgement:
-    return judge(compile_form(form), dict(figures), example.narratives(form), nil=False)
+    return judge(compile_form(form), dict(figures), example.narratives(form), example.tables(form), nil=False)
 
 
 def assert_accepted(form: Form) -> dict[str, str]:

@@ -107,6 +107,54 @@ def test_the_control_a_form_that_some_report_satisfies_is_taken(content: dict[st
     assert told(form(**content)) == []
 
 
+def table(*columns: dict[str, Any], **content: Any) -> dict[str, Any]:
+    return {"code": "T", "label": "T", "columns": list(columns), **content}
+
+
+def column(code: str, kind: str, **content: Any) -> dict[str, Any]:
+    return figure(code, type=kind, **content)
+
+
+TEXT = column("A", "text")
+
+
+@pytest.mark.parametrize(
+    ("tables", "place", "what"),
+    [
+        ([table()], "form/tables/0/columns", "has no columns"),
+        ([table(TEXT), table(TEXT)], "form/tables/1/code", "repeated"),
+        ([table(TEXT, column("A", "date"))], "form/tables/0/columns/1/code", "repeated"),
+        ([table(TEXT, min_rows=3, max_rows=2)], "form/tables/0/min_rows", "the fewest rows exceed the most"),
+        ([table(TEXT, max_rows=2001)], "form/tables/0/max_rows", "It must be 1 to 2000."),
+        ([table(column("A", "choice"))], "form/tables/0/columns/0/choices", "nothing to choose from"),
+        ([table(column("A", "choice", choices=["x", "x"]))], "form/tables/0/columns/0/choices", "more than once"),
+        ([table(column("A", "date", minimum="1"))], "form/tables/0/columns/0/minimum", "has no `minimum`"),
+        ([table(column("A", "text", choices=["x"]))], "form/tables/0/columns/0/choices", "has no `choices`"),
+        ([table(column("A", "integer", max_characters=5))], "form/tables/0/columns/0/max_characters", "has no"),
+        ([table(column("A", "integer", minimum="2", maximum="1"))], "form/tables/0/columns/0", "minimum exceeds"),
+        ([table(column("A", "integer", fraction_digits=1))], "form/tables/0/columns/0/fraction_digits", "an integer"),
+        ([table(column("A", "percent", unit="ha"))], "form/tables/0/columns/0/unit", "a percentage"),
+        ([table(TEXT, min_rows=1500), {**table(TEXT, min_rows=1500), "code": "U"}], "form/tables",
+         "at least 3000 rows; the limit is 2000"),
+        ([table(*(column(f"A{n}", "text") for n in range(11)), min_rows=1000)], "form/tables",
+         "at least 11000 required cells; the limit is 10000"),
+    ],
+)  # fmt: skip
+def test_a_table_that_no_report_can_fill_is_refused_with_its_place(
+    tables: list[dict[str, Any]], place: str, what: str
+) -> None:
+    errors = told(form(tables=tables))
+    assert len(errors) == 1, errors
+    assert errors[0].startswith(f"{place}: ")
+    assert what in errors[0]
+
+
+def test_the_control_a_table_that_some_report_fills_is_taken_and_is_enough_for_a_form() -> None:
+    good = [TEXT, column("B", "integer", minimum="0"), column("C", "choice", choices=["x"]), column("D", "date")]
+    assert told(form(tables=[table(*good, min_rows=1000)])) == []
+    assert told(form()) != []
+
+
 def _refused(folder: Path) -> list[FileError]:
     found = read_folder(folder)
     return [*found.errors, *admit(found.proposals, [], NOW, unread=found.unread).errors]

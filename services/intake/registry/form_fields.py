@@ -1,0 +1,95 @@
+"""The rules of one field of a form, wherever it stands: a figure, or a column of numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+
+from services.intake.registry.source import FileError, Located
+from shared.contract.events import FigureField, TableColumn
+from shared.contract.events.fields import MAX_DIGITS, shown
+
+NumberField = FigureField | TableColumn
+
+
+def repeated_codes(located: Located, place: str, codes: Iterable[str]) -> Iterator[FileError]:
+    """An error for each code of the list at `place` that stands there before."""
+    seen: set[str] = set()
+    for number, code in enumerate(codes):
+        if code in seen:
+            yield located.error(
+                f"{place}/{number}/code",
+                f"Mã “{shown(code)}” lặp lại.",
+                f"The code “{shown(code)}” is repeated.",
+                "Đặt mã khác.",
+                "Give another code.",
+            )
+        seen.add(code)
+
+
+def check_number(located: Located, place: str, field: NumberField) -> Iterator[FileError]:
+    """What a number says of itself must be one thing, and some value must lie in its bounds."""
+    yield from _type(located, place, field)
+    if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
+        yield located.error(
+            place,
+            f"“{field.code}”: nhỏ nhất lớn hơn lớn nhất.",
+            f"“{field.code}”: the minimum exceeds the maximum.",
+            "Sửa hai giới hạn.",
+            "Correct the bounds.",
+        )
+    elif (bounds := values_of(field))[0] > bounds[1]:
+        yield located.error(
+            place,
+            f"“{field.code}”: không có số nào với {field.fraction_digits} chữ số thập phân giữa hai giới hạn.",
+            f"“{field.code}”: no number with {field.fraction_digits} digits after the point lies in its bounds.",
+            "Sửa hai giới hạn hoặc `fraction_digits`.",
+            "Correct the bounds or `fraction_digits`.",
+        )
+
+
+def _type(located: Located, place: str, field: NumberField) -> Iterator[FileError]:
+    """The type against unit, digits, scale and consolidation."""
+    if field.type == "integer" and field.fraction_digits:
+        yield located.error(
+            f"{place}/fraction_digits",
+            f"“{field.code}” là số nguyên nhưng cho phép {field.fraction_digits} chữ số thập phân.",
+            f"“{field.code}” is an integer, but takes {field.fraction_digits} digits after the point.",
+            "Bỏ `fraction_digits`, hoặc ghi type: decimal.",
+            "Leave `fraction_digits` out, or write type: decimal.",
+        )
+    if field.type != "percent":
+        return
+    if field.unit not in ("", "%"):
+        yield located.error(
+            f"{place}/unit",
+            f"“{field.code}” là tỷ lệ phần trăm nhưng có đơn vị “{shown(field.unit)}”.",
+            f"“{field.code}” is a percentage, but its unit is “{shown(field.unit)}”.",
+            "Ghi unit: “%”, hoặc bỏ đơn vị.",
+            "Write unit: “%”, or leave it out.",
+        )
+    if field.scale:
+        yield located.error(
+            f"{place}/scale",
+            f"“{field.code}” là tỷ lệ phần trăm nên không có `scale`.",
+            f"“{field.code}” is a percentage, which has no `scale`.",
+            "Bỏ `scale`.",
+            "Leave `scale` out.",
+        )
+    if isinstance(field, FigureField) and field.consolidation == "sum":
+        yield located.error(
+            f"{place}/consolidation",
+            f"“{field.code}” là tỷ lệ phần trăm; cộng các tỷ lệ không ra tỷ lệ chung.",
+            f"“{field.code}” is a percentage; percentages do not add up.",
+            "Ghi consolidation: average, last hoặc none.",
+            "Write consolidation: average, last or none.",
+        )
+
+
+def values_of(field: NumberField) -> tuple[Decimal, Decimal]:
+    """The minimum and maximum in a report: its bounds, on the grid of its digits."""
+    with localcontext(prec=4 * MAX_DIGITS):
+        step = Decimal(1).scaleb(-field.fraction_digits)
+        least = Decimal("-Infinity") if field.minimum is None else field.minimum.quantize(step, ROUND_CEILING)
+        most = Decimal("Infinity") if field.maximum is None else field.maximum.quantize(step, ROUND_FLOOR)
+    return least, most
