@@ -30,7 +30,7 @@ from shared.telemetry import logging as logs
 from shared.telemetry import metrics, tracing
 from shared.telemetry.readiness import Check, Readiness
 from shared.telemetry.redaction import redact
-from shared.web import pages, swagger
+from shared.web import etags, pages, swagger
 from shared.web.errors import KINDS, not_found, too_large
 from shared.web.examples import add_examples
 from shared.web.head import must_be_clear
@@ -177,7 +177,7 @@ class RequestMiddleware:
             must_be_clear(scope, hosts, credentials)
             if scope.get("query_string"):
                 _refuse_unknown_query(scope)
-            await self._app(scope, counted, answer)
+            await self._app(scope, counted, etags.tagged(scope, answer) if scope["method"] == "GET" else answer)
         except ClientDisconnect:
             status = status or 499
         except Exception as error:
@@ -281,6 +281,7 @@ class Application(FastAPI):
             state_scopes(self, document)
             for add in self.document_parts:
                 add(document)
+            etags.describe(document)
             add_examples(document)
             self.openapi_schema = document
         return self.openapi_schema

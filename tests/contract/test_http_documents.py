@@ -103,6 +103,22 @@ async def test_every_operation_refuses_a_parameter_that_it_does_not_have(served:
         assert answer.json()["errors"][0]["pointer"] == "/no_such_parameter"
 
 
+def test_every_list_can_be_asked_for_by_its_tag(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    schemas = app.openapi()["components"]["schemas"]
+    lists = 0
+    for method, path, operation in operations(app):
+        schema = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        named = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+        is_list = method == "GET" and "items" in named.get("properties", {})
+        lists += is_list
+        taken = {parameter["name"] for parameter in operation.get("parameters", ())}
+        assert ("If-None-Match" in taken, "304" in operation["responses"]) == (is_list, is_list), (method, path)
+        # every answer with a cursor is a list
+        assert is_list or "after" not in taken or "exports" in path, (method, path)
+    assert lists
+
+
 async def test_every_path_names_its_methods(served: tuple[str, FastAPI]) -> None:
     _, app = served
     for path, found in app.openapi()["paths"].items():

@@ -32,7 +32,8 @@ def sent(version: int, days: float, outcome: Any = None, decided: float | None =
     return SubmissionDetail(
         submission_id=new_id(), obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, period="2026-M10",
         version=version, officer="cb-31", nil=False, received_at=at(days), sha256="00", status=outcome or "received",
-        updated_at=at(days), verdict=verdict, nil_reason="", declines=None, refer_to=None, figures={}, narratives={},        tables={}, findings=[], findings_truncated=False, lifecycle=STANDS,
+        updated_at=at(days), verdict=verdict, nil_reason="", declines=None, refer_to=None, figures={}, narratives={},
+        tables={}, findings=[], findings_truncated=False, lifecycle=STANDS,
     )  # fmt: skip
 
 
