@@ -89,14 +89,27 @@ class Directory:
         """A random secret of 48 hexadecimal digits, the same at every start."""
         with self._lock:
             if name not in self._secrets:
-                self._secrets[name] = secrets.token_hex(24)
-                path = self.path / "secrets.json"
-                fresh = path.with_suffix(".new")
-                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(self._secrets, file)
-                fresh.replace(path)
+                self._keep(name, secrets.token_hex(24))
             return self._secrets[name]
+
+    def kept_secret(self, name: str) -> str | None:
+        """The secret that was kept under this name, if one was."""
+        with self._lock:
+            return self._secrets.get(name)
+
+    def keep_secret(self, name: str, value: str) -> None:
+        """Keep a secret that somebody else made."""
+        with self._lock:
+            self._keep(name, value)
+
+    def _keep(self, name: str, value: str) -> None:
+        self._secrets[name] = value
+        path = self.path / "secrets.json"
+        fresh = path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(self._secrets, file)
+        fresh.replace(path)
 
     def key_file(self, name: str) -> Path:
         """A file with an Ed25519 private key (PEM, mode 600), the same at every start."""

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from aiokafka.errors import KafkaError
 
 from deploy.kafka import provision
-from deploy.local import postgres
+from deploy.local import operators, postgres
 from deploy.local.calls import call, together
 from deploy.local.component import Component, Setting
 from deploy.local.directory import Directory
@@ -58,6 +58,7 @@ class Stack:
         self._guard = Guard()
         self._components: dict[str, Component] = {}
         self._lock = threading.RLock()
+        self._operator_lock = threading.Lock()
         self._home = Directory(self.directory, options.minimum_free_bytes)
         self._database_urls: dict[str, str] = dict(options.database_urls)
         self._setting = Setting(
@@ -186,10 +187,16 @@ class Stack:
         """The mails that the sink accepted, oldest first; `after`: only serials above it."""
         return self._sink().mails(after)
 
-    @property
-    def operator_token(self) -> str:
-        """A random token per directory, kept there with mode 600."""
-        return self._home.secret("operator_token")
+    def operator_key(self) -> str:
+        """An operator's key that every running service knows; made by intake's command, kept with mode 600."""
+        with self._operator_lock:
+            key = self._home.kept_secret(operators.KEPT_AS)
+            if key is None:
+                key = operators.make_key(self.service_env("intake"))
+                services = [part for part in self._components.values() if isinstance(part, Service)]
+                operators.wait_until_known(key, {part.service: part.url for part in services})
+                self._home.keep_secret(operators.KEPT_AS, key)
+            return key
 
     def url(self, service: str) -> str:
         """The URL of the first instance."""
@@ -214,7 +221,6 @@ class Stack:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
             "KAFKA_IDEMPOTENCE": "true" if self.kafka_idempotence else "false",
             "KAFKA_TOPIC_PREFIX": self.options.topic_prefix,
-            "OPERATOR_TOKEN": self.operator_token,
             "INSTANCE": name,
         }
         component = self._components.get(name)

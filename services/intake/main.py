@@ -190,7 +190,7 @@ def build(
         access, cache, commits, clock, database, HttpSettings().body_timeout_seconds, availability
     )
     app.add_middleware(Metered)
-    operators = Operators(cache, clock, common.operator_token)
+    operators = Operators(cache, clock)
     checking = CheckSettings().on if neighbours is None else neighbours
     # before the agency's own routes: /v1/regimes/review-due is no regime's code
     administration_api.mount(
@@ -199,7 +199,7 @@ def build(
         database=database,
         clock=clock,
         neighbours=checking,
-        administrators=Administrators(access, operators, cache, clock),
+        administrators=Administrators(access, cache, clock),
         operators=operators,
     )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
@@ -221,7 +221,7 @@ def build(
     )
     sharing_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     audit_api.mount(app, database=database, operators=operators)
-    readers = PersonalDataReaders(access, operators, cache, clock)
+    readers = PersonalDataReaders(access, cache, clock)
     personal_data_api.mount(app, database=database, readers=readers)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)

@@ -88,7 +88,7 @@ def build(
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
-    operators = Operators(keyring, business, common.operator_token)
+    operators = Operators(keyring, business)
     service.app = create_app(
         "notifier",
         title="Thông Suốt – thông báo / notifier",

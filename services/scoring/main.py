@@ -115,7 +115,7 @@ def build(
         grace_seconds=settings.grace_seconds,
         looks=looks,
     )
-    operators = Operators(keyring, business, common.operator_token)
+    operators = Operators(keyring, business)
     service.app = create_app(
         "scoring",
         title="Thông Suốt – chấm điểm / scoring",

@@ -51,7 +51,7 @@ def build(
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
-    operators = Operators(keyring, business, common.operator_token)
+    operators = Operators(keyring, business)
     service.app = create_app(
         "validator",
         title="Thông Suốt – kiểm tra báo cáo / validator",

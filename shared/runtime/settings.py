@@ -37,7 +37,6 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True)
 
-    operator_token: SecretStr = SecretStr("")
     business_clock: str = ""
     log_level: str = "INFO"
     instance: str = socket.gethostname()

@@ -32,7 +32,6 @@ from shared.service.service import REQUESTS_GRACE_SECONDS, Service
 from shared.telemetry import logging as logs
 from shared.telemetry import tracing
 from shared.web.app import Application
-from shared.web.authentication import operator_token_fault
 from shared.web.limits import HttpSettings, raise_descriptors
 from shared.web.server import server_config
 
@@ -78,8 +77,6 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     common = CommonSettings()
     logs.configure(service, common.instance, common.log_level)
     if arguments.action == "serve":
-        if (fault := operator_token_fault(common.operator_token.get_secret_value())) is not None:
-            sys.exit(fault)
         if common.otel_exporter_otlp_endpoint:
             _switch_tracing_on(service, common.instance)
         try:

@@ -17,7 +17,6 @@ from typing import Literal, Protocol
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
-from pydantic import SecretStr
 
 from shared.access import Principal, Scope, may
 from shared.runtime.clock import LOCAL_ZONE, Clock
@@ -89,30 +88,6 @@ def bearer_text(headers: Mapping[str, str]) -> str | None:
     return (text.strip() or None) if scheme.lower() == "bearer" else None
 
 
-#: of OPERATOR_TOKEN. A token this long cannot be guessed, so the right one works even from a slowed address: an
-#: operator behind the same proxy as a guesser is not locked out.
-MIN_OPERATOR_TOKEN_CHARACTERS = 32
-_VISIBLE = re.compile(r"[\x21-\x7e]*")
-
-
-def operator_token_fault(token: str) -> str | None:
-    """Why this OPERATOR_TOKEN is unusable, in both languages; None if it is usable. Empty turns operator routes off."""
-    if not token:
-        return None
-    if len(token) < MIN_OPERATOR_TOKEN_CHARACTERS:
-        return (
-            f"OPERATOR_TOKEN quá ngắn: cần ít nhất {MIN_OPERATOR_TOKEN_CHARACTERS} ký tự ngẫu nhiên, ví dụ kết quả của"
-            f" `openssl rand -hex 32` / is too short: use at least {MIN_OPERATOR_TOKEN_CHARACTERS} random characters,"
-            " for example the output of `openssl rand -hex 32`"
-        )
-    if not _VISIBLE.fullmatch(token):
-        return (
-            "OPERATOR_TOKEN chỉ được gồm ký tự ASCII nhìn thấy được, không có dấu cách / may hold visible ASCII"
-            " characters only, no spaces"
-        )
-    return None
-
-
 class Keyring(Protocol):
     """The keys that a process knows, and the database that knows all."""
 
@@ -153,33 +128,19 @@ async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], 
 
 
 class Operators(SecurityBase):
-    """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys.
-
-    OPERATOR_TOKEN is the older second way: with it whoever holds it is the operator.
-    """
+    """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys."""
 
     model = HTTPBearer(description="Khóa của người vận hành / an operator's key: tsk_…")
     scheme_name = "operatorKey"
     states_scope: Scope = "operate"
 
-    def __init__(self, keyring: Keyring, business_clock: Clock, token: SecretStr | str = "") -> None:
+    def __init__(self, keyring: Keyring, business_clock: Clock) -> None:
         self._keyring = keyring
         self._clock = business_clock
-        self._token = (token.get_secret_value() if isinstance(token, SecretStr) else token).encode()
         self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
-
-    def by_token(self, request: Request) -> Principal | None:
-        """The operator if the request carries OPERATOR_TOKEN."""
-        text = bearer_text(request.headers)
-        if text and self._token and hmac.compare_digest(text.encode("utf-8", "surrogateescape"), self._token):
-            return _BY_TOKEN
-        return None
 
     async def __call__(self, request: Request) -> Principal:
         """The operator. Raises 401; 403 for a key that may not operate; 429 if the address has tried too often."""
-        by_token = self.by_token(request)
-        if by_token is not None:
-            return by_token
         text = bearer_text(request.headers)
 
         def charge() -> None:
@@ -198,8 +159,6 @@ class Operators(SecurityBase):
             raise forbidden("Khóa này không có quyền vận hành.", "This key may not operate.")
         return principal
 
-
-_BY_TOKEN = Principal("operator", "operator", None, frozenset[Scope]({"operate"}))
 
 for _reason in ("missing", "wrong", "limited", "scope"):
     metrics.OPERATOR_REFUSED_TOTAL.labels(_reason)

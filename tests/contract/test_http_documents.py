@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
 
 from services.intake.main import build as intake
 from services.intake.settings import IntakeSettings
@@ -22,7 +21,7 @@ from services.validator.settings import ValidatorSettings
 from shared.runtime.settings import CommonSettings, KafkaSettings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-COMMON = CommonSettings(operator_token=SecretStr("operator-token-of-the-document-tests"))
+COMMON = CommonSettings()
 BUILDS: dict[str, tuple[Callable[..., Any], type]] = {
     "intake": (intake, IntakeSettings),
     "validator": (validator, ValidatorSettings),

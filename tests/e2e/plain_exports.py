@@ -54,7 +54,7 @@ def _exported(stack: Stack, name: str) -> list[dict[str, Any]]:
     while True:
         asked = urllib.request.Request(
             f"{stack.url('scoring')}/v1/exports/{name}{after}",
-            headers={"Authorization": f"Bearer {stack.operator_token}"},
+            headers={"Authorization": f"Bearer {stack.operator_key()}"},
         )
         with urllib.request.urlopen(asked, timeout=60) as answer:
             page = json.load(answer)

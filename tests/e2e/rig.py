@@ -74,7 +74,7 @@ REQUEST = "DX-2026-001"
 
 
 class Province:
-    """The small province, loaded; agencies act with their own keys, the operator with the token."""
+    """The small province, loaded; agencies act with their own keys, the operator with one of its own."""
 
     def __init__(self, stack: Stack, folder: Path, clock: Clock) -> None:
         self.stack = stack
@@ -136,8 +136,8 @@ class Province:
 
     def operator(self, service: str, path: str) -> httpx.Response:
         """What a service shows its operator."""
-        token = self.stack.operator_token
-        return httpx.get(self.stack.url(service) + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        key = self.stack.operator_key()
+        return httpx.get(self.stack.url(service) + path, headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
     def reconcile(self) -> tuple[int, str]:
         return reconcile(self.stack)

@@ -173,7 +173,7 @@ class Paths:
 
     def standing(self, agency: str) -> dict[str, Any]:
         path = f"/v1/obligations/{agency}/{REGIME_OF[agency]}/{PERIOD}"
-        token = {"Authorization": f"Bearer {self.stack.operator_token}"}
+        token = {"Authorization": f"Bearer {self.stack.operator_key()}"}
         answer = httpx.get(self.stack.url("scoring") + path, headers=token, timeout=30)
         return dict(answer.json()) if answer.status_code == 200 else {}
 
@@ -407,7 +407,7 @@ def test_after_the_lock_a_report_is_refused_until_somebody_unlocks_it_which_is_a
     for agency in (LOCKED, NOT_EXTENDED):
         refused = paths.refused[agency]
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/obligation-locked")
-    token = {"Authorization": f"Bearer {paths.stack.operator_token}"}
+    token = {"Authorization": f"Bearer {paths.stack.operator_key()}"}
     trail = httpx.get(f"{paths.stack.url('intake')}/v1/audit?kind=obligation", headers=token, timeout=30).json()
     unlocked = [entry for entry in trail["items"] if entry["action"] == "unlocked"]
     assert [(entry["key"], entry["by"], entry["why"]) for entry in unlocked] == [

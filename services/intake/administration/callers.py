@@ -10,7 +10,6 @@ from services.intake.administration.reach import Reach
 from services.intake.registry.cache import RegistryCache
 from shared.access import may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.web.authentication import Operators
 from shared.web.errors import forbidden
 
 
@@ -21,16 +20,15 @@ class Administrators(SecurityBase):
     scheme_name = Access.scheme_name
     states_scope = "administer operate"
 
-    def __init__(self, access: Access, operators: Operators, cache: RegistryCache, business_clock: Clock) -> None:
+    def __init__(self, access: Access, cache: RegistryCache, business_clock: Clock) -> None:
         self._access = access
-        self._operators = operators
         self._cache = cache
         self._clock = business_clock
 
     async def __call__(self, request: Request) -> Reach:
         """Raises 401, 429; 403 for a key that administers nothing."""
         today = self._clock.now().astimezone(LOCAL_ZONE).date()
-        principal = self._operators.by_token(request) or await self._access.principal_of(request.scope)
+        principal = await self._access.principal_of(request.scope)
         if not any(may_anywhere(principal, scope, today) for scope in ("operate", "administer")):
             raise forbidden("Khóa này không có quyền quản trị.", "This key may not administer.")
         await self._cache.be_fresh()

@@ -12,7 +12,6 @@ from services.intake.registry.cache import RegistryCache
 from shared.access import may_anywhere
 from shared.contract.reporting_window import local_day
 from shared.runtime.clock import Clock
-from shared.web.authentication import Operators
 from shared.web.errors import forbidden
 
 
@@ -23,15 +22,14 @@ class PersonalDataReaders(SecurityBase):
     scheme_name = Access.scheme_name
     states_scope = "read administer operate"
 
-    def __init__(self, access: Access, operators: Operators, cache: RegistryCache, business_clock: Clock) -> None:
+    def __init__(self, access: Access, cache: RegistryCache, business_clock: Clock) -> None:
         self._access = access
-        self._operators = operators
         self._cache = cache
         self._clock = business_clock
 
     async def __call__(self, request: Request) -> Reach:
         today = local_day(self._clock.now())
-        principal = self._operators.by_token(request) or await self._access.principal_of(request.scope)
+        principal = await self._access.principal_of(request.scope)
         if not any(may_anywhere(principal, scope, today) for scope in ("read", "administer", "operate")):
             raise forbidden("Khóa này không có quyền đọc.", "This key may not read.")
         return Reach(principal, self._cache.registry, today)

@@ -37,10 +37,12 @@ from shared.contract.events import (
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from shared.runtime.settings import CommonSettings
+from shared.web.authentication import new_key
 
 #: a moment at which 2026-M10 (15/9 to 14/10) has begun and 2026-M12 has not
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
-OPERATOR_TOKEN = "operator-of-the-tests"
+#: of an operator, in every province
+OPERATOR_KEY = new_key()
 AUTHOR = Author("the tests", "a province to test with")
 DEPARTMENT, COMMUNE, OFFICE, DISTRICT = "H99.01", "H99.50", "H99.02", "H99.90"
 
@@ -146,8 +148,27 @@ async def make_keys(url: str, agencies: Sequence[str], expires_at: datetime | No
         await database.close()
 
 
+async def keep_operator_key(url: str) -> None:
+    from sqlalchemy import text
+
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            await tx.execute(
+                text("""
+                    INSERT INTO api_keys (key_id, principal_kind, principal_id, scopes, sha256, created_at, version,
+                                          revision)
+                    VALUES (:key_id, 'operator', 'operator', '{operate}', :sha256, now(), 1, 1)
+                """),
+                {"key_id": OPERATOR_KEY.key_id, "sha256": OPERATOR_KEY.sha256},
+            )
+    finally:
+        await database.close()
+
+
 async def make_province(url: str) -> Province:
     await load(url, records())
+    await keep_operator_key(url)
     return Province(url, await make_keys(url, [DEPARTMENT, COMMUNE, DISTRICT, OFFICE]))
 
 
@@ -198,7 +219,7 @@ async def intake(
     clock = clock or ManualClock(NOW)
     service = build(
         IntakeSettings(database_url=province.url, database_pool_size=4, **settings),
-        common=CommonSettings(operator_token=OPERATOR_TOKEN),
+        common=CommonSettings(),
         clock=clock,
         accept=accept,
         with_kafka=False,

@@ -22,7 +22,7 @@ from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
     NOW,
-    OPERATOR_TOKEN,
+    OPERATOR_KEY,
     Intake,
     Province,
     agency,
@@ -146,7 +146,7 @@ async def test_an_agencys_key_opens_no_export(province: Province) -> None:
     async with intake(province) as client:
         await sent(client)
         assert (await client.get("/v1/exports/submissions")).status_code == 403
-        operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        operator = {"Authorization": f"Bearer {OPERATOR_KEY.secret_text}"}
         answer = await client.client.get("/v1/exports/submissions", headers=operator)
         assert answer.status_code == 200
         [first, second] = answer.json()["items"]

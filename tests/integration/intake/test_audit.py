@@ -27,11 +27,21 @@ from shared.consuming.dead_letters import DeadLetter
 from shared.consuming.dead_letters_tool import dead_letters as dead_letters_tool
 from shared.postgres.database import Database
 from tests.integration.intake import rig
-from tests.integration.intake.rig import DEPARTMENT, OPERATOR_TOKEN, Intake, Province, intake, load, report, rows
+from tests.integration.intake.rig import (
+    DEPARTMENT,
+    OPERATOR_KEY,
+    Intake,
+    Province,
+    intake,
+    keep_operator_key,
+    load,
+    report,
+    rows,
+)
 from tests.integration.intake.test_registry import run
 from tests.stack import as_owner
 
-OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY.secret_text}"}
 
 
 async def entries(url: str, **wanted: str) -> list[Any]:
@@ -193,6 +203,7 @@ async def told(database_of_intake: str) -> Province:
         changes = [Change("changed", "agency", f"H99.{number}", {"name": "cũ"}, {"name": "mới"}) for number in range(3)]
         author = Author(by, "@SUM(1)" if hour else "đổi tên, theo QĐ 12")
         await written(database_of_intake, *changes, author=author, at=start + timedelta(hours=hour))
+    await keep_operator_key(database_of_intake)
     return Province(database_of_intake, {})
 
 
@@ -244,6 +255,7 @@ async def test_no_spreadsheet_of_another_locale_computes_a_part_of_a_cell(
     changes = [Change("changed", "agency", "H99", {"name": text}, {"name": [text]}) for text in evil]
     for change, why in zip(changes, evil, strict=True):
         await written(database_of_intake, change, author=Author("an", why))
+    await keep_operator_key(database_of_intake)
     async with intake(Province(database_of_intake, {})) as client:
         answer = await ask(client, "text/csv")
     content = answer.content.decode("utf-8-sig")

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.forged import try_every_paged_route
-from tests.integration.intake.rig import OPERATOR_TOKEN, Province, intake, report, rows
+from tests.integration.intake.rig import OPERATOR_KEY, Province, intake, report, rows
 
 
 @pytest.mark.parametrize("query", ["dry_run=true", "dry_run", "limit=1", "%00=1"])
@@ -59,5 +59,5 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
         }
         agency = await try_every_paged_route(app, client.headers(), listings)
         assert of(own, agency) == []
-        operator = await try_every_paged_route(app, {"Authorization": f"Bearer {OPERATOR_TOKEN}"}, listings)
+        operator = await try_every_paged_route(app, {"Authorization": f"Bearer {OPERATOR_KEY.secret_text}"}, listings)
         assert [line for line in operator if not of(own, [line])] == []

@@ -19,9 +19,9 @@ from services.intake.registry import load as loading
 from services.intake.registry.records import content_of
 from shared.postgres.database import Database
 from tests.integration.intake import rig
-from tests.integration.intake.rig import DEPARTMENT, NOW, OPERATOR_TOKEN, Intake, Province, load, report, rows
+from tests.integration.intake.rig import DEPARTMENT, NOW, OPERATOR_KEY, Intake, Province, load, report, rows
 
-OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY.secret_text}"}
 
 
 @asynccontextmanager

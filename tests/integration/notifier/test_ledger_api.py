@@ -9,19 +9,20 @@ import pytest
 
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
+from services.notifier.tables import metadata
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from tests.fakes.operators import OPERATOR, let_operator_in
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.forged import try_every_paged_route
 from tests.integration.notifier.rig import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
 
-TOKEN = {"Authorization": "Bearer operator-of-the-test"}
-
 
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    await let_operator_in(world.database.url, metadata)
     service = build(
         settings=NotifierSettings.model_validate({"database_url": world.database.url}),
-        common=CommonSettings.model_validate({"operator_token": "operator-of-the-test"}),
+        common=CommonSettings(),
         kafka=KafkaSettings(),
     )
     transport = httpx.ASGITransport(app=service.app)
@@ -41,7 +42,7 @@ async def _some(world: World, smtp: FakeSmtp) -> None:
 async def test_the_ledger_is_for_the_operator_only(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 401
     assert (await client.get(path, headers={"Authorization": "Bearer wrong"})).status_code == 401
-    assert (await client.get(path, headers=TOKEN)).status_code == 200
+    assert (await client.get(path, headers=OPERATOR)).status_code == 200
 
 
 async def test_the_ledger_is_read_page_by_page_newest_first(
@@ -51,7 +52,7 @@ async def test_the_ledger_is_read_page_by_page_newest_first(
     seen: list[str] = []
     after = ""
     while True:
-        answer = (await client.get("/v1/notifications", params={"limit": 2, "after": after}, headers=TOKEN)).json()
+        answer = (await client.get("/v1/notifications", params={"limit": 2, "after": after}, headers=OPERATOR)).json()
         seen += [item["id"] for item in answer["items"]]
         after = answer["next"]
         if after is None:
@@ -76,14 +77,14 @@ async def test_the_ledger_is_filtered(
     world: World, smtp: FakeSmtp, client: httpx.AsyncClient, filters: dict[str, str], count: int
 ) -> None:
     await _some(world, smtp)
-    answer = (await client.get("/v1/notifications", params=filters, headers=TOKEN)).json()
+    answer = (await client.get("/v1/notifications", params=filters, headers=OPERATOR)).json()
     assert len(answer["items"]) == count
 
 
 async def test_a_cursor_belongs_to_its_filters(world: World, smtp: FakeSmtp, client: httpx.AsyncClient) -> None:
     await _some(world, smtp)
-    cursor = (await client.get("/v1/notifications?limit=1", headers=TOKEN)).json()["next"]
-    answer = await client.get("/v1/notifications", params={"after": cursor, "kind": "overdue"}, headers=TOKEN)
+    cursor = (await client.get("/v1/notifications?limit=1", headers=OPERATOR)).json()["next"]
+    answer = await client.get("/v1/notifications", params={"after": cursor, "kind": "overdue"}, headers=OPERATOR)
     assert answer.status_code in (400, 422)
 
 
@@ -92,7 +93,7 @@ async def test_a_notification_shows_every_attempt_with_the_servers_answer(
 ) -> None:
     await _some(world, smtp)
     attempts = await world.rows("SELECT notification_id FROM attempts WHERE outcome = 'retry'")
-    answer = (await client.get(f"/v1/notifications/{attempts[0]['notification_id']}", headers=TOKEN)).json()
+    answer = (await client.get(f"/v1/notifications/{attempts[0]['notification_id']}", headers=OPERATOR)).json()
     assert answer["state"] == "sent"
     assert [(each["outcome"], each["smtp_code"]) for each in answer["attempts_made"]] == [("retry", 450), ("sent", 250)]
     assert answer["attempts_made"][0]["answer"] == "later"
@@ -111,7 +112,7 @@ async def test_a_notification_shows_every_attempt_with_the_servers_answer(
     ],
 )
 async def test_a_bad_question_is_answered_with_a_problem(client: httpx.AsyncClient, path: str, status: int) -> None:
-    answer = await client.get(path, headers=TOKEN)
+    answer = await client.get(path, headers=OPERATOR)
     assert answer.status_code in ({400, 422} if status == 422 else {status, 422})
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert answer.json()["title_vi"]
@@ -121,20 +122,21 @@ async def test_the_exports_hold_the_ledger_and_its_attempts(
     world: World, smtp: FakeSmtp, client: httpx.AsyncClient
 ) -> None:
     await _some(world, smtp)
-    rows = (await client.get("/v1/exports/notifications", headers=TOKEN)).json()["items"]
+    rows = (await client.get("/v1/exports/notifications", headers=OPERATOR)).json()["items"]
     assert {row["state"] for row in rows} == {"sent", "skipped"}
-    attempts = (await client.get("/v1/exports/attempts", headers=TOKEN)).json()["items"]
+    attempts = (await client.get("/v1/exports/attempts", headers=OPERATOR)).json()["items"]
     assert len(attempts) == 6
-    obligations = (await client.get("/v1/exports/obligations", headers=TOKEN)).json()["items"]
+    obligations = (await client.get("/v1/exports/obligations", headers=OPERATOR)).json()["items"]
     assert len(obligations) == 3
 
 
 async def test_forged_cursors_are_bad_requests(world: World) -> None:
+    await let_operator_in(world.database.url, metadata)
     service = build(
         settings=NotifierSettings.model_validate({"database_url": world.database.url}),
-        common=CommonSettings.model_validate({"operator_token": "operator-of-the-test"}),
+        common=CommonSettings(),
         kafka=KafkaSettings(),
     )
     listings = {"/v1/notifications": ("notifications/*/*/*/*/*", "")}
-    assert await try_every_paged_route(service.app, TOKEN, listings) == []
+    assert await try_every_paged_route(service.app, OPERATOR, listings) == []
     await service.database.close()

@@ -187,7 +187,7 @@ class World:
     def _told(self, officer_id: str) -> bool:
         answer = httpx.get(
             f"{self.stack.url('notifier')}/v1/notifications?kind=named&limit=100",
-            headers={"Authorization": f"Bearer {self.stack.operator_token}"},
+            headers={"Authorization": f"Bearer {self.operator}"},
             timeout=30,
         )
         return any(row["officer_id"] == officer_id and row["state"] == "sent" for row in answer.json()["items"])

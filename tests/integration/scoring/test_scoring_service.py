@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from pydantic import SecretStr
 
 from services.scoring.calendar.api import CalendarHead, Calendars, CalendarShown, YearShown
 from services.scoring.main import build
@@ -21,6 +20,7 @@ from services.scoring.scores.policy.api import Policies, PolicyHead, PolicyShown
 from services.scoring.scores.policy.data import parse_policy
 from services.scoring.scores.policy.store import load_policies
 from services.scoring.settings import ScoringSettings
+from services.scoring.tables import metadata
 from shared.contract.cloudevents import source_of
 from shared.contract.events import MODELS, OWNERS, EventModel
 from shared.contract.ids import new_id
@@ -28,12 +28,11 @@ from shared.postgres.database import Database
 from shared.runtime.clock import ManualClock, monotonic_seconds
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
+from tests.fakes.operators import OPERATOR, let_operator_in
 from tests.forged import try_every_paged_route
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, officer, regime
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
-TOKEN = "operator-token-of-this-test"
-OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
 DEADLINE_SECONDS = 90
 AFTER = DEADLINE + timedelta(minutes=1)
 
@@ -44,7 +43,7 @@ def service_on(url: str, kafka: KafkaSettings, clock: ManualClock) -> Service:
             database_url=url, database_pool_size=6, settle_seconds=0.1, generate_interval_seconds=0.1,
             mark_interval_seconds=0.1,
         ),
-        common=CommonSettings(operator_token=SecretStr(TOKEN)),
+        common=CommonSettings(),
         kafka=kafka,
         clock=clock,
     )  # fmt: skip
@@ -53,6 +52,7 @@ def service_on(url: str, kafka: KafkaSettings, clock: ManualClock) -> Service:
 @pytest.fixture
 async def client(scoring_url: str, rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app; nothing runs behind it but the rig's handlers on the same database."""
+    await let_operator_in(scoring_url, metadata)
     service = service_on(scoring_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"), rig.clock)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=service.app), base_url="http://scoring", headers=OPERATOR
@@ -349,6 +349,7 @@ async def test_reports_before_their_registry_are_scored_through_kafka_and_the_si
 
 
 async def test_forged_cursors_are_bad_requests(scoring_url: str, rig: Rig) -> None:
+    await let_operator_in(scoring_url, metadata)
     service = service_on(scoring_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"), rig.clock)
     listings = {
         "/v1/obligations": ("obligations", ""),

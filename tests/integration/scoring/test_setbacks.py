@@ -12,11 +12,13 @@ from sqlalchemy import text
 
 from services.scoring.obligations import generation_sweep, setbacks
 from services.scoring.obligations.deadlines import Plan
+from services.scoring.tables import metadata
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.period import touching
 from shared.runtime.settings import KafkaSettings
+from tests.fakes.operators import OPERATOR, let_operator_in
 from tests.integration.scoring.rig import Rig, agency, key_of, local, regime, request
-from tests.integration.scoring.test_scoring_service import OPERATOR, service_on, until
+from tests.integration.scoring.test_scoring_service import service_on, until
 from tests.unit.scoring.samples import DEADLINE
 
 GOOD = ["2026-M10", "2026-M11", "2026-M12"]
@@ -224,6 +226,7 @@ async def test_a_reminder_that_cannot_be_saved_stops_no_other_one(rig: Rig) -> N
 @pytest.fixture
 async def served(scoring_url: str, rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
     """Scoring with its tickers running; there is no Kafka, which readiness tells too."""
+    await let_operator_in(scoring_url, metadata)
     service = service_on(scoring_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"), rig.clock)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app=service.app), base_url="http://scoring", headers=OPERATOR

@@ -12,21 +12,20 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData, text
 
+from shared.access import Principal
 from shared.postgres.database import Database
 from shared.postgres.tables import backbone_tables
 from shared.runtime.clock import SystemClock
 from shared.telemetry.readiness import Readiness
 from shared.web import exports
 from shared.web.app import create_app
-from shared.web.authentication import Operators
+from shared.web.authentication import Operators, new_key
 from shared.web.exports import Export, backbone_exports, mount_exports
 from tests.fakes.keyring import FakeKeyring
 
-TOKEN = "operator-for-tests"
-OPERATORS = Operators(FakeKeyring(), SystemClock(), TOKEN)
+KEY = new_key()
+OPERATORS = Operators(FakeKeyring({KEY: Principal("operator", "tests", None, frozenset({"operate"}))}), SystemClock())
 FIGURES = Export("figures", "SELECT * FROM figures WHERE code > :after ORDER BY code LIMIT :limit", "code", str)
-
-OPERATORS = Operators(FakeKeyring(), SystemClock(), TOKEN)
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def app(database: Database) -> FastAPI:
     return app
 
 
-async def _get(app: FastAPI, url: str, token: str = TOKEN) -> httpx.Response:
+async def _get(app: FastAPI, url: str, token: str = KEY.secret_text) -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         return await client.get(url, headers={"Authorization": f"Bearer {token}"})
 

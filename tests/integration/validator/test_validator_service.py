@@ -9,28 +9,27 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from pydantic import SecretStr
 
 from services.validator.main import build
 from services.validator.rules.catalogue import RULES
 from services.validator.settings import ValidatorSettings
+from services.validator.tables import metadata
 from shared.contract.events import EventModel, VerdictReached
 from shared.postgres.database import Database
 from shared.runtime.clock import ManualClock, monotonic_seconds
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
+from tests.fakes.operators import OPERATOR, let_operator_in
 from tests.forged import try_every_paged_route
 from tests.integration.validator.rig import GOOD, NOW, Rig, event_of, regime, submission
 
-TOKEN = "operator-token-of-this-test"
-OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
 DEADLINE_SECONDS = 60
 
 
 def service_on(url: str, kafka: KafkaSettings) -> Service:
     return build(
         settings=ValidatorSettings(database_url=url, database_pool_size=5),
-        common=CommonSettings(operator_token=SecretStr(TOKEN)),
+        common=CommonSettings(),
         kafka=kafka,
         clock=ManualClock(NOW),
     )
@@ -39,6 +38,7 @@ def service_on(url: str, kafka: KafkaSettings) -> Service:
 @pytest.fixture
 async def served(validator_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Rig]]:
     """A client of the app (nothing runs behind it) and a rig on the same database."""
+    await let_operator_in(validator_url, metadata)
     service = service_on(validator_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     database = Database(validator_url, pool_size=2)
     transport = httpx.ASGITransport(app=service.app)
@@ -188,6 +188,7 @@ async def test_submissions_that_come_before_their_regime_are_judged_through_kafk
 
 
 async def test_forged_cursors_are_bad_requests(validator_url: str) -> None:
+    await let_operator_in(validator_url, metadata)
     service = service_on(validator_url, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     obligation = "H99.01/KTXH/2026-M10"
     listings = {"/v1/verdicts": (f"verdicts/{obligation}", f"obligation={obligation}")}

@@ -56,7 +56,7 @@ def main() -> int:
         with Stack(options) as stack:
             province = Province(stack, Path(folder) / "registry", business_clock(clock))
             known = _something_to_find(province)
-            targets = [(service, stack.url(service), stack.operator_token) for service in SERVICES]
+            targets = [(service, stack.url(service), stack.operator_key()) for service in SERVICES]
             targets.append(("intake-agency", stack.url("intake"), province.keys[DEPARTMENT]))
             outcomes = {name: fuzz(name, url, token, known, seed) for name, url, token in targets}
     cases = sum(made for made, _ in outcomes.values())
