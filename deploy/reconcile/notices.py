@@ -223,13 +223,16 @@ def _notice(
 def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
     """Whether all candidates are still what they were when the notice was planned."""
     directory = reference.directory
-    code: str | None = wanted.agency
+    ahead = [wanted.agency]
     keys: set[str] = set()
-    while code is not None and f"agency/{code}" not in keys:
+    while ahead:
+        code = ahead.pop()
+        if f"agency/{code}" in keys:
+            continue
         keys.add(f"agency/{code}")
         keys |= {f"officer/{person.officer_id}" for person in directory.officers.get(code, ())}
         agency = directory.agencies.get(code)
-        code = agency.parent if agency else None
+        ahead += agency.above.ever() if agency else ()
     if wanted.kind in ABOUT_STEPS:
         keys |= {f"person/{person_id}" for person_id in directory.persons}
     return reference.as_at(made, keys)

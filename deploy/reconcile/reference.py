@@ -42,6 +42,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
 )
+from shared.contract.hierarchy import parents_of
 
 Row = Mapping[str, Any]
 
@@ -206,7 +207,13 @@ class Reference:
                     if record.closed_on is not None:
                         self.closings[record.code] = Closing(record.closed_on, record.heir)
                     told_agencies.append(
-                        ToldAgency(record.code, record.name, record.name_en, record.parent, record.closed_on)
+                        ToldAgency(
+                            record.code,
+                            record.name,
+                            record.name_en,
+                            parents_of(record.parent, record.parents),
+                            record.closed_on,
+                        )
                     )
                 case OfficerRegistered():
                     told_officers.append(

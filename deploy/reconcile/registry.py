@@ -48,6 +48,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("notifier", "people", "email"): email_of,
     ("notifier", "people", "reviews_at"): reviews_at,
     ("notifier", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
+    ("notifier", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
     **{
         (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
@@ -60,6 +61,7 @@ _JSON = frozenset(
         ("scoring", "regimes", "cutoff"),
         ("scoring", "regimes", "deadline"),
         ("notifier", "people", "offices"),
+        ("notifier", "agencies", "parents"),
         *((service, "access_people", "offices") for service in ("validator", "scoring", "notifier")),
     }
 )

@@ -35,6 +35,7 @@ agencies = Table(
     Column("name", Text, nullable=False),
     Column("name_en", Text, nullable=False),
     Column("parent", Text),
+    Column("parents", JSONB, nullable=False, server_default="[]"),  # the later ones, each with its first day
     Column("closed_on", Date),
     Column("version", Integer, nullable=False),
 )

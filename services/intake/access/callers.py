@@ -133,7 +133,7 @@ class Access(SecurityBase):
         return Reading(wanted, regimes)
 
     def _may(self, principal: Principal, scope: Scope, agency: str, regime: str) -> bool:
-        return may(principal, scope, agency, self._cache.registry.tree, self._today(), regime)
+        return may(principal, scope, agency, self._cache.registry.tree(self._today()), self._today(), regime)
 
     def _today(self) -> date:
         return self._clock.now().astimezone(LOCAL_ZONE).date()

@@ -111,4 +111,4 @@ def _in_use(regime: RegimePublished, today: date) -> bool:
 def unstaffed_agency(code: str, registry: Registry, addressed: Addressed, today: date) -> UnstaffedAgency:
     agency = registry.agencies[code]
     bound = {binding.regime.code for binding in regimes.binding(agency, registry, addressed, today)}
-    return UnstaffedAgency(code=code, kind=agency.kind, parent=agency.parent, regimes=len(bound))
+    return UnstaffedAgency(code=code, kind=agency.kind, parent=agency.above.on(today), regimes=len(bound))

@@ -22,6 +22,7 @@ from shared.contract.events import (
     RequestIssued,
     SharingGranted,
 )
+from shared.contract.hierarchy import parents_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Reach:
 
     def covers(self, agency: str | None) -> bool:
         """Whether the agency is within reach; None, what belongs to no agency, is so for an operator alone."""
-        return self.everywhere or may(self.principal, "administer", agency, self.registry.tree, self.today)
+        return self.everywhere or may(self.principal, "administer", agency, self.registry.tree(self.today), self.today)
 
     def reads(self, record: RegistryEvent) -> bool:
         return self.everywhere or all(self.covers(agency) for agency in self._agencies(record))
@@ -58,8 +59,10 @@ class Reach:
 
     def _places(self, before: RegistryEvent | None, after: AgencyRegistered) -> bool:
         """A new agency is placed below one within reach, and an old one stays where it is or moves to such a one."""
-        stays = isinstance(before, AgencyRegistered) and before.parent == after.parent
-        return (stays or self.covers(after.parent)) and all(map(self.covers, after.successors))
+        above = parents_of(after.parent, after.parents)
+        stays = isinstance(before, AgencyRegistered) and parents_of(before.parent, before.parents) == above
+        moves = [above.first, *(later.code for later in above.later)]
+        return (stays or all(map(self.covers, moves))) and all(map(self.covers, after.successors))
 
     def _agencies(self, record: RegistryEvent) -> Iterator[str | None]:
         match record:

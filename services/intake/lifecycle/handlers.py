@@ -137,8 +137,8 @@ def capacities(principal: Principal, scope: Scope, obligation: str, registry: Re
     agency, regime, _ = obligation.split("/", 2)
     day = local_day(now)
     if principal.kind == "agency":
-        return {"agency"} if may(principal, scope, agency, registry.tree, day, regime) else set()
-    return {office.role for office in offices_over(principal, scope, agency, registry.tree, day, regime)}
+        return {"agency"} if may(principal, scope, agency, registry.tree(day), day, regime) else set()
+    return {office.role for office in offices_over(principal, scope, agency, registry.tree(day), day, regime)}
 
 
 def event_of(step: Taken, request: Taken | None, version: Version | None, regime_version: int) -> StepTaken:
@@ -182,7 +182,7 @@ def _sees(principal: Principal, scope: Scope, obligation: str, registry: Registr
     """Whether the principal may read about the obligation, or do what the step's scope covers."""
     agency, regime, _ = obligation.split("/", 2)
     day = local_day(now)
-    return any(may(principal, needed, agency, registry.tree, day, regime) for needed in ("read", scope))
+    return any(may(principal, needed, agency, registry.tree(day), day, regime) for needed in ("read", scope))
 
 
 async def _used_meanwhile(tx: ReadTransaction, principal: Principal, asked: Asked) -> KeyReused:

@@ -74,7 +74,7 @@ def reach(principal: Principal, registry: Registry, on: date) -> list[Reach]:
     """What the person may sign, review and decide on that day, and for whom; by office, equal ones together."""
     together: dict[tuple[tuple[ReviewKind, ...], tuple[str, ...]], frozenset[str]] = {}
     for scope in ("submit", "review"):
-        for office, agencies in reach_of(principal, scope, registry.tree, on):
+        for office, agencies in reach_of(principal, scope, registry.tree(on), on):
             kinds = tuple(kind for kind in waiting.kinds_of(office.role) if table.scope_of(DONE_BY[kind]) == scope)
             if kinds:
                 key = kinds, tuple(sorted(office.regimes))

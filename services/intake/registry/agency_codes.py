@@ -56,12 +56,14 @@ def with_newer_codes(kind: Kind, value: Any) -> Any:
         return value
     renamed = {name: _each_newer(value[name]) for name in _FIELDS[kind] if name in value}
     if kind == "person" and isinstance(value.get("offices"), list):
-        renamed["offices"] = [_office(office) for office in value["offices"]]
+        renamed["offices"] = [_member(office, "agency") for office in value["offices"]]
+    if kind == "agency" and isinstance(value.get("parents"), list):
+        renamed["parents"] = [_member(parent, "code") for parent in value["parents"]]
     return value | renamed
 
 
-def _office(value: Any) -> Any:
-    return value | {"agency": _each_newer(value["agency"])} if isinstance(value, dict) and "agency" in value else value
+def _member(value: Any, name: str) -> Any:
+    return value | {name: _each_newer(value[name])} if isinstance(value, dict) and name in value else value
 
 
 def _each_newer(value: Any) -> Any:

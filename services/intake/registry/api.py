@@ -17,7 +17,7 @@ from services.intake.registry.regime_queries import Examples, RegimeDetail, Regi
 from services.intake.registry.regimes import Addressed
 from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
-from shared.runtime.clock import Clock
+from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web.app import Application
 from shared.web.errors import not_found
 from shared.web.paging import paginate
@@ -41,8 +41,9 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
     async def me(reading: Reading = reading_of_key) -> Me:
         agency = reading.agency
         own = await own_agency(agency)
+        above = own.above.on(clock.now().astimezone(LOCAL_ZONE).date())
         async with database.read_transaction() as tx:
-            found = await agency_queries.me(tx, agency, own.parent, cache.registry)
+            found = await agency_queries.me(tx, agency, above, cache.registry)
         if found is None:
             raise not_found(f"cơ quan {agency} trong danh mục", f"agency {agency} in the registry")
         return found

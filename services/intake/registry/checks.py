@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, people, requests, sharings
+from services.intake.registry import forms, hierarchy, people, requests, sharings
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -25,13 +25,12 @@ from shared.contract.events import (
 )
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import shown
+from shared.contract.hierarchy import NOBODY_ABOVE
 from shared.runtime.clock import LOCAL_ZONE
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
 _AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would match digits of every script
 _MAX_AGENCY_CODE_CHARACTERS = 35
-#: limit on the agencies above an agency; the State has six levels
-_MOST_ABOVE = 20
 
 
 def check(
@@ -151,7 +150,7 @@ def _name(registry: Registry, key: str) -> None:
     """Add the key of a refused record, so that references to it are not reported as unknown."""
     kind, _, name = key.partition("/")
     if kind == "agency":
-        registry.agencies[name] = Agency(name, "", None, date.min, None, (), -1)
+        registry.agencies[name] = Agency(name, "", NOBODY_ABOVE, date.min, None, (), -1)
     elif kind == "regime":
         registry.regimes.setdefault(name.partition("/")[0], {})
 
@@ -177,23 +176,7 @@ def _agency(located: Located, agency: AgencyRegistered, registry: Registry) -> I
             "Ghi mã như H99.01 (không quá 35 ký tự).",
             "Write it like H99.01 (at most 35 characters).",
         )
-    if agency.parent is not None and agency.parent not in registry.agencies:
-        yield located.unknown("parent", "cơ quan cấp trên", "parent agency", agency.parent, "agency")
-    ancestors = {agency.code}
-    above = agency.parent
-    while above is not None and above in registry.agencies:
-        if above in ancestors or len(ancestors) > _MOST_ABOVE:
-            circle = above in ancestors
-            yield located.error(
-                "parent",
-                "Quan hệ cấp trên bị vòng." if circle else f"Có hơn {_MOST_ABOVE} cấp trên.",
-                "The parents form a circle." if circle else f"It has more than {_MOST_ABOVE} agencies above it.",
-                "Sửa `parent`.",
-                "Correct `parent`.",
-            )
-            break
-        ancestors.add(above)
-        above = registry.agencies[above].parent
+    yield from hierarchy.check(located, agency, registry)
     if agency.closed_on is not None and agency.closed_on < agency.opened_on:
         yield located.error(
             "closed_on",

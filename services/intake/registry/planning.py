@@ -28,6 +28,7 @@ from shared.contract.events import (
     SharingGranted,
 )
 from shared.contract.events.fields import shown
+from shared.contract.hierarchy import ParentSince
 from shared.runtime.clock import LOCAL_ZONE
 
 FORMAT = "thongsuot-registry-plan/1"
@@ -247,6 +248,10 @@ def _bound(agency: AgencyRegistered, was: Registry, becomes: Registry) -> Iterat
             if more:
                 codes = ", ".join(sorted(more))
                 yield f"{agency.code}: {vi} {codes} / {en} {codes}"
+    for later in agency.parents:
+        if earlier is None or ParentSince(later.since, later.code) not in earlier.above.later:
+            day = f"{later.since:%d/%m/%Y}"
+            yield f"{agency.code}: từ {day} thuộc {later.code} / from {day} on below {later.code}"
     if agency.closed_on is not None and (earlier is None or earlier.closed_on != agency.closed_on):
         last = f"{agency.closed_on:%d/%m/%Y}"
         if agency.heir is not None:

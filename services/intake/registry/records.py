@@ -22,6 +22,7 @@ from shared.contract.events import (
     RequestIssued,
     SharingGranted,
 )
+from shared.contract.hierarchy import Parents, parents_of
 
 Kind = Literal["agency", "officer", "person", "regime", "request", "sharing"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
@@ -79,7 +80,7 @@ class Agency(Struct, frozen=True, gc=False):
 
     code: str
     kind: str
-    parent: str | None
+    above: Parents
     opened_on: date
     closed_on: date | None
     successors: tuple[str, ...]
@@ -133,8 +134,8 @@ class Registry:
         match record:
             case AgencyRegistered():
                 agency = Agency(
-                    record.code, record.kind, record.parent, record.opened_on, record.closed_on, record.successors,
-                    record.version, record.heir,
+                    record.code, record.kind, parents_of(record.parent, record.parents), record.opened_on,
+                    record.closed_on, record.successors, record.version, record.heir,
                 )  # fmt: skip
                 self._agency(agency)
             case OfficerRegistered():
@@ -200,10 +201,9 @@ class Registry:
         ]
         return (*offices, *_duty(officer))
 
-    @property
-    def tree(self) -> Mapping[str, str | None]:
-        """The agency above each agency, for `shared.access.may`."""
-        return _Parents(self.agencies)
+    def tree(self, day: date) -> Mapping[str, str | None]:
+        """The agency above each agency on that day, for `shared.access.may`."""
+        return _Parents(self.agencies, day)
 
     def holder_of(self, person: Principal) -> Principal:
         """The owner of a person's key, with the person's agency and offices as they are now."""
@@ -255,13 +255,14 @@ class Registry:
 
 
 class _Parents(Mapping[str, str | None]):
-    """The agency above each agency."""
+    """The agency above each agency on one day."""
 
-    def __init__(self, agencies: Mapping[str, Agency]) -> None:
+    def __init__(self, agencies: Mapping[str, Agency], day: date) -> None:
         self._agencies = agencies
+        self._day = day
 
     def __getitem__(self, code: str) -> str | None:
-        return self._agencies[code].parent
+        return self._agencies[code].above.on(self._day)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._agencies)

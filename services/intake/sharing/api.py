@@ -46,14 +46,14 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
     ) -> Response:
         position = decode_cursor(_LISTING, after, (datetime, UUID)) if after else None
         await cache.be_fresh()
-        registry = cache.registry
+        registry, today = cache.registry, local_day(clock.now())
         # what commits after this may lie before what is seen: it is told by the next read
         horizon = await views.horizon(database)
         async with database.read_transaction() as tx:
             stored = await queries.sharings(tx, reading.agency)
             held = [
                 sharing
-                for sharing in permissions.in_force(stored, reading.agency, local_day(clock.now()))
+                for sharing in permissions.in_force(stored, reading.agency, today)
                 if reading.covers(sharing.regime) and regime in (None, sharing.regime)
             ]
             if regime is not None and not held:
@@ -61,7 +61,8 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
             scanned: list[Change] = []
             if held:
                 scanned = await queries.changes(tx, cast("tuple[datetime, UUID] | None", position), horizon)
-            wanted = [one for one in scanned if permissions.covers(held, one.agency, one.regime, registry.tree)]
+            tree = registry.tree(today)
+            wanted = [one for one in scanned if permissions.covers(held, one.agency, one.regime, tree)]
             kept = await _that_fit(tx, await _told(tx, wanted[:limit], registry))
             items = await _items(tx, [told for _, found in kept for told in found])
         cut = len(kept) < len(wanted)

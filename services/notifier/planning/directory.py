@@ -12,6 +12,7 @@ from datetime import date
 from shared.access import Office, Principal, offices_over
 from shared.contract.addressing import closed_before
 from shared.contract.events.fields import usable_address
+from shared.contract.hierarchy import NOBODY_ABOVE, Parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Agency:
     code: str
     name: str
     name_en: str = ""
-    parent: str | None = None
+    above: Parents = NOBODY_ABOVE
     closed_on: date | None = None  # last day on which it exists
 
     def closed(self, on: date) -> bool:
@@ -148,20 +149,20 @@ class Directory:
 
         At the same agency one named for the regime goes before one for all, ties by id.
         """
-        tree = {code: known.parent for code, known in self.agencies.items()}
+        tree = {code: known.above.on(on) for code, known in self.agencies.items()}
         found = []
         for person_id, person in sorted(self.persons.items()):
             principal = Principal("person", person_id, person.officer.agency, frozenset({"review"}), person.offices)
             for office in offices_over(principal, "review", agency, tree, on, regime):
                 if office.role in REVIEWERS and usable_address(person.officer.email):
-                    rank = REVIEWERS.index(office.role), self._steps_up(agency, office.agency), not office.regimes
+                    rank = REVIEWERS.index(office.role), self._steps_up(agency, office.agency, on), not office.regimes
                     found.append((rank, person_id))
         return self.persons[min(found)[1]].officer if found else None
 
-    def _steps_up(self, agency: str, above: str) -> int:
+    def _steps_up(self, agency: str, above: str, on: date) -> int:
         steps, code = 0, agency
         while code != above and code in self.agencies and steps <= len(self.agencies):
-            code, steps = self.agencies[code].parent or above, steps + 1
+            code, steps = self.agencies[code].above.on(on) or above, steps + 1
         return steps
 
     def climb(self, agency: str, on: date) -> tuple[Rung, ...]:
@@ -182,7 +183,7 @@ class Directory:
             else:
                 rungs.append(Rung(len(rungs) + 1, code, head))
                 break
-            code = current.parent
+            code = current.above.on(on)
         return tuple(rungs)
 
     def why_no_officer(self, agency: str) -> str:

@@ -5,9 +5,10 @@ Everything is set-based: a batch costs a handful of statements whatever its size
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,7 @@ from shared.contract.events import (
     RegimePublished,
     RequestIssued,
 )
+from shared.contract.hierarchy import Parents, ParentSince
 from shared.contract.ids import new_id
 from shared.outbox import cause_of
 from shared.postgres import bulk
@@ -51,7 +53,11 @@ def reviews_at(person: PersonRegistered) -> list[str]:
     return sorted({office.agency for office in person.offices if office.role in REVIEWERS})
 
 
-AGENCIES = Projection(tables.agencies, AgencyRegistered)
+AGENCIES = Projection(
+    tables.agencies,
+    AgencyRegistered,
+    values={"parents": lambda agency: json.dumps(agency.model_dump(mode="json")["parents"])},
+)
 OFFICERS = Projection(tables.officers, OfficerRegistered)
 PERSONS = Projection(
     tables.people,
@@ -76,11 +82,16 @@ _REGISTERED = text("""
 
 _AGENCIES = text("""
     WITH RECURSIVE up AS (
-        SELECT code, name, name_en, parent, closed_on FROM agencies WHERE code = ANY(CAST(:codes AS text[]))
+        SELECT code, name, name_en, parent, parents, closed_on FROM agencies WHERE code = ANY(CAST(:codes AS text[]))
         UNION
-        SELECT a.code, a.name, a.name_en, a.parent, a.closed_on FROM agencies a JOIN up ON a.code = up.parent
+        SELECT a.code, a.name, a.name_en, a.parent, a.parents, a.closed_on
+          FROM up
+         CROSS JOIN LATERAL (
+            SELECT up.parent UNION ALL SELECT later->>'code' FROM jsonb_array_elements(up.parents) AS later
+         ) AS above (code)
+          JOIN agencies a ON a.code = above.code
     )
-    SELECT code, name, name_en, parent, closed_on FROM up
+    SELECT code, name, name_en, parent, CAST(parents AS text), closed_on FROM up
 """)
 
 _OFFICERS = text("""
@@ -232,7 +243,7 @@ async def directory(
     if not agencies:
         return Directory()
     rows = (await tx.execute(_AGENCIES, {"codes": sorted(set(agencies))})).mappings().all()
-    found = [Agency(**row) for row in rows]
+    found = [_agency(row) for row in rows]
     people = await tx.execute(_OFFICERS, {"codes": [agency.code for agency in found], "ids": sorted(set(officers))})
     known = [Officer(**{**row, "regimes": tuple(row["regimes"])}) for row in people.mappings()]
     if not (officers or reviewers):
@@ -245,6 +256,11 @@ async def directory(
 def _person(row: RowMapping) -> Person:
     officer = Officer(row["person_id"], row["agency"], row["name"], row["title"], row["email"], "")
     return Person(officer, offices_of(row["offices"]))
+
+
+def _agency(row: Mapping[Any, Any]) -> Agency:
+    later = (ParentSince(date.fromisoformat(above["since"]), above["code"]) for above in json.loads(row["parents"]))
+    return Agency(row["code"], row["name"], row["name_en"], Parents(row["parent"], tuple(later)), row["closed_on"])
 
 
 async def lock_obligations(tx: Transaction, seeds: Mapping[str, Obligation]) -> dict[str, Obligation]:

@@ -64,6 +64,13 @@ _Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
 _Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
 
 
+class LaterParent(Model):
+    """The agency above another one from a day on."""
+
+    code: str
+    since: Day
+
+
 class AgencyRegistered(EventModel):
     """An agency (cơ quan) under its code of QĐ 20/2020/QĐ-TTg."""
 
@@ -74,7 +81,8 @@ class AgencyRegistered(EventModel):
     name: Name
     name_en: OptionalName = ""
     kind: AgencyKind
-    parent: str | None = None
+    parent: str | None = None  # the agency above it, until the first of `parents` is
+    parents: Annotated[tuple[LaterParent, ...], at_most(50)] = ()  # in the order of their days
     opened_on: Day
     closed_on: Day | None = None  # last day on which it exists
     successors: _Codes = ()

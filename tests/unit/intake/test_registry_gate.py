@@ -58,6 +58,10 @@ def sums(**terms: Sequence[str]) -> RegimePublished:
     ])  # fmt: skip
 
 
+def _later(since: str, code: str) -> dict[str, str]:
+    return {"code": code, "since": since}
+
+
 def test_the_provinces_records_fit_together() -> None:
     assert messages() == []
 
@@ -71,6 +75,14 @@ NARRATIVE = {"code": "n", "label": "n"}
         (rig.agency("x99"), "code", "Decision 20/2020"),
         (rig.agency("H99.03", parent="H77"), "parent", "no parent agency"),
         (rig.agency("H99", parent=COMMUNE), "parent", "circle"),
+        (rig.agency("H99.03", parents=[_later("2026-01-01", "H77")]), "parents/0/code", "no parent agency"),
+        (rig.agency("H99.03", parents=[_later("2020-01-01", "H99")]), "parents/0/since", "not after 01/01/2020"),
+        (
+            rig.agency("H99.03", parents=[_later("2026-01-02", "H99"), _later("2026-01-01", rig.OFFICE)]),
+            "parents/1/since",
+            "not after 02/01/2026",
+        ),
+        (rig.agency("H99", parents=[_later("2030-01-01", COMMUNE)]), "parents/0", "circle"),
         (rig.agency("H99.03", closed_on=date(2019, 1, 1)), "closed_on", "closing date is before the opening date"),
         (rig.agency("H99.03", successors=("H99", "H77")), "successors/1", "no successor"),
         (rig.agency("H99.03", name="a\nb"), "name", "line break"),
@@ -348,6 +360,16 @@ def test_the_controls_what_says_so_may_close_and_what_is_past_or_stored_need_not
     living = rig.agency(DEPARTMENT, parent="H99", version=3)
     closed = living.model_copy(update={"closed_on": NOW.date() - timedelta(days=1)})
     assert [each.partition(":")[0] for each in messages(closed, stored=[living])] == ["closed_on"]
+
+
+def test_an_agency_may_move_below_one_that_was_below_it_before() -> None:
+    """On no day do they form a circle: the other one has left by then."""
+    moves = [_later("2027-01-01", DEPARTMENT)]
+    other = rig.agency(DEPARTMENT, parent=COMMUNE, parents=[_later("2027-01-01", "H99")])
+    assert messages(rig.agency(COMMUNE, "commune", parent="H99", parents=moves), other) == []
+    early = [_later("2026-12-31", DEPARTMENT)]
+    found = messages(rig.agency(COMMUNE, "commune", parent="H99", parents=early), other)
+    assert any(each.startswith("parents/0: The parents form a circle") for each in found), found
 
 
 def test_duties_never_go_round_in_a_circle() -> None:

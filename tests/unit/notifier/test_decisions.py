@@ -15,6 +15,7 @@ from services.notifier.planning.directory import Agency, Directory, NotYetRegist
 from services.notifier.planning.domain import Obligation
 from shared.access import Office, Term
 from shared.contract.events import StepTaken
+from shared.contract.hierarchy import Parents
 
 KEY, AT = "H99.1/R/2026-M10", datetime(2026, 10, 19, 10, tzinfo=UTC)
 TERM = Term(date(2025, 7, 1))
@@ -31,7 +32,7 @@ def directory(*people: Person) -> Directory:
         Officer("a", "H99.1", "A", "", "a@h99.example", "reporting_officer"),
         Officer("h", "H99.1", "H", "", "h@h99.example", "head"),
     ]
-    return Directory.of([Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", parent="H99")], officers, people)
+    return Directory.of([Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", above=Parents("H99"))], officers, people)
 
 
 REVIEWER, OFFICE = person("r", "reviewer", "H99"), person("o", "provincial_office", "H99")

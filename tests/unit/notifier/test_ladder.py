@@ -9,6 +9,7 @@ import pytest
 
 from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer
 from shared.contract.events.fields import usable_address
+from shared.contract.hierarchy import Parents, ParentSince
 
 TODAY = date(2026, 10, 19)
 
@@ -18,7 +19,7 @@ def person(officer_id: str, agency: str, role: str = "reporting_officer", regime
 
 
 PROVINCE = Agency("H99", "Tỉnh")
-DEPARTMENT = Agency("H99.1", "Sở", parent="H99")
+DEPARTMENT = Agency("H99.1", "Sở", above=Parents("H99"))
 
 
 def test_the_officer_named_for_the_regime_comes_first() -> None:
@@ -72,8 +73,8 @@ def test_the_climb_ends_at_the_first_head_and_names_the_rungs_below() -> None:
 
 
 def test_a_closed_agency_is_no_rung() -> None:
-    district = Agency("H99.D", "Huyện", parent="H99", closed_on=date(2025, 6, 30))
-    commune = Agency("H99.X", "Xã", parent="H99.D")
+    district = Agency("H99.D", "Huyện", above=Parents("H99"), closed_on=date(2025, 6, 30))
+    commune = Agency("H99.X", "Xã", above=Parents("H99.D"))
     everyone = Directory.of([PROVINCE, district, commune], [person("d", "H99.D", "head"), person("p", "H99", "head")])
     rungs = everyone.climb("H99.X", TODAY)
     assert [(rung.number, rung.reason) for rung in rungs] == [(1, "no_head"), (2, "agency_closed"), (3, "")]
@@ -81,8 +82,18 @@ def test_a_closed_agency_is_no_rung() -> None:
     assert everyone.climb("H99.X", date(2025, 6, 30))[-1].agency == "H99.D", "it exists on its last day"
 
 
+def test_the_climb_follows_the_parent_of_its_day() -> None:
+    moves = Parents("H99.D", (ParentSince(date(2026, 10, 1), "H99.E"), ParentSince(date(2026, 12, 1), "H99")))
+    commune = Agency("H99.X", "Xã", above=moves)
+    districts = [Agency("H99.D", "Huyện", above=Parents("H99")), Agency("H99.E", "Huyện", above=Parents("H99"))]
+    heads = [person("d", "H99.D", "head"), person("e", "H99.E", "head"), person("p", "H99", "head")]
+    everyone = Directory.of([PROVINCE, commune, *districts], heads)
+    days = {date(2026, 9, 30): "d", date(2026, 10, 1): "e", date(2026, 11, 30): "e", date(2026, 12, 1): "p"}
+    assert {day: _id(everyone.climb("H99.X", day)[-1].head) for day in days} == days
+
+
 def test_nobody_anywhere_leaves_only_reasons_and_a_circle_of_parents_ends() -> None:
-    circle = [Agency("A01", "a", parent="A02"), Agency("A02", "b", parent="A01")]
+    circle = [Agency("A01", "a", above=Parents("A02")), Agency("A02", "b", above=Parents("A01"))]
     rungs = Directory.of(circle, []).climb("A01", TODAY)
     assert [(rung.agency, rung.head) for rung in rungs] == [("A01", None), ("A02", None)]
 

@@ -13,6 +13,7 @@ from services.notifier.planning import domain
 from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer
 from services.notifier.planning.domain import LetterFacts, Notice, Obligation
 from shared.contract.events import ObligationChanged, VerdictReached
+from shared.contract.hierarchy import Parents
 from tests.fakes.compliance import obligation_changed
 
 KEY = "H99.1/R/2026-M10"
@@ -21,7 +22,7 @@ AT = DEADLINE + timedelta(minutes=1)
 OPEN = Obligation(KEY, "H99.1", "R", 1, "2026-M10", DEADLINE, "nothing_sent", 1)
 
 PROVINCE = Agency("H99", "Tỉnh Mẫu", "Mau Province")
-DEPARTMENT = Agency("H99.1", "Sở Nội vụ", "Department of Home Affairs", parent="H99")
+DEPARTMENT = Agency("H99.1", "Sở Nội vụ", "Department of Home Affairs", above=Parents("H99"))
 FOR_R = Officer("r", "H99.1", "Lê Thị R", "Chuyên viên", "r@h99.example", "reporting_officer", ("R",))
 FOR_X = Officer("b", "H99.1", "Ngô Văn X", "Văn thư", "x@h99.example", "reporting_officer", ("X",))
 DIRECTOR = Officer("d", "H99.1", "Trần Văn D", "Giám đốc", "d@h99.example", "head")
@@ -94,7 +95,7 @@ def test_where_the_agency_has_no_head_the_next_one_above_is_told_and_the_letter_
 
 
 def test_an_agency_without_an_english_name_is_named_in_vietnamese_in_both_languages() -> None:
-    bare = Agency("H99.1", "Sở Nội vụ", parent="H99")
+    bare = Agency("H99.1", "Sở Nội vụ", above=Parents("H99"))
     plain = Agency("H99", "Tỉnh Mẫu")
     to_officer, rung_1, rung_2 = notices(directory(FOR_R, CHAIR, agencies=(bare, plain)), overdue=True)
     assert (to_officer.facts.head_agency, to_officer.facts.head_agency_en) == ("Tỉnh Mẫu", "Tỉnh Mẫu")
@@ -132,7 +133,7 @@ def test_where_an_address_cannot_be_written_to_the_reason_says_so() -> None:
     [(16, "d"), (17, None)],  # 23:00 on the last day in Vietnam; midnight, the first day on which it is no more
 )
 def test_whether_an_agency_still_exists_is_asked_of_the_day_in_vietnam(hour_utc: int, first: str | None) -> None:
-    closing = Agency("H99.1", "Sở Nội vụ", parent="H99", closed_on=date(2026, 10, 19))
+    closing = Agency("H99.1", "Sở Nội vụ", above=Parents("H99"), closed_on=date(2026, 10, 19))
     everyone = directory(FOR_R, DIRECTOR, CHAIR, agencies=(PROVINCE, closing))
     rungs = notices(everyone, overdue=True, at=datetime(2026, 10, 19, hour_utc, tzinfo=UTC))[1:]
     assert (rungs[0].officer.officer_id if rungs[0].officer else None) == first

@@ -1,0 +1,12 @@
+"""The agencies that stand above an agency later, each with its first day."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
