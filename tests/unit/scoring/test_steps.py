@@ -238,17 +238,31 @@ def careers(draw: st.DrawFn) -> list[tuple[datetime, list[Report]]]:
 
 
 def _gains_after_the_deadline(career: list[tuple[datetime, list[Report]]], terms: Any) -> list[str]:
-    """Withdrawals after the deadline that give more than the agency has ever had."""
+    """Withdrawals after the deadline that give more than the agency has had.
+
+    An earlier version that answers again earns what it would have earned alone: where reports are certified, one that
+    came after it may have counted before it.
+    """
     facts: Facts = NOTHING
+    alone: dict[datetime, Facts] = {}  # by receipt, what is known of each version
     best, gained = Decimal(0), []
     for at, events in career:
         facts = with_reports(facts, [(None, event) for event in events])
-        score = stand(terms, facts, POLICY, CALENDAR).state.score or Decimal(0)
-        withdraws = isinstance(events[0], StepTaken) and events[0].kind == "withdrawn"
-        if withdraws and at > DEADLINE and score > best:
-            gained.append(f"{at}: {best} -> {score}")
+        score = _score(terms, facts)
+        received_at = events[0].received_at
+        assert received_at is not None
+        if isinstance(events[0], StepTaken) and events[0].kind == "withdrawn":
+            earlier = max((_score(terms, own) for before, own in alone.items() if before < received_at), default=best)
+            if at > DEADLINE and score > max(best, earlier):
+                gained.append(f"{at}: {best} -> {score}")
+        else:
+            alone[received_at] = with_reports(alone.get(received_at, NOTHING), [(None, event) for event in events])
         best = max(best, score)
     return gained
+
+
+def _score(terms: Any, facts: Facts) -> Decimal:
+    return stand(terms, facts, POLICY, CALENDAR).state.score or Decimal(0)
 
 
 @pytest.mark.parametrize("terms", [TERMS, SIGNED], ids=["free", "signed"])
@@ -266,6 +280,15 @@ def test_certification_makes_no_report_of_what_is_none(
     every = [event for _, events in career for event in events]
     free, signed = state(*every), state(*every, terms=SIGNED)
     assert signed.answer is None or free.answer is not None
+
+
+def test_a_version_that_is_certified_after_a_worse_one_earns_its_own_share_once_that_is_withdrawn() -> None:
+    """It answered for itself in time; it had only never stood alone."""
+    whole, junk = verdict(received_at=EARLY, present=2), verdict(2, received_at=EARLY + HOUR, present=0)
+    signed = step("certified", EARLY + 2 * HOUR, 2, EARLY + HOUR), step("certified", EARLY + 3 * HOUR, 1, EARLY)
+    assert state(whole, junk, *signed, terms=SIGNED).measured == 2
+    back = state(whole, junk, *signed, step("withdrawn", LATE, 2, EARLY + HOUR), terms=SIGNED)
+    assert back == state(whole, signed[1], terms=SIGNED)
 
 
 def test_control_without_the_bound_a_withdrawal_would_pay(monkeypatch: pytest.MonkeyPatch) -> None:
