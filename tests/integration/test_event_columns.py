@@ -79,6 +79,8 @@ def value(name: str, hint: Any, largest: bool) -> Any:
             return [value(name, options[0], largest)] * (2 if largest else 0)
         case _ if origin is dict:
             return {"A": value(name, options[1], largest)} if largest else {}
+        case _, _ if origin is list:
+            return [value(name, options[0], largest)] if largest else []
         case _ if isinstance(hint, type) and issubclass(hint, EventModel.__bases__[0]):
             return body(hint, largest)
         case _ if options:

@@ -196,8 +196,11 @@ async def test_each_filter_is_found_by_its_index(province: Province, index: str,
         )
     await database.close()
     now = datetime.now(UTC)
+    # where little has changed since, the index of everybody's changes (of the feed of shared reports) does as well
+    since = now - timedelta(days=365) if index == "verdicts_updated" else now
     parameters = {
-        "agency": DEPARTMENT, "limit": 101, "after_moment": now, "horizon": now, "after_id": new_id(), "after_key": "",
+        "agency": DEPARTMENT, "limit": 101, "after_moment": since, "horizon": now, "after_id": new_id(),
+        "after_key": "",
     }  # fmt: skip
     sql = str(query())
     used = {name: value for name, value in parameters.items() if f":{name}" in sql}

@@ -37,7 +37,10 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
     ) as client:
         app = client.service.app
         changed = "updated_after=2026-01-01T00:00:00%2B07:00"
-        own = {"/v1/submissions", "/v1/obligations", "/v1/regimes"}
+        own = {
+            "/v1/submissions", "/v1/obligations", "/v1/regimes", "/v1/information-requests", "/v1/shared/submissions",
+            "/v1/reviews/open",
+        }  # fmt: skip
         listings = {
             "/v1/submissions": ("submissions", ""),
             "/v1/obligations": ("obligations", ""),
@@ -45,6 +48,9 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
             "/v1/audit": ("audit", ""),
             "/v1/registry/{kind}": ("registry/agency", ""),
             "/v1/agencies/without-officer": ("without-officer", ""),
+            "/v1/information-requests": ("information-requests/None/None", ""),
+            "/v1/shared/submissions": ("shared/submissions", ""),
+            "/v1/reviews/open": ("open reviews", ""),
         }
 
         def of(paths: set[str], wrong: list[str]) -> list[str]:
