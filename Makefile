@@ -74,7 +74,7 @@ bench: setup  ## đo tốc độ, so với sàn và với bản thông thường
 
 faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
 ##> the fault matrix (ROWS=1,5 chooses rows)
-	@$(if $(ROWS),:,$(PYTHON_BIN) -m pytest -m whole tests/e2e)
+	@$(if $(ROWS),:,$(PYTHON_BIN) -m pytest -m whole tests/e2e tests/integration)
 	@$(PYTHON_BIN) -m tests.programs.faults
 
 fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASES=120, SEED=7)

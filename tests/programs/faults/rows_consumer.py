@@ -19,7 +19,6 @@ CONSUMING = ("validator", "scoring", "notifier")
     "I2",
     "I4",
     "I7",
-    quick=True,
     controls={"ack_first": ["I2", "I4"], "no_inbox": ["I2"]},
 )
 def consumer_dies(field: Field) -> None:
