@@ -39,6 +39,7 @@ async def _execute(url: str, statement: str, *values: object) -> None:
         await connection.close()
 
 
+@pytest.mark.whole
 def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_path: Path) -> None:
     text = io.StringIO()
     demo = Demo(Wishes(tmp_path / "demo", seconds=30, fixed_ports=False), Screen(Console(file=text, width=100)))
