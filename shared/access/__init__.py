@@ -11,8 +11,10 @@ from shared.access.principals import (
     delegated_by,
 )
 from shared.access.rights import RIGHTS, Right, at_or_below, may, may_anywhere, offices_over, reach_of
+from shared.access.words import ACTORS
 
 __all__ = [
+    "ACTORS",
     "RIGHTS",
     "SCOPES",
     "Office",

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.access import Role, Scope
+from shared.access import ACTORS, Role, Scope
 from shared.contract.events import StepKind
 
 #: of one version of a report
@@ -41,15 +41,6 @@ STATES: dict[str, tuple[str, str]] = {
     "refused": ("không chấp thuận", "refused"),
     "open": ("mở", "open"),
     "locked": ("khóa", "locked"),
-}
-ACTORS: dict[str, tuple[str, str]] = {
-    "agency": ("hệ thống của cơ quan", "the agency's system"),
-    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
-    "head": ("thủ trưởng", "the head"),
-    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
-    "reviewer": ("người duyệt", "a reviewer"),
-    "provincial_office": ("Văn phòng UBND", "the provincial office"),
-    "chair": ("Chủ tịch UBND", "the chair"),
 }
 #: those who act for the agency that owes the report
 _OF_AGENCY: tuple[Actor, ...] = ("agency", "reporting_officer", "head", "deputy")

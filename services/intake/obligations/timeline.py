@@ -11,11 +11,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.intake.lifecycle.table import ACTORS
 from services.intake.lifecycle.views import StepView
 from services.intake.obligations.queries import LineView, NoticeView, ObligationDetail
 from services.intake.submissions.queries import SubmissionDetail
 from services.intake.views import Moment
+from shared.access import ACTORS
 
 StepName = Literal["received", "verdict", "superseded", "step", "notice", "score_line"]
 #: of steps at one moment, which comes first: what causes stands before what follows from it
@@ -40,14 +40,6 @@ _SENT = {
     "sent": ("đã gửi", "sent"),
     "unknown": ("chưa rõ đã đến", "may have arrived"),
     "failed": ("không gửi được", "could not be sent"),
-}
-_ROLES = {
-    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
-    "head": ("thủ trưởng", "the head"),
-    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
-    "reviewer": ("người duyệt", "a reviewer"),
-    "provincial_office": ("Văn phòng UBND", "the provincial office"),
-    "chair": ("Chủ tịch UBND", "the chair"),
 }
 
 _NOT_REGISTERED = ("người không còn trong danh mục", "somebody not registered any more")
@@ -166,7 +158,7 @@ def _line(line: LineView) -> Step:
 def _notice(notice: NoticeView) -> Step:
     kind, kind_en = _KINDS.get(notice.kind, (notice.kind, notice.kind))
     outcome, outcome_en = _SENT.get(notice.outcome, (notice.outcome, notice.outcome))
-    role, role_en = _ROLES.get(notice.to.role or "", _NOT_REGISTERED)
+    role, role_en = ACTORS.get(notice.to.role or "", _NOT_REGISTERED)
     return Step(
         at=notice.at,
         step="notice",

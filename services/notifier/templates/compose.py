@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import words
+from shared.access import ACTORS
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.text import header_safe
 from shared.runtime.clock import LOCAL_ZONE
@@ -179,7 +180,7 @@ class Composer:
 
 def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:
     """A step that people took, or that is wanted of the recipient, in the words people use."""
-    role_vi, role_en = words.ROLES.get(facts.decision_role, (facts.decision_role, facts.decision_role))
+    role_vi, role_en = ACTORS.get(facts.decision_role, (facts.decision_role, facts.decision_role))
     view = {
         "role_vi": role_vi,
         "role_en": role_en,

@@ -23,17 +23,6 @@ STANDINGS: dict[str, tuple[str, str]] = {
 }
 
 
-#: who took a step, by the office in which it was taken -> (Vietnamese, English)
-ROLES: dict[str, tuple[str, str]] = {
-    "agency": ("hệ thống của cơ quan", "the agency's system"),
-    "reporting_officer": ("cán bộ đầu mối", "the reporting officer"),
-    "head": ("thủ trưởng", "the head"),
-    "deputy": ("cấp phó được ủy quyền", "a deputy with delegation"),
-    "reviewer": ("người duyệt", "a reviewer"),
-    "provincial_office": ("Văn phòng UBND", "the provincial office"),
-    "chair": ("Chủ tịch UBND", "the chair"),
-}
-
 #: decision -> its name, what was decided, and what follows from it, each in Vietnamese and English
 DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
     "extension_granted": (

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
-from services.intake.lifecycle import states, table, waiting
+from services.intake.lifecycle import states, waiting
 from services.intake.lifecycle.deciding import ASKED_BY
 from services.intake.lifecycle.states import History
 from services.intake.lifecycle.table import Transition
 from services.intake.lifecycle.waiting import DONE_BY, ReviewKind
+from shared.access import ACTORS
 from tests.unit.intake.test_lifecycle import NOW, asked, history, judge, lives, taken, version
 
 FIRST = UUID(int=1)
@@ -84,7 +85,7 @@ def test_what_waits_can_be_done_by_who_is_shown_it(certification: Any, life: lis
             step = now.step(each.about)
             assert step is not None
             about["submission_id"] = step.submission_id
-        who = {role for role in table.ACTORS if each.kind in waiting.kinds_of(role)}
+        who = {role for role in ACTORS if each.kind in waiting.kinds_of(role)}
         for actor in who:
             assert isinstance(judge(now, asked(DONE_BY[each.kind], **about), {actor}), Transition), (each, actor)
 
