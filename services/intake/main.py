@@ -10,7 +10,7 @@ from services.intake import tables
 from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access, Acting, AnyKey, Sending
 from services.intake.administration import api as administration_api
-from services.intake.administration.callers import Administrators
+from services.intake.administration.callers import Reaching
 from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.information import api as information_api
@@ -18,7 +18,6 @@ from services.intake.lifecycle import api as lifecycle_api
 from services.intake.obligations import api as obligations_api
 from services.intake.personal_data import api as personal_data_api
 from services.intake.personal_data import handlers as personal_data
-from services.intake.personal_data.callers import PersonalDataReaders
 from services.intake.receipts import api as receipts_api
 from services.intake.receipts.signer import Signer
 from services.intake.registry import api as registry_api
@@ -199,7 +198,7 @@ def build(
         database=database,
         clock=clock,
         neighbours=checking,
-        administrators=Administrators(access, cache, clock),
+        administrators=Reaching(access, cache, clock, ("administer", "operate")),
         operators=operators,
     )
     registry_api.mount(app, access=access, cache=cache, database=database, clock=clock)
@@ -221,7 +220,7 @@ def build(
     )
     sharing_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     audit_api.mount(app, database=database, operators=operators)
-    readers = PersonalDataReaders(access, cache, clock)
+    readers = Reaching(access, cache, clock, ("read", "administer", "operate"))
     personal_data_api.mount(app, database=database, readers=readers)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)

@@ -157,29 +157,29 @@ class Access(SecurityBase):
             raise problems.rate_limited(wait_seconds)
 
 
-class ReadingById(SecurityBase):
-    """A FastAPI dependency of routes whose regime is known only when the record is read: they ask `covers` of it."""
+class _ByAccess(SecurityBase):
+    """A FastAPI dependency that asks Access in its own way."""
 
     model = Access.model
     scheme_name = Access.scheme_name
-    states_scope: Scope = "read"
 
     def __init__(self, access: Access) -> None:
         self._access = access
+
+
+class ReadingById(_ByAccess):
+    """A FastAPI dependency of routes whose regime is known only when the record is read: they ask `covers` of it."""
+
+    states_scope: Scope = "read"
 
     async def __call__(self, request: Request, agency: _Agency = None) -> Reading:
         return await self._access.reading(request, agency)
 
 
-class AnyKey(SecurityBase):
+class AnyKey(_ByAccess):
     """A FastAPI dependency of routes that show the same to everyone who has a key that reads."""
 
-    model = Access.model
-    scheme_name = Access.scheme_name
     states_scope: Scope = "read"
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
 
     async def __call__(self, request: Request) -> Principal:
         return await self._access.reader_of(request)
@@ -193,15 +193,10 @@ class Sender:
     agency: str
 
 
-class Sending(SecurityBase):
+class Sending(_ByAccess):
     """A FastAPI dependency of routes on which an agency acts in its own name, under no regime in particular."""
 
-    model = Access.model
-    scheme_name = Access.scheme_name
     states_scope: Scope = "submit"
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
 
     async def __call__(self, request: Request) -> Sender:
         principal = await self._access.principal_of(request.scope)
@@ -210,15 +205,10 @@ class Sending(SecurityBase):
         return Sender(principal, agency)
 
 
-class Acting(SecurityBase):
+class Acting(_ByAccess):
     """A FastAPI dependency of routes that take a step with a report: the table of steps decides who may take which."""
 
-    model = Access.model
-    scheme_name = Access.scheme_name
     states_scope = "review submit"
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
 
     async def __call__(self, request: Request) -> Principal:
         return await self._access.acting(request)

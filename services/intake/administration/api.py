@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from services.intake import pages, problems
 from services.intake.administration import attention, changing, records
 from services.intake.administration.attention import ReviewList, UnstaffedAgency, UnstaffedPage
-from services.intake.administration.callers import Administrators
+from services.intake.administration.callers import Reaching
 from services.intake.administration.changing import Checked, Refused, Stale
 from services.intake.administration.reach import Reach
 from services.intake.administration.records import RecordPage, RecordView, VersionView, stored_key
@@ -67,7 +67,7 @@ def mount(
     database: Database,
     clock: Clock,
     neighbours: Sequence[str],
-    administrators: Administrators,
+    administrators: Reaching,
     operators: Operators,
 ) -> None:
     """Add the routes. neighbours: services whose own checks a change must pass."""

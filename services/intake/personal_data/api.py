@@ -11,9 +11,10 @@ from fastapi import Depends, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from services.intake.administration.callers import Reaching
 from services.intake.administration.reach import Reach
 from services.intake.personal_data import export
-from services.intake.personal_data.callers import PersonalDataReaders, may_read
+from services.intake.personal_data.callers import may_read
 from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE
@@ -33,7 +34,7 @@ class PersonalDatum(BaseModel):
     )
 
 
-def mount(app: Application, *, database: Database, readers: PersonalDataReaders) -> None:
+def mount(app: Application, *, database: Database, readers: Reaching) -> None:
     """Add the route."""
     reaching = Depends(readers)
 
