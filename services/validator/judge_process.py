@@ -11,7 +11,6 @@ import resource
 import signal
 import struct
 import sys
-import time
 from typing import BinaryIO
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import CompiledForm, compile_form
 from shared.contract.events import Finding, Form, SubmissionReceived
+from shared.runtime.cpu import work_seconds
 
 #: address space: a report that needs more is a fault of its own, and must not make the machine kill a neighbour
 MEMORY_BYTES = 1 << 30
@@ -90,14 +90,14 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 def _answer(order: Order, form: CompiledForm) -> Answer:
-    begun = time.thread_time()  # this one thread's: while the timer runs, the process' own clock goes by ticks
+    begun = work_seconds()  # this one thread's: while the timer runs, the process' own clock goes by ticks
     try:
         signal.setitimer(signal.ITIMER_PROF, order.seconds)
         body = SubmissionReceived.model_validate_json(order.report)
         judgement = judge(form, body.figures, body.narratives, body.tables, nil=body.nil)
-        return Answer.of(judgement, time.thread_time() - begun)
+        return Answer.of(judgement, work_seconds() - begun)
     except Exception as error:
-        return Answer(time.thread_time() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
+        return Answer(work_seconds() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 

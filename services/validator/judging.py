@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import thread_time
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from shared.consuming.batch import Event
 from shared.consuming.preparing import Prepared, Refusal, Snapshots
 from shared.contract.events import SubmissionReceived
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.cpu import work_seconds
 from shared.runtime.trouble import InfrastructureTrouble
 from shared.telemetry.logging import about_event, get_logger
 
@@ -105,7 +105,7 @@ class Judging:
     ) -> float:
         """Judge small reports; returns the CPU it took, and adds to `costly` what is to be judged beside."""
         budget = self._budget
-        begun = slice_begun = before = thread_time()
+        begun = slice_begun = before = work_seconds()
         waited = 0.0  # CPU of others between the slices
         for event in events:
             name = names.get(event.id)
@@ -128,12 +128,12 @@ class Judging:
                 raise
             except Exception as error:
                 prepared.refused[event.id] = Refusal(type(error).__name__, f"{type(error).__name__}: {error}")
-            now = thread_time()
+            now = work_seconds()
             self._note_pace(name, now - before)
             before = now
             if now - slice_begun > budget.slice_seconds:
                 await asyncio.sleep(0)
-                before = slice_begun = thread_time()
+                before = slice_begun = work_seconds()
                 waited += before - now
         return before - begun - waited
 

@@ -11,12 +11,12 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from time import thread_time
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.cpu import work_seconds
 
 #: what a request costs besides its time on the loop: the parser's, the commit's, the relay's and the consumers' time
 REQUEST_MILLISECONDS = 0.25
@@ -268,13 +268,13 @@ class _Steps:
         meter = self._meter
         failure: BaseException | None = None
         while True:
-            begun = thread_time()
+            begun = work_seconds()
             try:
                 awaited = steps.send(None) if failure is None else steps.throw(failure)
             except StopIteration:
                 return
             finally:
-                meter.seconds += thread_time() - begun
+                meter.seconds += work_seconds() - begun
             failure = None
             try:
                 yield awaited

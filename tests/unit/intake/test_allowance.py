@@ -160,7 +160,7 @@ async def test_memory_stays_bounded_and_debts_are_remembered(now: list[float]) -
 
 async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(allowance, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(allowance, "work_seconds", lambda: clock[0])
     of = allowances()
     waited = asyncio.Event()
 
