@@ -243,8 +243,8 @@ BELOW_MINIMUM = Rule(
     "The value is below the minimum",
     "{subject}: {provided} nhỏ hơn mức tối thiểu {limit}, lệch {difference}{unit}.",
     "{subject_en}: {provided} is below the minimum of {limit}, off by {difference}{unit}.",
-    "Kiểm tra lại số liệu, dấu âm và đơn vị tính của {thing}; viết giá trị từ {limit} trở lên.",
-    "Check the value, sign and unit of {thing_en}; write a value of {limit} or more.",
+    "Kiểm tra lại số liệu, dấu âm và đơn vị tính của {thing}; viết giá trị từ {limit} trở lên.{thousands}",
+    "Check the value, sign and unit of {thing_en}; write a value of {limit} or more.{thousands_en}",
 )
 ABOVE_MAXIMUM = Rule(
     "V08",
@@ -254,8 +254,8 @@ ABOVE_MAXIMUM = Rule(
     "The value is above the maximum",
     "{subject}: {provided} lớn hơn mức tối đa {limit}, lệch {difference}{unit}.",
     "{subject_en}: {provided} is above the maximum of {limit}, off by {difference}{unit}.",
-    "Kiểm tra lại số liệu và đơn vị tính của {thing}; viết giá trị không quá {limit}.",
-    "Check the value and unit of {thing_en}; write a value of {limit} or less.",
+    "Kiểm tra lại số liệu và đơn vị tính của {thing}; viết giá trị không quá {limit}.{thousands}",
+    "Check the value and unit of {thing_en}; write a value of {limit} or less.{thousands_en}",
 )
 AMBIGUOUS_POINT = Rule(
     "V09",
@@ -269,6 +269,40 @@ AMBIGUOUS_POINT = Rule(
     "if the point groups thousands, it is {thousands}.",
     "Nếu đúng là {decimal} thì không cần làm gì; nếu là {thousands} thì viết {thousands} và gửi lại.",
     "If {decimal} is right, there is nothing to do; if you mean {thousands}, write {thousands} and send again.",
+)
+UNSEEN = Rule(
+    "V15",
+    "validity",
+    "error",
+    "Số có khoảng trắng hoặc ký tự không nhìn thấy ở cạnh chữ số",
+    "The number has spaces or invisible characters beside its digits",
+    "{subject}: trước, sau hoặc giữa các chữ số của “{provided}” có ký tự không nhìn thấy: {characters}.",
+    "{subject_en}: there are characters that one cannot see before, after or among the digits of “{provided}”: "
+    "{characters}.",
+    "{hint}",
+    "{hint_en}",
+)
+OTHER_SCRIPT = Rule(
+    "V16",
+    "validity",
+    "error",
+    "Số viết bằng chữ số hoặc dấu khác 0–9 và “-”",
+    "The number is written with digits or signs other than 0–9 and “-”",
+    "{subject}: “{provided}” có chữ số hoặc dấu khác loại thường: {characters}.",
+    "{subject_en}: “{provided}” has digits or signs of another kind: {characters}.",
+    "{hint}",
+    "{hint_en}",
+)
+WITH_UNIT = Rule(
+    "V17",
+    "validity",
+    "error",
+    "Số viết kèm đơn vị hoặc chữ",
+    "The number is written with a unit or words",
+    "{subject}: “{provided}” viết kèm “{suffix}”; ô này chỉ ghi số.",
+    "{subject_en}: “{provided}” is written with “{suffix}”; only the number belongs here.",
+    "{hint}",
+    "{hint_en}",
 )
 TEXT_TOO_LONG = Rule(
     "V10",
@@ -462,6 +496,9 @@ RULES: dict[str, Rule] = {
         NOT_A_CHOICE,
         TOO_MANY_ROWS,
         MORE_IN_TABLE,
+        UNSEEN,
+        OTHER_SCRIPT,
+        WITH_UNIT,
         SUM_DIFFERS,
         SUM_NOT_CHECKED,
         ALL_ZERO,

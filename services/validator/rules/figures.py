@@ -15,7 +15,9 @@ from services.validator.rules.numbers import (
     is_blank,
     read,
     thousands_reading,
+    unseen,
 )
+from services.validator.rules.units import in_unit
 
 
 def check(figure: Figure, text: str | None, flaws: list[Flaw], *, demanded: bool) -> Decimal | None:
@@ -58,10 +60,15 @@ def _ask_for_thousands(figure: Figure, text: str, flaws: list[Flaw]) -> None:
 
 def _range(figure: Figure, text: str, value: Decimal, limit: Decimal, rule: catalogue.Rule, sign: str) -> Flaw:
     bound = format(limit, "f")
+    words = figure.words | {"limit": bound, "thousands": "", "thousands_en": ""}
+    thousands = thousands_reading(text) if len(text.partition(".")[2]) <= figure.fraction_digits else None
+    if thousands is not None and figure.takes(Decimal(thousands), 0):
+        words["thousands"] = f" Nếu dấu chấm dùng để phân cách hàng nghìn, viết {thousands}."
+        words["thousands_en"] = f" If the point groups thousands, write {thousands}."
     return Flaw(
         rule,
         figure.path,
-        figure.words | {"limit": bound},
+        words,
         provided=shown(text),
         expected=f"{sign} {bound}",
         difference=format(value - limit, "f"),
@@ -72,15 +79,19 @@ def _fraction(figure: Figure, text: str, value: Decimal, fraction_digits: int) -
     limit = figure.fraction_digits
     thing, thing_en = figure.words["thing"], figure.words["thing_en"]
     whole, _, fraction = text.partition(".")
-    if not fraction[limit:].strip("0"):
+    exact = None
+    if not figure.minimum <= value <= figure.maximum:
+        # the value itself is to be looked at: to write it shorter would only bring that finding again
+        hint = f"Khi viết lại, dùng tối đa {limit} chữ số thập phân." if limit else "Khi viết lại, viết số nguyên."
+        hint_en = f"When you correct it, write at most {counted(limit, 'digit')} after the point."
+        hint_en = hint_en if limit else "When you correct it, write a whole number."
+    elif not fraction[limit:].strip("0"):
         exact = f"{whole}.{fraction[:limit]}" if limit else whole
         hint, hint_en = f"Viết {exact}.", f"Write {exact}."
     elif limit == 0:
-        exact = None
         hint = f"Làm tròn số của {thing} thành số nguyên."
         hint_en = f"Round {thing_en} to a whole number."
     else:
-        exact = None
         hint = f"Làm tròn số của {thing} còn tối đa {limit} chữ số thập phân."
         hint_en = f"Round {thing_en} to at most {counted(limit, 'digit')} after the point."
     thousands = thousands_reading(text)
@@ -109,20 +120,59 @@ def _misread(figure: Figure, text: str, misread: Misread) -> Flaw:
     if misread.rule is catalogue.TOO_MANY_DIGITS:
         words |= {"digits": str(misread.digits), "limit": str(MAX_DIGITS)}
         return Flaw(misread.rule, figure.path, words, shown(text), str(MAX_DIGITS), str(misread.digits - MAX_DIGITS))
-    fitting = tuple(reading for reading in misread.readings if figure.takes(Decimal(reading), _digits_of(reading)))
-    if fitting or not misread.readings:
-        hint, hint_en = _hint(figure, fitting)
+    readings = misread.readings
+    if misread.rule in (catalogue.UNSEEN, catalogue.OTHER_SCRIPT):
+        words["characters"] = _named(unseen(text) if misread.rule is catalogue.UNSEEN else _other_script(text))
+    elif misread.rule is catalogue.WITH_UNIT:
+        words["suffix"] = shown(misread.suffix, 40)
+        readings = tuple(
+            dict.fromkeys(
+                converted for reading in readings if (converted := in_unit(reading, misread.suffix, figure.unit))
+            )
+        )
+    readings = tuple(dict.fromkeys(_short(reading, figure.fraction_digits) for reading in readings))
+    fitting = tuple(reading for reading in readings if figure.takes(Decimal(reading), _digits_of(reading)))
+    if misread.rule is catalogue.WITH_UNIT and not readings:
+        hint, hint_en = _only_the_number(figure)
+    elif fitting or not readings:
+        hint, hint_en = _hint(figure, fitting, text)
     else:
-        hint, hint_en = _no_reading_fits(figure, misread.readings[0])
+        hint, hint_en = _no_reading_fits(figure, readings[0])
     words |= {"hint": hint, "hint_en": hint_en}
     return Flaw(misread.rule, figure.path, words, provided=shown(text), expected=" | ".join(fitting) or None)
+
+
+def _short(reading: str, fraction_digits: int) -> str:
+    """The reading without zeros at its end that the figure has no place for: "64.0" is 64 in whole numbers."""
+    whole, _, fraction = reading.partition(".")
+    if len(fraction) <= fraction_digits or fraction[fraction_digits:].strip("0"):
+        return reading
+    return f"{whole}.{fraction[:fraction_digits]}" if fraction_digits else whole
+
+
+def _named(characters: list[str]) -> str:
+    """Characters by their code points: they cannot be told apart by eye."""
+    names = [f"U+{ord(character):04X}" for character in characters[:5]]
+    return ", ".join(names) + (", …" if len(characters) > len(names) else "")
+
+
+def _other_script(text: str) -> list[str]:
+    return list(dict.fromkeys(character for character in text if not character.isascii()))
+
+
+def _only_the_number(figure: Figure) -> tuple[str, str]:
+    unit = figure.words["unit"]
+    return (
+        f"Chỉ ghi số, tính theo đúng đơn vị của {figure.words['thing']}{unit}.",
+        f"Write the number alone, in the unit of {figure.words['thing_en']}{unit}.",
+    )
 
 
 def _digits_of(reading: str) -> int:
     return len(reading.partition(".")[2])
 
 
-def _hint(figure: Figure, readings: tuple[str, ...]) -> tuple[str, str]:
+def _hint(figure: Figure, readings: tuple[str, ...], text: str) -> tuple[str, str]:
     """What to write: only texts that the form takes."""
     if not readings:
         zero, zero_en = figure.words["zero"], figure.words["zero_en"]
@@ -139,9 +189,10 @@ def _hint(figure: Figure, readings: tuple[str, ...]) -> tuple[str, str]:
     likeliest = readings[0]
     if len(readings) == 1:
         return f"Viết {likeliest}.", f"Write {likeliest}."
+    mark, mark_en = ("dấu phẩy", "comma") if "," in text else ("dấu chấm", "point")
     return (
-        f"Viết {likeliest} nếu là số thập phân, hoặc {readings[1]} nếu dấu phẩy phân cách hàng nghìn.",
-        f"Write {likeliest} if it is a decimal number, or {readings[1]} if the comma groups thousands.",
+        f"Viết {likeliest} nếu là số thập phân, hoặc {readings[1]} nếu {mark} phân cách hàng nghìn.",
+        f"Write {likeliest} if it is a decimal number, or {readings[1]} if the {mark_en} groups thousands.",
     )
 
 

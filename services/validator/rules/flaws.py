@@ -14,7 +14,10 @@ from shared.contract.events import Finding, Severity
 
 PROVIDED_CHARACTERS = 200
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\u3164\ufe0f\ufeff"
+    "\uffa0\ud800-\udfff]"
+)
 
 
 class Flaw(NamedTuple):

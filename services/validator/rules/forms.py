@@ -15,6 +15,7 @@ from operator import itemgetter
 
 from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
+from services.validator.rules.units import Unit, unit_of
 from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule, TableColumn, TableField
 from shared.contract.events.fields import FIRST_YEAR, LAST_YEAR
 from shared.contract.events.registry import ColumnType
@@ -47,6 +48,7 @@ class Figure:
     maximum: Decimal
     fraction_digits: int
     words: dict[str, str]
+    unit: Unit
 
     def takes(self, value: Decimal, fraction_digits: int) -> bool:
         """Whether a number, written with so many digits after the point, is in order."""
@@ -188,6 +190,7 @@ def _figure(field: FigureField) -> Figure:
         | {"subject": f"Chỉ tiêu {words['name']}", "subject_en": f"Figure {words['name_en']}"}
         | {"thing": f"chỉ tiêu {words['code']}", "thing_en": f"figure {words['code']}"}
         | _zero(field, minimum, maximum),
+        unit=unit_of(field.unit, field.scale),
     )
 
 

@@ -26,6 +26,13 @@ _NUMERIC = re.compile(r"[+-]?[., '_]*[0-9][0-9., '_]*")
 _GROUPS = re.compile(r"[0-9]{1,3}(?:([., '_])[0-9]{3})(?:\1[0-9]{3})*")
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "∞", "snan", "qnan", "vô cực", "1.#inf", "1.#qnan"})
 _LONGEST_DIAGNOSED = 120
+#: what nobody sees: zero-width characters, marks of direction, fillers, the mark of a file's beginning
+HIDDEN = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u00ad\u034f\u061c\u180e\u3164\ufe0f\uffa0"
+_WITHOUT_HIDDEN = str.maketrans("", "", HIDDEN)
+_UNIT_BEGINS = re.compile(r"[^\W\d_]|[%‰₫$€]")
+#: letters, signs between them, the 2 or 3 of a square or cubic measure; one letter beside the digits, and letters that
+#: look like digits ("1oo"), are slips
+_UNIT = re.compile(r"[%‰₫$€đĐ]|(?![oOlI]+\Z)[^\W\d_][^\d_]+[23]?|[^\W\d_][23]")
 _MARKS = str.maketrans({"−": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "ʼ": "'"})
 
 
@@ -44,11 +51,14 @@ class Misread:
     rule: Rule
     readings: tuple[str, ...] = ()
     digits: int = 0
+    suffix: str = ""  # the unit or word after the number; the readings leave it out
 
 
 def is_blank(text: str | None) -> bool:
-    """An empty cell: null, nothing or only spaces. It is "not given", neither zero nor a bad number."""
-    return text is None or not text or text.isspace()
+    """An empty cell: null, or nothing that one can see. It is "not given", neither zero nor a bad number."""
+    if text is None or not text or text.isspace():
+        return True
+    return text[0] in HIDDEN and not text.translate(_WITHOUT_HIDDEN).strip()
 
 
 def plainly(text: str) -> Number | None:
@@ -70,7 +80,13 @@ def read(text: str) -> Number | Misread:
         return Number(Decimal(text), len(fraction))
     if len(text) > _LONGEST_DIAGNOSED:
         return Misread(catalogue.NOT_A_NUMBER)
-    return _diagnose(_ascii(text))
+    return _diagnose(text)
+
+
+def unseen(text: str) -> list[str]:
+    """The hidden characters of the text and its outer white space, each once, in order."""
+    outer = text[: len(text) - len(text.lstrip())] + text[len(text.rstrip()) :]
+    return list(dict.fromkeys(character for character in text if character in HIDDEN or character in outer))
 
 
 def thousands_reading(text: str) -> str | None:
@@ -81,7 +97,11 @@ def thousands_reading(text: str) -> str | None:
     return None
 
 
-def _diagnose(text: str) -> Misread:
+def _diagnose(given: str) -> Misread:
+    seen = given.translate(_WITHOUT_HIDDEN).strip()
+    text = _ascii(seen)
+    if _usable(text):
+        return Misread(catalogue.UNSEEN if text == seen else catalogue.OTHER_SCRIPT, (text,))
     sign, body = _sign(text)
     if body.casefold() in _NOT_FINITE:
         return Misread(catalogue.NOT_FINITE)
@@ -89,21 +109,34 @@ def _diagnose(text: str) -> Misread:
         return Misread(catalogue.EXPONENT, _expanded(text))
     if _PLAIN.fullmatch(sign + body):
         return Misread(catalogue.NOT_A_NUMBER, _usable(sign + body))
-    if body.endswith("%"):
-        inner = _diagnose_or_plain(sign + body[:-1].rstrip())
-        return Misread(catalogue.NOT_A_NUMBER, inner)
     if body[:1] in (".", ",") and body[1:].isascii() and body[1:].isdigit():
         return Misread(catalogue.NOT_A_NUMBER, _usable(f"{sign}0.{body[1:]}"))
     if body[-1:] in (".", ",") and body[:-1].isascii() and body[:-1].isdigit():
         return Misread(catalogue.NOT_A_NUMBER, _usable(sign + body[:-1]))
     if _NUMERIC.fullmatch(text):
-        readings = tuple(reading for body_read in _readings(body) for reading in _usable(sign + body_read))
+        readings = _numeric(sign, body)
         return Misread(catalogue.SEPARATORS if readings else catalogue.NOT_A_NUMBER, readings)
+    unit = _UNIT_BEGINS.search(body)
+    if unit:
+        number, suffix = body[: unit.start()], body[unit.start() :]
+        if _UNIT.fullmatch(suffix) or (number[-1:] == " " and suffix.isalpha()):
+            readings = _with_unit(sign, number.rstrip())
+            if readings:
+                return Misread(catalogue.WITH_UNIT, readings, suffix=suffix)
     return Misread(catalogue.NOT_A_NUMBER)
 
 
-def _diagnose_or_plain(text: str) -> tuple[str, ...]:
-    return _usable(text) or (_diagnose(text).readings if not text.endswith("%") else ())
+def _numeric(sign: str, body: str) -> tuple[str, ...]:
+    return tuple(reading for body_read in _readings(body) for reading in _usable(sign + body_read))
+
+
+def _with_unit(sign: str, body: str) -> tuple[str, ...]:
+    """What the number before a unit may mean: "1.234 tỷ" is 1234 where the point groups thousands."""
+    plain = _usable(sign + body)
+    if not plain:
+        return _numeric(sign, body) if _NUMERIC.fullmatch(body) else ()
+    thousands = thousands_reading(sign + body)
+    return (*plain, thousands) if thousands is not None and thousands != plain[0] else plain
 
 
 def _ascii(text: str) -> str:

@@ -34,6 +34,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   missing, it cannot be checked: `K02` says so at once, with what is known. Nothing is said of a sum of which nothing
   can be said.
 - `1.234` where three decimals are allowed may mean 1234: `V09` asks, unless only one of the two is within the range.
+- A number with its unit (“1,5 tỷ đồng”, “64 %”) is answered in the figure's own unit where that is sure (`V17`).
+  What `expected` and the fix of `V01`–`V06` and `V15`–`V17` say to write is taken: a test follows them literally.
 - Narratives are measured in characters after NFC normalisation and trimming; characters that nobody sees do not count
   towards the least length. A run of more than 30 combining marks is parted by U+034F first (stream-safe text,
   UAX #15): no text costs more than its length.

@@ -247,8 +247,9 @@ def test_too_many_digits_after_the_point_are_told_with_what_to_write() -> None:
         ("5,5", {"maximum": "5.5", "fraction_digits": 1}, "5.5", "Write 5.5."),
         ("5,4", {"minimum": "5.5", "fraction_digits": 1}, None, "must be 5.5 or more"),
         ("5,6", {"maximum": "5.5", "fraction_digits": 1}, None, "must be 5.5 or less"),
-        ("5,0", {"minimum": "5"}, None, "takes whole numbers: write it rounded"),
-        ("5,0", {"maximum": "5"}, None, "takes whole numbers: write it rounded"),
+        ("5,0", {"minimum": "5"}, "5", "Write 5."),
+        ("5,0", {"maximum": "5"}, "5", "Write 5."),
+        ("5,5", {"minimum": "5"}, None, "takes whole numbers: write it rounded"),
         ("5,55", {"fraction_digits": 1}, None, "takes at most 1 digit after the point"),
     ],
 )
