@@ -11,6 +11,7 @@ from services.intake.access.keys import KeyRefused
 from services.intake.audit.domain import Author
 from services.intake.registry.load import PlanOutdated, RegistryRefused
 from shared.postgres.database import Database, Transaction
+from shared.runtime.english import counted
 from shared.runtime.operator import reason, who
 from shared.service.command import database_url
 
@@ -61,7 +62,8 @@ def with_database(work: Callable[[Database], Awaitable[int]]) -> int:
             if isinstance(refused, RegistryRefused):
                 count = len(refused.errors)
                 least, least_en = ("ít nhất ", "at least ") if refused.cut else ("", "")
-                err(f"{least}{count} lỗi; không có gì được lưu. / {least_en}{count} errors; nothing was stored.")
+                said_en = f"{least_en}{counted(count, 'error')}"
+                err(f"{least}{count} lỗi; không có gì được lưu. / {said_en}; nothing was stored.")
             return 1
         finally:
             await database.close()

@@ -12,11 +12,12 @@ from types import MappingProxyType
 
 from services.validator.rules import catalogue, narratives, sums, tables
 from services.validator.rules.figures import check
-from services.validator.rules.flaws import Flaw, counted, pointer, render, shown
+from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from services.validator.rules.tables import Tables
 from shared.contract.events import Finding, Severity, VerdictOutcome
+from shared.runtime.english import counted
 
 #: findings listed in a verdict; all are counted
 LISTED_FINDINGS = 500

@@ -70,13 +70,16 @@ def run(service: str, build: Callable[[], Service], commands: Mapping[str, tuple
     for name, (help_text, _) in own.items():
         actions.add_parser(name, help=help_text, add_help=False)
     arguments, rest = parser.parse_known_args()
+    if arguments.action != "serve":
+        # a command says in sentences what it did; only trouble is told beside, and never among its output
+        logs.configure(service, level="WARNING", stream=sys.stderr)
     if arguments.action in own:
         raise SystemExit(guarded(service, lambda: own[arguments.action][1](rest)))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    common = CommonSettings()
-    logs.configure(service, common.instance, common.log_level)
     if arguments.action == "serve":
+        common = CommonSettings()
+        logs.configure(service, common.instance, common.log_level)
         if common.otel_exporter_otlp_endpoint:
             _switch_tracing_on(service, common.instance)
         try:

@@ -16,6 +16,7 @@ from services.intake.obligations.queries import LineView, NoticeView, Obligation
 from services.intake.submissions.queries import SubmissionDetail
 from services.intake.views import Moment
 from shared.access import ACTORS
+from shared.runtime.english import counted
 
 StepName = Literal["received", "verdict", "superseded", "step", "notice", "score_line"]
 #: of steps at one moment, which comes first: what causes stands before what follows from it
@@ -113,7 +114,7 @@ def _of_version(submission: SubmissionDetail) -> Iterator[Step]:
             at=verdict.decided_at,
             step="verdict",
             text=f"{said}: {verdict.errors} lỗi, {verdict.warnings} điểm cần xem lại",
-            text_en=f"{said_en}: {verdict.errors} errors, {verdict.warnings} warnings",
+            text_en=f"{said_en}: {counted(verdict.errors, 'error')}, {counted(verdict.warnings, 'warning')}",
             version=submission.version,
             verdict_id=verdict.verdict_id,
         )

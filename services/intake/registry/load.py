@@ -22,6 +22,7 @@ from shared.contract.events import RegimePublished, RegistryEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
+from shared.runtime.english import counted
 
 #: keys that a message names
 MAX_NAMED = 20
@@ -38,7 +39,7 @@ class RegistryRefused(Exception):
         self.cut = cut
         lines = [str(error) for error in self.errors[:MAX_ERRORS]]
         if (more := len(self.errors) - MAX_ERRORS) > 0:
-            lines.append(f"… và {more} lỗi nữa / and {more} more errors")
+            lines.append(f"… và {more} lỗi nữa / and {counted(more, 'more error')}")
         if cut:
             lines.append(
                 f"Quá {MAX_ERRORS} lỗi nên phần còn lại chưa được xem; sửa rồi nạp lại. / "

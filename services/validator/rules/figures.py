@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from services.validator.rules import catalogue
-from services.validator.rules.flaws import Flaw, counted, shown
+from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Figure
 from services.validator.rules.numbers import (
     GROUP_DIGITS,
@@ -18,6 +18,7 @@ from services.validator.rules.numbers import (
     unseen,
 )
 from services.validator.rules.units import in_unit
+from shared.runtime.english import counted
 
 
 def check(figure: Figure, text: str | None, flaws: list[Flaw], *, demanded: bool) -> Decimal | None:

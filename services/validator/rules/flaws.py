@@ -44,11 +44,6 @@ class Flaw(NamedTuple):
         return (not self.is_error, self.rule.tier_rank)
 
 
-def counted(number: int, noun: str) -> str:
-    """ "1 digit", "2 digits": English words alone; Vietnamese has no plural."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def shown(text: str, limit: int = PROVIDED_CHARACTERS) -> str:
     """The text as people may see it: control characters as \\uXXXX, at most `limit` characters and an ellipsis."""
     cut = text if len(text) <= limit else text[:limit] + "…"

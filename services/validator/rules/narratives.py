@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from services.validator.rules import catalogue
-from services.validator.rules.flaws import Flaw, counted, shown
+from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Narrative
 from shared.contract.events import Severity
 from shared.contract.text import nfc, nfkd
+from shared.runtime.english import counted
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 #: stripped at once: in turns, layer by layer, the two cost the square of the layers

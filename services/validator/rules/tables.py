@@ -11,10 +11,11 @@ from dataclasses import replace
 from datetime import date
 
 from services.validator.rules import catalogue, figures
-from services.validator.rules.flaws import Flaw, counted, pointer, shown
+from services.validator.rules.flaws import Flaw, pointer, shown
 from services.validator.rules.forms import Column, Table, is_day
 from services.validator.rules.narratives import trimmed
 from services.validator.rules.numbers import is_blank, plainly
+from shared.runtime.english import counted
 
 Row = Mapping[str, str | None]
 Tables = Mapping[str, Sequence[Row]]

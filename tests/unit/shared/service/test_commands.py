@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -93,7 +94,7 @@ def run(service: str, *arguments: str) -> int:
     """`python -m services.<service> …`, here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"services.{service}", *arguments])
-        patch.setattr(shared.telemetry.logging, "configure", lambda *_: None)
+        patch.setattr(shared.telemetry.logging, "configure", lambda *_, **__: None)
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=False)
     code = ended.value.code
@@ -227,3 +228,25 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     """Negative control: only trouble that is known is told in a sentence."""
     with pytest.raises(ZeroDivisionError):
         guarded("intake", _raises(ZeroDivisionError(str(new_id()))))
+
+
+_LOGGING_COMMAND = """
+from shared.service.command import run
+from shared.telemetry.logging import get_logger
+
+def command(arguments):
+    get_logger().info("It was done.", action="thing.done")
+    get_logger().warning("It was hard.", action="thing.hard")
+    print("Xong / done")
+    return 0
+
+run("scoring", None, {"reliefs": ("help", command)})
+"""
+
+
+def test_a_commands_output_is_its_sentences_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOGGING_COMMAND, "reliefs"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "Xong / done\n"
+    assert [json.loads(line)["action"] for line in done.stderr.splitlines()] == ["thing.hard"]
