@@ -11,9 +11,11 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
+from services.intake.registry import staffing
 from services.notifier.planning.store import email_of, reviews_at
 from shared.contract.events import (
     AgencyRegistered,
+    AgencyStaffing,
     EventModel,
     KeyRegistered,
     OfficerRegistered,
@@ -124,7 +126,7 @@ def records(reference: Reference) -> Iterator[Difference]:
     """Compare intake's records with what it published of them, and its revision."""
     by = ("theo sự kiện đã phát", "by the event published")
     stored = {row["key"]: row for row in reference.tables["intake", "registry"]}
-    for key in sorted({*stored, *(key for key in reference.published if not key.startswith("key/"))}):
+    for key in sorted({*stored, *(key for key in reference.published if not key.startswith(("key/", "staffing/")))}):
         told = Teller("registry", "intake.registry", key, *by, "reference")
         if key in reference.unreadable:
             yield told.difference("record", reference.unreadable[key], "đọc được / readable")
@@ -152,12 +154,38 @@ def records(reference: Reference) -> Iterator[Difference]:
         if stored[key]["kind"] != key.split("/", 1)[0]:
             yield told.difference("kind", stored[key]["kind"], key.split("/", 1)[0])
     yield from _asked(reference)
+    yield from _staffing(reference)
     revisions = [row["revision"] for name in ("registry", "api_keys") for row in reference.tables["intake", name]]
     now = [row["revision"] for row in reference.tables["intake", "registry_revision"]]
     if revisions and now != [max(revisions)]:
         told = Teller("registry", "intake.registry_revision", "", "theo registry, api_keys", "by registry, api_keys",
                       "reference")  # fmt: skip
         yield told.difference("revision", now[0] if now else None, max(revisions))
+
+
+def _staffing(reference: Reference) -> Iterator[Difference]:
+    """Compare what was published of each agency's reporting officers with the officers' records.
+
+    Nothing published says that the agency has had one since it was registered.
+    """
+    revision = max((row["revision"] for row in reference.tables["intake", "registry_revision"]), default=0)
+    expected = {record.key: record for record in staffing.whole(reference.records.values(), revision)}
+    for key in sorted({*expected, *(key for key in reference.published if key.startswith("staffing/"))}):
+        told = Teller("event", "intake.outbox_archive", key, "theo intake.registry", "by intake.registry",
+                      "reference")  # fmt: skip
+        event = reference.published.get(key)
+        if event is None:
+            if not expected[key].designated:
+                yield told.missing()
+        elif key not in expected:
+            yield told.surplus()
+        else:
+            body = _body(event["body"])
+            version = body.get("version") if isinstance(body, dict) else None
+            known = isinstance(version, int) and 0 < version <= revision
+            wanted = expected[key].model_copy(update={"version": version}) if known else expected[key]
+            yield from told.document(_whole(AgencyStaffing, body), wanted.model_dump(mode="json"), "record")
+            yield from envelope(event, AgencyStaffing.TYPE, told)
 
 
 def _asked(reference: Reference) -> Iterator[Difference]:

@@ -14,11 +14,11 @@ from services.intake.access import keys
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change, changed_fields
 from services.intake.personal_data.retention import keeping_blank
-from services.intake.registry import store
+from services.intake.registry import staffing, store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
-from shared.contract.events import RegimePublished, RegistryEvent
+from shared.contract.events import AgencyStaffing, RegimePublished, RegistryEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
@@ -153,10 +153,21 @@ async def save(tx: Transaction, made: Draft, now: datetime, author: Author) -> L
     if await store.lock(tx) != made.revision:
         raise RegistryMoved
     if made.changed:
-        await store.save(tx, made.changed, await store.raise_revision(tx), now)
-        await publish(tx, made.changed)
+        revision = await store.raise_revision(tx)
+        staffed = await _staffing(tx, made, revision)
+        await store.save(tx, made.changed, revision, now)
+        await publish(tx, [*made.changed, *staffed])
         await trail.append(tx, author, _changes(made), now)
     return made.counts()
+
+
+async def _staffing(tx: Transaction, made: Draft, revision: int) -> list[AgencyStaffing]:
+    """Agencies that lose their last reporting officer by the draft, or get one. Call it before the draft is stored."""
+    before = {record.key: record for record in made.stored}
+    codes = sorted(staffing.concerned(made.changed, before))
+    if not codes:
+        return []
+    return staffing.changes(codes, await store.officers_of(tx, codes), made.changed, revision)
 
 
 def _changes(made: Draft) -> Iterator[Change]:
@@ -181,9 +192,13 @@ async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:
 
 
 async def republish(tx: Transaction) -> int:
-    """Publish every current record and key again; consumers drop those they have. Returns how many."""
-    await store.lock(tx)
+    """Publish every current record and key again, and how every agency is staffed. Returns how many.
+
+    Consumers drop what they have.
+    """
+    revision = await store.lock(tx)
     records = await store.changed_after(tx, -1)
+    staffed = staffing.whole(records, revision)
     issued = [key.event for key in await keys.changed_after(tx, -1)]
-    await publish(tx, [*records, *issued])
-    return len(records) + len(issued)
+    await publish(tx, [*records, *issued, *staffed])
+    return len(records) + len(issued) + len(staffed)

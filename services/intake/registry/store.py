@@ -22,6 +22,9 @@ _REVISION = text("SELECT revision FROM registry_revision")
 _RECORDS = text("""
     SELECT key, version, record FROM registry WHERE revision > :after AND key > :behind ORDER BY key LIMIT :limit
 """)
+_OFFICERS_OF = text("""
+    SELECT key, version, record FROM registry WHERE kind = 'officer' AND record ->> 'agency' = ANY (:agencies)
+""")
 _COLUMNS = {"key": "text", "kind": "text", "version": "int", "record": "jsonb"}
 _SAVE = text(f"""
     INSERT INTO registry ({names(_COLUMNS)}, revision, changed_at)
@@ -60,6 +63,12 @@ async def pages_after(tx: ReadTransaction, after: int) -> AsyncIterator[list[Reg
 async def changed_after(tx: ReadTransaction, after: int) -> list[RegistryEvent]:
     """Like `pages_after`, all at once."""
     return [record async for page in pages_after(tx, after) for record in page]
+
+
+async def officers_of(tx: ReadTransaction, agencies: Sequence[str]) -> list[RegistryEvent]:
+    """The records of these agencies' present and former officers."""
+    rows = (await tx.execute(_OFFICERS_OF, {"agencies": agencies})).all()
+    return [record_of(key, version, record) for key, version, record in rows]
 
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:

@@ -30,6 +30,7 @@ from shared.contract.events.notifications import (
 from shared.contract.events.registry import (
     AgencyKind,
     AgencyRegistered,
+    AgencyStaffing,
     AttachmentField,
     Contact,
     Cutoff,
@@ -69,6 +70,7 @@ MODELS: dict[str, type[EventModel]] = {
     model.TYPE: model
     for model in (
         AgencyRegistered,
+        AgencyStaffing,
         OfficerRegistered,
         PersonRegistered,
         RegimePublished,
@@ -96,6 +98,7 @@ __all__ = [
     "VERDICTS",
     "AgencyKind",
     "AgencyRegistered",
+    "AgencyStaffing",
     "AttachmentField",
     "Change",
     "ComplianceEvent",

@@ -122,6 +122,25 @@ class OfficerRegistered(EventModel):
         return f"officer/{self.officer_id}"
 
 
+class AgencyStaffing(EventModel):
+    """Whether an agency has a reporting officer (cán bộ đầu mối) on duty; a head alone is none.
+
+    Published when it changes. An agency of which nothing is said has had one since it was registered. Whether the
+    agency exists on a day, its own record says. `version` is the registry's revision: it grows, with gaps.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.staffing.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    agency: str
+    designated: bool
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"staffing/{self.agency}"
+
+
 class FigureField(Model):
     """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point."""
 

@@ -22,11 +22,11 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.commands import registry
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
-from shared.contract.events import MODELS, AgencyRegistered, RegimePublished, RegistryEvent
+from shared.contract.events import MODELS, AgencyRegistered, AgencyStaffing, RegimePublished, RegistryEvent
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock
 from tests.integration.intake import rig
-from tests.integration.intake.rig import DEPARTMENT, Province, load, rows
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, OFFICE, Province, load, rows
 from tests.unit.intake.test_registry_files import AGENCIES, REGIME, write
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,13 +35,59 @@ WHY = ("--why", "a test")
 
 
 async def published(url: str) -> list[tuple[str, int]]:
-    """(key, version) of every registry event, in order; each parses to its model."""
+    """(key, version) of every event of a record, in order; each parses to its model. Of staffing: `staffed`."""
     found = []
     for kind, key, body in await rows(url, "SELECT type, key, body FROM outbox WHERE topic = 'registry' ORDER BY id"):
         event = MODELS[kind].model_validate_json(body)
         assert event.key == key
+        if isinstance(event, AgencyStaffing):
+            continue
         found.append((key, event.version))  # type: ignore[attr-defined]
     return found
+
+
+async def staffed(url: str) -> list[tuple[str, bool]]:
+    """What was published of agencies' reporting officers, in order; the versions of each grow."""
+    bodies = await rows(url, "SELECT body FROM outbox WHERE starts_with(key, 'staffing/') ORDER BY id")
+    events = [AgencyStaffing.model_validate_json(body) for (body,) in bodies]
+    assert [event.version for event in events] == sorted(event.version for event in events)
+    return [(event.agency, event.designated) for event in events]
+
+
+async def test_an_agency_that_loses_its_last_officer_or_gets_one_is_told(province: Province) -> None:
+    # a new one without any is told; one that comes with its officer is not
+    assert await staffed(province.url) == [("H99", False), (rig.OFFICE, False)]
+    told = 2
+
+    async def says(*records: RegistryEvent) -> list[tuple[str, bool]]:
+        nonlocal told
+        await load(province.url, records)
+        everything = await staffed(province.url)
+        new, told = everything[told:], len(everything)
+        return new
+
+    left = rig.officer("cb-01", DEPARTMENT, active=False)
+    assert await says(rig.officer("cb-01", DEPARTMENT, name="Trần Thị B")) == []  # nothing of that changes
+    assert await says(rig.officer("cb-03", DEPARTMENT, role="head")) == []
+    assert await says(left) == [(DEPARTMENT, False)]
+    assert await says(left) == []
+    assert await says(rig.officer("cb-04", DEPARTMENT), rig.officer("cb-05", DEPARTMENT)) == [(DEPARTMENT, True)]
+    assert await says(rig.officer("cb-05", DEPARTMENT, active=False)) == []  # another is there
+    assert await says(rig.officer("cb-50", COMMUNE, role="head")) == [(COMMUNE, False)]
+    assert await says(rig.agency("H99.60"), rig.officer("cb-60", "H99.60")) == []
+    assert await says(rig.officer("cb-04", OFFICE)) == [(DEPARTMENT, False), (OFFICE, True)]  # he moves
+
+
+async def test_a_replay_tells_how_every_agency_is_staffed(province: Province) -> None:
+    before = len(await staffed(province.url))
+    database = Database(province.url)
+    try:
+        async with database.transaction() as tx:
+            await loading.republish(tx)
+    finally:
+        await database.close()
+    told = dict((await staffed(province.url))[before:])
+    assert told == {"H99": False, OFFICE: False, DEPARTMENT: True, COMMUNE: True, rig.DISTRICT: True}
 
 
 async def test_a_first_load_publishes_everything_as_version_one_and_a_second_nothing(database_of_intake: str) -> None:
