@@ -23,7 +23,7 @@ from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.reference import Reference
 from deploy.reconcile.stores import Snapshot, Source, Stream
 from shared.contract.cloudevents import DEAD_LETTER_TYPE
-from shared.contract.events import OWNERS
+from shared.contract.events import MODELS, OWNERS
 from shared.contract.services import SERVICES
 from shared.contract.subscriptions import SUBSCRIPTIONS
 
@@ -160,7 +160,8 @@ def _event(
     told = Teller(
         "event", f"{service}.{row['place']}", f"{row['key']} {event_id}", "theo hợp đồng", "by contract", "event"
     )
-    right = row["type"] in followers or (row["type"] == DEAD_LETTER_TYPE and row["topic"] == f"{service}.dlq")
+    model = MODELS.get(row["type"])  # also of what no service follows
+    right = row["topic"] == (f"{service}.dlq" if row["type"] == DEAD_LETTER_TYPE else model and model.TOPIC)
     if not right or (row["topic"] != f"{service}.dlq" and OWNERS.get(row["topic"]) != service):
         yield told.difference("topic, type", f"{row['topic']} {row['type']}", f"một sự kiện của {service}")
     if row["place"] != "outbox_archive":
