@@ -77,7 +77,7 @@ def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
     if not handed:
         yield from _owed(obligation, planned, open_still, reference)
         yield from _fallen(obligation, part, reference)
-    wanted = replace(planned, owed=stored.owed, origins=stored.origins, heir=stored.heir)
+    wanted = _as_stored(planned, stored)
     if stored == wanted:
         return
     choices = list(_choices(obligation, part, book, reference))
@@ -119,7 +119,7 @@ def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: R
     untouched = open_still and state.standing == "nothing_sent"
     request = reference.requests.get(obligation.period)
     withdrawn = request is not None and request.withdrawn_at is not None
-    if (stored and (closed or untouched or withdrawn)) or (not stored and open_still):
+    if (stored and (closed or untouched)) or (not stored and open_still and not withdrawn):
         yield told.difference("terms.owed", stored, planned.owed)
 
 
@@ -134,7 +134,12 @@ def _fallen(obligation: Obligation, part: RegistryPart, reference: Reference) ->
         for code, agency in part.agencies.items()
     }
     asked = _planned(obligation, dataclasses.replace(part, agencies=agencies), reference)
-    if asked is not None and asked.owed and local_day(asked.deadline) > closing.closed_on:
+    if (
+        asked is not None
+        and asked.owed
+        and asked.withdrawn_at is None
+        and local_day(asked.deadline) > closing.closed_on
+    ):
         yield Teller("owed", _WHERE, obligation.key, *_BY).difference("terms.heir", terms.heir, closing.heir)
 
 
@@ -174,7 +179,13 @@ def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, refer
             except (NoDeadline, CalendarGap, PeriodError, Unplannable):
                 continue
             planned = terms_of(plan, book.governing(plan.due_on).version)
-            yield replace(planned, owed=stored.owed, origins=stored.origins, heir=stored.heir)
+            yield _as_stored(planned, stored)
+
+
+def _as_stored(planned: Terms, stored: Terms) -> Terms:
+    """Return the planned terms with what other comparisons look at; what is not owed follows no withdrawal."""
+    withdrawn_at = planned.withdrawn_at if stored.owed else stored.withdrawn_at
+    return replace(planned, owed=stored.owed, origins=stored.origins, heir=stored.heir, withdrawn_at=withdrawn_at)
 
 
 class Owing:
@@ -249,8 +260,10 @@ def plans(reference: Reference) -> Iterator[Difference]:
         open_still = reference.generation is not None and (
             plan is None or plan.deadline >= reference.generation["complete_at"]
         )
+        request = reference.requests.get(period)
         if plan is None:
-            yield told.surplus()
+            if request is None or request.withdrawn_at is None:  # it was generated before it was withdrawn
+                yield told.surplus()
         elif open_still:
             planned = terms_of(plan, book.governing(plan.due_on).version)
             try:

@@ -294,7 +294,7 @@ def events(obligation: Obligation, dossier: Dossier, reference: Reference) -> It
     where, by = "scoring.outbox_archive", ("theo scoring.obligations", "by scoring.obligations")
     if not dossier.changed:
         heard = [row["updated_at"] for row in dossier.standings]
-        if obligation.terms.owed and (not heard or reference.archived_at("scoring", heard[0])):
+        if obligation.state.owed and (not heard or reference.archived_at("scoring", heard[0])):
             yield Teller("event", where, obligation.key, *by).missing()
         return
     versions = [body.get("version") for body in _bodies(dossier.changed)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -74,7 +74,7 @@ _REPLAN_CLOSED = text("""
 """)
 
 _TO_WITHDRAW = text("""
-    SELECT request_id FROM requests WHERE withdrawn_at IS NOT NULL AND NOT withdrawn
+    SELECT request_id, withdrawn_at FROM requests WHERE withdrawn_at IS NOT NULL AND NOT withdrawn
      ORDER BY request_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _WITHDRAWN = text("UPDATE requests SET withdrawn = true WHERE request_id = ANY(CAST(:ids AS text[]))")
@@ -159,13 +159,14 @@ async def read_requests(tx: ReadTransaction, ids: Sequence[str] | None = None) -
     return {row[0]: Request(row[0], row[1], row[2], row[3], tuple(row[4]), row[5]) for row in rows}
 
 
-async def requests_to_withdraw(tx: Transaction, limit: int) -> list[str]:
-    """Withdrawn requests of which something may still be owed, locked."""
-    return list((await tx.execute(_TO_WITHDRAW, {"limit": limit})).scalars())
+async def requests_to_withdraw(tx: Transaction, limit: int) -> dict[str, datetime]:
+    """Withdrawn requests of which something may still be owed, locked: by id, and when they were withdrawn."""
+    rows = await tx.execute(_TO_WITHDRAW, {"limit": limit})
+    return {row.request_id: row.withdrawn_at for row in rows}
 
 
 async def requests_withdrawn(tx: Transaction, ids: Sequence[str]) -> None:
-    """Remember that nobody owes these requests any more."""
+    """Remember that the obligations of these requests have been gone through."""
     if ids:
         await tx.execute(_WITHDRAWN, {"ids": list(ids)})
 

@@ -145,7 +145,7 @@ def _terms(world: World, obligation: str, now: datetime) -> tuple[Owed | None, b
     for at, news in world.timeline:
         if at > now:
             break
-        if news:
+        if news and _taken_back(world, obligation, at) is None:
             owed_before = owed
             planned, owed = _planned(world, obligation, at)
             if planned is not None and planned != current:
@@ -554,6 +554,14 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
         lines.append(("completeness", clauses["complete"], _share(policy["completeness"], *items)))
     elif overdue:
         lines.append(("timeliness", clauses["overdue"], Decimal(timeliness["overdue"])))
+    if owed and (taken_back := _taken_back(world, obligation, now)) is not None:
+        # whoever had answered in time keeps what it earned, and what was sent in time may still turn out to answer
+        by = min(due, taken_back)
+        answered = answer is not None and reports.counts_from(answer) <= by
+        awaited = any(report.verdict is None and reports.since(report) <= by for report in live)
+        owed = answered or awaited
+        if not owed and overdue:
+            overdue, officer = False, (live[-1].officer, "named") if live else None
     if not owed:
         lines = []
     return Judged(
@@ -561,6 +569,13 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
         answer.number if answer else None, on_time, items, officer, tuple(lines),
         sum((points for _, _, points in lines), Decimal()) if lines else None,
     )  # fmt: skip
+
+
+def _taken_back(world: World, obligation: str, now: datetime) -> datetime | None:
+    """When the request was withdrawn, where it was."""
+    _, _, period = obligation.split("/")
+    requests = [record for record in _known(world.requests, now, "request_id") if record["request_id"] == period]
+    return moment(requests[0]["withdrawn_at"]) if requests and requests[0].get("withdrawn_at") else None
 
 
 def _items(reports: Reports, counting: list[Report], answer: Report) -> tuple[int, int]:

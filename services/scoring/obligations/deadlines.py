@@ -110,6 +110,8 @@ class Plan:
     certification: Certification = "none"
     #: after this no report is taken any more; None: late is never locked
     locks_at: datetime | None = None
+    #: of a request; None: it is not withdrawn
+    withdrawn_at: datetime | None = None
 
     @property
     def subject(self) -> str:
@@ -220,6 +222,7 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
         calendar_version=calendar.version,
         certification=regime.certification,
         locks_at=_locks_at(regime, request.deadline, calendar),
+        withdrawn_at=request.withdrawn_at,
     )
 
 

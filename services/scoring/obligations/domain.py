@@ -145,7 +145,7 @@ def settle(
     if appended:
         changes.append("score")
     to_certify = derived.state.uncertified != before.state.uncertified
-    published_now = bool(changes or to_certify) and (terms.owed or before.terms.owed)
+    published_now = bool(changes or to_certify) and (derived.state.owed or before.state.owed)
     after = Obligation(
         before.key,
         before.version + 1 if published_now and not opening else before.version,

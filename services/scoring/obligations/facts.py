@@ -41,6 +41,7 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     heir: str | None = None  # who owes it since this agency closed
     certification: Certification = "none"
     locks_at: datetime | None = None  # of `deadline`; None: late is never locked
+    withdrawn_at: datetime | None = None  # when whoever asked for it took the request back
 
     def due_at(self, deadline: datetime) -> Terms:
         """The same with another deadline; the lock moves with it, by as much."""

@@ -175,6 +175,7 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
         provisional=plan.provisional,
         certification=plan.certification,
         locks_at=plan.locks_at,
+        withdrawn_at=plan.withdrawn_at,
     )
 
 

@@ -108,7 +108,9 @@ def _plan(
     calendar: WorkingCalendar,
 ) -> tuple[Plan, bool]:
     """The plan by the governing version, and whether it is owed; by the version the report names if none governs."""
-    window = window_of(versions, period, request)
+    # a withdrawn request was owed until then: what came in time still counts
+    asked = None if request is None else replace(request, withdrawn_at=None)
+    window = window_of(versions, period, asked)
     governing = None if isinstance(window, NoWindow) else window.governing
     if request is not None:
         plan = plan_request(governing or named, request, calendar)

@@ -3,6 +3,7 @@
 Versions count in the order of their receipt, not of their numbers. The report that answers the obligation is the first
 accepted one; a NIL report answers only until a report with figures is accepted. Nothing that is received after the
 deadline changes what a report in time has earned. Where the regime asks for it, what nobody has certified is no report.
+What a withdrawn request asked for is owed by those alone who had answered it in time.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
     answered_at = None if answer is None else counts.counted_at(answer)
     on_time = None if answered_at is None else answered_at <= deadline
     term = None if answer is not None else counts.term()
+    owed = terms.owed and (terms.withdrawn_at is None or counts.came_by(min(deadline, terms.withdrawn_at)))
     overdue = (
-        terms.owed
+        owed
         and answer is None
         and not counts.undecided_in_time
         and facts.passed_at is not None
@@ -79,13 +81,13 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
     )
     standing = counts.standing
     lines: tuple[tuple[Due, UUID | None], ...] = ()
-    if terms.owed and (answer is not None or overdue):
+    if owed and (answer is not None or overdue):
         lines = _lines(facts, deadline, overdue, answered_at, answer, measured, policy, calendar)
     officer, basis = _who_answers(facts, answer, counts.latest, overdue)
     state = State(
         deadline=deadline,
         standing=standing,
-        owed=terms.owed,
+        owed=owed,
         overdue=overdue,
         on_time=on_time,
         answer=None if answer is None else answer.number,
@@ -146,6 +148,12 @@ class _Counts:
             return counted
         by = max([self._certify_by, *(until for _, until in self._corrected(version))])
         return counted if certified_at <= by else max(counted, certified_at)
+
+    def came_by(self, moment: datetime) -> bool:
+        """Whether it is answered by then, or what was received by then may still answer it."""
+        if self.answer is not None and self.counted_at(self.answer) <= moment:
+            return True
+        return any(not version.verdicts and self.received_at(version) <= moment for version in self._live)
 
     def measured(self, answer: Version) -> Version:
         """The version that stood at the deadline; where none did, the first after it.
@@ -223,7 +231,7 @@ def untouched(terms: Terms) -> State:
     """How it stands before anything has come: what `stand` derives of no facts, for which it needs no rules."""
     return State(
         deadline=terms.deadline,
-        owed=terms.owed,
+        owed=terms.owed and terms.withdrawn_at is None,
         next_at=_next_at(terms, NOTHING, terms.deadline, terms.deadline, "nothing_sent"),
     )
 
@@ -309,7 +317,7 @@ def _next_at(
     Nobody is reminded of a deadline that a proposed relief may move: a reminder that is due no more would be looked at
     in every tick until the hold is over, and keep the sweep from everybody else.
     """
-    if not terms.owed or standing == "fulfilled":
+    if not terms.owed or terms.withdrawn_at is not None or standing == "fulfilled":
         return None
     seen = facts.passed_at
     held = max([deadline, *(hold for relief in facts.reliefs if (hold := _hold(relief, deadline)) is not None)])

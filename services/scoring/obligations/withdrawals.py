@@ -1,6 +1,7 @@
-"""Nobody owes what a withdrawn request asked for, answered or not: what counted for or against anybody is reversed.
+"""Nobody owes what a withdrawn request asked for, but what had answered it in time by then keeps what it earned.
 
-Facts stay, so a page still shows what was sent. A withdrawal is final. Nothing here commits.
+What counted against the others is reversed. Facts stay, so a page still shows what was sent. A withdrawal is final.
+Nothing here commits.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ async def withdraw(tx: Transaction, rules: Rules, limit: int, now: datetime) -> 
     """Follow the withdrawal of some requests, at most `limit`. Returns the requests and obligations gone through."""
     requests = await registry.requests_to_withdraw(tx, limit)
     count = len(requests)
-    for request_id in requests:
-        count += await _withdraw_one(tx, rules, request_id, now)
-    await registry.requests_withdrawn(tx, requests)
+    for request_id, withdrawn_at in requests.items():
+        count += await _withdraw_one(tx, rules, request_id, withdrawn_at, now)
+    await registry.requests_withdrawn(tx, list(requests))
     return count
 
 
-async def _withdraw_one(tx: Transaction, rules: Rules, request_id: str, now: datetime) -> int:
+async def _withdraw_one(tx: Transaction, rules: Rules, request_id: str, withdrawn_at: datetime, now: datetime) -> int:
     async def settle(part: Sequence[Obligation]) -> int:
-        proposed = [Proposed(owed, replace(owed.terms, owed=False), owed.facts, now) for owed in part]
+        proposed = [
+            Proposed(owed, replace(owed.terms, withdrawn_at=withdrawn_at), owed.facts, now)
+            for owed in part
+            if owed.terms.withdrawn_at != withdrawn_at
+        ]
         return await deciding.settle_all(tx, rules, proposed)
 
     count, after = 0, ""

@@ -314,7 +314,7 @@ class RequestIssued(EventModel):
     """An ad hoc or thematic request (báo cáo đột xuất, chuyên đề): a period of its own with its own deadline.
 
     With `asked_by` it is an information request (phối hợp, trao đổi thông tin): one agency asks others. Withdrawn, it
-    counts against nobody.
+    counts against nobody; who had answered in time keeps what it earned.
     """
 
     TYPE: ClassVar[str] = "vn.thongsuot.registry.request.v1"

@@ -1,4 +1,4 @@
-"""A request that its asker withdraws counts against nobody, and for nobody, whatever has come of it by then."""
+"""A request that its asker withdraws counts against nobody; what had answered it in time keeps what it earned."""
 
 from __future__ import annotations
 
@@ -35,17 +35,27 @@ async def asked(rig: Rig) -> None:
     await rig.generate()
 
 
-async def test_the_withdrawal_takes_back_what_counted_against_the_late_and_for_the_others(rig: Rig) -> None:
+async def test_the_withdrawal_takes_back_what_counted_against_the_late_and_leaves_who_answered_in_time(
+    rig: Rig,
+) -> None:
+    late = f"H99.33/{REGIME}/{REQUEST}"
+    await rig.registry(agency("H99.33"))
     await asked(rig)
     await rig.follow(verdict(key=SECOND, received_at=local(2026, 10, 8, 9)))
+    await rig.follow(verdict(key=late, received_at=local(2026, 10, 10, 18)))
     await rig.at(local(2026, 10, 12, 9))
-    assert ((await rig.one(FIRST))["overdue"], (await rig.one(SECOND))["score"]) == (True, 100)
+    assert [(await rig.one(key))["score"] for key in (SECOND, late)] == [100, 90]
+    assert (await rig.one(FIRST))["overdue"]
+    before = await rig.changes(SECOND)
     await rig.registry(withdrawal())
     await rig.at(WITHDRAWN)
-    for key in (FIRST, SECOND):
+    for key in (FIRST, late):
         row = await rig.one(key)
         assert (row["owed"], row["overdue"], row["score"], row["next_at"]) == (False, False, None, None)
         assert "not_owed" in (await rig.changes(key))[-1]
+    row = await rig.one(SECOND)
+    assert (row["owed"], row["score"], row["next_at"]) == (True, 100, None)
+    assert await rig.changes(SECOND) == before  # nothing is told anew
     await rig.check_scores()
     # said again, as after a replay, it changes nothing more
     told = len(await rig.published())
@@ -64,6 +74,39 @@ async def test_the_control_without_the_sweep_the_late_stay_overdue(rig: Rig, mon
     await rig.registry(withdrawal())
     await rig.at(WITHDRAWN)
     assert (await rig.one(FIRST))["overdue"]
+
+
+async def test_what_was_sent_in_time_waits_for_its_verdict_and_counts_if_it_is_accepted(rig: Rig) -> None:
+    await asked(rig)
+    for key in (FIRST, SECOND):
+        await rig.follow(submission(key=key, received_at=local(2026, 10, 8, 9)))
+    await rig.registry(withdrawal())
+    await rig.at(WITHDRAWN)
+    assert [(await rig.one(key))["owed"] for key in (FIRST, SECOND)] == [True, True]
+    await rig.follow(verdict(outcome="returned", key=FIRST, received_at=local(2026, 10, 8, 9)))
+    await rig.follow(verdict(key=SECOND, received_at=local(2026, 10, 8, 9)))
+    rows = [await rig.one(key) for key in (FIRST, SECOND)]
+    assert [(row["owed"], row["standing"], row["score"]) for row in rows] == [
+        (False, "returned", None),
+        (True, "fulfilled", 100),
+    ]
+    await rig.check_scores()
+
+
+async def test_an_answer_in_time_that_is_heard_of_after_the_withdrawal_counts(rig: Rig) -> None:
+    await asked(rig)
+    await rig.registry(withdrawal())
+    await rig.at(WITHDRAWN)
+    assert not (await rig.one(FIRST))["owed"]
+    await rig.follow(verdict(key=FIRST, received_at=local(2026, 10, 8, 9)))
+    row = await rig.one(FIRST)
+    assert (row["owed"], row["score"]) == (True, 100)
+    assert {"owed_again", "fulfilled"} <= set((await rig.changes(FIRST))[-1])
+    # also where nothing of the request was known before
+    other = f"H99.34/{REGIME}/{REQUEST}"
+    await rig.registry(agency("H99.34"))
+    await rig.follow(verdict(key=other, received_at=local(2026, 10, 8, 9)))
+    assert ((await rig.one(other))["owed"], (await rig.one(other))["score"]) == (True, 100)
 
 
 async def test_what_comes_after_the_withdrawal_is_followed_and_not_scored(rig: Rig) -> None:

@@ -160,7 +160,13 @@ def _requests(world: World, year: int, begin: datetime, dice: Random) -> None:
     if dice.random() < 0.5:  # it is given another deadline
         known_at = issued_at + timedelta(days=dice.randrange(15), seconds=dice.randrange(9_000))
         moved = request["deadline"] + dice.randrange(-4, 9) * DAY
-        world.requests.append(request | {"version": 2, "known_at": known_at, "deadline": max(moved, issued_at + DAY)})
+        request |= {"version": 2, "known_at": known_at, "deadline": max(moved, issued_at + DAY)}
+        world.requests.append(request)
+    if dice.random() < 0.5:  # whoever asked takes it back, before its deadline or after it
+        withdrawn_at = request["deadline"] + timedelta(days=dice.randrange(-6, 12), seconds=dice.randrange(9_000))
+        withdrawn_at = max(withdrawn_at, issued_at, request["known_at"])
+        taken_back = {"version": 3, "known_at": withdrawn_at + timedelta(minutes=1), "withdrawn_at": withdrawn_at}
+        world.requests.append(request | taken_back)
 
 
 def _shortened_then_another_policy(world: World, regime: Data, due: datetime | None, dice: Random) -> None:
@@ -338,11 +344,20 @@ class Product:
         agency, _, name = key.split("/")
         versions = [_regimes(record) for record in self._known(self.world.regimes, at, "regime_version")]
         requests = [
-            deadlines.Request(record["request_id"], record["regime"], record["issued_at"], record["deadline"], ())
+            deadlines.Request(
+                record["request_id"],
+                record["regime"],
+                record["issued_at"],
+                record["deadline"],
+                (),
+                record.get("withdrawn_at"),
+            )
             for record in self._known(self.world.requests, at, "request_id")
         ]
         period: Period = parse(name)
         request = next((request for request in requests if request.request_id == name), None)
+        if request is not None and request.withdrawn_at is not None:
+            return self._withdrawn(key, request.withdrawn_at, at)
         window = window_of(versions, period, request)
         if isinstance(window, NoWindow):
             return None
@@ -358,6 +373,11 @@ class Product:
         owed = deadlines.owes(life, window.governing, plan, request)
         days = book.version(terms.policy_version).notice_working_days
         return replace(terms, owed=owed), notice_until(at, days, calendar)
+
+    def _withdrawn(self, key: str, withdrawn_at: datetime, at: datetime) -> tuple[Terms, datetime] | None:
+        """As withdrawals.py: the terms stay, but for the withdrawal."""
+        before = self.obligations.get(key)
+        return None if before is None else (replace(before.terms, withdrawn_at=withdrawn_at), at)
 
     def _settle(self, key: str, terms: Terms, known: facts.Facts, at: datetime) -> None:
         before = self.obligations[key]

@@ -152,6 +152,14 @@ def _own_receipt(counts: standing._Counts, version: Version) -> datetime:
     return counts.received_at(version)
 
 
+def _answers_by(counts: standing._Counts, _: datetime) -> bool:
+    return counts.answer is not None
+
+
+def _never_taken_back(*_: object) -> None:
+    return None
+
+
 def _rounded_down(completeness: dict[str, Any], present: int, required: int) -> Decimal:
     share = Decimal(completeness["full"]) * present / (required or 1)
     return share.quantize(Decimal(1).scaleb(-completeness["fraction_digits"]), ROUND_DOWN)
@@ -177,6 +185,8 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "product: certified after the lock counts by its receipt": (standing._Counts, "counted_at", _own_receipt),
     "product: a term gives no time": (standing._Counts, "term", _no_term),
     "product: a lock gives no time to certify": (Terms, "locked_after", _never_locked),
+    "product: late answers to a withdrawn request count": (standing._Counts, "came_by", _answers_by),
+    "second: no request is withdrawn": (scorer, "_taken_back", _never_taken_back),
     "second: a term keeps no receipt": (scorer.Reports, "terms_of", _nothing_corrected),
     "second: what is withdrawn bounds nothing": (scorer.Reports, "bounding", _nothing_corrected),
     "second: nobody need certify": (scorer.Reports, "signed", _always_certified),
