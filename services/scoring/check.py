@@ -46,6 +46,7 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
                 yield from _periods(followed_by[record.code, record.regime_version], look.now, calendar)
             case RequestIssued():
                 yield from _request(record, regimes.get(record.regime, []), calendar)
+                yield from _notice(record, look.now, calendar)
             case _:
                 return
 
@@ -131,6 +132,29 @@ def _request(record: RequestIssued, versions: list[Regime], calendar: WorkingCal
             "Sửa `issued_at`, hoặc `effective_from` của chế độ báo cáo.",
             "Correct `issued_at`, or `effective_from` of the regime.",
         )
+
+
+def _notice(record: RequestIssued, now: datetime, calendar: WorkingCalendar) -> Iterator[Objection]:
+    """An agency gives others at least a working day: until the same hour of the next one. What is over stays."""
+    if record.asked_by is None or record.withdrawn_at is not None or record.deadline <= now:
+        return
+    issued_at = record.issued_at.astimezone(LOCAL_ZONE)
+    try:
+        day = calendar.add_working_days(issued_at.date(), 1)
+    except CalendarGap:  # so is the deadline
+        return
+    earliest = datetime.combine(day, issued_at.time(), LOCAL_ZONE)
+    if record.deadline >= earliest:
+        return
+    shown = (earliest + timedelta(minutes=1, microseconds=-1)).replace(second=0, microsecond=0)
+    hour = f"{shown:%H:%M} {_day(shown.date())}"
+    yield Objection(
+        "/deadline",
+        "Quá gấp: cơ quan được hỏi có ít nhất một ngày làm việc, đến cùng giờ của ngày làm việc kế tiếp.",
+        "Too soon: those who are asked have a working day at least, to the same hour of the next working day.",
+        f"Ghi thời hạn từ {hour} trở đi.",
+        f"Give a deadline of {hour} or later.",
+    )
 
 
 def _unplannable(plan: Unplanned) -> Objection:

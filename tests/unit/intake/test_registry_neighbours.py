@@ -64,6 +64,26 @@ def weekly_from(year: int, **deadline: Any) -> RegistryEvent:
 ADHOC = regime("THIENTAI", frequency="adhoc", deadline={"rule": "on_request"})
 
 
+def asked(issued_at: str, deadline: str, **others: Any) -> list[str]:
+    """What scoring says how to mend a question of one agency to others."""
+    fields = {"asked_by": "H99.01", "issued_at": f"2026-{issued_at}+07:00", "deadline": f"2026-{deadline}+07:00"}
+    record = request("TT-H99.01-1", **{**fields, **others})
+    return [objection.fix_en for objection in objections("scoring", record, ADHOC)]
+
+
+def test_a_question_leaves_a_working_day_over_weekends_and_holidays() -> None:
+    assert asked("10-21T15:00", "10-22T15:00") == []  # Wednesday to Thursday
+    assert asked("10-23T15:00", "10-24T15:00") == ["Give a deadline of 15:00 26/10/2026 or later."]  # over a weekend
+    assert asked("10-23T15:00:00.5", "10-26T15:00") == ["Give a deadline of 15:01 26/10/2026 or later."]
+    assert asked("10-23T15:00", "10-26T15:00") == []
+    assert asked("11-23T10:00", "11-24T10:00") == ["Give a deadline of 10:00 25/11/2026 or later."]  # 24/11: a holiday
+    assert asked("11-23T10:00", "11-25T10:00") == []
+    # what others order, what is withdrawn and what is over is none of it
+    assert asked("10-23T15:00", "10-24T15:00", asked_by=None) == []
+    assert asked("10-23T15:00", "10-24T15:00", withdrawn_at="2026-10-23T16:00+07:00") == []
+    assert asked("10-16T15:00", "10-17T15:00") == []
+
+
 @pytest.mark.parametrize(
     ("name", "record", "pointer", "what"),
     [
