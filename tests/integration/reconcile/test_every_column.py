@@ -39,6 +39,7 @@ EXEMPT: dict[str, str] = {
     "*.outbox_archive.id": "the order of publishing; of one key the versions in the events say it too",
     "*.outbox_archive.created_at": _SYSTEM,
     "*.outbox_archive.archived_at": _SYSTEM,
+    "intake.outbox_archive.event_id of vn.thongsuot.registry.staffing.v1": "no service applies it, so nobody names it",
     "intake.outbox_archive.body.version of vn.thongsuot.registry.staffing.v1": "the registry's revision of that hour",
     "*.inbox.applied_at": _SYSTEM,
     "*.updated_at": _SYSTEM,
