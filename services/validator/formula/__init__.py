@@ -13,9 +13,10 @@ from services.validator.formula.check import (
     figures_of,
     sides,
 )
-from services.validator.formula.compiling import Missing, Run, compile_formula
-from services.validator.formula.context import Context, each_row
+from services.validator.formula.compiling import Missing, compile_formula
+from services.validator.formula.context import Context, Run, each_row
 from services.validator.formula.errors import FormulaError, caret
+from services.validator.formula.explaining import Explained, explain, lines, said
 from services.validator.formula.nodes import Formula
 from services.validator.formula.parser import parse
 from services.validator.formula.values import (
@@ -38,6 +39,7 @@ __all__ = [
     "Blank",
     "CannotEvaluate",
     "Context",
+    "Explained",
     "Field",
     "Formula",
     "FormulaError",
@@ -56,9 +58,12 @@ __all__ = [
     "cycles",
     "each_row",
     "expected",
+    "explain",
     "figures_of",
+    "lines",
     "pair_holds",
     "parse",
+    "said",
     "sides",
     "written",
 ]

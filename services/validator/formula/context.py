@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from services.validator.formula.values import Value
+from services.validator.formula.values import CannotEvaluate, Value
 
 #: None and "" are blank; CannotEvaluate stands for a cell that could not be read
 Figures: TypeAlias = Mapping[str, Value | None]
@@ -43,7 +43,13 @@ class Context:
     memo: dict[object, object] = field(default_factory=dict)  # what one report's formulas computed of whole tables
 
 
-def each_row(run: Callable[[Context], Value], context: Context, table: str) -> Iterator[Value]:
+#: a compiled formula
+Run: TypeAlias = Callable[[Context], Value]
+#: the values of a list argument, or why there are none
+Listed: TypeAlias = Callable[[Context], Sequence[Value] | CannotEvaluate]
+
+
+def each_row(run: Run, context: Context, table: str) -> Iterator[Value]:
     """The formula's value in each row of the table. Between two values the context stands at that row."""
     before = context.row_table, context.row, context.row_number
     try:

@@ -5,6 +5,7 @@ Bounded: text, nesting and therefore time. The grammar is LALR(1), so that parsi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import Any, cast
@@ -148,7 +149,7 @@ class _Builder(Transformer[Token, Any]):
         return nodes.Range(_code(first), _code(last), None, _span(first, last))
 
     def group(self, opening: Token, node: Node, closing: Token) -> Node:
-        return node
+        return replace(node, span=_span(opening, closing))
 
     def percentage(self, operand: Node, sign: Token) -> Node:
         return nodes.Unary("%", operand, _span(operand, sign))
