@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from deploy.local.errors import DiskFull, StackInUse
 from deploy.local.options import typed
+from shared.contract.webhook_secrets import SECRET_BYTES, line_of
 
 MEBIBYTE = 1024 * 1024
 #: folders of a stack that only its owner may enter
@@ -113,15 +114,26 @@ class Directory:
 
     def key_file(self, name: str) -> Path:
         """A file with an Ed25519 private key (PEM, mode 600), the same at every start."""
+
+        def pem() -> bytes:
+            return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+        return self._made_once(name, pem)
+
+    def webhook_key_file(self) -> Path:
+        """The file with the master key of webhooks (mode 600), the same at every start."""
+        return self._made_once(
+            "webhook_keys", lambda: line_of(secrets.token_hex(4), secrets.token_bytes(SECRET_BYTES)).encode()
+        )
+
+    def _made_once(self, name: str, make: Callable[[], bytes]) -> Path:
         path = self.path / name
         with self._lock:
             if not path.exists():
-                key = Ed25519PrivateKey.generate()
-                pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
                 fresh = path.with_suffix(".new")
                 descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with open(descriptor, "wb") as file:
-                    file.write(pem)
+                    file.write(make())
                 fresh.replace(path)
         return path
 

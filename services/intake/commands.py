@@ -9,6 +9,7 @@ from services.intake.access import commands as access
 from services.intake.personal_data.commands import personal_data
 from services.intake.receipts import commands as receipts
 from services.intake.registry.commands import registry
+from services.intake.webhooks.commands import webhook_keys
 from shared.service.command import Command
 
 COMMANDS: dict[str, tuple[str, Command]] = {
@@ -16,5 +17,6 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "keys": ("khóa API / API keys", access.api_keys),
     "personal-data": ("dữ liệu cá nhân: bản sao, xóa liên hệ / personal data: a copy, blank contacts", personal_data),
     "receipt-keys": ("khóa ký biên nhận / keys that sign receipts", receipts.receipt_keys),
+    "webhook-keys": ("khóa gốc của webhook / master keys of webhooks", webhook_keys),
     "receipt": ("kiểm tra biên nhận / check a receipt", receipts.receipt),
 }

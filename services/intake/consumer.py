@@ -5,9 +5,10 @@ from __future__ import annotations
 from services.intake.lifecycle import handlers as lifecycle
 from services.intake.obligations import handlers as obligations
 from services.intake.submissions import handlers as submissions
+from services.intake.webhooks import following as webhooks
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, VerdictReached
+from shared.contract.events import ComplianceEvent, RecordedEvent, VerdictReached, WebhookStopped
 from shared.postgres.database import Transaction
 
 
@@ -17,5 +18,10 @@ async def apply(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction)
     await obligations.apply_compliance(batch, tx)
 
 
+async def notices(batch: Batch[RecordedEvent | WebhookStopped], tx: Transaction) -> None:
+    await obligations.apply_notices(batch, tx)
+    await webhooks.apply_stops(batch, tx)
+
+
 FOLLOW = Inbound.of("intake.follow", apply, submissions.stored)
-NOTICES = Inbound.of("intake.notices", obligations.apply_notices)
+NOTICES = Inbound.of("intake.notices", notices)

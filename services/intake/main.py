@@ -30,22 +30,29 @@ from services.intake.submissions.availability import Availability
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.group_commit import Accept, GroupCommit
 from services.intake.submissions.limits import MAX_BODY_BYTES
+from services.intake.webhooks import api as webhooks_api
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
+from shared.contract.webhook_secrets import read_master_keys
+from shared.contract.webhook_targets import networks_of
 from shared.outbox.relay import Relay
 from shared.postgres import ledgers
 from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Background, Service
 from shared.service.ticker import Ticker
 from shared.telemetry import metrics
+from shared.telemetry.logging import get_logger
 from shared.telemetry.readiness import Check
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
 from shared.web.limits import HttpSettings
+
+log = get_logger()
 
 #: between two looks for people who left so long ago that their contacts are blanked
 CONTACTS_SECONDS = 3600.0
@@ -224,6 +231,14 @@ def build(
     personal_data_api.mount(app, database=database, readers=readers)
     signer = Signer(settings.receipt_key_file, database, system_clock)
     receipts_api.mount(app, access=access, signer=signer, database=database)
+    webhooks_api.mount(
+        app,
+        database=database,
+        keepers=Reaching(access, cache, clock, ("submit", "administer", "operate")),
+        master_keys=WatchedFile(settings.webhook_key_file, read_master_keys, _no_webhook_keys),
+        private=networks_of(settings.webhook_private_networks),
+        system_clock=system_clock,
+    )
     mount_exports(
         app,
         database,
@@ -232,3 +247,7 @@ def build(
     )
     service.app = app
     return service
+
+
+def _no_webhook_keys(error: str) -> None:
+    log.warning("The master keys of webhooks cannot be read.", action="webhooks.keys", error=error)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.intake.registry.neighbours import NEIGHBOURS
+from shared.contract.webhook_targets import networks_of
 from shared.runtime.settings import ServiceSettings
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND
 
@@ -52,6 +53,16 @@ class IntakeSettings(ServiceSettings):
     contacts_kept_days: int = Field(default=90, ge=1, le=3_650)
     #: the private key that signs receipts (`receipt-keys new FILE`); read again when it changes. None: none is signed
     receipt_key_file: Path | None = None
+    #: the file with the master keys of webhooks' secrets, the same as notifier's; without it none can be added
+    webhook_key_file: Path | None = None
+    #: private networks that webhooks may be sent to (CIDR, parted by commas); the same as notifier's
+    webhook_private_networks: str = ""
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
 
 
 class CheckSettings(BaseSettings):

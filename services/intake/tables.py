@@ -282,6 +282,56 @@ receipt_keys = Table(
     CheckConstraint("(withdrawn_at IS NULL) = (reason IS NULL)", name="receipt_keys_withdrawn_with_reason"),
 )
 
+#: Webhooks of agencies' systems. Their secrets are derived: here stand only generation and master key of each.
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("webhook_id", Uuid, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("secrets", JSONB, nullable=False),  # [{generation, master_key, until}], the newest first
+    Column("version", Integer, nullable=False),
+    Column("created_at", _moment, nullable=False),  # system time, like all moments of webhooks
+    Column("changed_at", _moment, nullable=False),
+    Column("test_id", Uuid),
+    Column("test_at", _moment),
+    CheckConstraint("state IN ('active', 'paused', 'deleted')", name="webhook_endpoints_state"),
+    CheckConstraint("version > 0", name="webhook_endpoints_version"),
+    CheckConstraint("(test_id IS NULL) = (test_at IS NULL)", name="webhook_endpoints_test"),
+    CheckConstraint("(state = 'deleted') = (contact = '')", name="webhook_endpoints_contact"),
+    Index("webhook_endpoints_of_agency", "agency", "webhook_id", postgresql_where=text("state <> 'deleted'")),
+)
+
+#: Webhooks whose receiver wanted nothing more (intake's copy of notifier's topic): stopped while the registration has
+#: that version.
+webhook_stops = Table(
+    "webhook_stops",
+    metadata,
+    Column("webhook_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("at", _moment, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+#: Under which idempotency key a webhook was added, given a new secret, or tested.
+webhook_orders = Table(
+    "webhook_orders",
+    metadata,
+    Column("made_by", Text, nullable=False),  # kind and id of the principal
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("webhook_id", Uuid, nullable=False),
+    Column("generation", Integer),
+    Column("test_id", Uuid),
+    Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),
+    PrimaryKeyConstraint("made_by", "idempotency_key"),
+    CheckConstraint("octet_length(request_sha256) = 32", name="webhook_orders_sha256_is_32_bytes"),
+    CheckConstraint("(generation IS NULL) <> (test_id IS NULL)", name="webhook_orders_of_one_thing"),
+)
+
 #: Who changed what, when, from what to what, and why. What the backbone's tools decide (dead letters, consumers, the
 #: outbox) is written down by triggers on their tables, since those tools are the same in every service.
 audit_trail = Table(

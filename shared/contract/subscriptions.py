@@ -22,6 +22,7 @@ from shared.contract.events import (
     StepTaken,
     SubmissionReceived,
     VerdictReached,
+    WebhookStopped,
 )
 from shared.contract.services import SERVICES
 
@@ -32,7 +33,7 @@ _ACCESS = (KeyRegistered, PersonRegistered)
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.follow": (VerdictReached, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
-    "intake.notices": (NotificationRecorded, NoticeRecorded),
+    "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
     "validator.registry": (RegimePublished,),
     "validator.submissions": (SubmissionReceived,),
     # of its own, so that trouble with the registry keeps no revoked key alive

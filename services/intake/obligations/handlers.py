@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.intake.obligations import store
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, ObligationChanged, RecordedEvent, VerdictReached
+from shared.contract.events import ComplianceEvent, ObligationChanged, RecordedEvent, VerdictReached, WebhookStopped
 from shared.postgres.database import Transaction
 
 
@@ -18,6 +18,6 @@ async def apply_compliance(batch: Batch[VerdictReached | ComplianceEvent], tx: T
         await store.keep_locks(tx, sorted(locking))
 
 
-async def apply_notices(batch: Batch[RecordedEvent], tx: Transaction) -> None:
+async def apply_notices(batch: Batch[RecordedEvent | WebhookStopped], tx: Transaction) -> None:
     """Keep the newest record of each notice."""
-    await store.NOTICES.save(tx, (event.body for event in batch))
+    await store.NOTICES.save(tx, (event.body for event in batch if not isinstance(event.body, WebhookStopped)))

@@ -18,6 +18,7 @@ from services.intake.registry import staffing, store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
+from services.intake.webhooks import store as webhook_store
 from shared.contract.events import AgencyStaffing, RegimePublished, RegistryEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
@@ -192,7 +193,7 @@ async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:
 
 
 async def republish(tx: Transaction) -> int:
-    """Publish every current record and key again, and how every agency is staffed. Returns how many.
+    """Publish every current record, key and webhook again, and how every agency is staffed. Returns how many.
 
     Consumers drop what they have.
     """
@@ -200,5 +201,6 @@ async def republish(tx: Transaction) -> int:
     records = await store.changed_after(tx, -1)
     staffed = staffing.whole(records, revision)
     issued = [key.event for key in await keys.changed_after(tx, -1)]
-    await publish(tx, [*records, *issued, *staffed])
-    return len(records) + len(issued) + len(staffed)
+    webhooks = [webhook.event for webhook in await webhook_store.everything(tx, lock=True)]
+    await publish(tx, [*records, *issued, *staffed, *webhooks])
+    return len(records) + len(issued) + len(staffed) + len(webhooks)

@@ -26,6 +26,7 @@ from shared.contract.events.notifications import (
     NotificationRecorded,
     RecordedEvent,
     StepNoticeKind,
+    WebhookStopped,
 )
 from shared.contract.events.registry import (
     AgencyKind,
@@ -53,6 +54,10 @@ from shared.contract.events.registry import (
     SumRule,
     TableColumn,
     TableField,
+    WebhookEvent,
+    WebhookRegistered,
+    WebhookSecret,
+    WebhookState,
 )
 from shared.contract.events.submissions import (
     IntakeAvailable,
@@ -77,6 +82,7 @@ MODELS: dict[str, type[EventModel]] = {
         RequestIssued,
         SharingGranted,
         KeyRegistered,
+        WebhookRegistered,
         SubmissionReceived,
         StepTaken,
         IntakeAvailable,
@@ -85,6 +91,7 @@ MODELS: dict[str, type[EventModel]] = {
         ObligationChanged,
         NotificationRecorded,
         NoticeRecorded,
+        WebhookStopped,
     )
 }
 
@@ -147,5 +154,10 @@ __all__ = [
     "UnavailableCause",
     "VerdictOutcome",
     "VerdictReached",
+    "WebhookEvent",
+    "WebhookRegistered",
+    "WebhookSecret",
+    "WebhookState",
+    "WebhookStopped",
     "obligation_key",
 ]

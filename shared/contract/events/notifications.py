@@ -50,5 +50,22 @@ class NoticeRecorded(_Recorded):
     kind: str  # StepNoticeKind
 
 
+class WebhookStopped(EventModel):
+    """A webhook's receiver answered 410: nothing is sent to it until its owner changes the registration."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.notification.webhook.v1"
+    TOPIC: ClassVar[str] = NOTIFICATIONS
+
+    webhook_id: UUID
+    agency: str
+    at: Moment  # system time
+    reason: str  # gone; others may follow
+    version: int  # of the registration (WebhookRegistered) to which it applies
+
+    @property
+    def key(self) -> str:
+        return f"webhook/{self.webhook_id}"
+
+
 #: the entry of a notice of any kind
 RecordedEvent = NotificationRecorded | NoticeRecorded

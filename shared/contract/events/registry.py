@@ -7,6 +7,7 @@ of the fields (shared/contract/events/fields.py) count where a record is admitte
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -49,6 +50,13 @@ Consolidation = Literal["sum", "average", "last", "none"]
 #: what a narrative section is for: results, assessment, causes, proposals (kết quả, đánh giá, nguyên nhân, kiến nghị)
 NarrativeRole = Literal["results", "assessment", "causes", "proposals"]
 AttachmentKind = Literal["pdf", "docx", "xlsx", "image"]
+#: what a webhook may tell: a receipt, a verdict, a deadline near, overdue, a score decided, a request issued
+WebhookEvent = Literal[
+    "submission.received", "verdict.reached", "obligation.due_soon", "obligation.overdue", "score.changed",
+    "request.issued",
+]  # fmt: skip
+#: paused: nothing is sent until it is active again; deleted: for good
+WebhookState = Literal["active", "paused", "deleted"]
 
 MAX_REGIME_VERSION = 9_999
 #: how much of a form one report can answer (services/intake/submissions/limits.py)
@@ -423,6 +431,35 @@ class KeyRegistered(EventModel):
     @property
     def key(self) -> str:
         return f"key/{self.key_id}"
+
+
+class WebhookSecret(Model):
+    """Which secret signs a webhook's messages; the secret itself is derived (shared/contract/webhook_secrets.py)."""
+
+    generation: int
+    master_key: str  # the id of the master key
+    until: Moment | None = None  # system time; None: without end
+
+
+class WebhookRegistered(EventModel):
+    """An endpoint (webhook) of an agency's system, to which notifier sends what the agency chose to hear of."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.webhook.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    webhook_id: UUID
+    agency: str  # whose obligations the messages are about
+    url: str
+    events: tuple[str, ...] = ()  # WebhookEvent; a reader ignores those that it does not know
+    state: WebhookState
+    secrets: tuple[WebhookSecret, ...] = ()  # the newest first
+    test_id: UUID | None = None  # the latest test that was asked for, and when (system time)
+    test_at: Moment | None = None
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"webhook/{self.webhook_id}"
 
 
 #: the records that a registry's folder holds

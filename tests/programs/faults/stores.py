@@ -34,7 +34,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
     for consumer, names in {
         "intake.follow": ("verdict.reached", "obligation.changed"),
-        "intake.notices": ("notification.recorded",),
+        "intake.notices": ("notification.recorded", "notification.webhook"),
         "validator.registry": ("registry.regime",),
         "validator.submissions": ("submission.received",),
         "scoring.registry": _REGISTRY,

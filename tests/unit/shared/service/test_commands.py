@@ -45,6 +45,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "registry": [["republish"], ["plan", "{sample}"], ["apply", "{sample}", "--why", "x"]],
         "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc", "--why", "x"]],
         "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
+        "webhook-keys": [["list"]],
         "personal-data": [["export", "CB-1"], ["forget", "CB-1", "--why", "x"]],
     },
     "scoring": {

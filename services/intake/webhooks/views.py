@@ -1,0 +1,157 @@
+"""What is asked and shown of webhooks. A secret is in the answers that make it, and in no other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.intake.views import Moment
+from services.intake.webhooks.domain import Wanted, Webhook
+from shared.contract.events import WebhookEvent
+from shared.contract.webhook_targets import MAX_URL_CHARACTERS
+
+_URL = "https://bao-cao.h99.example/thong-bao"
+_CONTACT = "cntt@h99-131.example"
+_EVENTS = ["submission.received", "verdict.reached", "obligation.overdue"]
+MAX_KEEP_HOURS = 168
+
+_Url = Annotated[
+    str,
+    Field(
+        max_length=MAX_URL_CHARACTERS,
+        description="https, cổng 443 hoặc 8443, tên miền công khai / https, port 443 or 8443, a public name",
+        examples=[_URL],
+    ),
+]
+_Events = Annotated[list[WebhookEvent], Field(min_length=1, max_length=20, examples=[_EVENTS])]
+_Contact = Annotated[
+    str,
+    Field(
+        max_length=254,
+        description="Hộp thư của bộ phận vận hành / the mailbox of those who run the system",
+        examples=[_CONTACT],
+    ),
+]
+_State = Literal["active", "paused"]
+
+
+class WebhookRegistration(BaseModel):
+    """Đăng ký webhook / a webhook to be added."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: _Url
+    events: _Events
+    contact: _Contact
+    agency: str | None = Field(
+        None,
+        max_length=64,
+        description="Mặc định: cơ quan của khóa / by default the key's own agency",
+        examples=["H99.131"],
+    )
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.url, tuple(self.events), self.contact)
+
+
+class WebhookEdit(BaseModel):
+    """Nội dung mới, đủ mọi trường / the new content, whole. paused: tạm dừng gửi / nothing is sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: _Url
+    events: _Events
+    contact: _Contact
+    state: _State
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.url, tuple(self.events), self.contact)
+
+
+class WebhookRotation(BaseModel):
+    """Đổi khóa ký / a new secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old_ends_after_hours: int = Field(
+        24,
+        ge=0,
+        le=MAX_KEEP_HOURS,
+        description="Khóa cũ còn ký bao lâu; 0: hết ngay / how long the old one still signs; 0: not at all",
+    )
+
+
+class SecretView(BaseModel):
+    """A secret that signs, by its generation."""
+
+    generation: int
+    ends_at: Moment | None = Field(description="null: không hạn / without end", examples=[None])
+
+
+class StopView(BaseModel):
+    """The receiver answered 410: nothing is sent until the webhook is changed."""
+
+    at: Moment
+    reason: str = Field(examples=["gone"])
+
+
+class WebhookView(BaseModel):
+    """A webhook (địa chỉ nhận thông báo của hệ thống)."""
+
+    webhook_id: UUID
+    agency: str
+    url: str = Field(examples=[_URL])
+    events: list[str] = Field(examples=[_EVENTS])
+    contact: str = Field(examples=[_CONTACT])
+    state: _State = Field(examples=["active"])
+    version: int = Field(description="Là ETag / it is the ETag")
+    created_at: Moment
+    changed_at: Moment
+    stopped: StopView | None = Field(
+        description="Nơi nhận đã trả lời 410; sửa webhook thì gửi lại / 410 came; any change starts it again",
+        examples=[None],
+    )
+    secrets: list[SecretView] = Field(description="Khóa ký đang dùng, mới nhất trước / that sign, newest first")
+
+
+class WebhookPage(BaseModel):
+    items: list[WebhookView]
+    next: str | None
+
+
+class WebhookMade(WebhookView):
+    """The webhook with its new secret, which is shown here alone."""
+
+    secret: str | None = Field(
+        description="null: lặp lại sau khi khóa này hết hạn / a repetition, after this secret has ended",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
+
+
+class WebhookTest(BaseModel):
+    """A test that is on its way."""
+
+    webhook_id: UUID
+    test_id: UUID = Field(description="Là `webhook-id` của thông báo thử / is the `webhook-id` of the test")
+
+
+def webhook_view(webhook: Webhook) -> WebhookView:
+    return WebhookView(**_fields(webhook))
+
+
+def webhook_made(webhook: Webhook, secret: str | None) -> WebhookMade:
+    return WebhookMade(**_fields(webhook), secret=secret)
+
+
+def _fields(webhook: Webhook) -> dict[str, object]:
+    shared = ("webhook_id", "agency", "url", "contact", "state", "version", "created_at", "changed_at")
+    return {
+        **{name: getattr(webhook, name) for name in shared},
+        "events": list(webhook.events),
+        "stopped": webhook.stopped_at and StopView(at=webhook.stopped_at, reason=webhook.stop_reason or ""),
+        "secrets": [SecretView(generation=one.generation, ends_at=one.until) for one in webhook.secrets],
+    }
