@@ -17,6 +17,7 @@ from services.validator.formula.compiling import Missing, compile_formula
 from services.validator.formula.context import Context, Run, each_row
 from services.validator.formula.errors import FormulaError, caret
 from services.validator.formula.explaining import Explained, explain, lines, said
+from services.validator.formula.linting import Remark, RuleFormulas, lint
 from services.validator.formula.nodes import Formula
 from services.validator.formula.parser import parse
 from services.validator.formula.values import (
@@ -46,6 +47,8 @@ __all__ = [
     "Missing",
     "Names",
     "Operator",
+    "Remark",
+    "RuleFormulas",
     "Run",
     "Tolerance",
     "Type",
@@ -61,6 +64,7 @@ __all__ = [
     "explain",
     "figures_of",
     "lines",
+    "lint",
     "pair_holds",
     "parse",
     "said",

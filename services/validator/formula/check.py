@@ -24,10 +24,13 @@ _BY_WORD = {"number": Type.NUMBER, "text": Type.TEXT, "boolean": Type.BOOLEAN, "
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A figure, or a column of a table: its type, and of numbers the digits after the point and inclusive bounds."""
+    """A figure, or a column of a table: its type; of numbers the most digits after the point, and inclusive bounds.
+
+    None: not known.
+    """
 
     type: Type = Type.NUMBER
-    scale: int = 0
+    scale: int | None = None
     minimum: Decimal | None = None
     maximum: Decimal | None = None
 
