@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.contract.events import FigureField, Form, NarrativeField, SumRule, TableColumn, TableField
+from shared.contract.events.registry import NarrativeRole
 
 _SENTENCES = (
     "Trong kỳ, cơ quan đã triển khai đầy đủ các nhiệm vụ được giao theo kế hoạch.",
@@ -26,6 +27,13 @@ _SENTENCES = (
     "Kiến nghị tỉnh bổ sung kinh phí số hóa hồ sơ và tập huấn nghiệp vụ cho cán bộ đầu mối báo cáo.",
     "Thời gian tới, cơ quan tiếp tục rà soát nhiệm vụ chậm tiến độ và báo cáo kết quả đúng hạn.",
 )
+#: which of them speak of what
+_SPEAKING_OF: Mapping[NarrativeRole, tuple[int, ...]] = {
+    "results": (0, 1, 5, 7),
+    "assessment": (1, 2, 6),
+    "causes": (3,),
+    "proposals": (8, 9),
+}
 #: largest value drawn for a figure without a maximum
 _USUAL_MAXIMUM = Decimal(1000)
 #: rows of a table beyond its fewest
@@ -105,9 +113,15 @@ def _split(
 
 def _prose(narrative: NarrativeField, rng: random.Random) -> str:
     sentences = rng.sample(_SENTENCES, k=len(_SENTENCES))
+    for role in narrative.roles:
+        spoken = _SENTENCES[rng.choice(_SPEAKING_OF[role])]
+        sentences.remove(spoken)
+        sentences.append(spoken)
     text = sentences.pop()
-    while sentences and len(text) < narrative.min_characters + 150:
+    said = 1
+    while sentences and (len(text) < narrative.min_characters + 150 or said < len(narrative.roles)):
         text = f"{text} {sentences.pop()}"
+        said += 1
     return text
 
 

@@ -44,7 +44,7 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False
     any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
-    filler: Severity = "error"  # what the regime makes of a report that says nothing
+    filler: Severity = "error"  # what the regime makes of a report of zeros alone
 
 
 def judge(
@@ -83,8 +83,8 @@ def judge(
         content = narratives.trimmed(given) if given else ""
         if content:
             before = len(flaws)
-            narratives.check(narrative, content, flaws, form.filler)
-            absent += narrative.required and len(flaws) > before
+            narratives.check(narrative, content, flaws, form.severities)
+            absent += narrative.required and any(map(narratives.is_unusable, flaws[before:]))
         elif narrative.required:
             absent += 1
             if not nil:
@@ -105,8 +105,18 @@ def judge(
         True if any(values.values()) or any(given_tables.values()) else False if _all_read(values, figures) else None
     )
     if not flaws:
-        return Judgement("accepted", 0, 0, required, present, any_nonzero=any_nonzero, filler=form.filler)
-    return replace(_concluded(flaws, required, present), any_nonzero=any_nonzero, filler=form.filler)
+        return Judgement(
+            "accepted",
+            0,
+            0,
+            required,
+            present,
+            any_nonzero=any_nonzero,
+            filler=form.severities[catalogue.ALL_ZERO.code],
+        )
+    return replace(
+        _concluded(flaws, required, present), any_nonzero=any_nonzero, filler=form.severities[catalogue.ALL_ZERO.code]
+    )
 
 
 def _all_read(values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> bool:

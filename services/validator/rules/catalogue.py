@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from shared.contract.events import Severity, Tier
+from shared.contract.events.registry import Weight
 
 _TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
@@ -18,6 +19,7 @@ class Rule:
     """One kind of finding. Templates are `str.format` texts over the words of a flaw.
 
     Where there is an `ask`, the regime chooses: an error with the fix, or a warning that asks for an explanation.
+    Where it is `chosen`, the regime chooses between an error and a warning that only informs.
     """
 
     code: str
@@ -30,6 +32,12 @@ class Rule:
     fix: str
     fix_en: str
     ask: tuple[str, str] | None = None  # what a warning says in place of the fix, Vietnamese and English
+    chosen: bool = False
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """What a regime may make of it; empty where it has no choice."""
+        return ("error", "confirm") if self.ask else ("error", "info") if self.chosen else ()
 
     @property
     def tier_rank(self) -> int:
@@ -466,6 +474,75 @@ PADDING = Rule(
         "Please explain: replace the repetition with what happened in this period.",
     ),
 )
+THIN = Rule(
+    "N06",
+    "narrative",
+    "warning",
+    "Thuyết minh sơ sài",
+    "The narrative is thin",
+    "Mục thuyết minh {name} chỉ có {syllables} tiếng có nội dung, cần ít nhất {limit} "
+    "(không tính khoảng trắng, ký tự ẩn và phần lặp lại).",
+    "Narrative section {name_en} has only {syllables_en} of content; at least {limit} are needed "
+    "(spaces, invisible characters and what is repeated do not count).",
+    "Viết thêm ít nhất {difference} tiếng: kết quả, nguyên nhân, khó khăn và kiến nghị cụ thể của kỳ này.",
+    "Write at least {difference_en} more: results, causes, difficulties and concrete proposals of this period.",
+    ask=(
+        "Đề nghị giải trình hoặc viết thêm ít nhất {difference} tiếng: kết quả, nguyên nhân, khó khăn và kiến nghị "
+        "cụ thể của kỳ này.",
+        "Please explain, or write at least {difference_en} more: results, causes, difficulties and concrete proposals "
+        "of this period.",
+    ),
+)
+FEW_SENTENCES = Rule(
+    "N07",
+    "narrative",
+    "warning",
+    "Thuyết minh có quá ít câu",
+    "The narrative has too few sentences",
+    "Mục thuyết minh {name} có {sentences} câu, cần ít nhất {limit}.",
+    "Narrative section {name_en} has {sentences_en}; at least {limit} are needed.",
+    "Viết thêm ít nhất {difference} câu; mỗi ý một câu, kết thúc bằng dấu chấm hoặc xuống dòng.",
+    "Write at least {difference_en} more: one for each point, ended by a full stop or a line break.",
+    chosen=True,
+)
+ROLE_MISSING = Rule(
+    "N08",
+    "narrative",
+    "warning",
+    "Thuyết minh chưa thấy nêu đủ nội dung yêu cầu",
+    "The narrative seems to leave out what it is for",
+    "Mục thuyết minh {name} chưa thấy nêu: {roles}.",
+    "Narrative section {name_en} does not seem to say: {roles_en}.",
+    "Bổ sung phần còn thiếu; nếu đã nêu thì gọi tên nội dung đó trong câu (ví dụ “Nguyên nhân: …”, “Kiến nghị: …”).",
+    "Add what is missing; if it is there, call it by its name in the sentence.",
+    chosen=True,
+)
+GARBLED = Rule(
+    "N09",
+    "narrative",
+    "error",
+    "Thuyết minh bị lỗi mã hóa, không đọc được",
+    "The narrative is garbled by a wrong encoding",
+    "Mục thuyết minh {name} bị lỗi mã hóa: “{provided}”.{recovered}",
+    "Narrative section {name_en} is garbled by a wrong encoding: “{provided}”.{recovered_en}",
+    "Mở văn bản gốc và dán lại dưới dạng Unicode; nếu phần mềm tự gửi, đọc và gửi tệp bằng UTF-8.",
+    "Open the original text and paste it again as Unicode; if a program sends it, read and send the file as UTF-8.",
+    chosen=True,
+)
+LEGACY_FONT = Rule(
+    "N10",
+    "narrative",
+    "error",
+    "Thuyết minh viết bằng bảng mã cũ (TCVN3, VNI)",
+    "The narrative is written for a font of before Unicode (TCVN3, VNI)",
+    "Mục thuyết minh {name} viết bằng bảng mã {font}, không phải Unicode: “{provided}”.{recovered}",
+    "Narrative section {name_en} is in the encoding {font}, not in Unicode: “{provided}”.{recovered_en}",
+    "Chuyển mã sang Unicode rồi dán lại: trong UniKey mở Công cụ (Ctrl+Shift+F6), bảng mã nguồn {font}, bảng mã đích "
+    "Unicode.",
+    "Convert it to Unicode and paste it again: in UniKey open the toolkit (Ctrl+Shift+F6), source {font}, target "
+    "Unicode.",
+    chosen=True,
+)
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -507,5 +584,10 @@ RULES: dict[str, Rule] = {
         CONTROL_CHARACTER,
         EMPTY_PHRASE,
         PADDING,
+        THIN,
+        FEW_SENTENCES,
+        ROLE_MISSING,
+        GARBLED,
+        LEGACY_FONT,
     )
 }

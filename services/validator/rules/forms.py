@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from operator import itemgetter
 
+from services.validator.rules import catalogue
 from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
 from services.validator.rules.units import Unit, unit_of
 from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule, TableColumn, TableField
 from shared.contract.events.fields import FIRST_YEAR, LAST_YEAR
-from shared.contract.events.registry import ColumnType
+from shared.contract.events.registry import ColumnType, NarrativeRole
 from shared.contract.text import nfc
 
 #: rates, and stocks that exist on any day: in a unit or label (Vietnamese, folded), 0 would be a false statement
@@ -65,6 +66,9 @@ class Narrative:
     minimum: int
     maximum: int
     words: dict[str, str]
+    syllables: int  # that count, at least
+    sentences: int
+    roles: tuple[NarrativeRole, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class CompiledForm:
     sums: tuple[Sum, ...]
     tables: tuple[Table, ...]
     nil_allowed: bool
-    filler: Severity  # of a finding that says that there is filler
+    severities: Mapping[str, Severity]  # of the codes whose severity a regime chooses
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
     table_codes: frozenset[str]
@@ -148,7 +152,7 @@ def compile_form(form: Form) -> CompiledForm:
         sums=tuple(_sum(rule, figures) for rule in form.sums),
         tables=tables,
         nil_allowed=form.nil_allowed,
-        filler="error" if form.filler == "return" else "warning",
+        severities=_severities(form),
         figure_codes=frozenset(figures),
         narrative_codes=frozenset(narrative.code for narrative in narratives),
         table_codes=frozenset(table.code for table in tables),
@@ -160,6 +164,30 @@ def compile_form(form: Form) -> CompiledForm:
         + sum(narrative.required for narrative in narratives)
         + sum(table.required for table in tables),
     )
+
+
+#: what `filler: explain` says of
+_FILLER_CODES = ("H01", "N04", "N05")
+#: characters that a syllable of thin prose takes: twice those of ordinary prose, its space counted
+_THIN_CHARACTERS = 9
+
+
+def _severities(form: Form) -> dict[str, Severity]:
+    """The severity of each code that a regime has a choice of: the mapping over `filler` over the catalogue."""
+    chosen = {code: rule.severity for code, rule in catalogue.RULES.items() if rule.weights}
+    if form.filler == "explain":
+        chosen |= dict.fromkeys(_FILLER_CODES, "warning")
+    for code, weight in form.severities.items():
+        rule = catalogue.RULES.get(code)
+        if rule is None:
+            raise FormError(f"severities: there is no finding {shown(code, 60)}")
+        if weight not in rule.weights:
+            allowed = (
+                f"it may be {' or '.join(rule.weights)}" if rule.weights else "its severity is the same everywhere"
+            )
+            raise FormError(f"severities: {code} may not be {weight}; {allowed}")
+        chosen[code] = "error" if weight == "error" else "warning"
+    return chosen
 
 
 def _well_written(fraction_digits: int) -> Callable[[str], object]:
@@ -291,6 +319,9 @@ def _narrative(field: NarrativeField) -> Narrative:
         minimum=field.min_characters,
         maximum=field.max_characters,
         words=_words(field) | {"minimum": str(max(1, field.min_characters)), "maximum": str(field.max_characters)},
+        syllables=max(field.min_syllables, field.min_characters // _THIN_CHARACTERS),
+        sentences=field.min_sentences,
+        roles=field.roles,
     )
 
 

@@ -133,6 +133,8 @@ def _numeric(sign: str, body: str) -> tuple[str, ...]:
 def _with_unit(sign: str, body: str) -> tuple[str, ...]:
     """What the number before a unit may mean: "1.234 tỷ" is 1234 where the point groups thousands."""
     plain = _usable(sign + body)
+    if not plain and body[:1] in (".", ","):
+        return _usable(f"{sign}0.{body[1:]}")
     if not plain:
         return _numeric(sign, body) if _NUMERIC.fullmatch(body) else ()
     thousands = thousands_reading(sign + body)
@@ -191,7 +193,7 @@ def _readings(body: str) -> tuple[str, ...]:
     if body.count(",") == 1 and not others:
         whole, _, fraction = body.partition(",")
         decimal_reading = f"{whole}.{fraction}"
-        grouped = _ungrouped(body) if whole[0] != "0" else ""
+        grouped = _ungrouped(body) if whole and whole[0] != "0" else ""
         return (decimal_reading, grouped) if grouped else (decimal_reading,)
     grouped = _ungrouped(body)
     return (grouped,) if grouped else ()

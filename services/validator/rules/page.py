@@ -43,6 +43,13 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
   `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is
   not required is always a warning: “không có” is an honest answer there.
+- \\* and † **Mức do chế độ chọn / the regime chooses** (`form.severities`, such as `{N06: error, N09: info}`): a code
+  with \\* is an `error`, or as `confirm` a warning that asks for an explanation; a code with † is an `error`, or as
+  `info` a warning that asks for nothing. Other codes have no choice: a form that names them is refused.
+- **Thuyết minh sơ sài / thin** (`N06`): syllables that say something once; a passage that comes again, spaces and
+  invisible characters do not count. At least `min_syllables`, and a ninth of `min_characters`. `N08` looks for words
+  that speak of what the section is for (`roles`); in a text without accents it looks for nothing.
+- A garbled text (`N09`, `N10`) gets that finding alone.
 - All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
   filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
   compared. It looks back two years at most.
@@ -57,7 +64,7 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 
 
 def _severity(rule: Rule) -> str:
-    return _SEVERITIES[rule.severity] + (" \\*" if rule.ask else "")
+    return _SEVERITIES[rule.severity] + (" \\*" if rule.ask else " †" if rule.chosen else "")
 
 
 def document() -> str:

@@ -33,6 +33,8 @@ from shared.contract.events.fields import (
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
 Filler = Literal["return", "explain"]
+#: what a finding does: it returns the report, asks for an explanation, or only informs
+Weight = Literal["error", "confirm", "info"]
 #: what becomes of what is open when an agency closes: its first successor owes it, or nobody does
 OpenObligations = Literal["transfer", "withdraw"]
 OfficerRole = Literal["reporting_officer", "head"]
@@ -175,6 +177,9 @@ class NarrativeField(Model):
     min_characters: _Characters = 0
     max_characters: _Characters = MAX_NARRATIVE_CHARACTERS
     roles: Annotated[tuple[NarrativeRole, ...], at_most(4), EACH_ONCE] = ()
+    #: of what counts: spaces, invisible characters and repeated words do not
+    min_syllables: Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)] = 0
+    min_sentences: Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)] = 0
 
 
 class TableColumn(Model):
@@ -234,6 +239,8 @@ class Form(Model):
     nil_allowed: bool = False  # whether a report may say that there was nothing to report (không phát sinh)
     #: what filler does (a phrase for content, repetition): it returns the report, or asks for an explanation
     filler: Filler = "return"
+    #: finding code -> what it does in this regime; docs/findings.md says which codes have a choice
+    severities: dict[str, Weight] = Field(default_factory=dict)
     attachments: Annotated[tuple[AttachmentField, ...], at_most(MAX_ATTACHMENTS)] = ()
     tables: Annotated[tuple[TableField, ...], at_most(MAX_TABLES)] = ()
 

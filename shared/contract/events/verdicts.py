@@ -12,7 +12,7 @@ Severity = Literal["error", "warning"]
 VerdictOutcome = Literal["accepted", "returned"]
 
 #: codes of findings that, as warnings, ask for an explanation (validator's catalogue holds it to this)
-EXPLAINABLE = frozenset({"H01", "N04", "N05"})
+EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06"})
 
 
 class Finding(Model):

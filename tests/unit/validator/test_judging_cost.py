@@ -16,10 +16,19 @@ from services.validator.rules.forms import compile_form
 from shared.contract.events import FigureField, Form, NarrativeField
 from tests.unit.growth import SQUARE_FROM, growth
 
+NARRATIVE = NarrativeField(
+    code="N",
+    label="N",
+    min_characters=1,
+    max_characters=10**7,
+    min_syllables=10**7,
+    min_sentences=10**7,
+    roles=("results", "assessment", "causes", "proposals"),
+)
 NARRATIVE_FORM = compile_form(
     Form(
         figures=(FigureField(code="A", label="A", required=False),),
-        narratives=(NarrativeField(code="N", label="N", min_characters=1, max_characters=10**7),),
+        narratives=(NARRATIVE,),
     )
 )
 MARKS = sorted(
@@ -46,6 +55,12 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "white only": lambda count: " \n" * count,
     "composed": lambda count: "ế" * count,
     "decomposed": lambda count: "e\u0302\u0301" * count,
+    "mojibake": lambda count: "Ã¡" * count,
+    "nearly mojibake": lambda count: "á»" * count,
+    "an old font": lambda count: "nghÜa ViÖt " * count,
+    "question marks": lambda count: "a?" * count,
+    "sentences": lambda count: "a. " * count,
+    "semicolons": lambda count: "; " * count,
 }
 
 

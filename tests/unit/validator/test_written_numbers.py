@@ -71,6 +71,7 @@ def test_each_writing_has_its_own_answer(text: str, digits: int, code: str | Non
         ("5 tỷ USD", "triệu đồng", 0, None),
         ("5 m²", "m2", 0, "5"),
         ("3 triệu", "%", 0, None),
+        (",5 %", "%", 1, "0.5"),
     ],
 )
 def test_a_unit_beside_the_number_is_named_and_converted_where_that_is_sure(
@@ -147,7 +148,7 @@ def test_a_scale_counts_where_the_unit_names_no_magnitude() -> None:
 _marks = st.sampled_from(["", "", "", " ", "\u00a0", "\u200b", "\ufeff", "\u200e"])
 _units = ["", "%", "hồ sơ", "triệu đồng", "tỷ đồng", "đồng", "nghìn lượt", "ha"]
 _bodies = st.one_of(
-    st.from_regex(r"-?[0-9]{1,6}([.,][0-9]{1,4})?", fullmatch=True),
+    st.from_regex(r"-?[0-9]{0,6}([.,][0-9]{1,4})?", fullmatch=True),
     st.from_regex(r"[0-9]{1,3}([., '][0-9]{3}){1,3}([.,][0-9]{1,3})?", fullmatch=True),
     st.from_regex(r"-?[0-9]{1,3}([.,][0-9]{1,3})?[eE][+-]?[0-9]{1,2}", fullmatch=True),
     st.text(st.sampled_from("０１２٣٤−-+.,5"), min_size=1, max_size=8),
