@@ -96,6 +96,7 @@ EMPTY: dict[str, str] = {
     "scoring.intake_gaps": "holds hours in which intake was not there",
     "scoring.late_verdicts": "empty once a relief is proposed",
     "notifier.told_before": "holds a row in a database that replaces a lost one",
+    "intake.webhook_*": "holds what agencies register; none does here",
     "notifier.resends": "holds an operator's orders",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
