@@ -81,7 +81,9 @@ def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
     if stored == wanted:
         return
     choices = list(_choices(obligation, part, book, reference))
-    if handed and any(_with_notice(stored, choice) for choice in [wanted, *choices]):
+    agency = reference.agencies.get(obligation.agency)
+    late = handed or (agency is not None and agency.regrouped_at is not None)
+    if late and any(_with_notice(stored, choice) for choice in [wanted, *choices]):
         return
     if not open_still and stored in choices:  # only open obligations follow newer rules
         return
@@ -116,7 +118,7 @@ def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: R
     told = Teller("owed", _WHERE, obligation.key, *_BY)
     agency = reference.agencies.get(obligation.agency)
     closed = agency is not None and agency.closed_on is not None and state.answer is None
-    untouched = open_still and state.standing == "nothing_sent"
+    untouched = open_still and state.standing in ("nothing_sent", "returned") and not state.overdue
     request = reference.requests.get(obligation.period)
     withdrawn = request is not None and request.withdrawn_at is not None
     if (stored and (closed or untouched)) or (not stored and open_still and not withdrawn):
@@ -245,7 +247,9 @@ class Owing:
         closing = self._reference.closings.get(agency.code)
         if closing is not None and closing.heir is not None and plan.opens_on <= closing.closed_on:
             agency = dataclasses.replace(agency, closed_on=None)  # it owed it until it was handed on
-        return owes(agency, governing, plan, self._reference.requests.get(plan.period))
+        return owes(
+            agency, governing, plan, self._reference.tree, self._reference.requests.get(plan.period)
+        )  # fmt: skip
 
 
 def plans(reference: Reference) -> Iterator[Difference]:

@@ -42,7 +42,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
 )
-from shared.contract.hierarchy import parents_of
+from shared.contract.hierarchy import Parents, Tree, parents_of
 
 Row = Mapping[str, Any]
 
@@ -104,6 +104,7 @@ class Reference:
     regimes: dict[str, list[Regime]] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     agencies: dict[str, Agency] = field(default_factory=dict)
+    parents: dict[str, Parents] = field(default_factory=dict)
     closings: dict[str, Closing] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     forms: dict[str, CompiledForm | FormError] = field(default_factory=dict)
@@ -138,7 +139,12 @@ class Reference:
         """Return the registry as scoring's rules take it; None without a calendar."""
         if self.current is None:
             return None
-        return RegistryPart(self.agencies, self.regimes, self.requests, self.current)
+        return RegistryPart(self.agencies, self.regimes, self.requests, self.current, self.tree)
+
+    @property
+    def tree(self) -> Tree:
+        """Who stands above each agency."""
+        return Tree(self.parents)
 
     def form_of(self, regime: str, regime_version: int) -> CompiledForm | FormError | None:
         """Return the form that judges a report under this version: its own, or that of the version that replaced it."""
@@ -188,6 +194,7 @@ class Reference:
 
     def _read_registry(self) -> None:
         versions: dict[str, list[Regime]] = {}
+        heard = {row["code"]: row["regrouped_at"] for row in self.tables["scoring", "agencies"]}  # scoring's own hour
         told_agencies, told_officers, told_people = [], [], []
         for row in sorted(self.tables["intake", "registry"], key=lambda row: row["key"]):
             try:
@@ -203,7 +210,9 @@ class Reference:
             self.changed_at[row["key"]] = row["changed_at"]
             match record:
                 case AgencyRegistered():
-                    self.agencies[record.code] = Agency(record.code, record.kind, record.opened_on, record.closed_on)
+                    self.parents[record.code] = parents_of(record.parent, record.parents)
+                    self.agencies[record.code] = Agency(record.code, record.kind, record.opened_on, record.closed_on,
+                                                        heard.get(record.code))  # fmt: skip
                     if record.closed_on is not None:
                         self.closings[record.code] = Closing(record.closed_on, record.heir)
                     told_agencies.append(
@@ -228,7 +237,8 @@ class Reference:
                         Regime(record.code, record.regime_version, record.frequency, record.effective_from,
                                record.effective_to, record.submitter_kinds, record.submitters, record.cutoff,
                                record.deadline, record.remind_working_days, record.certification,
-                               record.lock_after_working_days, submitters_except=record.submitters_except)
+                               record.lock_after_working_days, submitters_except=record.submitters_except,
+                               submitter_parents=record.submitter_parents)
                     )  # fmt: skip
                     self._read_form(record)
                 case RequestIssued():

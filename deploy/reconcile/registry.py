@@ -50,6 +50,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("notifier", "people", "email"): email_of,
     ("notifier", "people", "reviews_at"): reviews_at,
     ("notifier", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
+    ("scoring", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
     ("notifier", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
     **{
@@ -64,11 +65,14 @@ _JSON = frozenset(
         ("scoring", "regimes", "deadline"),
         ("notifier", "people", "offices"),
         ("notifier", "agencies", "parents"),
+        ("scoring", "agencies", "parents"),
         *((service, "access_people", "offices") for service in ("validator", "scoring", "notifier")),
     }
 )
 #: columns that only the copy has
-_OWN = frozenset({("validator", "regime", "learned_at"), ("scoring", "agencies", "planned")})
+_OWN = frozenset(
+    {("validator", "regime", "learned_at"), ("scoring", "agencies", "planned"), ("scoring", "agencies", "regrouped_at")}
+)
 _CLASSES: dict[str, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,

@@ -171,7 +171,7 @@ def _regime(record: RegimePublished) -> Regime:
     return Regime(
         record.code, record.regime_version, record.frequency, record.effective_from, record.effective_to,
         record.submitter_kinds, record.submitters, record.cutoff, record.deadline, record.remind_working_days,
-        submitters_except=record.submitters_except,
+        submitters_except=record.submitters_except, submitter_parents=record.submitter_parents,
     )  # fmt: skip
 
 

@@ -11,13 +11,14 @@ from shared.consuming.subscription import Inbound
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
+from shared.runtime.clock import Clock
 
 
-def inbounds(rules: Rules, late: LateVerdicts | None = None) -> tuple[Inbound, ...]:
-    """Scoring's subscriptions."""
+def inbounds(rules: Rules, clock: Clock, late: LateVerdicts | None = None) -> tuple[Inbound, ...]:
+    """Scoring's subscriptions. `clock` is business time."""
 
     async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
-        await handlers.take_registry(batch, tx)
+        await handlers.take_registry(batch, tx, clock.now())
 
     async def follow(batch: Batch[handlers.Followed], tx: Transaction) -> None:
         await handlers.follow(batch, tx, rules, late)

@@ -95,7 +95,7 @@ def build(
     ]
     subscriptions = [
         Subscription("scoring", inbound, database, kafka, system, max_records=settings.consumer_max_records)
-        for inbound in inbounds(rules, late)
+        for inbound in inbounds(rules, business, late)
     ]
     keyring = CopiedKeyring(database, system)
     service = Service(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,14 +11,21 @@ from typing import Any
 from sqlalchemy import text
 
 from services.scoring import tables
-from services.scoring.obligations.deadlines import Agency, Regime, Request, Unplanned
+from services.scoring.obligations.deadlines import Agencies, Agency, Regime, Request, Unplanned
 from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.hierarchy import Parents, ParentSince, Tree, parents_of
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 
 #: a changed agency is planned for again by the generator
-AGENCIES = Projection(tables.agencies, AgencyRegistered, on_change={"planned": "false"})
+AGENCIES = Projection(
+    tables.agencies,
+    AgencyRegistered,
+    values={"parents": lambda agency: json.dumps(agency.model_dump(mode="json")["parents"])},
+    on_change={"planned": "false"},
+    own=("regrouped_at",),
+)
 OFFICERS = Projection(tables.officers, OfficerRegistered)
 REGIMES = Projection(
     tables.regimes,
@@ -48,10 +56,46 @@ _REPLAN = text("""
 _READ_REGIMES = text("""
     SELECT code, regime_version, frequency, effective_from, effective_to, submitter_kinds, submitters,
            CAST(cutoff AS text), CAST(deadline AS text), remind_working_days, certification,
-           lock_after_working_days, submitters_except
+           lock_after_working_days, submitters_except, submitter_parents
       FROM regimes WHERE :all OR code = ANY(CAST(:codes AS text[])) ORDER BY code, regime_version
 """)
-_READ_AGENCIES = text("SELECT code, kind, opened_on, closed_on FROM agencies WHERE code = ANY(CAST(:codes AS text[]))")
+_READ_AGENCIES = text("""
+    SELECT code, kind, opened_on, closed_on, regrouped_at FROM agencies
+     WHERE :all OR code = ANY(CAST(:codes AS text[])) ORDER BY code
+""")
+_READ_TREE = text("SELECT code, parent, CAST(parents AS text) FROM agencies")
+# The named ones and everybody who ever stands above them.
+_READ_ABOVE = text("""
+    WITH RECURSIVE up AS (
+        SELECT code, parent, parents FROM agencies WHERE code = ANY(CAST(:codes AS text[]))
+        UNION
+        SELECT a.code, a.parent, a.parents FROM up JOIN agencies AS a ON a.code = up.parent
+            OR a.code IN (SELECT later->>'code' FROM jsonb_array_elements(up.parents) AS later) )
+    SELECT code, parent, CAST(parents AS text) FROM up
+""")
+_GROUPS = text("""
+    SELECT code, kind, parent, CAST(parents AS text) FROM agencies
+     WHERE code = ANY(CAST(:codes AS text[])) ORDER BY code FOR UPDATE
+""")
+# Those who ever stand below the named ones, whom every change above concerns.
+_BELOW = """
+    WITH RECURSIVE edges AS MATERIALIZED (
+        SELECT parent AS above, code FROM agencies WHERE parent IS NOT NULL
+        UNION ALL SELECT later->>'code', code FROM agencies CROSS JOIN jsonb_array_elements(parents) AS later
+    ), below AS (
+        SELECT unnest(CAST(:codes AS text[])) AS code
+        UNION SELECT edges.code FROM below JOIN edges ON edges.above = below.code
+    )
+"""
+_REPLAN_BELOW = text(f"""
+    {_BELOW} UPDATE agencies SET planned = false WHERE code IN (SELECT code FROM below) AND planned
+""")  # noqa: S608 - constants
+_REGROUP = text("""
+    UPDATE agencies SET planned = false, regrouped_at = :now WHERE code = ANY(CAST(:codes AS text[]))
+""")
+_REGROUP_BELOW = text(f"""
+    {_BELOW} UPDATE agencies SET planned = false, regrouped_at = :now WHERE code IN (SELECT code FROM below)
+""")  # noqa: S608 - constants
 _READ_REQUESTS = text("""
     SELECT request_id, regime, issued_at, deadline, agencies, withdrawn_at
       FROM requests WHERE :all OR request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id
@@ -69,8 +113,9 @@ _READ_OFFICERS = text("""
 _CLOSINGS = text("""
     SELECT code, closed_on, heir FROM agencies WHERE code = ANY(CAST(:codes AS text[])) AND closed_on IS NOT NULL
 """)
-_REPLAN_CLOSED = text("""
-    UPDATE agencies SET planned = false WHERE code = ANY(CAST(:codes AS text[])) AND closed_on IS NOT NULL AND planned
+_LOOK_AGAIN = text("""
+    UPDATE agencies SET planned = false
+     WHERE code = ANY(CAST(:codes AS text[])) AND (closed_on IS NOT NULL OR regrouped_at IS NOT NULL) AND planned
 """)
 
 _TO_WITHDRAW = text("""
@@ -93,11 +138,29 @@ async def read_closings(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, 
     return {row[0]: Closing(row[1], row[2]) for row in await tx.execute(_CLOSINGS, {"codes": list(codes)})}
 
 
-async def replan_closed(tx: Transaction, codes: Iterable[str]) -> None:
-    """Have the generator look again at what those of these agencies that close still owe."""
+async def look_again(tx: Transaction, codes: Iterable[str]) -> None:
+    """Have the generator look again at what those of these agencies still owe that close, or came to other groups."""
     wanted = sorted(set(codes))
     if wanted:
-        await tx.execute(_REPLAN_CLOSED, {"codes": wanted})
+        await tx.execute(_LOOK_AGAIN, {"codes": wanted})
+
+
+async def save_agencies(tx: Transaction, agencies: Sequence[AgencyRegistered], now: datetime) -> None:
+    """Keep these records. Whose kind or parents change, and who is below them, is planned for again at `now`."""
+    if not agencies:
+        return
+    rows = await tx.execute(_GROUPS, {"codes": sorted({agency.code for agency in agencies})})
+    before = {row[0]: (row[1], _parents(row[2], row[3])) for row in rows}
+    changed = await AGENCIES.save_telling(tx, agencies)
+    after = {agency.code: (agency.kind, parents_of(agency.parent, agency.parents)) for agency in changed}
+    regrouped = sorted(code for code in after.keys() & before.keys() if after[code] != before[code])
+    moved = [code for code in regrouped if after[code][1] != before[code][1]]
+    if regrouped:
+        await tx.execute(_REGROUP, {"codes": regrouped, "now": now})
+    if moved:
+        await tx.execute(_REGROUP_BELOW, {"codes": moved, "now": now})
+    if appeared := sorted(after.keys() - before.keys()):  # those below came first, and seemed to have nobody above
+        await tx.execute(_REPLAN_BELOW, {"codes": appeared})
 
 
 async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: Sequence[RequestIssued]) -> None:
@@ -148,9 +211,23 @@ async def request_versions(tx: ReadTransaction, ids: Sequence[str]) -> dict[str,
     return {row[0]: row[1] for row in await tx.execute(_REQUEST_VERSIONS, {"ids": list(ids)})}
 
 
-async def read_agencies(tx: ReadTransaction, codes: Sequence[str]) -> dict[str, Agency]:
-    """These agencies, by code."""
-    return {row[0]: Agency(*row) for row in await tx.execute(_READ_AGENCIES, {"codes": list(codes)})}
+async def read_agencies(tx: ReadTransaction, codes: Sequence[str] | None = None) -> dict[str, Agency]:
+    """These agencies (None: all), by code."""
+    rows = await tx.execute(_READ_AGENCIES, {"all": codes is None, "codes": list(codes or ())})
+    return {row[0]: Agency(*row) for row in rows}
+
+
+async def read_everybody(tx: ReadTransaction) -> Agencies:
+    """All agencies, and who stands above each."""
+    return Agencies(await read_agencies(tx), await read_tree(tx))
+
+
+async def read_tree(tx: ReadTransaction, codes: Sequence[str] | None = None) -> Tree:
+    """Who stands above these agencies (None: all), up to the top."""
+    rows = await tx.execute(
+        _READ_TREE if codes is None else _READ_ABOVE, {} if codes is None else {"codes": list(codes)}
+    )
+    return Tree({row[0]: _parents(row[1], row[2]) for row in rows})
 
 
 async def read_requests(tx: ReadTransaction, ids: Sequence[str] | None = None) -> dict[str, Request]:
@@ -180,10 +257,15 @@ async def reporting_officers(tx: ReadTransaction, asked: Sequence[tuple[str, str
     return {(row[0], row[1]): row[2] for row in rows}
 
 
+def _parents(first: str | None, later: str) -> Parents:
+    above = (ParentSince(date.fromisoformat(since["since"]), since["code"]) for since in json.loads(later))
+    return Parents(first, tuple(above))
+
+
 def _regime(row: Sequence[Any]) -> Regime:
     effective_from: date = row[3]
     return Regime(
         row[0], row[1], row[2], effective_from, row[4], tuple(row[5]), tuple(row[6]),
         Cutoff.model_validate_json(row[7]), Deadline.model_validate_json(row[8]), row[9], row[10], row[11],
-        tuple(row[12]),
+        tuple(row[12]), tuple(row[13]),
     )  # fmt: skip

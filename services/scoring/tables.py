@@ -48,12 +48,15 @@ agencies = Table(
     Column("name", Text, nullable=False),
     Column("name_en", Text, nullable=False),
     Column("parent", Text),
+    Column("parents", JSONB, nullable=False, server_default="[]"),  # the later ones, each with its first day
     Column("opened_on", Date, nullable=False),
     Column("closed_on", Date),
     Column("heir", Text),  # who owes what is open when it closes
     Column("version", Integer, nullable=False),
     # false: its obligations have not been generated (again) since it changed
     Column("planned", Boolean, nullable=False, server_default=_false),
+    # business hour at which scoring last heard that it is of another kind, or that others stand above it
+    Column("regrouped_at", _moment),
     Index("agencies_unplanned", "code", postgresql_where=text("NOT planned")),
 )
 
@@ -75,6 +78,7 @@ regimes = Table(
     Column("certification", Text, nullable=False, server_default="none"),
     Column("lock_after_working_days", Integer),
     Column("submitters_except", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("submitter_parents", ARRAY(Text), nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
     PrimaryKeyConstraint("code", "regime_version"),
 )

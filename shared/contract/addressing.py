@@ -43,12 +43,28 @@ class Submitters(Protocol):
     def submitters(self) -> Collection[str]: ...
     @property
     def submitters_except(self) -> Collection[str]: ...
+    @property
+    def submitter_parents(self) -> Collection[str]: ...
 
 
-def submits(agency: Submitter, regime: Submitters) -> bool:
-    """Whether the agency is a submitter of this regime version, by its code, or by its kind if it is no exception."""
-    by_kind = agency.kind in regime.submitter_kinds and agency.code not in regime.submitters_except
-    return by_kind or agency.code in regime.submitters
+class Hierarchy(Protocol):
+    """Who stands above an agency on a day; shared/contract/hierarchy.py has one."""
+
+    def above(self, code: str, day: date) -> Collection[str]: ...
+
+
+def submits(agency: Submitter, regime: Submitters, above: Collection[str]) -> bool:
+    """Whether the agency is a submitter of this regime version: by its code, or by its group if it is no exception.
+
+    The group: of one of the kinds, below one of the parents; kinds or parents that are not given ask for nothing.
+    `above`: the agencies above it on the cut-off's last day, or the day of the request.
+    """
+    if agency.code in regime.submitters:
+        return True
+    kinds, parents = regime.submitter_kinds, regime.submitter_parents
+    if not (kinds or parents) or agency.code in regime.submitters_except:
+        return False
+    return (not kinds or agency.kind in kinds) and (not parents or any(parent in parents for parent in above))
 
 
 def addresses(addressed: Collection[str], code: str) -> bool:
@@ -56,12 +72,13 @@ def addresses(addressed: Collection[str], code: str) -> bool:
     return not addressed or code in addressed
 
 
-def asked(agency: Submitter, regime: Submitters, addressed: Collection[str] = ()) -> bool:
+def asked(agency: Submitter, regime: Submitters, addressed: Collection[str], above: Collection[str]) -> bool:
     """Whether the report is asked of the agency.
 
     `addressed`: the agencies that the request names, who need be no submitters; empty: every submitter of the regime.
+    `above`: as of `submits`.
     """
-    return agency.code in addressed if addressed else submits(agency, regime)
+    return agency.code in addressed if addressed else submits(agency, regime, above)
 
 
 def closed_before(agency: Lifetime, day: date) -> bool:
@@ -69,13 +86,22 @@ def closed_before(agency: Lifetime, day: date) -> bool:
     return agency.closed_on is not None and agency.closed_on < day
 
 
+def asked_on(agency: Agency, regime: Submitters, addressed: Collection[str], hierarchy: Hierarchy, day: date) -> bool:
+    """Whether the report is asked of the agency, as it is on the cut-off's last day or the day of the request."""
+    return agency.opened_on <= day and asked(agency, regime, addressed, hierarchy.above(agency.code, day))
+
+
 def owes(
-    agency: Agency, regime: Submitters, addressed: Collection[str] = (), *, exists_from: date, due_on: date
+    agency: Agency,
+    regime: Submitters,
+    addressed: Collection[str],
+    hierarchy: Hierarchy,
+    *,
+    exists_from: date,
+    due_on: date,
 ) -> bool:
     """Whether the report is asked of the agency, and the agency exists from `exists_from` to the local day it is due.
 
     exists_from: the cut-off's last day, or the day of the request.
     """
-    if agency.opened_on > exists_from or closed_before(agency, due_on):
-        return False
-    return asked(agency, regime, addressed)
+    return not closed_before(agency, due_on) and asked_on(agency, regime, addressed, hierarchy, exists_from)

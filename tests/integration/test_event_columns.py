@@ -41,7 +41,7 @@ def inbounds() -> dict[str, list[Inbound]]:
     return {
         "intake": [FOLLOW, NOTICES],
         "validator": list(validator_inbounds(Judging(FormCache(10)), clock)),
-        "scoring": list(scoring_inbounds(Rules())),
+        "scoring": list(scoring_inbounds(Rules(), clock)),
         "notifier": list(notifier_inbounds(PlanningContext(clock, clock, "thongsuot.example"))),
     }
 

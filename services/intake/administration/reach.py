@@ -86,8 +86,15 @@ class Reach:
                 yield from record.agencies or [record.below]
 
     def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
-        """Everybody whom the regime binds; None where that is nobody."""
+        """Everybody whom the regime binds on some day or other; None where that is nobody."""
         bound: list[str | None] = [
-            agency.code for agency in self.registry.agencies.values() if regime is not None and submits(agency, regime)
+            agency.code
+            for agency in self.registry.agencies.values()
+            if regime is not None and submits(agency, regime, self._above(agency.code, regime))
         ]
+        if regime is not None:
+            bound += regime.submitter_parents  # whoever comes below them later
         yield from bound or [None]
+
+    def _above(self, code: str, regime: RegimePublished) -> frozenset[str]:
+        return self.registry.ever_above(code) if regime.submitter_parents else frozenset()

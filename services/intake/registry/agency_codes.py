@@ -22,7 +22,7 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     "agency": ("code", "parent", "successors"),
     "officer": ("agency",),
     "person": ("agency",),
-    "regime": ("receiver", "submitters", "submitters_except"),
+    "regime": ("receiver", "submitters", "submitters_except", "submitter_parents"),
     "request": ("agencies", "asked_by"),
     "sharing": ("reader", "below", "agencies"),
 }

@@ -14,6 +14,7 @@ from services.intake.registry import forms, hierarchy, people, requests, sharing
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
+from shared.contract.addressing import submits
 from shared.contract.events import (
     AgencyRegistered,
     OfficerRegistered,
@@ -322,21 +323,29 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
     for place, code in enumerate(regime.submitters_except):
         if (excepted := registry.agencies.get(code)) is None:
             yield located.unknown(f"submitters_except/{place}", "cơ quan ngoại lệ", "excepted agency", code, "agency")
-        elif code in regime.submitters or (excepted.kind and excepted.kind not in regime.submitter_kinds):
+        elif code in regime.submitters or (excepted.kind and not _grouped(excepted, regime, registry)):
             yield located.error(
                 f"submitters_except/{place}",
-                f"“{shown(code)}” không phải ngoại lệ: có trong `submitters`, hoặc không thuộc `submitter_kinds`.",
-                f"“{shown(code)}” is no exception: `submitters` names it, or it is of none of `submitter_kinds`.",
+                f"“{shown(code)}” không phải ngoại lệ: có trong `submitters`, hoặc không thuộc `submitter_kinds` và "
+                "`submitter_parents`.",
+                f"“{shown(code)}” is no exception: `submitters` names it, or it is of none of `submitter_kinds` and "
+                "`submitter_parents`.",
                 "Bỏ cơ quan này khỏi một trong hai.",
                 "Remove it from one of them.",
             )
-    if not regime.submitters and not regime.submitter_kinds:
+    for place, code in enumerate(regime.submitter_parents):
+        if (parent := registry.agencies.get(code)) is None:
+            yield located.unknown(f"submitter_parents/{place}", "cơ quan cấp trên", "parent agency", code, "agency")
+        else:
+            yield from _closed(located, f"submitter_parents/{place}", parent, regime.effective_from)
+            yield from _nobody_below(located, place, code, regime, registry)
+    if not regime.submitters and not regime.submitter_kinds and not regime.submitter_parents:
         yield located.error(
             "submitter_kinds",
             "Không có cơ quan nào phải gửi.",
             "Nobody owes this report.",
-            "Ghi `submitter_kinds` hoặc `submitters`.",
-            "Give `submitter_kinds` or `submitters`.",
+            "Ghi `submitter_kinds`, `submitter_parents` hoặc `submitters`.",
+            "Give `submitter_kinds`, `submitter_parents` or `submitters`.",
         )
     if regime.effective_to is not None and regime.effective_to < regime.effective_from:
         yield located.error(
@@ -374,6 +383,27 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
             "Correct `deadline.rule`.",
         )
     yield from forms.check(located, regime)
+
+
+def _grouped(agency: Agency, regime: RegimePublished, registry: Registry) -> bool:
+    """Whether the regime asks the agency by kind or parent on some day or other, but for the exceptions."""
+    everybody = regime.model_copy(update={"submitters": (), "submitters_except": ()})
+    return submits(agency, everybody, registry.ever_above(agency.code))
+
+
+def _nobody_below(
+    located: Located, place: int, parent: str, regime: RegimePublished, registry: Registry
+) -> Iterator[FileError]:
+    """An error for a parent that binds nobody, which is a slip: its code, or the kinds beside it."""
+    of_it = regime.model_copy(update={"submitters": (), "submitters_except": (), "submitter_parents": (parent,)})
+    if not any(submits(agency, of_it, registry.ever_above(agency.code)) for agency in registry.agencies.values()):
+        yield located.error(
+            f"submitter_parents/{place}",
+            f"Không có cơ quan nào thuộc “{shown(parent)}”, hoặc không cơ quan nào trong đó thuộc `submitter_kinds`.",
+            f"No agency is below “{shown(parent)}”, or none below it is of one of `submitter_kinds`.",
+            "Sửa mã, hoặc ghi chính cơ quan đó vào `submitters`.",
+            "Correct the code, or name that agency itself in `submitters`.",
+        )
 
 
 def _replaces(located: Located, regime: RegimePublished, registry: Registry, versions: Versions) -> Iterator[FileError]:

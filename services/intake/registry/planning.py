@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.intake.audit.domain import changed_fields
@@ -168,7 +168,7 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
                 yield _shared(record)
             case AgencyRegistered():
                 staffed.add(record.code)
-                yield from _bound(record, was, becomes)
+                yield from _bound(record, was, becomes, today)
             case OfficerRegistered():
                 staffed.add(record.agency)
                 earlier = before.get(record.key)
@@ -187,7 +187,9 @@ def _owed(regime: RegimePublished, registry: Registry, today: date) -> str:
     """How many agencies owe what, from when."""
     day = max(regime.effective_from, today)
     count = sum(
-        submits(agency, regime) and agency.opened_on <= day and not closed_before(agency, day)
+        submits(agency, regime, registry.above(agency.code, day))
+        and agency.opened_on <= day
+        and not closed_before(agency, day)
         for agency in registry.agencies.values()
     )
     name = f"{regime.code}/{regime.regime_version}"
@@ -220,7 +222,9 @@ def _asked(request: RequestIssued, registry: Registry) -> str:
     regime = versions[max(versions)] if versions else None
     day = request.issued_at.astimezone(LOCAL_ZONE).date()
     count = sum(
-        regime is not None and asked(agency, regime, request.agencies) and not closed_before(agency, day)
+        regime is not None
+        and asked(agency, regime, request.agencies, registry.above(agency.code, day))
+        and not closed_before(agency, day)
         for agency in registry.agencies.values()
     )
     due = _moment(request.deadline)
@@ -232,10 +236,10 @@ def _asked(request: RequestIssued, registry: Registry) -> str:
     )
 
 
-def _bound(agency: AgencyRegistered, was: Registry, becomes: Registry) -> Iterator[str]:
+def _bound(agency: AgencyRegistered, was: Registry, becomes: Registry, today: date) -> Iterator[str]:
     """What a new, changed or closing agency owes."""
     now, earlier = becomes.agencies[agency.code], was.agencies.get(agency.code)
-    binding = _regimes_of(now.code, becomes)
+    binding = _regimes_of(now.code, becomes, today)
     if earlier is None:
         opened = f"{agency.opened_on:%d/%m/%Y}"
         yield (
@@ -243,15 +247,14 @@ def _bound(agency: AgencyRegistered, was: Registry, becomes: Registry) -> Iterat
             f"{opened} on"
         )
     else:
-        bound = _regimes_of(earlier.code, was)
-        for more, vi, en in ((binding - bound, "thêm", "now owes"), (bound - binding, "thôi", "no longer owes")):
-            if more:
-                codes = ", ".join(sorted(more))
-                yield f"{agency.code}: {vi} {codes} / {en} {codes}"
+        yield from _owes_otherwise(agency.code, _regimes_of(earlier.code, was, today), binding)
     for later in agency.parents:
         if earlier is None or ParentSince(later.since, later.code) not in earlier.above.later:
             day = f"{later.since:%d/%m/%Y}"
             yield f"{agency.code}: từ {day} thuộc {later.code} / from {day} on below {later.code}"
+            eve = later.since - timedelta(days=1)
+            before, after = (_regimes_of(agency.code, becomes, on) for on in (eve, later.since))
+            yield from _owes_otherwise(agency.code, before, after, f"từ {day} ", f"from {day} on ")
     if agency.closed_on is not None and (earlier is None or earlier.closed_on != agency.closed_on):
         last = f"{agency.closed_on:%d/%m/%Y}"
         if agency.heir is not None:
@@ -260,11 +263,20 @@ def _bound(agency: AgencyRegistered, was: Registry, becomes: Registry) -> Iterat
             yield f"{agency.code}: hết {last}, phần chưa nộp được bỏ / after {last} nobody owes what is open"
 
 
-def _regimes_of(code: str, registry: Registry) -> set[str]:
-    """Regimes whose newest version binds the agency."""
-    agency = registry.agencies[code]
+def _owes_otherwise(code: str, before: set[str], after: set[str], since: str = "", since_en: str = "") -> Iterator[str]:
+    for more, vi, en in ((after - before, "thêm", "now owes"), (before - after, "thôi", "no longer owes")):
+        if more:
+            codes = ", ".join(sorted(more))
+            yield f"{code}: {since}{vi} {codes} / {since_en}{en} {codes}"
+
+
+def _regimes_of(code: str, registry: Registry, day: date) -> set[str]:
+    """Regimes whose newest version binds the agency as it is on the day."""
+    agency, above = registry.agencies[code], registry.above(code, day)
     return {
-        name for name, versions in registry.regimes.items() if versions and submits(agency, versions[max(versions)])
+        name
+        for name, versions in registry.regimes.items()
+        if versions and submits(agency, versions[max(versions)], above)
     }
 
 

@@ -22,7 +22,7 @@ from shared.contract.events import (
     RequestIssued,
     SharingGranted,
 )
-from shared.contract.hierarchy import Parents, parents_of
+from shared.contract.hierarchy import Parents, Tree, parents_of
 
 Kind = Literal["agency", "officer", "person", "regime", "request", "sharing"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
@@ -201,6 +201,14 @@ class Registry:
         ]
         return (*offices, *_duty(officer))
 
+    def above(self, code: str, day: date) -> tuple[str, ...]:
+        """The agencies above this one on that day, the nearest first."""
+        return Tree(_EverAbove(self.agencies)).above(code, day)
+
+    def ever_above(self, code: str) -> frozenset[str]:
+        """The agencies above this one on some day or other."""
+        return Tree(_EverAbove(self.agencies)).ever_above(code)
+
     def tree(self, day: date) -> Mapping[str, str | None]:
         """The agency above each agency on that day, for `shared.access.may`."""
         return _Parents(self.agencies, day)
@@ -252,6 +260,22 @@ class Registry:
             "request": len(self.requests),
             "sharing": len(self.sharings),
         }
+
+
+class _EverAbove(Mapping[str, Parents]):
+    """Who stands above each agency, ever."""
+
+    def __init__(self, agencies: Mapping[str, Agency]) -> None:
+        self._agencies = agencies
+
+    def __getitem__(self, code: str) -> Parents:
+        return self._agencies[code].above
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._agencies)
+
+    def __len__(self) -> int:
+        return len(self._agencies)
 
 
 class _Parents(Mapping[str, str | None]):

@@ -85,7 +85,8 @@ def binding(agency: Agency, registry: Registry, addressed: Addressed, today: dat
     found = []
     for code, versions in sorted(registry.regimes.items()):
         for _, regime in sorted(versions.items()):
-            if code in named or any(submits(other, regime) for other in may):
+            day = max(today, regime.effective_from)
+            if code in named or any(submits(other, regime, registry.above(other.code, day)) for other in may):
                 status = status_of(regime, versions.values(), today)
                 if status != "past":
                     found.append(Binding(regime, status))
@@ -98,7 +99,7 @@ def versions_for(agency: Agency, registry: Registry, addressed: Addressed, code:
     return {
         number: regime
         for number, regime in registry.regimes.get(code, {}).items()
-        if code in named or any(submits(other, regime) for other in may)
+        if code in named or any(submits(other, regime, registry.ever_above(other.code)) for other in may)
     }
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from services.intake.registry.records import Agency, Registry
 from shared.contract import period as periods
-from shared.contract.addressing import asked, closed_before, submits
+from shared.contract.addressing import asked, asked_on, closed_before, submits
 from shared.contract.events import RegimePublished
 from shared.contract.reporting_window import (
     BACK_DAYS,
@@ -113,7 +113,8 @@ def check(
             # of an ad hoc request that is not known, nobody can say who answers it
             may = (agency, *registry.inherits_from(agency.code))
             if not any(
-                version.frequency == "adhoc" or any(submits(entry, version) for entry in may)
+                version.frequency == "adhoc"
+                or any(submits(entry, version, registry.ever_above(entry.code)) for entry in may)
                 for version in versions.values()
             ):
                 errors.append(_not_submitter(agency.code, report.regime))
@@ -123,11 +124,11 @@ def check(
             windows[report.regime, report.period] = known
     window, accepted_from = known
     regime = window.governing
-    if not (asked(agency, regime, window.addressed) and agency.opened_on <= window.last):
+    inherited = False
+    if not asked_on(agency, regime, window.addressed, registry, window.last):
         inherited = _inherits(agency, window, registry)
-    else:
-        inherited = False
-    if not inherited and not asked(agency, regime, window.addressed):
+    above = registry.above(agency.code, window.last)
+    if not inherited and not asked(agency, regime, window.addressed, above):
         errors.append(_not_submitter(agency.code, report.regime if not window.addressed else report.period))
     closed_on = agency.closed_on if closed_before(agency, window.first) else None
     if not inherited and agency.opened_on > window.last:
@@ -151,8 +152,7 @@ def _inherits(agency: Agency, window: Window[RegimePublished], registry: Registr
     Scoring says whether it was still open then; a report of what was not is followed and not scored.
     """
     return any(
-        asked(closed, window.governing, window.addressed)
-        and closed.opened_on <= window.last
+        asked_on(closed, window.governing, window.addressed, registry, window.last)
         and not closed_before(closed, window.first)
         for closed in registry.inherits_from(agency.code)
     )

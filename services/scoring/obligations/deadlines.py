@@ -7,13 +7,14 @@ Pure: same regime, period and calendar version, same moments, for ever. A rule t
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.contract import addressing
 from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, Frequency
+from shared.contract.hierarchy import Tree
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
 from shared.contract.reporting_window import FIRST_YEAR, NoWindow, local_day, window_of
 from shared.runtime.clock import LOCAL_ZONE
@@ -50,6 +51,7 @@ class Regime:
     certification: Certification = "none"
     lock_after_working_days: int | None = None
     submitters_except: tuple[str, ...] = ()
+    submitter_parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,16 @@ class Agency:
     kind: AgencyKind
     opened_on: date
     closed_on: date | None
+    #: when scoring last heard that it is of another kind, or that others stand above it
+    regrouped_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agencies:
+    """All agencies by code, and who stands above each."""
+
+    by_code: Mapping[str, Agency]
+    tree: Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,8 @@ class Plan:
     locks_at: datetime | None = None
     #: of a request; None: it is not withdrawn
     withdrawn_at: datetime | None = None
+    #: the version, where it takes more than kinds and codes to know who owes it
+    grouping: Regime | None = None
 
     @property
     def subject(self) -> str:
@@ -198,6 +212,7 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Pl
         provisional=calendar.covers(day) and calendar.provisional(day),
         certification=regime.certification,
         locks_at=_locks_at(regime, deadline, calendar),
+        grouping=regime if regime.submitter_parents else None,
     )
 
 
@@ -223,6 +238,7 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
         certification=regime.certification,
         locks_at=_locks_at(regime, request.deadline, calendar),
         withdrawn_at=request.withdrawn_at,
+        grouping=regime if regime.submitter_parents and not request.agencies else None,
     )
 
 
@@ -270,10 +286,12 @@ def plan_of_request(
         return Unplanned(request.regime, version, request.request_id, _why(error))
 
 
-def owes(agency: Agency, regime: Regime, plan: Plan, request: Request | None = None) -> bool:
-    """Whether the agency owes the report of this plan."""
+def owes(agency: Agency, regime: Regime, plan: Plan, tree: Tree, request: Request | None = None) -> bool:
+    """Whether the agency owes the report of this plan. What was due when it came to a group it does not owe."""
+    if agency.regrouped_at is not None and plan.deadline <= agency.regrouped_at:
+        return False
     addressed = request.agencies if request is not None else ()
-    return addressing.owes(agency, regime, addressed, exists_from=plan.exists_from, due_on=plan.due_on)
+    return addressing.owes(agency, regime, addressed, tree, exists_from=plan.exists_from, due_on=plan.due_on)
 
 
 def _check_span(opens_at: datetime, deadline: datetime) -> None:

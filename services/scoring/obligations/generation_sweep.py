@@ -6,7 +6,8 @@ be handled is set back (setbacks.py) and stops none of its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,15 +17,25 @@ from services.scoring import metrics, registry
 from services.scoring.calendar import WorkingCalendar, horizon
 from services.scoring.obligations import deciding, generator, setbacks, store, transfers, withdrawals
 from services.scoring.obligations.deadline_sweep import passes
-from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
+from services.scoring.obligations.deadlines import (
+    Agencies,
+    Plan,
+    Regime,
+    Request,
+    Unplanned,
+    plan_of_request,
+    plans_between,
+)
 from services.scoring.obligations.deciding import Proposed, outgoing
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import Terms
 from services.scoring.obligations.generator import Opening, follow_plan
+from services.scoring.obligations.standing import untouched
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store as reliefs
 from services.scoring.reliefs.decisions import publish_count
-from shared.contract.addressing import addresses
+from shared.contract.addressing import asked_on
+from shared.contract.events import ObligationChanged
 from shared.contract.period import parse
 from shared.contract.reporting_window import NoWindow, local_day, window_of
 from shared.outbox import publish
@@ -43,6 +54,32 @@ class _Span:
     since: datetime
     replan_from: datetime
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Registry:
+    """The registry as it is in this tick."""
+
+    regimes: Mapping[str, list[Regime]]
+    requests: Mapping[str, Request]
+    people: Agencies
+
+    def still_asks(self, obligation: Obligation) -> bool:
+        """Whether the report is asked of the obligation's agency, or of one from which it was handed on.
+
+        What becomes of it when the agency closes: transfers.py.
+        """
+        versions, request = self.regimes.get(obligation.regime, []), self.requests.get(obligation.period)
+        if request is not None:  # what becomes of a withdrawn one: withdrawals.py
+            request = dataclasses.replace(request, withdrawn_at=None)
+        window = window_of(versions, parse(obligation.period), request)
+        if isinstance(window, NoWindow):
+            return False
+        for code in obligation.terms.origins or (obligation.agency,):
+            agency = self.people.by_code.get(code)
+            if agency is None or asked_on(agency, window.governing, window.addressed, self.people.tree, window.last):
+                return True
+        return False
 
 
 class Generator:
@@ -81,10 +118,12 @@ class Generator:
         openings = await self._openings(tx, plans)
         agencies = await generator.unplanned_agencies(tx, self._agencies_a_tick)
         if agencies:
-            return len(agencies) + await self._replan_agencies(tx, agencies, openings, span)
+            about = _Registry(regimes, requests, await registry.read_everybody(tx))
+            return len(agencies) + await self._replan_agencies(tx, agencies, openings, about, span)
         missing = (await generator.not_yet_planned(tx, openings))[: self._plans_a_tick]
         if missing:
-            return len(missing) + await self._open_plans(tx, missing, regimes, requests, span)
+            about = _Registry(regimes, requests, await registry.read_everybody(tx))
+            return len(missing) + await self._open_plans(tx, missing, about, span)
         await generator.complete(tx, now)
         return 0
 
@@ -152,13 +191,19 @@ class Generator:
         plans = [plan for plan in found if isinstance(plan, Plan)]
         return sorted(plans, key=lambda plan: (plan.deadline, plan.regime, plan.period))
 
-    async def _replan_agencies(self, tx: Transaction, codes: list[str], openings: list[Opening], span: _Span) -> int:
+    async def _replan_agencies(
+        self, tx: Transaction, codes: list[str], openings: list[Opening], about: _Registry, span: _Span
+    ) -> int:
         await generator.agencies_planned(tx, codes)  # before: an heir among them may have to be looked at again
         calendar = await self._rules.current_calendar(tx)
 
         def notice(terms: Terms) -> datetime:
             return notice_until(span.now, self._rules.policy(terms).notice_working_days, calendar)
 
+        unanswered = await store.lock_unanswered(tx, codes, span.now)
+        # of a regime that cannot be read nobody knows whom it asks
+        lost = [kept for kept in unanswered.obligations if kept.regime in about.regimes and not about.still_asks(kept)]
+        left, stuck = await each_alone(tx, lost, lambda part: self._withdraw(tx, part, span.now), passes=passes)
         closings = await registry.read_closings(tx, codes)
         handed_on = await store.lock_handed_on(tx, codes)
         returned, kept_away = await each_alone(
@@ -174,13 +219,13 @@ class Generator:
             lambda part: transfers.close(tx, self._rules, part, closings, span.now, notice),
             passes=passes,
         )
-        unreadable = {**handed_on.unreadable, **closed.unreadable}
+        unreadable = {**unanswered.unreadable, **handed_on.unreadable, **closed.unreadable}
         reasons = {key: setbacks.why(error) for key, error in unreadable.items()}
-        reasons |= {lost.key: setbacks.why(error) for lost, error in (*kept_away, *failed)}
+        reasons |= {lost.key: setbacks.why(error) for lost, error in (*stuck, *kept_away, *failed)}
         await setbacks.record(tx, "withdraw", reasons)
 
         async def generate(part: Sequence[Opening]) -> tuple[int, bool]:
-            return await self._generate(tx, part, span, codes)
+            return await self._generate(tx, part, about, span, codes)
 
         generated, set_back = await each_alone(tx, openings, generate, passes=passes)
         # planned for the others already: to be generated again for all, once it has rested
@@ -188,25 +233,24 @@ class Generator:
         await self._settle_plans(tx, openings, set_back)
         if not all(whole for _, whole in generated):
             await generator.agencies_planned(tx, codes, planned=False)  # the next step goes on with them
-        return sum(returned) + sum(withdrawn) + sum(changed for changed, _ in generated)
+        return sum(left) + sum(returned) + sum(withdrawn) + sum(changed for changed, _ in generated)
 
     async def _open_plans(
         self,
         tx: Transaction,
         openings: list[Opening],
-        regimes: dict[str, list[Regime]],
-        requests: dict[str, Request],
+        about: _Registry,
         span: _Span,
     ) -> int:
         async def generate(part: Sequence[Opening]) -> int:
             withdrawn = 0
             for code in sorted({opening.plan.regime for opening in part}):
-                if not _may_lose_periods(regimes.get(code, [])):
+                if not _may_lose_periods(about.regimes.get(code, [])):
                     continue
-                untouched = await store.lock_untouched(tx, code, span.now)
-                lost = [kept for kept in untouched if not _still_governed(kept, regimes.get(code, []), requests)]
+                unanswered = await store.lock_unanswered_of(tx, code, span.now)
+                lost = [kept for kept in unanswered if not about.still_asks(kept)]
                 withdrawn += await self._withdraw(tx, lost, span.now)
-            changed, whole = await self._generate(tx, part, span)
+            changed, whole = await self._generate(tx, part, about, span)
             if whole:
                 await generator.planned(tx, part, span.now)
             return withdrawn + changed
@@ -216,7 +260,12 @@ class Generator:
         return sum(done)
 
     async def _generate(
-        self, tx: Transaction, openings: Sequence[Opening], span: _Span, codes: Sequence[str] | None = None
+        self,
+        tx: Transaction,
+        openings: Sequence[Opening],
+        about: _Registry,
+        span: _Span,
+        codes: Sequence[str] | None = None,
     ) -> tuple[int, bool]:
         """Insert what is missing, and have what exists follow its plan. Returns how many, and whether that is all.
 
@@ -224,33 +273,51 @@ class Generator:
         its statements and the group's heartbeats.
         """
         ahead = [opening for opening in openings if opening.terms.deadline >= span.since]
-        opened = await generator.generate(tx, ahead, span.now, codes, limit=self._opened_a_tick)
+        calendar = await self._rules.current_calendar(tx)
+        opened: list[ObligationChanged] = []
+        for heard, some in _by_regrouping(codes, about.people):
+            noticed = ahead if heard is None else [
+                self._with_notice(opening, heard, calendar) for opening in ahead if opening.terms.deadline > heard
+            ]  # fmt: skip
+            left = self._opened_a_tick - len(opened)
+            if left > 0:
+                opened += await generator.generate(tx, noticed, span.now, about.people, some, limit=left)
         await publish(tx, [outgoing(event) for event in opened])
         metrics.OBLIGATIONS_OPENED_TOTAL.labels("generator").inc(len(opened))
         if opened:
             await reliefs.apply_again(tx, min(event.deadline for event in opened))
-            await registry.replan_closed(tx, {event.agency for event in opened})  # to hand on what is due after it
+            await registry.look_again(tx, {event.agency for event in opened})  # to hand on what is due after it
         if len(opened) >= self._opened_a_tick:
             return len(opened), False
         moved, after = 0, ""
-        calendar = await self._rules.current_calendar(tx)
-        while unlike := await generator.lock_unlike(tx, openings, codes, after, _MOVED_AT_ONCE):
+        while unlike := await generator.lock_unlike(tx, openings, about.people, codes, after, _MOVED_AT_ONCE):
             proposed = []
             for opening, row in unlike:
                 obligation = store.decode(row[0], row[1], row[2], row[3])
                 days = self._rules.policy(opening.terms).notice_working_days
                 kept = self._rules.governing(local_day(obligation.terms.deadline))
+                agency = about.people.by_code.get(obligation.agency)
+                if not obligation.terms.owed and agency is not None and agency.regrouped_at is not None:
+                    opening = self._with_notice(opening, agency.regrouped_at, calendar)
                 planned = replace(opening.terms, origins=obligation.terms.origins)
                 terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
             moved += await deciding.settle_all(tx, self._rules, proposed)
             owed_again = {change.before.agency for change in proposed if change.terms.owed > change.before.terms.owed}
-            await registry.replan_closed(tx, owed_again)  # to hand on what had fallen
+            await registry.look_again(tx, owed_again)  # to hand on what had fallen
             into = [proposal.terms.deadline for proposal in proposed if proposal.terms is not proposal.before.terms]
             if into:  # such a deadline may lie within a relief that did not concern it before
                 await reliefs.apply_again(tx, min(into))
             after = unlike[-1][1][0]
         return len(opened) + moved, True
+
+    def _with_notice(self, opening: Opening, heard: datetime, calendar: WorkingCalendar) -> Opening:
+        """The opening for an agency of which scoring heard then that it is of another group: it has notice."""
+        until = notice_until(heard, self._rules.policy(opening.terms).notice_working_days, calendar)
+        if until <= opening.terms.deadline:
+            return opening
+        terms = opening.terms.due_at(until)
+        return Opening(opening.plan, terms, untouched(terms))
 
     async def _settle_plans(
         self, tx: Transaction, openings: Sequence[Opening], set_back: Sequence[tuple[Opening, Exception]]
@@ -278,8 +345,15 @@ def _may_lose_periods(versions: list[Regime]) -> bool:
     return len(versions) != 1 or versions[0].frequency == "adhoc" or versions[0].effective_to is not None
 
 
-def _still_governed(obligation: Obligation, versions: list[Regime], requests: dict[str, Request]) -> bool:
-    window = window_of(versions, parse(obligation.period), requests.get(obligation.period))
-    if isinstance(window, NoWindow):
-        return False
-    return any(addresses(window.addressed, code) for code in obligation.terms.origins or (obligation.agency,))
+def _by_regrouping(
+    codes: Sequence[str] | None, people: Agencies
+) -> Iterator[tuple[datetime | None, Sequence[str] | None]]:
+    """The agencies by the hour at which scoring heard of their other group: None of those that always had theirs."""
+    if codes is None:  # of everybody: who came to another group was gone through before
+        yield None, None
+        return
+    parts: dict[datetime | None, list[str]] = {}
+    for code in codes:
+        agency = people.by_code.get(code)
+        parts.setdefault(None if agency is None else agency.regrouped_at, []).append(code)
+    yield from parts.items()

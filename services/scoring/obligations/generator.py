@@ -5,7 +5,7 @@ What exists already and has other terms than its plan is loaded, decided on by `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from sqlalchemy import TextClause, text
 
 from services.scoring.obligations import domain
-from services.scoring.obligations.deadlines import Plan
+from services.scoring.obligations.deadlines import Agencies, Plan
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import NOTHING, Terms
 from services.scoring.obligations.standing import State
 from services.scoring.obligations.store import encode_document, encode_terms
+from shared.contract.addressing import asked_on
 from shared.contract.events import ObligationChanged, obligation_key
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
@@ -28,6 +29,7 @@ _FIRST_VERSION = "coalesce((SELECT first_version FROM generation), 1)"
 _PLANS = {
     "regime": "text", "regime_version": "int", "period": "text", "exists_from": "date", "opens_on": "date",
     "due_on": "date", "deadline": "timestamptz", "next_at": "timestamptz", "terms": "text", "document": "text",
+    "grouped": "boolean",
 }  # fmt: skip
 _EXISTS_WHEN_DUE = "a.closed_on IS NULL OR a.closed_on >= p.due_on"
 # Or closes in the middle of the period and has an heir, to which transfers.py hands it on: it is generated first, or a
@@ -35,18 +37,26 @@ _EXISTS_WHEN_DUE = "a.closed_on IS NULL OR a.closed_on >= p.due_on"
 _EXISTS_OR_HANDS_ON = f"{_EXISTS_WHEN_DUE} OR (a.heir IS NOT NULL AND a.closed_on >= p.opens_on)"
 
 
+_MEMBERS = "unnest(CAST(:places AS bigint[]), CAST(:members AS text[])) AS member (place, code)"
+
+
 def _who_owes(exists: str) -> str:
-    """Who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other."""
+    """Who owes: shared/contract/addressing.py, in SQL; test_owing.py holds the one to the other.
+
+    Where it takes more than kinds and codes, the rule itself has said who is asked: the rows of `members`.
+    """
     return f"""
       JOIN regimes AS r ON r.code = p.regime AND r.regime_version = p.regime_version
       LEFT JOIN requests AS q ON q.request_id = p.period AND q.regime = p.regime
       JOIN agencies AS a
         ON a.opened_on <= p.exists_from AND ({exists})
-       AND CASE WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
+       AND (a.regrouped_at IS NULL OR a.regrouped_at < p.deadline)
+       AND CASE WHEN p.grouped THEN (p.place, a.code) IN (SELECT place, code FROM {_MEMBERS})
+                WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
                 ELSE (a.kind = ANY(r.submitter_kinds) AND a.code <> ALL(r.submitters_except))
                      OR a.code = ANY(r.submitters) END
      WHERE (:everybody OR a.code = ANY(CAST(:codes AS text[])))
-"""
+"""  # noqa: S608 - constants
 
 
 # What exists is looked up by key, as a scalar subquery always is: an anti-join may read the whole table.
@@ -252,7 +262,13 @@ async def forget(tx: Transaction, plans: Iterable[Plan]) -> None:
 
 
 async def generate(
-    tx: Transaction, openings: Sequence[Opening], now: datetime, codes: Sequence[str] | None = None, *, limit: int
+    tx: Transaction,
+    openings: Sequence[Opening],
+    now: datetime,
+    people: Agencies,
+    codes: Sequence[str] | None = None,
+    *,
+    limit: int,
 ) -> list[ObligationChanged]:
     """Insert obligations of these plans that are missing, for all agencies or for some. Returns what to publish.
 
@@ -260,7 +276,7 @@ async def generate(
     """
     if not openings:
         return []
-    rows = await tx.execute(_GENERATE, _parameters(openings, codes) | {"now": now, "limit": limit})
+    rows = await tx.execute(_GENERATE, _parameters(openings, people, codes) | {"now": now, "limit": limit})
     by_plan = {(opening.plan.regime, opening.plan.period): opening for opening in openings}
     published = []
     for key, regime, period, version in rows:
@@ -271,13 +287,18 @@ async def generate(
 
 
 async def lock_unlike(
-    tx: Transaction, openings: Sequence[Opening], codes: Sequence[str] | None, after: str, limit: int
+    tx: Transaction,
+    openings: Sequence[Opening],
+    people: Agencies,
+    codes: Sequence[str] | None,
+    after: str,
+    limit: int,
 ) -> list[tuple[Opening, Sequence[Any]]]:
     """Rows of obligations whose terms are not those of their plan, each with it; in key order behind `after`."""
     if not openings:
         return []
     statement = _UNLIKE if codes is None else _UNLIKE_OF_AGENCIES
-    rows = await tx.execute(statement, _parameters(openings, codes) | {"after": after, "limit": limit})
+    rows = await tx.execute(statement, _parameters(openings, people, codes) | {"after": after, "limit": limit})
     return [(openings[row[4] - 1], row) for row in rows]
 
 
@@ -297,13 +318,30 @@ async def first_version(tx: ReadTransaction) -> int:
     return int((await tx.execute(_FIRST)).scalar_one())
 
 
-def _parameters(openings: Sequence[Opening], codes: Sequence[str] | None) -> dict[str, Any]:
+def _parameters(openings: Sequence[Opening], people: Agencies, codes: Sequence[str] | None) -> dict[str, Any]:
+    members = list(_members(openings, people, codes))
     rows = [
         (
             opening.plan.regime, opening.plan.regime_version, opening.plan.period, opening.plan.exists_from,
             opening.plan.opens_on, opening.plan.due_on, opening.state.deadline, opening.state.next_at,
             encode_terms(opening.terms), encode_document(Obligation("", 0, opening.terms, NOTHING, opening.state)),
+            opening.plan.grouping is not None,
         )
         for opening in openings
     ]  # fmt: skip
-    return bulk.parameters(_PLANS, rows) | {"everybody": codes is None, "codes": list(codes or ())}
+    return bulk.parameters(_PLANS, rows) | {
+        "everybody": codes is None, "codes": list(codes or ()),
+        "places": [place for place, _ in members], "members": [code for _, code in members],
+    }  # fmt: skip
+
+
+def _members(openings: Sequence[Opening], people: Agencies, codes: Sequence[str] | None) -> Iterator[tuple[int, str]]:
+    """Of whom each plan that asks by parents is asked: its place among the openings, and the agency."""
+    for place, opening in enumerate(openings, 1):
+        grouping, day = opening.plan.grouping, opening.plan.exists_from
+        if grouping is None:
+            continue
+        for code in people.by_code if codes is None else codes:
+            agency = people.by_code.get(code)
+            if agency is not None and asked_on(agency, grouping, (), people.tree, day):
+                yield place, code

@@ -73,13 +73,14 @@ async def follow(batch: Batch[Followed], tx: Transaction, rules: Rules, late: La
     metrics.FOLD_DURATION_SECONDS.observe(perf_counter() - begun)
     await deciding.save(tx, decisions, obligations)
     # An agency that has closed cannot correct what was returned: its heir owes it. What it handed on may be answered.
-    await registry.replan_closed(
+    # What an agency of another group was left because it had been sent it owes no more once it does not count.
+    await registry.look_again(
         tx,
         (
             decision.obligation.agency
             for decision in decisions
             if decision.obligation.terms.heir is not None
-            or (decision.event is not None and "returned" in decision.event.changes)
+            or (decision.event is not None and not {"returned", "reopened"}.isdisjoint(decision.event.changes))
         ),
     )
     if late is not None:
@@ -133,11 +134,13 @@ async def _open_missing(
             missing.setdefault(event.key, []).append(event)
     bodies = [events[0].body for events in missing.values()]
     regimes, periods = sorted({body.regime for body in bodies}), sorted({body.period for body in bodies})
+    agencies = sorted({body.agency for body in bodies})
     registered = RegistryPart(
-        await registry.read_agencies(tx, sorted({body.agency for body in bodies})),
+        await registry.read_agencies(tx, agencies),
         await registry.read_regimes(tx, regimes),
         await registry.read_requests(tx, periods),
         await rules.current_calendar(tx),
+        await registry.read_tree(tx, agencies),
         await registry.regime_changes(tx, regimes),
         await registry.request_versions(tx, periods),
     )
@@ -212,8 +215,8 @@ async def _renewed(tx: Transaction, names: Sequence[str]) -> set[str]:
     return found
 
 
-async def take_registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
-    """Keep scoring's copy of the registry; what changed is planned again by the generator."""
+async def take_registry(batch: Batch[RegistryEvent], tx: Transaction, now: datetime) -> None:
+    """Keep scoring's copy of the registry; what changed is planned again by the generator. `now`: business time."""
     agencies: list[AgencyRegistered] = []
     officers: list[OfficerRegistered] = []
     regimes: list[RegimePublished] = []
@@ -228,7 +231,7 @@ async def take_registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
                 regimes.append(regime)
             case RequestIssued() as request:
                 requests.append(request)
-    await registry.AGENCIES.save(tx, agencies)
+    await registry.save_agencies(tx, agencies, now)
     await registry.OFFICERS.save(tx, officers)
     changed_regimes = await registry.REGIMES.save_telling(tx, regimes)
     changed_requests = await registry.REQUESTS.save_telling(tx, requests)

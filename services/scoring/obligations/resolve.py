@@ -24,6 +24,7 @@ from services.scoring.obligations.facts import AboutReport
 from services.scoring.obligations.generator import Missing
 from services.scoring.reference_data import Rules
 from shared.contract.events.registry import Deadline
+from shared.contract.hierarchy import Tree
 from shared.contract.period import Period, PeriodError, parse
 from shared.contract.reporting_window import NoWindow, local_day, window_of
 
@@ -57,6 +58,7 @@ class RegistryPart:
     regimes: Mapping[str, Sequence[Regime]]
     requests: Mapping[str, Request]
     calendar: WorkingCalendar
+    tree: Tree
     #: numbers that grow with each record of a regime (by code) or request (by id)
     regime_changes: Mapping[str, int] = field(default_factory=dict)
     request_versions: Mapping[str, int] = field(default_factory=dict)
@@ -86,7 +88,7 @@ def resolve(event: AboutReport, registered: RegistryPart, rules: Rules) -> Missi
     if request is not None and request.regime != event.regime:
         return Impossible(f"the request {event.period} asks for {request.regime}, not for {event.regime}")
     try:
-        plan, owed = _plan(agency, named, versions, period, request, registered.calendar)
+        plan, owed = _plan(agency, named, versions, period, request, registered)
         registered.calendar.is_working_day(local_day(received_at))
     except CalendarGap as gap:
         if gap.year < registered.calendar.first_year:
@@ -105,19 +107,20 @@ def _plan(
     versions: Sequence[Regime],
     period: Period,
     request: Request | None,
-    calendar: WorkingCalendar,
+    registered: RegistryPart,
 ) -> tuple[Plan, bool]:
     """The plan by the governing version, and whether it is owed; by the version the report names if none governs."""
+    calendar, tree = registered.calendar, registered.tree
     # a withdrawn request was owed until then: what came in time still counts
     asked = None if request is None else replace(request, withdrawn_at=None)
     window = window_of(versions, period, asked)
     governing = None if isinstance(window, NoWindow) else window.governing
     if request is not None:
         plan = plan_request(governing or named, request, calendar)
-        return plan, governing is not None and owes(agency, governing, plan, request)
+        return plan, governing is not None and owes(agency, governing, plan, tree, request)
     if governing is not None and governing.deadline.rule != "on_request":
         plan = plan_period(governing, period, calendar)
-        return plan, owes(agency, governing, plan)
+        return plan, owes(agency, governing, plan, tree)
     if named.deadline.rule == "on_request":
         named = replace(named, deadline=_SOME_DEADLINE)
     return plan_period(named, period, calendar), False

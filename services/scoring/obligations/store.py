@@ -72,9 +72,17 @@ _OF_REQUEST = text(f"""
 """)  # noqa: S608 - constants
 _OF_REGIME = text(f"""
     SELECT {_ROW} FROM obligations
-     WHERE regime = :regime AND owed AND standing = 'nothing_sent' AND NOT overdue AND deadline > :now
+     WHERE regime = :regime AND owed AND standing IN ('nothing_sent', 'returned') AND NOT overdue AND deadline > :now
      ORDER BY obligation FOR UPDATE
 """)  # noqa: S608
+# What was due when scoring heard of the agency's other group stays, answered or not. What awaits its verdict is left
+# until it has one.
+_UNANSWERED = text(f"""
+    SELECT {_ROW_OF_O} FROM obligations AS o JOIN agencies AS a ON a.code = o.agency
+     WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.standing IN ('nothing_sent', 'returned')
+       AND o.deadline > coalesce(a.regrouped_at, :now)
+     ORDER BY o.obligation FOR UPDATE OF o
+""")  # noqa: S608 - constants
 # Another relief may have moved the deadline behind this one's end: then the planned one tells.
 _COVERED = text(f"""
     SELECT {_ROW} FROM obligations
@@ -177,6 +185,14 @@ async def lock_of_closed(tx: Transaction, codes: Sequence[str]) -> Found:
     return _found(await tx.execute(_OF_CLOSED, {"codes": sorted(codes)}))
 
 
+async def lock_unanswered(tx: Transaction, codes: Sequence[str], now: datetime) -> Found:
+    """What these agencies owe and nothing has come of that may count, as far as it was not due when they changed.
+
+    They changed when scoring heard of their other group; by default, `now`.
+    """
+    return _found(await tx.execute(_UNANSWERED, {"codes": sorted(codes), "now": now}))
+
+
 async def lock_handed_on(tx: Transaction, codes: Sequence[str]) -> Found:
     """Obligations of these agencies that others owe since the agency closed."""
     return _found(await tx.execute(_HANDED_ON, {"codes": sorted(codes)}))
@@ -187,8 +203,8 @@ async def lock_of_request(tx: Transaction, request_id: str, after: str, limit: i
     return _found(await tx.execute(_OF_REQUEST, {"request_id": request_id, "after": after, "limit": limit}))
 
 
-async def lock_untouched(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:
-    """Obligations of a regime, due later than `now`, about which nothing has come."""
+async def lock_unanswered_of(tx: Transaction, regime: str, now: datetime) -> list[Obligation]:
+    """What is owed of a regime, due later than `now`, and nothing has come of that may still count."""
     return [_obligation(row) for row in await tx.execute(_OF_REGIME, {"regime": regime, "now": now})]
 
 

@@ -163,5 +163,5 @@ async def close(
         await reliefs.apply_again(tx, min(obligation.terms.deadline for obligation in opened))
     count += len(made) + await deciding.settle_all(tx, rules, changed)
     # an heir that closes too hands them on
-    await registry.replan_closed(tx, {key.partition("/")[0] for key in wanted})
+    await registry.look_again(tx, {key.partition("/")[0] for key in wanted})
     return count

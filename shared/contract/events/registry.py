@@ -301,7 +301,8 @@ class RegimePublished(EventModel):
     effective_to: Day | None = None
     submitter_kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
     submitters: _Codes = ()  # agency codes in addition to the kinds
-    submitters_except: _Codes = ()  # agency codes that are of such a kind and report nothing
+    submitters_except: _Codes = ()  # agency codes that are of such a kind, or below such a parent, and report nothing
+    submitter_parents: _Codes = ()  # of such a kind, or of any where none is given: those below one of these agencies
     receiver: str
     cutoff: Cutoff = Cutoff()
     deadline: Deadline

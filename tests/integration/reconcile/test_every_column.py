@@ -67,6 +67,7 @@ EXEMPT: dict[str, str] = {
     "intake.information_requests.idempotency_key": "the client's word, kept here alone",
     "intake.information_requests.request_sha256": "names what the client asked for, kept here alone",
     "intake.information_requests.stored_at": _SYSTEM,
+    "scoring.agencies.regrouped_at": _ONCE,
     "scoring.generation.started_at": _ONCE,
     "scoring.generation.complete_at": "moves with every tick",
     "scoring.sweep_heartbeat.*": "moves with every tick",

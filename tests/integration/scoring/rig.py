@@ -112,7 +112,7 @@ class Rig:
 
     async def registry(self, *models: EventModel) -> None:
         async with self.database.transaction() as tx:
-            await handlers.take_registry(Batch.of(models), tx)  # type: ignore[arg-type]
+            await handlers.take_registry(Batch.of(models), tx, self.clock.now())  # type: ignore[arg-type]
 
     async def follow(self, *models: EventModel) -> Batch[Any]:
         batch: Batch[Any] = Batch.of(models)

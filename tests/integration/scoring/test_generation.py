@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring.obligations import generator as openings
+from services.scoring.obligations.deadlines import Agencies
 from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.hierarchy import Tree
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime, request
 from tests.unit.scoring.samples import DEADLINE, submission, verdict
 
@@ -45,7 +47,7 @@ async def test_generating_again_changes_and_tells_nothing(rig: Rig) -> None:
 async def test_a_few_agencies_are_looked_up_by_key_not_among_all_that_owe_the_report(
     rig: Rig, statement: str, by_key: bool
 ) -> None:
-    given = openings._parameters([], None if statement == "_UNLIKE" else ["H99.31"])
+    given = openings._parameters([], Agencies({}, Tree({})), None if statement == "_UNLIKE" else ["H99.31"])
     async with rig.database.transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
         explained = text(f"EXPLAIN {getattr(openings, statement)}")
@@ -161,8 +163,8 @@ async def test_without_the_version_guard_an_older_record_would_close_the_agency(
 ) -> None:
     from services.scoring import registry
 
-    unguarded = text(str(registry.AGENCIES.statement).replace("WHERE (kept.version) < (excluded.version)", ""))
-    monkeypatch.setattr(registry.AGENCIES, "statement", unguarded)
+    unguarded = text(str(registry.AGENCIES.returning).replace("WHERE (kept.version) < (excluded.version)", ""))
+    monkeypatch.setattr(registry.AGENCIES, "returning", unguarded)
     await rig.registry(agency(version=3, name="mới"))
     await rig.registry(agency(version=1, name="cũ"))
     assert (await rig.rows("SELECT name FROM agencies")) == [{"name": "cũ"}]

@@ -134,6 +134,18 @@ NARRATIVE = {"code": "n", "label": "n"}
             "submitters_except/0",
             "is no exception",
         ),
+        (rig.regime("X", submitter_parents=("H77",)), "submitter_parents/0", "no parent agency"),
+        (rig.regime("X", submitter_parents=(COMMUNE,)), "submitter_parents/0", "No agency is below"),
+        (
+            rig.regime("X", submitter_parents=("H99",), submitter_kinds=("ward",)),
+            "submitter_parents/0",
+            "of one of `submitter_kinds`",
+        ),
+        (
+            rig.regime("X", submitter_kinds=(), submitter_parents=("H99",), submitters_except=("H99",)),
+            "submitters_except/0",
+            "is no exception",
+        ),
         (rig.regime("X", review_by=date(2020, 1, 1)), "review_by", "before it takes effect"),
         (form(figures=figures("A"), sums=[{"code": "S", "total": "A", "terms": []}]), "form/sums/0/terms", "no terms"),
         (sums(Z=("A",)), "form/sums/0/total", "no figure"),
@@ -197,6 +209,8 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
         sums(A=("B", "C"), B=("C",)),
         rig.regime("X", regime_version=9999, remind_working_days=60),
         rig.regime("X", submitters_except=(COMMUNE,)),
+        rig.regime("X", submitter_kinds=(), submitter_parents=("H99",), submitters_except=(DEPARTMENT,)),
+        rig.regime("X", submitter_parents=("H99",)),
         rig.regime("X", review_by=date(2020, 1, 2), rule_pack={"code": "X", "version": 1}),
         form(
             figures=[

@@ -25,6 +25,7 @@ from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook
 from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.hierarchy import Tree
 from shared.contract.period import Period, parse
 from shared.contract.reporting_window import NoWindow, window_of
 from shared.runtime.clock import LOCAL_ZONE
@@ -370,7 +371,7 @@ class Product:
         terms = terms_of(plan, book.governing(plan.due_on).version)
         record = next(record for record in self._known(self.world.agencies, at, "code") if record["code"] == agency)
         life = deadlines.Agency(agency, record["kind"], record["opened_on"], record["closed_on"])
-        owed = deadlines.owes(life, window.governing, plan, request)
+        owed = deadlines.owes(life, window.governing, plan, Tree({}), request)
         days = book.version(terms.policy_version).notice_working_days
         return replace(terms, owed=owed), notice_until(at, days, calendar)
 

@@ -25,8 +25,11 @@ from services.scoring.obligations.deadlines import (
 )
 from services.scoring.obligations.generator import terms_of
 from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.hierarchy import Tree
 from shared.contract.period import parse
 from tests.unit.scoring.samples import CALENDAR, local
+
+NO_TREE = Tree({})
 
 
 def regime(**changes: Any) -> Regime:
@@ -183,24 +186,24 @@ DISTRICT = Agency("H99.20", "district", date(2000, 1, 1), date(2025, 6, 30))
 
 
 def test_submitters_are_those_of_the_kinds_and_those_named() -> None:
-    assert owes(COMMUNE, regime(), plan("2026-M10"))
-    assert owes(replace(COMMUNE, code="H99.01", kind="department"), regime(), plan("2026-M10"))
-    assert not owes(replace(COMMUNE, code="H99.02", kind="department"), regime(), plan("2026-M10"))
+    assert owes(COMMUNE, regime(), plan("2026-M10"), NO_TREE)
+    assert owes(replace(COMMUNE, code="H99.01", kind="department"), regime(), plan("2026-M10"), NO_TREE)
+    assert not owes(replace(COMMUNE, code="H99.02", kind="department"), regime(), plan("2026-M10"), NO_TREE)
 
 
 def test_a_closed_district_owes_nothing_after_its_closing() -> None:
     of_districts = regime(submitter_kinds=("district",))
-    assert owes(DISTRICT, of_districts, plan("2025-M06"))
-    assert not owes(DISTRICT, of_districts, plan("2025-M07"))
-    assert not owes(DISTRICT, of_districts, plan("2026-M10"))
+    assert owes(DISTRICT, of_districts, plan("2025-M06"), NO_TREE)
+    assert not owes(DISTRICT, of_districts, plan("2025-M07"), NO_TREE)
+    assert not owes(DISTRICT, of_districts, plan("2026-M10"), NO_TREE)
     # figures closed while it existed, but the report would be owed by nobody: 15/7 is after its last day
     later = regime(submitter_kinds=("district",), deadline=Deadline(rule="day_of_month", day=15, month_offset=1))
-    assert not owes(DISTRICT, later, plan_period(later, parse("2025-M06"), CALENDAR))
+    assert not owes(DISTRICT, later, plan_period(later, parse("2025-M06"), CALENDAR), NO_TREE)
 
 
 def test_an_agency_owes_from_the_first_cutoff_that_ends_in_its_life() -> None:
-    assert not owes(COMMUNE, regime(), plan("2025-M06"))
-    assert owes(COMMUNE, regime(), plan("2025-M07"))
+    assert not owes(COMMUNE, regime(), plan("2025-M06"), NO_TREE)
+    assert owes(COMMUNE, regime(), plan("2025-M07"), NO_TREE)
 
 
 def test_a_request_to_named_agencies_is_owed_by_them_only() -> None:
@@ -208,6 +211,6 @@ def test_a_request_to_named_agencies_is_owed_by_them_only() -> None:
     everyone = Request("DX-1", "R", local(2026, 3, 2), local(2026, 3, 5), ())
     named = replace(everyone, agencies=("H99.02",))
     made = plan_request(adhoc, everyone, CALENDAR)
-    assert owes(COMMUNE, adhoc, made, everyone)
-    assert not owes(COMMUNE, adhoc, made, named)
-    assert owes(replace(COMMUNE, code="H99.02", kind="department"), adhoc, made, named)
+    assert owes(COMMUNE, adhoc, made, NO_TREE, everyone)
+    assert not owes(COMMUNE, adhoc, made, NO_TREE, named)
+    assert owes(replace(COMMUNE, code="H99.02", kind="department"), adhoc, made, NO_TREE, named)

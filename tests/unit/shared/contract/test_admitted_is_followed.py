@@ -30,7 +30,8 @@ from shared.contract.events import (
     RequestIssued,
     SubmissionReceived,
 )
-from shared.contract.events.registry import Cutoff, Deadline
+from shared.contract.events.registry import Cutoff, Deadline, LaterParent
+from shared.contract.hierarchy import Tree, parents_of
 from shared.contract.reporting_window import NoWindow, Window, cutoff_ends, outside, window_of
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -59,6 +60,8 @@ agencies = st.builds(
     code=st.just(AGENCY),
     name=st.just("UBND xã"),
     kind=st.sampled_from(("commune", "department")),
+    parent=st.sampled_from(("H99", "H98")),
+    parents=st.sampled_from(((), (LaterParent(code="H98", since=date(2026, 1, 1)),))),
     opened_on=st.sampled_from((date(1997, 1, 1),) * 3 + (date(2025, 7, 1),)),
     closed_on=st.sampled_from((None,) * 5 + (date(2025, 6, 30), date(2031, 1, 1))),
     version=st.just(1),
@@ -79,7 +82,8 @@ def regimes(draw: st.DrawFn) -> list[RegimePublished]:
             ),
             effective_to=draw(st.sampled_from((None,) * 6 + (date(2026, 6, 30), date(2019, 6, 1)))),
             submitter_kinds=("commune",),
-            submitters=draw(st.sampled_from(((AGENCY,), (AGENCY,), ()))),
+            submitters=draw(st.sampled_from(((AGENCY,), (), ()))),
+            submitter_parents=draw(st.sampled_from(((), ("H98",), ("H99", "H97")))),
             receiver="H99",
             cutoff=Cutoff(day=draw(st.integers(1, 28)), weekday=draw(st.integers(1, 7))),
             deadline=draw(deadline_rules),
@@ -121,6 +125,7 @@ def scoring_knows(
         deadlines.Regime(
             version.code, version.regime_version, version.frequency, version.effective_from, version.effective_to,
             version.submitter_kinds, version.submitters, version.cutoff, version.deadline, version.remind_working_days,
+            submitter_parents=version.submitter_parents,
         )
         for version in versions
     ]  # fmt: skip
@@ -130,6 +135,7 @@ def scoring_knows(
         {REGIME: kept},
         {request.request_id: asked},
         calendar,
+        Tree({agency.code: parents_of(agency.parent, agency.parents)}),
         {REGIME: sum(version.version for version in versions)},
         {request.request_id: request.version},
     )
@@ -175,6 +181,9 @@ def test_what_intake_admits_scoring_opens_or_defers(data: st.DataObject) -> None
             case Missing():
                 plan = found.opening.plan
                 assert plan.opens_at <= plan.remind_at <= plan.deadline  # as the table demands
+                named_version = next(each for each in versions if each.regime_version == admitted.regime_version)
+                unplanned = named_version.deadline.rule == "on_request" and named_version.frequency != "adhoc"
+                assert found.owed or agency.closed_on is not None or unplanned, "both say of whom it is asked"
             case Awaits(name):
                 assert name.partition("/")[0] in ("calendar", "regime-record", "request-record")
             case Impossible(why):
