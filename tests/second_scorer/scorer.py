@@ -142,12 +142,30 @@ def _terms(world: World, obligation: str, now: datetime) -> tuple[Owed | None, b
     """The terms after everything that moved them, in the order in which it became known, and whether it is owed."""
     current: Owed | None = None
     owed = reminded = False
+    left: datetime | None = None  # since when it is not asked of the agency, which owes it for what it had sent
     for at, news in world.timeline:
         if at > now:
             break
+        if left is not None and current is not None and _falls(world, obligation, current, left, at):
+            owed, left = False, None
         if news and _taken_back(world, obligation, at) is None:
             owed_before = owed
             planned, owed = _planned(world, obligation, at)
+            heard = _heard_of_another_group(world, obligation.split("/")[0], at)
+            if owed:
+                left = None
+            elif owed_before and planned is not None and current is not None and heard is not None:
+                if _closed_by(world, obligation.split("/")[0], planned.planned.date(), at):
+                    left = None
+                elif current.planned <= heard:
+                    owed = True  # it was due by then
+                else:
+                    left, owed = left or at, True
+            if owed and not owed_before and heard is not None and planned is not None:
+                if planned.planned <= heard:
+                    owed = False  # it was due before the agency came to the group
+                else:
+                    planned = _with_notice(world, planned, heard)
             if planned is not None and planned != current:
                 if current is None or not owed_before:
                     current = planned
@@ -155,7 +173,80 @@ def _terms(world: World, obligation: str, now: datetime) -> tuple[Owed | None, b
                     current = _moved_to(world, obligation, current, planned, reminded, at)
         if current is not None and owed and not reminded:
             reminded = _reminds(world, obligation, current, at)
+    if left is not None and current is not None and _falls(world, obligation, current, left, now):
+        owed = False
     return current, owed
+
+
+def _with_notice(world: World, terms: Owed, heard: datetime) -> Owed:
+    """Not due before the working days of notice are over."""
+    days = _calendar(world, terms.calendar)
+    earliest = days.after(heard.date(), _policy(world, terms.policy)["notice_working_days"])
+    due = max(terms.planned, datetime.combine(earliest, heard.timetz()))
+    lock = None if terms.locked is None else terms.locked + (due - terms.planned)
+    return replace(terms, planned=due, locked=lock)
+
+
+def _falls(world: World, obligation: str, terms: Owed, since: datetime, until: datetime) -> bool:
+    """Whether at some moment nothing was left of what had been sent: neither accepted nor awaiting a verdict."""
+    happened = [
+        *(report["received_at"] for report in _reports(world, obligation)),
+        *(verdict["decided_at"] for verdict in world.verdicts if verdict["obligation"] == obligation),
+        *(step["at"] for step in world.steps if step["obligation"] == obligation),
+    ]
+    moments = {since, *(at for at in map(moment, happened) if since < at <= until)}
+    for at in sorted(moments):
+        reports = Reports(_known_reports(world, obligation, at), terms.planned, terms.certify, terms.planned)
+        live = [report for report in reports.known if report.withdrawn is None]
+        if not reports.answering and not (live and (live[-1].verdict is None or live[-1].stands)):
+            return True
+    return False
+
+
+def _closed_by(world: World, agency: str, due: date, at: datetime) -> bool:
+    closing = _closing(world, agency, at)
+    last = None if closing is None else day(closing["closed_on"])
+    return last is not None and last < due
+
+
+def _heard_of_another_group(world: World, agency: str, at: datetime) -> datetime | None:
+    """When it was last heard that the agency is of another kind, or that others stand above it or one above it."""
+    heard, before = None, None
+    for moment_of in sorted({moment(record.get("known_at", EVER)) for record in world.agencies}):
+        if moment_of > at:
+            break
+        known = {record["code"]: record for record in _known(world.agencies, moment_of, "code")}
+        if agency not in known:
+            continue
+        ahead, groups = [agency], {agency: (known[agency]["kind"], *_parents_of(known[agency]))}
+        while ahead:
+            for _, parent in _parents_of(known.get(ahead.pop(), {})):
+                if parent in known and parent not in groups:
+                    groups[parent] = tuple(_parents_of(known[parent]))
+                    ahead.append(parent)
+        if before is not None and any(groups.get(code, group) != group for code, group in before.items()):
+            heard = moment_of
+        before = groups
+    return heard
+
+
+def _parents_of(agency: Data) -> list[tuple[date, str]]:
+    """Who stands above it, each from a day on."""
+    first = [(date.min, agency["parent"])] if agency.get("parent") else []
+    return first + [(day(later["since"]) or date.min, later["code"]) for later in agency.get("parents", ())]
+
+
+def _above(agencies: list[Data], code: str, on: date) -> list[str]:
+    """Everybody above an agency on a day."""
+    known = {record["code"]: record for record in agencies}
+    found: list[str] = []
+    while code in known:
+        parents = [parent for since, parent in _parents_of(known[code]) if since <= on]
+        if not parents or parents[-1] in found:
+            break
+        code = parents[-1]
+        found.append(code)
+    return found
 
 
 def _moved_to(world: World, obligation: str, old: Owed, new: Owed, reminded: bool, at: datetime) -> Owed:
@@ -216,7 +307,8 @@ def _planned(world: World, obligation: str, at: datetime) -> tuple[Owed | None, 
         None if lock is None else datetime.combine(days.after(due.date(), lock), due.timetz()),
     )  # fmt: skip
     known = next((record for record in _known(world.agencies, at, "code") if record["code"] == agency), None)
-    return terms, known is not None and _asked(known, governing, request, last, due.date())
+    above = _above(_known(world.agencies, at, "code"), agency, last)
+    return terms, known is not None and _asked(known, above, governing, request, last, due.date())
 
 
 def _governing_policy(world: World, on: date, at: datetime) -> str | None:
@@ -257,7 +349,7 @@ def _ended(version: Data, on: date) -> bool:
     return ends is not None and ends < on
 
 
-def _asked(agency: Data, regime: Data, request: Data | None, last: date, due: date) -> bool:
+def _asked(agency: Data, above: list[str], regime: Data, request: Data | None, last: date, due: date) -> bool:
     opened, closed = day(agency["opened_on"]), day(agency.get("closed_on"))
     assert opened is not None
     if opened > last or (closed is not None and closed < due):
@@ -266,9 +358,10 @@ def _asked(agency: Data, regime: Data, request: Data | None, last: date, due: da
         return agency["code"] in request["agencies"]
     if agency["code"] in regime.get("submitters", ()):
         return True
-    return agency["kind"] in regime.get("submitter_kinds", ()) and agency["code"] not in regime.get(
-        "submitters_except", ()
-    )
+    kinds, parents = regime.get("submitter_kinds", ()), regime.get("submitter_parents", ())
+    if agency["code"] in regime.get("submitters_except", ()) or not (kinds or parents):
+        return False
+    return (not kinds or agency["kind"] in kinds) and (not parents or not set(parents).isdisjoint(above))
 
 
 # --- agencies that close -------------------------------------------------------------------------------------------

@@ -75,12 +75,12 @@ _OF_REGIME = text(f"""
      WHERE regime = :regime AND owed AND standing IN ('nothing_sent', 'returned') AND NOT overdue AND deadline > :now
      ORDER BY obligation FOR UPDATE
 """)  # noqa: S608
-# What was due when scoring heard of the agency's other group stays, answered or not. What awaits its verdict is left
-# until it has one.
+# What was due by its rule when scoring heard of the agency's other group stays, answered or not, also if a relief is
+# granted later. What awaits its verdict is left until it has one.
 _UNANSWERED = text(f"""
     SELECT {_ROW_OF_O} FROM obligations AS o JOIN agencies AS a ON a.code = o.agency
      WHERE a.code = ANY(CAST(:codes AS text[])) AND o.owed AND o.standing IN ('nothing_sent', 'returned')
-       AND o.deadline > coalesce(a.regrouped_at, :now)
+       AND CAST(o.terms->>'deadline' AS timestamptz) > coalesce(a.regrouped_at, :now)
      ORDER BY o.obligation FOR UPDATE OF o
 """)  # noqa: S608 - constants
 # Another relief may have moved the deadline behind this one's end: then the planned one tells.

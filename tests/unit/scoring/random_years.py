@@ -23,9 +23,10 @@ from services.scoring.obligations.generator import follow_plan, terms_of
 from services.scoring.obligations.standing import has_passed, is_due_soon, untouched
 from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook
+from shared.contract import addressing
 from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Cutoff, Deadline
-from shared.contract.hierarchy import Tree
+from shared.contract.hierarchy import Parents, ParentSince, Tree
 from shared.contract.period import Period, parse
 from shared.contract.reporting_window import NoWindow, window_of
 from shared.runtime.clock import LOCAL_ZONE
@@ -34,7 +35,7 @@ from tests.second_scorer.scorer import World
 
 Data = dict[str, Any]
 DAY = timedelta(days=1)
-REGIME, AGENCY = "R", "H99.1"
+REGIME, AGENCY, PARENT = "R", "H99.1", "H99.02"
 _PERIODS = {
     "monthly": [f"M{month:02d}" for month in range(1, 13)], "quarterly": ["Q1", "Q2", "Q3", "Q4"],
     "half_yearly": ["H1", "H2"], "nine_monthly": ["9M"], "yearly": [""], "weekly": ["W07", "W18", "W36", "W52"],
@@ -71,9 +72,17 @@ def random_year(seed: int) -> Year:
         {
             "code": AGENCY, "kind": "commune", "version": 1, "known_at": begin, "closed_on": None,
             "opened_on": date(2020, 1, 1) if dice.random() < 0.9 else date(year, dice.randrange(1, 13), 5),
+            "parent": PARENT,
         }
     )  # fmt: skip
-    first = _regime(1, frequency, date(2020, 1, 1), begin, dice)
+    world.agencies.append(
+        {
+            "code": PARENT, "kind": "department", "version": 1, "known_at": begin, "closed_on": None,
+            "opened_on": date(2020, 1, 1), "parent": "H99",
+        }
+    )  # fmt: skip
+    groups = Random(f"groups of {seed}")
+    first = _regime(1, frequency, date(2020, 1, 1), begin, dice) | groups.choice(({}, {}, *_GROUPS))
     world.regimes.append(first)
     if dice.random() < 0.3:  # replaced within the year, by another deadline
         other = _regime(2, frequency, first["effective_from"], begin + dice.randrange(40, 300) * DAY, dice)
@@ -105,11 +114,37 @@ def random_year(seed: int) -> Year:
         due = _about_due(world, key, begin)
         if due is not None:
             _reports(world, key, due, dice)
+    if groups.random() < 0.4:
+        _moves(world, groups.choice(dues or [begin + 100 * DAY]), groups)
     _sweeps(world, dues, begin, dice)
     assert world.sweeps is not None
     waiting = [relief["hold_until"] - timedelta(hours=1) for relief in world.reliefs]
     about = [max(sweep for sweep in world.sweeps if sweep <= moment) for moment in waiting if moment > begin + DAY]
     return Year(seed, world, keys, [*dice.sample(world.sweeps, 3), *about, world.sweeps[-1]])
+
+
+#: who submits the first version's reports: those below PARENT, of the kind or of any
+_GROUPS: tuple[Data, ...] = (
+    {"submitter_parents": [PARENT]}, {"submitter_kinds": [], "submitter_parents": [PARENT]},
+    {"submitter_kinds": [], "submitter_parents": ["H99"], "submitters_except": ["H99.3"]},
+)  # fmt: skip
+
+
+def _moves(world: World, due: datetime, dice: Random) -> None:
+    """The agency comes to another group, or back: by its kind, its parent, its parent's parent; at once or ahead."""
+    at = due
+    for version in range(2, dice.randrange(2, 5) + 1):
+        at += timedelta(days=dice.randrange(-25, 12), seconds=dice.randrange(1, 80_000))
+        moving = dice.choice((AGENCY, AGENCY, PARENT))
+        known = [record for record in world.agencies if record["code"] == moving]
+        if at <= known[-1]["known_at"]:
+            continue
+        change: Data = dice.choice(({"parent": "H98"}, {"parent": PARENT if moving == AGENCY else "H99"}))
+        if dice.random() < 0.3:
+            change = {"kind": dice.choice(("commune", "office"))}
+        elif dice.random() < 0.5:
+            change = {"parents": [{"code": "H98", "since": (at + dice.randrange(-20, 40) * DAY).date()}]}
+        world.agencies.append(known[-1] | change | {"version": version, "known_at": at})
 
 
 def _calendar(revision: int, off: set[date], year: int, known_at: datetime, dice: Random) -> Data:
@@ -305,6 +340,9 @@ class Product:
     world: World
     keys: list[str]
     obligations: dict[str, Obligation] = field(default_factory=dict)
+    regrouped_at: datetime | None = None
+    #: whether it is asked of the agency as things are known
+    asked: dict[str, bool] = field(default_factory=dict)
 
     def run(self, moments: list[datetime]) -> Iterator[tuple[datetime, dict[str, Obligation]]]:
         """At each of the moments: everything as it stands."""
@@ -321,6 +359,7 @@ class Product:
         for at, kind, record in sorted(steps, key=lambda step: (step[0], step[1], str(step[2]))):
             match kind:
                 case 1:
+                    self._regroup(at)
                     self._replan(at)
                 case 2:
                     self._relieve(record, at)
@@ -342,6 +381,7 @@ class Product:
         return PolicyBook(tuple(_policies(policy) for policy in self._known(self.world.policies, at, "version")))
 
     def _plan(self, key: str, at: datetime) -> tuple[Terms, datetime] | None:
+        """The terms by what is known, and the hour before which no deadline moves earlier."""
         agency, _, name = key.split("/")
         versions = [_regimes(record) for record in self._known(self.world.regimes, at, "regime_version")]
         requests = [
@@ -369,9 +409,11 @@ class Product:
             plan = deadlines.plan_period(window.governing, period, calendar)
         book = self._book(at)
         terms = terms_of(plan, book.governing(plan.due_on).version)
-        record = next(record for record in self._known(self.world.agencies, at, "code") if record["code"] == agency)
-        life = deadlines.Agency(agency, record["kind"], record["opened_on"], record["closed_on"])
-        owed = deadlines.owes(life, window.governing, plan, Tree({}), request)
+        known = {record["code"]: record for record in self._known(self.world.agencies, at, "code")}
+        record, tree = known[agency], Tree({code: _above(record) for code, record in known.items()})
+        life = deadlines.Agency(agency, record["kind"], record["opened_on"], record["closed_on"], self.regrouped_at)
+        owed = deadlines.owes(life, window.governing, plan, tree, request)
+        self.asked[key] = addressing.asked_on(life, window.governing, (), tree, plan.exists_from)
         days = book.version(terms.policy_version).notice_working_days
         return replace(terms, owed=owed), notice_until(at, days, calendar)
 
@@ -392,12 +434,42 @@ class Product:
             if planned is None:
                 continue
             terms, notice = planned
-            if key not in self.obligations:
+            before = self.obligations.get(key)
+            if terms.owed and self.regrouped_at is not None and (before is None or not before.terms.owed):
+                terms = self._noticed(terms)
+            if before is None:
                 self.obligations[key] = Obligation(key, 1, terms, NOTHING, untouched(terms))
             else:
-                before = self.obligations[key]
+                if before.terms.owed and self._stays(before):
+                    terms = replace(terms, owed=True)
                 kept = self._book(at).governing(before.terms.deadline.astimezone(LOCAL_ZONE).date()).version
                 self._settle(key, follow_plan(before, terms, notice, kept), before.facts, at)
+
+    def _regroup(self, at: datetime) -> None:
+        """As `save_agencies` of services/scoring/registry.py."""
+        before = {record["code"]: record for record in self._known(self.world.agencies, at - _MOMENT, "code")}
+        known = {record["code"]: record for record in self._known(self.world.agencies, at, "code")}
+        above = Tree({code: _above(record) for code, record in known.items()}).ever_above(AGENCY)
+        for code, names in (
+            (AGENCY, ("parent", "parents", "kind")),
+            *((code, ("parent", "parents")) for code in above),
+        ):
+            if code in before and any(known[code].get(name) != before[code].get(name) for name in names):
+                self.regrouped_at = at
+
+    def _noticed(self, terms: Terms) -> Terms:
+        """As `_with_notice` of the generator."""
+        assert self.regrouped_at is not None
+        days = self._book(self.regrouped_at).version(terms.policy_version).notice_working_days
+        until = notice_until(self.regrouped_at, days, self._calendar(terms.calendar_version))
+        return terms.due_at(max(terms.deadline, until))
+
+    def _stays(self, before: Obligation) -> bool:
+        """As `_UNANSWERED` of services/scoring/obligations/store.py."""
+        unanswered = before.state.standing in ("nothing_sent", "returned")
+        return self.asked[before.key] or not (
+            unanswered and self.regrouped_at is not None and before.terms.deadline > self.regrouped_at
+        )
 
     def _relieve(self, record: Data, at: datetime) -> None:
         relief = Relief(
@@ -415,6 +487,9 @@ class Product:
             return
         before = self.obligations[key]
         self._settle(key, before.terms, domain.with_reports(before.facts, [(_ID, _event(self.world, record))]), at)
+        after = self.obligations[key]
+        if after.terms.owed and not self._stays(after):
+            self._settle(key, replace(after.terms, owed=False), after.facts, at)
 
     def _sweep(self, at: datetime) -> None:
         for key, before in self.obligations.items():
@@ -441,6 +516,7 @@ class Product:
 
 
 _ID = UUID(int=7)
+_MOMENT = timedelta(microseconds=1)
 _MADE: dict[int, tuple[Data, Any]] = {}
 
 
@@ -471,6 +547,11 @@ def _policies(record: Data) -> Policy:
     return made
 
 
+def _above(record: Data) -> Parents:
+    later = (ParentSince(above["since"], above["code"]) for above in record.get("parents", ()))
+    return Parents(record.get("parent"), tuple(later))
+
+
 def _regimes(record: Data) -> deadlines.Regime:
     made: deadlines.Regime = _once(
         record,
@@ -479,6 +560,8 @@ def _regimes(record: Data) -> deadlines.Regime:
             record["effective_to"], tuple(record["submitter_kinds"]), tuple(record["submitters"]),
             Cutoff(**record["cutoff"]), Deadline(**record["deadline"]), record["remind_working_days"],
             certification=record["certification"], lock_after_working_days=record["lock_after_working_days"],
+            submitters_except=tuple(record.get("submitters_except", ())),
+            submitter_parents=tuple(record.get("submitter_parents", ())),
         ),
     )  # fmt: skip
     return made

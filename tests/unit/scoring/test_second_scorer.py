@@ -17,6 +17,7 @@ import pytest
 from services.scoring.obligations import generator, standing
 from services.scoring.obligations.domain import Obligation, in_force
 from services.scoring.obligations.facts import Facts, Relief, Terms, Version
+from shared.contract.hierarchy import Tree
 from tests.second_scorer import days, scorer
 from tests.second_scorer.scorer import Judged, World, judge
 from tests.unit.scoring import random_years
@@ -58,6 +59,8 @@ def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[s
     for step in world.steps:
         if step["obligation"] == key and step["at"] <= at:
             yield step["kind"]
+    if any(record["version"] > 1 and record["known_at"] <= at for record in world.agencies):
+        yield "another group" if judged.owed else "another group, not owed"
     if judged.overdue:
         yield "overdue"
     if judged.on_time is False:
@@ -81,7 +84,7 @@ def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[s
 CORNERS = {
     "nothing_sent", "awaiting_verdict", "returned", "fulfilled", "overdue", "late", "not owed", "relief",
     "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off", "certified", "approved",
-    "rework", "withdrawn", "appeal_upheld",
+    "rework", "withdrawn", "appeal_upheld", "another group", "another group, not owed",
 }  # fmt: skip
 
 
@@ -169,6 +172,22 @@ def _without_spans(self: days.Calendar, after: datetime, until: datetime, _: obj
     return _BEGUN(self, after, until, [])
 
 
+def _nobody_above(*_: object) -> tuple[()]:
+    return ()
+
+
+def _unheard(*_: object) -> None:
+    return None
+
+
+def _at_once(*_: object) -> bool:
+    return True
+
+
+def _unnoticed(_: World, terms: scorer.Owed, __: datetime) -> scorer.Owed:
+    return terms
+
+
 ASSESS = sys.modules["services.scoring.scores.policy.assess"]  # its package gives the name to the function
 _WORKING_DAYS_LATE, _BEGUN = ASSESS.working_days_late, days.Calendar.begun
 SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
@@ -187,6 +206,11 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "product: a lock gives no time to certify": (Terms, "locked_after", _never_locked),
     "product: late answers to a withdrawn request count": (standing._Counts, "came_by", _answers_by),
     "second: no request is withdrawn": (scorer, "_taken_back", _never_taken_back),
+    "product: nobody stands above anybody": (Tree, "above", _nobody_above),
+    "second: nobody stands above anybody": (scorer, "_above", _nobody_above),
+    "second: who comes to another group has no notice": (scorer, "_with_notice", _unnoticed),
+    "second: who comes to another group owes what was due": (scorer, "_heard_of_another_group", _unheard),
+    "second: who leaves loses what it had sent": (scorer, "_falls", _at_once),
     "second: a term keeps no receipt": (scorer.Reports, "terms_of", _nothing_corrected),
     "second: what is withdrawn bounds nothing": (scorer.Reports, "bounding", _nothing_corrected),
     "second: nobody need certify": (scorer.Reports, "signed", _always_certified),
