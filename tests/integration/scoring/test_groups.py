@@ -14,7 +14,7 @@ from shared.postgres.database import Transaction
 from tests.integration.scoring.rig import Rig, agency, local, regime
 from tests.unit.scoring.samples import submission, verdict
 
-BELOW = {"submitter_kinds": (), "submitter_parents": ("H99.02",)}
+BELOW: dict[str, Any] = {"submitter_kinds": (), "submitter_parents": ("H99.02",)}
 OCTOBER, NOVEMBER = "H99.31/KTXH-THANG/2026-M10", "H99.31/KTXH-THANG/2026-M11"
 
 
@@ -183,7 +183,7 @@ async def test_the_control_without_the_question_whether_it_is_still_asked_who_le
 
 async def test_a_version_in_its_place_that_asks_others_withdraws_what_it_asks_no_more(rig: Rig) -> None:
     await province(rig)
-    other = {"submitter_kinds": (), "submitter_parents": ("H99.05",)}
+    other: dict[str, Any] = {"submitter_kinds": (), "submitter_parents": ("H99.05",)}
     await rig.registry(regime(regime_version=2, replaces=1, **other))
     await rig.generate()
     now = {key.split("/")[0] for key, is_owed in (await owed(rig)).items() if is_owed}
