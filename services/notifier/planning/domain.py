@@ -284,9 +284,17 @@ def _sent_back(obligation: Obligation, event: ObligationChanged, directory: Dire
 def _to_certify(
     before: Obligation, now: Obligation, event: ObligationChanged, directory: Directory
 ) -> tuple[Notice, ...]:
-    """The notice that a report waits for the head's signature: once for each version."""
-    if not now.certify_version or now.certify_version == before.certify_version:
+    """The notice that a report waits for the head's signature: whenever a version begins to wait.
+
+    One may wait again, as when a newer one is withdrawn. The notice of its first time may have been cancelled, and the
+    head was told of another since: so it is told anew. What it was before is read of obligation events alone, which
+    reconcile has in their order.
+    """
+    version = now.certify_version
+    if not version or (version == before.certify_version and before.owed):
         return ()
+    answered = before.accepted_version or before.standing == "returned"
+    first = before.owed and not answered and before.certify_version < version
     head = directory.head(now.agency)
     is_latest = event.received_version == now.certify_version
     facts = dataclasses.replace(
@@ -302,7 +310,7 @@ def _to_certify(
         regime=now.regime,
         period=now.period,
         kind="certification",
-        step=f"certify/{now.certify_version}",
+        step=f"certify/{version}" if first else f"certify/{version}/{event.version}",
         officer=head,
         facts=facts,
         at=event.at,

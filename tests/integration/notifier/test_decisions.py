@@ -142,6 +142,18 @@ async def test_the_head_is_asked_for_the_signature_once(world: World, smtp: Fake
     assert "trước 17:00 ngày 26/10/2026" in part.get_content()
 
 
+async def test_a_version_that_waits_again_for_the_signature_is_not_left_unheard(world: World, smtp: FakeSmtp) -> None:
+    """The letter about it was cancelled, because a newer version waited; that one is withdrawn."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", changed(2, **TO_CERTIFY))
+    await world.feed("compliance", changed(3, **{**TO_CERTIFY, "certify_version": 2, "received_version": 2}))
+    await world.feed("compliance", changed(4, **TO_CERTIFY))
+    states = [(row["step"], row["state"]) for row in await world.ledger() if row["kind"] == "certification"]
+    assert sorted(states) == [("certify/1", "cancelled"), ("certify/1/4", "pending"), ("certify/2", "cancelled")]
+    await world.drain(world.dispatcher(smtp))
+    assert smtp.recipients() == ["dept-head@h99.example"]
+
+
 @pytest.mark.parametrize(
     ("after", "reason"),
     [

@@ -139,6 +139,28 @@ def test_what_need_not_be_certified_any_more_is_not_asked_for(
     assert planned(after(OPEN, told(**TO_CERTIFY)), told(10, **state)) == (steps, cancels)
 
 
+SECOND_WAITS = {**TO_CERTIFY, "certify_version": 2, "received_version": 2}
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        SECOND_WAITS,  # a newer one, which is withdrawn then
+        {"standing": "returned", "rework_version": 1, "received_version": 1},  # which is taken back then
+        {"answer_version": 2, "standing": "fulfilled"},  # certified, and withdrawn then
+        {"owed": False},
+    ],
+)
+def test_the_head_hears_again_of_a_version_that_waits_again(meanwhile: dict[str, Any]) -> None:
+    """Its first notice may have been cancelled; without a step of its own the second would be taken for the first."""
+    waited = after(OPEN, told(**TO_CERTIFY))
+    between = after(waited, told(10, **meanwhile))
+    steps, _ = planned(between, told(11, **TO_CERTIFY))
+    assert steps == ["certify/1/11"]
+    again = after(between, told(11, **TO_CERTIFY))
+    assert planned(again, told(12, "due_soon", **TO_CERTIFY)) == ([], []), "told once"
+
+
 BY_OVERDUE = (("reminder",), "superseded_by_overdue")
 TAKEN_BACK = (("overdue", "escalation"), "overdue_withdrawn")
 MOVED = (("reminder",), "deadline_moved")
