@@ -1,40 +1,46 @@
 """Blanks what the ledger of mails keeps of the address of somebody who has left, once the registry has blanked it.
 
-The letters stay, with who was told what and when. What is under way goes on, and is blanked when it has settled and
-the next such record comes. Servers repeat addresses in their answers, so these lose every address.
+The letters stay, with who was told what and when. What is under way goes on, and is blanked when it ends. Servers
+repeat addresses in their answers, so these lose every address.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from uuid import UUID
 
 from sqlalchemy import text
 
 from shared.postgres.database import Transaction
 
 _ADDRESS = r"""'[^\s<>"'':;,]+@[^\s<>"'':;,]+'"""
-_BLANKED = """
-    SELECT id FROM notifications
-     WHERE officer_id IN (SELECT officer_id FROM officers
-                           WHERE officer_id = ANY(CAST(:ids AS text[])) AND email = '' AND NOT active
-                          UNION ALL
-                          SELECT person_id FROM people
-                           WHERE person_id = ANY(CAST(:ids AS text[])) AND email = ''
-                             AND NOT EXISTS (SELECT FROM officers WHERE officers.officer_id = people.person_id))
-       AND token IS NULL AND due_at IS NULL
+#: neither under way nor due, and to somebody whose record has no address any more
+_ENDED_TO_ONE_WHO_LEFT = """
+    n.token IS NULL AND n.due_at IS NULL
+    AND (EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id AND o.email = '' AND NOT o.active)
+         OR (EXISTS (SELECT FROM people p WHERE p.person_id = n.officer_id AND p.email = '')
+             AND NOT EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id)))
 """
+_LETTERS_OF = text(f"""
+    SELECT n.id FROM notifications n
+     WHERE n.officer_id = ANY(CAST(:officer_ids AS text[])) AND {_ENDED_TO_ONE_WHO_LEFT} ORDER BY n.id
+""")  # noqa: S608 - constants
+_OF_THESE = text(f"""
+    SELECT n.id FROM notifications n
+     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND {_ENDED_TO_ONE_WHO_LEFT} ORDER BY n.id
+""")  # noqa: S608 - constants
 _RESENDS = text(f"""
     UPDATE resends SET recipient = '', from_recipient = '',
                        from_reason = regexp_replace(from_reason, {_ADDRESS}, '…', 'g')
-     WHERE notification_id IN ({_BLANKED})
+     WHERE notification_id = ANY(CAST(:ids AS uuid[]))
 """)  # noqa: S608 - constants
 _ATTEMPTS = text(f"""
     UPDATE attempts SET answer = regexp_replace(answer, {_ADDRESS}, '…', 'g')
-     WHERE notification_id IN ({_BLANKED}) AND answer LIKE '%@%'
+     WHERE notification_id = ANY(CAST(:ids AS uuid[])) AND answer LIKE '%@%'
 """)  # noqa: S608 - constants
 _NOTIFICATIONS = text(f"""
     UPDATE notifications SET recipient = '', reason = regexp_replace(reason, {_ADDRESS}, '…', 'g')
-     WHERE id IN ({_BLANKED}) AND recipient <> ''
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND recipient <> ''
 """)  # noqa: S608 - constants
 
 
@@ -42,7 +48,19 @@ async def blank_contacts(tx: Transaction, officer_ids: Collection[str]) -> int:
     """Blank the addresses of those of these people whose record has none any more. Returns how many letters."""
     if not officer_ids:
         return 0
-    ids = {"ids": sorted(set(officer_ids))}
+    return await _blank(tx, list((await tx.execute(_LETTERS_OF, {"officer_ids": sorted(set(officer_ids))})).scalars()))
+
+
+async def blank_ended(tx: Transaction, ids: Collection[UUID]) -> int:
+    """The same for letters, by id, that may have ended now. Returns how many were blanked."""
+    if not ids:
+        return 0
+    return await _blank(tx, list((await tx.execute(_OF_THESE, {"ids": sorted(ids)})).scalars()))
+
+
+async def _blank(tx: Transaction, ids: Collection[UUID]) -> int:
+    if not ids:
+        return 0
     for statement in (_RESENDS, _ATTEMPTS):
-        await tx.execute(statement, ids)
-    return (await tx.execute(_NOTIFICATIONS, ids)).rowcount
+        await tx.execute(statement, {"ids": ids})
+    return (await tx.execute(_NOTIFICATIONS, {"ids": ids})).rowcount

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.states import (
     MailAccepted,
     MailReleased,
@@ -317,6 +318,7 @@ async def _record(tx: Transaction, changes: Sequence[_Change], *, now: datetime,
         for change in changes
     ]
     await _end_attempts(tx, attempts, now)
+    await blank_ended(tx, {change.id for change in changes})
     return await _publish_outcomes(tx, publishable, at)
 
 

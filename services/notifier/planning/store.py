@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import RowMapping, text
 
 from services.notifier import tables
+from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import REVIEWERS, Agency, Directory, Officer, Person
 from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
@@ -153,6 +154,7 @@ _CANCEL = text(f"""
            reason = CASE WHEN n.unknowns > 0 THEN n.reason ELSE cancelled.reason END,
            due_at = NULL, token = NULL, lease_until = NULL
       FROM cancelled WHERE n.id = cancelled.id
+    RETURNING n.id
 """)  # noqa: S608 - column names of this module
 
 _INSERTED = {
@@ -296,8 +298,9 @@ async def cancel(tx: Transaction, cancels: Collection[Cancel], now: datetime) ->
     if not furthest:
         return 0
     rows = ((*at, found.reason, found.up_to_submission_version) for at, found in sorted(furthest.items()))
-    result = await tx.execute(_CANCEL, {**bulk.parameters(_CANCELLED, rows), "now": now})
-    return result.rowcount
+    cancelled = list((await tx.execute(_CANCEL, {**bulk.parameters(_CANCELLED, rows), "now": now})).scalars())
+    await blank_ended(tx, cancelled)
+    return len(cancelled)
 
 
 async def insert_notices(

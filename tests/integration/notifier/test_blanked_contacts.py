@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from services.notifier.delivery import ledger
 from services.notifier.planning import handlers
 from shared.contract.events import OfficerRegistered
 from tests.fakes.smtp import Answer, FakeSmtp
-from tests.integration.notifier.rig import REGIME, World, agency, officer, overdue
+from tests.integration.notifier.rig import REGIME, World, agency, fulfilled, officer, overdue
 from tests.integration.notifier.test_mail_again import again
 
 NAMED = "dept-named@h99.example"
@@ -84,10 +85,33 @@ async def test_a_letter_under_way_goes_out_first_and_others_keep_their_address(w
     (pending,) = [row for row in await world.ledger() if row["kind"] == "overdue" and row["officer_id"] == "dept-named"]
     assert pending["recipient"] == NAMED
     await world.drain(world.dispatcher(smtp))
-    await world.feed("registry", left(3))
+    assert NAMED in smtp.recipients()
     by_officer = {row["officer_id"]: row["recipient"] for row in await world.ledger()}
     assert {officer for officer, recipient in by_officer.items() if not recipient} == {"dept-named"}
     assert len(by_officer) > 1
+    assert await kept(world) == set()
+
+
+async def test_a_letter_that_is_cancelled_instead_loses_its_address_too(world: World) -> None:
+    await world.reminder()
+    await world.feed("registry", left())
+    assert await kept(world) == {"notifications"}
+    await world.feed("compliance", fulfilled(9))
+    assert {row["state"] for row in await world.ledger()} == {"cancelled"}
+    assert await kept(world) == set()
+
+
+async def test_the_control_a_letter_that_ends_unlooked_at_keeps_its_address(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr(ledger, "blank_ended", nothing)
+    await world.reminder()
+    await world.feed("registry", left())
+    await world.drain(world.dispatcher(smtp))
+    assert await kept(world) == {"notifications"}
 
 
 async def test_letters_to_a_blanked_officer_are_not_composed_again(world: World, smtp: FakeSmtp) -> None:
