@@ -32,6 +32,7 @@ from services.intake.information.views import (
 from services.intake.parameters import Page
 from services.intake.problems import KEY_MISSING
 from services.intake.registry import load as loading
+from services.intake.registry import store as registry_store
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.gate import Proposal
 from services.intake.registry.load import Draft, RegistryMoved
@@ -106,7 +107,7 @@ class RequestWithdrawn(BaseModel):
     reason: str = Field(min_length=1, max_length=MAX_REASON_CHARACTERS)
 
 
-#: the revision of the registry, and all its records
+#: the revision of the registry, and those of its records that are needed
 _StoredRecords = tuple[int, list[RegistryEvent]]
 
 
@@ -126,20 +127,37 @@ class Desk:
         sha256 = hashlib.sha256(msgspec.json.encode(question)).digest()
         for _ in range(ATTEMPTS):
             now = self.clock.now()
+            await self.cache.refresh()
             async with self.database.read_transaction() as tx:
                 if (made := await store.by_key(tx, by.agency, key)) is not None:
                     if made.sha256 != sha256:
                         raise problems.key_reused(made.request_id)
                     return made.request_id, True
-                # before the whole registry is read, which costs much
                 if found := asking.faults(question, now, self.notice):
                     raise unprocessable(found)
-                registry = await loading.stored_records(tx)
-            if asking.made_lately(registry[1], by.agency, now) >= asking.MAX_A_DAY:
-                raise problems.too_many_a_day()
-            if asking.open_requests(registry[1], by.agency, now) >= asking.MAX_OPEN:
-                raise problems.too_many_open()
-            draft = await self._checked(registry, asking.proposals(question, by.agency, registry[1], now), now)
+                # one that asks and withdraws all day floods others too
+                numbers = await store.numbers(tx, by.agency, now, now - timedelta(days=1))
+                if numbers.lately >= asking.MAX_A_DAY:
+                    raise problems.too_many_a_day()
+                if numbers.running >= asking.MAX_OPEN:
+                    raise problems.too_many_open()
+                ids = asking.next_ids(by.agency, numbers.made)
+                registry = await self._part(
+                    tx,
+                    asking.agencies_of(question, by.agency),
+                    asking.regime_of(question, by.agency),
+                    [
+                        f"{kind}/{name}{version}"
+                        for name in ids
+                        for kind, version in (("request", ""), ("regime", "/1"))
+                    ],
+                )
+            if registry is None:
+                continue
+            proposed = asking.proposals(question, by.agency, numbers.made, registry[1], now)
+            if proposed is None:
+                raise _moving()
+            draft = await self._checked(registry, proposed, now)
             request_id = _request_of(draft).request_id
             try:
                 async with self.database.transaction() as tx:
@@ -164,7 +182,11 @@ class Desk:
                     if request.withdrawal_reason != reason:
                         raise problems.withdrawn(request)
                     return
-                registry = await loading.stored_records(tx)
+                agencies = [*request.agencies, *([request.asked_by] if request.asked_by else [])]
+                registry = await self._part(tx, agencies, request.regime, [request.key])
+            if registry is None:
+                await self.cache.refresh()
+                continue
             # the neighbours are not asked: nothing changes of what they check
             draft = _without_faults(await self._drafted(registry, [asking.withdrawal(request, reason, now)], now))
             try:
@@ -174,6 +196,20 @@ class Desk:
                 continue
             return
         raise _moving()
+
+    async def _part(
+        self, tx: ReadTransaction, agencies: Sequence[str], regime: str | None, keys: Sequence[str]
+    ) -> _StoredRecords | None:
+        """The revision, and what the gate looks up of the registry: these agencies, versions and records.
+
+        None where the cache, which knows what versions there are, is of another revision.
+        """
+        revision = await registry_store.revision(tx)
+        if revision != self.cache.revision:
+            return None
+        versions = self.cache.registry.regimes.get(regime, {}) if regime is not None else {}
+        wanted = [f"agency/{code}" for code in agencies] + [f"regime/{regime}/{number}" for number in versions]
+        return revision, await registry_store.records_of(tx, [*wanted, *keys])
 
     async def _checked(self, registry: _StoredRecords, proposals: list[Proposal], now: datetime) -> Draft:
         draft = _without_faults(await self._drafted(registry, proposals, now))

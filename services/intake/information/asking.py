@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from services.intake.registry.agency_codes import newer
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import content_of
 from services.intake.registry.source import Source
@@ -26,6 +27,8 @@ MAX_ADDRESSEES = 200
 MAX_OPEN, MAX_A_DAY = 50, 100
 MAX_FIGURES, MAX_NARRATIVES = 100, 20
 MAX_TERM = timedelta(days=366)
+#: ids that are looked at for one that no file has taken
+MOST_TAKEN = 100
 #: no object or list of a form lies deeper
 MAX_DEPTH = 6
 #: what is asked for where no form is given: free text
@@ -93,35 +96,48 @@ def faults(asked: Question, now: datetime, notice: timedelta) -> list[FieldError
     return found
 
 
-def open_requests(records: Sequence[RegistryEvent], asker: str, now: datetime) -> int:
-    """How many requests of the agency still run."""
-    return sum(record.withdrawn_at is None and record.deadline > now for record in _asked_by(records, asker))
+def regime_of(asked: Question, asker: str) -> str | None:
+    """The regime that there may be already; None for a form of its own."""
+    if asked.form is not None and asked.regime is None:
+        return None
+    return asked.regime or _free(asker)
 
 
-def made_lately(records: Sequence[RegistryEvent], asker: str, now: datetime) -> int:
-    """How many requests the agency has made within a day: one that asks and withdraws all day floods others too."""
-    return sum(record.issued_at > now - timedelta(days=1) for record in _asked_by(records, asker))
+def agencies_of(asked: Question, asker: str) -> list[str]:
+    """The agencies that the records name, in the newer form of their codes."""
+    return list(dict.fromkeys(newer(code) for code in (asker, *asked.agencies)))
 
 
-def proposals(asked: Question, asker: str, records: Sequence[RegistryEvent], now: datetime) -> list[Proposal]:
-    """The records that ask it, as the gate takes them; the request is the last of them.
+def next_ids(asker: str, made: int) -> list[str]:
+    """The ids that a request may get, in order. made: how many the agency has made; a file may have taken some ids."""
+    return [f"TT-{asker}-{number}" for number in range(made + 1, made + 1 + MOST_TAKEN)]
+
+
+def proposals(
+    asked: Question, asker: str, made: int, records: Sequence[RegistryEvent], now: datetime
+) -> list[Proposal] | None:
+    """The records that ask it, as the gate takes them; the request is the last of them. None: all ids are taken.
 
     A form of its own is a regime with the request's id. Free text is one regime for all questions of an agency, so
-    that regimes do not grow with every letter.
+    that regimes do not grow with every letter. No code of an agency has a hyphen, so the ids of two never meet.
+    made: how many requests the agency has made. records: those of agencies_of, regime_of and next_ids.
     """
     keys = {record.key for record in records}
-    request_id = _next_id(records, keys, asker)
-    made = []
+    ids = next_ids(asker, made)
+    free = (name for name in ids if f"request/{name}" not in keys and f"regime/{name}/1" not in keys)
+    if (request_id := next(free, None)) is None:
+        return None
+    made_of = []
     if asked.regime is not None:
         regime = asked.regime
     elif asked.form is not None:
         regime = request_id
-        made.append(_regime(regime, asked.title, asked.title_en, asked.form, asker, asked.agencies, now))
+        made_of.append(_regime(regime, asked.title, asked.title_en, asked.form, asker, asked.agencies, now))
     else:
-        regime = f"TT-{asker}"
+        regime = _free(asker)
         if f"regime/{regime}/1" not in keys:
             name = _name_of(records, asker)
-            made.append(_regime(regime, f"Trao đổi thông tin với {name}", "", FREE_FORM, asker, asked.agencies, now))
+            made_of.append(_regime(regime, f"Trao đổi thông tin với {name}", "", FREE_FORM, asker, asked.agencies, now))
     request = {
         "request_id": request_id,
         "regime": regime,
@@ -133,7 +149,7 @@ def proposals(asked: Question, asker: str, records: Sequence[RegistryEvent], now
         "agencies": list(asked.agencies),
         "asked_by": asker,
     }
-    return [*made, Proposal("request", request, Source())]
+    return [*made_of, Proposal("request", request, Source())]
 
 
 def withdrawal(request: RequestIssued, reason: str, now: datetime) -> Proposal:
@@ -162,15 +178,8 @@ def _regime(
     return Proposal("regime", regime, Source())
 
 
-def _next_id(records: Sequence[RegistryEvent], keys: set[str], asker: str) -> str:
-    number = 1 + sum(1 for _ in _asked_by(records, asker))
-    while f"request/TT-{asker}-{number}" in keys or f"regime/TT-{asker}-{number}/1" in keys:
-        number += 1
-    return f"TT-{asker}-{number}"
-
-
-def _asked_by(records: Sequence[RegistryEvent], asker: str) -> Iterator[RequestIssued]:
-    return (record for record in records if isinstance(record, RequestIssued) and record.asked_by == asker)
+def _free(asker: str) -> str:
+    return f"TT-{asker}"
 
 
 def _name_of(records: Sequence[RegistryEvent], code: str) -> str:

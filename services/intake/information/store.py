@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Struct
 from sqlalchemy import text
 
@@ -16,6 +18,23 @@ _INSERT = text("""
 """)
 
 
+_NUMBERS = text("""
+    SELECT count(*) AS made,
+           count(*) FILTER (WHERE record ->> 'withdrawn_at' IS NULL
+                              AND CAST(record ->> 'deadline' AS timestamptz) > :now) AS running,
+           count(*) FILTER (WHERE CAST(record ->> 'issued_at' AS timestamptz) > :lately) AS lately
+      FROM registry WHERE kind = 'request' AND record ->> 'asked_by' = :asker
+""")
+
+
+class Numbers(Struct, frozen=True):
+    """How many requests an agency has made, how many of them run, how many it made lately, withdrawn or not."""
+
+    made: int
+    running: int
+    lately: int
+
+
 class Made(Struct, frozen=True):
     """A request that is stored, and the SHA-256 of what was asked for."""
 
@@ -26,6 +45,12 @@ class Made(Struct, frozen=True):
 async def by_key(tx: ReadTransaction, asker: str, key: str) -> Made | None:
     row = (await tx.execute(_BY_KEY, {"asker": asker, "key": key})).first()
     return None if row is None else Made(row[0], bytes(row[1]))
+
+
+async def numbers(tx: ReadTransaction, asker: str, now: datetime, lately: datetime) -> Numbers:
+    """Counts by business time: `running` at `now`, `lately` after that moment."""
+    row = (await tx.execute(_NUMBERS, {"asker": asker, "now": now, "lately": lately})).one()
+    return Numbers(row.made, row.running, row.lately)
 
 
 async def insert(tx: Transaction, request_id: str, asker: str, made_by: str, key: str, sha256: bytes) -> None:

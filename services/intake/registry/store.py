@@ -25,6 +25,7 @@ _RECORDS = text("""
 _OFFICERS_OF = text("""
     SELECT key, version, record FROM registry WHERE kind = 'officer' AND record ->> 'agency' = ANY (:agencies)
 """)
+_RECORDS_OF = text("SELECT key, version, record FROM registry WHERE key = ANY (:keys) ORDER BY key")
 _COLUMNS = {"key": "text", "kind": "text", "version": "int", "record": "jsonb"}
 _SAVE = text(f"""
     INSERT INTO registry ({names(_COLUMNS)}, revision, changed_at)
@@ -63,6 +64,12 @@ async def pages_after(tx: ReadTransaction, after: int) -> AsyncIterator[list[Reg
 async def changed_after(tx: ReadTransaction, after: int) -> list[RegistryEvent]:
     """Like `pages_after`, all at once."""
     return [record async for page in pages_after(tx, after) for record in page]
+
+
+async def records_of(tx: ReadTransaction, keys: Sequence[str]) -> list[RegistryEvent]:
+    """Those of these records that there are."""
+    rows = (await tx.execute(_RECORDS_OF, {"keys": keys})).all()
+    return [record_of(key, version, record) for key, version, record in rows]
 
 
 async def officers_of(tx: ReadTransaction, agencies: Sequence[str]) -> list[RegistryEvent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,11 @@ import httpx
 import pytest
 
 from services.intake.information import asking
+from services.intake.information.store import Numbers, numbers
+from services.intake.registry import load as loading
+from services.intake.registry import store
 from shared.contract.events import Deadline
+from shared.postgres.database import Database
 from tests.fakes.compliance import obligation_changed
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, NOW, OFFICE, Intake, Province, load, rows
@@ -168,6 +172,57 @@ async def test_a_form_of_its_own_and_a_regime_of_its_own_give_the_answer_its_for
             refused = await ask(client, question(regime=regime), key=f"hoi-{regime}")
             assert refused.status_code == 422
             assert "/regime" in [error["pointer"] for error in refused.json()["errors"]]
+
+
+async def test_what_is_asked_reads_only_what_it_needs_of_the_registry(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def whole(*_: object) -> Any:
+        raise AssertionError("the whole registry was read")
+
+    read: list[set[str]] = []
+    records_of = store.records_of
+
+    async def noted(tx: Any, keys: Sequence[str]) -> Any:
+        found = await records_of(tx, keys)
+        read.append({record.key for record in found})
+        return found
+
+    async with intake(province) as client:
+        monkeypatch.setattr(loading, "stored_records", whole)
+        monkeypatch.setattr(store, "records_of", noted)
+        assert (await ask(client)).status_code == 201
+        assert (await ask(client, question(form=FIGURES), key="hoi-2")).status_code == 201
+        assert (await ask(client, key="hoi-3")).status_code == 201
+        assert (await withdraw(client)).status_code == 200
+    agencies = {f"agency/{code}" for code in (OFFICE, COMMUNE, DEPARTMENT)}
+    free = f"regime/{REGIME}/1"
+    assert read == [agencies, agencies, {*agencies, free}, {*agencies, free, f"request/{REQUEST}"}]
+
+
+async def test_only_what_runs_and_what_was_made_lately_is_counted(province: Province) -> None:
+    asked = {"regime": "HOI", "agencies": (COMMUNE,), "asked_by": OFFICE}
+    day_ago = NOW - timedelta(days=1)
+    await load(
+        province.url,
+        [
+            rig.regime(
+                "HOI", frequency="adhoc", deadline=Deadline(rule="on_request"), form={**FIGURES, "nil_allowed": True}
+            ),
+            rig.request("TT-1", **asked, issued_at=day_ago),
+            rig.request("TT-2", **asked, deadline=NOW),
+            rig.request("TT-3", **asked, issued_at=NOW, withdrawn_at=NOW, withdrawal_reason="Nhầm"),
+            rig.request("TT-4", **asked, issued_at=day_ago + timedelta(seconds=1)),
+            rig.request("TT-5"),
+        ],
+    )
+    database = Database(province.url, pool_size=1)
+    try:
+        async with database.read_transaction() as tx:
+            assert await numbers(tx, OFFICE, NOW, day_ago) == Numbers(made=4, running=2, lately=2)
+            assert await numbers(tx, DEPARTMENT, NOW, day_ago) == Numbers(made=0, running=0, lately=0)
+    finally:
+        await database.close()
 
 
 async def test_the_neighbours_look_at_what_is_asked(province: Province) -> None:

@@ -12,7 +12,9 @@ from services.intake.information import asking
 from services.intake.information.answers import Answer, Standing, addressee_state, answer_of, successors
 from services.intake.information.asking import Question
 from services.intake.information.views import owing_of
+from services.intake.registry.gate import Proposal, admit
 from services.intake.registry.records import Registry, content_of
+from services.intake.registry.source import Source
 from services.intake.submissions.report_parser import Report, Unreadable, read_report
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, OFFICE
@@ -91,7 +93,9 @@ def question(**others: Any) -> Question:
 
 
 def asked(question: Question, records: Any) -> list[tuple[str, str]]:
-    made = asking.proposals(question, OFFICE, records, NOW)
+    count = sum(getattr(record, "asked_by", None) == OFFICE for record in records)
+    made = asking.proposals(question, OFFICE, count, records, NOW)
+    assert made is not None
     return [(one.kind, one.value.get("code") or one.value["request_id"]) for one in made]
 
 
@@ -115,12 +119,13 @@ def test_a_withdrawal_changes_nothing_else_of_the_record() -> None:
     assert changed == {"withdrawn_at", "withdrawal_reason"}
 
 
-def test_what_runs_is_counted_and_what_is_due_or_withdrawn_is_not() -> None:
-    requests = [
-        rig.request("TT-1", asked_by=OFFICE),
-        rig.request("TT-2", asked_by=OFFICE, deadline=NOW),
-        rig.request("TT-3", asked_by=OFFICE, withdrawn_at=NOW, withdrawal_reason="Nhầm"),
-        rig.request("TT-4", asked_by=DEPARTMENT),
-        rig.request("TT-5"),
-    ]
-    assert asking.open_requests(requests, OFFICE, NOW) == 1
+def test_no_code_of_an_agency_could_make_the_ids_of_two_meet() -> None:
+    """`TT-H99.02-1` would be the request of one and the free text of another; a hyphen is in no code, says the gate."""
+    admission = admit([Proposal("agency", content_of(rig.agency(f"{OFFICE}-1")), Source())], [], NOW)
+    assert [error.place for error in admission.errors] == ["/code"]
+
+
+def test_where_files_have_taken_every_id_nothing_is_proposed() -> None:
+    taken = [rig.request(name) for name in asking.next_ids(OFFICE, 0)]
+    assert asking.proposals(question(), OFFICE, 0, taken[1:], NOW) is not None
+    assert asking.proposals(question(), OFFICE, 0, taken, NOW) is None
