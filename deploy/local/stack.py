@@ -229,10 +229,11 @@ class Stack:
         if service == "notifier" and (self.options.smtp_address or "mail" in self._components):
             host, port = self.smtp_address
             env |= {"NOTIFIER_SMTP_HOST": host, "NOTIFIER_SMTP_PORT": str(port)}
+        if service in ("intake", "notifier"):
+            env[f"{upper}_WEBHOOK_KEY_FILE"] = str(self._home.webhook_key_file())
+            env[f"{upper}_WEBHOOK_PRIVATE_NETWORKS"] = "127.0.0.0/8"
         if service == "intake":
             env["INTAKE_RECEIPT_KEY_FILE"] = str(self._home.key_file("receipt_key.pem"))
-            env["INTAKE_WEBHOOK_KEY_FILE"] = str(self._home.webhook_key_file())
-            env["INTAKE_WEBHOOK_PRIVATE_NETWORKS"] = "127.0.0.0/8"
         env |= self.options.env
         env |= self.options.service_env.get(service, {})
         if name != service:

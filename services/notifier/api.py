@@ -39,6 +39,20 @@ EXPORTS = (
         (UUID, int),
     ),
     Export(
+        "webhook_messages",
+        "SELECT number, delivery_id, webhook_id, event, occurred_at, created_at, state, due_at, attempts, settled_at,"
+        " reason FROM webhook_deliveries WHERE number > :after ORDER BY number LIMIT :limit",
+        "number",
+        int,
+    ),
+    Export(
+        "webhook_attempts",
+        "SELECT token, delivery_id, number, started_at, ended_at, outcome, status, answer FROM webhook_attempts"
+        " WHERE token > :after ORDER BY token LIMIT :limit",
+        "token",
+        UUID,
+    ),
+    Export(
         "obligations",
         "SELECT obligation, agency, deadline, standing, version, verdict_version, accepted_version, recorded_version"
         " FROM obligations WHERE obligation > :after ORDER BY obligation LIMIT :limit",

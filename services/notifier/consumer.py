@@ -9,7 +9,14 @@ from services.notifier.planning import handlers, store
 from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, RegistryEvent, StepTaken, VerdictReached
+from shared.contract.events import (
+    ComplianceEvent,
+    RegistryEvent,
+    StepTaken,
+    SubmissionReceived,
+    VerdictReached,
+    WebhookRegistered,
+)
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
 
@@ -17,7 +24,7 @@ from shared.projection.keyring import access_copy
 def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     """Notifier's subscriptions."""
 
-    async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
+    async def registry(batch: Batch[RegistryEvent | WebhookRegistered], tx: Transaction) -> None:
         await handlers.apply_registry(batch, tx, context)
 
     async def compliance(batch: Batch[ComplianceEvent], tx: Transaction) -> None:
@@ -26,8 +33,8 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def verdicts(batch: Batch[VerdictReached], tx: Transaction) -> None:
         await handlers.apply_verdicts(batch, tx, context)
 
-    async def steps(batch: Batch[StepTaken], tx: Transaction) -> None:
-        await handlers.apply_steps(batch, tx, context)
+    async def steps(batch: Batch[StepTaken | SubmissionReceived], tx: Transaction) -> None:
+        await handlers.apply_submissions(batch, tx, context)
 
     return (
         Inbound.of("notifier.registry", registry),

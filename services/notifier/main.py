@@ -6,6 +6,9 @@ from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
 from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, WebhookPace
+from services.notifier.channels.webhook.post import Poster
+from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
@@ -13,16 +16,26 @@ from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
+from shared.contract.webhook_secrets import read_master_keys
+from shared.contract.webhook_targets import networks_of
 from shared.outbox.relay import Relay
 from shared.postgres.database import Database
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.runtime.tls import tls_context
+from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
+from shared.telemetry.logging import get_logger
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
+
+log = get_logger()
+
+#: between two looks for messages of webhooks that are too old to be kept
+PRUNE_SECONDS = 600.0
 
 
 def build(
@@ -69,6 +82,19 @@ def build(
         group_minutes=settings.named_group_minutes,
         message_id_domain=settings.message_id_domain,
     )
+    webhooks = WebhookDispatcher(
+        database,
+        Poster(
+            system,
+            tls_context(settings.webhook_ca_file),
+            private=networks_of(settings.webhook_private_networks),
+            timeout_seconds=settings.webhook_timeout_seconds,
+        ),
+        WatchedFile(settings.webhook_key_file, read_master_keys, _no_webhook_keys),
+        system=system,
+        pace=WebhookPace(webhooks=settings.webhooks_at_once),
+        grace_seconds=settings.grace_seconds,
+    )
     subscriptions = [
         Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(context)
@@ -82,7 +108,9 @@ def build(
         backgrounds=[
             Relay("notifier", settings.database_url, kafka, system),
             dispatcher,
+            webhooks,
             keyring,
+            Ticker("webhooks", database, system, lambda tx: prune(tx, system.now()), interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
         ],
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
@@ -99,3 +127,7 @@ def build(
     service.app.include_router(router(database, operators))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service
+
+
+def _no_webhook_keys(error: str) -> None:
+    log.warning("The master keys of webhooks cannot be read.", action="webhooks.keys", error=error)

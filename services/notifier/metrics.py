@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import get_args
 
+from services.notifier.channels.webhook.states import RESULTS as RESULTS_OF_WEBHOOKS
+from services.notifier.channels.webhook.store import Backlog as WebhookBacklog
 from services.notifier.delivery.backlog import Backlog
 from services.notifier.planning.domain import NoticeKind
-from shared.contract.events import NotificationKind, NotificationOutcome, RecordedEvent, StepNoticeKind
+from shared.contract.events import NotificationKind, NotificationOutcome, RecordedEvent, StepNoticeKind, WebhookEvent
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 KINDS: tuple[str, ...] = get_args(NoticeKind)
@@ -81,6 +83,62 @@ LEASES_EXPIRED_TOTAL = declare_counter(
     "Expired leases released: a dispatcher died, stalled or lost the database.",
     unit="leases",
 )
+WEBHOOK_QUEUED_TOTAL = declare_counter(
+    "thongsuot_notifier_webhook_messages_queued_total",
+    "Messages queued for webhooks, by event.",
+    unit="messages",
+    labels=("event",),
+    values={"event": get_args(WebhookEvent)},
+)
+WEBHOOK_ATTEMPTS_TOTAL = declare_counter(
+    "thongsuot_notifier_webhook_attempts_total",
+    "Attempts to send to webhooks, by result (delivered, refused, away, gone; untried and unsigned were not begun).",
+    unit="attempts",
+    labels=("result",),
+    values={"result": RESULTS_OF_WEBHOOKS},
+)
+WEBHOOK_SECONDS = declare_histogram(
+    "thongsuot_notifier_webhook_attempt_seconds",
+    "Duration of one attempt to send to a webhook, from resolving its name to the answer.",
+    unit="seconds",
+)
+WEBHOOK_QUEUE_ROWS = declare_gauge(
+    "thongsuot_notifier_webhook_queue_rows",
+    "Messages for webhooks not yet settled: due (may be sent now), waiting (due now or later), leased.",
+    unit="rows",
+    labels=("state",),
+)
+WEBHOOK_OLDEST_DUE_SECONDS = declare_gauge(
+    "thongsuot_notifier_webhook_queue_oldest_due_age_seconds",
+    "Time since the oldest due message for a webhook became due; 0 if none is due.",
+    unit="seconds",
+)
+WEBHOOKS_IN_TROUBLE = declare_gauge(
+    "thongsuot_notifier_webhooks_in_trouble",
+    "Webhooks whose receiver fails (failing), or wants nothing more (stopped).",
+    unit="webhooks",
+    labels=("state",),
+)
+WEBHOOK_FAULTS_TOTAL = declare_counter(
+    "thongsuot_notifier_webhook_faults_total",
+    "Unexpected errors of the webhook dispatcher; the messages are sent again when their leases expire.",
+    unit="rounds",
+)
+for _state in ("due", "waiting", "leased"):
+    WEBHOOK_QUEUE_ROWS.labels(_state)
+for _state in ("failing", "stopped"):
+    WEBHOOKS_IN_TROUBLE.labels(_state)
+
+
+def observe_webhooks(counts: WebhookBacklog, now: datetime) -> None:
+    """Set the gauges of webhooks. `now` is system time."""
+    WEBHOOK_QUEUE_ROWS.labels("due").set(counts.due)
+    WEBHOOK_QUEUE_ROWS.labels("waiting").set(counts.waiting)
+    WEBHOOK_QUEUE_ROWS.labels("leased").set(counts.leased)
+    oldest = counts.oldest_due
+    WEBHOOK_OLDEST_DUE_SECONDS.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    WEBHOOKS_IN_TROUBLE.labels("failing").set(counts.failing)
+    WEBHOOKS_IN_TROUBLE.labels("stopped").set(counts.stopped)
 
 
 def observe_backlog(counts: Backlog, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -13,6 +14,7 @@ from services.notifier.delivery.states import RetryPolicy
 from services.notifier.templates import Originator
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
+from shared.contract.webhook_targets import networks_of
 from shared.runtime.settings import ServiceSettings
 
 
@@ -42,6 +44,15 @@ class NotifierSettings(ServiceSettings):
     sender_name: str = "Thông Suốt"
     reply_to: str = ""
 
+    #: the file with the master keys of webhooks' secrets, the same as intake's; without it their messages wait
+    webhook_key_file: Path | None = None
+    #: private networks that webhooks may be sent to (CIDR, parted by commas); the same as intake's
+    webhook_private_networks: str = ""
+    webhook_ca_file: str = ""  # PEM; empty: the system's authorities
+    #: how long one message may take, from resolving the name to the answer; and webhooks served at once
+    webhook_timeout_seconds: float = Field(default=15, gt=0, le=60)
+    webhooks_at_once: int = Field(default=16, ge=2, le=256)
+
     lease_seconds: float = Field(default=300, gt=0)
     sweep_seconds: float = Field(default=5, gt=0)
     idle_poll_seconds: float = Field(default=0.5, gt=0)
@@ -64,6 +75,12 @@ class NotifierSettings(ServiceSettings):
     def _address(cls, value: str) -> str:
         if value and not usable_address(value):
             raise ValueError("not an e-mail address (địa chỉ thư không hợp lệ)")
+        return value
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
         return value
 
     @field_validator("sender_name", "smtp_local_hostname")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Date,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -248,4 +250,74 @@ resends = Table(  # who ordered which mail to be sent again, and why
     Column("recipient", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Index("resends_by_notification", "notification_id", "at"),
+)
+
+#: The copy of registrations, and how each receiver fares: since when it has failed (in a row), until when it rests.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", Uuid, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("secrets", JSONB, nullable=False),  # [{generation, master_key, until}]: the secrets are derived
+    Column("version", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("rest_until", DateTime(timezone=True)),  # system time, like all moments here but occurred_at
+    Column("stopped_version", Integer),  # the receiver answered 410 to this version; a newer one starts again
+    Column("delivered_at", DateTime(timezone=True)),
+    Index("webhooks_of_agency", "agency", postgresql_where=text("state <> 'deleted'")),
+    Index("webhooks_in_trouble", "webhook_id", postgresql_where=text("failures > 0 OR stopped_version IS NOT NULL")),
+)
+
+#: One message for one webhook. `cause` names the matter, so that it is told once.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("webhook_id", Uuid, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("body", Text, nullable=False),  # as it is signed and sent
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+    Column("token", Uuid),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("reason", Text),
+    UniqueConstraint("webhook_id", "cause", name="webhook_deliveries_once"),
+    CheckConstraint(
+        "state IN ('pending', 'claimed', 'retry', 'delivered', 'failed', 'cancelled')", name="webhook_deliveries_state"
+    ),
+    CheckConstraint(
+        "(state = 'claimed') = (token IS NOT NULL) AND (token IS NULL) = (lease_until IS NULL)",
+        name="webhook_deliveries_lease_whole",
+    ),
+    CheckConstraint("(state IN ('pending', 'retry')) = (due_at IS NOT NULL)", name="webhook_deliveries_due"),
+    CheckConstraint("state NOT IN ('failed', 'cancelled') OR reason IS NOT NULL", name="webhook_deliveries_reason"),
+    Index("webhook_deliveries_due_first", "webhook_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("webhook_deliveries_leases", "lease_until", postgresql_where=text("token IS NOT NULL")),
+    Index("webhook_deliveries_tokens", "token", postgresql_where=text("token IS NOT NULL")),
+    Index("webhook_deliveries_listed", "webhook_id", "number"),
+    Index("webhook_deliveries_oldest", "created_at"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("token", Uuid, primary_key=True),  # the lease under which it was made
+    Column("delivery_id", Uuid, ForeignKey("webhook_deliveries.delivery_id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer),  # of HTTP; NULL: no answer
+    Column("answer", Text, nullable=False),
+    CheckConstraint("outcome IN ('delivered', 'refused', 'away', 'gone')", name="webhook_attempts_outcome"),
+    Index("webhook_attempts_of_delivery", "delivery_id", "number"),
 )

@@ -22,6 +22,7 @@ from shared.contract.events import (
     StepTaken,
     SubmissionReceived,
     VerdictReached,
+    WebhookRegistered,
     WebhookStopped,
 )
 from shared.contract.services import SERVICES
@@ -41,10 +42,11 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.registry": _REGISTRY,
     "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
     "scoring.access": _ACCESS,
-    "notifier.registry": (*_REGISTRY, PersonRegistered),
+    "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),
     "notifier.verdicts": (VerdictReached,),
     "notifier.compliance": (ObligationChanged,),
-    "notifier.steps": (StepTaken,),
+    # receipts for webhooks; decisions for the mail
+    "notifier.steps": (StepTaken, SubmissionReceived),
     "notifier.access": _ACCESS,
 }
 

@@ -67,6 +67,7 @@ OPENERS = {
     "services/intake/registry/cache.py": "the process's copy of registry and keys, renewed by itself",
     "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",
     "services/notifier/channels/dispatcher.py": "the sender's rounds",
+    "services/notifier/channels/webhook/dispatcher.py": "the rounds of webhooks",
     "services/scoring/loading.py": "calendars and policies of the files, loaded at start and by command",
 }
 #: a function that is given one of these works inside its caller's transaction

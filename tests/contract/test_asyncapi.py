@@ -19,7 +19,6 @@ from shared.contract.events import (
     EventModel,
     SharingGranted,
     SubmissionReceived,
-    WebhookRegistered,
 )
 from shared.contract.ids import new_id
 from shared.contract.services import SERVICES
@@ -70,9 +69,8 @@ def test_no_service_follows_its_own_topics() -> None:
 
 
 def test_every_event_has_a_follower_and_every_subscription_a_service() -> None:
-    # intake alone asks who may read whose reports, and who has no officer; others outside may read it on `registry`;
-    # webhooks are registered, and nothing sends to them yet
-    unfollowed: set[type[EventModel]] = {SharingGranted, AgencyStaffing, WebhookRegistered}
+    # intake alone asks who may read whose reports, and who has no officer; others outside may read it on `registry`
+    unfollowed: set[type[EventModel]] = {SharingGranted, AgencyStaffing}
     followed = set(MODELS.values()) - unfollowed
     assert {model for models in SUBSCRIPTIONS.values() for model in models} == followed
     assert {consumer.partition(".")[0] for consumer in SUBSCRIPTIONS} == set(SERVICES)

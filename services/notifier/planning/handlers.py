@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from services.notifier import metrics
+from services.notifier.channels.webhook import messages
+from services.notifier.channels.webhook import store as webhook
+from services.notifier.channels.webhook.messages import Message
 from services.notifier.delivery import unsendable
 from services.notifier.delivery.blanking import blank_contacts
 from services.notifier.delivery.unsendable import RegistryChanges
@@ -23,7 +27,9 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     StepTaken,
+    SubmissionReceived,
     VerdictReached,
+    WebhookRegistered,
 )
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -38,14 +44,21 @@ class PlanningContext:
     message_id_domain: str
 
 
-async def apply_registry(batch: Batch[RegistryEvent], tx: Transaction, context: PlanningContext) -> None:
+async def apply_registry(
+    batch: Batch[RegistryEvent | WebhookRegistered], tx: Transaction, context: PlanningContext
+) -> None:
     """Update the projections of agencies, officers and names.
 
     Skipped notices go to officers registered since; letters that could not be composed are composed again. Addresses
-    that the registry has blanked are blanked in the ledger too.
+    that the registry has blanked are blanked in the ledger too. Webhooks are kept with the tests that they ask for.
     """
-    records = [event.body for event in batch]
     now = context.system.now()
+    webhooks = [event.body for event in batch if isinstance(event.body, WebhookRegistered)]
+    if webhooks:
+        await webhook.register(tx, webhooks, now)
+    records = [event.body for event in batch if not isinstance(event.body, WebhookRegistered)]
+    if not records:
+        return
     await store.AGENCIES.save(tx, (record for record in records if isinstance(record, AgencyRegistered)))
     await store.REGIMES.save(tx, (record for record in records if isinstance(record, RegimePublished)))
     await store.REQUESTS.save(tx, (record for record in records if isinstance(record, RequestIssued)))
@@ -86,13 +99,18 @@ async def apply_compliance(batch: Batch[ComplianceEvent], tx: Transaction, conte
     events = batch.events
     directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
     plans = await _Plans.load(tx, events)
+    listening = await webhook.listening(tx, {event.body.agency for event in events})
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
             batch.defer(event, deferred[event.key])
             continue
         try:
-            plans.add(domain.apply_obligation_event(plans.obligations[event.key], event.body, directory))
+            before = plans.obligations[event.key]
+            plan = domain.apply_obligation_event(before, event.body, directory)
+            plans.add(plan)
+            if event.body.agency in listening and event.body.version > before.version:
+                plans.tell(_news(event.body, before, plan))
         except NotYetRegistered as error:
             batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
@@ -104,6 +122,9 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     A batch of acceptances alone costs one statement.
     """
     events = batch.events
+    listening = await webhook.listening(tx, {event.body.agency for event in events})
+    told = [messages.of_verdict(event.body) for event in events if event.body.agency in listening]
+    await _queue(tx, told, context)
     returned = [event for event in events if event.body.outcome == "returned"]
     if not returned:
         await store.cancel(tx, [_cancel_of_acceptance(event.body) for event in events], context.system.now())
@@ -126,9 +147,18 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     await plans.save(tx, context)
 
 
-async def apply_steps(batch: Batch[StepTaken], tx: Transaction, context: PlanningContext) -> None:
-    """Plan notices of decisions for those who asked and answer for the report, of withdrawals for the reviewer."""
-    events = [event for event in batch.events if decisions.calls_for_notice(event.body)]
+async def apply_submissions(
+    batch: Batch[StepTaken | SubmissionReceived], tx: Transaction, context: PlanningContext
+) -> None:
+    """Plan notices of decisions for those who asked and answer for the report, of withdrawals for the reviewer.
+
+    Receipts are told to webhooks alone.
+    """
+    receipts = [event.body for event in batch if isinstance(event.body, SubmissionReceived)]
+    if listening := await webhook.listening(tx, {body.agency for body in receipts}):
+        await _queue(tx, [messages.of_submission(body) for body in receipts if body.agency in listening], context)
+    steps = cast("list[Event[StepTaken]]", [event for event in batch.events if isinstance(event.body, StepTaken)])
+    events = [event for event in steps if decisions.calls_for_notice(event.body)]
     if not events:
         return
     askers = {asker for event in events if (asker := decisions.asker_of(event.body)) is not None}
@@ -143,13 +173,27 @@ async def apply_steps(batch: Batch[StepTaken], tx: Transaction, context: Plannin
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
-            batch.defer(event, deferred[event.key])
+            batch.defer(cast("Event[StepTaken | SubmissionReceived]", event), deferred[event.key])
             continue
         try:
             plans.add(decisions.apply_step(plans.obligations[event.key], event.body, directory, now))
         except NotYetRegistered as error:
             batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
+
+
+async def _queue(tx: Transaction, told: Sequence[Message], context: PlanningContext) -> None:
+    """Queue messages for webhooks, but for what is long past: a topic may be read from its start."""
+    since = context.business.now() - webhook.KEPT
+    for event in await webhook.add(tx, [one for one in told if one.at >= since], context.system.now()):
+        metrics.WEBHOOK_QUEUED_TOTAL.labels(event).inc()
+
+
+def _news(body: ObligationChanged, before: Obligation, plan: Plan) -> Iterable[Message]:
+    """What webhooks hear of an event: that people are reminded, or told that it is overdue or is not; its score."""
+    steps = [notice.step for notice in plan.notices if notice.kind in ("reminder", "overdue")]
+    taken_back = any(cancel.reason == "overdue_withdrawn" for cancel in plan.cancels)
+    return messages.of_obligation(body, steps, withdrawn=f"overdue/{before.overdue_count}" if taken_back else None)
 
 
 def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
@@ -165,6 +209,7 @@ class _Plans:
         self._cancels: list[Cancel] = []
         self._notices: dict[str, list[Notice]] = {}  # by obligation
         self._namings: list[Naming] = []
+        self._told: list[Message] = []
 
     @classmethod
     async def load(
@@ -187,6 +232,10 @@ class _Plans:
         if plan.notices:
             self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
+    def tell(self, news: Iterable[Message]) -> None:
+        """Webhooks are to hear of it."""
+        self._told.extend(news)
+
     def cancel(self, cancel: Cancel) -> None:
         self._cancels.append(cancel)
         if notices := self._notices.get(cancel.obligation):
@@ -196,6 +245,7 @@ class _Plans:
         changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
         await store.save_obligations(tx, changed)
         await namings.insert(tx, self._namings)
+        await _queue(tx, self._told, context)
         now = context.system.now()
         await store.cancel(tx, self._cancels, now)
         planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]

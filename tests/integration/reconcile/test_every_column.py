@@ -98,6 +98,7 @@ EMPTY: dict[str, str] = {
     "scoring.late_verdicts": "empty once a relief is proposed",
     "notifier.told_before": "holds a row in a database that replaces a lost one",
     "intake.webhook_*": "holds what agencies register; none does here",
+    "notifier.webhook*": "as intake's: nothing is sent where nothing is registered",
     "notifier.resends": "holds an operator's orders",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds

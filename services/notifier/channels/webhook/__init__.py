@@ -1,0 +1,1 @@
+"""How messages travel to agencies' systems: signed, over https, tried for days."""
