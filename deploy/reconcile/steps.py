@@ -150,7 +150,7 @@ def _judged(row: asyncpg.Record, verdict: asyncpg.Record | None) -> Version:
     if verdict is None:
         return version
     asks = verdict["outcome"] == "accepted" and any(
-        finding.get("severity") == "warning" and finding.get("code") in EXPLAINABLE
+        finding.get("severity") == "warning" and (finding.get("explain") or finding.get("code") in EXPLAINABLE)
         for finding in json.loads(verdict["findings"])
     )
     return replace(version, outcome=verdict["outcome"], asks_to_explain=asks, decided_at=verdict["decided_at"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -12,19 +13,20 @@ from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, json_body, reports
 from deploy.reconcile.reference import Reference
-from services.validator.domain import Judgement, after_figures, judge
-from services.validator.rules.catalogue import ALL_ZERO
+from services.validator.domain import Judgement, after_figures, judge, with_finding
+from services.validator.rules.catalogue import ALL_ZERO, RULES_NOT_CHECKED
 from services.validator.rules.forms import CompiledForm
-from shared.contract.events import VerdictReached
+from shared.contract.events import Finding, VerdictReached
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
-           "fix_en")  # fmt: skip
+           "fix_en", "legal_basis", "explain")  # fmt: skip
 #: columns that a verdict repeats from its submission
 _REPEATED = ("submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
              "received_at", "nil")  # fmt: skip
-_COUNTS = ("errors", "warnings", "outcome", "required_items", "present_items", "findings_truncated", "any_nonzero")
+_COUNTS = ("errors", "warnings", "outcome", "required_items", "present_items", "findings_truncated", "any_nonzero",
+           "rule_pack")  # fmt: skip
 _TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings", "required_items", "present_items",
-         "findings_truncated")  # fmt: skip
+         "findings_truncated", "rule_pack")  # fmt: skip
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
@@ -78,10 +80,15 @@ def _judged_again(
         listed = findings.get(verdict["verdict_id"], [])
         judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil)
         judgement = _compared(judgement, listed, returned_for_zeros)
+        judgement = _looked_back(judgement, form, listed)
         returned_for_zeros = returned_for_zeros or _zero_error(listed)
         key = f"{dossier.key}#{submission['version']}"
         told = Teller("verdict", "validator.verdict", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
         yield from told.values(verdict, {name: getattr(judgement, name) for name in _COUNTS})
+        kept = judgement.kept_figures(report.figures)
+        yield from told.document(
+            None if verdict["figures"] is None else json.loads(verdict["figures"]), kept, "figures"
+        )
         expected = [finding.model_dump() for finding in judgement.findings]
         about = Teller("verdict", "validator.finding", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
         yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
@@ -102,6 +109,20 @@ def _compared(judgement: Judgement, listed: list[asyncpg.Record], confirmed: boo
         if any(entry.code == ALL_ZERO.code and entry.message == found["message"] for entry in again.findings):
             return again
     return judgement
+
+
+def _looked_back(judgement: Judgement, form: CompiledForm, listed: list[asyncpg.Record]) -> Judgement:
+    """Add what rules that look back said, as it is listed: reports of other periods are not at hand here."""
+    if form.pack is None or not form.pack.looks_back:
+        return judgement
+    later = {rule.rule.code for rule in form.pack.later}
+    found = {(finding.code, finding.message) for finding in judgement.findings}
+    for row in listed:
+        if (row["code"], row["message"]) not in found and (
+            row["code"] in later or row["code"] == RULES_NOT_CHECKED.code
+        ):
+            judgement = with_finding(judgement, Finding.model_construct(**{name: row[name] for name in FINDING}))
+    return replace(judgement, looks_back=form.pack)
 
 
 def _periods_in(message: str) -> list[str]:
@@ -133,6 +154,7 @@ def _events(
         told = Teller("event", "validator.outbox_archive", f"{key} {event['event_id']}", *by)
         expected: dict[str, Any] = {name: row[name] for name in _TOLD}
         expected |= {"revision": 1, "findings": _plain(findings.get(row["verdict_id"], []))}
+        expected["compared_with"] = json.loads(row["compared_with"]) or None
         body = json_body(event)
         yield from envelope(event, VerdictReached.TYPE, told)
         # the first verdict on a submission carries the default revision

@@ -1,10 +1,10 @@
-"""python -m services.validator serve | migrate | replay | dead-letters | findings | check"""
+"""python -m services.validator serve | migrate | replay | dead-letters | findings | rules | check"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.validator import check
+from services.validator import check, commands
 from services.validator.main import build
 from services.validator.rules.page import document
 from shared.runtime.arguments import CommandParser
@@ -26,6 +26,7 @@ if __name__ == "__main__":
         build,
         {
             "findings": ("in bảng mã kết quả kiểm tra / print docs/findings.md", findings),
+            "rules": ("kiểm tra, chạy thử bộ quy tắc / check and try the rules of a form", commands.rules),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
         },
     )

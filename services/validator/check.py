@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from services.validator.domain import judge
 from services.validator.rules.forms import FormError, compile_form
+from services.validator.rules.pack_compiler import PackError, compile_pack
+from services.validator.rules.pack_tests import run_tests
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import Form, RegimePublished, RegistryEvent
 
@@ -21,10 +23,27 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
 
 
 def _check(record: RegistryEvent) -> Iterator[Objection]:
-    if not isinstance(record, RegimePublished):
+    if isinstance(record, RegimePublished):
+        yield from objections(Form.model_validate_json(record.form.model_dump_json()))  # as it is stored and read
+
+
+def objections(form: Form) -> Iterator[Objection]:
+    """All that keeps reports from being judged by the form, and every test of its rules that they do not pass."""
+    try:
+        pack = compile_pack(form)
+    except PackError as error:
+        for problem in error.problems:
+            marks = f"\n{problem.marks}" if problem.marks else ""
+            yield Objection(
+                problem.place,
+                f"Quy tắc sai: {problem.message}{marks}",
+                f"A rule is wrong: {problem.message_en}",
+                "Sửa quy tắc tại chỗ được đánh dấu; xem docs/rules.md.",
+                "Correct the rule where it is marked; see docs/rules.md.",
+            )
         return
     try:
-        compiled = compile_form(Form.model_validate_json(record.form.model_dump_json()))  # as it is stored and read
+        compiled = compile_form(form)
     except FormError as error:
         yield Objection(
             "/form",
@@ -34,6 +53,15 @@ def _check(record: RegistryEvent) -> Iterator[Objection]:
             "Correct the form.",
         )
         return
+    if pack is not None:
+        for failed in run_tests(form, pack):
+            yield Objection(
+                failed.place,
+                failed.message,
+                failed.message_en,
+                "Sửa quy tắc, hoặc sửa phép thử.",
+                "Correct the rule or its test.",
+            )
     judge(compiled, {}, {}, nil=False)
     judge(compiled, {}, {}, nil=True)
     judge(compiled, dict.fromkeys(compiled.figure_codes, "1"), dict.fromkeys(compiled.narrative_codes, "…"), nil=False)

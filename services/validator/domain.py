@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from types import MappingProxyType
+from uuid import UUID
 
 from services.validator.rules import catalogue, narratives, sums, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
+from services.validator.rules.packs import Pack
 from services.validator.rules.tables import Tables
 from shared.contract.events import Finding, Severity, VerdictOutcome
 from shared.runtime.english import counted
@@ -45,6 +47,23 @@ class Judgement:
     findings_truncated: bool = False
     any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
+    rule_pack: str | None = None  # checksum of the form's rules
+    looks_back: Pack | None = None  # the form's rules, where some look back to earlier periods; set before the handler
+    compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
+
+    def kept_figures(self, figures: Mapping[str, str | None]) -> dict[str, str] | None:
+        """What reports of later periods are compared with: the figures, where accepted and rules look back to them."""
+        if self.looks_back is None or self.outcome != "accepted":
+            return None
+        return {code: text.strip() for code, text in figures.items() if text is not None and not is_blank(text)}
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An accepted report of an earlier period."""
+
+    submission_id: UUID
+    figures: Mapping[str, str]
 
 
 def judge(
@@ -54,8 +73,9 @@ def judge(
     given_tables: Tables = NO_TABLES,
     *,
     nil: bool,
+    period: str = "",
 ) -> Judgement:
-    """Judge the content of one submission by its form.
+    """Judge the content of one submission by its form. `period`: for rules that are of some periods only.
 
     A NIL report owes nothing where the form allows NIL. Where it does not, the report still owes everything, but the
     one finding that says so is enough. Content beside NIL is checked as far as it goes.
@@ -95,6 +115,8 @@ def judge(
                 usable = tables.check(table, given_tables.get(table.code), flaws, demanded=not nil)
                 absent += table.required and not usable
     _check_codes(form, figures, given_narratives, given_tables, flaws)
+    if form.pack is not None and not nil:
+        form.pack.check(values, figures, given_tables, flaws, period=period)
     if nil or not (values or form.required_items):
         _check_nil(form, figures, given_narratives, given_tables, nil, flaws)
 
@@ -104,6 +126,7 @@ def judge(
     any_nonzero = (
         True if any(values.values()) or any(given_tables.values()) else False if _all_read(values, figures) else None
     )
+    rule_pack = None if form.pack is None else form.pack.checksum
     if not flaws:
         return Judgement(
             "accepted",
@@ -113,9 +136,13 @@ def judge(
             present,
             any_nonzero=any_nonzero,
             filler=form.severities[catalogue.ALL_ZERO.code],
+            rule_pack=rule_pack,
         )
     return replace(
-        _concluded(flaws, required, present), any_nonzero=any_nonzero, filler=form.severities[catalogue.ALL_ZERO.code]
+        _concluded(flaws, required, present),
+        any_nonzero=any_nonzero,
+        filler=form.severities[catalogue.ALL_ZERO.code],
+        rule_pack=rule_pack,
     )
 
 
@@ -130,15 +157,46 @@ def after_figures(judgement: Judgement, before: str, *, confirmed: bool) -> Judg
     truly has nothing must not be returned for ever.
     """
     severity: Severity = "warning" if confirmed else judgement.filler
-    flaw = Flaw(catalogue.ALL_ZERO, "/figures", {"before": before}, severity=severity)
+    return with_finding(judgement, render(Flaw(catalogue.ALL_ZERO, "/figures", {"before": before}, severity=severity)))
+
+
+def _rank(finding: Finding) -> tuple[bool, int]:
+    return (finding.severity != "error", catalogue.TIER_RANK[finding.tier])
+
+
+def after_history(
+    judgement: Judgement,
+    figures: Mapping[str, str | None],
+    period: str,
+    previous: Earlier | None,
+    year_ago: Earlier | None,
+) -> Judgement:
+    """The judgement with what the rules say that look back: to the period before, and to that of the year before."""
+    assert judgement.looks_back is not None
+    flaws: list[Flaw] = []
+    judgement.looks_back.look_back(
+        figures,
+        None if previous is None else previous.figures,
+        None if year_ago is None else year_ago.figures,
+        flaws,
+        period=period,
+    )
+    for flaw in flaws:
+        judgement = with_finding(judgement, render(flaw))
+    used = tuple(dict.fromkeys(report.submission_id for report in (previous, year_ago) if report is not None))
+    return replace(judgement, compared_with=used)
+
+
+def with_finding(judgement: Judgement, finding: Finding) -> Judgement:
+    """The judgement with a finding that was made later, in its place among the others."""
     findings = list(judgement.findings)
-    place = sum((line.severity == "warning", catalogue.RULES[line.code].tier_rank) <= flaw.rank for line in findings)
-    findings.insert(place, render(flaw))
+    findings.insert(sum(_rank(line) <= _rank(finding) for line in findings), finding)
+    is_error = finding.severity == "error"
     return replace(
         judgement,
-        outcome="returned" if judgement.errors or flaw.is_error else "accepted",
-        errors=judgement.errors + flaw.is_error,
-        warnings=judgement.warnings + (not flaw.is_error),
+        outcome="returned" if judgement.errors or is_error else "accepted",
+        errors=judgement.errors + is_error,
+        warnings=judgement.warnings + (not is_error),
         findings=tuple(findings[:LISTED_FINDINGS]),
         findings_truncated=judgement.findings_truncated or len(findings) > LISTED_FINDINGS,
     )

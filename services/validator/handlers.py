@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from uuid import UUID
 
 from services.validator import metrics, store
-from services.validator.domain import Judgement, after_figures
+from services.validator.domain import Earlier, Judgement, after_figures, after_history
 from services.validator.judging import form_name
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
 from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached, obligation_key
 from shared.contract.ids import new_id
-from shared.contract.period import PeriodError, parse, preceding
+from shared.contract.period import PeriodError, format_id, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -60,7 +61,8 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     decided_at = clock.now()
     verdicts: list[VerdictReached] = []
     any_nonzero: list[bool | None] = []
-    judgements = await _compared(batch, tx)
+    figures: list[Mapping[str, str] | None] = []
+    judgements = await _looked_back(batch, await _compared(batch, tx), tx)
     for event in batch:
         judgement = judgements.get(event.id)
         if judgement is None:
@@ -69,6 +71,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
             continue
         body = event.body
         any_nonzero.append(judgement.any_nonzero)
+        figures.append(judgement.kept_figures(body.figures))
         verdicts.append(
             VerdictReached.trusted(
                 verdict_id=new_id(),
@@ -90,11 +93,13 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
                 present_items=judgement.present_items,
                 findings=judgement.findings,
                 findings_truncated=judgement.findings_truncated,
+                rule_pack=judgement.rule_pack,
+                compared_with=judgement.compared_with or None,
             )
         )
     if not verdicts:
         return
-    inserted = await store.insert_verdicts(tx, verdicts, any_nonzero)
+    inserted = await store.insert_verdicts(tx, verdicts, any_nonzero, figures)
     fresh = [verdict for verdict in verdicts if verdict.verdict_id in inserted]
     metrics.REPEATED_TOTAL.inc(len(verdicts) - len(fresh))
     await store.insert_findings(tx, fresh)
@@ -129,6 +134,54 @@ async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[U
         if judgement.outcome == "accepted":
             accepted[obligation] = judgement.any_nonzero
     return judged
+
+
+async def _looked_back(
+    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: Transaction
+) -> dict[UUID, Judgement]:
+    """The judgements with what rules say that look back to the agency's accepted reports: in order, this batch's too.
+
+    One query for the batch, and only for forms that have such rules.
+    """
+    wanted = {
+        event.id: (obligation_before(event.body), obligation_year_ago(event.body))
+        for event in batch
+        if (judgement := judged.get(event.id)) is not None and judgement.looks_back is not None and not event.body.nil
+    }
+    if not wanted:
+        return judged
+    keys = sorted({key for pair in wanted.values() for key in pair if key is not None})
+    accepted = await store.looked_back_to(tx, keys)
+    for event in batch:
+        if (pair := wanted.get(event.id)) is None:
+            continue
+        body = event.body
+        previous, year_ago = (None if key is None else accepted.get(key) for key in pair)
+        judgement = judged[event.id] = after_history(judged[event.id], body.figures, body.period, previous, year_ago)
+        figures = judgement.kept_figures(body.figures)
+        if figures is not None:
+            accepted[body.obligation] = Earlier(body.submission_id, figures)
+    return judged
+
+
+def obligation_before(body: SubmissionReceived) -> str | None:
+    """The obligation of the period before; None for ad hoc periods."""
+    try:
+        return obligation_key(body.agency, body.regime, preceding(parse(body.period)).id)
+    except PeriodError:
+        return None
+
+
+def obligation_year_ago(body: SubmissionReceived) -> str | None:
+    """The obligation of the same period of the year before; None where that year has none, as for some weeks 53."""
+    try:
+        period = parse(body.period)
+        if period.frequency == "adhoc":
+            return None
+        year_ago = parse(format_id(period.frequency, period.year - 1, period.number))
+    except PeriodError:
+        return None
+    return obligation_key(body.agency, body.regime, year_ago.id)
 
 
 def _earlier(body: SubmissionReceived) -> list[str]:

@@ -49,6 +49,8 @@ class Line(msgspec.Struct, array_like=True):
     message_en: str
     fix: str
     fix_en: str
+    legal_basis: str | None = None
+    explain: bool | None = None
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -63,6 +65,7 @@ class Answer(msgspec.Struct, array_like=True):
     findings: list[Line] = []
     any_nonzero: bool | None = None
     filler: str = "error"
+    rule_pack: str | None = None
 
     @classmethod
     def of(cls, judgement: Judgement, seconds: float) -> Answer:
@@ -76,6 +79,7 @@ class Answer(msgspec.Struct, array_like=True):
             ],
             any_nonzero=judgement.any_nonzero,
             filler=judgement.filler,
+            rule_pack=judgement.rule_pack,
         )
 
     def judgement(self) -> Judgement:
@@ -86,6 +90,7 @@ class Answer(msgspec.Struct, array_like=True):
             findings_truncated=self.truncated,
             any_nonzero=self.any_nonzero,
             filler=self.filler,  # type: ignore[arg-type]  # and so was this
+            rule_pack=self.rule_pack,
         )
 
 
@@ -94,7 +99,7 @@ def _answer(order: Order, form: CompiledForm) -> Answer:
     try:
         signal.setitimer(signal.ITIMER_PROF, order.seconds)
         body = SubmissionReceived.model_validate_json(order.report)
-        judgement = judge(form, body.figures, body.narratives, body.tables, nil=body.nil)
+        judgement = judge(form, body.figures, body.narratives, body.tables, nil=body.nil, period=body.period)
         return Answer.of(judgement, work_seconds() - begun)
     except Exception as error:
         return Answer(work_seconds() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])

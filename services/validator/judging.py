@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -91,6 +91,10 @@ class Judging:
                 event, names[event.id], snapshots, prepared, spent, None if apart else wait_until
             )
         metrics.JUDGE_DURATION_SECONDS.observe(spent)
+        for event_id, judgement in prepared.values.items():
+            form = forms.get(names[event_id])
+            if isinstance(form, CompiledForm) and form.pack is not None and form.pack.looks_back:
+                prepared.values[event_id] = replace(judgement, looks_back=form.pack)
         return prepared
 
     async def _judge_here(
@@ -123,7 +127,9 @@ class Judging:
                 continue
             body = event.body
             try:
-                prepared.values[event.id] = domain.judge(form, body.figures, body.narratives, body.tables, nil=body.nil)
+                prepared.values[event.id] = domain.judge(
+                    form, body.figures, body.narratives, body.tables, nil=body.nil, period=body.period
+                )
             except MemoryError:
                 raise
             except Exception as error:

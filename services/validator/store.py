@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
 from services.validator import tables
+from services.validator.domain import Earlier
 from shared.contract.events import Form, RegimePublished, VerdictReached
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
@@ -63,15 +65,16 @@ _COLUMNS: dict[str, str] = {
     "required_items": "int",
     "present_items": "int",
     "findings_truncated": "bool",
+    "rule_pack": "text",
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
-                    "fix", "fix_en")  # fmt: skip
-_STORED = _COLUMNS | {"any_nonzero": "bool"}
+                    "fix", "fix_en", "legal_basis", "explain")  # fmt: skip
+_STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb"}
 #: the columns of a verdict that are answered
-SHOWN = tuple(_COLUMNS)
-_NAMES = bulk.names(_COLUMNS)
+SHOWN = (*_COLUMNS, "compared_with")
+_NAMES = bulk.names(SHOWN)
 _FINDING_NAMES = bulk.names(FINDING_SHOWN)
-_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text")}
+_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool"}
 
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
@@ -83,6 +86,11 @@ _INSERT_VERDICTS = text(f"""
 
 _ACCEPTED_FIGURES = text("""
     SELECT DISTINCT ON (obligation) obligation, any_nonzero FROM verdict
+     WHERE obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted' ORDER BY obligation, version DESC
+""")
+
+_LOOKED_BACK_TO = text("""
+    SELECT DISTINCT ON (obligation) obligation, submission_id, figures FROM verdict
      WHERE obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted' ORDER BY obligation, version DESC
 """)
 
@@ -129,6 +137,12 @@ async def accepted_figures(tx: Transaction, obligations: Sequence[str]) -> dict[
     return {row.obligation: row.any_nonzero for row in rows}
 
 
+async def looked_back_to(tx: Transaction, obligations: Sequence[str]) -> dict[str, Earlier]:
+    """The newest accepted version of each of these, where its figures are kept."""
+    rows = await tx.execute(_LOOKED_BACK_TO, {"keys": list(obligations)})
+    return {row.obligation: Earlier(row.submission_id, row.figures) for row in rows if row.figures is not None}
+
+
 async def returned_for(tx: Transaction, obligations: Sequence[str], code: str) -> set[str]:
     """Those of which a version was returned with this finding."""
     rows = await tx.execute(_RETURNED_FOR, {"keys": list(obligations), "code": code})
@@ -136,19 +150,31 @@ async def returned_for(tx: Transaction, obligations: Sequence[str], code: str) -
 
 
 async def insert_verdicts(
-    tx: Transaction, verdicts: Sequence[VerdictReached], any_nonzero: Sequence[bool | None]
+    tx: Transaction,
+    verdicts: Sequence[VerdictReached],
+    any_nonzero: Sequence[bool | None],
+    figures: Sequence[Mapping[str, str] | None],
 ) -> set[UUID]:
     """Insert the verdicts on submissions that have none; returns the ids of those inserted.
+
+    any_nonzero, figures: of each verdict's report, for reports to come.
 
     Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
     """
     rows_given = (
-        (*verdict, flag) for verdict, flag in zip(map(attrgetter(*_COLUMNS), verdicts), any_nonzero, strict=True)
+        (*values, flag, _json(map(str, verdict.compared_with or ())), None if given is None else json.dumps(given))
+        for verdict, values, flag, given in zip(
+            verdicts, map(attrgetter(*_COLUMNS), verdicts), any_nonzero, figures, strict=True
+        )
     )
     columns = bulk.parameters(_STORED, rows_given)
     rows = await tx.execute(_INSERT_VERDICTS, columns)
     # the driver's UUIDs are a subclass of ours and equal to them
     return {row.verdict_id for row in rows}
+
+
+def _json(values: Iterable[str]) -> str:
+    return json.dumps(list(values))
 
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:

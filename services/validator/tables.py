@@ -72,6 +72,11 @@ verdict = Table(
     Column("present_items", Integer, nullable=False),
     Column("findings_truncated", Boolean, nullable=False),
     Column("any_nonzero", Boolean),  # whether a figure was other than 0; NULL: there was none, or it is not known
+    Column("rule_pack", Text),  # the form's rules by which it was judged, NULL: the form has none
+    Column(
+        "compared_with", JSONB, nullable=False, server_default=text("'[]'")
+    ),  # submissions that rules looked back to
+    Column("figures", JSONB),  # of an accepted report whose regime has rules that look back; NULL: of any other
     UniqueConstraint("submission_id", name="verdict_once_per_submission"),
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),
@@ -97,6 +102,8 @@ finding = Table(
     Column("message_en", Text, nullable=False),
     Column("fix", Text, nullable=False),
     Column("fix_en", Text, nullable=False),
+    Column("legal_basis", Text),
+    Column("explain", Boolean),  # whether it asks for an explanation; NULL: its code says so
     PrimaryKeyConstraint("verdict_id", "position"),
     CheckConstraint("severity IN ('error', 'warning')", name="finding_severity"),
 )

@@ -128,6 +128,13 @@ def cutoff_range(period: Period, frequency: Frequency, cutoff: Cutoff) -> tuple[
     return before + _ONE_DAY, date(period.year, months * period.number, cutoff.day)
 
 
+def first_day(period: Period) -> date:
+    """The first day that the period's name covers: 1 July of 2026-Q3; of a week its Monday. PeriodError if ad hoc."""
+    if period.frequency == "weekly":
+        return date.fromisocalendar(period.year, period.number, 1)
+    return date(period.year, _MONTHS[_periodic(period)] * (period.number - 1) + 1, 1)
+
+
 def following(period: Period) -> Period:
     """The next period of the same frequency. Raises PeriodError for ad hoc periods and beyond the last year."""
     frequency = _periodic(period)

@@ -31,7 +31,8 @@ _VERSIONS = text("""
     SELECT submissions.obligation, submission_id, version, regime_version, officer_id, received_at, nil, outcome,
            coalesce(outcome = 'accepted' AND EXISTS (
                SELECT FROM jsonb_array_elements(findings) AS finding
-                WHERE finding ->> 'severity' = 'warning' AND finding ->> 'code' = ANY(CAST(:codes AS text[]))), false),
+                WHERE finding ->> 'severity' = 'warning'
+                  AND (finding ->> 'code' = ANY(CAST(:codes AS text[])) OR (finding -> 'explain') = 'true')), false),
            decided_at
       FROM submissions LEFT JOIN verdicts USING (submission_id)
      WHERE submissions.obligation = ANY(CAST(:obligations AS text[])) ORDER BY submissions.obligation, version

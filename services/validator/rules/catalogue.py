@@ -11,7 +11,7 @@ from typing import get_args
 from shared.contract.events import Severity, Tier
 from shared.contract.events.registry import Weight
 
-_TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
+TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Rule:
     fix_en: str
     ask: tuple[str, str] | None = None  # what a warning says in place of the fix, Vietnamese and English
     chosen: bool = False
+    legal_basis: str | None = None  # of a rule of a form
+    explain: bool | None = None  # of a rule of a form: its warning asks for an explanation
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -41,7 +43,7 @@ class Rule:
 
     @property
     def tier_rank(self) -> int:
-        return _TIER_RANK[self.tier]
+        return TIER_RANK[self.tier]
 
 
 UNKNOWN_FIGURE = Rule(
@@ -391,6 +393,17 @@ SUM_NOT_CHECKED = Rule(
     "Khi sửa {unknown}, kiểm tra để {total} bằng {terms}{tolerance}.",
     "When you correct {unknown}, see that {total} equals {terms}{tolerance_en}.",
 )
+RULES_NOT_CHECKED = Rule(
+    "K03",
+    "consistency",
+    "warning",
+    "Chưa kiểm tra được một số quy tắc của biểu mẫu",
+    "Some rules of the form cannot be checked",
+    "Chưa kiểm tra được {count} quy tắc ({rules}): {reason}.",
+    "{count_en} cannot be checked ({rules}): {reason_en}.",
+    "Không cần làm gì nếu số liệu đã đúng; báo cáo không bị trả lại vì lý do này.",
+    "There is nothing to do if the figures are right; no report is returned for this.",
+)
 ALL_ZERO = Rule(
     "H01",
     "history",
@@ -578,6 +591,7 @@ RULES: dict[str, Rule] = {
         WITH_UNIT,
         SUM_DIFFERS,
         SUM_NOT_CHECKED,
+        RULES_NOT_CHECKED,
         ALL_ZERO,
         TOO_SHORT,
         TOO_LONG,

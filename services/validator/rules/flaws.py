@@ -72,4 +72,6 @@ def render(flaw: Flaw) -> Finding:
         message_en=rule.message_en.format_map(words),
         fix=fix.format_map(words),
         fix_en=fix_en.format_map(words),
+        legal_basis=rule.legal_basis,
+        explain=rule.explain,
     )

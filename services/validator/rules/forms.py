@@ -16,6 +16,8 @@ from operator import itemgetter
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import pointer, shown
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
+from services.validator.rules.pack_compiler import PackError, compile_pack
+from services.validator.rules.packs import Pack
 from services.validator.rules.units import Unit, unit_of
 from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule, TableColumn, TableField
 from shared.contract.events.fields import FIRST_YEAR, LAST_YEAR
@@ -131,6 +133,7 @@ class CompiledForm:
     table_codes: frozenset[str]
     folded_codes: dict[str, str]  # code without case and outer spaces -> code, for "did you mean"
     required_items: int
+    pack: Pack | None  # the form's own rules
 
 
 def compile_form(form: Form) -> CompiledForm:
@@ -142,6 +145,10 @@ def compile_form(form: Form) -> CompiledForm:
     figures = {field.code: _figure(field) for field in form.figures}
     narratives = tuple(_narrative(field) for field in form.narratives)
     tables = tuple(_table(field) for field in form.tables)
+    try:
+        pack = compile_pack(form)
+    except PackError as error:
+        raise FormError(f"a rule is wrong: {error}") from error
     return CompiledForm(
         steps=tuple(
             (code, _well_written(figure.fraction_digits), figure.minimum, figure.maximum, figure)
@@ -163,6 +170,7 @@ def compile_form(form: Form) -> CompiledForm:
         required_items=sum(figure.required for figure in figures.values())
         + sum(narrative.required for narrative in narratives)
         + sum(table.required for table in tables),
+        pack=pack,
     )
 
 

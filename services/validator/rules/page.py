@@ -39,6 +39,9 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - Narratives are measured in characters after NFC normalisation and trimming; characters that nobody sees do not count
   towards the least length. A run of more than 30 combining marks is parted by U+034F first (stream-safe text,
   UAX #15): no text costs more than its length.
+- Rules of a form have codes of their own (`KT-01`), beside those listed here; [rules](rules.md) says how they are
+  written. Of an `error` the report is returned; of `confirm` it is accepted and asked to be explained (`explain` of
+  the finding is true); `info` tells something. The last two are warnings. `legal_basis` says what a rule rests on.
 - \\* **Nội dung cho có / filler**: a stock phrase (“đang cập nhật”, “không có gì”, `n/a`, `test`, in any case, accents
   and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
   `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is

@@ -59,6 +59,7 @@ from shared.contract.events.registry import (
     WebhookSecret,
     WebhookState,
 )
+from shared.contract.events.rules import PackRule, RuleSide, RuleTest
 from shared.contract.events.submissions import (
     IntakeAvailable,
     IntakeUnavailable,
@@ -132,6 +133,7 @@ __all__ = [
     "ObligationChanged",
     "OfficerRegistered",
     "OfficerRole",
+    "PackRule",
     "PersonRegistered",
     "PersonsOffice",
     "RecordedEvent",
@@ -139,6 +141,8 @@ __all__ = [
     "RegistryEvent",
     "RequestIssued",
     "RulePack",
+    "RuleSide",
+    "RuleTest",
     "ScoreLine",
     "Severity",
     "SharingGranted",

@@ -29,6 +29,7 @@ from shared.contract.events.fields import (
     at_most,
     between,
 )
+from shared.contract.events.rules import MAX_RULES, PackRule
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
@@ -243,6 +244,7 @@ class Form(Model):
     severities: dict[str, Weight] = Field(default_factory=dict)
     attachments: Annotated[tuple[AttachmentField, ...], at_most(MAX_ATTACHMENTS)] = ()
     tables: Annotated[tuple[TableField, ...], at_most(MAX_TABLES)] = ()
+    rules: Annotated[tuple[PackRule, ...], at_most(MAX_RULES)] = ()
 
 
 class Cutoff(Model):

@@ -11,7 +11,8 @@ Tier = Literal["structure", "completeness", "validity", "consistency", "history"
 Severity = Literal["error", "warning"]
 VerdictOutcome = Literal["accepted", "returned"]
 
-#: codes of findings that, as warnings, ask for an explanation (validator's catalogue holds it to this)
+#: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this); of a
+#: finding of a form's rule `explain` says so
 EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06"})
 
 
@@ -29,6 +30,8 @@ class Finding(Model):
     message_en: str
     fix: str  # Vietnamese
     fix_en: str
+    legal_basis: str | None = None  # of a rule of the form
+    explain: bool | None = None  # a warning of a rule of the form that asks for an explanation
 
 
 class VerdictReached(EventModel):
@@ -60,6 +63,8 @@ class VerdictReached(EventModel):
     present_items: int  # of these, usable: of the right type and in range, no filler
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False  # more were found than are listed
+    rule_pack: str | None = None  # checksum of the form's rules, which are those of the regime version
+    compared_with: tuple[UUID, ...] | None = None  # accepted submissions of earlier periods that rules looked back to
 
     @property
     def key(self) -> str:

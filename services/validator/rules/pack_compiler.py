@@ -1,0 +1,350 @@
+"""Compiles the rules of a form, and says all that is wrong with them: where, and how to mend it.
+
+A formula is checked against the form: unknown codes, types, cost. What reports of others would be needed for is refused
+until they can be had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from services.validator.formula import (
+    Field,
+    Formula,
+    FormulaError,
+    Names,
+    Operator,
+    Tolerance,
+    Type,
+    bind,
+    caret,
+    check,
+    compile_formula,
+    parse,
+    sides,
+)
+from services.validator.formula.functions import ELSEWHERE
+from services.validator.formula.nodes import Call, Column, Figure, Node, Range, parts, walk
+from services.validator.formula.values import HUNDRED
+from services.validator.rules.catalogue import Rule
+from services.validator.rules.flaws import pointer
+from services.validator.rules.packs import CompiledRule, Evaluate, Pack
+from shared.contract.events import Form, PackRule, RuleSide
+from shared.contract.events.registry import ColumnType
+from shared.contract.events.rules import MissingStrategy
+
+#: codes of built-in findings look like this
+_BUILT_IN = re.compile(r"[A-Z][0-9]{2}")
+_OPERAND = re.compile(r"\{([^{}]*)\}")
+_OWN_WORDS = frozenset({"provided", "expected", "difference"})
+_OPERATORS: dict[str, Operator] = {
+    "equal_to": "=",
+    "not_equal_to": "<>",
+    "greater_than": ">",
+    "greater_than_or_equal_to": ">=",
+    "less_than": "<",
+    "less_than_or_equal_to": "<=",
+}
+#: what a formula may not use until reports of others are at hand
+_LATER = frozenset({"REF", "CHILDREN_SUM", "LOOKUP", "EXISTS", "MISSINGROWS"})
+_BACK = frozenset({"PREV", "YOY"})
+_TYPES: dict[ColumnType, Type] = {"text": Type.TEXT, "choice": Type.TEXT, "date": Type.DATE}
+
+
+class Problem(NamedTuple):
+    """What is wrong with a rule, and where in the form (JSON Pointer); a formula's place is in `marks`."""
+
+    place: str
+    message: str
+    message_en: str
+    marks: str = ""  # the line of the formula and carets beneath it
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message} / {self.message_en}" + (f"\n{self.marks}" if self.marks else "")
+
+
+class PackError(ValueError):
+    """The rules cannot be asked of any report. Correct what `problems` lists."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.place} {problem.message_en}" for problem in problems[:5]))
+        self.problems = tuple(problems)
+
+
+def compile_pack(form: Form) -> Pack | None:
+    """The form's rules ready to be asked; None where it has none. Raises PackError with all that is wrong."""
+    if not form.rules:
+        return None
+    compiler = _Compiler(form)
+    rules = [rule for place, given in enumerate(form.rules) if (rule := compiler.rule(place, given)) is not None]
+    if compiler.problems:
+        raise PackError(compiler.problems)
+    return Pack(form, rules)
+
+
+class _Compiler:
+    """Compiles the rules of one form and collects what is wrong with them."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._names = names_of(form)
+        self._figures = {figure.code for figure in form.figures}
+        self._tables = {table.code: {column.code for column in table.columns} for table in form.tables}
+        self._ids: set[str] = set()
+        self._row: str | None = None  # the table of the rule at hand
+        self.problems: list[Problem] = []
+
+    def rule(self, place: int, given: PackRule) -> CompiledRule | None:
+        """One rule; None, and problems, where something is wrong with it."""
+        at = f"/form/rules/{place}"
+        before = len(self.problems)
+        self._row = given.table
+        self._check_shape(at, given)
+        if len(self.problems) > before:
+            return None
+        when = self._formula(f"{at}/when", given.when, Type.BOOLEAN) if given.when else None
+        expected = self._formula(f"{at}/expected", given.expected) if given.expected else None
+        sides = self._sides(at, given)
+        messages = [
+            self._message(f"{at}/{name}", getattr(given, name)) for name in ("message", "message_en", "fix", "fix_en")
+        ]
+        if len(self.problems) > before or sides is None:
+            return None
+        left, right, operator = sides
+        formulas = [found for found in (when, expected, left[0], None if right is None else right[0]) if found]
+        operands = [self._bound(text) for text in _operands(given)]
+        nodes = [node for formula in (*formulas, *operands) for node in _walk(formula.root)]
+        figures = _figures_of(nodes)
+        columns = frozenset((node.table, node.column) for node in nodes if isinstance(node, Column))
+        if given.table is not None and any(table != given.table for table, _ in columns):
+            self._problem(f"{at}/table", f"Quy tắc của bảng {given.table} dùng cột của bảng khác.",
+                          f"The rule of table {given.table} names columns of another table.")  # fmt: skip
+        pointed = given.at or _first_figure([left[0], *([] if right is None else [right[0]])])
+        if len(self.problems) > before:
+            return None
+        if expected is None and right is not None and operator in _OPERATORS.values():
+            expected = right[0]
+        rule = self._words(given, messages)
+        return CompiledRule(
+            rule=rule,
+            more_rows=_more_rows(rule),
+            path=pointer("tables", given.table) if given.table else pointer("figures", pointed) if pointed else "",
+            table=given.table or "",
+            identified_by=given.row,
+            when=None if when is None else self._compiled(when),
+            left=self._compiled(*left),
+            right=None if right is None else self._compiled(*right),
+            operator=operator,
+            tolerance=Tolerance(given.tolerance, given.tolerance_percent / HUNDRED),
+            expected=None if expected is None else self._compiled(expected),
+            provided=self._compiled(self._bound(f"[{pointed}]")) if pointed and not given.table else (
+                None if right is None else self._compiled(left[0])
+            ),
+            operands=tuple(map(self._compiled, operands)),
+            figures=figures,
+            columns=columns,
+            since=given.since,
+            until=given.until,
+            looks_back=any(isinstance(node, Call) and node.name in _BACK for node in nodes),
+            shown=self._explained(formulas),
+        )  # fmt: skip
+
+    def _explained(self, formulas: Iterable[Formula]) -> tuple[tuple[str, Evaluate], ...]:
+        """The formulas and what they name, each once."""
+        shown: dict[str, Evaluate] = {}
+        for formula in formulas:
+            shown.setdefault(formula.text_of(formula.root), self._compiled(formula))
+            for node in _walk(formula.root):
+                if (
+                    isinstance(node, Figure)
+                    or (isinstance(node, Column) and self._row)
+                    or (isinstance(node, Call) and node.name in _BACK)
+                ):
+                    shown.setdefault(formula.text_of(node), self._compiled(Formula(formula.text, node)))
+        return tuple(shown.items())
+
+    def _check_shape(self, at: str, given: PackRule) -> None:
+        if given.id in self._ids:
+            self._problem(f"{at}/id", f"Mã quy tắc {given.id} lặp lại.", f"The rule id {given.id} is repeated.")
+        self._ids.add(given.id)
+        if _BUILT_IN.fullmatch(given.id):
+            self._problem(f"{at}/id", f"{given.id} có dạng mã có sẵn (như K01): đặt mã khác, ví dụ QT-01.",
+                          f"{given.id} looks like a built-in code (such as K01): choose another.")  # fmt: skip
+        sided = (given.left is not None, given.operator is not None, given.right is not None)
+        if bool(given.assert_) == any(sided) or any(sided) != all(sided):
+            self._problem(at, "Ghi hoặc `assert`, hoặc đủ `left`, `operator`, `right`.",
+                          "Give either `assert`, or all of `left`, `operator`, `right`.")  # fmt: skip
+        if given.tolerance < 0 or given.tolerance_percent < 0:
+            self._problem(f"{at}/tolerance", "Độ lệch cho phép không được âm.", "A tolerance is not negative.")
+        if given.at is not None and given.at not in self._figures:
+            self._problem(f"{at}/at", f"Biểu mẫu không có chỉ tiêu {given.at}.", f"The form has no figure {given.at}.")
+        if given.table is not None and given.table not in self._tables:
+            self._problem(f"{at}/table", f"Biểu mẫu không có bảng {given.table}.",
+                          f"The form has no table {given.table}.")  # fmt: skip
+        elif unknown := [code for code in given.row if code not in self._tables.get(given.table or "", ())]:
+            self._problem(f"{at}/row", f"Bảng không có cột {', '.join(unknown)}.",
+                          f"The table has no column {', '.join(unknown)}.")  # fmt: skip
+        if given.since is not None and given.until is not None and given.until < given.since:
+            self._problem(f"{at}/until", "`until` trước `since`.", "`until` is before `since`.")
+        if not given.tests:
+            self._problem(f"{at}/tests", "Quy tắc chưa có phép thử nào.", "The rule has no test.")
+
+    def _sides(
+        self, at: str, given: PackRule
+    ) -> tuple[tuple[Formula, MissingStrategy], tuple[Formula, MissingStrategy] | None, str] | None:
+        if given.left is not None and given.right is not None and given.operator is not None:
+            left = self._dhis2_side(f"{at}/left", given.left, given)
+            right = self._dhis2_side(f"{at}/right", given.right, given)
+            if left is None or right is None:
+                return None
+            return left, right, _OPERATORS.get(given.operator, given.operator)
+        formula = self._formula(f"{at}/assert", given.assert_, Type.BOOLEAN)
+        if formula is None:
+            return None
+        apart = sides(formula)  # for the tolerance, and for what is expected
+        if apart is None:
+            return (formula, given.missing), None, ""
+        return (apart[0], given.missing), (apart[2], given.missing), apart[1]
+
+    def _dhis2_side(self, at: str, side: RuleSide, given: PackRule) -> tuple[Formula, MissingStrategy] | None:
+        formula = self._formula(f"{at}/expression", side.expression)
+        return None if formula is None else (formula, side.missing or given.missing)
+
+    def _formula(self, at: str, text: str, wanted: Type = Type.ANY) -> Formula | None:
+        """The formula, checked; None, and problems, where it is wrong."""
+        try:
+            formula = parse(text)
+        except FormulaError as error:
+            self._wrong(at, text, error)
+            return None
+        kind, errors = check(formula, self._names, row=self._row)
+        errors += [
+            FormulaError(
+                f"{node.name} chưa dùng được trong quy tắc của biểu mẫu.",
+                f"{node.name} cannot be used in the rules of a form yet.",
+                *node.span,
+            )
+            for node in walk(formula.root)
+            if isinstance(node, Call) and node.name in _LATER
+        ]
+        for found in errors:
+            self._wrong(at, formula.text, found)
+        if errors:
+            return None
+        if Type.ANY not in (kind, wanted) and kind is not wanted:
+            self._problem(at, "Công thức phải cho đúng hoặc sai.", "The formula has to be true or false.")
+            return None
+        return bind(formula, self._names)[0]
+
+    def _compiled(self, formula: Formula, missing: MissingStrategy = "skip_if_any_missing") -> Evaluate:
+        return compile_formula(formula, self._names, missing=missing)
+
+    def _bound(self, text: str) -> Formula:
+        return bind(parse(text), self._names)[0]
+
+    def _message(self, at: str, text: str) -> str:
+        """The text as a template of `str.format`: each formula in braces becomes {v0}, {v1} …"""
+        numbers: dict[str, int] = {}
+        template, last = "", 0
+        for found in _OPERAND.finditer(text):
+            template += _escaped(text[last : found.start()])
+            last = found.end()
+            inner = found[1]
+            if inner in _OWN_WORDS:
+                template += "{" + inner + "}"
+                continue
+            self._formula(at, inner)
+            template += f"{{{'e' if at.endswith('_en') else 'v'}:{inner}}}"
+            numbers.setdefault(inner, len(numbers))
+        return template + _escaped(text[last:])
+
+    def _words(self, given: PackRule, messages: Sequence[str]) -> Rule:
+        operands = _operands(given)
+        filled = []
+        for text in messages:
+            for number, operand in enumerate(operands):
+                text = text.replace(f"{{v:{operand}}}", f"{{v{number}}}").replace(f"{{e:{operand}}}", f"{{e{number}}}")
+            filled.append(text)
+        message, message_en, fix, fix_en = filled
+        return Rule(
+            given.id, given.tier, "error" if given.severity == "error" else "warning", given.message, given.message_en,
+            "{where}" + message, "{where_en}" + message_en, fix, fix_en,
+            legal_basis=given.legal_basis or None, explain=True if given.severity == "confirm" else None,
+        )  # fmt: skip
+
+    def _wrong(self, at: str, text: str, error: FormulaError) -> None:
+        self.problems.append(Problem(at, error.message_vi, error.message_en, caret(text, error)))
+
+    def _problem(self, at: str, message: str, message_en: str) -> None:
+        self.problems.append(Problem(at, message, message_en))
+
+
+def names_of(form: Form) -> Names:
+    """What formulas of this form may name."""
+    return Names(
+        figures={
+            figure.code: Field(Type.NUMBER, figure.fraction_digits, figure.minimum, figure.maximum)
+            for figure in form.figures
+        },
+        tables={
+            table.code: {
+                column.code: Field(
+                    _TYPES.get(column.type, Type.NUMBER), column.fraction_digits, column.minimum, column.maximum
+                )
+                for column in table.columns
+            }
+            for table in form.tables
+        },
+    )
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    """The node and all beneath it that is about this report: not what is evaluated in another one."""
+    found = [node]
+    while found:
+        current = found.pop()
+        yield current
+        if not (isinstance(current, Call) and current.name in ELSEWHERE):
+            found.extend(reversed(parts(current)))
+
+
+def _figures_of(nodes: Iterable[Node]) -> frozenset[str]:
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Figure):
+            found.add(node.code)
+        elif isinstance(node, Range):
+            found.update(node.codes or ())
+    return frozenset(found)
+
+
+def _operands(given: PackRule) -> list[str]:
+    """The formulas in braces of all messages, each once."""
+    texts = (given.message, given.message_en, given.fix, given.fix_en)
+    found = (operand for text in texts for operand in _OPERAND.findall(text) if operand not in _OWN_WORDS)
+    return list(dict.fromkeys(found))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _first_figure(formulas: Iterable[Formula]) -> str | None:
+    for formula in formulas:
+        for node in _walk(formula.root):
+            if isinstance(node, Figure):
+                return node.code
+    return None
+
+
+def _more_rows(rule: Rule) -> Rule:
+    return Rule(
+        rule.code, rule.tier, rule.severity, rule.meaning, rule.meaning_en,
+        "Bảng {table} còn {count} dòng khác không đạt quy tắc này, không liệt kê.",
+        "Table {table} has {count_en} that fail this rule and are not listed.",
+        "Soát lại các dòng tương tự của bảng rồi gửi lại.",
+        "Look through the other rows of the table, then send again.",
+        legal_basis=rule.legal_basis, explain=rule.explain,
+    )  # fmt: skip

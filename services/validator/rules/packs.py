@@ -1,0 +1,319 @@
+"""The rules of a form (gói quy tắc), compiled once and asked of each report after the built-in checks.
+
+A rule that lacks what it needs is skipped, as its missing strategy says; one that cannot be evaluated is said to be so,
+once, and stops no other. A wrong or missing figure has its own finding, so rules about it keep silent. Rules that look
+back to earlier periods are asked later (`look_back`), when those reports are at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from services.validator.formula import (
+    BLANK,
+    CannotEvaluate,
+    Context,
+    Tolerance,
+    Value,
+    compare,
+    each_row,
+    pair_holds,
+    written,
+)
+from services.validator.formula.values import minus
+from services.validator.rules.catalogue import RULES_NOT_CHECKED, Rule
+from services.validator.rules.flaws import Flaw, shown
+from services.validator.rules.numbers import is_blank, plainly
+from shared.contract.events import Form, RuleTest
+from shared.contract.events.registry import ColumnType
+from shared.contract.period import PeriodError, first_day
+from shared.contract.period import parse as parse_period
+from shared.contract.text import nfc
+from shared.runtime.english import counted
+
+#: rows of a table that one rule tells of, each by itself; the rest it counts
+LISTED_ROWS = 20
+_LISTED_RULES = 20
+_NUMBERS: frozenset[ColumnType] = frozenset({"integer", "decimal", "percent"})
+_UNREAD = CannotEvaluate("not_available", "Có ô của bảng chưa đọc được.", "A cell of a table cannot be read.")
+
+Evaluate = Callable[[Context], Value]
+Row = Mapping[str, str | None]
+Cells = dict[str, Value | None]
+
+
+class Explained(NamedTuple):
+    """What a rule says of a report, and the values that it comes from: formula, value."""
+
+    id: str
+    answer: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule ready to be asked. `holds` compares `left` and `right`, or `left` alone is true or false."""
+
+    rule: Rule
+    more_rows: Rule  # what is said of rows beyond those that are listed
+    path: str
+    table: str
+    identified_by: tuple[str, ...]  # columns that name a row
+    when: Evaluate | None
+    left: Evaluate
+    right: Evaluate | None
+    operator: str
+    tolerance: Tolerance
+    expected: Evaluate | None
+    provided: Evaluate | None
+    operands: tuple[Evaluate, ...]  # {0}, {1} … of the messages
+    figures: frozenset[str]  # all that it names of this report
+    columns: frozenset[tuple[str, str]]
+    since: date | None
+    until: date | None
+    looks_back: bool
+    shown: tuple[tuple[str, Evaluate], ...]  # its formulas and what they name, for explaining
+
+
+class Pack:
+    """The rules of one form."""
+
+    def __init__(self, form: Form, rules: Sequence[CompiledRule]) -> None:
+        text = "\n".join(rule.model_dump_json() for rule in form.rules)
+        self.checksum = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.rules = tuple(rules)
+        self.now = tuple(rule for rule in rules if not rule.looks_back)
+        self.later = tuple(rule for rule in rules if rule.looks_back)
+        self.looks_back = bool(self.later)
+        self._dated = any(rule.since or rule.until for rule in rules)
+        self._of_tables = frozenset(table for rule in rules for table, _ in rule.columns)
+        self._columns = {
+            table.code: {column.code: column.type for column in table.columns}
+            for table in form.tables
+            if table.code in self._of_tables
+        }
+        self._max_rows = {table.code: table.max_rows for table in form.tables}
+        self._figures = frozenset(figure.code for figure in form.figures)
+
+    def check(
+        self,
+        values: Mapping[str, Decimal],
+        figures: Mapping[str, str | None],
+        tables: Mapping[str, Sequence[Row]],
+        flaws: list[Flaw],
+        *,
+        period: str = "",
+    ) -> None:
+        """Add a flaw for each rule that does not hold. `values`: the figures that could be read."""
+        if self.now:
+            context = Context(figures=values, tables=self._cells(tables) if self._of_tables else {})
+            self._ask(self.now, context, self._unread(values, figures), flaws, period)
+
+    def look_back(
+        self,
+        figures: Mapping[str, str | None],
+        previous: Mapping[str, str] | None,
+        year_ago: Mapping[str, str] | None,
+        flaws: list[Flaw],
+        *,
+        period: str = "",
+        tables: Mapping[str, Sequence[Row]] | None = None,
+    ) -> None:
+        """Add a flaw for each rule about earlier periods that does not hold. None: no such report was accepted yet."""
+        values = numbers(figures)
+        context = Context(
+            figures=values,
+            tables=self._cells(tables or {}) if self._of_tables else {},
+            previous=None if previous is None else numbers(previous),
+            year_ago=None if year_ago is None else numbers(year_ago),
+        )
+        self._ask(self.later, context, self._unread(values, figures), flaws, period)
+
+    def explain(self, report: RuleTest) -> Iterator[Explained]:
+        """What each rule says of a report, and the values of all that it names."""
+        context = Context(
+            figures=numbers(report.figures),
+            tables=self._cells(report.tables) if self._of_tables else {},
+            previous=None if report.previous is None else numbers(report.previous),
+            year_ago=None if report.year_ago is None else numbers(report.year_ago),
+        )
+        for rule in self.rules:
+            answers = each_row(_asking(rule), context, rule.table) if rule.table else iter([_holds(rule, context)])
+            for answer in answers:
+                yield Explained(
+                    rule.rule.code + (f" {rule.table}/{context.row_number + 1}" if rule.table else ""),
+                    _said(answer),
+                    tuple((text, _shown(evaluate(context))[0]) for text, evaluate in rule.shown),
+                )
+
+    def _ask(
+        self,
+        rules: Iterable[CompiledRule],
+        context: Context,
+        unread: frozenset[str],
+        flaws: list[Flaw],
+        period: str,
+    ) -> None:
+        day = _first_day(period) if self._dated else None
+        unanswered: dict[CannotEvaluate, list[str]] = {}
+        for rule in rules:
+            if day is not None and not (rule.since or day) <= day <= (rule.until or day):
+                continue
+            if unread and not unread.isdisjoint(rule.figures):
+                continue
+            answer = _of_rows(rule, context, flaws) if rule.table else _of_report(rule, context, flaws)
+            if answer is not None:
+                unanswered.setdefault(answer, []).append(rule.rule.code)
+        for reason, codes in unanswered.items():
+            flaws.append(_not_checked(reason, codes))
+
+    def _unread(self, values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> frozenset[str]:
+        """Figures that are there and could not be read: they have a finding of their own."""
+        if len(values) == len(figures):
+            return frozenset()
+        return frozenset(
+            code for code, text in figures.items() if code not in values and not is_blank(text)
+        )  # fmt: skip
+
+    def _cells(self, tables: Mapping[str, Sequence[Row]]) -> dict[str, list[Cells]]:
+        """The rows of the tables that rules name, cells as values; one that cannot be read is left blank."""
+        return {
+            table: [
+                {code: _cell(kind, row.get(code)) for code, kind in columns.items()}
+                for row in tables.get(table, ())[: self._max_rows[table]]
+            ]
+            for table, columns in self._columns.items()
+        }
+
+
+def _of_report(rule: CompiledRule, context: Context, flaws: list[Flaw]) -> CannotEvaluate | None:
+    answer = _holds(rule, context)
+    if answer is False:
+        flaws.append(_flaw(rule, context, rule.path, {}))
+    return answer if isinstance(answer, CannotEvaluate) else None
+
+
+def _of_rows(rule: CompiledRule, context: Context, flaws: list[Flaw]) -> CannotEvaluate | None:
+    """Ask it of each row; the first that fail are told each, the rest is one finding with their number."""
+    unanswered: CannotEvaluate | None = None
+    failed = 0
+    answers = each_row(_asking(rule), context, rule.table)
+    for number, answer in enumerate(answers):  # the context stays at the row meanwhile
+        if isinstance(answer, CannotEvaluate):
+            unanswered = unanswered or answer
+        elif answer is False:
+            failed += 1
+            if failed <= LISTED_ROWS:
+                flaws.append(_flaw(rule, context, f"{rule.path}/{number}", _row_words(rule, context)))
+    if failed > LISTED_ROWS:
+        count = failed - LISTED_ROWS
+        words = {"count": str(count), "count_en": counted(count, "more row"), "table": rule.table}
+        flaws.append(Flaw(rule.more_rows, rule.path, words, difference=str(count)))
+    return unanswered
+
+
+def _row_words(rule: CompiledRule, context: Context) -> dict[str, str]:
+    number, cells = context.row_number, context.row or {}
+    named = ", ".join(shown(written(cells.get(column) or BLANK), 60) for column in rule.identified_by)
+    of = f" ({named})" if named else ""
+    return {"where": f"Bảng {rule.table}, dòng {number + 1}{of}: ",
+            "where_en": f"Table {rule.table}, row {number + 1}{of}: "}  # fmt: skip
+
+
+def _holds(rule: CompiledRule, context: Context) -> Value:
+    """True, False, BLANK where it is not asked, or CannotEvaluate."""
+    if rule.when is not None:
+        when = rule.when(context)
+        if when is not True:
+            return when if isinstance(when, CannotEvaluate) else BLANK
+    left = rule.left(context)
+    if rule.right is None:
+        return left
+    right = rule.right(context)
+    if rule.operator in ("compulsory_pair", "exclusive_pair"):
+        return pair_holds(left, rule.operator, right)  # type: ignore[arg-type]
+    return compare(left, rule.operator, right, rule.tolerance)  # type: ignore[arg-type]
+
+
+def _flaw(rule: CompiledRule, context: Context, path: str, words: dict[str, str]) -> Flaw:
+    words = {"where": "", "where_en": ""} | words
+    for number, operand in enumerate(rule.operands):
+        words[f"v{number}"], words[f"e{number}"] = _shown(operand(context))
+    provided = None if rule.provided is None else rule.provided(context)
+    expected = None if rule.expected is None else rule.expected(context)
+    difference: Value | None = None
+    if isinstance(provided, Decimal) and isinstance(expected, Decimal):
+        difference = minus(provided, expected)
+    return Flaw(rule.rule, path, words, _text(provided), _text(expected), _text(difference))
+
+
+def _text(value: Value | None) -> str | None:
+    return None if value is None or value is BLANK or isinstance(value, CannotEvaluate) else shown(written(value))
+
+
+def _shown(value: Value) -> tuple[str, str]:
+    if value is BLANK:
+        return "(trống)", "(blank)"
+    if isinstance(value, CannotEvaluate):
+        return "(không tính được)", "(cannot be computed)"
+    text = shown(written(value))
+    return text, text
+
+
+def _asking(rule: CompiledRule) -> Evaluate:
+    return lambda context: _holds(rule, context)
+
+
+def _said(answer: Value) -> str:
+    if isinstance(answer, CannotEvaluate):
+        return f"không tính được: {answer.reason_vi} / cannot be evaluated: {answer.reason_en}"
+    if answer is BLANK:
+        return "bỏ qua / skipped"
+    return "đạt / holds" if answer is True else "BÁO / FIRES"
+
+
+def _not_checked(reason: CannotEvaluate, codes: Sequence[str]) -> Flaw:
+    count = len(codes)
+    return Flaw(
+        RULES_NOT_CHECKED,
+        "",
+        {
+            "count": str(count),
+            "count_en": counted(count, "rule"),
+            "rules": ", ".join(codes[:_LISTED_RULES]) + (", …" if count > _LISTED_RULES else ""),
+            "reason": reason.reason_vi.rstrip("."),
+            "reason_en": reason.reason_en.rstrip("."),
+        },
+    )
+
+
+def numbers(figures: Mapping[str, str | None]) -> dict[str, Decimal]:
+    """The figures that are plain numbers."""
+    read = {code: plainly(text.strip()) for code, text in figures.items() if text is not None}
+    return {code: number.value for code, number in read.items() if number is not None}
+
+
+def _cell(kind: ColumnType, text: str | None) -> Value | None:
+    if text is None or is_blank(text):
+        return None
+    if kind in _NUMBERS:
+        number = plainly(text.strip())
+        return _UNREAD if number is None else number.value
+    if kind == "date":
+        try:
+            return date.fromisoformat(text.strip())
+        except ValueError:
+            return _UNREAD
+    return nfc(text.strip())
+
+
+def _first_day(period: str) -> date | None:
+    try:
+        return first_day(parse_period(period))
+    except PeriodError:
+        return None

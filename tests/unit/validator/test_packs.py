@@ -1,0 +1,328 @@
+"""Rules of a form: what they say of a report, what is refused before they are published, and the analyst's commands."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.demo.reports import truthful
+from services.validator import commands
+from services.validator.check import objections
+from services.validator.domain import Earlier, Judgement, after_history, judge
+from services.validator.rules.catalogue import RULES
+from services.validator.rules.forms import CompiledForm, compile_form
+from services.validator.rules.pack_compiler import PackError, compile_pack
+from services.validator.rules.pack_tests import flaws_of, run_tests
+from shared.contract.events import Form
+from shared.contract.ids import new_id
+
+REGIMES = sorted((Path(__file__).parents[3] / "deploy" / "sample" / "regimes").glob("*.yaml"))
+TEXTS = {
+    "message": "A là {[A]}, B là {[B]}.",
+    "message_en": "A is {[A]}, B is {[B]}.",
+    "fix": "Ghi {expected}; lệch {difference}.",
+    "fix_en": "Write {expected}; off by {difference}.",
+}
+
+
+def rule(**given: Any) -> dict[str, Any]:
+    tested = {"tests": [{"figures": {"A": "1", "B": "1"}}]}
+    return {
+        "id": "QT-01",
+        "tier": "consistency",
+        "severity": "error",
+        "assert": "[A] = [B]",
+        **TEXTS,
+        **tested,
+        **given,
+    }
+
+
+def form(*rules: dict[str, Any], required: bool = False) -> Form:
+    figures = [{"code": code, "label": code, "required": required, "fraction_digits": 2} for code in ("A", "B", "C")]
+    columns = [
+        {"code": "TEN", "label": "Tên", "type": "text", "required": False},
+        {"code": "SO", "label": "Số", "type": "integer", "required": False},
+    ]
+    tables = [{"code": "T", "label": "Bảng", "required": False, "columns": columns}]
+    return Form.model_validate({"figures": figures, "tables": tables, "rules": list(rules)})
+
+
+def judged(
+    compiled: CompiledForm, figures: dict[str, str | None], rows: list[dict[str, str | None]] | None = None, **more: Any
+) -> Judgement:
+    return judge(compiled, figures, {}, {"T": rows} if rows else {}, nil=False, **more)
+
+
+def test_a_rule_that_does_not_hold_says_what_was_provided_and_expected_with_its_operands() -> None:
+    said = judged(compile_form(form(rule(legal_basis="Điều 1"))), {"A": "5.50", "B": "3"})
+    (finding,) = said.findings
+    assert (said.outcome, finding.code, finding.tier, finding.severity) == ("returned", "QT-01", "consistency", "error")
+    assert (finding.path, finding.provided, finding.expected, finding.difference) == ("/figures/A", "5.5", "3", "2.5")
+    assert (finding.message, finding.message_en) == ("A là 5.5, B là 3.", "A is 5.5, B is 3.")
+    assert (finding.fix, finding.fix_en) == ("Ghi 3; lệch 2.5.", "Write 3; off by 2.5.")
+    assert (finding.legal_basis, finding.explain) == ("Điều 1", None)
+
+
+def test_a_rule_that_holds_says_nothing() -> None:
+    assert judged(compile_form(form(rule())), {"A": "3.00", "B": "3"}).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("severity", "outcome", "shown", "explain"),
+    [
+        ("error", "returned", "error", None),
+        ("confirm", "accepted", "warning", True),
+        ("info", "accepted", "warning", None),
+    ],
+)
+def test_each_severity_does_what_it_says(severity: str, outcome: str, shown: str, explain: bool | None) -> None:
+    said = judged(compile_form(form(rule(severity=severity))), {"A": "1", "B": "2"})
+    assert (said.outcome, said.findings[0].severity, said.findings[0].explain) == (outcome, shown, explain)
+
+
+def test_a_rule_that_lacks_a_figure_is_skipped_unless_it_says_that_a_blank_counts_as_nothing() -> None:
+    assert judged(compile_form(form(rule())), {"A": "5"}).findings == ()
+    assert [each.code for each in judged(compile_form(form(rule(missing="never_skip"))), {"A": "5"}).findings] == [
+        "QT-01"
+    ]
+    whole = rule(**{"assert": "[A] = [B] + [C]", "missing": "skip_if_all_missing"})
+    assert judged(compile_form(form(whole)), {"A": "5"}).findings == ()
+    assert len(judged(compile_form(form(whole)), {"A": "5", "B": "4"}).findings) == 1
+
+
+def test_a_figure_that_could_not_be_read_has_its_own_finding_alone() -> None:
+    said = judged(compile_form(form(rule(missing="never_skip"))), {"A": "năm", "B": "2"})
+    assert [finding.code for finding in said.findings] == ["V01"]
+
+
+def test_what_cannot_be_evaluated_is_said_once_and_stops_no_other_rule() -> None:
+    rules = [rule(id=f"QT-{number}", **{"assert": "[A] / [C] = [B]"}) for number in (1, 2)]
+    said = judged(compile_form(form(*rules, rule(id="QT-3"))), {"A": "1", "B": "2", "C": "0"})
+    assert [finding.code for finding in said.findings] == ["QT-3", "K03"]
+    assert "QT-1, QT-2" in said.findings[1].message
+    assert said.errors == 1
+
+
+def test_a_tolerance_excuses_and_no_more_than_that() -> None:
+    compiled = compile_form(form(rule(tolerance="0.5"), rule(id="QT-02", tolerance_percent="10")))
+    assert judged(compiled, {"A": "100.5", "B": "100"}).findings == ()
+    assert [each.code for each in judged(compiled, {"A": "100.51", "B": "100"}).findings] == ["QT-01"]
+    assert [each.code for each in judged(compiled, {"A": "110.01", "B": "100"}).findings] == ["QT-01", "QT-02"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "figures", "fires"),
+    [
+        ("less_than", {"A": "2", "B": "2"}, True),
+        ("less_than_or_equal_to", {"A": "2", "B": "2"}, False),
+        ("compulsory_pair", {"A": "2"}, True),
+        ("compulsory_pair", {}, False),
+        ("exclusive_pair", {"A": "2", "B": "2"}, True),
+        ("exclusive_pair", {"B": "2"}, False),
+    ],
+)
+def test_dhis2s_shape_is_a_rule_like_any_other(operator: str, figures: dict[str, str | None], fires: bool) -> None:
+    shape = {"left": {"expression": "[A]"}, "operator": operator, "right": {"expression": "[B]"}, "assert": ""}
+    assert bool(judged(compile_form(form(rule(**shape))), figures).errors) is fires
+
+
+def test_a_rule_of_rows_names_the_row_and_counts_those_beyond_the_listed() -> None:
+    of_rows = rule(
+        table="T", row=["TEN"], message="số {[T.SO]}", message_en="number {[T.SO]}", fix="Sửa.", fix_en="Correct.",
+        **{"assert": "[T.SO] >= 0"}, tests=[{"tables": {"T": [{"SO": 1}]}}],
+    )  # fmt: skip
+    rows: list[dict[str, str | None]] = [{"TEN": f"dòng {n}", "SO": str(5 - n)} for n in range(30)]
+    said = judged(compile_form(form(of_rows)), {}, rows)
+    assert said.errors == 21
+    assert said.findings[0].path == "/tables/T/6"
+    assert said.findings[0].message == "Bảng T, dòng 7 (dòng 6): số -1"
+    assert said.findings[-1].difference == "4"
+
+
+def test_rules_of_some_periods_are_asked_in_those_alone() -> None:
+    compiled = compile_form(form(rule(since="2026-04-01", until="2026-06-30")))
+    fires = {
+        period: bool(judged(compiled, {"A": "1", "B": "2"}, period=period).errors)
+        for period in ("2026-M03", "2026-M04", "2026-Q2", "2026-M06", "2026-M07", "2026-W30", "DX-1")
+    }
+    assert [period for period, fired in fires.items() if fired] == ["2026-M04", "2026-Q2", "2026-M06", "DX-1"]
+
+
+def test_a_nil_report_is_asked_no_rule() -> None:
+    given = form(rule(missing="never_skip", **{"assert": "[A] > 0"}, tests=[{"figures": {"A": 1}}]))
+    compiled = compile_form(given.model_copy(update={"nil_allowed": True}))
+    assert judge(compiled, {}, {}, nil=True).findings == ()
+
+
+def test_the_order_of_the_rules_changes_no_finding() -> None:
+    rules = [rule(id=f"QT-{number}", **{"assert": f"[A] + {number} = [B]"}) for number in range(6)]
+    codes = {}
+    for seed in range(5):
+        random.Random(seed).shuffle(rules)
+        said = judged(compile_form(form(*rules)), {"A": "1", "B": "2"})
+        codes[seed] = sorted((finding.code, finding.message) for finding in said.findings)
+    assert all(found == codes[0] for found in codes.values())
+    assert len(codes[0]) == 5
+
+
+def test_rules_that_look_back_wait_for_the_earlier_report_and_return_nobody_for_its_absence() -> None:
+    back = rule(message="trước {PREV([A])}", message_en="before {PREV([A])}", **{"assert": "[A] >= PREV([A])"})
+    compiled = compile_form(form(back | {"tests": [{"figures": {"A": 1}, "previous": {"A": 1}}]}))
+    figures: dict[str, str | None] = {"A": "5"}
+    first = judged(compiled, figures)
+    assert (first.outcome, first.findings, first.rule_pack) == (
+        "accepted",
+        (),
+        compiled.pack and compiled.pack.checksum,
+    )
+    waiting = replace(first, looks_back=compiled.pack)
+    alone = after_history(waiting, figures, "2026-M03", None, None)
+    assert (alone.outcome, [each.code for each in alone.findings], alone.compared_with) == ("accepted", ["K03"], ())
+    earlier = Earlier(new_id(), {"A": "6"})
+    compared = after_history(waiting, figures, "2026-M03", earlier, None)
+    assert (compared.outcome, compared.findings[0].message) == ("returned", "trước 6")
+    assert compared.compared_with == (earlier.submission_id,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place", "said"),
+    [
+        ({"assert": "[A] = [Z]"}, "/form/rules/0/assert", "[A] = [Z]\n      ^^^"),
+        ({"assert": "[A] = "}, "/form/rules/0/assert", "^"),
+        ({"assert": "[A] + 1"}, "/form/rules/0/assert", "đúng hoặc sai"),
+        ({"when": "[Z] > 0"}, "/form/rules/0/when", "^^^"),
+        ({"id": "K01"}, "/form/rules/0/id", "dạng mã có sẵn"),
+        ({"tests": []}, "/form/rules/0/tests", "phép thử"),
+        ({"at": "Z"}, "/form/rules/0/at", "chỉ tiêu Z"),
+        ({"table": "Z"}, "/form/rules/0/table", "bảng Z"),
+        ({"message": "{[Z]}"}, "/form/rules/0/message", "[Z]"),
+        ({"tolerance": "-1"}, "/form/rules/0/tolerance", "âm"),
+        ({"assert": 'REF("BC"; [A]) = [A]'}, "/form/rules/0/assert", "^^^"),
+        ({"assert": "CHILDREN_SUM([A]) = [A]"}, "/form/rules/0/assert", "CHILDREN_SUM"),
+        ({"left": {"expression": "[A]"}}, "/form/rules/0", "operator"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_its_place(wrong: dict[str, Any], place: str, said: str) -> None:
+    found = list(objections(form(rule(**wrong))))
+    assert place in {objection.pointer for objection in found}
+    assert said in "".join(objection.message for objection in found)
+    with pytest.raises(PackError):
+        compile_pack(form(rule(**wrong)))
+
+
+def test_a_rule_that_does_not_do_what_its_test_says_is_refused() -> None:
+    lying = rule(tests=[{"figures": {"A": 1, "B": 2}}, {"figures": {"A": 1, "B": 2}, "fires": ["QT-01"]}])
+    found = [(objection.pointer, objection.message) for objection in objections(form(lying))]
+    assert [place for place, _ in found] == ["/form/rules/0/tests/0/fires", "/form/rules/0/tests/1/verdict"]
+    assert list(objections(form(rule()))) == []
+
+
+def test_no_rule_of_a_form_can_take_a_built_in_code() -> None:
+    for code in RULES:
+        assert any(objection.pointer.endswith("/id") for objection in objections(form(rule(id=code)))), code
+
+
+def sample(path: Path) -> Form:
+    return Form.model_validate(yaml.safe_load(path.read_text("utf-8"))["form"])
+
+
+@pytest.mark.parametrize("path", REGIMES, ids=lambda path: path.stem)
+def test_the_samples_rules_pass_their_tests_and_each_is_fired_and_let_pass_by_one(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(objections(sample(path))) == []
+    assert commands.rules(["check", str(path)]) == 0
+    assert commands.rules(["test", str(path)]) == 0
+    assert commands.rules(["coverage", str(path)]) == 0, capsys.readouterr().out
+
+
+def test_the_sample_has_rules_of_many_kinds() -> None:
+    rules = [found for path in REGIMES for found in sample(path).rules]
+    assert len(rules) >= 20
+    assert {found.severity for found in rules} == {"error", "confirm", "info"}
+    assert {"structure", "completeness", "validity", "consistency", "history"} <= {found.tier for found in rules}
+
+
+@pytest.mark.parametrize("path", REGIMES, ids=lambda path: path.stem)
+def test_truthful_reports_of_the_demo_satisfy_every_rule_that_returns_or_asks(path: Path) -> None:
+    given = sample(path)
+    compiled = compile_form(given)
+    for seed in range(100):
+        report = truthful(given, random.Random(seed))
+        said = judge(compiled, report.figures, report.narratives, report.tables, nil=False)
+        assert (said.outcome, [each for each in said.findings if each.explain]) == ("accepted", []), seed
+
+
+def test_a_changed_operator_makes_a_test_of_the_samples_fail() -> None:
+    """The packs' own tests are worth something: of all changed comparisons nearly all are found."""
+    changed, found = 0, 0
+    for path in REGIMES:
+        given = sample(path)
+        for place, original in enumerate(given.rules):
+            for name, old, new in _mutants(original):
+                mutant = original.model_copy(update={name: new})
+                rules = (*given.rules[:place], mutant, *given.rules[place + 1 :])
+                altered = given.model_copy(update={"rules": rules})
+                try:
+                    pack = compile_pack(altered)
+                except PackError:
+                    continue
+                assert pack is not None
+                changed += 1
+                found += any(True for _ in run_tests(altered, pack))
+                assert old != new
+    assert changed >= 40
+    assert found / changed >= 0.9, f"{found} of {changed}"
+
+
+_OTHERS = {"<=": ("<", ">", ">="), ">=": (">", "<"), "<": ("<=", ">"), ">": (">=", "<"), "=": ("<>",)}
+
+
+def _mutants(original: Any) -> list[tuple[str, str, str]]:
+    made = []
+    for name in ("assert_", "when"):
+        text = getattr(original, name)
+        for operator, others in _OTHERS.items():
+            if f" {operator} " in text:
+                made += [(name, text, text.replace(f" {operator} ", f" {other} ", 1)) for other in others]
+        for old, new in ((" + ", " - "), (" * ", " + ")):
+            if old in text:
+                made.append((name, text, text.replace(old, new, 1)))
+    return made
+
+
+def test_explain_shows_what_a_rule_computed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"figures": {"V01": "300", "V04": "100", "V07": "34"}}), encoding="utf-8")
+    path = next(path for path in REGIMES if path.stem == "gndt-thang")
+    assert commands.rules(["explain", str(path), str(report)]) == 0
+    shown = capsys.readouterr().out
+    assert "GN-02: BÁO / FIRES" in shown
+    assert "PCT([V04]; [V01]) = 33.33333" in shown
+    assert "→ returned" in shown
+
+
+def test_check_names_the_line_and_marks_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(path for path in REGIMES if path.stem == "gndt-thang")
+    wrong = tmp_path / "regime.yaml"
+    text = path.read_text("utf-8").replace('assert: "[V04] <= [V01]"', 'assert: "[V04] <= [V0l]"')
+    wrong.write_text(text, encoding="utf-8")
+    assert commands.rules(["check", str(wrong)]) == 1
+    shown = capsys.readouterr().out
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "[V0l]" in each)
+    assert f"regime.yaml:{line} /form/rules/0/assert" in shown
+    assert "[V04] <= [V0l]\n             ^^^^^" in shown
+
+
+def test_flaws_of_a_test_are_those_of_the_pack_alone() -> None:
+    given = form(rule(), required=True)
+    pack = compile_pack(given)
+    assert pack is not None
+    assert flaws_of(pack, given.rules[0].tests[0]) == []
