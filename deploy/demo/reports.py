@@ -6,10 +6,11 @@ Figures are texts throughout, as the API takes them; no float is involved.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from shared.contract.events import FigureField, Form, NarrativeField, SumRule, TableColumn, TableField
@@ -38,6 +39,10 @@ _SPEAKING_OF: Mapping[NarrativeRole, tuple[int, ...]] = {
 _USUAL_MAXIMUM = Decimal(1000)
 #: rows of a table beyond its fewest
 _MORE_ROWS = 4
+#: the rules of forms that a truthful report has to be made for
+_AT_MOST = re.compile(r"\[(\w+)\] <= \[(\w+)\]")
+_SHARE = re.compile(r"\[(?P<share>\w+)\] = PCT\((?P<parts>[^;]+); \[(?P<whole>\w+)\]\)")
+_CODE = re.compile(r"\[(\w+)\]")
 _FIRST_DAY = date(2026, 1, 1)
 
 
@@ -56,10 +61,16 @@ def truthful(form: Form, rng: random.Random) -> Report:
     figures = {figure.code: figure for figure in form.figures}
     values: dict[str, Decimal] = {}
     terms = {term for rule in form.sums for term in rule.terms}
+    most = _upper_figures(form)
     for code, figure in figures.items():
         if code not in terms:
-            values[code] = _draw(figure, rng)
+            values[code] = min(
+                [_draw(figure, rng), *(values[upper] for upper in most.get(code, ()) if upper in values)]
+            )
             _split(code, form.sums, figures, values, rng)
+    for rule in form.rules:
+        if (share := _SHARE.fullmatch(rule.assert_)) is not None:
+            values[share["share"]] = _share(share, values, figures[share["share"]])
     return Report(
         figures={code: format(values[code], "f") for code in figures},
         narratives={narrative.code: _prose(narrative, rng) for narrative in form.narratives},
@@ -67,9 +78,33 @@ def truthful(form: Form, rng: random.Random) -> Report:
     )
 
 
+def _upper_figures(form: Form) -> dict[str, list[str]]:
+    """By figure: those that it must not exceed, by the form's rules."""
+    found: dict[str, list[str]] = {}
+    for rule in form.rules:
+        if rule.severity != "info" and (limit := _AT_MOST.fullmatch(rule.assert_)) is not None:
+            found.setdefault(limit[1], []).append(limit[2])
+    return found
+
+
+def _share(share: re.Match[str], values: Mapping[str, Decimal], figure: FigureField) -> Decimal:
+    """A share as the rule computes it; where the whole is 0 there is none, and any will do."""
+    whole = values[share["whole"]]
+    parts = sum((values[code] for code in _CODE.findall(share["parts"])), Decimal(0))
+    step = Decimal(1).scaleb(-figure.fraction_digits)
+    return (parts / whole * 100).quantize(step, ROUND_HALF_UP) if whole else Decimal(0)
+
+
 def _rows(table: TableField, rng: random.Random) -> list[dict[str, str | None]]:
     count = min(table.max_rows, max(1, table.min_rows) + rng.randrange(_MORE_ROWS))
-    return [{column.code: _cell(column, rng) for column in table.columns} for _ in range(count)]
+    rows: list[dict[str, str | None]] = [
+        {column.code: _cell(column, rng) for column in table.columns} for _ in range(count)
+    ]
+    for column in table.columns:
+        if column.type == "choice" and len(column.choices) >= count:  # a row for each, not two for one
+            for row, choice in zip(rows, rng.sample(column.choices, k=count), strict=True):
+                row[column.code] = choice
+    return rows
 
 
 def _cell(column: TableColumn, rng: random.Random) -> str:
