@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from services.validator.domain import judge
-from services.validator.rules.forms import FormError, compile_form
+from services.validator.rules.forms import CompiledForm, FormError, compile_form
 from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.pack_tests import run_tests
 from shared.contract.checking import Look, Objection, main
@@ -62,11 +62,27 @@ def objections(form: Form) -> Iterator[Objection]:
                 "Sửa quy tắc, hoặc sửa phép thử.",
                 "Correct the rule or its test.",
             )
+    yield from _of_example(form, compiled)
     judge(compiled, {}, {}, nil=False)
     judge(compiled, {}, {}, nil=True)
     judge(compiled, dict.fromkeys(compiled.figure_codes, "1"), dict.fromkeys(compiled.narrative_codes, "…"), nil=False)
     rows = {table.code: [dict.fromkeys(table.column_codes, "?")] for table in compiled.tables}
     judge(compiled, {}, {}, rows, nil=False)
+
+
+def _of_example(form: Form, compiled: CompiledForm) -> Iterator[Objection]:
+    """What is wrong with the figures that agencies will be shown. Rules that look back find nothing to look back to."""
+    if form.example is None:
+        return
+    for finding in judge(compiled, form.example, {}, nil=False).findings:
+        if finding.path == "/figures" or finding.path.startswith("/figures/"):
+            yield Objection(
+                "/form/example",
+                f"Ví dụ của biểu mẫu bị {finding.code}: {finding.message}",
+                f"The form's example meets {finding.code}: {finding.message_en}",
+                "Sửa ví dụ để biểu mẫu và các quy tắc chấp nhận, hoặc bỏ ví dụ.",
+                "Correct the example so that the form and its rules accept it, or leave it out.",
+            )
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ Content = dict[str, Any]
 _DEFAULT, _DEFAULT_TOTAL = 12, 120
 
 _TEXT = (
-    "Trong kỳ, đơn vị đã triển khai các nhiệm vụ theo kế hoạch được giao; số liệu được tổng hợp từ hồ sơ lưu và đã đối "
-    "chiếu với bộ phận chuyên môn. Kết quả chính: hoàn thành phần lớn công việc đúng hạn, thủ tục hành chính tiếp nhận "
-    "qua mạng tăng so với kỳ trước, phản ánh của người dân được trả lời. Tồn tại: một số việc còn chậm do thiếu nhân "
-    "lực và chờ ý kiến cơ quan liên quan. Phương hướng: rà soát từng hồ sơ quá hạn, phân công lại cán bộ, báo cáo kết "
-    "quả vào kỳ sau. Kiến nghị cấp trên sớm hướng dẫn những nội dung vướng mắc nêu trên. "
+    "Kết quả: trong kỳ, đơn vị đã hoàn thành phần lớn nhiệm vụ theo kế hoạch được giao; số liệu tổng hợp từ hồ sơ lưu, "
+    "đã đối chiếu với bộ phận chuyên môn. Đánh giá: thủ tục hành chính tiếp nhận qua mạng tăng so với kỳ trước, phản "
+    "ánh của người dân được trả lời, nhưng một số việc còn chậm. Nguyên nhân: thiếu nhân lực và chờ ý kiến cơ quan "
+    "liên quan. Giải pháp: rà soát từng hồ sơ quá hạn, phân công lại cán bộ, báo cáo việc này ở kỳ sau. Kiến nghị cấp trên "
+    "sớm hướng dẫn những nội dung vướng mắc nêu trên. "
 )
 
 
@@ -79,14 +79,25 @@ def narratives(form: Form) -> dict[str, str]:
             if section.required:
                 raise NoExample(f"section {section.code} cannot be filled")
             continue
-        length = min(longest, max(section.min_characters, 100))
-        text = (_TEXT * (length // len(_TEXT) + 1))[:length]
+        length = min(longest, max(section.min_characters, len(_TEXT)))
+        text = _prose(length)
         texts[section.code] = text if not text[-1].isspace() else text[:-1] + "."
     return texts
 
 
+def _prose(characters: int) -> str:
+    """A text of that length. What one page of prose would not fill goes on with its words in ever another order."""
+    text, words, turn = _TEXT, _TEXT.split(), 1
+    while len(text) < characters:
+        turn += 1
+        text += " ".join(words[place * turn % len(words)] for place in range(len(words))) + " "
+    return text[:characters]
+
+
 def figures(form: Form) -> dict[str, str]:
-    """Values for the form's figures, all of them if possible, else those required. Raises NoExample."""
+    """The form's own example; else values for its figures, all if possible, else those required. Raises NoExample."""
+    if form.example is not None:
+        return {code: text for code, text in form.example.items() if text is not None}
     required = tuple(figure for figure in form.figures if figure.required)
     choices = (form.figures,) if len(required) == len(form.figures) else (form.figures, required)
     try:

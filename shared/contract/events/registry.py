@@ -29,7 +29,7 @@ from shared.contract.events.fields import (
     at_most,
     between,
 )
-from shared.contract.events.rules import MAX_RULES, PackRule
+from shared.contract.events.rules import MAX_RULES, GivenFigures, PackRule
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
@@ -245,6 +245,8 @@ class Form(Model):
     attachments: Annotated[tuple[AttachmentField, ...], at_most(MAX_ATTACHMENTS)] = ()
     tables: Annotated[tuple[TableField, ...], at_most(MAX_TABLES)] = ()
     rules: Annotated[tuple[PackRule, ...], at_most(MAX_RULES)] = ()
+    #: figures of a report that the form and its rules accept without a remark; agencies are shown them
+    example: GivenFigures | None = None
 
 
 class Cutoff(Model):

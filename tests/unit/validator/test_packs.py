@@ -224,6 +224,16 @@ def test_a_rule_that_does_not_do_what_its_test_says_is_refused() -> None:
     assert list(objections(form(rule()))) == []
 
 
+def test_an_example_that_its_own_rules_return_is_refused() -> None:
+    def objected(**figures: str) -> list[tuple[str, str]]:
+        shown = form(rule(), required=True).model_copy(update={"example": figures})
+        return [(objection.pointer, objection.message.partition(":")[0]) for objection in objections(shown)]
+
+    assert objected(A="1", B="1", C="2") == []
+    assert objected(A="1", B="3", C="2") == [("/form/example", "Ví dụ của biểu mẫu bị QT-01")]
+    assert [place for place, _ in objected(A="1", B="1")] == ["/form/example"]
+
+
 def test_no_rule_of_a_form_can_take_a_built_in_code() -> None:
     for code in RULES:
         assert any(objection.pointer.endswith("/id") for objection in objections(form(rule(id=code)))), code
