@@ -46,7 +46,7 @@ def rules(arguments: Sequence[str]) -> int:
         form, marks = _read(asked.pack)
         report = _report(asked.report) if asked.kind == "explain" else RuleTest()
     except (OSError, ValueError, yaml.YAMLError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"Không đọc được tệp / the file cannot be read: {error}\n")
         return 2
     if asked.kind == "check":
         return _check(asked.pack, form, marks)

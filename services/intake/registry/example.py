@@ -26,8 +26,8 @@ _TEXT = (
     "Kết quả: trong kỳ, đơn vị đã hoàn thành phần lớn nhiệm vụ theo kế hoạch được giao; số liệu tổng hợp từ hồ sơ lưu, "
     "đã đối chiếu với bộ phận chuyên môn. Đánh giá: thủ tục hành chính tiếp nhận qua mạng tăng so với kỳ trước, phản "
     "ánh của người dân được trả lời, nhưng một số việc còn chậm. Nguyên nhân: thiếu nhân lực và chờ ý kiến cơ quan "
-    "liên quan. Giải pháp: rà soát từng hồ sơ quá hạn, phân công lại cán bộ, báo cáo việc này ở kỳ sau. Kiến nghị cấp trên "
-    "sớm hướng dẫn những nội dung vướng mắc nêu trên. "
+    "liên quan. Giải pháp: rà soát từng hồ sơ quá hạn, phân công lại cán bộ, báo cáo việc này ở kỳ sau. Kiến nghị cấp "
+    "trên sớm hướng dẫn những nội dung vướng mắc nêu trên. "
 )
 
 

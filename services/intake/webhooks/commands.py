@@ -31,8 +31,8 @@ def webhook_keys(arguments: Sequence[str]) -> int:
 def _new(path: Path) -> int:
     """A file that is there keeps its keys: secrets derived from them go on."""
     key_id = secrets.token_hex(4)
-    fresh = path.with_name(f"{path.name}.new")
     try:
+        fresh = path.with_name(f"{path.name}.new")  # ValueError: no file is named
         kept = path.read_bytes() if path.exists() else b""
         content = line_of(key_id, secrets.token_bytes(SECRET_BYTES)).encode() + kept
         read_master_keys(content)

@@ -436,7 +436,7 @@ class Product:
             terms, notice = planned
             before = self.obligations.get(key)
             if terms.owed and self.regrouped_at is not None and (before is None or not before.terms.owed):
-                terms = self._noticed(terms)
+                terms = self._noticed(terms, at)
             if before is None:
                 self.obligations[key] = Obligation(key, 1, terms, NOTHING, untouched(terms))
             else:
@@ -457,10 +457,10 @@ class Product:
             if code in before and any(known[code].get(name) != before[code].get(name) for name in names):
                 self.regrouped_at = at
 
-    def _noticed(self, terms: Terms) -> Terms:
+    def _noticed(self, terms: Terms, at: datetime) -> Terms:
         """As `_with_notice` of the generator."""
         assert self.regrouped_at is not None
-        days = self._book(self.regrouped_at).version(terms.policy_version).notice_working_days
+        days = self._book(at).version(terms.policy_version).notice_working_days
         until = notice_until(self.regrouped_at, days, self._calendar(terms.calendar_version))
         return terms.due_at(max(terms.deadline, until))
 

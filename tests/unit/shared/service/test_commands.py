@@ -76,10 +76,10 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "policy-check": [["{policy}"]],
     },
     "notifier": {"mail": [["preview", "{folder}"]], "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]]},
-    "validator": {"findings": [[]]},
+    "validator": {"findings": [[]], "rules": [["check", "{regime}"], ["coverage", "{regime}"]]},
 }
 #: no database is asked, so none is missed
-WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check"}
+WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check", "rules"}
 #: ask no database either; `check` limits the process it runs in: not run here
 APART = {name: {"receipt"} if name == "intake" else {"check"} for name in SERVICES}
 
@@ -120,6 +120,7 @@ def test_a_command_without_its_database_says_so_and_ends_with_code_3(
         "consumer": f"{service}.{CONSUMER[service]}",
         "sample": str(ROOT / "deploy" / "sample"),
         "calendar": str(next((ROOT / "services" / "scoring" / "calendar").rglob("*.yaml"))),
+        "regime": str(ROOT / "deploy" / "sample" / "regimes" / "tthc-quy.yaml"),
         "policy": str(next((ROOT / "services" / "scoring" / "scores" / "policy").glob("*.yaml"))),
         "folder": str(tmp_path),
     }
