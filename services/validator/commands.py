@@ -45,7 +45,7 @@ def rules(arguments: Sequence[str]) -> int:
     try:
         form, marks = _read(asked.pack)
         report = _report(asked.report) if asked.kind == "explain" else RuleTest()
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         sys.stderr.write(f"Không đọc được tệp / the file cannot be read: {error}\n")
         return 2
     if asked.kind == "check":
