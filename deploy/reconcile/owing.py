@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -34,9 +36,8 @@ from services.scoring.obligations.deadlines import (
 )
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import Terms
-from services.scoring.obligations.generator import Missing, terms_of
+from services.scoring.obligations.generator import Missing, noted_terms, terms_of
 from services.scoring.obligations.resolve import RegistryPart, resolve
-from services.scoring.obligations.store import encode_terms
 from services.scoring.obligations.transfers import heir_of
 from services.scoring.scores.policy import PolicyBook
 from shared.contract.events import SubmissionReceived, obligation_key
@@ -45,6 +46,7 @@ from shared.contract.reporting_window import NoWindow, local_day, window_of
 
 _BY = ("tính lại theo chế độ báo cáo, lịch, quy tắc", "planned again by regime, calendar and policies")
 _WHERE = "scoring.obligations"
+_DECODER = msgspec.json.Decoder(Terms)
 #: terms that stay where an earlier deadline came too late to count
 _KEPT = ("deadline", "remind_at", "calendar_version", "policy_version", "provisional")
 
@@ -171,10 +173,11 @@ def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, refer
         return
     request = part.requests.get(obligation.period)
     for version in part.regimes.get(obligation.regime, ()):
-        for calendar in reference.calendars.values():
+        overrides = range(len(version.deadline.overrides) + 1 if request is None else 1)
+        for calendar, override in product(reference.calendars.values(), overrides):
             try:
                 plan = (
-                    plan_period(version, period, calendar)
+                    plan_period(version, period, calendar, override)
                     if request is None
                     else plan_request(version, request, calendar)
                 )
@@ -260,43 +263,51 @@ def plans(reference: Reference) -> Iterator[Difference]:
     noted = {(row["regime"], row["period"]): row for row in reference.tables["scoring", "plans"]}
     for (regime, period), row in noted.items():
         told = Teller("deadline", "scoring.plans", f"{regime}/{period}", *_BY, subject="reference")
-        plan = _plan(regime, period, reference, calendar)
-        open_still = reference.generation is not None and (
-            plan is None or plan.deadline >= reference.generation["complete_at"]
-        )
+        plans_of = _plans_of(regime, period, reference, calendar)
         request = reference.requests.get(period)
-        if plan is None:
+        if not plans_of:
             if request is None or request.withdrawn_at is None:  # it was generated before it was withdrawn
                 yield told.surplus()
-        elif open_still:
-            planned = terms_of(plan, book.governing(plan.due_on).version)
-            try:
-                stored = _plain(msgspec.json.decode(row["terms"], type=Terms))
-            except ValueError as error:
-                yield told.difference("terms", str(error), encode_terms(planned))
-                continue
-            yield from told.document(stored, _plain(planned), "terms")
-            yield from told.values(row, {"regime_version": plan.regime_version})
+            continue
+        complete_at = reference.generation["complete_at"] if reference.generation is not None else None
+        still = [plan for plan in plans_of if complete_at is not None and plan.deadline >= complete_at]
+        if not still:
+            continue
+        planned = {plan.override: terms_of(plan, book.governing(plan.due_on).version) for plan in still}
+        try:
+            stored = {made.override: made for made in map(_DECODER.decode, row["terms"].split("\n"))}
+        except ValueError as error:
+            yield told.difference("terms", str(error), noted_terms(planned.values()))
+            continue
+        for override, wanted in planned.items():
+            found = stored.get(override)
+            yield from told.document(_plain(found) if found is not None else None, _plain(wanted), "terms")
+        yield from told.values(row, {"regime_version": still[0].regime_version})
     if reference.generation is None:
         return
     for plan, since in _plans(reference):
-        if since is None and (plan.regime, plan.period) not in noted:
+        if since is None and plan.override == 0 and (plan.regime, plan.period) not in noted:
             key = f"{plan.regime}/{plan.period}"
             yield Teller("deadline", "scoring.plans", key, *_BY, subject="reference").missing()
 
 
-def _plan(regime: str, period: str, reference: Reference, calendar: WorkingCalendar) -> Plan | None:
+def _plans_of(regime: str, period: str, reference: Reference, calendar: WorkingCalendar) -> list[Plan]:
+    """The plans of a period: one for each of its deadlines that can be computed."""
     versions, request = reference.regimes.get(regime, []), reference.requests.get(period)
     try:
         parsed = parse(period)
         window = window_of(versions, parsed, request)
         if isinstance(window, NoWindow):
-            return None
+            return []
         if request is not None:
-            return plan_request(window.governing, request, calendar) if request.regime == regime else None
-        return plan_period(window.governing, parsed, calendar)
+            return [plan_request(window.governing, request, calendar)] if request.regime == regime else []
     except (PeriodError, NoDeadline, Unplannable, CalendarGap):
-        return None
+        return []
+    found = []
+    for override in range(len(window.governing.deadline.overrides) + 1):
+        with suppress(PeriodError, NoDeadline, Unplannable, CalendarGap):
+            found.append(plan_period(window.governing, parsed, calendar, override))
+    return found
 
 
 def _plans(reference: Reference) -> Iterator[tuple[Plan, datetime | None]]:

@@ -95,9 +95,10 @@ def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | Non
         # years that no calendar covers yet say nothing of the regime: a calendar to come goes on
         return None if parse(plan.period).year >= calendar.last_year else _unplannable(plan)
     assert plan.cutoff_to is not None
+    place = _place(plan)
     if plan.due_on < plan.cutoff_to:
         return Objection(
-            "/deadline",
+            place,
             f"Kỳ {plan.period}: thời hạn {_day(plan.due_on)} trước ngày chốt số liệu {_day(plan.cutoff_to)}.",
             f"Period {plan.period}: the deadline {_day(plan.due_on)} is before its own cut-off {_day(plan.cutoff_to)}.",
             *_LATER,
@@ -108,7 +109,7 @@ def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | Non
         return None
     if plan.due_on < first_day:
         return Objection(
-            "/deadline",
+            place,
             f"Kỳ {plan.period}: thời hạn {_day(plan.due_on)} trước hết ngày làm việc đầu tiên sau ngày chốt số liệu "
             f"{_day(plan.cutoff_to)} ({_day(first_day)}); không ai kịp tổng hợp.",
             f"Period {plan.period}: the deadline {_day(plan.due_on)} leaves no working day after its own cut-off "
@@ -157,9 +158,14 @@ def _notice(record: RequestIssued, now: datetime, calendar: WorkingCalendar) -> 
     )
 
 
+def _place(plan: Plan | Unplanned) -> str:
+    """Where the record says the deadline."""
+    return f"/deadline/overrides/{plan.override - 1}" if plan.override else "/deadline"
+
+
 def _unplannable(plan: Unplanned) -> Objection:
     return Objection(
-        "/deadline",
+        _place(plan),
         f"Không lập được kỳ {plan.period}: {plan.why}.",
         f"Period {plan.period} cannot be planned: {plan.why}.",
         "Sửa thời hạn; nếu thiếu lịch làm việc của năm đó, bổ sung lịch trước.",

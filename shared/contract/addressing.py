@@ -6,7 +6,7 @@ and a test holds it to this. NĐ 09/2019/NĐ-CP Điều 7 (who submits).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -47,10 +47,21 @@ class Submitters(Protocol):
     def submitter_parents(self) -> Collection[str]: ...
 
 
+class Override(Protocol):
+    """Whose deadline it is in the place of the regime's; DeadlineOverride is one."""
+
+    @property
+    def agencies(self) -> Collection[str]: ...
+    @property
+    def parents(self) -> Collection[str]: ...
+    @property
+    def kinds(self) -> Collection[str]: ...
+
+
 class Hierarchy(Protocol):
     """Who stands above an agency on a day; shared/contract/hierarchy.py has one."""
 
-    def above(self, code: str, day: date) -> Collection[str]: ...
+    def above(self, code: str, day: date) -> Sequence[str]: ...
 
 
 def submits(agency: Submitter, regime: Submitters, above: Collection[str]) -> bool:
@@ -65,6 +76,25 @@ def submits(agency: Submitter, regime: Submitters, above: Collection[str]) -> bo
     if not (kinds or parents) or agency.code in regime.submitters_except:
         return False
     return (not kinds or agency.kind in kinds) and (not parents or any(parent in parents for parent in above))
+
+
+def override_of(agency: Submitter, overrides: Sequence[Override], above: Sequence[str]) -> int:
+    """The place, from 1 on, of the deadline override that holds for the agency; 0: the regime's own deadline does.
+
+    The most specific holds: for the agency, for the nearest parent, for its kind. No two are equally specific: the
+    registry refuses them. `above`: as of `submits`, the nearest first.
+    """
+    for place, override in enumerate(overrides, 1):
+        if agency.code in override.agencies:
+            return place
+    for parent in above:
+        for place, override in enumerate(overrides, 1):
+            if parent in override.parents:
+                return place
+    for place, override in enumerate(overrides, 1):
+        if agency.kind in override.kinds:
+            return place
+    return 0
 
 
 def addresses(addressed: Collection[str], code: str) -> bool:

@@ -113,9 +113,9 @@ def cutoff(period: str, regime: Data) -> tuple[date, date]:
     return before.replace(day=closes) + DAY, date(year, last, closes)
 
 
-def deadline(period: str, regime: Data, days: Calendar) -> datetime:
-    """The last moment on time, by the regime's rule (Điều 8, 13)."""
-    rule = regime["deadline"]
+def deadline(period: str, regime: Data, days: Calendar, override: Data | None = None) -> datetime:
+    """The last moment on time, by the regime's rule (Điều 8, 13), or by what overrides it for some."""
+    rule = (override or {}).get("deadline") or regime["deadline"]
     match rule["rule"]:
         case "day_of_month":
             year, last = _last_month(period)
@@ -131,4 +131,6 @@ def deadline(period: str, regime: Data, days: Calendar) -> datetime:
             raise ValueError(other)
     if rule.get("on_holiday", "next_working_day") == "next_working_day" and not days.works(on):
         on = days.after(on, 1)
+    if override is not None and override.get("extra_working_days"):
+        on = days.after(on, override["extra_working_days"])
     return datetime.combine(on, time(rule.get("hour", 17), rule.get("minute", 0)), VIETNAM)

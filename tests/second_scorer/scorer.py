@@ -236,6 +236,19 @@ def _parents_of(agency: Data) -> list[tuple[date, str]]:
     return first + [(day(later["since"]) or date.min, later["code"]) for later in agency.get("parents", ())]
 
 
+def _override(agency: Data | None, above: list[str], regime: Data) -> Data | None:
+    """Whose deadline it is: the agency's own, else that of the nearest parent that has one, else that of its kind."""
+    if agency is None:
+        return None
+    overrides: list[Data] = regime["deadline"].get("overrides", [])
+    wanted = [("agencies", agency["code"]), *(("parents", parent) for parent in above), ("kinds", agency["kind"])]
+    for group, name in wanted:
+        for override in overrides:
+            if name in override.get(group, ()):
+                return override
+    return None
+
+
 def _above(agencies: list[Data], code: str, on: date) -> list[str]:
     """Everybody above an agency on a day."""
     known = {record["code"]: record for record in agencies}
@@ -289,13 +302,18 @@ def _planned(world: World, obligation: str, at: datetime) -> tuple[Owed | None, 
     governing = _governing(versions, period, request)
     if governing is None:
         return None, False
+    agencies = _known(world.agencies, at, "code")
+    known = next((record for record in agencies if record["code"] == agency), None)
     if frequency(period) == "adhoc":
         assert request is not None
         opens = moment(request["issued_at"])
         last, due = opens.date(), moment(request["deadline"])
+        above = _above(agencies, agency, last)
     else:
         first, last = cutoff(period, governing)
-        opens, due = datetime.combine(first, time(), VIETNAM), deadline(period, governing, days)
+        above = _above(agencies, agency, last)
+        opens = datetime.combine(first, time(), VIETNAM)
+        due = deadline(period, governing, days, _override(known, above, governing))
     policy = _governing_policy(world, due.date(), at)
     if policy is None:
         return None, False
@@ -306,8 +324,6 @@ def _planned(world: World, obligation: str, at: datetime) -> tuple[Owed | None, 
         governing.get("certification", "none") == "head",
         None if lock is None else datetime.combine(days.after(due.date(), lock), due.timetz()),
     )  # fmt: skip
-    known = next((record for record in _known(world.agencies, at, "code") if record["code"] == agency), None)
-    above = _above(_known(world.agencies, at, "code"), agency, last)
     return terms, known is not None and _asked(known, above, governing, request, last, due.date())
 
 

@@ -17,6 +17,7 @@ from services.intake.lifecycle.store import history_of
 from services.intake.lifecycle.views import Mark, StepView, marks, step_view
 from services.intake.pages import fetched
 from services.intake.registry.records import Registry
+from services.intake.registry.regimes import deadline_words
 from services.intake.submissions import queries as submissions
 from services.intake.submissions.queries import SubmissionView
 from services.intake.views import Moment, Points
@@ -134,6 +135,12 @@ class ObligationDetail(ObligationView):
     calendar_version: str
     provisional: bool = Field(description="Lịch nghỉ năm đó chưa công bố, hạn có thể đổi / the deadline may still move")
     planned_deadline: Moment = Field(description="Hạn theo quy định, trước gia hạn / by the rule, before any relief")
+    deadline_rule: str | None = Field(description="Quy định cho hạn này, kể cả thời hạn riêng / the rule it follows")
+    deadline_rule_en: str | None
+    deadline_override: int | None = Field(
+        description="Thời hạn riêng của cơ quan trong chế độ, từ 1 / the regime's deadline override that holds, from 1"
+    )
+    deadline_override_reason: str | None
     reliefs: list[str] = Field(description="Quyết định gia hạn, miễn trừ đã dời hạn / reliefs that moved the deadline")
     answer_version: int | None = Field(description="Phiên bản tính điểm / the version that answers the obligation")
     officer_id: str | None = Field(description="Người chịu trách nhiệm / who answers for it")
@@ -276,6 +283,7 @@ async def obligation(
         calendar_version=whole.calendar_version,
         provisional=whole.provisional,
         planned_deadline=whole.planned_deadline,
+        **_rule_of(whole, registry),
         reliefs=list(whole.reliefs),
         answer_version=whole.answer_version,
         officer_id=whole.officer_id,
@@ -296,6 +304,21 @@ async def obligation(
         ],
         notices_truncated=len(notices) > MAX_LISTED,
     )
+
+
+def _rule_of(whole: ObligationChanged, registry: Registry) -> dict[str, Any]:
+    """By which rule it is due: the regime's, or the override that holds for the agency, with its reason."""
+    regime = registry.regimes.get(whole.regime, {}).get(whole.regime_version)
+    override = whole.deadline_override or 0
+    if regime is None or override > len(regime.deadline.overrides):
+        return dict.fromkeys(("deadline_rule", "deadline_rule_en", "deadline_override", "deadline_override_reason"))
+    rule, rule_en = deadline_words(regime, override)
+    return {
+        "deadline_rule": rule,
+        "deadline_rule_en": rule_en,
+        "deadline_override": override or None,
+        "deadline_override_reason": regime.deadline.overrides[override - 1].reason if override else None,
+    }
 
 
 async def owed(tx: ReadTransaction, agency: str, registry: Registry, *, limit: int) -> Sequence[ObligationView]:

@@ -59,6 +59,10 @@ def with_newer_codes(kind: Kind, value: Any) -> Any:
         renamed["offices"] = [_member(office, "agency") for office in value["offices"]]
     if kind == "agency" and isinstance(value.get("parents"), list):
         renamed["parents"] = [_member(parent, "code") for parent in value["parents"]]
+    deadline = value.get("deadline") if kind == "regime" else None
+    if isinstance(deadline, dict) and isinstance(overrides := deadline.get("overrides"), list):
+        newest = [_member(_member(override, "agencies"), "parents") for override in overrides]
+        renamed["deadline"] = deadline | {"overrides": newest}
     return value | renamed
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, hierarchy, people, requests, sharings
+from services.intake.registry import forms, hierarchy, overrides, people, requests, sharings
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -382,6 +382,7 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
             "Sửa `deadline.rule`.",
             "Correct `deadline.rule`.",
         )
+    yield from overrides.check(located, regime, registry)
     yield from forms.check(located, regime)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from services.intake.audit.domain import changed_fields
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import KINDS, Registry, content_of, kind_of
-from services.intake.registry.regimes import deadline_words
+from services.intake.registry.regimes import deadline_words, override_for
 from services.intake.registry.source import Source
 from shared.contract import period as periods
 from shared.contract.addressing import asked, closed_before, submits
@@ -162,6 +162,7 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
         match record:
             case RegimePublished():
                 yield _owed(record, becomes, today)
+                yield from _overridden(record, becomes, today)
             case RequestIssued():
                 yield _asked(record, becomes)
             case SharingGranted():
@@ -201,6 +202,25 @@ def _owed(regime: RegimePublished, registry: Registry, today: date) -> str:
         f"{name}: {count} cơ quan phải nộp từ kỳ {first.id}, {rule} / "
         f"{count} agencies owe it from period {first.id} on, {rule_en}"
     )
+
+
+def _overridden(regime: RegimePublished, registry: Registry, today: date) -> Iterator[str]:
+    """How many agencies have another deadline, and which."""
+    day = max(regime.effective_from, today)
+    bound = [
+        override_for(agency, regime, registry, day)
+        for agency in registry.agencies.values()
+        if regime.deadline.overrides
+        and submits(agency, regime, registry.above(agency.code, day))
+        and agency.opened_on <= day
+        and not closed_before(agency, day)
+    ]
+    for override in range(1, len(regime.deadline.overrides) + 1):
+        count, (rule, rule_en) = bound.count(override), deadline_words(regime, override)
+        yield (
+            f"{regime.code}/{regime.regime_version}: thời hạn riêng cho {count} cơ quan, {rule.rstrip('.')} / another "
+            f"deadline for {count} agencies, {rule_en.rstrip('.')}"
+        )
 
 
 def _shared(sharing: SharingGranted) -> str:

@@ -88,6 +88,10 @@ class RegimeDetail(RegimeView):
     deadline: Deadline
     deadline_rule: str
     deadline_rule_en: str
+    deadline_override: int | None = Field(
+        description="Thời hạn riêng áp dụng cho cơ quan, thứ tự trong `deadline.overrides` từ 1 / the override that "
+        "holds for the agency, its place from 1; `deadline_rule` says it"
+    )
     deadlines: list[DeadlineView] = Field(description=f"Tối đa {MAX_DEADLINES} hạn gần nhất / the nearest")
     remind_working_days: int
     form: Form
@@ -150,6 +154,7 @@ async def detail(
         regime = regimes.chosen(list(versions.values()), today) if versions else None
     if regime is None:
         return None
+    override = regimes.override_for(agency, regime, registry, max(today, regime.effective_from))
     owed = [row for row in rows if row["regime_version"] == regime.regime_version]
     periods = [row["period"] for row in owed]
     if regime.frequency == "adhoc":
@@ -165,7 +170,8 @@ async def detail(
         early_allowed=regime.early_allowed,
         deadline=regime.deadline,
         **dict(zip(("cutoff_rule", "cutoff_rule_en"), regimes.cutoff_words(regime), strict=True)),
-        **dict(zip(("deadline_rule", "deadline_rule_en"), regimes.deadline_words(regime), strict=True)),
+        **dict(zip(("deadline_rule", "deadline_rule_en"), regimes.deadline_words(regime, override), strict=True)),
+        deadline_override=override or None,
         deadlines=[_deadline(row, regime) for row in owed],
         remind_working_days=regime.remind_working_days,
         form=regime.form,

@@ -15,8 +15,9 @@ from services.intake.submissions import admission
 from services.intake.submissions.admission import Admitted
 from services.intake.submissions.report_parser import Report
 from shared.contract import period as periods
-from shared.contract.addressing import addresses, closed_before, submits
-from shared.contract.events import Cutoff, Deadline, RegimePublished, RequestIssued
+from shared.contract.addressing import addresses, closed_before, override_of, submits
+from shared.contract.events import Cutoff, RegimePublished, RequestIssued
+from shared.contract.events.registry import DeadlineRule
 from shared.runtime.clock import LOCAL_ZONE
 
 #: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)
@@ -170,9 +171,26 @@ def cutoff_words(regime: RegimePublished) -> tuple[str, str]:
             )
 
 
-def deadline_words(regime: RegimePublished) -> tuple[str, str]:
-    """The rule for the deadline of a period, in Vietnamese and English."""
-    rule = regime.deadline
+def override_for(agency: Agency, regime: RegimePublished, registry: Registry, day: date) -> int:
+    """The place, from 1, of the deadline override that holds for the agency on the day; 0: the regime's own deadline"""
+    overrides = regime.deadline.overrides
+    return override_of(agency, overrides, registry.above(agency.code, day)) if overrides else 0
+
+
+def deadline_words(regime: RegimePublished, override: int = 0) -> tuple[str, str]:
+    """The rule for the deadline of a period, in Vietnamese and English; `override`: that of these agencies."""
+    if not override:
+        return _rule_words(regime.deadline)
+    given = regime.deadline.overrides[override - 1]
+    words, words_en = _rule_words(given.deadline or regime.deadline)
+    if given.extra_working_days is not None:
+        days = given.extra_working_days
+        words = f"{words.rstrip('.')}; thêm {days} ngày làm việc."
+        words_en = f"{words_en.rstrip('.')}; {days} more working day{'s' if days > 1 else ''}."
+    return words, words_en
+
+
+def _rule_words(rule: DeadlineRule) -> tuple[str, str]:
     time = f"{rule.hour:02d}:{rule.minute:02d}"
     match rule.rule:
         case "on_request":
@@ -211,7 +229,7 @@ def _months(offset: int) -> tuple[str, str]:
     return f"tháng thứ {abs(offset)} {after} tháng cuối kỳ", f"month {abs(offset)} {after_en} the period's last month"
 
 
-def _holiday(rule: Deadline) -> tuple[str, str]:
+def _holiday(rule: DeadlineRule) -> tuple[str, str]:
     if rule.on_holiday == "keep":
         return "kể cả khi là ngày nghỉ", "also where that is a day off"
     return "nếu là ngày nghỉ thì vào ngày làm việc kế tiếp", "where that is a day off, on the next working day"

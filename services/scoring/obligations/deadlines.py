@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.contract import addressing
-from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, Frequency
+from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, DeadlineRule, Frequency
 from shared.contract.hierarchy import Tree
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
 from shared.contract.reporting_window import FIRST_YEAR, NoWindow, local_day, window_of
@@ -74,11 +74,12 @@ class Unplanned:
     regime_version: int
     period: str
     why: str
+    override: int = 0
 
     @property
     def subject(self) -> str:
-        """regime/version/period."""
-        return f"{self.regime}/{self.regime_version}/{self.period}"
+        """As of a plan."""
+        return _subject(self.regime, self.regime_version, self.period, self.override)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,15 @@ class Agencies:
     by_code: Mapping[str, Agency]
     tree: Tree
 
+    @property
+    def closed(self) -> list[str]:
+        """Codes of those that have a last day."""
+        return [code for code, agency in self.by_code.items() if agency.closed_on is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One regime version for one period: the part of an obligation that is the same for every agency that owes it.
+    """One regime version for one period: the part of an obligation that is the same for all of one deadline.
 
     An agency owes it that exists on `exists_from` and still on the local day of the deadline.
     """
@@ -126,11 +132,13 @@ class Plan:
     withdrawn_at: datetime | None = None
     #: the version, where it takes more than kinds and codes to know who owes it
     grouping: Regime | None = None
+    #: the place, from 1, of the regime's deadline override that gives this deadline; 0: its own rule does
+    override: int = 0
 
     @property
     def subject(self) -> str:
-        """regime/version/period: what a failure of this plan is recorded under."""
-        return f"{self.regime}/{self.regime_version}/{self.period}"
+        """regime/version/period, and the override's place: what a failure of this plan is recorded under."""
+        return _subject(self.regime, self.regime_version, self.period, self.override)
 
     @property
     def exists_from(self) -> date:
@@ -148,7 +156,11 @@ class Plan:
         return local_day(self.deadline)
 
 
-def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
+def _subject(regime: str, regime_version: int, period: str, override: int) -> str:
+    return f"{regime}/{regime_version}/{period}" + (f"/{override}" if override else "")
+
+
+def deadline_day(rule: DeadlineRule, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
     """The local day on which the report is owed (NĐ 09/2019/NĐ-CP Điều 8, 13).
 
     day_of_month is clamped to the month's end and, of a week, counts in the month of its Sunday; weekday counts in
@@ -170,7 +182,7 @@ def deadline_day(rule: Deadline, period: Period, cutoff_to: date, calendar: Work
     return calendar.next_working_day(day)
 
 
-def _named_day(rule: Deadline, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
+def _named_day(rule: DeadlineRule, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
     match rule.rule:
         case "day_of_month":
             year, month = last_month(period)
@@ -189,15 +201,18 @@ def _named_day(rule: Deadline, period: Period, cutoff_to: date, calendar: Workin
             raise NoDeadline(f"{period.id}: a periodic regime needs a deadline of its own")
 
 
-def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Plan:
-    """The plan of a periodic period under a regime version.
+def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar, override: int = 0) -> Plan:
+    """The plan of a periodic period under a regime version, for those of one of its deadlines.
 
     Raises NoDeadline, CalendarGap, PeriodError, Unplannable.
     """
     first, last = cutoff_range(period, regime.frequency, regime.cutoff)
-    day = deadline_day(regime.deadline, period, last, calendar)
+    rule, extra = _rule_of(regime.deadline, override)
+    day = deadline_day(rule, period, last, calendar)
+    if extra:
+        day = calendar.add_working_days(day, extra)
     opens_at = datetime.combine(first, time(0, 0), LOCAL_ZONE)
-    deadline = datetime.combine(day, time(regime.deadline.hour, regime.deadline.minute), LOCAL_ZONE)
+    deadline = datetime.combine(day, time(rule.hour, rule.minute), LOCAL_ZONE)
     _check_span(opens_at, deadline)
     return Plan(
         regime=regime.code,
@@ -212,7 +227,8 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar) -> Pl
         provisional=calendar.covers(day) and calendar.provisional(day),
         certification=regime.certification,
         locks_at=_locks_at(regime, deadline, calendar),
-        grouping=regime if regime.submitter_parents else None,
+        grouping=regime if regime.submitter_parents or regime.deadline.overrides else None,
+        override=override,
     )
 
 
@@ -259,14 +275,15 @@ def plans_between(
             window = window_of(versions, period)
             if isinstance(window, NoWindow) or window.governing is not version:
                 continue
-            try:
-                plan = plan_period(version, period, calendar)
-            except Exception as error:  # whatever it is, it is this period's alone
-                if window.first <= last and window.last >= local_day(since):
-                    yield Unplanned(version.code, version.regime_version, period.id, _why(error))
-                continue
-            if plan.deadline >= since and plan.opens_at <= until:
-                yield plan
+            for override in range(len(version.deadline.overrides) + 1):
+                try:
+                    plan = plan_period(version, period, calendar, override)
+                except Exception as error:  # whatever it is, it is this deadline's alone
+                    if window.first <= last and window.last >= local_day(since):
+                        yield Unplanned(version.code, version.regime_version, period.id, _why(error), override)
+                    continue
+                if plan.deadline >= since and plan.opens_at <= until:
+                    yield plan
 
 
 def plan_of_request(
@@ -288,6 +305,8 @@ def plan_of_request(
 
 def owes(agency: Agency, regime: Regime, plan: Plan, tree: Tree, request: Request | None = None) -> bool:
     """Whether the agency owes the report of this plan. What was due when it came to a group it does not owe."""
+    if plan.override != (0 if request is not None else override_of(agency, regime, tree, plan.exists_from)):
+        return False
     if agency.regrouped_at is not None and plan.deadline <= agency.regrouped_at:
         return False
     addressed = request.agencies if request is not None else ()
@@ -327,8 +346,27 @@ def _locks_at(regime: Regime, deadline: datetime, calendar: WorkingCalendar) -> 
     return datetime.combine(day, local.timetz())
 
 
+def _rule_of(deadline: Deadline, override: int) -> tuple[DeadlineRule, int]:
+    """The rule of one of the regime's deadlines, and how many working days later than by it the report is due."""
+    if not override:
+        return deadline, 0
+    given = deadline.overrides[override - 1]
+    return given.deadline or deadline, given.extra_working_days or 0
+
+
+def override_of(agency: Agency, regime: Regime, tree: Tree, day: date) -> int:
+    """Which of the regime's deadlines is the agency's, as it is on the cut-off's last day."""
+    overrides = regime.deadline.overrides
+    return addressing.override_of(agency, overrides, tree.above(agency.code, day)) if overrides else 0
+
+
 def _longest_wait_days(deadline: Deadline) -> int:
     """Days that may lie between a cut-off's last day and its deadline, generously: it only widens a search."""
+    rules = [_rule_of(deadline, override) for override in range(len(deadline.overrides) + 1)]
+    return min(max(_wait_days(rule) + 3 * extra for rule, extra in rules), MAX_WAIT_DAYS)
+
+
+def _wait_days(deadline: DeadlineRule) -> int:
     match deadline.rule:
         case "day_of_month":
             days = 31 * (max(0, deadline.month_offset) + 1) + 15
@@ -336,4 +374,4 @@ def _longest_wait_days(deadline: Deadline) -> int:
             days = 7 * (max(0, deadline.week_offset) + 1) + 15
         case _:
             days = 3 * deadline.working_days + 15
-    return min(days, MAX_WAIT_DAYS)
+    return days

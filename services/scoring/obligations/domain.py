@@ -216,6 +216,7 @@ def published(
         cutoff_from=terms.cutoff_from,
         cutoff_to=terms.cutoff_to,
         planned_deadline=terms.deadline,
+        deadline_override=terms.override or None,
         deadline=state.deadline,
         calendar_version=terms.calendar_version,
         provisional=terms.provisional,
@@ -298,7 +299,7 @@ def _last_returned(obligation: Obligation) -> tuple[int, UUID | None] | None:
 def _shown(terms: Terms) -> tuple[object, ...]:
     return (
         terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
-        terms.calendar_version, terms.policy_version, terms.provisional, terms.origins, terms.locks_at,
+        terms.calendar_version, terms.policy_version, terms.provisional, terms.origins, terms.locks_at, terms.override,
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     certification: Certification = "none"
     locks_at: datetime | None = None  # of `deadline`; None: late is never locked
     withdrawn_at: datetime | None = None  # when whoever asked for it took the request back
+    override: int = 0  # the place, from 1, of the regime's deadline override; 0: its own deadline
 
     def due_at(self, deadline: datetime) -> Terms:
         """The same with another deadline; the lock moves with it, by as much."""

@@ -120,7 +120,7 @@ class Generator:
         if agencies:
             about = _Registry(regimes, requests, await registry.read_everybody(tx))
             return len(agencies) + await self._replan_agencies(tx, agencies, openings, about, span)
-        missing = (await generator.not_yet_planned(tx, openings))[: self._plans_a_tick]
+        missing = await generator.not_yet_planned(tx, openings, self._plans_a_tick)
         if missing:
             about = _Registry(regimes, requests, await registry.read_everybody(tx))
             return len(missing) + await self._open_plans(tx, missing, about, span)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sqlalchemy import TextClause, text
 
 from services.scoring.obligations import domain
-from services.scoring.obligations.deadlines import Agencies, Plan
+from services.scoring.obligations.deadlines import Agencies, Plan, override_of
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import NOTHING, Terms
 from services.scoring.obligations.standing import State
@@ -37,7 +37,9 @@ _EXISTS_WHEN_DUE = "a.closed_on IS NULL OR a.closed_on >= p.due_on"
 _EXISTS_OR_HANDS_ON = f"{_EXISTS_WHEN_DUE} OR (a.heir IS NOT NULL AND a.closed_on >= p.opens_on)"
 
 
-_MEMBERS = "unnest(CAST(:places AS bigint[]), CAST(:members AS text[])) AS member (place, code)"
+_MEMBERS = (
+    "unnest(CAST(:places AS bigint[]), CAST(:members AS text[]), CAST(:asked AS boolean[])) AS m (place, code, asked)"
+)
 
 
 def _who_owes(exists: str) -> str:
@@ -51,7 +53,7 @@ def _who_owes(exists: str) -> str:
       JOIN agencies AS a
         ON a.opened_on <= p.exists_from AND ({exists})
        AND (a.regrouped_at IS NULL OR a.regrouped_at < p.deadline)
-       AND CASE WHEN p.grouped THEN (p.place, a.code) IN (SELECT place, code FROM {_MEMBERS})
+       AND CASE WHEN p.grouped THEN (p.place, a.code) IN (SELECT place, code FROM {_MEMBERS} WHERE asked)
                 WHEN cardinality(q.agencies) > 0 THEN a.code = ANY(q.agencies)
                 ELSE (a.kind = ANY(r.submitter_kinds) AND a.code <> ALL(r.submitters_except))
                      OR a.code = ANY(r.submitters) END
@@ -69,12 +71,14 @@ _GENERATE = text(f"""
        AND (SELECT true FROM obligations AS o WHERE o.obligation = a.code || '/' || p.regime || '/' || p.period) IS NULL
      ORDER BY 1 LIMIT :limit
     ON CONFLICT (obligation) DO NOTHING
-    RETURNING obligation, regime, period, version
+    RETURNING obligation, version, CAST(terms AS text)
 """)  # noqa: S608 - constants
 
 
 def _unlike(source: str) -> TextClause:
     """Owed already, or owed by an agency that did not owe it before; the rest are followed as what nobody asked for.
+
+    Each follows the plan of its deadline: that of its agency, or of the first from which it was handed on.
 
     One that fell when its agency closed is owed again, and handed on, once its record names an heir.
     """
@@ -84,6 +88,8 @@ def _unlike(source: str) -> TextClause:
         SELECT o.obligation, o.version, CAST(o.terms AS text), CAST(o.document AS text), p.place
           FROM {source}
          WHERE CAST(o.terms AS text) <> p.terms AND o.obligation > :after
+           AND (NOT p.grouped OR (p.place, coalesce(o.terms->'origins'->>0, o.agency)) IN (
+                    SELECT place, code FROM {_MEMBERS}))
            AND (o.owed OR (o.terms->>'heir' IS NULL AND (o.agency, p.place) IN (SELECT code, place FROM owing)))
          ORDER BY o.obligation LIMIT :limit FOR UPDATE OF o
     """)  # noqa: S608 - constants
@@ -186,6 +192,7 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
         certification=plan.certification,
         locks_at=plan.locks_at,
         withdrawn_at=plan.withdrawn_at,
+        override=plan.override,
     )
 
 
@@ -241,17 +248,36 @@ async def agencies_planned(tx: Transaction, codes: Sequence[str], *, planned: bo
     await tx.execute(_AGENCIES_PLANNED, {"codes": list(codes), "planned": planned})
 
 
-async def not_yet_planned(tx: ReadTransaction, openings: Sequence[Opening]) -> list[Opening]:
-    """Those that have not been generated for all agencies with these terms, in the order given."""
+async def not_yet_planned(tx: ReadTransaction, openings: Sequence[Opening], limit: int) -> list[Opening]:
+    """Those that have not been generated for all agencies with these terms, in the order given.
+
+    Of at most `limit` periods, each with all its deadlines.
+    """
     if not openings:
         return []
+    periods = _by_period(openings)
     parameters = {
-        "regime": [opening.plan.regime for opening in openings],
-        "period": [opening.plan.period for opening in openings],
-        "terms": [encode_terms(opening.terms) for opening in openings],
+        "regime": [regime for regime, _ in periods],
+        "period": [period for _, period in periods],
+        "terms": [noted_terms(opening.terms for opening in some) for some in periods.values()],
     }
-    missing = {(row[0], row[1]) for row in await tx.execute(_MISSING, parameters)}
-    return [opening for opening in openings if (opening.plan.regime, opening.plan.period) in missing]
+    rows = await tx.execute(_MISSING, parameters)
+    missing = {(row[0], row[1]) for row in rows}
+    first = [period for period in periods if period in missing][:limit]
+    return [opening for period in first for opening in periods[period]]
+
+
+def _by_period(openings: Sequence[Opening]) -> dict[tuple[str, str], list[Opening]]:
+    """The openings of each period of a regime, which differ in their deadlines, in the order of the periods given."""
+    periods: dict[tuple[str, str], list[Opening]] = {}
+    for opening in openings:
+        periods.setdefault((opening.plan.regime, opening.plan.period), []).append(opening)
+    return {key: sorted(some, key=lambda opening: opening.plan.override) for key, some in periods.items()}
+
+
+def noted_terms(terms: Iterable[Terms]) -> str:
+    """The terms of a period as `plans` keeps them: of each of its deadlines a line."""
+    return "\n".join(map(encode_terms, terms))
 
 
 async def forget(tx: Transaction, plans: Iterable[Plan]) -> None:
@@ -277,10 +303,13 @@ async def generate(
     if not openings:
         return []
     rows = await tx.execute(_GENERATE, _parameters(openings, people, codes) | {"now": now, "limit": limit})
-    by_plan = {(opening.plan.regime, opening.plan.period): opening for opening in openings}
+    by_terms = {
+        (opening.plan.regime, opening.plan.period, encode_terms(opening.terms)): opening for opening in openings
+    }
     published = []
-    for key, regime, period, version in rows:
-        opening = by_plan[regime, period]
+    for key, version, terms in rows:
+        _, regime, period = key.split("/")
+        opening = by_terms[regime, period, terms]
         made = Obligation(key, version, opening.terms, NOTHING, opening.state)
         published.append(domain.published(made, ("opened",), now))
     return published
@@ -304,11 +333,12 @@ async def lock_unlike(
 
 async def planned(tx: Transaction, openings: Sequence[Opening], now: datetime) -> None:
     """Remember that these plans have been generated for every agency."""
+    periods = _by_period(openings)
     parameters = {
-        "regime": [opening.plan.regime for opening in openings],
-        "period": [opening.plan.period for opening in openings],
-        "regime_version": [opening.plan.regime_version for opening in openings],
-        "terms": [encode_terms(opening.terms) for opening in openings],
+        "regime": [regime for regime, _ in periods],
+        "period": [period for _, period in periods],
+        "regime_version": [some[0].plan.regime_version for some in periods.values()],
+        "terms": [noted_terms(opening.terms for opening in some) for some in periods.values()],
     }
     await tx.execute(_PLANNED, parameters | {"now": now})
 
@@ -331,17 +361,24 @@ def _parameters(openings: Sequence[Opening], people: Agencies, codes: Sequence[s
     ]  # fmt: skip
     return bulk.parameters(_PLANS, rows) | {
         "everybody": codes is None, "codes": list(codes or ()),
-        "places": [place for place, _ in members], "members": [code for _, code in members],
+        "places": [place for place, _, _ in members], "members": [code for _, code, _ in members],
+        "asked": [is_asked for _, _, is_asked in members],
     }  # fmt: skip
 
 
-def _members(openings: Sequence[Opening], people: Agencies, codes: Sequence[str] | None) -> Iterator[tuple[int, str]]:
-    """Of whom each plan that asks by parents is asked: its place among the openings, and the agency."""
+def _members(
+    openings: Sequence[Opening], people: Agencies, codes: Sequence[str] | None
+) -> Iterator[tuple[int, str, bool]]:
+    """Of each plan of a group: its place among the openings, the agencies of its deadline, whether it is asked of each.
+
+    With those that have closed, since what they handed on keeps their deadline.
+    """
+    wanted = people.by_code if codes is None else sorted({*codes, *people.closed}) if openings else ()
     for place, opening in enumerate(openings, 1):
         grouping, day = opening.plan.grouping, opening.plan.exists_from
         if grouping is None:
             continue
-        for code in people.by_code if codes is None else codes:
+        for code in wanted:
             agency = people.by_code.get(code)
-            if agency is not None and asked_on(agency, grouping, (), people.tree, day):
-                yield place, code
+            if agency is not None and override_of(agency, grouping, people.tree, day) == opening.plan.override:
+                yield place, code, asked_on(agency, grouping, (), people.tree, day)

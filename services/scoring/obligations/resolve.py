@@ -16,6 +16,7 @@ from services.scoring.obligations.deadlines import (
     Regime,
     Request,
     Unplannable,
+    override_of,
     owes,
     plan_period,
     plan_request,
@@ -118,8 +119,10 @@ def _plan(
     if request is not None:
         plan = plan_request(governing or named, request, calendar)
         return plan, governing is not None and owes(agency, governing, plan, tree, request)
-    if governing is not None and governing.deadline.rule != "on_request":
-        plan = plan_period(governing, period, calendar)
+    if not isinstance(window, NoWindow) and window.governing.deadline.rule != "on_request":
+        governing = window.governing
+        override = override_of(agency, governing, tree, window.last)
+        plan = plan_period(governing, period, calendar, override)
         return plan, owes(agency, governing, plan, tree)
     if named.deadline.rule == "on_request":
         named = replace(named, deadline=_SOME_DEADLINE)

@@ -67,6 +67,7 @@ class ObligationChanged(EventModel):
     cutoff_from: date | None = None
     cutoff_to: date | None = None
     planned_deadline: Moment  # by the regime's rule and the calendar
+    deadline_override: int | None = None  # the place, from 1, of the version's deadline override; None: its own rule
     deadline: Moment  # with every relief; late is what is received after it
     calendar_version: str
     provisional: bool = False  # the deadline follows from days that nobody has announced yet: it may still move

@@ -260,7 +260,7 @@ class Cutoff(Model):
     weekday: int = Field(default=7, ge=1, le=7)
 
 
-class Deadline(Model):
+class DeadlineRule(Model):
     """When the report is owed (thời hạn gửi, NĐ 09/2019/NĐ-CP Điều 8 and 13), local time of the agency's zone.
 
     day_of_month: `day` of the period's last month, `month_offset` months later;
@@ -278,6 +278,27 @@ class Deadline(Model):
     hour: int = Field(default=17, ge=0, le=23)
     minute: int = Field(default=0, ge=0, le=59)
     on_holiday: Literal["keep", "next_working_day"] = "next_working_day"
+
+
+class DeadlineOverride(Model):
+    """Another deadline for some of the submitters (thời hạn riêng): a rule of its own, or more working days.
+
+    Of one of `agencies`, `parents` (those below them) and `kinds`. One for an agency goes before one for a parent, a
+    nearer parent before a farther one, a parent before a kind.
+    """
+
+    agencies: _Codes = ()
+    parents: _Codes = ()
+    kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
+    deadline: DeadlineRule | None = None
+    extra_working_days: Annotated[int, between(1, 60)] | None = None  # after the regime's own deadline
+    reason: Reason = ""
+
+
+class Deadline(DeadlineRule):
+    """The regime's deadline, and those that hold for some of its submitters in its place."""
+
+    overrides: Annotated[tuple[DeadlineOverride, ...], at_most(50)] = ()
 
 
 class RulePack(Model):

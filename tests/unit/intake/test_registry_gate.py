@@ -67,6 +67,14 @@ def test_the_provinces_records_fit_together() -> None:
 
 
 NARRATIVE = {"code": "n", "label": "n"}
+MORE: dict[str, Any] = {"extra_working_days": 3, "reason": "Xã đảo"}
+
+
+def overriding(*overrides: dict[str, Any], deadline: str = "day_of_month", **changes: Any) -> RegimePublished:
+    """Of communes, with these deadline overrides."""
+    rule = {"rule": deadline, "day": 20, "overrides": overrides}
+    made = rig.regime("X", submitter_kinds=("commune",), **changes)
+    return RegimePublished.model_validate(made.model_dump() | {"deadline": rule})
 
 
 @pytest.mark.parametrize(
@@ -135,6 +143,37 @@ NARRATIVE = {"code": "n", "label": "n"}
             "is no exception",
         ),
         (rig.regime("X", submitter_parents=("H77",)), "submitter_parents/0", "no parent agency"),
+        (overriding({"agencies": [COMMUNE], "kinds": ["commune"], **MORE}), "deadline/overrides/0", "exactly one"),
+        (overriding(MORE), "deadline/overrides/0", "exactly one"),
+        (overriding({"agencies": [COMMUNE], "reason": "x"}), "deadline/overrides/0", "either a `deadline`"),
+        (
+            overriding({"agencies": [COMMUNE], **MORE, "deadline": {"rule": "day_of_month", "day": 20}}),
+            "deadline/overrides/0",
+            "either a `deadline`",
+        ),
+        (
+            overriding({"agencies": [COMMUNE], "extra_working_days": 1}),
+            "deadline/overrides/0/reason",
+            "reason for another deadline",
+        ),
+        (overriding({"agencies": ["H77"], **MORE}), "deadline/overrides/0/agencies/0", "no agency"),
+        (overriding({"parents": ["H77"], **MORE}), "deadline/overrides/0/parents/0", "no parent agency"),
+        (overriding({"kinds": ["ward"], **MORE}), "deadline/overrides/0", "no submitter"),
+        (
+            overriding({"agencies": [COMMUNE], **MORE}, {"agencies": [COMMUNE], **MORE}),
+            "deadline/overrides/1/agencies",
+            "which deadline holds",
+        ),
+        (
+            overriding({"kinds": ["commune"], "reason": "x", "deadline": {"rule": "weekday"}}),
+            "deadline/overrides/0/deadline/rule",
+            "no deadline of such a period",
+        ),
+        (
+            overriding({"kinds": ["commune"], **MORE}, frequency="adhoc", deadline="on_request"),
+            "deadline/overrides",
+            "each request states its own",
+        ),
         (rig.regime("X", submitter_parents=(COMMUNE,)), "submitter_parents/0", "No agency is below"),
         (
             rig.regime("X", submitter_parents=("H99",), submitter_kinds=("ward",)),
@@ -211,6 +250,11 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
         rig.regime("X", submitters_except=(COMMUNE,)),
         rig.regime("X", submitter_kinds=(), submitter_parents=("H99",), submitters_except=(DEPARTMENT,)),
         rig.regime("X", submitter_parents=("H99",)),
+        overriding(
+            {"kinds": ["commune"], **MORE},
+            {"parents": ["H99"], "reason": "Xa", "deadline": {"rule": "working_days_after_cutoff", "working_days": 9}},
+            {"agencies": [COMMUNE], **MORE},
+        ),
         rig.regime("X", review_by=date(2020, 1, 2), rule_pack={"code": "X", "version": 1}),
         form(
             figures=[

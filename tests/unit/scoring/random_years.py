@@ -83,6 +83,8 @@ def random_year(seed: int) -> Year:
     )  # fmt: skip
     groups = Random(f"groups of {seed}")
     first = _regime(1, frequency, date(2020, 1, 1), begin, dice) | groups.choice(({}, {}, *_GROUPS))
+    if frequency != "adhoc" and groups.random() < 0.5:
+        first["deadline"]["overrides"] = _overrides(first, groups)
     world.regimes.append(first)
     if dice.random() < 0.3:  # replaced within the year, by another deadline
         other = _regime(2, frequency, first["effective_from"], begin + dice.randrange(40, 300) * DAY, dice)
@@ -128,6 +130,20 @@ _GROUPS: tuple[Data, ...] = (
     {"submitter_parents": [PARENT]}, {"submitter_kinds": [], "submitter_parents": [PARENT]},
     {"submitter_kinds": [], "submitter_parents": ["H99"], "submitters_except": ["H99.3"]},
 )  # fmt: skip
+
+
+def _overrides(regime: Data, dice: Random) -> list[Data]:
+    """Other deadlines for the agency, for those below its parent or its parent's parent, for its kind, for another."""
+    made: list[Data] = []
+    names = ({"agencies": [AGENCY]}, {"parents": [PARENT]}, {"parents": ["H99", "H98"]}, {"kinds": ["commune"]},
+             {"kinds": ["office", "ward"]})  # fmt: skip
+    for named in dice.sample(names, dice.randrange(1, 5)):
+        rule = {name: value for name, value in regime["deadline"].items() if name != "overrides"}
+        given: Data = {"extra_working_days": dice.randrange(1, 9)}
+        if dice.random() < 0.4:
+            given = {"deadline": rule | {"hour": dice.randrange(7, 24), "working_days": dice.randrange(1, 9)}}
+        made.append(named | given)
+    return made
 
 
 def _moves(world: World, due: datetime, dice: Random) -> None:
@@ -403,15 +419,16 @@ class Product:
         if isinstance(window, NoWindow):
             return None
         calendar = self._calendar(self._known(self.world.calendars, at, "version")[-1]["version"])
-        if request is not None:
-            plan = deadlines.plan_request(window.governing, request, calendar)
-        else:
-            plan = deadlines.plan_period(window.governing, period, calendar)
-        book = self._book(at)
-        terms = terms_of(plan, book.governing(plan.due_on).version)
         known = {record["code"]: record for record in self._known(self.world.agencies, at, "code")}
         record, tree = known[agency], Tree({code: _above(record) for code, record in known.items()})
         life = deadlines.Agency(agency, record["kind"], record["opened_on"], record["closed_on"], self.regrouped_at)
+        if request is not None:
+            plan = deadlines.plan_request(window.governing, request, calendar)
+        else:
+            override = deadlines.override_of(life, window.governing, tree, window.last)
+            plan = deadlines.plan_period(window.governing, period, calendar, override)
+        book = self._book(at)
+        terms = terms_of(plan, book.governing(plan.due_on).version)
         owed = deadlines.owes(life, window.governing, plan, tree, request)
         self.asked[key] = addressing.asked_on(life, window.governing, (), tree, plan.exists_from)
         days = book.version(terms.policy_version).notice_working_days

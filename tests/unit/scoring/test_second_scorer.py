@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from services.scoring.obligations import generator, standing
+from services.scoring.obligations import deadlines, generator, standing
 from services.scoring.obligations.domain import Obligation, in_force
 from services.scoring.obligations.facts import Facts, Relief, Terms, Version
+from shared.contract import addressing
 from shared.contract.hierarchy import Tree
 from tests.second_scorer import days, scorer
 from tests.second_scorer.scorer import Judged, World, judge
@@ -176,6 +177,18 @@ def _nobody_above(*_: object) -> tuple[()]:
     return ()
 
 
+def _the_regimes_own(*_: object) -> int:
+    return 0
+
+
+def _kind_first(agency: Any, overrides: Any, above: Any) -> int:
+    by_kind = [place for place, override in enumerate(overrides, 1) if agency.kind in override.kinds]
+    return by_kind[0] if by_kind else int(_OVERRIDE_OF(agency, overrides, above))
+
+
+_OVERRIDE_OF = addressing.override_of
+
+
 def _unheard(*_: object) -> None:
     return None
 
@@ -208,6 +221,9 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "second: no request is withdrawn": (scorer, "_taken_back", _never_taken_back),
     "product: nobody stands above anybody": (Tree, "above", _nobody_above),
     "second: nobody stands above anybody": (scorer, "_above", _nobody_above),
+    "product: every deadline is the regime's own": (deadlines, "override_of", _the_regimes_own),
+    "product: a kind goes before a parent": (addressing, "override_of", _kind_first),
+    "second: every deadline is the regime's own": (scorer, "_override", _unheard),
     "second: who comes to another group has no notice": (scorer, "_with_notice", _unnoticed),
     "second: who comes to another group owes what was due": (scorer, "_heard_of_another_group", _unheard),
     "second: who leaves loses what it had sent": (scorer, "_falls", _at_once),

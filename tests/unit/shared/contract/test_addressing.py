@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.addressing import addresses, asked, closed_before, owes, submits
+from shared.contract.addressing import addresses, asked, closed_before, override_of, owes, submits
 from shared.contract.hierarchy import Parents, ParentSince, Tree
 
 CLOSING, DUE = date(2026, 10, 14), date(2026, 10, 19)
@@ -57,6 +57,26 @@ def test_a_group_is_of_one_of_the_kinds_and_below_one_of_the_parents() -> None:
     assert not submits(Agency(), excepting, ("H99.02",))
     assert submits(Agency("H99.01", "department"), excepting, ()), "by its code, wherever it is"
     assert not submits(Agency(), Submitters((), ()), ("H99",)), "who asks for nothing asks nobody"
+
+
+@dataclass(frozen=True)
+class Override:
+    agencies: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+
+def test_the_most_specific_override_holds() -> None:
+    overrides = (
+        Override(kinds=("commune",)), Override(parents=("H99",)), Override(parents=("H99.02",)),
+        Override(agencies=("H99.31",)),
+    )  # fmt: skip
+    assert override_of(Agency(), overrides, ("H99.02", "H99")) == 4
+    assert override_of(Agency("H99.32"), overrides, ("H99.02", "H99")) == 3, "the nearer parent"
+    assert override_of(Agency("H99.32"), overrides, ("H99.05", "H99")) == 2
+    assert override_of(Agency("H99.32"), overrides, ("H98",)) == 1
+    assert override_of(Agency("H99.32", "ward"), overrides, ("H98",)) == 0
+    assert override_of(Agency(), (), ("H99",)) == 0
 
 
 MOVES = {
