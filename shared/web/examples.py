@@ -45,6 +45,7 @@ BY_NAME: Mapping[str, Any] = {
     "cutoff_rule_en": "From the 15th of the month before to the 14th of the reporting month",
     "deadline_rule": "17:00 ngày 18 tháng báo cáo",
     "deadline_rule_en": "17:00 on the 18th of the reporting month",
+    "deadline_override_reason": "Xã đảo, hồ sơ về đất liền theo chuyến tàu",
     "decided_by": "vp-h99",
     "difference": "3",
     "email": "dm1.h99-131@h99.example",
