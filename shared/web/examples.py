@@ -46,6 +46,7 @@ BY_NAME: Mapping[str, Any] = {
     "deadline_rule": "17:00 ngày 18 tháng báo cáo",
     "deadline_rule_en": "17:00 on the 18th of the reporting month",
     "deadline_override_reason": "Xã đảo, hồ sơ về đất liền theo chuyến tàu",
+    "parents": "H99",
     "decided_by": "vp-h99",
     "difference": "3",
     "email": "dm1.h99-131@h99.example",
