@@ -17,7 +17,7 @@ from services.intake.submissions.report_parser import Report
 from shared.contract import period as periods
 from shared.contract.addressing import addresses, closed_before, override_of, submits
 from shared.contract.events import Cutoff, RegimePublished, RequestIssued
-from shared.contract.events.registry import DeadlineRule
+from shared.contract.events.registry import DeadlineTerms
 from shared.runtime.clock import LOCAL_ZONE
 
 #: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)
@@ -190,7 +190,7 @@ def deadline_words(regime: RegimePublished, override: int = 0) -> tuple[str, str
     return words, words_en
 
 
-def _rule_words(rule: DeadlineRule) -> tuple[str, str]:
+def _rule_words(rule: DeadlineTerms) -> tuple[str, str]:
     time = f"{rule.hour:02d}:{rule.minute:02d}"
     match rule.rule:
         case "on_request":
@@ -229,7 +229,7 @@ def _months(offset: int) -> tuple[str, str]:
     return f"tháng thứ {abs(offset)} {after} tháng cuối kỳ", f"month {abs(offset)} {after_en} the period's last month"
 
 
-def _holiday(rule: DeadlineRule) -> tuple[str, str]:
+def _holiday(rule: DeadlineTerms) -> tuple[str, str]:
     if rule.on_holiday == "keep":
         return "kể cả khi là ngày nghỉ", "also where that is a day off"
     return "nếu là ngày nghỉ thì vào ngày làm việc kế tiếp", "where that is a day off, on the next working day"

@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
 from shared.contract import addressing
-from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, DeadlineRule, Frequency
+from shared.contract.events.registry import AgencyKind, Certification, Cutoff, Deadline, DeadlineTerms, Frequency
 from shared.contract.hierarchy import Tree
 from shared.contract.period import Period, cutoff_range, last_month, parse, touching
 from shared.contract.reporting_window import FIRST_YEAR, NoWindow, local_day, window_of
@@ -160,7 +160,7 @@ def _subject(regime: str, regime_version: int, period: str, override: int) -> st
     return f"{regime}/{regime_version}/{period}" + (f"/{override}" if override else "")
 
 
-def deadline_day(rule: DeadlineRule, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
+def deadline_day(rule: DeadlineTerms, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
     """The local day on which the report is owed (NĐ 09/2019/NĐ-CP Điều 8, 13).
 
     day_of_month is clamped to the month's end and, of a week, counts in the month of its Sunday; weekday counts in
@@ -182,7 +182,7 @@ def deadline_day(rule: DeadlineRule, period: Period, cutoff_to: date, calendar: 
     return calendar.next_working_day(day)
 
 
-def _named_day(rule: DeadlineRule, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
+def _named_day(rule: DeadlineTerms, period: Period, cutoff_to: date, calendar: WorkingCalendar) -> date:
     match rule.rule:
         case "day_of_month":
             year, month = last_month(period)
@@ -346,7 +346,7 @@ def _locks_at(regime: Regime, deadline: datetime, calendar: WorkingCalendar) -> 
     return datetime.combine(day, local.timetz())
 
 
-def _rule_of(deadline: Deadline, override: int) -> tuple[DeadlineRule, int]:
+def _rule_of(deadline: Deadline, override: int) -> tuple[DeadlineTerms, int]:
     """The rule of one of the regime's deadlines, and how many working days later than by it the report is due."""
     if not override:
         return deadline, 0
@@ -366,7 +366,7 @@ def _longest_wait_days(deadline: Deadline) -> int:
     return min(max(_wait_days(rule) + 3 * extra for rule, extra in rules), MAX_WAIT_DAYS)
 
 
-def _wait_days(deadline: DeadlineRule) -> int:
+def _wait_days(deadline: DeadlineTerms) -> int:
     match deadline.rule:
         case "day_of_month":
             days = 31 * (max(0, deadline.month_offset) + 1) + 15

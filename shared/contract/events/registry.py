@@ -260,7 +260,7 @@ class Cutoff(Model):
     weekday: int = Field(default=7, ge=1, le=7)
 
 
-class DeadlineRule(Model):
+class DeadlineTerms(Model):
     """When the report is owed (thời hạn gửi, NĐ 09/2019/NĐ-CP Điều 8 and 13), local time of the agency's zone.
 
     day_of_month: `day` of the period's last month, `month_offset` months later;
@@ -290,12 +290,12 @@ class DeadlineOverride(Model):
     agencies: _Codes = ()
     parents: _Codes = ()
     kinds: Annotated[tuple[AgencyKind, ...], at_most(20), EACH_ONCE] = ()
-    deadline: DeadlineRule | None = None
+    deadline: DeadlineTerms | None = None
     extra_working_days: Annotated[int, between(1, 60)] | None = None  # after the regime's own deadline
     reason: Reason = ""
 
 
-class Deadline(DeadlineRule):
+class Deadline(DeadlineTerms):
     """The regime's deadline, and those that hold for some of its submitters in its place."""
 
     overrides: Annotated[tuple[DeadlineOverride, ...], at_most(50)] = ()

@@ -83,8 +83,9 @@ def random_year(seed: int) -> Year:
     )  # fmt: skip
     groups = Random(f"groups of {seed}")
     first = _regime(1, frequency, date(2020, 1, 1), begin, dice) | groups.choice(({}, {}, *_GROUPS))
-    if frequency != "adhoc" and groups.random() < 0.5:
-        first["deadline"]["overrides"] = _overrides(first, groups)
+    others = Random(f"deadlines of others of {seed}")
+    if frequency != "adhoc" and others.random() < 0.5:
+        first["deadline"]["overrides"] = _overrides(first, others)
     world.regimes.append(first)
     if dice.random() < 0.3:  # replaced within the year, by another deadline
         other = _regime(2, frequency, first["effective_from"], begin + dice.randrange(40, 300) * DAY, dice)
