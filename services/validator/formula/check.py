@@ -18,6 +18,8 @@ from services.validator.formula.values import TYPE_NAMES, Type
 
 #: of one formula: a node is 1, a function over rows 100
 MAX_COST = 10_000
+#: unknown codes of one formula for which a near miss is looked for: it takes milliseconds each
+MAX_SUGGESTIONS = 20
 
 _BY_WORD = {"number": Type.NUMBER, "text": Type.TEXT, "boolean": Type.BOOLEAN, "date": Type.DATE, "any": Type.ANY}
 
@@ -59,7 +61,7 @@ def _bound(node: Node, names: Names, figures: Fields, errors: list[FormulaError]
     match node:
         case nodes.Figure():
             if node.code not in figures:
-                errors.append(_unknown_figure(node.code, figures, node.span))
+                errors.append(_unknown_figure(node.code, figures, node.span, len(errors)))
             return node
         case nodes.Column():
             return _bound_column(node, names, figures, errors)
@@ -88,8 +90,8 @@ def _bound(node: Node, names: Names, figures: Fields, errors: list[FormulaError]
     return node
 
 
-def _unknown_figure(code: str, figures: Fields, span: nodes.Span) -> FormulaError:
-    meant = suggestion(code, figures)
+def _unknown_figure(code: str, figures: Fields, span: nodes.Span, told: int) -> FormulaError:
+    meant = suggestion(code, figures) if told < MAX_SUGGESTIONS else ("", "")
     return FormulaError(
         f"Biểu mẫu không có chỉ tiêu [{code}].{meant[0]}", f"The form has no figure [{code}].{meant[1]}", *span
     )
@@ -114,9 +116,10 @@ def _bound_column(node: nodes.Column, names: Names, figures: Fields, errors: lis
                 )
             )
             return node
-    meant = suggestion(
-        code, [*figures, *(f"{table}.{column}" for table in names.tables for column in names.tables[table])]
-    )
+    meant = ("", "")
+    if len(errors) < MAX_SUGGESTIONS:
+        dotted = (f"{table}.{column}" for table in names.tables for column in names.tables[table])
+        meant = suggestion(code, [*figures, *dotted])
     errors.append(
         FormulaError(
             f"Biểu mẫu không có bảng “{node.table}” và không có chỉ tiêu [{code}].{meant[0]}",
@@ -130,7 +133,7 @@ def _bound_column(node: nodes.Column, names: Names, figures: Fields, errors: lis
 def _bound_range(node: nodes.Range, figures: Fields, errors: list[FormulaError]) -> Node:
     unknown = [code for code in dict.fromkeys((node.first, node.last)) if code not in figures]
     if unknown:
-        errors += [_unknown_figure(code, figures, node.span) for code in unknown]
+        errors += [_unknown_figure(code, figures, node.span, len(errors)) for code in unknown]
         return node
     order = list(figures)
     first, last = order.index(node.first), order.index(node.last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.validator.formula import Names, Type, bind, check, cycles, expected, figures_of, parse, sides
-from services.validator.formula.check import MAX_COST
+from services.validator.formula.check import MAX_COST, MAX_SUGGESTIONS
 from services.validator.formula.nodes import Range, walk
 from tests.unit.validator.formula_rig import NAMES, NUMBER, errors_of
 
@@ -138,3 +138,12 @@ def test_circles_among_definitions_are_found() -> None:
     chain = [f"[x{number}] = [x{number + 1}]" for number in range(3_000)]
     assert found(*chain) == []
     assert len(found(*chain, "[x3000] = [x0]")) == 1
+
+
+def test_near_misses_are_looked_for_a_few_times_and_every_unknown_code_is_told() -> None:
+    """Each costs milliseconds; a thousand of them among two thousand names would hold publishing for all."""
+    text = "SUM(" + ";".join(f"[ct1{'x' * number}]" for number in range(3)) + ";[ct1]" * 40 + ")"
+    found = check(parse(text), NAMES)[1]
+    assert len(found) == 43
+    assert sum("“CT01”" in error.message_vi for error in found) <= MAX_SUGGESTIONS
+    assert "“CT01”" in found[0].message_vi
