@@ -137,7 +137,8 @@ _SAVE_OBLIGATIONS = text(f"""
 
 _CANCELLED = {"obligation": "text", "kind": "text", "reason": "text", "up_to": "int"}
 # A claimed mail loses its token, so its dispatcher must not begin DATA; one already in DATA is left to its dispatcher.
-# Of an unknown one only the resend is cancelled: it stays true that the mail may have arrived.
+# Of an unknown one only the resend is cancelled: it stays true that the mail may have arrived. `now` was read before
+# the locks were there: the mail may have been claimed since.
 _CANCEL = text(f"""
     WITH cancelled AS (
         SELECT n.id, n.token, row.reason FROM notifications n
@@ -146,7 +147,8 @@ _CANCEL = text(f"""
            AND (n.kind <> 'returned' OR n.submission_version <= row.up_to)
          ORDER BY n.id FOR UPDATE OF n
     ), closed AS (
-        UPDATE attempts a SET outcome = 'cancelled', ended_at = :now, stage = 'lease', answer = cancelled.reason
+        UPDATE attempts a SET outcome = 'cancelled', ended_at = greatest(:now, a.claimed_at), stage = 'lease',
+                              answer = cancelled.reason
           FROM cancelled WHERE a.token = cancelled.token AND a.outcome IS NULL
     )
     UPDATE notifications n

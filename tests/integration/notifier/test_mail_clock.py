@@ -9,7 +9,7 @@ import pytest
 from services.notifier.channels import dispatcher
 from services.notifier.delivery import ledger
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
-from tests.integration.notifier.rig import World, i5_violations
+from tests.integration.notifier.rig import World, fulfilled, i5_violations
 
 
 async def sent_within(world: World, smtp: FakeSmtp, seconds: float) -> bool:
@@ -85,6 +85,18 @@ async def test_what_comes_later_bears_no_earlier_moment(world: World, smtp: Fake
             attempt[name] for name in ("first_tried_at", "claimed_at", "in_data_at", "ended_at") if attempt[name]
         ]
         assert moments == sorted(moments), attempt
+
+
+async def test_a_mail_claimed_while_its_cancel_waited_ended_no_earlier_than_it_began(world: World) -> None:
+    """The planner read its clock before it had the locks."""
+    await world.reminder()
+    async with world.database.transaction() as tx:
+        await ledger.claim(tx, world.system.now(), limit=1, lease_seconds=60, worker="quicker")
+    world.system.advance(seconds=-0.1)
+    await world.feed("compliance", fulfilled())
+    (attempt,) = await world.attempts()
+    assert attempt["outcome"] == "cancelled"
+    assert attempt["ended_at"] == attempt["claimed_at"]
 
 
 async def test_what_is_put_off_by_rule_keeps_its_time(world: World, smtp: FakeSmtp) -> None:
