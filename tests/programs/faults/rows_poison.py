@@ -36,11 +36,10 @@ TYPES = {
 }
 #: topic -> consumers that must make a dead letter of what cannot be read
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
-#: types that some readers of the topic skip -> the consumers that follow them
+#: topic and type that some readers of the topic skip -> the consumers that follow it; on another topic nobody skips it
 FOLLOWERS = {
-    RECEIVED: tuple(name for name in READERS["submissions"] if name != "notifier.steps"),
-    REGIME: tuple(name for name in READERS["registry"] if not name.endswith(".access")),
-    KEY: tuple(name for name in READERS["registry"] if name.endswith(".access")),
+    ("registry", REGIME): tuple(name for name in READERS["registry"] if not name.endswith(".access")),
+    ("registry", KEY): tuple(name for name in READERS["registry"] if name.endswith(".access")),
 }
 #: fields of the bodies that hold a date or moment
 MOMENTS = ("received_at", "deadline", "effective_from", "created_at", "at")
@@ -152,7 +151,7 @@ def wanted_letters(bad: Iterable[Raw], forged: Iterable[Raw] = ()) -> dict[Place
     wanted = {
         (consumer, *message.place): message
         for message in bad
-        for consumer in FOLLOWERS.get(message.header("ce_type"), READERS[message.topic])
+        for consumer in FOLLOWERS.get((message.topic, message.header("ce_type")), READERS[message.topic])
     }
     return wanted | {("validator.submissions", *message.place): message for message in forged}
 
