@@ -19,7 +19,7 @@ from services.intake.administration.changing import Checked, Refused, Stale
 from services.intake.administration.reach import Reach
 from services.intake.administration.records import RecordPage, RecordView, VersionView, stored_key
 from services.intake.audit.domain import Author
-from services.intake.parameters import Page
+from services.intake.parameters import Page, version_of_etag
 from services.intake.registry import load as loading
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
@@ -33,7 +33,6 @@ from shared.web.errors import FieldError, Problem, bad_request, conflict, forbid
 from shared.web.paging import paginate
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}(@[1-9][0-9]{0,3})?")
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 _Why = Annotated[
     str | None,
@@ -291,13 +290,13 @@ def _expected(if_match: str | None, if_none_match: str | None) -> int:
         raise Problem.of(problems.PRECONDITION_REQUIRED)
     if if_match is None and if_none_match == "*":
         return 0
-    found = _ETAG.fullmatch(if_match or "") if if_none_match is None else None
-    if found is None:
+    version = version_of_etag(if_match or "") if if_none_match is None else None
+    if version is None:
         raise bad_request(
             'If-Match phải là ETag đã đọc, ví dụ "3"; If-None-Match phải là *; chỉ dùng một trong hai.',
             'If-Match must be the ETag that was read, such as "3"; If-None-Match must be *; give one of them.',
         )
-    return int(found[1])
+    return version
 
 
 async def _value(request: Request) -> Any:

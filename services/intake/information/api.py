@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, cast
 
 import msgspec
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.intake import pages
@@ -29,8 +29,7 @@ from services.intake.information.views import (
     InformationRequestView,
     request_link,
 )
-from services.intake.parameters import Page
-from services.intake.problems import KEY_MISSING
+from services.intake.parameters import IdempotencyKey, Page, given_key
 from services.intake.registry import load as loading
 from services.intake.registry import store as registry_store
 from services.intake.registry.cache import RegistryCache
@@ -39,7 +38,7 @@ from services.intake.registry.load import Draft, RegistryMoved
 from services.intake.registry.neighbours import ask as ask_neighbours
 from services.intake.registry.records import Registry
 from services.intake.submissions.classified import is_classified
-from services.intake.submissions.limits import is_code, is_idempotency_key
+from services.intake.submissions.limits import is_code
 from shared.contract.addressing import closed_before
 from shared.contract.events import RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS, flaw_of_text
@@ -55,9 +54,6 @@ ATTEMPTS = 3
 #: how long a question waits for its turn
 PATIENCE_SECONDS = 10.0
 
-_IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")
-]
 _Role = Annotated[
     Role | None,
     Query(description="asker: cơ quan này hỏi / it asked; addressee: cơ quan này được hỏi / it was asked"),
@@ -246,10 +242,9 @@ def mount(
         responses={200: {"model": InformationRequestDetail, "description": "Lặp lại một yêu cầu / a repetition"}},
     )
     async def ask_information(
-        body: InformationRequested, response: Response, by: Sender = sender, key: _IdempotencyKey = None
+        body: InformationRequested, response: Response, by: Sender = sender, key: IdempotencyKey = None
     ) -> InformationRequestDetail:
-        if key is None or not is_idempotency_key(key.encode("latin-1", "replace")):
-            raise Problem.of(KEY_MISSING)
+        key = given_key(key)
         question = Question(
             body.title, body.title_en, body.question, body.deadline, tuple(body.agencies), body.regime, body.form
         )

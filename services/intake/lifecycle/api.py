@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.intake import pages
@@ -20,10 +20,9 @@ from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewVie
 from services.intake.lifecycle.states import History, Taken
 from services.intake.lifecycle.views import PossibleStep, StepView, possible_steps, step_view
 from services.intake.lifecycle.waiting import ReviewKind
-from services.intake.parameters import Page, id_of, submission_id_of
-from services.intake.problems import KEY_MISSING
+from services.intake.parameters import IdempotencyKey, Page, given_key, id_of, submission_id_of
 from services.intake.registry.cache import RegistryCache
-from services.intake.submissions.limits import is_code, is_idempotency_key
+from services.intake.submissions.limits import is_code
 from shared.access import Principal
 from shared.contract.events import StepKind, obligation_key
 from shared.contract.events.submissions import AppealEffect
@@ -31,16 +30,13 @@ from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database
 from shared.runtime.clock import Clock
 from shared.web.app import Application
-from shared.web.errors import Problem, not_found
+from shared.web.errors import not_found
 from shared.web.paging import paginate
 
 MAX_REASON = 4_000
 _Reason = Annotated[str, Field(max_length=MAX_REASON, description="Lý do / why")]
 _Until = Annotated[
     AwareDatetime | None, Field(description="Đến khi nào / until when", examples=["2026-10-25T17:00:00+07:00"])
-]
-_IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")
 ]
 _OWNER = Query(description="Của cơ quan này; với khóa của người / the agency that owes it, with a person's key")
 _NEITHER = ("bài nộp hoặc yêu cầu này", "such submission or request")
@@ -147,11 +143,10 @@ class Asking:
 
     async def take(self, wanted: Wanted, obligation: str | None = None) -> StepReceipt:
         """Take the step. Raises Problem where it cannot be taken."""
-        if self.key is None or not is_idempotency_key(self.key.encode("latin-1", "replace")):
-            raise Problem.of(KEY_MISSING)
+        key = given_key(self.key)
         taking = self.taking
         await taking.cache.be_fresh()
-        asked = Asked(wanted, self.key, _sha256(wanted, obligation))
+        asked = Asked(wanted, key, _sha256(wanted, obligation))
         now, system_now = taking.clock.now(), taking.system_clock.now()
         async with taking.database.transaction() as tx:
             outcome = await handlers.take(
@@ -222,7 +217,7 @@ def mount(
     who = Depends(principal)
     taking = Taking(cache, database, clock, system_clock)
 
-    def asking_of(response: Response, by: Principal = who, key: _IdempotencyKey = None) -> Asking:
+    def asking_of(response: Response, by: Principal = who, key: IdempotencyKey = None) -> Asking:
         return Asking(taking, by, key, response)
 
     def obligation_of(

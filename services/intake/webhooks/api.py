@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -12,9 +11,8 @@ from fastapi import Depends, Header, Query, Request, Response
 from services.intake import pages
 from services.intake.administration.callers import Reaching
 from services.intake.administration.reach import Reach
-from services.intake.parameters import Page, id_of
-from services.intake.problems import KEY_MISSING, PRECONDITION_REQUIRED
-from services.intake.submissions.limits import is_idempotency_key
+from services.intake.parameters import IdempotencyKey, Page, given_key, id_of, version_of_etag
+from services.intake.problems import PRECONDITION_REQUIRED
 from services.intake.webhooks import domain, handlers, problems, store
 from services.intake.webhooks.callers import keeps, kept_by
 from services.intake.webhooks.domain import TwoLive, Webhook
@@ -39,11 +37,6 @@ from shared.web.app import Application
 from shared.web.errors import Problem, bad_request, not_found, too_many, unprocessable
 from shared.web.paging import paginate
 
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
-
-_IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")
-]
 _IfMatch = Annotated[str | None, Header(description="ETag đã đọc / the ETag that was read")]
 _Agency = Annotated[
     str | None, Query(max_length=64, description="Chỉ của cơ quan này / of this agency alone", examples=["H99.131"])
@@ -62,9 +55,8 @@ def mount(
     """Add the routes. private: networks that webhooks may reach beside public addresses."""
     reaching = Depends(keepers)
 
-    def call_of(reach: Reach = reaching, key: _IdempotencyKey = None) -> Call:
-        if key is None or not is_idempotency_key(key.encode("latin-1", "replace")):
-            raise Problem.of(KEY_MISSING)
+    def call_of(reach: Reach = reaching, key: IdempotencyKey = None) -> Call:
+        key = given_key(key)
         return Call(reach.principal, key, system_clock.now())
 
     calling = Depends(call_of)
@@ -236,12 +228,12 @@ def _expected(if_match: str | None) -> int:
     """The version that the caller has read. Raises 428, 400."""
     if if_match is None:
         raise Problem.of(PRECONDITION_REQUIRED)
-    found = _ETAG.fullmatch(if_match)
-    if found is None:
+    version = version_of_etag(if_match)
+    if version is None:
         raise bad_request(
             'If-Match phải là ETag đã đọc, ví dụ "3".', 'If-Match must be the ETag that was read, such as "3".'
         )
-    return int(found[1])
+    return version
 
 
 def _position(row: WebhookView) -> tuple[UUID]:
