@@ -181,50 +181,51 @@ def _keys_of_rows(table: str, keys: Sequence[Run]) -> Callable[[Context], list[A
     return keys_of_rows
 
 
-def summed_by(table: str, value: Run, keys: Sequence[Run]) -> Run:
+def _by_own_key(
+    table: str,
+    keys: Sequence[Run],
+    gather: Callable[[Context, list[Any]], dict[object, Any]],
+    answer: Callable[[Context, Any], Value],
+) -> Run:
+    """Asked in a row: gathers something of all rows by their key, once a report; answers by what the row's key has."""
     memo = object()
     keys_of_rows = _keys_of_rows(table, keys)
 
-    def sum_by(context: Context) -> Value:
+    def of_this_row(context: Context) -> Value:
         if context.row is None or context.row_table != table:
             return NO_ROW
         found = keys_of_rows(context)
         if isinstance(found, CannotEvaluate):
             return found
-        sums = cast("dict[object, Value] | None", context.memo.get(memo))
-        if sums is None:
-            sums = {}
-            amounts: list[Value] = _in_rows(context, table, context.tables[table], value)
-            for key, amount in zip(found, amounts, strict=True):
-                if not isinstance(key, CannotEvaluate):
-                    sums[key] = plus(sums.get(key, ZERO), ZERO if amount is BLANK else amount)
-            context.memo[memo] = sums
+        known = cast("dict[object, Any] | None", context.memo.get(memo))
+        if known is None:
+            known = context.memo[memo] = gather(context, found)
         key = found[context.row_number]
-        return key if isinstance(key, CannotEvaluate) else sums[key]
+        return key if isinstance(key, CannotEvaluate) else answer(context, known[key])
 
-    return sum_by
+    return of_this_row
+
+
+def summed_by(table: str, value: Run, keys: Sequence[Run]) -> Run:
+    def sums(context: Context, found: list[Any]) -> dict[object, Any]:
+        known: dict[object, Value] = {}
+        amounts: list[Value] = _in_rows(context, table, context.tables[table], value)
+        for key, amount in zip(found, amounts, strict=True):
+            if not isinstance(key, CannotEvaluate):
+                known[key] = plus(known.get(key, ZERO), ZERO if amount is BLANK else amount)
+        return known
+
+    return _by_own_key(table, keys, sums, lambda _, amount: amount)
 
 
 def first_of(table: str, keys: Sequence[Run]) -> Run:
-    memo = object()
-    keys_of_rows = _keys_of_rows(table, keys)
+    def first_rows(_: Context, found: list[Any]) -> dict[object, Any]:
+        known: dict[object, int] = {}
+        for number, key in enumerate(found):
+            known.setdefault(key, number)
+        return known
 
-    def first_row(context: Context) -> Value:
-        if context.row is None or context.row_table != table:
-            return NO_ROW
-        found = keys_of_rows(context)
-        if isinstance(found, CannotEvaluate):
-            return found
-        first = cast("dict[object, int] | None", context.memo.get(memo))
-        if first is None:
-            first = {}
-            for number, key in enumerate(found):
-                first.setdefault(key, number)
-            context.memo[memo] = first
-        key = found[context.row_number]
-        return key if isinstance(key, CannotEvaluate) else first[key] == context.row_number
-
-    return first_row
+    return _by_own_key(table, keys, first_rows, lambda context, first: first == context.row_number)
 
 
 def _counts(table: str, keys: Sequence[Run]) -> Callable[[Context], tuple[list[Any], dict[object, int]] | Value]:
