@@ -336,3 +336,15 @@ def test_flaws_of_a_test_are_those_of_the_pack_alone() -> None:
     pack = compile_pack(given)
     assert pack is not None
     assert flaws_of(pack, given.rules[0].tests[0]) == []
+
+
+@pytest.mark.parametrize(("when", "remarks"), [("[A] > 5", 1), ("[A] > 2", 0)])
+def test_check_remarks_on_a_rule_that_always_holds_and_lets_it_pass(
+    when: str, remarks: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loose = rule(when=when, **{"assert": "[A] > 3"}, tests=[{"figures": {"A": "6"}}])
+    path = tmp_path / "form.yaml"
+    figures = [{"code": code, "label": code, "required": False, "fraction_digits": 2} for code in ("A", "B")]
+    path.write_text(yaml.safe_dump({"figures": figures, "rules": [loose]}), encoding="utf-8")
+    assert commands.rules(["check", str(path)]) == 0
+    assert capsys.readouterr().out.count("lưu ý / remark") == remarks
