@@ -302,7 +302,7 @@ class Deadline(DeadlineTerms):
 
 
 class RulePack(Model):
-    """The rules beyond the form that a report is to be judged by. Only named: nothing runs it yet."""
+    """A name that the publisher gives the form's rules. Nothing reads it: what runs are the rules in `form.rules`."""
 
     code: Code
     version: Annotated[int, between(1, MAX_REGIME_VERSION)]
