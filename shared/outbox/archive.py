@@ -20,6 +20,11 @@ DELETED_ROWS, DELETIONS = 5000, 20
 #: a change of partitions locks readers out for a moment; while a long read runs (a backup), it gives up instead
 LOCK_PATIENCE = "1s"
 
+# read from the catalogue alone: pg_partition_tree locks the partitions without their parent, and can deadlock with us
+_PARTITIONS = """
+    SELECT relname AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+     WHERE inhparent = 'outbox_archive'::regclass
+"""
 _IN_DEFAULT = "SELECT EXISTS (SELECT FROM outbox_archive_default WHERE archived_at >= $1 AND archived_at < $2)"
 # ids rise with time, nearly: this finds the oldest rows without reading all
 _DELETE = """
@@ -40,9 +45,7 @@ async def maintain(connection: asyncpg.Connection, now: datetime, *, days_ahead:
     for ahead in range(days_ahead + 1):
         await _make(connection, today + timedelta(days=ahead))
     dropped = 0
-    partitions = await connection.fetch(
-        "SELECT relid::regclass::text AS name FROM pg_partition_tree('outbox_archive') WHERE isleaf"
-    )
+    partitions = await connection.fetch(_PARTITIONS)
     for row in partitions:
         match = _NAME.fullmatch(row["name"])
         if match is None:

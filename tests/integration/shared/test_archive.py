@@ -28,8 +28,10 @@ async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def partitions(connection: asyncpg.Connection) -> set[str]:
+    # the catalogue alone: a reader that locks the partitions one by one can deadlock with the leader that drops them
     rows = await connection.fetch(
-        "SELECT relid::regclass::text AS name FROM pg_partition_tree('outbox_archive') WHERE isleaf"
+        "SELECT relname AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+        "WHERE inhparent = 'outbox_archive'::regclass"
     )
     return {row["name"].removeprefix("outbox_archive_") for row in rows}
 
@@ -89,6 +91,35 @@ async def test_a_day_whose_rows_lie_in_default_gets_no_partition_and_the_others_
     await archived(connection, NOW)
     await maintain(connection, NOW, retention_days=30)
     assert await partitions(connection) == {"default"} | days(NOW + timedelta(days=1), 3)
+
+
+async def _maintained_while_a_partition_is_locked(database: Database, connection: asyncpg.Connection) -> None:
+    """Somebody who holds one partition and never asks for its parent: waiting for him is half a deadlock."""
+    await maintain(connection, NOW, retention_days=30)
+    other = await asyncpg.connect(database.url)
+    try:
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE outbox_archive_{NOW:%Y%m%d} IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("SET lock_timeout = '1s'")
+            await maintain(connection, NOW, retention_days=30)
+    finally:
+        await other.close()
+
+
+async def test_the_partitions_are_listed_without_waiting_for_a_lock_on_any(
+    database: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _maintained_while_a_partition_is_locked(database, connection)
+
+
+async def test_listed_with_their_locks_one_locked_partition_would_hold_up_maintenance(
+    database: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control."""
+    listing = "SELECT relid::regclass::text AS name FROM pg_partition_tree('outbox_archive') WHERE isleaf"
+    monkeypatch.setattr(archive, "_PARTITIONS", listing)
+    with pytest.raises(asyncpg.exceptions.LockNotAvailableError):
+        await _maintained_while_a_partition_is_locked(database, connection)
 
 
 def _leader(database: Database, kafka: KafkaSettings, clock: ManualClock) -> Relay:
