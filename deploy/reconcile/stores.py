@@ -15,6 +15,7 @@ from typing import Any, Self
 import asyncpg
 
 from shared.contract.services import SERVICES
+from shared.postgres.connecting import connect
 from shared.postgres.database import UrlError, plain_url
 
 #: rows of a stream held at once; a submission's row may take a quarter of a megabyte
@@ -164,7 +165,7 @@ async def _connect(service: str, url: str) -> asyncpg.Connection:
             f"the database of {service} is not known: set {service.upper()}_DATABASE_URL or --{service}",
         )
     try:
-        return await asyncpg.connect(plain_url(url), timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
+        return await connect(plain_url(url), timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
     except UrlError as error:
         raise CannotCompare(f"Địa chỉ kho của {service} không đúng: {error}.", f"{service}: {error}") from error
     except (TimeoutError, OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -14,6 +14,7 @@ import asyncpg
 
 from shared.contract.cloudevents import decode_headers
 from shared.outbox.purge import RESTORE_DAYS
+from shared.postgres.connecting import connect
 from shared.postgres.database import plain_url
 from shared.runtime.operator import as_json, entry, named, number, reason, when, who
 
@@ -74,7 +75,7 @@ def add_dead_letter_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def dead_letters(service: str, url: str, arguments: argparse.Namespace) -> int:
     """Run `dead-letters list|show|replay|discard|restore`. Exit code 0, or 1 where nothing was found."""
-    connection = await asyncpg.connect(plain_url(url), timeout=10, server_settings=named())
+    connection = await connect(plain_url(url), timeout=10, server_settings=named())
     try:
         match arguments.what:
             case "list":

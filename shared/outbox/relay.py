@@ -21,6 +21,7 @@ from shared.outbox import archive, set_aside
 from shared.outbox.purge import purge_discarded
 from shared.outbox.replay import ReplayState, resend_archive
 from shared.outbox.sending import LAST_WORD_TOPICS, Place, Row, Sent, send_rows
+from shared.postgres.connecting import connect
 from shared.postgres.database import is_infrastructure, plain_url
 from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
@@ -145,7 +146,7 @@ class Relay(BackgroundLoop):
                 metrics.RELAY_LEADER.set(0)
 
     async def _lead(self) -> None:
-        connection = await asyncpg.connect(
+        connection = await connect(
             self._url, timeout=5, command_timeout=60, server_settings={"application_name": f"{self._service} relay"}
         )
         try:

@@ -12,9 +12,12 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 from aiokafka.errors import KafkaError
+from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.postgres.connecting import connect
+from shared.runtime.clock import monotonic_seconds
 from shared.runtime.trouble import InfrastructureTrouble
 
 #: A connection inside an open transaction that its edge will commit.
@@ -22,11 +25,18 @@ Transaction = AsyncConnection
 #: A connection inside a read-only transaction.
 ReadTransaction = AsyncConnection
 
+#: what closing waits for work under way; its connections are closed as they come back, however late
+CLOSING_PATIENCE_SECONDS = 0.8
+
 #: SQLSTATE classes that pass by themselves or by an operator's hand, never by changing the data:
 #: 08 connection, 25 read-only after failover, 28 authorisation, 3D no such database, 40 rollback (deadlock,
 #: serialization), 42 schema behind the code, 53 resources (disk full), 55 lock not available, 57 intervention,
 #: 58 system error
 _PASSING_CLASSES = frozenset({"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"})
+
+
+class DatabaseClosed(InfrastructureTrouble):
+    """The service is stopping: what is asked now is asked again of the next one."""
 
 
 class UrlError(ValueError):
@@ -68,6 +78,7 @@ class Database:
             pool_timeout=pool_timeout_seconds,
             pool_use_lifo=True,
             connect_args={
+                "async_creator_fn": connect,
                 "timeout": 5,
                 # the client gives up a little after the server should have
                 "command_timeout": statement_timeout_seconds + 5,
@@ -80,16 +91,19 @@ class Database:
                 },
             },
         )
+        self._closed = False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits when the block ends and rolls back when it raises."""
+        self._refuse_if_closed()
         async with self.engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
     async def read_transaction(self) -> AsyncIterator[ReadTransaction]:
         """A read-only snapshot: every statement in it sees the same moment."""
+        self._refuse_if_closed()
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
@@ -100,7 +114,20 @@ class Database:
         return int(getattr(self.engine.pool, "checkedout", lambda: 0)())
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        """Give out no connection any more, and close each: the idle ones now, one at work when its work has ended."""
+        self._closed = True
+        pool, began = self.engine.sync_engine.pool, monotonic_seconds()
+        try:
+            while self.pool_in_use() and monotonic_seconds() - began < CLOSING_PATIENCE_SECONDS:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        finally:
+            # dispose() forgets connections that are out: they would come back to a pool that nobody closes
+            event.listen(pool, "checkin", lambda _, record: record.invalidate())
+            await self.engine.dispose()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise DatabaseClosed("the database has been closed")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -23,6 +23,7 @@ from shared.outbox.relay import Relay
 from shared.outbox.replay import Selection, count_selected, replay_selected
 from shared.outbox.sending import Refusal
 from shared.outbox.tool import add_outbox_arguments, outbox
+from shared.postgres.connecting import connect
 from shared.postgres.database import UrlError, causes, is_infrastructure, plain_url, sqlstate
 from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import SystemClock
@@ -273,7 +274,7 @@ def _followed(service: Service) -> dict[str, Sequence[str]]:
 
 
 async def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaitable[int]]) -> int:
-    connection = await asyncpg.connect(plain_url(url), timeout=10)
+    connection = await connect(plain_url(url), timeout=10)
     try:
         return await work(connection)
     finally:
@@ -282,7 +283,7 @@ async def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaita
 
 async def _replay(service: str, url: str, arguments: argparse.Namespace) -> int:
     selection = Selection(arguments.since, arguments.until, arguments.type, arguments.key)
-    connection = await asyncpg.connect(plain_url(url), timeout=10)
+    connection = await connect(plain_url(url), timeout=10)
     try:
         counts = await count_selected(connection, selection)
         for kind, events in counts.items():
