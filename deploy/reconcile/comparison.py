@@ -45,6 +45,7 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "registry.keys": registry.keys,
     "registry.copies": registry.copies,
     "rules.calendars": rules.calendars,
+    "rules.published_calendars": rules.published_calendars,
     "rules.policies": rules.policies,
     "rules.reliefs": rules.reliefs,
     "rules.progress": rules.progress,
@@ -81,7 +82,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "scoring.access": ("scoring.access_",),
     "notifier.registry": ("notifier.",),
     "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
-    "notifier.compliance": ("notifier.obligations", "notifier.notifications"),
+    "notifier.compliance": ("notifier.obligations", "notifier.notifications", "notifier.calendars"),
     "notifier.steps": ("notifier.obligations", "notifier.notifications"),
     "notifier.access": ("notifier.access_",),
 }

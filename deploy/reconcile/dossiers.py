@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from deploy.reconcile.stores import Snapshot, Source, Stream
+from shared.contract.events.compliance import CALENDAR_KEY
 from shared.contract.events.submissions import INTAKE_KEY
 
 Rows = list[asyncpg.Record]
@@ -33,9 +34,12 @@ def _joined(service: str, table: str, owner: str, how: str, order: str) -> Sourc
 
 
 def _events(service: str, topic: str) -> Source:
-    """Events about obligations; those of the key `intake` are about intake itself (availability.py)."""
+    """Events about obligations; those of the key `intake` are about intake itself (availability.py).
+
+    Those of a key that begins with `calendar/` say the working days, which reconcile reads from scoring's tables.
+    """
     columns = "id, event_id, topic, key, type, headers, body"
-    about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}'"
+    about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}' AND NOT starts_with(key, '{CALENDAR_KEY}')"
     rows = " UNION ALL ".join(
         f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE {about}{also} AND {{only}}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))

@@ -42,6 +42,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
 )
+from shared.contract.events.compliance import CALENDAR_KEY
 from shared.contract.hierarchy import Parents, Tree, parents_of
 
 Row = Mapping[str, Any]
@@ -56,8 +57,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state",
     ),
     "notifier": (
-        "agencies", "officers", "people", "regimes", "requests", "told_before", "access_keys", "access_people",
-        "relay_state",
+        "agencies", "officers", "people", "regimes", "requests", "calendars", "told_before", "access_keys",
+        "access_people", "relay_state",
     ),
 }  # fmt: skip
 #: the newest record of each entity that intake has published
@@ -81,6 +82,10 @@ _AVAILABILITY = """
       ORDER BY id DESC LIMIT 10)
 """
 _REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND starts_with(key, 'request/')"
+_CALENDARS = f"""
+    SELECT event_id, key, type, headers, body FROM outbox_archive
+     WHERE topic = 'compliance' AND starts_with(key, '{CALENDAR_KEY}') ORDER BY id
+"""
 #: an archive forgets what is past retention, and starts empty in a database that replaces a lost one; so nothing
 #: follows from the absence of an event older than its first
 _FIRST_EVENT = "SELECT event_id FROM outbox_archive ORDER BY event_id LIMIT 1"
@@ -95,6 +100,8 @@ class Reference:
     #: the oldest event in each service's archive
     first_event: dict[str, UUID | None]
     availability: list[asyncpg.Record]
+    #: the calendars that scoring has published, oldest first
+    calendar_events: list[asyncpg.Record] = field(default_factory=list)
     #: every deadline that a request ever had, by its id
     request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
     records: dict[str, RegistryEvent] = field(default_factory=dict)
@@ -127,7 +134,8 @@ class Reference:
         published = {row["key"]: row for row in await snapshot.all("intake", _PUBLISHED)}
         first = {service: await snapshot.all(service, _FIRST_EVENT) for service in TABLES}
         begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
-        made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY))
+        made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
+                   await snapshot.all("scoring", _CALENDARS))  # fmt: skip
         for row in await snapshot.all("intake", _REQUESTED):
             made._remember_deadline(row["body"])
         made._read_registry()

@@ -9,9 +9,12 @@ from functools import cache
 from typing import Any
 
 from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.receipts import json_body
 from deploy.reconcile.reference import Reference, in_order
 from services.scoring.calendar import shipped_calendars
 from services.scoring.scores.policy import shipped_policies
+from shared.contract.events import CalendarLoaded
+from shared.contract.events.compliance import CALENDAR_KEY
 
 _FILE = ("theo tệp đi cùng bản phát hành", "by the file that ships")
 
@@ -59,6 +62,43 @@ def calendars(reference: Reference) -> Iterator[Difference]:
                     if "announcements" in stored:
                         stored["announcements"] = json.loads(stored["announcements"])
                     yield from told.values(stored, wanted[entry])
+
+
+def published_calendars(reference: Reference) -> Iterator[Difference]:
+    """Compare what scoring published of its calendars, and notifier's copies, with the calendars loaded."""
+    wanted = {row["version"]: _working_days(row, reference) for row in reference.tables["scoring", "calendar_versions"]}
+    by = ("theo scoring.calendar_versions", "by scoring.calendar_versions")
+    for event in reference.calendar_events:
+        told = Teller("event", "scoring.outbox_archive", f"{event['key']} {event['event_id']}", *by, "reference")
+        yield from told.values(event, {"type": CalendarLoaded.TYPE, "headers": None})
+        expected = wanted.get(event["key"].removeprefix(CALENDAR_KEY))
+        if expected is None:
+            yield told.difference("key", event["key"], ", ".join(wanted))
+        else:
+            yield from told.document(json_body(event), expected, "body")
+    copied = {row["calendar_version"]: row for row in reference.tables["notifier", "calendars"]}
+    newest = {event["key"].removeprefix(CALENDAR_KEY) for event in reference.calendar_events[-1:]}
+    for version in sorted({*copied, *newest}):
+        told = Teller("copy", "notifier.calendars", version, *by, "reference")
+        if version not in copied:
+            yield told.missing()
+        elif version not in wanted:
+            yield told.surplus()
+        else:
+            row = dict(copied[version])
+            row |= {name: json.loads(row[name]) for name in ("days_off", "made_up")}
+            yield from told.document(row, wanted[version])
+
+
+def _working_days(row: Any, reference: Reference) -> dict[str, Any]:
+    """The body of the event about a loaded calendar."""
+    days = in_order([day for day in reference.tables["scoring", "calendar_days"] if day["version"] == row["version"]],
+                    "day")  # fmt: skip
+    return {
+        "calendar_version": row["version"], "version": row["revision"], "first_year": row["first_year"],
+        "last_year": row["last_year"], "days_off": [str(day["day"]) for day in days if not day["work"]],
+        "made_up": [str(day["day"]) for day in days if day["work"]],
+    }  # fmt: skip
 
 
 @cache

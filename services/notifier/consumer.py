@@ -10,6 +10,7 @@ from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import (
+    CalendarLoaded,
     ComplianceEvent,
     RegistryEvent,
     StepTaken,
@@ -27,7 +28,7 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def registry(batch: Batch[RegistryEvent | WebhookRegistered], tx: Transaction) -> None:
         await handlers.apply_registry(batch, tx, context)
 
-    async def compliance(batch: Batch[ComplianceEvent], tx: Transaction) -> None:
+    async def compliance(batch: Batch[ComplianceEvent | CalendarLoaded], tx: Transaction) -> None:
         await handlers.apply_compliance(batch, tx, context)
 
     async def verdicts(batch: Batch[VerdictReached], tx: Transaction) -> None:

@@ -96,6 +96,17 @@ requests = Table(  # ad hoc and thematic requests: their title names the period
     Column("version", Integer, nullable=False),
 )
 
+calendars = Table(  # working days: the row with the greatest version counts
+    "calendars",
+    metadata,
+    Column("calendar_version", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # the calendar's revision
+    Column("first_year", Integer, nullable=False),
+    Column("last_year", Integer, nullable=False),
+    Column("days_off", JSONB, nullable=False),  # weekdays on which nobody works
+    Column("made_up", JSONB, nullable=False),  # weekend days on which offices work
+)
+
 obligations = Table(
     "obligations",
     metadata,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shared.contract.events import (
     AgencyRegistered,
+    CalendarLoaded,
     EventModel,
     IntakeAvailable,
     IntakeUnavailable,
@@ -44,7 +45,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.access": _ACCESS,
     "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),
     "notifier.verdicts": (VerdictReached,),
-    "notifier.compliance": (ObligationChanged,),
+    "notifier.compliance": (ObligationChanged, CalendarLoaded),
     # receipts for webhooks; decisions for the mail
     "notifier.steps": (StepTaken, SubmissionReceived),
     "notifier.access": _ACCESS,

@@ -21,9 +21,9 @@ PURE = (
         r"services/intake/registry/(agency_codes|checks|forms|gate|narrowing|people|planning|records|source|strict_yaml|sums)\.py"
     ),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
-    re.compile(r"services/scoring/(scores/policy/assess|calendar/working_days)\.py"),
+    re.compile(r"services/scoring/scores/policy/assess\.py"),
     re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),
-    re.compile(r"shared/(contract/(addressing|period|reporting_window)|web/(paging|validation))\.py"),
+    re.compile(r"shared/(contract/(addressing|period|reporting_window|working_days)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
     re.compile(r"shared/access/.*"),
 )

@@ -59,7 +59,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("pure_rooms_do_no_io", "shared/contract/events/base.py", "import random\n", "random"),
     *[("pure_rooms_do_no_io", f"services/{room}.py", "import asyncio\n", ":1: imports asyncio") for room in (
         "intake/submissions/admission", "intake/registry/checks", "notifier/delivery/states", "scoring/scores/policy/assess",
-        "scoring/calendar/working_days", "scoring/obligations/resolve", "intake/obligations/standing")],
+        "scoring/obligations/resolve", "intake/obligations/standing")],
     ("pure_rooms_do_no_io", "services/intake/registry/checks.py", "from services.intake.registry.store import f\n", "edges and stores"),
     ("every_service_is_known", "services/billing/domain.py", "", "billing"),
     ("services_are_listed_once", "deploy/local/options.py", "ALL = ['intake', 'notifier', 'scoring', 'validator']\n", ":1: lists all services"),

@@ -19,6 +19,7 @@ from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
+    CalendarLoaded,
     ComplianceEvent,
     ObligationChanged,
     OfficerRegistered,
@@ -94,9 +95,20 @@ def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
     return changes
 
 
-async def apply_compliance(batch: Batch[ComplianceEvent], tx: Transaction, context: PlanningContext) -> None:
-    """Plan reminders, overdue notices and escalations; cancel what is no longer so and has not gone out."""
-    events = batch.events
+async def apply_compliance(
+    batch: Batch[ComplianceEvent | CalendarLoaded], tx: Transaction, context: PlanningContext
+) -> None:
+    """Plan reminders, overdue notices and escalations; cancel what is no longer so and has not gone out.
+
+    Keeps the working days that scoring counts by.
+    """
+    if calendars := [event.body for event in batch if isinstance(event.body, CalendarLoaded)]:
+        await store.CALENDARS.save(tx, calendars)
+    events = cast(
+        "list[Event[ObligationChanged]]", [event for event in batch.events if isinstance(event.body, ObligationChanged)]
+    )
+    if not events:
+        return
     directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
     plans = await _Plans.load(tx, events)
     listening = await webhook.listening(tx, {event.body.agency for event in events})

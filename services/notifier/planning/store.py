@@ -25,6 +25,7 @@ from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Oblig
 from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import (
     AgencyRegistered,
+    CalendarLoaded,
     OfficerRegistered,
     PersonRegistered,
     RegimePublished,
@@ -32,9 +33,10 @@ from shared.contract.events import (
 )
 from shared.contract.hierarchy import Parents, ParentSince
 from shared.contract.ids import new_id
+from shared.contract.working_days import WorkingCalendar
 from shared.outbox import cause_of
 from shared.postgres import bulk
-from shared.postgres.database import Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 from shared.projection.keyring import offices_of
 from shared.telemetry.logging import get_logger
@@ -72,6 +74,18 @@ PERSONS = Projection(
 #: names and legal basis of regimes and requests
 REGIMES = Projection(tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed})
 REQUESTS = Projection(tables.requests, RequestIssued)
+CALENDARS = Projection(
+    tables.calendars,
+    CalendarLoaded,
+    values={
+        "days_off": lambda calendar: json.dumps(calendar.model_dump(mode="json")["days_off"]),
+        "made_up": lambda calendar: json.dumps(calendar.model_dump(mode="json")["made_up"]),
+    },
+)
+
+_CALENDAR = text("""
+    SELECT calendar_version, first_year, last_year, days_off, made_up FROM calendars ORDER BY version DESC LIMIT 1
+""")
 
 _REGISTERED = text("""
     SELECT 'agency/' || code FROM agencies WHERE 'agency/' || code = ANY(CAST(:names AS text[]))
@@ -230,6 +244,20 @@ _TOLD_BEFORE = text("""
 async def rebuild(tx: Transaction, told_until: datetime) -> bool:
     """Mark an empty database as the replacement of one lost at that business time. False where it is not empty."""
     return (await tx.execute(_TOLD_BEFORE, {"until": told_until})).first() is not None
+
+
+async def calendar(tx: ReadTransaction) -> WorkingCalendar | None:
+    """The working days to count by; None before scoring has published any."""
+    row = (await tx.execute(_CALENDAR)).first()
+    if row is None:
+        return None
+    return WorkingCalendar(
+        row.calendar_version,
+        row.first_year,
+        row.last_year,
+        days_off=map(date.fromisoformat, row.days_off),
+        made_up=map(date.fromisoformat, row.made_up),
+    )
 
 
 async def registered(tx: Transaction, names: Sequence[str]) -> set[str]:

@@ -10,7 +10,7 @@ from services.scoring.calendar.data import (
     read_calendar,
     shipped_calendars,
 )
-from services.scoring.calendar.working_days import CalendarGap, WorkingCalendar
+from shared.contract.working_days import CalendarGap, WorkingCalendar
 
 __all__ = [
     "Announcement",

@@ -11,7 +11,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from services.scoring.calendar.working_days import WorkingCalendar
+from shared.contract.working_days import WorkingCalendar
 
 
 class CalendarError(ValueError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from services.scoring import metrics
-from services.scoring.calendar.working_days import WorkingCalendar
+from shared.contract.working_days import WorkingCalendar
 
 #: days before a year that the calendar lacks, and before one that is still provisional, from which readiness warns;
 #: deploy/prometheus/rules/calendar.yaml alerts from the same days on

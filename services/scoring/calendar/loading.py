@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.scoring.calendar.data import CalendarError, read_calendar, shipped_calendars
-from services.scoring.calendar.store import load_calendars
+from services.scoring.calendar.data import CalendarError, ReadCalendar, read_calendar, shipped_calendars
+from services.scoring.calendar.store import load_calendars, publish_current
 from services.scoring.loading import Loader, load_by_command
 from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import CommandParser
@@ -25,6 +25,7 @@ def calendar_loader(database: Database) -> Loader:
             log.info("A working-day calendar was loaded.", action="calendar.loaded", version=version)
         for version, why in left_out.items():
             log.warning("A shipped calendar was left out.", action="calendar.left_out", version=version, error=why)
+        await publish_current(tx)
         return f"WARNING {'; '.join(left_out.values())}" if left_out else "loaded"
 
     return Loader("calendars", database, load, CalendarError)
@@ -40,9 +41,16 @@ def load_command(argv: Sequence[str]) -> int:
 
     try:
         calendar = read_calendar(path)
-        loaded = load_by_command(lambda tx: load_calendars(tx, [calendar]))
+        loaded = load_by_command(lambda tx: _load_and_publish(tx, calendar))
     except CalendarError as error:
         print(error, file=sys.stderr)  # noqa: T201 - an operator's command
         return 1
     print(f"Đã nạp / loaded: {', '.join(loaded) or 'không có gì mới / nothing new'}")  # noqa: T201
     return 0
+
+
+async def _load_and_publish(tx: Transaction, calendar: ReadCalendar) -> list[str]:
+    loaded = await load_calendars(tx, [calendar])
+    if loaded:
+        await publish_current(tx)
+    return loaded

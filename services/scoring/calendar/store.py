@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import text
 
 from services.scoring.calendar.data import CalendarDay, CalendarError, CalendarYear, ReadCalendar, working_calendar
-from services.scoring.calendar.working_days import WorkingCalendar
 from services.scoring.fixed_versions import other_contents
+from shared.contract.events import CalendarLoaded
 from shared.contract.reporting_window import FIRST_YEAR
+from shared.contract.working_days import WorkingCalendar
+from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.trouble import InfrastructureTrouble
 
@@ -28,6 +30,9 @@ _LOAD_DAYS = text("""
     SELECT :version, * FROM unnest(CAST(:day AS date[]), CAST(:work AS boolean[]), CAST(:name AS text[]),
                                    CAST(:name_en AS text[]), CAST(:source AS text[]))
 """)
+_LOAD_HEAD = text(
+    "SELECT version, revision, first_year, last_year FROM calendar_versions ORDER BY revision DESC LIMIT 1"
+)
 _LOAD_YEARS = text("""
     INSERT INTO calendar_years (version, year, status, announcements)
     SELECT :version, * FROM unnest(CAST(:year AS int[]), CAST(:status AS text[]), CAST(:announcements AS jsonb[]))
@@ -48,6 +53,7 @@ _LIST = text("""
     SELECT version, revision, sha256, zone, source, first_year, last_year, loaded_at FROM calendar_versions
      WHERE :everything OR version = :version ORDER BY revision
 """)
+_HEAD = text("SELECT version, revision, first_year, last_year FROM calendar_versions ORDER BY revision DESC LIMIT 1")
 _YEARS = text("SELECT first_year, last_year FROM calendar_versions ORDER BY revision DESC LIMIT 1")
 
 
@@ -113,6 +119,26 @@ async def load_calendars(
         await tx.execute(_LOAD_YEARS, {"version": file.version, **years})
         loaded.append(file.version)
     return loaded
+
+
+async def publish_current(tx: Transaction) -> None:
+    """Publish the calendar that gives new deadlines, so that who counts working days elsewhere counts by the same.
+
+    At each start as well: a topic or an archive that lost it gets it again.
+    """
+    row = (await tx.execute(_HEAD)).first()
+    if row is None:
+        return
+    days = await read_days(tx, row.version)
+    event = CalendarLoaded(
+        calendar_version=row.version,
+        version=row.revision,
+        first_year=row.first_year,
+        last_year=row.last_year,
+        days_off=tuple(entry.day for entry in days if not entry.work),
+        made_up=tuple(entry.day for entry in days if entry.work),
+    )
+    await publish(tx, [event])
 
 
 async def read_days(tx: ReadTransaction, version: str) -> list[CalendarDay]:

@@ -13,6 +13,7 @@ from shared.contract.events.base import (
     Moment,
 )
 from shared.contract.events.compliance import (
+    CalendarLoaded,
     Change,
     ComplianceEvent,
     ObligationChanged,
@@ -90,6 +91,7 @@ MODELS: dict[str, type[EventModel]] = {
         IntakeUnavailable,
         VerdictReached,
         ObligationChanged,
+        CalendarLoaded,
         NotificationRecorded,
         NoticeRecorded,
         WebhookStopped,
@@ -108,6 +110,7 @@ __all__ = [
     "AgencyRegistered",
     "AgencyStaffing",
     "AttachmentField",
+    "CalendarLoaded",
     "Change",
     "ComplianceEvent",
     "Contact",

@@ -1,4 +1,4 @@
-"""What scoring publishes: how each obligation (nghĩa vụ báo cáo) stands, whole, whenever that changes."""
+"""What scoring publishes: how each obligation (nghĩa vụ báo cáo) stands, whole, and the working days it counts by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contract.events.base import COMPLIANCE, EventModel, ExactDecimal, Model, Moment
+
+#: keys of calendars on the topic begin so; an obligation's begins with an agency's code
+CALENDAR_KEY = "calendar/"
 
 #: nothing_sent (chưa nộp), awaiting_verdict (chờ kiểm tra), returned (trả lại), fulfilled (đã nộp, đạt)
 Standing = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
@@ -98,6 +101,28 @@ class ObligationChanged(EventModel):
     @property
     def key(self) -> str:
         return self.obligation
+
+
+class CalendarLoaded(EventModel):
+    """A version of the working-day calendar: of those known, the one with the greatest `version` counts.
+
+    Published when it is loaded and at each start of scoring. Weekdays are worked but for `days_off`; weekends are not
+    but for `made_up`. Nothing is known outside the years from `first_year` to `last_year`, both included.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.calendar.loaded.v1"
+    TOPIC: ClassVar[str] = COMPLIANCE
+
+    calendar_version: str
+    version: int  # the calendar's revision
+    first_year: int
+    last_year: int
+    days_off: tuple[date, ...]
+    made_up: tuple[date, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{CALENDAR_KEY}{self.calendar_version}"
 
 
 ComplianceEvent = ObligationChanged

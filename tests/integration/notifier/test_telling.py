@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from services.notifier.planning import store
-from shared.contract.events import OfficerRegistered, RegimePublished
+from shared.contract.events import CalendarLoaded, OfficerRegistered, RegimePublished
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import (
     COMMUNE,
@@ -128,6 +128,22 @@ async def test_known_names_are_those_the_registry_has_told_of(world: World) -> N
     async with world.database.transaction() as tx:
         names = [f"agency/{DEPARTMENT}", "agency/H99.NONE", "officer/chair", "officer/none", "agency/chair"]
         assert await store.registered(tx, names) == {f"agency/{DEPARTMENT}", "officer/chair"}
+
+
+async def test_the_newest_calendar_is_the_one_to_count_by(world: World) -> None:
+    async def current() -> tuple[str, bool]:
+        async with world.database.read_transaction() as snapshot:
+            calendar = await store.calendar(snapshot)
+        assert calendar is not None
+        return calendar.version, calendar.is_working_day(date(2026, 10, 19))
+
+    first = {"first_year": 2026, "last_year": 2026, "made_up": ()}
+    older = CalendarLoaded(calendar_version="A", version=1, days_off=(), **first)
+    newer = CalendarLoaded(calendar_version="B", version=2, days_off=(date(2026, 10, 19),), **first)
+    await world.feed("compliance", newer, opened())
+    assert await current() == ("B", False)
+    await world.feed("compliance", older, newer)
+    assert await current() == ("B", False), "control: the last to come would have been A"
 
 
 async def test_an_escalation_waits_for_the_parent_it_must_climb_to(world: World) -> None:

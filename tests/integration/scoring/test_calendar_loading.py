@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from services.scoring.calendar import CalendarError, read_calendar, shipped_calendars
 from services.scoring.calendar.loading import calendar_loader, load_command
 from services.scoring.calendar.store import CalendarShelf, NoCalendar, load_calendars, read_years
+from shared.contract.events import CalendarLoaded
+from shared.contract.working_days import WorkingCalendar
 from shared.postgres.database import Database, is_infrastructure
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime
 from tests.unit.scoring.samples import verdict
@@ -148,3 +150,18 @@ async def test_the_loader_waits_for_a_database_that_is_away() -> None:
     await loader.start()
     await loader.stop()
     await database.close()
+
+
+async def test_the_calendar_in_force_is_published_at_each_start_and_none_but_it(rig: Rig) -> None:
+    loader = calendar_loader(rig.database)
+    for _ in range(2):
+        await loader.start()
+    rows = await rig.rows("SELECT key, body FROM outbox WHERE type = 'vn.thongsuot.calendar.loaded.v1' ORDER BY id")
+    assert [row["key"] for row in rows] == ["calendar/VN-2026.2"] * 2
+    said = CalendarLoaded.model_validate_json(bytes(rows[0]["body"]))
+    copied = WorkingCalendar("copy", said.first_year, said.last_year, days_off=said.days_off, made_up=said.made_up)
+    own = SHIPPED.file.calendar()
+    first, last = date(said.first_year, 1, 1), date(said.last_year, 12, 31)
+    assert copied.working_days_between(first, last) == own.working_days_between(first, last)
+    assert copied.is_working_day(date(2026, 1, 10)), "a Saturday made up"
+    assert not copied.is_working_day(date(2026, 1, 2)), "the Friday given for it"

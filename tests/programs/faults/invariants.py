@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tests.programs.faults.load import Ledger
 from tests.programs.faults.people import REQUIRED_ITEMS, Deserved, deserved
-from tests.programs.faults.stores import FOLLOWS, REACHED, RECEIVED, Applied, Owed, Stores, Submission
+from tests.programs.faults.stores import CHANGED, FOLLOWS, REACHED, RECEIVED, Applied, Owed, Stores, Submission
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SHOWN = 5
@@ -126,13 +126,11 @@ def newest_stands(stores: Stores) -> list[str]:
             found.append(f"scoring knows versions {row.received} of {row.obligation}")
         if row.decided != decided.get(row.obligation, ()):
             found.append(f"scoring knows verdicts of {row.obligation} on versions {row.decided}")
-    compliance = _newest((told.key, told.version) for told in stores.told if told.topic == "compliance" and told.sent)
+    compliance = _newest((told.key, told.version) for told in stores.told if told.type == CHANGED and told.sent)
     for key, version in compliance.items():
         if stores.standings.get(key, (0, ""))[0] != version:
             found.append(f"intake stands at {stores.standings.get(key)} of {key}, told up to {version}")
-    followed = FOLLOWS["notifier.compliance"]
-    noticed = _newest((told.key, told.version) for told in stores.told if told.type in followed and told.sent)
-    for key, version in noticed.items():
+    for key, version in compliance.items():
         if stores.notified.get(key, 0) != version:
             found.append(f"notifier stands at {stores.notified.get(key)} of {key}, told up to {version}")
     return found

@@ -42,7 +42,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "notifier.registry": (*_REGISTRY, "registry.person", "registry.webhook"),
         "notifier.steps": ("submission.step", "submission.received"),
         "notifier.verdicts": ("verdict.reached",),
-        "notifier.compliance": ("obligation.changed",),
+        "notifier.compliance": ("obligation.changed", "calendar.loaded"),
         "validator.access": _ACCESS,
         "scoring.access": _ACCESS,
         "notifier.access": _ACCESS,
@@ -65,6 +65,7 @@ READS: dict[str, tuple[str, ...]] = {
     "notifier.access": ("registry",),
 }
 RECEIVED, REACHED = _KIND.format("submission.received"), _KIND.format("verdict.reached")
+CHANGED = _KIND.format("obligation.changed")
 
 
 @dataclass(frozen=True, slots=True)
