@@ -11,8 +11,8 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.reference import Reference
-from services.intake.submissions.report_parser import Report, read_report
 from shared.contract.events import SubmissionReceived, obligation_key
+from shared.reports.report_parser import Report, read_report
 
 _ADDRESSED = ("agency", "regime", "period")
 

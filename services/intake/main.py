@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from services.intake import metrics as own_metrics
 from services.intake import tables
-from services.intake.access.allowance import Allowances, Metered
 from services.intake.access.callers import Access, Acting, AnyKey, Sending
 from services.intake.administration import api as administration_api
 from services.intake.administration.callers import Reaching
@@ -29,7 +28,6 @@ from services.intake.submissions import handlers
 from services.intake.submissions.availability import Availability
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.group_commit import Accept, GroupCommit
-from services.intake.submissions.limits import MAX_BODY_BYTES
 from services.intake.webhooks import api as webhooks_api
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
@@ -38,6 +36,7 @@ from shared.contract.webhook_targets import networks_of
 from shared.outbox.relay import Relay
 from shared.postgres import ledgers
 from shared.postgres.database import Database, ReadTransaction
+from shared.reports.limits import MAX_BODY_BYTES
 from shared.runtime.clock import Clock, SystemClock, business_clock, is_played
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.runtime.watched_file import WatchedFile
@@ -46,6 +45,7 @@ from shared.service.ticker import Ticker
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
 from shared.telemetry.readiness import Check
+from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports

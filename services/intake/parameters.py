@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Query
 
 from services.intake.filters import moment
 from services.intake.problems import KEY_MISSING
-from services.intake.submissions.limits import is_idempotency_key
+from shared.reports.limits import is_idempotency_key
 from shared.web.errors import Problem, not_found
 from shared.web.paging import PageRequest, page_request
 

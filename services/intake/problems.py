@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from services.intake.submissions.admission import Closed
 from services.intake.submissions.domain import Locked, Receipt
-from services.intake.submissions.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_VERSIONS
+from shared.reports.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_VERSIONS
 from shared.runtime.clock import LOCAL_ZONE
-from shared.web.errors import TOO_MANY, FieldError, Problem, bad_request, describe, too_many, unavailable
+from shared.web.errors import Problem, describe, too_many, unavailable
 
-INVALID_REPORT = describe(
-    "invalid-report",
-    422,
-    "Báo cáo chưa được tiếp nhận",
-    "The report is refused",
-    "Báo cáo chưa hợp lệ: hãy sửa từng lỗi trong danh sách rồi gửi lại. Số liệu được kiểm tra sau khi tiếp nhận.",
-    "Correct each listed error and send the report again. Its figures are checked after receipt.",
-)
 AGENCY_CLOSED = describe(
     "agency-closed",
     422,
@@ -95,15 +87,6 @@ OBLIGATION_LOCKED = describe(
     "The lock's hour has passed, so this report is not stored. The provincial office or the chair may unlock it: ask "
     "them, say why, and send it again.",
 )
-UNSUPPORTED_MEDIA_TYPE = describe(
-    "unsupported-media-type",
-    415,
-    "Định dạng không được hỗ trợ",
-    "The media type is not supported",
-    "Gửi JSON mã hóa UTF-8 không nén, với Content-Type: application/json.",
-    "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
-)
-
 PRECONDITION_FAILED = describe(
     "precondition-failed",
     412,
@@ -120,24 +103,6 @@ PRECONDITION_REQUIRED = describe(
     "Sửa bản ghi cần If-Match với ETag đã đọc; tạo mới cần If-None-Match: *.",
     "To change a record send If-Match with the ETag that was read; to add one, If-None-Match: *.",
 )
-
-
-def unreadable(errors: Iterable[FieldError]) -> Problem:
-    """400: the body is not a JSON object."""
-    return bad_request("Không đọc được nội dung.", "The body cannot be read.", errors=errors)
-
-
-def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem:
-    """`truncated`: the list ends at the limit of errors; there may be more."""
-    if not truncated:
-        return Problem.of(INVALID_REPORT, errors=errors)
-    return Problem.of(
-        INVALID_REPORT,
-        f"{INVALID_REPORT.meaning} Chỉ nêu những lỗi đầu tiên; có thể còn lỗi khác.",
-        f"{INVALID_REPORT.meaning_en} Only the first errors are listed; there may be more.",
-        errors=errors,
-        extensions={"errors_truncated": True},
-    )
 
 
 def closed(agency: Closed) -> Problem:
@@ -244,17 +209,3 @@ def outcome_unknown() -> Problem:
 
 def rate_limited(retry_after_seconds: int) -> Problem:
     return too_many(retry_after_seconds)
-
-
-def allowance_spent(retry_after_seconds: int) -> Problem:
-    """The agency's requests have cost more than its allowance, or too many of them are in work."""
-    return Problem.of(
-        TOO_MANY,
-        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý dành cho cơ quan, hoặc quá nhiều yêu cầu được gửi cùng "
-        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt và đọc từng trang nhỏ "
-        "hơn thì không bị giới hạn.",
-        f"This agency's requests have used up its allowance of processing time, or too many of them came at once. "
-        f"Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the allowance, "
-        "send one request at a time and read smaller pages.",
-        headers={"Retry-After": str(retry_after_seconds)},
-    )

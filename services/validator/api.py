@@ -1,4 +1,7 @@
-"""The HTTP edge: verdicts for the operator, finding codes for everybody. Agencies read verdicts through intake."""
+"""The HTTP edge: verdicts for the operator, dry runs for agencies, finding codes for everybody.
+
+Agencies read the verdicts on what they sent through intake.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,22 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from services.validator import store, tables
+from services.validator import metrics, store, tables
+from services.validator.callers import Sender, Senders
+from services.validator.dry_runs import NOT_JUDGED, DryRuns
 from services.validator.rules.catalogue import RULES
 from shared.contract.events import Severity, Tier, VerdictOutcome
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
+from shared.reports.document import REPORT
+from shared.reports.limits import MAX_BODY_BYTES
+from shared.reports.problems import must_be_json
+from shared.runtime.clock import Clock
+from shared.web.allowance import Meter
 from shared.web.answers import Answer, many, of_columns, of_model, page_of
+from shared.web.app import read_body
 from shared.web.authentication import Anybody, Operators
-from shared.web.errors import FieldError, not_found, unprocessable
+from shared.web.errors import FieldError, Problem, not_found, unprocessable
 from shared.web.exports import Export
 from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 
@@ -25,6 +36,25 @@ _Summary = of_columns("VerdictSummary", tables.verdict, store.SHOWN, outcome=(Ve
 _Finding = of_columns("FindingView", tables.finding, store.FINDING_SHOWN, tier=(Tier, ...), severity=(Severity, ...))
 _View = of_model("VerdictView", _Summary, findings=many(_Finding))
 _Page = page_of("VerdictPage", _Summary)
+
+
+class DryRunView(Answer):
+    """The verdict that a report would get. Nothing of it is stored."""
+
+    agency: str
+    regime: str
+    regime_version: int = Field(description="Theo biểu mẫu của phiên bản này / by the form of this version")
+    period: str
+    outcome: VerdictOutcome
+    to_explain: bool = Field(description="Được chấp nhận nhưng phải giải trình / accepted and to be explained")
+    errors: int
+    warnings: int
+    required_items: int
+    present_items: int
+    findings: list[_Finding]  # type: ignore[valid-type]  # made of the table's columns
+    findings_truncated: bool
+    rule_pack: str | None
+    compared_with: list[UUID] = Field(description="Báo cáo kỳ trước đã so / earlier submissions it was compared with")
 
 
 class RuleView(Answer):
@@ -64,10 +94,12 @@ EXPORTS = (
 )
 
 
-def router(database: Database, operators: Operators) -> APIRouter:
+def router(
+    database: Database, operators: Operators, senders: Senders, dry_runs: DryRuns, business_clock: Clock
+) -> APIRouter:
     """Validator's routes."""
     routes = APIRouter(prefix="/v1")
-    operator = Depends(operators)
+    operator, sending = Depends(operators), Depends(senders)
 
     @routes.get(
         "/verdicts/{submission_id}",
@@ -110,6 +142,61 @@ def router(database: Database, operators: Operators) -> APIRouter:
         answer = paginate(listing, [json_row(row) for row in rows], page.limit, lambda row: [row["version"]])
         link_next(request, response, answer.next)
         return answer.document()
+
+    @routes.post(
+        "/validations",
+        response_model=DryRunView,
+        tags=["validations"],
+        summary="Kiểm tra thử một báo cáo / judge a report without submitting it",
+        description=(
+            "Nội dung như `POST /v1/submissions` của intake, kết quả như sẽ có nếu gửi; không lưu gì. Intake có nhận "
+            "báo cáo không: `POST /v1/submissions?dry_run=true`. / The body of intake's `POST /v1/submissions`, the "
+            "verdict that it would get; nothing is stored. Whether intake would take it: its `?dry_run=true`."
+        ),
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REPORT}}}},
+    )
+    async def validate(
+        request: Request,
+        sender: Sender = sending,
+        regime_version: Annotated[
+            int | None,
+            Query(ge=1, le=_NEWEST, description="Bỏ trống: theo kỳ báo cáo / left out: as the period has it"),
+        ] = None,
+    ) -> dict[str, Any]:
+        must_be_json(request.scope["headers"])
+        body = await read_body(request, MAX_BODY_BYTES)
+        meter = Meter.of(request.scope)
+        if meter is not None:
+            meter.body_bytes = len(body)
+        try:
+            report = await dry_runs.read(body)
+            sender.must_send(report.regime)
+            tried = await dry_runs.judge(report, sender.agency, regime_version, business_clock.now())
+        except Problem as problem:
+            if problem.status == 422:
+                result = "not_judged" if problem.slug == NOT_JUDGED.slug else "refused"
+                metrics.DRY_RUNS_TOTAL.labels(result).inc()
+            raise
+        judgement = tried.judgement
+        if meter is not None and tried.apart:
+            meter.seconds += tried.seconds  # of the process beside: what was judged here is measured already
+        metrics.DRY_RUNS_TOTAL.labels(judgement.outcome).inc()
+        return {
+            "agency": sender.agency,
+            "regime": report.regime,
+            "regime_version": tried.regime_version,
+            "period": report.period,
+            "outcome": judgement.outcome,
+            "to_explain": judgement.to_explain,
+            "errors": judgement.errors,
+            "warnings": judgement.warnings,
+            "required_items": judgement.required_items,
+            "present_items": judgement.present_items,
+            "findings": [finding.model_dump() for finding in judgement.findings],
+            "findings_truncated": judgement.findings_truncated,
+            "rule_pack": judgement.rule_pack,
+            "compared_with": list(judgement.compared_with),
+        }
 
     @routes.get(
         "/findings",

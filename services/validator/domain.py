@@ -19,6 +19,7 @@ from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from services.validator.rules.packs import Pack
 from services.validator.rules.tables import Tables
 from shared.contract.events import Finding, Severity, VerdictOutcome
+from shared.contract.events.verdicts import EXPLAINABLE
 from shared.runtime.english import counted
 
 #: findings listed in a verdict; all are counted
@@ -51,11 +52,23 @@ class Judgement:
     looks_back: Pack | None = None  # the form's rules, where some look back to earlier periods; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
 
+    @property
+    def to_explain(self) -> bool:
+        """Whether it is accepted and a finding asks for an explanation."""
+        return self.outcome == "accepted" and any(asks_to_explain(finding) for finding in self.findings)
+
     def kept_figures(self, figures: Mapping[str, str | None]) -> dict[str, str] | None:
         """What reports of later periods are compared with: the figures, where accepted and rules look back to them."""
         if self.looks_back is None or self.outcome != "accepted":
             return None
         return {code: text.strip() for code, text in figures.items() if text is not None and not is_blank(text)}
+
+
+def asks_to_explain(finding: Finding) -> bool:
+    """Whether the agency is asked to explain the finding: of a form's rule it says so, of another its code does."""
+    if finding.severity != "warning":
+        return False
+    return finding.code in EXPLAINABLE if finding.explain is None else finding.explain
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     verdicts: list[VerdictReached] = []
     any_nonzero: list[bool | None] = []
     figures: list[Mapping[str, str] | None] = []
-    judgements = await _looked_back(batch, await _compared(batch, tx), tx)
+    judgements = await with_earlier(batch, tx)
     for event in batch:
         judgement = judgements.get(event.id)
         if judgement is None:
@@ -105,6 +105,11 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     await store.insert_findings(tx, fresh)
     await publish(tx, fresh)
     _count(fresh)
+
+
+async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
+    """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
+    return await _looked_back(batch, await _compared(batch, tx), tx)
 
 
 async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:

@@ -52,6 +52,15 @@ class Budget:
     slow_seconds: float = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A report that was judged for a dry run, and the CPU seconds it took; `apart`: in the process beside."""
+
+    prepared: Prepared
+    seconds: float
+    apart: bool
+
+
 def form_name(body: SubmissionReceived) -> str:
     """The registry key of the regime version that a submission answers."""
     return f"regime/{body.regime}/{body.regime_version}"
@@ -79,6 +88,26 @@ class Judging:
         self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
     ) -> Prepared:
         """Judge what can be judged now. A submission whose form is not known is in none of the results."""
+        prepared, spent = await self._prepared(events, snapshots, apart=apart)
+        metrics.JUDGE_DURATION_SECONDS.observe(spent)
+        return prepared
+
+    async def try_one(self, event: Event[SubmissionReceived], snapshots: Snapshots) -> Tried:
+        """Judge a report that is not submitted, as if it came alone.
+
+        Raises what keeps the process beside from judging, where it is needed.
+        """
+        apart = _size(event) > self._budget.inline_bytes
+        prepared, spent = await self._prepared([event], snapshots, apart=apart)
+        if event.id in prepared.alone:
+            apart = True
+            prepared, spent = await self._prepared([event], snapshots, apart=True)
+        return Tried(prepared, spent, apart)
+
+    async def _prepared(
+        self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
+    ) -> tuple[Prepared, float]:
+        """What was judged, and the CPU seconds it took."""
         in_place = await self._forms.in_place(snapshots, {form_name(event.body) for event in events})
         names = {event.id: name for event in events if (name := in_place.get(form_name(event.body))) is not None}
         forms = await self._forms.load(snapshots, names.values())
@@ -90,12 +119,11 @@ class Judging:
             spent += await self._judge_beside(
                 event, names[event.id], snapshots, prepared, spent, None if apart else wait_until
             )
-        metrics.JUDGE_DURATION_SECONDS.observe(spent)
         for event_id, judgement in prepared.values.items():
             form = forms.get(names[event_id])
             if isinstance(form, CompiledForm) and form.pack is not None and form.pack.looks_back:
                 prepared.values[event_id] = replace(judgement, looks_back=form.pack)
-        return prepared
+        return prepared, spent
 
     async def _judge_here(
         self,

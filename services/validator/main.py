@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from services.validator.api import EXPORTS, router
+from services.validator.callers import Senders
 from services.validator.consumer import inbounds
+from services.validator.dry_runs import DryRuns
 from services.validator.form_cache import FormCache
 from services.validator.judging import Budget, Judging
 from services.validator.settings import ValidatorSettings
@@ -15,6 +17,7 @@ from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
+from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
@@ -36,7 +39,8 @@ def build(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-validator"
     )
     budget = Budget(report_seconds=settings.report_cpu_seconds, batch_seconds=settings.batch_cpu_seconds)
-    judging = Judging(FormCache(settings.cached_forms), budget)
+    forms = FormCache(settings.cached_forms)
+    judging, trying = Judging(forms, budget), Judging(forms, budget)
     subscriptions = [
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(judging, business)
@@ -47,7 +51,7 @@ def build(
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging, keyring],
+        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging, trying, keyring],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
@@ -59,6 +63,15 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    service.app.include_router(router(database, operators))
+    allowances = Allowances(
+        settings.agency_milliseconds_per_second,
+        settings.agency_burst_milliseconds,
+        sends_at_once=settings.agency_dry_runs_at_once,
+        reads_at_once=settings.agency_dry_runs_at_once,
+        waiting=settings.agency_waiting,
+    )
+    service.app.add_middleware(Metered)
+    senders = Senders(keyring, allowances, business)
+    service.app.include_router(router(database, operators, senders, DryRuns(database, trying), business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

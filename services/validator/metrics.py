@@ -44,6 +44,14 @@ JUDGED_APART_TOTAL = declare_counter(
     labels=["result"],
     values={"result": ("judged", "later", "over_budget", "failed")},
 )
+DRY_RUNS_TOTAL = declare_counter(
+    "thongsuot_validator_dry_runs_total",
+    "Dry runs by result: accepted, returned, refused (no report, or under no form), not_judged (too costly), limited "
+    "(the agency's allowance is spent).",
+    unit="requests",
+    labels=["result"],
+    values={"result": ("accepted", "returned", "refused", "not_judged", "limited")},
+)
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"
 )

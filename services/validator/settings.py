@@ -20,3 +20,9 @@ class ValidatorSettings(ServiceSettings):
     #: the rest are judged alone, after their neighbours (docs/batches.md)
     report_cpu_seconds: float = Field(default=2.0, gt=0)
     batch_cpu_seconds: float = Field(default=1.0, gt=0)
+    #: what one agency's dry runs may cost: milliseconds of CPU per second for ever, and at one go; and how many may be
+    #: in work, and wait, at the same time
+    agency_milliseconds_per_second: float = Field(default=100, gt=0)
+    agency_burst_milliseconds: float = Field(default=2000, gt=0)
+    agency_dry_runs_at_once: int = Field(default=4, ge=1)
+    agency_waiting: int = Field(default=50, ge=0)

@@ -7,14 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy import RowMapping, text
 
 from services.validator import tables
 from services.validator.domain import Earlier
-from shared.contract.events import Form, RegimePublished, VerdictReached
+from shared.contract.events import Cutoff, Form, Frequency, RegimePublished, VerdictReached
+from shared.contract.events.fields import Day
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
+
+
+class Validity(BaseModel):
+    """Of which periods a regime version is."""
+
+    regime_version: int
+    frequency: Frequency
+    effective_from: Day
+    effective_to: Day | None = None
+    cutoff: Cutoff
+
 
 _LOCK_REGIMES = text("""
     SELECT key, version, CAST(form AS text) AS form FROM regime
@@ -27,11 +40,16 @@ REGIMES = Projection(
     RegimePublished,
     values={
         "form": lambda regime: regime.form.model_dump_json(),
+        "validity": lambda regime: Validity.model_validate(regime, from_attributes=True).model_dump_json(),
         "replaces": lambda regime: None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}",
     },
     fixed=("code", "regime_version", "form"),
     own=("learned_at",),
 )
+
+_VALIDITIES = text("""
+    SELECT regime_version, CAST(validity AS text) AS validity FROM regime WHERE code = :code ORDER BY regime_version
+""")
 
 _FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = ANY(CAST(:keys AS text[]))")
 
@@ -123,6 +141,14 @@ async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
     """The forms (JSON text) of the known ones among these registry keys."""
     rows = await tx.execute(_FORMS, {"keys": list(keys)})
     return {row.key: row.form for row in rows}
+
+
+async def validities(tx: ReadTransaction, code: str) -> dict[int, Validity | None]:
+    """The known versions of a regime; None where it is not known of which periods one is."""
+    rows = await tx.execute(_VALIDITIES, {"code": code})
+    return {
+        row.regime_version: None if row.validity is None else Validity.model_validate_json(row.validity) for row in rows
+    }
 
 
 async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:

@@ -44,6 +44,8 @@ regime = Table(
     Column("name_en", Text, nullable=False),
     Column("form", JSONB, nullable=False),
     Column("learned_at", _moment, nullable=False, server_default=func.clock_timestamp()),
+    # how often it is reported and since when: decides which version is of a period; NULL: kept before this was
+    Column("validity", JSONB),
     Column("replaces", Text),  # key of the version whose place it takes
     UniqueConstraint("code", "regime_version", name="regime_code_version"),
     Index("regime_replaces", "replaces", postgresql_where=text("replaces IS NOT NULL")),

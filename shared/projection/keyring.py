@@ -1,7 +1,8 @@
 """The copy of keys and offices by which every service but intake authenticates; a revoked key ends within seconds.
 
-Keys that may operate are in memory, polled every second. Any other is read by its id when it is presented, so memory
-stays small however many agencies have keys. What is in memory is never used once it is older than a stated age.
+Keys that may operate are in memory, polled every second. Any other is read by its id when it is presented, and then
+remembered for a few seconds, so memory stays small however many agencies have keys. What is in memory is never used
+once it is older than a stated age.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from shared.web.authentication import PresentedKey, is_live
 log = get_logger()
 
 POLL_SECONDS, MAX_AGE_SECONDS = 1.0, 5.0
+#: other keys that are remembered; the oldest go first
+MAX_REMEMBERED = 10_000
 
 _COLUMNS = "k.key_id, k.sha256, k.principal_kind, k.principal_id, k.scopes, k.expires_at, k.revoked_at"
 _FROM = """
@@ -97,20 +100,23 @@ class CopiedKeyring(BackgroundLoop):
         self._poll_seconds = poll_seconds
         self._max_age_seconds = max_age_seconds
         self._keys: Mapping[str, CopiedKey] = {}
+        self._remembered: dict[str, tuple[CopiedKey, float]] = {}  # by id, with the moment it was read
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self.pulses = (self._pulse,)
 
     def at_once(self, presented: PresentedKey) -> Principal | None:
         """The principal by memory alone; None means that the database must be asked."""
-        key = self._keys.get(presented.key_id)
-        if key is None or monotonic_seconds() - self._read_at > self._max_age_seconds:
+        key, read_at = self._keys.get(presented.key_id), self._read_at
+        if key is None:
+            key, read_at = self._remembered.get(presented.key_id, (None, read_at))
+        if key is None or monotonic_seconds() - read_at > self._max_age_seconds:
             return None
         return key.principal if key.opens_to(presented, self._clock.now()) else None
 
     def holds(self, presented: PresentedKey) -> bool:
         """Whether the key is in memory, live or not."""
-        return presented.key_id in self._keys
+        return presented.key_id in self._keys or presented.key_id in self._remembered
 
     async def be_fresh(self) -> None:
         """Read the database unless memory is young enough. Raises what the database raises."""
@@ -122,10 +128,17 @@ class CopiedKeyring(BackgroundLoop):
 
     async def principal_of(self, presented: PresentedKey) -> Principal | None:
         """The principal of this key if it is live, else None."""
+        asked_at = monotonic_seconds()
         async with asyncio.timeout(self._max_age_seconds), self._database.read_transaction() as tx:
             row = (await tx.execute(_ONE, {"key_id": presented.key_id})).first()
         key = _key(row) if row is not None else None
-        return key.principal if key is not None and key.opens_to(presented, self._clock.now()) else None
+        if key is None or not key.opens_to(presented, self._clock.now()):
+            return None
+        self._remembered.pop(presented.key_id, None)
+        self._remembered[presented.key_id] = key, asked_at
+        if len(self._remembered) > MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return key.principal
 
     async def _read(self) -> None:
         begun = monotonic_seconds()

@@ -28,6 +28,9 @@ from shared.web.limits import address_key
 KEY_PREFIX = "tsk"
 _KEY = re.compile(r"tsk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
+#: the security scheme of an agency's key, or of a person's, in OpenAPI documents
+AGENCY_KEY = "agencyKey"
+
 #: what an operation's `x-scope` says where it needs no key
 PUBLIC: Literal["public"] = "public"
 

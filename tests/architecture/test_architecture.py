@@ -141,7 +141,7 @@ GOOD: list[tuple[str, str, str]] = [
     ("only_edges_end_transactions", "services/intake/consumer.py", "async def f(db):\n    async with db.transaction() as tx: ...\n"),
     ("only_edges_end_transactions", "services/intake/submissions/group_commit.py", "async def f(self):\n    async with self._database.transaction() as tx: ...\n"),
     ("only_edges_end_transactions", "services/intake/submissions/store.py", "x = text('BEGINNING of a text')\ny = text('SELECT 1')\n"),
-    ("pure_rooms_do_no_io", "services/intake/submissions/domain.py", "from datetime import date\nfrom shared.contract.events import Model\nfrom services.intake.submissions.limits import MAX\n"),
+    ("pure_rooms_do_no_io", "services/intake/submissions/domain.py", "from datetime import date\nfrom shared.contract.events import Model\nfrom shared.reports.limits import MAX\n"),
     ("only_the_outbox_produces", "services/intake/submissions/handlers.py", "async def f(tx):\n    await outbox.publish(tx, [])\n"),
     ("only_the_outbox_produces", "shared/outbox/relay.py", "from aiokafka import AIOKafkaProducer\n"),
     ("the_wall_clock_is_read_only_in_clock", "shared/runtime/clock.py", "x = datetime.now(UTC)\n"),

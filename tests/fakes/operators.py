@@ -1,15 +1,17 @@
-"""An operator of the tests: one key a session, put into a service's copy of keys as the topic would bring it."""
+"""Keys of the tests, put into a service's copy of keys as the topic would bring them; one operator's a session."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import MetaData
 
+from shared.access import PrincipalKind, Scope
 from shared.contract.events import KeyRegistered
 from shared.postgres.database import Database
 from shared.projection import Projection
-from shared.web.authentication import new_key
+from shared.web.authentication import NewKey, new_key
 
 _KEY = new_key()
 OPERATOR = {"Authorization": f"Bearer {_KEY.secret_text}"}
@@ -17,12 +19,27 @@ OPERATOR = {"Authorization": f"Bearer {_KEY.secret_text}"}
 
 async def let_operator_in(url: str, metadata: MetaData) -> None:
     """Keep the key in the database of a service (validator, scoring, notifier) with these tables."""
+    await _keep(url, metadata, _KEY, "operator", "tests", ("operate",))
+
+
+async def let_agency_in(
+    url: str, metadata: MetaData, agency: str, scopes: Sequence[Scope] = ("submit", "read")
+) -> dict[str, str]:
+    """Keep a new key of the agency; returns the headers that present it."""
+    key = new_key()
+    await _keep(url, metadata, key, "agency", agency, scopes)
+    return {"Authorization": f"Bearer {key.secret_text}"}
+
+
+async def _keep(
+    url: str, metadata: MetaData, key: NewKey, kind: PrincipalKind, principal: str, scopes: Sequence[Scope]
+) -> None:
     registered = KeyRegistered(
-        key_id=_KEY.key_id,
-        sha256=_KEY.sha256.hex(),
-        principal_kind="operator",
-        principal_id="tests",
-        scopes=("operate",),
+        key_id=key.key_id,
+        sha256=key.sha256.hex(),
+        principal_kind=kind,
+        principal_id=principal,
+        scopes=tuple(scopes),
         created_at=datetime.now(UTC),
         version=1,
     )

@@ -16,12 +16,12 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Scope as AsgiScope
 
 from services.intake import metrics, problems
-from services.intake.access.allowance import Allowances, Exhausted, Meter
 from services.intake.registry.cache import RegistryCache
-from services.intake.submissions.openapi import AGENCY_KEY
 from shared.access import Principal, Scope, may, may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.web.authentication import authenticate
+from shared.web import senders
+from shared.web.allowance import Allowances, Exhausted, Meter, allowance_spent
+from shared.web.authentication import AGENCY_KEY, authenticate
 from shared.web.errors import Problem, forbidden, not_found, unauthorized
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
@@ -81,20 +81,12 @@ class Access(SecurityBase):
 
     def sends_for(self, principal: Principal) -> str:
         """The agency for which the principal sends reports. Raises 403 where it sends none."""
-        if principal.kind == "agency" and "submit" in principal.scopes:
-            return principal.id
-        if principal.agency is None or not may_anywhere(principal, "submit", self._today()):
-            raise forbidden("Khóa này không có quyền gửi báo cáo.", "This key may not send reports.")
-        return principal.agency
+        return senders.sends_for(principal, self._today())
 
     def must_send(self, principal: Principal, agency: str, regime: str) -> None:
         """Raise 403 unless the principal may send the agency's reports under this regime."""
-        if principal.kind != "agency" and not self._may(principal, "submit", agency, regime):
-            which, which_en = (f" {regime}", f" under {regime}") if regime else ("", " under every regime")
-            raise forbidden(
-                f"Khóa này không có quyền gửi báo cáo{which} của {agency}.",
-                f"This key may not send reports of {agency}{which_en}.",
-            )
+        if principal.kind != "agency":
+            senders.must_send(principal, agency, regime, self._cache.registry.tree(self._today()), self._today())
 
     async def __call__(self, request: Request, agency: _Agency = None) -> str:
         """As a FastAPI dependency: the agency for which the request reads, where it names its regime or none."""
@@ -147,7 +139,7 @@ class Access(SecurityBase):
             await meter.charge_to(name, self._allowances)
         except Exhausted as exhausted:
             metrics.RATE_LIMITED_TOTAL.labels("agency").inc()
-            raise problems.allowance_spent(exhausted.retry_after_seconds) from None
+            raise allowance_spent(exhausted.retry_after_seconds) from None
 
     def _charge(self, scope: AsgiScope) -> None:
         client = scope.get("client")

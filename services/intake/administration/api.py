@@ -26,6 +26,7 @@ from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
 from services.intake.registry.source import FileError
 from shared.postgres.database import Database
+from shared.reports.problems import must_be_json
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock
 from shared.web.app import Application
 from shared.web.authentication import Operators
@@ -301,9 +302,7 @@ def _expected(if_match: str | None, if_none_match: str | None) -> int:
 
 async def _value(request: Request) -> Any:
     """The body. Raises 415, 400."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
+    must_be_json(request.scope["headers"])
     try:
         return changing.parsed(await request.body())
     except (ValueError, RecursionError):

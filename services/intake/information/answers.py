@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from services.intake.registry.records import Registry
-from services.intake.submissions.report_parser import Report, read_report
+from shared.reports.report_parser import Report, read_report
 
 #: of a request: it runs, its deadline has passed, its asker has withdrawn it
 RequestState = Literal["open", "due", "withdrawn"]

@@ -37,13 +37,13 @@ from services.intake.registry.gate import Proposal
 from services.intake.registry.load import Draft, RegistryMoved
 from services.intake.registry.neighbours import ask as ask_neighbours
 from services.intake.registry.records import Registry
-from services.intake.submissions.classified import is_classified
-from services.intake.submissions.limits import is_code
 from shared.contract.addressing import closed_before
 from shared.contract.events import RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS, flaw_of_text
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, ReadTransaction
+from shared.reports.classified import is_classified
+from shared.reports.limits import is_code
 from shared.runtime.clock import Clock, SystemClock
 from shared.web.app import Application
 from shared.web.errors import FieldError, Problem, conflict, not_found, unprocessable

@@ -16,10 +16,10 @@ from services.intake.registry.agency_codes import newer
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import content_of
 from services.intake.registry.source import Source
-from services.intake.submissions.classified import is_classified
 from shared.contract.events import AgencyRegistered, RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.reporting_window import local_day
+from shared.reports.classified import is_classified
 from shared.web.errors import FieldError
 
 MAX_ADDRESSEES = 200

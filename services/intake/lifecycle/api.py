@@ -22,12 +22,12 @@ from services.intake.lifecycle.views import PossibleStep, StepView, possible_ste
 from services.intake.lifecycle.waiting import ReviewKind
 from services.intake.parameters import IdempotencyKey, Page, given_key, id_of, submission_id_of
 from services.intake.registry.cache import RegistryCache
-from services.intake.submissions.limits import is_code
 from shared.access import Principal
 from shared.contract.events import StepKind, obligation_key
 from shared.contract.events.submissions import AppealEffect
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database
+from shared.reports.limits import is_code
 from shared.runtime.clock import Clock
 from shared.web.app import Application
 from shared.web.errors import not_found

@@ -11,10 +11,10 @@ from msgspec import Struct
 from services.intake.lifecycle import states, table
 from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.lifecycle.table import Thing, Transition
-from services.intake.submissions.classified import is_classified
 from shared.contract.events import StepKind
 from shared.contract.events.submissions import AppealEffect
 from shared.contract.reporting_window import BACK_DAYS
+from shared.reports.classified import is_classified
 
 #: a mistyped month or year gives nobody a year's time
 MAX_TERM = timedelta(days=60)

@@ -22,8 +22,8 @@ from services.intake.obligations.timeline import Timeline, timeline_of
 from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import queries as submissions
-from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
+from shared.reports.limits import is_code
 from shared.web.app import Application
 from shared.web.errors import not_found
 from shared.web.paging import paginate

@@ -15,8 +15,8 @@ from services.intake.administration.callers import Reaching
 from services.intake.administration.reach import Reach
 from services.intake.personal_data import export
 from services.intake.personal_data.callers import may_read
-from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
+from shared.reports.limits import is_code
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.app import Application
 from shared.web.errors import not_found

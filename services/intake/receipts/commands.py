@@ -18,9 +18,9 @@ from services.intake.audit.domain import Author, Change
 from services.intake.command_line import err, in_transaction, out
 from services.intake.receipts import store
 from services.intake.receipts.signing import Fault, PublicKey, SigningKey, key_of, verify
-from services.intake.submissions.limits import MAX_BODY_BYTES
-from services.intake.submissions.report_parser import Report, read_report
 from shared.postgres.database import Transaction
+from shared.reports.limits import MAX_BODY_BYTES
+from shared.reports.report_parser import Report, read_report
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
 from shared.runtime.operator import reason, who

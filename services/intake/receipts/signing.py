@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import Struct
 
-from services.intake.submissions.canonical import canonical
+from shared.reports.canonical import canonical
 from shared.runtime.clock import LOCAL_ZONE
 
 #: states what is signed, so that no other signature by the same key can pass for a receipt

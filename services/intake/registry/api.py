@@ -15,8 +15,8 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Agency
 from services.intake.registry.regime_queries import Examples, RegimeDetail, RegimePage, RegimeView
 from services.intake.registry.regimes import Addressed
-from services.intake.submissions.limits import is_code
 from shared.postgres.database import Database
+from shared.reports.limits import is_code
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web.app import Application
 from shared.web.errors import not_found

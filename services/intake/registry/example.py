@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from services.intake.registry.narrowing import MAX_DIGITS, Balance, Dead, Narrowing
-from services.intake.submissions.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
 from shared.contract.events import FigureField, Form, TableColumn
+from shared.reports.limits import MAX_BODY_BYTES, MAX_NARRATIVE_CHARACTERS
 
 #: members of a report's body
 Content = dict[str, Any]

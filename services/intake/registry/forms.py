@@ -9,9 +9,9 @@ from decimal import Decimal, localcontext
 from services.intake.registry import form_tables, sums
 from services.intake.registry.form_fields import check_number, repeated_codes, values_of
 from services.intake.registry.source import FileError, Located
-from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import FigureField, RegimePublished, SumRule
 from shared.contract.events.fields import MAX_DIGITS, shown
+from shared.reports.limits import MAX_BODY_BYTES
 
 #: limit on the totals of a circle that a message names
 _NAMED = 10

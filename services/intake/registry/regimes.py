@@ -13,11 +13,11 @@ from typing import Literal
 from services.intake.registry.records import Agency, Registry
 from services.intake.submissions import admission
 from services.intake.submissions.admission import Admitted
-from services.intake.submissions.report_parser import Report
 from shared.contract import period as periods
 from shared.contract.addressing import addresses, closed_before, override_of, submits
 from shared.contract.events import Cutoff, RegimePublished, RequestIssued
 from shared.contract.events.registry import DeadlineTerms
+from shared.reports.report_parser import Report
 from shared.runtime.clock import LOCAL_ZONE
 
 #: current (đang áp dụng), next (sắp áp dụng), past (hết hiệu lực)

@@ -17,9 +17,9 @@ from services.intake.registry.records import Registry
 from services.intake.sharing import feed, permissions, queries
 from services.intake.sharing.feed import Change, Told
 from services.intake.sharing.views import SharedEntry, SharedPage, entry_view, sharing_view
-from services.intake.submissions.report_parser import Report, read_report
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, ReadTransaction
+from shared.reports.report_parser import Report, read_report
 from shared.runtime.clock import Clock
 from shared.web.app import Application
 from shared.web.errors import not_found

@@ -8,10 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.intake.sharing.feed import SharedEvent, Told
-from services.intake.submissions.report_parser import Report
 from services.intake.views import Moment
 from shared.contract.events import SharingGranted
 from shared.contract.events.submissions import Declines
+from shared.reports.report_parser import Report
 
 
 class SharedContent(BaseModel):

@@ -12,15 +12,15 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.intake import pages, views
-from services.intake.access.allowance import Metered
 from services.intake.access.callers import Access, Reading, ReadingById
 from services.intake.parameters import Code, Page, UpdatedAfter, no_submission, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import openapi, queries
 from services.intake.submissions.endpoint import SubmitEndpoint
-from services.intake.submissions.limits import MAX_BODY_BYTES
 from services.intake.submissions.queries import Status, SubmissionDetail, SubmissionPage, SubmissionView
 from shared.postgres.database import Database
+from shared.reports.limits import MAX_BODY_BYTES
+from shared.web.allowance import Metered
 from shared.web.app import Application, RequestMiddleware, preferred_language
 from shared.web.exports import Export
 from shared.web.paging import paginate

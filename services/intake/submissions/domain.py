@@ -13,8 +13,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from services.intake.submissions.canonical import Tables
-from services.intake.submissions.limits import MAX_VERSIONS
+from shared.reports.canonical import Tables
+from shared.reports.limits import MAX_VERSIONS
 
 
 class Pending(Struct, frozen=True, eq=False):

@@ -16,7 +16,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from services.intake import metrics, problems
-from services.intake.access.allowance import Meter
 from services.intake.access.callers import Access
 from services.intake.registry.cache import RegistryCache
 from services.intake.submissions import admission, store
@@ -38,13 +37,15 @@ from services.intake.submissions.domain import (
     Unknown,
 )
 from services.intake.submissions.group_commit import GroupCommit, QueueFull
-from services.intake.submissions.limits import MAX_BODY_BYTES, is_idempotency_key
-from services.intake.submissions.report_parser import Report, Unreadable, read_report
 from shared.contract.events import obligation_key
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
+from shared.reports.limits import MAX_BODY_BYTES, is_idempotency_key
+from shared.reports.problems import invalid, must_be_json, unreadable
+from shared.reports.report_parser import Report, Unreadable, read_report
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import tracing
+from shared.web.allowance import Meter
 from shared.web.app import read_body
 from shared.web.arrival import arrival_of
 from shared.web.errors import Problem, internal
@@ -207,12 +208,12 @@ class SubmitEndpoint:
             case Closed():
                 raise problems.closed(judged)
             case Refused(errors):
-                raise problems.invalid(errors)
+                raise invalid(errors)
 
     async def _refusal_of(self, found: Unreadable, agency: str, now: datetime) -> Problem:
         """All that is wrong with a body that is no report: its form, and its envelope as far as it can be read."""
         if found.malformed:
-            return problems.unreadable(found.errors)
+            return unreadable(found.errors)
         await self._cache.be_fresh()
         judged = self._judge(found, agency, now)
         if isinstance(judged, Refused) and judged.errors:
@@ -220,11 +221,11 @@ class SubmitEndpoint:
             judged = self._judge(found, agency, now)
         match judged:
             case Refused(errors):
-                return problems.invalid([*errors, *found.errors], truncated=found.truncated)
+                return invalid([*errors, *found.errors], truncated=found.truncated)
             case Closed():
-                return problems.invalid([judged.error, *found.errors], truncated=found.truncated)
+                return invalid([judged.error, *found.errors], truncated=found.truncated)
             case Admitted():
-                return problems.invalid(found.errors, truncated=found.truncated)
+                return invalid(found.errors, truncated=found.truncated)
 
     def _judge(self, report: Named, agency: str, now: datetime) -> Admitted | Closed | Refused:
         if self._windows_of != self._cache.revision or len(self._windows) > _MAX_REMEMBERED:
@@ -234,27 +235,11 @@ class SubmitEndpoint:
 
 def _idempotency_key(scope: Scope) -> str:
     """The Idempotency-Key. Raises 400 without a good one, 415 for anything but plain JSON."""
-    key = content_type = b""
-    keys = 0
-    for name, value in scope["headers"]:
-        if name == b"idempotency-key":
-            key = value
-            keys += 1
-        elif name == b"content-type":
-            content_type = value
-        elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept-Encoding": "identity"})
-    if content_type != b"application/json" and not _is_json(content_type):
-        raise Problem.of(problems.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
-    if keys != 1 or not is_idempotency_key(key):
+    must_be_json(scope["headers"])
+    keys: list[bytes] = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if len(keys) != 1 or not is_idempotency_key(keys[0]):
         raise Problem.of(problems.KEY_MISSING)
-    return key.decode("ascii")
-
-
-def _is_json(content_type: bytes) -> bool:
-    media, _, parameters = content_type.partition(b";")
-    charset = parameters.strip().lower().replace(b'"', b"")
-    return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
+    return keys[0].decode("ascii")
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.intake.submissions.canonical import Tables
 from services.intake.submissions.domain import Fresh
 from shared.contract.events import SubmissionReceived
 from shared.outbox import Outgoing
+from shared.reports.canonical import Tables
 
 
 class _Body(msgspec.Struct):

@@ -16,10 +16,10 @@ from services.intake.lifecycle.store import history_of
 from services.intake.lifecycle.views import Lifecycle, lifecycle
 from services.intake.pages import fetched
 from services.intake.registry.records import Registry
-from services.intake.submissions.report_parser import Report, read_report
 from services.intake.views import Moment
 from shared.contract.events.submissions import Declines
 from shared.postgres.database import ReadTransaction
+from shared.reports.report_parser import Report, read_report
 from shared.web.errors import Language
 
 Status = Literal["received", "accepted", "returned"]

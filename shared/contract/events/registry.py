@@ -62,7 +62,7 @@ WebhookEvent = Literal[
 WebhookState = Literal["active", "paused", "deleted"]
 
 MAX_REGIME_VERSION = 9_999
-#: how much of a form one report can answer (services/intake/submissions/limits.py)
+#: how much of a form one report can answer (shared/reports/limits.py)
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
 MAX_ATTACHMENTS = 50

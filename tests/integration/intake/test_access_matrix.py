@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import httpx
@@ -21,7 +22,7 @@ from services.scoring.main import build as scoring
 from services.scoring.settings import ScoringSettings
 from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
-from shared.access import SCOPES, Principal, Scope
+from shared.access import SCOPES, Office, Principal, Scope, Term
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.web.authentication import PUBLIC
@@ -169,9 +170,15 @@ async def test_intake_answers_each_principal_for_each_agency_as_its_document_say
 
 
 def principal(caller: Caller) -> Principal:
-    """As a service's copy would give it: a person's offices open nothing where all routes are operators'."""
+    """As a service's copy would give it."""
     scopes = frozenset(scope for scope in SCOPES if scope in caller.may)
-    return Principal("operator" if "operate" in scopes else "person", caller.name, caller.own, scopes)
+    if "operate" in scopes:
+        return Principal("operator", caller.name, caller.own, scopes)
+    if caller.name in ("agency", "other agency", "reading key"):
+        return Principal("agency", caller.own or "", caller.own, scopes)
+    role = {"officer": "reporting_officer", "chair": "chair"}.get(caller.name)
+    offices = () if role is None else (Office(role, caller.own or "", Term(date(2020, 1, 1))),)
+    return Principal("person", caller.name, caller.own, scopes, offices)
 
 
 @pytest.fixture(params=OTHERS)

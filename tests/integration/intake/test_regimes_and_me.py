@@ -11,10 +11,10 @@ import pytest
 from deploy.sample import generate
 from services.intake.registry import files
 from services.intake.registry.gate import admit
-from services.intake.submissions.report_parser import Report, read_report
 from services.validator.domain import judge
 from services.validator.rules.forms import compile_form
 from shared.contract.events import Deadline, FigureField, Form, RegimePublished, SumRule
+from shared.reports.report_parser import Report, read_report
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.integration.intake.rig import (
     COMMUNE,

@@ -9,8 +9,8 @@ from typing import Any
 
 from services.intake.receipts import store
 from services.intake.receipts.signing import PublicKey, SigningKey, key_of, verify
-from services.intake.submissions.report_parser import Report, read_report
 from shared.postgres.database import Database
+from shared.reports.report_parser import Report, read_report
 from shared.runtime.clock import SystemClock
 from tests.integration.intake.rig import COMMUNE, Intake, Province, intake, report
 

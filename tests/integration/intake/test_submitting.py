@@ -270,7 +270,7 @@ async def test_a_nil_report_and_an_answer_to_a_request_are_stored(province: Prov
 
 
 async def test_the_openapi_document_knows_the_raw_route_and_every_property_it_takes(province: Province) -> None:
-    from services.intake.submissions.report_parser import _FIELDS
+    from shared.reports.report_parser import _FIELDS
 
     async with intake(province) as client:
         document = (await client.client.get("/openapi.json")).json()

@@ -86,6 +86,14 @@ async def test_memory_holds_what_may_operate_and_is_not_used_once_it_is_old(data
     found = await keyring.principal_of(presented(agencys))
     assert found is not None
     assert (found.kind, found.agency) == ("agency", "H99.01")
+    assert keyring.holds(presented(agencys)), "it is remembered: a second request costs no read"
+    assert keyring.at_once(presented(agencys)) == found
+    assert keyring.at_once(PresentedKey(agencys.key_id, b"x" * 32)) is None
+    await follow(database, of_agency.model_copy(update={"version": 2, "revoked_at": NOW}))
+    keyring._max_age_seconds = 0
+    assert keyring.at_once(presented(agencys)) is None, "the database must be asked"
+    keyring._max_age_seconds = 5
+    assert await keyring.principal_of(presented(agencys)) is None
     keyring._max_age_seconds = 0
     assert keyring.at_once(presented(operators)) is None, "the database must be asked"
 

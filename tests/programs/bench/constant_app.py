@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.intake.submissions.api import mount_submissions
-from services.intake.submissions.limits import MAX_BODY_BYTES
+from shared.reports.limits import MAX_BODY_BYTES
 from shared.telemetry.readiness import Check, Readiness
 from shared.web.app import create_app, read_body
 

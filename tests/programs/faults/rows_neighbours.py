@@ -22,8 +22,8 @@ import psutil
 
 from deploy.local.calls import call
 from deploy.local.process import poll_until
-from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.services import SERVICES
+from shared.reports.limits import MAX_BODY_BYTES
 from tests.programs.faults import people, raw
 from tests.programs.faults.ground import Province, operate
 from tests.programs.faults.invariants import CHECKS

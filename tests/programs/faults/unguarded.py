@@ -10,8 +10,6 @@ from typing import Any
 import uvicorn
 from aiokafka.errors import MessageSizeTooLargeError
 
-from services.intake.access.allowance import Account, Allowances, Lane
-from services.intake.submissions import body_errors, report_parser
 from services.scoring.obligations.generation_sweep import Generator
 from shared.consuming import dlq_limit
 from shared.consuming.batch import Batch
@@ -20,8 +18,10 @@ from shared.contract import reporting_window
 from shared.outbox.relay import Relay
 from shared.outbox.sending import Row, Sent
 from shared.postgres.database import Transaction
+from shared.reports import body_errors, report_parser
 from shared.service import command
 from shared.service.service import Service
+from shared.web.allowance import Account, Allowances, Lane
 from tests.programs.faults import people
 
 HOSTILE = people.AGENCIES[0]

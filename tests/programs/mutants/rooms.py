@@ -75,7 +75,8 @@ GROUPS = (
         "intake",
         ("tests/unit/intake",),
         (
-            _room("intake/submissions", "services/intake/submissions", "admission", "report_parser"),
+            _room("intake/submissions", "services/intake/submissions", "admission"),
+            _room("shared/reports", "shared/reports", "report_parser"),
             _room("intake/registry", "services/intake/registry", "checks", "forms", "strict_yaml"),
         ),
         ignored=(

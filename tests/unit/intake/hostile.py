@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.intake.submissions.limits import MAX_BODY_BYTES
+from shared.reports.limits import MAX_BODY_BYTES
 
 _REPORT = b'"regime":"KTXH","period":"2026-M10","officer":"cb-01"'
 

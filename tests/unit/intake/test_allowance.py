@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.intake.access import allowance
-from services.intake.access.allowance import Allowances, Exhausted, Meter, Metered
+from shared.web import allowance
+from shared.web.allowance import Allowances, Exhausted, Meter, Metered
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.submissions.classified import HEAD_CHARACTERS, is_classified
+from shared.reports.classified import HEAD_CHARACTERS, is_classified
 
 WORDS = ("MẬT", "TỐI MẬT", "TUYỆT MẬT")
 

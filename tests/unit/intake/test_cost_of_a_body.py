@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from services.intake.problems import invalid
-from services.intake.submissions.body_errors import Errors
-from services.intake.submissions.limits import MAX_BODY_BYTES, MAX_ERRORS
-from services.intake.submissions.report_parser import Report, Unreadable, read_report
+from shared.reports.body_errors import Errors
+from shared.reports.limits import MAX_BODY_BYTES, MAX_ERRORS
+from shared.reports.problems import invalid
+from shared.reports.report_parser import Report, Unreadable, read_report
 from tests.unit.intake.hostile import hostile_bodies
 
 BODIES = hostile_bodies()

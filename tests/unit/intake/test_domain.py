@@ -17,9 +17,9 @@ from services.intake.submissions.domain import (
     decide,
 )
 from services.intake.submissions.event_encoding import outgoing
-from services.intake.submissions.limits import MAX_VERSIONS
 from shared.contract.events import SubmissionReceived
 from shared.contract.ids import new_id
+from shared.reports.limits import MAX_VERSIONS
 from tests.unit.intake.samples import pending
 
 OBLIGATION = "H99.01/KTXH/2026-M10"

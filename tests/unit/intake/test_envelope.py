@@ -9,8 +9,8 @@ import pytest
 
 from services.intake.registry.records import Registry
 from services.intake.submissions.admission import Admitted, Closed, Refused, check
-from services.intake.submissions.report_parser import Report
 from shared.contract.events import RegistryEvent
+from shared.reports.report_parser import Report
 from shared.runtime.clock import LOCAL_ZONE
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, OFFICE

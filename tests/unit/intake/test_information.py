@@ -15,7 +15,7 @@ from services.intake.information.views import owing_of
 from services.intake.registry.gate import Proposal, admit
 from services.intake.registry.records import Registry, content_of
 from services.intake.registry.source import Source
-from services.intake.submissions.report_parser import Report, Unreadable, read_report
+from shared.reports.report_parser import Report, Unreadable, read_report
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, OFFICE
 from tests.unit.intake.test_reading import body

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.submissions.limits import MAX_ERRORS, MAX_FIGURE_CHARACTERS, MAX_FIGURES, MAX_NARRATIVE_CHARACTERS
-from services.intake.submissions.report_parser import Report, Unreadable, read_fast, read_report, read_slow
+from shared.reports.limits import MAX_ERRORS, MAX_FIGURE_CHARACTERS, MAX_FIGURES, MAX_NARRATIVE_CHARACTERS
+from shared.reports.report_parser import Report, Unreadable, read_fast, read_report, read_slow
 
 
 def body(**others: Any) -> bytes:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.submissions import body_tables
-from services.intake.submissions.canonical import content_of
 from services.intake.submissions.domain import Fresh
 from services.intake.submissions.event_encoding import outgoing
-from services.intake.submissions.limits import (
+from shared.contract.events import SubmissionReceived
+from shared.reports import body_tables
+from shared.reports.canonical import content_of
+from shared.reports.limits import (
     MAX_CELL_CHARACTERS,
     MAX_CELLS,
     MAX_COLUMNS,
@@ -22,8 +23,7 @@ from services.intake.submissions.limits import (
     MAX_TABLE_ROWS,
     MAX_TABLES,
 )
-from services.intake.submissions.report_parser import Report, Unreadable, read_fast, read_report, read_slow
-from shared.contract.events import SubmissionReceived
+from shared.reports.report_parser import Report, Unreadable, read_fast, read_report, read_slow
 from tests.unit.intake.samples import pending
 
 HEAD = '{"regime":"KTXH","period":"2026-M10","officer":"cb-01"'

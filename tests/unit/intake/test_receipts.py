@@ -31,8 +31,8 @@ from services.intake.receipts.signing import (
     thumbprint,
     verify,
 )
-from services.intake.submissions.canonical import content_of
-from services.intake.submissions.report_parser import Report, read_report
+from shared.reports.canonical import content_of
+from shared.reports.report_parser import Report, read_report
 
 PAGE = Path(__file__).parents[3] / "docs" / "receipts.md"
 BODY = b'{"regime": "KTXH-THANG", "period": "2026-M10", "officer": "cb-31", "figures": {"A01": 12.50}}'

@@ -14,11 +14,11 @@ from services.intake.registry.checks import Versions
 from services.intake.registry.gate import MAX_ERRORS, Admission, Proposal, admit
 from services.intake.registry.records import Registry
 from services.intake.registry.source import Source
-from services.intake.submissions.limits import MAX_BODY_BYTES
 from shared.contract.events import Deadline, OfficerRegistered, RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
+from shared.reports.limits import MAX_BODY_BYTES
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, proposed
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from services.intake.registry.records import Registry
 from services.intake.submissions.admission import Admitted, check
-from services.intake.submissions.report_parser import Report
 from services.scoring.calendar import shipped_calendars
 from services.scoring.obligations import deadlines
 from services.scoring.obligations.generator import Missing
@@ -33,6 +32,7 @@ from shared.contract.events import (
 from shared.contract.events.registry import Cutoff, Deadline, LaterParent
 from shared.contract.hierarchy import Tree, parents_of
 from shared.contract.reporting_window import NoWindow, Window, cutoff_ends, outside, window_of
+from shared.reports.report_parser import Report
 from shared.runtime.clock import LOCAL_ZONE
 
 CALENDARS = [read.file.calendar() for read in shipped_calendars()]

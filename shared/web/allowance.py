@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.cpu import work_seconds
+from shared.web.errors import TOO_MANY, Problem
 
 #: what a request costs besides its time on the loop: the parser's, the commit's, the relay's and the consumers' time
 REQUEST_MILLISECONDS = 0.25
@@ -283,3 +284,17 @@ class _Steps:
                 raise
             except BaseException as error:
                 failure = error
+
+
+def allowance_spent(retry_after_seconds: int) -> Problem:
+    """The agency's requests have cost more than its allowance, or too many of them are in work."""
+    return Problem.of(
+        TOO_MANY,
+        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý dành cho cơ quan, hoặc quá nhiều yêu cầu được gửi cùng "
+        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt và đọc từng trang nhỏ "
+        "hơn thì không bị giới hạn.",
+        f"This agency's requests have used up its allowance of processing time, or too many of them came at once. "
+        f"Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the allowance, "
+        "send one request at a time and read smaller pages.",
+        headers={"Retry-After": str(retry_after_seconds)},
+    )

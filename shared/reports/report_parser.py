@@ -16,12 +16,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from services.intake.submissions import body_tables
-from services.intake.submissions.body_errors import Errors
-from services.intake.submissions.body_json import exact_text_of, is_literal, level_of, members_of, text_of, whole
-from services.intake.submissions.canonical import content_of
-from services.intake.submissions.classified import is_classified
-from services.intake.submissions.limits import (
+from shared.contract.events.submissions import Declines
+from shared.contract.text import may_hold_long_runs, stream_safe
+from shared.reports import body_tables
+from shared.reports.body_errors import Errors
+from shared.reports.body_json import exact_text_of, is_literal, level_of, members_of, text_of, whole
+from shared.reports.canonical import content_of
+from shared.reports.classified import is_classified
+from shared.reports.limits import (
     MAX_CELLS,
     MAX_CODE_CHARACTERS,
     MAX_ERRORS,
@@ -35,8 +37,6 @@ from services.intake.submissions.limits import (
     are_codes,
     is_code,
 )
-from shared.contract.events.submissions import Declines
-from shared.contract.text import may_hold_long_runs, stream_safe
 from shared.web.errors import FieldError
 
 

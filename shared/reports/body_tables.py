@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from services.intake.submissions.body_errors import Errors
-from services.intake.submissions.body_json import exact_text_of, is_literal, items_of, members_of
-from services.intake.submissions.classified import is_classified
-from services.intake.submissions.limits import (
+from shared.reports.body_errors import Errors
+from shared.reports.body_json import exact_text_of, is_literal, items_of, members_of
+from shared.reports.classified import is_classified
+from shared.reports.limits import (
     MAX_CELL_CHARACTERS,
     MAX_CELLS,
     MAX_COLUMNS,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from services.intake.submissions.body_errors import Errors
+from shared.reports.body_errors import Errors
 
 #: half of a surrogate pair, which msgspec does not read and nobody can store
 _HALF_PAIR = re.compile(

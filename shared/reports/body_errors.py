@@ -5,7 +5,7 @@ Names and values are cut short in messages: an answer's size does not depend on 
 
 from __future__ import annotations
 
-from services.intake.submissions.limits import MAX_CODE_CHARACTERS, MAX_ERRORS, is_code
+from shared.reports.limits import MAX_CODE_CHARACTERS, MAX_ERRORS, is_code
 from shared.web.errors import FieldError
 
 _SHOWN_CHARACTERS = 80

@@ -1,0 +1,1 @@
+"""What an agency sends as a report: read without losing a digit, and within limits, the same wherever it is read."""

@@ -1,0 +1,60 @@
+"""What is said of a body that is no report, and the kinds of problem that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.web.errors import FieldError, Problem, bad_request, describe
+
+INVALID_REPORT = describe(
+    "invalid-report",
+    422,
+    "Báo cáo chưa được tiếp nhận",
+    "The report is refused",
+    "Báo cáo chưa hợp lệ: hãy sửa từng lỗi trong danh sách rồi gửi lại. Số liệu được kiểm tra sau khi tiếp nhận.",
+    "Correct each listed error and send the report again. Its figures are checked after receipt.",
+)
+UNSUPPORTED_MEDIA_TYPE = describe(
+    "unsupported-media-type",
+    415,
+    "Định dạng không được hỗ trợ",
+    "The media type is not supported",
+    "Gửi JSON mã hóa UTF-8 không nén, với Content-Type: application/json.",
+    "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
+)
+
+
+def unreadable(errors: Iterable[FieldError]) -> Problem:
+    """400: the body is not a JSON object."""
+    return bad_request("Không đọc được nội dung.", "The body cannot be read.", errors=errors)
+
+
+def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem:
+    """`truncated`: the list ends at the limit of errors; there may be more."""
+    if not truncated:
+        return Problem.of(INVALID_REPORT, errors=errors)
+    return Problem.of(
+        INVALID_REPORT,
+        f"{INVALID_REPORT.meaning} Chỉ nêu những lỗi đầu tiên; có thể còn lỗi khác.",
+        f"{INVALID_REPORT.meaning_en} Only the first errors are listed; there may be more.",
+        errors=errors,
+        extensions={"errors_truncated": True},
+    )
+
+
+def must_be_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise 415 for a body that is anything but plain JSON in UTF-8."""
+    content_type = b""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise Problem.of(UNSUPPORTED_MEDIA_TYPE, headers={"Accept-Encoding": "identity"})
+    if content_type != b"application/json" and not _is_json(content_type):
+        raise Problem.of(UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
+
+
+def _is_json(content_type: bytes) -> bool:
+    media, _, parameters = content_type.partition(b";")
+    charset = parameters.strip().lower().replace(b'"', b"")
+    return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")
