@@ -6,6 +6,9 @@ The commands and their arguments are taken from the parsers themselves, so that 
 from __future__ import annotations
 
 import argparse
+import functools
+import gettext
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,7 +147,19 @@ def lines(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
                 yield [*head, *others(action), *tried]
 
 
+@pytest.fixture
+def made_once(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process does once, hundreds of commands in one process need not do again: build it, look for catalogues.
+
+    No command keeps anything in the service that it builds: it asks it which topics are followed.
+    """
+    main = importlib.import_module(f"services.{service}.main")
+    monkeypatch.setattr(main, "build", functools.cache(main.build))
+    monkeypatch.setattr(gettext, "find", functools.cache(gettext.find))
+
+
 @pytest.mark.timeout(600)  # hundreds of commands: minutes where the machine is busy
+@pytest.mark.usefixtures("made_once")
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_argument_of_any_command_ends_in_a_traceback(
     service: str, places: dict[str, str], capsys: pytest.CaptureFixture[str]
