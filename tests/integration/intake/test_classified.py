@@ -35,7 +35,7 @@ async def stored(url: str, words: str) -> list[str]:
                     found.append(table)
     finally:
         await database.close()
-    return found
+    return sorted(found)
 
 
 @pytest.mark.parametrize(
