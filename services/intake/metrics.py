@@ -7,7 +7,7 @@ from shared.telemetry.metrics import SIZE_BUCKETS, declare_counter, declare_gaug
 SUBMISSIONS_TOTAL = declare_counter(
     "thongsuot_intake_submissions_total",
     "Answers to submissions by outcome (stored, replayed, key_reused, unchanged, unknown, defect, in_flight, full, "
-    "outdated, nil_after_figures, too_many_versions, locked).",
+    "outdated, nil_after_figures, too_many_versions, locked, dry_run).",
     unit="requests",
     labels=["outcome"],
     values={
@@ -24,6 +24,7 @@ SUBMISSIONS_TOTAL = declare_counter(
             "nil_after_figures",
             "too_many_versions",
             "locked",
+            "dry_run",
         )
     },
 )

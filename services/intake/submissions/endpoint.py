@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from services.intake import metrics, problems
 from services.intake.access.callers import Access
 from services.intake.registry.cache import RegistryCache
-from services.intake.submissions import admission, store
+from services.intake.submissions import admission, handlers, store
 from services.intake.submissions.admission import Admitted, Closed, Named, Refused, Windows
 from services.intake.submissions.availability import Availability
 from services.intake.submissions.domain import (
@@ -48,7 +49,7 @@ from shared.telemetry import tracing
 from shared.web.allowance import Meter
 from shared.web.app import read_body
 from shared.web.arrival import arrival_of
-from shared.web.errors import Problem, internal
+from shared.web.errors import FieldError, Problem, internal, unprocessable
 from shared.web.problems import problem_for
 
 _JSON = (b"content-type", b"application/json")
@@ -93,6 +94,9 @@ class SubmitEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One submission. Raises Problem for everything that is not a receipt."""
+        if scope["query_string"] and is_dry_run(scope["query_string"]):
+            await self._look(scope, receive, send)
+            return
         try:
             await self._submit(scope, receive, send)
         except ClientDisconnect:
@@ -131,29 +135,7 @@ class SubmitEndpoint:
                 raise
             await _answer(Replayed(receipt), send)
             return
-        pending = Pending(
-            submission_id=new_id(),
-            obligation=obligation_key(agency, report.regime, report.period),
-            agency=agency,
-            regime=report.regime,
-            regime_version=regime_version,
-            period=report.period,
-            officer_id=report.officer,
-            received_at=received_at,
-            registry_revision=revision,
-            idempotency_key=key,
-            sha256=sha256,
-            content_sha256=report.content_sha256(),
-            body=body,
-            nil=report.nil,
-            nil_reason=report.nil_reason,
-            declines=report.declines,
-            refer_to=report.refer_to,
-            figures=report.figures,
-            narratives=report.narratives,
-            tables=report.tables or None,
-            traceparent=tracing.traceparent(),
-        )
+        pending = _pending(report, agency, key, body, sha256, received_at, regime_version, revision)
         outcome = await self._store(pending)
         for _ in range(MAX_READMISSIONS):
             if not isinstance(outcome, Outdated):
@@ -163,6 +145,39 @@ class SubmitEndpoint:
             pending = replace(pending, regime_version=regime_version, registry_revision=revision)
             outcome = await self._store(pending)
         await _answer(outcome, send)
+
+    async def _look(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A dry run: whether the report would be stored now. Raises the problem by which it would be refused.
+
+        Nothing is stored, no receipt is given, and the Idempotency-Key, if any, is not used.
+        """
+        arrival = arrival_of(scope, self._clock, self._body_timeout_seconds)
+        principal = await self._access.principal_of(scope)
+        agency = self._access.sends_for(principal)
+        must_be_json(scope["headers"])
+        body = await read_body(receive, MAX_BODY_BYTES)
+        meter = Meter.of(scope)
+        if meter is not None:
+            meter.body_bytes = len(body)
+        received_at = arrival.moment(self._clock)
+        report = await self._read(body)
+        if isinstance(report, Unreadable):
+            raise await self._refusal_of(report, agency, received_at)
+        self._access.must_send(principal, agency, report.regime)
+        outcome: SubmissionOutcome = Outdated()
+        for attempt in range(MAX_READMISSIONS + 1):
+            if attempt:
+                await self._cache.refresh()
+            regime_version, revision = await self._admit(report, agency, received_at)
+            pending = _pending(report, agency, "", body, b"", received_at, regime_version, revision)
+            async with self._database.read_transaction() as tx:
+                outcome = await handlers.look(tx, pending)
+            if not isinstance(outcome, Outdated):
+                break
+        if not isinstance(outcome, Stored):
+            raise _refused(outcome)
+        metrics.SUBMISSIONS_TOTAL.labels("dry_run").inc()
+        await _send_json(send, 200, dry_run_document(outcome.receipt, report.regime, regime_version))
 
     async def _read(self, body: bytes) -> Report | Unreadable:
         if len(body) <= _LARGE_BYTES:
@@ -233,6 +248,61 @@ class SubmitEndpoint:
         return admission.check(report, agency, self._cache.registry, now, self._windows)
 
 
+def is_dry_run(query: bytes) -> bool:
+    """Whether `?dry_run=` says so. Raises 422 for what is neither true nor false."""
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name == "dry_run":
+            if value.lower() not in ("true", "false"):
+                raise unprocessable([_DRY_RUN])
+            return value.lower() == "true"
+    return False
+
+
+_DRY_RUN = FieldError(
+    "/dry_run",
+    "Phải là true hoặc false.",
+    "It must be true or false.",
+    "Ghi dry_run=true để kiểm tra thử, hoặc bỏ tham số này để gửi.",
+    "Write dry_run=true to try the report, or leave it out to send it.",
+    "query",
+)
+
+
+def _pending(
+    report: Report,
+    agency: str,
+    key: str,
+    body: bytes,
+    sha256: bytes,
+    received_at: datetime,
+    regime_version: int,
+    revision: int,
+) -> Pending:
+    return Pending(
+        submission_id=new_id(),
+        obligation=obligation_key(agency, report.regime, report.period),
+        agency=agency,
+        regime=report.regime,
+        regime_version=regime_version,
+        period=report.period,
+        officer_id=report.officer,
+        received_at=received_at,
+        registry_revision=revision,
+        idempotency_key=key,
+        sha256=sha256,
+        content_sha256=report.content_sha256(),
+        body=body,
+        nil=report.nil,
+        nil_reason=report.nil_reason,
+        declines=report.declines,
+        refer_to=report.refer_to,
+        figures=report.figures,
+        narratives=report.narratives,
+        tables=report.tables or None,
+        traceparent=tracing.traceparent(),
+    )
+
+
 def _idempotency_key(scope: Scope) -> str:
     """The Idempotency-Key. Raises 400 without a good one, 415 for anything but plain JSON."""
     must_be_json(scope["headers"])
@@ -254,6 +324,18 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
     }
 
 
+def dry_run_document(receipt: Receipt, regime: str, regime_version: int) -> dict[str, Any]:
+    """What would be stored, and where the same body's content is tried."""
+    return {
+        "dry_run": True,
+        "obligation": receipt.obligation,
+        "version": receipt.version,
+        "received_at": receipt.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "regime_version": regime_version,
+        "validation": f"/v1/validations?regime_version={regime_version}",
+    }
+
+
 async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
     match outcome:
         case Stored(receipt):
@@ -262,46 +344,58 @@ async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
         case Replayed(receipt):
             metrics.SUBMISSIONS_TOTAL.labels("replayed").inc()
             await _send_receipt(send, 200, receipt, _REPLAYED)
+        case _:
+            metrics.SUBMISSIONS_TOTAL.labels(_RESULTS[type(outcome)]).inc()
+            raise _refused(outcome)
+
+
+#: what is counted of each outcome that is no receipt
+_RESULTS: dict[type, str] = {
+    KeyReused: "key_reused",
+    Unchanged: "unchanged",
+    NilAfterFigures: "nil_after_figures",
+    TooManyVersions: "too_many_versions",
+    Locked: "locked",
+    Outdated: "outdated",
+    Unknown: "unknown",
+    Defect: "defect",
+}
+
+
+def _refused(outcome: SubmissionOutcome) -> Problem:
+    """The problem that says why nothing is stored."""
+    match outcome:
         case KeyReused(receipt):
-            metrics.SUBMISSIONS_TOTAL.labels("key_reused").inc()
-            raise problems.key_reused(receipt)
+            return problems.key_reused(receipt)
         case Unchanged(receipt):
-            metrics.SUBMISSIONS_TOTAL.labels("unchanged").inc()
-            raise problems.unchanged(receipt)
+            return problems.unchanged(receipt)
         case NilAfterFigures(receipt):
-            metrics.SUBMISSIONS_TOTAL.labels("nil_after_figures").inc()
-            raise problems.nil_after_figures(receipt)
+            return problems.nil_after_figures(receipt)
         case TooManyVersions(obligation):
-            metrics.SUBMISSIONS_TOTAL.labels("too_many_versions").inc()
-            raise problems.too_many_versions(obligation)
+            return problems.too_many_versions(obligation)
         case Locked():
-            metrics.SUBMISSIONS_TOTAL.labels("locked").inc()
-            raise problems.locked(outcome)
+            return problems.locked(outcome)
         case Outdated():
-            metrics.SUBMISSIONS_TOTAL.labels("outdated").inc()
-            raise problems.registry_changing()
+            return problems.registry_changing()
         case Unknown():
-            metrics.SUBMISSIONS_TOTAL.labels("unknown").inc()
-            raise problems.outcome_unknown()
-        case Defect():
-            metrics.SUBMISSIONS_TOTAL.labels("defect").inc()
-            raise internal()
+            return problems.outcome_unknown()
+        case _:
+            return internal()
 
 
 async def _send_receipt(send: Send, status: int, receipt: Receipt, *headers: tuple[bytes, bytes]) -> None:
     document = receipt_document(receipt)
+    location = (b"location", b"/v1/submissions/" + document["submission_id"].encode())
+    await _send_json(send, status, document, location, *headers)
+
+
+async def _send_json(send: Send, status: int, document: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
     body = msgspec.json.encode(document)
     await send(
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [
-                _JSON,
-                _NO_STORE,
-                (b"content-length", str(len(body)).encode()),
-                (b"location", b"/v1/submissions/" + document["submission_id"].encode()),
-                *headers,
-            ],
+            "headers": [_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers],
         }
     )
     await send({"type": "http.response.body", "body": body})

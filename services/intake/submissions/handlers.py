@@ -10,7 +10,7 @@ from services.intake.submissions.domain import Decided, Pending
 from shared.consuming.batch import Batch
 from shared.contract.events import ComplianceEvent, VerdictReached
 from shared.outbox import caused_by, publish_encoded
-from shared.postgres.database import Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 
 async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
@@ -31,6 +31,16 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
         with caused_by({obligation: trace for obligation, trace in traces.items() if trace}):
             await publish_encoded(tx, [event_encoding.outgoing(item) for item in fresh])
     return outcomes
+
+
+async def look(tx: ReadTransaction, pending: Pending) -> Decided:
+    """What `accept` would say of it now. Nothing is locked or stored, so another report may come in between."""
+    key = pending.obligation
+    last_version, registry_revision, locks = await store.look_at_obligation(tx, key)
+    _, in_force = await store.load_receipts(tx, (), [key] if last_version else [])
+    figures = await store.accepted_figures(tx, [key]) if pending.nil and last_version else None
+    [outcome], _ = domain.decide([pending], {key: last_version}, {}, in_force, registry_revision, figures, locks)
+    return outcome
 
 
 async def apply_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:

@@ -24,6 +24,24 @@ RECEIPT: dict[str, Any] = {
     },
 }
 
+DRY_RUN: dict[str, Any] = {
+    "type": "object",
+    "description": "Không lưu gì, không có biên nhận / nothing is stored, and this is no receipt",
+    "required": ["dry_run", "obligation", "version", "received_at", "regime_version", "validation"],
+    "properties": {
+        "dry_run": {"const": True},
+        "obligation": {"type": "string", "examples": ["H99.01/KTXH-THANG/2026-M10"]},
+        "version": {"type": "integer", "minimum": 1, "description": "Phiên bản nếu gửi lúc này / if it were sent now"},
+        "received_at": {"type": "string", "format": "date-time", "description": "Giờ máy chủ / the server's time"},
+        "regime_version": {"type": "integer", "minimum": 1},
+        "validation": {
+            "type": "string",
+            "examples": ["/v1/validations?regime_version=2"],
+            "description": "POST cùng nội dung đến đường dẫn này của validator / where the validator tries the content",
+        },
+    },
+}
+
 _PROBLEMS = {
     "400": "Không đọc được, hoặc thiếu Idempotency-Key / unreadable, or no Idempotency-Key",
     "401": "Thiếu khóa hoặc khóa hết hiệu lực / no live key",
@@ -39,6 +57,16 @@ _PROBLEMS = {
 
 def _operation() -> dict[str, Any]:
     receipt = {"application/json": {"schema": {"$ref": "#/components/schemas/SubmissionReceipt"}}}
+    either = {
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {"$ref": "#/components/schemas/SubmissionReceipt"},
+                    {"$ref": "#/components/schemas/SubmissionDryRun"},
+                ]
+            }
+        }
+    }
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     location = {"Location": {"schema": {"type": "string"}, "description": "/v1/submissions/{submission_id}"}}
     replayed = {**location, "Idempotent-Replayed": {"schema": {"const": "true"}}}
@@ -57,6 +85,14 @@ def _operation() -> dict[str, Any]:
                 "schema": {"type": "string", "pattern": f"^[!-~]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}$"},
                 "description": "Gửi lại cùng khóa không bao giờ lưu hai lần / repeating it never stores twice",
             },
+            {
+                "name": "dry_run",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "boolean", "default": False},
+                "description": "Chỉ xem báo cáo có được nhận không; không lưu, không cần Idempotency-Key / only say "
+                "whether it would be taken; nothing is stored, no Idempotency-Key is needed",
+            },
         ],
         "requestBody": {
             "required": True,
@@ -64,7 +100,11 @@ def _operation() -> dict[str, Any]:
         },
         "responses": {
             "201": {"description": "Đã lưu / stored", "content": receipt, "headers": location},
-            "200": {"description": "Đã lưu từ trước / stored before", "content": receipt, "headers": replayed},
+            "200": {
+                "description": "Đã lưu từ trước, hoặc kiểm tra thử / stored before, or a dry run",
+                "content": either,
+                "headers": replayed,
+            },
             **{status: {"description": text, "content": problem} for status, text in _PROBLEMS.items()},
         },
     }
@@ -72,5 +112,5 @@ def _operation() -> dict[str, Any]:
 
 def add_submission_operation(document: dict[str, Any]) -> None:
     """Add the operation to the application's OpenAPI document."""
-    document["components"]["schemas"] |= {"Report": REPORT, "SubmissionReceipt": RECEIPT}
+    document["components"]["schemas"] |= {"Report": REPORT, "SubmissionReceipt": RECEIPT, "SubmissionDryRun": DRY_RUN}
     document["paths"].setdefault("/v1/submissions", {}).setdefault("post", _operation())

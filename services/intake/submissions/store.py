@@ -24,6 +24,12 @@ _LOCK_OBLIGATIONS = text("""
     RETURNING obligation, last_version, (SELECT revision FROM registry_revision), locks_at, unlocked_until
 """)
 
+# The same without locks and without a row made, for who only looks.
+_LOOK_AT_OBLIGATION = text("""
+    SELECT coalesce(kept.last_version, 0), revision, locks_at, unlocked_until
+    FROM registry_revision LEFT JOIN obligations AS kept ON kept.obligation = :key
+""")
+
 # What an agency withdrew or a reviewer sent back does not stand; nor what validation returned, unless an appeal was
 # upheld. The same as `counts` of lifecycle/states.py, for the statements of the hot path.
 NOT_TAKEN_BACK = """
@@ -132,6 +138,12 @@ async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[s
     rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
     locks = {row[0]: Lock(row[3], row[4]) for row in rows if row[3] is not None}
     return {row[0]: row[1] for row in rows}, rows[0][2], locks
+
+
+async def look_at_obligation(tx: ReadTransaction, key: str) -> tuple[int, int, dict[str, Lock]]:
+    """As `lock_obligations`, of one, and locks nothing: its last version, the registry's revision, and its lock."""
+    row = (await tx.execute(_LOOK_AT_OBLIGATION, {"key": key})).one()
+    return row[0], row[1], {} if row[2] is None else {key: Lock(row[2], row[3])}
 
 
 async def load_receipts(

@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from sqlalchemy import text
 
 from shared.contract.events import SubmissionReceived
+from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.integration.intake.rig import (
     COMMUNE,
@@ -290,3 +292,48 @@ async def test_requests_are_measured_under_their_route(province: Province) -> No
         text = (await client.client.get("/metrics")).text
     assert 'thongsuot_http_requests_total{method="POST",route="/v1/submissions",status="2xx"}' in text
     assert 'thongsuot_intake_submissions_total{outcome="stored"}' in text
+
+
+async def tried(client: Any, body: dict[str, Any], query: str = "dry_run=true") -> httpx.Response:
+    answer: httpx.Response = await client.client.post(
+        f"/v1/submissions?{query}",
+        content=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {client.province.keys[DEPARTMENT]}", "Content-Type": "application/json"},
+    )
+    return answer
+
+
+async def test_a_dry_run_says_what_would_become_of_the_report_and_stores_nothing(province: Province) -> None:
+    async with intake(province) as client:
+        answer = await tried(client, report())
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert (said["dry_run"], said["obligation"], said["version"]) == (True, f"{DEPARTMENT}/KTXH/2026-M10", 1)
+        assert said["validation"] == f"/v1/validations?regime_version={said['regime_version']}"
+        assert await rows(province.url, "SELECT 1 FROM submissions UNION ALL SELECT 1 FROM obligations") == []
+        assert await rows(province.url, "SELECT 1 FROM outbox WHERE topic = 'submissions'") == []
+        receipt = await client.post(report())
+        assert (receipt.status_code, receipt.json()["version"]) == (201, 1)
+        assert_problem(await tried(client, report()), 409, "unchanged")
+        changed = report() | {"figures": {"A01": "9"}}
+        assert (await tried(client, changed)).json()["version"] == 2
+        # dry_run=false sends, and so needs its key
+        assert_problem(await tried(client, changed, "dry_run=false"), 400, "idempotency-key-missing")
+
+
+async def test_a_dry_run_is_refused_as_the_report_would_be(province: Province) -> None:
+    async with intake(province) as client:
+        answer = await tried(client, report(officer="ai-do", period="2026-Q1"))
+        assert places(answer) == ["/officer", "/period"]
+        assert_problem(answer, 422, "invalid-report")
+        assert places(await tried(client, report() | {"figures": []})) == ["/figures"]
+        wrong = await tried(client, report(), "dry_run=perhaps")
+        assert (assert_problem(wrong, 422, "unprocessable")["errors"][0]["pointer"]) == "/dry_run"
+        await client.post(report())
+        database = Database(province.url, pool_size=1)
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE obligations SET locks_at = now() - interval '10 years'"))
+        await database.close()
+        assert_problem(await tried(client, report() | {"figures": {"A01": "9"}}), 409, "obligation-locked")
+        anonymous = await client.client.post("/v1/submissions?dry_run=true", content=b"{}")
+        assert anonymous.status_code == 401
