@@ -41,6 +41,13 @@ _INHERITED = """
     SELECT count(*) AS inherited, count(*) FILTER (WHERE standing = 'fulfilled') AS fulfilled
       FROM obligations WHERE owed AND deadline < $1 AND terms->'origins' IS NOT NULL
 """
+#: what agencies asked of others, as these agencies see it
+_ASKED = """
+    SELECT count(*) AS asked, count(*) FILTER (WHERE CAST(s.document->>'on_time' AS boolean)) AS in_time,
+           count(*) FILTER (WHERE NOT CAST(s.document->>'on_time' AS boolean)) AS late
+      FROM registry AS r JOIN standings AS s ON s.period = r.record->>'request_id'
+     WHERE r.kind = 'request' AND r.record->>'asked_by' IS NOT NULL AND s.owed
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,9 @@ class Count:
     nil_accepted: int = 0  # reports that say, with a reason, that there was nothing to report
     inherited: int = 0  # owed by the heir of an agency that closed
     inherited_fulfilled: int = 0
+    asked: int = 0  # agencies that others asked for information
+    asked_in_time: int = 0  # of these, answered in time
+    asked_late: int = 0
 
 
 class Counting:
@@ -190,6 +200,8 @@ class Counting:
         made.nil_accepted = await self._one("intake", _NIL_ACCEPTED)
         row = await self._databases["scoring"].fetchrow(_INHERITED, until)
         made.inherited, made.inherited_fulfilled = row["inherited"], row["fulfilled"]
+        row = await self._databases["intake"].fetchrow(_ASKED)
+        made.asked, made.asked_in_time, made.asked_late = row["asked"], row["in_time"], row["late"]
         await self._count_mails(made)
         ends = await topics.ends(self._kafka, _WRITERS)
         made.events = {topic: topics.since(self._start, ends, topic) for topic in OWNERS}

@@ -67,6 +67,9 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
                 "reminder", "overdue", "returned", "escalation", "named", "certification", "decision",
             }  # fmt: skip
             assert (summary["extensions_granted"], summary["extensions_refused"]) == (1, 1)
+            assert summary["information_asked"] == 5
+            assert summary["information_answered_late"] >= 1
+            assert summary["information_answered_in_time"] >= 1
             assert summary["certified"] > 10
             assert summary["approved"] > 10
             assert summary["nil_accepted"] > 10
