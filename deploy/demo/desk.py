@@ -32,7 +32,9 @@ class Desk:
 
     def hold(self) -> tuple[Hold, Hold, Hold]:
         """Hold the moments of what happens here; before the quarter begins."""
-        return self.pace.hold(ASKED_AT), self.pace.hold(DECIDED_AT), self.pace.hold(REVIEWED_AT)
+        moments = (ASKED_AT, "asking for time"), (DECIDED_AT, "deciding extensions"), (REVIEWED_AT, "reviewing")
+        asked, decided, reviewed = (self.pace.hold(moment, what) for moment, what in moments)
+        return asked, decided, reviewed
 
     async def work(self, asked: Hold, decided: Hold, reviewed: Hold) -> None:
         """Ask, decide and review, each at its moment."""

@@ -226,7 +226,7 @@ class Demo:
             desk = Desk(portal(self._people[REVIEWER]), asking, self.pace, self.ledger)
             looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
-                self._merge(counting, self.pace.hold(MERGER_AT)),
+                self._merge(counting, self.pace.hold(MERGER_AT, "merger")),
                 desk.work(*desk.hold()),
                 *(agency.live(look) for agency, look in zip(agencies, looks, strict=True)),
             )
@@ -276,6 +276,13 @@ class Demo:
     async def _show(self, counting: Counting) -> None:
         began = monotonic_seconds()
         while True:
+            for held in self.pace.give_up():
+                when = f"{held.moment.astimezone(LOCAL_ZONE):%H:%M %d/%m}"
+                self.screen.say(
+                    f"✗ Việc lúc {when} không xong, không chờ nữa: {held.what}",
+                    "business time does not wait any longer for this action",
+                )
+                self.ledger.gave_up.append(held.what)
             glance = await counting.glance()
             self.screen.watch(self.pace.clock.now(), self.pace.share, glance, monotonic_seconds() - began)
             if crashed := self.stack.crashed():

@@ -56,7 +56,7 @@ class Agency:
     def first_look(self) -> Hold:
         """The moment of its first look at its duties; hold it before the quarter begins."""
         rng = random.Random(f"{self.seed}/{self.code}")
-        return self.pace.hold(self.pace.start + FIRST_LOOK_WITHIN * rng.random())
+        return self.pace.hold(self.pace.start + FIRST_LOOK_WITHIN * rng.random(), f"{self.code}: GET /v1/obligations")
 
     async def live(self, look: Hold) -> None:
         """Look up duties every few days until the quarter ends, and answer each according to the temperament."""
@@ -93,7 +93,7 @@ class Agency:
                 "not_in_time" if unsigned else prospect(chosen, duty, margin=TOLERANCE)
             )
         if chosen.send_at is not None and chosen.send_at < self.pace.end:
-            work.create_task(self._answer(duty, chosen, self.pace.hold(chosen.send_at)))
+            work.create_task(self._answer(duty, chosen, self.pace.hold(chosen.send_at, duty.obligation)))
 
     async def _answer(self, duty: Duty, chosen: Plan, held: Hold) -> None:
         form = self.forms[duty.regime]

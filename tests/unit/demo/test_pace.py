@@ -113,3 +113,22 @@ def test_what_a_plan_leads_to() -> None:
         (Plan(None), "not_in_time"),
     ):
         assert prospect(chosen, duty, margin=TOLERANCE) == expected
+
+
+async def test_an_act_that_hangs_keeps_the_clock_for_a_stated_time_alone_and_is_named(tmp_path: Path) -> None:
+    pace = Pace(tmp_path / "clock", START, END, RATE, patience_seconds=0.05)
+    pace.hold(START + timedelta(days=1), "hangs")
+    later = pace.hold(START + timedelta(days=8), "acts")
+    pace.begin()
+    given_up = [held.what for held in pace.give_up()]
+    assert not await asyncio.to_thread(poll_until, lambda: pace.clock.now() >= later.moment, 0.2)  # the control
+
+    def looked() -> bool:
+        given_up.extend(held.what for held in pace.give_up())
+        return pace.clock.now() >= later.moment
+
+    assert await asyncio.to_thread(poll_until, looked, 20)
+    assert given_up == ["hangs"]
+    pace.release(later)
+    assert await asyncio.to_thread(poll_until, lambda: pace.over, 20)
+    assert pace.give_up() == []
