@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from services.validator.domain import judge
+from services.validator.formula import FormulaError, Remark, RuleFormulas, caret, lint, parse
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
-from services.validator.rules.pack_compiler import PackError, compile_pack
+from services.validator.rules.pack_compiler import PackError, compile_pack, names_of
 from services.validator.rules.pack_tests import run_tests
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import Form, RegimePublished, RegistryEvent
+
+#: remarks of the lint for which a form is not published
+_WRONG = frozenset({"never_holds", "holds_its_total", "circle"})
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -24,11 +29,17 @@ def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
 
 def _check(record: RegistryEvent) -> Iterator[Objection]:
     if isinstance(record, RegimePublished):
-        yield from objections(Form.model_validate_json(record.form.model_dump_json()))  # as it is stored and read
+        form = Form.model_validate_json(record.form.model_dump_json())  # as it is stored and read
+        refused = False
+        for objection in objections(form):
+            refused = True
+            yield objection
+        if not refused:
+            yield from remarks(form)
 
 
 def objections(form: Form) -> Iterator[Objection]:
-    """All that keeps reports from being judged by the form, and every test of its rules that they do not pass."""
+    """All that keeps the form from being published: tests that its rules do not pass, rules that say nothing."""
     try:
         pack = compile_pack(form)
     except PackError as error:
@@ -62,12 +73,53 @@ def objections(form: Form) -> Iterator[Objection]:
                 "Sửa quy tắc, hoặc sửa phép thử.",
                 "Correct the rule or its test.",
             )
+    yield from (_objection(form, remark) for remark in _looked_over(form) if _says_nothing(remark))
     yield from _of_example(form, compiled)
     judge(compiled, {}, {}, nil=False)
     judge(compiled, {}, {}, nil=True)
     judge(compiled, dict.fromkeys(compiled.figure_codes, "1"), dict.fromkeys(compiled.narrative_codes, "…"), nil=False)
     rows = {table.code: [dict.fromkeys(table.column_codes, "?")] for table in compiled.tables}
     judge(compiled, {}, {}, rows, nil=False)
+
+
+def remarks(form: Form) -> Iterator[Objection]:
+    """What the rules of a form that has no objections may not mean; they are published all the same."""
+    for remark in _looked_over(form):
+        if not _says_nothing(remark):
+            yield replace(_objection(form, remark), remark=True)
+
+
+def _looked_over(form: Form) -> list[Remark]:
+    """The lint of the form's rules. Those of DHIS2's shape are not looked at."""
+    formulas = [
+        RuleFormulas(
+            rule.id,
+            parse(rule.assert_),
+            parse(rule.when) if rule.when else None,
+            tolerance=bool(rule.tolerance or rule.tolerance_percent),
+        )
+        for rule in form.rules
+        if rule.assert_
+    ]
+    return lint(formulas, names_of(form))
+
+
+def _says_nothing(remark: Remark) -> bool:
+    """Whether the rule is certainly wrong: it finds fault with every report, or with none, or defines itself."""
+    return remark.code in _WRONG or (remark.code == "always_holds" and remark.part == "assert")
+
+
+def _objection(form: Form, remark: Remark) -> Objection:
+    place, rule = next((place, rule) for place, rule in enumerate(form.rules) if rule.id == remark.rule)
+    text = rule.when if remark.part == "when" else rule.assert_
+    marks = caret(text, FormulaError(remark.message_vi, remark.message_en, remark.start, remark.end))
+    return Objection(
+        f"/form/rules/{place}/{remark.part}",
+        f"Quy tắc {rule.id}: {remark.message_vi}\n{marks}",
+        f"Rule {rule.id}: {remark.message_en}",
+        "Sửa công thức tại chỗ được đánh dấu, hoặc bỏ quy tắc; xem docs/rules.md.",
+        "Correct the formula where it is marked, or drop the rule; see docs/rules.md.",
+    )
 
 
 def _of_example(form: Form, compiled: CompiledForm) -> Iterator[Objection]:

@@ -14,10 +14,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from services.validator.check import objections
-from services.validator.formula import parse
-from services.validator.formula.linting import Remark, RuleFormulas, lint
-from services.validator.rules.pack_compiler import PackError, compile_pack, names_of
+from services.validator.check import objections, remarks
+from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.pack_tests import flaws_of, run_tests, verdict_of
 from services.validator.rules.packs import Explained, Pack
 from shared.contract.events import Form, RuleTest
@@ -76,30 +74,14 @@ def _check(path: Path, form: Form, marks: _MARKS) -> int:
         for text in (objection.message, objection.message_en):
             _out("  " + text.replace("\n", "\n    "))
     if not wrong:
-        for remark in _remarks(form):
-            place = next(place for place, rule in enumerate(form.rules) if rule.id == remark.rule)
-            pointer = f"/form/rules/{place}/{remark.part}"
-            _out(f"{path}:{_line(marks, pointer)} {pointer} lưu ý / remark")
-            _out(f"  {remark.message_vi}\n  {remark.message_en}")
+        for remark in remarks(form):
+            _out(f"{path}:{_line(marks, remark.pointer)} {remark.pointer} lưu ý / remark")
+            for text in (remark.message, remark.message_en):
+                _out("  " + text.replace("\n", "\n    "))
         tests = sum(len(rule.tests) for rule in form.rules)
         said_en = f"{counted(len(form.rules), 'rule')}, {counted(tests, 'test')}"
         _out(f"{len(form.rules)} quy tắc, {tests} phép thử: đạt. / {said_en}: all good.")
     return 1 if wrong else 0
-
-
-def _remarks(form: Form) -> list[Remark]:
-    """What the rules may not mean: they are published all the same. Rules of DHIS2's shape are not looked at."""
-    formulas = [
-        RuleFormulas(
-            rule.id,
-            parse(rule.assert_),
-            parse(rule.when) if rule.when else None,
-            tolerance=bool(rule.tolerance or rule.tolerance_percent),
-        )
-        for rule in form.rules
-        if rule.assert_
-    ]
-    return lint(formulas, names_of(form))
 
 
 def _test(form: Form, pack: Pack) -> int:

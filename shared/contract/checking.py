@@ -6,7 +6,8 @@ and stops nothing but itself. Whoever starts it need not be trusted to read reco
 
 Lines in:  {"type": CloudEvents type, "body": the event's body, "check": true | false: only there for others to look up}
 Lines out: {"looks at": how many}; {"at": key} before a record is looked at; for each problem {"key", "pointer",
-"message", "message_en", "fix", "fix_en"}; {"done": how many were looked at} at the end. Exit code 0 either way.
+"message", "message_en", "fix", "fix_en", "remark": true where it refuses nothing}; {"done": how many were looked at} at
+the end. Exit code 0 either way.
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ MAX_PROBLEMS = 50
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What a service could not do with a record. `pointer` is a JSON Pointer into the body."""
+    """What a service could not do with a record. `pointer` is a JSON Pointer into the body.
+
+    remark: only something to look at; the record is admitted all the same.
+    """
 
     pointer: str
     message: str
     message_en: str
     fix: str
     fix_en: str
+    remark: bool = False
 
 
 @dataclass(frozen=True, slots=True)

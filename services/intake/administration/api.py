@@ -58,6 +58,10 @@ class ChangeView(BaseModel):
     before: dict[str, Any] | None = Field(examples=[None])
     after: dict[str, Any] = Field(examples=[records.EXAMPLE])
     description: list[str] = Field(examples=[["+ agency/H99.131  Ủy ban nhân dân xã Thượng Nguyên"]])
+    remarks: list[str] = Field(
+        description="Điều nên xem lại trong bản ghi, không ngăn việc lưu / what to look at; nothing is refused for it",
+        examples=[["/form/rules/0/when\n  Điều kiện luôn đúng: bỏ đi được. → …"]],
+    )
 
 
 def mount(
@@ -213,6 +217,7 @@ def _answer(response: Response, kind: Kind, key: str, made: Checked, words: list
         before=changing.document(made.before),
         after=changing.document(made.after) or {},
         description=words,
+        remarks=list(map(str, made.remarks)),
     )
 
 

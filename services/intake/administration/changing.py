@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,7 @@ class Checked:
     draft: Draft
     before: RegistryEvent | None
     after: RegistryEvent
+    remarks: tuple[FileError, ...] = ()  # of the other services, which refuse nothing
 
     @property
     def changes(self) -> bool:
@@ -89,8 +90,9 @@ async def ask_neighbours(checked: Checked, neighbours: Sequence[str], now: datet
     made = checked.draft
     if not made.changed:
         return checked
-    errors = await asyncio.to_thread(ask, neighbours, made.located, loading.context(made), now)
-    return Refused(tuple(errors)) if errors else checked
+    found = await asyncio.to_thread(ask, neighbours, made.located, loading.context(made), now)
+    errors = tuple(error for error in found if not error.remark)
+    return Refused(errors) if errors else replace(checked, remarks=tuple(found))
 
 
 async def save(tx: Transaction, checked: Checked, author: Author, now: datetime) -> bool:

@@ -210,7 +210,8 @@ class Desk:
     async def _checked(self, registry: _StoredRecords, proposals: list[Proposal], now: datetime) -> Draft:
         draft = _without_faults(await self._drafted(registry, proposals, now))
         context = loading.context(draft)
-        if errors := await asyncio.to_thread(ask_neighbours, self.neighbours, draft.located, context, now):
+        found = await asyncio.to_thread(ask_neighbours, self.neighbours, draft.located, context, now)
+        if errors := [error for error in found if not error.remark]:
             raise unprocessable([FieldError(e.place, e.message, e.message_en, e.fix, e.fix_en) for e in errors])
         return draft
 

@@ -173,7 +173,11 @@ async def _checked(
     if seen is None or (seen.changed, seen.stored) != (made.changed, made.stored):
         changed = {record.key for record in made.changed}
         looked_at = [located for located in made.located if located.record.key in changed]
-        errors += await asyncio.to_thread(ask, neighbours, looked_at, loading.context(made), now)
+        for found in await asyncio.to_thread(ask, neighbours, looked_at, loading.context(made), now):
+            if found.remark:
+                err(f"lưu ý / remark: {found}")
+            else:
+                errors.append(found)
     if errors:
         raise RegistryRefused(errors)
     return made

@@ -15,9 +15,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from services.intake.registry.source import FileError, Located
 from shared.contract.events import RegistryEvent
@@ -47,7 +48,7 @@ def program(neighbour: str) -> Sequence[str]:
 class _Ended:
     """How a run ended: its problems by record key, or why it failed."""
 
-    problems: tuple[tuple[str, dict[str, str]], ...] = ()
+    problems: tuple[tuple[str, dict[str, Any]], ...] = ()
     failed: str = ""
     started: bool = True  # whether it got as far as reading its records
 
@@ -61,7 +62,7 @@ def ask(
     start: Program = program,
     run_seconds: float = RUN_SECONDS,
 ) -> list[FileError]:
-    """The problems that the other services find in the asked records; the checks run in parallel.
+    """The problems that the other services find in the asked records, and remarks; the checks run in parallel.
 
     `others`: records for look-up only; now: business time. Blocks; all its processes have ended when it returns.
     """
@@ -169,7 +170,7 @@ def _line(record: RegistryEvent, *, check: bool) -> bytes:
 
 
 def _read(output: bytes, failed: str) -> _Ended:
-    problems: list[tuple[str, dict[str, str]]] = []
+    problems: list[tuple[str, dict[str, Any]]] = []
     started = done = False
     for line in output.splitlines():
         try:
@@ -200,7 +201,8 @@ def _tail(file: object) -> str:
     return shown(lines[-1], 200) if lines else ""
 
 
-def _file_error(located: Located, problem: dict[str, str]) -> FileError:
-    return located.source.error(
+def _file_error(located: Located, problem: dict[str, Any]) -> FileError:
+    found = located.source.error(
         problem["pointer"], problem["message"], problem["message_en"], problem["fix"], problem["fix_en"]
     )
+    return replace(found, remark=bool(problem.get("remark")))

@@ -28,6 +28,7 @@ class FileError:
     fix_en: str
     column: int = 0
     missing: str = ""  # the kind of the record that does not exist
+    remark: bool = False  # something to look at, for which nothing is refused
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)

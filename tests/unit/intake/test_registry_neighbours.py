@@ -306,3 +306,18 @@ def test_objections_of_one_record_are_bounded() -> None:
 def test_the_neighbours_are_the_services_that_have_the_command() -> None:
     having = {path.parent.name for path in (ROOT / "services").glob("*/check.py")}
     assert having == set(neighbours.NEIGHBOURS)
+
+
+def test_a_remark_of_a_neighbour_is_told_and_is_no_error() -> None:
+    figures = [{"code": code, "label": "a", "minimum": "0", "maximum": "9"} for code in "AB"]
+    words = dict.fromkeys(("message", "message_en", "fix", "fix_en"), "x")
+    rule = {"id": "QT-01", "tier": "validity", "severity": "error", **words, "tests": [{"figures": {}}]}  # fmt: skip
+    remarked, refused = (
+        regime(form={"figures": figures, "rules": [rule | {"assert": asserts}]})
+        for asserts in ("[A] <= [B] + [B]", "[A] > 9")
+    )
+    [found] = ask(["validator"], located(remarked), (), NOW)
+    assert (found.remark, found.place) == (True, "/1/form/rules/0/assert")
+    assert "nhiều lần" in found.message
+    [found] = ask(["validator"], located(refused), (), NOW)
+    assert (found.remark, found.place) == (False, "/1/form/rules/0/assert")

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.demo.reports import truthful
 from services.validator import commands
-from services.validator.check import objections
+from services.validator.check import objections, remarks
 from services.validator.domain import Earlier, Judgement, after_history, judge
 from services.validator.rules.catalogue import RULES
 from services.validator.rules.forms import CompiledForm, compile_form
@@ -338,13 +338,47 @@ def test_flaws_of_a_test_are_those_of_the_pack_alone() -> None:
     assert flaws_of(pack, given.rules[0].tests[0]) == []
 
 
-@pytest.mark.parametrize(("when", "remarks"), [("[A] > 5", 1), ("[A] > 2", 0)])
-def test_check_remarks_on_a_rule_that_always_holds_and_lets_it_pass(
-    when: str, remarks: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def pack_file(folder: Path, *rules: dict[str, Any]) -> Path:
+    figures = [{"code": code, "label": code, "required": False, "minimum": "0", "maximum": "9"} for code in ("A", "B")]
+    path = folder / "form.yaml"
+    path.write_text(yaml.safe_dump({"figures": figures, "rules": list(rules)}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("when", "asserts", "what"),
+    [
+        ("[A] > 5", "[A] > 3", "always"),  # it finds fault with none
+        ("[A] > 5", "[A] < 3", "never"),  # with every report
+        ("[A] > 9", "[B] > 3", "never"),  # it is never asked
+        ("", "[A] = SUM([A]; [B])", "holds"),
+        ("", "[A] >= 0", "always"),  # by its bounds
+    ],
+)
+def test_a_rule_that_certainly_says_nothing_is_refused_where_it_is(
+    when: str, asserts: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loose = rule(when=when, **{"assert": "[A] > 3"}, tests=[{"figures": {"A": "6"}}])
-    path = tmp_path / "form.yaml"
-    figures = [{"code": code, "label": code, "required": False, "fraction_digits": 2} for code in ("A", "B")]
-    path.write_text(yaml.safe_dump({"figures": figures, "rules": [loose]}), encoding="utf-8")
+    wrong = rule(when=when, **{"assert": asserts}, tests=[{"figures": {}}])
+    path = pack_file(tmp_path, wrong)
+    assert commands.rules(["check", str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert what in shown
+    assert "^" in shown
+    found = list(objections(Form.model_validate(yaml.safe_load(path.read_text("utf-8")))))
+    assert [objection.pointer.rpartition("/")[0] for objection in found] == ["/form/rules/0"]
+    assert not any(objection.remark for objection in found)
+
+
+@pytest.mark.parametrize(("asserts", "number"), [("[A] <= SUM([B]; [B])", 1), ("[A] <= SUM([B]; 2)", 0)])
+def test_what_a_rule_may_not_mean_is_remarked_on_and_published(
+    asserts: str, number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loose = rule(**{"assert": asserts}, tests=[{"figures": {"A": "6", "B": "4"}}])
+    path = pack_file(tmp_path, loose)
     assert commands.rules(["check", str(path)]) == 0
-    assert capsys.readouterr().out.count("lưu ý / remark") == remarks
+    assert capsys.readouterr().out.count("lưu ý / remark") == number
+    form = Form.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    assert list(objections(form)) == []
+    assert [(objection.pointer, objection.remark) for objection in remarks(form)] == [
+        ("/form/rules/0/assert", True)
+    ] * number
