@@ -84,6 +84,13 @@ def test_the_document_says_who_may_call_each_operation(served: tuple[str, FastAP
         assert expected in schemes
 
 
+def test_every_operation_says_how_it_refuses(served: tuple[str, FastAPI]) -> None:
+    """Whatever its status: a refusal that no document knows is one that no generated client reads."""
+    _, app = served
+    for _, path, operation in operations(app):
+        assert "application/problem+json" in operation["responses"]["default"]["content"], path
+
+
 async def test_what_the_document_says_is_closed_is_closed(served: tuple[str, FastAPI]) -> None:
     _, app = served
     for method, path, operation in operations(app):

@@ -10,6 +10,7 @@ from shared.reports.limits import (
     MAX_IDEMPOTENCY_KEY_CHARACTERS,
 )
 from shared.web.authentication import AGENCY_KEY
+from shared.web.pages import PROBLEM_RESPONSE
 
 RECEIPT: dict[str, Any] = {
     "type": "object",
@@ -45,6 +46,7 @@ DRY_RUN: dict[str, Any] = {
 _PROBLEMS = {
     "400": "Không đọc được, hoặc thiếu Idempotency-Key / unreadable, or no Idempotency-Key",
     "401": "Thiếu khóa hoặc khóa hết hiệu lực / no live key",
+    "403": "Khóa này không gửi báo cáo, hoặc không gửi chế độ này / a key that does not send, or not this regime",
     "409": "Không thay đổi, không phát sinh sau số liệu, quá nhiều phiên bản, hoặc cùng khóa đang xử lý / unchanged, "
     "NIL after accepted figures, too many versions, or the same key in progress",
     "413": f"Quá {MAX_BODY_BYTES} byte / over {MAX_BODY_BYTES} bytes",
@@ -106,6 +108,7 @@ def _operation() -> dict[str, Any]:
                 "headers": replayed,
             },
             **{status: {"description": text, "content": problem} for status, text in _PROBLEMS.items()},
+            "default": PROBLEM_RESPONSE,
         },
     }
 
