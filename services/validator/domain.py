@@ -11,7 +11,7 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 from types import MappingProxyType
 from uuid import UUID
 
-from services.validator.rules import catalogue, narratives, sums, tables
+from services.validator.rules import catalogue, mentions, narratives, sums, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm
@@ -118,6 +118,9 @@ def judge(
             before = len(flaws)
             narratives.check(narrative, content, flaws, form.severities)
             absent += narrative.required and any(map(narratives.is_unusable, flaws[before:]))
+            if form.labels and values:
+                with localcontext(EXACT):
+                    mentions.check(form.labels, form.figures, values, narrative, content, flaws, form.severities)
         elif narrative.required:
             absent += 1
             if not nil:

@@ -556,6 +556,20 @@ LEGACY_FONT = Rule(
     "Unicode.",
     chosen=True,
 )
+FIGURE_CONTRADICTED = Rule(
+    "N11",
+    "narrative",
+    "warning",
+    "Số liệu trong thuyết minh khác số liệu của biểu mẫu",
+    "The narrative gives a figure otherwise than the form",
+    "Mục thuyết minh {name} ghi “{quote}”, nhưng chỉ tiêu {figure} là {value}.",
+    "Narrative section {name_en} says “{quote}”, but figure {figure_en} is {value}.",
+    "Đối chiếu lại; sửa số trong thuyết minh hoặc trong biểu mẫu cho thống nhất. Nếu thuyết minh nói về phạm vi hoặc "
+    "thời gian khác thì ghi rõ trong câu.",
+    "Compare the two and correct the one that is wrong. If the narrative speaks of another scope or time, say so in "
+    "the sentence.",
+    chosen=True,
+)
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -603,5 +617,6 @@ RULES: dict[str, Rule] = {
         ROLE_MISSING,
         GARBLED,
         LEGACY_FONT,
+        FIGURE_CONTRADICTED,
     )
 }

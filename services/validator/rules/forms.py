@@ -15,6 +15,7 @@ from operator import itemgetter
 
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import pointer, shown
+from services.validator.rules.labels import Labels, labels_of
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
 from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.packs import Pack
@@ -126,6 +127,7 @@ class CompiledForm:
     narratives: tuple[Narrative, ...]
     sums: tuple[Sum, ...]
     tables: tuple[Table, ...]
+    labels: Labels  # of the figures, to be found in narratives
     nil_allowed: bool
     severities: Mapping[str, Severity]  # of the codes whose severity a regime chooses
     figure_codes: frozenset[str]
@@ -158,6 +160,7 @@ def compile_form(form: Form) -> CompiledForm:
         narratives=narratives,
         sums=tuple(_sum(rule, figures) for rule in form.sums),
         tables=tables,
+        labels=labels_of({field.code: field.label for field in form.figures}) if narratives else {},
         nil_allowed=form.nil_allowed,
         severities=_severities(form),
         figure_codes=frozenset(figures),

@@ -166,7 +166,7 @@ def check(narrative: Narrative, text: str, flaws: list[Flaw], severities: Mappin
     # looked for one by one: that is quicker than any regular expression
     hidden = not text.isascii() and any(map(text.__contains__, _HIDDEN))
     seen = text.translate(_WITHOUT_HIDDEN) if hidden else text
-    folded = seen.casefold()
+    folded = seen.lower()  # of Vietnamese letters the same as casefold(), in a quarter of the time
     words = folded.split()
     length = len(seen)
     if seen.count(" ") != len(words) - 1:  # a run of white space counts as one character

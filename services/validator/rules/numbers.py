@@ -130,6 +130,11 @@ def _numeric(sign: str, body: str) -> tuple[str, ...]:
     return tuple(reading for body_read in _readings(body) for reading in _usable(sign + body_read))
 
 
+def written_readings(text: str) -> tuple[str, ...]:
+    """What a number in prose may mean, likeliest last: "1.234" is 1.234 or 1234; empty where it is none."""
+    return _with_unit("", text)
+
+
 def _with_unit(sign: str, body: str) -> tuple[str, ...]:
     """What the number before a unit may mean: "1.234 tỷ" is 1234 where the point groups thousands."""
     plain = _usable(sign + body)

@@ -52,6 +52,9 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - **Thuyết minh sơ sài / thin** (`N06`): syllables that say something once; a passage that comes again, spaces and
   invisible characters do not count. At least `min_syllables`, and a ninth of `min_characters`. `N08` looks for words
   that speak of what the section is for (`roles`); in a text without accents it looks for nothing.
+- A figure named in a narrative (`N11`): only where its label (three words or more) begins a clause, “là”, “đạt” and the
+  like lead to the number, the unit is the figure's, and nothing speaks of another time, a plan or a part. Roundings are
+  no difference; “gần”, “hơn”, “khoảng” leave a quarter.
 - A garbled text (`N09`, `N10`) gets that finding alone.
 - All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
   filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
