@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from services.validator.domain import judge
-from services.validator.formula import FormulaError, Remark, RuleFormulas, caret, lint, parse
+from services.validator.formula import Field, FormulaError, Remark, RuleFormulas, caret, lint, parse
+from services.validator.formula.check import Fields
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
-from services.validator.rules.pack_compiler import PackError, compile_pack, names_of
+from services.validator.rules.pack_compiler import PackError, compile_pack, figures_of_form, names_of
 from services.validator.rules.pack_tests import run_tests
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import Form, RegimePublished, RegistryEvent
@@ -24,24 +26,31 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
-    return _check
+    regimes: dict[str, dict[str, Field]] = {}
+    for record in look.all:
+        if isinstance(record, RegimePublished):
+            regimes.setdefault(record.code, {}).update(figures_of_form(record.form))
+    return partial(_check, regimes=regimes)
 
 
-def _check(record: RegistryEvent) -> Iterator[Objection]:
+def _check(record: RegistryEvent, regimes: Mapping[str, Fields]) -> Iterator[Objection]:
     if isinstance(record, RegimePublished):
         form = Form.model_validate_json(record.form.model_dump_json())  # as it is stored and read
         refused = False
-        for objection in objections(form):
+        for objection in objections(form, regimes):
             refused = True
             yield objection
         if not refused:
             yield from remarks(form)
 
 
-def objections(form: Form) -> Iterator[Objection]:
-    """All that keeps the form from being published: tests that its rules do not pass, rules that say nothing."""
+def objections(form: Form, regimes: Mapping[str, Fields] | None = None) -> Iterator[Objection]:
+    """All that keeps the form from being published: tests that its rules do not pass, rules that say nothing.
+
+    regimes: the figures of other regimes, by their code; None: those that rules name are taken to be there.
+    """
     try:
-        pack = compile_pack(form)
+        pack = compile_pack(form, regimes)
     except PackError as error:
         for problem in error.problems:
             marks = f"\n{problem.marks}" if problem.marks else ""

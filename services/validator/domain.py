@@ -32,6 +32,7 @@ LISTED_CHARACTERS = 300_000
 EXACT = Context(prec=200, Emax=999_999, Emin=-999_999, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
 
 
+NO_NARRATIVES: Mapping[str, str] = MappingProxyType({})
 NO_TABLES: Tables = MappingProxyType({})
 
 
@@ -49,7 +50,7 @@ class Judgement:
     any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
     rule_pack: str | None = None  # checksum of the form's rules
-    looks_back: Pack | None = None  # the form's rules, where some look back to earlier periods; set before the handler
+    looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
 
     @property
@@ -58,8 +59,8 @@ class Judgement:
         return self.outcome == "accepted" and any(asks_to_explain(finding) for finding in self.findings)
 
     def kept_figures(self, figures: Mapping[str, str | None]) -> dict[str, str] | None:
-        """What reports of later periods are compared with: the figures, where accepted and rules look back to them."""
-        if self.looks_back is None or self.outcome != "accepted":
+        """What reports of later periods, and under other regimes, are compared with: the figures, where accepted."""
+        if self.outcome != "accepted":
             return None
         return {code: text.strip() for code, text in figures.items() if text is not None and not is_blank(text)}
 
@@ -77,6 +78,9 @@ class Earlier:
 
     submission_id: UUID
     figures: Mapping[str, str]
+
+
+NO_REPORTS: Mapping[str, Earlier] = MappingProxyType({})
 
 
 def judge(
@@ -132,7 +136,7 @@ def judge(
                 absent += table.required and not usable
     _check_codes(form, figures, given_narratives, given_tables, flaws)
     if form.pack is not None and not nil:
-        form.pack.check(values, figures, given_tables, flaws, period=period)
+        form.pack.check(values, figures, given_tables, flaws, period=period, narratives=given_narratives)
     if nil or not (values or form.required_items):
         _check_nil(form, figures, given_narratives, given_tables, nil, flaws)
 
@@ -186,8 +190,15 @@ def after_history(
     period: str,
     previous: Earlier | None,
     year_ago: Earlier | None,
+    *,
+    others: Mapping[str, Earlier] = NO_REPORTS,
+    given_narratives: Mapping[str, str] = NO_NARRATIVES,
+    given_tables: Tables = NO_TABLES,
 ) -> Judgement:
-    """The judgement with what the rules say that look back: to the period before, and to that of the year before."""
+    """The judgement with what the rules say about other reports of the agency.
+
+    Those of the period before and of that of the year before, and `others` under other regimes, by the regime's code.
+    """
     assert judgement.looks_back is not None
     flaws: list[Flaw] = []
     judgement.looks_back.look_back(
@@ -196,10 +207,13 @@ def after_history(
         None if year_ago is None else year_ago.figures,
         flaws,
         period=period,
+        tables=given_tables,
+        narratives=given_narratives,
+        reports={regime: report.figures for regime, report in others.items()},
     )
     for flaw in flaws:
         judgement = with_finding(judgement, render(flaw))
-    used = tuple(dict.fromkeys(report.submission_id for report in (previous, year_ago) if report is not None))
+    used = tuple(dict.fromkeys(report.submission_id for report in (previous, year_ago, *others.values()) if report))
     return replace(judgement, compared_with=used)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from services.validator import metrics, store
@@ -14,7 +15,7 @@ from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
 from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached, obligation_key
 from shared.contract.ids import new_id
-from shared.contract.period import PeriodError, format_id, parse, preceding
+from shared.contract.period import PeriodError, around, format_id, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -144,29 +145,70 @@ async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[U
 async def _looked_back(
     batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: Transaction
 ) -> dict[UUID, Judgement]:
-    """The judgements with what rules say that look back to the agency's accepted reports: in order, this batch's too.
+    """The judgements with what rules say about the agency's other accepted reports: in order, this batch's too.
 
     One query for the batch, and only for forms that have such rules.
     """
     wanted = {
-        event.id: (obligation_before(event.body), obligation_year_ago(event.body))
+        event.id: _Compared.of(event.body, judgement.looks_back.refers_to)
         for event in batch
         if (judgement := judged.get(event.id)) is not None and judgement.looks_back is not None and not event.body.nil
     }
     if not wanted:
         return judged
-    keys = sorted({key for pair in wanted.values() for key in pair if key is not None})
-    accepted = await store.looked_back_to(tx, keys)
+    accepted = await store.looked_back_to(tx, sorted({key for compared in wanted.values() for key in compared.keys}))
     for event in batch:
-        if (pair := wanted.get(event.id)) is None:
+        judgement = judged.get(event.id)
+        if judgement is None:
             continue
         body = event.body
-        previous, year_ago = (None if key is None else accepted.get(key) for key in pair)
-        judgement = judged[event.id] = after_history(judged[event.id], body.figures, body.period, previous, year_ago)
+        if (compared := wanted.get(event.id)) is not None:
+            others = {
+                regime: found
+                for regime, keys in compared.others.items()
+                if (found := next((accepted[key] for key in keys if key in accepted), None)) is not None
+            }
+            judgement = judged[event.id] = after_history(
+                judgement,
+                body.figures,
+                body.period,
+                accepted.get(compared.previous or ""),
+                accepted.get(compared.year_ago or ""),
+                others=others,
+                given_narratives=body.narratives,
+                given_tables=body.tables,
+            )
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
             accepted[body.obligation] = Earlier(body.submission_id, figures)
     return judged
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The obligations whose accepted reports a report is compared with; of `others` by regime, the nearest first."""
+
+    previous: str | None
+    year_ago: str | None
+    others: Mapping[str, tuple[str, ...]]
+
+    @property
+    def keys(self) -> Iterator[str]:
+        yield from (key for key in (self.previous, self.year_ago) if key is not None)
+        for keys in self.others.values():
+            yield from keys
+
+    @classmethod
+    def of(cls, body: SubmissionReceived, regimes: Iterable[str]) -> _Compared:
+        try:
+            periods = [found.id for found in around(parse(body.period))]
+        except PeriodError:
+            periods = []
+        return cls(
+            obligation_before(body),
+            obligation_year_ago(body),
+            {regime: tuple(obligation_key(body.agency, regime, period) for period in periods) for regime in regimes},
+        )
 
 
 def obligation_before(body: SubmissionReceived) -> str | None:

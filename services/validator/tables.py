@@ -78,7 +78,7 @@ verdict = Table(
     Column(
         "compared_with", JSONB, nullable=False, server_default=text("'[]'")
     ),  # submissions that rules looked back to
-    Column("figures", JSONB),  # of an accepted report whose regime has rules that look back; NULL: of any other
+    Column("figures", JSONB),  # of an accepted report; NULL: of any other, and where it was judged before all were kept
     UniqueConstraint("submission_id", name="verdict_once_per_submission"),
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),

@@ -8,7 +8,7 @@ Cut-off ranges: NĐ 09/2019/NĐ-CP Điều 12. Weeks: ISO 8601 (the week's year 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol, TypeVar
@@ -151,6 +151,28 @@ def preceding(period: Period) -> Period:
         return parse(format_id(frequency, period.year, period.number - 1))
     last = weeks_in_year(period.year - 1) if frequency == "weekly" else _PER_YEAR[frequency]
     return parse(format_id(frequency, period.year - 1, last))
+
+
+#: the last month that a period of these ends with, by its number; nine months end with September
+_LAST_MONTHS: Mapping[Frequency, int] = {"monthly": 1, "quarterly": 3, "half_yearly": 6}
+
+
+def around(period: Period) -> Iterator[Period]:
+    """The period, and those of the same year that contain it by their names, the shortest first: 2026-M10, 2026-Q4 …
+
+    A week lies in no month for sure, so only its year contains it; an ad hoc period lies in none.
+    """
+    yield period
+    months = _LAST_MONTHS.get(period.frequency)
+    if months is not None:
+        last = period.number * months
+        for frequency, length in _LAST_MONTHS.items():
+            if length > months:
+                yield parse(format_id(frequency, period.year, -(-last // length)))
+        if last <= 9:
+            yield parse(format_id("nine_monthly", period.year))
+    if months is not None or period.frequency in ("weekly", "nine_monthly"):
+        yield parse(format_id("yearly", period.year))
 
 
 def containing(day: date, frequency: Frequency, cutoff: Cutoff) -> Period:

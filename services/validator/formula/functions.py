@@ -78,6 +78,8 @@ FUNCTIONS: dict[str, Function] = {
         ),
         # text
         Function("LEN", ("text",), "number", "văn bản"),
+        Function("WORDS", ("text",), "number", "văn bản", weight=50),
+        Function("CONTAINS", ("text", "text"), "boolean", "văn bản; cụm từ; …", repeated=1, weight=50),
         Function("UPPER", ("text",), "text", "văn bản"),
         Function("LOWER", ("text",), "text", "văn bản"),
         Function("SAMETEXT", ("text", "text"), "boolean", "văn bản; văn bản"),

@@ -126,6 +126,17 @@ def _length_of_text(value: Value) -> Value:
     return Decimal(len(value)) if isinstance(value, str) else wrong_kind("LEN", value)
 
 
+def _words(value: Value) -> Value:
+    return Decimal(len(value.split())) if isinstance(value, str) else wrong_kind("WORDS", value)
+
+
+def _contains(value: Value, *phrases: Value) -> Value:
+    if not isinstance(value, str) or not all(isinstance(phrase, str) for phrase in phrases):
+        return wrong_kind("CONTAINS", value, *phrases)
+    folded = nfc(value.lower())
+    return any(nfc(phrase.lower()) in folded for phrase in phrases if isinstance(phrase, str))
+
+
 def _upper(value: Value) -> Value:
     return nfc(value.upper()) if isinstance(value, str) else wrong_kind("UPPER", value)
 
@@ -174,6 +185,8 @@ SCALARS: dict[str, Callable[..., Value]] = {
     "PCT": _percentage,
     "ROUND": lambda value, digits=ZERO: rounded(value, digits),
     "LEN": _length_of_text,
+    "WORDS": _words,
+    "CONTAINS": _contains,
     "UPPER": _upper,
     "LOWER": _lower,
     "SAMETEXT": _same_text,

@@ -1,13 +1,13 @@
 """Compiles the rules of a form, and says all that is wrong with them: where, and how to mend it.
 
-A formula is checked against the form: unknown codes, types, cost. What reports of others would be needed for is refused
-until they can be had.
+A formula is checked against the form: unknown codes, types, cost. What reports of other agencies would be needed for is
+refused until they can be had.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.validator.formula import (
@@ -25,8 +25,9 @@ from services.validator.formula import (
     parse,
     sides,
 )
+from services.validator.formula.check import Fields
 from services.validator.formula.functions import ELSEWHERE
-from services.validator.formula.nodes import Call, Column, Figure, Node, Range, parts, walk
+from services.validator.formula.nodes import Call, Column, Figure, Literal, Node, Range, parts, walk
 from services.validator.formula.values import HUNDRED
 from services.validator.rules.catalogue import Rule
 from services.validator.rules.flaws import pointer
@@ -48,8 +49,8 @@ _OPERATORS: dict[str, Operator] = {
     "less_than_or_equal_to": "<=",
 }
 #: what a formula may not use until reports of others are at hand
-_LATER = frozenset({"REF", "CHILDREN_SUM", "LOOKUP", "EXISTS", "MISSINGROWS"})
-_BACK = frozenset({"PREV", "YOY"})
+_LATER = frozenset({"CHILDREN_SUM", "LOOKUP", "EXISTS", "MISSINGROWS"})
+_BACK = frozenset({"PREV", "YOY", "REF"})
 _TYPES: dict[ColumnType, Type] = {"text": Type.TEXT, "choice": Type.TEXT, "date": Type.DATE}
 
 
@@ -73,11 +74,15 @@ class PackError(ValueError):
         self.problems = tuple(problems)
 
 
-def compile_pack(form: Form) -> Pack | None:
-    """The form's rules ready to be asked; None where it has none. Raises PackError with all that is wrong."""
+def compile_pack(form: Form, regimes: Mapping[str, Fields] | None = None) -> Pack | None:
+    """The form's rules ready to be asked; None where it has none. Raises PackError with all that is wrong.
+
+    regimes: the figures of other regimes, by their code, for REF; None: what it names is taken to be there, as it was
+    when the form was published.
+    """
     if not form.rules:
         return None
-    compiler = _Compiler(form)
+    compiler = _Compiler(form, _named_elsewhere(form) if regimes is None else regimes)
     rules = [rule for place, given in enumerate(form.rules) if (rule := compiler.rule(place, given)) is not None]
     if compiler.problems:
         raise PackError(compiler.problems)
@@ -87,9 +92,10 @@ def compile_pack(form: Form) -> Pack | None:
 class _Compiler:
     """Compiles the rules of one form and collects what is wrong with them."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, regimes: Mapping[str, Fields]) -> None:
         self._form = form
-        self._names = names_of(form)
+        self._names = names_of(form, regimes)
+        self._narratives = {narrative.code for narrative in form.narratives}
         self._figures = {figure.code for figure in form.figures}
         self._tables = {table.code: {column.code for column in table.columns} for table in form.tables}
         self._ids: set[str] = set()
@@ -130,7 +136,7 @@ class _Compiler:
         return CompiledRule(
             rule=rule,
             more_rows=_more_rows(rule),
-            path=pointer("tables", given.table) if given.table else pointer("figures", pointed) if pointed else "",
+            path=pointer("tables", given.table) if given.table else self._place(pointed),
             table=given.table or "",
             identified_by=given.row,
             when=None if when is None else self._compiled(when),
@@ -139,7 +145,7 @@ class _Compiler:
             operator=operator,
             tolerance=Tolerance(given.tolerance, given.tolerance_percent / HUNDRED),
             expected=None if expected is None else self._compiled(expected),
-            provided=self._compiled(self._bound(f"[{pointed}]")) if pointed and not given.table else (
+            provided=self._compiled(self._bound(f"[{pointed}]")) if self._shows(pointed) and not given.table else (
                 None if right is None else self._compiled(left[0])
             ),
             operands=tuple(map(self._compiled, operands)),
@@ -148,8 +154,18 @@ class _Compiler:
             since=given.since,
             until=given.until,
             looks_back=any(isinstance(node, Call) and node.name in _BACK for node in nodes),
+            refers_to=frozenset(regime for node in nodes if (regime := _regime_of(node)) is not None),
             shown=self._explained(formulas),
         )  # fmt: skip
+
+    def _place(self, code: str | None) -> str:
+        if code is None:
+            return ""
+        return pointer("figures" if code in self._figures else "narratives", code)
+
+    def _shows(self, code: str | None) -> bool:
+        """Whether what the rule points to is shown as provided: a figure, not the whole of a text."""
+        return code is not None and code in self._figures
 
     def _explained(self, formulas: Iterable[Formula]) -> tuple[tuple[str, Evaluate], ...]:
         """The formulas and what they name, each once."""
@@ -178,7 +194,7 @@ class _Compiler:
                           "Give either `assert`, or all of `left`, `operator`, `right`.")  # fmt: skip
         if given.tolerance < 0 or given.tolerance_percent < 0:
             self._problem(f"{at}/tolerance", "Độ lệch cho phép không được âm.", "A tolerance is not negative.")
-        if given.at is not None and given.at not in self._figures:
+        if given.at is not None and given.at not in self._figures | self._narratives:
             self._problem(f"{at}/at", f"Biểu mẫu không có chỉ tiêu {given.at}.", f"The form has no figure {given.at}.")
         if given.table is not None and given.table not in self._tables:
             self._problem(f"{at}/table", f"Biểu mẫu không có bảng {given.table}.",
@@ -228,6 +244,17 @@ class _Compiler:
             )
             for node in walk(formula.root)
             if isinstance(node, Call) and node.name in _LATER
+        ]
+        errors += [
+            FormulaError(
+                "Trong REF phải ghi từng chỉ tiêu, không dùng dải.",
+                "Within REF name each figure, not a range.",
+                *part.span,
+            )
+            for node in walk(formula.root)
+            if _regime_of(node) is not None
+            for part in walk(node)
+            if isinstance(part, Range)
         ]
         for found in errors:
             self._wrong(at, formula.text, found)
@@ -281,13 +308,49 @@ class _Compiler:
         self.problems.append(Problem(at, message, message_en))
 
 
-def names_of(form: Form) -> Names:
-    """What formulas of this form may name."""
+def figures_of_form(form: Form) -> dict[str, Field]:
+    """The figures of a form, as formulas read them."""
+    return {
+        figure.code: Field(Type.NUMBER, figure.fraction_digits, figure.minimum, figure.maximum)
+        for figure in form.figures
+    }
+
+
+def _regime_of(node: Node) -> str | None:
+    """The regime whose report the node is about, where it is REF."""
+    if not (isinstance(node, Call) and node.name == "REF" and node.arguments):
+        return None
+    name = node.arguments[0]
+    return name.value if isinstance(name, Literal) and isinstance(name.value, str) else None
+
+
+def _named_elsewhere(form: Form) -> Mapping[str, Fields]:
+    """The regimes and figures that REF names, taken to be there."""
+    found: dict[str, dict[str, Field]] = {}
+    for rule in form.rules:
+        sides = [side.expression for side in (rule.left, rule.right) if side is not None]
+        for text in (rule.when, rule.assert_, rule.expected, *sides, *_operands(rule)):
+            if "REF" not in text.upper():
+                continue
+            try:
+                root = parse(text).root
+            except FormulaError:
+                continue  # it is told where the formula is compiled
+            for node in walk(root):
+                if (regime := _regime_of(node)) is not None:
+                    codes = [part.code for part in walk(node) if isinstance(part, Figure)]
+                    found.setdefault(regime, {}).update(dict.fromkeys(codes, Field(Type.NUMBER)))
+    return found
+
+
+def names_of(form: Form, regimes: Mapping[str, Fields] | None = None) -> Names:
+    """What formulas of this form may name. regimes: as for `compile_pack`."""
+    texts = {narrative.code: Field(Type.TEXT) for narrative in form.narratives}
+    numbers = figures_of_form(form)
     return Names(
-        figures={
-            figure.code: Field(Type.NUMBER, figure.fraction_digits, figure.minimum, figure.maximum)
-            for figure in form.figures
-        },
+        regimes=_named_elsewhere(form) if regimes is None else regimes,
+        # a narrative with the code of a figure cannot be named
+        figures=numbers | {code: text for code, text in texts.items() if code not in numbers},
         tables={
             table.code: {
                 column.code: Field(

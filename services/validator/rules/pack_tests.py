@@ -50,13 +50,20 @@ def run_tests(form: Form, pack: Pack) -> Iterator[FailedTest]:
 def flaws_of(pack: Pack, test: RuleTest) -> list[Flaw]:
     """What the pack says of the report of a test."""
     flaws: list[Flaw] = []
-    pack.check(numbers(test.figures), test.figures, test.tables, flaws)
+    pack.check(numbers(test.figures), test.figures, test.tables, flaws, narratives=test.narratives)
     if pack.looks_back:
         previous, year_ago = (
             None if given is None else {code: text for code, text in given.items() if text is not None}
             for given in (test.previous, test.year_ago)
         )
-        pack.look_back(test.figures, previous, year_ago, flaws, tables=test.tables)
+        reports = {
+            regime: {code: text for code, text in given.items() if text is not None}
+            for regime, given in test.reports.items()
+        }
+        pack.look_back(
+            test.figures, previous, year_ago, flaws,
+            tables=test.tables, narratives=test.narratives, reports=reports,
+        )  # fmt: skip
     return flaws
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from services.validator.formula import (
@@ -41,6 +42,9 @@ LISTED_ROWS = 20
 _LISTED_RULES = 20
 _NUMBERS: frozenset[ColumnType] = frozenset({"integer", "decimal", "percent"})
 _UNREAD = CannotEvaluate("not_available", "Có ô của bảng chưa đọc được.", "A cell of a table cannot be read.")
+
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+_NO_REPORTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 Evaluate = Callable[[Context], Value]
 Row = Mapping[str, str | None]
@@ -76,7 +80,8 @@ class CompiledRule:
     columns: frozenset[tuple[str, str]]
     since: date | None
     until: date | None
-    looks_back: bool
+    looks_back: bool  # to other reports: of earlier periods, or under other regimes
+    refers_to: frozenset[str]  # these regimes
     shown: tuple[tuple[str, Evaluate], ...]  # its formulas and what they name, for explaining
 
 
@@ -90,6 +95,7 @@ class Pack:
         self.now = tuple(rule for rule in rules if not rule.looks_back)
         self.later = tuple(rule for rule in rules if rule.looks_back)
         self.looks_back = bool(self.later)
+        self.refers_to = frozenset(regime for rule in rules for regime in rule.refers_to)
         self._dated = any(rule.since or rule.until for rule in rules)
         self._of_tables = frozenset(table for rule in rules for table, _ in rule.columns)
         self._columns = {
@@ -98,7 +104,9 @@ class Pack:
             if table.code in self._of_tables
         }
         self._max_rows = {table.code: table.max_rows for table in form.tables}
-        self._figures = frozenset(figure.code for figure in form.figures)
+        self._narratives = frozenset(narrative.code for narrative in form.narratives) & frozenset(
+            code for rule in rules for code in rule.figures
+        )
 
     def check(
         self,
@@ -108,10 +116,12 @@ class Pack:
         flaws: list[Flaw],
         *,
         period: str = "",
+        narratives: Mapping[str, str] = _NO_TEXTS,
     ) -> None:
         """Add a flaw for each rule that does not hold. `values`: the figures that could be read."""
         if self.now:
-            context = Context(figures=values, tables=self._cells(tables) if self._of_tables else {})
+            known = self._known(values, narratives)
+            context = Context(figures=known, tables=self._cells(tables) if self._of_tables else {})
             self._ask(self.now, context, self._unread(values, figures), flaws, period)
 
     def look_back(
@@ -123,24 +133,33 @@ class Pack:
         *,
         period: str = "",
         tables: Mapping[str, Sequence[Row]] | None = None,
+        narratives: Mapping[str, str] = _NO_TEXTS,
+        reports: Mapping[str, Mapping[str, str]] = _NO_REPORTS,
     ) -> None:
-        """Add a flaw for each rule about earlier periods that does not hold. None: no such report was accepted yet."""
+        """Add a flaw for each rule about other reports that does not hold. None: no such report was accepted yet.
+
+        `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code.
+        """
         values = numbers(figures)
+        others = {regime: numbers(given) for regime, given in reports.items()}
         context = Context(
-            figures=values,
+            figures=self._known(values, narratives),
             tables=self._cells(tables or {}) if self._of_tables else {},
             previous=None if previous is None else numbers(previous),
             year_ago=None if year_ago is None else numbers(year_ago),
+            ref=others.get,
         )
         self._ask(self.later, context, self._unread(values, figures), flaws, period)
 
     def explain(self, report: RuleTest) -> Iterator[Explained]:
         """What each rule says of a report, and the values of all that it names."""
+        others = {regime: numbers(given) for regime, given in report.reports.items()}
         context = Context(
-            figures=numbers(report.figures),
+            figures=self._known(numbers(report.figures), report.narratives),
             tables=self._cells(report.tables) if self._of_tables else {},
             previous=None if report.previous is None else numbers(report.previous),
             year_ago=None if report.year_ago is None else numbers(report.year_ago),
+            ref=others.get,
         )
         for rule in self.rules:
             answers = each_row(_asking(rule), context, rule.table) if rule.table else iter([_holds(rule, context)])
@@ -171,6 +190,13 @@ class Pack:
                 unanswered.setdefault(answer, []).append(rule.rule.code)
         for reason, codes in unanswered.items():
             flaws.append(_not_checked(reason, codes))
+
+    def _known(self, values: Mapping[str, Decimal], narratives: Mapping[str, str]) -> Mapping[str, Value | None]:
+        """The figures, and the texts of the narratives that rules name."""
+        if not self._narratives:
+            return values
+        texts = {code: nfc(narratives.get(code, "").strip()) for code in self._narratives}
+        return {**texts, **values}
 
     def _unread(self, values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> frozenset[str]:
         """Figures that are there and could not be read: they have a finding of their own."""

@@ -53,6 +53,8 @@ class RuleTest(Model):
     tables: dict[str, tuple[GivenFigures, ...]] = Field(default_factory=dict)
     previous: GivenFigures | None = None  # the accepted report of the period before; None: there is none
     year_ago: GivenFigures | None = None  # of the same period of the year before
+    narratives: dict[str, str] = Field(default_factory=dict)
+    reports: dict[str, GivenFigures] = Field(default_factory=dict)  # accepted ones under other regimes, by their code
     fires: Annotated[tuple[Code, ...], EACH_ONCE] = ()
     verdict: RuleVerdict = "accepted"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from shared.contract.events import Form, SubmissionReceived, VerdictReached, obligation_key
 from tests.integration.validator.rig import FORM, GOOD, Rig, regime, submission
@@ -75,11 +76,11 @@ async def test_a_report_without_one_before_it_is_accepted_and_told_so_once(rig: 
     assert (verdict.outcome, set(codes(verdict)), verdict.compared_with) == ("accepted", {"K03"}, None)
 
 
-async def test_of_a_form_without_such_rules_no_figures_are_kept(rig: Rig) -> None:
+async def test_of_a_form_without_rules_the_figures_are_kept_for_other_regimes(rig: Rig) -> None:
     await rig.keep(regime())
     await rig.judge(submission())
     (row,) = await rig.rows("SELECT figures, rule_pack, compared_with FROM verdict")
-    assert row == {"figures": None, "rule_pack": None, "compared_with": []}
+    assert row == {"figures": GOOD, "rule_pack": None, "compared_with": []}
 
 
 async def test_a_report_that_is_judged_again_keeps_its_verdict_though_another_was_accepted_meanwhile(rig: Rig) -> None:
@@ -89,3 +90,47 @@ async def test_a_report_that_is_judged_again_keeps_its_verdict_though_another_wa
     await rig.judge(of_period("2026-M02", 8))
     await rig.judge(late)
     assert [verdict.period for verdict in await rig.published()] == ["2026-M03", "2026-M02"]
+
+
+OTHER = BACK | {
+    "id": "QT-03", "tier": "cross_report", "severity": "error", "assert": '[T] <= REF("QUY"; [T])',
+    "message": 'Quý ghi {REF("QUY"; [T])}.', "message_en": 'The quarter says {REF("QUY"; [T])}.',
+    "tests": [{"figures": {"T": 1}, "reports": {"QUY": {"T": 1}}}],
+}  # fmt: skip
+REFERRING = Form.model_validate(FORM.model_dump(mode="json") | {"rules": [OTHER]})
+
+
+async def test_a_report_is_compared_with_the_accepted_one_of_another_regime_that_contains_its_period(rig: Rig) -> None:
+    await rig.keep(regime(form=REFERRING), regime("QUY"))
+    await rig.judge(of_period("2026-M03", 7))
+    quarter = of_period("2026-Q1", 6, code="QUY")
+    quarter = quarter.model_copy(update={"obligation": obligation_key("H99.02", "QUY", "2026-Q1")})
+    stranger = quarter.model_copy(
+        update={"agency": "H99.03", "obligation": obligation_key("H99.03", "QUY", "2026-Q1"), "submission_id": uuid4()}
+    )
+    await rig.judge(stranger)
+    await rig.judge(of_period("2026-M03", 7, version=2))
+    await rig.judge(quarter)
+    await rig.judge(of_period("2026-M03", 7, version=3), of_period("2026-M04", 7))
+    verdicts = {f"{one.regime}/{one.period}/{one.version}": one for one in await rig.published()}
+    for version in ("1", "2"):  # nobody is returned because a neighbour's report, or the own one, has not come
+        absent = verdicts[f"BC/2026-M03/{version}"]
+        assert (absent.outcome, codes(absent)) == ("accepted", ["K03"])
+        assert "QUY" in absent.findings[0].message
+    found = verdicts["BC/2026-M03/3"]
+    assert (found.outcome, codes(found)) == ("returned", ["QT-03"])
+    assert found.findings[0].message == "Quý ghi 6."
+    assert found.compared_with == (quarter.submission_id,)
+    assert codes(verdicts["BC/2026-M04/1"]) == ["K03"], "the second quarter has no report"
+
+
+async def test_the_same_period_comes_before_the_one_that_contains_it(rig: Rig) -> None:
+    await rig.keep(regime(form=REFERRING), regime("QUY"))
+    month, quarter = (
+        of_period(period, total, code="QUY").model_copy(update={"obligation": obligation_key("H99.02", "QUY", period)})
+        for period, total in (("2026-M03", 9), ("2026-Q1", 6))
+    )
+    await rig.judge(month, quarter)
+    await rig.judge(of_period("2026-M03", 7))
+    (verdict,) = [one for one in await rig.published() if one.regime == "BC"]
+    assert (verdict.outcome, verdict.compared_with) == ("accepted", (month.submission_id,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from deploy.demo.reports import truthful
 from services.validator import commands
 from services.validator.check import objections, remarks
 from services.validator.domain import Earlier, Judgement, after_history, judge
+from services.validator.formula import Field, Type
 from services.validator.rules.catalogue import RULES
 from services.validator.rules.forms import CompiledForm, compile_form
 from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.pack_tests import flaws_of, run_tests
-from shared.contract.events import Form
+from shared.contract.events import Form, NarrativeField
 from shared.contract.ids import new_id
 
 REGIMES = sorted((Path(__file__).parents[3] / "deploy" / "sample" / "regimes").glob("*.yaml"))
@@ -204,7 +206,6 @@ def test_rules_that_look_back_wait_for_the_earlier_report_and_return_nobody_for_
         ({"table": "Z"}, "/form/rules/0/table", "bảng Z"),
         ({"message": "{[Z]}"}, "/form/rules/0/message", "[Z]"),
         ({"tolerance": "-1"}, "/form/rules/0/tolerance", "âm"),
-        ({"assert": 'REF("BC"; [A]) = [A]'}, "/form/rules/0/assert", "^^^"),
         ({"assert": "CHILDREN_SUM([A]) = [A]"}, "/form/rules/0/assert", "CHILDREN_SUM"),
         ({"left": {"expression": "[A]"}}, "/form/rules/0", "operator"),
     ],
@@ -382,3 +383,55 @@ def test_what_a_rule_may_not_mean_is_remarked_on_and_published(
     assert [(objection.pointer, objection.remark) for objection in remarks(form)] == [
         ("/form/rules/0/assert", True)
     ] * number
+
+
+def test_a_rule_may_speak_of_a_narrative_and_points_to_it() -> None:
+    asks = rule(
+        tier="narrative", severity="confirm", when="[A] > 0", at="N",
+        **{"assert": 'AND(WORDS([N]) >= 4; CONTAINS([N]; "nguyên nhân"; "do "))'},
+        message="{WORDS([N])} tiếng.", message_en="{WORDS([N])} words.", fix="Sửa.", fix_en="Mend.",
+        tests=[{"figures": {"A": "1"}, "narratives": {"N": "Nguyên nhân là thiếu người."}},
+               {"figures": {"A": "1"}, "narratives": {"N": "Đã làm xong việc."}, "fires": ["QT-01"],
+                "verdict": "to_explain"}],
+    )  # fmt: skip
+    given = form(asks).model_copy(update={"narratives": (NarrativeField(code="N", label="n", required=False),)})
+    assert list(objections(given)) == []
+    compiled = compile_form(given)
+    (found,) = judge(compiled, {"A": "1"}, {"N": "Chưa  rõ"}, nil=False).findings
+    assert (found.path, found.message, found.provided, found.explain) == ("/narratives/N", "2 tiếng.", None, True)
+    # NFD and capitals are the same words; a narrative that is not given says nothing, and so does the rule
+    decomposed = unicodedata.normalize("NFD", "NGUYÊN NHÂN là thiếu người")
+    for narratives in ({"N": decomposed}, {}, {"N": " "}):
+        assert judge(compiled, {"A": "1"}, narratives, nil=False).findings == ()
+
+
+OTHER = 'REF("BC"; [X1]) = [A]'
+
+
+def test_what_a_rule_names_of_another_regime_is_held_against_its_form_at_publishing() -> None:
+    given = form(rule(**{"assert": OTHER}, tests=[{"figures": {"A": 1}, "reports": {"BC": {"X1": 1}}}]))
+    assert list(objections(given)) == []
+    known = {"BC": {"X1": Field(Type.NUMBER)}}
+    assert list(objections(given, known)) == []
+    for regimes, said in (({}, "BC"), ({"BC": {"X2": Field(Type.NUMBER)}}, "X1")):
+        (found,) = objections(given, regimes)
+        assert found.pointer == "/form/rules/0/assert"
+        assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("reports", "fires", "verdict"), [({"BC": {"X1": 1}}, [], "accepted"), ({"BC": {"X1": 2}}, ["QT-01"], "returned"),
+                                      ({}, [], "accepted"), ({"BC": {}}, [], "accepted")],
+)  # fmt: skip
+def test_a_test_of_a_rule_says_what_other_regimes_reports_hold(
+    reports: dict[str, Any], fires: list[str], verdict: str
+) -> None:
+    test = {"figures": {"A": 1}, "reports": reports, "fires": fires, "verdict": verdict}
+    assert list(objections(form(rule(**{"assert": OTHER}, tests=[test])))) == []
+    wrong = test | {"fires": [] if fires else ["QT-01"]}
+    assert len(list(objections(form(rule(**{"assert": OTHER}, tests=[wrong]))))) == 1
+
+
+def test_a_range_within_another_report_is_refused() -> None:
+    found = list(objections(form(rule(**{"assert": 'SUM(REF("BC"; [X1]:[X3])) = [A]'}))))
+    assert any("dải" in objection.message for objection in found)

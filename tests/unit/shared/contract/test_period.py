@@ -13,6 +13,7 @@ from shared.contract.events.registry import Cutoff, Frequency
 from shared.contract.period import (
     Period,
     PeriodError,
+    around,
     containing,
     cutoff_range,
     fits,
@@ -217,3 +218,21 @@ def test_a_request_is_governed_by_the_day_it_was_issued_on() -> None:
     assert governing_version([one], parse("DX-1"), issued_on=date(2025, 12, 31)) is None
     with pytest.raises(PeriodError):
         governing_version([one], parse("DX-1"))
+
+
+@pytest.mark.parametrize(
+    ("period", "around_it"),
+    [
+        ("2026-M10", ["2026-M10", "2026-Q4", "2026-H2", "2026"]),
+        ("2026-M09", ["2026-M09", "2026-Q3", "2026-H2", "2026-9M", "2026"]),
+        ("2026-Q2", ["2026-Q2", "2026-H1", "2026-9M", "2026"]),
+        ("2026-H2", ["2026-H2", "2026"]),
+        ("2026-H1", ["2026-H1", "2026-9M", "2026"]),
+        ("2026-9M", ["2026-9M", "2026"]),
+        ("2026-W01", ["2026-W01", "2026"]),
+        ("2026", ["2026"]),
+        ("DX-2026-003", ["DX-2026-003"]),
+    ],
+)
+def test_a_period_lies_in_those_of_its_year_that_contain_it(period: str, around_it: list[str]) -> None:
+    assert [found.id for found in around(parse(period))] == around_it
