@@ -41,6 +41,7 @@ MAIL_KINDS = {
     "certification": "chờ ký / to certify",
     "decision": "quyết định / decision",
     "withdrawal": "rút báo cáo / withdrawal",
+    "resolved": "hết quá hạn / resolved",
     "named": "ghi tên / named in a report",
 }
 #: width of six columns of figures with all borders, characters

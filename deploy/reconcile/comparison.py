@@ -47,6 +47,7 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "rules.calendars": rules.calendars,
     "rules.published_calendars": rules.published_calendars,
     "rules.policies": rules.policies,
+    "rules.ladders": rules.ladders,
     "rules.reliefs": rules.reliefs,
     "rules.progress": rules.progress,
     "owing.plans": owing.plans,
@@ -82,7 +83,12 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "scoring.access": ("scoring.access_",),
     "notifier.registry": ("notifier.",),
     "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
-    "notifier.compliance": ("notifier.obligations", "notifier.notifications", "notifier.calendars"),
+    "notifier.compliance": (
+        "notifier.obligations",
+        "notifier.notifications",
+        "notifier.calendars",
+        "notifier.escalations",
+    ),
     "notifier.steps": ("notifier.obligations", "notifier.notifications"),
     "notifier.access": ("notifier.access_",),
 }

@@ -68,6 +68,7 @@ SOURCES: dict[str, Source] = {
     "notifications": _table("notifier", "notifications", ", t.id"),
     "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
     "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
+    "escalations": _table("notifier", "escalations", ", t.number"),
     "namings": _table("notifier", "namings", ", t.officer_id"),
     # the namings that a letter kept under this obligation tells of
     "letters": Source(
@@ -104,6 +105,7 @@ class Dossier:
     notifications: Rows = field(default_factory=list)
     attempts: Rows = field(default_factory=list)
     resends: Rows = field(default_factory=list)
+    escalations: Rows = field(default_factory=list)
     namings: Rows = field(default_factory=list)
     letters: Rows = field(default_factory=list)
     recorded: Rows = field(default_factory=list)

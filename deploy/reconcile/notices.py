@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from deploy.reconcile import namings
+from deploy.reconcile import escalations, namings
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import is_step, json_body
@@ -65,14 +65,17 @@ class _Planned:
         # complete: neither scoring's archive nor notifier's ledger begins later than the obligation
         self.opened = isinstance(first, dict) and "opened" in first.get("changes", ()) and first.get("version") == 1
         self.whole = (self.opened or not dossier.changed) and not reference.tables["notifier", "told_before"]
+        self.episodes = escalations.Episodes()
         obligation = Obligation(dossier.key, agency, regime, 0, period)
         for event in dossier.changed:
             try:
                 said = ObligationChanged.model_validate_json(event["body"] or b"")
-                plan = apply_obligation_event(obligation, said, reference.directory)
+                at_once = escalations.heads_at_once(dossier, said.at)
+                plan = apply_obligation_event(obligation, said, reference.directory, heads_at_once=at_once)
             except (ValueError, NotYetRegistered):
                 self.whole = False
                 continue
+            self.episodes.follow(obligation, plan.obligation, said.at, event["event_id"])
             obligation = plan.obligation
             if plan.naming is not None:  # a person told of it once is not told again
                 self.namings.setdefault(plan.naming.officer_id, plan.naming)
@@ -122,6 +125,7 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
     planned = _Planned(dossier, reference)
     yield from _obligation(dossier, planned)
     yield from _ledger(dossier, planned, reference)
+    yield from escalations.compare(dossier, planned.episodes.found, planned.obligation, planned.whole, reference)
     yield from namings.compare(dossier, planned.namings, planned.whole, planned.deadlines, reference)
     yield from _attempts(dossier)
 
@@ -162,12 +166,13 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from _settled(row, told)
         if row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
+    climbed = escalations.steps(dossier)
     for step in sorted({*found, *planned.notices}):
         rows, wanted = found.get(step, []), planned.notices.get(step, [])
         key = f"{dossier.key} {step}"
         told = Teller("notice", "notifier.notifications", key, *_BY)
         if not wanted:
-            if planned.whole:
+            if planned.whole and step not in climbed:
                 yield told.surplus()
             continue
         if not rows:

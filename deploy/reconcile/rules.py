@@ -11,6 +11,7 @@ from typing import Any
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import json_body
 from deploy.reconcile.reference import Reference, in_order
+from services.notifier.ladders.data import LadderError, parse_ladder, shipped_ladders
 from services.scoring.calendar import shipped_calendars
 from services.scoring.scores.policy import shipped_policies
 from shared.contract.events import CalendarLoaded
@@ -136,6 +137,28 @@ def policies(reference: Reference) -> Iterator[Difference]:
                 yield about.difference("body", row["body"], shipped[version][1])
     if not loaded:
         yield Teller("rules", "scoring.policies", "", *_FILE, "reference").missing()
+
+
+def ladders(reference: Reference) -> Iterator[Difference]:
+    """Compare every ladder with its text, its checksum, and the file that ships."""
+    shipped = {read.ladder.label: read for read in shipped_ladders()}
+    for row in reference.tables["notifier", "ladders"]:
+        label = f"{row['name']}/{row['version']}"
+        told = Teller(
+            "rules", "notifier.ladders", f"{row['name']} {row['version']}", "theo tệp đã nạp",
+            "by the file that was loaded", "reference",
+        )  # fmt: skip
+        yield from told.values(row, {"sha256": hashlib.sha256(row["body"].encode()).hexdigest()})
+        try:
+            read = parse_ladder(label, row["body"].encode())
+        except LadderError as error:
+            yield told.difference("body", str(error)[:200], "một thang / a ladder")
+            continue
+        yield from told.values(row, {"name": read.ladder.name, "version": read.ladder.version})
+        if label in shipped and shipped[label].body != row["body"]:
+            yield Teller("rules", "notifier.ladders", label, *_FILE, "reference").difference("body", "…", "…")
+    if not reference.tables["notifier", "ladders"]:
+        yield Teller("rules", "notifier.ladders", "", *_FILE, "reference").missing()
 
 
 @cache

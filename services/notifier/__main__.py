@@ -1,9 +1,10 @@
-"""python -m services.notifier serve | migrate | replay | dead-letters | mail | check | rebuild"""
+"""python -m services.notifier serve | migrate | replay | dead-letters | mail | ladders | check | rebuild"""
 
 from __future__ import annotations
 
 from services.notifier import check
 from services.notifier.commands import mail, rebuild_command
+from services.notifier.ladders.commands import ladders
 from services.notifier.main import build
 from shared.service.command import run
 
@@ -13,6 +14,7 @@ if __name__ == "__main__":
         build,
         {
             "mail": ("xem trước, liệt kê, gửi lại thư / preview, list, resend mails", mail),
+            "ladders": ("thang chuyển cấp: xem thử, thử, nạp, liệt kê / ladders: check, test, load, list", ladders),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
         },

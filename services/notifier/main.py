@@ -10,6 +10,7 @@ from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, Web
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
+from services.notifier.escalation.sweep import EscalationSweep
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
 from services.notifier.settings import NotifierSettings
@@ -36,6 +37,9 @@ log = get_logger()
 
 #: between two looks for messages of webhooks that are too old to be kept
 PRUNE_SECONDS = 600.0
+
+#: between two looks for escalations that should have moved and have not
+AUDIT_SECONDS = 60.0
 
 
 def build(
@@ -82,6 +86,7 @@ def build(
         group_minutes=settings.named_group_minutes,
         message_id_domain=settings.message_id_domain,
     )
+    escalating = EscalationSweep(business, system, context.ladders, message_id_domain=settings.message_id_domain)
     webhooks = WebhookDispatcher(
         database,
         Poster(
@@ -112,6 +117,8 @@ def build(
             keyring,
             Ticker("webhooks", database, system, lambda tx: prune(tx, system.now()), interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
+            Ticker("escalations", database, system, escalating.tick, interval_seconds=settings.sweep_seconds),
+            Ticker("escalation audit", database, system, escalating.audit, interval_seconds=AUDIT_SECONDS),
         ],
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,

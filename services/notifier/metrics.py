@@ -8,6 +8,8 @@ from typing import get_args
 from services.notifier.channels.webhook.states import RESULTS as RESULTS_OF_WEBHOOKS
 from services.notifier.channels.webhook.store import Backlog as WebhookBacklog
 from services.notifier.delivery.backlog import Backlog
+from services.notifier.escalation.domain import Resolution
+from services.notifier.escalation.store import Counts as EscalationCounts
 from services.notifier.planning.domain import NoticeKind
 from shared.contract.events import NotificationKind, NotificationOutcome, RecordedEvent, StepNoticeKind, WebhookEvent
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
@@ -124,10 +126,45 @@ WEBHOOK_FAULTS_TOTAL = declare_counter(
     "Unexpected errors of the webhook dispatcher; the messages are sent again when their leases expire.",
     unit="rounds",
 )
+ESCALATIONS_OPEN = declare_gauge(
+    "thongsuot_notifier_escalations_open",
+    "Open escalations: moving (to their next rung), at_the_top, or waiting (for a calendar or a registry record).",
+    unit="escalations",
+    labels=("state",),
+)
+ESCALATIONS_OVERDUE_TO_MOVE = declare_gauge(
+    "thongsuot_notifier_escalations_overdue_to_move",
+    "Escalations that should have moved more than a minute ago and have not; looked at every minute.",
+    unit="escalations",
+)
+ESCALATIONS_MOVED_TOTAL = declare_counter(
+    "thongsuot_notifier_escalations_moved_total",
+    "Rungs that escalations have passed later than the overdue notice, by whether anybody was told there.",
+    unit="rungs",
+    labels=("outcome",),
+    values={"outcome": ("told", "skipped")},
+)
+ESCALATIONS_RESOLVED_TOTAL = declare_counter(
+    "thongsuot_notifier_escalations_resolved_total",
+    "Escalations that ended, by why (answered, not_owed, not_overdue).",
+    unit="escalations",
+    labels=("resolution",),
+    values={"resolution": get_args(Resolution)},
+)
+for _state in ("moving", "at_the_top", "waiting"):
+    ESCALATIONS_OPEN.labels(_state)
 for _state in ("due", "waiting", "leased"):
     WEBHOOK_QUEUE_ROWS.labels(_state)
 for _state in ("failing", "stopped"):
     WEBHOOKS_IN_TROUBLE.labels(_state)
+
+
+def observe_escalations(counts: EscalationCounts) -> None:
+    """Set the gauges of escalations."""
+    ESCALATIONS_OPEN.labels("moving").set(counts.moving)
+    ESCALATIONS_OPEN.labels("at_the_top").set(counts.at_the_top)
+    ESCALATIONS_OPEN.labels("waiting").set(counts.waiting)
+    ESCALATIONS_OVERDUE_TO_MOVE.set(counts.overdue)
 
 
 def observe_webhooks(counts: WebhookBacklog, now: datetime) -> None:

@@ -39,6 +39,7 @@ agencies = Table(
     Column("parent", Text),
     Column("parents", JSONB, nullable=False, server_default="[]"),  # the later ones, each with its first day
     Column("closed_on", Date),
+    Column("kind", Text),  # NULL: not stored yet when the record arrived
     Column("version", Integer, nullable=False),
 )
 
@@ -167,7 +168,8 @@ notifications = Table(
         name="notifications_state",
     ),
     CheckConstraint(
-        "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal')",
+        "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
+        "'resolved')",
         name="notifications_kind",
     ),
     CheckConstraint(
@@ -196,6 +198,38 @@ notifications = Table(
     Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),
+)
+
+ladders = Table(
+    "ladders",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("body", Text, nullable=False),  # the file as it was loaded
+    Column("loaded_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),  # system time
+    PrimaryKeyConstraint("name", "version"),
+)
+
+escalations = Table(
+    "escalations",
+    metadata,
+    Column("obligation", Text, ForeignKey("obligations.obligation"), nullable=False),
+    Column("number", Integer, nullable=False),  # the obligation's first climb, its second …
+    Column("ladder", Text, nullable=False),
+    Column("ladder_version", Integer, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),  # business time, like all moments here
+    Column("next_at", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False, server_default=""),  # why there is no next moment, or it is a look only
+    Column("resolved_at", DateTime(timezone=True)),
+    Column("resolution", Text),
+    Column("document", JSONB, nullable=False),  # escalation.domain.Climb
+    PrimaryKeyConstraint("obligation", "number"),
+    CheckConstraint("(resolved_at IS NULL) = (next_at IS NOT NULL OR reason <> '')", name="escalations_moving"),
+    CheckConstraint("(resolved_at IS NULL) = (resolution IS NULL)", name="escalations_resolved"),
+    CheckConstraint("resolution IN ('answered', 'not_owed', 'not_overdue')", name="escalations_resolution"),
+    Index("escalations_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+    Index("escalations_open", "obligation", unique=True, postgresql_where=text("resolved_at IS NULL")),
 )
 
 #: Whom the report that answers an obligation names; one letter tells of several obligations.

@@ -23,7 +23,7 @@ PURE = (
     ),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/scores/policy/assess\.py"),
-    re.compile(r"services/notifier/(delivery/states|planning/directory|templates/words)\.py"),
+    re.compile(r"services/notifier/(delivery/states|ladders/timelines|planning/directory|templates/words)\.py"),
     re.compile(r"shared/(contract/(addressing|period|reporting_window|working_days)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
     re.compile(r"shared/access/.*"),

@@ -120,7 +120,9 @@ class NoticeView(BaseModel):
     """A notice sent about the obligation."""
 
     notification_id: UUID
-    kind: str = Field(description="reminder, overdue, returned, escalation, certification, decision, withdrawal")
+    kind: str = Field(
+        description="reminder, overdue, returned, escalation, certification, decision, withdrawal, resolved"
+    )
     at: Moment
     to: RecipientView
     channel: str

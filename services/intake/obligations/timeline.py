@@ -36,6 +36,7 @@ _KINDS = {
     "certification": ("Báo chờ ký xác nhận", "Notice that a report waits for its certification"),
     "decision": ("Báo kết quả đề nghị", "Notice of a decision"),
     "withdrawal": ("Báo rút báo cáo", "Notice that a report is withdrawn"),
+    "resolved": ("Báo kết thúc chuyển cấp", "Notice that an escalation has ended"),
 }
 _SENT = {
     "sent": ("đã gửi", "sent"),

@@ -24,6 +24,7 @@ class Agency:
     name_en: str = ""
     above: Parents = NOBODY_ABOVE
     closed_on: date | None = None  # last day on which it exists
+    kind: str = ""  # empty where it is not known
 
     def closed(self, on: date) -> bool:
         """Whether the agency no longer exists on that day."""
@@ -164,6 +165,29 @@ class Directory:
         while code != above and code in self.agencies and steps <= len(self.agencies):
             code, steps = self.agencies[code].above.on(on) or above, steps + 1
         return steps
+
+    def path(self, agency: str, on: date) -> tuple[str, ...]:
+        """The agency and those above it on that day, the highest last. Raises NotYetRegistered."""
+        found: list[str] = []
+        code: str | None = agency
+        while code is not None and code not in found:
+            found.append(code)
+            code = self.agency(code).above.on(on)
+        return tuple(found)
+
+    def office_at(self, agency: str, role: str, regime: str, on: date) -> Officer | None:
+        """Who holds this office at the agency itself on that day, where one can be reached.
+
+        One named for the regime goes before one for all, ties by id.
+        """
+        found = [
+            (not office.regimes, person_id)
+            for person_id, person in self.persons.items()
+            for office in person.offices
+            if office.role == role and office.agency == agency and office.term.covers(on) and office.concerns(regime)
+            if usable_address(person.officer.email)
+        ]
+        return self.persons[min(found)[1]].officer if found else None
 
     def climb(self, agency: str, on: date) -> tuple[Rung, ...]:
         """The rungs from the agency's own head up to the first that is staffed, unstaffed ones with their reason.

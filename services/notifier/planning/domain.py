@@ -92,6 +92,9 @@ class LetterFacts:
     rung: int = 0
     passed_over: tuple[str, ...] = ()  # names of agencies without a head below this rung
     passed_over_en: tuple[str, ...] = ()
+    ladder_rung: str = ""  # escalation: the rung of the ladder; empty where the head is told as it becomes overdue
+    told_earlier: tuple[str, ...] = ()  # escalation: whom a notice was made out to before, by title, name and day
+    resolution: str = ""  # resolved: answered, not_owed, not_overdue
     # overdue: the head whose notice is planned with this one, by title and agency; empty where there is none
     head_title: str = ""
     head_agency: str = ""
@@ -179,9 +182,23 @@ def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
     )
 
 
-def apply_obligation_event(obligation: Obligation, event: ObligationChanged, directory: Directory) -> Plan:
+def becomes_overdue(obligation: Obligation, event: ObligationChanged) -> bool:
+    """Whether this event makes it overdue, so that its escalation begins."""
+    return (
+        event.overdue
+        and not obligation.overdue
+        and event.owed
+        and event.answer_version is None
+        and event.version > obligation.version
+    )
+
+
+def apply_obligation_event(
+    obligation: Obligation, event: ObligationChanged, directory: Directory, *, heads_at_once: bool = True
+) -> Plan:
     """Apply one compliance event: what it says against what was said before, whatever lies between the two.
 
+    heads_at_once: whether by its ladder the head is told as soon as it is overdue; else the escalation does it later.
     Raises NotYetRegistered when the agency to notify is not in the directory yet.
     """
     if event.version <= obligation.version:
@@ -225,7 +242,7 @@ def apply_obligation_event(obligation: Obligation, event: ObligationChanged, dir
         now = replace(now, overdue_count=now.overdue_count + 1)
         step = _step("overdue", now.overdue_count)
         to_officer = _to_officer(now, event, "overdue", step, directory)
-        rungs = directory.climb(now.agency, local_day(event.at))
+        rungs = directory.climb(now.agency, local_day(event.at)) if heads_at_once else ()
         to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
         if "reminder" in planned:
             cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
+
+from msgspec.structs import replace
 
 from services.notifier import metrics
 from services.notifier.channels.webhook import messages
@@ -13,8 +16,13 @@ from services.notifier.channels.webhook.messages import Message
 from services.notifier.delivery import unsendable
 from services.notifier.delivery.blanking import blank_contacts
 from services.notifier.delivery.unsendable import RegistryChanges
+from services.notifier.escalation import domain as escalation
+from services.notifier.escalation import store as escalations
+from services.notifier.escalation.domain import Escalation, Resolution
+from services.notifier.ladders.domain import Ladder, NoLadder
+from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import decisions, domain, namings, store
-from services.notifier.planning.directory import NotYetRegistered
+from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
@@ -34,6 +42,9 @@ from shared.contract.events import (
 )
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class PlanningContext:
     system: Clock  # when a mail becomes due
     business: Clock
     message_id_domain: str
+    ladders: LadderShelf = field(default_factory=LadderShelf)
 
 
 async def apply_registry(
@@ -102,8 +114,9 @@ async def apply_compliance(
 
     Keeps the working days that scoring counts by.
     """
-    if calendars := [event.body for event in batch if isinstance(event.body, CalendarLoaded)]:
-        await store.CALENDARS.save(tx, calendars)
+    calendars = [event.body for event in batch if isinstance(event.body, CalendarLoaded)]
+    if calendars and await store.CALENDARS.save_telling(tx, calendars):
+        await escalations.look_at_all(tx, context.business.now())
     events = cast(
         "list[Event[ObligationChanged]]", [event for event in batch.events if isinstance(event.body, ObligationChanged)]
     )
@@ -118,14 +131,32 @@ async def apply_compliance(
             batch.defer(event, deferred[event.key])
             continue
         try:
-            before = plans.obligations[event.key]
-            plan = domain.apply_obligation_event(before, event.body, directory)
+            before, ladder = plans.obligations[event.key], None
+            if domain.becomes_overdue(before, event.body):
+                ladder = await _ladder_for(event.body, directory, tx, context)
+            at_once = ladder is None or ladder.heads_at_once
+            plan = domain.apply_obligation_event(before, event.body, directory, heads_at_once=at_once)
             plans.add(plan)
+            if before.overdue or ladder is not None:
+                plans.follow(before, plan, ladder, event.body.at)
             if event.body.agency in listening and event.body.version > before.version:
                 plans.tell(_news(event.body, before, plan))
         except NotYetRegistered as error:
             batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
+
+
+async def _ladder_for(
+    body: ObligationChanged, directory: Directory, tx: Transaction, context: PlanningContext
+) -> Ladder | None:
+    """The ladder of a report that becomes overdue. None, and said so, where no loaded ladder is for it."""
+    book = await context.ladders.book(tx)
+    severity = "returned" if body.standing == "returned" else "nothing_sent"
+    try:
+        return book.choose(body.regime, directory.agency(body.agency).kind, severity)
+    except NoLadder as error:
+        log.error("No ladder is for a report.", action="ladder.none", obligation=body.obligation, error=str(error))
+        return None
 
 
 async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context: PlanningContext) -> None:
@@ -222,6 +253,9 @@ class _Plans:
         self._notices: dict[str, list[Notice]] = {}  # by obligation
         self._namings: list[Naming] = []
         self._told: list[Message] = []
+        self._begun: dict[str, list[Escalation]] = {}  # by obligation
+        self._resolved: dict[str, tuple[Resolution, datetime]] = {}  # escalations from before this batch
+        self._looked_at: dict[str, datetime] = {}
 
     @classmethod
     async def load(
@@ -244,6 +278,21 @@ class _Plans:
         if plan.notices:
             self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
+    def follow(self, before: Obligation, plan: Plan, ladder: Ladder | None, at: datetime) -> None:
+        """Begin, end or look at the escalation of an obligation that was overdue or has just become so."""
+        key, after = before.key, plan.obligation
+        begun = self._begun.get(key)
+        if ladder is not None:
+            one = escalation.start(after, ladder, at, plan.notices)
+            self._begun.setdefault(key, []).append(one)
+        elif (why := escalation.resolution_of(before, after)) is not None:
+            if begun:
+                begun[-1] = escalation.resolve(begun[-1], why, at)
+            else:
+                self._resolved[key] = why, at
+        elif after.deadline != before.deadline:
+            self._looked_at[key] = at
+
     def tell(self, news: Iterable[Message]) -> None:
         """Webhooks are to hear of it."""
         self._told.extend(news)
@@ -259,7 +308,19 @@ class _Plans:
         await namings.insert(tx, self._namings)
         await _queue(tx, self._told, context)
         now = context.system.now()
-        await store.cancel(tx, self._cancels, now)
+        # that it is over is true no more where another climb begins
+        again = [Cancel(key, ("resolved",), "superseded_by_overdue") for key in self._begun]
+        await store.cancel(tx, [*self._cancels, *again], now)
+        still_open = {key for key, begun in self._begun.items() if begun[-1].open}
+        resolved, ended = await escalations.resolve(tx, self._resolved, self.obligations)
+        for resolution in ended:
+            metrics.ESCALATIONS_RESOLVED_TOTAL.labels(resolution).inc()
+        await escalations.insert(tx, self._begun)
+        await escalations.look_again(tx, self._looked_at)
         planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]
+        planned += [
+            replace(notice, cancelled="superseded_by_overdue") if notice.obligation in still_open else notice
+            for notice in resolved
+        ]
         for kind, state in await store.insert_notices(tx, planned, now=now, domain=context.message_id_domain):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()

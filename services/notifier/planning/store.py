@@ -97,16 +97,17 @@ _REGISTERED = text("""
 
 _AGENCIES = text("""
     WITH RECURSIVE up AS (
-        SELECT code, name, name_en, parent, parents, closed_on FROM agencies WHERE code = ANY(CAST(:codes AS text[]))
+        SELECT code, name, name_en, parent, parents, closed_on, kind
+          FROM agencies WHERE code = ANY(CAST(:codes AS text[]))
         UNION
-        SELECT a.code, a.name, a.name_en, a.parent, a.parents, a.closed_on
+        SELECT a.code, a.name, a.name_en, a.parent, a.parents, a.closed_on, a.kind
           FROM up
          CROSS JOIN LATERAL (
             SELECT up.parent UNION ALL SELECT later->>'code' FROM jsonb_array_elements(up.parents) AS later
          ) AS above (code)
           JOIN agencies a ON a.code = above.code
     )
-    SELECT code, name, name_en, parent, CAST(parents AS text), closed_on FROM up
+    SELECT code, name, name_en, parent, CAST(parents AS text), closed_on, kind FROM up
 """)
 
 _OFFICERS = text("""
@@ -214,6 +215,7 @@ STILL_SO = f"""CASE n.kind
              WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
              WHEN 'decision' THEN o.owed
              WHEN 'withdrawal' THEN o.owed
+             WHEN 'resolved' THEN NOT (o.accepted_version = 0 AND o.owed AND o.overdue)
              ELSE o.accepted_version = 0 AND o.owed AND o.overdue
                   AND starts_with(n.step, {_step_now("overdue", "overdue_count")} || '/rung-')
            END"""
@@ -292,7 +294,8 @@ def _person(row: RowMapping) -> Person:
 
 def _agency(row: Mapping[Any, Any]) -> Agency:
     later = (ParentSince(date.fromisoformat(above["since"]), above["code"]) for above in json.loads(row["parents"]))
-    return Agency(row["code"], row["name"], row["name_en"], Parents(row["parent"], tuple(later)), row["closed_on"])
+    above = Parents(row["parent"], tuple(later))
+    return Agency(row["code"], row["name"], row["name_en"], above, row["closed_on"], row["kind"] or "")
 
 
 async def lock_obligations(tx: Transaction, seeds: Mapping[str, Obligation]) -> dict[str, Obligation]:
@@ -307,7 +310,12 @@ async def lock_obligations(tx: Transaction, seeds: Mapping[str, Obligation]) -> 
     if missing := [seeds[key] for key in keys if key not in present]:
         values = attrgetter("key", "agency", "regime", "regime_version", "period")
         await tx.execute(_SEED_OBLIGATIONS, bulk.parameters(_SEEDED, map(values, missing)))
-    rows = await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})
+    return await lock(tx, keys)
+
+
+async def lock(tx: Transaction, keys: Collection[str]) -> dict[str, Obligation]:
+    """Lock the rows of these keys that are there, sorted."""
+    rows = await tx.execute(_LOCK_OBLIGATIONS, {"keys": sorted(keys)})
     return {row[0]: Obligation(*row) for row in rows}
 
 
@@ -367,7 +375,7 @@ async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: dat
     return len(revived)
 
 
-def kept_facts(notice: UUID, facts: object) -> LetterFacts | None:
+def kept_facts(notice: UUID | str, facts: object) -> LetterFacts | None:
     """A notice's facts as the ledger keeps them; None where this version of the code cannot read them.
 
     Such a notice stays as it is: the registry's record that brought us here has its neighbours to serve.

@@ -144,6 +144,7 @@ class Composer:
         deadline_vi, deadline_en = words.deadline_words(deadline)
         late_vi, late_en = words.lateness_words(deadline, mail.created_at)
         standing_vi, standing_en = words.STANDINGS.get(facts.standing or "", ("", ""))
+        resolution_vi, resolution_en = words.RESOLUTIONS.get(facts.resolution, ("", ""))
         return {
             "facts": facts,
             "obligation": mail.obligation,
@@ -166,6 +167,8 @@ class Composer:
             "late_en": late_en,
             "standing_vi": standing_vi,
             "standing_en": standing_en,
+            "resolution_vi": resolution_vi,
+            "resolution_en": resolution_en,
             "received_vi": words.deadline_words(facts.received_at)[0],
             "received_en": words.deadline_words(facts.received_at)[1],
             "rework_until_vi": words.deadline_words(facts.rework_until)[0] if facts.rework_until else "",

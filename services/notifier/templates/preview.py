@@ -201,6 +201,24 @@ def samples() -> dict[str, ClaimedMail]:
             facts(**head, officer_name="Nguyễn Thị Hồng Ánh", rung=1),
             late,
         ),
+        "escalation-higher": (
+            "escalation",
+            "overdue/rung-t+3d",
+            facts(
+                recipient_name="Phạm Thị Lan",
+                recipient_title="Chánh Văn phòng UBND tỉnh",
+                officer_name="Nguyễn Thị Hồng Ánh",
+                ladder_rung="t+3d",
+                told_earlier=("Trần Quốc Vượng, Giám đốc Sở (19/10/2026)",),
+            ),
+            late + timedelta(days=3),
+        ),
+        "resolved": (
+            "resolved",
+            "overdue/resolved",
+            facts(**head, standing="fulfilled", rung=1, resolution="answered"),
+            late + timedelta(days=4),
+        ),
         "escalation-climbed": (
             "escalation",
             "overdue/rung-2",

@@ -23,6 +23,12 @@ STANDINGS: dict[str, tuple[str, str]] = {
 }
 
 
+#: why an escalation has ended
+RESOLUTIONS: dict[str, tuple[str, str]] = {
+    "answered": ("báo cáo đã được nộp và đạt", "it was sent and accepted"),
+    "not_owed": ("cơ quan không còn phải nộp báo cáo này", "the agency does not owe it any more"),
+    "not_overdue": ("hạn nộp đã được lùi", "its deadline was moved to a later date"),
+}
 #: decision -> its name, what was decided, and what follows from it, each in Vietnamese and English
 DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
     "extension_granted": (

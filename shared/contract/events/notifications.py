@@ -9,8 +9,8 @@ from shared.contract.events.base import NOTIFICATIONS, EventModel, Moment
 
 NotificationKind = Literal["reminder", "overdue", "returned", "escalation"]
 #: certification (chờ ký): of the head · decision (quyết định) on a request for time, an explanation, an appeal ·
-#: withdrawal (rút): to the reviewer
-StepNoticeKind = Literal["certification", "decision", "withdrawal"]
+#: withdrawal (rút): to the reviewer · resolved (kết thúc chuyển cấp): to whoever above heard that it was overdue
+StepNoticeKind = Literal["certification", "decision", "withdrawal", "resolved"]
 NotificationOutcome = Literal["sent", "unknown", "failed"]
 
 

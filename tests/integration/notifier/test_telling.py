@@ -455,11 +455,12 @@ async def test_overdue_twice_is_told_twice_under_its_own_steps(world: World, smt
     await world.feed("compliance", withdrawn, overdue(5, deadline=LATER, at=LATER))
     assert await why(world) == {
         "overdue": ("sent", None), "overdue/rung-1": ("sent", None),
+        "overdue/resolved": ("cancelled", "superseded_by_overdue"),
         "overdue/2": ("pending", None), "overdue/2/rung-1": ("pending", None),
     }  # fmt: skip
     await world.drain(world.dispatcher(smtp))
     assert len(smtp.accepted) == 4
-    assert len({row["message_id"] for row in await world.ledger()}) == 4
+    assert len({row["message_id"] for row in await world.ledger()}) == 5
 
 
 async def test_the_climb_of_the_second_time_has_its_own_rungs(world: World) -> None:

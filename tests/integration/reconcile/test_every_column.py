@@ -110,6 +110,7 @@ CONTROLS: dict[str, str] = {
     "rules.calendars": "scoring.calendar_days.name_en",
     "rules.published_calendars": "notifier.calendars.days_off",
     "rules.policies": "scoring.policies.sha256",
+    "rules.ladders": "notifier.ladders.sha256",
     "rules.reliefs": "scoring.reliefs.proposed_by",
     "rules.progress": "scoring.generation.rules",
     "owing.plans": "scoring.plans.regime_version",

@@ -1,0 +1,249 @@
+"""SQL of escalations; set-based. Nothing here commits.
+
+Locks are taken in one order, obligations before escalations, both sorted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+
+from services.notifier.escalation.domain import Climb, Escalation, Resolution
+from services.notifier.planning.directory import Officer
+from services.notifier.planning.domain import LetterFacts, Notice, Obligation
+from services.notifier.planning.store import kept_facts
+from shared.postgres import bulk
+from shared.postgres.database import ReadTransaction, Transaction
+
+_ENCODE = msgspec.json.Encoder().encode
+
+_BEGUN = {
+    "obligation": "text", "place": "int", "ladder": "text", "ladder_version": "int", "opened_at": "timestamptz",
+    "next_at": "timestamptz", "reason": "text", "resolved_at": "timestamptz", "resolution": "text",
+    "document": "jsonb",
+}  # fmt: skip
+_BEGIN = text(f"""
+    INSERT INTO escalations (obligation, number, ladder, ladder_version, opened_at, next_at, reason, resolved_at,
+                             resolution, document)
+    SELECT row.obligation,
+           row.place + coalesce((SELECT max(number) FROM escalations e WHERE e.obligation = row.obligation), 0),
+           row.ladder, row.ladder_version, row.opened_at, row.next_at, row.reason, row.resolved_at, row.resolution,
+           row.document
+      FROM {bulk.unnest(_BEGUN)} ORDER BY row.obligation, row.place
+    ON CONFLICT DO NOTHING
+""")  # noqa: S608 - column names of this module
+
+_RESOLVED = {"obligation": "text", "resolution": "text", "at": "timestamptz"}
+# Who was told is whoever's notice left, or may have: what was waiting is cancelled before.
+_RESOLVE = text(f"""
+    WITH over AS (
+        UPDATE escalations e
+           SET next_at = NULL, reason = '', resolved_at = row.at, resolution = row.resolution
+          FROM {bulk.unnest(_RESOLVED)}
+         WHERE e.obligation = row.obligation AND e.resolved_at IS NULL
+        RETURNING e.obligation, e.resolution, e.resolved_at, e.document ->> 'step' AS step
+    ), told AS (
+        SELECT DISTINCT ON (n.obligation, n.officer_id) n.obligation, n.officer_id, n.recipient, n.facts
+          FROM over JOIN notifications n ON n.obligation = over.obligation
+         WHERE n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown') AND n.recipient <> ''
+           AND starts_with(n.step, over.step || '/')
+         ORDER BY n.obligation, n.officer_id, n.id DESC
+    )
+    SELECT over.obligation, over.resolution, over.resolved_at, over.step, told.officer_id, told.recipient, told.facts
+      FROM over LEFT JOIN told ON told.obligation = over.obligation ORDER BY over.obligation, told.officer_id
+""")  # noqa: S608 - column names of this module
+
+_LOOKED = {"obligation": "text", "at": "timestamptz"}
+_LOOK = text(f"""
+    UPDATE escalations e SET next_at = row.at, reason = '' FROM {bulk.unnest(_LOOKED)}
+     WHERE e.obligation = row.obligation AND e.resolved_at IS NULL
+""")  # noqa: S608 - column names of this module
+_LOOK_AT_ALL = text("UPDATE escalations SET next_at = :at WHERE resolved_at IS NULL AND next_at > :at")
+
+_DUE = text("""
+    SELECT obligation FROM escalations WHERE next_at <= :now ORDER BY next_at, obligation LIMIT :limit
+""")
+_COLUMNS = "obligation, opened_at, document, next_at, reason, number, resolved_at, resolution"
+_TAKE = text(f"""
+    SELECT {_COLUMNS} FROM escalations
+     WHERE resolved_at IS NULL AND next_at <= :now AND obligation = ANY(CAST(:keys AS text[]))
+     ORDER BY obligation FOR UPDATE
+""")  # noqa: S608 - column names of this module
+_OPEN = text(f"""
+    SELECT {_COLUMNS} FROM escalations WHERE obligation = :key AND resolved_at IS NULL FOR UPDATE
+""")  # noqa: S608 - column names of this module
+_OF_ONE = text(f"""
+    SELECT {_COLUMNS} FROM escalations WHERE obligation = :key ORDER BY number
+""")  # noqa: S608 - column names of this module
+_FAILED = text("""
+    SELECT obligation, step, officer_id FROM notifications
+     WHERE kind = 'escalation' AND state = 'failed' AND obligation = ANY(CAST(:keys AS text[]))
+""")
+_TOLD_UNTIL = text("SELECT until FROM told_before")
+_SAVED = {
+    "obligation": "text", "number": "int", "next_at": "timestamptz", "reason": "text", "resolved_at": "timestamptz",
+    "resolution": "text", "document": "jsonb",
+}  # fmt: skip
+_SAVE = text(f"""
+    UPDATE escalations e
+       SET next_at = row.next_at, reason = row.reason, resolved_at = row.resolved_at, resolution = row.resolution,
+           document = row.document
+      FROM {bulk.unnest(_SAVED)} WHERE e.obligation = row.obligation AND e.number = row.number
+""")  # noqa: S608 - column names of this module
+# A notice that the mail server refused for good told nobody: its escalation is looked at again.
+_REFUSED = text("""
+    UPDATE escalations e SET next_at = least(e.next_at, :at), reason = ''
+      FROM notifications n
+     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.kind = 'escalation' AND n.state = 'failed'
+       AND e.obligation = n.obligation AND e.resolved_at IS NULL
+""")
+_COUNTS = text("""
+    SELECT count(*) FILTER (WHERE reason = '') AS moving,
+           count(*) FILTER (WHERE reason = 'at_the_top') AS at_the_top,
+           count(*) FILTER (WHERE reason NOT IN ('', 'at_the_top')) AS waiting,
+           count(*) FILTER (WHERE next_at <= :late) AS overdue
+      FROM escalations WHERE resolved_at IS NULL
+""")
+
+
+async def insert(tx: Transaction, begun: Mapping[str, Sequence[Escalation]]) -> None:
+    """Store new escalations, in order per obligation, under whose lock this runs."""
+    rows = [
+        (
+            key, place, one.climb.ladder.name, one.climb.ladder.version, one.opened_at, one.next_at, one.reason,
+            one.resolved_at, one.resolution, _ENCODE(one.climb).decode(),
+        )
+        for key, escalations in sorted(begun.items())
+        for place, one in enumerate(escalations, 1)
+    ]  # fmt: skip
+    if rows:
+        await tx.execute(_BEGIN, bulk.parameters(_BEGUN, rows))
+
+
+async def resolve(
+    tx: Transaction, resolved: Mapping[str, tuple[Resolution, datetime]], obligations: Mapping[str, Obligation]
+) -> tuple[list[Notice], list[Resolution]]:
+    """End the open escalations of these obligations, after what was waiting to go out is cancelled.
+
+    Returns the notices to whoever above the officer was told, and how each escalation ended.
+    """
+    if not resolved:
+        return [], []
+    rows = [(key, resolution, at) for key, (resolution, at) in sorted(resolved.items())]
+    notices: list[Notice] = []
+    ended: dict[str, Resolution] = {}
+    for row in (await tx.execute(_RESOLVE, bulk.parameters(_RESOLVED, rows))).mappings():
+        ended[row["obligation"]] = row["resolution"]
+        facts = None if row["officer_id"] is None else kept_facts(row["obligation"], row["facts"])
+        if facts is not None:
+            notices.append(_resolved(obligations[row["obligation"]], row, facts))
+    return notices, list(ended.values())
+
+
+def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts) -> Notice:
+    person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, row["recipient"], "")
+    return Notice(
+        obligation=obligation.key,
+        agency=obligation.agency,
+        regime=obligation.regime,
+        period=obligation.period,
+        kind="resolved",
+        step=f"{row['step']}/resolved",
+        officer=person,
+        facts=dataclasses.replace(
+            facts, deadline=None, standing=None, resolution=row["resolution"],
+        ),
+        at=row["resolved_at"],
+    )  # fmt: skip
+
+
+async def look_again(tx: Transaction, keys: Mapping[str, datetime]) -> None:
+    """Have the open escalations of these obligations looked at: their deadline is another."""
+    if keys:
+        await tx.execute(_LOOK, bulk.parameters(_LOOKED, sorted(keys.items())))
+
+
+async def look_at_all(tx: Transaction, at: datetime) -> None:
+    """Have every open escalation looked at: the working days are others. `at`: business time."""
+    await tx.execute(_LOOK_AT_ALL, {"at": at})
+
+
+async def due(tx: ReadTransaction, now: datetime, limit: int) -> list[str]:
+    """Obligations whose escalation is to be looked at, the longest overdue first. `now`: business time."""
+    return list((await tx.execute(_DUE, {"now": now, "limit": limit})).scalars())
+
+
+async def take(tx: Transaction, keys: Collection[str], now: datetime) -> list[Escalation]:
+    """The escalations of these obligations that are due, locked; the obligations are locked before."""
+    rows = await tx.execute(_TAKE, {"keys": sorted(keys), "now": now})
+    return [_escalation(row) for row in rows.mappings()]
+
+
+async def take_open(tx: Transaction, key: str) -> Escalation | None:
+    """The open escalation of an obligation, locked; the obligation is locked before."""
+    row = (await tx.execute(_OPEN, {"key": key})).mappings().one_or_none()
+    return None if row is None else _escalation(row)
+
+
+async def of_obligation(tx: ReadTransaction, key: str) -> list[Escalation]:
+    """Every escalation of an obligation, the first one first."""
+    return [_escalation(row) for row in (await tx.execute(_OF_ONE, {"key": key})).mappings()]
+
+
+def _escalation(row: Mapping[Any, Any]) -> Escalation:
+    climb = msgspec.convert(row["document"], Climb, strict=False)
+    return Escalation(
+        row["obligation"], row["opened_at"], climb, row["next_at"], row["reason"], row["number"], row["resolved_at"],
+        row["resolution"],
+    )  # fmt: skip
+
+
+async def failed(tx: ReadTransaction, keys: Collection[str]) -> dict[str, set[tuple[str, str]]]:
+    """By obligation, (step, person) of escalation notices that the mail server refused for good."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for row in await tx.execute(_FAILED, {"keys": sorted(keys)}):
+        found.setdefault(row.obligation, set()).add((row.step, row.officer_id))
+    return found
+
+
+async def told_until(tx: ReadTransaction) -> datetime | None:
+    """Until when a lost database, which this one replaces, has told."""
+    until: datetime | None = (await tx.execute(_TOLD_UNTIL)).scalar_one_or_none()
+    return until
+
+
+async def save(tx: Transaction, changed: Collection[Escalation]) -> None:
+    """Write back locked escalations."""
+    if changed:
+        rows = (
+            (one.obligation, one.number, one.next_at, one.reason, one.resolved_at, one.resolution,
+             _ENCODE(one.climb).decode())
+            for one in changed
+        )  # fmt: skip
+        await tx.execute(_SAVE, bulk.parameters(_SAVED, rows))
+
+
+async def look_at_refused(tx: Transaction, notices: Collection[Any], at: datetime) -> None:
+    """Have the escalations of failed notices (by id) looked at. `at`: business time."""
+    if notices:
+        await tx.execute(_REFUSED, {"ids": sorted(notices), "at": at})
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Open escalations: those that move, those at the top, those that wait for something; and those left behind."""
+
+    moving: int
+    at_the_top: int
+    waiting: int
+    overdue: int  # of all of them: due for longer than the grace
+
+
+async def counts(tx: ReadTransaction, now: datetime, grace: timedelta) -> Counts:
+    """Count them. `now`: business time."""
+    row = (await tx.execute(_COUNTS, {"late": now - grace})).one()
+    return Counts(row.moving, row.at_the_top, row.waiting, row.overdue)

@@ -1,0 +1,304 @@
+"""A ladder's file: read whole or refused with every fault, its line and its cure; its own tests must pass.
+
+Every scalar is text until its field says what it is, so YAML guesses nothing; anchors, aliases and tags are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from services.notifier.ladders.domain import (
+    ROLES,
+    Ladder,
+    LadderBook,
+    LadderRung,
+    RungChannel,
+    RungRole,
+    Severity,
+    Span,
+    parse_offset,
+    parse_span,
+)
+from shared.contract.events import AgencyKind
+from shared.runtime.clock import LOCAL_ZONE
+
+#: a ladder is a page; more is a wrong file
+MAX_FILE_BYTES = 64 * 1024
+#: nested deeper it is no ladder
+MAX_DEPTH = 8
+MAX_RUNGS = 20
+
+
+class LadderError(ValueError):
+    """A ladder's file is wrong, or may not be loaded; the message names every fault, each on a line of its own."""
+
+
+def _whole(value: object) -> object:
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or (value[0] == "0" and value != "0"):
+        raise ValueError("ghi một số nguyên như 2 / write a whole number such as 2")
+    return int(value)
+
+
+def _moment(value: object) -> object:
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%d %H:%M").replace(tzinfo=LOCAL_ZONE)
+    except ValueError:
+        raise ValueError("ghi như 2026-10-19 17:00 / write like 2026-10-19 17:00") from None
+
+
+def _hour(value: object) -> object:
+    try:
+        return datetime.strptime(str(value), "%H:%M").replace(tzinfo=LOCAL_ZONE).time()
+    except ValueError:
+        raise ValueError('ghi như "08:00" / write like "08:00"') from None
+
+
+def _span(value: object) -> object:
+    return value if isinstance(value, Span) else parse_span(str(value))
+
+
+def _positive(value: Span) -> Span:
+    if not value.count:
+        raise ValueError("phải lớn hơn 0 / must be more than 0")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_whole)]
+_Local = Annotated[datetime, BeforeValidator(_moment)]
+_Span = Annotated[Span, BeforeValidator(_span)]
+_Offset = Annotated[Span, BeforeValidator(lambda value: value if isinstance(value, Span) else parse_offset(str(value)))]
+_PositiveSpan = Annotated[_Span, AfterValidator(_positive)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class RungPart(_Part):
+    rung: str = Field(pattern=r"^[a-z0-9][a-z0-9+]{0,19}$")
+    at: _Offset
+    tell: RungRole
+    channels: tuple[RungChannel, ...] = Field(default=("email",), min_length=1)
+    acknowledge: _PositiveSpan | None = None
+
+
+class EventPart(_Part):
+    """What happens in a test: `by` and `until` with an acknowledgement."""
+
+    at: _Local
+    event: Literal["acknowledged", "taken_back", "fulfilled", "not_owed", "not_overdue"]
+    by: RungRole | None = None
+    until: _Local | None = None
+
+
+class ExpectPart(_Part):
+    at: _Local
+    rung: str
+    to: RungRole
+
+
+class TimelinePart(_Part):
+    """A timeline: what happens, and whom the ladder tells, in order."""
+
+    name: str = Field(min_length=1, max_length=200)
+    deadline: _Local
+    unstaffed: tuple[RungRole, ...] = ()  # roles that nobody holds
+    looked_at: tuple[_Local, ...] = ()  # when notifier looks; empty: whenever something is due
+    events: tuple[EventPart, ...] = ()
+    expect: tuple[ExpectPart, ...] = ()
+
+
+class AppliesPart(_Part):
+    regimes: tuple[str, ...] = ()
+    kinds: tuple[AgencyKind, ...] = ()
+    severities: tuple[Severity, ...] = ()
+
+
+class LadderFile(_Part):
+    """One version of a ladder with its tests."""
+
+    ladder: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    version: Annotated[_Whole, Field(ge=1, lt=2**31)]
+    source: str = Field(min_length=1, max_length=1000)
+    applies: AppliesPart = AppliesPart()
+    grace: _Span = Span(0, "h")
+    office_hour: Annotated[time, BeforeValidator(_hour)] = time(8, 0)
+    promise: _PositiveSpan = Span(5, "d")
+    promises: Annotated[_Whole, Field(ge=0, le=20)] = 2
+    rungs: tuple[RungPart, ...] = Field(min_length=1, max_length=MAX_RUNGS)
+    tests: tuple[TimelinePart, ...] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _climbs(self) -> LadderFile:
+        names = [rung.rung for rung in self.rungs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"rungs: {', '.join(twice)}: hai bậc cùng tên / two rungs of one name")
+        for before, rung in zip(self.rungs, self.rungs[1:], strict=False):
+            if _sooner(rung.at, before.at):
+                raise ValueError(
+                    f"rungs: {rung.rung} đến trước {before.rung}, hãy xếp theo thời gian / {rung.rung} is due before "
+                    f"{before.rung}: put them in order of time"
+                )
+        highest = -1
+        for rung in self.rungs:
+            rank = ROLES.index(rung.tell)
+            if rank < highest and rung.tell not in {earlier.tell for earlier in self.rungs[: names.index(rung.rung)]}:
+                raise ValueError(
+                    f"rungs: {rung.rung} báo {rung.tell} sau người ở trên, hãy báo từ dưới lên / {rung.rung} tells "
+                    f"{rung.tell} after somebody above: tell from below upwards"
+                )
+            highest = max(highest, rank)
+        return self
+
+    def parsed(self) -> Ladder:
+        """As an escalation keeps it."""
+        return Ladder(
+            self.ladder,
+            self.version,
+            tuple(LadderRung(rung.rung, rung.at, rung.tell, rung.channels, rung.acknowledge) for rung in self.rungs),
+            self.applies.regimes,
+            self.applies.kinds,
+            self.applies.severities,
+            self.grace,
+            self.office_hour,
+            self.promise,
+            self.promises,
+        )
+
+
+def _sooner(one: Span, other: Span) -> bool:
+    """Whether it is certainly due sooner: a day of 24 hours is at most a working day."""
+    if one.unit == other.unit:
+        return one.count < other.count
+    if one.unit == "h":
+        return other.count > 0 and one.count < 24 * (other.count - 1)
+    return one.count == 0 and other.count > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLadder:
+    """A ladder with its file's exact text and digest."""
+
+    file: LadderFile
+    ladder: Ladder
+    body: str
+    sha256: str
+
+
+def parse_ladder(name: str, content: bytes) -> ReadLadder:
+    """A ladder from its file's bytes (YAML, UTF-8). Raises LadderError with every fault; runs no tests."""
+    if len(content) > MAX_FILE_BYTES:
+        raise LadderError(f"{name}:1: tệp quá lớn, nhiều nhất {MAX_FILE_BYTES} byte / at most {MAX_FILE_BYTES} bytes")
+    try:
+        body = content.decode("utf-8")
+        if "\x00" in body:
+            raise LadderError(f"{name}:1: bỏ byte NUL / remove the NUL byte")
+        faults = [f"{name}:{line}: {what}" for line, what in _odd(body)]
+        node = None if faults else yaml.compose(body, yaml.BaseLoader)
+        document: Any = None if faults else yaml.load(body, yaml.BaseLoader)  # noqa: S506
+    except UnicodeDecodeError as error:
+        raise LadderError(f"{name}:1: không phải UTF-8, hãy lưu lại bằng UTF-8 / not UTF-8: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        line = mark.line + 1 if mark else 1
+        raise LadderError(f"{name}:{line}: sửa cú pháp YAML / correct the YAML: {problem}") from error
+    faults += [f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in _twice(node)]
+    if not faults:
+        try:
+            file = LadderFile.model_validate(document)
+        except ValidationError as error:
+            faults += [_fault(name, node, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+    if faults:
+        raise LadderError("\n".join(faults))
+    return ReadLadder(file, file.parsed(), body, hashlib.sha256(content).hexdigest())
+
+
+def read_ladder(path: Path) -> ReadLadder:
+    """A ladder from its file. Raises LadderError, OSError."""
+    return parse_ladder(path.name, path.read_bytes())
+
+
+def shipped_ladders() -> list[ReadLadder]:
+    """Every ladder that comes with the service. Raises LadderError."""
+    return [read_ladder(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
+
+
+_CURES = {
+    "missing": "thiếu, hãy thêm / is missing, add it",
+    "extra_forbidden": "không có mục này, hãy bỏ / is no field of a ladder, drop it",
+}
+
+
+def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
+    path = ".".join(str(part) for part in loc) or "tệp / the file"
+    return f"{name}:{_line(node, loc)}: {path}: {_CURES.get(kind, message.removeprefix('Value error, '))}"
+
+
+def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
+    """The line of the value at `loc`, or of the nearest part that holds it."""
+    for part in loc:
+        inner: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            inner = next((value for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            inner = node.value[part]
+        if inner is None:
+            break
+        node = inner
+    return 1 if node is None else node.start_mark.line + 1
+
+
+def _odd(body: str) -> Iterator[tuple[int, str]]:
+    """What YAML has beyond plain data, and nesting too deep to be a ladder."""
+    depth = 0
+    for event in yaml.parse(body, yaml.BaseLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                yield line, "lồng quá sâu / is nested too deeply"
+                return
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            yield line, "không dùng & và *, hãy viết ra / no anchors and aliases, write it out"
+        elif getattr(event, "tag", None):
+            yield line, "không dùng !, hãy bỏ / no tags, drop it"
+
+
+def _twice(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:
+    """Keys written twice, of which YAML readers silently take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield from _twice(item, f"{path}.{place}".removeprefix("."))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        here = f"{path}.{key.value}".removeprefix(".")
+        if key.value in seen:
+            yield here, key.start_mark.line + 1
+        seen.add(key.value)
+        yield from _twice(value, here)
+
+
+def conflicts(ladders: Iterable[Ladder]) -> list[str]:
+    """Why these ladders cannot be used together; empty where each report has exactly one."""
+    book = LadderBook(ladders)
+    found = [
+        f"{one.label} và {other.label} cùng áp dụng cho một báo cáo, hãy ghi applies hẹp hơn / {one.label} and "
+        f"{other.label} are for the same report: narrow one's applies"
+        for one, other in book.conflicts()
+    ]
+    if not book.total:
+        found.append("thiếu thang cho mọi báo cáo khác / a ladder without applies is missing, for every other report")
+    return found

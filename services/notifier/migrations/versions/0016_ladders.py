@@ -1,0 +1,12 @@
+"""Ladders, and the escalations that climb them."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

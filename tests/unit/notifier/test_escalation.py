@@ -1,0 +1,308 @@
+"""An escalation climbs its ladder: in order, once, never above before below, and it always has a next move."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from msgspec.structs import replace
+
+from services.notifier.escalation.domain import (
+    AT_THE_TOP,
+    LOOK_AGAIN,
+    Answer,
+    Escalation,
+    Facts,
+    Refused,
+    acknowledge,
+    climb,
+    resolution_of,
+    resolve,
+    start,
+    take_back,
+    told_people,
+)
+from services.notifier.ladders.domain import ROLES, Ladder, LadderRung, Span, parse_offset
+from services.notifier.ladders.timelines import WEEKDAYS, province
+from services.notifier.planning.domain import Notice, Obligation
+from shared.contract.working_days import WorkingCalendar
+from shared.runtime.clock import LOCAL_ZONE
+
+DEADLINE = datetime(2026, 10, 19, 17, tzinfo=LOCAL_ZONE)  # a Monday
+OVERDUE = Obligation("A/R/P", "A", "R", 1, "P", deadline=DEADLINE, overdue=True, overdue_count=1)
+LADDER = Ladder(
+    "x",
+    1,
+    (
+        LadderRung("t", parse_offset("T"), "head"),
+        LadderRung("t+1d", parse_offset("T+1d"), "head_above", acknowledge=Span(1, "d")),
+        LadderRung("t+3d", parse_offset("T+3d"), "provincial_office"),
+        LadderRung("t+7d", parse_offset("T+7d"), "chair"),
+    ),
+)
+
+
+def facts(*unstaffed: str, **changes: Any) -> Facts:
+    return Facts(**{"obligation": OVERDUE, "directory": province(unstaffed), "calendar": WEEKDAYS, **changes})
+
+
+def at(days: float) -> datetime:
+    return DEADLINE + timedelta(days=days)
+
+
+def begun(ladder: Ladder = LADDER) -> Escalation:
+    return start(OVERDUE, ladder, DEADLINE, ())
+
+
+def told(notices: tuple[Notice, ...]) -> list[tuple[str, str]]:
+    return [(notice.step, notice.officer.officer_id) for notice in notices if notice.officer]
+
+
+def test_each_rung_is_told_in_its_time_and_the_top_says_so() -> None:
+    one, seen = begun(), []
+    while one.next_at is not None:
+        one, notices = climb(one, facts(), one.next_at)
+        seen += [(notices[0].at, told(notices)[0][1])]
+    assert seen == [
+        (DEADLINE, "head"),
+        (datetime(2026, 10, 20, 8, tzinfo=LOCAL_ZONE), "head_above"),
+        (datetime(2026, 10, 21, 8, tzinfo=LOCAL_ZONE), "provincial_office"),  # unacknowledged for a working day
+        (datetime(2026, 10, 28, 8, tzinfo=LOCAL_ZONE), "chair"),
+    ]
+    assert one.reason == AT_THE_TOP
+
+
+def test_a_day_off_moves_the_rungs_that_are_ahead() -> None:
+    with_holiday = WorkingCalendar("h", 2026, 2026, days_off=[date(2026, 10, 20)], made_up=())
+    one, _ = climb(begun(), facts(calendar=with_holiday), DEADLINE)
+    assert one.next_at == datetime(2026, 10, 21, 8, tzinfo=LOCAL_ZONE)
+
+
+def test_after_a_long_stop_each_person_hears_only_of_the_newest_rung() -> None:
+    to_chair = replace(LADDER, rungs=(LADDER.rungs[0], LADDER.rungs[2], LADDER.rungs[3]))
+    one, notices = climb(begun(to_chair), facts("provincial_office"), at(20))
+    assert told(notices) == [("overdue/rung-t", "head"), ("overdue/rung-t+7d", "chair")]
+    assert [passed.skipped for passed in one.climb.passed] == [
+        (), ("no_provincial_office:A0", "superseded:chair"), (),
+    ]  # fmt: skip
+    stepwise, control = begun(to_chair), []
+    while stepwise.next_at is not None:
+        stepwise, notices = climb(stepwise, facts("provincial_office"), stepwise.next_at)
+        control += told(notices)
+    assert control.count(("overdue/rung-t+3d", "chair")) == 1, "control: in time, the chair hears of both rungs"
+
+
+def test_a_rung_nobody_can_be_told_at_is_passed_upward_and_says_why() -> None:
+    one, notices = climb(begun(), facts("head"), DEADLINE)
+    assert told(notices) == [("overdue/rung-t", "head_above")]
+    assert [(notice.step, notice.skipped) for notice in notices if notice.officer is None] == [
+        ("overdue/rung-t/no_head:A", "no_head:A")
+    ]
+    assert one.climb.passed[0].skipped == ("no_head:A",)
+    one, notices = climb(begun(), facts("head", "head_above", "provincial_office", "chair"), at(20))
+    assert told(notices) == []
+    assert all(passed.skipped for passed in one.climb.passed)
+
+
+def test_a_rung_whose_mail_was_refused_for_good_hands_on_at_once() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    refused = facts(failed={("overdue/rung-t", "head")})
+    assert told(climb(one, refused, at(0.01))[1]) == [("overdue/rung-t+1d", "head_above")]
+    assert told(climb(one, facts(), at(0.01))[1]) == [], "control: not refused, it waits"
+
+
+def test_nobody_above_hears_of_it_before_the_grace_is_over() -> None:
+    graceful = replace(LADDER, grace=Span(4, "h"))
+    assert not graceful.heads_at_once
+    one, notices = climb(begun(graceful), facts(), DEADLINE)
+    assert notices == ()
+    assert one.next_at == DEADLINE + timedelta(hours=4)
+
+
+def test_without_calendar_or_registry_it_is_looked_at_again_and_says_why() -> None:
+    one, _ = climb(begun(), facts(calendar=None), DEADLINE)
+    assert (one.next_at, one.reason) == (DEADLINE + LOOK_AGAIN, "no_calendar")
+    short = WorkingCalendar("s", 2026, 2026, days_off=(), made_up=())
+    late = facts(obligation=replace(OVERDUE, deadline=datetime(2026, 12, 30, 17, tzinfo=LOCAL_ZONE)), calendar=short)
+    one, _ = climb(begun(), late, datetime(2026, 12, 31, 9, tzinfo=LOCAL_ZONE))
+    assert one.reason == "no_calendar:2027"
+    missing = facts(directory=province())
+    del missing.directory.agencies["A1"]  # type: ignore[attr-defined]
+    one, _ = climb(begun(), missing, DEADLINE)
+    assert one.reason == "waits_for:agency/A1"
+    assert one.climb.passed == ()
+
+
+def test_what_a_lost_database_has_told_is_not_told_again() -> None:
+    one, notices = climb(begun(), facts(told_until=at(2)), at(3))
+    assert told(notices) == [("overdue/rung-t+3d", "provincial_office")]
+    assert [passed.skipped for passed in one.climb.passed[:2]] == [("told_before",)] * 2
+    assert len(told(climb(begun(), facts(), at(3))[1])) == 3, "control"
+
+
+def test_an_acknowledgement_stops_the_climb_until_the_promised_date() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    held = acknowledge(one, Answer(at(0.1), "head", "acknowledged", at(4)), WEEKDAYS)
+    held, notices = climb(held, facts(), at(3))
+    assert (notices, held.next_at) == ((), at(4))
+    assert told(climb(one, facts(), at(3))[1]) != [], "control: nobody answered"
+    assert told(climb(held, facts(), at(4))[1])[0][1] == "head_above"
+    freed = take_back(held, Answer(at(3), "head", "taken_back"))
+    assert told(climb(freed, facts(), at(3))[1])[0][1] == "head_above"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(at(1), "chair", "acknowledged", at(2)), "not_told"),
+        (Answer(at(1), "head", "acknowledged"), "no_date"),
+        (Answer(at(1), "head", "acknowledged", at(1)), "in_the_past"),
+        (Answer(at(1), "head", "acknowledged", at(30)), "too_far"),
+        (Answer(at(1), "head", "snoozed", at(2)), "no_reason"),
+    ],
+)
+def test_an_answer_that_does_not_hold_is_refused(answer: Answer, why: str) -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    with pytest.raises(Refused) as refused:
+        acknowledge(one, answer, WEEKDAYS)
+    assert refused.value.reason == why
+
+
+def test_a_climb_is_stopped_only_so_often_and_not_once_it_is_over() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    for _ in range(LADDER.promises):
+        one = acknowledge(one, Answer(at(1), "head", "acknowledged", at(2)), WEEKDAYS)
+    with pytest.raises(Refused, match="too_often"):
+        acknowledge(one, Answer(at(1), "head", "acknowledged", at(2)), WEEKDAYS)
+    over = resolve(one, "answered", at(2))
+    with pytest.raises(Refused, match="resolved"):
+        acknowledge(over, Answer(at(1), "head", "acknowledged", at(2)), WEEKDAYS)
+    with pytest.raises(Refused, match="resolved"):
+        take_back(over, Answer(at(1), "head", "taken_back"))
+    assert climb(over, facts(), at(20)) == (over, ())
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (OVERDUE, None),
+        (replace(OVERDUE, accepted_version=1), "answered"),
+        (replace(OVERDUE, owed=False), "not_owed"),
+        (replace(OVERDUE, overdue=False, deadline=at(9)), "not_overdue"),
+    ],
+)
+def test_what_ends_a_climb(now: Obligation, why: str | None) -> None:
+    assert resolution_of(OVERDUE, now) == why
+    assert resolution_of(replace(OVERDUE, overdue=False), now) is None, "there was none"
+
+
+class YearOfAProvince(RuleBasedStateMachine):
+    """Reports become overdue, are promised, and come; people come and go; the sweep sleeps and wakes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 1, 5, 9, tzinfo=LOCAL_ZONE)
+        self.unstaffed: set[str] = set()
+        self.open: dict[str, tuple[Escalation, Obligation]] = {}
+        self.serial = 0
+        self.told: Counter[tuple[str, str, str]] = Counter()
+        self.order: dict[str, list[str]] = {}
+
+    @rule(hours=st.integers(1, 24 * 14))
+    def time_passes(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @rule(role=st.sampled_from(ROLES))
+    def somebody_comes_or_goes(self, role: str) -> None:
+        self.unstaffed ^= {role}
+
+    @rule(promises=st.integers(0, 3), grace=st.sampled_from([Span(0, "h"), Span(4, "h"), Span(2, "d")]))
+    def a_report_becomes_overdue(self, promises: int, grace: Span) -> None:
+        self.serial += 1
+        key = f"A/R/{self.serial}"
+        obligation = replace(OVERDUE, key=key, deadline=self.now)
+        ladder = replace(LADDER, promises=promises, grace=grace)
+        self.open[key] = start(obligation, ladder, self.now, ()), obligation
+
+    @rule()
+    def the_sweep_looks(self) -> None:
+        for key, (one, obligation) in list(self.open.items()):
+            if one.next_at is None or one.next_at > self.now:
+                continue
+            after, notices = climb(one, facts(*self.unstaffed, obligation=obligation), self.now)
+            assert after.climb.passed[: len(one.climb.passed)] == one.climb.passed, "what is behind stays"
+            heard = [notice.officer.officer_id for notice in notices if notice.officer]
+            assert len(heard) == len(set(heard)), "several rungs at once tell each person one thing"
+            for notice in notices:
+                if notice.officer is not None:
+                    self.told[key, notice.step, notice.officer.officer_id] += 1
+            self.order.setdefault(key, []).extend(
+                after.climb.ladder.rungs[place].tell for place in range(one.climb.position, after.climb.position)
+            )
+            assert after.next_at is None or after.next_at > self.now, "it does not stand still"
+            self.open[key] = after, obligation
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), days=st.integers(1, 9))
+    def somebody_promises(self, data: st.DataObject, days: int) -> None:
+        key = data.draw(st.sampled_from(sorted(self.open)))
+        one, obligation = self.open[key]
+        people = sorted(told_people(one)) or ["head"]
+        by = data.draw(st.sampled_from(people))
+        try:
+            held = acknowledge(one, Answer(self.now, by, "acknowledged", self.now + timedelta(days=days)), WEEKDAYS)
+        except Refused:
+            return
+        self.open[key] = held, obligation
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def a_report_comes(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.open)))
+        one, _ = self.open.pop(key)
+        over = resolve(one, "answered", self.now)
+        assert climb(over, facts(), self.now + timedelta(days=99)) == (over, ())
+
+    @invariant()
+    def nobody_hears_twice_of_one_rung(self) -> None:
+        assert not [each for each, times in self.told.items() if times > 1]
+
+    @invariant()
+    def nobody_above_is_told_before_those_below(self) -> None:
+        for roles in self.order.values():
+            ranks = [ROLES.index(role) for role in roles]
+            assert ranks == sorted(ranks)
+
+    @invariant()
+    def whatever_is_open_moves_or_says_why_not(self) -> None:
+        for one, _ in self.open.values():
+            assert one.next_at is not None or one.reason == AT_THE_TOP
+            assert one.climb.position == len(one.climb.passed)
+
+
+YEAR = settings(max_examples=60, stateful_step_count=50, deadline=None)
+YearOfAProvince.TestCase.settings = YEAR
+TestYearOfAProvince = YearOfAProvince.TestCase
+
+
+@pytest.mark.parametrize("wrong", ["forgets", "stands still", "from the top"])
+def test_control_a_climb_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    right = climb
+
+    def broken(one: Escalation, given: Facts, now: datetime) -> tuple[Escalation, tuple[Notice, ...]]:
+        after, notices = right(one, given, now)
+        if wrong == "forgets":
+            return replace(after, climb=one.climb), notices
+        if wrong == "stands still":
+            return replace(after, next_at=now), notices
+        turned = replace(one.climb, ladder=replace(one.climb.ladder, rungs=one.climb.ladder.rungs[::-1]))
+        return right(replace(one, climb=turned), given, now)
+
+    monkeypatch.setattr("tests.unit.notifier.test_escalation.climb", broken)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(YearOfAProvince, settings=settings(YEAR, database=None, report_multiple_bugs=False))
