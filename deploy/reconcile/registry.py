@@ -13,6 +13,7 @@ from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
 from services.intake.registry import staffing
 from services.notifier.planning.store import email_of, reviews_at
+from services.validator.store import Validity
 from shared.contract.events import (
     AgencyRegistered,
     AgencyStaffing,
@@ -40,6 +41,9 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 #: columns computed from a record, where it has no attribute of their name
 _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("validator", "regime", "form"): lambda record: record.form.model_dump(mode="json"),
+    ("validator", "regime", "validity"): lambda record: Validity.model_validate(
+        record, from_attributes=True
+    ).model_dump(mode="json"),
     ("validator", "regime", "key"): lambda record: record.key,
     ("validator", "regime", "replaces"): lambda record: (
         None if record.replaces is None else f"regime/{record.code}/{record.replaces}"
@@ -61,6 +65,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
 _JSON = frozenset(
     {
         ("validator", "regime", "form"),
+        ("validator", "regime", "validity"),
         ("scoring", "regimes", "cutoff"),
         ("scoring", "regimes", "deadline"),
         ("notifier", "people", "offices"),
