@@ -45,6 +45,7 @@ REGIMES = Projection(
     },
     fixed=("code", "regime_version", "form"),
     own=("learned_at",),
+    refilled=True,
 )
 
 _VALIDITIES = text("""

@@ -33,6 +33,8 @@ class Projection(Generic[R]):
     remembered: columns that stay as they are where a newer version says nothing (None).
     on_change: the service's own columns, each with the SQL that every change sets it to.
     own: the service's own columns that no change touches.
+    refilled: whether a record of the version that is there is written where the copy is unlike it. A record that its
+    owner publishes again fills so the columns that were added since; only where a version has one content for ever.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Projection(Generic[R]):
         remembered: Collection[str] = (),
         on_change: Mapping[str, str] | None = None,
         own: Collection[str] = (),
+        refilled: bool = False,
     ) -> None:
         made, on_change = values or {}, on_change or {}
         columns = [column for column in table.columns if column.name not in {*own, *on_change}]
@@ -63,7 +66,7 @@ class Projection(Generic[R]):
         self._one_key = len(keys) == 1
         self._key = attrgetter(*keys)
         self._version = attrgetter(*version)
-        statement = _statement(table, columns, version, fixed, remembered, on_change)
+        statement = _statement(table, columns, version, fixed, remembered, on_change, refilled=refilled)
         self.statement = text(statement)
         self.returning = text(f"{statement} RETURNING {', '.join(f'kept.{_quote(name)}' for name in keys)}")
 
@@ -122,6 +125,8 @@ def _statement(
     fixed: Collection[str],
     remembered: Collection[str],
     on_change: Mapping[str, str],
+    *,
+    refilled: bool,
 ) -> str:
     key = [column.name for column in table.primary_key]
     names = ", ".join(_quote(column.name) for column in columns)
@@ -137,11 +142,16 @@ def _statement(
     keys = ", ".join(_quote(name) for name in key)
     before = ", ".join(f"kept.{_quote(name)}" for name in version)
     after = ", ".join(f"excluded.{_quote(name)}" for name in version)
+    newer = f"({before}) < ({after})"
+    if refilled:
+        told = [column for column in columns if column.name not in {*key, *version, *fixed, *remembered}]
+        here, there = (", ".join(_comparable(column, of) for column in told) for of in ("kept", "excluded"))
+        newer = f"{newer} OR (({before}) = ({after}) AND ROW({here}) IS DISTINCT FROM ROW({there}))"
     return f"""
         INSERT INTO {_quote(table.name)} AS kept ({names})
         SELECT {selected} FROM unnest({arrays}) AS given ({names})
         ON CONFLICT ({keys}) DO UPDATE SET {", ".join(changes)}
-         WHERE ({before}) < ({after})
+         WHERE {newer}
     """  # noqa: S608 - names of the service's own table
 
 
@@ -152,6 +162,11 @@ def _selected(column: Column[Any]) -> str:
     if isinstance(column.type, JSONB):
         return f"CAST({name} AS jsonb)"
     return f"CAST({name} AS json)" if isinstance(column.type, JSON) else name
+
+
+def _comparable(column: Column[Any], of: str) -> str:
+    name = f"{of}.{_quote(column.name)}"
+    return f"CAST({name} AS jsonb)" if isinstance(column.type, JSON) else name  # json itself knows no equality
 
 
 def _sql_type(column: Column[Any]) -> str:

@@ -60,8 +60,9 @@ AGENCIES = Projection(
     tables.agencies,
     AgencyRegistered,
     values={"parents": lambda agency: json.dumps(agency.model_dump(mode="json")["parents"])},
+    refilled=True,
 )
-OFFICERS = Projection(tables.officers, OfficerRegistered)
+OFFICERS = Projection(tables.officers, OfficerRegistered, refilled=True)
 PERSONS = Projection(
     tables.people,
     PersonRegistered,
@@ -70,10 +71,13 @@ PERSONS = Projection(
         "offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode(),
         "reviews_at": lambda person: msgspec.json.encode(reviews_at(person)).decode(),
     },
+    refilled=True,
 )
 #: names and legal basis of regimes and requests
-REGIMES = Projection(tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed})
-REQUESTS = Projection(tables.requests, RequestIssued)
+REGIMES = Projection(
+    tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed}, refilled=True
+)
+REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)
 CALENDARS = Projection(
     tables.calendars,
     CalendarLoaded,

@@ -149,6 +149,23 @@ async def test_fixed_stays_remembered_stays_where_nothing_is_said_and_own_column
     assert await rows(copy, told) == [('{"n": 1}', 0, False, NOW)]
 
 
+async def test_a_record_published_again_fills_columns_that_were_added_since(copy: Database) -> None:
+    refilled = Projection(places, Place, remembered=("score",), own=("seen", "learned_at"), refilled=True)
+    full = Place(version=2, name="xã", tags=("a",), form='{"n": 1}', score=7)
+    for by, told in ((made(), ([], "{}")), (refilled, (["a"], '{"n": 1}'))):
+        async with copy.transaction() as tx:
+            await tx.execute(text("DELETE FROM places"))
+        await save(copy, full, by=by)
+        async with copy.transaction() as tx:
+            await tx.execute(text("UPDATE places SET tags = '{}', form = '{}'"))
+        assert bool(await save(copy, replace(full, version=1, tags=("old",)), by=by)) is False
+        assert await rows(copy, "tags, CAST(form AS text), version") == [([], "{}", 2)]
+        again = await save(copy, full, by=by)
+        assert await rows(copy, "tags, CAST(form AS text), score") == [(*told, 7)]
+        assert again == ([full] if by is refilled else [])
+        assert await save(copy, full, by=by) == [], "nothing is unlike any more"
+
+
 async def test_a_version_may_be_a_moment_and_an_id(copy: Database) -> None:
     later, earlier = NOW + timedelta(seconds=1), NOW
     right = Ruling("A", UUID(int=1), later)
