@@ -303,17 +303,18 @@ def _to_certify(
 ) -> tuple[Notice, ...]:
     """The notice that a report waits for the head's signature: whenever a version begins to wait.
 
-    One may wait again, as when a newer one is withdrawn. The notice of its first time may have been cancelled, and the
-    head was told of another since: so it is told anew. What it was before is read of obligation events alone, which
-    reconcile has in their order.
+    One may wait again, as when a newer one is withdrawn, or a reviewer takes back that it was sent back. The notice of
+    its first time may have been cancelled, and the head was told of another since: so it is told anew. Only of the
+    latest version received is it sure that it waits for the first time. What it was before is read of obligation events
+    alone, which reconcile has in their order.
     """
     version = now.certify_version
     if not version or (version == before.certify_version and before.owed):
         return ()
     answered = before.accepted_version or before.standing == "returned"
-    first = before.owed and not answered and before.certify_version < version
-    head = directory.head(now.agency)
     is_latest = event.received_version == now.certify_version
+    first = before.owed and not answered and before.certify_version < version and is_latest
+    head = directory.head(now.agency)
     facts = dataclasses.replace(
         letter_facts(now, directory.agency(now.agency), head),
         standing=None,

@@ -126,7 +126,7 @@ def test_the_head_hears_once_that_a_report_waits_for_the_signature_and_by_when()
     ("state", "steps", "cancels"),
     [
         (TO_CERTIFY, [], []),
-        ({**TO_CERTIFY, "certify_version": 2}, ["certify/2"], [NO_LONGER]),
+        ({**TO_CERTIFY, "certify_version": 2, "received_version": 2}, ["certify/2"], [NO_LONGER]),
         ({**TO_CERTIFY, "certify_version": None}, [], [NO_LONGER]),
         ({**TO_CERTIFY, "overdue": True}, ["overdue", "overdue/rung-1"], []),
         ({"answer_version": 1}, [], [(("certification",), "fulfilled")]),
@@ -159,6 +159,15 @@ def test_the_head_hears_again_of_a_version_that_waits_again(meanwhile: dict[str,
     assert steps == ["certify/1/11"]
     again = after(between, told(11, **TO_CERTIFY))
     assert planned(again, told(12, "due_soon", **TO_CERTIFY)) == ([], []), "told once"
+
+
+def test_the_head_hears_again_of_a_version_whose_return_is_undone_while_a_newer_one_awaits_its_verdict() -> None:
+    waited = after(OPEN, told(**TO_CERTIFY))
+    sent_back = after(waited, told(10, standing="returned", rework_version=1, received_version=1))
+    newer = after(sent_back, told(11, standing="awaiting_verdict", received_version=2))
+    undone = told(12, **{**TO_CERTIFY, "received_version": 2})
+    assert planned(newer, undone) == (["certify/1/12"], [])
+    assert planned(after(newer, undone), told(13, **{**TO_CERTIFY, "received_version": 2})) == ([], []), "told once"
 
 
 BY_OVERDUE = (("reminder",), "superseded_by_overdue")
