@@ -25,8 +25,9 @@ AGENCIES = Projection(
     values={"parents": lambda agency: json.dumps(agency.model_dump(mode="json")["parents"])},
     on_change={"planned": "false"},
     own=("regrouped_at",),
+    refilled=True,
 )
-OFFICERS = Projection(tables.officers, OfficerRegistered)
+OFFICERS = Projection(tables.officers, OfficerRegistered, refilled=True)
 REGIMES = Projection(
     tables.regimes,
     RegimePublished,
@@ -34,9 +35,10 @@ REGIMES = Projection(
         "cutoff": lambda regime: regime.cutoff.model_dump_json(),
         "deadline": lambda regime: regime.deadline.model_dump_json(),
     },
+    refilled=True,
 )
 #: a request that was withdrawn is looked at again by the generator
-REQUESTS = Projection(tables.requests, RequestIssued, on_change={"withdrawn": "false"})
+REQUESTS = Projection(tables.requests, RequestIssued, on_change={"withdrawn": "false"}, refilled=True)
 
 _UNPLAN = text("""
     DELETE FROM plans
