@@ -246,7 +246,8 @@ class Reference:
                                record.effective_to, record.submitter_kinds, record.submitters, record.cutoff,
                                record.deadline, record.remind_working_days, record.certification,
                                record.lock_after_working_days, submitters_except=record.submitters_except,
-                               submitter_parents=record.submitter_parents)
+                               submitter_parents=record.submitter_parents,
+                               grace_working_days=record.grace_working_days)
                     )  # fmt: skip
                     self._read_form(record)
                 case RequestIssued():

@@ -178,6 +178,7 @@ def _regime(record: RegimePublished) -> Regime:
         record.code, record.regime_version, record.frequency, record.effective_from, record.effective_to,
         record.submitter_kinds, record.submitters, record.cutoff, record.deadline, record.remind_working_days,
         submitters_except=record.submitters_except, submitter_parents=record.submitter_parents,
+        grace_working_days=record.grace_working_days,
     )  # fmt: skip
 
 

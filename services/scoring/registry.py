@@ -58,7 +58,7 @@ _REPLAN = text("""
 _READ_REGIMES = text("""
     SELECT code, regime_version, frequency, effective_from, effective_to, submitter_kinds, submitters,
            CAST(cutoff AS text), CAST(deadline AS text), remind_working_days, certification,
-           lock_after_working_days, submitters_except, submitter_parents
+           lock_after_working_days, submitters_except, submitter_parents, grace_working_days
       FROM regimes WHERE :all OR code = ANY(CAST(:codes AS text[])) ORDER BY code, regime_version
 """)
 _READ_AGENCIES = text("""
@@ -269,5 +269,5 @@ def _regime(row: Sequence[Any]) -> Regime:
     return Regime(
         row[0], row[1], row[2], effective_from, row[4], tuple(row[5]), tuple(row[6]),
         Cutoff.model_validate_json(row[7]), Deadline.model_validate_json(row[8]), row[9], row[10], row[11],
-        tuple(row[12]), tuple(row[13]),
+        tuple(row[12]), tuple(row[13]), row[14],
     )  # fmt: skip

@@ -77,6 +77,7 @@ regimes = Table(
     Column("remind_working_days", Integer, nullable=False),
     Column("certification", Text, nullable=False, server_default="none"),
     Column("lock_after_working_days", Integer),
+    Column("grace_working_days", Integer),
     Column("submitters_except", ARRAY(Text), nullable=False, server_default="{}"),
     Column("submitter_parents", ARRAY(Text), nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),

@@ -53,6 +53,7 @@ class Owed:
     remind_at: datetime
     certify: bool
     locked: datetime | None
+    patient: datetime | None  # until when a late report is not called overdue
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,22 @@ def _with_notice(world: World, terms: Owed, heard: datetime) -> Owed:
     days = _calendar(world, terms.calendar)
     earliest = days.after(heard.date(), _policy(world, terms.policy)["notice_working_days"])
     due = max(terms.planned, datetime.combine(earliest, heard.timetz()))
-    lock = None if terms.locked is None else terms.locked + (due - terms.planned)
-    return replace(terms, planned=due, locked=lock)
+    return _due_at(terms, due)
+
+
+def _due_at(terms: Owed, due: datetime) -> Owed:
+    """Due at another moment; lock and grace stay as long after it."""
+    return replace(
+        terms,
+        planned=due,
+        locked=_with_it(terms.locked, terms.planned, due),
+        patient=_with_it(terms.patient, terms.planned, due),
+    )
+
+
+def _with_it(hour: datetime | None, planned: datetime, due: datetime) -> datetime | None:
+    """What lies so long after a deadline stays as long after another one."""
+    return None if hour is None else hour + (due - planned)
 
 
 def _falls(world: World, obligation: str, terms: Owed, since: datetime, until: datetime) -> bool:
@@ -196,7 +211,8 @@ def _falls(world: World, obligation: str, terms: Owed, since: datetime, until: d
     ]
     moments = {since, *(at for at in map(moment, happened) if since < at <= until)}
     for at in sorted(moments):
-        reports = Reports(_known_reports(world, obligation, at), terms.planned, terms.certify, terms.planned)
+        by = terms.planned
+        reports = Reports(_known_reports(world, obligation, at), by, terms.certify, by, by)
         live = [report for report in reports.known if report.withdrawn is None]
         if not reports.answering and not (live and (live[-1].verdict is None or live[-1].stands)):
             return True
@@ -318,11 +334,12 @@ def _planned(world: World, obligation: str, at: datetime) -> tuple[Owed | None, 
     if policy is None:
         return None, False
     remind = datetime.combine(days.before(due.date(), governing["remind_working_days"]), time(8), VIETNAM)
-    lock = governing.get("lock_after_working_days")
+    lock, grace = governing.get("lock_after_working_days"), governing.get("grace_working_days")
     terms = Owed(
         due, days.version, policy, governing["regime_version"], opens, min(due, max(remind, opens)),
         governing.get("certification", "none") == "head",
         None if lock is None else datetime.combine(days.after(due.date(), lock), due.timetz()),
+        None if grace is None else datetime.combine(days.after(due.date(), grace), due.timetz()),
     )  # fmt: skip
     return terms, known is not None and _asked(known, above, governing, request, last, due.date())
 
@@ -449,7 +466,7 @@ def _inherited(world: World, obligation: str, now: datetime) -> Owed | None:
                 heard = max(moment(closing.get("known_at", EVER)) for closing in closings)
                 notice = _policy(world, terms.policy)["notice_working_days"]
                 earliest = _calendar(world, terms.calendar).after(heard.date(), notice)
-                return replace(terms, planned=max(terms.planned, datetime.combine(earliest, heard.timetz())))
+                return _due_at(terms, max(terms.planned, datetime.combine(earliest, heard.timetz())))
             if _terms(world, place, now)[1] or (closes := _closing(world, successor, now)) is None:
                 break  # its own report answers for both
             closings.append(closes)
@@ -531,6 +548,7 @@ class Reports:
     due: datetime
     certify: bool
     certify_by: datetime
+    grace: datetime
 
     def terms_of(self, report: Report) -> list[tuple[Report, datetime]]:
         """What a reviewer sent back before and this one corrects in the time he gave, with the end of that time."""
@@ -569,9 +587,9 @@ class Reports:
 
     @property
     def awaited(self) -> bool:
-        """Whether something that came in time has no verdict yet."""
+        """Whether something that came in time, or within the grace, has no verdict yet."""
         return any(
-            report.withdrawn is None and report.verdict is None and self.since(report) <= self.due
+            report.withdrawn is None and report.verdict is None and self.since(report) <= max(self.due, self.grace)
             for report in self.known
         )
 
@@ -596,8 +614,8 @@ class Reports:
 
     @property
     def patience(self) -> datetime:
-        """Until when what came in time may be corrected or signed; the deadline where that is no later."""
-        until = [self.due]
+        """Until when there is grace, or what came in time may be corrected or signed; the deadline if no later."""
+        until = [self.due, self.grace]
         for report in self.known:
             word = report.sent_back
             if report.withdrawn is None and word is not None and word.get("until") and self.since(report) <= self.due:
@@ -616,8 +634,8 @@ def with_figures(reports: list[Report]) -> list[Report]:
 def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datetime) -> Judged:
     policy, days = _policy(world, terms.policy), _calendar(world, terms.calendar)
     due, spans, _ = _moved(world, obligation, terms.planned, now)
-    locked = None if terms.locked is None else terms.locked + (due - terms.planned)
-    reports = Reports(_known_reports(world, obligation, now), due, terms.certify, locked or due)
+    locked, patient = _with_it(terms.locked, terms.planned, due), _with_it(terms.patient, terms.planned, due)
+    reports = Reports(_known_reports(world, obligation, now), due, terms.certify, locked or due, patient or due)
     counting = reports.answering
     answer = min(counting, key=reports.counts_from) if counting else None
     live = [report for report in reports.known if report.withdrawn is None]
@@ -658,7 +676,11 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
         if not on_time:
             begun = max(1, days.begun(due, counted, spans))
             off = min(begun * Decimal(timeliness["off_per_working_day"]), full - Decimal(timeliness["floor"]))
-            lines.append(("timeliness", clauses["late"], -off))
+            forgiving = timeliness.get("off_within_grace")
+            if forgiving is not None and patient is not None and counted <= patient:
+                lines.append(("timeliness", clauses["grace"], -min(off, Decimal(forgiving))))
+            else:
+                lines.append(("timeliness", clauses["late"], -off))
         items = _items(reports, counting, answer)
         lines.append(("completeness", clauses["complete"], _share(policy["completeness"], *items)))
     elif overdue:

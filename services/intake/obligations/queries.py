@@ -33,6 +33,7 @@ MAX_LISTED = 100
 _OBLIGATION_COLUMNS = """
     obligation, regime, regime_version, period, deadline, CAST(document->>'cutoff_from' AS date) AS cutoff_from,
     CAST(document->>'cutoff_to' AS date) AS cutoff_to, CAST(document->>'opens_at' AS timestamptz) AS opens_at,
+    CAST(document->>'grace_until' AS timestamptz) AS grace_until,
     standing, owed, overdue, CAST(document->>'on_time' AS boolean) AS on_time,
     CAST(document->>'score' AS numeric) AS score, changed_at, updated_at
 """
@@ -76,6 +77,10 @@ class ObligationView(BaseModel):
     regime_name_en: str
     period: str
     deadline: Moment
+    grace_until: Moment | None = Field(
+        description="Ân hạn: trước lúc này chưa tính quá hạn, nhưng nhận sau `deadline` vẫn là trễ / nobody is called "
+        "overdue before this; what is received after `deadline` is late"
+    )
     cutoff_from: date | None
     cutoff_to: date | None
     accepted_from: Moment = Field(description="Nhận báo cáo từ / a report is taken from then on")

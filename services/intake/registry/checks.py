@@ -363,6 +363,17 @@ def _regime(located: Located, regime: RegimePublished, registry: Registry, versi
             "Sửa `review_by`.",
             "Correct `review_by`.",
         )
+    grace, lock = regime.grace_working_days, regime.lock_after_working_days
+    if grace is not None and lock is not None and lock < grace:
+        yield located.error(
+            "grace_working_days",
+            f"Thời gian ân hạn ({grace} ngày làm việc) dài hơn thời gian đến khi khóa ({lock} ngày làm việc): "
+            "báo cáo trong ân hạn không được nhận nữa.",
+            f"The grace of {grace} working days ends after the lock, {lock} working days after the deadline: "
+            "reports within it would be refused.",
+            "Giảm `grace_working_days` hoặc tăng `lock_after_working_days`.",
+            "Lower `grace_working_days` or raise `lock_after_working_days`.",
+        )
     if (regime.frequency == "adhoc") != (regime.deadline.rule == "on_request"):
         yield located.error(
             "deadline/rule",

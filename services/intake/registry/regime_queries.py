@@ -94,6 +94,13 @@ class RegimeDetail(RegimeView):
     )
     deadlines: list[DeadlineView] = Field(description=f"Tối đa {MAX_DEADLINES} hạn gần nhất / the nearest")
     remind_working_days: int
+    grace_working_days: int | None = Field(
+        description="Ân hạn: chưa tính quá hạn, nhưng nhận sau hạn vẫn là trễ / nobody is called overdue in these days "
+        "after the deadline; what is received in them is late"
+    )
+    lock_after_working_days: int | None = Field(
+        description="Sau số ngày này không nhận báo cáo nữa / no report is taken after so many working days"
+    )
     form: Form
     example: dict[str, Any] | None = Field(
         description="Thân của POST /v1/submissions được chấp nhận / a body of POST /v1/submissions that is accepted"
@@ -174,6 +181,8 @@ async def detail(
         deadline_override=override or None,
         deadlines=[_deadline(row, regime) for row in owed],
         remind_working_days=regime.remind_working_days,
+        grace_working_days=regime.grace_working_days,
+        lock_after_working_days=regime.lock_after_working_days,
         form=regime.form,
         example=body,
         example_note=note,

@@ -52,6 +52,7 @@ class Regime:
     lock_after_working_days: int | None = None
     submitters_except: tuple[str, ...] = ()
     submitter_parents: tuple[str, ...] = ()
+    grace_working_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ class Plan:
     certification: Certification = "none"
     #: after this no report is taken any more; None: late is never locked
     locks_at: datetime | None = None
+    #: nobody is called overdue before this; None: before the deadline
+    grace_until: datetime | None = None
     #: of a request; None: it is not withdrawn
     withdrawn_at: datetime | None = None
     #: the version, where it takes more than kinds and codes to know who owes it
@@ -226,7 +229,8 @@ def plan_period(regime: Regime, period: Period, calendar: WorkingCalendar, overr
         calendar_version=calendar.version,
         provisional=calendar.covers(day) and calendar.provisional(day),
         certification=regime.certification,
-        locks_at=_locks_at(regime, deadline, calendar),
+        locks_at=_hour_of(deadline, regime.lock_after_working_days, calendar),
+        grace_until=_hour_of(deadline, regime.grace_working_days, calendar),
         grouping=regime if regime.submitter_parents or regime.deadline.overrides else None,
         override=override,
     )
@@ -252,7 +256,8 @@ def plan_request(regime: Regime, request: Request, calendar: WorkingCalendar) ->
         remind_at=_remind_at(regime, request.issued_at, request.deadline, calendar),
         calendar_version=calendar.version,
         certification=regime.certification,
-        locks_at=_locks_at(regime, request.deadline, calendar),
+        locks_at=_hour_of(request.deadline, regime.lock_after_working_days, calendar),
+        grace_until=_hour_of(request.deadline, regime.grace_working_days, calendar),
         withdrawn_at=request.withdrawn_at,
         grouping=regime if regime.submitter_parents and not request.agencies else None,
     )
@@ -334,13 +339,13 @@ def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar:
     return min(deadline, max(opens_at, datetime.combine(day, REMIND_AT, LOCAL_ZONE)))
 
 
-def _locks_at(regime: Regime, deadline: datetime, calendar: WorkingCalendar) -> datetime | None:
-    """The hour of the deadline, so many working days later; never where no calendar covers that day: it is no guess."""
-    if regime.lock_after_working_days is None:
+def _hour_of(deadline: datetime, working_days: int | None, calendar: WorkingCalendar) -> datetime | None:
+    """The hour of the deadline, so many working days later; None where no calendar covers that day: it is no guess."""
+    if working_days is None:
         return None
     local = deadline.astimezone(LOCAL_ZONE)
     try:
-        day = calendar.add_working_days(local.date(), regime.lock_after_working_days)
+        day = calendar.add_working_days(local.date(), working_days)
     except CalendarGap:
         return None
     return datetime.combine(day, local.timetz())

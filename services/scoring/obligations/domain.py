@@ -236,6 +236,7 @@ def published(
         transferred_from=terms.origins,
         transferred_to=terms.heir,
         locks_at=terms.locked_after(state.deadline),
+        grace_until=terms.grace_after(state.deadline),
         rework_version=None if sent_back is None else sent_back.number,
         rework_reason=None if rework is None else rework.reason,
         rework_until=None if rework is None else rework.until,
@@ -300,6 +301,7 @@ def _shown(terms: Terms) -> tuple[object, ...]:
     return (
         terms.regime_version, terms.opens_at, terms.deadline, terms.cutoff_from, terms.cutoff_to,
         terms.calendar_version, terms.policy_version, terms.provisional, terms.origins, terms.locks_at, terms.override,
+        terms.grace_until,
     )  # fmt: skip
 
 

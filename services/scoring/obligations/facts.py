@@ -42,15 +42,22 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     certification: Certification = "none"
     locks_at: datetime | None = None  # of `deadline`; None: late is never locked
     withdrawn_at: datetime | None = None  # when whoever asked for it took the request back
+    grace_until: datetime | None = None  # of `deadline`; nobody is called overdue before; None: there is no grace
     override: int = 0  # the place, from 1, of the regime's deadline override; 0: its own deadline
 
     def due_at(self, deadline: datetime) -> Terms:
-        """The same with another deadline; the lock moves with it, by as much."""
-        return replace(self, deadline=deadline, locks_at=self.locked_after(deadline))
+        """The same with another deadline; lock and grace move with it, by as much."""
+        return replace(
+            self, deadline=deadline, locks_at=self.locked_after(deadline), grace_until=self.grace_after(deadline)
+        )
 
     def locked_after(self, deadline: datetime) -> datetime | None:
         """When it is locked if its deadline is this one."""
         return None if self.locks_at is None else self.locks_at + (deadline - self.deadline)
+
+    def grace_after(self, deadline: datetime) -> datetime | None:
+        """Until when there is grace if its deadline is this one."""
+        return None if self.grace_until is None else self.grace_until + (deadline - self.deadline)
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):

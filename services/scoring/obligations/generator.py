@@ -191,6 +191,7 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
         provisional=plan.provisional,
         certification=plan.certification,
         locks_at=plan.locks_at,
+        grace_until=plan.grace_until,
         withdrawn_at=plan.withdrawn_at,
         override=plan.override,
     )
@@ -212,6 +213,7 @@ def follow_plan(
                 planned,
                 deadline=terms.deadline,
                 locks_at=terms.locks_at,
+                grace_until=terms.grace_until,
                 remind_at=max(planned.opens_at, terms.remind_at),
                 calendar_version=terms.calendar_version,
                 policy_version=policy_of_old or terms.policy_version,

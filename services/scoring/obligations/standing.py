@@ -34,8 +34,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     deadline: with every relief; late is what is received after it.
     answer: number of the accepted version that answers the obligation; measured: of the one whose completeness counts.
     next_at: when time alone will change something; None: nothing will.
-    term: until when nobody is called overdue although the deadline lies behind: a reviewer's term, or what a report in
-    time has left to be certified; None: nothing gives more time.
+    term: until when nobody is called overdue although the deadline lies behind: the regime's grace, a reviewer's term,
+    or what a report in time has left to be certified; None: nothing gives more time.
     uncertified: number of the latest version that is accepted but for its certification, while nothing answers.
     score: None while nothing is decided.
     """
@@ -70,19 +70,21 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
     measured = None if answer is None else counts.measured(answer)
     answered_at = None if answer is None else counts.counted_at(answer)
     on_time = None if answered_at is None else answered_at <= deadline
-    term = None if answer is not None else counts.term()
+    own_term = None if answer is not None else counts.term()
+    term = own_term if answer is not None else _later(own_term, terms.grace_after(deadline), deadline)
     owed = terms.owed and (terms.withdrawn_at is None or counts.came_by(min(deadline, terms.withdrawn_at)))
     overdue = (
         owed
         and answer is None
-        and not counts.undecided_in_time
+        and not counts.undecided
         and facts.passed_at is not None
         and facts.passed_at > (term or deadline)
     )
     standing = counts.standing
     lines: tuple[tuple[Due, UUID | None], ...] = ()
     if owed and (answer is not None or overdue):
-        lines = _lines(facts, deadline, overdue, answered_at, answer, measured, policy, calendar)
+        grace = terms.grace_after(deadline)
+        lines = _lines(facts, deadline, grace, overdue, answered_at, answer, measured, policy, calendar)
     officer, basis = _who_answers(facts, answer, counts.latest, overdue)
     state = State(
         deadline=deadline,
@@ -96,8 +98,10 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
         officer_basis=basis,
         score=sum((due.points for due, _ in lines), _NOTHING) if lines else None,
         next_at=None
-        if overdue or counts.undecided_in_time
-        else _next_at(terms, facts, deadline, term or deadline, standing, certify=counts.uncertified is not None),
+        if overdue or counts.undecided
+        else _next_at(
+            terms, facts, deadline, own_term or deadline, standing, term, certify=counts.uncertified is not None
+        ),
         term=term,
         uncertified=None if counts.uncertified is None else counts.uncertified.number,
     )
@@ -110,6 +114,7 @@ class _Counts:
     def __init__(self, terms: Terms, facts: Facts, deadline: datetime) -> None:
         self._terms, self._deadline = terms, deadline
         self._certify_by = terms.locked_after(deadline) or deadline
+        self._grace_until = terms.grace_after(deadline) or deadline
         self._all = facts.versions
         self._sent_back = [version for version in facts.versions if any(step.until for step in version.steps)]
         #: of each version its receipt, or that of the one that it corrects; filled in the order of receipt
@@ -123,8 +128,9 @@ class _Counts:
         accepted = [version for version in self._live if version.accepted and self._is_certified(version)]
         self._reports = _of_weight(accepted)
         self.answer = min(self._reports, key=self.counted_at, default=None)  # of equals the first received
-        self.undecided_in_time = any(
-            not version.verdicts and self.received_at(version) <= deadline for version in self._live
+        #: whether what came by the deadline, or within the grace, awaits its verdict
+        self.undecided = any(
+            not version.verdicts and self.received_at(version) <= self._grace_until for version in self._live
         )
         self.uncertified = None if self.answer is not None else self._latest_uncertified()
 
@@ -232,8 +238,15 @@ def untouched(terms: Terms) -> State:
     return State(
         deadline=terms.deadline,
         owed=terms.owed and terms.withdrawn_at is None,
-        next_at=_next_at(terms, NOTHING, terms.deadline, terms.deadline, "nothing_sent"),
+        next_at=_next_at(terms, NOTHING, terms.deadline, terms.deadline, "nothing_sent", terms.grace_until),
+        term=terms.grace_until,
     )
+
+
+def _later(own: datetime | None, grace: datetime | None, deadline: datetime) -> datetime | None:
+    """The later of the terms that hold the overdue mark back; None where neither is later than the deadline."""
+    latest = max(own or deadline, grace or deadline)
+    return latest if latest > deadline else None
 
 
 def effective_deadline(terms: Terms, facts: Facts) -> datetime:
@@ -283,6 +296,7 @@ def _who_answers(
 def _lines(
     facts: Facts,
     deadline: datetime,
+    grace_until: datetime | None,
     overdue: bool,
     answered_at: datetime | None,
     answer: Version | None,
@@ -299,6 +313,7 @@ def _lines(
         None if verdict is None else verdict.required_items,
         None if verdict is None else verdict.present_items,
         tuple((relief.starts_at, relief.ends_at) for relief in facts.reliefs if relief.status == "granted"),
+        grace_until,
     )
     causes = {
         "timeliness": None if decided is None else decided.event_id,
@@ -308,11 +323,19 @@ def _lines(
 
 
 def _next_at(
-    terms: Terms, facts: Facts, deadline: datetime, due: datetime, standing: Standing, *, certify: bool = False
+    terms: Terms,
+    facts: Facts,
+    deadline: datetime,
+    due: datetime,
+    standing: Standing,
+    term: datetime | None,
+    *,
+    certify: bool = False,
 ) -> datetime | None:
     """The reminder's moment, then the deadline's, or the end of what holds the overdue mark back.
 
-    due: the deadline, or the term that lies behind it. certify: all that is lacking is the certification.
+    due: the deadline, or the term behind it that what has come was given. term: the end of that and of the grace.
+    certify: all that is lacking is the certification.
 
     Nobody is reminded of a deadline that a proposed relief may move: a reminder that is due no more would be looked at
     in every tick until the hold is over, and keep the sweep from everybody else.
@@ -332,7 +355,7 @@ def _next_at(
         return terms.remind_at
     if certify and (seen is None or seen <= deadline):
         return held + _JUST_AFTER  # so that a reminder that was missed is not looked for until the term is over
-    return max(due, held) + _JUST_AFTER  # at the deadline itself a report is in time
+    return max(term or deadline, held) + _JUST_AFTER  # at the deadline itself a report is in time
 
 
 def _reminded(facts: Facts, deadline: datetime) -> bool:

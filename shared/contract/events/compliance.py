@@ -89,6 +89,7 @@ class ObligationChanged(EventModel):
     officer_basis: Literal["named", "designated"] | None = None  # by the report, or on duty at the deadline
     transferred_from: tuple[str, ...] = ()  # agencies that closed while they owed it
     transferred_to: str | None = None  # the agency that owes it since this one closed
+    grace_until: Moment | None = None  # nobody is called overdue before this; late is what comes after the deadline
     locks_at: Moment | None = None  # after this no report is taken any more; None: it is never locked
     #: returned by a reviewer: which version, why, and until when a corrected one counts by the receipt of that one
     rework_version: int | None = None

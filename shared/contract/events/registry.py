@@ -342,6 +342,8 @@ class RegimePublished(EventModel):
     review: Review = "none"
     #: nothing is taken any more once so many working days have passed since the deadline; None: late is never locked
     lock_after_working_days: Annotated[int, between(1, 250)] | None = None
+    #: nobody is called overdue before so many working days have passed since the deadline, which stays what it is
+    grace_working_days: Annotated[int, between(1, 60)] | None = None
     review_by: Day | None = None  # whether the regime is still needed is to be looked at by this day (rà soát)
     rule_pack: RulePack | None = None
     version: int

@@ -98,6 +98,7 @@ cutoff: {weekday: 4}
 deadline: {rule: weekday, weekday: 5, hour: 16, minute: 30}
 remind_working_days: 1
 lock_after_working_days: 5
+grace_working_days: 1
 form:
   figures:
     - {code: T, label: Việc đã làm, unit: việc, minimum: "0"}

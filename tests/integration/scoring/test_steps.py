@@ -93,6 +93,22 @@ async def test_the_terms_say_what_must_be_certified_and_when_it_is_locked(rig: R
     await rig.check_scores()
 
 
+async def test_within_the_grace_nobody_is_called_overdue_and_a_report_is_late(rig: Rig) -> None:
+    await province(rig, grace_working_days=2, lock_after_working_days=5)
+    grace = local(2026, 10, 21, 17)
+    assert ((await rig.one())["deadline"], (await rig.obligation()).terms.grace_until) == (DEADLINE, grace)
+    (opened,) = await rig.published("opened", KEY)
+    assert (opened.deadline, opened.grace_until) == (DEADLINE, grace)
+    await rig.at(grace)
+    assert (await rig.one())["overdue"] is False
+    await rig.at(grace + timedelta(hours=1))
+    assert (await rig.one())["overdue"] is True
+    await rig.follow(verdict(received_at=local(2026, 10, 20, 9)))
+    late = await rig.one()
+    assert (late["overdue"], late["on_time"], late["score"]) == (False, False, 90)
+    await rig.check_scores()
+
+
 async def test_a_rework_is_published_with_its_reason(rig: Rig) -> None:
     await province(rig)
     await rig.follow(verdict(received_at=EARLY))

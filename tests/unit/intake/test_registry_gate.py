@@ -186,6 +186,11 @@ def overriding(*overrides: dict[str, Any], deadline: str = "day_of_month", **cha
             "is no exception",
         ),
         (rig.regime("X", review_by=date(2020, 1, 1)), "review_by", "before it takes effect"),
+        (
+            rig.regime("X", grace_working_days=3, lock_after_working_days=2),
+            "grace_working_days",
+            "reports within it would be refused",
+        ),
         (form(figures=figures("A"), sums=[{"code": "S", "total": "A", "terms": []}]), "form/sums/0/terms", "no terms"),
         (sums(Z=("A",)), "form/sums/0/total", "no figure"),
         (sums(A=("B", "Z")), "form/sums/0/terms/1", "no figure"),
@@ -255,7 +260,13 @@ def test_the_controls_what_is_close_to_these_fits() -> None:
             {"parents": ["H99"], "reason": "Xa", "deadline": {"rule": "working_days_after_cutoff", "working_days": 9}},
             {"agencies": [COMMUNE], **MORE},
         ),
-        rig.regime("X", review_by=date(2020, 1, 2), rule_pack={"code": "X", "version": 1}),
+        rig.regime(
+            "X",
+            grace_working_days=2,
+            lock_after_working_days=2,
+            review_by=date(2020, 1, 2),
+            rule_pack={"code": "X", "version": 1},
+        ),
         form(
             figures=[
                 *figures("A", type="integer", consolidation="sum", scale=6),

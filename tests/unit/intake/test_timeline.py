@@ -57,7 +57,8 @@ def obligation(
 ) -> ObligationDetail:
     return ObligationDetail(
         obligation="H99.31/KTXH/2026-M10", regime="KTXH", regime_version=1, regime_name="KTXH", regime_name_en="KTXH",
-        period="2026-M10", accepted_from=at(-2), deadline=at(3), cutoff_from=None, cutoff_to=None,
+        period="2026-M10", accepted_from=at(-2), deadline=at(3), grace_until=None, cutoff_from=None,
+        cutoff_to=None,
         standing="fulfilled", owed=True, overdue=False, on_time=True, score=None, changed_at=at(1), updated_at=at(1),
         links={"self": "/v1/obligations/KTXH/2026-M10"}, policy_version="2019.1", calendar_version="VN-2026.2",
         provisional=False, planned_deadline=at(3), deadline_rule=None, deadline_rule_en=None,

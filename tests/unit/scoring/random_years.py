@@ -174,13 +174,18 @@ def _calendar(revision: int, off: set[date], year: int, known_at: datetime, dice
 
 def _policy(number: int, effective_from: date, known_at: datetime, dice: Random) -> Data:
     full, floor = dice.choice((("60", "0"), ("50", "5"), ("70.5", "0.25")))
+    forgiving = dice.choice((None, "0", "5", "12"))
+    clauses = {"on_time": "1.a", "late": "1.b", "overdue": "1.c", "complete": "2.a"}
+    if forgiving is not None:
+        clauses["grace"] = "1.d"
     return {
         "version": f"P{number}", "effective_from": effective_from, "known_at": known_at,
         "notice_working_days": dice.randrange(6), "source": "dice",
-        "timeliness": {"full": full, "off_per_working_day": dice.choice(("10", "7.5")), "floor": floor, "overdue": "0"},
+        "timeliness": {"full": full, "off_per_working_day": dice.choice(("10", "7.5")), "floor": floor, "overdue": "0",
+                       "off_within_grace": forgiving},
         "completeness": {"full": "40", "fraction_digits": dice.choice((0, 2, 3)), "counts": "accepted"},
-        "clauses": {"on_time": "1.a", "late": "1.b", "overdue": "1.c", "complete": "2.a"},
-        "texts": {key: {"text_vi": "x", "text_en": "x", "legal_basis": "x"} for key in ("1.a", "1.b", "1.c", "2.a")},
+        "clauses": clauses,
+        "texts": {key: {"text_vi": "x", "text_en": "x", "legal_basis": "x"} for key in clauses.values()},
     }  # fmt: skip
 
 
@@ -192,7 +197,8 @@ def _regime(number: int, frequency: str, effective_from: date, known_at: datetim
         "cutoff": {"day": dice.randrange(1, 29), "weekday": dice.randrange(1, 8)},
         "remind_working_days": dice.randrange(6),
         "certification": dice.choice(("none", "none", "head")),
-        "lock_after_working_days": dice.choice((None, None, 0, 3, 10)),
+        "lock_after_working_days": dice.choice((None, None, 1, 3, 10)),
+        "grace_working_days": dice.choice((None, None, 1, 4)),
         "deadline": {
             "rule": "on_request" if frequency == "adhoc" else dice.choice(rules), "day": dice.randrange(1, 32),
             "month_offset": 1, "weekday": dice.randrange(1, 8), "week_offset": dice.randrange(1, 3),
@@ -457,6 +463,8 @@ class Product:
                 terms = self._noticed(terms, at)
             if before is None:
                 self.obligations[key] = Obligation(key, 1, terms, NOTHING, untouched(terms))
+                for record in self._known(self.world.reliefs, at, "relief_id"):  # as `apply_again` of reliefs/store.py
+                    self._relieve(record, at)
             else:
                 if before.terms.owed and self._stays(before):
                     terms = replace(terms, owed=True)
@@ -580,6 +588,7 @@ def _regimes(record: Data) -> deadlines.Regime:
             certification=record["certification"], lock_after_working_days=record["lock_after_working_days"],
             submitters_except=tuple(record.get("submitters_except", ())),
             submitter_parents=tuple(record.get("submitter_parents", ())),
+            grace_working_days=record["grace_working_days"],
         ),
     )  # fmt: skip
     return made

@@ -66,6 +66,8 @@ def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[s
         yield "overdue"
     if judged.on_time is False:
         yield "late"
+    if any(clause == "1.d" for _, clause, _ in judged.lines):
+        yield "late within the grace"
     if not judged.owed:
         yield "not owed"
     if judged.deadline != judged.planned:
@@ -85,7 +87,7 @@ def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[s
 CORNERS = {
     "nothing_sent", "awaiting_verdict", "returned", "fulfilled", "overdue", "late", "not owed", "relief",
     "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off", "certified", "approved",
-    "rework", "withdrawn", "appeal_upheld", "another group", "another group, not owed",
+    "rework", "withdrawn", "appeal_upheld", "another group", "another group, not owed", "late within the grace",
 }  # fmt: skip
 
 
@@ -150,6 +152,14 @@ def _no_term(_: standing._Counts) -> None:
 
 def _never_locked(_: Terms, __: datetime) -> None:
     return None
+
+
+def _no_grace(_: Terms, __: datetime) -> None:
+    return None
+
+
+def _moves_alone(hour: datetime | None, _: datetime, __: datetime) -> datetime | None:
+    return hour
 
 
 def _own_receipt(counts: standing._Counts, version: Version) -> datetime:
@@ -217,6 +227,8 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "product: certified after the lock counts by its receipt": (standing._Counts, "counted_at", _own_receipt),
     "product: a term gives no time": (standing._Counts, "term", _no_term),
     "product: a lock gives no time to certify": (Terms, "locked_after", _never_locked),
+    "product: there is no grace": (Terms, "grace_after", _no_grace),
+    "second: lock and grace stay where a deadline moves": (scorer, "_with_it", _moves_alone),
     "product: late answers to a withdrawn request count": (standing._Counts, "came_by", _answers_by),
     "second: no request is withdrawn": (scorer, "_taken_back", _never_taken_back),
     "product: nobody stands above anybody": (Tree, "above", _nobody_above),

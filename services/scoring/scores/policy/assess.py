@@ -27,6 +27,7 @@ class Scored(Struct, frozen=True):
     received_at: receipt of the accepted report that answers the obligation, not its verdict's hour.
     required_items, present_items: of the version whose completeness counts; None: none is accepted.
     excused: spans of reliefs; a working day that one of them touches counts in no lateness.
+    grace_until: end of the regime's grace; None: it gives none.
     """
 
     deadline: datetime
@@ -35,6 +36,7 @@ class Scored(Struct, frozen=True):
     required_items: int | None = None
     present_items: int | None = None
     excused: tuple[Span, ...] = ()
+    grace_until: datetime | None = None
 
 
 class Due(Struct, frozen=True):
@@ -86,6 +88,23 @@ def _timeliness(scored: Scored, policy: Policy, calendar: WorkingCalendar) -> tu
     days = working_days_late(deadline, received, calendar, scored.excused)
     off = -min(rule.off_per_working_day * days, rule.full - rule.floor)
     vi, en = _duration(received - deadline)
+    if (
+        rule.off_within_grace is not None
+        and clauses.grace is not None
+        and scored.grace_until is not None
+        and received <= scored.grace_until
+    ):
+        until = local_text(scored.grace_until)
+        within = Due(
+            "timeliness",
+            clauses.grace,
+            max(off, -rule.off_within_grace),
+            f"Muộn {vi} so với hạn {local_text(deadline)}, trong thời gian ân hạn đến {until}, "
+            f"tính theo khoản {clauses.grace}",
+            f"{en} after the deadline, {local_text(deadline)}, within the grace until {until}: "
+            f"counts by clause {clauses.grace}",
+        )
+        return (base, within)
     late = Due(
         "timeliness",
         clauses.late,

@@ -39,6 +39,8 @@ class Timeliness(_Part):
     off_per_working_day: ExactDecimal = Field(ge=0)
     floor: ExactDecimal
     overdue: ExactDecimal
+    #: for a report within the regime's grace, never more than lateness takes; None: as for any other late report
+    off_within_grace: ExactDecimal | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Timeliness:
@@ -63,9 +65,11 @@ class Clauses(_Part):
     late: str
     overdue: str
     complete: str
+    grace: str | None = None  # where `off_within_grace` is given
 
     def each(self) -> tuple[str, ...]:
-        return (self.on_time, self.late, self.overdue, self.complete)
+        named = (self.on_time, self.late, self.overdue, self.complete)
+        return named if self.grace is None else (*named, self.grace)
 
 
 class ClauseText(_Part):
@@ -92,6 +96,8 @@ class Policy(_Part):
     @model_validator(mode="after")
     def _explained(self) -> Policy:
         clauses = self.clauses.each()
+        if (self.clauses.grace is None) != (self.timeliness.off_within_grace is None):
+            raise ValueError("timeliness.off_within_grace and clauses.grace: give both, or neither")
         twice = sorted({clause for clause in clauses if clauses.count(clause) > 1})
         if twice:
             raise ValueError(f"clauses: {', '.join(twice)} names two rules")
