@@ -64,7 +64,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
                 summary["inherited"] == summary["inherited_fulfilled"] == 1
             )  # the hail of March, of the merged commune
             assert set(summary["mails_by_kind"]) == {
-                "reminder", "overdue", "returned", "escalation", "named", "certification", "decision",
+                "reminder", "overdue", "returned", "escalation", "resolved", "named", "certification", "decision",
             }  # fmt: skip
             assert (summary["extensions_granted"], summary["extensions_refused"]) == (1, 1)
             assert summary["information_asked"] == 5
