@@ -10,6 +10,7 @@ from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, Web
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
+from services.notifier.escalation.api import router as answer_router
 from services.notifier.escalation.sweep import EscalationSweep
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
@@ -57,7 +58,8 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-notifier"
     )
-    composer = Composer(settings.originator())
+    links = settings.answer_links()
+    composer = Composer(settings.originator(), links)
     retry_policy = settings.retry_policy()
     outcomes = OutcomeWriter(
         database,
@@ -132,6 +134,8 @@ def build(
         lifespan=service.lifespan,
     )
     service.app.include_router(router(database, operators))
+    if links is not None:
+        service.app.include_router(answer_router(database, links, business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service
 

@@ -151,6 +151,13 @@ ESCALATIONS_RESOLVED_TOTAL = declare_counter(
     labels=("resolution",),
     values={"resolution": get_args(Resolution)},
 )
+ESCALATIONS_ANSWERED_TOTAL = declare_counter(
+    "thongsuot_notifier_escalations_answered_total",
+    "Answers given by the links in escalation letters, by kind (acknowledged, snoozed, taken_back).",
+    unit="answers",
+    labels=("kind",),
+    values={"kind": ("acknowledged", "snoozed", "taken_back")},
+)
 for _state in ("moving", "at_the_top", "waiting"):
     ESCALATIONS_OPEN.labels(_state)
 for _state in ("due", "waiting", "leased"):

@@ -11,11 +11,14 @@ from pydantic_settings import SettingsConfigDict
 from services.notifier.channels.dispatcher import Pace
 from services.notifier.channels.smtp import Server
 from services.notifier.delivery.states import RetryPolicy
+from services.notifier.escalation.links import AnswerLinks
 from services.notifier.templates import Originator
 from shared.contract.events.fields import usable_address
 from shared.contract.text import header_safe
 from shared.contract.webhook_targets import networks_of
 from shared.runtime.settings import ServiceSettings
+
+MIN_ANSWER_KEY_CHARACTERS = 32
 
 
 class NotifierSettings(ServiceSettings):
@@ -53,6 +56,10 @@ class NotifierSettings(ServiceSettings):
     webhook_timeout_seconds: float = Field(default=15, gt=0, le=60)
     webhooks_at_once: int = Field(default=16, ge=2, le=256)
 
+    #: where people reach this service from their mail; with it and a key, escalation letters have a link to answer by
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+[^\s?#/])?$")
+    answer_key: SecretStr = SecretStr("")  # signs these links; at least 32 characters
+
     lease_seconds: float = Field(default=300, gt=0)
     sweep_seconds: float = Field(default=5, gt=0)
     idle_poll_seconds: float = Field(default=0.5, gt=0)
@@ -87,6 +94,20 @@ class NotifierSettings(ServiceSettings):
     @classmethod
     def _one_line(cls, value: str) -> str:
         return header_safe(value)
+
+    @model_validator(mode="after")
+    def _links_are_signed(self) -> Self:
+        if self.public_url and len(self.answer_key.get_secret_value()) < MIN_ANSWER_KEY_CHARACTERS:
+            raise ValueError(
+                f"NOTIFIER_PUBLIC_URL needs NOTIFIER_ANSWER_KEY of at least {MIN_ANSWER_KEY_CHARACTERS} characters"
+            )
+        return self
+
+    def answer_links(self) -> AnswerLinks | None:
+        """The links in escalation letters; None: letters have none."""
+        if not self.public_url:
+            return None
+        return AnswerLinks(self.public_url, self.answer_key.get_secret_value().encode())
 
     @model_validator(mode="after")
     def _lease_covers_a_transaction(self) -> Self:

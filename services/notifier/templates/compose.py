@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
 
 from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.escalation.links import AnswerLinks
 from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import words
 from shared.access import ACTORS
@@ -79,7 +80,8 @@ class Originator:
 class Composer:
     """Renders letters. Templates are loaded once; nothing here reads a clock or the network."""
 
-    def __init__(self, originator: Originator) -> None:
+    def __init__(self, originator: Originator, links: AnswerLinks | None = None) -> None:
+        self._links = links
         header_safe(originator.address + originator.name + originator.reply_to)
         self._originator = originator
         loader = PackageLoader("services.notifier", "templates")
@@ -178,6 +180,7 @@ class Composer:
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
             "message_id": mail.message_id,
+            "answer_url": self._links.of(mail.id) if self._links is not None and mail.kind == "escalation" else "",
         }
 
 

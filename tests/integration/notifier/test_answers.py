@@ -1,0 +1,155 @@
+"""The link of an escalation letter shows a page; only its button acts, once, and stops the climb for a while."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from services.notifier.channels.dispatcher import MailDispatcher
+from services.notifier.escalation.links import AnswerLinks
+from services.notifier.main import build
+from services.notifier.settings import NotifierSettings
+from services.notifier.templates import Composer, Originator
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from tests.fakes.smtp import FakeSmtp
+from tests.integration.notifier.rig import DEADLINE, DOMAIN, World, fulfilled, overdue, registry
+from tests.integration.notifier.test_escalations import CALENDAR, at, day, escalations
+
+BASE, KEY = "https://thongsuot.example/notifier", "k" * 32
+LINKS = AnswerLinks(BASE, KEY.encode())
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    settings = {"database_url": world.database.url, "public_url": BASE, "answer_key": KEY}
+    service = build(
+        settings=NotifierSettings.model_validate(settings),
+        common=CommonSettings(),
+        kafka=KafkaSettings(),
+        clock=world.business,
+    )
+    transport = httpx.ASGITransport(app=service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://notifier") as made:
+        yield made
+    await service.database.close()
+
+
+async def told(world: World, smtp: FakeSmtp) -> tuple[str, str]:
+    """The head has the letter about an overdue report; the link in it, and its address here."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", CALENDAR, overdue())
+    await at(world, DEADLINE)
+    dispatcher: MailDispatcher = world.dispatcher(smtp)
+    dispatcher._composer = Composer(Originator(f"khong-tra-loi@{DOMAIN}"), LINKS)
+    await world.drain(dispatcher)
+    letters = {taken.recipient: taken.message for taken in smtp.accepted}
+    text = letters["dept-head@h99.example"].get_body(("plain",))
+    assert text is not None
+    found = re.findall(rf"{BASE}/v1/answers/\S+", text.get_content())
+    assert len(set(found)) == 1
+    for_officer = letters["dept-named@h99.example"].get_body(("plain",))
+    assert for_officer is not None
+    assert "/v1/answers/" not in for_officer.get_content(), "the officer is to send the report"
+    return found[0], found[0].removeprefix(BASE)
+
+
+async def test_the_page_changes_nothing_and_its_button_stops_the_climb_once(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    _, path = await told(world, smtp)
+    before = await escalations(world)
+    for _ in range(2):
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert "Sở Nông nghiệp và Môi trường" in page.text
+        assert 'max="2026-10-26"' in page.text, "five working days ahead"
+        assert page.headers["Cache-Control"] == "no-store"
+    assert (await client.head(path)).status_code in (200, 405)
+    assert await escalations(world) == before, "whoever follows the link has not answered"
+
+    given = {"kind": "acknowledged", "until": "2026-10-26", "reason": "Đang tổng hợp"}
+    answered = await client.post(path, data=given)
+    assert answered.status_code == 200
+    assert "tạm dừng báo lên cấp trên" in answered.text
+    again = await client.post(path, data=given | {"until": "2026-10-23"})
+    assert again.status_code == 409
+    assert "đã được dùng" in again.text
+    (one,) = await escalations(world)
+    assert [(answer["by"], answer["reason"]) for answer in one["document"]["answers"]] == [
+        ("dept-head", "Đang tổng hợp")
+    ]
+    await at(world, day(23))
+    steps = {row["step"] for row in await world.ledger()}
+    assert "overdue/rung-t+3d" not in steps, "promised until the 26th"
+    await at(world, day(26))
+    assert "overdue/rung-t+3d" in {row["step"] for row in await world.ledger()}
+
+
+async def test_an_answer_is_taken_back_once_and_the_climb_goes_on(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    _, path = await told(world, smtp)
+    await client.post(path, data={"kind": "snoozed", "until": "2026-10-26", "reason": "Chờ số liệu"})
+    await at(world, day(23))
+    assert (await client.post(path, data={"kind": "taken_back"})).status_code == 200
+    await at(world, world.business.now())
+    assert "overdue/rung-t+3d" in {row["step"] for row in await world.ledger()}
+    assert (await client.post(path, data={"kind": "taken_back"})).status_code == 409
+    assert "rút lại" in (await client.get(path)).text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "acknowledged"}, "Hãy chọn ngày"),
+        ({"kind": "acknowledged", "until": "soon"}, "Hãy chọn ngày"),
+        ({"kind": "acknowledged", "until": "2026-10-19"}, "sau hôm nay"),
+        ({"kind": "acknowledged", "until": "2026-11-26"}, "quá xa"),
+        ({"kind": "snoozed", "until": "2026-10-22"}, "lý do"),
+        ({"kind": "taken_back"}, "rút"),
+    ],
+)
+async def test_an_answer_that_does_not_hold_is_refused_in_words(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient, given: dict[str, str], said: str
+) -> None:
+    _, path = await told(world, smtp)
+    before = await escalations(world)
+    answer = await client.post(path, data=given)
+    assert answer.status_code == 409
+    assert said in answer.text
+    assert await escalations(world) == before
+
+
+async def test_a_link_that_is_not_ours_and_one_of_what_is_over_act_on_nothing(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    _, path = await told(world, smtp)
+    forged = AnswerLinks(BASE, b"x" * 32).of(LINKS.read(path.rpartition("/")[2]) or uuid4()).removeprefix(BASE)
+    unknown = LINKS.of(uuid4()).removeprefix(BASE)
+    for wrong in (forged, unknown, path[:-1], path + "A", "/v1/answers/x", path.upper()):
+        assert (await client.get(wrong)).status_code == 404, wrong
+        assert (await client.post(wrong, data={"kind": "acknowledged", "until": "2026-10-22"})).status_code == 404
+    await world.feed("compliance", fulfilled())
+    assert "không cần trả lời" in (await client.get(path)).text
+    late = await client.post(path, data={"kind": "acknowledged", "until": "2026-10-22"})
+    assert late.status_code == 409
+    assert (await escalations(world))[0]["document"]["answers"] == []
+
+
+def test_a_link_is_read_only_by_the_key_that_made_it() -> None:
+    notice = UUID(int=7)
+    token = LINKS.of(notice).rpartition("/")[2]
+    assert LINKS.read(token) == notice
+    assert AnswerLinks(BASE, b"x" * 32).read(token) is None
+    assert LINKS.read(token.replace("7", "8", 1)) is None
+
+
+def test_links_are_not_made_with_a_short_key() -> None:
+    with pytest.raises(ValidationError, match="NOTIFIER_ANSWER_KEY"):
+        NotifierSettings.model_validate({"database_url": "postgresql://x@y/z", "public_url": BASE, "answer_key": "k"})
+    assert NotifierSettings.model_validate({"database_url": "postgresql://x@y/z"}).answer_links() is None
