@@ -83,6 +83,7 @@ fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASE
 
 mutants: setup  ## đổi từng chỗ nhỏ trong phần thuần, phép thử đơn vị phải thấy (ONLY, SAMPLE, SEED)
 ##> change the pure rooms bit by bit, the unit tests must notice (ONLY, SAMPLE, SEED)
+	@$(PYTHON_BIN) -m tests.programs.pack_mutants deploy/sample/regimes
 	@$(PYTHON_BIN) -m tests.programs.mutants
 
 soak: setup  ## chạy dài dưới tải và lỗi (N=1000000)

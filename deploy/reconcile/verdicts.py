@@ -78,7 +78,8 @@ def _judged_again(
         if not isinstance(form, CompiledForm):
             continue
         listed = findings.get(verdict["verdict_id"], [])
-        judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil)
+        period = dossier.key.rpartition("/")[2]
+        judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil, period=period)
         judgement = _compared(judgement, listed, returned_for_zeros)
         judgement = _looked_back(judgement, form, listed)
         returned_for_zeros = returned_for_zeros or _zero_error(listed)
@@ -86,9 +87,11 @@ def _judged_again(
         told = Teller("verdict", "validator.verdict", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
         yield from told.values(verdict, {name: getattr(judgement, name) for name in _COUNTS})
         kept = judgement.kept_figures(report.figures)
-        yield from told.document(
-            None if verdict["figures"] is None else json.loads(verdict["figures"]), kept, "figures"
-        )
+        if verdict["figures"] is not None or judgement.looks_back is not None:
+            # before all figures were kept, those of a form without rules that look back were not
+            yield from told.document(
+                None if verdict["figures"] is None else json.loads(verdict["figures"]), kept, "figures"
+            )
         expected = [finding.model_dump() for finding in judgement.findings]
         about = Teller("verdict", "validator.finding", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
         yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
