@@ -14,7 +14,8 @@ from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, json_body, reports
 from deploy.reconcile.reference import Reference
 from services.validator.domain import Judgement, after_figures, judge, with_finding
-from services.validator.rules.catalogue import ALL_ZERO, RULES_NOT_CHECKED
+from services.validator.rules.catalogue import ALL_ZERO, LIKE_ANOTHER, LIKE_LAST, RULES_NOT_CHECKED
+from services.validator.rules.flaws import pointer
 from services.validator.rules.forms import CompiledForm
 from shared.contract.events import Finding, VerdictReached
 
@@ -82,6 +83,7 @@ def _judged_again(
         judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil, period=period)
         judgement = _compared(judgement, listed, returned_for_zeros)
         judgement = _looked_back(judgement, form, listed)
+        judgement = _resembling(judgement, listed)
         returned_for_zeros = returned_for_zeros or _zero_error(listed)
         key = f"{dossier.key}#{submission['version']}"
         told = Teller("verdict", "validator.verdict", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
@@ -126,6 +128,15 @@ def _looked_back(judgement: Judgement, form: CompiledForm, listed: list[asyncpg.
         ):
             judgement = with_finding(judgement, Finding.model_construct(**{name: row[name] for name in FINDING}))
     return replace(judgement, looks_back=form.pack)
+
+
+def _resembling(judgement: Judgement, listed: list[asyncpg.Record]) -> Judgement:
+    """Add what was said of near-copies, as it is listed, where the section is one that is compared."""
+    paths = {pointer("narratives", section.code) for section in judgement.sections}
+    for row in listed:
+        if row["code"] in (LIKE_LAST.code, LIKE_ANOTHER.code) and row["path"] in paths:
+            judgement = with_finding(judgement, Finding.model_construct(**{name: row[name] for name in FINDING}))
+    return judgement
 
 
 def _periods_in(message: str) -> list[str]:

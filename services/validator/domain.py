@@ -5,16 +5,18 @@ All findings are counted; errors come before warnings, then tiers, then the orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
-from services.validator.rules import catalogue, mentions, narratives, sums, tables
+from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
-from services.validator.rules.forms import CompiledForm
+from services.validator.rules.forms import CompiledForm, Narrative
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from services.validator.rules.packs import Pack
 from services.validator.rules.tables import Tables
@@ -36,6 +38,27 @@ NO_NARRATIVES: Mapping[str, str] = MappingProxyType({})
 NO_TABLES: Tables = MappingProxyType({})
 
 
+class Section(NamedTuple):
+    """A narrative section to be compared with others; what is said of a near-copy, and how severely."""
+
+    code: str
+    name: str
+    name_en: str
+    like_last: Severity | None  # None: the regime does not ask
+    like_another: Severity | None
+    buckets: bytes  # its fingerprint
+
+
+class Kept(NamedTuple):
+    """The fingerprint of a section of an accepted report."""
+
+    submission_id: UUID
+    obligation: str
+    agency: str
+    received_at: datetime
+    buckets: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What is to be said of one submission."""
@@ -52,6 +75,8 @@ class Judgement:
     rule_pack: str | None = None  # checksum of the form's rules
     looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
+    sections: tuple[Section, ...] = ()  # of an accepted report: its texts that are long enough to be compared
+    resembles: tuple[UUID, ...] = ()  # submissions of other agencies that it is a near-copy of; shown to nobody
 
     @property
     def to_explain(self) -> bool:
@@ -100,6 +125,7 @@ def judge(
     flaws: list[Flaw] = []
     values: dict[str, Decimal] = {}
     absent = 0
+    sections: list[Section] = []
     with localcontext(EXACT):
         for code, well_written, minimum, maximum, figure in form.steps:
             text = figures.get(code)
@@ -125,6 +151,8 @@ def judge(
             if form.labels and values:
                 with localcontext(EXACT):
                     mentions.check(form.labels, form.figures, values, narrative, content, flaws, form.severities)
+            if form.near_copies and (buckets := fingerprints.fingerprint(content)) is not None:
+                sections.append(_section(narrative, form.near_copies, buckets))
         elif narrative.required:
             absent += 1
             if not nil:
@@ -157,9 +185,12 @@ def judge(
             any_nonzero=any_nonzero,
             filler=form.severities[catalogue.ALL_ZERO.code],
             rule_pack=rule_pack,
+            sections=tuple(sections),
         )
+    concluded = _concluded(flaws, required, present)
     return replace(
-        _concluded(flaws, required, present),
+        concluded,
+        sections=tuple(sections) if concluded.outcome == "accepted" else (),
         any_nonzero=any_nonzero,
         filler=form.severities[catalogue.ALL_ZERO.code],
         rule_pack=rule_pack,
@@ -215,6 +246,51 @@ def after_history(
         judgement = with_finding(judgement, render(flaw))
     used = tuple(dict.fromkeys(report.submission_id for report in (previous, year_ago, *others.values()) if report))
     return replace(judgement, compared_with=used)
+
+
+def _section(narrative: Narrative, near_copies: Mapping[str, Severity], buckets: bytes) -> Section:
+    return Section(
+        narrative.code,
+        narrative.words["name"],
+        narrative.words["name_en"],
+        near_copies.get(catalogue.LIKE_LAST.code),
+        near_copies.get(catalogue.LIKE_ANOTHER.code),
+        buckets,
+    )
+
+
+def after_texts(judgement: Judgement, last: Mapping[str, Kept], others: Mapping[str, Iterable[Kept]]) -> Judgement:
+    """The judgement with what is said of near-copies; what is no near-copy is not told.
+
+    `last`, by section: of the agency's report of the period before; `others`: of reports of other agencies of the same
+    regime and period that were received earlier. Who repeats himself is not said to be like another.
+    """
+    compared, resembles = list(judgement.compared_with), list(judgement.resembles)
+    for section in judgement.sections:
+        words = {"name": section.name, "name_en": section.name_en}
+        path = pointer("narratives", section.code)
+        own = last.get(section.code)
+        if own is not None and section.like_last is not None:
+            compared.append(own.submission_id)
+            likeness = fingerprints.likeness(section.buckets, own.buckets)
+            if likeness >= fingerprints.NEAR:
+                words |= {"percent": str(round(100 * likeness)), "before": own.obligation.rpartition("/")[2]}
+                flaw = Flaw(catalogue.LIKE_LAST, path, words, severity=section.like_last)
+                judgement = with_finding(judgement, render(flaw))
+                continue
+        for other in others.get(section.code, ()) if section.like_another is not None else ():
+            likeness = fingerprints.likeness(section.buckets, other.buckets)
+            if likeness >= fingerprints.NEAR:
+                resembles.append(other.submission_id)
+                flaw = Flaw(
+                    catalogue.LIKE_ANOTHER,
+                    path,
+                    words | {"percent": str(round(100 * likeness))},
+                    severity=section.like_another,
+                )
+                judgement = with_finding(judgement, render(flaw))
+                break
+    return replace(judgement, compared_with=tuple(dict.fromkeys(compared)), resembles=tuple(dict.fromkeys(resembles)))
 
 
 def with_finding(judgement: Judgement, finding: Finding) -> Judgement:

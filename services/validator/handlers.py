@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.validator import metrics, store
+from services.validator import likeness, metrics, store
 from services.validator.domain import Earlier, Judgement, after_figures, after_history
 from services.validator.judging import form_name
+from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
 from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached, obligation_key
 from shared.contract.ids import new_id
-from shared.contract.period import PeriodError, around, format_id, parse, preceding
+from shared.contract.period import PeriodError, around, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -63,6 +64,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     verdicts: list[VerdictReached] = []
     any_nonzero: list[bool | None] = []
     figures: list[Mapping[str, str] | None] = []
+    resembles: list[tuple[UUID, ...]] = []
     judgements = await with_earlier(batch, tx)
     for event in batch:
         judgement = judgements.get(event.id)
@@ -73,6 +75,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
         body = event.body
         any_nonzero.append(judgement.any_nonzero)
         figures.append(judgement.kept_figures(body.figures))
+        resembles.append(judgement.resembles)
         verdicts.append(
             VerdictReached.trusted(
                 verdict_id=new_id(),
@@ -100,17 +103,18 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
         )
     if not verdicts:
         return
-    inserted = await store.insert_verdicts(tx, verdicts, any_nonzero, figures)
+    inserted = await store.insert_verdicts(tx, verdicts, any_nonzero, figures, resembles)
     fresh = [verdict for verdict in verdicts if verdict.verdict_id in inserted]
     metrics.REPEATED_TOTAL.inc(len(verdicts) - len(fresh))
     await store.insert_findings(tx, fresh)
+    await likeness.keep(batch, judgements, {verdict.submission_id for verdict in fresh}, tx)
     await publish(tx, fresh)
     _count(fresh)
 
 
 async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
     """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
-    return await _looked_back(batch, await _compared(batch, tx), tx)
+    return await likeness.compare(batch, await _looked_back(batch, await _compared(batch, tx), tx), tx)
 
 
 async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
@@ -209,26 +213,6 @@ class _Compared:
             obligation_year_ago(body),
             {regime: tuple(obligation_key(body.agency, regime, period) for period in periods) for regime in regimes},
         )
-
-
-def obligation_before(body: SubmissionReceived) -> str | None:
-    """The obligation of the period before; None for ad hoc periods."""
-    try:
-        return obligation_key(body.agency, body.regime, preceding(parse(body.period)).id)
-    except PeriodError:
-        return None
-
-
-def obligation_year_ago(body: SubmissionReceived) -> str | None:
-    """The obligation of the same period of the year before; None where that year has none, as for some weeks 53."""
-    try:
-        period = parse(body.period)
-        if period.frequency == "adhoc":
-            return None
-        year_ago = parse(format_id(period.frequency, period.year - 1, period.number))
-    except PeriodError:
-        return None
-    return obligation_key(body.agency, body.regime, year_ago.id)
 
 
 def _earlier(body: SubmissionReceived) -> list[str]:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from services.validator.domain import Judgement, judge
+from services.validator.domain import Judgement, Section, judge
 from services.validator.rules.forms import CompiledForm, compile_form
 from shared.contract.events import Finding, Form, SubmissionReceived
 from shared.runtime.cpu import work_seconds
@@ -66,6 +66,7 @@ class Answer(msgspec.Struct, array_like=True):
     any_nonzero: bool | None = None
     filler: str = "error"
     rule_pack: str | None = None
+    sections: list[Section] = []
 
     @classmethod
     def of(cls, judgement: Judgement, seconds: float) -> Answer:
@@ -80,6 +81,7 @@ class Answer(msgspec.Struct, array_like=True):
             any_nonzero=judgement.any_nonzero,
             filler=judgement.filler,
             rule_pack=judgement.rule_pack,
+            sections=list(judgement.sections),
         )
 
     def judgement(self) -> Judgement:
@@ -91,6 +93,7 @@ class Answer(msgspec.Struct, array_like=True):
             any_nonzero=self.any_nonzero,
             filler=self.filler,  # type: ignore[arg-type]  # and so was this
             rule_pack=self.rule_pack,
+            sections=tuple(self.sections),
         )
 
 

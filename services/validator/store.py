@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, text
 
 from services.validator import tables
-from services.validator.domain import Earlier
+from services.validator.domain import Earlier, Kept
 from shared.contract.events import Cutoff, Form, Frequency, RegimePublished, VerdictReached
 from shared.contract.events.fields import Day
 from shared.postgres import bulk
@@ -88,7 +89,7 @@ _COLUMNS: dict[str, str] = {
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en", "legal_basis", "explain")  # fmt: skip
-_STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb"}
+_STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb", "resembles": "jsonb"}
 #: the columns of a verdict that are answered
 SHOWN = (*_COLUMNS, "compared_with")
 _NAMES = bulk.names(SHOWN)
@@ -120,6 +121,30 @@ _RETURNED_FOR = text("""
 
 _INSERT_FINDINGS = text(f"""
     INSERT INTO finding ({bulk.names(_FINDING_ROW)}) SELECT * FROM {bulk.unnest(_FINDING_ROW)}
+""")  # noqa: S608 - constant names
+
+_FINGERPRINT_ROW = {"submission_id": "uuid", "section": "text", "obligation": "text", "agency": "text",
+                    "version": "int", "received_at": "timestamptz", "buckets": "bytea", "bands": "text"}  # fmt: skip
+
+# A near-copy of another agency's text is found by that text: it has no bands, so copies do not add up.
+_INSERT_FINGERPRINTS = text(f"""
+    INSERT INTO fingerprint ({bulk.names(_FINGERPRINT_ROW)})
+    SELECT submission_id, section, obligation, agency, version, received_at, buckets, CAST(bands AS bigint[])
+      FROM {bulk.unnest(_FINGERPRINT_ROW)} ON CONFLICT DO NOTHING
+""")  # noqa: S608 - constant names
+
+_LAST_FINGERPRINTS = text("""
+    SELECT DISTINCT ON (obligation, section) section, submission_id, obligation, agency, received_at, buckets
+      FROM fingerprint WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation, section, version DESC
+""")
+
+_ASKED = {"place": "int", "agency": "text", "received_at": "timestamptz", "bands": "text"}
+_CANDIDATES = text(f"""
+    SELECT row.place, near.* FROM {bulk.unnest(_ASKED)} CROSS JOIN LATERAL (
+        SELECT submission_id, obligation, agency, received_at, buckets FROM fingerprint
+         WHERE bands && CAST(row.bands AS bigint[]) AND agency <> row.agency AND received_at < row.received_at
+         ORDER BY received_at, submission_id LIMIT :limit
+    ) AS near ORDER BY row.place, near.received_at, near.submission_id
 """)  # noqa: S608 - constant names
 
 _BY_SUBMISSION = text(f"SELECT {_NAMES} FROM verdict WHERE submission_id = :submission_id")  # noqa: S608
@@ -181,17 +206,24 @@ async def insert_verdicts(
     verdicts: Sequence[VerdictReached],
     any_nonzero: Sequence[bool | None],
     figures: Sequence[Mapping[str, str] | None],
+    resembles: Sequence[Iterable[UUID]],
 ) -> set[UUID]:
     """Insert the verdicts on submissions that have none; returns the ids of those inserted.
 
-    any_nonzero, figures: of each verdict's report, for reports to come.
+    any_nonzero, figures: of each verdict's report, for reports to come. resembles: what it is a near-copy of.
 
     Raises IntegrityError (verdict_once_per_version) where another submission already has this version's verdict.
     """
     rows_given = (
-        (*values, flag, _json(map(str, verdict.compared_with or ())), None if given is None else json.dumps(given))
-        for verdict, values, flag, given in zip(
-            verdicts, map(attrgetter(*_COLUMNS), verdicts), any_nonzero, figures, strict=True
+        (
+            *values,
+            flag,
+            _json(map(str, verdict.compared_with or ())),
+            None if given is None else json.dumps(given),
+            _json(map(str, like)),
+        )
+        for verdict, values, flag, given, like in zip(
+            verdicts, map(attrgetter(*_COLUMNS), verdicts), any_nonzero, figures, resembles, strict=True
         )
     )
     columns = bulk.parameters(_STORED, rows_given)
@@ -202,6 +234,38 @@ async def insert_verdicts(
 
 def _json(values: Iterable[str]) -> str:
     return json.dumps(list(values))
+
+
+async def last_fingerprints(tx: ReadTransaction, obligations: Sequence[str]) -> dict[tuple[str, str], Kept]:
+    """The sections of the newest accepted version of each of these, by obligation and section."""
+    rows = await tx.execute(_LAST_FINGERPRINTS, {"keys": list(obligations)})
+    return {(row.obligation, row.section): Kept(*row[1:]) for row in rows}
+
+
+async def candidates(
+    tx: ReadTransaction, asked: Sequence[tuple[str, datetime, Sequence[int]]], *, limit: int
+) -> list[list[Kept]]:
+    """For each (agency, received at, bands): sections of other agencies, received earlier, that share a band."""
+    rows = ((place, agency, at, _array(bands)) for place, (agency, at, bands) in enumerate(asked))
+    found: list[list[Kept]] = [[] for _ in asked]
+    for row in await tx.execute(_CANDIDATES, bulk.parameters(_ASKED, rows) | {"limit": limit}):
+        found[row.place].append(Kept(*row[1:]))
+    return found
+
+
+async def insert_fingerprints(tx: Transaction, rows: Iterable[tuple[str, int, Kept, Sequence[int]]]) -> None:
+    """Keep sections of accepted reports: section, version of the submission, fingerprint, bands."""
+    given = [
+        (kept.submission_id, section, kept.obligation, kept.agency, version, kept.received_at, kept.buckets,
+         _array(bands))
+        for section, version, kept, bands in rows
+    ]  # fmt: skip
+    if given:
+        await tx.execute(_INSERT_FINGERPRINTS, bulk.parameters(_FINGERPRINT_ROW, given))
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:

@@ -6,6 +6,7 @@ A regime version's form is written once; only its event version may grow.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.postgres.tables import access_tables, backbone_tables
 
@@ -79,12 +81,31 @@ verdict = Table(
         "compared_with", JSONB, nullable=False, server_default=text("'[]'")
     ),  # submissions that rules looked back to
     Column("figures", JSONB),  # of an accepted report; NULL: of any other, and where it was judged before all were kept
+    # submissions of other agencies that a text is a near-copy of; shown to nobody
+    Column("resembles", JSONB, nullable=False, server_default=text("'[]'")),
     UniqueConstraint("submission_id", name="verdict_once_per_submission"),
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),
     CheckConstraint("(outcome = 'accepted') = (errors = 0)", name="verdict_accepted_means_no_error"),
     CheckConstraint("errors >= 0 AND warnings >= 0", name="verdict_counts"),
     CheckConstraint("present_items BETWEEN 0 AND required_items", name="verdict_items"),
+)
+
+#: Fingerprints of the texts of accepted reports: how much of two texts is the same, nothing of what they say.
+fingerprint = Table(
+    "fingerprint",
+    metadata,
+    Column("submission_id", Uuid, nullable=False),
+    Column("section", Text, nullable=False),
+    Column("obligation", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("received_at", _moment, nullable=False),
+    Column("buckets", LargeBinary, nullable=False),
+    Column("bands", ARRAY(BigInteger), nullable=False),  # of this regime, period and section; none of a near-copy
+    PrimaryKeyConstraint("submission_id", "section"),
+    Index("fingerprint_obligation", "obligation"),
+    Index("fingerprint_bands", "bands", postgresql_using="gin"),
 )
 
 #: The listed findings of each verdict, in its order, in the words in which they were published.

@@ -570,6 +570,38 @@ FIGURE_CONTRADICTED = Rule(
     "the sentence.",
     chosen=True,
 )
+LIKE_LAST = Rule(
+    "N12",
+    "narrative",
+    "warning",
+    "Thuyết minh gần như chép lại báo cáo trước",
+    "The narrative is nearly a copy of the agency's last report",
+    "Mục thuyết minh {name} giống khoảng {percent}% mục cùng tên trong báo cáo kỳ {before} của chính cơ quan.",
+    "Narrative section {name_en} is about {percent}% the same as that section of the agency's own report of {before}.",
+    "Viết kết quả, nguyên nhân và kiến nghị của kỳ này.",
+    "Write the results, causes and proposals of this period.",
+    ask=(
+        "Đề nghị giải trình, hoặc viết lại theo kết quả, nguyên nhân và kiến nghị của kỳ này.",
+        "Please explain, or rewrite it with the results, causes and proposals of this period.",
+    ),
+)
+LIKE_ANOTHER = Rule(
+    "N13",
+    "narrative",
+    "warning",
+    "Thuyết minh gần như giống báo cáo của một cơ quan khác",
+    "The narrative is nearly a copy of another agency's report",
+    "Mục thuyết minh {name} giống khoảng {percent}% mục cùng tên trong báo cáo cùng kỳ, gửi trước, của một cơ quan "
+    "khác.",
+    "Narrative section {name_en} is about {percent}% the same as that section of another agency's report of the same "
+    "period, which was received earlier.",
+    "Viết nội dung của chính cơ quan trong kỳ này.",
+    "Write what concerns your own agency in this period.",
+    ask=(
+        "Đề nghị giải trình, hoặc viết lại theo tình hình của chính cơ quan.",
+        "Please explain, or rewrite it with what concerns your own agency.",
+    ),
+)
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -618,5 +650,7 @@ RULES: dict[str, Rule] = {
         GARBLED,
         LEGACY_FONT,
         FIGURE_CONTRADICTED,
+        LIKE_LAST,
+        LIKE_ANOTHER,
     )
 }

@@ -130,6 +130,7 @@ class CompiledForm:
     labels: Labels  # of the figures, to be found in narratives
     nil_allowed: bool
     severities: Mapping[str, Severity]  # of the codes whose severity a regime chooses
+    near_copies: Mapping[str, Severity]  # N12, N13, where the regime asks for them
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
     table_codes: frozenset[str]
@@ -151,6 +152,7 @@ def compile_form(form: Form) -> CompiledForm:
         pack = compile_pack(form)
     except PackError as error:
         raise FormError(f"a rule is wrong: {error}") from error
+    severities = _severities(form)
     return CompiledForm(
         steps=tuple(
             (code, _well_written(figure.fraction_digits), figure.minimum, figure.maximum, figure)
@@ -162,7 +164,8 @@ def compile_form(form: Form) -> CompiledForm:
         tables=tables,
         labels=labels_of({field.code: field.label for field in form.figures}) if narratives else {},
         nil_allowed=form.nil_allowed,
-        severities=_severities(form),
+        severities=severities,
+        near_copies={code: severities[code] for code in _NEAR_COPIES if code in form.severities},
         figure_codes=frozenset(figures),
         narrative_codes=frozenset(narrative.code for narrative in narratives),
         table_codes=frozenset(table.code for table in tables),
@@ -177,6 +180,7 @@ def compile_form(form: Form) -> CompiledForm:
     )
 
 
+_NEAR_COPIES = (catalogue.LIKE_LAST.code, catalogue.LIKE_ANOTHER.code)
 #: what `filler: explain` says of
 _FILLER_CODES = ("H01", "N04", "N05")
 #: characters that a syllable of thin prose takes: twice those of ordinary prose, its space counted

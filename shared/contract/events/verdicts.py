@@ -13,7 +13,7 @@ VerdictOutcome = Literal["accepted", "returned"]
 
 #: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this); of a
 #: finding of a form's rule `explain` says so
-EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06"})
+EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06", "N12", "N13"})
 
 
 class Finding(Model):

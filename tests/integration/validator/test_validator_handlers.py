@@ -32,7 +32,8 @@ async def test_verdict_findings_and_event_are_stored_together(rig: Rig) -> None:
     rows = await rig.rows("SELECT * FROM verdict ORDER BY verdict_id")
     for row, verdict in zip(rows, (accepted, returned), strict=True):
         assert row.pop("any_nonzero") is True
-        assert (row.pop("figures"), row.pop("compared_with")) == (None, [])  # its form has no rules
+        assert row.pop("figures") == (GOOD if verdict.outcome == "accepted" else None)
+        assert (row.pop("compared_with"), row.pop("resembles")) == ([], [])
         assert row == verdict.model_dump(
             exclude={"findings", "revision", "compared_with"}
         )  # validator gives no second verdict yet
