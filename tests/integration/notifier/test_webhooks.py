@@ -330,6 +330,37 @@ async def test_a_process_that_dies_leaves_its_messages_to_the_next(
     assert len(work.messages) == 1
 
 
+@pytest.mark.parametrize("fell_back", [True, False])
+async def test_what_was_put_off_before_the_clock_fell_back_goes_out_at_once(
+    world: World, hook: Receiver, key_file: Path, fell_back: bool
+) -> None:
+    """Negative control: where the clock did not fall back, the message waits for its time."""
+    await one_message(world, hook.url)
+    for _ in range(2):  # the next attempt is then due in five minutes
+        hook.answer(500)
+        world.system.advance(seconds=10)
+        await dispatcher(world, key_file).drain()
+    await world.feed("steps", submission())  # and one that waits while the webhook rests
+    world.system.advance(seconds=-3600 if fell_back else 1)
+    await dispatcher(world, key_file).drain()
+    states = [row["state"] for row in await deliveries(world)]
+    assert states == (["delivered", "delivered"] if fell_back else ["retry", "pending"])
+
+
+async def test_a_lease_written_before_the_clock_fell_back_lasts_no_longer_than_a_new_one(
+    world: World, hook: Receiver, key_file: Path
+) -> None:
+    await one_message(world, hook.url)
+    async with world.database.transaction() as tx:
+        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+    world.system.advance(seconds=-3600)
+    made = dispatcher(world, key_file)
+    await made.drain()
+    world.system.advance(seconds=241)
+    await made.drain()
+    assert [row["state"] for row in await deliveries(world)] == ["delivered"]
+
+
 async def test_what_is_long_past_is_not_told_and_what_was_told_is_forgotten_after_30_days(
     world: World, hook: Receiver, key_file: Path
 ) -> None:

@@ -29,6 +29,7 @@ from shared.runtime import clock, failpoints
 from shared.service.command import run
 from shared.service.service import Service
 from tests.programs.faults import witness
+from tests.programs.faults.careless import CARELESS, hurry, resolve_by
 from tests.programs.faults.mistakes import MISTAKES
 from tests.programs.faults.unguarded import UNGUARDED
 
@@ -183,6 +184,7 @@ CONTROLS: dict[str, Callable[[Service], None]] = (
     }
     | MISTAKES
     | UNGUARDED
+    | CARELESS
 )
 
 
@@ -194,9 +196,13 @@ def build(name: str) -> Service:
     """Build the service by its own composition root, with the witness and the requested controls."""
     if path := os.environ.get("FAULT_CLOCK"):
         _let_the_clock_jump(path)
+    if name == "notifier":
+        resolve_by(os.environ.get("FAULT_NAMES", ""))
     service: Service = import_module(f"services.{name}.main").build()
     for subscription in _subscriptions(service):
         witness.watch(subscription)
+    if name == "notifier":
+        hurry(service)
     for control in filter(None, os.environ.get("FAULT_CONTROL", "").split(",")):
         CONTROLS[control](service)
     return service

@@ -109,6 +109,40 @@ def neighbour_kept_waiting(ledger: Ledger, stores: Stores) -> None:
     ledger.judged_seconds["X99.24/TUAN/2026-W11 version 0"] = 60.0
 
 
+def message_never_taken(ledger: Ledger, stores: Stores) -> None:
+    lost = next(post for post in stores.posts if post.status == 200)
+    stores.posts = [post for post in stores.posts if post.message_id != lost.message_id]
+
+
+def signature_wrong(ledger: Ledger, stores: Stores) -> None:
+    lost = next(post for post in stores.posts if post.status == 200)
+    stores.posts = [
+        replace(post, verified=False) if post.message_id == lost.message_id else post for post in stores.posts
+    ]
+
+
+def told_under_another_id(ledger: Ledger, stores: Stores) -> None:
+    post = next(post for post in stores.posts if post.event == "submission.received")
+    stores.posts.append(replace(post, message_id="msg_other"))
+
+
+def told_of_another_agency(ledger: Ledger, stores: Stores) -> None:
+    stores.posts.append(replace(stores.posts[0], agency="X99.99"))
+
+
+def receiver_kept_waiting(ledger: Ledger, stores: Stores) -> None:
+    hook, came = stores.hooks[0], {post.message_id for post in stores.posts}
+    message = next(message for message in stores.deliveries if message.message_id in came)
+    stores.hooks.append(replace(hook, webhook_id=message.webhook_id, timed_until=message.created_at))
+    stores.posts = [
+        replace(post, at=post.at + 60) if post.message_id == message.message_id else post for post in stores.posts
+    ]
+
+
+def inner_address_reached(ledger: Ledger, stores: Stores) -> None:
+    stores.internal_hits.append("127.200.0.1:80")
+
+
 SPOILERS: dict[str, tuple[Spoiler, ...]] = {
     "I1": (lost_submission, doubled_submission, altered_body),
     "I2": (submission_without_event, event_applied_twice, event_never_applied, topics_empty),
@@ -118,6 +152,14 @@ SPOILERS: dict[str, tuple[Spoiler, ...]] = {
     "I6": (outbox_left,),
     "I7": (wrong_score, wrong_verdict),
     "I8": (neighbour_kept_waiting,),
+    "I9": (
+        message_never_taken,
+        signature_wrong,
+        told_under_another_id,
+        told_of_another_agency,
+        receiver_kept_waiting,
+        inner_address_reached,
+    ),
 }
 
 
@@ -128,7 +170,7 @@ def not_noticed(invariant: str, ledger: Ledger, stores: Stores) -> list[str]:
     for spoil in SPOILERS[invariant]:
         spoiled_ledger, spoiled = ledger.copy(), copy.copy(stores)
         for name in ("submissions", "told", "inbox", "witnessed", "verdicts", "obligations", "notices", "mails",
-                     "messages"):  # fmt: skip
+                     "messages", "deliveries", "hooks", "posts", "internal_hits"):  # fmt: skip
             setattr(spoiled, name, list(getattr(stores, name)))
         try:
             spoil(spoiled_ledger, spoiled)

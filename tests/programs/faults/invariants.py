@@ -1,4 +1,4 @@
-"""Invariants I1 to I8 as functions of the clients' answers and the stores' contents; each returns its violations.
+"""Invariants I1 to I9 as functions of the clients' answers and the stores' contents; each returns its violations.
 
 Source: docs/reliability.md. This module imports no service code.
 """
@@ -14,7 +14,17 @@ from zoneinfo import ZoneInfo
 
 from tests.programs.faults.load import Ledger
 from tests.programs.faults.people import REQUIRED_ITEMS, Deserved, deserved
-from tests.programs.faults.stores import CHANGED, FOLLOWS, REACHED, RECEIVED, Applied, Owed, Stores, Submission
+from tests.programs.faults.stores import (
+    CHANGED,
+    FOLLOWS,
+    REACHED,
+    RECEIVED,
+    Applied,
+    Hooked,
+    Owed,
+    Stores,
+    Submission,
+)
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SHOWN = 5
@@ -199,6 +209,7 @@ def undrained(ledger: Ledger, stores: Stores) -> list[str]:
             if told.sent and told.topic != "registry" and (consumer, told.event_id) not in there:
                 found.append(f"{told.type} {told.event_id} has not reached {consumer}")
     found += [f"mail {n.id} is {n.state}" for n in stores.notices if n.state in OPEN_STATES or n.due]
+    found += [f"webhook message {d.message_id} is {d.state}" for d in stores.deliveries if d.state in OPEN_STATES]
     return found
 
 
@@ -310,5 +321,78 @@ def i8(ledger: Ledger, stores: Stores) -> list[str]:
     ]
 
 
+#: I9: from a message's row until its receiver has it, where no fault is the receiver's own
+HOOK_SECONDS = 5.0
+#: what a webhook hears of each submission of its agency
+_TOLD_OF_EACH = ("submission.received", "verdict.reached")
+
+
+def i9(ledger: Ledger, stores: Stores) -> list[str]:
+    """A webhook's receiver hears of each matter at least once, under one id that a stock library verifies, in time
+    whatever other receivers do; nothing is sent to an address that webhooks may not reach.
+    """
+    if not stores.hooks:
+        return ["no webhook was watched"]
+    found = [*unheard(stores), *told_under_two_ids(stores), *slow_messages(stores)]
+    found += [f"a connection came to {address}" for address in stores.internal_hits]
+    return found
+
+
+def unheard(stores: Stores) -> list[str]:
+    """Matters of which a receiver has taken no message. One answered with 410 excuses its own message."""
+    found = []
+    ended = defaultdict(list)  # webhook -> what was taken, or answered with 410
+    for post in stores.posts:
+        if post.status == 410 or (post.verified and post.status == 200):
+            ended[post.webhook_id].append(post)
+    for hook in stores.hooks:
+        ids = {post.message_id for post in ended[hook.webhook_id]}
+        heard = {(post.event, post.submission_id) for post in ended[hook.webhook_id]}
+        found += [
+            f"webhook of {hook.agency}: no {event} of {row.submission_id} was taken"
+            for row in stores.submissions
+            if row.agency == hook.agency
+            for event in _TOLD_OF_EACH
+            if (event, row.submission_id) not in heard
+        ]
+        found += [
+            f"webhook of {hook.agency}: {message.event} {message.message_id} is {message.state}, and was not taken"
+            for message in stores.deliveries
+            if message.webhook_id == hook.webhook_id and message.message_id not in ids
+        ]
+    return found
+
+
+def told_under_two_ids(stores: Stores) -> list[str]:
+    """Matters told under several ids, and messages about another agency than the webhook's."""
+    ids, agencies = defaultdict(set), {hook.webhook_id: hook.agency for hook in stores.hooks}
+    found = []
+    for post in stores.posts:
+        if post.event in _TOLD_OF_EACH:
+            ids[(post.webhook_id, post.event, post.submission_id)].add(post.message_id)
+        if agencies.get(post.webhook_id) != post.agency:
+            found.append(f"the webhook of {agencies.get(post.webhook_id)} was told of {post.agency}")
+    return found + [f"{event} of {one} came under {len(of)} ids" for (_, event, one), of in ids.items() if len(of) > 1]
+
+
+def slow_messages(stores: Stores) -> list[str]:
+    """Messages that reached a receiver late that answers as it should."""
+    first: dict[str, float] = {}
+    for post in stores.posts:
+        first[post.message_id] = min(post.at, first.get(post.message_id, post.at))
+    hooks: dict[str, Hooked] = {hook.webhook_id: hook for hook in stores.hooks}
+    found = []
+    for message in stores.deliveries:
+        hook = hooks.get(message.webhook_id)
+        if hook is None or message.created_at > hook.timed_until:
+            continue
+        waited = first.get(message.message_id, message.created_at) - message.created_at
+        if waited > HOOK_SECONDS:
+            found.append(f"{message.event} {message.message_id} came to {hook.agency} after {waited:.1f} s")
+    return found
+
+
 #: what is checked once everything has drained; I6 is the draining itself
-CHECKS: dict[str, Finder] = {"I1": i1, "I2": i2, "I3": i3, "I4": i4, "I5": i5, "I6": undrained, "I7": i7, "I8": i8}
+CHECKS: dict[str, Finder] = {
+    "I1": i1, "I2": i2, "I3": i3, "I4": i4, "I5": i5, "I6": undrained, "I7": i7, "I8": i8, "I9": i9,
+}  # fmt: skip

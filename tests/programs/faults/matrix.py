@@ -18,6 +18,7 @@ from typing import Any
 from deploy.local.calls import call
 from tests.programs.faults import doctored, load, people
 from tests.programs.faults.ground import Ground, Province
+from tests.programs.faults.hooks import Receivers
 from tests.programs.faults.invariants import CHECKS, OPEN_STATES, SHOWN
 from tests.programs.faults.lag import lag
 from tests.programs.faults.load import Ledger, Load
@@ -168,7 +169,8 @@ class Field:
             open_mails = sum(1 for notice in stores.notices if notice.state in OPEN_STATES or notice.due)
             sent = sum(1 for told in stores.told if told.sent)
             size: tuple[int, ...]
-            size = (len(stores.told), sent, len(stores.inbox), len(stores.witnessed), len(stores.deferred),
+            webhooks = sum(1 for message in stores.deliveries if message.state in OPEN_STATES)
+            size = (len(stores.told), sent, webhooks, len(stores.inbox), len(stores.witnessed), len(stores.deferred),
                     len(stores.dead), sum(notice.unknowns for notice in stores.notices))  # fmt: skip
             behind = call(lambda: lag(self.ground.kafka_direct, groups))
             looks = looks + 1 if size == before and not behind and not open_mails else 0
@@ -177,8 +179,12 @@ class Field:
             before = size
         return stores
 
-    def read(self, province: Province, stores: Stores, mails: Sequence[str] | None = None) -> Stores:
-        """Add what the topics and the mail server hold to a reading of the databases."""
+    def read(
+        self, province: Province, stores: Stores, mails: Sequence[str] | None = None, hooks: Receivers | None = None
+    ) -> Stores:
+        """Add what the topics, the mail server and the webhooks' receivers hold to a reading of the databases."""
+        if hooks is not None:
+            hooks.show(stores)
         stores.messages = call(lambda: read_topics(self.ground.kafka_direct, province.prefix))
         stores.mails = list(mails) if mails is not None else [mail.message_id for mail in province.stack.mails()]
         return stores
@@ -190,6 +196,7 @@ class Field:
         *,
         drain_seconds: float = DRAIN_SECONDS,
         mails: Callable[[], Sequence[str]] | None = None,
+        hooks: Receivers | None = None,
         instead: Mapping[str, Callable[[Ledger, Stores], list[str]]] | None = None,
         may_give_up: bool = False,
         spoil: bool = True,
@@ -203,7 +210,7 @@ class Field:
         """
         result = self.result
         stores, left = self.settle(province, ledger, drain_seconds)
-        self.read(province, stores, mails() if mails else None)
+        self.read(province, stores, mails() if mails else None, hooks)
         checks = {**CHECKS, **(instead or {})}
         if left and "I6" not in result.invariants:
             result.wrongs.setdefault("I6", []).extend(left)

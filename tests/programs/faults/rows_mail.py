@@ -1,4 +1,4 @@
-"""Rows 20 to 22: a mail server that misbehaves at every verb, a notifier that dies in every state, and webhooks."""
+"""Rows 20 and 21: a mail server that misbehaves at every verb, a notifier that dies in every state."""
 
 from __future__ import annotations
 
@@ -217,24 +217,3 @@ def notifier_dies(field: Field) -> None:
             province.wait_exit("notifier", 60)
         province.revive("notifier")
         field.control("in_data_not_committed", province, ledger, mails=server.mails)
-
-
-@row(
-    "22",
-    "webhook: 500, 429, 410, hang, redirect to 127.0.0.1, DNS rebinding",
-    "I4",
-    expected_failure="no row drives webhooks yet; tests/integration/notifier/test_webhooks.py does, on one process",
-)
-def webhook_misbehaves(field: Field) -> None:
-    # Whoever drives them under load writes the row here; until then it must not pass in silence.
-    raise Unproved("no receiver misbehaves under load yet")
-
-
-@row(
-    "22b",
-    "webhook signatures while the clock jumps an hour",
-    "I4",
-    expected_failure="no row drives webhooks yet, so no clock jumps while messages are signed",
-)
-def signatures(field: Field) -> None:
-    raise Unproved("no message is signed while the clock jumps yet")

@@ -149,6 +149,41 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message of notifier's to a webhook. `message_id` is what its `webhook-id` says."""
+
+    message_id: str
+    webhook_id: str
+    event: str
+    state: str
+    reason: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """A webhook that was registered before the load began; until `timed_until` (epoch seconds) messages are in time."""
+
+    webhook_id: str
+    agency: str
+    timed_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request that a webhook's receiver got, whether a stock library verified it, and its answer; 0: none."""
+
+    webhook_id: str
+    message_id: str
+    event: str
+    submission_id: str
+    agency: str
+    verified: bool
+    status: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message as it lies in a topic."""
 
@@ -181,6 +216,10 @@ class Stores:
     notices: list[Notice] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)  # Message-IDs that the mail server took
     messages: list[Message] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    hooks: list[Hooked] = field(default_factory=list)
+    posts: list[Posted] = field(default_factory=list)
+    internal_hits: list[str] = field(default_factory=list)  # connections to where no webhook may be sent
 
 
 def _event(owner: str, row: Mapping[str, Any], *, sent: bool) -> Told:
@@ -269,6 +308,13 @@ async def _notifier(stores: Stores, connection: asyncpg.Connection) -> None:
     stores.notices = [Notice(str(row["id"]), *tuple(row)[1:]) for row in rows]
     rows = await _rows(connection, "SELECT obligation, version FROM obligations")
     stores.notified = {row["obligation"]: row["version"] for row in rows}
+    rows = await _rows(
+        connection, "SELECT delivery_id, webhook_id, event, state, reason, created_at FROM webhook_deliveries"
+    )
+    stores.deliveries = [
+        Delivery(f"msg_{r[0].hex}", str(r[1]), r["event"], r["state"], r["reason"], r["created_at"].timestamp())
+        for r in rows
+    ]
 
 
 _OWN = {"intake": _intake, "validator": _validator, "scoring": _scoring, "notifier": _notifier}

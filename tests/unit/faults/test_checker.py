@@ -19,9 +19,12 @@ from tests.programs.faults.stores import (
     REACHED,
     RECEIVED,
     Applied,
+    Delivery,
+    Hooked,
     Message,
     Notice,
     Owed,
+    Posted,
     Stores,
     Submission,
     Told,
@@ -58,6 +61,10 @@ def world() -> tuple[Ledger, Stores]:
         outcome = "accepted" if total == 6 else "returned"
         stores.verdicts.append(Verdict(f"verdict-{version}", name, OBLIGATION, version, outcome))
         stores.statuses[name] = outcome
+        for matter in ("submission.received", "verdict.reached"):
+            message = f"msg_{matter}_{version}"
+            stores.deliveries.append(Delivery(message, "w1", matter, "delivered", None, 1000.0))
+            stores.posts.append(Posted("w1", message, matter, name, AGENCY, True, 200, 1001.0))
         for owner, event_id, topic, kind in (
             ("intake", event, "submissions", RECEIVED),
             ("validator", verdict_event, "verdicts", REACHED),
@@ -83,6 +90,7 @@ def world() -> tuple[Ledger, Stores]:
     stores.notices.append(Notice("n1", "<m1@x>", "dm@x99.01.example", "returned", "sent", 0, False))
     ledger.judged_seconds[f"{OBLIGATION} report 1"] = 0.8
     stores.mails.append("<m1@x>")
+    stores.hooks.append(Hooked("w1", AGENCY, 2000.0))
     return ledger, stores
 
 

@@ -17,6 +17,7 @@ from services.notifier.channels.webhook.states import Away, Gone, Result, Unsign
 from services.notifier.channels.webhook.store import Claimed, Ending, Work
 from shared.contract.webhook_secrets import MasterKeys
 from shared.postgres.database import Database, is_infrastructure
+from shared.runtime import failpoints
 from shared.runtime.clock import Clock, monotonic_seconds
 from shared.runtime.retry import Backoff
 from shared.runtime.watched_file import WatchedFile
@@ -100,6 +101,8 @@ class WebhookDispatcher(BackgroundLoop):
                 busy=list(self._at_work),
                 suspects=troubled < max(1, self._pace.webhooks // 2),
             )
+        if found:
+            failpoints.hit("webhook.claimed")
         for work in found:
             task = asyncio.create_task(self._deliver(work), name="notifier-webhook")
             self._at_work[work.webhook_id] = task, work.failures > 0
@@ -130,6 +133,7 @@ class WebhookDispatcher(BackgroundLoop):
             if not untried and (self._stopping.is_set() or monotonic_seconds() - begun > self._pace.lease_seconds / 2):
                 untried = "not begun in time"
             result = Untried(untried) if untried else await self._attempt(work, message)
+            failpoints.hit("webhook.answered")
             ended = max(self._system.now(), started)
             endings.append(Ending(message, result, started, ended))
             metrics.WEBHOOK_ATTEMPTS_TOTAL.labels(result.label).inc()
@@ -161,6 +165,8 @@ class WebhookDispatcher(BackgroundLoop):
             try:
                 async with self._database.transaction() as tx:
                     stopped = await store.end(tx, work, endings, self._system.now())
+                    failpoints.hit("webhook.before_commit_of_outcome")
+                failpoints.hit("webhook.outcome_committed")
             except Exception as error:
                 if not is_infrastructure(error) or monotonic_seconds() > until:
                     raise
@@ -179,9 +185,15 @@ class WebhookDispatcher(BackgroundLoop):
         now = self._system.now()
         async with self._database.transaction() as tx:
             expired = await store.expire(tx, now)
+            set_back = await store.bring_forward(tx, now, self._pace.lease_seconds)
             counts = await store.backlog(tx, now)
         self._swept_at = monotonic_seconds()
         metrics.observe_webhooks(counts, now)
+        if set_back:
+            log.warning(
+                "The system clock was set back; webhooks' messages that it postponed are due now.",
+                action="webhook.clock_set_back", count=set_back,
+            )  # fmt: skip
         if expired:
             log.warning("Took back expired leases of webhooks.", action="webhook.leases_expired", count=expired)
 

@@ -30,6 +30,7 @@ from services.notifier.channels.webhook.states import (
     rest,
     settle,
 )
+from services.notifier.delivery.backlog import CLOCK_TOLERANCE
 from shared.contract.events import WebhookRegistered, WebhookStopped
 from shared.outbox import publish
 from shared.postgres import bulk
@@ -187,6 +188,25 @@ _EXPIRE = text("""
      WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE lease_until < :now
                             ORDER BY lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
 """)
+# An instant after which something was tried or queued, yet which is still to come, was written before the clock fell.
+_END_REST = text("""
+    UPDATE webhooks w SET rest_until = NULL
+     WHERE rest_until > :ahead
+       AND EXISTS (SELECT FROM webhook_deliveries d JOIN webhook_attempts a ON a.delivery_id = d.delivery_id
+                    WHERE d.webhook_id = w.webhook_id AND d.due_at > :ahead AND a.started_at > :ahead)
+""")
+_MAKE_DUE = text("""
+    UPDATE webhook_deliveries SET due_at = :now
+     WHERE delivery_id IN (
+        SELECT delivery_id FROM webhook_deliveries d
+         WHERE d.due_at > :ahead
+           AND (d.created_at > :ahead OR EXISTS (SELECT FROM webhook_attempts a
+                                                  WHERE a.delivery_id = d.delivery_id AND a.started_at > :ahead))
+           FOR UPDATE SKIP LOCKED)
+""")
+_SHORTEN_LEASES = text("""
+    UPDATE webhook_deliveries SET lease_until = :lease_until WHERE lease_until > :too_long
+""")
 _PRUNE = text("""
     DELETE FROM webhook_deliveries WHERE delivery_id IN (
         SELECT delivery_id FROM webhook_deliveries WHERE created_at < :before AND token IS NULL
@@ -296,6 +316,18 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
 async def expire(tx: Transaction, now: datetime) -> int:
     """Take back leases that ran out: the process died, so nobody knows whether the receiver has the message."""
     return (await tx.execute(_EXPIRE, {"now": now})).rowcount
+
+
+async def bring_forward(tx: Transaction, now: datetime, lease_seconds: float) -> int:
+    """Make due what waits for an hour that was taken back; end such rests, shorten such leases. now: system time.
+
+    Returns how many messages changed; none, unless the clock was set back.
+    """
+    ahead, lease_until = now + CLOCK_TOLERANCE, now + timedelta(seconds=lease_seconds)
+    await tx.execute(_END_REST, {"ahead": ahead})
+    made_due = (await tx.execute(_MAKE_DUE, {"now": now, "ahead": ahead})).rowcount
+    too_long = {"lease_until": lease_until, "too_long": lease_until + CLOCK_TOLERANCE}
+    return made_due + (await tx.execute(_SHORTEN_LEASES, too_long)).rowcount
 
 
 async def prune(tx: Transaction, now: datetime, limit: int = 1_000) -> int:
