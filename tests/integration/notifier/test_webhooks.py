@@ -347,6 +347,16 @@ async def test_what_was_put_off_before_the_clock_fell_back_goes_out_at_once(
     assert states == (["delivered", "delivered"] if fell_back else ["retry", "pending"])
 
 
+async def test_a_lease_that_a_clock_ahead_ended_puts_nothing_off(world: World, hook: Receiver, key_file: Path) -> None:
+    await one_message(world, hook.url)
+    async with world.database.transaction() as tx:
+        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+        await store.expire(tx, world.system.now() + timedelta(hours=1))
+    world.system.advance(seconds=240)
+    await dispatcher(world, key_file).drain()
+    assert [row["state"] for row in await deliveries(world)] == ["delivered"]
+
+
 async def test_a_lease_written_before_the_clock_fell_back_lasts_no_longer_than_a_new_one(
     world: World, hook: Receiver, key_file: Path
 ) -> None:

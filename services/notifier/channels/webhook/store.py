@@ -19,6 +19,7 @@ from services.notifier import tables
 from services.notifier.channels.webhook.messages import Message, of_test
 from services.notifier.channels.webhook.states import (
     REFUSED_IN_A_ROW,
+    UNSIGNED_WAIT,
     Away,
     Delivered,
     Gone,
@@ -184,11 +185,11 @@ _HEALTH = text("""
      WHERE webhook_id = :webhook_id
 """)
 _EXPIRE = text("""
-    UPDATE webhook_deliveries SET state = 'retry', due_at = :now, token = NULL, lease_until = NULL
+    UPDATE webhook_deliveries SET state = 'retry', due_at = lease_until, token = NULL, lease_until = NULL
      WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE lease_until < :now
                             ORDER BY lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
 """)
-# An instant after which something was tried or queued, yet which is still to come, was written before the clock fell.
+# Only an attempt in the past explains why a message is not due for long; otherwise the clock was set back since.
 _END_REST = text("""
     UPDATE webhooks w SET rest_until = NULL
      WHERE rest_until > :ahead
@@ -200,8 +201,8 @@ _MAKE_DUE = text("""
      WHERE delivery_id IN (
         SELECT delivery_id FROM webhook_deliveries d
          WHERE d.due_at > :ahead
-           AND (d.created_at > :ahead OR EXISTS (SELECT FROM webhook_attempts a
-                                                  WHERE a.delivery_id = d.delivery_id AND a.started_at > :ahead))
+           AND NOT EXISTS (SELECT FROM webhook_attempts a WHERE a.delivery_id = d.delivery_id
+                              AND a.number = d.attempts AND a.started_at <= :ahead)
            FOR UPDATE SKIP LOCKED)
 """)
 _SHORTEN_LEASES = text("""
@@ -323,7 +324,7 @@ async def bring_forward(tx: Transaction, now: datetime, lease_seconds: float) ->
 
     Returns how many messages changed; none, unless the clock was set back.
     """
-    ahead, lease_until = now + CLOCK_TOLERANCE, now + timedelta(seconds=lease_seconds)
+    ahead, lease_until = now + UNSIGNED_WAIT + CLOCK_TOLERANCE, now + timedelta(seconds=lease_seconds)
     await tx.execute(_END_REST, {"ahead": ahead})
     made_due = (await tx.execute(_MAKE_DUE, {"now": now, "ahead": ahead})).rowcount
     too_long = {"lease_until": lease_until, "too_long": lease_until + CLOCK_TOLERANCE}
