@@ -49,7 +49,9 @@ def of_verdict(body: VerdictReached) -> Message:
         "decided_at": _moment(body.decided_at),
         "link": f"/v1/submissions/{body.submission_id}",
     }
-    return _message(body.agency, "verdict.reached", f"verdict/{body.verdict_id}", body.decided_at, data)
+    return _message(
+        body.agency, "verdict.reached", f"verdict/{body.submission_id}/{body.revision}", body.decided_at, data
+    )
 
 
 def of_obligation(body: ObligationChanged, steps: Sequence[str], *, withdrawn: str | None) -> Iterator[Message]:

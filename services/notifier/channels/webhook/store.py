@@ -110,9 +110,11 @@ _LISTENING = text("""
     SELECT DISTINCT agency FROM webhooks WHERE agency = ANY(CAST(:agencies AS text[])) AND state <> 'deleted'
 """)
 _MESSAGES = {"agency": "text", "event": "text", "cause": "text", "at": "timestamptz", "body": "text"}
+# The id follows from webhook and matter: a notifier whose database was lost tells again under the same `webhook-id`.
+_ID = "CAST(left(encode(sha256(convert_to(w.webhook_id || '/' || row.cause, 'UTF8')), 'hex'), 32) AS uuid)"
 _ADD = text(f"""
     INSERT INTO webhook_deliveries (delivery_id, webhook_id, event, cause, occurred_at, body, created_at, state, due_at)
-    SELECT gen_random_uuid(), w.webhook_id, row.event, row.cause, row.at, row.body, :now, 'pending', :now
+    SELECT {_ID}, w.webhook_id, row.event, row.cause, row.at, row.body, :now, 'pending', :now
       FROM {bulk.unnest(_MESSAGES, place="place")}
       JOIN webhooks w ON w.agency = row.agency AND w.state <> 'deleted' AND row.event = ANY (w.events)
      ORDER BY w.webhook_id, row.place
