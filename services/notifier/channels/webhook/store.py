@@ -196,7 +196,7 @@ _END_REST = text("""
     UPDATE webhooks w SET rest_until = NULL
      WHERE rest_until > :ahead
        AND EXISTS (SELECT FROM webhook_deliveries d JOIN webhook_attempts a ON a.delivery_id = d.delivery_id
-                    WHERE d.webhook_id = w.webhook_id AND d.due_at > :ahead AND a.started_at > :ahead)
+                    WHERE d.webhook_id = w.webhook_id AND d.due_at > :ahead AND a.ended_at > :ahead)
 """)
 _MAKE_DUE = text("""
     UPDATE webhook_deliveries SET due_at = :now
@@ -204,7 +204,7 @@ _MAKE_DUE = text("""
         SELECT delivery_id FROM webhook_deliveries d
          WHERE d.due_at > :ahead
            AND NOT EXISTS (SELECT FROM webhook_attempts a WHERE a.delivery_id = d.delivery_id
-                              AND a.number = d.attempts AND a.started_at <= :ahead)
+                              AND a.number = d.attempts AND a.ended_at <= :ahead)
            FOR UPDATE SKIP LOCKED)
 """)
 _SHORTEN_LEASES = text("""
@@ -276,10 +276,13 @@ async def claim(
 async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datetime) -> bool:
     """Write how attempts ended, and how the webhook stands; whether it was stopped by this.
 
-    A registration that changed meanwhile starts afresh: what was met concerns its older version.
+    A registration that changed meanwhile starts afresh: what was met concerns its older version. Waits run from the
+    attempt's own end, so that a clock that jumps between the two leaves no wait unexplained.
     """
     version, failures = (await tx.execute(_LOCK, {"webhook_id": work.webhook_id})).one()
-    settled = [(one, settle(one.claimed.attempts, one.claimed.delivery_id, one.result, now)) for one in endings]
+    settled = [
+        (one, settle(one.claimed.attempts, one.claimed.delivery_id, one.result, one.ended_at)) for one in endings
+    ]
     await tx.execute(_END, bulk.parameters(_ENDED, (_ended(one, made, now) for one, made in settled)))
     tried = [(one, made) for one, made in settled if not isinstance(one.result, Untried | Unsigned)]
     await tx.execute(_ATTEMPTS, bulk.parameters(_ATTEMPTED, (_attempted(one, made) for one, made in tried)))
@@ -293,14 +296,14 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
                 failures, rest_until, delivered_at = 0, None, one.ended_at
             case Away() as away:
                 failures += 1
-                rest_until = rest(failures, work.webhook_id, away, now)
+                rest_until = rest(failures, work.webhook_id, away, one.ended_at)
             case Gone():
                 gone = True
             case Refused():
                 failures += 1
                 if failures >= REFUSED_IN_A_ROW:
                     away = Away(one.result.status)
-                    rest_until = rest(failures - REFUSED_IN_A_ROW + 1, work.webhook_id, away, now)
+                    rest_until = rest(failures - REFUSED_IN_A_ROW + 1, work.webhook_id, away, one.ended_at)
     await tx.execute(
         _HEALTH,
         {
