@@ -329,6 +329,23 @@ async def test_nothing_is_sent_while_paused_and_never_once_deleted(
     assert [row["state"] for row in await deliveries(world)] == ["delivered", "cancelled"]
 
 
+async def test_what_is_left_of_a_deleted_webhook_is_cancelled(world: World, hook: Receiver, key_file: Path) -> None:
+    """One message was in a process's hands when the webhook was deleted; another transaction queued one just then."""
+    await one_message(world, hook.url)
+    async with world.database.transaction() as tx:
+        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+    await world.feed("registry", registered(hook.url, version=2, state="deleted"))
+    async with world.database.transaction() as tx:
+        await tx.execute(text("UPDATE webhooks SET state = 'active'"))
+    await world.feed("steps", submission())
+    async with world.database.transaction() as tx:
+        await tx.execute(text("UPDATE webhooks SET state = 'deleted'"))
+    world.system.advance(seconds=241)
+    await dispatcher(world, key_file).drain()
+    assert [row["state"] for row in await deliveries(world)] == ["cancelled", "cancelled"]
+    assert hook.received == []
+
+
 async def test_a_process_that_dies_leaves_its_messages_to_the_next(
     world: World, hook: Receiver, key_file: Path
 ) -> None:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from uuid import UUID
 
 from deploy.local.calls import call
 from deploy.local.process import poll_until
@@ -26,6 +27,8 @@ ALLOWED = "127.0.0.1/32"
 TIMEOUT_SECONDS = 6.0
 REBOUND = "bao-cao.x99.example"
 _KNOWN = "SELECT count(*) FROM webhooks WHERE state = 'active'"
+
+_ON_ITS_WAY = "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND settled_at IS NULL"
 
 
 @contextmanager
@@ -52,6 +55,11 @@ def _known(province: Province, count: int) -> None:
     url = province.database_urls["notifier"]
     if not poll_until(lambda: call(lambda: execute(url, _KNOWN)) >= count, 60):
         raise Unproved("notifier has not read the registrations")
+
+
+def _delivered(province: Province, hook: Hook) -> None:
+    url = province.database_urls["notifier"]
+    poll_until(lambda: call(lambda: execute(url, _ON_ITS_WAY, UUID(hook.webhook_id))) == 0, 30, 0.2)
 
 
 def _inner(dice: random.Random) -> str:
@@ -91,7 +99,8 @@ def webhook_misbehaves(field: Field) -> None:
         inner_port = receivers.trap(inner)
         made[-1].timed_until = time.time() + 3600
         ledgers = [_troubled(field, province, receivers, made, inner, inner_port)]
-        made[-1].timed_until = time.time()  # what follows ends the sender itself
+        made[-1].timed_until = time.time()  # what follows ends the sender itself, after what is on its way
+        _delivered(province, made[-1])
         for state in STATES:
             ledgers.append(_dies(field, province, agencies, state))
         field.happened("deaths of the notifier", len(STATES))

@@ -185,6 +185,7 @@ class WebhookDispatcher(BackgroundLoop):
         now = self._system.now()
         async with self._database.transaction() as tx:
             expired = await store.expire(tx, now)
+            await store.cancel_left(tx, now)
             set_back = await store.bring_forward(tx, now, self._pace.lease_seconds)
             counts = await store.backlog(tx, now)
         self._swept_at = monotonic_seconds()

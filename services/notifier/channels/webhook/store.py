@@ -131,6 +131,12 @@ _CANCEL = text("""
      WHERE webhook_id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'retry')
 """)
 
+# What was leased, or queued by another transaction, while its webhook was deleted.
+_CANCEL_LEFT = text("""
+    UPDATE webhook_deliveries d SET state = 'cancelled', reason = 'deleted', due_at = NULL, settled_at = :now
+      FROM webhooks w WHERE w.state = 'deleted' AND d.webhook_id = w.webhook_id AND d.due_at IS NOT NULL
+""")
+
 # Each webhook with something to send is found by one probe of the index, however much waits for the others.
 _CLAIM = text("""
     WITH RECURSIVE waiting AS (
@@ -322,6 +328,11 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
 async def expire(tx: Transaction, now: datetime) -> int:
     """Take back leases that ran out: the process died, so nobody knows whether the receiver has the message."""
     return (await tx.execute(_EXPIRE, {"now": now})).rowcount
+
+
+async def cancel_left(tx: Transaction, now: datetime) -> int:
+    """Cancel what is still to be sent to webhooks that are deleted."""
+    return (await tx.execute(_CANCEL_LEFT, {"now": now})).rowcount
 
 
 async def bring_forward(tx: Transaction, now: datetime, lease_seconds: float) -> int:
