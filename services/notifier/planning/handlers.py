@@ -19,7 +19,7 @@ from services.notifier.delivery.unsendable import RegistryChanges
 from services.notifier.escalation import domain as escalation
 from services.notifier.escalation import store as escalations
 from services.notifier.escalation.domain import Escalation, Resolution
-from services.notifier.ladders.domain import Ladder, NoLadder
+from services.notifier.ladders.domain import Ladder, LadderBook, NoLadder
 from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import decisions, domain, namings, store
 from services.notifier.planning.directory import Directory, NotYetRegistered
@@ -125,6 +125,7 @@ async def apply_compliance(
     directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
     plans = await _Plans.load(tx, events)
     listening = await webhook.listening(tx, {event.body.agency for event in events})
+    book: LadderBook | None = None
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
@@ -133,7 +134,9 @@ async def apply_compliance(
         try:
             before, ladder = plans.obligations[event.key], None
             if domain.becomes_overdue(before, event.body):
-                ladder = await _ladder_for(event.body, directory, tx, context)
+                if book is None:
+                    book = await context.ladders.book(tx)  # once a batch
+                ladder = _ladder_for(event.body, directory, book)
             at_once = ladder is None or ladder.heads_at_once
             plan = domain.apply_obligation_event(before, event.body, directory, heads_at_once=at_once)
             plans.add(plan)
@@ -146,11 +149,8 @@ async def apply_compliance(
     await plans.save(tx, context)
 
 
-async def _ladder_for(
-    body: ObligationChanged, directory: Directory, tx: Transaction, context: PlanningContext
-) -> Ladder | None:
+def _ladder_for(body: ObligationChanged, directory: Directory, book: LadderBook) -> Ladder | None:
     """The ladder of a report that becomes overdue. None, and said so, where no loaded ladder is for it."""
-    book = await context.ladders.book(tx)
     severity = "returned" if body.standing == "returned" else "nothing_sent"
     try:
         return book.choose(body.regime, directory.agency(body.agency).kind, severity)
