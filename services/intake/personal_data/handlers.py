@@ -21,8 +21,8 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
-#: records looked at in one transaction
-AT_ONCE = 500
+#: records looked at at once, and blanked in one transaction: meanwhile the registry takes no change
+AT_ONCE = 100
 _BY_ITSELF = Author(
     "intake",
     "Đã thôi nhiệm vụ, hết thời hạn lưu liên hệ (NĐ 13/2023/NĐ-CP) / has left, and the time contacts are kept is over",
@@ -39,14 +39,20 @@ class StillServing(Exception):
 
 
 async def sweep(tx: Transaction, now: datetime, system_now: datetime, kept: timedelta) -> int:
-    """Blank the contacts of those who left longer than `kept` ago. Returns how many records; 0 when none is left."""
+    """Blank the contacts of those who left longer than `kept` ago. Returns how many records; 0 when none is left.
+
+    They are looked for without the registry's lock, and blanked under it as far as nobody has changed them since.
+    """
     by, behind = local_day(now - kept), ""
-    revision = await registry.lock(tx)
     while True:
         found = await store.with_contacts(
             tx, changed_before=system_now - kept, by=by, behind=behind, limit=AT_ONCE
         )  # fmt: skip
         left = await _of_those_who_left(tx, found, by)
+        if left:
+            revision = await registry.lock(tx)
+            current = await store.records_of(tx, {_id_of(record) for record in found})
+            left = [record for record in await _of_those_who_left(tx, found, by) if record in current]
         if left:
             return await _blank(tx, revision, left, system_now, _BY_ITSELF)
         if len(found) < AT_ONCE:

@@ -16,10 +16,11 @@ from services.intake.lifecycle.handlers import TakenNow
 from services.intake.personal_data import export, handlers, retention
 from services.intake.personal_data.commands import personal_data
 from services.intake.personal_data.export import Part
+from services.intake.registry import store as registry
 from services.intake.registry.load import RegistryRefused
 from shared.contract.events import OfficerRegistered, PersonRegistered, RegistryEvent
 from shared.contract.events.registry import Contact
-from shared.postgres.database import Database
+from shared.postgres.database import Database, Transaction
 from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
@@ -114,6 +115,25 @@ async def test_who_still_serves_under_either_record_keeps_them(province: Provinc
     assert await swept(province.url) == 0
     control = retention.has_left(officer("cb-02", DEPARTMENT, active=False), None, date(2026, 10, 20))
     assert control, "the officer's record alone says that he has left"
+
+
+@pytest.mark.parametrize("meanwhile", [True, False], ids=["takes up an office", "control: nothing"])
+async def test_who_serves_again_while_the_sweep_looks_keeps_them(
+    province: Province, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+) -> None:
+    await load(province.url, [leaver()])
+    again = leaver(offices=person("cu", "chair", "H99").offices)
+    lock, changes = registry.lock, [again] if meanwhile else []
+
+    async def changed_before_the_lock(tx: Transaction) -> int:
+        if changes:
+            await load(province.url, [changes.pop()])
+        return await lock(tx)
+
+    monkeypatch.setattr(registry, "lock", changed_before_the_lock)
+    await swept(province.url)
+    (row,) = await rows(province.url, "SELECT record FROM registry WHERE key = 'person/cu'")
+    assert len(row.record["contacts"]) == (2 if meanwhile else 0)
 
 
 async def test_a_folder_that_still_holds_them_brings_them_back_to_nobody(province: Province) -> None:
