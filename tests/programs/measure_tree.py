@@ -1,0 +1,85 @@
+"""Measures a tree of a nation's size: `python -m tests.programs.measure_tree [AGENCIES]`, 100,000 by default.
+
+Agencies in parents five deep, one regime that asks everybody below the top. Printed: what generating one period costs,
+and what follows from a move of one parent, of which a tenth of all agencies stands below: that the move is heard, and
+that all below are planned for again. Twice, with a quarter of the agencies first: what grows faster than they do shows.
+On a PostgreSQL of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sqlalchemy import text
+
+from deploy.local import Options, Stack
+from deploy.local.postgres import create_database
+from shared.postgres.database import Database
+from shared.postgres.migrations import migrate
+from tests.integration.scoring.rig import Rig, agency, regime
+
+TOP, DEPTH, WIDTH = "H99", 5, 10
+#: records in one batch, as a consumer gets them
+BATCH = 500
+
+
+def parent_of(number: int, agencies: int) -> str:
+    """Ten under the top, ten under each of these, and so on; the lowest are spread evenly."""
+    if number < WIDTH:
+        return TOP
+    inner = sum(WIDTH**level for level in range(1, DEPTH))
+    if number < inner:
+        return f"H99.{(number - WIDTH) // WIDTH}"
+    lowest_parents = WIDTH ** (DEPTH - 1)
+    return f"H99.{inner - lowest_parents + number % lowest_parents}"
+
+
+async def measure(url: str, agencies: int) -> None:
+    database = Database(url, pool_size=2, statement_timeout_seconds=600)
+    try:
+        rig = await Rig.ready(database)
+        begun = time.perf_counter()
+        await rig.registry(agency(TOP, kind="province"))
+        for first in range(0, agencies, BATCH):
+            numbers = range(first, min(agencies, first + BATCH))
+            await rig.registry(*(agency(f"H99.{n}", parent=parent_of(n, agencies)) for n in numbers))
+        loaded = time.perf_counter()
+        async with database.engine.connect() as connection:
+            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))
+        await rig.registry(regime(submitter_kinds=(), submitter_parents=(TOP,)))
+        before = time.perf_counter()
+        await rig.generate()
+        made = time.perf_counter()
+        owed = (await rig.rows("SELECT count(*) FROM obligations"))[0]["count"]
+        print(
+            f"{agencies} agencies, {DEPTH} deep: heard of in {loaded - begun:.1f} s; "
+            f"{owed} obligations in {made - before:.1f} s, {(made - before) / max(owed, 1) * 1e6:.0f} us each",
+            flush=True,
+        )
+        begun = time.perf_counter()
+        await rig.registry(agency("H99.0", parent="H99.1", version=2))
+        heard = time.perf_counter()
+        await rig.generate()
+        print(f"  a parent moves: heard of in {heard - begun:.2f} s, followed in {time.perf_counter() - heard:.1f} s")
+    finally:
+        await database.close()
+
+
+def main() -> int:
+    agencies = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(directory=Path(folder), services={}, infrastructure=frozenset({"postgres"}))
+        with Stack(options) as stack:
+            for number, size in enumerate((agencies // 4, agencies)):
+                url = create_database(stack.admin_database_url, f"measure{number}", password="test-only")
+                migrate("scoring", url)
+                asyncio.run(measure(url, size))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
