@@ -159,7 +159,7 @@ def vietnamese_is_spelt_one_way(tree: Tree) -> list[str]:
 
 def loop_variables_are_nouns(tree: Tree) -> list[str]:
     found = []
-    for module in tree.modules("services", "shared", "deploy", "scripts"):
+    for module in tree.modules("services", "shared", "deploy", "scripts", "tests"):
         for node in ast.walk(module.tree):
             if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
                 names = [name for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id == "each"]

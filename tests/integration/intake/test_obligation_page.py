@@ -149,13 +149,13 @@ async def test_every_line_ever_is_shown_with_what_it_takes_back_and_why_the_dead
         await apply(province.url, [scored(2, late, back, stands, **extended)])
         shown = (await client.get(PATH)).json()
     assert shown["score"] == "-1.00"
-    assert sum(Decimal(each["points"]) for each in shown["lines"] if each["in_force"]) == Decimal(shown["score"])
-    assert [(each["seq"], each["points"], each["in_force"]) for each in shown["lines"]] == [
+    assert sum(Decimal(line["points"]) for line in shown["lines"] if line["in_force"]) == Decimal(shown["score"])
+    assert [(line["seq"], line["points"], line["in_force"]) for line in shown["lines"]] == [
         (1, "-12.00", False), (2, "12.00", False), (3, "-1.00", True),
     ]  # fmt: skip
-    assert [each["reverses"] for each in shown["lines"]] == [None, str(late.line_id), None]
-    assert [each["event_id"] for each in shown["lines"]] == [str(late.event_id), str(found), str(found)]
-    assert [each["clause"] for each in shown["lines"]] == ["§1", "§1", "1.b"]
+    assert [line["reverses"] for line in shown["lines"]] == [None, str(late.line_id), None]
+    assert [line["event_id"] for line in shown["lines"]] == [str(late.event_id), str(found), str(found)]
+    assert [line["clause"] for line in shown["lines"]] == ["§1", "§1", "1.b"]
     assert shown["lines"][2]["created_at"] == "2026-10-20T10:00:03+07:00", "to the second, in Vietnam's time"
     assert shown["planned_deadline"] == "2026-10-11T10:00:00+07:00"
     assert shown["deadline"] == "2026-10-18T17:00:00+07:00"

@@ -189,7 +189,7 @@ class World:
     async def feed(self, name: str, *events: EventModel) -> Batch[Any]:
         """One batch through the subscription of that name, committed."""
         inbound = next(
-            each for each in inbounds(PlanningContext(self.system, self.business, DOMAIN)) if each.name == name
+            inbound for inbound in inbounds(PlanningContext(self.system, self.business, DOMAIN)) if inbound.name == name
         )
         batch: Batch[Any] = Batch.of(events)
         async with self.database.transaction() as tx:

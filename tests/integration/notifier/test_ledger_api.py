@@ -95,7 +95,10 @@ async def test_a_notification_shows_every_attempt_with_the_servers_answer(
     attempts = await world.rows("SELECT notification_id FROM attempts WHERE outcome = 'retry'")
     answer = (await client.get(f"/v1/notifications/{attempts[0]['notification_id']}", headers=OPERATOR)).json()
     assert answer["state"] == "sent"
-    assert [(each["outcome"], each["smtp_code"]) for each in answer["attempts_made"]] == [("retry", 450), ("sent", 250)]
+    assert [(attempt["outcome"], attempt["smtp_code"]) for attempt in answer["attempts_made"]] == [
+        ("retry", 450),
+        ("sent", 250),
+    ]
     assert answer["attempts_made"][0]["answer"] == "later"
 
 

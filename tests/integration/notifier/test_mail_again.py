@@ -34,7 +34,7 @@ BROKEN = "Báo cáo\ntháng"
 
 
 def regime(**changes: Any) -> RegimePublished:
-    (first,) = [each for each in registry() if isinstance(each, RegimePublished)]
+    (first,) = [record for record in registry() if isinstance(record, RegimePublished)]
     return first.model_copy(update=changes)
 
 
@@ -60,7 +60,7 @@ async def test_a_failed_mail_is_sent_again_under_its_message_id_and_the_ledger_s
 ) -> None:
     failed = await failed_reminder(world, smtp)
     first = (await world.one())["message_id"]
-    assert [each.accepted for each in await again(world, failed)] == [True]
+    assert [letter.accepted for letter in await again(world, failed)] == [True]
     await world.drain(world.dispatcher(smtp))
     row = await world.one()
     assert (row["state"], row["message_id"], row["attempts"], row["resends"]) == ("sent", first, 2, 1)
@@ -99,7 +99,7 @@ async def test_a_mail_sent_again_is_tried_at_the_pace_of_a_new_one(world: World,
 async def test_another_address_gets_another_message_id(world: World, smtp: FakeSmtp) -> None:
     failed = await failed_reminder(world, smtp)
     first = (await world.one())["message_id"]
-    assert [each.recipient for each in await again(world, failed, to="moi@h99.example")] == ["moi@h99.example"]
+    assert [letter.recipient for letter in await again(world, failed, to="moi@h99.example")] == ["moi@h99.example"]
     await world.drain(world.dispatcher(smtp))
     (taken,) = smtp.accepted
     assert taken.recipient == "moi@h99.example"
@@ -111,7 +111,7 @@ async def test_another_address_gets_another_message_id(world: World, smtp: FakeS
 async def test_a_bounced_mail_and_one_left_in_doubt_may_be_sent_again(world: World, smtp: FakeSmtp) -> None:
     sent = await world.reminder()
     await world.drain(world.dispatcher(smtp))
-    assert [each.accepted for each in await again(world, sent, bounced=True)] == [True]
+    assert [letter.accepted for letter in await again(world, sent, bounced=True)] == [True]
     await world.drain(world.dispatcher(smtp))
     assert len(smtp.accepted) == 2
     # the next one stays in doubt, twice
@@ -120,7 +120,7 @@ async def test_a_bounced_mail_and_one_left_in_doubt_may_be_sent_again(world: Wor
     await world.drain(world.dispatcher(smtp))
     (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     assert (doubt["state"], doubt["due_at"]) == ("unknown", None)
-    assert [each.accepted for each in await again(world, doubt["id"])] == [True]
+    assert [letter.accepted for letter in await again(world, doubt["id"])] == [True]
     await world.drain(world.dispatcher(smtp))
     (doubt,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     assert (doubt["state"], doubt["resends"]) == ("sent", 1)
@@ -275,7 +275,7 @@ async def test_the_overdue_letter_names_the_head_who_is_told(
     (row,) = [row for row in await world.ledger() if row["kind"] == "overdue"]
     (head,) = [row for row in await world.ledger() if row["kind"] == "escalation" and row["state"] != "skipped"]
     await world.drain(world.dispatcher(smtp))
-    taken = {str(each.message["Message-ID"]): each for each in smtp.accepted}
+    taken = {str(mail.message["Message-ID"]): mail for mail in smtp.accepted}
     part = taken[row["message_id"]].message.get_body(("plain",))
     assert part is not None
     assert "cũng đã được lập cho" in part.get_content()
@@ -284,7 +284,7 @@ async def test_the_overdue_letter_names_the_head_who_is_told(
 
 
 async def test_where_no_head_is_told_the_overdue_letter_says_nothing_of_one(world: World, smtp: FakeSmtp) -> None:
-    nobody = [each for each in registry() if getattr(each, "role", "") != "head"]
+    nobody = [record for record in registry() if getattr(record, "role", "") != "head"]
     await world.feed("registry", *nobody)
     await world.feed("compliance", overdue())
     await world.drain(world.dispatcher(smtp))

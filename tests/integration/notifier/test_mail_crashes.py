@@ -200,7 +200,10 @@ async def test_a_late_sent_of_an_expired_lease_settles_the_doubt_and_stops_the_r
     world.system.advance(days=1)
     assert await other.round() == 0
     assert list(smtp.times_accepted().values()) == [1]
-    assert [(each["outcome"], each["version"]) for each in await world.recorded()] == [("unknown", 1), ("sent", 2)]
+    assert [(attempt["outcome"], attempt["version"]) for attempt in await world.recorded()] == [
+        ("unknown", 1),
+        ("sent", 2),
+    ]
 
 
 async def test_a_late_sent_takes_the_mail_from_a_successor_that_has_not_begun_data(
@@ -239,7 +242,10 @@ async def test_a_late_sent_beside_a_resend_that_went_out_is_recorded_as_what_it_
     assert (await world.one())["state"] == "sent"
     gate.open.set()
     await slow
-    assert [(each["outcome"], each["late"]) for each in await world.attempts()] == [("sent", True), ("sent", False)]
+    assert [(attempt["outcome"], attempt["late"]) for attempt in await world.attempts()] == [
+        ("sent", True),
+        ("sent", False),
+    ]
     assert list(smtp.times_accepted().values()) == [2]
     assert await i5_violations(world, smtp) == []
     assert len(await world.recorded()) == 2, "the late one adds no third event"

@@ -105,7 +105,7 @@ async def test_a_letter_in_ones_name_goes_to_nobody_else(world: World) -> None:
     assert (row["state"], row["reason"], row["recipient"]) == ("skipped", "officer_left:gone", None)
     # a colleague who comes takes over reminders, never this
     await world.feed("registry", officer("colleague", DEPARTMENT))
-    assert [each["state"] for each in await letters(world)] == ["skipped"]
+    assert [letter["state"] for letter in await letters(world)] == ["skipped"]
     # a person whose record comes later is told then
     await world.feed("registry", officer("unknown", DEPARTMENT))
     assert await sweep(world) == 1

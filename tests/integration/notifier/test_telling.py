@@ -268,7 +268,7 @@ async def test_recorded_events_rise_in_version_per_obligation(world: World, smtp
 
 
 def named(name: str, number: int = 1, **others: Any) -> RegimePublished:
-    [regime] = [each for each in registry() if isinstance(each, RegimePublished)]
+    [regime] = [record for record in registry() if isinstance(record, RegimePublished)]
     return regime.model_copy(update={"name": name, "regime_version": number, **others})
 
 
@@ -359,8 +359,8 @@ async def test_a_rebuilt_ledger_tells_nobody_again_of_what_the_lost_one_has_told
     async with world.database.transaction() as tx:
         assert await store.rebuild(tx, DEADLINE)
     # people come after the events about their agencies: a notice that was skipped is not revived either
-    people = [each for each in registry() if isinstance(each, OfficerRegistered)]
-    await world.feed("registry", *(each for each in registry() if not isinstance(each, OfficerRegistered)))
+    people = [record for record in registry() if isinstance(record, OfficerRegistered)]
+    await world.feed("registry", *(record for record in registry() if not isinstance(record, OfficerRegistered)))
     await world.feed("compliance", opened(code=COMMUNE), overdue(code=COMMUNE))
     await world.feed("registry", *people)
     await world.feed("compliance", overdue())

@@ -267,9 +267,9 @@ async def spoiled(stores: FrozenStores, spoil: Spoil, *, without: Collection[str
         return None
     place = f"{spoil.service}.{spoil.table}"
     return [
-        each
-        for each in found
-        if each.where == place or any(name in f"{each.key} {each.column}" for name in spoil.names)
+        difference
+        for difference in found
+        if difference.where == place or any(name in f"{difference.key} {difference.column}" for name in spoil.names)
     ]
 
 
@@ -278,7 +278,7 @@ def why_exempt(spoil: Spoil) -> str | None:
     if spoil.sort:
         name += f" of {spoil.sort}"
     names = {name, name.partition(" of ")[0]}
-    return next((why for pattern, why in EXEMPT.items() if any(fnmatchcase(each, pattern) for each in names)), None)
+    return next((why for pattern, why in EXEMPT.items() if any(fnmatchcase(name, pattern) for name in names)), None)
 
 
 @pytest.mark.parametrize("nth", [pytest.param(3, id="every third"), pytest.param(1, id="all", marks=pytest.mark.whole)])
@@ -361,6 +361,12 @@ async def test_a_line_that_is_changed_in_every_copy_alike_is_found_by_the_policy
             "UPDATE score_lines SET clause = '9.z' WHERE obligation = $1 AND clause = '1.b'", key
         )
         found = await differences(stores)
-        assert {(each.kind, each.where, each.column) for each in found} >= {("score", "scoring.obligations", "lines")}
+        assert {(difference.kind, difference.where, difference.column) for difference in found} >= {
+            ("score", "scoring.obligations", "lines")
+        }
         left = await differences(stores, without=["scores.standing"])
-        assert [each for each in left if "clause_text" not in each.column and "legal_basis" not in each.column] == []
+        assert [
+            difference
+            for difference in left
+            if "clause_text" not in difference.column and "legal_basis" not in difference.column
+        ] == []

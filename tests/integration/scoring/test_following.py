@@ -24,7 +24,7 @@ LATE = DEADLINE + timedelta(days=1)
 
 
 def _without_ids(facts: Facts) -> list[Any]:
-    return [replace(version, verdicts=tuple(replace(each, event_id=None) for each in version.verdicts))
+    return [replace(version, verdicts=tuple(replace(judged, event_id=None) for judged in version.verdicts))
             for version in facts.versions]  # fmt: skip
 
 

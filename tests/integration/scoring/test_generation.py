@@ -69,7 +69,7 @@ async def opened_by_ticks(rig: Rig, a_tick: int) -> list[int]:
         opened.append(len(await rig.keys()) - before)
         if not rows:
             break
-    return [each for each in opened if each]
+    return [obligation for obligation in opened if obligation]
 
 
 async def test_a_period_of_many_agencies_is_opened_by_several_ticks_each_bounded(rig: Rig) -> None:

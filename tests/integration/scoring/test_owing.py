@@ -51,8 +51,8 @@ def above(number: int) -> dict[str, Any]:
 async def filled(rig: Rig) -> tuple[list[Opening], Agencies, Owed]:
     """Fill the registry with everything that decides; returns the plans and what is owed by the pure rule."""
     people = everybody()
-    named = tuple(each.code for each in people[::2])
-    excepted = tuple(each.code for each in people[::3])
+    named = tuple(person.code for person in people[::2])
+    excepted = tuple(person.code for person in people[::3])
     kinds = ((), ("commune",), ("department",), ("commune", "department"))
     groups = [
         *product(kinds, ((), named), ((), excepted), ((),)),
@@ -71,8 +71,10 @@ async def filled(rig: Rig) -> tuple[list[Opening], Agencies, Owed]:
         )
     await rig.registry(
         *(
-            agency(each.code, kind=each.kind, opened_on=each.opened_on, closed_on=each.closed_on, **above(number))
-            for number, each in enumerate(people)
+            agency(
+                person.code, kind=person.kind, opened_on=person.opened_on, closed_on=person.closed_on, **above(number)
+            )
+            for number, person in enumerate(people)
         ),
         *(agency(code, parent="P0", opened_on=date(2027, 1, 1)) for code in PARENTS[:2]),
     )
@@ -81,15 +83,18 @@ async def filled(rig: Rig) -> tuple[list[Opening], Agencies, Owed]:
         requests = await registry.read_requests(snapshot)
         known = await registry.read_everybody(snapshot)
     plans = [
-        (each, None, plan_period(each, parse("2026-M10"), CALENDAR))
-        for each in regimes.values()
-        if each.frequency == "monthly"
-    ] + [(regimes[each.regime], each, plan_request(regimes[each.regime], each, CALENDAR)) for each in requests.values()]
+        (published, None, plan_period(published, parse("2026-M10"), CALENDAR))
+        for published in regimes.values()
+        if published.frequency == "monthly"
+    ] + [
+        (regimes[request.regime], request, plan_request(regimes[request.regime], request, CALENDAR))
+        for request in requests.values()
+    ]
     assert {(plan.exists_from, plan.due_on) for _, _, plan in plans} == set(zip(FROM, DUE, strict=True))
     owed = {
-        (each.code, plan.regime, plan.period)
-        for (version, asked, plan), each in product(plans, people)
-        if owes(each, version, plan, known.tree, asked)
+        (person.code, plan.regime, plan.period)
+        for (version, asked, plan), person in product(plans, people)
+        if owes(person, version, plan, known.tree, asked)
     }
     return [_opening(plan) for _, _, plan in plans], known, owed
 

@@ -160,7 +160,7 @@ async def test_two_loads_at_once_do_not_both_take_a_day(rig: Rig) -> None:
         load(rig, another("2027.1")), load(rig, another("2027.2")), load(rig, another("2027.1")), return_exceptions=True
     )
     assert len(await rig.rows("SELECT 1 FROM policies WHERE effective_from = '2027-01-01'")) == 1
-    assert all(isinstance(each, tuple | PolicyError) for each in outcomes), outcomes
+    assert all(isinstance(outcome, tuple | PolicyError) for outcome in outcomes), outcomes
 
 
 # --- at start and by command ----------------------------------------------------------------------------------------

@@ -249,7 +249,7 @@ async def test_every_decision_is_kept_and_none_can_be_changed(rig: Rig) -> None:
     async with rig.database.read_transaction() as snapshot:
         shown = await reliefs.one(snapshot, relief_id)
     assert shown is not None
-    assert [(each["before"], each["after"], each["decided_by"]) for each in shown["decisions"]] == [
+    assert [(decision["before"], decision["after"], decision["decided_by"]) for decision in shown["decisions"]] == [
         (None, "proposed", "Trần Thị B"), ("proposed", "granted", "Lê Văn C"), ("granted", "rejected", "Lê Văn C"),
     ]  # fmt: skip
     for change in ("UPDATE relief_decisions SET reason = 'x'", "DELETE FROM relief_decisions"):
@@ -388,11 +388,11 @@ async def test_reliefs_are_read_over_http(rig: Rig, client: httpx.AsyncClient) -
     await ready(rig)
     first = await granted(rig)
     others = [await proposed(rig, STARTS - timedelta(days=day), STARTS) for day in (1, 2, 3)]
-    assert {each["relief_id"] for each in await every_page(client, "/v1/reliefs", limit="2")} == {first, *others}
-    assert [each["relief_id"] for each in await every_page(client, "/v1/reliefs", status="granted")] == [first]
+    assert {relief["relief_id"] for relief in await every_page(client, "/v1/reliefs", limit="2")} == {first, *others}
+    assert [relief["relief_id"] for relief in await every_page(client, "/v1/reliefs", status="granted")] == [first]
     shown = (await client.get(f"/v1/reliefs/{first}")).json()
     assert (shown["status"], shown["starts_at"], shown["applied"]) == ("granted", STARTS.isoformat(), False)
-    assert [each["after"] for each in shown["decisions"]] == ["proposed", "granted"]
+    assert [decision["after"] for decision in shown["decisions"]] == ["proposed", "granted"]
     await rig.mark()
     assert (await client.get(f"/v1/reliefs/{first}")).json()["applied"] is True
     missing = await client.get("/v1/reliefs/GH-0")
@@ -407,10 +407,10 @@ async def test_covers_and_the_query_agree(rig: Rig) -> None:
     for scope in scopes:
         relief_id = await proposed(rig, **scope)
         async with rig.database.transaction() as tx:
-            scoped = next(each for each in await reliefs.read_all(tx) if each.relief.relief_id == relief_id)
+            scoped = next(relief for relief in await reliefs.read_all(tx) if relief.relief.relief_id == relief_id)
             found = await store.lock_covered(
                 tx, scoped.relief, agencies=scoped.agencies, regimes=scoped.regimes, keys=scoped.obligations,
                 after="", limit=100,
             )  # fmt: skip
         due = {key for key in await rig.keys() if scoped.covers(key) and key.endswith("M10")}
-        assert {each.key for each in found.obligations} == due
+        assert {obligation.key for obligation in found.obligations} == due

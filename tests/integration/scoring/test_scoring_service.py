@@ -162,7 +162,7 @@ async def test_the_calendar_of_a_year_is_shown_with_its_version(client: httpx.As
     days = {day["day"]: day["work"] for day in shown["days"]}
     assert (shown["version"], days["2026-01-02"], days["2026-01-10"]) == ("VN-2026.2", False, True)
     assert (shown["status"], shown["provisional"]) == ("announced", False)
-    assert [each["number"] for each in shown["announcements"]] == ["9441/TB-BNV", "12729/VPCP-KGVX"]
+    assert [announcement["number"] for announcement in shown["announcements"]] == ["9441/TB-BNV", "12729/VPCP-KGVX"]
     provisional = (await client.get("/v1/calendar/2027")).json()
     assert (provisional["status"], provisional["provisional"], provisional["announcements"]) == (
         "provisional",

@@ -62,7 +62,7 @@ async def test_a_regime_that_cannot_be_planned_stops_no_other_one(rig: Rig, what
     assert await rig.keys() == [key_of("H99.31", f"{year}-M{month}") for month in (10, 11, 12)]
     found = await listed(rig)
     assert found
-    assert {each.split("/")[0] for each in found} == {"plan BAD"}
+    assert {setback.split("/")[0] for setback in found} == {"plan BAD"}
 
 
 async def test_the_control_one_failure_for_all_stops_everything(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

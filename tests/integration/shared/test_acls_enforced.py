@@ -117,11 +117,11 @@ async def grant(guarded: Guarded, wanted: Sequence[Grant]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=guarded.administrators)
     await admin.start()
     try:
-        for each in wanted:
-            for operation in each.operations:
-                pattern = PREFIXED if each.kind == "group" else LITERAL
+        for rule in wanted:
+            for operation in rule.operations:
+                pattern = PREFIXED if rule.kind == "group" else LITERAL
                 request = CreateAclsRequest(
-                    KINDS[each.kind], each.name, pattern, f"User:{each.service}", "*", OPERATIONS[operation], ALLOW
+                    KINDS[rule.kind], rule.name, pattern, f"User:{rule.service}", "*", OPERATIONS[operation], ALLOW
                 )
                 answer = await admin._send_request(request)
                 assert all(code == 0 for code, *_ in answer.creation_responses), answer
@@ -196,7 +196,7 @@ async def test_each_service_can_do_its_work_and_nothing_else(guarded: Guarded, d
             assert await produce(guarded, service, topic) == DENIED_TOPIC, (service, topic)
         for topic in set(TOPICS) - reads:
             assert await consume(guarded, service, topic, f"{service}.work") == DENIED_TOPIC, (service, topic)
-        other = next(each for each in SERVICES if each != service)
+        other = next(neighbour for neighbour in SERVICES if neighbour != service)
         assert await consume(guarded, service, min(reads), f"{other}.work") == DENIED_GROUP, service
         assert await create_topic(guarded, service) in (DENIED_TOPIC, DENIED_CLUSTER), service
 

@@ -85,7 +85,7 @@ def count(system: System, service: str, table: str) -> int:
 def followed(system: System, agencies: int) -> bool:
     """Return whether the services know all agencies and no event is on its way."""
     found = {service: count(system, service, table) for service, table in AGENCIES.items()}
-    return system.outbox_rows("intake") == 0 and all(each >= agencies for each in found.values())
+    return system.outbox_rows("intake") == 0 and all(count >= agencies for count in found.values())
 
 
 def generated(system: System, wanted: int) -> bool:
@@ -144,7 +144,7 @@ def measure(infra: Stack, place: Path, agencies: int) -> None:
 
 
 def main() -> None:
-    for agencies in [int(each) for each in sys.argv[1:]] or [10_000, 100_000]:
+    for agencies in [int(number) for number in sys.argv[1:]] or [10_000, 100_000]:
         with directory() as place:
             with infrastructure(place / "infra", say) as infra:
                 measure(infra, place, agencies)

@@ -228,7 +228,7 @@ class Field:
             code, told = province.reconcile(settle_seconds=drain_seconds)
             said: Any = told.get("differences") or told
             if code == 1:  # what strangers sent, nobody has published
-                said = [each for each in said if each["key"] not in strangers]
+                said = [difference for difference in said if difference["key"] not in strangers]
             if code != 0 and said:
                 result.wrongs["I7"].append(f"reconcile: exit code {code}: {str(said)[:800]}")
         self.figure("receipts", len(ledger.receipts))

@@ -324,7 +324,9 @@ def duplicates(field: Field) -> None:
             if "I7" in field.result.controls[control]:
                 code, told = province.reconcile()
                 strangers = {record.header("ce_id") for record in stale}
-                differing = [each for each in told.get("differences", ()) if each["key"] not in strangers]
+                differing = [
+                    difference for difference in told.get("differences", ()) if difference["key"] not in strangers
+                ]
                 field.figure(f"{control}: reconcile ends with", code)
                 field.figure(f"{control}: differences beside the strangers' own events", len(differing))
                 if not differing:

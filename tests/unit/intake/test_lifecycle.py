@@ -216,7 +216,7 @@ def test_no_sequence_of_requests_reaches_a_state_or_takes_a_way_that_the_table_l
             continue
         outcome = "returned" if act == "verdict returned" else "accepted"
         judged = replace(now.versions[number - 1], outcome=outcome, asks_to_explain=act == "verdict to explain")
-        now = replace(now, versions=[judged if each.number == number else each for each in now.versions])
+        now = replace(now, versions=[judged if version.number == number else version for version in now.versions])
         after = states.state_of(now, judged)
         rows = [
             row for row in table.TRANSITIONS if row.thing == "report" and row.kind is None and before in row.sources

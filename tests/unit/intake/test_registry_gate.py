@@ -413,7 +413,7 @@ def test_a_closing_says_what_becomes_of_what_is_open(closing: dict[str, Any], pl
         rig.agency("H99.78", closed_on=_LATER, open_obligations="withdraw", closing_reason="Giải thể"),
     ]
     found = messages(rig.agency(DEPARTMENT, parent="H99", **closing), *others)
-    assert any(each.startswith(f"{place}: ") and what in each for each in found), found
+    assert any(message.startswith(f"{place}: ") and what in message for message in found), found
 
 
 def test_the_controls_what_says_so_may_close_and_what_is_past_or_stored_need_not() -> None:
@@ -428,7 +428,7 @@ def test_the_controls_what_says_so_may_close_and_what_is_past_or_stored_need_not
     # but an agency that was there and had not closed may have something open
     living = rig.agency(DEPARTMENT, parent="H99", version=3)
     closed = living.model_copy(update={"closed_on": NOW.date() - timedelta(days=1)})
-    assert [each.partition(":")[0] for each in messages(closed, stored=[living])] == ["closed_on"]
+    assert [message.partition(":")[0] for message in messages(closed, stored=[living])] == ["closed_on"]
 
 
 def test_an_agency_may_move_below_one_that_was_below_it_before() -> None:
@@ -438,7 +438,7 @@ def test_an_agency_may_move_below_one_that_was_below_it_before() -> None:
     assert messages(rig.agency(COMMUNE, "commune", parent="H99", parents=moves), other) == []
     early = [_later("2026-12-31", DEPARTMENT)]
     found = messages(rig.agency(COMMUNE, "commune", parent="H99", parents=early), other)
-    assert any(each.startswith("parents/0: The parents form a circle") for each in found), found
+    assert any(message.startswith("parents/0: The parents form a circle") for message in found), found
 
 
 def test_duties_never_go_round_in_a_circle() -> None:
@@ -455,7 +455,7 @@ def test_duties_never_go_round_in_a_circle() -> None:
         rig.agency(COMMUNE, closed_on=_LATER, open_obligations="withdraw", closing_reason="Giải thể"),
         handing(DEPARTMENT, COMMUNE, _LATER),
     )
-    assert any("hands its duties on to this agency" in each for each in found)
+    assert any("hands its duties on to this agency" in message for message in found)
 
 
 def replacing(**others: Any) -> RegimePublished:

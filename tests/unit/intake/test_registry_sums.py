@@ -20,7 +20,7 @@ def asked(rules: Rules, tolerance: str = "0", /, **bounds: Any) -> list[str]:
     return messages(
         form(
             figures=[
-                each for letter in letters for each in figures(letter, **{"minimum": "0", **bounds.get(letter, {})})
+                code for letter in letters for code in figures(letter, **{"minimum": "0", **bounds.get(letter, {})})
             ],
             sums=[
                 {"code": f"S{n}", "total": total, "terms": list(terms), "tolerance": tolerance}
@@ -108,8 +108,8 @@ def test_what_is_refused_has_no_report_and_what_has_one_is_taken() -> None:
             for values in product(*(range(low, high + 1) for low, high in ranges.values()))
             for value in [dict(zip(letters, values, strict=True))]
         )
-        bounds = {each: {"minimum": str(low), "maximum": str(high)} for each, (low, high) in ranges.items()}
-        used = {each: bounds[each] for each in letters if any(each in total + terms for total, terms in rules)}
+        bounds = {code: {"minimum": str(low), "maximum": str(high)} for code, (low, high) in ranges.items()}
+        used = {code: bounds[code] for code in letters if any(code in total + terms for total, terms in rules)}
         told = [message for message in asked(rules, **used) if "contains itself" not in message]
         assert not (told and holds), (rules, ranges, told)
         refused, impossible = refused + bool(told), impossible + (not holds)

@@ -23,7 +23,7 @@ FIRST = UUID(int=1)
 
 def kinds(now: History) -> list[tuple[str, int]]:
     """What waits, and about which version or step."""
-    return [(each.kind, each.about.int) for each in waiting.open_reviews(now)]
+    return [(review.kind, review.about.int) for review in waiting.open_reviews(now)]
 
 
 def test_an_accepted_report_waits_for_a_review_only_where_the_regime_asks_for_one() -> None:
@@ -70,7 +70,7 @@ def lived(now: History, life: list[tuple[int, Any]]) -> History:
         elif about.outcome is None:
             outcome = "returned" if act == "verdict returned" else "accepted"
             judged = replace(about, outcome=outcome, asks_to_explain=act == "verdict to explain", decided_at=NOW)
-            now = replace(now, versions=[judged if each is about else each for each in now.versions])
+            now = replace(now, versions=[judged if version is about else version for version in now.versions])
     return now
 
 
@@ -78,16 +78,16 @@ def lived(now: History, life: list[tuple[int, Any]]) -> History:
 @given(life=lives())
 def test_what_waits_can_be_done_by_who_is_shown_it(certification: Any, life: list[tuple[int, Any]]) -> None:
     now = lived(history(version(), version(2), version(3), certification=certification, review="required"), life)
-    for each in waiting.open_reviews(now):
-        of_version = each.kind in ("certification", "review")
-        about: dict[str, UUID | None] = {"submission_id": each.about} if of_version else {"answers": each.about}
+    for review in waiting.open_reviews(now):
+        of_version = review.kind in ("certification", "review")
+        about: dict[str, UUID | None] = {"submission_id": review.about} if of_version else {"answers": review.about}
         if not of_version:
-            step = now.step(each.about)
+            step = now.step(review.about)
             assert step is not None
             about["submission_id"] = step.submission_id
-        who = {role for role in ACTORS if each.kind in waiting.kinds_of(role)}
+        who = {role for role in ACTORS if review.kind in waiting.kinds_of(role)}
         for actor in who:
-            assert isinstance(judge(now, asked(DONE_BY[each.kind], **about), {actor}), Transition), (each, actor)
+            assert isinstance(judge(now, asked(DONE_BY[review.kind], **about), {actor}), Transition), (review, actor)
 
 
 def test_each_kind_is_done_by_a_step_that_the_table_has() -> None:

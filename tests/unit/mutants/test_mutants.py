@@ -111,5 +111,5 @@ def functions(path: Path) -> set[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         members = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
-        found |= {f"{prefix}{each.name}" for each in members if isinstance(each, ast.FunctionDef)}
+        found |= {f"{prefix}{member.name}" for member in members if isinstance(member, ast.FunctionDef)}
     return found

@@ -270,7 +270,7 @@ class YearOfAProvince(RuleBasedStateMachine):
 
     @invariant()
     def nobody_hears_twice_of_one_rung(self) -> None:
-        assert not [each for each, times in self.told.items() if times > 1]
+        assert not [letter for letter, times in self.told.items() if times > 1]
 
     @invariant()
     def nobody_above_is_told_before_those_below(self) -> None:

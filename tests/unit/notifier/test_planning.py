@@ -341,8 +341,8 @@ def test_a_cancel_reaches_its_own_notices_and_no_others(
     # the first reason stays
     twice = domain.apply_cancels(marked, [Cancel(KEY, ALL, "accepted", domain.ANY_VERSION)])
     assert {notice.cancelled for notice in twice if notice.step in left} <= {"accepted"}
-    assert [each.cancelled for each in twice if each.step not in left] == [
-        each.cancelled for each in marked if each.step not in left
+    assert [letter.cancelled for letter in twice if letter.step not in left] == [
+        letter.cancelled for letter in marked if letter.step not in left
     ]
 
 

@@ -25,7 +25,7 @@ def mail(recipient: str) -> ClaimedMail:
 
 def queue(*recipients: str, connections: int = 4) -> SendingQueue:
     made = SendingQueue(connections=connections, silence_seconds=30)
-    made.add([mail(each) for each in recipients], NOW + timedelta(seconds=150))
+    made.add([mail(recipient) for recipient in recipients], NOW + timedelta(seconds=150))
     return made
 
 
@@ -86,5 +86,5 @@ def test_it_remembers_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_was_not_begun_can_be_given_back() -> None:
     mails = queue("a", "b")
     assert taken(mails) == "a"
-    assert [each.recipient for each in mails.drain()] == ["b"]
+    assert [taken.recipient for taken in mails.drain()] == ["b"]
     assert mails.ready(NOW) == 0

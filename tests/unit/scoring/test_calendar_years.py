@@ -23,7 +23,7 @@ _LUNAR = re.compile(r"Chạp|Mùng|Giỗ Tổ|Giao thừa|(?<!\d )Tết(?! Dươ
 
 
 def test_the_new_version_moves_no_day_of_the_old_one() -> None:
-    assert [(each.day, each.work) for each in NEW.days] == [(each.day, each.work) for each in OLD.days]
+    assert [(day.day, day.work) for day in NEW.days] == [(day.day, day.work) for day in OLD.days]
     assert (NEW.first_year, NEW.last_year, NEW.revision) == (OLD.first_year, OLD.last_year, OLD.revision + 1)
 
 
@@ -32,7 +32,12 @@ def test_every_year_says_how_sure_it_is() -> None:
     assert list(status) == list(range(NEW.first_year, NEW.last_year + 1))
     assert {year for year, how in status.items() if how == "provisional"} == set(range(2027, 2036))
     assert {year for year, how in status.items() if how == "announced"} == {2024, 2025, 2026}
-    swap = next(each for year in NEW.years for each in year.announcements if each.number == "12729/VPCP-KGVX")
+    swap = next(
+        announcement
+        for year in NEW.years
+        for announcement in year.announcements
+        if announcement.number == "12729/VPCP-KGVX"
+    )
     assert swap.decided_on == date(2025, 12, 25)
 
 

@@ -134,15 +134,15 @@ def test_a_year_the_calendar_lacks_is_not_guessed() -> None:
     with pytest.raises(CalendarGap):
         plan("2036-M01")
     found = list(plans_between([regime()], local(2035, 10, 1), local(2036, 6, 1), CALENDAR))
-    assert [each.period for each in found if isinstance(each, Plan)] == ["2035-M10", "2035-M11", "2035-M12"]
-    left = [each for each in found if isinstance(each, Unplanned)]
+    assert [plan.period for plan in found if isinstance(plan, Plan)] == ["2035-M10", "2035-M11", "2035-M12"]
+    left = [outcome for outcome in found if isinstance(outcome, Unplanned)]
     assert left
-    assert {each.why.partition(":")[0] for each in left} == {"CalendarGap"}
+    assert {outcome.why.partition(":")[0] for outcome in left} == {"CalendarGap"}
 
 
 def test_plans_are_those_owed_from_now_that_open_within_the_horizon() -> None:
     now = local(2026, 10, 20)
-    found = [each.period for each in plans_between([regime()], now, now + timedelta(days=45), CALENDAR)]
+    found = [plan.period for plan in plans_between([regime()], now, now + timedelta(days=45), CALENDAR)]
     assert found == ["2026-M11", "2026-M12"]
     # the month whose cut-off has passed is still there while its deadline is ahead
     earlier = local(2026, 10, 19, 16)
@@ -158,8 +158,8 @@ def test_a_late_deadline_is_found_long_after_its_cutoff() -> None:
 def test_each_period_is_planned_by_the_version_that_governs_it() -> None:
     one = regime()
     two = regime(regime_version=2, effective_from=date(2026, 11, 1), deadline=Deadline(rule="day_of_month", day=20))
-    found = {each.period: each for each in plans_between([one, two], local(2026, 10, 1), local(2026, 12, 1), CALENDAR)}
-    assert {period: each.regime_version for period, each in found.items()} == {
+    found = {plan.period: plan for plan in plans_between([one, two], local(2026, 10, 1), local(2026, 12, 1), CALENDAR)}
+    assert {period: plan.regime_version for period, plan in found.items()} == {
         "2026-M10": 1,
         "2026-M11": 2,
         "2026-M12": 2,
@@ -174,9 +174,9 @@ def test_a_window_missed_and_made_good_in_pieces_gives_the_same_plans(start: dat
     since = local(start.year, start.month, start.day)
     middle, until = since + timedelta(days=first), since + timedelta(days=first + second)
     weekly = [regime(frequency="weekly", deadline=Deadline(rule="weekday", weekday=5))]
-    at_once = {each.period for each in plans_between(weekly, since, until, CALENDAR)}
-    in_pieces = {each.period for each in plans_between(weekly, since, middle, CALENDAR)} | {
-        each.period for each in plans_between(weekly, middle, until, CALENDAR)
+    at_once = {plan.period for plan in plans_between(weekly, since, until, CALENDAR)}
+    in_pieces = {plan.period for plan in plans_between(weekly, since, middle, CALENDAR)} | {
+        plan.period for plan in plans_between(weekly, middle, until, CALENDAR)
     }
     assert at_once == in_pieces
 

@@ -156,7 +156,7 @@ def test_a_reminder_so_early_that_the_calendar_has_no_day_for_it_goes_out_with_t
 
 
 def subjects(found: Any) -> list[str]:
-    return [each.subject for each in found]
+    return [plan.subject for plan in found]
 
 
 def test_what_is_owed_at_the_first_moment_or_opens_at_the_last_is_planned() -> None:
@@ -184,8 +184,8 @@ def test_one_regime_of_several_that_waits_for_requests_hides_no_other() -> None:
 def test_a_period_that_cannot_be_planned_is_told_with_its_reason_and_its_neighbours_come() -> None:
     short = WorkingCalendar("short", 2026, 2026, days_off=[], made_up=[])
     found = list(plans_between([regime()], local(2026, 12, 1), local(2026, 12, 31), short))
-    assert [each.period for each in found if isinstance(each, Plan)] == ["2026-M12"]
-    assert [each for each in found if isinstance(each, Unplanned)] == [
+    assert [plan.period for plan in found if isinstance(plan, Plan)] == ["2026-M12"]
+    assert [outcome for outcome in found if isinstance(outcome, Unplanned)] == [
         Unplanned("KTXH-THANG", 3, "2027-M01", "CalendarGap: calendar short does not cover 2027")
     ]
     # one that nobody could owe now is not told
@@ -232,4 +232,4 @@ def test_a_request_that_cannot_be_planned_is_told_with_its_reason() -> None:
 )
 def test_a_deadline_is_found_on_its_last_day_however_long_after_the_cutoff(deadline: Deadline, since: datetime) -> None:
     found = plans_between([regime(deadline=deadline)], since, since, CALENDAR)
-    assert (since.date(), "2026-M10") in {(each.due_on, each.period) for each in found if isinstance(each, Plan)}
+    assert (since.date(), "2026-M10") in {(plan.due_on, plan.period) for plan in found if isinstance(plan, Plan)}

@@ -104,7 +104,7 @@ def test_a_report_accepted_late_is_published_with_what_it_answers_and_every_line
                  event_id=VERDICT_ID),
         ),
     )  # fmt: skip
-    assert [each.line_id for each in after.lines] == [line_id(KEY, seq) for seq in range(2, 6)]
+    assert [line.line_id for line in after.lines] == [line_id(KEY, seq) for seq in range(2, 6)]
 
 
 def test_a_line_that_time_alone_has_caused_names_the_event_that_publishes_it() -> None:
@@ -115,7 +115,7 @@ def test_a_line_that_time_alone_has_caused_names_the_event_that_publishes_it() -
     )  # fmt: skip
     # and what falls without an event from outside names it too
     fallen = settle(passed.obligation, passed.obligation.facts, replace(TERMS, owed=False))
-    assert [each.event_id for each in fallen.lines] == [BY_ITSELF]
+    assert [line.event_id for line in fallen.lines] == [BY_ITSELF]
     assert fallen.lines[0].cause == "Hủy dòng 1: không còn phải nộp báo cáo này"
 
 
@@ -174,11 +174,11 @@ def test_a_line_that_still_holds_stays_as_it_was_written() -> None:
     first = settle(obligation(), domain.with_reports(obligation().facts, [(VERDICT_ID, verdict(present=2))])).obligation
     better = settle(first, domain.with_reports(first.facts, [(None, verdict(2, present=3))]))
     # timeliness stands; completeness falls and comes anew
-    assert [(each.seq, each.component, each.points, each.reverses) for each in better.lines] == [
+    assert [(line.seq, line.component, line.points, line.reverses) for line in better.lines] == [
         (3, "completeness", -Decimal("26.67"), line_id(KEY, 2)),
         (4, "completeness", Decimal(40), None),
     ]
-    assert [each.seq for each in better.obligation.lines_in_force] == [1, 4]
+    assert [line.seq for line in better.obligation.lines_in_force] == [1, 4]
     assert better.obligation.lines[:2] == first.lines
     same = settle(first, domain.with_reports(first.facts, [(None, submission(2))]))
     assert same.lines == ()

@@ -30,7 +30,7 @@ def test_every_part_that_says_what_is_proposed_makes_another_id() -> None:
         replace(GIVEN, regimes=()),
         replace(GIVEN, obligations=()),
     ]
-    assert len({each.relief_id for each in (GIVEN, *others)}) == 7
+    assert len({relief.relief_id for relief in (GIVEN, *others)}) == 7
 
 
 def test_what_the_system_proposes_is_known_by_its_cause_and_its_span_whatever_it_says() -> None:

@@ -93,9 +93,9 @@ def test_each_severity_does_what_it_says(severity: str, outcome: str, shown: str
 
 def test_a_rule_that_lacks_a_figure_is_skipped_unless_it_says_that_a_blank_counts_as_nothing() -> None:
     assert judged(compile_form(form(rule())), {"A": "5"}).findings == ()
-    assert [each.code for each in judged(compile_form(form(rule(missing="never_skip"))), {"A": "5"}).findings] == [
-        "QT-01"
-    ]
+    assert [
+        finding.code for finding in judged(compile_form(form(rule(missing="never_skip"))), {"A": "5"}).findings
+    ] == ["QT-01"]
     whole = rule(**{"assert": "[A] = [B] + [C]", "missing": "skip_if_all_missing"})
     assert judged(compile_form(form(whole)), {"A": "5"}).findings == ()
     assert len(judged(compile_form(form(whole)), {"A": "5", "B": "4"}).findings) == 1
@@ -117,8 +117,8 @@ def test_what_cannot_be_evaluated_is_said_once_and_stops_no_other_rule() -> None
 def test_a_tolerance_excuses_and_no_more_than_that() -> None:
     compiled = compile_form(form(rule(tolerance="0.5"), rule(id="QT-02", tolerance_percent="10")))
     assert judged(compiled, {"A": "100.5", "B": "100"}).findings == ()
-    assert [each.code for each in judged(compiled, {"A": "100.51", "B": "100"}).findings] == ["QT-01"]
-    assert [each.code for each in judged(compiled, {"A": "110.01", "B": "100"}).findings] == ["QT-01", "QT-02"]
+    assert [finding.code for finding in judged(compiled, {"A": "100.51", "B": "100"}).findings] == ["QT-01"]
+    assert [finding.code for finding in judged(compiled, {"A": "110.01", "B": "100"}).findings] == ["QT-01", "QT-02"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,11 @@ def test_rules_that_look_back_wait_for_the_earlier_report_and_return_nobody_for_
     )
     waiting = replace(first, looks_back=compiled.pack)
     alone = after_history(waiting, figures, "2026-M03", None, None)
-    assert (alone.outcome, [each.code for each in alone.findings], alone.compared_with) == ("accepted", ["K03"], ())
+    assert (alone.outcome, [finding.code for finding in alone.findings], alone.compared_with) == (
+        "accepted",
+        ["K03"],
+        (),
+    )
     earlier = Earlier(new_id(), {"A": "6"})
     compared = after_history(waiting, figures, "2026-M03", earlier, None)
     assert (compared.outcome, compared.findings[0].message) == ("returned", "trước 6")
@@ -271,7 +275,7 @@ def test_truthful_reports_of_the_demo_satisfy_every_rule_that_returns_or_asks(pa
     for seed in range(100):
         report = truthful(given, random.Random(seed))
         said = judge(compiled, report.figures, report.narratives, report.tables, nil=False)
-        assert (said.outcome, [each for each in said.findings if each.explain]) == ("accepted", []), seed
+        assert (said.outcome, [finding for finding in said.findings if finding.explain]) == ("accepted", []), seed
 
 
 def test_a_changed_operator_or_constant_makes_a_test_of_the_samples_fail() -> None:
@@ -305,7 +309,7 @@ def test_check_names_the_line_and_marks_the_place(tmp_path: Path, capsys: pytest
     wrong.write_text(text, encoding="utf-8")
     assert commands.rules(["check", str(wrong)]) == 1
     shown = capsys.readouterr().out
-    line = next(number for number, each in enumerate(text.splitlines(), 1) if "[V0l]" in each)
+    line = next(number for number, words in enumerate(text.splitlines(), 1) if "[V0l]" in words)
     assert f"regime.yaml:{line} /form/rules/0/assert" in shown
     assert "[V04] <= [V0l]\n             ^^^^^" in shown
 

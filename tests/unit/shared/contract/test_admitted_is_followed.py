@@ -181,7 +181,9 @@ def test_what_intake_admits_scoring_opens_or_defers(data: st.DataObject) -> None
             case Missing():
                 plan = found.opening.plan
                 assert plan.opens_at <= plan.remind_at <= plan.deadline  # as the table demands
-                named_version = next(each for each in versions if each.regime_version == admitted.regime_version)
+                named_version = next(
+                    version for version in versions if version.regime_version == admitted.regime_version
+                )
                 unplanned = named_version.deadline.rule == "on_request" and named_version.frequency != "adhoc"
                 assert found.owed or agency.closed_on is not None or unplanned, "both say of whom it is asked"
             case Awaits(name):

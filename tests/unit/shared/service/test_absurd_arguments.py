@@ -87,8 +87,8 @@ def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
     below = children(parser)
     if not below:
         yield parser
-    for each in below.values():
-        yield from leaves(each)
+    for child in below.values():
+        yield from leaves(child)
 
 
 def usual(action: argparse.Action) -> list[str]:
@@ -101,7 +101,7 @@ def usual(action: argparse.Action) -> list[str]:
     elif action.type is Path:
         value = "{file}"
     elif action.type is not None:
-        value = next(each for each in ("2026-01-01T00:00:00+07:00", "2026", str(AN_ID)) if readable(action, each))
+        value = next(text for text in ("2026-01-01T00:00:00+07:00", "2026", str(AN_ID)) if readable(action, text))
     return [*action.option_strings[:1], *([] if action.nargs == 0 else [value])]
 
 
@@ -168,7 +168,7 @@ def test_no_argument_of_any_command_ends_in_a_traceback(
     for parser in parsers(service).values():
         for leaf in leaves(parser):
             for line in lines(leaf):
-                arguments = [_filled(each, places) for each in line]
+                arguments = [_filled(word, places) for word in line]
                 capsys.readouterr()
                 try:
                     code = run(service, *arguments)
