@@ -84,6 +84,11 @@ class CompiledRule:
     refers_to: frozenset[str]  # these regimes
     shown: tuple[tuple[str, Evaluate], ...]  # its formulas and what they name, for explaining
 
+    @property
+    def informs(self) -> bool:
+        """Whether it neither returns a report nor asks for an explanation."""
+        return self.rule.severity != "error" and not self.rule.explain
+
 
 class Pack:
     """The rules of one form."""
@@ -186,7 +191,8 @@ class Pack:
             if unread and not unread.isdisjoint(rule.figures):
                 continue
             answer = _of_rows(rule, context, flaws) if rule.table else _of_report(rule, context, flaws)
-            if answer is not None:
+            # what only informs has nothing to tell where it cannot be evaluated, as before the other report has come
+            if answer is not None and not rule.informs:
                 unanswered.setdefault(answer, []).append(rule.rule.code)
         for reason, codes in unanswered.items():
             flaws.append(_not_checked(reason, codes))

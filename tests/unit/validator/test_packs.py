@@ -114,6 +114,13 @@ def test_what_cannot_be_evaluated_is_said_once_and_stops_no_other_rule() -> None
     assert said.errors == 1
 
 
+def test_a_rule_that_only_informs_says_nothing_where_it_cannot_be_evaluated() -> None:
+    for severity, told in (("info", []), ("confirm", ["K03"])):
+        asked = rule(severity=severity, **{"assert": "[A] / [C] = [B]"})
+        said = judged(compile_form(form(asked)), {"A": "1", "B": "2", "C": "0"})
+        assert [finding.code for finding in said.findings] == told, severity
+
+
 def test_a_tolerance_excuses_and_no_more_than_that() -> None:
     compiled = compile_form(form(rule(tolerance="0.5"), rule(id="QT-02", tolerance_percent="10")))
     assert judged(compiled, {"A": "100.5", "B": "100"}).findings == ()
