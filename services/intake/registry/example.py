@@ -71,23 +71,29 @@ _OF_NUMBERS = ("code", "label", "required", "minimum", "maximum", "fraction_digi
 
 
 def narratives(form: Form) -> dict[str, str]:
-    """A text for each section, as long as its minimum asks and no longer than its maximum allows."""
+    """A text for each section, each another one, as long as its minimum asks and no longer than its maximum allows."""
     texts = {}
-    for section in form.narratives:
+    for number, section in enumerate(form.narratives):
         longest = min(section.max_characters, MAX_NARRATIVE_CHARACTERS)
         if max(1, section.min_characters) > longest:
             if section.required:
                 raise NoExample(f"section {section.code} cannot be filled")
             continue
         length = min(longest, max(section.min_characters, len(_TEXT)))
-        text = _prose(length)
+        text = _prose(length, number)
         texts[section.code] = text if not text[-1].isspace() else text[:-1] + "."
     return texts
 
 
-def _prose(characters: int) -> str:
-    """A text of that length. What one page of prose would not fill goes on with its words in ever another order."""
-    text, words, turn = _TEXT, _TEXT.split(), 1
+def _prose(characters: int, number: int) -> str:
+    """A text of that length, which begins with another sentence for each number of a section.
+
+    What one page of prose would not fill goes on with its words in ever another order.
+    """
+    sentences = _TEXT.strip().removesuffix(".").split(". ")
+    first = number % len(sentences)
+    text = ". ".join([*sentences[first:], *sentences[:first]]) + ". "
+    words, turn = _TEXT.split(), 1
     while len(text) < characters:
         turn += 1
         text += " ".join(words[place * turn % len(words)] for place in range(len(words))) + " "

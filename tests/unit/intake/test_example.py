@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from services.intake.registry.example import NoExample
 from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import compile_form
 from shared.contract.events import FigureField, Form, NarrativeField, RegimePublished, SumRule
+from shared.runtime.cpu import work_seconds
 
 SAMPLES = sorted((Path(generate.__file__).parent / "regimes").glob("*.yaml"))
 
@@ -134,12 +134,12 @@ def test_the_cost_is_bounded_whatever_the_form(minimum: Decimal | None) -> None:
         figures=tuple(figure(code, minimum=minimum) for code in codes),
         sums=tuple(total(codes[n], *codes[n + 1 :]) for n in range(0, 1000, 10)),
     )
-    begun = time.process_time()
+    begun = work_seconds()
     try:
         figures = example.figures(form)
     except NoExample:
         figures = None
-    assert time.process_time() - begun < 5
+    assert work_seconds() - begun < 5
     if figures is not None:
         assert judged(form, figures).outcome == "accepted"
 
