@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PYTHON_BIN := .venv/bin/python
 # Two cores run two workers; a file's tests stay together, so a module's stack is started once.
-PYTEST_ARGS ?= -n logical --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n logical --dist loadfile --no-loadscope-reorder --durations=30
 CHECKED := shared services deploy tests scripts
 BROKERS ?= 1
 

@@ -36,4 +36,4 @@ def test_the_system_survives(ground: Ground, row: object) -> None:
 
 def test_every_row_of_the_matrix_is_registered() -> None:
     assert {str(number) for number in range(1, 26)} <= set(ROWS)
-    assert sum(1 for row in ROWS.values() if row.quick) >= 3
+    assert sum(1 for row in ROWS.values() if row.quick) >= 2

@@ -5,8 +5,9 @@ Never by how long anything takes: a machine may be busy or slow.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+
+from shared.runtime.cpu import work_seconds
 
 #: four times the input: linear work takes 4 times as long, work of the square 16 times. Halfway between, by ratio
 SQUARE_FROM = 8.0
@@ -29,7 +30,7 @@ def growth(work: Callable[[str], object], make: Callable[[int], str], count: int
 
 
 def _seconds(work: Callable[[str], object], text: str, repeats: int) -> float:
-    begun = time.thread_time()
+    begun = work_seconds()
     for _ in range(repeats):
         work(text)
-    return time.thread_time() - begun
+    return work_seconds() - begun

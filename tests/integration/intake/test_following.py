@@ -192,6 +192,7 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
             "regime_name_en": "Báo cáo kinh tế – xã hội",
             "period": "2026-M10",
             "deadline": "2026-10-18T17:00:00+07:00",
+            "grace_until": None,
             "cutoff_from": "2026-09-15",
             "cutoff_to": "2026-10-14",
             "accepted_from": "2026-10-15T00:00:00+07:00",

@@ -86,7 +86,6 @@ def marks(count: int) -> str:
     "27",
     "reports whose narratives are long runs of combining marks",
     "I8",
-    quick=True,
     controls={"cost_without_bounds": ["I8"]},
 )
 def costly_reports(field: Field) -> None:

@@ -45,7 +45,7 @@ GROUPS = (
                 "services/scoring/obligations",
                 "standing", "facts", "domain", "deadlines", "generator",
             ),
-            _room("scoring/calendar", "services/scoring/calendar", "data", "draft", "horizon", "lunar", "working_days"),
+            _room("scoring/calendar", "services/scoring/calendar", "data", "draft", "horizon", "lunar"),
             _room("scoring/policy", "services/scoring/scores/policy", "assess", "data"),
             _room("scoring/reliefs", "services/scoring/reliefs", "decisions"),
         ),
@@ -56,6 +56,8 @@ GROUPS = (
         (
             _room("notifier/planning", "services/notifier/planning", "domain", "directory"),
             _room("notifier/delivery", "services/notifier/delivery", "states"),
+            _room("notifier/ladders", "services/notifier/ladders", "data", "domain", "timelines"),
+            _room("notifier/escalation", "services/notifier/escalation", "domain"),
         ),
     ),
     Group(

@@ -285,7 +285,7 @@ def test_the_sample_is_admitted_and_most_of_its_regimes_forbid_nil() -> None:
     # its requests are of a quarter that is over
     late = admit(found.proposals, [], NOW).errors
     assert [(error.file, error.place) for error in late] == [
-        ("requests.yaml", "/requests/0/deadline"), ("requests.yaml", "/requests/1/deadline"),
+        ("requests.yaml", f"/requests/{number}/deadline") for number in range(3)
     ]  # fmt: skip
 
 

@@ -75,7 +75,11 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "policy-load": [["{policy}"]],
         "policy-check": [["{policy}"]],
     },
-    "notifier": {"mail": [["preview", "{folder}"]], "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]]},
+    "notifier": {
+        "ladders": [["list"], ["show", "default"]],
+        "mail": [["preview", "{folder}"]],
+        "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]],
+    },
     "validator": {"findings": [[]], "rules": [["check", "{regime}"], ["coverage", "{regime}"]]},
 }
 #: no database is asked, so none is missed
