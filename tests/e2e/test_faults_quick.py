@@ -1,4 +1,4 @@
-"""A few rows of the fault matrix on every run of the tests; `make faults` runs them all, with their controls.
+"""A row of the fault matrix on every run of the tests; `make faults` runs them all, with their controls.
 
 Here a row is its fault and its checks, without the control runs that double its time.
 """
@@ -36,4 +36,4 @@ def test_the_system_survives(ground: Ground, row: object) -> None:
 
 def test_every_row_of_the_matrix_is_registered() -> None:
     assert {str(number) for number in range(1, 26)} <= set(ROWS)
-    assert sum(1 for row in ROWS.values() if row.quick) >= 2
+    assert sum(1 for row in ROWS.values() if row.quick) >= 1

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from deploy.local import Options, Stack
 from deploy.local.kafka import reachable_brokers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

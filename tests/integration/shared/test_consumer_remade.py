@@ -126,6 +126,7 @@ async def test_a_broken_client_is_made_anew(database: Database, kafka: KafkaSett
     assert await _goes_on(database, kafka, broken_by, 45)
 
 
+@pytest.mark.whole
 async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_ever(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ async def test_without_the_look_at_its_fetching_a_client_would_poll_in_vain_for_
     assert not await _goes_on(database, kafka, _end_fetching, 14)
 
 
+@pytest.mark.whole
 async def test_without_the_remaking_the_consumer_stays_dead(
     database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +324,7 @@ async def test_tasks_that_end_of_them_all_the_same_are_noticed(
     assert _remade("task_ended") > before
 
 
+@pytest.mark.whole
 @leaves_connections
 @pytest.mark.usefixtures("_disarmed")
 async def test_with_neither_protection_they_stall_for_good(

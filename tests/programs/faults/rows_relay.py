@@ -25,7 +25,6 @@ LEADER_LOCK = 0x7468_6F6E
     "I3",
     "I4",
     "I6",
-    quick=True,
     controls={"delete_before_ack": ["I2", "I4"], "naive_cursor": ["I6"]},
 )
 def relay_dies(field: Field) -> None:
