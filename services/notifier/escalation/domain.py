@@ -266,11 +266,8 @@ def _notice(
     unstaffed = [directory.agencies[code] for _, _, code in heads if code in directory.agencies]
     officer = directory.responsible(obligation.agency, obligation.regime)
     about = letter_facts(obligation, agency, person)
-    return Notice(
-        obligation=obligation.key,
-        agency=obligation.agency,
-        regime=obligation.regime,
-        period=obligation.period,
+    return Notice.about(
+        obligation,
         kind="escalation",
         step=step,
         officer=person,
@@ -300,11 +297,8 @@ def _unstaffed(facts: Facts, rung: LadderRung, step: str, now: datetime, why: st
     """The entry of a place where nobody is told, with the reason."""
     obligation = facts.obligation
     about = letter_facts(obligation, facts.directory.agency(obligation.agency), None)
-    return Notice(
-        obligation=obligation.key,
-        agency=obligation.agency,
-        regime=obligation.regime,
-        period=obligation.period,
+    return Notice.about(
+        obligation,
         kind="escalation",
         step=step,
         officer=None,

@@ -147,11 +147,8 @@ async def resolve(
 
 def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts) -> Notice:
     person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, row["recipient"], "")
-    return Notice(
-        obligation=obligation.key,
-        agency=obligation.agency,
-        regime=obligation.regime,
-        period=obligation.period,
+    return Notice.about(
+        obligation,
         kind="resolved",
         step=f"{row['step']}/resolved",
         officer=person,

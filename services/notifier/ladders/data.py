@@ -29,6 +29,7 @@ from services.notifier.ladders.domain import (
 )
 from shared.contract.events import AgencyKind
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.yaml_files import line_of, written_twice
 
 #: a ladder is a page; more is a wrong file
 MAX_FILE_BYTES = 64 * 1024
@@ -211,7 +212,9 @@ def parse_ladder(name: str, content: bytes) -> ReadLadder:
         problem = getattr(error, "problem", None) or str(error)
         line = mark.line + 1 if mark else 1
         raise LadderError(f"{name}:{line}: sửa cú pháp YAML / correct the YAML: {problem}") from error
-    faults += [f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in _twice(node)]
+    faults += [
+        f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in written_twice(node)
+    ]
     if not faults:
         try:
             file = LadderFile.model_validate(document)
@@ -240,21 +243,7 @@ _CURES = {
 
 def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
     path = ".".join(str(part) for part in loc) or "tệp / the file"
-    return f"{name}:{_line(node, loc)}: {path}: {_CURES.get(kind, message.removeprefix('Value error, '))}"
-
-
-def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
-    """The line of the value at `loc`, or of the nearest part that holds it."""
-    for part in loc:
-        inner: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            inner = next((value for key, value in node.value if key.value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            inner = node.value[part]
-        if inner is None:
-            break
-        node = inner
-    return 1 if node is None else node.start_mark.line + 1
+    return f"{name}:{line_of(node, loc)}: {path}: {_CURES.get(kind, message.removeprefix('Value error, '))}"
 
 
 def _odd(body: str) -> Iterator[tuple[int, str]]:
@@ -273,22 +262,6 @@ def _odd(body: str) -> Iterator[tuple[int, str]]:
             yield line, "không dùng & và *, hãy viết ra / no anchors and aliases, write it out"
         elif getattr(event, "tag", None):
             yield line, "không dùng !, hãy bỏ / no tags, drop it"
-
-
-def _twice(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:
-    """Keys written twice, of which YAML readers silently take the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for place, item in enumerate(node.value):
-            yield from _twice(item, f"{path}.{place}".removeprefix("."))
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        here = f"{path}.{key.value}".removeprefix(".")
-        if key.value in seen:
-            yield here, key.start_mark.line + 1
-        seen.add(key.value)
-        yield from _twice(value, here)
 
 
 def conflicts(ladders: Iterable[Ladder]) -> list[str]:

@@ -99,11 +99,8 @@ def _notice(
         asked_at=step.asked_at,
         asked_reason=step.asked_reason,
     )
-    return Notice(
-        obligation=obligation.key,
-        agency=obligation.agency,
-        regime=obligation.regime,
-        period=obligation.period,
+    return Notice.about(
+        obligation,
         kind=kind,
         step=f"{kind}/{step.step_id}{to}",
         officer=recipient,

@@ -141,6 +141,25 @@ class Notice(Struct, frozen=True):
     cancelled: CancelReason | None = None
     skipped: str | None = None
 
+    @classmethod
+    def about(
+        cls,
+        obligation: Obligation,
+        kind: NoticeKind,
+        step: str,
+        officer: Officer | None,
+        facts: LetterFacts,
+        at: datetime,
+        *,
+        submission_version: int = 0,
+        skipped: str | None = None,
+    ) -> Notice:
+        """A notice of an obligation. `at`: business time."""
+        return cls(
+            obligation.key, obligation.agency, obligation.regime, obligation.period, kind, step, officer, facts, at,
+            submission_version=submission_version, skipped=skipped,
+        )  # fmt: skip
+
 
 class Cancel(Struct, frozen=True):
     """Which unsent notices of an obligation are no longer true."""
@@ -322,11 +341,8 @@ def _to_certify(
         received_at=event.last_received_at if is_latest else None,
         certify_by=event.locks_at or event.deadline,
     )
-    notice = Notice(
-        obligation=now.key,
-        agency=now.agency,
-        regime=now.regime,
-        period=now.period,
+    notice = Notice.about(
+        now,
         kind="certification",
         step=f"certify/{version}" if first else f"certify/{version}/{event.version}",
         officer=head,
@@ -398,11 +414,8 @@ def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, dire
         findings_left_out=max(0, verdict.errors + verdict.warnings - len(listed)),
         named=officer is not None and officer.officer_id == verdict.officer_id,
     )
-    notice = Notice(
-        obligation=now.key,
-        agency=now.agency,
-        regime=now.regime,
-        period=now.period,
+    notice = Notice.about(
+        now,
         kind="returned",
         step=f"returned/{verdict.version}",
         officer=officer,
@@ -434,11 +447,8 @@ def _to_officer(
 ) -> Notice:
     agency = directory.agency(obligation.agency)
     officer = directory.responsible(obligation.agency, obligation.regime)
-    return Notice(
-        obligation=obligation.key,
-        agency=obligation.agency,
-        regime=obligation.regime,
-        period=obligation.period,
+    return Notice.about(
+        obligation,
         kind=kind,
         step=step,
         officer=officer,
@@ -471,11 +481,8 @@ def _to_heads(
     agency = directory.agency(obligation.agency)
     unstaffed = [directory.agency(rung.agency) for rung in rungs if rung.head is None]
     return tuple(
-        Notice(
-            obligation=obligation.key,
-            agency=obligation.agency,
-            regime=obligation.regime,
-            period=obligation.period,
+        Notice.about(
+            obligation,
             kind="escalation",
             step=f"{step}/rung-{rung.number}",
             officer=rung.head,

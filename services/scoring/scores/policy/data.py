@@ -6,7 +6,7 @@ A policy file is read whole or refused with every fault and its line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
+from shared.runtime.yaml_files import line_of, written_twice
 
 #: a policy file is a page; more is a wrong file
 MAX_FILE_BYTES = 256 * 1024
@@ -172,7 +173,7 @@ def parse_policy(name: str, file: bytes) -> ReadPolicy:
         if "\x00" in body:
             raise PolicyError(f"{name}: có byte NUL / a NUL byte is no text")
         node = yaml.compose(body, yaml.SafeLoader)
-        twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in _repeated(node)]
+        twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in written_twice(node)]
         document = yaml.safe_load(body)
     except UnicodeDecodeError as error:
         raise PolicyError(f"{name}: không phải UTF-8 / not UTF-8: {error}") from error
@@ -209,29 +210,4 @@ _SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục
 
 def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
     path = ".".join(str(part) for part in loc) or "tệp / the file"
-    return f"{name}:{_line(node, loc)}: {path}: {_SAID.get(kind, message)}"
-
-
-def _line(node: yaml.Node | None, loc: Sequence[str | int]) -> int:
-    """The line of the value at `loc`, or of the nearest part that holds it."""
-    for part in loc:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        inner = next((value for key, value in node.value if key.value == str(part)), None)
-        if inner is None:
-            break
-        node = inner
-    return 1 if node is None else node.start_mark.line + 1
-
-
-def _repeated(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:
-    """Keys written twice, which YAML readers take silently by their last value."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        here = f"{path}.{key.value}".removeprefix(".")
-        if key.value in seen:
-            yield here, key.start_mark.line + 1
-        seen.add(key.value)
-        yield from _repeated(value, here)
+    return f"{name}:{line_of(node, loc)}: {path}: {_SAID.get(kind, message)}"
