@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from services.notifier.ladders.domain import (
     ROLES,
@@ -30,6 +31,7 @@ from services.notifier.ladders.domain import (
 from shared.contract.events import AgencyKind
 from shared.runtime.clock import LOCAL_ZONE
 from shared.runtime.yaml_files import line_of, written_twice
+from shared.web.validation import sentence_of
 
 #: a ladder is a page; more is a wrong file
 MAX_FILE_BYTES = 64 * 1024
@@ -202,9 +204,10 @@ def parse_ladder(name: str, content: bytes) -> ReadLadder:
         body = content.decode("utf-8")
         if "\x00" in body:
             raise LadderError(f"{name}:1: bỏ byte NUL / remove the NUL byte")
-        faults = [f"{name}:{line}: {what}" for line, what in _odd(body)]
-        node = None if faults else yaml.compose(body, yaml.BaseLoader)
-        document: Any = None if faults else yaml.load(body, yaml.BaseLoader)  # noqa: S506
+        if odd := [f"{name}:{line}: {what}" for line, what in _odd(body)]:
+            raise LadderError("\n".join(odd))  # read any further it may say something else than is written
+        node = yaml.compose(body, yaml.BaseLoader)
+        document: Any = yaml.load(body, yaml.BaseLoader)  # noqa: S506
     except UnicodeDecodeError as error:
         raise LadderError(f"{name}:1: không phải UTF-8, hãy lưu lại bằng UTF-8 / not UTF-8: {error}") from error
     except yaml.YAMLError as error:
@@ -212,14 +215,14 @@ def parse_ladder(name: str, content: bytes) -> ReadLadder:
         problem = getattr(error, "problem", None) or str(error)
         line = mark.line + 1 if mark else 1
         raise LadderError(f"{name}:{line}: sửa cú pháp YAML / correct the YAML: {problem}") from error
-    faults += [
+    faults = [
         f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in written_twice(node)
     ]
-    if not faults:
-        try:
-            file = LadderFile.model_validate(document)
-        except ValidationError as error:
-            faults += [_fault(name, node, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+    try:
+        file = LadderFile.model_validate(document)
+    except ValidationError as error:
+        faults += [_fault(name, node, fault) for fault in _own(error.errors())]
+        raise LadderError("\n".join(faults)) from error
     if faults:
         raise LadderError("\n".join(faults))
     return ReadLadder(file, file.parsed(), body, hashlib.sha256(content).hexdigest())
@@ -241,9 +244,24 @@ _CURES = {
 }
 
 
-def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
-    path = ".".join(str(part) for part in loc) or "tệp / the file"
-    return f"{name}:{line_of(node, loc)}: {path}: {_CURES.get(kind, message.removeprefix('Value error, '))}"
+def _own(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without lists that are called too short because an item of theirs is wrong."""
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault for fault in faults
+        if fault["type"] != "too_short" or not any(
+            place[: len(fault["loc"])] == fault["loc"] and len(place) > len(fault["loc"]) for place in places
+        )
+    ]  # fmt: skip
+
+
+def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
+    if fault["type"] == "value_error":  # in our own words
+        said = fault["msg"].removeprefix("Value error, ")
+    else:
+        said = _CURES.get(fault["type"]) or sentence_of(fault)
+    return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
 
 
 def _odd(body: str) -> Iterator[tuple[int, str]]:

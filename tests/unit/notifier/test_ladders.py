@@ -48,6 +48,13 @@ def test_control_a_ladder_that_does_not_what_its_tests_expect_is_found(was: str,
     assert any(said in fault for fault in found), found
 
 
+def test_what_is_written_twice_hides_no_other_fault_and_all_speak_both_languages() -> None:
+    found = faults("ladder: a\nladder: b\nrungs:\n  - {rung: t, at: T+x, tell: boss}\n")
+    assert [fault.split(":")[1] for fault in found] == ["2", "1", "1", "4", "4", "1"]
+    assert all(" / " in fault for fault in found), found
+    assert any("'head_above'" in fault and "Phải là một trong" in fault for fault in found)
+
+
 def test_every_fault_is_told_at_once_with_its_line() -> None:
     text = (
         SHIPPED.replace("version: 1", "version: 01")

@@ -6,7 +6,7 @@ A policy file is read whole or refused with every fault and its line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
 from shared.runtime.yaml_files import line_of, written_twice
+from shared.web.validation import sentence_of
 
 #: a policy file is a page; more is a wrong file
 MAX_FILE_BYTES = 256 * 1024
@@ -182,7 +184,7 @@ def parse_policy(name: str, file: bytes) -> ReadPolicy:
     try:
         policy = Policy.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(name, node, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        faults = [_fault(name, node, fault) for fault in error.errors()]
         raise PolicyError("\n".join(twice + faults)) from error
     if twice:
         raise PolicyError("\n".join(twice))
@@ -208,6 +210,7 @@ def read_policies(folder: Path | None = None) -> PolicyBook:
 _SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục này / is no field of a policy"}
 
 
-def _fault(name: str, node: yaml.Node | None, loc: Sequence[str | int], kind: str, message: str) -> str:
-    path = ".".join(str(part) for part in loc) or "tệp / the file"
-    return f"{name}:{line_of(node, loc)}: {path}: {_SAID.get(kind, message)}"
+def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
+    said = fault["msg"] if fault["type"] == "value_error" else _SAID.get(fault["type"]) or sentence_of(fault)
+    return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
