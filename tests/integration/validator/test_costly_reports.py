@@ -102,7 +102,10 @@ async def watched(url: str, kafka: KafkaSettings) -> AsyncIterator[Watch]:
         clock=ManualClock(NOW),
     )
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=2**20, linger_ms=20)
-    consumer = AIOKafkaConsumer(kafka.topic("verdicts"), bootstrap_servers=kafka.bootstrap_servers)
+    # from the start: where a partition has no leader yet, "from now on" begins only after the first verdicts
+    consumer = AIOKafkaConsumer(
+        kafka.topic("verdicts"), bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
     await producer.start()
     await consumer.start()
     watch = Watch(producer, kafka.topic_prefix)
