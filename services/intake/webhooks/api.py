@@ -126,6 +126,24 @@ def mount(
         response.headers["ETag"] = f'"{made.webhook.version}"'
         return webhook_view(made.webhook)
 
+    @app.post(
+        "/v1/webhooks/{webhook_id}/resumption",
+        tags=["webhooks"],
+        summary="Gửi tiếp / send again",
+        description=(
+            "Sau khi nơi nhận trả lời 410, sau khi tạm dừng, hoặc để thử ngay nơi nhận đang được nghỉ. Gọi lại không "
+            "hại gì. / After the receiver answered 410, after a pause, or to try a resting receiver at once. To call "
+            "it again does no harm."
+        ),
+    )
+    async def resume_webhook(webhook_id: str, response: Response, reach: Reach = reaching) -> WebhookView:
+        wanted = _id(webhook_id)
+        async with database.transaction() as tx:
+            before = await _locked(tx, wanted, reach)
+            made = await handlers.resume(tx, Call(reach.principal, "", system_clock.now()), before)
+        response.headers["ETag"] = f'"{made.webhook.version}"'
+        return webhook_view(made.webhook)
+
     @app.delete(
         "/v1/webhooks/{webhook_id}",
         tags=["webhooks"],

@@ -153,6 +153,11 @@ def tested(webhook: Webhook, test_id: UUID, now: datetime) -> Webhook | timedelt
     return _next(structs.replace(webhook, test_id=test_id, test_at=now), now)
 
 
+def resumed(webhook: Webhook, now: datetime) -> Webhook:
+    """Active again, in a new version in any case: notifier may have met a 410 that is not known here yet."""
+    return _next(structs.replace(webhook, state="active"), now)
+
+
 def deleted(webhook: Webhook, now: datetime) -> Webhook:
     """Nothing is sent any more; whom to write to is forgotten."""
     return _next(structs.replace(webhook, state="deleted", contact=""), now)

@@ -118,6 +118,13 @@ async def edit(
     return Made(made)
 
 
+async def resume(tx: Transaction, call: Call, webhook: Webhook) -> Made:
+    """Send to the webhook, which is locked, again: after a 410, a pause, or while it rests."""
+    made = domain.resumed(webhook, call.now)
+    await _save(tx, call.by, "resumed", webhook, made)
+    return Made(made)
+
+
 async def delete(tx: Transaction, call: Call, webhook: Webhook, expected: int) -> Stale | None:
     """Delete the webhook, which is locked, if it still is in the version that was read."""
     if webhook.version != expected:

@@ -93,7 +93,7 @@ class SecretView(BaseModel):
 
 
 class StopView(BaseModel):
-    """The receiver answered 410: nothing is sent until the webhook is changed."""
+    """The receiver answered 410: nothing is sent until the webhook is resumed."""
 
     at: Moment
     reason: str = Field(examples=["gone"])
@@ -112,7 +112,7 @@ class WebhookView(BaseModel):
     created_at: Moment
     changed_at: Moment
     stopped: StopView | None = Field(
-        description="Nơi nhận đã trả lời 410; sửa webhook thì gửi lại / 410 came; any change starts it again",
+        description="Nơi nhận đã trả lời 410; gửi tiếp bằng /resumption / 410 came; /resumption sends again",
         examples=[None],
     )
     secrets: list[SecretView] = Field(description="Khóa ký đang dùng, mới nhất trước / that sign, newest first")

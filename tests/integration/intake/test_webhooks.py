@@ -160,6 +160,7 @@ async def test_a_change_needs_the_version_that_was_read(province: Province, key_
             await call(client, "PUT", path, EDIT, If_Match='"3"'),
             await call(client, "DELETE", path, If_Match='"3"'),
             await call(client, "POST", f"{path}/test"),
+            await call(client, "POST", f"{path}/resumption"),
             await call(client, "POST", f"{path}/rotation", {}),
         ):
             assert_problem(gone, 404, "not-found")
@@ -221,6 +222,32 @@ async def test_a_webhook_whose_receiver_is_gone_shows_it_until_it_is_changed(
         assert (await call(client, "GET", path)).json()["stopped"] is None
 
 
+@pytest.mark.parametrize("why", ["gone", "paused", "active"])
+async def test_a_resumption_sends_again_whatever_stopped_it(province: Province, key_file: Path, why: str) -> None:
+    """Also where notifier's word of a 410 has not arrived: the new version is what starts it again."""
+    async with intake(province, key_file) as client:
+        path = f"/{(await added(client))['webhook_id']}"
+        (event,) = await events_of(province.url)
+        if why == "gone":
+            stop = WebhookStopped(
+                webhook_id=event.webhook_id, agency=event.agency, at=rig.NOW, reason="gone", version=event.version
+            )
+            await told(province.url, stop)
+        elif why == "paused":
+            await call(client, "PUT", path, {**EDIT, "state": "paused"}, If_Match='"1"')
+        before = (await events_of(province.url))[-1].version
+        resumed = await call(client, "POST", f"{path}/resumption")
+        assert resumed.status_code == 200, resumed.text
+        assert (resumed.json()["state"], resumed.json()["stopped"]) == ("active", None)
+        assert resumed.headers["etag"] == f'"{before + 1}"'
+    last = (await events_of(province.url))[-1]
+    assert (last.version, last.state) == (before + 1, "active")
+    (action,) = await rows(
+        province.url, "SELECT action FROM audit_trail WHERE kind = 'webhook' ORDER BY audit_id DESC LIMIT 1"
+    )
+    assert action == ("resumed",)
+
+
 async def test_a_test_is_ordered_once_and_not_too_often(province: Province, key_file: Path) -> None:
     async with intake(province, key_file) as client:
         path = f"/{(await added(client))['webhook_id']}/test"
@@ -247,6 +274,7 @@ async def test_a_foreign_webhook_is_not_there(province: Province, key_file: Path
                     await call(client, "PUT", path, EDIT, If_Match='"1"', **who),
                     await call(client, "DELETE", path, If_Match='"1"', **who),
                     await call(client, "POST", f"{path}/test", **who),
+                    await call(client, "POST", f"{path}/resumption", **who),
                     await call(client, "POST", f"{path}/rotation", {}, **who),
                 ):
                     assert_problem(answer, 404, "not-found")
