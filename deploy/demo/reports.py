@@ -73,7 +73,9 @@ def truthful(form: Form, rng: random.Random) -> Report:
             values[share["share"]] = _share(share, values, figures[share["share"]])
     return Report(
         figures={code: format(values[code], "f") for code in figures},
-        narratives={narrative.code: _prose(narrative, rng) for narrative in form.narratives},
+        narratives={
+            narrative.code: _prose(narrative, rng) + _mention(form, narrative) for narrative in form.narratives
+        },
         tables={table.code: _rows(table, rng) for table in form.tables},
     )
 
@@ -158,6 +160,14 @@ def _prose(narrative: NarrativeField, rng: random.Random) -> str:
         text = f"{text} {sentences.pop()}"
         said += 1
     return text
+
+
+def _mention(form: Form, narrative: NarrativeField) -> str:
+    """What an assessment says of the key figures, so that nobody asks about them."""
+    labels = [figure.label for figure in form.figures if figure.key]
+    if not labels or "assessment" not in narrative.roles:
+        return ""
+    return f" Chỉ tiêu chính được theo dõi thường xuyên: {'; '.join(labels)}."
 
 
 def spoiled(form: Form, report: Report, mistakes: int, rng: random.Random) -> Report:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, tables
+from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, synthesis, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm, Narrative
@@ -151,6 +151,8 @@ def judge(
             if form.labels and values:
                 with localcontext(EXACT):
                     mentions.check(form.labels, form.figures, values, narrative, content, flaws, form.severities)
+            if form.keys and not nil and "assessment" in narrative.roles:
+                synthesis.check(form.keys, form.figures, values, narrative, content, flaws, form.severities)
             if form.near_copies and (buckets := fingerprints.fingerprint(content)) is not None:
                 sections.append(_section(narrative, form.near_copies, buckets))
         elif narrative.required:

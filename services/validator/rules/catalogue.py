@@ -602,6 +602,18 @@ LIKE_ANOTHER = Rule(
         "Please explain, or rewrite it with what concerns your own agency.",
     ),
 )
+NO_KEY_FIGURE = Rule(
+    "N14",
+    "narrative",
+    "warning",
+    "Phần đánh giá không nhắc đến chỉ tiêu chính nào",
+    "The assessment mentions none of the key figures",
+    "Mục thuyết minh {name} không nhắc đến chỉ tiêu chính nào: {figures}.",
+    "Narrative section {name_en} mentions none of the key figures: {figures_en}.",
+    "Nêu số liệu hoặc tên ít nhất một chỉ tiêu chính và đánh giá kết quả đó.",
+    "Give the value or the name of at least one key figure, and assess it.",
+    chosen=True,
+)
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -652,5 +664,6 @@ RULES: dict[str, Rule] = {
         FIGURE_CONTRADICTED,
         LIKE_LAST,
         LIKE_ANOTHER,
+        NO_KEY_FIGURE,
     )
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from operator import itemgetter
+from typing import NamedTuple
 
 from services.validator.rules import catalogue
 from services.validator.rules.flaws import pointer, shown
@@ -57,6 +58,13 @@ class Figure:
     def takes(self, value: Decimal, fraction_digits: int) -> bool:
         """Whether a number, written with so many digits after the point, is in order."""
         return fraction_digits <= self.fraction_digits and self.minimum <= value <= self.maximum
+
+
+class KeyFigure(NamedTuple):
+    """A figure that an assessment is expected to mention; `runs`: of words of its label, each one a mention."""
+
+    code: str
+    runs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class CompiledForm:
     labels: Labels  # of the figures, to be found in narratives
     nil_allowed: bool
     severities: Mapping[str, Severity]  # of the codes whose severity a regime chooses
+    keys: tuple[KeyFigure, ...]
     near_copies: Mapping[str, Severity]  # N12, N13, where the regime asks for them
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
@@ -165,6 +174,7 @@ def compile_form(form: Form) -> CompiledForm:
         labels=labels_of({field.code: field.label for field in form.figures}) if narratives else {},
         nil_allowed=form.nil_allowed,
         severities=severities,
+        keys=tuple(_key(field) for field in form.figures if field.key) if narratives else (),
         near_copies={code: severities[code] for code in _NEAR_COPIES if code in form.severities},
         figure_codes=frozenset(figures),
         narrative_codes=frozenset(narrative.code for narrative in narratives),
@@ -183,6 +193,7 @@ def compile_form(form: Form) -> CompiledForm:
 _NEAR_COPIES = (catalogue.LIKE_LAST.code, catalogue.LIKE_ANOTHER.code)
 #: what `filler: explain` says of
 _FILLER_CODES = ("H01", "N04", "N05")
+_RUN_WORDS = 3
 #: characters that a syllable of thin prose takes: twice those of ordinary prose, its space counted
 _THIN_CHARACTERS = 9
 
@@ -322,6 +333,12 @@ def is_day(text: str) -> bool:
         return FIRST_YEAR <= date.fromisoformat(text).year <= LAST_YEAR
     except ValueError:
         return False
+
+
+def _key(field: FigureField) -> KeyFigure:
+    words = nfc(field.label).lower().split()
+    runs = [" ".join(words[place : place + _RUN_WORDS]) for place in range(max(1, len(words) - _RUN_WORDS + 1))]
+    return KeyFigure(field.code, tuple(filter(None, dict.fromkeys(runs))))
 
 
 def _narrative(field: NarrativeField) -> Narrative:

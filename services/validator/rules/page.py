@@ -55,6 +55,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - A figure named in a narrative (`N11`): only where its label (three words or more) begins a clause, “là”, “đạt” and the
   like lead to the number, the unit is the figure's, and nothing speaks of another time, a plan or a part. Roundings are
   no difference; “gần”, “hơn”, “khoảng” leave a quarter.
+- Key figures (`key: true`) are expected in sections that are for an assessment (`roles`): `N14` where neither three
+  words of a label in a row nor a value, whole or rounded, stands there. Figures that are 0 are not asked for.
 - A near-copy, where the regime asks for it (`form.severities` names `N12` or `N13`, such as `{N12: confirm}`): 80 % or
   more of the runs of five syllables are the same as in that section of the agency's own accepted report of the period
   before (`N12`), or of another agency's of the same regime and period that was received earlier and accepted (`N13`;

@@ -166,6 +166,7 @@ class FigureField(Model):
     type: FigureType | None = None  # None: as `fraction_digits` says
     scale: Annotated[int, between(0, 12)] = 0  # 1 stands for 10^scale units: 6 for millions
     consolidation: Consolidation = "none"
+    key: bool = False  # an assessment is expected to mention one of the key figures
 
 
 class NarrativeField(Model):

@@ -13,6 +13,8 @@ import yaml
 import deploy.sample
 from deploy.demo.people import SHARES, Duty, Plan, plan, temperaments
 from deploy.demo.reports import Report, corrected, spoiled, truthful
+from services.validator.domain import judge
+from services.validator.rules.forms import compile_form
 from shared.contract.events import Form, RegimePublished
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -62,6 +64,16 @@ def test_a_truthful_report_has_no_flaw_in_any_regime(path: Path) -> None:
     form = _form(path)
     for seed in range(50):
         assert flaws(form, truthful(form, random.Random(seed))) == []
+
+
+@pytest.mark.parametrize("path", REGIMES, ids=lambda path: path.stem)
+def test_validator_asks_about_no_assessment_of_a_truthful_report(path: Path) -> None:
+    form = _form(path)
+    compiled = compile_form(form)
+    for seed in range(20):
+        report = truthful(form, random.Random(seed))
+        found = judge(compiled, report.figures, report.narratives, report.tables, nil=False).findings
+        assert "N14" not in {finding.code for finding in found}
 
 
 @pytest.mark.parametrize("path", REGIMES, ids=lambda path: path.stem)
