@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Query
 
-from services.intake.filters import moment
-from services.intake.problems import KEY_MISSING
-from shared.reports.limits import is_idempotency_key
 from shared.web.errors import Problem, not_found
+from shared.web.filters import moment
 from shared.web.paging import PageRequest, page_request
 
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})"')
@@ -27,20 +25,12 @@ UpdatedAfter = Annotated[
     ),
 ]
 Page = Annotated[PageRequest, Depends(page_request)]
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description="1–255 ký tự ASCII / visible ASCII")]
 
 
 def version_of_etag(etag: str) -> int | None:
     """The version that an ETag of a record names; None where it is no such ETag."""
     found = _VERSION.fullmatch(etag)
     return None if found is None else int(found[1])
-
-
-def given_key(key: str | None) -> str:
-    """The Idempotency-Key of a call that creates something. Raises Problem where there is no good one."""
-    if key is None or not is_idempotency_key(key.encode("latin-1", "replace")):
-        raise Problem.of(KEY_MISSING)
-    return key
 
 
 def id_of(text: str, what: str, what_en: str) -> UUID:

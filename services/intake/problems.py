@@ -7,9 +7,10 @@ from typing import Any
 
 from services.intake.submissions.admission import Closed
 from services.intake.submissions.domain import Locked, Receipt
-from shared.reports.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_VERSIONS
+from shared.reports.limits import MAX_VERSIONS
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import Problem, describe, too_many, unavailable
+from shared.web.idempotency import KEY_REUSED
 
 AGENCY_CLOSED = describe(
     "agency-closed",
@@ -18,24 +19,6 @@ AGENCY_CLOSED = describe(
     "The agency has closed",
     "Cơ quan chấm dứt hoạt động trước kỳ báo cáo; cơ quan kế thừa gửi báo cáo này.",
     "The agency closed before the period began; its successors owe this report.",
-)
-KEY_MISSING = describe(
-    "idempotency-key-missing",
-    400,
-    "Thiếu hoặc sai Idempotency-Key",
-    "Idempotency-Key is missing or malformed",
-    f"Mỗi lần gửi cần tiêu đề Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} ký tự ASCII nhìn thấy được, ví dụ "
-    "một UUID. Gửi lại với cùng khóa thì báo cáo không bị lưu hai lần.",
-    f"Every submission needs the header Idempotency-Key: 1–{MAX_IDEMPOTENCY_KEY_CHARACTERS} visible ASCII characters, "
-    "such as a UUID. A repetition with the same key is never stored twice.",
-)
-KEY_REUSED = describe(
-    "idempotency-key-reused",
-    422,
-    "Idempotency-Key đã dùng cho nội dung khác",
-    "The Idempotency-Key was used for another body",
-    "Khóa này đã dùng cho một báo cáo có nội dung khác. Báo cáo mới cần khóa mới.",
-    "This key was used for a report with another body. A new report needs a new key.",
 )
 IN_PROGRESS = describe(
     "request-in-progress",

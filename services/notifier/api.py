@@ -40,8 +40,8 @@ EXPORTS = (
     ),
     Export(
         "webhook_messages",
-        "SELECT number, delivery_id, webhook_id, event, occurred_at, created_at, state, due_at, attempts, settled_at,"
-        " reason FROM webhook_deliveries WHERE number > :after ORDER BY number LIMIT :limit",
+        "SELECT number, delivery_id, webhook_id, event, occurred_at, created_at, state, due_at, attempts, replays,"
+        " settled_at, reason FROM webhook_deliveries WHERE number > :after ORDER BY number LIMIT :limit",
         "number",
         int,
     ),
@@ -50,6 +50,13 @@ EXPORTS = (
         "SELECT token, delivery_id, number, started_at, ended_at, outcome, status, answer FROM webhook_attempts"
         " WHERE token > :after ORDER BY token LIMIT :limit",
         "token",
+        UUID,
+    ),
+    Export(
+        "webhook_replays",
+        "SELECT replay_id, webhook_id, made_by, wanted, messages, at FROM webhook_replays"
+        " WHERE replay_id > :after ORDER BY replay_id LIMIT :limit",
+        "replay_id",
         UUID,
     ),
     Export(

@@ -6,8 +6,11 @@ from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
 from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.channels.webhook import api as webhooks_api
+from services.notifier.channels.webhook.callers import Keepers
 from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, WebhookPace
 from services.notifier.channels.webhook.post import Poster
+from services.notifier.channels.webhook.replaying import prune as prune_replays
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
 from services.notifier.escalation.api import router as answer_router
@@ -21,7 +24,7 @@ from shared.consuming.subscription import Subscription
 from shared.contract.webhook_secrets import read_master_keys
 from shared.contract.webhook_targets import networks_of
 from shared.outbox.relay import Relay
-from shared.postgres.database import Database
+from shared.postgres.database import Database, Transaction
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
@@ -30,6 +33,7 @@ from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.logging import get_logger
+from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
@@ -106,6 +110,11 @@ def build(
         Subscription("notifier", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(context)
     ]
+
+    async def forget(tx: Transaction) -> int:
+        await prune_replays(tx, system.now())
+        return await prune(tx, system.now())
+
     keyring = CopiedKeyring(database, system)
     service = Service(
         "notifier",
@@ -117,7 +126,7 @@ def build(
             dispatcher,
             webhooks,
             keyring,
-            Ticker("webhooks", database, system, lambda tx: prune(tx, system.now()), interval_seconds=PRUNE_SECONDS),
+            Ticker("webhooks", database, system, forget, interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             Ticker("escalations", database, system, escalating.tick, interval_seconds=settings.sweep_seconds),
             Ticker("escalation audit", database, system, escalating.audit, interval_seconds=AUDIT_SECONDS),
@@ -133,7 +142,16 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
+    allowances = Allowances(
+        settings.agency_milliseconds_per_second,
+        settings.agency_burst_milliseconds,
+        sends_at_once=settings.agency_requests_at_once,
+        reads_at_once=settings.agency_requests_at_once,
+        waiting=settings.agency_waiting,
+    )
+    service.app.add_middleware(Metered)
     service.app.include_router(router(database, operators))
+    service.app.include_router(webhooks_api.router(database, Keepers(keyring, allowances, business), system))
     if links is not None:
         service.app.include_router(answer_router(database, links, business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)

@@ -99,6 +99,11 @@ WEBHOOK_ATTEMPTS_TOTAL = declare_counter(
     labels=("result",),
     values={"result": RESULTS_OF_WEBHOOKS},
 )
+WEBHOOK_REPLAYED_TOTAL = declare_counter(
+    "thongsuot_notifier_webhook_messages_replayed_total",
+    "Messages for webhooks that go out again at the order of those who keep the webhook.",
+    unit="messages",
+)
 WEBHOOK_SECONDS = declare_histogram(
     "thongsuot_notifier_webhook_attempt_seconds",
     "Duration of one attempt to send to a webhook, from resolving its name to the answer.",

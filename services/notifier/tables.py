@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -335,6 +336,8 @@ webhook_deliveries = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("settled_at", DateTime(timezone=True)),
     Column("reason", Text),
+    Column("replays", Integer, nullable=False, server_default="0"),  # at the owner's order
+    Column("attempts_before", Integer, nullable=False, server_default="0"),  # of `attempts`, before the latest replay
     UniqueConstraint("webhook_id", "cause", name="webhook_deliveries_once"),
     CheckConstraint(
         "state IN ('pending', 'claimed', 'retry', 'delivered', 'failed', 'cancelled')", name="webhook_deliveries_state"
@@ -348,8 +351,26 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_due_first", "webhook_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("webhook_deliveries_leases", "lease_until", postgresql_where=text("token IS NOT NULL")),
     Index("webhook_deliveries_tokens", "token", postgresql_where=text("token IS NOT NULL")),
-    Index("webhook_deliveries_listed", "webhook_id", "number"),
+    Index("webhook_deliveries_listed", "webhook_id", "created_at", "number"),
+    Index("webhook_deliveries_failed", "webhook_id", "created_at", "number", postgresql_where=text("state = 'failed'")),
     Index("webhook_deliveries_oldest", "created_at"),
+)
+
+#: Who ordered which messages to be sent again, under which idempotency key.
+webhook_replays = Table(
+    "webhook_replays",
+    metadata,
+    Column("replay_id", Uuid, primary_key=True),
+    Column("webhook_id", Uuid, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("wanted", JSONB, nullable=False),  # replaying.Wanted
+    Column("messages", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),  # system time
+    UniqueConstraint("made_by", "idempotency_key", name="webhook_replays_once"),
+    CheckConstraint("octet_length(request_sha256) = 32", name="webhook_replays_sha256_is_32_bytes"),
+    Index("webhook_replays_latest", "webhook_id", "at"),
 )
 
 webhook_attempts = Table(

@@ -13,10 +13,9 @@ from services.validator import metrics
 from shared.access import Principal, Scope
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web import senders
-from shared.web.allowance import Allowances, Exhausted, Meter, allowance_spent
-from shared.web.authentication import AGENCY_KEY, Keyring, authenticate, bearer_text
-from shared.web.errors import too_many, unauthorized
-from shared.web.limits import address_key
+from shared.web.allowance import Allowances, pay
+from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
+from shared.web.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +45,12 @@ class Senders(SecurityBase):
 
     async def __call__(self, request: Request) -> Sender:
         """Raises 401; 403 for a key that sends nothing; 429 where its agency, or an address, asks too much."""
-
-        def charge() -> None:
-            wait_seconds = request.app.state.strangers.take(address_key(request.client.host) if request.client else "")
-            if wait_seconds:
-                raise too_many(wait_seconds)
-
-        principal = await authenticate(bearer_text(request.headers), self._keyring, charge)
-        if principal is None:
-            raise unauthorized(
-                "Cần khóa còn hiệu lực: Authorization: Bearer tsk_…",
-                "A live key is needed: Authorization: Bearer tsk_…",
-            )
+        principal = await key_owner(request, self._keyring)
         on = self._clock.now().astimezone(LOCAL_ZONE).date()
         agency = senders.sends_for(principal, on)
-        meter = Meter.of(request.scope)
-        if meter is None:
-            raise RuntimeError("a route with a key without the layer that measures what it takes")
         try:
-            await meter.charge_to(agency, self._allowances)
-        except Exhausted as exhausted:
+            await pay(request, agency, self._allowances)
+        except Problem:
             metrics.DRY_RUNS_TOTAL.labels("limited").inc()
-            raise allowance_spent(exhausted.retry_after_seconds) from None
+            raise
         return Sender(principal, agency, on)

@@ -65,6 +65,17 @@ def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: 
             return bool(offices_over(principal, scope, agency, tree, on, regime))
 
 
+def keeps_webhooks(principal: Principal, agency: str, tree: Tree, on: date) -> bool:
+    """Whether the principal keeps the agency's webhooks: an operator all, who administers those within reach, the
+    agency's system, and its people who send under every regime, its own.
+    """
+    return (
+        may(principal, "operate", None, {}, on)
+        or may(principal, "administer", agency, tree, on)
+        or may(principal, "submit", agency, tree, on)
+    )
+
+
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
     """Whether there is an agency and a regime for which the principal may do this on that day."""
     if scope not in principal.scopes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Set as AbstractSet
 
 from shared.contract.events.fields import MAX_CODE_CHARACTERS, is_code
@@ -24,7 +23,6 @@ __all__ = [
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIGURE_CHARACTERS = 128
-MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 MAX_NIL_REASON_CHARACTERS = 2_000
 #: of one obligation: its facts travel as one document, which so many keep within an event
 MAX_VERSIONS = 200
@@ -46,8 +44,3 @@ def are_codes(names: AbstractSet[str]) -> bool:
         _good_codes.clear()
     _good_codes.update(names)
     return True
-
-
-#: visible ASCII (draft-ietf-httpapi-idempotency-key-header leaves the form to the server)
-_IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
-is_idempotency_key = _IDEMPOTENCY_KEY.fullmatch

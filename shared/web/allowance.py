@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Generator
 from contextlib import suppress
 from typing import Any
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.clock import monotonic_seconds
@@ -284,6 +285,17 @@ class _Steps:
                 raise
             except BaseException as error:
                 failure = error
+
+
+async def pay(request: Request, name: str, allowances: Allowances) -> None:
+    """Have the owner of this name pay for the request. Raises 429 where that one has no credit."""
+    meter = Meter.of(request.scope)
+    if meter is None:
+        raise RuntimeError("a route with a key without the layer that measures what it takes")
+    try:
+        await meter.charge_to(name, allowances)
+    except Exhausted as exhausted:
+        raise allowance_spent(exhausted.retry_after_seconds) from None
 
 
 def allowance_spent(retry_after_seconds: int) -> Problem:

@@ -130,6 +130,23 @@ async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], 
     return principal
 
 
+async def key_owner(request: Request, keyring: Keyring) -> Principal:
+    """Whose key the request carries. Raises 401; 429 where its address has tried wrong ones too often."""
+
+    def charge() -> None:
+        wait_seconds = request.app.state.strangers.take(address_key(request.client.host) if request.client else "")
+        if wait_seconds:
+            raise too_many(wait_seconds)
+
+    principal = await authenticate(bearer_text(request.headers), keyring, charge)
+    if principal is None:
+        raise unauthorized(
+            "Cần khóa còn hiệu lực: Authorization: Bearer tsk_…",
+            "A live key is needed: Authorization: Bearer tsk_…",
+        )
+    return principal
+
+
 class Operators(SecurityBase):
     """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys."""
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from sqlalchemy import MetaData
 
 from shared.access import PrincipalKind, Scope
-from shared.contract.events import KeyRegistered
+from shared.consuming.batch import Batch
+from shared.contract.events import KeyRegistered, PersonRegistered
 from shared.postgres.database import Database
 from shared.projection import Projection
+from shared.projection.keyring import access_copy
 from shared.web.authentication import NewKey, new_key
 
 _KEY = new_key()
@@ -28,6 +30,19 @@ async def let_agency_in(
     """Keep a new key of the agency; returns the headers that present it."""
     key = new_key()
     await _keep(url, metadata, key, "agency", agency, scopes)
+    return {"Authorization": f"Bearer {key.secret_text}"}
+
+
+async def let_person_in(url: str, metadata: MetaData, person: PersonRegistered, scope: Scope) -> dict[str, str]:
+    """Keep a person with a new key of one scope; returns the headers that present it."""
+    key = new_key()
+    await _keep(url, metadata, key, "person", person.person_id, (scope,))
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            await access_copy(metadata)(Batch.of([person]), tx)
+    finally:
+        await database.close()
     return {"Authorization": f"Bearer {key.secret_text}"}
 
 

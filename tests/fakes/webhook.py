@@ -34,7 +34,8 @@ class Receiver:
 
     def answer(self, status: int, *headers: str, body: str = "") -> None:
         head = "".join(f"{line}\r\n" for line in headers)
-        self.answers.append(f"HTTP/1.1 {status} X\r\n{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+        length = len(body.encode())
+        self.answers.append(f"HTTP/1.1 {status} X\r\n{head}content-length: {length}\r\n\r\n{body}".encode())
 
     def hang(self) -> None:
         self.answers.append(b"")

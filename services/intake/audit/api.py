@@ -12,11 +12,11 @@ from fastapi.responses import StreamingResponse
 from services.intake import pages
 from services.intake.audit import as_csv, queries
 from services.intake.audit.queries import NEWEST, AuditEntry, AuditFilter, AuditPage
-from services.intake.filters import moment
 from services.intake.parameters import Page
 from shared.postgres.database import Database
 from shared.web.app import Application
 from shared.web.authentication import Operators
+from shared.web.filters import moment
 from shared.web.paging import paginate
 from shared.web.preferences import ranked
 

@@ -29,7 +29,7 @@ from services.intake.information.views import (
     InformationRequestView,
     request_link,
 )
-from services.intake.parameters import IdempotencyKey, Page, given_key
+from services.intake.parameters import Page
 from services.intake.registry import load as loading
 from services.intake.registry import store as registry_store
 from services.intake.registry.cache import RegistryCache
@@ -47,6 +47,7 @@ from shared.reports.limits import is_code
 from shared.runtime.clock import Clock, SystemClock
 from shared.web.app import Application
 from shared.web.errors import FieldError, Problem, conflict, not_found, unprocessable
+from shared.web.idempotency import IdempotencyKey, given_key
 from shared.web.paging import paginate
 
 #: how often a question is looked at again because somebody else changed the registry meanwhile

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.intake.information.asking import MAX_A_DAY, MAX_OPEN
-from services.intake.problems import KEY_REUSED
 from shared.contract.events import RequestIssued
 from shared.web.errors import Problem, describe, not_found, unavailable
+from shared.web.idempotency import KEY_REUSED
 
 TOO_MANY_OPEN = describe(
     "too-many-open-requests",

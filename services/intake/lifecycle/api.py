@@ -20,7 +20,7 @@ from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewVie
 from services.intake.lifecycle.states import History, Taken
 from services.intake.lifecycle.views import PossibleStep, StepView, possible_steps, step_view
 from services.intake.lifecycle.waiting import ReviewKind
-from services.intake.parameters import IdempotencyKey, Page, given_key, id_of, submission_id_of
+from services.intake.parameters import Page, id_of, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from shared.access import Principal
 from shared.contract.events import StepKind, obligation_key
@@ -31,6 +31,7 @@ from shared.reports.limits import is_code
 from shared.runtime.clock import Clock
 from shared.web.app import Application
 from shared.web.errors import not_found
+from shared.web.idempotency import IdempotencyKey, given_key
 from shared.web.paging import paginate
 
 MAX_REASON = 4_000

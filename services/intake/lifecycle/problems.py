@@ -6,8 +6,8 @@ from services.intake.lifecycle import table
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours
 from services.intake.lifecycle.states import Taken
 from services.intake.lifecycle.views import possible_steps
-from services.intake.problems import KEY_REUSED
 from shared.web.errors import FORBIDDEN, FieldError, Problem, describe, unprocessable
+from shared.web.idempotency import KEY_REUSED
 
 NOT_POSSIBLE = describe(
     "step-not-possible",

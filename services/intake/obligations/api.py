@@ -9,7 +9,6 @@ from fastapi import Depends, Query, Request, Response
 
 from services.intake import pages, views
 from services.intake.access.callers import Access, Reading, ReadingById
-from services.intake.filters import truth
 from services.intake.obligations import queries
 from services.intake.obligations.queries import (
     ObligationDetail,
@@ -26,6 +25,7 @@ from shared.postgres.database import Database
 from shared.reports.limits import is_code
 from shared.web.app import Application
 from shared.web.errors import not_found
+from shared.web.filters import truth
 from shared.web.paging import paginate
 
 _Overdue = Annotated[bool | None, truth("overdue"), Query(description="true: đang quá hạn / overdue now")]

@@ -12,7 +12,6 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import TextClause, text
 
-from services.intake.filters import given
 from services.intake.lifecycle.store import history_of
 from services.intake.lifecycle.views import Mark, StepView, marks, step_view
 from services.intake.pages import fetched
@@ -24,6 +23,7 @@ from services.intake.views import Moment, Points
 from shared.contract.events import ObligationChanged, RegimePublished, obligation_key
 from shared.contract.reporting_window import cutoff_ends
 from shared.postgres.database import ReadTransaction
+from shared.web.filters import given
 
 StandingName = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
 

@@ -41,7 +41,7 @@ from services.intake.submissions.group_commit import GroupCommit, QueueFull
 from shared.contract.events import obligation_key
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
-from shared.reports.limits import MAX_BODY_BYTES, is_idempotency_key
+from shared.reports.limits import MAX_BODY_BYTES
 from shared.reports.problems import invalid, must_be_json, unreadable
 from shared.reports.report_parser import Report, Unreadable, read_report
 from shared.runtime.clock import LOCAL_ZONE, Clock
@@ -50,6 +50,7 @@ from shared.web.allowance import Meter
 from shared.web.app import read_body
 from shared.web.arrival import arrival_of
 from shared.web.errors import FieldError, Problem, internal, unprocessable
+from shared.web.idempotency import KEY_MISSING, is_idempotency_key
 from shared.web.problems import problem_for
 
 _JSON = (b"content-type", b"application/json")
@@ -308,7 +309,7 @@ def _idempotency_key(scope: Scope) -> str:
     must_be_json(scope["headers"])
     keys: list[bytes] = [value for name, value in scope["headers"] if name == b"idempotency-key"]
     if len(keys) != 1 or not is_idempotency_key(keys[0]):
-        raise Problem.of(problems.KEY_MISSING)
+        raise Problem.of(KEY_MISSING)
     return keys[0].decode("ascii")
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from shared.reports.document import REPORT
 from shared.reports.limits import (
     MAX_BODY_BYTES,
-    MAX_IDEMPOTENCY_KEY_CHARACTERS,
 )
 from shared.web.authentication import AGENCY_KEY
+from shared.web.idempotency import MAX_IDEMPOTENCY_KEY_CHARACTERS
 from shared.web.pages import PROBLEM_RESPONSE
 
 RECEIPT: dict[str, Any] = {

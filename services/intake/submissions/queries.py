@@ -11,7 +11,6 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import TextClause, text
 
-from services.intake.filters import given
 from services.intake.lifecycle.store import history_of
 from services.intake.lifecycle.views import Lifecycle, lifecycle
 from services.intake.pages import fetched
@@ -21,6 +20,7 @@ from shared.contract.events.submissions import Declines
 from shared.postgres.database import ReadTransaction
 from shared.reports.report_parser import Report, read_report
 from shared.web.errors import Language
+from shared.web.filters import given
 
 Status = Literal["received", "accepted", "returned"]
 

@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Query, Request, Response
 from services.intake import pages
 from services.intake.administration.callers import Reaching
 from services.intake.administration.reach import Reach
-from services.intake.parameters import IdempotencyKey, Page, given_key, id_of, version_of_etag
+from services.intake.parameters import Page, id_of, version_of_etag
 from services.intake.problems import PRECONDITION_REQUIRED
 from services.intake.webhooks import domain, handlers, problems, store
 from services.intake.webhooks.callers import keeps, kept_by
@@ -35,6 +35,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.watched_file import WatchedFile
 from shared.web.app import Application
 from shared.web.errors import Problem, bad_request, not_found, too_many, unprocessable
+from shared.web.idempotency import IdempotencyKey, given_key, key_of_something_else
 from shared.web.paging import paginate
 
 _IfMatch = Annotated[str | None, Header(description="ETag đã đọc / the ETag that was read")]
@@ -200,7 +201,7 @@ def _made(outcome: Made | KeyReused | TooMany | TwoLive | Stale | timedelta) -> 
         case Made():
             return outcome
         case KeyReused():
-            raise problems.key_reused()
+            raise key_of_something_else()
         case TooMany():
             raise Problem.of(problems.TOO_MANY_WEBHOOKS)
         case TwoLive(until):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from services.intake.administration.reach import Reach
 from shared.access import may
-from shared.access.rights import reach_of
+from shared.access.rights import keeps_webhooks, reach_of
 
 
 def keeps(reach: Reach, agency: str) -> bool:
     """Whether the caller keeps this agency's webhooks."""
-    if agency not in reach.registry.agencies:
-        return False
-    return reach.covers(agency) or _sends_for(reach, agency)
+    registry = reach.registry
+    return agency in registry.agencies and keeps_webhooks(
+        reach.principal, agency, registry.tree(reach.today), reach.today
+    )
 
 
 def kept_by(reach: Reach) -> frozenset[str] | None:
@@ -20,9 +21,6 @@ def kept_by(reach: Reach) -> frozenset[str] | None:
         return None
     tree = reach.registry.tree(reach.today)
     own = reach.principal.agency
-    found = frozenset({own}) if own is not None and _sends_for(reach, own) else frozenset[str]()
+    sends = own is not None and may(reach.principal, "submit", own, tree, reach.today)
+    found = frozenset({own}) if own is not None and sends else frozenset[str]()
     return found.union(*(codes for _, codes in reach_of(reach.principal, "administer", tree, reach.today)))
-
-
-def _sends_for(reach: Reach, agency: str) -> bool:
-    return may(reach.principal, "submit", agency, reach.registry.tree(reach.today), reach.today)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.intake.problems import KEY_REUSED, PRECONDITION_FAILED
+from services.intake.problems import PRECONDITION_FAILED
 from services.intake.webhooks.domain import MAX_WEBHOOKS
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import Problem, describe, not_found, unavailable
@@ -32,14 +32,6 @@ TWO_SECRETS = describe(
 def unknown(webhook_id: str) -> Problem:
     """There is none, or it is not the caller's."""
     return not_found(f"webhook {webhook_id[:80]}", f"webhook {webhook_id[:80]}")
-
-
-def key_reused() -> Problem:
-    return Problem.of(
-        KEY_REUSED,
-        "Idempotency-Key này đã dùng cho việc khác. Việc mới cần khóa mới.",
-        "This Idempotency-Key was used for something else. Something new needs a new key.",
-    )
 
 
 def stale(version: int) -> Problem:

@@ -271,6 +271,12 @@ async def registered(tx: Transaction, names: Sequence[str]) -> set[str]:
     return set((await tx.execute(_REGISTERED, {"names": list(names)})).scalars())
 
 
+async def chain_above(tx: ReadTransaction, code: str, on: date) -> dict[str, str | None]:
+    """The agency and those above it, each with the one above it on that day."""
+    rows = (await tx.execute(_AGENCIES, {"codes": [code]})).mappings()
+    return {agency.code: agency.above.on(on) for agency in map(_agency, rows)}
+
+
 async def directory(
     tx: Transaction, agencies: Collection[str], officers: Collection[str] = (), *, reviewers: bool = False
 ) -> Directory:

@@ -15,6 +15,7 @@ from tests.fakes.operators import OPERATOR, let_operator_in
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.forged import try_every_paged_route
 from tests.integration.notifier.rig import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
+from tests.integration.notifier.test_webhooks import WEBHOOK, registered
 
 
 @pytest.fixture
@@ -140,6 +141,10 @@ async def test_forged_cursors_are_bad_requests(world: World) -> None:
         common=CommonSettings(),
         kafka=KafkaSettings(),
     )
-    listings = {"/v1/notifications": ("notifications/*/*/*/*/*", "")}
+    await world.feed("registry", registered("https://bao-cao.h99.example/"))
+    listings = {
+        "/v1/notifications": ("notifications/*/*/*/*/*", ""),
+        "/v1/webhooks/{webhook_id}/deliveries": (f"webhook-deliveries/*/*/*/*/{WEBHOOK}", ""),
+    }
     assert await try_every_paged_route(service.app, OPERATOR, listings) == []
     await service.database.close()

@@ -7,7 +7,7 @@ are in nobody's way. `now` is system time.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -61,6 +61,7 @@ class Claimed:
     event: str
     body: str
     attempts: int
+    attempts_before: int  # the latest replay: not counted against its ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,10 @@ _CLAIM = text("""
         RETURNING d.*
     )
     SELECT c.webhook_id, w.agency, w.url, w.version, CAST(w.secrets AS text) AS secrets, w.failures, c.delivery_id,
-           c.token, c.event, c.body, c.attempts
+           c.token, c.event, c.body, c.attempts, c.attempts_before
       FROM claimed c JOIN webhooks w ON w.webhook_id = c.webhook_id ORDER BY c.webhook_id, c.occurred_at, c.number
 """)
+_CLAIMED = ("delivery_id", "token", "event", "body", "attempts", "attempts_before")
 _LOCK = text("SELECT version, failures FROM webhooks WHERE webhook_id = :webhook_id FOR UPDATE")
 _ENDED = {
     "token": "uuid", "state": "text", "due_at": "timestamptz", "reason": "text", "attempts": "int",
@@ -273,7 +275,7 @@ async def claim(
     found: dict[UUID, Work] = {}
     for row in rows.mappings():
         work = found.get(row["webhook_id"]) or found.setdefault(row["webhook_id"], _work(row))
-        claimed = Claimed(*(row[name] for name in ("delivery_id", "token", "event", "body", "attempts")))
+        claimed = Claimed(*(row[name] for name in _CLAIMED))
         assert isinstance(work.messages, list)
         work.messages.append(claimed)
     return list(found.values())
@@ -286,9 +288,7 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
     attempt's own end, so that a clock that jumps between the two leaves no wait unexplained.
     """
     version, failures = (await tx.execute(_LOCK, {"webhook_id": work.webhook_id})).one()
-    settled = [
-        (one, settle(one.claimed.attempts, one.claimed.delivery_id, one.result, one.ended_at)) for one in endings
-    ]
+    settled = [(one, _settlement(one)) for one in endings]
     await tx.execute(_END, bulk.parameters(_ENDED, (_ended(one, made, now) for one, made in settled)))
     tried = [(one, made) for one, made in settled if not isinstance(one.result, Untried | Unsigned)]
     await tx.execute(_ATTEMPTS, bulk.parameters(_ATTEMPTED, (_attempted(one, made) for one, made in tried)))
@@ -361,6 +361,13 @@ async def backlog(tx: ReadTransaction, now: datetime) -> Backlog:
 def _work(row: Mapping[Any, Any]) -> Work:
     secrets = msgspec.json.decode(row["secrets"], type=tuple[Secret, ...])
     return Work(row["webhook_id"], row["agency"], row["url"], row["version"], secrets, row["failures"], [])
+
+
+def _settlement(one: Ending) -> Settlement:
+    """A replay begins the attempts anew; they are numbered on."""
+    before = one.claimed.attempts_before
+    made = settle(one.claimed.attempts - before, one.claimed.delivery_id, one.result, one.ended_at)
+    return replace(made, attempts=made.attempts + before)
 
 
 def _ended(one: Ending, made: Settlement, now: datetime) -> tuple[Any, ...]:
