@@ -149,8 +149,11 @@ def _judged(row: asyncpg.Record, verdict: asyncpg.Record | None) -> Version:
     version = _sent(row)
     if verdict is None:
         return version
-    asks = verdict["outcome"] == "accepted" and any(
-        finding.get("severity") == "warning" and (finding.get("explain") or finding.get("code") in EXPLAINABLE)
-        for finding in json.loads(verdict["findings"])
-    )
+    asks = verdict["outcome"] == "accepted" and any(map(_asks, json.loads(verdict["findings"])))
     return replace(version, outcome=verdict["outcome"], asks_to_explain=asks, decided_at=verdict["decided_at"])
+
+
+def _asks(finding: dict[str, Any]) -> bool:
+    if finding.get("weight") is not None:
+        return bool(finding["weight"] == "confirm")
+    return finding.get("severity") == "warning" and (bool(finding.get("explain")) or finding["code"] in EXPLAINABLE)

@@ -20,7 +20,7 @@ from services.validator.rules.forms import CompiledForm
 from shared.contract.events import Finding, VerdictReached
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
-           "fix_en", "legal_basis", "explain")  # fmt: skip
+           "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
 #: columns that a verdict repeats from its submission
 _REPEATED = ("submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
              "received_at", "nil")  # fmt: skip
@@ -95,6 +95,9 @@ def _judged_again(
                 None if verdict["figures"] is None else json.loads(verdict["figures"]), kept, "figures"
             )
         expected = [finding.model_dump() for finding in judgement.findings]
+        for row, finding in zip(listed, expected, strict=False):
+            if row["weight"] is None:  # listed before it was kept
+                finding["weight"] = None
         about = Teller("verdict", "validator.finding", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
         yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
         if [row["position"] for row in listed] != list(range(len(listed))):

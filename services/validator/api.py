@@ -16,6 +16,7 @@ from services.validator.callers import Sender, Senders
 from services.validator.dry_runs import NOT_JUDGED, DryRuns
 from services.validator.rules.catalogue import RULES
 from shared.contract.events import Severity, Tier, VerdictOutcome
+from shared.contract.events.verdicts import Weight
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.reports.document import REPORT
@@ -33,7 +34,14 @@ from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, 
 _NEWEST = 2**31 - 1
 
 _Summary = of_columns("VerdictSummary", tables.verdict, store.SHOWN, outcome=(VerdictOutcome, ...))
-_Finding = of_columns("FindingView", tables.finding, store.FINDING_SHOWN, tier=(Tier, ...), severity=(Severity, ...))
+_Finding = of_columns(
+    "FindingView",
+    tables.finding,
+    store.FINDING_SHOWN,
+    tier=(Tier, ...),
+    severity=(Severity, ...),
+    weight=(Weight | None, ...),
+)
 _View = of_model("VerdictView", _Summary, findings=many(_Finding))
 _Page = page_of("VerdictPage", _Summary)
 
@@ -84,8 +92,8 @@ EXPORTS = (
     ),
     Export(
         "findings",
-        "SELECT verdict_id, position, submission_id, obligation, code, tier, severity, path, provided, expected,"
-        " difference FROM finding JOIN verdict USING (verdict_id)"
+        "SELECT verdict_id, position, submission_id, obligation, code, tier, severity, weight, path, provided,"
+        " expected, difference FROM finding JOIN verdict USING (verdict_id)"
         " WHERE (verdict_id, position) > (CAST(:after_verdict_id AS uuid), CAST(:after_position AS bigint))"
         " ORDER BY verdict_id, position LIMIT :limit",
         ("verdict_id", "position"),

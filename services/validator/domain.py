@@ -21,7 +21,6 @@ from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from services.validator.rules.packs import Pack
 from services.validator.rules.tables import Tables
 from shared.contract.events import Finding, Severity, VerdictOutcome
-from shared.contract.events.verdicts import EXPLAINABLE
 from shared.runtime.english import counted
 
 #: findings listed in a verdict; all are counted
@@ -91,10 +90,8 @@ class Judgement:
 
 
 def asks_to_explain(finding: Finding) -> bool:
-    """Whether the agency is asked to explain the finding: of a form's rule it says so, of another its code does."""
-    if finding.severity != "warning":
-        return False
-    return finding.code in EXPLAINABLE if finding.explain is None else finding.explain
+    """Whether the agency is asked to explain the finding."""
+    return finding.weight == "confirm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Line(msgspec.Struct, array_like=True):
     fix: str
     fix_en: str
     legal_basis: str | None = None
+    weight: str | None = None
     explain: bool | None = None
 
 

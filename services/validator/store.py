@@ -88,7 +88,7 @@ _COLUMNS: dict[str, str] = {
     "rule_pack": "text",
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
-                    "fix", "fix_en", "legal_basis", "explain")  # fmt: skip
+                    "fix", "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
 _STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb", "resembles": "jsonb"}
 #: the columns of a verdict that are answered
 SHOWN = (*_COLUMNS, "compared_with")

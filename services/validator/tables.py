@@ -126,7 +126,9 @@ finding = Table(
     Column("fix", Text, nullable=False),
     Column("fix_en", Text, nullable=False),
     Column("legal_basis", Text),
-    Column("explain", Boolean),  # whether it asks for an explanation; NULL: its code says so
+    Column("explain", Boolean),  # of a rule of a form: asks for an explanation; NULL: its code says so
+    Column("weight", Text),  # error, confirm, info; NULL: listed before it was kept
     PrimaryKeyConstraint("verdict_id", "position"),
     CheckConstraint("severity IN ('error', 'warning')", name="finding_severity"),
+    CheckConstraint("(severity = 'error') = (weight = 'error')", name="finding_weight"),
 )

@@ -31,8 +31,10 @@ _VERSIONS = text("""
     SELECT submissions.obligation, submission_id, version, regime_version, officer_id, received_at, nil, outcome,
            coalesce(outcome = 'accepted' AND EXISTS (
                SELECT FROM jsonb_array_elements(findings) AS finding
-                WHERE finding ->> 'severity' = 'warning'
-                  AND (finding ->> 'code' = ANY(CAST(:codes AS text[])) OR (finding -> 'explain') = 'true')), false),
+                WHERE CASE WHEN finding ->> 'weight' IS NOT NULL THEN finding ->> 'weight' = 'confirm'
+                           ELSE finding ->> 'severity' = 'warning'
+                                AND (finding ->> 'code' = ANY(CAST(:codes AS text[]))
+                                     OR (finding -> 'explain') = 'true') END), false),
            decided_at
       FROM submissions LEFT JOIN verdicts USING (submission_id)
      WHERE submissions.obligation = ANY(CAST(:obligations AS text[])) ORDER BY submissions.obligation, version

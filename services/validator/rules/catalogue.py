@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from shared.contract.events import Severity, Tier
-from shared.contract.events.registry import Weight
+from shared.contract.events.verdicts import Weight
 
 TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 

@@ -73,5 +73,6 @@ def render(flaw: Flaw) -> Finding:
         fix=fix.format_map(words),
         fix_en=fix_en.format_map(words),
         legal_basis=rule.legal_basis,
+        weight="error" if flaw.is_error else "confirm" if rule.explain or rule.ask else "info",
         explain=rule.explain,
     )

@@ -24,8 +24,10 @@ Mỗi dòng của kết quả kiểm tra (finding) có một mã không bao gi�
 báo** không làm báo cáo bị trả lại. Each line of a verdict has a code that never changes its meaning. An **error**
 returns the report, a **warning** does not.
 
-Each finding carries: `code`, `tier`, `severity`, `path` (JSON Pointer, RFC 6901, into the submission), `provided`,
-`expected`, `difference` (exact), and `message` and `fix` in Vietnamese, `message_en` and `fix_en` in English.
+Each finding carries: `code`, `tier`, `severity`, `weight`, `path` (JSON Pointer, RFC 6901, into the submission),
+`provided`, `expected`, `difference` (exact), and `message` and `fix` in Vietnamese, `message_en` and `fix_en` in
+English. `weight` tells the two warnings apart: `error` returns the report, `confirm` accepts it and asks for an
+[explanation](lifecycle.md), `info` tells something.
 The same list as JSON: `GET /v1/findings` of the validator. This page: `python -m services.validator findings`.
 
 - Figures are written `-?digits[.digits]` in ASCII, at most 38 digits. A blank figure (null or spaces) is not given:
@@ -40,8 +42,7 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   towards the least length. A run of more than 30 combining marks is parted by U+034F first (stream-safe text,
   UAX #15): no text costs more than its length.
 - Rules of a form have codes of their own (`KT-01`), beside those listed here; [rules](rules.md) says how they are
-  written. Of an `error` the report is returned; of `confirm` it is accepted and asked to be explained (`explain` of
-  the finding is true); `info` tells something. The last two are warnings. `legal_basis` says what a rule rests on.
+  written. `legal_basis` says what a rule rests on.
 - \\* **Nội dung cho có / filler**: a stock phrase (“đang cập nhật”, “không có gì”, `n/a`, `test`, in any case, accents
   and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
   `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is

@@ -30,12 +30,11 @@ from shared.contract.events.fields import (
     between,
 )
 from shared.contract.events.rules import MAX_RULES, GivenFigures, PackRule
+from shared.contract.events.verdicts import Weight
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
 Frequency = Literal["weekly", "monthly", "quarterly", "half_yearly", "nine_monthly", "yearly", "adhoc"]
 Filler = Literal["return", "explain"]
-#: what a finding does: it returns the report, asks for an explanation, or only informs
-Weight = Literal["error", "confirm", "info"]
 #: what becomes of what is open when an agency closes: its first successor owes it, or nobody does
 OpenObligations = Literal["transfer", "withdraw"]
 OfficerRole = Literal["reporting_officer", "head"]

@@ -9,10 +9,12 @@ from shared.contract.events.base import VERDICTS, EventModel, Model, Moment
 
 Tier = Literal["structure", "completeness", "validity", "consistency", "history", "narrative", "cross_report"]
 Severity = Literal["error", "warning"]
+#: what a finding does: it returns the report, asks for an explanation, or only informs. Both of these are warnings
+Weight = Literal["error", "confirm", "info"]
 VerdictOutcome = Literal["accepted", "returned"]
 
-#: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this); of a
-#: finding of a form's rule `explain` says so
+#: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this), where
+#: they have no `weight`
 EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06", "N12", "N13"})
 
 
@@ -31,7 +33,8 @@ class Finding(Model):
     fix: str  # Vietnamese
     fix_en: str
     legal_basis: str | None = None  # of a rule of the form
-    explain: bool | None = None  # a warning of a rule of the form that asks for an explanation
+    weight: Weight | None = None  # None: of a verdict reached before findings said it
+    explain: bool | None = None  # as `weight` says for every finding: a warning of a rule of the form asks to explain
 
 
 class VerdictReached(EventModel):

@@ -88,7 +88,8 @@ def test_a_rule_that_holds_says_nothing() -> None:
 )
 def test_each_severity_does_what_it_says(severity: str, outcome: str, shown: str, explain: bool | None) -> None:
     said = judged(compile_form(form(rule(severity=severity))), {"A": "1", "B": "2"})
-    assert (said.outcome, said.findings[0].severity, said.findings[0].explain) == (outcome, shown, explain)
+    (finding,) = said.findings
+    assert (said.outcome, finding.severity, finding.weight, finding.explain) == (outcome, shown, severity, explain)
 
 
 def test_a_rule_that_lacks_a_figure_is_skipped_unless_it_says_that_a_blank_counts_as_nothing() -> None:

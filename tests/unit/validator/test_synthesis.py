@@ -7,7 +7,8 @@ import pytest
 from services.validator.domain import judge
 from services.validator.rules.forms import CompiledForm, compile_form
 from shared.contract.events import FigureField, Form, NarrativeField
-from shared.contract.events.registry import NarrativeRole, Weight
+from shared.contract.events.registry import NarrativeRole
+from shared.contract.events.verdicts import Weight
 from tests.unit.growth import SQUARE_FROM, growth
 
 

@@ -1,0 +1,12 @@
+"""What each finding does: error, confirm, info."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
