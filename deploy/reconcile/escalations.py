@@ -19,9 +19,18 @@ import msgspec
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.reference import Reference, made_at
-from services.notifier.escalation.domain import AT_THE_TOP, Climb, Facts, Passed, Resolution, next_move, resolution_of
+from services.notifier.escalation.domain import (
+    AT_THE_TOP,
+    Climb,
+    Facts,
+    Passed,
+    Resolution,
+    announce,
+    next_move,
+    resolution_of,
+)
 from services.notifier.ladders.data import LadderError, parse_ladder
-from services.notifier.planning.domain import Obligation
+from services.notifier.planning.domain import Notice, Obligation
 
 _BY = ("theo sự kiện đã phát", "by the events published")
 #: states of an escalation notice that has left, or may have
@@ -68,7 +77,17 @@ def climb_of(row: asyncpg.Record) -> Climb | None:
 def heads_at_once(dossier: Dossier, at: datetime) -> bool:
     """Whether the climb that began then told the head at once."""
     climbs = [climb_of(row) for row in dossier.escalations if row["opened_at"] == at]
-    return all(climb is None or climb.ladder.heads_at_once for climb in climbs)
+    return all(climb is None or climb.ladder.tells_at_once(headless=climb.headless) for climb in climbs)
+
+
+def announced(notices: tuple[Notice, ...], dossier: Dossier, obligation: Obligation, at: datetime,
+              reference: Reference) -> tuple[Notice, ...]:  # fmt: skip
+    """The notices that tell a head at once with the next rung, by the ladder of the climb that began then."""
+    for row in dossier.escalations:
+        climb = climb_of(row) if row["opened_at"] == at else None
+        if climb is not None and climb.ladder.tells_at_once(headless=climb.headless):
+            return announce(notices, climb.ladder, obligation, reference.current)
+    return notices
 
 
 def steps(dossier: Dossier) -> set[str]:
@@ -86,7 +105,9 @@ def _wanted(climb: Climb) -> dict[str, tuple[Passed, str, str]]:
     for passed in climb.passed:
         at_once = [told for told in passed.told if told.step != f"{climb.step}/rung-{passed.rung}"]
         found.update({told.step: (passed, told.person, "") for told in passed.told})
-        if at_once or (not passed.told and climb.ladder.heads_at_once and passed is climb.passed[0]):
+        if at_once or (
+            not passed.told and climb.ladder.tells_at_once(headless=climb.headless) and passed is climb.passed[0]
+        ):
             found.update(
                 {f"{climb.step}/rung-{place}": (passed, "", why) for place, why in enumerate(passed.skipped, 1)}
             )

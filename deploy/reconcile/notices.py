@@ -72,6 +72,8 @@ class _Planned:
                 said = ObligationChanged.model_validate_json(event["body"] or b"")
                 at_once = escalations.heads_at_once(dossier, said.at)
                 plan = apply_obligation_event(obligation, said, reference.directory, heads_at_once=at_once)
+                notices = escalations.announced(plan.notices, dossier, plan.obligation, said.at, reference)
+                plan = replace(plan, notices=notices)
             except (ValueError, NotYetRegistered):
                 self.whole = False
                 continue
@@ -221,7 +223,7 @@ def _notice(
         if (row["state"] == "skipped") != (officer is None):
             yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
         if from_this_event:
-            yield from _facts(row, wanted, planned, told)
+            yield from _facts(row, wanted, planned, reference, told)
     yield from _state(row, wanted, planned, reference, told)
 
 
@@ -243,7 +245,9 @@ def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
     return reference.as_at(made, keys)
 
 
-def _facts(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller) -> Iterator[Difference]:
+def _facts(
+    row: asyncpg.Record, wanted: Notice, planned: _Planned, reference: Reference, told: Teller
+) -> Iterator[Difference]:
     stored: Mapping[str, Any] = json.loads(row["facts"])
     expected = LETTER_FACTS.dump_python(wanted.facts, mode="json")
     if wanted.kind in _UNORDERED:
@@ -254,6 +258,10 @@ def _facts(row: asyncpg.Record, wanted: Notice, planned: _Planned, told: Teller)
         for name in _EITHER:
             if any(not list(told.document(stored.get(name), choice)) for choice in choices[name]):
                 expected = expected | {name: stored.get(name)}
+    if wanted.kind == "escalation":
+        nothing_said = not stored.get("next_role") and stored.get("next_at") is None  # no calendar was there yet
+        if nothing_said or len(reference.tables["notifier", "calendars"]) > 1:  # or another one was
+            expected = expected | {name: stored.get(name) for name in ("next_role", "next_at")}
     yield from told.document(stored, expected, "facts")
 
 

@@ -7,7 +7,7 @@ stop each person hears only of the newest rung that is due. While it is open it 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from services.notifier.ladders.domain import Ladder, LadderRung, RungRole
 from services.notifier.planning.directory import Directory, NotYetRegistered, Officer
-from services.notifier.planning.domain import Notice, Obligation, letter_facts
+from services.notifier.planning.domain import LetterFacts, Notice, Obligation, letter_facts
 from shared.contract.reporting_window import local_day
 from shared.contract.working_days import CalendarGap, WorkingCalendar
 from shared.runtime.clock import LOCAL_ZONE
@@ -72,6 +72,7 @@ class Climb(Struct, frozen=True):
     passed: tuple[Passed, ...] = ()
     answers: tuple[Answer, ...] = ()
     held_until: datetime | None = None  # by an answer
+    headless: bool = False  # when it began the agency had no head who could be told
 
 
 class Escalation(Struct, frozen=True):
@@ -104,21 +105,54 @@ class Facts:
     failed: Collection[tuple[str, str]] = ()
 
 
-def start(obligation: Obligation, ladder: Ladder, at: datetime, notices: Iterable[Notice]) -> Escalation:
+def start(
+    obligation: Obligation, ladder: Ladder, at: datetime, notices: Iterable[Notice], *, headless: bool = False
+) -> Escalation:
     """The escalation of a report that has just become overdue; `notices` are those planned with it.
 
     Where the ladder tells the head at once, these hold that rung already.
+    headless: the agency has no head who can be told.
     """
     step = "overdue" if obligation.overdue_count == 1 else f"overdue/{obligation.overdue_count}"
     to_heads = [notice for notice in notices if notice.kind == "escalation"]
     passed: list[Passed] = []
-    if ladder.heads_at_once and to_heads:
+    if ladder.tells_at_once(headless=headless) and to_heads:
         for rung in ladder.rungs:
             at_once = rung.tell == "head" and not rung.at.count
             passed.append(_passed_by(rung, at, to_heads if at_once else ()))
             if at_once:
                 break
-    return Escalation(obligation.key, at, Climb(ladder, step, len(passed), tuple(passed)), at)
+    return Escalation(obligation.key, at, Climb(ladder, step, len(passed), tuple(passed), headless=headless), at)
+
+
+def announce(
+    notices: Iterable[Notice], ladder: Ladder, obligation: Obligation, calendar: WorkingCalendar | None
+) -> tuple[Notice, ...]:
+    """Name the next rung in the notices that tell a head at once; unchanged where no calendar says when it is due."""
+    place = 1 + next(place for place, rung in enumerate(ladder.rungs) if rung.tell == "head" and not rung.at.count)
+    told: list[Notice] = []
+    for notice in notices:
+        if notice.kind == "escalation" and notice.officer is not None and calendar is not None:
+            try:
+                facts = _with_next(notice.facts, ladder, place, obligation.deadline, notice.at, calendar)
+            except CalendarGap:
+                facts = notice.facts
+            notice = replace(notice, facts=facts)
+        told.append(notice)
+    return tuple(told)
+
+
+def _with_next(
+    facts: LetterFacts, ladder: Ladder, place: int, deadline: datetime | None, at: datetime, calendar: WorkingCalendar
+) -> LetterFacts:
+    """Name the rung at this place as the next one, told `at` of the one before. Raises CalendarGap."""
+    if place >= len(ladder.rungs) or deadline is None:
+        return facts
+    due = ladder.due_at(ladder.rungs[place], deadline, calendar)
+    acknowledge = ladder.rungs[place - 1].acknowledge
+    if acknowledge is not None:
+        due = min(due, acknowledge.after(at, calendar, ladder.office_hour))
+    return dataclasses.replace(facts, next_role=ladder.rungs[place].tell, next_at=max(due, at))
 
 
 def _passed_by(rung: LadderRung, at: datetime, notices: Iterable[Notice]) -> Passed:
@@ -168,7 +202,7 @@ def _following(done: Climb, passing: int, facts: Facts) -> tuple[LadderRung, dat
     assert facts.calendar is not None
     assert deadline is not None, "what is overdue has a deadline"
     rung = done.ladder.rungs[place]
-    due = done.ladder.due_at(rung, deadline, facts.calendar)
+    due = done.ladder.due_at(rung, deadline, facts.calendar, headless=done.headless)
     if not passing and done.passed:
         last = done.passed[-1]
         if _refused(last, facts.failed):
@@ -193,7 +227,7 @@ def _unacknowledged(done: Climb, calendar: WorkingCalendar) -> datetime | None:
 
 
 def _pass(
-    done: Climb, due: Iterable[tuple[LadderRung, datetime]], facts: Facts, now: datetime
+    done: Climb, due: Sequence[tuple[LadderRung, datetime]], facts: Facts, now: datetime
 ) -> tuple[list[Passed], tuple[Notice, ...]]:
     """Pass these rungs. Of several at once each person hears only of the newest."""
     found: list[tuple[LadderRung, datetime, list[Officer], list[str]]] = []
@@ -212,7 +246,8 @@ def _pass(
         told = [person for person in people if newest[person.officer_id] == place]
         skips = [*skipped, *(f"superseded:{person.officer_id}" for person in people if person not in told)]
         earlier = _told_earlier(done, facts.directory)
-        notices += [_notice(facts, person, rung, step, now, skipped, earlier) for person in told]
+        ahead = done.ladder, done.position + len(due)
+        notices += [_notice(facts, person, rung, step, now, skipped, earlier, ahead) for person in told]
         notices += [_unstaffed(facts, rung, f"{step}/{why}", now, why) for why in skips if why != "told_before"]
         records = tuple(Told(person.officer_id, person.agency, step) for person in told)
         passed.append(Passed(rung.rung, now, records, tuple(skips)))
@@ -259,13 +294,16 @@ def _notice(
     now: datetime,
     passed_over: Iterable[str],
     told_earlier: tuple[str, ...],
+    ahead: tuple[Ladder, int],
 ) -> Notice:
     obligation, directory = facts.obligation, facts.directory
     agency = directory.agency(obligation.agency)
     heads = [why.rpartition(":") for why in passed_over if not why.startswith("no_provincial_office")]
     unstaffed = [directory.agencies[code] for _, _, code in heads if code in directory.agencies]
     officer = directory.responsible(obligation.agency, obligation.regime)
+    assert facts.calendar is not None
     about = letter_facts(obligation, agency, person)
+    about = _with_next(about, *ahead, obligation.deadline, now, facts.calendar)
     return Notice.about(
         obligation,
         kind="escalation",

@@ -57,6 +57,12 @@ def _moment(value: object) -> object:
         raise ValueError("ghi như 2026-10-19 17:00 / write like 2026-10-19 17:00") from None
 
 
+def _yes_or_no(value: object) -> object:
+    if value not in (True, False, "true", "false"):
+        raise ValueError("ghi true hoặc false / write true or false")
+    return value in (True, "true")
+
+
 def _hour(value: object) -> object:
     try:
         return datetime.strptime(str(value), "%H:%M").replace(tzinfo=LOCAL_ZONE).time()
@@ -91,6 +97,7 @@ class RungPart(_Part):
     tell: RungRole
     channels: tuple[RungChannel, ...] = Field(default=("email",), min_length=1)
     acknowledge: _PositiveSpan | None = None
+    urgent: Annotated[bool, BeforeValidator(_yes_or_no)] = False
 
 
 class EventPart(_Part):
@@ -133,6 +140,7 @@ class LadderFile(_Part):
     source: str = Field(min_length=1, max_length=1000)
     applies: AppliesPart = AppliesPart()
     grace: _Span = Span(0, "h")
+    grace_above: _Span = Span(0, "h")
     office_hour: Annotated[time, BeforeValidator(_hour)] = time(8, 0)
     promise: _PositiveSpan = Span(5, "d")
     promises: Annotated[_Whole, Field(ge=0, le=20)] = 2
@@ -166,7 +174,10 @@ class LadderFile(_Part):
         return Ladder(
             self.ladder,
             self.version,
-            tuple(LadderRung(rung.rung, rung.at, rung.tell, rung.channels, rung.acknowledge) for rung in self.rungs),
+            tuple(
+                LadderRung(rung.rung, rung.at, rung.tell, rung.channels, rung.acknowledge, rung.urgent)
+                for rung in self.rungs
+            ),
             self.applies.regimes,
             self.applies.kinds,
             self.applies.severities,
@@ -174,6 +185,7 @@ class LadderFile(_Part):
             self.office_hour,
             self.promise,
             self.promises,
+            self.grace_above,
         )
 
 

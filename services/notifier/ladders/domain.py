@@ -77,6 +77,7 @@ class LadderRung(Struct, frozen=True):
     channels: tuple[RungChannel, ...] = ("email",)
     #: unless somebody acknowledges within it, the next rung is due then, if that is sooner
     acknowledge: Span | None = None
+    urgent: bool = False  # told also at night and on days off
 
 
 class Ladder(Struct, frozen=True):
@@ -92,6 +93,8 @@ class Ladder(Struct, frozen=True):
     office_hour: time = time(8, 0)
     promise: Span = Span(5, "d")
     promises: int = 2  # how often one climb may be stopped
+    #: so long after the deadline nobody above the head of the agency is told, also where it has no head to tell
+    grace_above: Span = Span(0, "h")
 
     @property
     def label(self) -> str:
@@ -102,12 +105,25 @@ class Ladder(Struct, frozen=True):
         """Whether the head of the agency hears of it as soon as it is overdue."""
         return not self.grace.count and any(rung.tell == "head" and not rung.at.count for rung in self.rungs)
 
-    def due_at(self, rung: LadderRung, deadline: datetime, calendar: WorkingCalendar) -> datetime:
-        """When the rung is due: nobody above the officer before the grace is over. Raises CalendarGap."""
+    def tells_at_once(self, *, headless: bool) -> bool:
+        """Whether somebody above the officer hears of it as soon as it is overdue."""
+        return self.heads_at_once and not (headless and self.grace_above.count)
+
+    def due_at(
+        self, rung: LadderRung, deadline: datetime, calendar: WorkingCalendar, *, headless: bool = False
+    ) -> datetime:
+        """When the rung is due: nobody above the officer, or above the agency, before that grace is over.
+
+        headless: the agency has no head who can be told, so that the rung of its head tells somebody above it.
+        Raises CalendarGap.
+        """
         at = rung.at.after(deadline, calendar, self.office_hour)
         if rung.tell == "officer":
             return at
-        return max(at, self.grace.after(deadline, calendar, self.office_hour))
+        at = max(at, self.grace.after(deadline, calendar, self.office_hour))
+        if rung.tell == "head" and not headless:
+            return at
+        return max(at, self.grace_above.after(deadline, calendar, self.office_hour))
 
     def matches(self, regime: str, kind: str, severity: str) -> bool:
         """Whether it is for such a report."""

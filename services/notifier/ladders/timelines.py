@@ -77,7 +77,7 @@ def _told(ladder: Ladder, timeline: TimelinePart) -> Iterator[tuple[datetime, st
     obligation = Obligation("A/R/P", "A", "R", 1, "P", deadline=timeline.deadline, overdue=True, overdue_count=1)
     facts = Facts(obligation, province(timeline.unstaffed), WEEKDAYS)
     events, looks = list(timeline.events), sorted(timeline.looked_at)
-    escalation = start(obligation, ladder, timeline.deadline, ())
+    escalation = start(obligation, ladder, timeline.deadline, (), headless=facts.directory.head("A") is None)
     now = timeline.deadline
     for _ in range(MOST_LOOKS):
         look = _next_look(escalation, looks, now, by_state=not timeline.looked_at)

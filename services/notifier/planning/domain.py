@@ -94,6 +94,8 @@ class LetterFacts:
     passed_over_en: tuple[str, ...] = ()
     ladder_rung: str = ""  # escalation: the rung of the ladder; empty where the head is told as it becomes overdue
     told_earlier: tuple[str, ...] = ()  # escalation: whom a notice was made out to before, by title, name and day
+    next_role: str = ""  # escalation: whom the next rung tells, and when; empty at the top
+    next_at: datetime | None = None
     resolution: str = ""  # resolved: answered, not_owed, not_overdue
     # overdue: the head whose notice is planned with this one, by title and agency; empty where there is none
     head_title: str = ""

@@ -24,6 +24,7 @@ from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import decisions, domain, namings, store
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
+from services.notifier.planning.store import CalendarShelf
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
@@ -40,6 +41,7 @@ from shared.contract.events import (
     VerdictReached,
     WebhookRegistered,
 )
+from shared.contract.working_days import WorkingCalendar
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 from shared.telemetry.logging import get_logger
@@ -55,6 +57,7 @@ class PlanningContext:
     business: Clock
     message_id_domain: str
     ladders: LadderShelf = field(default_factory=LadderShelf)
+    calendars: CalendarShelf = field(default_factory=CalendarShelf)
 
 
 async def apply_registry(
@@ -126,22 +129,27 @@ async def apply_compliance(
     plans = await _Plans.load(tx, events)
     listening = await webhook.listening(tx, {event.body.agency for event in events})
     book: LadderBook | None = None
+    calendar: WorkingCalendar | None = None
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
             batch.defer(event, deferred[event.key])
             continue
         try:
-            before, ladder = plans.obligations[event.key], None
+            before, ladder, headless = plans.obligations[event.key], None, False
             if domain.becomes_overdue(before, event.body):
                 if book is None:
                     book = await context.ladders.book(tx)  # once a batch
+                    calendar = await context.calendars.current(tx)
                 ladder = _ladder_for(event.body, directory, book)
-            at_once = ladder is None or ladder.heads_at_once
+                headless = directory.head(event.body.agency) is None
+            at_once = ladder is None or ladder.tells_at_once(headless=headless)
             plan = domain.apply_obligation_event(before, event.body, directory, heads_at_once=at_once)
+            if ladder is not None and at_once:
+                plan = replace(plan, notices=escalation.announce(plan.notices, ladder, plan.obligation, calendar))
             plans.add(plan)
             if before.overdue or ladder is not None:
-                plans.follow(before, plan, ladder, event.body.at)
+                plans.follow(before, plan, ladder, event.body.at, headless=headless)
             if event.body.agency in listening and event.body.version > before.version:
                 plans.tell(_news(event.body, before, plan))
         except NotYetRegistered as error:
@@ -278,12 +286,14 @@ class _Plans:
         if plan.notices:
             self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
-    def follow(self, before: Obligation, plan: Plan, ladder: Ladder | None, at: datetime) -> None:
+    def follow(
+        self, before: Obligation, plan: Plan, ladder: Ladder | None, at: datetime, *, headless: bool = False
+    ) -> None:
         """Begin, end or look at the escalation of an obligation that was overdue or has just become so."""
         key, after = before.key, plan.obligation
         begun = self._begun.get(key)
         if ladder is not None:
-            one = escalation.start(after, ladder, at, plan.notices)
+            one = escalation.start(after, ladder, at, plan.notices, headless=headless)
             self._begun.setdefault(key, []).append(one)
         elif (why := escalation.resolution_of(before, after)) is not None:
             if begun:

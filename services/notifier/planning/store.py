@@ -91,6 +91,8 @@ _CALENDAR = text("""
     SELECT calendar_version, first_year, last_year, days_off, made_up FROM calendars ORDER BY version DESC LIMIT 1
 """)
 
+_NEWEST_CALENDAR = text("SELECT calendar_version FROM calendars ORDER BY version DESC LIMIT 1")
+
 _REGISTERED = text("""
     SELECT 'agency/' || code FROM agencies WHERE 'agency/' || code = ANY(CAST(:names AS text[]))
     UNION ALL
@@ -264,6 +266,20 @@ async def calendar(tx: ReadTransaction) -> WorkingCalendar | None:
         days_off=map(date.fromisoformat, row.days_off),
         made_up=map(date.fromisoformat, row.made_up),
     )
+
+
+class CalendarShelf:
+    """The working days, kept: a calendar that is loaded never changes, so only a newer one is read."""
+
+    def __init__(self) -> None:
+        self._calendar: WorkingCalendar | None = None
+
+    async def current(self, tx: ReadTransaction) -> WorkingCalendar | None:
+        """As `calendar`."""
+        newest = (await tx.execute(_NEWEST_CALENDAR)).scalar_one_or_none()
+        if self._calendar is None or self._calendar.version != newest:
+            self._calendar = await calendar(tx)
+        return self._calendar
 
 
 async def registered(tx: Transaction, names: Sequence[str]) -> set[str]:

@@ -28,7 +28,7 @@ from shared.contract.text import header_safe
 from shared.runtime.clock import LOCAL_ZONE
 
 LETTER_FACTS: TypeAdapter[LetterFacts] = TypeAdapter(LetterFacts)
-MAX_SUBJECT_CHARACTERS = 200
+MAX_SUBJECT_CHARACTERS = 119
 
 
 class _Wire(EmailPolicy):
@@ -147,7 +147,12 @@ class Composer:
         late_vi, late_en = words.lateness_words(deadline, mail.created_at)
         standing_vi, standing_en = words.STANDINGS.get(facts.standing or "", ("", ""))
         resolution_vi, resolution_en = words.RESOLUTIONS.get(facts.resolution, ("", ""))
+        next_vi, next_en = words.RUNG_ROLES.get(facts.next_role, ("", ""))
         return {
+            "next_vi": next_vi,
+            "next_en": next_en,
+            "next_at_vi": words.deadline_words(facts.next_at)[0],
+            "next_at_en": words.deadline_words(facts.next_at)[1],
             "facts": facts,
             "obligation": mail.obligation,
             "regime_vi": regime_vi,

@@ -198,7 +198,13 @@ def samples() -> dict[str, ClaimedMail]:
         "escalation": (
             "escalation",
             "overdue/rung-1",
-            facts(**head, officer_name="Nguyễn Thị Hồng Ánh", rung=1),
+            facts(
+                **head,
+                officer_name="Nguyễn Thị Hồng Ánh",
+                rung=1,
+                next_role="provincial_office",
+                next_at=_DEADLINE.replace(day=22, hour=8),
+            ),
             late,
         ),
         "escalation-higher": (
@@ -210,6 +216,8 @@ def samples() -> dict[str, ClaimedMail]:
                 officer_name="Nguyễn Thị Hồng Ánh",
                 ladder_rung="t+3d",
                 told_earlier=("Trần Quốc Vượng, Giám đốc Sở (19/10/2026)",),
+                next_role="chair",
+                next_at=_DEADLINE.replace(day=28, hour=8),
             ),
             late + timedelta(days=3),
         ),

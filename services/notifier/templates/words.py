@@ -29,6 +29,14 @@ RESOLUTIONS: dict[str, tuple[str, str]] = {
     "not_owed": ("cơ quan không còn phải nộp báo cáo này", "the agency does not owe it any more"),
     "not_overdue": ("hạn nộp đã được lùi", "its deadline was moved to a later date"),
 }
+#: whom the next rung of a ladder tells
+RUNG_ROLES: dict[str, tuple[str, str]] = {
+    "officer": ("cán bộ đầu mối", "the reporting officer"),
+    "head": ("thủ trưởng cơ quan", "the head of the agency"),
+    "head_above": ("thủ trưởng cơ quan cấp trên", "the head of the agency above"),
+    "provincial_office": ("Văn phòng Ủy ban nhân dân", "the provincial office"),
+    "chair": ("Chủ tịch Ủy ban nhân dân", "the chair of the People's Committee"),
+}
 #: decision -> its name, what was decided, and what follows from it, each in Vietnamese and English
 DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
     "extension_granted": (

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,8 @@ from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.smtp import Server
 from services.notifier.consumer import inbounds
 from services.notifier.delivery.states import RetryPolicy
+from services.notifier.ladders.data import parse_ladder
+from services.notifier.ladders.store import load_ladders
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.templates import Composer, Originator
 from shared.consuming.batch import Batch
@@ -38,6 +41,7 @@ from tests.fakes.smtp import FakeSmtp
 DOMAIN = "thongsuot.example"
 REGIME = "BC-THANG"
 DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
+DEFAULT_LADDER = Path("services/notifier/ladders/default.yaml").read_text(encoding="utf-8")
 PROVINCE, DEPARTMENT, COMMUNE = "H99", "H99.12", "H99.X07"
 
 
@@ -195,6 +199,12 @@ class World:
         async with self.database.transaction() as tx:
             await inbound.handle(batch, tx)
         return batch
+
+    async def tell_above_at_once(self) -> None:
+        """Load a ladder without the grace before anybody above an agency without a head is told."""
+        body = DEFAULT_LADDER.replace("version: 2", "version: 9").replace("grace_above: 1d", "grace_above: 0h")
+        async with self.database.transaction() as tx:
+            await load_ladders(tx, [parse_ladder("x", body.encode())])
 
     def dispatcher(
         self,

@@ -19,6 +19,7 @@ from shared.contract.events import CalendarLoaded
 from shared.runtime.clock import LOCAL_ZONE
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import (
+    COMMUNE,
     DEADLINE,
     DEPARTMENT,
     DOMAIN,
@@ -77,6 +78,8 @@ async def test_a_late_report_climbs_and_its_end_is_told_to_whoever_was_told(worl
     assert await steps(world, "sent") == {
         "overdue": "dept-named", "overdue/rung-1": "dept-head", "overdue/rung-t+3d": "chair",
     }  # fmt: skip
+    (at_once,) = [row["facts"] for row in await world.ledger() if row["step"] == "overdue/rung-1"]
+    assert (at_once["next_role"], datetime.fromisoformat(at_once["next_at"])) == ("provincial_office", day(22))
     letter = next(taken for taken in smtp.accepted if taken.recipient == "chair@h99.example").message
     body = letter.get_body(("plain",))
     assert body is not None
@@ -91,6 +94,19 @@ async def test_a_late_report_climbs_and_its_end_is_told_to_whoever_was_told(worl
     await at(world, day(30))
     assert len(smtp.accepted) == 5
     assert (await steps(world, "pending")) == {}
+
+
+async def test_above_an_agency_without_a_head_somebody_hears_of_it_a_working_day_later(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", CALENDAR, overdue(code=COMMUNE))
+    await at(world, day(20, 7))
+    assert await steps(world, "pending") == {"overdue": "commune-any"}
+    await at(world, day(20))
+    assert await steps(world, "pending", "skipped") == {
+        "overdue": "commune-any", f"overdue/rung-t/no_head:{COMMUNE}": "", "overdue/rung-t": "chair",
+    }  # fmt: skip
+    (letter,) = [row["facts"] for row in await world.ledger() if row["officer_id"] == "chair"]
+    assert (letter["next_role"], letter["next_at"]) == ("provincial_office", "2026-10-22T08:00:00+07:00")
 
 
 async def test_who_was_not_reached_before_the_end_hears_nothing_of_it(world: World) -> None:
@@ -174,11 +190,11 @@ async def test_without_a_calendar_it_waits_and_the_audit_sees_what_is_left_behin
 async def test_a_loaded_ladder_never_changes_and_those_after_it_are_climbed_by_what_begins_later(world: World) -> None:
     await world.feed("registry", *registry())
     await world.feed("compliance", CALENDAR, overdue())
-    graceful = SHIPPED.replace("version: 1", "version: 2").replace("grace: 0h", "grace: 4h")
+    graceful = SHIPPED.replace("version: 2", "version: 3").replace("grace: 0h", "grace: 4h")
     async with world.database.transaction() as tx:
         with pytest.raises(LadderError, match="tăng version"):
             await ladders.load_ladders(tx, [parse_ladder("x", (SHIPPED + "\n").encode())])
-        assert await ladders.load_ladders(tx, [parse_ladder("x", graceful.encode())]) == ["default/2"]
+        assert await ladders.load_ladders(tx, [parse_ladder("x", graceful.encode())]) == ["default/3"]
         tie = SHIPPED.replace("ladder: default", "ladder: other")
         with pytest.raises(LadderError, match="cùng áp dụng"):
             await ladders.load_ladders(tx, [parse_ladder("x", tie.encode())])
@@ -187,4 +203,4 @@ async def test_a_loaded_ladder_never_changes_and_those_after_it_are_climbed_by_w
     assert told == {"M10": "overdue/rung-1"}, "by the newer one the head hears of it after four hours"
     await at(world, DEADLINE + timedelta(hours=4))
     assert "overdue/rung-t" in await steps(world, "pending")
-    assert {row["obligation"][-3:]: row["ladder_version"] for row in await escalations(world)} == {"M10": 1, "M09": 2}
+    assert {row["obligation"][-3:]: row["ladder_version"] for row in await escalations(world)} == {"M10": 2, "M09": 3}

@@ -33,6 +33,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def _some(world: World, smtp: FakeSmtp) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code=COMMUNE), due_soon(period="2026-M11"))
     smtp.script["RCPT"].append(Answer(450, "later"))

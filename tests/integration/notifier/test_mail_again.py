@@ -270,6 +270,7 @@ async def test_a_request_stands_on_its_own_basis_and_number_in_its_letters(world
 async def test_the_overdue_letter_names_the_head_who_is_told(
     world: World, smtp: FakeSmtp, code: str, told: str
 ) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(code=code))
     (row,) = [row for row in await world.ledger() if row["kind"] == "overdue"]

@@ -257,6 +257,7 @@ async def test_one_refused_recipient_does_not_disturb_the_others_on_its_connecti
 async def test_each_transaction_has_one_recipient(world: World, smtp: FakeSmtp) -> None:
     from tests.integration.notifier.rig import overdue, registry
 
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code="H99.X07"))
     await world.drain(world.dispatcher(smtp))

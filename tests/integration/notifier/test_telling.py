@@ -51,6 +51,7 @@ async def test_an_overdue_report_is_told_to_the_officer_and_to_the_head(world: W
 
 
 async def test_an_unstaffed_rung_is_recorded_as_skipped_and_the_climb_goes_on(world: World) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(code=COMMUNE))
     rows = {row["step"]: row for row in await world.ledger()}
@@ -147,6 +148,7 @@ async def test_the_newest_calendar_is_the_one_to_count_by(world: World) -> None:
 
 
 async def test_an_escalation_waits_for_the_parent_it_must_climb_to(world: World) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", agency(COMMUNE, PROVINCE), officer("commune-any", COMMUNE))
     batch = await world.feed("compliance", overdue(code=COMMUNE))
     assert list(batch.deferred.values()) == [f"agency/{PROVINCE}"]
@@ -257,6 +259,7 @@ async def test_a_skipped_notice_of_a_fulfilled_obligation_stays_skipped(world: W
 
 
 async def test_recorded_events_rise_in_version_per_obligation(world: World, smtp: FakeSmtp) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     await world.feed("compliance", overdue(), overdue(code=COMMUNE))
     await world.drain(world.dispatcher(smtp))
@@ -464,6 +467,7 @@ async def test_overdue_twice_is_told_twice_under_its_own_steps(world: World, smt
 
 
 async def test_the_climb_of_the_second_time_has_its_own_rungs(world: World) -> None:
+    await world.tell_above_at_once()
     await world.feed("registry", *registry())
     events = [overdue(3), changed(4, "overdue_withdrawn", deadline=LATER), overdue(5, deadline=LATER, at=LATER)]
     await world.feed("compliance", *(event.model_copy(update=_at_commune()) for event in events))

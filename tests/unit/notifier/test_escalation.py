@@ -124,6 +124,28 @@ def test_nobody_above_hears_of_it_before_the_grace_is_over() -> None:
     assert one.next_at == DEADLINE + timedelta(hours=4)
 
 
+def test_nobody_above_an_agency_without_a_head_hears_of_it_before_that_grace_is_over() -> None:
+    kind = replace(LADDER, grace_above=Span(1, "d"))
+    assert (kind.tells_at_once(headless=False), kind.tells_at_once(headless=True)) == (True, False)
+    assert LADDER.tells_at_once(headless=True), "control: without the grace"
+    one = start(OVERDUE, kind, DEADLINE, (), headless=True)
+    one, notices = climb(one, facts("head"), DEADLINE)
+    assert (notices, one.next_at) == ((), datetime(2026, 10, 20, 8, tzinfo=LOCAL_ZONE))
+    assert told(climb(one, facts("head"), one.next_at or DEADLINE)[1])[0] == ("overdue/rung-t", "head_above")
+    assert told(climb(start(OVERDUE, kind, DEADLINE, ()), facts(), DEADLINE)[1]) == [("overdue/rung-t", "head")]
+
+
+def test_a_letter_names_the_next_rung_and_its_moment() -> None:
+    one, notices = climb(begun(), facts(), DEADLINE)
+    (to_head,) = notices
+    assert (to_head.facts.next_role, to_head.facts.next_at) == ("head_above", one.next_at)
+    one, (to_above,) = climb(one, facts(), one.next_at or DEADLINE)
+    due = datetime(2026, 10, 21, 8, tzinfo=LOCAL_ZONE)
+    assert (to_above.facts.next_role, to_above.facts.next_at, one.next_at) == ("provincial_office", due, due)
+    _, late = climb(begun(), facts(), at(20))
+    assert {notice.facts.next_role for notice in late} == {""}, "nobody is above the chair"
+
+
 def test_without_calendar_or_registry_it_is_looked_at_again_and_says_why() -> None:
     one, _ = climb(begun(), facts(calendar=None), DEADLINE)
     assert (one.next_at, one.reason) == (DEADLINE + LOOK_AGAIN, "no_calendar")

@@ -57,7 +57,7 @@ def test_what_is_written_twice_hides_no_other_fault_and_all_speak_both_languages
 
 def test_every_fault_is_told_at_once_with_its_line() -> None:
     text = (
-        SHIPPED.replace("version: 1", "version: 01")
+        SHIPPED.replace("version: 2", "version: 01")
         .replace("grace: 0h", "grace: soon")
         .replace("tell: chair", "tell: minister")
         .replace("at: T+3d", "at: T-3d")
@@ -77,9 +77,9 @@ def test_every_fault_is_told_at_once_with_its_line() -> None:
     ("was", "now", "said"),
     [
         ("source: >-", "source: &s >-", "&"),
-        ("version: 1", "version: !!int 1", "!"),
-        ("version: 1", "version: 1\nversion: 1", "hai lần"),
-        ("version: 1", "version: [1", "YAML"),
+        ("version: 2", "version: !!int 1", "!"),
+        ("version: 2", "version: 2\nversion: 2", "hai lần"),
+        ("version: 2", "version: [1", "YAML"),
         ("rung: t+3d", "rung: t", "hai bậc"),
         ("at: T+3d, tell: provincial_office", "at: T+9d, tell: provincial_office", "trước"),
         ("at: T+3d, tell: provincial_office", "at: T+3d, tell: officer", "dưới lên"),
@@ -88,13 +88,13 @@ def test_every_fault_is_told_at_once_with_its_line() -> None:
 )
 def test_what_is_no_plain_data_or_no_ladder_is_refused(was: str, now: str, said: str) -> None:
     if not said:
-        assert read(SHIPPED).label == "default/1", "control: as it ships it is read"
+        assert read(SHIPPED).label == "default/2", "control: as it ships it is read"
         return
     assert any(said in fault for fault in faults(SHIPPED.replace(was, now, 1)))
 
 
 def named(name: str, applies: str = "{}", version: int = 1) -> Ladder:
-    text = SHIPPED.replace("ladder: default\nversion: 1", f"ladder: {name}\nversion: {version}\napplies: {applies}")
+    text = SHIPPED.replace("ladder: default\nversion: 2", f"ladder: {name}\nversion: {version}\napplies: {applies}")
     return read(text)
 
 
