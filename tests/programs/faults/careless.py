@@ -13,6 +13,7 @@ import httpx
 
 from services.notifier.channels.webhook import dispatcher, post, signing, states
 from services.notifier.channels.webhook.dispatcher import WebhookDispatcher
+from services.notifier.channels.webhook.names import Names
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.states import Delivered, Result
 from services.notifier.channels.webhook.store import Claimed, Work
@@ -37,7 +38,7 @@ def resolve_by(names: str) -> None:
     told: Mapping[str, Sequence[str]] = json.loads(names or "{}")
     if not told:
         return
-    original = post.resolve
+    original = Names().resolve
 
     async def resolve(host: str, port: int) -> Sequence[str]:
         return told[host] if host in told else await original(host, port)

@@ -7,12 +7,12 @@ The whole exchange has one deadline, and of the answer so much is read and no mo
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import httpx
 
+from services.notifier.channels.webhook.names import Names
 from services.notifier.channels.webhook.states import Away, Delivered, Gone, Refused, Result, retry_after_of
 from shared.contract.webhook_targets import Networks, Target, is_reachable, read_target
 from shared.runtime.clock import Clock
@@ -25,12 +25,6 @@ _AWAY = frozenset({408, 425, 429})
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """As the system's resolver says."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 class Poster:
     """Posts to whatever `private` allows beside public addresses."""
 
@@ -41,13 +35,13 @@ class Poster:
         *,
         private: Networks = (),
         timeout_seconds: float = 15.0,
-        resolver: Resolve = resolve,
+        resolver: Resolve | None = None,
     ) -> None:
         self._clock = system_clock
         self._tls = tls
         self._private = private
         self._timeout_seconds = timeout_seconds
-        self._resolve = resolver
+        self._resolve = resolver or Names().resolve
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Result:
         """One attempt. Never raises for what the receiver does."""
