@@ -17,6 +17,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.postgres.connecting import connect
+from shared.postgres.sqlalchemy_internals import DirectConnection
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.trouble import InfrastructureTrouble
 
@@ -96,18 +97,30 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        self._refuse_if_closed()
-        async with self.engine.begin() as connection:
+        async with self._opened() as connection:
             yield connection
 
     @asynccontextmanager
     async def read_transaction(self) -> AsyncIterator[ReadTransaction]:
         """A read-only snapshot: every statement in it sees the same moment."""
+        async with self._opened(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _opened(self, **options: object) -> AsyncIterator[DirectConnection]:
         self._refuse_if_closed()
-        async with self.engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            async with connection.begin():
-                yield connection
+        connection = DirectConnection(self.engine)
+        try:
+            yield await connection.open(**options)
+            await connection.commit()
+        except BaseException:
+            if connection.sync_connection is not None:
+                await connection.__aexit__(None, None, None)  # rolls back, to its end also when cancelled
+            raise
+        if self._closed:
+            await connection.__aexit__(None, None, None)  # the pool has the connection closed, which takes a while
+        else:
+            await connection.give_back()
 
     def pool_in_use(self) -> int:
         """Connections that are checked out now."""
