@@ -1,6 +1,7 @@
 """The registry of the load: 5,000 agencies with a key and an officer each, one monthly regime of 36 figures, 12 sums.
 
-The form is that of the sample province; the deadline lies so far ahead that every period is open and still owed.
+The form is that of the sample province without its rules; the deadline lies so far ahead that every period is open and
+still owed.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Province:
         template = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
         regime = {
             **template,
+            # they look at regimes that this registry has not, and the floor knows only sums
+            "form": {part: value for part, value in template["form"].items() if part != "rules"},
             "code": REGIME,
             "effective_from": date(before_year, before_month + 1, 15),
             # on the first of the month: scoring plans no deadline later than three leap years after the cut-off
