@@ -13,6 +13,7 @@ from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
 from services.intake.registry import staffing
 from services.notifier.planning.store import email_of, reviews_at
+from services.validator.rules.pack_compiler import tables_looked_up
 from services.validator.store import Validity
 from shared.contract.events import (
     AgencyRegistered,
@@ -21,6 +22,7 @@ from shared.contract.events import (
     KeyRegistered,
     OfficerRegistered,
     PersonRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -35,6 +37,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "requests": ("request", ("request_id",)),
     "people": ("person", ("person_id",)),
     "regime": ("regime", ("code", "regime_version")),
+    "reference_table": ("reference", ("code", "table_version")),
     "access_people": ("person", ("person_id",)),
     "access_keys": ("key", ("key_id",)),
 }
@@ -45,6 +48,9 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
         record, from_attributes=True
     ).model_dump(mode="json"),
     ("validator", "regime", "key"): lambda record: record.key,
+    ("validator", "regime", "looks_up"): lambda record: sorted(tables_looked_up(record.form)),
+    ("validator", "reference_table", "columns"): lambda record: record.model_dump(mode="json")["columns"],
+    ("validator", "reference_table", "rows"): lambda record: record.model_dump(mode="json")["rows"],
     ("validator", "regime", "replaces"): lambda record: (
         None if record.replaces is None else f"regime/{record.code}/{record.replaces}"
     ),
@@ -66,6 +72,8 @@ _JSON = frozenset(
     {
         ("validator", "regime", "form"),
         ("validator", "regime", "validity"),
+        ("validator", "reference_table", "columns"),
+        ("validator", "reference_table", "rows"),
         ("scoring", "regimes", "cutoff"),
         ("scoring", "regimes", "deadline"),
         ("notifier", "people", "offices"),
@@ -76,7 +84,12 @@ _JSON = frozenset(
 )
 #: columns that only the copy has
 _OWN = frozenset(
-    {("validator", "regime", "learned_at"), ("scoring", "agencies", "planned"), ("scoring", "agencies", "regrouped_at")}
+    {
+        ("validator", "regime", "learned_at"),
+        ("validator", "reference_table", "learned_at"),
+        ("scoring", "agencies", "planned"),
+        ("scoring", "agencies", "regrouped_at"),
+    }
 )
 _CLASSES: dict[str, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
@@ -85,9 +98,11 @@ _CLASSES: dict[str, type[RegistryEvent]] = {
     "regime": RegimePublished,
     "request": RequestIssued,
     "sharing": SharingGranted,
+    "reference": ReferenceTablePublished,
 }
 _FOLLOWED = (
-    ("validator", "regime"), ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
+    ("validator", "regime"), ("validator", "reference_table"),
+    ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"), ("notifier", "people"),
     *((service, table) for service in ("validator", "scoring", "notifier") for table in ("access_people",

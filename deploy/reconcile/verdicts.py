@@ -14,10 +14,11 @@ from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, json_body, reports
 from deploy.reconcile.reference import Reference
 from services.validator.domain import Judgement, after_figures, judge, with_finding
+from services.validator.references import References, reference_of
 from services.validator.rules.catalogue import ALL_ZERO, LIKE_ANOTHER, LIKE_LAST, RULES_NOT_CHECKED
 from services.validator.rules.flaws import pointer
 from services.validator.rules.forms import CompiledForm
-from shared.contract.events import Finding, VerdictReached
+from shared.contract.events import Finding, ReferenceTablePublished, VerdictReached
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
            "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
@@ -80,7 +81,15 @@ def _judged_again(
             continue
         listed = findings.get(verdict["verdict_id"], [])
         period = dossier.key.rpartition("/")[2]
-        judgement = judge(form, report.figures, report.narratives, report.tables, nil=report.nil, period=period)
+        judgement = judge(
+            form,
+            report.figures,
+            report.narratives,
+            report.tables,
+            nil=report.nil,
+            period=period,
+            references=_references(verdict, reference),
+        )
         judgement = _compared(judgement, listed, returned_for_zeros)
         judgement = _looked_back(judgement, form, listed)
         judgement = _resembling(judgement, listed)
@@ -102,6 +111,20 @@ def _judged_again(
         yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
         if [row["position"] for row in listed] != list(range(len(listed))):
             yield about.difference("position", [row["position"] for row in listed], list(range(len(listed))))
+
+
+def _references(verdict: asyncpg.Record, reference: Reference) -> References:
+    """The reference tables that the verdict says it looked up."""
+    keys = tuple(f"reference/{version}" for version in json.loads(verdict["looked_up"]))
+    tables = [reference.records.get(key) for key in keys]
+    return References(
+        {
+            table.code: reference_of(table.columns, table.rows)
+            for table in tables
+            if isinstance(table, ReferenceTablePublished)
+        },
+        keys,
+    )
 
 
 def _compared(judgement: Judgement, listed: list[asyncpg.Record], confirmed: bool) -> Judgement:
@@ -172,6 +195,7 @@ def _events(
         expected: dict[str, Any] = {name: row[name] for name in _TOLD}
         expected |= {"revision": 1, "findings": _plain(findings.get(row["verdict_id"], []))}
         expected["compared_with"] = json.loads(row["compared_with"]) or None
+        expected["looked_up"] = json.loads(row["looked_up"]) or None
         body = json_body(event)
         yield from envelope(event, VerdictReached.TYPE, told)
         # the first verdict on a submission carries the default revision

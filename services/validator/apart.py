@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,13 +27,13 @@ JUDGE = "services.validator.judge_process"
 _ROOT = Path(__file__).parents[2]
 #: nothing secret is handed on
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-#: forms that the process keeps
-_FORMS = 200
+#: forms and reference tables that the process keeps
+_KNOWN = 200
 #: a process that has not answered for so long by the clock, beside its CPU, hangs: a busy machine is far from it
 _HANGS_SECONDS = 60.0
 
-#: the text of a form, by its registry key
-FormText = Callable[[str], Awaitable[str]]
+#: the text of a form, or of a reference table, by its registry key
+StoredText = Callable[[str], Awaitable[str]]
 
 
 class Overran(Exception):
@@ -47,7 +47,7 @@ class JudgeProcess:
         self._module = module
         self._process: Process | None = None
         self._beginning: asyncio.Task[None] | None = None
-        self._forms: set[str] = set()
+        self._known: set[str] = set()  # the keys of those that the process has
         self._lock = asyncio.Lock()
         self._closed = False
 
@@ -61,21 +61,27 @@ class JudgeProcess:
         if not (self._closed or self.ready) and (self._beginning is None or self._beginning.done()):
             self._beginning = asyncio.create_task(self._begin(), name="judging process")
 
-    async def judge(self, name: str, report: bytes, seconds: float, form: FormText) -> Answer:
-        """Judge the JSON of a submission by the form `name`; begins the process where it does not run.
+    async def judge(
+        self, name: str, report: bytes, seconds: float, text: StoredText, references: Sequence[str] = ()
+    ) -> Answer:
+        """Judge the JSON of a submission by the form `name` and reference tables; begins the process if need be.
 
         Raises Overran where it takes more than `seconds` of CPU, ChildProcessError where the process ended otherwise,
         InfrastructureTrouble where it cannot begin.
         """
         async with self._lock:
             process = await self._running()
-            order = Order(name, None, report, seconds)
-            if name not in self._forms:
-                order.form = await form(name)
-                if len(self._forms) >= _FORMS:
-                    order.forget = True
-                    self._forms.clear()
-                self._forms.add(name)
+            order = Order(name, None, report, seconds, references=list(references))
+            if len(self._known) + len(references) >= _KNOWN:
+                order.forget = True
+                self._known.clear()
+            if name not in self._known:
+                order.form = await text(name)
+                self._known.add(name)
+            for key in references:
+                if key not in self._known:
+                    order.tables[key] = await text(key)
+                    self._known.add(key)
             try:
                 async with asyncio.timeout(seconds + _HANGS_SECONDS):
                     return await _ask(process, order)
@@ -112,7 +118,7 @@ class JudgeProcess:
             raise ChildProcessError("the service stops")
         if self._process is not None and self._process.returncode is None:
             return self._process
-        self._forms.clear()
+        self._known.clear()
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(

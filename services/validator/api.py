@@ -63,6 +63,7 @@ class DryRunView(Answer):
     findings_truncated: bool
     rule_pack: str | None
     compared_with: list[UUID] = Field(description="Báo cáo kỳ trước đã so / earlier submissions it was compared with")
+    looked_up: list[str] = Field(description="Phiên bản danh mục đã tra / versions of reference tables looked up")
 
 
 class RuleView(Answer):
@@ -204,6 +205,7 @@ def router(
             "findings_truncated": judgement.findings_truncated,
             "rule_pack": judgement.rule_pack,
             "compared_with": list(judgement.compared_with),
+            "looked_up": list(judgement.references.versions),
         }
 
     @routes.get(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from services.validator.domain import judge
 from services.validator.formula import Field, FormulaError, Remark, RuleFormulas, caret, lint, parse
-from services.validator.formula.check import Fields
+from services.validator.references import reference_of
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
-from services.validator.rules.pack_compiler import PackError, compile_pack, figures_of_form, names_of
+from services.validator.rules.pack_compiler import (
+    Elsewhere,
+    PackError,
+    compile_pack,
+    fields_of_table,
+    figures_of_form,
+    names_of,
+)
 from services.validator.rules.pack_tests import run_tests
 from shared.contract.checking import Look, Objection, main
-from shared.contract.events import Form, RegimePublished, RegistryEvent
+from shared.contract.events import Form, ReferenceTablePublished, RegimePublished, RegistryEvent
 
 #: remarks of the lint for which a form is not published
 _WRONG = frozenset({"never_holds", "holds_its_total", "circle"})
@@ -27,30 +34,36 @@ def command(arguments: Sequence[str]) -> int:
 
 def checker(look: Look) -> Callable[[RegistryEvent], Iterable[Objection]]:
     regimes: dict[str, dict[str, Field]] = {}
+    references: dict[str, dict[str, Field]] = {}
     for record in look.all:
-        if isinstance(record, RegimePublished):
-            regimes.setdefault(record.code, {}).update(figures_of_form(record.form))
-    return partial(_check, regimes=regimes)
+        match record:
+            case RegimePublished():
+                regimes.setdefault(record.code, {}).update(figures_of_form(record.form))
+            case ReferenceTablePublished():
+                references.setdefault(record.code, {}).update(fields_of_table(record))
+    return partial(_check, elsewhere=Elsewhere(regimes, references))
 
 
-def _check(record: RegistryEvent, regimes: Mapping[str, Fields]) -> Iterator[Objection]:
+def _check(record: RegistryEvent, elsewhere: Elsewhere) -> Iterator[Objection]:
+    if isinstance(record, ReferenceTablePublished):
+        reference_of(record.columns, record.rows)
     if isinstance(record, RegimePublished):
         form = Form.model_validate_json(record.form.model_dump_json())  # as it is stored and read
         refused = False
-        for objection in objections(form, regimes):
+        for objection in objections(form, elsewhere):
             refused = True
             yield objection
         if not refused:
             yield from remarks(form)
 
 
-def objections(form: Form, regimes: Mapping[str, Fields] | None = None) -> Iterator[Objection]:
+def objections(form: Form, elsewhere: Elsewhere | None = None) -> Iterator[Objection]:
     """All that keeps the form from being published: tests that its rules do not pass, rules that say nothing.
 
-    regimes: the figures of other regimes, by their code; None: those that rules name are taken to be there.
+    elsewhere: figures of other regimes and reference tables; None: what rules name is taken to be there.
     """
     try:
-        pack = compile_pack(form, regimes)
+        pack = compile_pack(form, elsewhere)
     except PackError as error:
         for problem in error.problems:
             marks = f"\n{problem.marks}" if problem.marks else ""

@@ -8,14 +8,18 @@ from services.validator import handlers, store, tables
 from services.validator.judging import Judging
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import SubmissionReceived
+from shared.contract.events import ReferenceTablePublished, RegimePublished, SubmissionReceived
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
 from shared.runtime.clock import Clock
 
 
 def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
-    """The registry's regimes, and submissions: judged before the transaction, recorded in it."""
+    """The registry's regimes and reference tables, and submissions: judged before the transaction, recorded in it."""
+
+    async def registry(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
+        await handlers.keep_references(batch, tx)
+        await handlers.keep_regimes(batch, tx)
 
     async def submissions(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         await handlers.record(batch, tx, clock=clock)
@@ -24,7 +28,7 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
         return set(await store.in_place(tx, names))
 
     return [
-        Inbound.of("validator.registry", handlers.keep_regimes),
+        Inbound.of("validator.registry", registry),
         Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
         Inbound.of("validator.access", access_copy(tables.metadata)),
     ]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
+from services.validator.references import NO_REFERENCES, References
 from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, synthesis, tables
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
@@ -73,6 +74,7 @@ class Judgement:
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
     rule_pack: str | None = None  # checksum of the form's rules
     looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
+    references: References = NO_REFERENCES  # that rules looked up; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
     sections: tuple[Section, ...] = ()  # of an accepted report: its texts that are long enough to be compared
     resembles: tuple[UUID, ...] = ()  # submissions of other agencies that it is a near-copy of; shown to nobody
@@ -113,8 +115,11 @@ def judge(
     *,
     nil: bool,
     period: str = "",
+    references: References = NO_REFERENCES,
 ) -> Judgement:
     """Judge the content of one submission by its form. `period`: for rules that are of some periods only.
+
+    `references`: the tables that its rules look up.
 
     A NIL report owes nothing where the form allows NIL. Where it does not, the report still owes everything, but the
     one finding that says so is enough. Content beside NIL is checked as far as it goes.
@@ -163,7 +168,10 @@ def judge(
                 absent += table.required and not usable
     _check_codes(form, figures, given_narratives, given_tables, flaws)
     if form.pack is not None and not nil:
-        form.pack.check(values, figures, given_tables, flaws, period=period, narratives=given_narratives)
+        form.pack.check(
+            values, figures, given_tables, flaws, period=period, narratives=given_narratives,
+            references=references.tables,
+        )  # fmt: skip
     if nil or not (values or form.required_items):
         _check_nil(form, figures, given_narratives, given_tables, nil, flaws)
 
@@ -240,6 +248,7 @@ def after_history(
         tables=given_tables,
         narratives=given_narratives,
         reports={regime: report.figures for regime, report in others.items()},
+        references=judgement.references.tables,
     )
     for flaw in flaws:
         judgement = with_finding(judgement, render(flaw))

@@ -11,10 +11,17 @@ from services.validator import likeness, metrics, store
 from services.validator.domain import Earlier, Judgement, after_figures, after_history
 from services.validator.judging import form_name
 from services.validator.periods import obligation_before, obligation_year_ago
+from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
-from shared.contract.events import RegimePublished, SubmissionReceived, VerdictReached, obligation_key
+from shared.contract.events import (
+    ReferenceTablePublished,
+    RegimePublished,
+    SubmissionReceived,
+    VerdictReached,
+    obligation_key,
+)
 from shared.contract.ids import new_id
 from shared.contract.period import PeriodError, around, parse, preceding
 from shared.outbox import publish
@@ -25,12 +32,40 @@ from shared.runtime.clock import Clock
 COMPARED_YEARS = 2
 
 
-async def keep_regimes(batch: Batch[RegimePublished], tx: Transaction) -> None:
+async def keep_references(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
+    """Keep a copy of each published version of a reference table; an event that changes one is rejected."""
+    events = [(event, event.body) for event in batch if isinstance(event.body, ReferenceTablePublished)]
+    if not events:
+        return
+    kept = await store.lock_references(tx, sorted({event.key for event, _ in events}))
+    changed: list[ReferenceTablePublished] = []
+    for event, table in events:
+        known = kept.get(event.key)
+        if known is not None and known[1:] != (table.effective_from, table.checksum):
+            batch.reject(
+                event,
+                f"{event.key}: a published version of a reference table never changes, but this event (version "
+                f"{table.version}) has other columns, rows or effective_from than the one kept (version {known[0]})",
+            )
+            continue
+        try:
+            reference_of(table.columns, table.rows)
+        except (ValueError, ArithmeticError, IndexError) as error:
+            batch.reject(event, f"{event.key}: its rows cannot be read by its columns: {error!r}")
+            continue
+        kept[event.key] = (table.version, table.effective_from, table.checksum)
+        changed.append(table)
+    await store.REFERENCES.save(tx, changed)
+
+
+async def keep_regimes(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
     """Keep a copy of each published regime version. Its form never changes: an event that changes it is rejected."""
     kept = await store.lock_regimes(tx, batch.keys)
     changed: dict[str, RegimePublished] = {}
     for event in batch:
         regime = event.body
+        if not isinstance(regime, RegimePublished):
+            continue
         version, form = kept.get(event.key, (None, None))
         if form is not None and form != regime.form:
             batch.reject(
@@ -99,6 +134,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
                 findings_truncated=judgement.findings_truncated,
                 rule_pack=judgement.rule_pack,
                 compared_with=judgement.compared_with or None,
+                looked_up=judgement.references.versions or None,
             )
         )
     if not verdicts:

@@ -11,11 +11,14 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import msgspec
 
 from services.validator.domain import Judgement, Section, judge
+from services.validator.formula.context import Reference
+from services.validator.references import References, read_stored, reference_of
 from services.validator.rules.forms import CompiledForm, compile_form
 from shared.contract.events import Finding, Form, SubmissionReceived
 from shared.runtime.cpu import work_seconds
@@ -26,13 +29,18 @@ HEADER = struct.Struct(">I")
 
 
 class Order(msgspec.Struct, array_like=True):
-    """A report to judge. `form`: its text, where this process does not have it; `forget`: all forms it has."""
+    """A report to judge. `form`, `tables`: texts that this process does not have yet; `forget`: all that it has.
+
+    `references`: the keys of the reference tables to judge by.
+    """
 
     name: str
     form: str | None
     report: bytes
     seconds: float
     forget: bool = False
+    references: list[str] = []
+    tables: dict[str, str] = {}
 
 
 class Line(msgspec.Struct, array_like=True):
@@ -98,12 +106,21 @@ class Answer(msgspec.Struct, array_like=True):
         )
 
 
-def _answer(order: Order, form: CompiledForm) -> Answer:
+def _answer(order: Order, form: CompiledForm, tables: Mapping[str, Reference]) -> Answer:
     begun = work_seconds()  # this one thread's: while the timer runs, the process' own clock goes by ticks
     try:
         signal.setitimer(signal.ITIMER_PROF, order.seconds)
         body = SubmissionReceived.model_validate_json(order.report)
-        judgement = judge(form, body.figures, body.narratives, body.tables, nil=body.nil, period=body.period)
+        references = References({key.split("/")[1]: tables[key] for key in order.references}, tuple(order.references))
+        judgement = judge(
+            form,
+            body.figures,
+            body.narratives,
+            body.tables,
+            nil=body.nil,
+            period=body.period,
+            references=references,
+        )
         return Answer.of(judgement, work_seconds() - begun)
     except Exception as error:
         return Answer(work_seconds() - begun, type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
@@ -116,14 +133,18 @@ def serve(orders: BinaryIO, answers: BinaryIO) -> None:
     answers.write(HEADER.pack(0))
     answers.flush()
     forms: dict[str, CompiledForm] = {}
+    tables: dict[str, Reference] = {}
     decoder = msgspec.msgpack.Decoder(Order)
     while header := orders.read(HEADER.size):
         order = decoder.decode(orders.read(*HEADER.unpack(header)))
         if order.forget:
             forms.clear()
+            tables.clear()
         if order.form is not None:
             forms[order.name] = compile_form(Form.model_validate_json(order.form))
-        answer = msgspec.msgpack.encode(_answer(order, forms[order.name]))
+        for key, text in order.tables.items():
+            tables[key] = reference_of(*read_stored(text))
+        answer = msgspec.msgpack.encode(_answer(order, forms[order.name], tables))
         answers.write(HEADER.pack(len(answer)) + answer)
         answers.flush()
 

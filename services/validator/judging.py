@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from services.validator import domain, metrics, store
 from services.validator.apart import JUDGE, JudgeProcess, Overran
 from services.validator.form_cache import FormCache
+from services.validator.reference_cache import ReferenceCache
+from services.validator.references import NO_REFERENCES, References, day_of
 from services.validator.rules.forms import CompiledForm, FormError
 from shared.consuming.batch import Event
 from shared.consuming.preparing import Prepared, Refusal, Snapshots
@@ -71,6 +74,7 @@ class Judging:
 
     def __init__(self, forms: FormCache, budget: Budget | None = None, *, module: str = JUDGE) -> None:
         self._forms = forms
+        self._references = ReferenceCache()
         self._budget = budget or Budget()
         # apart from each other, so that what is judged alone keeps no batch waiting
         self._beside, self._beside_alone = JudgeProcess(module), JudgeProcess(module)
@@ -111,25 +115,66 @@ class Judging:
         in_place = await self._forms.in_place(snapshots, {form_name(event.body) for event in events})
         names = {event.id: name for event in events if (name := in_place.get(form_name(event.body))) is not None}
         forms = await self._forms.load(snapshots, names.values())
+        references = await self._references_of(events, names, forms, snapshots)
         prepared = Prepared()
         costly: list[Event[SubmissionReceived]] = []
-        spent = await self._judge_here(events, names, forms, prepared, costly, apart=apart)
+        spent = await self._judge_here(events, names, forms, references, prepared, costly, apart=apart)
         wait_until = monotonic_seconds() + self._budget.batch_wait_seconds
         for event in costly:
             spent += await self._judge_beside(
-                event, names[event.id], snapshots, prepared, spent, None if apart else wait_until
+                event,
+                names[event.id],
+                references.get(event.id, NO_REFERENCES),
+                snapshots,
+                prepared,
+                spent,
+                None if apart else wait_until,
             )
         for event_id, judgement in prepared.values.items():
             form = forms.get(names[event_id])
-            if isinstance(form, CompiledForm) and form.pack is not None and form.pack.looks_back:
-                prepared.values[event_id] = replace(judgement, looks_back=form.pack)
+            if (
+                isinstance(form, CompiledForm)
+                and form.pack is not None
+                and (form.pack.looks_back or form.pack.looks_up)
+            ):
+                prepared.values[event_id] = replace(
+                    judgement,
+                    looks_back=form.pack if form.pack.looks_back else None,
+                    references=references.get(event_id, NO_REFERENCES),
+                )
         return prepared, spent
+
+    async def _references_of(
+        self,
+        events: Sequence[Event[SubmissionReceived]],
+        names: Mapping[UUID, str],
+        forms: Mapping[str, CompiledForm | FormError],
+        snapshots: Snapshots,
+    ) -> dict[UUID, References]:
+        """The reference tables that each event's form looks up, as of its period; only of events whose form does."""
+        asked: dict[UUID, tuple[frozenset[str], date]] = {}
+        for event in events:
+            form = forms.get(names.get(event.id, ""))
+            if isinstance(form, CompiledForm) and form.pack is not None and form.pack.looks_up and not event.body.nil:
+                asked[event.id] = form.pack.looks_up, day_of(event.body)
+        if not asked:
+            return {}
+        in_force = await self._references.of(
+            snapshots, {(code, day) for codes, day in asked.values() for code in codes}
+        )
+        tables = await self._references.load(snapshots, in_force.values())
+        found: dict[UUID, References] = {}
+        for event_id, (codes, day) in asked.items():
+            keys = {code: key for code in sorted(codes) if (key := in_force.get((code, day))) is not None}
+            found[event_id] = References({code: tables[key] for code, key in keys.items()}, tuple(keys.values()))
+        return found
 
     async def _judge_here(
         self,
         events: Sequence[Event[SubmissionReceived]],
         names: Mapping[UUID, str],
         forms: dict[str, CompiledForm | FormError],
+        references: Mapping[UUID, References],
         prepared: Prepared,
         costly: list[Event[SubmissionReceived]],
         *,
@@ -156,7 +201,13 @@ class Judging:
             body = event.body
             try:
                 prepared.values[event.id] = domain.judge(
-                    form, body.figures, body.narratives, body.tables, nil=body.nil, period=body.period
+                    form,
+                    body.figures,
+                    body.narratives,
+                    body.tables,
+                    nil=body.nil,
+                    period=body.period,
+                    references=references.get(event.id, NO_REFERENCES),
                 )
             except MemoryError:
                 raise
@@ -175,6 +226,7 @@ class Judging:
         self,
         event: Event[SubmissionReceived],
         name: str,
+        references: References,
         snapshots: Snapshots,
         prepared: Prepared,
         spent: float,
@@ -195,12 +247,14 @@ class Judging:
 
         async def form(name: str) -> str:
             async with snapshots() as snapshot:
+                if name.startswith("reference/"):
+                    return await store.reference(snapshot, name)
                 return (await store.forms(snapshot, [name]))[name]
 
         report = event.record.value if event.record.value is not None else event.body.encode()
         try:
             async with asyncio.timeout(wait_seconds):
-                answer = await process.judge(name, report, seconds, form)
+                answer = await process.judge(name, report, seconds, form, references.keys)
         except TimeoutError:  # the machine is busy: that is no fault of the report
             if apart:
                 raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from operator import attrgetter
 from uuid import UUID
 
@@ -13,7 +13,8 @@ from sqlalchemy import RowMapping, text
 
 from services.validator import tables
 from services.validator.domain import Earlier, Kept
-from shared.contract.events import Cutoff, Form, Frequency, RegimePublished, VerdictReached
+from services.validator.rules.pack_compiler import tables_looked_up
+from shared.contract.events import Cutoff, Form, Frequency, ReferenceTablePublished, RegimePublished, VerdictReached
 from shared.contract.events.fields import Day
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
@@ -43,11 +44,40 @@ REGIMES = Projection(
         "form": lambda regime: regime.form.model_dump_json(),
         "validity": lambda regime: Validity.model_validate(regime, from_attributes=True).model_dump_json(),
         "replaces": lambda regime: None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}",
+        "looks_up": lambda regime: json.dumps(sorted(tables_looked_up(regime.form))),
     },
     fixed=("code", "regime_version", "form"),
     own=("learned_at",),
     refilled=True,
 )
+
+REFERENCES = Projection(
+    tables.reference_table,
+    ReferenceTablePublished,
+    values={
+        "columns": lambda table: json.dumps([column.model_dump(mode="json") for column in table.columns]),
+        "rows": lambda table: json.dumps(table.rows),
+    },
+    fixed=("code", "table_version", "effective_from", "checksum", "columns", "rows"),
+    own=("learned_at",),
+)
+
+_LOCK_REFERENCES = text("""
+    SELECT key, version, effective_from, checksum FROM reference_table
+     WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key FOR UPDATE
+""")
+
+_DAYS = {"code": "text", "day": "date"}
+_IN_FORCE = text(f"""
+    SELECT asked.code, asked.day, found.key FROM {bulk.unnest(_DAYS, "asked")} CROSS JOIN LATERAL (
+        SELECT key FROM reference_table WHERE code = asked.code AND effective_from <= asked.day
+         ORDER BY effective_from DESC, table_version DESC LIMIT 1
+    ) AS found
+""")  # noqa: S608 - constant names
+
+_REFERENCE = text("""
+    SELECT CAST(json_build_object('columns', columns, 'rows', rows) AS text) FROM reference_table WHERE key = :key
+""")
 
 _VALIDITIES = text("""
     SELECT regime_version, CAST(validity AS text) AS validity FROM regime WHERE code = :code ORDER BY regime_version
@@ -55,15 +85,21 @@ _VALIDITIES = text("""
 
 _FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = ANY(CAST(:keys AS text[]))")
 
-# A version that is replaced, perhaps never known itself, is judged under the newest of those that take its place.
+# A version that is replaced, perhaps never known itself, is judged under the newest of those that take its place. One
+# whose rules look up a table of which no version is known yet is not known either: reports wait for the table.
 _IN_PLACE = text("""
     WITH RECURSIVE in_place AS (
         SELECT name, name AS key FROM unnest(CAST(:names AS text[])) AS name
         UNION
         SELECT in_place.name, newer.key FROM regime newer JOIN in_place ON newer.replaces = in_place.key
     )
-    SELECT DISTINCT ON (in_place.name) in_place.name, regime.key FROM in_place JOIN regime ON regime.key = in_place.key
-     ORDER BY in_place.name, regime.regime_version DESC
+    SELECT name, key FROM (
+        SELECT DISTINCT ON (in_place.name) in_place.name, regime.key, regime.looks_up
+          FROM in_place JOIN regime ON regime.key = in_place.key
+         ORDER BY in_place.name, regime.regime_version DESC
+    ) AS newest
+     WHERE NOT EXISTS (SELECT FROM unnest(looks_up) AS asked (code)
+                        WHERE NOT EXISTS (SELECT FROM reference_table AS known WHERE known.code = asked.code))
 """)
 
 _COLUMNS: dict[str, str] = {
@@ -89,9 +125,10 @@ _COLUMNS: dict[str, str] = {
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
-_STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb", "resembles": "jsonb"}
+_STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb", "resembles": "jsonb",
+                      "looked_up": "jsonb"}  # fmt: skip
 #: the columns of a verdict that are answered
-SHOWN = (*_COLUMNS, "compared_with")
+SHOWN = (*_COLUMNS, "compared_with", "looked_up")
 _NAMES = bulk.names(SHOWN)
 _FINDING_NAMES = bulk.names(FINDING_SHOWN)
 _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool"}
@@ -169,6 +206,23 @@ async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
     return {row.key: row.form for row in rows}
 
 
+async def lock_references(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[int, date, str]]:
+    """Known versions of reference tables: event version seen last, first day, checksum. Their rows are locked."""
+    rows = await tx.execute(_LOCK_REFERENCES, {"keys": list(keys)})
+    return {row.key: (row.version, row.effective_from, row.checksum) for row in rows}
+
+
+async def references_in_force(tx: ReadTransaction, asked: Collection[tuple[str, date]]) -> dict[tuple[str, date], str]:
+    """The registry key of the version of a table that is in force on the day, by code and day."""
+    rows = await tx.execute(_IN_FORCE, bulk.parameters(_DAYS, asked))
+    return {(row.code, row.day): row.key for row in rows}
+
+
+async def reference(tx: ReadTransaction, key: str) -> str:
+    """Columns and rows of a version of a table, as JSON: `{"columns": […], "rows": […]}`."""
+    return str((await tx.execute(_REFERENCE, {"key": key})).scalar_one())
+
+
 async def validities(tx: ReadTransaction, code: str) -> dict[int, Validity | None]:
     """The known versions of a regime; None where it is not known of which periods one is."""
     rows = await tx.execute(_VALIDITIES, {"code": code})
@@ -221,6 +275,7 @@ async def insert_verdicts(
             _json(map(str, verdict.compared_with or ())),
             None if given is None else json.dumps(given),
             _json(map(str, like)),
+            _json(verdict.looked_up or ()),
         )
         for verdict, values, flag, given, like in zip(
             verdicts, map(attrgetter(*_COLUMNS), verdicts), any_nonzero, figures, resembles, strict=True

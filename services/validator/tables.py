@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -49,8 +50,26 @@ regime = Table(
     # how often it is reported and since when: decides which version is of a period; NULL: kept before this was
     Column("validity", JSONB),
     Column("replaces", Text),  # key of the version whose place it takes
+    Column("looks_up", ARRAY(Text)),  # codes of reference tables that its rules look up; NULL: kept before this was
     UniqueConstraint("code", "regime_version", name="regime_code_version"),
     Index("regime_replaces", "replaces", postgresql_where=text("replaces IS NOT NULL")),
+)
+
+#: Copy of the versions of reference tables, from intake's registry topic.
+reference_table = Table(
+    "reference_table",
+    metadata,
+    Column("key", Text, primary_key=True),  # reference/<code>/<table_version>, as in the registry topic
+    Column("code", Text, nullable=False),
+    Column("table_version", Integer, nullable=False),
+    Column("version", Integer, nullable=False),  # of the event seen last
+    Column("effective_from", Date, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("columns", JSONB, nullable=False),
+    Column("rows", JSONB, nullable=False),
+    Column("learned_at", _moment, nullable=False, server_default=func.clock_timestamp()),
+    UniqueConstraint("code", "table_version", name="reference_table_code_version"),
+    Index("reference_table_in_force", "code", "effective_from", "table_version"),
 )
 
 #: One verdict per submission, with what its followers need of the submission.
@@ -83,6 +102,8 @@ verdict = Table(
     Column("figures", JSONB),  # of an accepted report; NULL: of any other, and where it was judged before all were kept
     # submissions of other agencies that a text is a near-copy of; shown to nobody
     Column("resembles", JSONB, nullable=False, server_default=text("'[]'")),
+    # versions of reference tables that rules looked up, such as DVHC-XA/2
+    Column("looked_up", JSONB, nullable=False, server_default=text("'[]'")),
     UniqueConstraint("submission_id", name="verdict_once_per_submission"),
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),

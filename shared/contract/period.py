@@ -8,6 +8,7 @@ Cut-off ranges: NĐ 09/2019/NĐ-CP Điều 12. Weeks: ISO 8601 (the week's year 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -133,6 +134,14 @@ def first_day(period: Period) -> date:
     if period.frequency == "weekly":
         return date.fromisocalendar(period.year, period.number, 1)
     return date(period.year, _MONTHS[_periodic(period)] * (period.number - 1) + 1, 1)
+
+
+def last_day(period: Period) -> date:
+    """The last day that the name covers: 30 September of 2026-9M; of a week its Sunday. PeriodError if ad hoc."""
+    if period.frequency == "weekly":
+        return date.fromisocalendar(period.year, period.number, 7)
+    year, month = last_month(period)
+    return date(year, month, monthrange(year, month)[1])
 
 
 def following(period: Period) -> Period:

@@ -18,6 +18,7 @@ from shared.contract.events import (
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RequestIssued,
     StepTaken,
@@ -36,7 +37,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.follow": (VerdictReached, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
     "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
-    "validator.registry": (RegimePublished,),
+    "validator.registry": (RegimePublished, ReferenceTablePublished),
     "validator.submissions": (SubmissionReceived,),
     # of its own, so that trouble with the registry keeps no revoked key alive
     "validator.access": _ACCESS,

@@ -40,6 +40,7 @@ BY_NAME: Mapping[str, Any] = {
     "clause_text_en": "Sent in time: 60 points",
     "code": "A01",
     "compared_with": _ID,
+    "looked_up": "NHOM-DU-AN/1",
     "component": "timeliness",
     "cutoff_rule": "Từ ngày 15 tháng trước đến hết ngày 14 tháng báo cáo",
     "cutoff_rule_en": "From the 15th of the month before to the 14th of the reporting month",

@@ -6,6 +6,7 @@ A test compares the file whole, so that no change of a rule, a word or the engin
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,10 @@ from uuid import UUID
 import yaml
 
 from services.validator.domain import Earlier, Judgement, after_history, judge
+from services.validator.references import NO_REFERENCES, References, reference_of
 from services.validator.rules.forms import CompiledForm, compile_form
+from shared.contract.events import ReferenceTablePublished
+from shared.contract.period import PeriodError, last_day, parse
 from tests.programs.pack_mutants import forms_in
 
 _ROOT = Path(__file__).parents[2]
@@ -41,8 +45,9 @@ def reports() -> list[dict[str, Any]]:
 def verdict(form: CompiledForm, report: dict[str, Any]) -> dict[str, Any]:
     """What is said of the report, without what says nothing."""
     said = judge(
-        form, report["figures"], report["narratives"], report["tables"], nil=report["nil"], period=report["period"]
-    )
+        form, report["figures"], report["narratives"], report["tables"], nil=report["nil"], period=report["period"],
+        references=_references(report["period"]),
+    )  # fmt: skip
     if form.pack is not None and form.pack.looks_back and not report["nil"]:
         said = _looked_back(form, report, said)
     return {
@@ -54,6 +59,22 @@ def verdict(form: CompiledForm, report: dict[str, Any]) -> dict[str, Any]:
         "present": f"{said.present_items}/{said.required_items}",
         "findings": [finding.model_dump(mode="json", exclude_none=True) for finding in said.findings],
     }
+
+
+@cache
+def _published() -> tuple[ReferenceTablePublished, ...]:
+    given = yaml.safe_load((REGIMES.parent / "references.yaml").read_text("utf-8"))
+    return tuple(ReferenceTablePublished.model_validate({**table, "version": 1}) for table in given["references"])
+
+
+def _references(period: str) -> References:
+    """The sample's reference tables as of the period."""
+    try:
+        day = last_day(parse(period))
+    except PeriodError:
+        return NO_REFERENCES
+    in_force = {table.code: table for table in _published() if table.effective_from <= day}
+    return References({code: reference_of(table.columns, table.rows) for code, table in in_force.items()})
 
 
 def _looked_back(form: CompiledForm, report: dict[str, Any], said: Judgement) -> Judgement:

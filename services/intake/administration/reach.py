@@ -17,6 +17,7 @@ from shared.contract.events import (
     AgencyRegistered,
     OfficerRegistered,
     PersonRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -84,6 +85,8 @@ class Reach:
             case SharingGranted():
                 yield record.reader
                 yield from record.agencies or [record.below]
+            case ReferenceTablePublished():  # it is everybody's
+                yield None
 
     def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
         """Everybody whom the regime binds on some day or other; None where that is nobody."""

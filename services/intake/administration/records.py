@@ -79,9 +79,9 @@ def stored_key(kind: Kind, key: str) -> str:
     """The key under which a record is stored, from its path, where an agency's code may have its older form."""
     if kind == "agency":
         return f"agency/{newer(key)}"
-    if kind == "regime":
+    if kind in ("regime", "reference"):
         code, _, version = key.rpartition(VERSION_MARK)
-        return f"regime/{code}/{version}"
+        return f"{kind}/{code}/{version}"
     return f"{kind}/{key}"
 
 

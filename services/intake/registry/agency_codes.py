@@ -25,6 +25,7 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     "regime": ("receiver", "submitters", "submitters_except", "submitter_parents"),
     "request": ("agencies", "asked_by"),
     "sharing": ("reader", "below", "agencies"),
+    "reference": (),
 }
 
 

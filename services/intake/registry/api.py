@@ -1,20 +1,23 @@
-"""HTTP routes on which an agency reads its own record and the regimes that bind it."""
+"""HTTP routes on which an agency reads its own record, the regimes that bind it, and reference tables."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request, Response
 
 from services.intake import pages
-from services.intake.access.callers import Access, Reading, ReadingById
+from services.intake.access.callers import Access, AnyKey, Reading, ReadingById
 from services.intake.parameters import Page
-from services.intake.registry import agency_queries, regime_queries
+from services.intake.registry import agency_queries, reference_queries, regime_queries
 from services.intake.registry.agency_queries import Me
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Agency
+from services.intake.registry.reference_queries import ReferenceDetail, ReferencePage, ReferenceView
 from services.intake.registry.regime_queries import Examples, RegimeDetail, RegimePage, RegimeView
 from services.intake.registry.regimes import Addressed
+from shared.access import Principal
 from shared.postgres.database import Database
 from shared.reports.limits import is_code
 from shared.runtime.clock import LOCAL_ZONE, Clock
@@ -23,11 +26,12 @@ from shared.web.errors import not_found
 from shared.web.paging import paginate
 
 _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Phiên bản / the version")]
+_Day = Annotated[date | None, Query(description="Bản áp dụng ngày này, mặc định hôm nay / in force on this day, today")]
 
 
 def mount(app: Application, *, access: Access, cache: RegistryCache, database: Database, clock: Clock) -> None:
     """Add the routes that read the agency and its regimes."""
-    agency_of_key, reading_of_key = Depends(access), Depends(ReadingById(access))
+    agency_of_key, reading_of_key, anybody = Depends(access), Depends(ReadingById(access)), Depends(AnyKey(access))
     addressed, examples = Addressed(), Examples()
 
     async def own_agency(code: str) -> Agency:
@@ -70,6 +74,40 @@ def mount(app: Application, *, access: Access, cache: RegistryCache, database: D
             )
         found = paginate("regimes", rows, page.limit, _regime_position)
         return await pages.answer(request, found, RegimeView)
+
+    @app.get(
+        "/v1/reference-tables",
+        tags=["regimes"],
+        summary="Danh mục tra cứu mà quy tắc dùng / reference tables that rules look up",
+        response_model=ReferencePage,
+    )
+    async def list_references(request: Request, page: Page, _: Principal = anybody) -> Response:
+        position = page.position("reference-tables", (str, int))
+        async with database.read_transaction() as tx:
+            rows = await reference_queries.page(tx, cast("tuple[str, int] | None", position), page.limit + 1)
+        found = paginate("reference-tables", rows, page.limit, lambda row: (row.code, row.table_version))
+        return await pages.answer(request, found, ReferenceView)
+
+    @app.get(
+        "/v1/reference-tables/{code}",
+        tags=["regimes"],
+        summary="Một danh mục tra cứu, theo phiên bản hoặc theo ngày / a reference table, by version or by day",
+    )
+    async def reference(
+        code: str, _: Principal = anybody, version: _Version = None, on: _Day = None
+    ) -> ReferenceDetail:
+        await cache.be_fresh()
+        day = on or clock.now().astimezone(LOCAL_ZONE).date()
+        found = None
+        if is_code(code):
+            async with database.read_transaction() as tx:
+                found = await reference_queries.detail(tx, cache.registry, code, version=version, day=day)
+        if found is None:
+            which, which_en = (
+                (f"phiên bản {version}", f"version {version}") if version else (f"ngày {day}", f"on {day}")
+            )
+            raise not_found(f"danh mục {code}, {which}", f"reference table {code}, {which_en}")
+        return found
 
     @app.get("/v1/regimes/{code}", tags=["regimes"], summary="Biểu mẫu, thời hạn, ví dụ / form, deadlines, example")
     async def regime(code: str, agency: str = agency_of_key, version: _Version = None) -> RegimeDetail:

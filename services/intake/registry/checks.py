@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, hierarchy, overrides, people, requests, sharings
+from services.intake.registry import forms, hierarchy, overrides, people, reference_tables, requests, sharings
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -19,6 +19,7 @@ from shared.contract.events import (
     AgencyRegistered,
     OfficerRegistered,
     PersonRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -114,6 +115,11 @@ def _one(
                 yield from _past(located, request, now)
         case SharingGranted() as sharing:
             yield from sharings.check(located, sharing, registry)
+        case ReferenceTablePublished() as table:
+            if isinstance(stored, ReferenceTablePublished):
+                yield from _published(located, stored, table)
+            else:
+                yield from reference_tables.check(located, table, registry)
     yield from _size(located)
 
 
@@ -280,11 +286,19 @@ def _officer(located: Located, officer: OfficerRegistered, registry: Registry) -
         )
 
 
-def _published(located: Located, published: RegimePublished, regime: RegimePublished) -> Iterator[FileError]:
-    changed = list(_differences(content_of(published), content_of(regime), ""))
+def _published(
+    located: Located,
+    published: RegimePublished | ReferenceTablePublished,
+    given: RegimePublished | ReferenceTablePublished,
+) -> Iterator[FileError]:
+    changed = list(_differences(content_of(published), content_of(given), ""))
     if not changed:
         return
     named = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
+    if isinstance(given, ReferenceTablePublished):
+        yield reference_tables.fixed(located, given, changed[0], named)
+        return
+    regime = given
     version, following = regime.regime_version, regime.regime_version + 1
     yield located.error(
         changed[0],

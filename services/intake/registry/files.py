@@ -24,6 +24,7 @@ _SECTIONS: dict[str, Kind] = {
     "regimes": "regime",
     "requests": "request",
     "sharings": "sharing",
+    "references": "reference",
 }
 _SUFFIXES = frozenset({".yaml", ".yml"})
 #: limit on files and folders; a nation's registry has fewer
@@ -44,7 +45,7 @@ class Folder:
 
 
 def read_folder(folder: Path) -> Folder:
-    """Every record of `agencies*`, `officers*`, `people*`, `regimes*`, `requests*`, `sharings*`, `regimes/*` (YAML)."""
+    """Every record of the YAML files `agencies*`, `officers*`, … (`_SECTIONS`), and of `regimes/*`."""
     found = Folder()
     files: list[tuple[int, str, Path]] = []
     for path in _entries(folder, found):

@@ -19,7 +19,7 @@ from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import FileError, Located
 from services.intake.webhooks import store as webhook_store
-from shared.contract.events import AgencyStaffing, RegimePublished, RegistryEvent
+from shared.contract.events import AgencyStaffing, ReferenceTablePublished, RegimePublished, RegistryEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
@@ -182,9 +182,15 @@ def _changes(made: Draft) -> Iterator[Change]:
 
 
 def context(made: Draft) -> list[RegistryEvent]:
-    """What the neighbours look up beside the records that they look at: the other versions of regimes."""
-    proposed = [located.record for located in made.located]
-    return [record for record in (*proposed, *made.stored) if isinstance(record, RegimePublished)]
+    """What the neighbours look up beside the records that they look at: other regimes, columns of reference tables."""
+    found: list[RegistryEvent] = []
+    for record in (*(located.record for located in made.located), *made.stored):
+        match record:
+            case RegimePublished():
+                found.append(record)
+            case ReferenceTablePublished():
+                found.append(record.model_copy(update={"rows": ()}))
+    return found
 
 
 async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:

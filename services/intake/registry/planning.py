@@ -22,6 +22,7 @@ from shared.contract.addressing import asked, closed_before, submits
 from shared.contract.events import (
     AgencyRegistered,
     OfficerRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -30,6 +31,7 @@ from shared.contract.events import (
 from shared.contract.events.fields import shown
 from shared.contract.hierarchy import ParentSince
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.english import counted
 
 FORMAT = "thongsuot-registry-plan/1"
 #: a nation's registry fits
@@ -167,6 +169,8 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
                 yield _asked(record, becomes)
             case SharingGranted():
                 yield _shared(record)
+            case ReferenceTablePublished():
+                yield _of_table(record)
             case AgencyRegistered():
                 staffed.add(record.code)
                 yield from _bound(record, was, becomes, today)
@@ -234,6 +238,14 @@ def _shared(sharing: SharingGranted) -> str:
     return (
         f"{sharing.sharing_id}: {sharing.reader} đọc báo cáo {sharing.regime} của {whose}, từ {since}{until} / "
         f"{sharing.reader} reads reports under {sharing.regime} of {whose_en}, from {since}{until_en}"
+    )
+
+
+def _of_table(table: ReferenceTablePublished) -> str:
+    since = f"{table.effective_from:%d/%m/%Y}"
+    return (
+        f"{table.code}/{table.table_version}: {len(table.rows)} dòng, dùng cho kỳ báo cáo hết từ {since} / "
+        f"{counted(len(table.rows), 'row')}, for periods that end from {since} on; sha256 {table.checksum}"
     )
 
 

@@ -17,6 +17,7 @@ from shared.contract.events import (
     AgencyRegistered,
     OfficerRegistered,
     PersonRegistered,
+    ReferenceTablePublished,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -24,7 +25,7 @@ from shared.contract.events import (
 )
 from shared.contract.hierarchy import Parents, Tree, parents_of
 
-Kind = Literal["agency", "officer", "person", "regime", "request", "sharing"]
+Kind = Literal["agency", "officer", "person", "regime", "request", "sharing", "reference"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,
@@ -32,6 +33,7 @@ KINDS: dict[Kind, type[RegistryEvent]] = {
     "regime": RegimePublished,
     "request": RequestIssued,
     "sharing": SharingGranted,
+    "reference": ReferenceTablePublished,
 }
 
 
@@ -124,6 +126,8 @@ class Registry:
     regimes: dict[str, dict[int, RegimePublished]] = field(default_factory=dict)
     requests: dict[str, RequestIssued] = field(default_factory=dict)
     sharings: dict[str, SharingGranted] = field(default_factory=dict)
+    #: versions of reference tables by code, without their rows
+    references: dict[str, dict[int, ReferenceTablePublished]] = field(default_factory=dict)
     #: agency -> ids of its present and former officers
     _staff: dict[str, list[str]] = field(default_factory=dict)
     #: agency -> codes of those whose heir it is, or was
@@ -151,6 +155,8 @@ class Registry:
                 _newer(self.requests, record.request_id, record)
             case SharingGranted():
                 _newer(self.sharings, record.sharing_id, record)
+            case ReferenceTablePublished():
+                self._reference(record.model_copy(update={"rows": ()}))
 
     def take(self, changed: Registry) -> None:
         """Add all records of another registry."""
@@ -167,6 +173,9 @@ class Registry:
             _newer(self.requests, request_id, request)
         for sharing_id, sharing in changed.sharings.items():
             _newer(self.sharings, sharing_id, sharing)
+        for tables in changed.references.values():
+            for table in tables.values():
+                self._reference(table)
 
     def answering(self, agency: str, regime: str) -> list[str]:
         """Ids of officers whom a report under the regime may name: those designated for it, then others, then heads."""
@@ -243,6 +252,9 @@ class Registry:
         if agency.heir is not None:
             self._handing.setdefault(agency.heir, set()).add(agency.code)
 
+    def _reference(self, table: ReferenceTablePublished) -> None:
+        _newer(self.references.setdefault(table.code, {}), table.table_version, table)
+
     def _officer(self, officer_id: str, officer: Officer) -> None:
         before = self.officers.get(officer_id)
         if before is None or before.agency != officer.agency:
@@ -259,6 +271,7 @@ class Registry:
             "regime": sum(len(versions) for versions in self.regimes.values()),
             "request": len(self.requests),
             "sharing": len(self.sharings),
+            "reference": sum(len(versions) for versions in self.references.values()),
         }
 
 

@@ -461,7 +461,7 @@ class _Checking:
                     self._wrong(node.arguments[0], "SUMBY cần cột số.", "SUMBY needs a column of numbers.")
             case "COUNTDISTINCT" | "ISUNIQUE":
                 self._one_table(node)
-            case "LOOKUP" | "EXISTS" | "MISSINGROWS":
+            case "LOOKUP" | "EXISTS" | "MISSINGROWS" | "MISSINGKEYS":
                 self._known_reference(node.arguments[0])
             case "MATCHES":
                 wrong = pattern_error(node.arguments[1])

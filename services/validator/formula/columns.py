@@ -20,7 +20,7 @@ import polars as pl
 from services.validator.formula import nodes
 from services.validator.formula.check import Field, Fields, Names, bind, check
 from services.validator.formula.compiling import Compiler, compile_formula
-from services.validator.formula.context import Context, Row, each_row
+from services.validator.formula.context import Context, Reference, Row, each_row
 from services.validator.formula.nodes import Formula, Node
 from services.validator.formula.patterns import compiled_pattern, free_columns
 from services.validator.formula.values import BLANK, HUNDRED, Type, Value
@@ -312,6 +312,8 @@ class _Columns:
                 return self._matches(node)
             case "EXISTS":
                 return self._exists(node)
+            case "LOOKUP":
+                return self._looked_up(node)
             case "SUM" | "MIN" | "MAX" | "COUNT":
                 return self._aggregate(node)
             case "SUMBY":
@@ -394,14 +396,41 @@ class _Columns:
         return text.map_batches(match, return_dtype=pl.Boolean, is_elementwise=True)
 
     def _exists(self, node: nodes.Call) -> pl.Expr:
-        name = node.arguments[0]
+        reference, key = self._reference(node)
+        return key.is_in(pl.Series(list(reference), dtype=pl.String).implode())
+
+    def _looked_up(self, node: nodes.Call) -> _Part:
+        reference, key = self._reference(node)
+        name = node.arguments[2]
+        column = str(name.value) if isinstance(name, nodes.Literal) else ""
+        found = {
+            known: value for known, row in reference.items() if (value := row.get(column)) not in (None, "", BLANK)
+        }
+        kinds = {value.__class__ for value in found.values()}
+        if len(kinds) != 1:  # without a value its type would be unknown
+            raise NotForColumns("LOOKUP of a column without values, or of several types")
+        if kinds == {str}:
+            values = pl.Series(list(found.values()), dtype=pl.String)
+            return key.replace_strict(list(found), values, default=None, return_dtype=pl.String)
+        if kinds != {Decimal}:
+            raise NotForColumns("LOOKUP of a column of dates")
+        numbers = cast("dict[str, Decimal]", found)
+        scale = max(max(0, -cast(int, number.as_tuple().exponent)) for number in numbers.values())
+        if not all(_fits(number, scale) for number in numbers.values()):
+            raise NotForColumns("LOOKUP of a number with too many digits")
+        kind = pl.Decimal(38, scale)
+        values = pl.Series(list(numbers.values()), dtype=kind)
+        return _Number(key.replace_strict(list(found), values, default=None, return_dtype=kind), scale, CELL_DIGITS)
+
+    def _reference(self, node: nodes.Call) -> tuple[Reference, pl.Expr]:
+        """The reference table that the function is about, and the key that it looks up."""
+        name, key = node.arguments[:2]
         reference = self.context.lookup(str(name.value)) if isinstance(name, nodes.Literal) else None
-        column = node.arguments[1]
-        if reference is None or not isinstance(column, nodes.Column):
-            raise NotForColumns("EXISTS")
-        if self.fields[column.column].type is not Type.TEXT:
-            raise NotForColumns("EXISTS of a key that is no text")
-        return self._cell(column).is_in(pl.Series(list(reference), dtype=pl.String).implode())
+        if reference is None or not isinstance(key, nodes.Column):
+            raise NotForColumns(node.name)
+        if self.fields[key.column].type is not Type.TEXT:
+            raise NotForColumns(f"{node.name} of a key that is no text")
+        return reference, self._cell(key)
 
     def _aggregate(self, node: nodes.Call) -> _Part:
         if len(node.arguments) != 1 or not free_columns(node.arguments[0]):

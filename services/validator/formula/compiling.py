@@ -267,6 +267,9 @@ class Compiler:
             case "MISSINGROWS":
                 missing = missing_rows(node)
                 return once(lambda context: _length(missing(context)))
+            case "MISSINGKEYS":
+                keys = missing_rows(node)
+                return once(lambda context: _listed(keys(context)))
             case "PREV" | "YOY" | "REF" | "CHILDREN_SUM":
                 return self._elsewhere(node)
         return applied(SCALARS[node.name], [self.compile(argument) for argument in arguments])
@@ -386,6 +389,10 @@ class Compiler:
         return in_another_report(figures, run, absent)
 
 
+#: keys that MISSINGKEYS lists
+LISTED_KEYS = 20
+
+
 def figures_added(node: Node) -> tuple[str, ...] | None:
     """The codes, two or more, if the node is nothing but a sum of figures: `[a] + [b]`, or SUM over figures."""
     found: list[str] = []
@@ -469,7 +476,7 @@ def _text_of(node: Node) -> str:
 
 
 def missing_rows(node: nodes.Call) -> Callable[[Context], list[str] | CannotEvaluate]:
-    """For MISSINGROWS: the keys of the reference table that no row has, in the reference's order."""
+    """For MISSINGROWS and MISSINGKEYS: the keys of the reference table that no row has, in the reference's order."""
     name = _text_of(node.arguments[0])
     listed = Compiler().listed(node.arguments[1])
     absent = no_reference(name)
@@ -485,6 +492,14 @@ def missing_rows(node: nodes.Call) -> Callable[[Context], list[str] | CannotEval
         return [key for key in reference if key not in given]
 
     return missing
+
+
+def _listed(found: list[str] | CannotEvaluate) -> Value:
+    """The first of the keys in words, blank where none is missing."""
+    if isinstance(found, CannotEvaluate):
+        return found
+    more = len(found) - LISTED_KEYS
+    return ", ".join(found[:LISTED_KEYS]) + (f", … (+{more})" if more > 0 else "") if found else BLANK
 
 
 def _length(found: list[str] | CannotEvaluate) -> Value:

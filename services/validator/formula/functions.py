@@ -98,6 +98,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("LOOKUP", ("name", "any", "name"), "any", '"danh mục"; khóa; "cột"', weight=5),
         Function("EXISTS", ("name", "any"), "boolean", '"danh mục"; khóa', weight=5),
         Function("MISSINGROWS", ("name", "column"), "number", '"danh mục"; cột khóa', weight=_OVER_ROWS),
+        Function("MISSINGKEYS", ("name", "column"), "text", '"danh mục"; cột khóa', weight=_OVER_ROWS),
         # other reports
         Function("PREV", ("figure",), "argument", "chỉ tiêu", weight=5),
         Function("YOY", ("figure",), "argument", "chỉ tiêu", weight=5),

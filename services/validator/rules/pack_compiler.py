@@ -1,13 +1,14 @@
 """Compiles the rules of a form, and says all that is wrong with them: where, and how to mend it.
 
-A formula is checked against the form: unknown codes, types, cost. What reports of other agencies would be needed for is
-refused until they can be had.
+A formula is checked against the form, other regimes and reference tables: unknown codes, types, cost. What reports of
+other agencies would be needed for is refused until they can be had.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from services.validator.formula import (
@@ -32,8 +33,8 @@ from services.validator.formula.values import HUNDRED
 from services.validator.rules.catalogue import Rule
 from services.validator.rules.flaws import pointer
 from services.validator.rules.packs import CompiledRule, Evaluate, Pack
-from shared.contract.events import Form, PackRule, RuleSide
-from shared.contract.events.registry import ColumnType
+from shared.contract.events import Form, PackRule, ReferenceTablePublished, RuleSide
+from shared.contract.events.registry import ColumnType, ReferenceType
 from shared.contract.events.rules import MissingStrategy
 
 #: codes of built-in findings look like this
@@ -49,9 +50,20 @@ _OPERATORS: dict[str, Operator] = {
     "less_than_or_equal_to": "<=",
 }
 #: what a formula may not use until reports of others are at hand
-_LATER = frozenset({"CHILDREN_SUM", "LOOKUP", "EXISTS", "MISSINGROWS"})
+_LATER = frozenset({"CHILDREN_SUM"})
 _BACK = frozenset({"PREV", "YOY", "REF"})
+_LOOKING_UP = frozenset({"LOOKUP", "EXISTS", "MISSINGROWS", "MISSINGKEYS"})
+#: what a formula that names something beside the form holds
+_ELSEWHERE = re.compile("|".join(("REF", *sorted(_LOOKING_UP))), re.IGNORECASE)
+_OF_REFERENCES: dict[ReferenceType, Type] = {"number": Type.NUMBER, "text": Type.TEXT, "date": Type.DATE}
 _TYPES: dict[ColumnType, Type] = {"text": Type.TEXT, "choice": Type.TEXT, "date": Type.DATE}
+
+
+class Elsewhere(NamedTuple):
+    """What rules may name beside their form: figures of other regimes, and columns of reference tables, by code."""
+
+    regimes: Mapping[str, Fields] = MappingProxyType({})
+    references: Mapping[str, Fields] = MappingProxyType({})
 
 
 class Problem(NamedTuple):
@@ -74,33 +86,34 @@ class PackError(ValueError):
         self.problems = tuple(problems)
 
 
-def compile_pack(form: Form, regimes: Mapping[str, Fields] | None = None) -> Pack | None:
+def compile_pack(form: Form, elsewhere: Elsewhere | None = None) -> Pack | None:
     """The form's rules ready to be asked; None where it has none. Raises PackError with all that is wrong.
 
-    regimes: the figures of other regimes, by their code, for REF; None: what it names is taken to be there, as it was
-    when the form was published.
+    elsewhere: what there is beside the form; None: what rules name is taken to be there, as it was when the form was
+    published.
     """
     if not form.rules:
         return None
-    compiler = _Compiler(form, _named_elsewhere(form) if regimes is None else regimes)
+    compiler = _Compiler(form, elsewhere)
     rules = [rule for place, given in enumerate(form.rules) if (rule := compiler.rule(place, given)) is not None]
     if compiler.problems:
         raise PackError(compiler.problems)
-    return Pack(form, rules)
+    return Pack(form, rules, compiler.references)
 
 
 class _Compiler:
     """Compiles the rules of one form and collects what is wrong with them."""
 
-    def __init__(self, form: Form, regimes: Mapping[str, Fields]) -> None:
+    def __init__(self, form: Form, elsewhere: Elsewhere | None) -> None:
         self._form = form
-        self._names = names_of(form, regimes)
+        self._names = names_of(form, elsewhere)
         self._narratives = {narrative.code for narrative in form.narratives}
         self._figures = {figure.code for figure in form.figures}
         self._tables = {table.code: {column.code for column in table.columns} for table in form.tables}
         self._ids: set[str] = set()
         self._row: str | None = None  # the table of the rule at hand
         self.problems: list[Problem] = []
+        self.references = self._names.references
 
     def rule(self, place: int, given: PackRule) -> CompiledRule | None:
         """One rule; None, and problems, where something is wrong with it."""
@@ -155,6 +168,7 @@ class _Compiler:
             until=given.until,
             looks_back=any(isinstance(node, Call) and node.name in _BACK for node in nodes),
             refers_to=frozenset(regime for node in nodes if (regime := _regime_of(node)) is not None),
+            looks_up=frozenset(table for node in nodes if (table := _table_of(node)) is not None),
             shown=self._explained(formulas),
         )  # fmt: skip
 
@@ -176,7 +190,7 @@ class _Compiler:
                 if (
                     isinstance(node, Figure)
                     or (isinstance(node, Column) and self._row)
-                    or (isinstance(node, Call) and node.name in _BACK)
+                    or (isinstance(node, Call) and node.name in _BACK | _LOOKING_UP)
                 ):
                     shown.setdefault(formula.text_of(node), self._compiled(Formula(formula.text, node)))
         return tuple(shown.items())
@@ -316,21 +330,38 @@ def figures_of_form(form: Form) -> dict[str, Field]:
     }
 
 
+def fields_of_table(table: ReferenceTablePublished) -> dict[str, Field]:
+    """The columns of a reference table, as formulas read them."""
+    return {column.code: Field(_OF_REFERENCES[column.type]) for column in table.columns}
+
+
 def _regime_of(node: Node) -> str | None:
     """The regime whose report the node is about, where it is REF."""
-    if not (isinstance(node, Call) and node.name == "REF" and node.arguments):
-        return None
-    name = node.arguments[0]
-    return name.value if isinstance(name, Literal) and isinstance(name.value, str) else None
+    return _text(node.arguments[0]) if isinstance(node, Call) and node.name == "REF" and node.arguments else None
 
 
-def _named_elsewhere(form: Form) -> Mapping[str, Fields]:
-    """The regimes and figures that REF names, taken to be there."""
-    found: dict[str, dict[str, Field]] = {}
+def _table_of(node: Node) -> str | None:
+    """The reference table that the node looks up."""
+    return _text(node.arguments[0]) if isinstance(node, Call) and node.name in _LOOKING_UP and node.arguments else None
+
+
+def _text(node: Node) -> str | None:
+    return node.value if isinstance(node, Literal) and isinstance(node.value, str) else None
+
+
+def tables_looked_up(form: Form) -> frozenset[str]:
+    """The codes of the reference tables that the form's rules look up."""
+    return frozenset(_named_elsewhere(form).references)
+
+
+def _named_elsewhere(form: Form) -> Elsewhere:
+    """The regimes, figures, reference tables and columns that rules name, taken to be there."""
+    regimes: dict[str, dict[str, Field]] = {}
+    references: dict[str, dict[str, Field]] = {}
     for rule in form.rules:
         sides = [side.expression for side in (rule.left, rule.right) if side is not None]
         for text in (rule.when, rule.assert_, rule.expected, *sides, *_operands(rule)):
-            if "REF" not in text.upper():
+            if not _ELSEWHERE.search(text):
                 continue
             try:
                 root = parse(text).root
@@ -339,16 +370,23 @@ def _named_elsewhere(form: Form) -> Mapping[str, Fields]:
             for node in walk(root):
                 if (regime := _regime_of(node)) is not None:
                     codes = [part.code for part in walk(node) if isinstance(part, Figure)]
-                    found.setdefault(regime, {}).update(dict.fromkeys(codes, Field(Type.NUMBER)))
-    return found
+                    regimes.setdefault(regime, {}).update(dict.fromkeys(codes, Field(Type.NUMBER)))
+                if (table := _table_of(node)) is not None:
+                    columns = references.setdefault(table, {})
+                    last = _text(node.arguments[-1]) if isinstance(node, Call) and node.name == "LOOKUP" else None
+                    if last is not None:
+                        columns[last] = Field(Type.ANY)
+    return Elsewhere(regimes, references)
 
 
-def names_of(form: Form, regimes: Mapping[str, Fields] | None = None) -> Names:
-    """What formulas of this form may name. regimes: as for `compile_pack`."""
+def names_of(form: Form, elsewhere: Elsewhere | None = None) -> Names:
+    """What formulas of this form may name. elsewhere: as for `compile_pack`."""
     texts = {narrative.code: Field(Type.TEXT) for narrative in form.narratives}
     numbers = figures_of_form(form)
+    beside = _named_elsewhere(form) if elsewhere is None else elsewhere
     return Names(
-        regimes=_named_elsewhere(form) if regimes is None else regimes,
+        regimes=beside.regimes,
+        references=beside.references,
         # a narrative with the code of a figure cannot be named
         figures=numbers | {code: text for code, text in texts.items() if code not in numbers},
         tables={

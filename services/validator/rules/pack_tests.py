@@ -50,7 +50,10 @@ def run_tests(form: Form, pack: Pack) -> Iterator[FailedTest]:
 def flaws_of(pack: Pack, test: RuleTest) -> list[Flaw]:
     """What the pack says of the report of a test."""
     flaws: list[Flaw] = []
-    pack.check(numbers(test.figures), test.figures, test.tables, flaws, narratives=test.narratives)
+    references = pack.references_of(test)
+    pack.check(
+        numbers(test.figures), test.figures, test.tables, flaws, narratives=test.narratives, references=references
+    )
     if pack.looks_back:
         previous, year_ago = (
             None if given is None else {code: text for code, text in given.items() if text is not None}
@@ -62,7 +65,7 @@ def flaws_of(pack: Pack, test: RuleTest) -> list[Flaw]:
         }
         pack.look_back(
             test.figures, previous, year_ago, flaws,
-            tables=test.tables, narratives=test.narratives, reports=reports,
+            tables=test.tables, narratives=test.narratives, reports=reports, references=references,
         )  # fmt: skip
     return flaws
 

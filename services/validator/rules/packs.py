@@ -19,13 +19,17 @@ from services.validator.formula import (
     BLANK,
     CannotEvaluate,
     Context,
+    Field,
     Tolerance,
+    Type,
     Value,
     compare,
     each_row,
     pair_holds,
     written,
 )
+from services.validator.formula.check import Fields
+from services.validator.formula.context import Reference
 from services.validator.formula.values import minus
 from services.validator.rules.catalogue import RULES_NOT_CHECKED, Rule
 from services.validator.rules.flaws import Flaw, shown
@@ -45,6 +49,7 @@ _UNREAD = CannotEvaluate("not_available", "Có ô của bảng chưa đọc đư
 
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _NO_REPORTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+_NO_REFERENCES: Mapping[str, Reference] = MappingProxyType({})
 
 Evaluate = Callable[[Context], Value]
 Row = Mapping[str, str | None]
@@ -82,6 +87,7 @@ class CompiledRule:
     until: date | None
     looks_back: bool  # to other reports: of earlier periods, or under other regimes
     refers_to: frozenset[str]  # these regimes
+    looks_up: frozenset[str]  # codes of reference tables
     shown: tuple[tuple[str, Evaluate], ...]  # its formulas and what they name, for explaining
 
     @property
@@ -93,7 +99,10 @@ class CompiledRule:
 class Pack:
     """The rules of one form."""
 
-    def __init__(self, form: Form, rules: Sequence[CompiledRule]) -> None:
+    def __init__(
+        self, form: Form, rules: Sequence[CompiledRule], references: Mapping[str, Fields] = MappingProxyType({})
+    ) -> None:
+        self.references = references  # columns of the reference tables that rules may name
         text = "\n".join(rule.model_dump_json() for rule in form.rules)
         self.checksum = hashlib.sha256(text.encode()).hexdigest()[:12]
         self.rules = tuple(rules)
@@ -101,6 +110,7 @@ class Pack:
         self.later = tuple(rule for rule in rules if rule.looks_back)
         self.looks_back = bool(self.later)
         self.refers_to = frozenset(regime for rule in rules for regime in rule.refers_to)
+        self.looks_up = frozenset(table for rule in rules for table in rule.looks_up)
         self._dated = any(rule.since or rule.until for rule in rules)
         self._of_tables = frozenset(table for rule in rules for table, _ in rule.columns)
         self._columns = {
@@ -122,11 +132,16 @@ class Pack:
         *,
         period: str = "",
         narratives: Mapping[str, str] = _NO_TEXTS,
+        references: Mapping[str, Reference] = _NO_REFERENCES,
     ) -> None:
-        """Add a flaw for each rule that does not hold. `values`: the figures that could be read."""
+        """Add a flaw for each rule that does not hold. `values`: the figures that could be read.
+
+        `references`: the reference tables in force, by their code.
+        """
         if self.now:
             known = self._known(values, narratives)
-            context = Context(figures=known, tables=self._cells(tables) if self._of_tables else {})
+            cells = self._cells(tables) if self._of_tables else {}
+            context = Context(figures=known, tables=cells, lookup=references.get)
             self._ask(self.now, context, self._unread(values, figures), flaws, period)
 
     def look_back(
@@ -140,6 +155,7 @@ class Pack:
         tables: Mapping[str, Sequence[Row]] | None = None,
         narratives: Mapping[str, str] = _NO_TEXTS,
         reports: Mapping[str, Mapping[str, str]] = _NO_REPORTS,
+        references: Mapping[str, Reference] = _NO_REFERENCES,
     ) -> None:
         """Add a flaw for each rule about other reports that does not hold. None: no such report was accepted yet.
 
@@ -153,6 +169,7 @@ class Pack:
             previous=None if previous is None else numbers(previous),
             year_ago=None if year_ago is None else numbers(year_ago),
             ref=others.get,
+            lookup=references.get,
         )
         self._ask(self.later, context, self._unread(values, figures), flaws, period)
 
@@ -165,6 +182,7 @@ class Pack:
             previous=None if report.previous is None else numbers(report.previous),
             year_ago=None if report.year_ago is None else numbers(report.year_ago),
             ref=others.get,
+            lookup=self.references_of(report).get,
         )
         for rule in self.rules:
             answers = each_row(_asking(rule), context, rule.table) if rule.table else iter([_holds(rule, context)])
@@ -174,6 +192,17 @@ class Pack:
                     _said(answer),
                     tuple((text, _shown(evaluate(context))[0]) for text, evaluate in rule.shown),
                 )
+
+    def references_of(self, test: RuleTest) -> dict[str, Reference]:
+        """The reference tables that a test gives, by code; the first cell of a row is its key."""
+        found: dict[str, Reference] = {}
+        for code, rows in test.references.items():
+            fields = self.references.get(code, {})
+            tables = [
+                {column: _given(text, fields.get(column)) for column, text in row.items() if text} for row in rows
+            ]
+            found[code] = {written(next(iter(row.values()))): row for row in tables if row}
+        return found
 
     def _ask(
         self,
@@ -328,6 +357,16 @@ def numbers(figures: Mapping[str, str | None]) -> dict[str, Decimal]:
     """The figures that are plain numbers."""
     read = {code: plainly(text.strip()) for code, text in figures.items() if text is not None}
     return {code: number.value for code, number in read.items() if number is not None}
+
+
+def _given(text: str, field: Field | None) -> Value:
+    """A cell of a test's reference table. Where the column's type is not known, what reads back as a number is one."""
+    if field is not None and field.type is Type.DATE:
+        return date.fromisoformat(text)
+    number = None if field is not None and field.type is Type.TEXT else plainly(text)
+    if number is None or ((field is None or field.type is Type.ANY) and written(number.value) != text):
+        return nfc(text)
+    return number.value
 
 
 def _cell(kind: ColumnType, text: str | None) -> Value | None:

@@ -6,10 +6,12 @@ of the fields (shared/contract/events/fields.py) count where a record is admitte
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shared.contract.events.base import REGISTRY, EventModel, Model, Moment
 from shared.contract.events.fields import (
@@ -29,7 +31,7 @@ from shared.contract.events.fields import (
     at_most,
     between,
 )
-from shared.contract.events.rules import MAX_RULES, GivenFigures, PackRule
+from shared.contract.events.rules import MAX_RULES, GivenFigures, PackRule, whole_number_as_text
 from shared.contract.events.verdicts import Weight
 
 AgencyKind = Literal["province", "department", "commune", "ward", "special_zone", "district", "office"]
@@ -47,6 +49,8 @@ Review = Literal["none", "required"]
 FigureType = Literal["integer", "decimal", "percent"]
 #: what the cells of a table's column hold: a number like a figure's, a text, a day (ISO 8601), one of the choices
 ColumnType = Literal["integer", "decimal", "percent", "text", "date", "choice"]
+#: what the cells of a reference table's column hold: an exact decimal, a text, a day (ISO 8601)
+ReferenceType = Literal["number", "text", "date"]
 #: how the figures of many agencies, or periods, become one
 Consolidation = Literal["sum", "average", "last", "none"]
 #: what a narrative section is for: results, assessment, causes, proposals (kết quả, đánh giá, nguyên nhân, kiến nghị)
@@ -69,6 +73,8 @@ MAX_ATTACHMENTS = 50
 MAX_TABLES, MAX_TABLE_ROWS, MAX_CELLS = 20, 2_000, 10_000
 MAX_COLUMNS, MAX_CHOICES = 50, 200
 MAX_CELL_CHARACTERS = 2_000
+#: of a reference table; its record has to fit into one event too
+MAX_REFERENCE_COLUMNS, MAX_REFERENCE_ROWS = 20, 10_000
 
 _Codes = Annotated[tuple[str, ...], at_most(20_000), EACH_ONCE]
 _Characters = Annotated[int, between(0, MAX_NARRATIVE_CHARACTERS)]
@@ -403,6 +409,52 @@ class SharingGranted(EventModel):
         return f"sharing/{self.sharing_id}"
 
 
+class ReferenceColumn(Model):
+    """One column (cột) of a reference table."""
+
+    code: Code
+    label: Label
+    label_en: OptionalLabel = ""
+    type: ReferenceType = "text"
+
+
+#: a cell of a reference table, None where it is blank; a whole number may stand without quotes
+_ReferenceCell = Annotated[OptionalName | None, BeforeValidator(whole_number_as_text)]
+_ReferenceRow = Annotated[tuple[_ReferenceCell, ...], at_most(MAX_REFERENCE_COLUMNS)]
+
+
+class ReferenceTablePublished(EventModel):
+    """A version of a reference table (danh mục tra cứu), which rules look up. A published version never changes.
+
+    The first column is the key: every row fills it, no two alike. Cells are texts: of numbers exact decimals, of dates
+    ISO 8601. For a day counts the version that took effect last by then; of those of one day, the highest.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.reference.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    code: Code
+    table_version: Annotated[int, between(1, MAX_REGIME_VERSION)]
+    name: Name
+    name_en: OptionalName = ""
+    effective_from: Day
+    legal_basis: Note = ""
+    columns: Annotated[tuple[ReferenceColumn, ...], at_most(MAX_REFERENCE_COLUMNS)]
+    rows: Annotated[tuple[_ReferenceRow, ...], at_most(MAX_REFERENCE_ROWS)] = ()
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"reference/{self.code}/{self.table_version}"
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 in hex of the columns' codes and types and of the rows, as compact JSON in UTF-8."""
+        content = [[[column.code, column.type] for column in self.columns], self.rows]
+        written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(written.encode()).hexdigest()
+
+
 class Contact(Model):
     """How a person is reached on one channel (kênh): `email`, `phone`; a channel of later may follow."""
 
@@ -499,5 +551,11 @@ class WebhookRegistered(EventModel):
 
 #: the records that a registry's folder holds
 RegistryEvent = (
-    AgencyRegistered | OfficerRegistered | PersonRegistered | RegimePublished | RequestIssued | SharingGranted
+    AgencyRegistered
+    | OfficerRegistered
+    | PersonRegistered
+    | RegimePublished
+    | RequestIssued
+    | SharingGranted
+    | ReferenceTablePublished
 )

@@ -29,12 +29,12 @@ MAX_RULES = 200
 MAX_TESTS_OF_A_RULE = 20
 
 
-def _as_text(value: object) -> object:
+def whole_number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 #: a figure or cell as a report sends it; a whole number may stand without quotes
-GivenText = Annotated[str | None, BeforeValidator(_as_text)]
+GivenText = Annotated[str | None, BeforeValidator(whole_number_as_text)]
 GivenFigures = dict[str, GivenText]
 
 
@@ -55,6 +55,7 @@ class RuleTest(Model):
     year_ago: GivenFigures | None = None  # of the same period of the year before
     narratives: dict[str, str] = Field(default_factory=dict)
     reports: dict[str, GivenFigures] = Field(default_factory=dict)  # accepted ones under other regimes, by their code
+    references: dict[str, tuple[GivenFigures, ...]] = Field(default_factory=dict)  # rows of reference tables, by code
     fires: Annotated[tuple[Code, ...], EACH_ONCE] = ()
     verdict: RuleVerdict = "accepted"
 

@@ -68,6 +68,7 @@ class VerdictReached(EventModel):
     findings_truncated: bool = False  # more were found than are listed
     rule_pack: str | None = None  # checksum of the form's rules, which are those of the regime version
     compared_with: tuple[UUID, ...] | None = None  # accepted submissions of earlier periods that rules looked back to
+    looked_up: tuple[str, ...] | None = None  # versions of reference tables that rules looked up: DVHC-XA/2
 
     @property
     def key(self) -> str:

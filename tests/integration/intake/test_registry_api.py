@@ -156,6 +156,35 @@ async def test_records_are_listed_in_pages_and_regimes_are_named_with_their_vers
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/name"), "a version never changes"
 
 
+async def test_a_reference_table_is_published_and_read_by_version_and_by_day(province: Province) -> None:
+    table = {"code": "LV", "table_version": 1, "name": "Lĩnh vực", "effective_from": "2026-01-01",
+             "columns": [{"code": "MA", "label": "Mã"}, {"code": "SO", "label": "Số", "type": "number"}],
+             "rows": [["a", "1.50"], ["b", None]]}  # fmt: skip
+    new = {"If-None-Match": "*"}
+    async with intake(province) as client:
+        for number, since in ((1, "2026-01-01"), (2, "2026-11-01")):
+            record = table | {"table_version": number, "effective_from": since}
+            made = await put(client, f"/v1/registry/reference/LV@{number}", record, headers=new, why="ban hành")
+            assert made.status_code == 201, made.text
+        changed = await put(
+            client, "/v1/registry/reference/LV@1", table | {"rows": [["a", 2]]}, headers={"If-Match": '"1"'}, why="sửa"
+        )
+        assert (changed.status_code, changed.json()["errors"][0]["pointer"]) == (422, "/rows")
+        listed = (await client.get("/v1/reference-tables", limit=1)).json()
+        assert [(one["table_version"], one["row_count"]) for one in listed["items"]] == [(1, 2)]
+        listed = (await client.get("/v1/reference-tables", limit=1, after=listed["next"])).json()
+        assert ([one["table_version"] for one in listed["items"]], listed["next"]) == ([2], None)
+        shown = (await client.get("/v1/reference-tables/LV")).json()  # in force today
+        assert (shown["table_version"], shown["rows"]) == (1, table["rows"])
+        assert len(shown["checksum"]) == 64
+        for asked, number in (({"version": 2}, 2), ({"on": "2026-11-01"}, 2), ({"on": "2026-10-31"}, 1)):
+            assert (await client.get("/v1/reference-tables/LV", **asked)).json()["table_version"] == number
+        for path in ("LV?on=2025-12-31", "LV?version=3", "XX", "a%20b"):
+            assert (await client.get(f"/v1/reference-tables/{path}")).status_code == 404
+    sent = await rows(province.url, "SELECT key FROM outbox WHERE key LIKE 'reference/%' ORDER BY id")
+    assert sent == [("reference/LV/1",), ("reference/LV/2",)]
+
+
 async def test_an_agency_is_known_by_the_older_form_of_its_code_too(province: Province) -> None:
     new = {"code": "000.00.70.H99", "name": "Sở A", "kind": "department", "parent": "000.00.00.H99"}
     new["opened_on"] = "2026-01-01"

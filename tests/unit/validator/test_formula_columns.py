@@ -35,7 +35,9 @@ COLUMNS = {
     "t": Field(Type.TEXT),
     "d": Field(Type.DATE),
 }
-NAMES = Names({"X": Field(scale=1)}, {"T": COLUMNS, "U": COLUMNS}, references={"xa": {}})
+NAMES = Names(
+    {"X": Field(scale=1)}, {"T": COLUMNS, "U": COLUMNS}, references={"xa": {"ten": Field(Type.TEXT), "dan_so": Field()}}
+)
 
 
 def context(rows: list[Row], figure: Decimal = Decimal("2.5")) -> Context:
@@ -104,7 +106,9 @@ _CONDITIONS = st.recursive(
         st.sampled_from(
             [
                 'ISBLANK([T.a])', 'ISBLANK([T.t])', '[T.t] = "Xã"', '[T.t] IN ("a"; "z")', '[T.d] > DATE(2026; 1; 1)',
-                'MATCHES([T.t]; "\\p{Lu}.*")', 'EXISTS("xa"; [T.t])', "FIRSTROW([T.t])", "FIRSTROW([T.b]; [T.t])",
+                'MATCHES([T.t]; "\\p{Lu}.*")', 'EXISTS("xa"; [T.t])',
+                'LOOKUP("xa"; [T.t]; "ten") <> "Zuôn"', 'LOOKUP("xa"; [T.t]; "dan_so") > 100 * [T.b]',
+                "FIRSTROW([T.t])", "FIRSTROW([T.b]; [T.t])",
                 "ISUNIQUE([T.t])", "ISUNIQUE([T.b]; [T.t])", "MONTH([T.d]) > DAY([T.d])", '"a" <> [T.t]',
             ]
         ),

@@ -20,7 +20,7 @@ from services.validator.domain import Earlier, Judgement, after_history, judge
 from services.validator.formula import Field, Type
 from services.validator.rules.catalogue import RULES
 from services.validator.rules.forms import CompiledForm, compile_form
-from services.validator.rules.pack_compiler import PackError, compile_pack
+from services.validator.rules.pack_compiler import Elsewhere, PackError, compile_pack
 from services.validator.rules.pack_tests import flaws_of
 from shared.contract.events import Form, NarrativeField, Tier
 from shared.contract.ids import new_id
@@ -402,9 +402,9 @@ def test_what_a_rule_names_of_another_regime_is_held_against_its_form_at_publish
     given = form(rule(**{"assert": OTHER}, tests=[{"figures": {"A": 1}, "reports": {"BC": {"X1": 1}}}]))
     assert list(objections(given)) == []
     known = {"BC": {"X1": Field(Type.NUMBER)}}
-    assert list(objections(given, known)) == []
+    assert list(objections(given, Elsewhere(known))) == []
     for regimes, said in (({}, "BC"), ({"BC": {"X2": Field(Type.NUMBER)}}, "X1")):
-        (found,) = objections(given, regimes)
+        (found,) = objections(given, Elsewhere(regimes))
         assert found.pointer == "/form/rules/0/assert"
         assert said in found.message
 

@@ -1,0 +1,12 @@
+"""Reference tables in the registry."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
