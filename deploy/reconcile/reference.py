@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
     "intake": ("registry_revision", "registry", "api_keys", "information_requests", "relay_state"),
-    "validator": ("regime", "reference_table", "access_keys", "access_people", "relay_state"),
+    "validator": ("regime", "agency", "reference_table", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
         "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",

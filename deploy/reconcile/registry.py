@@ -14,7 +14,7 @@ from deploy.reconcile.reference import Reference
 from services.intake.registry import staffing
 from services.notifier.planning.store import email_of, reviews_at
 from services.validator.rules.pack_compiler import tables_looked_up
-from services.validator.store import Validity
+from services.validator.store import Submitters, Validity
 from shared.contract.events import (
     AgencyRegistered,
     AgencyStaffing,
@@ -28,10 +28,12 @@ from shared.contract.events import (
     RequestIssued,
     SharingGranted,
 )
+from shared.contract.hierarchy import parents_of
 
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     # a copy's table -> the kind of its records, and the columns that make their key
     "agencies": ("agency", ("code",)),
+    "agency": ("agency", ("code",)),
     "officers": ("officer", ("officer_id",)),
     "regimes": ("regime", ("code", "regime_version")),
     "requests": ("request", ("request_id",)),
@@ -48,6 +50,11 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
         record, from_attributes=True
     ).model_dump(mode="json"),
     ("validator", "regime", "key"): lambda record: record.key,
+    ("validator", "regime", "submitters"): lambda record: Submitters.model_validate(
+        record, from_attributes=True
+    ).model_dump(mode="json"),
+    ("validator", "agency", "parents"): lambda record: record.model_dump(mode="json")["parents"],
+    ("validator", "agency", "ever_below"): lambda record: sorted(set(parents_of(record.parent, record.parents).ever())),
     ("validator", "regime", "looks_up"): lambda record: sorted(tables_looked_up(record.form)),
     ("validator", "reference_table", "columns"): lambda record: record.model_dump(mode="json")["columns"],
     ("validator", "reference_table", "rows"): lambda record: record.model_dump(mode="json")["rows"],
@@ -72,6 +79,8 @@ _JSON = frozenset(
     {
         ("validator", "regime", "form"),
         ("validator", "regime", "validity"),
+        ("validator", "regime", "submitters"),
+        ("validator", "agency", "parents"),
         ("validator", "reference_table", "columns"),
         ("validator", "reference_table", "rows"),
         ("scoring", "regimes", "cutoff"),
@@ -101,7 +110,7 @@ _CLASSES: dict[str, type[RegistryEvent]] = {
     "reference": ReferenceTablePublished,
 }
 _FOLLOWED = (
-    ("validator", "regime"), ("validator", "reference_table"),
+    ("validator", "regime"), ("validator", "agency"), ("validator", "reference_table"),
     ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"), ("notifier", "people"),

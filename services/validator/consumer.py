@@ -29,6 +29,7 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
 
     return [
         Inbound.of("validator.registry", registry),
+        Inbound.of("validator.agencies", handlers.keep_agencies),
         Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
         Inbound.of("validator.access", access_copy(tables.metadata)),
     ]

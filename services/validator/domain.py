@@ -5,7 +5,7 @@ All findings are counted; errors come before warnings, then tiers, then the orde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
@@ -232,10 +232,13 @@ def after_history(
     others: Mapping[str, Earlier] = NO_REPORTS,
     given_narratives: Mapping[str, str] = NO_NARRATIVES,
     given_tables: Tables = NO_TABLES,
+    children: Sequence[Earlier] | None = None,
 ) -> Judgement:
-    """The judgement with what the rules say about other reports of the agency.
+    """The judgement with what the rules say about other reports.
 
-    Those of the period before and of that of the year before, and `others` under other regimes, by the regime's code.
+    Those of the agency for the period before and for that of the year before, `others` under other regimes by the
+    regime's code, and `children`: of the agencies beneath it; None: not all of these have come, or who they are is not
+    known.
     """
     assert judgement.looks_back is not None
     flaws: list[Flaw] = []
@@ -249,10 +252,12 @@ def after_history(
         narratives=given_narratives,
         reports={regime: report.figures for regime, report in others.items()},
         references=judgement.references.tables,
+        children=None if children is None else [child.figures for child in children],
     )
     for flaw in flaws:
         judgement = with_finding(judgement, render(flaw))
-    used = tuple(dict.fromkeys(report.submission_id for report in (previous, year_ago, *others.values()) if report))
+    compared = (previous, year_ago, *others.values(), *(children or ()))
+    used = tuple(dict.fromkeys(report.submission_id for report in compared if report))
     return replace(judgement, compared_with=used)
 
 

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.validator import likeness, metrics, store
+from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
 from services.validator.domain import Earlier, Judgement, after_figures, after_history
 from services.validator.judging import form_name
 from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
+from services.validator.rules.packs import Pack
 from shared.consuming.batch import Batch
 from shared.contract.events import (
+    AgencyRegistered,
     ReferenceTablePublished,
     RegimePublished,
     SubmissionReceived,
     VerdictReached,
     obligation_key,
 )
+from shared.contract.hierarchy import Tree
 from shared.contract.ids import new_id
-from shared.contract.period import PeriodError, around, parse, preceding
+from shared.contract.period import PeriodError, around, cutoff_range, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
 #: how far back a report of zeros is compared
 COMPARED_YEARS = 2
+
+
+async def keep_agencies(batch: Batch[AgencyRegistered], tx: Transaction) -> None:
+    """Keep a copy of each agency's place in the tree."""
+    await store.AGENCIES.save(tx, [event.body for event in batch])
 
 
 async def keep_references(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
@@ -190,13 +200,16 @@ async def _looked_back(
     One query for the batch, and only for forms that have such rules.
     """
     wanted = {
-        event.id: _Compared.of(event.body, judgement.looks_back.refers_to)
+        event.id: _Compared.of(event.body, judgement.looks_back)
         for event in batch
         if (judgement := judged.get(event.id)) is not None and judgement.looks_back is not None and not event.body.nil
     }
     if not wanted:
         return judged
-    accepted = await store.looked_back_to(tx, sorted({key for compared in wanted.values() for key in compared.keys}))
+    beneath = await _beneath([event.body for event in batch if event.id in wanted and wanted[event.id].adds_up], tx)
+    keys = {key for compared in wanted.values() for key in compared.keys}
+    keys |= {key for found in beneath.values() for key in found}
+    accepted = await store.looked_back_to(tx, sorted(keys))
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:
@@ -208,6 +221,8 @@ async def _looked_back(
                 for regime, keys in compared.others.items()
                 if (found := next((accepted[key] for key in keys if key in accepted), None)) is not None
             }
+            children = [accepted.get(key) for key in beneath.get(body.submission_id, ())]
+            known = body.submission_id in beneath and None not in children
             judgement = judged[event.id] = after_history(
                 judgement,
                 body.figures,
@@ -217,11 +232,50 @@ async def _looked_back(
                 others=others,
                 given_narratives=body.narratives,
                 given_tables=body.tables,
+                children=[child for child in children if child is not None] if known else None,
             )
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
             accepted[body.obligation] = Earlier(body.submission_id, figures)
     return judged
+
+
+async def _beneath(bodies: Sequence[SubmissionReceived], tx: Transaction) -> dict[UUID, list[str]]:
+    """The obligations of the nearest agencies beneath that report under the same regime, by submission.
+
+    Left out where they are not known: the period has no cut-off, the agency or the regime's terms are not here yet, or
+    there are too many. One query for a level of the tree, for all reports together.
+    """
+    names = await store.in_place(tx, sorted({form_name(body) for body in bodies})) if bodies else {}
+    terms = await store.terms(tx, names.values()) if names else {}
+    searches: dict[UUID, Beneath] = {}
+    for body in bodies:
+        if (known_terms := terms.get(names.get(form_name(body), ""))) is not None:
+            validity, submitters = known_terms
+            with suppress(PeriodError):
+                day = cutoff_range(parse(body.period), validity.frequency, validity.cutoff)[1]
+                searches[body.submission_id] = Beneath(body.agency, day, submitters)
+    if not searches:
+        return {}
+    known = {agency.code: agency for agency in await store.agencies(tx, {one.root for one in searches.values()})}
+    searches = {key: one for key, one in searches.items() if one.root in known}
+    missing = ever_above(known.values(), known)
+    while missing and (above := await store.agencies(tx, missing)):
+        known |= {agency.code: agency for agency in above}
+        missing = ever_above(above, known)
+    while wanted := {code for one in searches.values() for code in one.ahead}:
+        level = await store.agencies(tx, wanted, below=True)
+        known |= {agency.code: agency for agency in level}
+        tree = Tree({code: agency.above for code, agency in known.items()})
+        below = {day: directly_below(level, day) for day in {one.day for one in searches.values()}}
+        for one in searches.values():
+            one.look(tree, below[one.day])
+    by_submission = {body.submission_id: body for body in bodies}
+    return {
+        key: [obligation_key(code, by_submission[key].regime, by_submission[key].period) for code in one.found]
+        for key, one in searches.items()
+        if len(one.found) <= MAX_BENEATH
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +285,7 @@ class _Compared:
     previous: str | None
     year_ago: str | None
     others: Mapping[str, tuple[str, ...]]
+    adds_up: bool  # over the reports of the agencies beneath
 
     @property
     def keys(self) -> Iterator[str]:
@@ -239,7 +294,7 @@ class _Compared:
             yield from keys
 
     @classmethod
-    def of(cls, body: SubmissionReceived, regimes: Iterable[str]) -> _Compared:
+    def of(cls, body: SubmissionReceived, pack: Pack) -> _Compared:
         try:
             periods = [found.id for found in around(parse(body.period))]
         except PeriodError:
@@ -247,7 +302,11 @@ class _Compared:
         return cls(
             obligation_before(body),
             obligation_year_ago(body),
-            {regime: tuple(obligation_key(body.agency, regime, period) for period in periods) for regime in regimes},
+            {
+                regime: tuple(obligation_key(body.agency, regime, period) for period in periods)
+                for regime in pack.refers_to
+            },
+            bool(pack.adds_up),
         )
 
 

@@ -12,13 +12,32 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, text
 
 from services.validator import tables
+from services.validator.beneath import Agency
 from services.validator.domain import Earlier, Kept
 from services.validator.rules.pack_compiler import tables_looked_up
-from shared.contract.events import Cutoff, Form, Frequency, ReferenceTablePublished, RegimePublished, VerdictReached
+from shared.contract.events import (
+    AgencyRegistered,
+    Cutoff,
+    Form,
+    Frequency,
+    ReferenceTablePublished,
+    RegimePublished,
+    VerdictReached,
+)
 from shared.contract.events.fields import Day
+from shared.contract.hierarchy import Parents, ParentSince, parents_of
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
+
+
+class Submitters(BaseModel):
+    """Who reports under a regime version (shared/contract/addressing.py)."""
+
+    submitter_kinds: tuple[str, ...] = ()
+    submitters: tuple[str, ...] = ()
+    submitters_except: tuple[str, ...] = ()
+    submitter_parents: tuple[str, ...] = ()
 
 
 class Validity(BaseModel):
@@ -43,6 +62,7 @@ REGIMES = Projection(
     values={
         "form": lambda regime: regime.form.model_dump_json(),
         "validity": lambda regime: Validity.model_validate(regime, from_attributes=True).model_dump_json(),
+        "submitters": lambda regime: Submitters.model_validate(regime, from_attributes=True).model_dump_json(),
         "replaces": lambda regime: None if regime.replaces is None else f"regime/{regime.code}/{regime.replaces}",
         "looks_up": lambda regime: json.dumps(sorted(tables_looked_up(regime.form))),
     },
@@ -50,6 +70,24 @@ REGIMES = Projection(
     own=("learned_at",),
     refilled=True,
 )
+
+AGENCIES = Projection(
+    tables.agency,
+    AgencyRegistered,
+    values={
+        "parents": lambda agency: json.dumps([later.model_dump(mode="json") for later in agency.parents]),
+        "ever_below": lambda agency: json.dumps(sorted(set(parents_of(agency.parent, agency.parents).ever()))),
+    },
+)
+
+_AGENCIES = "SELECT code, kind, parent, parents, opened_on, closed_on FROM agency"
+_BELOW = text(f"{_AGENCIES} WHERE ever_below && CAST(:codes AS text[]) ORDER BY code")
+_NAMED = text(f"{_AGENCIES} WHERE code = ANY(CAST(:codes AS text[]))")
+
+_TERMS = text("""
+    SELECT key, CAST(validity AS text) AS validity, CAST(submitters AS text) AS submitters
+      FROM regime WHERE key = ANY(CAST(:keys AS text[])) AND validity IS NOT NULL AND submitters IS NOT NULL
+""")
 
 REFERENCES = Projection(
     tables.reference_table,
@@ -204,6 +242,32 @@ async def forms(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
     """The forms (JSON text) of the known ones among these registry keys."""
     rows = await tx.execute(_FORMS, {"keys": list(keys)})
     return {row.key: row.form for row in rows}
+
+
+async def agencies(tx: ReadTransaction, codes: Collection[str], *, below: bool = False) -> list[Agency]:
+    """The known ones of these agencies; `below`: those that stand directly below one of them on some day or other."""
+    rows = await tx.execute(_BELOW if below else _NAMED, {"codes": sorted(codes)})
+    return [
+        Agency(
+            row.code,
+            row.kind,
+            Parents(
+                row.parent, tuple(ParentSince(date.fromisoformat(one["since"]), one["code"]) for one in row.parents)
+            ),
+            row.opened_on,
+            row.closed_on,
+        )
+        for row in rows
+    ]
+
+
+async def terms(tx: ReadTransaction, keys: Collection[str]) -> dict[str, tuple[Validity, Submitters]]:
+    """Of which periods these regime versions are and who reports under them, by registry key, as far as it is known."""
+    rows = await tx.execute(_TERMS, {"keys": sorted(keys)})
+    return {
+        row.key: (Validity.model_validate_json(row.validity), Submitters.model_validate_json(row.submitters))
+        for row in rows
+    }
 
 
 async def lock_references(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[int, date, str]]:

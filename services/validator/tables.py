@@ -50,9 +50,25 @@ regime = Table(
     # how often it is reported and since when: decides which version is of a period; NULL: kept before this was
     Column("validity", JSONB),
     Column("replaces", Text),  # key of the version whose place it takes
+    Column("submitters", JSONB),  # who reports under it; NULL: kept before this was
     Column("looks_up", ARRAY(Text)),  # codes of reference tables that its rules look up; NULL: kept before this was
     UniqueConstraint("code", "regime_version", name="regime_code_version"),
     Index("regime_replaces", "replaces", postgresql_where=text("replaces IS NOT NULL")),
+)
+
+#: Copy of the agencies, from intake's registry topic: whose reports a report of an agency above adds up.
+agency = Table(
+    "agency",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # of the event seen last
+    Column("kind", Text, nullable=False),
+    Column("parent", Text),  # the agency above it, until the first of `parents` is
+    Column("parents", JSONB, nullable=False),  # later ones, each with the day since when
+    Column("ever_below", ARRAY(Text), nullable=False),  # all of these
+    Column("opened_on", Date, nullable=False),
+    Column("closed_on", Date),
+    Index("agency_ever_below", "ever_below", postgresql_using="gin"),
 )
 
 #: Copy of the versions of reference tables, from intake's registry topic.

@@ -38,6 +38,8 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     # of its own, so that trouble with either keeps nothing of the other from the agencies
     "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
     "validator.registry": (RegimePublished, ReferenceTablePublished),
+    # of its own, so that it reads from the first agency on wherever the others stand
+    "validator.agencies": (AgencyRegistered,),
     "validator.submissions": (SubmissionReceived,),
     # of its own, so that trouble with the registry keeps no revoked key alive
     "validator.access": _ACCESS,

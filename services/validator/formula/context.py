@@ -25,8 +25,8 @@ class Context:
 
     `previous`, `year_ago`: figures of the agency's accepted report of the period before, and of a year ago.
     `ref`: those of its report under another regime for the same period. `children`: the figure's values in the accepted
-    reports of the agencies beneath; None while one of them is still to come. `lookup`: a reference table. None: not
-    known, and what asks for it cannot be evaluated.
+    reports of the agencies beneath, empty where none of them reports; None while one is still to come. `lookup`: a
+    reference table. None: not known, and what asks for it cannot be evaluated.
     """
 
     figures: Figures

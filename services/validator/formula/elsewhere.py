@@ -58,6 +58,8 @@ def sum_of_children(code: str) -> Run:
         values = context.children(code)
         if values is None:
             return absent
+        if not values:
+            return BLANK  # nobody beneath reports: there is nothing to compare with
         given: list[Value] = [value for value in values if value is not None and value != "" and value is not BLANK]
         stop = unusable(given)
         return total(given) if stop is None else stop

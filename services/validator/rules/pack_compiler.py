@@ -1,7 +1,6 @@
 """Compiles the rules of a form, and says all that is wrong with them: where, and how to mend it.
 
-A formula is checked against the form, other regimes and reference tables: unknown codes, types, cost. What reports of
-other agencies would be needed for is refused until they can be had.
+A formula is checked against the form, other regimes and reference tables: unknown codes, types, cost.
 """
 
 from __future__ import annotations
@@ -49,9 +48,9 @@ _OPERATORS: dict[str, Operator] = {
     "less_than": "<",
     "less_than_or_equal_to": "<=",
 }
-#: what a formula may not use until reports of others are at hand
-_LATER = frozenset({"CHILDREN_SUM"})
-_BACK = frozenset({"PREV", "YOY", "REF"})
+_BACK = frozenset({"PREV", "YOY", "REF", "CHILDREN_SUM"})
+#: what rests on the reports of other agencies, for which nobody is returned
+_OF_OTHERS = "CHILDREN_SUM"
 _LOOKING_UP = frozenset({"LOOKUP", "EXISTS", "MISSINGROWS", "MISSINGKEYS"})
 #: what a formula that names something beside the form holds
 _ELSEWHERE = re.compile("|".join(("REF", *sorted(_LOOKING_UP))), re.IGNORECASE)
@@ -134,6 +133,20 @@ class _Compiler:
         left, right, operator = sides
         formulas = [found for found in (when, expected, left[0], None if right is None else right[0]) if found]
         operands = [self._bound(text) for text in _operands(given)]
+        adds_up = frozenset(
+            part.code
+            for formula in (*formulas, *operands)
+            for node in walk(formula.root)
+            if isinstance(node, Call) and node.name == _OF_OTHERS
+            for part in walk(node)
+            if isinstance(part, Figure)
+        )
+        if adds_up and given.severity == "error":
+            self._problem(
+                f"{at}/severity",
+                "Quy tắc dùng số liệu của cơ quan khác (CHILDREN_SUM) không trả lại báo cáo: ghi confirm hoặc info.",
+                "A rule over figures of other agencies (CHILDREN_SUM) returns nobody: give confirm or info.",
+            )
         nodes = [node for formula in (*formulas, *operands) for node in _walk(formula.root)]
         figures = _figures_of(nodes)
         columns = frozenset((node.table, node.column) for node in nodes if isinstance(node, Column))
@@ -168,6 +181,7 @@ class _Compiler:
             until=given.until,
             looks_back=any(isinstance(node, Call) and node.name in _BACK for node in nodes),
             refers_to=frozenset(regime for node in nodes if (regime := _regime_of(node)) is not None),
+            adds_up=adds_up,
             looks_up=frozenset(table for node in nodes if (table := _table_of(node)) is not None),
             shown=self._explained(formulas),
         )  # fmt: skip
@@ -250,15 +264,6 @@ class _Compiler:
             self._wrong(at, text, error)
             return None
         kind, errors = check(formula, self._names, row=self._row)
-        errors += [
-            FormulaError(
-                f"{node.name} chưa dùng được trong quy tắc của biểu mẫu.",
-                f"{node.name} cannot be used in the rules of a form yet.",
-                *node.span,
-            )
-            for node in walk(formula.root)
-            if isinstance(node, Call) and node.name in _LATER
-        ]
         errors += [
             FormulaError(
                 "Trong REF phải ghi từng chỉ tiêu, không dùng dải.",

@@ -5,7 +5,7 @@ A test judges by the rules alone, so it holds no more of a report than they need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.validator.rules.catalogue import RULES_NOT_CHECKED
@@ -66,8 +66,15 @@ def flaws_of(pack: Pack, test: RuleTest) -> list[Flaw]:
         pack.look_back(
             test.figures, previous, year_ago, flaws,
             tables=test.tables, narratives=test.narratives, reports=reports, references=references,
+            children=_told(test.children),
         )  # fmt: skip
     return flaws
+
+
+def _told(children: Sequence[Mapping[str, str | None]] | None) -> list[dict[str, str]] | None:
+    if children is None:
+        return None
+    return [{code: text for code, text in given.items() if text is not None} for given in children]
 
 
 def verdict_of(flaws: Iterable[Flaw]) -> RuleVerdict:

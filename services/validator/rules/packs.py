@@ -87,6 +87,7 @@ class CompiledRule:
     until: date | None
     looks_back: bool  # to other reports: of earlier periods, or under other regimes
     refers_to: frozenset[str]  # these regimes
+    adds_up: frozenset[str]  # figures whose values it adds up over the agencies beneath
     looks_up: frozenset[str]  # codes of reference tables
     shown: tuple[tuple[str, Evaluate], ...]  # its formulas and what they name, for explaining
 
@@ -110,6 +111,7 @@ class Pack:
         self.later = tuple(rule for rule in rules if rule.looks_back)
         self.looks_back = bool(self.later)
         self.refers_to = frozenset(regime for rule in rules for regime in rule.refers_to)
+        self.adds_up = frozenset(code for rule in rules for code in rule.adds_up)
         self.looks_up = frozenset(table for rule in rules for table in rule.looks_up)
         self._dated = any(rule.since or rule.until for rule in rules)
         self._of_tables = frozenset(table for rule in rules for table, _ in rule.columns)
@@ -156,10 +158,12 @@ class Pack:
         narratives: Mapping[str, str] = _NO_TEXTS,
         reports: Mapping[str, Mapping[str, str]] = _NO_REPORTS,
         references: Mapping[str, Reference] = _NO_REFERENCES,
+        children: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         """Add a flaw for each rule about other reports that does not hold. None: no such report was accepted yet.
 
-        `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code.
+        `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code. `children`:
+        those of the accepted reports of the agencies beneath; None: not all of them have come.
         """
         values = numbers(figures)
         others = {regime: numbers(given) for regime, given in reports.items()}
@@ -169,6 +173,7 @@ class Pack:
             previous=None if previous is None else numbers(previous),
             year_ago=None if year_ago is None else numbers(year_ago),
             ref=others.get,
+            children=_columns_of(children, self.adds_up),
             lookup=references.get,
         )
         self._ask(self.later, context, self._unread(values, figures), flaws, period)
@@ -182,6 +187,7 @@ class Pack:
             previous=None if report.previous is None else numbers(report.previous),
             year_ago=None if report.year_ago is None else numbers(report.year_ago),
             ref=others.get,
+            children=_columns_of(report.children, self.adds_up),
             lookup=self.references_of(report).get,
         )
         for rule in self.rules:
@@ -357,6 +363,19 @@ def numbers(figures: Mapping[str, str | None]) -> dict[str, Decimal]:
     """The figures that are plain numbers."""
     read = {code: plainly(text.strip()) for code, text in figures.items() if text is not None}
     return {code: number.value for code, number in read.items() if number is not None}
+
+
+def _columns_of(
+    reports: Sequence[Mapping[str, str | None]] | None, codes: Iterable[str]
+) -> Callable[[str], Sequence[Value | None] | None]:
+    """The values of each of these figures in all the reports."""
+    if reports is None:
+        return lambda _: None
+    columns: dict[str, list[Value | None]] = {}
+    for code in codes:
+        read = [plainly((report.get(code) or "").strip()) for report in reports]
+        columns[code] = [None if number is None else number.value for number in read]
+    return columns.get
 
 
 def _given(text: str, field: Field | None) -> Value:

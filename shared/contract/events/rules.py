@@ -55,6 +55,7 @@ class RuleTest(Model):
     year_ago: GivenFigures | None = None  # of the same period of the year before
     narratives: dict[str, str] = Field(default_factory=dict)
     reports: dict[str, GivenFigures] = Field(default_factory=dict)  # accepted ones under other regimes, by their code
+    children: tuple[GivenFigures, ...] | None = None  # accepted ones of the agencies beneath; None: not all have come
     references: dict[str, tuple[GivenFigures, ...]] = Field(default_factory=dict)  # rows of reference tables, by code
     fires: Annotated[tuple[Code, ...], EACH_ONCE] = ()
     verdict: RuleVerdict = "accepted"

@@ -220,7 +220,7 @@ def test_rules_that_look_back_wait_for_the_earlier_report_and_return_nobody_for_
         ({"table": "Z"}, "/form/rules/0/table", "bảng Z"),
         ({"message": "{[Z]}"}, "/form/rules/0/message", "[Z]"),
         ({"tolerance": "-1"}, "/form/rules/0/tolerance", "âm"),
-        ({"assert": "CHILDREN_SUM([A]) = [A]"}, "/form/rules/0/assert", "CHILDREN_SUM"),
+        ({"assert": "CHILDREN_SUM([A]) = [A]"}, "/form/rules/0/severity", "CHILDREN_SUM"),
         ({"left": {"expression": "[A]"}}, "/form/rules/0", "operator"),
     ],
 )
