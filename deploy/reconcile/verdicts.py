@@ -115,7 +115,8 @@ def _judged_again(
 
 def _references(verdict: asyncpg.Record, reference: Reference) -> References:
     """The reference tables that the verdict says it looked up."""
-    keys = tuple(f"reference/{version}" for version in json.loads(verdict["looked_up"]))
+    versions = json.loads(verdict["looked_up"])
+    keys = tuple(f"reference/{version}" for version in (versions if isinstance(versions, list) else ()))
     tables = [reference.records.get(key) for key in keys]
     return References(
         {

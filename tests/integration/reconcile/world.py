@@ -50,6 +50,15 @@ officers:
   - {officer_id: cb-92, agency: H99.92, name: Đỗ Văn Núi, email: nui@hoalac.example, role: reporting_officer}
   - {officer_id: tt-92, agency: H99.92, name: Hà Văn Sông, email: song@hoalac.example, role: head}
 """
+REFERENCES = """
+references:
+  - code: LINH-VUC
+    table_version: 1
+    name: Lĩnh vực
+    effective_from: 2026-01-01
+    columns: [{code: MA, label: Mã}, {code: HAN, label: Hạn, type: number}]
+    rows: [[DD, 15], [HT, null]]
+"""
 PEOPLE = """
 people:
   - {person_id: tt-99, agency: H99, name: Vũ Thị Mai, title: Chủ tịch,
@@ -117,6 +126,7 @@ class World:
         (folder / "agencies.yaml").write_text(AGENCIES)
         (folder / "officers.yaml").write_text(OFFICERS)
         (folder / "people.yaml").write_text(PEOPLE)
+        (folder / "references.yaml").write_text(REFERENCES)
         for name, text in REGIMES.items():
             (folder / "regimes" / name).write_text(text)
         self.requests: list[dict[str, Any]] = []
