@@ -1,8 +1,9 @@
 """The Vietnamese lunar calendar (âm lịch), computed for UTC+7: it names the days of Tết and Giỗ Tổ, and dates nothing.
 
 New moons and the sun's longitude follow Jean Meeus, Astronomical Algorithms, 2nd ed., chapters 49 and 25, truncated:
-good to a few minutes between 1900 and 2100. A month begins on the day of the new moon; the month of the winter solstice
-is the eleventh; of thirteen months between two of those, the first without a major solar term is the leap month.
+near the year 2000 good to two minutes and to a quarter of an hour. A month begins on the day of the new moon; the month
+of the winter solstice is the eleventh; of thirteen months between two of those, the first without a major solar term is
+the leap month.
 """
 
 from __future__ import annotations
@@ -112,6 +113,11 @@ def _number_before(ordinal: int) -> int:
 @lru_cache(maxsize=4096)
 def _new_moon_day(number: int) -> int:
     """The local day of the new moon, counted from that of 6 January 2000."""
+    return floor(new_moon(number) - _DELTA_T_DAYS + _ZONE_DAYS - _JULIAN_DAY_OF_ORDINAL_0)
+
+
+def new_moon(number: int) -> float:
+    """The Julian day, in dynamical time, of a new moon; 0 is that of 6 January 2000. Meeus, chapter 49."""
     t = number / 1236.85
     mean = 2_451_550.09766 + _SYNODIC_MONTH_DAYS * number + 0.00015437 * t * t
     sun = radians(2.5534 + 29.10535670 * number)
@@ -119,13 +125,18 @@ def _new_moon_day(number: int) -> int:
     latitude = radians(160.7108 + 390.67050284 * number - 0.0016118 * t * t)
     node = radians(124.7746 - 1.56375588 * number)
     away = sum(c * sin(a * sun + b * moon + d * latitude) for c, a, b, d in _NEW_MOON_TERMS) - 0.00017 * sin(node)
-    return floor(mean + away - _DELTA_T_DAYS + _ZONE_DAYS - _JULIAN_DAY_OF_ORDINAL_0)
+    return mean + away
 
 
 def _sector(ordinal: int) -> int:
     """Which twelfth of the zodiac the sun is in as the local day begins; 9 begins with the winter solstice."""
-    t = (ordinal + _JULIAN_DAY_OF_ORDINAL_0 - _ZONE_DAYS - 2_451_545.0) / 36_525
+    return int(sun_longitude(ordinal + _JULIAN_DAY_OF_ORDINAL_0 - _ZONE_DAYS) // 30)
+
+
+def sun_longitude(julian_day: float) -> float:
+    """The sun's apparent longitude, 0 to 360 degrees. Meeus, chapter 25."""
+    t = (julian_day - 2_451_545.0) / 36_525
     anomaly = radians(357.52911 + 35_999.05029 * t)
     centre = (1.914602 - 0.004817 * t) * sin(anomaly) + 0.019993 * sin(2 * anomaly) + 0.000289 * sin(3 * anomaly)
     longitude = 280.46646 + 36_000.76983 * t + centre - 0.00569 - 0.00478 * sin(radians(125.04 - 1_934.136 * t))
-    return int(longitude % 360 // 30)
+    return longitude % 360

@@ -53,6 +53,18 @@ def test_the_shipped_file_is_what_the_holidays_package_knows_plus_the_named_over
     assert all(entry.name and entry.name_en for entry in file.days)
 
 
+def test_a_drafted_day_is_named_in_both_languages() -> None:
+    drafted = {entry["day"]: entry for entry in draft_days(2026, 2026)}
+    assert drafted[date(2026, 8, 22)] == {
+        "day": date(2026, 8, 22), "work": True, "name": "Làm bù", "name_en": "Make-up working day",
+    }  # fmt: skip
+    assert drafted[date(2026, 2, 17)] == {
+        "day": date(2026, 2, 17), "name": "Mùng Một Tết", "name_en": "Day 1 of Lunar New Year",
+    }  # fmt: skip
+    assert (drafted[date(2026, 9, 2)]["name"], drafted[date(2026, 9, 2)]["name_en"]) == ("Quốc khánh", "National Day")
+    assert sorted(drafted) == list(drafted)
+
+
 def test_a_draft_can_be_printed_and_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["2027", "2028"]) == 0
     path = tmp_path / "draft.yaml"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from holidays.calendars.chinese import VIETNAMESE_CALENDAR, _ChineseLunisolar
 
 from services.scoring.calendar import CalendarError, CalendarFile, CalendarGap, read_calendar, shipped_calendars
 from services.scoring.calendar.horizon import WARN_OF_GAP_DAYS, WARN_OF_PROVISIONAL_DAYS, horizon, publish
-from services.scoring.calendar.lunar import hung_kings_day, lunar, names
+from services.scoring.calendar.lunar import hung_kings_day, lunar, names, new_moon, sun_longitude
 from shared.telemetry import metrics
 from tests.unit.scoring.samples import CALENDAR
 
@@ -48,6 +48,10 @@ def test_a_calendar_tells_what_is_provisional() -> None:
     with pytest.raises(CalendarGap):
         CALENDAR.provisional(2036)
     assert OLD.calendar().provisional(2026), "a version that says nothing claims nothing"
+    read = NEW.calendar()
+    assert [read.provisional(year) for year in (2019, 2026, 2027)] == [False, False, True]
+    with pytest.raises(CalendarGap, match=f"calendar {NEW.version} does not cover 2036"):
+        read.provisional(2036)
 
 
 def wrong_names(file: CalendarFile) -> dict[date, str]:
@@ -91,6 +95,44 @@ def test_the_lunar_calendar_agrees_with_another_one_for_a_century() -> None:
     # where Viet Nam and China differ: Tết came a month earlier, a day earlier
     assert lunar(date(1985, 1, 21)) == lunar(date(2007, 2, 17)) != lunar(date(2007, 2, 18))
     assert (lunar(date(2023, 3, 22)).month, lunar(date(2023, 3, 22)).leap) == (2, True)
+
+
+def julian_day(at: datetime) -> float:
+    """In dynamical time, which was 70 s ahead of UTC on average of these years."""
+    return 1_721_424.5 + at.toordinal() + (at.hour * 60 + at.minute) / 1_440 + 70 / 86_400
+
+
+def test_new_moons_and_the_sun_are_where_the_book_says() -> None:
+    """Jean Meeus, Astronomical Algorithms, 2nd ed.: examples 49.a (terms left out here are worth a minute) and 25.a."""
+    assert new_moon(-283) == pytest.approx(2_443_192.65118, abs=1 / 1_440)
+    assert sun_longitude(2_448_908.5) == pytest.approx(199.90895, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [
+        (-185, (1985, 1, 21, 2, 28)), (-5, (1999, 8, 11, 11, 8)), (0, (2000, 1, 6, 18, 14)),
+        (124, (2010, 1, 15, 7, 11)), (218, (2017, 8, 21, 18, 30)), (300, (2024, 4, 8, 18, 21)),
+        (323, (2026, 2, 17, 12, 1)),
+    ],
+)  # fmt: skip
+def test_new_moons_come_at_the_minute_of_the_almanac(number: int, at: tuple[int, int, int, int, int]) -> None:
+    assert new_moon(number) == pytest.approx(julian_day(datetime(*at, tzinfo=UTC)), abs=2 / 1_440)
+
+
+@pytest.mark.parametrize(
+    ("at", "degrees"),
+    [
+        ((2000, 3, 20, 7, 35), 0), ((2000, 6, 21, 1, 48), 90), ((2000, 9, 22, 17, 28), 180), ((2020, 3, 20, 3, 50), 0),
+        ((2020, 6, 20, 21, 44), 90), ((2020, 12, 21, 10, 2), 270), ((2026, 6, 21, 8, 24), 90),
+        ((2026, 12, 21, 20, 50), 270),
+    ],
+)  # fmt: skip
+def test_the_sun_is_there_at_equinoxes_and_solstices(at: tuple[int, int, int, int, int], degrees: int) -> None:
+    here = sun_longitude(julian_day(datetime(*at, tzinfo=UTC)))
+    assert 0 <= here < 360
+    quarter_of_an_hour = 360 / 365.25 / 96
+    assert (here - degrees + 180) % 360 - 180 == pytest.approx(0, abs=quarter_of_an_hour)
 
 
 @pytest.mark.parametrize(
