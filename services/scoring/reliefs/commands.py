@@ -95,12 +95,25 @@ async def _add(tx: Transaction, given: argparse.Namespace, evidence: tuple[dict[
         tuple(given.obligation), evidence,
     )  # fmt: skip
     grace = timedelta(hours=ScoringSettings().relief_grace_hours)
+    relief_id, said = proposal.relief_id, "Đã đề xuất / proposed"
     if not await propose(tx, proposal, now, grace):
-        print(f"Đã có rồi / it is there already: {proposal.relief_id}")  # noqa: T201
-        return 0
+        status, said = (await store.lock_one(tx, relief_id)).status, "Đã có rồi / it is there already"
+        if status == "rejected":
+            raise Refused(
+                f"{relief_id}: đã có rồi và đã bác; muốn đề xuất lại thì ghi lý do khác / "
+                "it is there already and was rejected; to propose it again, give another reason"
+            )
+        if status == "granted":
+            print(f"{said}, {_SAID[status].lower()}: {relief_id}")  # noqa: T201
+            return 0
+    held_until = when(max(proposal.ends_at, now) + grace)
     print(  # noqa: T201
-        f"Đã đề xuất / proposed: {proposal.relief_id}\n"
-        f"Chờ quyết định / decide it: python -m services.scoring reliefs grant {proposal.relief_id} --by … --reason …"
+        f"{said}: {relief_id}\n"
+        f"Chờ quyết định / decide it: python -m services.scoring reliefs grant {relief_id} --by … --reason …\n"
+        f"Chưa quyết định thì đến {held_until} không nhắc và không ghi quá hạn ai có hạn trong khoảng này; bác sau hạn "
+        "là ghi quá hạn ngay. Hãy quyết định trước hạn báo cáo.\n"
+        f"Until it is decided, or {held_until}, nobody whose deadline lies within it is reminded or called overdue; "
+        "rejected after a deadline, it marks at once. Decide before the deadlines."
     )
     return 0
 

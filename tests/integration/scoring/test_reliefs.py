@@ -342,9 +342,12 @@ async def test_the_commands_propose_list_show_and_decide(
     code, said = await asyncio.to_thread(command, *adding(agency="H99.31", regime=REGIME, evidence=str(paper)))
     assert code == 0, said
     relief_id = said.split("proposed: ")[1].split()[0]
-    assert "it is there already" in (await asyncio.to_thread(command, *adding(agency="H99.31", regime=REGIME)))[1]
+    again = adding(agency="H99.31", regime=REGIME)
+    assert f"it is there already: {relief_id}\n" in (await asyncio.to_thread(command, *again))[1]
     decision = ["--by", "Lê Văn C", "--reason", "công văn 12"]
     assert (await asyncio.to_thread(command, "grant", relief_id, *decision))[0] == 0
+    code, said = await asyncio.to_thread(command, *again)
+    assert (code, said.endswith(f"it is there already, đã chấp thuận / granted: {relief_id}\n")) == (0, True)
     code, said = await asyncio.to_thread(command, "grant", relief_id, *decision)
     assert (code, "is decided already" in said) == (1, True)
     assert relief_id in (await asyncio.to_thread(command, "list", "--status", "granted"))[1]
@@ -376,6 +379,19 @@ async def test_a_proposal_that_cannot_be_is_refused_with_every_fault(
     code, said = await asyncio.to_thread(command, *adding(**changes))
     assert (code, all(refusal in said for refusal in refusals)) == (1 if refusals else 0, True), said
     assert len(await rig.rows("SELECT 1 FROM reliefs")) == (0 if refusals else 1)
+
+
+async def test_who_proposes_is_told_until_when_it_holds_and_that_what_was_rejected_needs_another_reason(
+    rig: Rig, command: Callable[..., tuple[int, str]]
+) -> None:
+    await ready(rig)
+    code, said = await asyncio.to_thread(command, *adding())
+    assert (code, f"until it is decided, or {(ENDS + GRACE):%F %T%z}" in said.lower()) == (0, True), said
+    relief_id = said.split("proposed: ")[1].split()[0]
+    await asyncio.to_thread(command, "reject", relief_id, "--by", "Lê Văn C", "--reason", "không mất điện")
+    code, said = await asyncio.to_thread(command, *adding())
+    assert (code, "was rejected; to propose it again, give another reason" in said) == (1, True), said
+    assert (await asyncio.to_thread(command, *adding(reason="Mất điện lần hai")))[0] == 0
 
 
 async def test_an_unknown_relief_is_said_to_be_none(command: Callable[..., tuple[int, str]]) -> None:
