@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,13 +145,17 @@ def _configuration(group: Group) -> str:
 def _forget_what_tests_may_change(group: Group, work: Path) -> None:
     told = work / "tests.sha256"
     digest = hashlib.sha256()
-    for path in sorted(path for folder in group.tests for path in (ROOT / folder).rglob("*.py")):
+    for path in sorted(path for named in group.tests for path in _files(ROOT / named)):
         digest.update(path.read_bytes())
     if told.exists() and told.read_text(encoding="utf-8") == digest.hexdigest():
         return
     (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     _set(work, group, lambda _, code: code if code is not None and _STATUS.get(code) in (KILLED, TIMEOUT) else None)
     told.write_text(digest.hexdigest(), encoding="utf-8")
+
+
+def _files(named: Path) -> Iterable[Path]:
+    return [named] if named.is_file() else named.rglob("*.py")
 
 
 def _set(work: Path, group: Group, new: Callable[[str, int | None], int | None]) -> None:

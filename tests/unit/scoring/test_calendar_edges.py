@@ -115,3 +115,13 @@ def test_a_calendar_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     broken.write_text("1", encoding="utf-8")
     with pytest.raises(CalendarError, match=r"YAML: Input should be"):
         read_calendar(broken)
+
+
+def test_a_year_counts_all_its_working_days_and_ends_with_its_last_day() -> None:
+    year = WorkingCalendar("one-year", 2028, 2028, days_off=[date(2028, 1, 3)], made_up=[date(2028, 1, 8)])
+    assert year.working_days_between(date(2028, 1, 1), date(2028, 12, 31)) == 260  # one off, one made up
+    assert year.working_days_between(date(2028, 12, 28), date(2028, 12, 29)) == 1
+    assert not year.is_working_day(date(2028, 12, 31)), "a Sunday behind the last working day"
+    with pytest.raises(CalendarGap, match="does not cover 2029"):
+        year.add_working_days(date(2028, 12, 31), 1)
+    assert WorkingCalendar("x", 2026, 2026, days_off=[], made_up=[]).is_working_day(date(2026, 12, 31))

@@ -16,12 +16,14 @@ from shared.contract.period import (
     around,
     containing,
     cutoff_range,
+    first_day,
     fits,
     following,
     format_id,
     governing_version,
     last_month,
     parse,
+    preceding,
     touching,
     weeks_in_year,
 )
@@ -102,6 +104,39 @@ def test_iso_weeks_are_right_at_the_edges_of_years() -> None:
     assert containing(date(2024, 12, 30), "weekly", LAW).id == "2025-W01"
 
 
+@pytest.mark.parametrize(
+    ("text", "before", "first"),
+    [
+        ("2026-W01", "2025-W52", "2025-12-29"), ("2027-W01", "2026-W53", "2027-01-04"),
+        ("2026-W07", "2026-W06", "2026-02-09"), ("2026-M01", "2025-M12", "2026-01-01"),
+        ("2026-M10", "2026-M09", "2026-10-01"), ("2026-Q1", "2025-Q4", "2026-01-01"),
+        ("2026-Q3", "2026-Q2", "2026-07-01"), ("2026-H1", "2025-H2", "2026-01-01"),
+        ("2026-H2", "2026-H1", "2026-07-01"), ("2026-9M", "2025-9M", "2026-01-01"), ("2026", "2025", "2026-01-01"),
+    ],
+)  # fmt: skip
+def test_the_period_before_and_the_first_day_of_its_name(text: str, before: str, first: str) -> None:
+    assert preceding(parse(text)).id == before
+    assert following(parse(before)).id == text
+    assert first_day(parse(text)).isoformat() == first
+
+
+def test_the_first_and_the_last_year_are_years_of_periods() -> None:
+    assert (parse("1900").year, parse("2999-M12").year) == (1900, 2999)
+    assert parse("A" * 40).frequency == "adhoc"
+    for beyond in ("1899", "3000-M01"):
+        with pytest.raises(PeriodError, match="1900-2999"):
+            parse(beyond)
+    for step, edge in ((preceding, "1900-M01"), (following, "2999-M12")):
+        with pytest.raises(PeriodError, match="1900-2999"):
+            step(parse(edge))
+
+
+@pytest.mark.parametrize(("text", "most"), [("2026-M13", 12), ("2026-Q5", 4), ("2026-H3", 2), ("2025-W53", 52)])
+def test_a_number_beyond_the_last_is_told_with_the_last(text: str, most: int) -> None:
+    with pytest.raises(PeriodError, match=rf"'{text}': 202\d has \w+ periods 1 to {most}$"):
+        parse(text)
+
+
 def test_the_last_month_of_a_period() -> None:
     assert last_month(parse("2026-Q3")) == (2026, 9)
     assert last_month(parse("2026-9M")) == (2026, 9)
@@ -168,6 +203,10 @@ def test_a_period_of_another_frequency_has_no_range() -> None:
         cutoff_range(parse("DX-1"), "adhoc", LAW)
     with pytest.raises(PeriodError):
         following(parse("DX-1"))
+    with pytest.raises(PeriodError):
+        preceding(parse("DX-1"))
+    with pytest.raises(PeriodError):
+        first_day(parse("DX-1"))
     with pytest.raises(PeriodError):
         last_month(parse("DX-1"))
     with pytest.raises(PeriodError):

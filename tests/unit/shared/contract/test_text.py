@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -10,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract import text
-from shared.contract.text import JOINER, MAX_NON_STARTERS, is_stream_safe, may_hold_long_runs, nfc, nfkc, stream_safe
+from shared.contract.text import (
+    JOINER,
+    MAX_NON_STARTERS,
+    header_safe,
+    is_stream_safe,
+    may_hold_long_runs,
+    nfc,
+    nfkc,
+    nfkd,
+    stream_safe,
+)
 from tests.unit.growth import SQUARE_FROM, growth
 
 ACUTE = "\u0301"  # class 230
@@ -126,6 +137,29 @@ def test_no_character_is_missing_from_what_counts_as_a_mark() -> None:
         elif not unicodedata.combining(character):
             folded.append(character)
     assert ("".join(twice), "".join(folded)) == (text._DOUBLES, text._FOLDED)
+
+
+def test_the_class_of_marks_holds_them_all_and_within_the_bmp_nothing_else() -> None:
+    held = set(re.findall(f"[{text._mark_class()}]", "".join(map(chr, range(0x1F000)))))
+    marks = set(DESCENDING + text._DOUBLES + text._FOLDED)
+    assert marks <= held
+    beyond = sorted(character for character in marks if ord(character) > 0xFFFF)
+    assert held - marks <= set(map(chr, range(ord(beyond[0]), ord(beyond[-1]))))
+
+
+def test_each_form_is_that_of_unicode() -> None:
+    for sent in ("ﬁ ２ ấ", unicodedata.normalize("NFD", "Thống kê ước đạt")):
+        assert [form(sent) for form in (nfc, nfkc, nfkd)] == [
+            unicodedata.normalize(form, sent) for form in ("NFC", "NFKC", "NFKD")
+        ]
+
+
+def test_what_becomes_a_header_holds_no_control_character() -> None:
+    fine = "Báo cáo tuần ~ \u00a0 \u2027 \u202a €!"
+    assert header_safe(fine) is fine
+    for point in (0x00, 0x0A, 0x0D, 0x1F, 0x7F, 0x80, 0x9F, 0x2028, 0x2029):
+        with pytest.raises(ValueError, match=f"control character U\\+{point:04X} in"):
+            header_safe(f"Báo cáo{chr(point)}x")
 
 
 def test_vietnamese_never_needs_the_slow_look() -> None:
