@@ -115,11 +115,11 @@ def test_the_policy_in_force_on_the_day_of_the_deadline_governs() -> None:
 def test_ambiguous_or_missing_policies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError):
         read_policies(tmp_path)
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError, match="have one version"):
         PolicyBook([POLICY, other("2019.1", date(2027, 1, 1))])
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError, match="begin on one day"):
         PolicyBook([POLICY, other("2019.2", POLICY.effective_from)])
-    with pytest.raises(PolicyMissing):
+    with pytest.raises(PolicyMissing, match=r"policy '2018\.1' is not loaded"):
         PolicyBook([POLICY]).version("2018.1")
     (tmp_path / "p.yaml").write_text('version: "1"\n', encoding="utf-8")
     with pytest.raises(PolicyError, match=r"p\.yaml"):

@@ -91,6 +91,32 @@ def test_what_contradicts_itself_is_refused(was: str, becomes: str, complaint: s
     assert any(complaint in line for line in refused(BODY.replace(was, becomes)))
 
 
+def test_a_contradiction_is_told_in_both_languages_and_in_our_own_words() -> None:
+    (told,) = refused(BODY.replace('floor: "0"', 'floor: "61"'))
+    line = line_of('full: "60"')
+    assert told == f"p.yaml:{line}: timeliness: floor, 61, lớn hơn full, 60 / floor, 61, is above full, 60"
+    (told,) = refused(BODY.replace("texts:", 'texts:\n  "9.z": {text_vi: a, text_en: b, legal_basis: c}'))
+    assert told.endswith("9.z không phải khoản nào của quy tắc này / texts: 9.z is no clause of this policy")
+
+
+def test_the_clause_of_the_grace_is_a_clause_like_the_others() -> None:
+    assert POLICY.clauses.each() == ("1.a", "1.b", "1.c", "2.a")
+    assert POLICY.clauses.model_copy(update={"grace": "1.d"}).each() == ("1.a", "1.b", "1.c", "2.a", "1.d")
+
+
+def test_policies_of_a_folder_come_by_their_first_day(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        BODY.replace("version: ", "version: '9' #", 1).replace("effective_from: ", "effective_from: 2030-01-01 #", 1),
+        encoding="utf-8",
+    )
+    (tmp_path / "b.yaml").write_text(BODY, encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(
+        BODY.replace("version: ", "version: '7' #", 1).replace("effective_from: ", "effective_from: 2025-01-01 #", 1),
+        encoding="utf-8",
+    )
+    assert [read.policy.version for read in shipped_policies(tmp_path)] == ["2019.1", "7", "9"]
+
+
 def test_bytes_that_are_no_text_and_files_that_are_no_page_are_refused() -> None:
     for file in (b"\xff\xfe", b"#" * 300_000, b"- 1\n", b""):
         with pytest.raises(PolicyError, match=r"p\.yaml"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -39,7 +40,7 @@ RELIEF = Relief("GH-1", DEADLINE - DAY, DEADLINE + DAY, "granted", None, 1)
     ],
 )
 def test_all_that_its_scope_names_must_match_and_an_empty_scope_covers_all(
-    scope: dict[str, tuple[str, ...]], covered: bool
+    scope: dict[str, Any], covered: bool
 ) -> None:
     assert ScopedRelief(RELIEF, **scope).covers(KEY) is covered
 

@@ -48,9 +48,12 @@ class Timeliness(_Part):
     @model_validator(mode="after")
     def _ordered(self) -> Timeliness:
         if self.floor > self.full:
-            raise ValueError(f"floor, {self.floor}, is above full, {self.full}")
+            raise ValueError(
+                f"floor, {self.floor}, lớn hơn full, {self.full} / floor, {self.floor}, is above full, {self.full}"
+            )
         if self.overdue > self.full:
             raise ValueError(
+                f"overdue, {self.overdue}, lớn hơn full, {self.full}: không nộp được nhiều điểm hơn nộp / "
                 f"overdue, {self.overdue}, is above full, {self.full}: silence would earn more than a report"
             )
         return self
@@ -100,16 +103,24 @@ class Policy(_Part):
     def _explained(self) -> Policy:
         clauses = self.clauses.each()
         if (self.clauses.grace is None) != (self.timeliness.off_within_grace is None):
-            raise ValueError("timeliness.off_within_grace and clauses.grace: give both, or neither")
+            raise ValueError(
+                "timeliness.off_within_grace, clauses.grace: ghi cả hai hoặc không ghi / "
+                "timeliness.off_within_grace and clauses.grace: give both, or neither"
+            )
         twice = sorted({clause for clause in clauses if clauses.count(clause) > 1})
         if twice:
-            raise ValueError(f"clauses: {', '.join(twice)} names two rules")
+            named = ", ".join(twice)
+            raise ValueError(f"clauses: {named} dùng cho hai quy tắc / clauses: {named} names two rules")
         without = sorted(set(clauses) - self.texts.keys())
         if without:
-            raise ValueError(f"texts: clause {', '.join(without)} has no text")
+            named = ", ".join(without)
+            raise ValueError(f"texts: khoản {named} không có nội dung / texts: clause {named} has no text")
         unused = sorted(self.texts.keys() - set(clauses))
         if unused:
-            raise ValueError(f"texts: {', '.join(unused)} is no clause of this policy")
+            named = ", ".join(unused)
+            raise ValueError(
+                f"texts: {named} không phải khoản nào của quy tắc này / texts: {named} is no clause of this policy"
+            )
         return self
 
     def text(self, clause: str) -> ClauseText | None:
@@ -212,5 +223,6 @@ _SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục
 
 def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
     path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
-    said = fault["msg"] if fault["type"] == "value_error" else _SAID.get(fault["type"]) or sentence_of(fault)
+    ours = fault.get("ctx", {}).get("error") if fault["type"] == "value_error" else None  # in both languages already
+    said = str(ours) if ours is not None else _SAID.get(fault["type"]) or sentence_of(fault)
     return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
