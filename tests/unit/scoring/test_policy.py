@@ -63,6 +63,13 @@ def test_a_weekend_after_a_friday_deadline_counts_as_one_day() -> None:
     assert working_days_late(friday, local(2026, 10, 19, 12), CALENDAR) == 1
 
 
+def test_working_days_that_a_relief_touches_count_in_no_lateness() -> None:
+    tuesday = (local(2026, 10, 20, 23, 59), local(2026, 10, 21))  # it touches Wednesday at midnight
+    late = Scored(DEADLINE, False, local(2026, 10, 22, 9), excused=(tuesday,))
+    assert points(late) == [("1.a", Decimal(60)), ("1.b", Decimal(-10))]
+    assert points(facts(local(2026, 10, 22, 9)))[1] == ("1.b", Decimal(-30)), "without it"
+
+
 def test_timeliness_never_falls_below_its_floor() -> None:
     assert points(facts(local(2026, 12, 31)))[1] == ("1.b", Decimal(-60))
 
@@ -115,6 +122,8 @@ def test_the_policy_in_force_on_the_day_of_the_deadline_governs() -> None:
 def test_ambiguous_or_missing_policies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError):
         read_policies(tmp_path)
+    with pytest.raises(PolicyError, match="there is no scoring policy"):
+        PolicyBook([])
     with pytest.raises(PolicyError, match="have one version"):
         PolicyBook([POLICY, other("2019.1", date(2027, 1, 1))])
     with pytest.raises(PolicyError, match="begin on one day"):

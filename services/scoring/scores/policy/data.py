@@ -223,6 +223,6 @@ _SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục
 
 def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
     path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
-    ours = fault.get("ctx", {}).get("error") if fault["type"] == "value_error" else None  # in both languages already
-    said = str(ours) if ours is not None else _SAID.get(fault["type"]) or sentence_of(fault)
+    ours = fault["type"] == "value_error"  # in both languages already
+    said = str(fault["ctx"]["error"]) if ours else _SAID.get(fault["type"]) or sentence_of(fault)
     return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
