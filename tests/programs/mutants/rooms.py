@@ -147,5 +147,5 @@ GROUPS = (
         (_room("shared/contract", "shared/contract", "period", "reporting_window", "addressing", "text"),),
     ),
 )  # fmt: skip
-#: command lines, and what makes the text of a query or its parameters
-LEFT_OUT = frozenset({"main", "_parameters", "_unlike"})
+#: command lines, what makes the text of a query or its parameters, and what reads its rows
+LEFT_OUT = frozenset({"main", "_parameters", "_unlike", "_scoped"})
