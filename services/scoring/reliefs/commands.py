@@ -97,7 +97,9 @@ async def _add(tx: Transaction, given: argparse.Namespace, evidence: tuple[dict[
     grace = timedelta(hours=ScoringSettings().relief_grace_hours)
     relief_id, said = proposal.relief_id, "Đã đề xuất / proposed"
     if not await propose(tx, proposal, now, grace):
-        status, said = (await store.lock_one(tx, relief_id)).status, "Đã có rồi / it is there already"
+        found = await store.lock_one(tx, relief_id)
+        assert found is not None, "what is not added is there"
+        status, said = found.status, "Đã có rồi / it is there already"
         if status == "rejected":
             raise Refused(
                 f"{relief_id}: đã có rồi và đã bác; muốn đề xuất lại thì ghi lý do khác / "
