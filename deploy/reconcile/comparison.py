@@ -75,7 +75,13 @@ OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Diffe
 _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "intake.follow": ("intake.verdicts", "intake.standings", "intake.obligations", "intake.open_reviews"),
     "intake.notices": ("intake.notices",),
-    "validator.registry": ("validator.regime", "validator.verdict", "validator.finding"),
+    "validator.registry": (
+        "validator.regime",
+        "validator.reference_table",
+        "validator.verdict",
+        "validator.finding",
+    ),
+    "validator.agencies": ("validator.agency",),
     "validator.submissions": ("validator.verdict", "validator.finding"),
     "validator.access": ("validator.access_",),
     "scoring.registry": ("scoring.",),

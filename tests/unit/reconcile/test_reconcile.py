@@ -14,6 +14,7 @@ from deploy.reconcile import commands, comparison
 from deploy.reconcile.comparison import Result
 from deploy.reconcile.differences import KINDS, Difference, Teller
 from deploy.reconcile.stores import CannotCompare, Stores
+from shared.contract.subscriptions import SUBSCRIPTIONS
 
 KEY = "H99.05/KTXH/2026-M03"
 EVENT = "0190a21d-8e9f-7420-9db5-03e60de6cb2c"
@@ -122,6 +123,10 @@ def test_differences_beyond_what_is_kept_are_counted(monkeypatch: pytest.MonkeyP
     made = result(LINE, COPY, LOST, LOST)
     assert len(made.differences) == 2
     assert sum(made.counts.values()) == 4
+
+
+def test_it_is_said_of_every_consumer_which_tables_it_keeps() -> None:
+    assert comparison._FOLLOWERS.keys() == SUBSCRIPTIONS.keys()
 
 
 @pytest.mark.parametrize(
