@@ -33,9 +33,9 @@ async def test_verdict_findings_and_event_are_stored_together(rig: Rig) -> None:
     for row, verdict in zip(rows, (accepted, returned), strict=True):
         assert row.pop("any_nonzero") is True
         assert row.pop("figures") == (GOOD if verdict.outcome == "accepted" else None)
-        assert (row.pop("compared_with"), row.pop("resembles")) == ([], [])
+        assert (row.pop("compared_with"), row.pop("looked_up"), row.pop("resembles")) == ([], [], [])
         assert row == verdict.model_dump(
-            exclude={"findings", "revision", "compared_with"}
+            exclude={"findings", "revision", "compared_with", "looked_up"}
         )  # validator gives no second verdict yet
     findings = await rig.rows("SELECT * FROM finding ORDER BY verdict_id, position")
     assert [
