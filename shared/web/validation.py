@@ -83,6 +83,12 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
         "Sửa JSON rồi gửi lại.",
         "Correct the JSON and send it again.",
     ),
+    "not_storable": (
+        "Có ký tự NUL (U+0000) hoặc nửa cặp thay thế (U+D800–U+DFFF), không lưu được.",
+        "It holds a NUL (U+0000) or half of a surrogate pair (U+D800–U+DFFF), which cannot be stored.",
+        "Xóa ký tự đó.",
+        "Delete it.",
+    ),
     "value_error": (
         "Giá trị không hợp lệ: {error}.",
         "The value is not valid: {error}.",

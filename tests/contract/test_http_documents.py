@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 
 from services.intake.main import build as intake
 from services.intake.settings import IntakeSettings
@@ -19,6 +21,7 @@ from services.scoring.settings import ScoringSettings
 from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.web.bodies import Body
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMON = CommonSettings()
@@ -131,3 +134,21 @@ async def test_every_path_names_its_methods(served: tuple[str, FastAPI]) -> None
         answer = await ask(app, "PATCH", path)
         assert answer.status_code == 405
         assert set(answer.headers["allow"].split(", ")) >= {method.upper() for method in found}, path
+
+
+def bodies(app: FastAPI) -> Iterator[tuple[str, object]]:
+    """The JSON bodies that FastAPI reads, with the path of their operation."""
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        if isinstance(dependant, Dependant):
+            yield from ((str(context.path_format), field.field_info.annotation) for field in dependant.body_params)
+
+
+def test_every_body_refuses_what_no_database_stores(served: tuple[str, FastAPI]) -> None:
+    """A NUL or half of a surrogate pair would fail at the first statement it reaches, as an unforeseen error."""
+    name, app = served
+    found = list(bodies(app))
+    assert bool(found) == (name in ("intake", "notifier")), found
+    for path, body in found:
+        assert isinstance(body, type), path
+        assert issubclass(body, Body), (path, body)

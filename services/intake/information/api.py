@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from services.intake import pages
 from services.intake.access.callers import Access, Reading, ReadingById, Sender, Sending
@@ -46,6 +46,7 @@ from shared.reports.classified import is_classified
 from shared.reports.limits import is_code
 from shared.runtime.clock import Clock, SystemClock
 from shared.web.app import Application
+from shared.web.bodies import Body
 from shared.web.errors import FieldError, Problem, conflict, not_found, unprocessable
 from shared.web.idempotency import IdempotencyKey, given_key
 from shared.web.paging import paginate
@@ -62,7 +63,7 @@ _Role = Annotated[
 _State = Annotated[RequestState | None, Query(description="open: chưa đến hạn; due: đã đến hạn; withdrawn: đã rút")]
 
 
-class InformationRequested(BaseModel):
+class InformationRequested(Body):
     """Yêu cầu cung cấp thông tin / what is asked of whom. Without `regime` and `form` the answer is free text."""
 
     model_config = ConfigDict(
@@ -94,7 +95,7 @@ class InformationRequested(BaseModel):
     form: dict[str, Any] | None = Field(None, description="Biểu riêng, như của một chế độ / its own form")
 
 
-class RequestWithdrawn(BaseModel):
+class RequestWithdrawn(Body):
     """Rút yêu cầu / a withdrawal."""
 
     model_config = ConfigDict(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from services.intake import pages
 from services.intake.lifecycle import deciding, handlers, open_queries, problems, states, table
@@ -30,6 +30,7 @@ from shared.postgres.database import Database
 from shared.reports.limits import is_code
 from shared.runtime.clock import Clock
 from shared.web.app import Application
+from shared.web.bodies import Body
 from shared.web.errors import not_found
 from shared.web.idempotency import IdempotencyKey, given_key
 from shared.web.paging import paginate
@@ -43,17 +44,13 @@ _OWNER = Query(description="Của cơ quan này; với khóa của người / th
 _NEITHER = ("bài nộp hoặc yêu cầu này", "such submission or request")
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Certification(_Body):
+class Certification(Body):
     """Ký xác nhận / certification by the head or a deputy with delegation."""
 
     reason: _Reason = ""
 
 
-class Reviewed(_Body):
+class Reviewed(Body):
     """Kết quả duyệt / what a reviewer decides."""
 
     model_config = ConfigDict(
@@ -68,7 +65,7 @@ class Reviewed(_Body):
     until: _Until = None
 
 
-class Reasoned(_Body):
+class Reasoned(Body):
     """Một bước kèm lý do / a step with its reason."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "Gửi nhầm kỳ báo cáo"}]})
@@ -76,14 +73,14 @@ class Reasoned(_Body):
     reason: _Reason
 
 
-class ExtensionRequested(_Body):
+class ExtensionRequested(Body):
     """Xin gia hạn / a request for more time."""
 
     reason: _Reason
     until: AwareDatetime
 
 
-class Decided(_Body):
+class Decided(Body):
     """Quyết định / a decision. `until` (gia hạn): khác thời điểm đã xin / another moment than was asked for."""
 
     decision: Literal["grant", "refuse"]
@@ -91,7 +88,7 @@ class Decided(_Body):
     until: _Until = None
 
 
-class AppealDecided(_Body):
+class AppealDecided(Body):
     """Quyết định về khiếu nại / the decision on an appeal."""
 
     decision: Literal["uphold", "dismiss"]
@@ -101,7 +98,7 @@ class AppealDecided(_Body):
     until: AwareDatetime | None = None
 
 
-class Unlocked(_Body):
+class Unlocked(Body):
     """Mở khóa / unlocking."""
 
     reason: _Reason

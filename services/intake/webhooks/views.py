@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from services.intake.views import Moment
 from services.intake.webhooks.domain import Wanted, Webhook
 from shared.contract.events import WebhookEvent
 from shared.contract.webhook_targets import MAX_URL_CHARACTERS
+from shared.web.bodies import Body
 
 _URL = "https://bao-cao.h99.example/thong-bao"
 _CONTACT = "cntt@h99-131.example"
@@ -37,10 +38,8 @@ _Contact = Annotated[
 _State = Literal["active", "paused"]
 
 
-class WebhookRegistration(BaseModel):
+class WebhookRegistration(Body):
     """Đăng ký webhook / a webhook to be added."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: _Url
     events: _Events
@@ -57,10 +56,8 @@ class WebhookRegistration(BaseModel):
         return Wanted(self.url, tuple(self.events), self.contact)
 
 
-class WebhookEdit(BaseModel):
+class WebhookEdit(Body):
     """Nội dung mới, đủ mọi trường / the new content, whole. paused: tạm dừng gửi / nothing is sent."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: _Url
     events: _Events
@@ -72,10 +69,8 @@ class WebhookEdit(BaseModel):
         return Wanted(self.url, tuple(self.events), self.contact)
 
 
-class WebhookRotation(BaseModel):
+class WebhookRotation(Body):
     """Đổi khóa ký / a new secret."""
-
-    model_config = ConfigDict(extra="forbid")
 
     old_ends_after_hours: int = Field(
         24,

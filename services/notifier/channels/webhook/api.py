@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from services.notifier import metrics, tables
 from services.notifier.channels.webhook import queries, replaying
@@ -33,6 +33,7 @@ from shared.postgres.database import Database, ReadTransaction
 from shared.postgres.json_values import json_row
 from shared.runtime.clock import Clock
 from shared.web.answers import Answer, many, of_columns, of_model, page_of
+from shared.web.bodies import Body
 from shared.web.errors import FieldError, Problem, describe, not_found, too_many, unprocessable
 from shared.web.filters import moment
 from shared.web.idempotency import IdempotencyKey, given_key, key_of_something_else
@@ -95,10 +96,8 @@ class WebhookReplayView(Answer):
     at: datetime
 
 
-class WebhookReplaySpan(BaseModel):
+class WebhookReplaySpan(Body):
     """Gửi lại những thông báo vào hàng đợi trong một khoảng / messages queued in a span of time."""
-
-    model_config = ConfigDict(extra="forbid")
 
     since: Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST, examples=["2026-10-16T08:00:00+07:00"])]
     until: Annotated[
