@@ -234,7 +234,7 @@ def build(
     webhooks_api.mount(
         app,
         database=database,
-        keepers=Reaching(access, cache, clock, ("submit", "administer", "operate")),
+        keepers=Reaching(access, cache, clock, ("submit", "review", "administer", "operate")),
         master_keys=WatchedFile(settings.webhook_key_file, read_master_keys, _no_webhook_keys),
         private=networks_of(settings.webhook_private_networks),
         system_clock=system_clock,

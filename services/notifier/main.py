@@ -103,6 +103,7 @@ def build(
         ),
         WatchedFile(settings.webhook_key_file, read_master_keys, _no_webhook_keys),
         system=system,
+        business=business,
         pace=WebhookPace(webhooks=settings.webhooks_at_once),
         grace_seconds=settings.grace_seconds,
     )

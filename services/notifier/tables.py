@@ -313,6 +313,8 @@ webhooks = Table(
     Column("rest_until", DateTime(timezone=True)),  # system time, like all moments here but occurred_at
     Column("stopped_version", Integer),  # the receiver answered 410 to this version; a newer one starts again
     Column("delivered_at", DateTime(timezone=True)),
+    Column("covers", Text, nullable=False, server_default="own"),
+    Index("webhooks_below", "agency", postgresql_where=text("covers = 'below' AND state <> 'deleted'")),
     Index("webhooks_of_agency", "agency", postgresql_where=text("state <> 'deleted'")),
     Index("webhooks_in_trouble", "webhook_id", postgresql_where=text("failures > 0 OR stopped_version IS NOT NULL")),
 )
@@ -338,6 +340,8 @@ webhook_deliveries = Table(
     Column("reason", Text),
     Column("replays", Integer, nullable=False, server_default="0"),  # at the owner's order
     Column("attempts_before", Integer, nullable=False, server_default="0"),  # of `attempts`, before the latest replay
+    Column("agency", Text, nullable=False),  # about which it is
+    Column("obligation", Text, nullable=False),  # '' of a test
     UniqueConstraint("webhook_id", "cause", name="webhook_deliveries_once"),
     CheckConstraint(
         "state IN ('pending', 'claimed', 'retry', 'delivered', 'failed', 'cancelled')", name="webhook_deliveries_state"

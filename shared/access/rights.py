@@ -65,15 +65,15 @@ def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: 
             return bool(offices_over(principal, scope, agency, tree, on, regime))
 
 
-def keeps_webhooks(principal: Principal, agency: str, tree: Tree, on: date) -> bool:
+def keeps_webhooks(principal: Principal, agency: str, tree: Tree, on: date, *, below: bool = False) -> bool:
     """Whether the principal keeps the agency's webhooks: an operator all, who administers those within reach, the
     agency's system, and its people who send under every regime, its own.
+
+    below: those that hear of the agencies below it too. Who sends for an agency alone keeps none of these; who reviews
+    there and below does.
     """
-    return (
-        may(principal, "operate", None, {}, on)
-        or may(principal, "administer", agency, tree, on)
-        or may(principal, "submit", agency, tree, on)
-    )
+    other = may(principal, "review" if below else "submit", agency, tree, on)
+    return may(principal, "operate", None, {}, on) or may(principal, "administer", agency, tree, on) or other
 
 
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -28,6 +28,7 @@ from services.intake.webhooks.views import (
     webhook_made,
     webhook_view,
 )
+from shared.contract.events.registry import WebhookCovers
 from shared.contract.webhook_secrets import MasterKeys
 from shared.contract.webhook_targets import Networks
 from shared.postgres.database import Database, Transaction
@@ -73,12 +74,12 @@ def mount(
         body: WebhookRegistration, response: Response, reach: Reach = reaching, call: Call = calling
     ) -> WebhookMade:
         agency = body.agency or reach.principal.agency or ""
-        if not keeps(reach, agency):
+        if not keeps(reach, agency, body.covers):
             raise not_found(f"cơ quan {agency[:80]}", f"agency {agency[:80]}")
-        if found := domain.faults(body.wanted, private):
+        if found := domain.faults(body.wanted, private, body.covers):
             raise unprocessable(found)
         async with database.transaction() as tx:
-            made = _made(await handlers.register(tx, call, agency, body.wanted, _master(master_keys)))
+            made = _made(await handlers.register(tx, call, agency, body.wanted, body.covers, _master(master_keys)))
         response.headers["Location"] = f"/v1/webhooks/{made.webhook.webhook_id}"
         return _answer(response, made, 201)
 
@@ -90,13 +91,13 @@ def mount(
     )
     async def webhooks(request: Request, page: Page, agency: _Agency = None, reach: Reach = reaching) -> Response:
         position = page.position("webhooks", (UUID,))
-        codes = kept_by(reach)
+        kept = {covers: kept_by(reach, covers) for covers in get_args(WebhookCovers)}
         if agency is not None:
-            codes = frozenset({agency} if codes is None else codes & {agency})
+            kept = {covers: frozenset({agency} if of is None else of & {agency}) for covers, of in kept.items()}
         after = position[0] if position else None
         assert after is None or isinstance(after, UUID)
         async with database.read_transaction() as tx:
-            rows = await store.page(tx, codes, after, page.limit + 1)
+            rows = await store.page(tx, kept, after, page.limit + 1)
         found = paginate("webhooks", [webhook_view(row) for row in rows], page.limit, _position)
         return await pages.answer(request, found, WebhookView)
 
@@ -118,10 +119,10 @@ def mount(
         webhook_id: str, body: WebhookEdit, response: Response, reach: Reach = reaching, if_match: _IfMatch = None
     ) -> WebhookView:
         wanted, expected = _id(webhook_id), _expected(if_match)
-        if found := domain.faults(body.wanted, private):
-            raise unprocessable(found)
         async with database.transaction() as tx:
             before = await _locked(tx, wanted, reach)
+            if found := domain.faults(body.wanted, private, before.covers):
+                raise unprocessable(found)
             call = Call(reach.principal, "", system_clock.now())
             made = _made(await handlers.edit(tx, call, before, body.wanted, body.state, expected))
         response.headers["ETag"] = f'"{made.webhook.version}"'
@@ -234,7 +235,7 @@ async def _locked(tx: Transaction, webhook_id: UUID, reach: Reach) -> Webhook:
 
 def _kept(webhook: Webhook | None, reach: Reach, asked: str) -> Webhook:
     """The webhook if there is one and it is the caller's to keep. Raises 404."""
-    if webhook is None or not keeps(reach, webhook.agency):
+    if webhook is None or not keeps(reach, webhook.agency, webhook.covers):
         raise problems.unknown(asked)
     return webhook
 

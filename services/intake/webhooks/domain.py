@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from shared.contract.events import WebhookRegistered, WebhookSecret, WebhookState
 from shared.contract.events.fields import usable_address
+from shared.contract.events.registry import EVENTS_BELOW, WebhookCovers
 from shared.contract.webhook_targets import Networks, Target, read_target
 from shared.web.errors import FieldError
 
@@ -55,6 +56,7 @@ class Webhook(Struct, frozen=True):
     changed_at: datetime
     test_id: UUID | None = None
     test_at: datetime | None = None
+    covers: WebhookCovers = "own"
     #: set where the receiver wants nothing more, until the next version
     stopped_at: datetime | None = None
     stop_reason: str | None = None
@@ -71,6 +73,7 @@ class Webhook(Struct, frozen=True):
             "url": self.url,
             "events": list(self.events),
             "state": self.state,
+            "covers": self.covers,
             "generation": self.secrets[0].generation,
         }
 
@@ -80,6 +83,7 @@ class Webhook(Struct, frozen=True):
         return WebhookRegistered(
             webhook_id=self.webhook_id,
             agency=self.agency,
+            covers=self.covers,
             url=self.url,
             events=self.events,
             state=self.state,
@@ -99,7 +103,7 @@ class TwoLive(Struct, frozen=True):
     until: datetime
 
 
-def faults(wanted: Wanted, private: Networks) -> list[FieldError]:
+def faults(wanted: Wanted, private: Networks, covers: WebhookCovers) -> list[FieldError]:
     """Everything that is wrong with what was asked for."""
     found = []
     target = read_target(wanted.url, private)
@@ -108,6 +112,17 @@ def faults(wanted: Wanted, private: Networks) -> list[FieldError]:
     if len(set(wanted.events)) < len(wanted.events):
         found.append(
             FieldError("/events", "Có sự kiện ghi hai lần.", "An event stands twice.", "Bỏ bớt.", "Leave one out.")
+        )
+    if covers == "below" and not EVENTS_BELOW.issuperset(wanted.events):
+        listed = ", ".join(sorted(EVENTS_BELOW))
+        found.append(
+            FieldError(
+                "/events",
+                "Có sự kiện không được báo về cơ quan cấp dưới.",
+                "An event is not told of the agencies below.",
+                f"Chỉ chọn trong: {listed}.",
+                f"Choose among: {listed}.",
+            )
         )
     if not usable_address(wanted.contact):
         found.append(
@@ -122,9 +137,12 @@ def faults(wanted: Wanted, private: Networks) -> list[FieldError]:
     return found
 
 
-def registered(webhook_id: UUID, agency: str, wanted: Wanted, master_key: str, now: datetime) -> Webhook:
+def registered(
+    webhook_id: UUID, agency: str, wanted: Wanted, covers: WebhookCovers, master_key: str, now: datetime
+) -> Webhook:
     return Webhook(
-        webhook_id, agency, wanted.url, wanted.events, wanted.contact, "active", (Secret(1, master_key),), 1, now, now
+        webhook_id, agency, wanted.url, wanted.events, wanted.contact, "active", (Secret(1, master_key),), 1, now, now,
+        covers=covers,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from services.intake.webhooks.domain import MAX_WEBHOOKS, TwoLive, Wanted, Webho
 from services.intake.webhooks.store import Order
 from shared.access import Principal
 from shared.contract.events import WebhookState
+from shared.contract.events.registry import WebhookCovers
 from shared.contract.ids import new_id
 from shared.contract.webhook_secrets import MasterKeys, shown
 from shared.outbox import publish
@@ -61,11 +62,12 @@ class Stale:
 
 
 async def register(
-    tx: Transaction, call: Call, agency: str, wanted: Wanted, master: MasterKeys
+    tx: Transaction, call: Call, agency: str, wanted: Wanted, covers: WebhookCovers, master: MasterKeys
 ) -> Made | KeyReused | TooMany:
     """Add a webhook with its first secret."""
-    webhook = domain.registered(new_id(), agency, wanted, master.first, call.now)
-    order = Order(webhook.webhook_id, _sha256("create", agency, wanted), generation=1)
+    webhook = domain.registered(new_id(), agency, wanted, covers, master.first, call.now)
+    said = ("create", agency, wanted) if covers == "own" else ("create", agency, wanted, covers)
+    order = Order(webhook.webhook_id, _sha256(*said), generation=1)
     if (earlier := await store.order(tx, _maker(call.by), call.key, order)) is not None:
         return await _again(tx, earlier, order, master, call.now)
     if await store.count_alone(tx, agency) >= MAX_WEBHOOKS:

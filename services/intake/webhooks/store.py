@@ -13,13 +13,14 @@ from sqlalchemy import text
 from services.intake import tables
 from services.intake.webhooks.domain import Secret, Webhook
 from shared.contract.events import WebhookStopped
+from shared.contract.events.registry import WebhookCovers
 from shared.postgres.bulk import assignments, names
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
 
 _COLUMNS = (
     "webhook_id", "agency", "url", "events", "contact", "state", "secrets", "version", "created_at", "changed_at",
-    "test_id", "test_at",
+    "test_id", "test_at", "covers",
 )  # fmt: skip
 _SHOWN = ", ".join(_COLUMNS).replace("secrets", "CAST(secrets AS text) AS secrets")
 _STOPPED = ", stop.at AS stopped_at, stop.reason AS stop_reason"
@@ -38,7 +39,8 @@ _ALL, _LOCK_ALL = text(_EVERY), text(f"{_EVERY} FOR UPDATE")
 _PAGE = text(f"""
     SELECT {_SHOWN}{_STOPPED} FROM webhook_endpoints {_STOP}
      WHERE state <> 'deleted' AND webhook_id > :after
-       AND (CAST(:agencies AS text[]) IS NULL OR agency = ANY(CAST(:agencies AS text[])))
+       AND CASE covers WHEN 'own' THEN CAST(:own AS text[]) IS NULL OR agency = ANY(CAST(:own AS text[]))
+                       ELSE CAST(:below AS text[]) IS NULL OR agency = ANY(CAST(:below AS text[])) END
      ORDER BY webhook_id LIMIT :limit
 """)  # noqa: S608 - constant names
 # serial for one agency: two calls at once would both find room for one more
@@ -82,9 +84,13 @@ async def lock(tx: Transaction, webhook_id: UUID) -> Webhook | None:
     return _webhook((await tx.execute(_LOCK, {"webhook_id": webhook_id})).mappings().first())
 
 
-async def page(tx: ReadTransaction, agencies: Collection[str] | None, after: UUID | None, limit: int) -> list[Webhook]:
-    """Up to `limit` webhooks of these agencies (None: of all) behind `after`, the oldest first."""
-    given = {"agencies": None if agencies is None else sorted(agencies), "after": after or FIRST, "limit": limit}
+async def page(
+    tx: ReadTransaction, kept: Mapping[WebhookCovers, Collection[str] | None], after: UUID | None, limit: int
+) -> list[Webhook]:
+    """Up to `limit` webhooks behind `after`, the oldest first. kept: of each kind, of which agencies (None: all)."""
+    given: dict[str, Any] = {"after": after or FIRST, "limit": limit}
+    for covers, codes in kept.items():
+        given[covers] = None if codes is None else sorted(codes)
     return [_known(row) for row in (await tx.execute(_PAGE, given)).mappings()]
 
 

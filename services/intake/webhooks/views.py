@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from services.intake.views import Moment
 from services.intake.webhooks.domain import Wanted, Webhook
 from shared.contract.events import WebhookEvent
+from shared.contract.events.registry import WebhookCovers
 from shared.contract.webhook_targets import MAX_URL_CHARACTERS
 from shared.web.bodies import Body
 
@@ -36,6 +37,10 @@ _Contact = Annotated[
     ),
 ]
 _State = Literal["active", "paused"]
+_COVERED = (
+    "own: báo cáo của cơ quan; below: của các cơ quan cấp dưới (quá hạn, chuyển cấp, điểm) / own: the agency's own "
+    "reports; below: those of the agencies below it (overdue, escalated, score)"
+)
 
 
 class WebhookRegistration(Body):
@@ -50,6 +55,8 @@ class WebhookRegistration(Body):
         description="Mặc định: cơ quan của khóa / by default the key's own agency",
         examples=["H99.131"],
     )
+
+    covers: WebhookCovers = Field("own", description=_COVERED)
 
     @property
     def wanted(self) -> Wanted:
@@ -99,6 +106,7 @@ class WebhookView(BaseModel):
 
     webhook_id: UUID
     agency: str
+    covers: WebhookCovers = Field(description=_COVERED)
     url: str = Field(examples=[_URL])
     events: list[str] = Field(examples=[_EVENTS])
     contact: str = Field(examples=[_CONTACT])
@@ -143,7 +151,7 @@ def webhook_made(webhook: Webhook, secret: str | None) -> WebhookMade:
 
 
 def _fields(webhook: Webhook) -> dict[str, object]:
-    shared = ("webhook_id", "agency", "url", "contact", "state", "version", "created_at", "changed_at")
+    shared = ("webhook_id", "agency", "covers", "url", "contact", "state", "version", "created_at", "changed_at")
     return {
         **{name: getattr(webhook, name) for name in shared},
         "events": list(webhook.events),

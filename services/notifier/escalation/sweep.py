@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from services.notifier import metrics
+from services.notifier.channels.webhook import telling
 from services.notifier.escalation import store
 from services.notifier.escalation.domain import LOOK_AGAIN, Escalation, Facts, Resolution, climb
 from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import store as planning
 from services.notifier.planning.domain import Notice, Obligation
+from services.notifier.planning.handlers import escalated
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 from shared.telemetry.logging import get_logger
@@ -75,6 +77,9 @@ class EscalationSweep:
             tx, [*notices, *resolved], now=self._system.now(), domain=self._domain
         ):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
+        heard = await telling.audience(tx, {notice.agency for notice in notices}, telling.today(self._business))
+        messages = [message for message in escalated(notices) if message.agency in heard]
+        await telling.queue(tx, messages, heard, self._business, self._system)
         return len(keys)
 
     async def audit(self, tx: Transaction) -> int:

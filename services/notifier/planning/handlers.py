@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -10,9 +10,10 @@ from typing import cast
 from msgspec.structs import replace
 
 from services.notifier import metrics
-from services.notifier.channels.webhook import messages
+from services.notifier.channels.webhook import messages, telling
 from services.notifier.channels.webhook import store as webhook
 from services.notifier.channels.webhook.messages import Message
+from services.notifier.channels.webhook.telling import Audience
 from services.notifier.delivery import unsendable
 from services.notifier.delivery.blanking import blank_contacts
 from services.notifier.delivery.unsendable import RegistryChanges
@@ -127,7 +128,7 @@ async def apply_compliance(
         return
     directory = await store.directory(tx, {event.body.agency for event in events if domain.needs_directory(event.body)})
     plans = await _Plans.load(tx, events)
-    listening = await webhook.listening(tx, {event.body.agency for event in events})
+    heard = await telling.audience(tx, {event.body.agency for event in events}, telling.today(context.business))
     book: LadderBook | None = None
     calendar: WorkingCalendar | None = None
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
@@ -150,11 +151,11 @@ async def apply_compliance(
             plans.add(plan)
             if before.overdue or ladder is not None:
                 plans.follow(before, plan, ladder, event.body.at, headless=headless)
-            if event.body.agency in listening and event.body.version > before.version:
-                plans.tell(_news(event.body, before, plan))
+            if event.body.agency in heard and event.body.version > before.version:
+                plans.tell(news(event.body, before, plan))
         except NotYetRegistered as error:
             batch.defer(event, deferred.setdefault(event.key, error.registry_key))
-    await plans.save(tx, context)
+    await plans.save(tx, context, heard)
 
 
 def _ladder_for(body: ObligationChanged, directory: Directory, book: LadderBook) -> Ladder | None:
@@ -173,9 +174,9 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     A batch of acceptances alone costs one statement.
     """
     events = batch.events
-    listening = await webhook.listening(tx, {event.body.agency for event in events})
-    told = [messages.of_verdict(event.body) for event in events if event.body.agency in listening]
-    await _queue(tx, told, context)
+    heard = await telling.audience(tx, {event.body.agency for event in events}, telling.today(context.business))
+    told = [messages.of_verdict(event.body) for event in events if event.body.agency in heard.own]
+    await telling.queue(tx, told, heard, context.business, context.system)
     returned = [event for event in events if event.body.outcome == "returned"]
     if not returned:
         await store.cancel(tx, [_cancel_of_acceptance(event.body) for event in events], context.system.now())
@@ -206,8 +207,9 @@ async def apply_submissions(
     Receipts are told to webhooks alone.
     """
     receipts = [event.body for event in batch if isinstance(event.body, SubmissionReceived)]
-    if listening := await webhook.listening(tx, {body.agency for body in receipts}):
-        await _queue(tx, [messages.of_submission(body) for body in receipts if body.agency in listening], context)
+    heard = await telling.audience(tx, {body.agency for body in receipts}, telling.today(context.business))
+    told = [messages.of_submission(body) for body in receipts if body.agency in heard.own]
+    await telling.queue(tx, told, heard, context.business, context.system)
     steps = cast("list[Event[StepTaken]]", [event for event in batch.events if isinstance(event.body, StepTaken)])
     events = [event for event in steps if decisions.calls_for_notice(event.body)]
     if not events:
@@ -233,18 +235,19 @@ async def apply_submissions(
     await plans.save(tx, context)
 
 
-async def _queue(tx: Transaction, told: Sequence[Message], context: PlanningContext) -> None:
-    """Queue messages for webhooks, but for what is long past: a topic may be read from its start."""
-    since = context.business.now() - webhook.KEPT
-    for event in await webhook.add(tx, [one for one in told if one.at >= since], context.system.now()):
-        metrics.WEBHOOK_QUEUED_TOTAL.labels(event).inc()
-
-
-def _news(body: ObligationChanged, before: Obligation, plan: Plan) -> Iterable[Message]:
+def news(body: ObligationChanged, before: Obligation, plan: Plan) -> Iterator[Message]:
     """What webhooks hear of an event: that people are reminded, or told that it is overdue or is not; its score."""
     steps = [notice.step for notice in plan.notices if notice.kind in ("reminder", "overdue")]
     taken_back = any(cancel.reason == "overdue_withdrawn" for cancel in plan.cancels)
-    return messages.of_obligation(body, steps, withdrawn=f"overdue/{before.overdue_count}" if taken_back else None)
+    yield from messages.of_obligation(body, steps, withdrawn=f"overdue/{before.overdue_count}" if taken_back else None)
+    yield from escalated(plan.notices)
+
+
+def escalated(notices: Iterable[Notice]) -> Iterator[Message]:
+    """What webhooks hear of notices to those above: that there are some, not to whom."""
+    told = (one for one in notices if one.kind == "escalation" and one.officer is not None and one.cancelled is None)
+    for notice in told:
+        yield messages.of_escalation(notice.obligation, notice.step, notice.at)
 
 
 def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
@@ -312,11 +315,12 @@ class _Plans:
         if notices := self._notices.get(cancel.obligation):
             self._notices[cancel.obligation] = domain.apply_cancels(notices, [cancel])
 
-    async def save(self, tx: Transaction, context: PlanningContext) -> None:
+    async def save(self, tx: Transaction, context: PlanningContext, heard: Audience | None = None) -> None:
         changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
         await store.save_obligations(tx, changed)
         await namings.insert(tx, self._namings)
-        await _queue(tx, self._told, context)
+        if heard is not None:
+            await telling.queue(tx, self._told, heard, context.business, context.system)
         now = context.system.now()
         # that it is over is true no more where another climb begins
         again = [Cancel(key, ("resolved",), "superseded_by_overdue") for key in self._begun]

@@ -31,7 +31,7 @@ from shared.contract.events import (
     RegimePublished,
     RequestIssued,
 )
-from shared.contract.hierarchy import Parents, ParentSince
+from shared.contract.hierarchy import Parents, ParentSince, Tree
 from shared.contract.ids import new_id
 from shared.contract.working_days import WorkingCalendar
 from shared.outbox import cause_of
@@ -287,10 +287,15 @@ async def registered(tx: Transaction, names: Sequence[str]) -> set[str]:
     return set((await tx.execute(_REGISTERED, {"names": list(names)})).scalars())
 
 
+async def tree_above(tx: ReadTransaction, codes: Collection[str]) -> Tree:
+    """These agencies and all that ever stand above them."""
+    rows = (await tx.execute(_AGENCIES, {"codes": sorted(set(codes))})).mappings()
+    return Tree({agency.code: agency.above for agency in map(_agency, rows)})
+
+
 async def chain_above(tx: ReadTransaction, code: str, on: date) -> dict[str, str | None]:
     """The agency and those above it, each with the one above it on that day."""
-    rows = (await tx.execute(_AGENCIES, {"codes": [code]})).mappings()
-    return {agency.code: agency.above.on(on) for agency in map(_agency, rows)}
+    return {code: above.on(on) for code, above in (await tree_above(tx, [code])).parents.items()}
 
 
 async def directory(

@@ -59,8 +59,11 @@ AttachmentKind = Literal["pdf", "docx", "xlsx", "image"]
 #: what a webhook may tell: a receipt, a verdict, a deadline near, overdue, a score decided, a request issued
 WebhookEvent = Literal[
     "submission.received", "verdict.reached", "obligation.due_soon", "obligation.overdue", "score.changed",
-    "request.issued",
+    "request.issued", "obligation.escalated",
 ]  # fmt: skip
+#: own: of the agency's own reports; below: of those of the agencies below it, as far as these events go
+WebhookCovers = Literal["own", "below"]
+EVENTS_BELOW: frozenset[str] = frozenset({"obligation.overdue", "obligation.escalated", "score.changed"})
 #: paused: nothing is sent until it is active again; deleted: for good
 WebhookState = Literal["active", "paused", "deleted"]
 
@@ -535,7 +538,8 @@ class WebhookRegistered(EventModel):
     TOPIC: ClassVar[str] = REGISTRY
 
     webhook_id: UUID
-    agency: str  # whose obligations the messages are about
+    agency: str  # whose obligations the messages are about, or those of the agencies below it
+    covers: WebhookCovers = "own"
     url: str
     events: tuple[str, ...] = ()  # WebhookEvent; a reader ignores those that it does not know
     state: WebhookState

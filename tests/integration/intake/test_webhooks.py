@@ -295,6 +295,36 @@ async def test_a_foreign_webhook_is_not_there(province: Province, key_file: Path
         assert_problem(await call(client, "GET", key=reading), 403, "forbidden")
 
 
+async def test_of_those_below_who_reviews_there_registers_and_the_agencys_own_key_does_not(
+    province: Province, key_file: Path
+) -> None:
+    people = [person("chu-tich", "chair", "H99"), person("duyet", "reviewer", COMMUNE), person("dm", "head", "H99")]
+    await load(province.url, people)
+    body = {**BODY, "agency": "H99", "covers": "below", "events": ["obligation.overdue", "obligation.escalated"]}
+    async with intake(province, key_file) as client:
+        chair = await key_of(province.url, "person", "chu-tich")
+        made = await call(client, "POST", body=body, key=chair)
+        assert made.status_code == 201, made.text
+        assert made.json()["covers"] == "below"
+        path = f"/{made.json()['webhook_id']}"
+        receipts = await call(client, "POST", body={**body, "events": ["submission.received"]}, key=chair)
+        assert_problem(receipts, 422, "unprocessable")
+        edit = {**EDIT, "events": ["submission.received"]}
+        assert_problem(await call(client, "PUT", path, edit, If_Match='"1"', key=chair), 422, "unprocessable")
+        own = await call(client, "POST", body={**body, "covers": "own"}, key=chair)
+        assert_problem(own, 404, "not-found")  # a chair sends no reports
+        for other in ("duyet", "dm"):
+            key = await key_of(province.url, "person", other)
+            assert_problem(await call(client, "POST", body=body, key=key), 404, "not-found")
+            assert_problem(await call(client, "GET", path, key=key), 404, "not-found")
+            assert_problem(await call(client, "POST", f"{path}/rotation", {}, key=key), 404, "not-found")
+            assert (await call(client, "GET", key=key)).json()["items"] == []
+        assert_problem(await call(client, "POST", body={**body, "agency": DEPARTMENT}), 404, "not-found")
+        assert len((await call(client, "GET", key=chair)).json()["items"]) == 1
+    (event,) = await events_of(province.url)
+    assert (event.agency, event.covers) == ("H99", "below")
+
+
 async def test_an_agency_has_so_many_and_no_more_however_they_are_sent(province: Province, key_file: Path) -> None:
     async with intake(province, key_file) as client:
         answers = await asyncio.gather(*(call(client, "POST", body=BODY) for _ in range(MAX_WEBHOOKS + 3)))

@@ -23,6 +23,7 @@ from tests.integration.notifier.rig import (
     DEADLINE,
     DEPARTMENT,
     DOMAIN,
+    PROVINCE,
     REGIME,
     World,
     changed,
@@ -30,6 +31,7 @@ from tests.integration.notifier.rig import (
     overdue,
     registry,
 )
+from tests.integration.notifier.test_webhooks import registered
 
 CALENDAR = CalendarLoaded(
     calendar_version="T", version=1, first_year=2026, last_year=2026, days_off=(), made_up=()
@@ -97,9 +99,11 @@ async def test_a_late_report_climbs_and_its_end_is_told_to_whoever_was_told(worl
 
 
 async def test_above_an_agency_without_a_head_somebody_hears_of_it_a_working_day_later(world: World) -> None:
-    await world.feed("registry", *registry())
+    above: dict[str, Any] = {"agency": PROVINCE, "covers": "below", "events": ("obligation.escalated",)}
+    await world.feed("registry", *registry(), registered("https://tren.h99.example/", **above))
     await world.feed("compliance", CALENDAR, overdue(code=COMMUNE))
     await at(world, day(20, 7))
+    assert await world.rows("SELECT cause FROM webhook_deliveries") == []
     assert await steps(world, "pending") == {"overdue": "commune-any"}
     await at(world, day(20))
     assert await steps(world, "pending", "skipped") == {
@@ -107,6 +111,9 @@ async def test_above_an_agency_without_a_head_somebody_hears_of_it_a_working_day
     }  # fmt: skip
     (letter,) = [row["facts"] for row in await world.ledger() if row["officer_id"] == "chair"]
     assert (letter["next_role"], letter["next_at"]) == ("provincial_office", "2026-10-22T08:00:00+07:00")
+    # and so does the province's webhook, once
+    (told,) = await world.rows("SELECT cause, agency FROM webhook_deliveries")
+    assert told == {"cause": f"overdue/rung-t/{COMMUNE}/{REGIME}/2026-M10", "agency": COMMUNE}
 
 
 async def test_who_was_not_reached_before_the_end_hears_nothing_of_it(world: World) -> None:

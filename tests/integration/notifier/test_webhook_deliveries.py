@@ -275,8 +275,8 @@ async def test_a_list_costs_the_same_however_much_lies_behind_it(world: World, h
         await tx.execute(
             text("""
             INSERT INTO webhook_deliveries
-                   (delivery_id, webhook_id, event, cause, occurred_at, body, created_at, state)
-            SELECT gen_random_uuid(), :id, 'verdict.reached', n::text, now(), '', now() + n * interval '1 s',
+                   (delivery_id, webhook_id, event, cause, occurred_at, body, agency, obligation, created_at, state)
+            SELECT gen_random_uuid(), :id, 'verdict.reached', n::text, now(), '', '', '', now() + n * interval '1 s',
                    'delivered'
               FROM generate_series(1, 3000) n
         """),

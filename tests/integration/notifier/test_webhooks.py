@@ -19,9 +19,11 @@ from services.notifier.channels.webhook import store
 from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, WebhookPace
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.states import DELAYS
-from shared.contract.events import SubmissionReceived, WebhookRegistered, WebhookSecret
+from services.notifier.channels.webhook.store import Work
+from shared.contract.events import LaterParent, SubmissionReceived, WebhookRegistered, WebhookSecret
 from shared.contract.webhook_secrets import line_of, read_master_keys, shown
 from shared.contract.webhook_targets import networks_of
+from shared.postgres.database import Transaction
 from shared.runtime.tls import tls_context
 from shared.runtime.watched_file import WatchedFile
 from tests.fakes.webhook import Receiver, receiver
@@ -29,8 +31,10 @@ from tests.integration.notifier.rig import (
     COMMUNE,
     DEADLINE,
     DEPARTMENT,
+    PROVINCE,
     REGIME,
     World,
+    agency,
     changed,
     due_soon,
     opened,
@@ -88,8 +92,19 @@ def dispatcher(
     )
     keys = WatchedFile(key_file, read_master_keys, lambda error: None)
     return WebhookDispatcher(
-        world.database, poster, keys, system=world.system, pace=WebhookPace(sweep_seconds=0, **pace)
+        world.database,
+        poster,
+        keys,
+        system=world.system,
+        business=world.business,
+        pace=WebhookPace(sweep_seconds=0, **pace),
     )
+
+
+async def claimed(world: World, tx: Transaction) -> list[Work]:
+    """What is due, leased by a process that never ends."""
+    on = world.business.now().date()
+    return await store.claim(tx, world.system.now(), on, lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
 
 
 async def deliveries(world: World) -> list[dict[str, Any]]:
@@ -164,6 +179,34 @@ async def test_a_lost_database_tells_again_under_the_same_ids(world: World, hook
             await tx.execute(text("DELETE FROM webhook_deliveries"))
     assert len(set(ids[0])) == 2
     assert sorted(ids[0]) == sorted(ids[1])
+
+
+async def test_an_agency_above_hears_of_those_below_it_on_the_day_and_of_nobody_else(
+    world: World, hook: Receiver, key_file: Path
+) -> None:
+    """Control included: whoever has moved away is heard of no more, not even of what was queued before."""
+    below = ("obligation.overdue", "obligation.escalated", "score.changed", "submission.received")
+    above = registered(hook.url, agency=PROVINCE, covers="below", events=below)
+    await world.feed("registry", *registry(), agency("H98", kind="province"), above)
+    await world.feed("steps", submission())  # of a receipt only its own agency hears
+    await world.feed("compliance", opened(), overdue(score=Decimal("-20")))
+    await world.feed("compliance", opened(code=PROVINCE), overdue(code=PROVINCE))  # its own: not below
+    made = dispatcher(world, key_file)
+    await made.drain()
+    told = [json.loads(one.body) for one in hook.received]
+    assert {one["data"]["agency"] for one in told} == {DEPARTMENT}
+    assert sorted(one["type"] for one in told) == ["obligation.escalated", "obligation.overdue", "score.changed"]
+    assert not any(word in one.body.decode() for one in hook.received for word in ("chair", "@", "Nguyễn"))
+    await world.feed("compliance", opened(code=COMMUNE), overdue(code=COMMUNE))
+    moved = agency(COMMUNE, PROVINCE, version=2, parents=(LaterParent(code="H98", since=DEADLINE.date()),))
+    await world.feed("registry", moved)
+    await made.drain()
+    await world.feed("compliance", opened(code=COMMUNE, period="2026-M11"))
+    await world.feed("compliance", overdue(code=COMMUNE, period="2026-M11"))
+    await made.drain()
+    assert {json.loads(one.body)["data"]["agency"] for one in hook.received} == {DEPARTMENT}
+    left = await world.rows("SELECT state, reason FROM webhook_deliveries WHERE agency = :code", code=COMMUNE)
+    assert {(row["state"], row["reason"]) for row in left} == {("cancelled", "beyond_reach")}
 
 
 async def test_only_what_was_asked_for_is_told(world: World, hook: Receiver, key_file: Path) -> None:
@@ -333,7 +376,7 @@ async def test_what_is_left_of_a_deleted_webhook_is_cancelled(world: World, hook
     """One message was in a process's hands when the webhook was deleted; another transaction queued one just then."""
     await one_message(world, hook.url)
     async with world.database.transaction() as tx:
-        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+        await claimed(world, tx)
     await world.feed("registry", registered(hook.url, version=2, state="deleted"))
     async with world.database.transaction() as tx:
         await tx.execute(text("UPDATE webhooks SET state = 'active'"))
@@ -352,9 +395,7 @@ async def test_a_process_that_dies_leaves_its_messages_to_the_next(
     await one_message(world, hook.url)
     made = dispatcher(world, key_file)
     async with world.database.transaction() as tx:
-        (work,) = await store.claim(
-            tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True
-        )
+        (work,) = await claimed(world, tx)
     await made.drain()
     assert hook.received == []
     world.system.advance(seconds=241)
@@ -385,7 +426,7 @@ async def test_what_was_put_off_before_the_clock_fell_back_goes_out_at_once(
 async def test_a_lease_that_a_clock_ahead_ended_puts_nothing_off(world: World, hook: Receiver, key_file: Path) -> None:
     await one_message(world, hook.url)
     async with world.database.transaction() as tx:
-        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+        await claimed(world, tx)
         await store.expire(tx, world.system.now() + timedelta(hours=1))
     world.system.advance(seconds=240)
     await dispatcher(world, key_file).drain()
@@ -397,7 +438,7 @@ async def test_a_lease_written_before_the_clock_fell_back_lasts_no_longer_than_a
 ) -> None:
     await one_message(world, hook.url)
     async with world.database.transaction() as tx:
-        await store.claim(tx, world.system.now(), lease_seconds=240, webhooks=5, each=5, busy=(), suspects=True)
+        await claimed(world, tx)
     world.system.advance(seconds=-3600)
     made = dispatcher(world, key_file)
     await made.drain()

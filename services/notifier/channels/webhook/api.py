@@ -268,8 +268,8 @@ def _picked(row: Mapping[Any, Any], names: Collection[str]) -> dict[str, Any]:
 async def _kept(tx: ReadTransaction, asked: str, keeper: Keeper) -> UUID:
     """The id of the webhook if there is one and it is the caller's to keep. Raises 404."""
     webhook_id = _id(asked)
-    agency = None if webhook_id is None else await queries.agency_of(tx, webhook_id)
-    if webhook_id is None or agency is None or not await keeper.keeps(tx, agency):
+    of = None if webhook_id is None else await queries.agency_of(tx, webhook_id)
+    if webhook_id is None or of is None or not await keeper.keeps(tx, *of):
         raise _unknown(asked)
     return webhook_id
 

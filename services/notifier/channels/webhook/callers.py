@@ -18,7 +18,7 @@ from shared.web.allowance import Allowances, pay
 from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
 from shared.web.errors import forbidden
 
-SCOPES: tuple[Scope, ...] = ("submit", "administer", "operate")
+SCOPES: tuple[Scope, ...] = ("submit", "review", "administer", "operate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Keeper:
     def name(self) -> str:
         return f"{self.principal.kind}/{self.principal.id}"
 
-    async def keeps(self, tx: ReadTransaction, agency: str) -> bool:
+    async def keeps(self, tx: ReadTransaction, agency: str, covers: str) -> bool:
         """Whether the caller keeps this agency's webhooks. Who stands above it is asked for people alone."""
         tree = await store.chain_above(tx, agency, self.on) if self.principal.kind == "person" else {}
-        return keeps_webhooks(self.principal, agency, tree, self.on)
+        return keeps_webhooks(self.principal, agency, tree, self.on, below=covers == "below")
 
 
 class Keepers(SecurityBase):

@@ -15,6 +15,7 @@ from services.notifier.channels.webhook import signing, store
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.states import Away, Gone, Result, Unsigned, Untried
 from services.notifier.channels.webhook.store import Claimed, Ending, Work
+from services.notifier.channels.webhook.telling import today
 from shared.contract.webhook_secrets import MasterKeys
 from shared.postgres.database import Database, is_infrastructure
 from shared.runtime import failpoints
@@ -51,6 +52,7 @@ class WebhookDispatcher(BackgroundLoop):
         master_keys: WatchedFile[MasterKeys],
         *,
         system: Clock,
+        business: Clock,
         pace: WebhookPace | None = None,
         grace_seconds: float = 15.0,
     ) -> None:
@@ -59,6 +61,7 @@ class WebhookDispatcher(BackgroundLoop):
         self._poster = poster
         self._master_keys = master_keys
         self._system = system
+        self._business = business
         self._pace = pace or WebhookPace()
         self._at_work: dict[UUID, tuple[asyncio.Task[None], bool]] = {}  # webhook -> its task, and whether in trouble
         self._wake = asyncio.Event()
@@ -95,6 +98,7 @@ class WebhookDispatcher(BackgroundLoop):
             found = await store.claim(
                 tx,
                 self._system.now(),
+                today(self._business),
                 lease_seconds=self._pace.lease_seconds,
                 webhooks=room,
                 each=self._pace.each,

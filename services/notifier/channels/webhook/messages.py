@@ -25,6 +25,7 @@ class Message(Struct, frozen=True):
     cause: str
     at: datetime  # when it happened
     body: str
+    obligation: str = ""
 
 
 def of_submission(body: SubmissionReceived) -> Message:
@@ -81,6 +82,16 @@ def of_obligation(body: ObligationChanged, steps: Sequence[str], *, withdrawn: s
         yield message("score.changed", f"score/{len(body.lines)}/{score['score']}", score)
 
 
+def of_escalation(obligation: str, step: str, at: datetime) -> Message:
+    """Somebody above the officer is told that the report is overdue. step: of the notices, such as overdue/rung-2."""
+    agency, regime, period = obligation.split("/", 2)
+    data = {
+        "obligation": obligation, "agency": agency, "regime": regime, "period": period, "step": step, "overdue": True,
+        "link": f"/v1/obligations/{regime}/{period}",
+    }  # fmt: skip
+    return _message(agency, "obligation.escalated", f"{step}/{obligation}", at, data)
+
+
 def of_test(webhook_id: UUID, agency: str, test_id: UUID, at: datetime) -> Message:
     data = {"webhook_id": str(webhook_id), "agency": agency, "test_id": str(test_id)}
     return _message(agency, TEST, f"test/{test_id}", at, data)
@@ -92,7 +103,8 @@ def _about(body: SubmissionReceived | VerdictReached | ObligationChanged) -> dic
 
 def _message(agency: str, event: str, cause: str, at: datetime, data: dict[str, Any]) -> Message:
     body = {"type": event, "timestamp": _moment(at), "data": data}
-    return Message(agency, event, cause, at, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+    said = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Message(agency, event, cause, at, said, data.get("obligation", ""))
 
 
 def _moment(at: datetime) -> str:

@@ -33,7 +33,7 @@ _ATTEMPTS = text(f"""
                           ORDER BY number DESC LIMIT :each) AS attempt
      ORDER BY one.id, number
 """)  # noqa: S608 - constants
-_AGENCY = text("SELECT agency FROM webhooks WHERE webhook_id = :webhook_id AND state <> 'deleted'")
+_KEPT = text("SELECT agency, covers FROM webhooks WHERE webhook_id = :webhook_id AND state <> 'deleted'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Filter:
         return "/".join(value or "*" for value in (self.state, self.event, *moments))
 
 
-async def agency_of(tx: ReadTransaction, webhook_id: UUID) -> str | None:
-    """Whose webhook it is; None: there is none."""
-    agency: str | None = (await tx.execute(_AGENCY, {"webhook_id": webhook_id})).scalar()
-    return agency
+async def agency_of(tx: ReadTransaction, webhook_id: UUID) -> tuple[str, str] | None:
+    """Whose webhook it is, and what it covers; None: there is none."""
+    row = (await tx.execute(_KEPT, {"webhook_id": webhook_id})).first()
+    return None if row is None else (row.agency, row.covers)
 
 
 async def deliveries(

@@ -6,9 +6,10 @@ are in nobody's way. `now` is system time.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from services.notifier.channels.webhook.states import (
     settle,
 )
 from services.notifier.delivery.backlog import CLOCK_TOLERANCE
+from services.notifier.planning.store import tree_above
 from shared.contract.events import WebhookRegistered, WebhookStopped
 from shared.outbox import publish
 from shared.postgres import bulk
@@ -107,24 +109,28 @@ WEBHOOKS = Projection(
     own=("stopped_version", "delivered_at"),
 )
 
-_LISTENING = text("""
-    SELECT DISTINCT agency FROM webhooks WHERE agency = ANY(CAST(:agencies AS text[])) AND state <> 'deleted'
-""")
-_MESSAGES = {"agency": "text", "event": "text", "cause": "text", "at": "timestamptz", "body": "text"}
-# The id follows from webhook and matter: a notifier whose database was lost tells again under the same `webhook-id`.
+_MESSAGES = {
+    "agency": "text", "event": "text", "cause": "text", "at": "timestamptz", "body": "text", "obligation": "text",
+    "hearer": "text", "covers": "text",
+}  # fmt: skip
+# As delivery_id_of says.
 _ID = "CAST(left(encode(sha256(convert_to(w.webhook_id || '/' || row.cause, 'UTF8')), 'hex'), 32) AS uuid)"
 _ADD = text(f"""
-    INSERT INTO webhook_deliveries (delivery_id, webhook_id, event, cause, occurred_at, body, created_at, state, due_at)
-    SELECT {_ID}, w.webhook_id, row.event, row.cause, row.at, row.body, :now, 'pending', :now
+    INSERT INTO webhook_deliveries
+           (delivery_id, webhook_id, event, cause, occurred_at, body, agency, obligation, created_at, state, due_at)
+    SELECT {_ID}, w.webhook_id, row.event, row.cause, row.at, row.body, row.agency, row.obligation, :now, 'pending',
+           :now
       FROM {bulk.unnest(_MESSAGES, place="place")}
-      JOIN webhooks w ON w.agency = row.agency AND w.state <> 'deleted' AND row.event = ANY (w.events)
+      JOIN webhooks w ON w.agency = row.hearer AND w.covers = row.covers AND w.state <> 'deleted'
+       AND row.event = ANY (w.events)
      ORDER BY w.webhook_id, row.place
     ON CONFLICT (webhook_id, cause) DO NOTHING
     RETURNING event
 """)  # noqa: S608 - column names of this module
 _ADD_TEST = text("""
-    INSERT INTO webhook_deliveries (delivery_id, webhook_id, event, cause, occurred_at, body, created_at, state, due_at)
-    VALUES (:delivery_id, :webhook_id, :event, :cause, :at, :body, :now, 'pending', :now)
+    INSERT INTO webhook_deliveries
+           (delivery_id, webhook_id, event, cause, occurred_at, body, agency, obligation, created_at, state, due_at)
+    VALUES (:delivery_id, :webhook_id, :event, :cause, :at, :body, :agency, '', :now, 'pending', :now)
     ON CONFLICT DO NOTHING RETURNING event
 """)
 _CANCEL = text("""
@@ -136,6 +142,12 @@ _CANCEL = text("""
 _CANCEL_LEFT = text("""
     UPDATE webhook_deliveries d SET state = 'cancelled', reason = 'deleted', due_at = NULL, settled_at = :now
       FROM webhooks w WHERE w.state = 'deleted' AND d.webhook_id = w.webhook_id AND d.due_at IS NOT NULL
+""")
+
+_CANCEL_BEYOND = text("""
+    UPDATE webhook_deliveries SET state = 'cancelled', reason = 'beyond_reach', token = NULL, lease_until = NULL,
+           settled_at = :now
+     WHERE token = ANY(CAST(:tokens AS uuid[]))
 """)
 
 # Each webhook with something to send is found by one probe of the index, however much waits for the others.
@@ -166,7 +178,7 @@ _CLAIM = text("""
         RETURNING d.*
     )
     SELECT c.webhook_id, w.agency, w.url, w.version, CAST(w.secrets AS text) AS secrets, w.failures, c.delivery_id,
-           c.token, c.event, c.body, c.attempts, c.attempts_before
+           c.token, c.event, c.body, c.attempts, c.attempts_before, c.agency AS about, w.covers
       FROM claimed c JOIN webhooks w ON w.webhook_id = c.webhook_id ORDER BY c.webhook_id, c.occurred_at, c.number
 """)
 _CLAIMED = ("delivery_id", "token", "event", "body", "attempts", "attempts_before")
@@ -234,16 +246,22 @@ _TROUBLE = text("""
 """)
 
 
-async def listening(tx: Transaction, agencies: Collection[str]) -> set[str]:
-    """Of these agencies, those that have webhooks."""
-    return set((await tx.execute(_LISTENING, {"agencies": sorted(agencies)})).scalars()) if agencies else set()
+def delivery_id_of(webhook_id: UUID, cause: str) -> UUID:
+    """The id of the message about a matter, but of a test: a notifier whose database was lost gives the same."""
+    return UUID(hashlib.sha256(f"{webhook_id}/{cause}".encode()).hexdigest()[:32])
 
 
-async def add(tx: Transaction, messages: Sequence[Message], now: datetime) -> list[str]:
-    """Queue each message for each webhook that wants to hear of it, unless it was before. Returns what was queued."""
-    if not messages:
+async def add(tx: Transaction, addressed: Sequence[tuple[Message, str, str]], now: datetime) -> list[str]:
+    """Queue each message for each webhook that wants to hear of it, unless it was before. Returns what was queued.
+
+    addressed: with the agency whose webhooks hear of it, and what these cover.
+    """
+    if not addressed:
         return []
-    rows = ((one.agency, one.event, one.cause, one.at, one.body) for one in messages)
+    rows = (
+        (one.agency, one.event, one.cause, one.at, one.body, one.obligation, hearer, covers)
+        for one, hearer, covers in addressed
+    )
     return list((await tx.execute(_ADD, {**bulk.parameters(_MESSAGES, rows), "now": now})).scalars())
 
 
@@ -254,17 +272,21 @@ async def register(tx: Transaction, records: Sequence[WebhookRegistered], now: d
         if record.test_id is None or record.test_at is None or abs(now - record.test_at) > TEST_AGE:
             continue
         test = of_test(record.webhook_id, record.agency, record.test_id, record.test_at)
-        given = {"event": test.event, "cause": test.cause, "at": test.at, "body": test.body, "now": now}
+        given = {"event": test.event, "cause": test.cause, "at": test.at, "body": test.body, "agency": test.agency,
+                 "now": now}  # fmt: skip
         await tx.execute(_ADD_TEST, {"delivery_id": record.test_id, "webhook_id": record.webhook_id, **given})
     if gone := [record.webhook_id for record in records if record.state == "deleted"]:
         await tx.execute(_CANCEL, {"ids": sorted(gone), "now": now})
 
 
 async def claim(
-    tx: Transaction, now: datetime, *, lease_seconds: float, webhooks: int, each: int, busy: Collection[UUID],
-    suspects: bool,
+    tx: Transaction, now: datetime, on: date, *, lease_seconds: float, webhooks: int, each: int,
+    busy: Collection[UUID], suspects: bool,
 ) -> list[Work]:  # fmt: skip
-    """Lease messages of up to so many webhooks, up to `each` of one; of one in trouble (suspects) a single one."""
+    """Lease messages of up to so many webhooks, up to `each` of one; of one in trouble (suspects) a single one.
+
+    on: the day of business. What is about an agency that stands below the webhook's no more is cancelled.
+    """
     rows = await tx.execute(
         _CLAIM,
         {
@@ -272,13 +294,28 @@ async def claim(
             "busy": sorted(busy), "suspects": suspects,
         },
     )  # fmt: skip
+    claimed_rows = rows.mappings().all()
+    beyond = await _beyond(tx, claimed_rows, on)
+    if beyond:
+        await tx.execute(_CANCEL_BEYOND, {"tokens": sorted(beyond), "now": now})
     found: dict[UUID, Work] = {}
-    for row in rows.mappings():
+    for row in claimed_rows:
+        if row["token"] in beyond:
+            continue
         work = found.get(row["webhook_id"]) or found.setdefault(row["webhook_id"], _work(row))
         claimed = Claimed(*(row[name] for name in _CLAIMED))
         assert isinstance(work.messages, list)
         work.messages.append(claimed)
     return list(found.values())
+
+
+async def _beyond(tx: Transaction, rows: Sequence[Mapping[Any, Any]], on: date) -> set[UUID]:
+    """The leases of messages about agencies that their webhooks do not cover on that day."""
+    below = [row for row in rows if row["covers"] == "below"]
+    if not below:
+        return set()
+    tree = await tree_above(tx, {row["about"] for row in below})
+    return {row["token"] for row in below if row["agency"] not in tree.above(row["about"], on)}
 
 
 async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datetime) -> bool:

@@ -1,0 +1,12 @@
+"""A webhook may hear of the agencies below its own."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
