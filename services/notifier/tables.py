@@ -314,6 +314,7 @@ webhooks = Table(
     Column("stopped_version", Integer),  # the receiver answered 410 to this version; a newer one starts again
     Column("delivered_at", DateTime(timezone=True)),
     Column("covers", Text, nullable=False, server_default="own"),
+    Column("failing_since", DateTime(timezone=True)),  # the first failed attempt since it took a message, or changed
     Index("webhooks_below", "agency", postgresql_where=text("covers = 'below' AND state <> 'deleted'")),
     Index("webhooks_of_agency", "agency", postgresql_where=text("state <> 'deleted'")),
     Index("webhooks_in_trouble", "webhook_id", postgresql_where=text("failures > 0 OR stopped_version IS NOT NULL")),

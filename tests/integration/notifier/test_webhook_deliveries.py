@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -226,6 +226,36 @@ async def test_a_replay_to_a_webhook_that_takes_nothing_is_refused_until_it_is_r
     assert [row["state"] for row in await deliveries(world)] == ["delivered"]
 
 
+async def test_health_says_since_when_it_fails_and_when_it_took_a_message_last(
+    world: World, hook: Receiver, key_file: Any, owner: Asking
+) -> None:
+    await one_message(world, hook.url)
+    made = dispatcher(world, key_file)
+    await made.drain()
+    taken = world.system.now()
+    well = (await owner.get("/health")).json()
+    assert datetime.fromisoformat(well.pop("delivered_at")) == taken
+    assert well == {"state": "active", "failing_since": None, "failures": 0, "rest_until": None, "waiting": 0}
+    world.system.advance(seconds=60)
+    failed = world.system.now()
+    await world.feed("steps", submission())
+    for count in (1, 2):
+        hook.answer(500)
+        await made.drain()
+        ill = (await owner.get("/health")).json()
+        assert (ill["failures"], ill["waiting"]) == (count, 1)
+        assert datetime.fromisoformat(ill["failing_since"]) == failed
+        assert datetime.fromisoformat(ill["rest_until"]) > world.system.now()
+        world.system.advance(seconds=600)
+    hook.answer(410)
+    await made.drain()
+    assert (await owner.get("/health")).json()["state"] == "stopped"
+    await world.feed("registry", registered(hook.url, version=2))
+    again = (await owner.get("/health")).json()
+    assert (again["state"], again["failing_since"], again["failures"]) == ("active", None, 0)
+    assert datetime.fromisoformat(again["delivered_at"]) == taken
+
+
 async def test_another_agencys_webhook_is_not_there(world: World, hook: Receiver, key_file: Any, owner: Asking) -> None:
     await one_message(world, hook.url)
     await dispatcher(world, key_file).drain()
@@ -236,6 +266,7 @@ async def test_another_agencys_webhook_is_not_there(world: World, hook: Receiver
         order = {**headers, "Idempotency-Key": uuid4().hex}
         ask, since = owner.client, {"since": "2026-10-01T00:00:00Z"}
         return [
+            await ask.get(f"{PATH}/health", headers=headers),
             await ask.get(f"{PATH}/deliveries", headers=headers),
             await ask.get(f"{PATH}{message}", headers=headers),
             await ask.post(f"{PATH}{message}/replay", headers={**order, "Idempotency-Key": uuid4().hex}),
@@ -251,7 +282,7 @@ async def test_another_agencys_webhook_is_not_there(world: World, hook: Receiver
         assert_problem(answer, 403, "forbidden")
     # who keeps it from above, and an operator
     for headers in (await person(world, "qt-tren", PROVINCE), OPERATOR):
-        assert [answer.status_code for answer in (await answers(headers))[:3]] == [200, 200, 202]
+        assert [answer.status_code for answer in (await answers(headers))[:4]] == [200, 200, 200, 202]
         world.system.advance(seconds=10)
     for missing in ("msg_x", f"msg_{uuid4().hex}"):
         assert_problem(await owner.get(f"/deliveries/{missing}"), 404, "not-found")

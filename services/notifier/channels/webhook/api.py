@@ -87,6 +87,21 @@ _View = of_model(
 _Page = page_of("DeliveryPage", _Delivery)
 
 
+class WebhookHealth(Answer):
+    """How the receiver fares."""
+
+    state: Literal["active", "paused", "stopped"] = Field(
+        description="stopped: đã trả lời 410 / it answered 410", examples=["active"]
+    )
+    delivered_at: datetime | None = Field(description="Lần gửi được gần nhất / when it took a message last")
+    failing_since: datetime | None = Field(
+        description="null: lần gửi gần nhất không hỏng / the latest attempt did not fail", examples=[None]
+    )
+    failures: int = Field(description="Số lần hỏng liên tiếp / failures in a row", examples=[0])
+    rest_until: datetime | None = Field(description="Chưa gửi trước lúc này / nothing is sent before", examples=[None])
+    waiting: int = Field(description="Số thông báo đang chờ / messages that wait", examples=[0])
+
+
 class WebhookReplayView(Answer):
     """Messages that go out again, under their old `webhook-id`."""
 
@@ -113,6 +128,15 @@ class WebhookReplaySpan(Body):
 def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRouter:
     """The routes of those who keep webhooks."""
     routes, keeping = APIRouter(prefix="/v1", tags=["webhooks"]), Depends(keepers)
+
+    @routes.get(
+        "/webhooks/{webhook_id}/health",
+        summary="Nơi nhận có nhận được không / how the receiver fares",
+    )
+    async def webhook_health(webhook_id: str, keeper: Keeper = keeping) -> WebhookHealth:
+        async with database.read_transaction() as tx:
+            found = await queries.health(tx, await _kept(tx, webhook_id, keeper))
+        return WebhookHealth.model_validate(json_row(found))
 
     @routes.get(
         "/webhooks/{webhook_id}/deliveries",

@@ -36,6 +36,15 @@ _ATTEMPTS = text(f"""
 _KEPT = text("SELECT agency, covers FROM webhooks WHERE webhook_id = :webhook_id AND state <> 'deleted'")
 
 
+_HEALTH = text("""
+    SELECT CASE WHEN stopped_version = version THEN 'stopped' ELSE state END AS state, delivered_at, failing_since,
+           failures, rest_until,
+           (SELECT count(*) FROM webhook_deliveries d
+             WHERE d.webhook_id = w.webhook_id AND due_at IS NOT NULL) AS waiting
+      FROM webhooks w WHERE webhook_id = :webhook_id
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which messages; None matches every value. Moments are system time: since when, and until before when, queued."""
@@ -56,6 +65,11 @@ async def agency_of(tx: ReadTransaction, webhook_id: UUID) -> tuple[str, str] | 
     """Whose webhook it is, and what it covers; None: there is none."""
     row = (await tx.execute(_KEPT, {"webhook_id": webhook_id})).first()
     return None if row is None else (row.agency, row.covers)
+
+
+async def health(tx: ReadTransaction, webhook_id: UUID) -> RowMapping:
+    """How the receiver of a webhook fares."""
+    return (await tx.execute(_HEALTH, {"webhook_id": webhook_id})).mappings().one()
 
 
 async def deliveries(

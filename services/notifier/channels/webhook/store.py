@@ -105,7 +105,7 @@ WEBHOOKS = Projection(
     tables.webhooks,
     WebhookRegistered,
     values={"secrets": lambda record: msgspec.json.encode(record.model_dump(mode="json")["secrets"]).decode()},
-    on_change={"failures": "0", "rest_until": "NULL"},
+    on_change={"failures": "0", "rest_until": "NULL", "failing_since": "NULL"},
     own=("stopped_version", "delivered_at"),
 )
 
@@ -202,6 +202,8 @@ _ATTEMPTS = text(f"""
 """)  # noqa: S608 - column names of this module
 _HEALTH = text("""
     UPDATE webhooks SET failures = :failures, rest_until = :rest_until,
+           failing_since = CASE WHEN :failures = 0 THEN NULL WHEN :anew THEN :failed_at
+                                ELSE coalesce(failing_since, :failed_at) END,
            stopped_version = CASE WHEN :gone THEN version ELSE stopped_version END,
            delivered_at = coalesce(:delivered_at, delivered_at)
      WHERE webhook_id = :webhook_id
@@ -332,11 +334,14 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
     if version != work.version or not tried:
         return False
     rest_until: datetime | None = None
-    delivered_at, gone = None, False
+    delivered_at, failed_at, anew, gone = None, None, False, False
     for one, _ in tried:
+        if isinstance(one.result, Away | Refused):
+            failed_at = failed_at or one.started_at
         match one.result:
             case Delivered():
                 failures, rest_until, delivered_at = 0, None, one.ended_at
+                failed_at, anew = None, True
             case Away() as away:
                 failures += 1
                 rest_until = rest(failures, work.webhook_id, away, one.ended_at)
@@ -351,7 +356,7 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
         _HEALTH,
         {
             "webhook_id": work.webhook_id, "failures": failures, "rest_until": rest_until, "gone": gone,
-            "delivered_at": delivered_at,
+            "delivered_at": delivered_at, "failed_at": failed_at, "anew": anew,
         },
     )  # fmt: skip
     if gone:
