@@ -21,6 +21,7 @@ from services.notifier.escalation.domain import (
     Refused,
     acknowledge,
     climb,
+    promise_limit,
     resolution_of,
     resolve,
     start,
@@ -209,6 +210,104 @@ def test_a_climb_is_stopped_only_so_often_and_not_once_it_is_over() -> None:
     assert climb(over, facts(), at(20)) == (over, ())
 
 
+def test_a_letter_at_a_rung_says_who_answers_who_was_told_and_who_was_passed_over() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    one, notices = climb(one, facts("head_above"), at(1))
+    (letter,) = [notice for notice in notices if notice.officer]
+    assert (letter.kind, letter.step, letter.at, letter.skipped) == (
+        "escalation", "overdue/rung-t+1d", at(1), None
+    )  # fmt: skip
+    said = letter.facts
+    assert (said.recipient_name, said.officer_name, said.ladder_rung) == ("chair", "officer", "t+1d")
+    assert (said.agency, said.deadline, said.told_earlier) == ("A", DEADLINE, ("head (19/10/2026)",))
+    assert (said.passed_over, said.passed_over_en) == (("A1",), ("A1",))
+    (gap,) = [notice for notice in notices if notice.officer is None]
+    assert (gap.kind, gap.step, gap.skipped, gap.at) == (
+        "escalation", "overdue/rung-t+1d/no_head:A1", "no_head:A1", at(1)
+    )  # fmt: skip
+    assert (gap.facts.ladder_rung, gap.facts.agency, gap.facts.recipient_name) == ("t+1d", "A", "")
+
+
+def test_a_missing_provincial_office_is_no_agency_passed_over_and_nobody_answers_where_nobody_is() -> None:
+    office_first = replace(LADDER, rungs=(LADDER.rungs[2],))
+    _, notices = climb(begun(office_first), facts("provincial_office", "officer"), at(7))
+    (letter,) = [notice for notice in notices if notice.officer]
+    assert (letter.facts.recipient_name, letter.facts.officer_name) == ("chair", "")
+    assert (letter.facts.passed_over, letter.facts.told_earlier) == ((), ())
+
+
+def test_a_head_who_is_told_at_once_holds_the_first_rung_and_no_other_does() -> None:
+    officer = LadderRung("o", parse_offset("T"), "officer")
+    ladder = replace(LADDER, rungs=(officer, *LADDER.rungs))
+    head = province().head("A")
+    assert head is not None
+    planned = climb(begun(), facts(), DEADLINE)[1][0]
+    one = start(OVERDUE, ladder, DEADLINE, [replace(planned, kind="overdue"), planned])
+    assert (one.obligation, one.opened_at, one.next_at, one.climb.position) == ("A/R/P", DEADLINE, DEADLINE, 2)
+    assert [[told.person for told in passed.told] for passed in one.climb.passed] == [[], ["head"]]
+    assert [passed.rung for passed in one.climb.passed] == ["o", "t"]
+    nobody = replace(planned, officer=None, skipped="no_head:A")
+    assert start(OVERDUE, LADDER, DEADLINE, [nobody]).climb.passed[0].skipped == ("no_head:A",)
+    for ladder, notices in ((replace(LADDER, grace=Span(1, "h")), [planned]), (LADDER, [])):
+        assert start(OVERDUE, ladder, DEADLINE, notices).climb.passed == ()
+    again = start(replace(OVERDUE, overdue_count=2), LADDER, DEADLINE, ())
+    assert (again.climb.step, begun().climb.step) == ("overdue/2", "overdue")
+
+
+def test_what_cannot_move_yet_keeps_its_place_and_is_looked_at_in_ten_minutes() -> None:
+    missing = facts(directory=province())
+    del missing.directory.agencies["A1"]  # type: ignore[attr-defined]
+    short = WorkingCalendar("s", 2026, 2026, days_off=(), made_up=())
+    late = facts(obligation=replace(OVERDUE, deadline=datetime(2026, 12, 30, 17, tzinfo=LOCAL_ZONE)), calendar=short)
+    for hindered, now in ((missing, DEADLINE), (late, datetime(2026, 12, 31, 9, tzinfo=LOCAL_ZONE))):
+        one, notices = climb(begun(), hindered, now)
+        assert (one.next_at, one.climb, notices) == (now + timedelta(minutes=10), begun().climb, ())
+
+
+def test_a_promise_may_reach_just_so_far_and_begins_at_once() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    asked = at(1)
+    limit = promise_limit(one, WEEKDAYS, asked)
+    assert limit == datetime(2026, 10, 27, 8, tzinfo=LOCAL_ZONE)  # five working days
+    held = acknowledge(one, Answer(asked, "head", "acknowledged", limit), WEEKDAYS)
+    assert (held.next_at, held.climb.held_until, held.reason) == (asked, limit, "")
+    assert held.climb.answers == (Answer(asked, "head", "acknowledged", limit),)
+    with pytest.raises(Refused, match="too_far"):
+        acknowledge(one, Answer(asked, "head", "acknowledged", limit + timedelta(microseconds=1)), WEEKDAYS)
+    put_off = Answer(asked, "head", "snoozed", at(2), "chờ số liệu")
+    assert acknowledge(one, put_off, WEEKDAYS).climb.answers == (put_off,)
+    with pytest.raises(Refused, match="no_reason"):
+        acknowledge(one, Answer(asked, "head", "snoozed", at(2), "  "), WEEKDAYS)
+
+
+def test_only_a_promise_that_still_runs_is_taken_back_and_only_by_who_was_told() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    held = acknowledge(one, Answer(at(1), "head", "acknowledged", at(2)), WEEKDAYS)
+    for state, answer, why in (
+        (one, Answer(at(1), "head", "taken_back"), "not_held"),
+        (held, Answer(at(2), "head", "taken_back"), "not_held"),
+        (held, Answer(at(1), "chair", "taken_back"), "not_told"),
+    ):
+        with pytest.raises(Refused, match=why):
+            take_back(state, answer)
+    back = Answer(at(2) - timedelta(microseconds=1), "head", "taken_back")
+    freed = take_back(held, back)
+    assert (freed.next_at, freed.climb.held_until, freed.climb.answers[-1]) == (back.at, None, back)
+    again = acknowledge(freed, Answer(back.at, "head", "acknowledged", at(3)), WEEKDAYS)
+    assert again.climb.held_until == at(3), "taking back counts as no promise"
+
+
+def test_whoever_was_told_is_known_and_what_is_over_stays_so() -> None:
+    one, _ = climb(begun(), facts(), DEADLINE)
+    one, _ = climb(one, facts(), at(1))
+    assert told_people(one) == {"head", "head_above"}
+    over = resolve(one, "answered", at(2))
+    assert (over.next_at, over.reason, over.resolved_at, over.resolution) == (None, "", at(2), "answered")
+    assert resolve(over, "not_owed", at(3)) == over
+    assert not over.open
+    assert one.open
+
+
 @pytest.mark.parametrize(
     ("now", "why"),
     [
@@ -220,6 +319,7 @@ def test_a_climb_is_stopped_only_so_often_and_not_once_it_is_over() -> None:
 )
 def test_what_ends_a_climb(now: Obligation, why: str | None) -> None:
     assert resolution_of(OVERDUE, now) == why
+    assert resolution_of(replace(OVERDUE, overdue=False), now) is None, "there was no climb"
     assert resolution_of(replace(OVERDUE, overdue=False), now) is None, "there was none"
 
 
