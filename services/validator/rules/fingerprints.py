@@ -25,8 +25,9 @@ _FEWEST_BUCKETS = 16
 
 _EMPTY = 0xFFFFFFFF
 _PACKED = struct.Struct(f">{BUCKETS}I")
-#: what is quoted, such as the title of a decree, is no wording of the agency's own
-_QUOTED = re.compile(r"[“\"«][^”\"»]{1,600}[”\"»]")
+#: what is quoted, such as the title of a decree, is no wording of the agency's own; from its last opening mark, so that
+#: a text of opening marks alone is read once
+_QUOTED = re.compile(r"[“\"«][^“«”\"»]{1,600}[”\"»]")
 _WORD = re.compile(r"[^\W_]+")
 #: a line of so few syllables, or without a small letter, is a heading
 _HEADING_SYLLABLES = 12

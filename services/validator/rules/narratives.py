@@ -147,8 +147,9 @@ _ROLE_NAMES: dict[NarrativeRole, tuple[str, str]] = {
     "causes": ("nguyên nhân", "causes"),
     "proposals": ("kiến nghị, giải pháp", "proposals"),
 }
-#: an end of a sentence: a mark before white space or the end, a semicolon, a line
-_SENTENCE_ENDS = re.compile(r"[.!?…]+(?=\s|\Z)|[;\n]+")
+#: an end of a sentence: a mark before white space or the end, a semicolon, a line. A run of marks is looked at once,
+#: from its first: begun again at each of them, the run costs the square of its length
+_SENTENCE_ENDS = re.compile(r"(?<![.!?…])[.!?…]++(?=\s|\Z)|[;\n]+")
 _FEWEST_SENTENCE_WORDS = 3
 _SHINGLE = 3
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.validator.domain import judge
-from services.validator.rules import narratives, numbers
+from services.validator.rules import fingerprints, narratives, numbers
 from services.validator.rules.forms import compile_form
 from shared.contract.events import FigureField, Form, NarrativeField
 from tests.unit.growth import SQUARE_FROM, growth
@@ -29,6 +29,7 @@ NARRATIVE_FORM = compile_form(
     Form(
         figures=(FigureField(code="A", label="A", required=False),),
         narratives=(NARRATIVE,),
+        severities={"N12": "confirm", "N13": "confirm"},
     )
 )
 MARKS = sorted(
@@ -44,6 +45,8 @@ def descending(count: int) -> str:
     return "a" + "".join(mark * repeats for mark in MARKS)[:count]
 
 
+#: words enough that what follows is taken neither for filler nor for too short to be compared with other texts
+PROSE = " ".join(f"từ{number} khác" for number in range(150)) + " "
 HOSTILE: dict[str, Callable[[int], str]] = {
     "marks in descending class": descending,
     "invisible and white in turns": lambda count: "\u200b " * count + "x" + " \u200b" * count,
@@ -61,6 +64,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "question marks": lambda count: "a?" * count,
     "sentences": lambda count: "a. " * count,
     "semicolons": lambda count: "; " * count,
+    "marks that end no sentence": lambda count: PROSE + "!?" * count + "a",
+    "opening quotation marks": lambda count: PROSE + "“«" * count + "a",
 }
 
 
@@ -125,6 +130,19 @@ def test_the_linear_patterns_take_what_the_old_ones_took(text: str) -> None:
     assert bool(numbers._EXPONENT_ANY.fullmatch(text)) == bool(EXPONENT_BEFORE.fullmatch(text))
 
 
+SENTENCE_ENDS_BEFORE = re.compile(r"[.!?…]+(?=\s|\Z)|[;\n]+")
+
+
+@given(st.text(st.sampled_from(".!?…;\n a"), max_size=12))
+def test_sentences_end_where_they_ended(text: str) -> None:
+    assert narratives._SENTENCE_ENDS.split(text) == SENTENCE_ENDS_BEFORE.split(text)
+
+
+def test_of_quotations_in_each_other_the_inner_one_is_left_out() -> None:
+    text = "theo Nghị định “về chế độ «báo cáo định kỳ» của cơ quan” đã ban hành"
+    assert " ".join(fingerprints.own_words(text)) == "theo nghị định về chế độ của cơ quan đã ban hành"
+
+
 def _trimmed_in_turns(text: str) -> str:
     text = text.strip()
     while text and (text[0] in narratives._INVISIBLE or text[-1] in narratives._INVISIBLE):
@@ -139,6 +157,7 @@ def _trimmed_in_turns(text: str) -> str:
         (_trimmed_in_turns, HOSTILE["invisible and white in turns"], 8_000),
         (NUMERIC_BEFORE.fullmatch, lambda count: "1" * count + "x", 1_500),
         (EXPONENT_BEFORE.fullmatch, lambda count: "1" * count + "x", 1_500),
+        (SENTENCE_ENDS_BEFORE.split, lambda count: "!?" * count + "a", 500),
     ],
 )
 def test_control_the_old_ways_cost_the_square(
