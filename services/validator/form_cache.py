@@ -44,7 +44,7 @@ class FormCache:
                 try:
                     found[key] = self._forms[key] = compile_form(Form.model_validate_json(json_text))
                 except FormError as error:
-                    found[key] = error
+                    found[key] = self._forms[key] = error
                 metrics.FORMS_LOADED_TOTAL.inc()
                 await asyncio.sleep(0)  # a large form takes a while
             while len(self._forms) > self._limit:

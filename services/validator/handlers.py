@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -234,6 +235,7 @@ async def _looked_back(
                 given_tables=body.tables,
                 children=[child for child in children if child is not None] if known else None,
             )
+            await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
             accepted[body.obligation] = Earlier(body.submission_id, figures)

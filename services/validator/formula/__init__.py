@@ -15,6 +15,7 @@ from services.validator.formula.check import (
 )
 from services.validator.formula.compiling import Missing, compile_formula
 from services.validator.formula.context import Context, Run, each_row
+from services.validator.formula.effort import Effort, effort
 from services.validator.formula.errors import FormulaError, caret
 from services.validator.formula.explaining import Explained, explain, lines, said
 from services.validator.formula.linting import Remark, RuleFormulas, lint
@@ -40,6 +41,7 @@ __all__ = [
     "Blank",
     "CannotEvaluate",
     "Context",
+    "Effort",
     "Explained",
     "Field",
     "Formula",
@@ -60,6 +62,7 @@ __all__ = [
     "compile_formula",
     "cycles",
     "each_row",
+    "effort",
     "expected",
     "explain",
     "figures_of",

@@ -80,9 +80,9 @@ FUNCTIONS: dict[str, Function] = {
         Function("LEN", ("text",), "number", "văn bản"),
         Function("WORDS", ("text",), "number", "văn bản", weight=50),
         Function("CONTAINS", ("text", "text"), "boolean", "văn bản; cụm từ; …", repeated=1, weight=50),
-        Function("UPPER", ("text",), "text", "văn bản"),
-        Function("LOWER", ("text",), "text", "văn bản"),
-        Function("SAMETEXT", ("text", "text"), "boolean", "văn bản; văn bản"),
+        Function("UPPER", ("text",), "text", "văn bản", weight=50),
+        Function("LOWER", ("text",), "text", "văn bản", weight=50),
+        Function("SAMETEXT", ("text", "text"), "boolean", "văn bản; văn bản", weight=50),
         Function("MATCHES", ("text", "name"), "boolean", "văn bản; mẫu", weight=50),
         # dates
         Function("DATE", ("number", "number", "number"), "date", "năm; tháng; ngày"),

@@ -22,6 +22,7 @@ from services.validator.formula import (
     caret,
     check,
     compile_formula,
+    effort,
     parse,
     sides,
 )
@@ -31,7 +32,7 @@ from services.validator.formula.nodes import Call, Column, Figure, Literal, Node
 from services.validator.formula.values import HUNDRED
 from services.validator.rules.catalogue import Rule
 from services.validator.rules.flaws import pointer
-from services.validator.rules.packs import CompiledRule, Evaluate, Pack
+from services.validator.rules.packs import LISTED_ROWS, CompiledRule, Evaluate, Pack
 from shared.contract.events import Form, PackRule, ReferenceTablePublished, RuleSide
 from shared.contract.events.registry import ColumnType, ReferenceType
 from shared.contract.events.rules import MissingStrategy
@@ -55,6 +56,14 @@ _LOOKING_UP = frozenset({"LOOKUP", "EXISTS", "MISSINGROWS", "MISSINGKEYS"})
 #: what a formula that names something beside the form holds
 _ELSEWHERE = re.compile("|".join(("REF", *sorted(_LOOKING_UP))), re.IGNORECASE)
 _OF_REFERENCES: dict[ReferenceType, Type] = {"number": Type.NUMBER, "text": Type.TEXT, "date": Type.DATE}
+#: characters of all formulas of a form: so many are compiled within a second
+MAX_FORMULA_CHARACTERS = 100_000
+#: steps (services/validator/formula/effort.py) that the rules take for a report with the most rows, about half a second
+MAX_EFFORT = 3_000_000
+#: of those about other reports: they are asked within the transaction, of each report of the batch
+MAX_EFFORT_BACK = 100_000
+#: a value is written into a message
+_WRITTEN = 25
 _TYPES: dict[ColumnType, Type] = {"text": Type.TEXT, "choice": Type.TEXT, "date": Type.DATE}
 
 
@@ -93,10 +102,14 @@ def compile_pack(form: Form, elsewhere: Elsewhere | None = None) -> Pack | None:
     """
     if not form.rules:
         return None
+    characters = sum(len(text) for rule in form.rules for text in _formulas_of(rule))
+    if characters > MAX_FORMULA_CHARACTERS:
+        raise PackError([_too_long(characters)])
     compiler = _Compiler(form, elsewhere)
     rules = [rule for place, given in enumerate(form.rules) if (rule := compiler.rule(place, given)) is not None]
-    if compiler.problems:
-        raise PackError(compiler.problems)
+    problems = compiler.problems or list(compiler.overspent())
+    if problems:
+        raise PackError(problems)
     return Pack(form, rules, compiler.references)
 
 
@@ -111,6 +124,8 @@ class _Compiler:
         self._tables = {table.code: {column.code for column in table.columns} for table in form.tables}
         self._ids: set[str] = set()
         self._row: str | None = None  # the table of the rule at hand
+        self._rows = {table.code: table.max_rows for table in form.tables}
+        self._efforts: list[tuple[int, int, bool]] = []  # of each rule: its place, its steps, whether it looks back
         self.problems: list[Problem] = []
         self.references = self._names.references
 
@@ -159,6 +174,12 @@ class _Compiler:
         if expected is None and right is not None and operator in _OPERATORS.values():
             expected = right[0]
         rule = self._words(given, messages)
+        looks_back = any(isinstance(node, Call) and node.name in _BACK for node in nodes)
+        asked = [found for found in (when, left[0], None if right is None else right[0]) if found]
+        steps = self._steps(asked, given.table) + self._steps(
+            [*([expected] if expected else []), left[0], *operands], given.table, told=True
+        )
+        self._efforts.append((place, steps, looks_back))
         return CompiledRule(
             rule=rule,
             more_rows=_more_rows(rule),
@@ -179,12 +200,44 @@ class _Compiler:
             columns=columns,
             since=given.since,
             until=given.until,
-            looks_back=any(isinstance(node, Call) and node.name in _BACK for node in nodes),
+            looks_back=looks_back,
             refers_to=frozenset(regime for node in nodes if (regime := _regime_of(node)) is not None),
             adds_up=adds_up,
             looks_up=frozenset(table for node in nodes if (table := _table_of(node)) is not None),
             shown=self._explained(formulas),
         )  # fmt: skip
+
+    def _steps(self, formulas: Iterable[Formula], table: str | None, *, told: bool = False) -> int:
+        """Steps of a rule's formulas for a report with the most rows. told: only of the rows that are told of."""
+        rows = self._rows.get(table, 1) if table is not None else 1
+        found = [effort(formula.root, self._names, self._rows) for formula in formulas]
+        if told:
+            return sum((steps.each + _WRITTEN) * min(rows, LISTED_ROWS) + steps.once for steps in found)
+        return sum(steps.each * rows + steps.once for steps in found)
+
+    def overspent(self) -> Iterator[Problem]:
+        """What the rules take too much of, all together; the rule that takes the most is named."""
+        for limit, efforts, which, which_en in (
+            (MAX_EFFORT, self._efforts, "Các quy tắc", "The rules"),
+            (
+                MAX_EFFORT_BACK,
+                [found for found in self._efforts if found[2]],
+                "Các quy tắc dùng PREV, YOY, REF, CHILDREN_SUM",
+                "The rules with PREV, YOY, REF, CHILDREN_SUM",
+            ),
+        ):
+            total = sum(steps for _, steps, _ in efforts)
+            if total > limit:
+                place, most, _ = max(efforts, key=lambda found: found[1])
+                name = self._form.rules[place].id
+                yield Problem(
+                    f"/form/rules/{place}",
+                    f"{which} tốn {total} bước cho báo cáo nhiều dòng nhất; tối đa {limit}. Nặng nhất là {name} "
+                    f"({most} bước). Rút gọn công thức, bớt quy tắc từng dòng, hoặc đặt `max_rows` của bảng nhỏ hơn.",
+                    f"{which_en} take {total} steps for a report with the most rows; at most {limit} are allowed. The "
+                    f"heaviest is {name} ({most} steps). Shorten formulas, have fewer rules of rows, or give the table "
+                    "a smaller `max_rows`.",
+                )
 
     def _place(self, code: str | None) -> str:
         if code is None:
@@ -338,6 +391,22 @@ def figures_of_form(form: Form) -> dict[str, Field]:
 def fields_of_table(table: ReferenceTablePublished) -> dict[str, Field]:
     """The columns of a reference table, as formulas read them."""
     return {column.code: Field(_OF_REFERENCES[column.type]) for column in table.columns}
+
+
+def _too_long(characters: int) -> Problem:
+    return Problem(
+        "/form/rules",
+        f"Công thức của các quy tắc dài tổng cộng {characters} ký tự; tối đa {MAX_FORMULA_CHARACTERS}.",
+        f"The formulas of the rules have {characters} characters in all; at most {MAX_FORMULA_CHARACTERS} are allowed.",
+    )
+
+
+def _formulas_of(given: PackRule) -> Iterator[str]:
+    """The formulas of a rule as often as they are compiled, those of its messages too."""
+    yield from (given.when, given.assert_, given.expected)
+    yield from (side.expression for side in (given.left, given.right) if side is not None)
+    for text in (given.message, given.message_en, given.fix, given.fix_en):
+        yield from _OPERAND.findall(text)
 
 
 def _regime_of(node: Node) -> str | None:

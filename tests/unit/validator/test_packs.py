@@ -17,10 +17,10 @@ from deploy.demo.reports import truthful
 from services.validator import commands
 from services.validator.check import objections, remarks
 from services.validator.domain import Earlier, Judgement, after_history, judge
-from services.validator.formula import Field, Type
+from services.validator.formula import Field, Type, bind, effort, parse
 from services.validator.rules.catalogue import RULES
 from services.validator.rules.forms import CompiledForm, compile_form
-from services.validator.rules.pack_compiler import Elsewhere, PackError, compile_pack
+from services.validator.rules.pack_compiler import Elsewhere, PackError, compile_pack, names_of
 from services.validator.rules.pack_tests import flaws_of
 from shared.contract.events import Form, NarrativeField, Tier
 from shared.contract.ids import new_id
@@ -72,6 +72,67 @@ def test_a_rule_that_does_not_hold_says_what_was_provided_and_expected_with_its_
     assert (finding.message, finding.message_en) == ("A là 5.5, B là 3.", "A is 5.5, B is 3.")
     assert (finding.fix, finding.fix_en) == ("Ghi 3; lệch 2.5.", "Write 3; off by 2.5.")
     assert (finding.legal_basis, finding.explain) == ("Điều 1", None)
+
+
+def rows_of(texts: str, *, back: bool = False, max_rows: int = 2_000) -> Form:
+    """A form with one rule for each row of its table."""
+    given = rule(table="T", id="QT-07", **{"assert": f"{texts} >= {'PREV([A])' if back else '0'}"}, tests=[{}])
+    table = form(rule(), given).tables[0].model_copy(update={"max_rows": max_rows})
+    return form(rule(), given).model_copy(update={"tables": (table,)})
+
+
+def refusal(given: Form) -> list[tuple[str, str]]:
+    return [(found.pointer, found.message_en) for found in objections(given)]
+
+
+def test_rules_that_take_too_long_for_a_report_with_the_most_rows_are_refused() -> None:
+    roots = "+".join(["[T.SO]^0.37"] * 4)
+    ((place, message),) = refusal(rows_of(roots))
+    assert place == "/form/rules/1"
+    assert "at most 3000000 are allowed. The heaviest is QT-07" in message
+    assert refusal(rows_of(roots, max_rows=500)) == []  # control: the same rule for fewer rows
+    assert refusal(rows_of("[T.SO]^2+[T.SO]^2+[T.SO]^2")) == []  # and without roots
+
+
+def test_passes_over_a_table_count_once_a_report_and_not_for_each_row() -> None:
+    assert refusal(rows_of("SUM([T.SO])")) == []
+    whole = rule(**{"assert": "+".join(["SUM([T.SO]^0.37)"] * 3) + ">=0"}, tests=[{}])
+    ((place, message),) = refusal(form(whole))
+    assert (place, "take" in message) == ("/form/rules/0", True)
+
+
+def test_rules_that_look_back_may_take_less() -> None:
+    text = "+".join(["[T.SO]"] * 60)
+    ((_, message),) = refusal(rows_of(text, back=True))
+    assert "The rules with PREV, YOY, REF, CHILDREN_SUM take" in message
+    assert refusal(rows_of(text)) == []  # control: asked before the transaction opens
+    assert refusal(rows_of("[T.SO]", back=True)) == []
+
+
+def test_formulas_that_are_too_long_in_all_are_refused_before_they_are_compiled() -> None:
+    long = "+".join(["[A]"] * 450)
+    rules = [rule(id=f"QT-{number}", **{"assert": f"{long}=[B]", "when": f"{long}>0"}) for number in range(30)]
+    ((place, message),) = refusal(form(*rules))
+    assert (place, "at most 100000 are allowed" in message) == ("/form/rules", True)
+    assert refusal(form(*rules[:1])) != [(place, message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "each", "once"),
+    [
+        ("[A] + 1", 3, 0),
+        ("[A] ^ 2", 12, 0),
+        ("[A] ^ 0.5", 502, 0),
+        ("SUM([T.SO] + [A])", 11, (3 + 10) * 50),
+        ("LOWER([N])", 551, 0),
+        ('CONTAINS([N]; "a")', 552, 0),
+        ('CONTAINS([N]; "a"; "b")', 1_103, 0),
+        ('COUNTIF([T.TEN]; "a")', 102, 11 * 50),
+    ],
+)
+def test_steps_of_a_formula(text: str, each: int, once: int) -> None:
+    names = names_of(form(rule()).model_copy(update={"narratives": (NarrativeField(code="N", label="N"),)}))
+    assert effort(bind(parse(text), names)[0].root, names, {"T": 50}) == (each, once)
 
 
 def test_a_rule_that_holds_says_nothing() -> None:
