@@ -73,6 +73,7 @@ def test_retry_after_is_kept_within_bounds() -> None:
         ("", None),
         (None, None),
         ("9" * 40, timedelta(seconds=10**7)),
+        ("1 Jan 99999999999999999999 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_moment(header: str | None, expected: timedelta | None) -> None:

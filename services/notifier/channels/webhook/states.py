@@ -138,6 +138,6 @@ def retry_after_of(text: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=min(int(text), 10**7))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # also of a year beyond what C counts
         return None
     return None if moment.tzinfo is None else max(moment - now, timedelta())
