@@ -17,7 +17,9 @@ COLUMNS = ("audit_id", "at", "by", "via", "action", "kind", "key", "before", "af
 
 #: what makes a spreadsheet take a cell for a formula (OWASP, CSV injection). A cell begins after a semicolon or a tab
 #: too: where the comma is the decimal sign, as in Vietnam, a spreadsheet separates columns by semicolons
-_FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\ufeff]*[=+\-@＝＋－＠])")
+#: white space is looked at once, from its first: begun again at each tab of many, it costs their square
+_FORMULA = re.compile(r"(?P<before>^|;|(?<![\s\ufeff]))(?P<space>[\s\ufeff]*+)(?=[=+\-@＝＋－＠])")
+_BEGINS_CELL = re.compile(r"[\t\r\n]")
 _BEGINS_OUTSIDE = re.compile(r"\s*[\t\r\n]")
 
 
@@ -41,8 +43,14 @@ def rows(entries: Iterable[AuditEntry]) -> str:
 
 def inert(cell: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would compute."""
-    marked = _FORMULA.sub(r"\1'", cell)
+    marked = _FORMULA.sub(_marked, cell)
     return f"'{marked}" if _BEGINS_OUTSIDE.match(marked) else marked
+
+
+def _marked(found: re.Match[str]) -> str:
+    before = found["before"]
+    begins = bool(before) or not found.start()
+    return before + ("'" if begins else "") + _BEGINS_CELL.sub(r"\g<0>'", found["space"])
 
 
 def _json(value: object) -> str:

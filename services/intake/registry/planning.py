@@ -105,7 +105,9 @@ def read_plan(content: bytes) -> Plan:
 
 
 def _is_record(record: Any) -> bool:
-    return isinstance(record, dict) and record.keys() == {"kind", "value"} and record["kind"] in KINDS
+    if not isinstance(record, dict) or record.keys() != {"kind", "value"}:
+        return False
+    return isinstance(record["kind"], str) and record["kind"] in KINDS
 
 
 def _sha256(records: Iterable[Any]) -> str:
