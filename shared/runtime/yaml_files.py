@@ -1,10 +1,71 @@
-"""Where something stands in a YAML file that a person wrote, and what is written there twice."""
+"""What a YAML file that a person wrote must not hold, where something stands in it, and what is written there twice."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 import yaml
+
+_INT, _FLOAT, _DAY = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"
+#: not 010, which YAML takes for 8, nor 1:30, which it takes for 90
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def beyond_plain(body: str, max_depth: int) -> Iterator[tuple[int, str]]:
+    """What YAML has beyond plain data, and nesting that is too deep, each with its line. Raises yaml.YAMLError.
+
+    Read no further where there is any: it may say something else than is written, or never end.
+    """
+    depth = 0
+    for event in yaml.parse(body, yaml.BaseLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > max_depth:
+                yield line, "lồng quá sâu / is nested too deeply"
+                return
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            yield line, "không dùng & và *, hãy viết ra / no anchors and aliases, write it out"
+        elif getattr(event, "tag", None):
+            yield line, "không dùng !, hãy bỏ / no tags, drop it"
+
+
+def misread(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Scalars that YAML's own types take for something else than is written, or for nothing, each with its line.
+
+    node: composed by SafeLoader, of plain data.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from misread(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield from misread(key)
+            else:
+                yield key.start_mark.line + 1, "tên mục phải là chữ / the name of a field is a text"
+            yield from misread(value)
+    elif isinstance(node, yaml.ScalarNode):
+        line, text = node.start_mark.line + 1, node.value
+        if _HALF.search(text):
+            yield line, "có nửa ký tự, hãy gõ lại / it holds half a character, type it again"
+        elif (node.tag == _INT and not _WHOLE.fullmatch(text)) or (node.tag == _FLOAT and ":" in text):
+            yield line, f"{text[:40]}: ghi số thường như 10 / write a plain number such as 10"
+        elif node.tag == _DAY and not _is_day(text):
+            yield line, f"{text[:40]}: không phải ngày, ghi như 2026-03-31 / no day, write like 2026-03-31"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def line_of(node: yaml.Node | None, place: Sequence[str | int]) -> int:

@@ -6,7 +6,7 @@ Every scalar is text until its field says what it is, so YAML guesses nothing; a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
@@ -30,7 +30,7 @@ from services.notifier.ladders.domain import (
 )
 from shared.contract.events import AgencyKind
 from shared.runtime.clock import LOCAL_ZONE
-from shared.runtime.yaml_files import line_of, written_twice
+from shared.runtime.yaml_files import beyond_plain, line_of, written_twice
 from shared.web.validation import sentence_of
 
 #: a ladder is a page; more is a wrong file
@@ -216,7 +216,7 @@ def parse_ladder(name: str, content: bytes) -> ReadLadder:
         body = content.decode("utf-8")
         if "\x00" in body:
             raise LadderError(f"{name}:1: bỏ byte NUL / remove the NUL byte")
-        if odd := [f"{name}:{line}: {what}" for line, what in _odd(body)]:
+        if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
             raise LadderError("\n".join(odd))  # read any further it may say something else than is written
         node = yaml.compose(body, yaml.BaseLoader)
         document: Any = yaml.load(body, yaml.BaseLoader)  # noqa: S506
@@ -274,24 +274,6 @@ def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
     else:
         said = _CURES.get(fault["type"]) or sentence_of(fault)
     return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
-
-
-def _odd(body: str) -> Iterator[tuple[int, str]]:
-    """What YAML has beyond plain data, and nesting too deep to be a ladder."""
-    depth = 0
-    for event in yaml.parse(body, yaml.BaseLoader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                yield line, "lồng quá sâu / is nested too deeply"
-                return
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            yield line, "không dùng & và *, hãy viết ra / no anchors and aliases, write it out"
-        elif getattr(event, "tag", None):
-            yield line, "không dùng !, hãy bỏ / no tags, drop it"
 
 
 def conflicts(ladders: Iterable[Ladder]) -> list[str]:

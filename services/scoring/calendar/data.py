@@ -12,6 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.contract.working_days import WorkingCalendar
+from shared.runtime.yaml_files import beyond_plain, misread, written_twice
+
+#: nested deeper it is no calendar
+MAX_DEPTH = 8
 
 
 class CalendarError(ValueError):
@@ -135,7 +139,12 @@ def read_calendar(path: Path) -> ReadCalendar:
     except OSError as error:
         raise CalendarError(f"{path}: không đọc được / cannot be read: {error.strerror}") from error
     try:
-        file = CalendarFile.model_validate(yaml.safe_load(body))
+        text = body.decode("utf-8-sig")
+        if odd := [f"{line}: {what}" for line, what in _odd(text)]:
+            raise CalendarError(f"{path.name}: không đúng / is not right: {'; '.join(odd[:20])}")
+        file = CalendarFile.model_validate(yaml.safe_load(text))
+    except CalendarError:
+        raise
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'YAML'}: {fault['msg']}" for fault in error.errors()[:20]
@@ -145,6 +154,16 @@ def read_calendar(path: Path) -> ReadCalendar:
         reason = " ".join(str(error).split())[:500]
         raise CalendarError(f"{path.name}: không đọc được YAML / cannot be read as YAML: {reason}") from error
     return ReadCalendar(file, hashlib.sha256(body).hexdigest())
+
+
+def _odd(text: str) -> list[tuple[int, str]]:
+    """What would be read as something else than is written, with its line. Raises yaml.YAMLError."""
+    if odd := list(beyond_plain(text, MAX_DEPTH)):
+        return odd
+    node = yaml.compose(text, yaml.SafeLoader)
+    if odd := list(misread(node)):
+        return odd
+    return [(line, f"{place}: viết hai lần, bỏ một / written twice, drop one") for place, line in written_twice(node)]
 
 
 def shipped_calendars() -> list[ReadCalendar]:

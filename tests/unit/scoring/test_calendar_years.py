@@ -143,7 +143,7 @@ def test_the_sun_is_there_at_equinoxes_and_solstices(at: tuple[int, int, int, in
             {"number": "1", "issuer": "x", "decided_on": "2025-01-01", "about": "x"}]}], "announcements belong"),
         ([{"year": 2026, "status": "sure"}], "provisional"),
         ([{"year": 2027, "status": "recorded"}], "outside"),
-        ([{"year": 2026, "status": "recorded"}] * 2, "twice"),
+        ([{"year": 2026, "status": "recorded"}, {"year": 2026, "status": "recorded"}], "twice"),
     ],
 )  # fmt: skip
 def test_years_that_contradict_themselves_are_refused(

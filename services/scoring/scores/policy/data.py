@@ -18,11 +18,13 @@ from pydantic_core import ErrorDetails
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
-from shared.runtime.yaml_files import line_of, written_twice
+from shared.runtime.yaml_files import beyond_plain, line_of, misread, written_twice
 from shared.web.validation import sentence_of
 
 #: a policy file is a page; more is a wrong file
 MAX_FILE_BYTES = 256 * 1024
+#: nested deeper it is no policy
+MAX_DEPTH = 8
 
 
 class PolicyError(ValueError):
@@ -185,7 +187,11 @@ def parse_policy(name: str, file: bytes) -> ReadPolicy:
         body = file.decode("utf-8")
         if "\x00" in body:
             raise PolicyError(f"{name}: có byte NUL / a NUL byte is no text")
+        if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
+            raise PolicyError("\n".join(odd))
         node = yaml.compose(body, yaml.SafeLoader)
+        if odd := [f"{name}:{line}: {what}" for line, what in misread(node)]:
+            raise PolicyError("\n".join(odd))
         twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in written_twice(node)]
         document = yaml.safe_load(body)
     except UnicodeDecodeError as error:
