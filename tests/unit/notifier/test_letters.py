@@ -48,7 +48,7 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
         assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
         assert "October 2026" in text
         moment = "09:00 ngày 19/10/2026" if name.startswith("named") else "17:00 ngày 19/10/2026"
-        assert f"{moment} (giờ Việt Nam, UTC+7)" in text
+        assert "19/10/2026" in text if name == "group" else f"{moment} (giờ Việt Nam, UTC+7)" in text
         assert "(Vietnam time, UTC+7)" in text
         assert "Sở Nông nghiệp và Môi trường" in text
         assert "{{" not in text
@@ -247,7 +247,9 @@ def test_a_subject_and_a_name_come_back_as_they_were_written(words: str) -> None
     assert max(map(len, head.split(b"\r\n"))) <= 78
     for parsed in (message_from_bytes(wire, policy=policy.default), message_from_bytes(wire, policy=policy.compat32)):
         subject = str(make_header(decode_header(parsed["Subject"])))
-        assert subject == f"[Báo cáo chậm] Sở Nông nghiệp và Môi trường: {words}, tháng 10/2026"[:199] + subject[199:]
+        written = f"[Báo cáo chậm] Sở Nông nghiệp và Môi trường: {words}, tháng 10/2026"
+        assert len(subject) < 120
+        assert subject == (written if len(written) < 120 else written[:118] + "…")
     ((name, address),) = getaddresses([message_from_bytes(wire)["To"]])
     assert str(make_header(decode_header(name))) == words
     assert address == mail.recipient
