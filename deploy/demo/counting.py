@@ -22,7 +22,7 @@ from shared.runtime.settings import KafkaSettings
 
 #: the owner of each topic, whose archive it is compared with
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
-_UNFINISHED_MAILS = "state IN ('pending', 'claimed', 'in_data', 'retry')"
+_UNFINISHED_MAILS = "state IN ('grouped', 'pending', 'claimed', 'in_data', 'retry')"
 _UNMARKED = "owed AND NOT overdue AND standing <> 'fulfilled' AND deadline < $1"
 _ON_TIME = "CAST(document->'state'->>'on_time' AS boolean)"
 _OBLIGATIONS = f"""
@@ -213,7 +213,9 @@ class Counting:
 
     async def _count_mails(self, made: Count) -> None:
         """Compare the sink with the ledger by Message-ID; `?` is the kind of a mail missing from the ledger."""
-        rows = await self._databases["notifier"].fetch("SELECT message_id, kind, state, unknowns FROM notifications")
+        rows = await self._databases["notifier"].fetch(
+            "SELECT message_id, kind, state, unknowns FROM notifications WHERE mail_id IS NULL OR mail_id = id"
+        )
         ledger = {row["message_id"]: row for row in rows}
         mails = Counter(mail.message_id for mail in await asyncio.to_thread(self._stack.mails))
         for message_id, times in mails.items():

@@ -229,6 +229,8 @@ class Stack:
         if service == "notifier" and (self.options.smtp_address or "mail" in self._components):
             host, port = self.smtp_address
             env |= {"NOTIFIER_SMTP_HOST": host, "NOTIFIER_SMTP_PORT": str(port)}
+        if service == "notifier":
+            env["NOTIFIER_MAILING"] = "at_once"  # a scenario's clock may stand in the night
         if service in ("intake", "notifier"):
             env[f"{upper}_WEBHOOK_KEY_FILE"] = str(self._home.webhook_key_file())
             env[f"{upper}_WEBHOOK_PRIVATE_NETWORKS"] = "127.0.0.0/8"

@@ -84,8 +84,10 @@ def _recorded(
             **{column: row[column] for column in ("obligation", "agency", "kind", "step", "officer_id", "channel",
                                                   "message_id")},
         }  # fmt: skip
+        mail = next((mail for mail in dossier.mails if mail["id"] == row["mail_id"]), row)
+        expected["message_id"] = mail["message_id"]
         if row["state"] in ("sent", "unknown", "failed"):
-            expected |= {"outcome": row["state"]} | ({"attempts": row["attempts"]} if row["due_at"] is None else {})
+            expected |= {"outcome": row["state"]} | ({"attempts": mail["attempts"]} if mail["due_at"] is None else {})
         yield from told.values(body, expected)
     for name, row in ledger.items():
         if (

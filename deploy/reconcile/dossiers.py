@@ -66,6 +66,14 @@ SOURCES: dict[str, Source] = {
     "changed": _events("scoring", "compliance"),
     "told": _table("notifier", "obligations"),
     "notifications": _table("notifier", "notifications", ", t.id"),
+    # the notices whose mails tell of this obligation's
+    "mails": Source(
+        "notifications",
+        "notifier",
+        "SELECT o.obligation, t.* FROM notifications AS t JOIN notifications AS o ON o.mail_id = t.id AND o.id <> t.id"
+        " WHERE {only} ORDER BY o.obligation{c}, t.id",
+        "o.obligation",
+    ),
     "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
     "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
     "escalations": _table("notifier", "escalations", ", t.number"),
@@ -103,6 +111,7 @@ class Dossier:
     changed: Rows = field(default_factory=list)
     told: Rows = field(default_factory=list)
     notifications: Rows = field(default_factory=list)
+    mails: Rows = field(default_factory=list)
     attempts: Rows = field(default_factory=list)
     resends: Rows = field(default_factory=list)
     escalations: Rows = field(default_factory=list)

@@ -207,6 +207,8 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
             continue
         for notice in found:
             yield from told.values(notice, {"kind": "escalation", "created_at": passed.at, **_addressed(dossier)})
+            urgent = next((rung.urgent for rung in climb.ladder.rungs if rung.rung == passed.rung), False)
+            yield from told.values(notice, {"urgent": bool(person) and urgent})
             if not person and notice["reason"] != why:
                 yield told.difference("reason", notice["reason"], why)
             facts: Mapping[str, Any] = json.loads(notice["facts"])

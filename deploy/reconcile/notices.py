@@ -166,6 +166,7 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from told.values(row, {"resends": len(orders)})
         yield from _message_id(row, orders, told)
         yield from _settled(row, told)
+        yield from _mailed(row, dossier, told)
         if row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
@@ -323,6 +324,26 @@ def _settled(row: asyncpg.Record, told: Teller) -> Iterator[Difference]:
         yield told.difference("settled_at", None, "giờ gửi / when it was sent")
 
 
+def _mailed(row: asyncpg.Record, dossier: Dossier, told: Teller) -> Iterator[Difference]:
+    """Check what waiting and sharing a mail imply. Where nothing waits these columns are empty."""
+    if row["urgent"] and row["kind"] != "escalation":
+        yield told.difference("urgent", True, False)
+    waited = row["released_at"] is not None
+    if waited != (row["held"] is not None) and row["state"] not in ("waiting", "cancelled"):
+        yield told.difference("held", row["held"], row["released_at"])
+    if row["mail_id"] is None:
+        return
+    if not waited:
+        yield told.difference("mail_id", row["mail_id"], None)
+    if row["mail_id"] == row["id"]:
+        return
+    mail = next((mail for mail in dossier.mails if mail["id"] == row["mail_id"]), None)
+    if mail is None or mail["mail_id"] != mail["id"]:
+        yield told.difference("mail_id", row["mail_id"], "thư có việc này / a mail that tells of it")
+    elif mail["state"] in _SETTLED and row["state"] != mail["state"]:
+        yield told.difference("state", row["state"], mail["state"])
+
+
 def _attempts(dossier: Dossier) -> Iterator[Difference]:
     """Check the number of attempts that each notice states, and how they ended."""
     tries: dict[Any, list[asyncpg.Record]] = {}
@@ -346,6 +367,8 @@ def _attempts(dossier: Dossier) -> Iterator[Difference]:
         }
         yield from told.values(row, expected)
         unsure = ended.count("unknown") + sum(entry["late"] and entry["outcome"] != "unknown" for entry in made)
+        if row["mail_id"] not in (None, row["id"]):
+            continue  # another notice has the attempts
         if row["unknowns"] < ended.count("unknown") or row["unknowns"] > max(unsure, ended.count("unknown")):
             yield told.difference("unknowns", row["unknowns"], unsure)
         if (row["state"] == "sent") != ("sent" in ended):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.notifier import check
 from services.notifier.commands import mail, rebuild_command
 from services.notifier.ladders.commands import ladders
+from services.notifier.mailing.commands import mailing, silences
 from services.notifier.main import build
 from shared.service.command import run
 
@@ -15,6 +16,8 @@ if __name__ == "__main__":
         {
             "mail": ("xem trước, liệt kê, gửi lại thư / preview, list, resend mails", mail),
             "ladders": ("thang chuyển cấp: xem thử, thử, nạp, liệt kê / ladders: check, test, load, list", ladders),
+            "mailing": ("quy tắc gửi thư: xem thử, nạp, in / mailing rules: check, load, list, show", mailing),
+            "silences": ("tạm ngừng báo: đặt, bỏ, liệt kê / silences: add, end, list", silences),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
         },

@@ -37,7 +37,9 @@ def mail(arguments: Sequence[str]) -> int:
     preview.add_argument("--sender", default="khong-tra-loi@thongsuot.example", help="địa chỉ gửi / From address")
     listing = actions.add_parser("list", help="liệt kê thư theo trạng thái, mới nhất trước / list, newest first")
     listing.add_argument(
-        "--state", default="failed", choices=("failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled")
+        "--state",
+        default="failed",
+        choices=("failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled", "waiting"),
     )
     listing.add_argument("--before", type=UUID, help="tiếp theo mã này / go on behind this id")
     listing.add_argument("--limit", type=whole(1, MAX_LISTED), default=100, help=f"1–{MAX_LISTED}")

@@ -15,6 +15,7 @@ from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
 from services.notifier.escalation.api import router as answer_router
 from services.notifier.escalation.sweep import EscalationSweep
+from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
 from services.notifier.settings import NotifierSettings
@@ -42,6 +43,9 @@ log = get_logger()
 
 #: between two looks for messages of webhooks that are too old to be kept
 PRUNE_SECONDS = 600.0
+
+#: between two looks for notices that may go out
+MAILING_SECONDS = 2.0
 
 #: between two looks for escalations that should have moved and have not
 AUDIT_SECONDS = 60.0
@@ -85,14 +89,19 @@ def build(
         worker=common.instance,
         grace_seconds=settings.grace_seconds,
     )
-    context = PlanningContext(system, business, settings.message_id_domain)
+    waits = settings.mailing == "office"
+    context = PlanningContext(system, business, settings.message_id_domain, waits=waits)
+    mailing = MailingSweep(business, system)
     naming = NamingSweep(
         business,
         system,
         group_minutes=settings.named_group_minutes,
         message_id_domain=settings.message_id_domain,
+        waits=waits,
     )
-    escalating = EscalationSweep(business, system, context.ladders, message_id_domain=settings.message_id_domain)
+    escalating = EscalationSweep(
+        business, system, context.ladders, message_id_domain=settings.message_id_domain, waits=waits
+    )
     webhooks = WebhookDispatcher(
         database,
         Poster(
@@ -129,6 +138,8 @@ def build(
             keyring,
             Ticker("webhooks", database, system, forget, interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
+            # also where nothing waits any more: what waited when that was set goes out
+            Ticker("mailing", database, system, mailing.tick, interval_seconds=MAILING_SECONDS),
             Ticker("escalations", database, system, escalating.tick, interval_seconds=settings.sweep_seconds),
             Ticker("escalation audit", database, system, escalating.audit, interval_seconds=AUDIT_SECONDS),
         ],

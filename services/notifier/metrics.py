@@ -20,10 +20,11 @@ RESULTS = ("accepted", "deferred", "refused", "uncertain", "unsendable", "releas
 
 PLANNED_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_planned_total",
-    "Notices entered into the ledger, by kind and by the state they were entered in (pending, skipped, cancelled).",
+    "Notices entered into the ledger, by kind and by the state they were entered in (waiting, pending, skipped, "
+    "cancelled).",
     unit="notifications",
     labels=("kind", "state"),
-    values={"kind": KINDS, "state": ("pending", "skipped", "cancelled")},
+    values={"kind": KINDS, "state": ("waiting", "pending", "skipped", "cancelled")},
 )
 OUTCOMES_TOTAL = declare_counter(
     "thongsuot_notifier_notifications_outcomes_total",
@@ -162,6 +163,20 @@ ESCALATIONS_ANSWERED_TOTAL = declare_counter(
     unit="answers",
     labels=("kind",),
     values={"kind": ("acknowledged", "snoozed", "taken_back")},
+)
+MAILS_HELD_TOTAL = declare_counter(
+    "thongsuot_notifier_notices_held_total",
+    "Notices that were looked at and wait on, by why: quiet_until (no window), limit (of the day), silence.",
+    unit="notifications",
+    labels=("why",),
+    values={"why": ("quiet_until", "limit", "silence")},
+)
+MATTERS_RELEASED_TOTAL = declare_counter(
+    "thongsuot_notifier_notices_released_total",
+    "Notices that waited and went out, alone or together with others in one mail.",
+    unit="notifications",
+    labels=("how",),
+    values={"how": ("alone", "together")},
 )
 for _state in ("moving", "at_the_top", "waiting"):
     ESCALATIONS_OPEN.labels(_state)

@@ -81,6 +81,8 @@ class NotifierSettings(ServiceSettings):
     smtp_patience_seconds: float = Field(default=300, gt=0)
     #: business time that the first report in a person's name waits for others, to be told of in one letter
     named_group_minutes: float = Field(default=60, ge=0)
+    #: office: notices wait for the windows of the mailing rules, and several go out in one mail; at_once: they do not
+    mailing: Literal["office", "at_once"] = "office"
     #: how long after an unknown outcome the mail is sent once more
     resend_seconds: float = Field(default=60, gt=0)
 

@@ -163,11 +163,20 @@ notifications = Table(
     Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts without an answer
     Column("resends", Integer, nullable=False, server_default="0"),  # by an operator's order
     Column("traceparent", Text),  # of the event that it is about
+    Column("wait_until", DateTime(timezone=True)),  # business time of the next look at what waits
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),
+    Column("released_at", DateTime(timezone=True)),  # business time; NULL: it went out as soon as it was planned
+    Column("held", Text),  # what kept it back before it was released
+    # the notice whose letter tells of it, itself where that is its own; NULL: a letter of its own
+    Column("mail_id", Uuid, ForeignKey("notifications.id")),
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
-        "state IN ('pending','claimed','in_data','retry','sent','unknown','failed','cancelled','skipped')",
+        "state IN ('waiting','grouped','pending','claimed','in_data','retry','sent','unknown','failed','cancelled',"
+        "'skipped')",
         name="notifications_state",
     ),
+    CheckConstraint("(state = 'waiting') = (wait_until IS NOT NULL)", name="notifications_waiting"),
+    CheckConstraint("(state = 'grouped') <= (mail_id IS NOT NULL AND mail_id <> id)", name="notifications_grouped"),
     CheckConstraint(
         "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
         "'resolved')",
@@ -192,8 +201,12 @@ notifications = Table(
     Index(
         "notifications_stoppable",
         "obligation",
-        postgresql_where=text("state IN ('pending','retry','claimed','unknown','skipped')"),
+        postgresql_where=text("state IN ('waiting','grouped','pending','retry','claimed','unknown','skipped')"),
     ),
+    Index("notifications_waiting_first", "wait_until", postgresql_where=text("state = 'waiting'")),
+    Index("notifications_waiting_of", "officer_id", "id", postgresql_where=text("state = 'waiting'")),
+    Index("notifications_of_mail", "mail_id", postgresql_where=text("mail_id IS NOT NULL")),
+    Index("notifications_released", "officer_id", "released_at", postgresql_where=text("released_at IS NOT NULL")),
     Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
     Index("notifications_unknown", "id", postgresql_where=text("state = 'unknown'")),
     Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
@@ -231,6 +244,37 @@ escalations = Table(
     CheckConstraint("resolution IN ('answered', 'not_owed', 'not_overdue')", name="escalations_resolution"),
     Index("escalations_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),
     Index("escalations_open", "obligation", unique=True, postgresql_where=text("resolved_at IS NULL")),
+)
+
+#: When mails go out: the row with the greatest version counts
+mailing_rules = Table(
+    "mailing_rules",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("body", Text, nullable=False),  # the file as it was loaded
+    Column("loaded_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),  # system time
+)
+
+#: What an operator keeps back, until when, and why. Moments are business time.
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("agency", Text),  # NULL, here and below: every one
+    Column("regime", Text),
+    Column("person", Text),
+    Column("kind", Text),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),  # before its time
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+    CheckConstraint("num_nonnulls(agency, regime, person, kind) > 0", name="silences_match"),
+    CheckConstraint("until > made_at AND num_nulls(ended_at, ended_by, end_reason) IN (0, 3)", name="silences_end"),
+    Index("silences_in_force", "until", postgresql_where=text("ended_at IS NULL")),
 )
 
 #: Whom the report that answers an obligation names; one letter tells of several obligations.

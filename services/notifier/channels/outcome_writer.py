@@ -16,6 +16,7 @@ from uuid import UUID
 from services.notifier.delivery import ledger
 from services.notifier.delivery.ledger import ClaimedMail, Ending
 from services.notifier.delivery.states import RetryPolicy, SendResult
+from services.notifier.escalation.store import look_at_refused
 from shared.contract.events import RecordedEvent
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.runtime import failpoints
@@ -153,9 +154,12 @@ class OutcomeWriter:
         held: set[UUID] = set()
         recorded: list[RecordedEvent] = []
         async with self._database.transaction() as tx:
-            await ledger.lock(tx, [call.claimed for call in calls], {ending.claimed.obligation for ending in endings})
+            await ledger.lock(tx, [call.claimed for call in calls], self._obligations(endings))
             if endings:
-                recorded = await ledger.end(tx, endings, now=now, at=self._business.now(), policy=self._policy)
+                at = self._business.now()
+                recorded = await ledger.end(tx, endings, now=now, at=at, policy=self._policy)
+                refused = [event.notification_id for event in recorded if event.outcome == "failed"]
+                await look_at_refused(tx, refused, at)  # whoever is above hears of it sooner
             if marks:
                 held = set(await self._mark(tx, marks, now))
                 if lost := [mail for mail in marks if mail.token not in held]:
@@ -165,6 +169,10 @@ class OutcomeWriter:
         for event in recorded:
             self._on_recorded(event)
         return held
+
+    @staticmethod
+    def _obligations(endings: list[Ending]) -> set[str]:
+        return {obligation for ending in endings for obligation in ending.claimed.obligations}
 
     async def _mark(self, tx: Transaction, marks: list[ClaimedMail], now: datetime) -> set[UUID]:
         return set(await ledger.mark_in_data(tx, marks, now, lease_seconds=self._lease_seconds))

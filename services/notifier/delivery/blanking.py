@@ -16,7 +16,7 @@ from shared.postgres.database import Transaction
 _ADDRESS = r"""'[^\s<>"'':;,]+@[^\s<>"'':;,]+'"""
 #: neither under way nor due, and to somebody whose record has no address any more
 _ENDED_TO_ONE_WHO_LEFT = """
-    n.token IS NULL AND n.due_at IS NULL
+    n.token IS NULL AND n.due_at IS NULL AND n.state NOT IN ('waiting', 'grouped')
     AND (EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id AND o.email = '' AND NOT o.active)
          OR (EXISTS (SELECT FROM people p WHERE p.person_id = n.officer_id AND p.email = '')
              AND NOT EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id)))

@@ -56,10 +56,16 @@ class ClaimedMail:
     deadline: datetime | None
     names: Mapping[str, str | None]  # see NAMES
     traceparent: str | None = None  # of the event that it is about
+    released_at: datetime | None = None  # when it stopped waiting for its window (business time)
 
     @property
     def id(self) -> UUID:
         return self.progress.id
+
+    @property
+    def obligations(self) -> set[str]:
+        """Of which the mail tells."""
+        return {self.obligation, *(matter["obligation"] for matter in self.facts.get("matters", ()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class _Change:
     stage: str | None
     code: int | None
     answer: str
+    grouped: bool = False  # other notices share the mail
 
 
 _CLAIM = text("""
@@ -100,7 +107,7 @@ _CLAIM = text("""
     SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts,
            CASE WHEN c.resends = 0 THEN c.attempts ELSE 1 + (
              SELECT count(*) FROM attempts a WHERE a.notification_id = c.id AND a.claimed_at >= c.first_tried_at
-           ) END AS attempts, c.refusals, c.unknowns, c.first_tried_at, c.traceparent, o.deadline,
+           ) END AS attempts, c.refusals, c.unknowns, c.first_tried_at, c.traceparent, c.released_at, o.deadline,
            r.name AS regime_name, r.name_en AS regime_name_en, r.legal_basis,
            CAST(r.nil_allowed AS text) AS nil_allowed,
            q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
@@ -170,6 +177,16 @@ _SETTLE_LATE = text("""
     RETURNING n.id
 """)
 
+# What became of a mail became of every notice that it tells of.
+_FOLLOW = text("""
+    UPDATE notifications m
+       SET state = c.state, reason = c.reason, settled_at = c.settled_at, unknowns = c.unknowns
+      FROM notifications c
+     WHERE c.id = ANY(CAST(:ids AS uuid[])) AND c.state IN ('sent', 'unknown', 'failed')
+       AND m.mail_id = c.id AND m.id <> c.id AND m.state IN ('grouped', 'unknown', 'failed') AND m.state <> c.state
+    RETURNING m.id
+""")
+
 _ATTEMPTED = {"outcome": "text", "stage": "text", "smtp_code": "int", "answer": "text", "late": "bool"}
 _ENDED_ATTEMPTS = {"token": "uuid", **_ATTEMPTED}
 _END_ATTEMPTS = text(f"""
@@ -190,8 +207,10 @@ _RAISE_VERSIONS = text(f"""
 """)  # noqa: S608 - column names of this module
 
 _RECORDED = text("""
-    SELECT id, obligation, agency, kind, step, officer_id, message_id, attempts, state, traceparent
-      FROM notifications WHERE id = ANY(CAST(:ids AS uuid[])) AND kind <> 'named' ORDER BY id
+    SELECT n.id, n.obligation, n.agency, n.kind, n.step, n.officer_id, n.state, n.traceparent,
+           coalesce(m.message_id, n.message_id) AS message_id, coalesce(m.attempts, n.attempts) AS attempts
+      FROM notifications n LEFT JOIN notifications m ON m.id = n.mail_id
+     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.kind <> 'named' ORDER BY n.id
 """)
 
 _EXPIRED = text("""
@@ -199,9 +218,14 @@ _EXPIRED = text("""
         SELECT obligation FROM notifications WHERE token IS NOT NULL AND lease_until < :now
          ORDER BY lease_until LIMIT :limit) AS expired
 """)
+_OF_SAME_MAILS = text("""
+    SELECT DISTINCT m.obligation FROM notifications c JOIN notifications m ON m.mail_id = c.mail_id
+     WHERE c.token IS NOT NULL AND c.lease_until < :now AND c.obligation = ANY(CAST(:keys AS text[]))
+""")
 
 _TAKE_EXPIRED = text("""
-    SELECT id, token, obligation, state, attempts, refusals, unknowns, first_tried_at FROM notifications
+    SELECT id, token, obligation, state, attempts, refusals, unknowns, first_tried_at, mail_id IS NOT NULL AS grouped
+      FROM notifications
      WHERE token IS NOT NULL AND lease_until < :now AND obligation = ANY(CAST(:keys AS text[]))
      ORDER BY id FOR UPDATE SKIP LOCKED
 """)
@@ -263,7 +287,8 @@ async def expire(
     """
     if not keys:
         return 0, []
-    await _lock_obligations(tx, keys)
+    shared = (await tx.execute(_OF_SAME_MAILS, {"now": now, "keys": list(keys)})).scalars()
+    await _lock_obligations(tx, {*keys, *shared})
     rows = (await tx.execute(_TAKE_EXPIRED, {"now": now, "keys": list(keys)})).mappings().all()
     changes = []
     for row in rows:
@@ -273,7 +298,16 @@ async def expire(
         else:
             settlement = Settlement("retry", "expired", now, refusals=progress.refusals, unknowns=progress.unknowns)
         changes.append(
-            _Change(progress.id, row["token"], row["obligation"], settlement, "lease", None, "the lease ran out")
+            _Change(
+                progress.id,
+                row["token"],
+                row["obligation"],
+                settlement,
+                "lease",
+                None,
+                "the lease ran out",
+                row["grouped"],
+            )
         )
     return len(rows), await _record(tx, changes, now=now, at=at)
 
@@ -318,7 +352,12 @@ async def _record(tx: Transaction, changes: Sequence[_Change], *, now: datetime,
         for change in changes
     ]
     await _end_attempts(tx, attempts, now)
-    await blank_ended(tx, {change.id for change in changes})
+    ended = {change.id for change in changes}
+    if mails := sorted(change.id for change in changes if change.grouped):
+        others = set((await tx.execute(_FOLLOW, {"ids": mails})).scalars())
+        publishable |= others
+        ended |= others
+    await blank_ended(tx, ended)
     return await _publish_outcomes(tx, publishable, at)
 
 
@@ -391,7 +430,8 @@ def _change(ending: Ending, now: datetime, policy: RetryPolicy) -> _Change:
             stage, code = "lease", None
         case _:
             stage, code = result.stage, result.code
-    return _Change(claimed.id, claimed.token, claimed.obligation, settlement, stage, code, result.answer)
+    grouped = bool(claimed.facts.get("matters"))
+    return _Change(claimed.id, claimed.token, claimed.obligation, settlement, stage, code, result.answer, grouped)
 
 
 def _claimed(row: RowMapping) -> ClaimedMail:
@@ -408,6 +448,7 @@ def _claimed(row: RowMapping) -> ClaimedMail:
         deadline=row["deadline"],
         names={name: row[name] for name in NAMES},
         traceparent=row["traceparent"],
+        released_at=row["released_at"],
     )
 
 

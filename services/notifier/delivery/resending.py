@@ -20,7 +20,7 @@ from shared.contract.events.fields import usable_address
 from shared.contract.ids import new_id
 from shared.postgres.database import ReadTransaction, Transaction
 
-Listed = Literal["failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled"]
+Listed = Literal["failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled", "waiting"]
 
 _LIST = text("""
     SELECT id, state, kind, step, obligation, recipient, reason, settled_at, attempts, resends FROM notifications
@@ -32,7 +32,7 @@ _LOCK_OBLIGATIONS = text("""
      ORDER BY obligation FOR UPDATE
 """)
 _LOCK = text(f"""
-    SELECT n.id, n.state, n.reason, n.recipient, n.message_id, n.due_at, n.obligation, {STILL_SO} AS still_so
+    SELECT n.id, n.mail_id, n.state, n.reason, n.recipient, n.message_id, n.due_at, n.obligation, {STILL_SO} AS still_so
       FROM notifications n JOIN obligations o ON o.obligation = n.obligation
      WHERE n.id = ANY(CAST(:ids AS uuid[])) ORDER BY n.id FOR UPDATE OF n
 """)  # noqa: S608 - constants
@@ -123,6 +123,11 @@ async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: 
 
 
 def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | None:
+    if row["mail_id"] not in (None, row["id"]):
+        return (
+            f"thư {row['mail_id']} báo việc này; hãy gửi lại thư đó",
+            f"mail {row['mail_id']} tells of it: resend that",
+        )
     if row["recipient"] == "" and order.to is None:
         return (
             "địa chỉ đã xóa vì người nhận đã thôi nhiệm vụ; dùng --to ĐỊA_CHỈ",

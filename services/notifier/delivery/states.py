@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
 
-State = Literal["pending", "claimed", "in_data", "retry", "sent", "unknown", "failed", "cancelled", "skipped"]
+#: waiting: for its window · grouped: another notice's letter tells of it
+State = Literal[
+    "waiting", "grouped", "pending", "claimed", "in_data", "retry", "sent", "unknown", "failed", "cancelled", "skipped"
+]
 Stage = Literal["render", "connect", "mail", "rcpt", "data", "body", "lease"]
 
 

@@ -24,7 +24,7 @@ _FIND = text(f"""
     SELECT n.id, n.agency, n.regime, n.officer_id, n.kind, n.recipient, n.facts, n.created_at FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'failed' AND starts_with(n.reason, 'unsendable:') AND n.id > CAST(:after AS uuid)
-       AND n.recipient <> ''
+       AND n.recipient <> '' AND (n.mail_id IS NULL OR n.mail_id = n.id)
        AND (n.regime = ANY(CAST(:regimes AS text[])) OR n.period = ANY(CAST(:requests AS text[]))
             OR n.agency = ANY(CAST(:agencies AS text[])) OR n.officer_id = ANY(CAST(:officers AS text[]))
             OR n.facts -> 'passed_over' <> '[]')

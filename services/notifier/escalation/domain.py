@@ -6,6 +6,7 @@ stop each person hears only of the newest rung that is due. While it is open it 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -132,12 +133,12 @@ def announce(
     place = 1 + next(place for place, rung in enumerate(ladder.rungs) if rung.tell == "head" and not rung.at.count)
     told: list[Notice] = []
     for notice in notices:
-        if notice.kind == "escalation" and notice.officer is not None and calendar is not None:
-            try:
-                facts = _with_next(notice.facts, ladder, place, obligation.deadline, notice.at, calendar)
-            except CalendarGap:
-                facts = notice.facts
-            notice = replace(notice, facts=facts)
+        if notice.kind == "escalation" and notice.officer is not None:
+            facts = notice.facts
+            with contextlib.suppress(CalendarGap):
+                if calendar is not None:
+                    facts = _with_next(facts, ladder, place, obligation.deadline, notice.at, calendar)
+            notice = replace(notice, facts=facts, urgent=ladder.rungs[place - 1].urgent)
         told.append(notice)
     return tuple(told)
 
@@ -304,7 +305,7 @@ def _notice(
     assert facts.calendar is not None
     about = letter_facts(obligation, agency, person)
     about = _with_next(about, *ahead, obligation.deadline, now, facts.calendar)
-    return Notice.about(
+    notice = Notice.about(
         obligation,
         kind="escalation",
         step=step,
@@ -319,6 +320,7 @@ def _notice(
         ),
         at=now,
     )
+    return replace(notice, urgent=rung.urgent)
 
 
 def _told_earlier(done: Climb, directory: Directory) -> tuple[str, ...]:

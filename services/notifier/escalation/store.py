@@ -39,7 +39,7 @@ _BEGIN = text(f"""
 """)  # noqa: S608 - column names of this module
 
 _RESOLVED = {"obligation": "text", "resolution": "text", "at": "timestamptz"}
-# Who was told is whoever's notice left, or may have: what was waiting is cancelled before.
+# Who was told is whoever's notice left, or may have: what was waiting, alone or with others, is cancelled before.
 _RESOLVE = text(f"""
     WITH over AS (
         UPDATE escalations e
@@ -50,7 +50,7 @@ _RESOLVE = text(f"""
     ), told AS (
         SELECT DISTINCT ON (n.obligation, n.officer_id) n.obligation, n.officer_id, n.recipient, n.facts
           FROM over JOIN notifications n ON n.obligation = over.obligation
-         WHERE n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown') AND n.recipient <> ''
+         WHERE n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown', 'grouped') AND n.recipient <> ''
            AND starts_with(n.step, over.step || '/')
          ORDER BY n.obligation, n.officer_id, n.id DESC
     )

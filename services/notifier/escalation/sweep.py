@@ -32,11 +32,14 @@ LEFT_BEHIND = timedelta(minutes=1)
 class EscalationSweep:
     """`tick` and `audit` are tickers'."""
 
-    def __init__(self, business: Clock, system: Clock, ladders: LadderShelf, *, message_id_domain: str) -> None:
+    def __init__(
+        self, business: Clock, system: Clock, ladders: LadderShelf, *, message_id_domain: str, waits: bool = False
+    ) -> None:
         self._ladders = ladders
         self._business = business
         self._system = system
         self._domain = message_id_domain
+        self._waits = waits
 
     async def tick(self, tx: Transaction) -> int:
         """Move up to AT_ONCE escalations; return how many were looked at."""
@@ -74,8 +77,9 @@ class EscalationSweep:
         for resolution in ended:
             metrics.ESCALATIONS_RESOLVED_TOTAL.labels(resolution).inc()
         for kind, state in await planning.insert_notices(
-            tx, [*notices, *resolved], now=self._system.now(), domain=self._domain
-        ):
+            tx, [*notices, *resolved], now=self._system.now(), domain=self._domain,
+            waits_from=now if self._waits else None,
+        ):  # fmt: skip
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
         heard = await telling.audience(tx, {notice.agency for notice in notices}, telling.today(self._business))
         messages = [message for message in escalated(notices) if message.agency in heard]

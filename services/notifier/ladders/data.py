@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -33,6 +33,7 @@ from shared.runtime.clock import LOCAL_ZONE
 from shared.runtime.yaml_files import beyond_plain, line_of, written_twice
 from shared.web.validation import sentence_of
 
+FileModel = TypeVar("FileModel", bound=BaseModel)
 #: a ladder is a page; more is a wrong file
 MAX_FILE_BYTES = 64 * 1024
 #: nested deeper it is no ladder
@@ -41,7 +42,7 @@ MAX_RUNGS = 20
 
 
 class LadderError(ValueError):
-    """A ladder's file is wrong, or may not be loaded; the message names every fault, each on a line of its own."""
+    """A ladder or mailing rules are wrong, or may not be loaded; the message names every fault, one a line."""
 
 
 def _whole(value: object) -> object:
@@ -80,18 +81,18 @@ def _positive(value: Span) -> Span:
     return value
 
 
-_Whole = Annotated[int, BeforeValidator(_whole)]
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
 _Local = Annotated[datetime, BeforeValidator(_moment)]
 _Span = Annotated[Span, BeforeValidator(_span)]
 _Offset = Annotated[Span, BeforeValidator(lambda value: value if isinstance(value, Span) else parse_offset(str(value)))]
 _PositiveSpan = Annotated[_Span, AfterValidator(_positive)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-class RungPart(_Part):
+class RungPart(Part):
     rung: str = Field(pattern=r"^[a-z0-9][a-z0-9+]{0,19}$")
     at: _Offset
     tell: RungRole
@@ -100,7 +101,7 @@ class RungPart(_Part):
     urgent: Annotated[bool, BeforeValidator(_yes_or_no)] = False
 
 
-class EventPart(_Part):
+class EventPart(Part):
     """What happens in a test: `by` and `until` with an acknowledgement."""
 
     at: _Local
@@ -109,13 +110,13 @@ class EventPart(_Part):
     until: _Local | None = None
 
 
-class ExpectPart(_Part):
+class ExpectPart(Part):
     at: _Local
     rung: str
     to: RungRole
 
 
-class TimelinePart(_Part):
+class TimelinePart(Part):
     """A timeline: what happens, and whom the ladder tells, in order."""
 
     name: str = Field(min_length=1, max_length=200)
@@ -126,24 +127,24 @@ class TimelinePart(_Part):
     expect: tuple[ExpectPart, ...] = ()
 
 
-class AppliesPart(_Part):
+class AppliesPart(Part):
     regimes: tuple[str, ...] = ()
     kinds: tuple[AgencyKind, ...] = ()
     severities: tuple[Severity, ...] = ()
 
 
-class LadderFile(_Part):
+class LadderFile(Part):
     """One version of a ladder with its tests."""
 
     ladder: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    version: Annotated[_Whole, Field(ge=1, lt=2**31)]
+    version: Annotated[WholeNumber, Field(ge=1, lt=2**31)]
     source: str = Field(min_length=1, max_length=1000)
     applies: AppliesPart = AppliesPart()
     grace: _Span = Span(0, "h")
     grace_above: _Span = Span(0, "h")
     office_hour: Annotated[time, BeforeValidator(_hour)] = time(8, 0)
     promise: _PositiveSpan = Span(5, "d")
-    promises: Annotated[_Whole, Field(ge=0, le=20)] = 2
+    promises: Annotated[WholeNumber, Field(ge=0, le=20)] = 2
     rungs: tuple[RungPart, ...] = Field(min_length=1, max_length=MAX_RUNGS)
     tests: tuple[TimelinePart, ...] = Field(min_length=1, max_length=100)
 
@@ -208,8 +209,8 @@ class ReadLadder:
     sha256: str
 
 
-def parse_ladder(name: str, content: bytes) -> ReadLadder:
-    """A ladder from its file's bytes (YAML, UTF-8). Raises LadderError with every fault; runs no tests."""
+def read_checked(name: str, content: bytes, model: type[FileModel]) -> tuple[FileModel, str, str]:
+    """A file's bytes (YAML, UTF-8) as the model, with its text and SHA-256. Raises LadderError with every fault."""
     if len(content) > MAX_FILE_BYTES:
         raise LadderError(f"{name}:1: tệp quá lớn, nhiều nhất {MAX_FILE_BYTES} byte / at most {MAX_FILE_BYTES} bytes")
     try:
@@ -231,13 +232,19 @@ def parse_ladder(name: str, content: bytes) -> ReadLadder:
         f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in written_twice(node)
     ]
     try:
-        file = LadderFile.model_validate(document)
+        file = model.model_validate(document)
     except ValidationError as error:
         faults += [_fault(name, node, fault) for fault in _own(error.errors())]
         raise LadderError("\n".join(faults)) from error
     if faults:
         raise LadderError("\n".join(faults))
-    return ReadLadder(file, file.parsed(), body, hashlib.sha256(content).hexdigest())
+    return file, body, hashlib.sha256(content).hexdigest()
+
+
+def parse_ladder(name: str, content: bytes) -> ReadLadder:
+    """A ladder from its file's bytes (YAML, UTF-8). Raises LadderError with every fault; runs no tests."""
+    file, body, sha256 = read_checked(name, content, LadderFile)
+    return ReadLadder(file, file.parsed(), body, sha256)
 
 
 def read_ladder(path: Path) -> ReadLadder:
@@ -252,7 +259,7 @@ def shipped_ladders() -> list[ReadLadder]:
 
 _CURES = {
     "missing": "thiếu, hãy thêm / is missing, add it",
-    "extra_forbidden": "không có mục này, hãy bỏ / is no field of a ladder, drop it",
+    "extra_forbidden": "không có mục này, hãy bỏ / there is no such field, drop it",
 }
 
 

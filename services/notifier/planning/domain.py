@@ -125,6 +125,8 @@ class LetterFacts:
     # named: the reports that name the recipient (regime, regime_en, period, request, request_en, version, received_at)
     reports: tuple[dict[str, str], ...] = ()
     reports_left_out: int = 0
+    #: of a letter that tells of several matters, its own first (mailing.sweep makes them)
+    matters: tuple[dict[str, str | None], ...] = ()
 
 
 class Notice(Struct, frozen=True):
@@ -142,6 +144,7 @@ class Notice(Struct, frozen=True):
     submission_version: int = 0
     cancelled: CancelReason | None = None
     skipped: str | None = None
+    urgent: bool = False
 
     @classmethod
     def about(

@@ -59,6 +59,11 @@ class PlanningContext:
     message_id_domain: str
     ladders: LadderShelf = field(default_factory=LadderShelf)
     calendars: CalendarShelf = field(default_factory=CalendarShelf)
+    waits: bool = False  # notices wait for their window (mailing rules); else they go out as they are planned
+
+    def waits_from(self) -> datetime | None:
+        """Since when a notice planned now waits, in business time; None where it does not."""
+        return self.business.now() if self.waits else None
 
 
 async def apply_registry(
@@ -89,7 +94,9 @@ async def apply_registry(
     metrics.RETAKEN_TOTAL.inc(await unsendable.compose_again(tx, _changes(records), now))
     if officers:
         agencies = {officer.agency for officer in officers if officer.active and officer.role == "reporting_officer"}
-        await store.revive_skipped(tx, agencies, now=now, domain=context.message_id_domain)
+        await store.revive_skipped(
+            tx, agencies, now=now, domain=context.message_id_domain, waits_from=context.waits_from()
+        )
 
 
 def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
@@ -336,5 +343,7 @@ class _Plans:
             replace(notice, cancelled="superseded_by_overdue") if notice.obligation in still_open else notice
             for notice in resolved
         ]
-        for kind, state in await store.insert_notices(tx, planned, now=now, domain=context.message_id_domain):
+        for kind, state in await store.insert_notices(
+            tx, planned, now=now, domain=context.message_id_domain, waits_from=context.waits_from()
+        ):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()

@@ -25,11 +25,14 @@ MAX_LISTED_REPORTS = 40
 class NamingSweep:
     """Plans the letters that are due. `tick` is a ticker's."""
 
-    def __init__(self, business: Clock, system: Clock, *, group_minutes: float, message_id_domain: str) -> None:
+    def __init__(
+        self, business: Clock, system: Clock, *, group_minutes: float, message_id_domain: str, waits: bool = False
+    ) -> None:
         self._business = business
         self._system = system
         self._wait = timedelta(minutes=group_minutes)
         self._domain = message_id_domain
+        self._waits = waits
 
     async def tick(self, tx: Transaction) -> int:
         """Plan one round of letters; return how many people get one."""
@@ -42,7 +45,9 @@ class NamingSweep:
             letters.setdefault((row["officer_id"], row["agency"]), []).append(row)
         people = await store.directory(tx, {agency for _, agency in letters}, due)
         notices = [notice(officer_id, reports, people, now) for (officer_id, _), reports in letters.items()]
-        for kind, state in await store.insert_notices(tx, notices, now=self._system.now(), domain=self._domain):
+        for kind, state in await store.insert_notices(
+            tx, notices, now=self._system.now(), domain=self._domain, waits_from=now if self._waits else None
+        ):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
         await namings.written(
             tx,

@@ -164,40 +164,77 @@ _CANCEL = text(f"""
     WITH cancelled AS (
         SELECT n.id, n.token, row.reason FROM notifications n
           JOIN {bulk.unnest(_CANCELLED)} ON row.obligation = n.obligation AND row.kind = n.kind
-         WHERE (n.state IN ('pending', 'retry', 'claimed') OR (n.state = 'unknown' AND n.due_at IS NOT NULL))
+         WHERE n.mail_id IS NULL
+           AND (n.state IN ('waiting', 'pending', 'retry', 'claimed') OR (n.state = 'unknown' AND n.due_at IS NOT NULL))
            AND (n.kind <> 'returned' OR n.submission_version <= row.up_to)
          ORDER BY n.id FOR UPDATE OF n
     ), closed AS (
         UPDATE attempts a SET outcome = 'cancelled', ended_at = greatest(:now, a.claimed_at), stage = 'lease',
                               answer = cancelled.reason
           FROM cancelled WHERE a.token = cancelled.token AND a.outcome IS NULL
+    ), stopped AS (
+        UPDATE notifications n
+           SET state = CASE WHEN n.unknowns > 0 THEN 'unknown' ELSE 'cancelled' END,
+               reason = CASE WHEN n.unknowns > 0 THEN n.reason ELSE cancelled.reason END,
+               held = CASE WHEN n.state = 'waiting' THEN n.reason ELSE n.held END,
+               due_at = NULL, wait_until = NULL, token = NULL, lease_until = NULL
+          FROM cancelled WHERE n.id = cancelled.id
+        RETURNING n.id
     )
+    SELECT id, CAST(NULL AS uuid) AS mail_id, CAST(NULL AS text) AS why FROM stopped
+    UNION ALL
+    SELECT n.id, n.mail_id, row.reason FROM notifications n
+      JOIN {bulk.unnest(_CANCELLED)} ON row.obligation = n.obligation AND row.kind = n.kind
+     WHERE n.mail_id IS NOT NULL AND n.state IN ('grouped', 'pending', 'retry', 'claimed')
+       AND (n.kind <> 'returned' OR n.submission_version <= row.up_to)
+""")  # noqa: S608 - column names of this module
+
+# A letter of several matters that has not begun DATA is taken apart when one of them is no longer so: the others go
+# into the next. The notice that carries the mail is locked before those it tells of, in every transaction.
+_LOCK_CARRIERS = text("""
+    SELECT id, token FROM notifications
+     WHERE id = ANY(CAST(:mails AS uuid[])) AND state IN ('pending', 'retry', 'claimed') AND unknowns = 0
+     ORDER BY id FOR UPDATE
+""")
+_CLOSE_ATTEMPTS = text("""
+    UPDATE attempts SET outcome = 'cancelled', ended_at = greatest(:now, claimed_at), stage = 'lease',
+                        answer = 'the letter is made anew'
+     WHERE token = ANY(CAST(:tokens AS uuid[])) AND outcome IS NULL
+""")
+_DISSOLVED = {"id": "uuid", "reason": "text"}
+_DISSOLVE = text(f"""
     UPDATE notifications n
-       SET state = CASE WHEN n.unknowns > 0 THEN 'unknown' ELSE 'cancelled' END,
-           reason = CASE WHEN n.unknowns > 0 THEN n.reason ELSE cancelled.reason END,
-           due_at = NULL, token = NULL, lease_until = NULL
-      FROM cancelled WHERE n.id = cancelled.id
-    RETURNING n.id
+       SET state = CASE WHEN row.id IS NULL THEN 'waiting' ELSE 'cancelled' END,
+           wait_until = CASE WHEN row.id IS NULL THEN n.created_at END,
+           reason = CASE WHEN row.id IS NULL THEN nullif(n.held, '') ELSE row.reason END,
+           held = CASE WHEN row.id IS NOT NULL THEN n.held END,
+           released_at = CASE WHEN row.id IS NOT NULL THEN n.released_at END,
+           mail_id = NULL, due_at = NULL, token = NULL, lease_until = NULL, facts = n.facts - 'matters'
+      FROM notifications m LEFT JOIN {bulk.unnest(_DISSOLVED)} ON row.id = m.id
+     WHERE m.id = n.id AND m.mail_id = ANY(CAST(:mails AS uuid[]))
+       AND m.state IN ('grouped', 'pending', 'retry', 'claimed')
 """)  # noqa: S608 - column names of this module
 
 _INSERTED = {
     "id": "uuid", "obligation": "text", "agency": "text", "regime": "text", "period": "text", "kind": "text",
     "step": "text", "officer_id": "text", "channel": "text", "recipient": "text", "message_id": "text",
     "submission_version": "int", "facts": "jsonb", "state": "text", "reason": "text", "created_at": "timestamptz",
-    "due_at": "timestamptz", "traceparent": "text",
+    "due_at": "timestamptz", "traceparent": "text", "wait_until": "timestamptz", "urgent": "boolean",
 }  # fmt: skip
 #: columns in which a notice from before a lost database differs: it enters the ledger, and nobody receives it again
 _IF_SENT_BEFORE = {
     "state": "CASE WHEN sent_before THEN 'cancelled' ELSE state END",
     "reason": "CASE WHEN sent_before THEN 'told_before' ELSE reason END",
     "due_at": "CASE WHEN NOT sent_before THEN due_at END",
+    "wait_until": "CASE WHEN NOT sent_before THEN wait_until END",
 }
 _INSERT_NOTICES = text(f"""
     INSERT INTO notifications ({bulk.names(_INSERTED)})
     SELECT {", ".join(_IF_SENT_BEFORE.get(name, name) for name in _INSERTED)}
       FROM {bulk.unnest(_INSERTED)}
-      CROSS JOIN LATERAL (SELECT state = 'pending' AND EXISTS (SELECT FROM told_before WHERE until >= created_at))
-                   AS lost (sent_before)
+      CROSS JOIN LATERAL (
+          SELECT state IN ('pending', 'waiting') AND EXISTS (SELECT FROM told_before WHERE until >= created_at)
+      ) AS lost (sent_before)
      ORDER BY id
     ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
     RETURNING kind, state
@@ -238,7 +275,9 @@ _REVIVED = {"id": "uuid", "officer_id": "text", "recipient": "text", "message_id
 _REVIVE = text(f"""
     UPDATE notifications
        SET {bulk.assignments(name for name in _REVIVED if name != "id")},
-           state = 'pending', reason = NULL, due_at = :now
+           state = CASE WHEN CAST(:waits_from AS timestamptz) IS NULL THEN 'pending' ELSE 'waiting' END,
+           reason = NULL, wait_until = :waits_from,
+           due_at = CASE WHEN CAST(:waits_from AS timestamptz) IS NULL THEN CAST(:now AS timestamptz) END
       FROM {bulk.unnest(_REVIVED)} WHERE notifications.id = row.id AND notifications.state = 'skipped'
 """)  # noqa: S608 - column names of this module
 
@@ -367,27 +406,49 @@ async def cancel(tx: Transaction, cancels: Collection[Cancel], now: datetime) ->
     if not furthest:
         return 0
     rows = ((*at, found.reason, found.up_to_submission_version) for at, found in sorted(furthest.items()))
-    cancelled = list((await tx.execute(_CANCEL, {**bulk.parameters(_CANCELLED, rows), "now": now})).scalars())
+    found = (await tx.execute(_CANCEL, {**bulk.parameters(_CANCELLED, rows), "now": now})).all()
+    cancelled = [row.id for row in found if row.mail_id is None]
+    if grouped := [row for row in found if row.mail_id is not None]:
+        cancelled += await _take_apart(tx, {row.id: (row.mail_id, row.why) for row in grouped}, now)
     await blank_ended(tx, cancelled)
     return len(cancelled)
 
 
-async def insert_notices(
-    tx: Transaction, notices: Sequence[Notice], *, now: datetime, domain: str
-) -> list[tuple[str, str]]:
-    """Enter notices into the ledger, due at once; one that is there already is left as it is.
+async def _take_apart(tx: Transaction, over: Mapping[UUID, tuple[UUID, str]], now: datetime) -> list[UUID]:
+    """Take unsent letters apart that tell of these notices, which are cancelled: notice -> (its mail, why)."""
+    mails = sorted({mail for mail, _ in over.values()})
+    unsent = (await tx.execute(_LOCK_CARRIERS, {"mails": mails})).all()
+    if tokens := [row.token for row in unsent if row.token is not None]:
+        await tx.execute(_CLOSE_ATTEMPTS, {"tokens": tokens, "now": now})
+    apart = {row.id for row in unsent}
+    rows = [(notice, why) for notice, (mail, why) in sorted(over.items()) if mail in apart]
+    if apart:
+        await tx.execute(_DISSOLVE, {**bulk.parameters(_DISSOLVED, rows), "mails": sorted(apart)})
+    return [notice for notice, _ in rows]
 
-    now: system time; domain: right side of the Message-IDs. Returns (kind, state) of those entered.
+
+async def insert_notices(
+    tx: Transaction, notices: Sequence[Notice], *, now: datetime, domain: str, waits_from: datetime | None = None
+) -> list[tuple[str, str]]:
+    """Enter notices into the ledger; one that is there already is left as it is.
+
+    now: system time; domain: right side of the Message-IDs; waits_from: they wait for their window since then (business
+    time), else they are due at once. Returns (kind, state) of those entered.
     """
     if not notices:
         return []
-    rows = (_row(notice, now, domain) for notice in notices)
+    rows = (_row(notice, now, domain, waits_from) for notice in notices)
     result = await tx.execute(_INSERT_NOTICES, bulk.parameters(_INSERTED, rows))
     return [(kind, state) for kind, state in result]
 
 
-async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: datetime, domain: str) -> int:
-    """Give skipped notices that are still true to officers registered since. Returns how many."""
+async def revive_skipped(
+    tx: Transaction, agencies: Collection[str], *, now: datetime, domain: str, waits_from: datetime | None = None
+) -> int:
+    """Give skipped notices that are still true to officers registered since. Returns how many.
+
+    waits_from: as of `insert_notices`.
+    """
     rows = (await tx.execute(_SKIPPED, {"agencies": sorted(set(agencies))})).mappings().all()
     if not rows:
         return 0
@@ -402,7 +463,7 @@ async def revive_skipped(tx: Transaction, agencies: Collection[str], *, now: dat
         identity = message_id(row["obligation"], row["step"], officer.officer_id, CHANNEL, domain)
         revived.append((row["id"], officer.officer_id, officer.email, identity, facts_json(facts)))
     if revived:
-        await tx.execute(_REVIVE, {**bulk.parameters(_REVIVED, revived), "now": now})
+        await tx.execute(_REVIVE, {**bulk.parameters(_REVIVED, revived), "now": now, "waits_from": waits_from})
     return len(revived)
 
 
@@ -426,9 +487,9 @@ def facts_json(facts: LetterFacts) -> str:
     return LETTER_FACTS.dump_json(facts).decode()
 
 
-def _row(notice: Notice, now: datetime, domain: str) -> Sequence[Any]:
+def _row(notice: Notice, now: datetime, domain: str, waits_from: datetime | None) -> Sequence[Any]:
     """In the order of _INSERTED."""
-    state, reason = "pending", None
+    state, reason = "pending" if waits_from is None else "waiting", None
     if notice.officer is None:
         state, reason = "skipped", notice.skipped or "nobody"
     elif notice.cancelled is not None:
@@ -453,6 +514,8 @@ def _row(notice: Notice, now: datetime, domain: str) -> Sequence[Any]:
         notice.at,
         now if state == "pending" else None,
         cause_of(notice.obligation),
+        waits_from if state == "waiting" else None,
+        notice.urgent,
     )
 
 

@@ -6,6 +6,7 @@ A line break or another control character in a header is refused. Headers are en
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
@@ -14,6 +15,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, formataddr
 from typing import Any
+from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
@@ -113,28 +115,40 @@ class Composer:
     def message(self, mail: ClaimedMail) -> EmailMessage:
         """The message, not yet as bytes."""
         view = self._view(mail)
-        subject = " ".join(self._text.get_template(f"{mail.kind}.subject.j2").render(view).split(" ")).strip("\n")
+        name = "group" if view["facts"].matters else mail.kind
+        subject = " ".join(self._text.get_template(f"{name}.subject.j2").render(view).split(" ")).strip("\n")
         if len(subject) > MAX_SUBJECT_CHARACTERS:
             subject = subject[: MAX_SUBJECT_CHARACTERS - 1] + "…"
         message = EmailMessage(policy=_POLICY)
         message["From"] = Address(header_safe(self._originator.name), addr_spec=self._originator.address)
         # folding a header costs the square of its length; the body has the whole name
-        name = view["facts"].recipient_name[:MAX_NAME_CHARACTERS]
-        message["To"] = Address(header_safe(name), addr_spec=header_safe(mail.recipient))
+        addressee = view["facts"].recipient_name[:MAX_NAME_CHARACTERS]
+        message["To"] = Address(header_safe(addressee), addr_spec=header_safe(mail.recipient))
         if self._originator.reply_to:
             message["Reply-To"] = header_safe(self._originator.reply_to)
         message["Subject"] = header_safe(subject)
-        message["Date"] = format_datetime(mail.created_at.astimezone(LOCAL_ZONE))
+        message["Date"] = format_datetime((mail.released_at or mail.created_at).astimezone(LOCAL_ZONE))
         message["Message-ID"] = header_safe(mail.message_id)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses out-of-office answers
         message["X-Auto-Response-Suppress"] = "All"
         message["Content-Language"] = "vi, en"
-        message.set_content(self._text.get_template(f"{mail.kind}.txt.j2").render(view), cte="quoted-printable")
-        html = self._html.get_template(f"{mail.kind}.html.j2").render(view)
+        message.set_content(self._text.get_template(f"{name}.txt.j2").render(view), cte="quoted-printable")
+        html = self._html.get_template(f"{name}.html.j2").render(view)
         message.add_alternative(html, subtype="html", cte="quoted-printable")
         # a random boundary would make two copies of one notice differ
         message.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
         return message
+
+    def _group_view(self, facts: LetterFacts, mail: ClaimedMail) -> dict[str, Any]:
+        """What a letter about several matters says; empty for a letter of one."""
+        at = mail.released_at or mail.created_at
+        matters = [_matter_view(matter, at) for matter in facts.matters]
+        for matter in matters:
+            answerable = self._links is not None and matter["kind"] == "escalation"
+            matter["answer_url"] = self._links.of(UUID(matter["notice"])) if answerable and self._links else ""
+        counts_vi, counts_en = words.counts_words(matter["kind"] for matter in matters)
+        late = any(matter["kind"] in ("overdue", "escalation") for matter in matters)
+        return {"matters": matters, "counts_vi": counts_vi, "counts_en": counts_en, "any_late": late}
 
     def _view(self, mail: ClaimedMail) -> dict[str, Any]:
         facts = LETTER_FACTS.validate_python(dict(mail.facts))
@@ -144,7 +158,7 @@ class Composer:
         period_vi, period_en = words.period_words(facts.period, request_vi, request_en)
         regime_vi = mail.names.get("regime_name") or facts.regime
         deadline_vi, deadline_en = words.deadline_words(deadline)
-        late_vi, late_en = words.lateness_words(deadline, mail.created_at)
+        late_vi, late_en = words.lateness_words(deadline, mail.released_at or mail.created_at)
         standing_vi, standing_en = words.STANDINGS.get(facts.standing or "", ("", ""))
         resolution_vi, resolution_en = words.RESOLUTIONS.get(facts.resolution, ("", ""))
         next_vi, next_en = words.RUNG_ROLES.get(facts.next_role, ("", ""))
@@ -181,12 +195,57 @@ class Composer:
             "rework_until_vi": words.deadline_words(facts.rework_until)[0] if facts.rework_until else "",
             "rework_until_en": words.deadline_words(facts.rework_until)[1] if facts.rework_until else "",
             **_step_view(facts, mail.created_at),
+            **self._group_view(facts, mail),
             "item": words.pointer_words,
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
             "message_id": mail.message_id,
             "answer_url": self._links.of(mail.id) if self._links is not None and mail.kind == "escalation" else "",
         }
+
+
+def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
+    """A line of a letter about several matters, in the words people use. `at`: when the letter is from."""
+    period_vi, period_en = words.period_words(matter["period"], matter["request"], matter["request_en"])
+    deadline = datetime.fromisoformat(matter["deadline"]) if matter["deadline"] else None
+    owed = matter["kind"] in ("overdue", "escalation")
+    late_vi, late_en = words.lateness_words(deadline, at) if owed else ("", "")
+    what_vi, what_en, _, _, colour = words.MATTERS[matter["kind"]]
+    ahead_vi, ahead_en = words.TO_DO[matter["kind"]]
+    if matter["kind"] == "resolved":
+        ahead_vi, ahead_en = words.RESOLUTIONS.get(matter["resolution"], (ahead_vi, ahead_en))
+    elif matter["decision"] in words.DECISIONS:
+        ahead_vi, ahead_en = words.DECISIONS[matter["decision"]][0]
+    elif matter["standing"] == "returned" and owed:
+        ahead_vi, ahead_en = words.TO_DO["returned"]
+    if matter["next_role"] in words.RUNG_ROLES and matter["next_at"]:
+        role_vi, role_en = words.RUNG_ROLES[matter["next_role"]]
+        next_at = datetime.fromisoformat(matter["next_at"])
+        ahead_vi += f"; chưa có thì {words.short_words(next_at)} báo {role_vi}"
+        ahead_en += f"; else {role_en} is told at {words.brief_words(next_at)}"
+    held_vi, held_en = words.HELD.get(matter["held"].partition(":")[0], ("", ""))
+    return {
+        **matter,
+        "what_vi": what_vi,
+        "what_en": what_en,
+        "colour": colour,
+        "regime_vi": matter["regime"],
+        "request_vi": matter["request"],
+        "number": matter["period"] if matter["request"] else "",
+        "period_vi": period_vi,
+        "period_en": period_en,
+        "deadline_vi": words.deadline_words(deadline)[0],
+        "deadline_en": words.deadline_words(deadline)[1],
+        "deadline_hour": words.short_words(deadline).partition(" ngày ")[0],
+        "deadline_day": words.short_words(deadline).partition(" ngày ")[2],
+        "deadline_brief_en": words.brief_words(deadline),
+        "late_vi": late_vi,
+        "late_en": late_en,
+        "ahead_vi": ahead_vi,
+        "ahead_en": ahead_en,
+        "held_vi": held_vi,
+        "held_en": held_en,
+    }
 
 
 def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:

@@ -24,6 +24,38 @@ _NAMES: dict[str, str | None] = {
     "request_title_en": None,
     "request_legal_basis": None,
 }
+_MATTERS: tuple[dict[str, str | None], ...] = tuple(
+    {
+        "notice": str(UUID(int=place)),
+        "obligation": f"{code}/BC-KTXH-THANG/{period}",
+        "kind": kind,
+        "agency": agency,
+        "agency_en": agency_en,
+        "regime": "Báo cáo tình hình kinh tế – xã hội hằng tháng",
+        "regime_en": "Monthly socio-economic report",
+        "period": period,
+        "request": "Thiệt hại do bão số 9" if period.startswith("DX") else "",
+        "request_en": "Damage by storm no. 9" if period.startswith("DX") else "",
+        "deadline": _DEADLINE.isoformat(),
+        "standing": "returned" if place == 2 else "nothing_sent",
+        "resolution": "answered" if kind == "resolved" else "",
+        "decision": "",
+        "next_role": "chair" if kind == "escalation" and place < 3 else "",
+        "next_at": (_DEADLINE + timedelta(days=9)).replace(hour=8).isoformat() if place < 3 else None,
+        "held": "silence:0" if place == 4 else "",
+    }
+    for place, (kind, code, agency, agency_en, period) in enumerate(
+        (
+            ("escalation", "H99.12", "Sở Nông nghiệp và Môi trường", "Department of Agriculture and Environment",
+             "2026-M09"),
+            ("escalation", "H99.X07", "Ủy ban nhân dân xã Tân Lập", "People's Committee of Tân Lập", "DX-2026-003"),
+            ("overdue", "H99.X11", "Ủy ban nhân dân phường Hòa Bình", "People's Committee of Hòa Bình", "2026-M09"),
+            ("reminder", "H99.X12", "Ủy ban nhân dân xã Đồng Tâm", "People's Committee of Đồng Tâm", "2026-M10"),
+            ("resolved", "H99.X13", "Ủy ban nhân dân xã An Khê", "People's Committee of An Khê", "2026-M09"),
+        ),
+        1,
+    )
+)  # fmt: skip
 _REQUEST: dict[str, str | None] = {
     **_NAMES,
     "regime_name": "Báo cáo đột xuất về thiên tai",
@@ -221,6 +253,7 @@ def samples() -> dict[str, ClaimedMail]:
             ),
             late + timedelta(days=3),
         ),
+        "group": ("escalation", "overdue/rung-t+7d", facts(**head, matters=_MATTERS), late + timedelta(days=9)),
         "resolved": (
             "resolved",
             "overdue/resolved",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from shared.contract.period import PeriodError, parse
@@ -36,6 +38,35 @@ RUNG_ROLES: dict[str, tuple[str, str]] = {
     "head_above": ("thủ trưởng cơ quan cấp trên", "the head of the agency above"),
     "provincial_office": ("Văn phòng Ủy ban nhân dân", "the provincial office"),
     "chair": ("Chủ tịch Ủy ban nhân dân", "the chair of the People's Committee"),
+}
+#: kind of notice -> what a line of a letter about several calls it, how many of it there are, and its colour
+MATTERS: dict[str, tuple[str, str, str, str, str]] = {
+    "overdue": ("Quá hạn", "Overdue", "báo cáo quá hạn", "overdue", "#9b1c1c"),
+    "escalation": ("Quá hạn", "Overdue", "báo cáo quá hạn", "overdue", "#9b1c1c"),
+    "reminder": ("Sắp đến hạn", "Due soon", "báo cáo sắp đến hạn", "due soon", "#174a7c"),
+    "resolved": ("Hết quá hạn", "Overdue no more", "báo cáo hết quá hạn", "overdue no more", "#1d6b3a"),
+    "returned": ("Trả lại", "Returned", "báo cáo bị trả lại", "returned", "#8a4b08"),
+    "certification": ("Chờ ký", "To certify", "báo cáo chờ ký", "to certify", "#174a7c"),
+    "decision": ("Quyết định", "Decision", "quyết định", "decided", "#174a7c"),
+    "withdrawal": ("Rút báo cáo", "Withdrawn", "báo cáo được rút", "withdrawn", "#8a4b08"),
+    "named": ("Ghi tên Ông/Bà", "Names you", "báo cáo ghi tên Ông/Bà", "naming you", "#1f6b4a"),
+}
+#: what the recipient of one is to do
+TO_DO: dict[str, tuple[str, str]] = {
+    "overdue": ("gửi báo cáo ngay", "send the report now"),
+    "escalation": ("chỉ đạo gửi báo cáo", "see that it is sent"),
+    "reminder": ("gửi báo cáo trước hạn", "send the report before the deadline"),
+    "resolved": ("không phải làm gì thêm", "nothing more is to be done"),
+    "returned": ("sửa và gửi phiên bản mới", "correct it and send a new version"),
+    "certification": ("ký xác nhận báo cáo", "certify the report"),
+    "decision": ("xem quyết định trong hệ thống", "read the decision in the system"),
+    "withdrawal": ("xem trong hệ thống", "see the system"),
+    "named": ("nếu không đúng, báo thủ trưởng", "if that is wrong, tell the head"),
+}
+#: what kept a matter back -> what its line says of it
+HELD: dict[str, tuple[str, str]] = {
+    "silence": ("Việc này đã tạm ngừng báo theo yêu cầu của quản trị.", "An administrator had silenced it."),
+    "limit": ("Chuyển từ hôm trước vì đã đủ số thư trong ngày.", "Kept from the day before, which had its mails."),
 }
 #: decision -> its name, what was decided, and what follows from it, each in Vietnamese and English
 DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
@@ -145,6 +176,21 @@ def short_words(moment: datetime | None) -> str:
         return "xem trong hệ thống"
     local = moment.astimezone(LOCAL_ZONE)
     return f"{local:%H:%M} ngày {local:%d/%m/%Y}"
+
+
+def counts_words(kinds: Iterable[str]) -> tuple[str, str]:
+    """(Vietnamese, English) for how many matters of each kind there are: `5 báo cáo quá hạn, 1 báo cáo chờ ký`."""
+    counts = Counter(MATTERS[kind][2:4] for kind in kinds)
+    vi = ", ".join(f"{count} {name}" for (name, _), count in counts.items())
+    return vi, ", ".join(f"{count} {name}" for (_, name), count in counts.items())
+
+
+def brief_words(moment: datetime | None) -> str:
+    """A moment for a narrow column, English, in Vietnam's time."""
+    if moment is None:
+        return "see the system"
+    local = moment.astimezone(LOCAL_ZONE)
+    return f"{local:%H:%M}, {local.day} {_MONTHS_EN[local.month - 1]} {local.year}"
 
 
 def lateness_words(deadline: datetime | None, at: datetime) -> tuple[str, str]:

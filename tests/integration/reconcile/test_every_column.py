@@ -103,6 +103,8 @@ EMPTY: dict[str, str] = {
     "intake.webhook_*": "holds what agencies register; none does here",
     "notifier.webhook*": "as intake's: nothing is sent where nothing is registered",
     "notifier.resends": "holds an operator's orders",
+    "notifier.mailing_rules": "loaded when a notice first waits; the local stack sends at once",
+    "notifier.silences": "holds an operator's orders",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
 CONTROLS: dict[str, str] = {

@@ -1,0 +1,197 @@
+"""Decides when each waiting notice of a person goes out, alone or in one letter with others, or why it waits on. Pure.
+
+A letter that may be grouped goes out once in a window, a while after its start. What is urgent waits for no window and
+no limit; what is silenced waits until the silence ends. Nothing is dropped here: each matter goes out or waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from shared.contract.reporting_window import local_day
+from shared.contract.working_days import CalendarGap, WorkingCalendar
+from shared.runtime.clock import LOCAL_ZONE
+
+#: matters in one letter; more make another
+MAX_MATTERS = 100
+#: a reminder goes out at least so long before its deadline
+BEFORE_DEADLINE = timedelta(hours=4)
+
+
+class Window(Struct, frozen=True):
+    """Hours of a working day in which mails go out; `end` is outside."""
+
+    start: time
+    end: time
+
+
+class MailingRules(Struct, frozen=True):
+    """One version of the rules."""
+
+    version: int
+    windows: tuple[Window, ...]  # in order, apart
+    gather: timedelta  # from the start of a window until its grouped letters go out
+    group: frozenset[str]  # kinds of notices
+    at_once: frozenset[str]
+    mails_a_day: int
+
+
+class Silence(Struct, frozen=True):
+    """What an operator has silenced: notices that match all that is given; None matches everything."""
+
+    id: UUID
+    until: datetime
+    agency: str | None = None
+    regime: str | None = None
+    person: str | None = None
+    kind: str | None = None
+
+    def covers(self, matter: Matter) -> bool:
+        """Whether it keeps this matter back."""
+        return all(
+            wanted is None or wanted == found
+            for wanted, found in (
+                (self.agency, matter.agency),
+                (self.regime, matter.regime),
+                (self.person, matter.person),
+                (self.kind, matter.kind),
+            )
+        )
+
+
+class Matter(Struct, frozen=True):
+    """A notice that waits. `since`: when it came, or until when it waits; `held`: what kept it back before."""
+
+    id: UUID
+    kind: str
+    agency: str
+    regime: str
+    person: str
+    since: datetime
+    urgent: bool = False
+    deadline: datetime | None = None  # of a reminder
+    held: str = ""
+
+
+class Release(Struct, frozen=True):
+    """One mail with these matters, the oldest first."""
+
+    ids: tuple[UUID, ...]
+
+
+class Hold(Struct, frozen=True):
+    """A matter that waits until then, and why: quiet_until, limit or silence."""
+
+    id: UUID
+    until: datetime
+    why: str
+
+
+class Day(Struct, frozen=True):
+    """What the day is like for one person."""
+
+    now: datetime  # business time
+    calendar: WorkingCalendar | None
+    sent: int = 0  # mails to the person since the day began
+
+
+def decide(
+    matters: Sequence[Matter], rules: MailingRules, silences: Iterable[Silence], day: Day
+) -> list[Release | Hold]:
+    """What becomes of all waiting matters of one person, each in exactly one outcome."""
+    active = [silence for silence in silences if silence.until > day.now]
+    found: list[Release | Hold] = []
+    alone: list[Matter] = []
+    together: list[Matter] = []
+    gathered_at = gathering(rules, day)
+    next_gathering = next_moment(rules, day, gather=True)
+    for matter in matters:
+        silence = max((one for one in active if one.covers(matter)), key=lambda one: one.until, default=None)
+        if silence is not None:
+            found.append(Hold(matter.id, silence.until, f"silence:{silence.id}"))
+        elif matter.urgent or matter.kind in rules.at_once or _last_chance(matter, next_gathering, day.now):
+            found.append(Release((matter.id,)))
+        elif matter.held.startswith(("silence:", "limit:")) or matter.kind in rules.group:
+            together.append(matter)
+        elif open_window(rules, day) is not None:
+            alone.append(matter)
+        else:
+            opens = next_moment(rules, day, gather=False)
+            found.append(Hold(matter.id, opens, _quiet(opens)))
+    if together and not (gathered_at is not None and any(matter.since <= gathered_at for matter in together)):
+        found += [Hold(matter.id, next_gathering, _kept(matter, next_gathering)) for matter in together]
+        together = []
+    letters = [together[place : place + MAX_MATTERS] for place in range(0, len(together), MAX_MATTERS)]
+    letters += [[matter] for matter in alone]
+    spare = max(0, rules.mails_a_day - day.sent - sum(isinstance(one, Release) for one in found))
+    found += [Release(tuple(matter.id for matter in letter)) for letter in letters[:spare]]
+    if over := letters[spare:]:
+        tomorrow = next_moment(rules, _from_tomorrow(day), gather=True)
+        found += [Hold(matter.id, tomorrow, f"limit:{rules.mails_a_day}") for letter in over for matter in letter]
+    return found
+
+
+def _quiet(until: datetime) -> str:
+    return f"quiet_until:{until.astimezone(LOCAL_ZONE).isoformat()}"
+
+
+def _kept(matter: Matter, until: datetime) -> str:
+    """What kept it back before is not forgotten: the letter tells it."""
+    return matter.held if matter.held.startswith(("silence:", "limit:")) else _quiet(until)
+
+
+def _last_chance(matter: Matter, next_gathering: datetime, now: datetime) -> bool:
+    """Whether a reminder would come too late in the next letter."""
+    if matter.kind != "reminder" or matter.deadline is None:
+        return False
+    return now < matter.deadline < next_gathering + BEFORE_DEADLINE
+
+
+def open_window(rules: MailingRules, day: Day) -> Window | None:
+    """The window that is open now."""
+    local = day.now.astimezone(LOCAL_ZONE)
+    if not works(day.calendar, local.date()):
+        return None
+    return next((window for window in rules.windows if window.start <= local.time() < window.end), None)
+
+
+def gathering(rules: MailingRules, day: Day) -> datetime | None:
+    """The moment at which the letters of the open window go out, if it is there; None where none is."""
+    window = open_window(rules, day)
+    if window is None:
+        return None
+    moment = _at(local_day(day.now), window.start) + rules.gather
+    return moment if moment <= day.now else None
+
+
+def next_moment(rules: MailingRules, day: Day, *, gather: bool) -> datetime:
+    """When the next window opens, or its letters go out (gather), after now."""
+    on = local_day(day.now)
+    extra = rules.gather if gather else timedelta()
+    while True:
+        if works(day.calendar, on):
+            for window in rules.windows:
+                moment = _at(on, window.start) + extra
+                if moment > day.now:
+                    return moment
+        on += timedelta(days=1)
+
+
+def works(calendar: WorkingCalendar | None, on: date) -> bool:
+    """Whether offices work that day; Monday to Friday where no calendar covers it: a letter is not kept for that."""
+    try:
+        return calendar.is_working_day(on) if calendar is not None else on.weekday() < 5
+    except CalendarGap:
+        return on.weekday() < 5
+
+
+def _from_tomorrow(day: Day) -> Day:
+    return Day(_at(local_day(day.now) + timedelta(days=1), time(0)), day.calendar)
+
+
+def _at(on: date, hour: time) -> datetime:
+    return datetime.combine(on, hour, LOCAL_ZONE)

@@ -1,0 +1,198 @@
+"""SQL of the notices that wait, of the rules they wait by, and of silences; set-based. Nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from services.notifier.ladders.data import LadderError
+from services.notifier.mailing.data import ReadRules, parse_rules, shipped_rules
+from services.notifier.mailing.domain import Hold, MailingRules, Silence
+from shared.contract.ids import new_id
+from shared.postgres import bulk
+from shared.postgres.database import ReadTransaction, Transaction
+
+#: people in a transaction, and matters of theirs
+PEOPLE_AT_ONCE, MATTERS_AT_ONCE = 200, 5000
+
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('notifier: mailing rules', 0))")
+_VERSIONS = text("SELECT version, sha256 FROM mailing_rules ORDER BY version")
+_BODY = text("SELECT version, sha256, body, loaded_at FROM mailing_rules ORDER BY version DESC")
+_LOAD = text("""
+    INSERT INTO mailing_rules (version, sha256, body) VALUES (:version, :sha256, :body) ON CONFLICT DO NOTHING
+""")
+
+_DUE = text("""
+    SELECT DISTINCT officer_id FROM (
+        SELECT officer_id FROM notifications WHERE state = 'waiting' AND wait_until <= :now
+         ORDER BY wait_until LIMIT :limit
+    ) AS oldest ORDER BY officer_id
+""")
+# All that waits for these people, so that one letter takes what is there. Locked in one order; what a consumer has
+# locked just now is left for the next look.
+_WAITING = text("""
+    SELECT n.id, n.obligation, n.agency, n.regime, n.period, n.kind, n.officer_id, n.recipient, n.facts, n.wait_until,
+           n.urgent, coalesce(n.reason, '') AS held, o.deadline,
+           r.name AS regime_name, r.name_en AS regime_name_en, q.title AS request, q.title_en AS request_en
+      FROM notifications n
+      JOIN obligations o ON o.obligation = n.obligation
+      LEFT JOIN regimes r ON r.code = o.regime AND r.regime_version = o.regime_version
+      LEFT JOIN requests q ON q.request_id = o.period
+     WHERE n.state = 'waiting' AND n.officer_id = ANY(CAST(:people AS text[]))
+     ORDER BY n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED
+""")
+_SENT = text("""
+    SELECT officer_id, count(DISTINCT coalesce(mail_id, id)) AS mails FROM notifications
+     WHERE officer_id = ANY(CAST(:people AS text[])) AND released_at >= :since GROUP BY officer_id
+""")
+_HELD = {"id": "uuid", "wait_until": "timestamptz", "reason": "text"}
+_HOLD = text(f"""
+    UPDATE notifications n SET wait_until = row.wait_until, reason = row.reason
+      FROM {bulk.unnest(_HELD)} WHERE n.id = row.id AND n.state = 'waiting'
+""")  # noqa: S608 - column names of this module
+_LETTERS = {"id": "uuid", "mail_id": "uuid", "matters": "jsonb"}
+_RELEASE = text(f"""
+    UPDATE notifications n
+       SET state = CASE WHEN row.mail_id IS NULL OR row.mail_id = n.id THEN 'pending' ELSE 'grouped' END,
+           due_at = CASE WHEN row.mail_id IS NULL OR row.mail_id = n.id THEN CAST(:system AS timestamptz) END,
+           mail_id = row.mail_id, held = coalesce(n.reason, ''), reason = NULL, wait_until = NULL, released_at = :now,
+           facts = CASE WHEN row.matters IS NULL THEN n.facts
+                        ELSE jsonb_set(n.facts, '{{matters}}', row.matters) END
+      FROM {bulk.unnest(_LETTERS)} WHERE n.id = row.id AND n.state = 'waiting'
+""")  # noqa: S608 - column names of this module
+
+_SILENCES = text("""
+    SELECT id, until, agency, regime, person, kind FROM silences WHERE ended_at IS NULL AND until > :now ORDER BY id
+""")
+_SILENCE = text("""
+    INSERT INTO silences (id, agency, regime, person, kind, until, reason, made_by, made_at)
+    VALUES (:id, :agency, :regime, :person, :kind, :until, :reason, :by, :at)
+""")
+_END_SILENCE = text("""
+    UPDATE silences SET ended_at = :at, ended_by = :by, end_reason = :reason
+     WHERE id = :id AND ended_at IS NULL AND until > :at RETURNING id
+""")
+# what it kept back goes into the next letter
+_FREE = text("""
+    UPDATE notifications SET wait_until = :at WHERE state = 'waiting' AND reason = :why
+""")
+_LISTED = text("""
+    SELECT s.*, (SELECT count(*) FROM notifications n WHERE n.state = 'waiting' AND n.reason = 'silence:' || s.id)
+             AS holds
+      FROM silences s WHERE CAST(:all AS boolean) OR (s.ended_at IS NULL AND s.until > :now)
+     ORDER BY s.id DESC LIMIT :limit
+""")
+
+
+async def load_rules(tx: Transaction, read: ReadRules) -> bool:
+    """Store rules; False where they are there. Raises LadderError if that version has other contents."""
+    await tx.execute(_ALONE)
+    stored = {row.version: row.sha256 for row in await tx.execute(_VERSIONS)}
+    known = stored.get(read.rules.version)
+    if known == read.sha256:
+        return False
+    if known is not None or any(version > read.rules.version for version in stored):
+        raise LadderError(
+            f"Đã nạp phiên bản {read.rules.version} với nội dung khác, hoặc một phiên bản mới hơn; hãy tăng version / "
+            f"version {read.rules.version} is loaded with other contents, or a newer one is: write a greater version"
+        )
+    await tx.execute(_LOAD, {"version": read.rules.version, "sha256": read.sha256, "body": read.body})
+    return True
+
+
+class RulesShelf:
+    """The newest mailing rules, kept; a version never changes. Those of this release are loaded where none are."""
+
+    def __init__(self) -> None:
+        self._rules: MailingRules | None = None
+
+    async def newest(self, tx: Transaction) -> MailingRules:
+        versions = [row.version for row in await tx.execute(_VERSIONS)]
+        if not versions or versions[-1] < _shipped().rules.version:
+            await load_rules(tx, _shipped())
+            versions.append(_shipped().rules.version)
+        if self._rules is None or self._rules.version != versions[-1]:
+            row = (await tx.execute(_BODY)).first()
+            assert row is not None
+            self._rules = parse_rules("mailing", row.body.encode()).rules
+        return self._rules
+
+
+@cache
+def _shipped() -> ReadRules:
+    return shipped_rules()
+
+
+async def loaded(tx: ReadTransaction) -> Sequence[Mapping[str, Any]]:
+    """All loaded rules, the newest first."""
+    return [dict(row) for row in (await tx.execute(_BODY)).mappings()]
+
+
+async def due(tx: ReadTransaction, now: datetime) -> list[str]:
+    """People of whose waiting notices one is to be looked at. `now`: business time."""
+    return list((await tx.execute(_DUE, {"now": now, "limit": PEOPLE_AT_ONCE})).scalars())
+
+
+async def waiting(tx: Transaction, people: Collection[str]) -> Sequence[RowMapping]:
+    """All that waits for these people, the oldest first, locked."""
+    rows = await tx.execute(_WAITING, {"people": sorted(people), "limit": MATTERS_AT_ONCE})
+    return rows.mappings().all()
+
+
+async def mails_since(tx: ReadTransaction, people: Collection[str], since: datetime) -> dict[str, int]:
+    """How many mails to each of these people were released since then. `since`: business time."""
+    return {row.officer_id: row.mails for row in await tx.execute(_SENT, {"people": sorted(people), "since": since})}
+
+
+async def hold(tx: Transaction, holds: Iterable[Hold]) -> None:
+    """Have these wait on."""
+    rows = sorted((hold.id, hold.until, hold.why) for hold in holds)
+    if rows:
+        await tx.execute(_HOLD, bulk.parameters(_HELD, rows))
+
+
+async def release(
+    tx: Transaction, rows: Iterable[tuple[UUID, UUID | None, str | None]], *, now: datetime, system: datetime
+) -> None:
+    """Make mails due: (notice, the notice that carries its mail, the matters of a carrier as JSON)."""
+    ordered = sorted(rows, key=lambda row: row[0])
+    if ordered:
+        await tx.execute(_RELEASE, {**bulk.parameters(_LETTERS, ordered), "now": now, "system": system})
+
+
+async def silences(tx: ReadTransaction, now: datetime) -> list[Silence]:
+    """Those in force. `now`: business time."""
+    return [Silence(*row) for row in await tx.execute(_SILENCES, {"now": now})]
+
+
+async def silence(tx: Transaction, made: Silence, *, by: str, reason: str, at: datetime) -> None:
+    """Store a silence with who made it and why. `at`: business time."""
+    await tx.execute(
+        _SILENCE,
+        {"id": made.id, "agency": made.agency, "regime": made.regime, "person": made.person, "kind": made.kind,
+         "until": made.until, "reason": reason, "by": by, "at": at},
+    )  # fmt: skip
+
+
+async def end_silence(tx: Transaction, silence_id: UUID, *, by: str, reason: str, at: datetime) -> bool:
+    """End a silence before its time; what it kept back goes into the next letters. False where none is in force."""
+    ended = await tx.execute(_END_SILENCE, {"id": silence_id, "by": by, "reason": reason, "at": at})
+    if ended.first() is None:
+        return False
+    await tx.execute(_FREE, {"at": at, "why": f"silence:{silence_id}"})
+    return True
+
+
+async def listed_silences(tx: ReadTransaction, now: datetime, *, every: bool, limit: int) -> list[dict[str, Any]]:
+    """Silences in force, or every one, the newest first, with how many notices each keeps back."""
+    rows = await tx.execute(_LISTED, {"all": every, "now": now, "limit": limit})
+    return [dict(row) for row in rows.mappings()]
+
+
+def new_silence(**matcher: Any) -> Silence:
+    return Silence(id=new_id(), **matcher)

@@ -1,0 +1,228 @@
+"""Mailing rules on PostgreSQL: one mail tells of several matters, each keeps its row, and nothing untrue goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.notifier.consumer import inbounds
+from services.notifier.mailing import store
+from services.notifier.mailing.commands import mailing, silences
+from services.notifier.mailing.data import shipped_rules
+from services.notifier.mailing.sweep import MailingSweep
+from services.notifier.planning.handlers import PlanningContext
+from shared.consuming.batch import Batch
+from shared.contract.events import EventModel
+from shared.runtime.clock import LOCAL_ZONE
+from tests.fakes.smtp import Answer, FakeSmtp
+from tests.integration.notifier.rig import (
+    DEADLINE,
+    DEPARTMENT,
+    DOMAIN,
+    World,
+    changed,
+    due_soon,
+    fulfilled,
+    overdue,
+    registry,
+    verdict,
+)
+from tests.integration.notifier.test_escalations import CALENDAR, at
+
+MORNING = datetime(2026, 10, 20, 8, 15, tzinfo=LOCAL_ZONE)
+PERIODS = ("2026-M07", "2026-M08", "2026-M09")
+
+
+async def feed(world: World, name: str, *events: EventModel) -> None:
+    """As the rig's, with notices that wait."""
+    context = PlanningContext(world.system, world.business, DOMAIN, waits=True)
+    inbound = next(inbound for inbound in inbounds(context) if inbound.name == name)
+    batch: Batch[Any] = Batch.of(events)
+    async with world.database.transaction() as tx:
+        await inbound.handle(batch, tx)
+
+
+async def sweep(world: World, moment: datetime | None = None) -> None:
+    """Business time is `moment`, and all that may go out by then is released."""
+    if moment is not None:
+        world.business.advance(seconds=(moment - world.business.now()).total_seconds())
+    one = MailingSweep(world.business, world.system)
+    for _ in range(10):
+        async with world.database.transaction() as tx:
+            if not await one.tick(tx):
+                return
+    raise AssertionError("the sweep does not come to rest")
+
+
+async def three_late(world: World) -> None:
+    """Three reports of one department are overdue at 17:00, so that its officer and its head hear of three each."""
+    await feed(world, "registry", *registry())
+    await feed(world, "compliance", CALENDAR, *(overdue(period=period) for period in PERIODS))
+    await sweep(world)
+
+
+async def states(world: World, officer: str = "dept-head") -> list[str]:
+    return [row["state"] for row in await world.ledger() if row["officer_id"] == officer]
+
+
+async def test_three_matters_of_the_night_go_out_in_one_mail_each_with_its_row(world: World, smtp: FakeSmtp) -> None:
+    await three_late(world)
+    rows = [row for row in await world.ledger() if row["officer_id"] == "dept-head"]
+    assert {(row["state"], row["reason"], row["wait_until"]) for row in rows} == {
+        ("waiting", "quiet_until:2026-10-20T08:15:00+07:00", MORNING)
+    }
+    await world.drain(world.dispatcher(smtp))
+    assert smtp.accepted == [], "nothing goes out in the night"
+    await sweep(world, MORNING)
+    await world.drain(world.dispatcher(smtp))
+    assert sorted(mail.recipient for mail in smtp.accepted) == ["dept-head@h99.example", "dept-named@h99.example"]
+    rows = [row for row in await world.ledger() if row["officer_id"] == "dept-head"]
+    assert {row["state"] for row in rows} == {"sent"}
+    (carrier,) = {row["mail_id"] for row in rows}
+    assert carrier in {row["id"] for row in rows}
+    assert {row["held"] for row in rows} == {"quiet_until:2026-10-20T08:15:00+07:00"}
+    letter = next(mail for mail in smtp.accepted if mail.recipient == "dept-head@h99.example").message
+    assert str(letter["Subject"]) == "[Tổng hợp] 3 báo cáo quá hạn"
+    body = letter.get_body(("plain",))
+    assert body is not None
+    assert all(f"{DEPARTMENT}/BC-THANG/{period}" in body.get_content() for period in PERIODS)
+    events = [event for event in await world.recorded() if event["officer_id"] == "dept-head"]
+    assert {event["outcome"] for event in events} == {"sent"}
+    assert len(events) == 3, "scoring and intake hear of each matter"
+    assert {event["message_id"] for event in events} == {str(letter["Message-ID"])}
+
+
+async def test_one_matter_alone_is_its_own_letter_and_an_answer_waits_for_nothing(world: World, smtp: FakeSmtp) -> None:
+    await feed(world, "registry", *registry())
+    await feed(world, "compliance", CALENDAR, overdue())
+    await feed(world, "verdicts", verdict(period="2026-M09"))
+    await sweep(world)
+    await world.drain(world.dispatcher(smtp))
+    assert [str(mail.message["Subject"])[:9] for mail in smtp.accepted] == ["[Trả lại]"]
+    await sweep(world, MORNING)
+    await world.drain(world.dispatcher(smtp))
+    assert len(smtp.accepted) == 3
+    assert all(row["mail_id"] is None for row in await world.ledger())
+
+
+async def test_a_matter_that_is_over_takes_the_unsent_letter_apart(world: World, smtp: FakeSmtp) -> None:
+    await three_late(world)
+    await sweep(world, MORNING)
+    await feed(world, "compliance", fulfilled(period=PERIODS[0], at=MORNING))
+    assert sorted(await states(world)) == ["cancelled", "waiting", "waiting"]
+    assert {row["outcome"] for row in await world.attempts()} == set()
+    await sweep(world)
+    await world.drain(world.dispatcher(smtp))
+    letter = next(mail for mail in smtp.accepted if mail.recipient == "dept-head@h99.example").message
+    assert str(letter["Subject"]) == "[Tổng hợp] 2 báo cáo quá hạn"
+    assert sorted(await states(world)) == ["cancelled", "sent", "sent"]
+
+
+async def test_a_matter_that_is_over_after_the_letter_left_stays_as_sent(world: World, smtp: FakeSmtp) -> None:
+    await three_late(world)
+    await sweep(world, MORNING)
+    await world.drain(world.dispatcher(smtp))
+    world.business.advance(seconds=60)
+    await feed(world, "compliance", fulfilled(period=PERIODS[0], at=MORNING))
+    await sweep(world)
+    assert await states(world) == ["sent", "sent", "sent", "waiting"], "that it is over waits for the afternoon"
+
+
+@pytest.mark.parametrize(("code", "state"), [(550, "failed"), (450, "sent")])
+async def test_what_becomes_of_the_mail_becomes_of_each_matter(
+    world: World, smtp: FakeSmtp, code: int, state: str
+) -> None:
+    await three_late(world)
+    await at(world, DEADLINE)
+    await sweep(world, MORNING)
+    smtp.script["RCPT"] += [Answer(code, "no such mailbox")] * 2
+    await world.drain(world.dispatcher(smtp))
+    assert set(await states(world)) == {state}
+    if state == "failed":
+        assert len([event for event in await world.recorded() if event["outcome"] == "failed"]) == 6
+        (due,) = {row["next_at"] for row in await world.rows("SELECT next_at FROM escalations")}
+        assert due == MORNING, "whoever is above is told sooner"
+
+
+async def test_a_lease_that_runs_out_in_data_leaves_each_matter_unknown(world: World) -> None:
+    await three_late(world)
+    await sweep(world, MORNING)
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            text(
+                "UPDATE notifications SET state = 'in_data', token = gen_random_uuid(), due_at = NULL, attempts = 1,"
+                " lease_until = :now, first_tried_at = :now WHERE state = 'pending'"
+            ),
+            {"now": world.system.now()},
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO attempts (token, notification_id, number, worker, resend, claimed_at)"
+                " SELECT token, id, 1, 'x', false, :now FROM notifications WHERE token IS NOT NULL"
+            ),
+            {"now": world.system.now()},
+        )
+    world.system.advance(seconds=1)
+    async with FakeSmtp() as silent:
+        await world.dispatcher(silent).step()
+    assert await states(world) == ["unknown"] * 3
+
+
+async def test_a_silence_holds_matters_back_and_its_end_tells_of_them_once(world: World, smtp: FakeSmtp) -> None:
+    await feed(world, "registry", *registry())
+    made = store.new_silence(until=MORNING + timedelta(days=2), agency=DEPARTMENT)
+    async with world.database.transaction() as tx:
+        await store.silence(tx, made, by="an", reason="lũ", at=world.business.now())
+    await feed(world, "compliance", CALENDAR, *(overdue(period=period) for period in PERIODS), due_soon())
+    await sweep(world, MORNING)
+    assert {row["reason"] for row in await world.ledger()} == {f"silence:{made.id}"}
+    async with world.database.transaction() as tx:
+        (listed,) = await store.listed_silences(tx, world.business.now(), every=False, limit=9)
+        assert (listed["holds"], listed["reason"], listed["made_by"]) == (7, "lũ", "an")
+        assert await store.end_silence(tx, made.id, by="an", reason="hết lũ", at=world.business.now())
+        assert not await store.end_silence(tx, made.id, by="an", reason="hết lũ", at=world.business.now())
+    await sweep(world, MORNING + timedelta(hours=6))
+    await world.drain(world.dispatcher(smtp))
+    assert len(smtp.accepted) == 2
+    body = smtp.accepted[0].message.get_body(("plain",))
+    assert body is not None
+    assert "tạm ngừng báo theo yêu cầu" in body.get_content()
+
+
+async def test_operators_load_rules_and_silence_by_command(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    monkeypatch.setattr("services.notifier.mailing.commands.database_url", lambda _: world.database.url)
+    shipped = shipped_rules().body
+    file = tmp_path / "rules.yaml"
+    file.write_text(shipped, encoding="utf-8")
+
+    def run(command: Any, *arguments: str) -> int:
+        return int(command(list(arguments)))
+
+    assert await asyncio.to_thread(run, mailing, "check", str(file)) == 0
+    assert await asyncio.to_thread(run, mailing, "load", str(file)) == 0
+    file.write_text(shipped.replace("mails_a_day: 6", "mails_a_day: 3"), encoding="utf-8")
+    assert await asyncio.to_thread(run, mailing, "load", str(file)) == 1, "a version never changes"
+    assert await asyncio.to_thread(run, silences, "add", "--until", "2099-01-01T00:00:00+07:00", "--reason", "lũ") == 2
+    added = ("add", "--agency", "H99", "--until", "2099-01-01T00:00:00+07:00", "--reason", "lũ", "--by", "an")
+    assert await asyncio.to_thread(run, silences, *added) == 0
+    capsys.readouterr()
+    assert await asyncio.to_thread(run, silences, "list") == 0
+    listed = capsys.readouterr().out
+    assert "agency H99" in listed
+    found = listed.split()[0]
+    assert await asyncio.to_thread(run, silences, "end", found, "--reason", "hết") == 0
+    assert await asyncio.to_thread(run, silences, "end", found, "--reason", "hết") == 1
+
+
+async def test_a_later_deadline_cancels_what_waits(world: World) -> None:
+    await three_late(world)
+    later = DEADLINE + timedelta(days=7)
+    await feed(world, "compliance", changed(4, "relief", "overdue_withdrawn", deadline=later, period=PERIODS[0]))
+    reasons = {row["period"]: row["reason"] for row in await world.ledger() if row["state"] == "cancelled"}
+    assert reasons == {PERIODS[0]: "overdue_withdrawn"}
