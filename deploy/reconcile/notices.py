@@ -46,6 +46,8 @@ _UNORDERED = ("returned", *ABOUT_STEPS)
 _PLANNED_FROM = {"returned": "validator", "decision": "intake", "withdrawal": "intake"}
 #: leaves of a letter's facts that depend on the order of the verdict and a change of the obligation
 _EITHER = ("deadline", "accepted_version")
+#: what may have kept a notice back
+_KEPT_BACK = ("quiet_until:", "limit:", "silence:")
 _SETTLED = ("sent", "unknown", "failed")
 
 
@@ -328,9 +330,15 @@ def _mailed(row: asyncpg.Record, dossier: Dossier, told: Teller) -> Iterator[Dif
     """Check what waiting and sharing a mail imply. Where nothing waits these columns are empty."""
     if row["urgent"] and row["kind"] != "escalation":
         yield told.difference("urgent", True, False)
-    waited = row["released_at"] is not None
-    if waited != (row["held"] is not None) and row["state"] not in ("waiting", "cancelled"):
-        yield told.difference("held", row["held"], row["released_at"])
+    if (row["state"] == "waiting") != (row["wait_until"] is not None):
+        yield told.difference("wait_until", row["wait_until"], row["state"])
+    waited, held = row["released_at"] is not None, row["held"]
+    if waited and held is None:
+        yield told.difference("released_at", row["released_at"], None)
+    elif held is not None and not waited and row["state"] != "cancelled":
+        yield told.difference("held", held, None)
+    elif held and not held.startswith(_KEPT_BACK):
+        yield told.difference("held", held, ", ".join(_KEPT_BACK))
     if row["mail_id"] is None:
         return
     if not waited:
