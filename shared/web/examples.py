@@ -116,6 +116,7 @@ BY_NAME: Mapping[str, Any] = {
     "state": "sent",
     "status": "received",
     "step": "due_soon",
+    "held": "quiet_until:2026-10-20T08:15:00+07:00",
     "subject": f"{_AGENCY}/{_REGIME}/{_PERIOD}",
     "successors": "H99.133",
     "sweep": "deadline",
