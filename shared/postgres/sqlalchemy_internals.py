@@ -59,9 +59,11 @@ class DirectConnection(AsyncConnection):
         return self
 
     async def execute(self, statement: Executable, parameters: Any = None, *, execution_options: Any = None) -> Any:
-        """As SQLAlchemy's; `text()` with plain parameters goes to the driver."""
+        """As SQLAlchemy's; `text()` with plain parameters goes to the driver, unless somebody listens to statements."""
         plain = _plain(statement) if isinstance(statement, TextClause) and not execution_options else None
-        if plain is None or not (isinstance(parameters, Mapping) or (parameters is None and not plain.names)):
+        heard = self._sync._has_events or self._sync.engine._has_events
+        named = isinstance(parameters, Mapping) or parameters is None
+        if plain is None or heard or not named or (parameters is None and plain.names):
             return await super().execute(statement, parameters, execution_options=execution_options)
         given = parameters or {}
         arguments = [given[name] for name in plain.names]

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import TextClause, bindparam, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,6 +70,19 @@ async def test_what_sqlalchemy_has_to_convert_is_left_to_it_in_the_same_transact
         await tx.execute(filled)
         assert (await tx.execute(_COUNT)).scalar_one() == 3
     assert await _count(database) == 3
+
+
+async def test_whoever_listens_to_statements_hears_of_each(database: Database) -> None:
+    heard: list[str] = []
+
+    def hear(*arguments: Any) -> None:
+        heard.append(arguments[2])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", hear)
+    async with database.transaction() as tx:
+        await tx.execute(_COUNT)
+    event.remove(database.engine.sync_engine, "before_cursor_execute", hear)
+    assert heard == [_COUNT.text]
 
 
 async def test_an_error_is_sqlalchemys_and_nothing_after_it_is_written(database: Database) -> None:
