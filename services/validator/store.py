@@ -8,6 +8,7 @@ from datetime import date, datetime
 from operator import attrgetter
 from uuid import UUID
 
+import msgspec
 from pydantic import BaseModel
 from sqlalchemy import RowMapping, text
 
@@ -324,7 +325,7 @@ async def insert_verdicts(
     verdicts: Sequence[VerdictReached],
     any_nonzero: Sequence[bool | None],
     figures: Sequence[Mapping[str, str] | None],
-    resembles: Sequence[Iterable[UUID]],
+    resembles: Sequence[Sequence[UUID]],
 ) -> set[UUID]:
     """Insert the verdicts on submissions that have none; returns the ids of those inserted.
 
@@ -336,10 +337,10 @@ async def insert_verdicts(
         (
             *values,
             flag,
-            _json(map(str, verdict.compared_with or ())),
-            None if given is None else json.dumps(given),
-            _json(map(str, like)),
-            _json(verdict.looked_up or ()),
+            _json_list(verdict.compared_with or ()),
+            None if given is None else msgspec.json.encode(given).decode(),
+            _json_list(like),
+            _json_list(verdict.looked_up or ()),
         )
         for verdict, values, flag, given, like in zip(
             verdicts, map(attrgetter(*_COLUMNS), verdicts), any_nonzero, figures, resembles, strict=True
@@ -351,8 +352,8 @@ async def insert_verdicts(
     return {row.verdict_id for row in rows}
 
 
-def _json(values: Iterable[str]) -> str:
-    return json.dumps(list(values))
+def _json_list(values: Sequence[UUID | str]) -> str:
+    return msgspec.json.encode(list(map(str, values))).decode() if values else "[]"
 
 
 async def last_fingerprints(tx: ReadTransaction, obligations: Sequence[str]) -> dict[tuple[str, str], Kept]:

@@ -10,6 +10,7 @@ from typing import Any
 
 #: column -> PostgreSQL's type of one value; the parameter has the column's name
 Columns = Mapping[str, str]
+_JSON = frozenset({"json", "jsonb"})
 
 
 def names(columns: Iterable[str]) -> str:
@@ -18,11 +19,21 @@ def names(columns: Iterable[str]) -> str:
 
 
 def unnest(columns: Columns, alias: str = "row", *, place: str = "") -> str:
-    """`unnest(CAST(:a AS text[]), …) AS row ("a", …)`, for FROM; `place` names a further column, the row's number."""
-    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in columns.items())
-    if place:
-        return f"unnest({arrays}) WITH ORDINALITY AS {alias} ({names((*columns, place))})"
-    return f"unnest({arrays}) AS {alias} ({names(columns)})"
+    """`unnest(CAST(:a AS text[]), …) AS row ("a", …)`, for FROM; `place` names a further column, the row's number.
+
+    JSON travels as text: of the other the driver would call into Python for each value.
+    """
+    sent = {name: "text" if kind in _JSON else kind for name, kind in columns.items()}
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in sent.items())
+    every = (*columns, place) if place else tuple(columns)
+    rows = f"unnest({arrays}){' WITH ORDINALITY' if place else ''} AS {alias} ({names(every)})"
+    if sent == columns:
+        return rows
+    values = ", ".join(
+        f'CAST("{name}" AS {columns[name]}) AS "{name}"' if columns.get(name) in _JSON else f'"{name}"'
+        for name in every
+    )
+    return f"(SELECT {values} FROM {rows}) AS {alias}"  # noqa: S608 - names of our own columns
 
 
 def assignments(columns: Iterable[str], alias: str = "row") -> str:

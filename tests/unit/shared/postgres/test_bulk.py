@@ -16,6 +16,14 @@ def test_the_statement_names_each_column_with_its_type_and_quotes_it() -> None:
     assert assignments(["offset"], "excluded") == '"offset" = excluded."offset"'
 
 
+def test_json_travels_as_text_and_is_read_by_the_server() -> None:
+    assert unnest({"key": "text", "document": "jsonb"}, place="n") == (
+        '(SELECT "key", CAST("document" AS jsonb) AS "document", "n" '
+        'FROM unnest(CAST(:key AS text[]), CAST(:document AS text[])) WITH ORDINALITY AS row ("key", "document", "n")) '
+        "AS row"
+    )
+
+
 def test_rows_become_one_list_per_column() -> None:
     assert parameters(COLUMNS, iter([("a", 1), ("b", None)])) == {"key": ["a", "b"], "offset": [1, None]}
     assert parameters(COLUMNS, []) == {"key": [], "offset": []}
