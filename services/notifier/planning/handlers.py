@@ -178,7 +178,7 @@ def _ladder_for(body: ObligationChanged, directory: Directory, book: LadderBook)
 async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context: PlanningContext) -> None:
     """Plan a notice of each return for the officer who submitted; an acceptance cancels returns not yet sent.
 
-    A batch of acceptances alone costs one statement.
+    A batch of acceptances alone costs one statement, of first reports none.
     """
     events = batch.events
     heard = await telling.audience(tx, {event.body.agency for event in events}, telling.today(context.business))
@@ -186,7 +186,11 @@ async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context:
     await telling.queue(tx, told, heard, context.business, context.system)
     returned = [event for event in events if event.body.outcome == "returned"]
     if not returned:
-        await store.cancel(tx, [_cancel_of_acceptance(event.body) for event in events], context.system.now())
+        await store.cancel(
+            tx,
+            [_cancel_of_acceptance(event.body) for event in events if _may_follow_a_return(event.body)],
+            context.system.now(),
+        )
         return
     directory = await store.directory(
         tx, {event.body.agency for event in returned}, {event.body.officer_id for event in returned}
@@ -257,6 +261,11 @@ def escalated(notices: Iterable[Notice]) -> Iterator[Message]:
         yield messages.of_escalation(notice.obligation, notice.step, notice.at)
 
 
+def _may_follow_a_return(verdict: VerdictReached) -> bool:
+    """Whether validation may have returned an earlier version, or this one by an earlier verdict."""
+    return verdict.version > 1 or verdict.revision > 1
+
+
 def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
     return Cancel(verdict.obligation, ("returned",), "accepted", verdict.version)
 
@@ -323,7 +332,11 @@ class _Plans:
             self._notices[cancel.obligation] = domain.apply_cancels(notices, [cancel])
 
     async def save(self, tx: Transaction, context: PlanningContext, heard: Audience | None = None) -> None:
-        changed = [obligation for key, obligation in self.obligations.items() if obligation != self._loaded[key]]
+        changed = [
+            (before, obligation)
+            for key, obligation in self.obligations.items()
+            if (before := self._loaded[key]) is not obligation and before != obligation
+        ]
         await store.save_obligations(tx, changed)
         await namings.insert(tx, self._namings)
         if heard is not None:
