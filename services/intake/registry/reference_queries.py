@@ -20,7 +20,7 @@ _SUMMARY = """
 """
 _PAGE = text(f"""
     SELECT {_SUMMARY} FROM registry
-     WHERE kind = 'reference' AND (CAST(:after_code AS text), CAST(:after_version AS integer))
+     WHERE kind = 'reference' AND (CAST(:after_code AS text), CAST(:after_version AS bigint))
                                 < (record->>'code', CAST(record->>'table_version' AS integer))
      ORDER BY record->>'code', CAST(record->>'table_version' AS integer) LIMIT :limit
 """)  # noqa: S608 - constant text

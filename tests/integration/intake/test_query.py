@@ -39,7 +39,7 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
         changed = "updated_after=2026-01-01T00:00:00%2B07:00"
         own = {
             "/v1/submissions", "/v1/obligations", "/v1/regimes", "/v1/information-requests", "/v1/shared/submissions",
-            "/v1/reviews/open", "/v1/webhooks",
+            "/v1/reviews/open", "/v1/webhooks", "/v1/reference-tables",
         }  # fmt: skip
         listings = {
             "/v1/submissions": ("submissions", ""),
@@ -52,6 +52,7 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
             "/v1/shared/submissions": ("shared/submissions", ""),
             "/v1/reviews/open": ("open reviews", ""),
             "/v1/webhooks": ("webhooks", ""),
+            "/v1/reference-tables": ("reference-tables", ""),
         }
 
         def of(paths: set[str], wrong: list[str]) -> list[str]:

@@ -77,6 +77,13 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     },
     "notifier": {
         "ladders": [["list"], ["show", "default"]],
+        "mailing": [["list"], ["show"]],
+        "silences": [
+            ["list"],
+            ["list", "--all"],
+            ["add", "--agency", "H99", "--until", "2999-01-05T17:00:00+07:00", "--reason", "x"],
+            ["end", "0190a1b2-0000-7000-8000-000000000000", "--reason", "x"],
+        ],
         "mail": [["preview", "{folder}"]],
         "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]],
     },
