@@ -6,7 +6,9 @@ past a deadline. (That is why it is no library's retry decorator: those own both
 
 from __future__ import annotations
 
-import random
+from random import Random
+
+_chance = Random()  # noqa: S311 - no secret; of its own, so that nobody else's seed makes all wait alike
 
 
 class Backoff:
@@ -26,7 +28,7 @@ class Backoff:
         """After a failure: the pause before the next attempt. The one after it is twice as long."""
         seconds, self._seconds = self._seconds, min(self._seconds * 2, self._longest_seconds)
         self.failures += 1
-        return min(seconds, self._longest_seconds) * random.uniform(1 - self._spread, 1)  # noqa: S311 - no secret
+        return min(seconds, self._longest_seconds) * _chance.uniform(1 - self._spread, 1)
 
     def reset(self) -> None:
         """After a success."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Token
-from random import getrandbits
+from random import Random
 from threading import Thread
 from typing import Any, Protocol
 
@@ -65,6 +65,9 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOTHING = Context()
+#: ids by chance of its own: whoever seeds the common one would have the same ids come again, and a server in a thread
+#: would draw from it while somebody else relies on its state
+_getrandbits = Random().getrandbits  # noqa: S311 - no secret
 #: where a context keeps its span
 (_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, _NOTHING)
 
@@ -140,8 +143,8 @@ def begin(
         if begun.get_span_context().is_valid:
             return begun  # otherwise OTEL_SDK_DISABLED turns the SDK off
     if parent is None:
-        return NonRecordingSpan(SpanContext(getrandbits(128) or 1, getrandbits(64) or 1, False, _SAMPLED))
-    return NonRecordingSpan(SpanContext(parent.trace_id, getrandbits(64) or 1, False, parent.trace_flags))
+        return NonRecordingSpan(SpanContext(_getrandbits(128) or 1, _getrandbits(64) or 1, False, _SAMPLED))
+    return NonRecordingSpan(SpanContext(parent.trace_id, _getrandbits(64) or 1, False, parent.trace_flags))
 
 
 def begin_request(method: str, traceparent: str) -> tuple[Span, Token[Context]]:
@@ -150,9 +153,9 @@ def begin_request(method: str, traceparent: str) -> tuple[Span, Token[Context]]:
         span = begin(method, parse(traceparent), SpanKind.SERVER)
     elif traceparent and (found := _read(traceparent)) is not None:
         flags = _SAMPLED if found[2] == "01" else TraceFlags(int(found[2], 16))
-        span = NonRecordingSpan(SpanContext(int(found[0], 16), getrandbits(64) or 1, False, flags))
+        span = NonRecordingSpan(SpanContext(int(found[0], 16), _getrandbits(64) or 1, False, flags))
     else:
-        span = NonRecordingSpan(SpanContext(getrandbits(128) or 1, getrandbits(64) or 1, False, _SAMPLED))
+        span = NonRecordingSpan(SpanContext(_getrandbits(128) or 1, _getrandbits(64) or 1, False, _SAMPLED))
     return span, contexts.attach(Context({_SPAN_KEY: span}))
 
 
