@@ -83,21 +83,34 @@ def stream_safe(text: str) -> str:
     """The text with U+034F in each run of more than 30 non-starters; the same object where there is none."""
     if text.isascii() or not may_hold_long_runs(text.encode("utf-8", "surrogatepass")):
         return text
+    part = _part if any(double in text for double in _DOUBLES) or _is_beyond_bmp(text) else _part_singles
     pieces: list[str] = []
     done = 0
     for suspect in _SUSPECTS.finditer(text):
         first, last = suspect.span()
         room = MAX_NON_STARTERS - (_non_starters(text[first - 1])[1] if first else 0)
-        parted = _part(suspect[0], room)
+        parted = part(suspect[0], room)
         if parted is not None:
             pieces += (text[done:first], parted)
             done = last
     return "".join((*pieces, text[done:])) if done else text
 
 
+def _is_beyond_bmp(text: str) -> bool:
+    return len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
+
+
+def _part_singles(run: str, room: int) -> str | None:
+    """As `_part`, where each character is one non-starter: a text may be thousands of such runs."""
+    if len(run) <= room:
+        return None
+    ends = range(room, len(run), MAX_NON_STARTERS)
+    return JOINER.join([run[:room], *[run[end : end + MAX_NON_STARTERS] for end in ends]])
+
+
 def _part(run: str, room: int) -> str | None:
     """The run in pieces of at most 30 non-starters, the first of at most `room`; None where it is one piece."""
-    if len(run.encode("utf-16-le")) > 2 * len(run):  # something is beyond the BMP
+    if _is_beyond_bmp(run):
         return _part_one_by_one(run, room)
     counted = run
     for double in _DOUBLES:

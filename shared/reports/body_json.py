@@ -7,6 +7,7 @@ one, with those given twice, and the walk ends at its limit. A number keeps its 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -24,7 +25,6 @@ _MAX_HALF_PAIRS = 1_000
 
 _BYTE_OF_ERROR = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$")
 _text = msgspec.json.Decoder(str)
-_items = msgspec.json.Decoder(list[msgspec.Raw])
 
 T = TypeVar("T")
 
@@ -143,9 +143,22 @@ def members_of(raw: msgspec.Raw, pointer: str, limit: int, example: str, errors:
     return level.values
 
 
-def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
-    """The items of an array, not looked into, or None where the value is none."""
-    return _items.decode(raw) if _first(raw) == b"[" else None
+@cache
+def _first_items(limit: int) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Takes the first `limit` items of an array. What comes behind the fields of such a struct msgspec walks over."""
+    fields = [(f"item_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number in range(limit)]
+    return msgspec.json.Decoder(msgspec.defstruct("_FirstItems", fields, array_like=True))
+
+
+def items_of(raw: msgspec.Raw, limit: int) -> list[msgspec.Raw] | None:
+    """The first `limit` items of an array, not looked into, or None where the value is none.
+
+    A list of all of them would cost 30 times as much as the walk over 256 KiB of zeros.
+    """
+    if _first(raw) != b"[":
+        return None
+    items = msgspec.structs.astuple(_first_items(limit).decode(raw))
+    return [item for item in items if not isinstance(item, msgspec.UnsetType)]
 
 
 def exact_text_of(raw: msgspec.Raw) -> str | None:

@@ -75,7 +75,7 @@ def read(raw: Raw, errors: Errors) -> dict[str, Rows]:
     given: list[tuple[str, str, list[Raw]]] = []
     for code, value in members_of(raw, "/tables", MAX_TABLES, _EXAMPLE, errors).items():
         pointer = errors.code_of("/tables", code)
-        rows = items_of(value)
+        rows = items_of(value, MAX_TABLE_ROWS + 1)
         if rows is None:
             errors.add(
                 pointer,

@@ -29,7 +29,8 @@ HONEST = json.dumps(
     },
     ensure_ascii=False,
 ).encode()
-#: how many times as long as the honest report a body may take; measured: 0.1 to 5 (a text that is all marks)
+#: how many times as long as the honest report a body may take; measured: 0.1 to 5 (figures that are all marks, on a
+#: quiet machine; a busy one has shown half as much again)
 MOST_TIMES = 10
 
 

@@ -14,6 +14,7 @@ from services.intake.submissions.domain import Fresh
 from services.intake.submissions.event_encoding import outgoing
 from shared.contract.events import SubmissionReceived
 from shared.reports import body_tables
+from shared.reports.body_json import items_of
 from shared.reports.canonical import content_of
 from shared.reports.limits import (
     MAX_CELL_CHARACTERS,
@@ -132,6 +133,14 @@ def test_errors_are_counted_up_to_their_limit() -> None:
     assert isinstance(found, Unreadable)
     assert len(found.errors) == MAX_ERRORS
     assert found.truncated
+
+
+@given(st.lists(st.sampled_from(["0", "{}", '[{"A":[]}]', '"a,b"', "null"]), max_size=7), st.integers(1, 5))
+def test_of_an_array_the_first_items_are_taken_and_no_more(items: list[str], limit: int) -> None:
+    taken = items_of(msgspec.Raw(f"[{','.join(items)}]".encode()), limit)
+    assert taken is not None
+    assert [bytes(item).decode() for item in taken] == items[:limit]
+    assert items_of(msgspec.Raw(b'{"0":1}'), limit) is None
 
 
 CELLS = st.one_of(st.none(), st.integers(), st.text(max_size=20), st.sampled_from([1.5, -0.0, True, [], {}]))
