@@ -32,8 +32,8 @@ def main() -> int:
         keys = {mutant.key for mutant in found} & asked
         waiting = sum(mutant.status is None for mutant in found if mutant.key in keys)
         print(f"{group.name}: {len(keys):,} of {len(found):,} mutants, {waiting:,} without an answer", flush=True)
-        if waiting and (code := engine.run(group, keys)) != 0:
-            print(f"{group.name}: the tests fail without any mutant, or mutmut was interrupted ({code})")
+        if waiting and engine.run(group, keys, lambda count: print(f"{count:>7,}", flush=True)) != 0:
+            print(f"{group.name}: the tests fail without any mutant, or were interrupted")
             return 1
     return _report([mutant for group in chosen for mutant in engine.mutants(group)], asked, chosen)
 

@@ -1,6 +1,6 @@
-"""Drives mutmut in a folder of its own under .local/mutants: what it makes never lies beside the sources.
+"""Mutants live in a folder of their own under .local/mutants: what is made of them never lies beside the sources.
 
-mutmut makes the mutants, finds the tests that call each function and runs them, fastest first, in a fork. This module
+mutmut makes the mutants and keeps an answer for each; `asking` asks the tests that call the function. This module
 chooses which mutants are asked, and says of each one what it changes in words that a later edit elsewhere leaves as
 they are.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from tests.programs.mutants.rooms import LEFT_OUT, Group
 
 WORK = ROOT / ".local" / "mutants"
 NOT_ASKED = 34  # mutmut's exit code of a mutant that it was told to skip
+_SAVED_EACH = 50
 KILLED, TIMEOUT, SURVIVED, UNTESTED = "killed", "timeout", "survived", "untested"
 _SOURCES = ("services", "shared")
 _BESIDE = ("deploy", "scripts", "docs", "README.md", "CONTRIBUTING.md", "Makefile")
@@ -78,7 +78,8 @@ def prepare(group: Group, *, fresh: bool) -> None:
     for path in [path for source in _SOURCES for path in (copy / source).rglob("*.py")]:
         if not (ROOT / path.relative_to(copy)).exists():
             path.unlink()
-    subprocess.run([sys.executable, Path(__file__).with_name("making.py")], cwd=work, check=True)
+    seen = None if sys.stdout.isatty() else subprocess.DEVNULL  # a spinner, ten times a second
+    subprocess.run([sys.executable, Path(__file__).with_name("making.py")], cwd=work, check=True, stdout=seen)
     _forget_what_tests_may_change(group, work)
 
 
@@ -88,16 +89,38 @@ def mutants(group: Group) -> list[Mutant]:
     return sorted((mutant for file in group.files for mutant in _of_file(copy, file)), key=lambda mutant: mutant.key)
 
 
-def run(group: Group, asked: set[str]) -> int:
-    """Ask the tests about the mutants of these keys that have no answer yet. The exit code is mutmut's."""
+def run(group: Group, asked: set[str], tell: Callable[[int], None] = lambda count: None) -> int:
+    """Ask the tests about the mutants of these keys that have no answer yet; `tell` hears how many have been asked.
+
+    What has been answered stays answered, however it ends. Not 0: tests fail without any mutant.
+    """
     work = WORK / group.name
-    _set(work, group, lambda key, code: NOT_ASKED if code is None and key not in asked else code)
+    keys = [mutant.key for mutant in mutants(group) if mutant.key in asked and mutant.status is None]
+    ignored = [f"--ignore={path}" for path in group.ignored]
+    told = json.dumps({"keys": keys, "arguments": [*ignored, *group.tests]})
+    command = ["nice", "-n", "19", sys.executable, str(Path(__file__).with_name("asking.py"))]
+    answers: dict[str, int] = {}
     try:
-        mutmut = Path(sys.executable).with_name("mutmut")
-        command = ["nice", "-n", "19", str(mutmut), "run", "--max-children", "1"]
-        return subprocess.run(command, cwd=work, env=os.environ | {"COLUMNS": "100"}, check=False).returncode
+        with subprocess.Popen(
+            command, cwd=work / "mutants", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(told)
+            process.stdin.close()
+            for line in process.stdout:
+                key, _, code = line.rstrip("\n").partition("\t")
+                answers[key] = int(code)
+                if len(answers) % _SAVED_EACH == 0:
+                    _keep(work, group, answers)
+                    tell(len(answers))
+        return process.returncode
     finally:
-        _set(work, group, lambda key, code: None if code == NOT_ASKED else code)
+        _keep(work, group, answers)
+
+
+def _keep(work: Path, group: Group, answers: Mapping[str, int]) -> None:
+    _set(work, group, lambda key, code: answers.get(key, code))
 
 
 def describe(original: str, changed: str) -> tuple[str, str]:
@@ -122,7 +145,6 @@ def is_wording(was: str, becomes: str) -> bool:
 
 
 def _configuration(group: Group) -> str:
-    ignored = [f"--ignore={path}" for path in group.ignored]
     return "\n".join(
         (
             (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
@@ -130,13 +152,7 @@ def _configuration(group: Group) -> str:
             f"source_paths = {json.dumps(_SOURCES)}",
             f"only_mutate = {json.dumps(group.files)}",
             f"also_copy = {json.dumps(_BESIDE)}",
-            f"pytest_add_cli_args = {json.dumps(['-p', 'no:xdist', '-p', 'no:cacheprovider', *ignored])}",
-            f"pytest_add_cli_args_test_selection = {json.dumps(group.tests)}",
             "use_git_change_detection = false",
-            # a plain fork inherits the caches that the tests have filled, and a mutant behind one is never called
-            'process_isolation = "forkserver"',
-            # by the clock on the wall: a mutant that only waits for a busy processor is not one that hangs
-            "timeout_constant = 6.0",
             "",
         )
     )
@@ -149,7 +165,6 @@ def _forget_what_tests_may_change(group: Group, work: Path) -> None:
         digest.update(path.read_bytes())
     if told.exists() and told.read_text(encoding="utf-8") == digest.hexdigest():
         return
-    (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     _set(work, group, lambda _, code: code if code is not None and _STATUS.get(code) in (KILLED, TIMEOUT) else None)
     told.write_text(digest.hexdigest(), encoding="utf-8")
 
