@@ -24,6 +24,7 @@ from services.scoring.reliefs import store as reliefs
 from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.collector import collected_at_the_end
 from shared.runtime.operator import entry
 from shared.runtime.settings import KafkaSettings
 from shared.service.command import database_url
@@ -181,7 +182,8 @@ def _derive_all(
 
 
 def _derive_range(url: str, keys: list[str] | None, as_of: datetime | None, span: tuple[str, str | None]) -> Derived:
-    return asyncio.run(_derive(url, keys, as_of, *span))
+    with collected_at_the_end():
+        return asyncio.run(_derive(url, keys, as_of, *span))
 
 
 async def _derive(url: str, keys: list[str] | None, as_of: datetime | None, after: str, until: str | None) -> Derived:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from shared.postgres.connecting import connect
 from shared.postgres.database import UrlError, causes, is_infrastructure, plain_url, sqlstate
 from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import SystemClock
+from shared.runtime.collector import spare_the_collector
 from shared.runtime.operator import entry
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import REQUESTS_GRACE_SECONDS, Service
@@ -35,9 +35,6 @@ from shared.telemetry import tracing
 from shared.web.app import Application
 from shared.web.limits import HttpSettings, raise_descriptors
 from shared.web.server import server_config
-
-#: allocations that stay before young objects are looked through, and how many such rounds before older ones are
-GC_THRESHOLDS = (5_000, 20, 100)
 
 log = logs.get_logger()
 
@@ -204,7 +201,7 @@ def serve(build: Callable[[], Service]) -> int:
         graceful_seconds=int(REQUESTS_GRACE_SECONDS),
     )
     server = _Server(config, service)
-    _spare_the_collector()
+    spare_the_collector()
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.should_exit = True
@@ -226,17 +223,6 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.asked_to_stop()
         super().handle_exit(sig, frame)
-
-
-def _spare_the_collector() -> None:
-    """Keep what was imported out of every collection, and collect less often.
-
-    By default each few batches of events walk through the whole heap, modules and models included: a third of a
-    consumer's time. Requests and batches leave few cycles, so what is collected later is little.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
