@@ -16,6 +16,7 @@ from deploy.local.process import poll_until
 from shared.contract.cloudevents import source_of
 from shared.contract.events import OWNERS
 from shared.contract.services import SERVICES
+from shared.contract.subscriptions import SUBSCRIPTIONS
 from tests.programs.faults import people, raw
 from tests.programs.faults.ground import Province
 from tests.programs.faults.invariants import CHECKS, newest_stands
@@ -25,24 +26,25 @@ from tests.programs.faults.raw import Raw
 from tests.programs.faults.sql import execute
 from tests.programs.faults.stores import REACHED, READS, RECEIVED, Stores
 
-REGIME, KEY = "vn.thongsuot.registry.regime.v1", "vn.thongsuot.registry.key.v1"
+AGENCY, REGIME, KEY = (f"vn.thongsuot.registry.{kind}.v1" for kind in ("agency", "regime", "key"))
 #: topic -> types of which some reader follows each, and every reader one
 TYPES = {
     "submissions": (RECEIVED,),
     "verdicts": (REACHED,),
     "compliance": ("vn.thongsuot.obligation.changed.v1",),
-    "registry": (REGIME, KEY),
+    "registry": (AGENCY, REGIME, KEY),
     "notifications": ("vn.thongsuot.notification.recorded.v1",),
 }
 #: topic -> consumers that must make a dead letter of what cannot be read
 READERS = {topic: tuple(name for name, topics in READS.items() if topic in topics) for topic in TYPES}
-#: topic and type that some readers of the topic skip -> the consumers that follow it; on another topic nobody skips it
+#: topic and type -> the consumers that follow it: others skip it. A type on another topic nobody skips
 FOLLOWERS = {
-    ("registry", REGIME): tuple(name for name in READERS["registry"] if not name.endswith(".access")),
-    ("registry", KEY): tuple(name for name in READERS["registry"] if name.endswith(".access")),
+    (topic, kind): tuple(name for name in READERS[topic] if any(kind == model.TYPE for model in SUBSCRIPTIONS[name]))
+    for topic, kinds in TYPES.items()
+    for kind in kinds
 }
 #: fields of the bodies that hold a date or moment
-MOMENTS = ("received_at", "deadline", "effective_from", "created_at", "at")
+MOMENTS = ("received_at", "deadline", "effective_from", "created_at", "opened_on", "at")
 BURY_SECONDS = 60.0
 HUGE_BYTES = 1_000_000
 
@@ -335,14 +337,9 @@ def duplicates(field: Field) -> None:
 
 def _until_applied(province: Province, stale: Sequence[Raw], consumer: str = "", seconds: float = 90) -> None:
     """Wait until the strangers' events have been handled. Raises Unproved at the deadline."""
-    consumers = [consumer] if consumer else ["scoring.follow", "validator.submissions", "intake.follow"]
-    topics = {
-        "scoring.follow": ("submissions", "verdicts"),
-        "validator.submissions": ("submissions",),
-        "intake.follow": ("verdicts", "compliance"),
-    }
-    for name in consumers:
-        ids = [record.header("ce_id") for record in stale if record.topic in topics[name]]
+    for name in [consumer] if consumer else ["scoring.follow", "validator.submissions", "intake.follow"]:
+        followed = {model.TYPE for model in SUBSCRIPTIONS[name]}
+        ids = [record.header("ce_id") for record in stale if record.header("ce_type") in followed]
         url = province.database_urls[name.partition(".")[0]]
 
         def through(name: str = name, ids: list[str] = ids, url: str = url) -> bool:
