@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
+from services.notifier.callers import Callers
 from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.webhook import api as webhooks_api
-from services.notifier.channels.webhook.callers import Keepers
+from services.notifier.channels.webhook.callers import SCOPES as KEEP_WEBHOOKS
 from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, WebhookPace
 from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.replaying import prune as prune_replays
@@ -15,11 +16,14 @@ from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
 from services.notifier.escalation.api import router as answer_router
 from services.notifier.escalation.sweep import EscalationSweep
+from services.notifier.mailing.api import SCOPES as KEEP_SILENCES
+from services.notifier.mailing.api import router as silences_router
 from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
+from shared.access import Scope
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.contract.webhook_secrets import read_master_keys
@@ -43,9 +47,6 @@ log = get_logger()
 
 #: between two looks for messages of webhooks that are too old to be kept
 PRUNE_SECONDS = 600.0
-
-#: between two looks for notices that may go out
-MAILING_SECONDS = 2.0
 
 #: between two looks for escalations that should have moved and have not
 AUDIT_SECONDS = 60.0
@@ -139,7 +140,7 @@ def build(
             Ticker("webhooks", database, system, forget, interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             # also where nothing waits any more: what waited when that was set goes out
-            Ticker("mailing", database, system, mailing.tick, interval_seconds=MAILING_SECONDS),
+            Ticker("mailing", database, system, mailing.tick, interval_seconds=settings.mailing_seconds),
             Ticker("escalations", database, system, escalating.tick, interval_seconds=settings.sweep_seconds),
             Ticker("escalation audit", database, system, escalating.audit, interval_seconds=AUDIT_SECONDS),
         ],
@@ -163,7 +164,12 @@ def build(
     )
     service.app.add_middleware(Metered)
     service.app.include_router(router(database, operators))
-    service.app.include_router(webhooks_api.router(database, Keepers(keyring, allowances, business), system))
+
+    def callers(scopes: tuple[Scope, ...]) -> Callers:
+        return Callers(keyring, allowances, business, scopes)
+
+    service.app.include_router(webhooks_api.router(database, callers(KEEP_WEBHOOKS), system))
+    service.app.include_router(silences_router(database, callers(KEEP_SILENCES), business))
     if links is not None:
         service.app.include_router(answer_router(database, links, business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)

@@ -83,6 +83,7 @@ class NotifierSettings(ServiceSettings):
     named_group_minutes: float = Field(default=60, ge=0)
     #: office: notices wait for the windows of the mailing rules, and several go out in one mail; at_once: they do not
     mailing: Literal["office", "at_once"] = "office"
+    mailing_seconds: float = Field(default=2, gt=0)  # between two looks for notices that may go out
     #: how long after an unknown outcome the mail is sent once more
     resend_seconds: float = Field(default=60, gt=0)
 

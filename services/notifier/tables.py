@@ -272,6 +272,9 @@ silences = Table(
     Column("ended_at", DateTime(timezone=True)),  # before its time
     Column("ended_by", Text),
     Column("end_reason", Text),
+    Column("idempotency_key", Text),  # of the call that made it; NULL: a command
+    Column("sha256", Text),  # mailing.domain.digest; NULL: made before there were any
+    UniqueConstraint("made_by", "idempotency_key", name="silences_once"),
     CheckConstraint("num_nonnulls(agency, regime, person, kind) > 0", name="silences_match"),
     CheckConstraint("until > made_at AND num_nulls(ended_at, ended_by, end_reason) IN (0, 3)", name="silences_end"),
     Index("silences_in_force", "until", postgresql_where=text("ended_at IS NULL")),

@@ -76,6 +76,14 @@ def keeps_webhooks(principal: Principal, agency: str, tree: Tree, on: date, *, b
     return may(principal, "operate", None, {}, on) or may(principal, "administer", agency, tree, on) or other
 
 
+def keeps_silences(principal: Principal, agency: str | None, tree: Tree, on: date) -> bool:
+    """Whether the principal may keep back notices about the agency's reports: an operator those about anyone's, who
+    administers those within reach. agency: None where the silence is for all.
+    """
+    reached = agency is not None and may(principal, "administer", agency, tree, on)
+    return may(principal, "operate", None, {}, on) or reached
+
+
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
     """Whether there is an agency and a regime for which the principal may do this on that day."""
     if scope not in principal.scopes:

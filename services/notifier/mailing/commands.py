@@ -14,6 +14,7 @@ from uuid import UUID
 from services.notifier.ladders.data import LadderError
 from services.notifier.mailing import store
 from services.notifier.mailing.data import parse_rules
+from services.notifier.mailing.domain import LONGEST_SILENCE
 from services.notifier.planning.domain import NoticeKind
 from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import CommandParser, moment
@@ -91,8 +92,9 @@ def _add(given: argparse.Namespace, now: datetime) -> int:
     if not any(matcher.values()):
         _print("Cần ít nhất một điều kiện / give --agency, --regime, --person or --kind", error=True)
         return 2
-    if given.until <= now:
-        _print(f"--until phải sau bây giờ / must be after now, {when(now)}", error=True)
+    if not now < given.until <= now + LONGEST_SILENCE:
+        latest = when(now + LONGEST_SILENCE)
+        _print(f"--until phải sau bây giờ / must lie ahead: {when(now)} … {latest}", error=True)
         return 2
     made = store.new_silence(until=given.until, **matcher)
     asyncio.run(_with_transaction(lambda tx: store.silence(tx, made, by=given.by, reason=given.reason, at=now)))

@@ -6,8 +6,11 @@ no limit; what is silenced waits until the silence ends. Nothing is dropped here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,6 +23,13 @@ from shared.runtime.clock import LOCAL_ZONE
 MAX_MATTERS = 100
 #: a reminder goes out at least so long before its deadline
 BEFORE_DEADLINE = timedelta(hours=4)
+#: a silence ends at the latest so long after it is made: nobody forgets one for good
+LONGEST_SILENCE = timedelta(days=60)
+#: what a silence's digest covers
+_DIGESTED = (
+    "id", "agency", "regime", "person", "kind", "until", "reason", "made_by", "made_at", "ended_at", "ended_by",
+    "end_reason", "idempotency_key",
+)  # fmt: skip
 
 
 class Window(Struct, frozen=True):
@@ -61,6 +71,13 @@ class Silence(Struct, frozen=True):
                 (self.kind, matter.kind),
             )
         )
+
+
+def digest(silence: Mapping[str, Any]) -> str:
+    """SHA-256 of a silence as it is stored, so that a row changed by hand is found."""
+    values = [silence[name] for name in _DIGESTED]
+    plain = [value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value for value in values]
+    return hashlib.sha256(json.dumps(plain, default=str, ensure_ascii=False).encode()).hexdigest()
 
 
 class Matter(Struct, frozen=True):

@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from msgspec import structs
 from sqlalchemy import RowMapping, text
 
 from services.notifier.ladders.data import LadderError
 from services.notifier.mailing.data import ReadRules, parse_rules, shipped_rules
-from services.notifier.mailing.domain import Hold, MailingRules, Silence
+from services.notifier.mailing.domain import Hold, MailingRules, Silence, digest
 from shared.contract.ids import new_id
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
@@ -70,23 +71,38 @@ _SILENCES = text("""
     SELECT id, until, agency, regime, person, kind FROM silences WHERE ended_at IS NULL AND until > :now ORDER BY id
 """)
 _SILENCE = text("""
-    INSERT INTO silences (id, agency, regime, person, kind, until, reason, made_by, made_at)
-    VALUES (:id, :agency, :regime, :person, :kind, :until, :reason, :by, :at)
+    INSERT INTO silences (id, agency, regime, person, kind, until, reason, made_by, made_at, idempotency_key, sha256)
+    VALUES (:id, :agency, :regime, :person, :kind, :until, :reason, :made_by, :made_at, :idempotency_key, :sha256)
+    ON CONFLICT (made_by, idempotency_key) DO NOTHING RETURNING id
 """)
+_MADE_BEFORE = text("SELECT * FROM silences WHERE made_by = :made_by AND idempotency_key = :idempotency_key")
+_LOCKED = text("SELECT * FROM silences WHERE id = :id FOR UPDATE")
 _END_SILENCE = text("""
-    UPDATE silences SET ended_at = :at, ended_by = :by, end_reason = :reason
-     WHERE id = :id AND ended_at IS NULL AND until > :at RETURNING id
+    UPDATE silences SET ended_at = :ended_at, ended_by = :ended_by, end_reason = :end_reason, sha256 = :sha256
+     WHERE id = :id
 """)
 # what it kept back goes into the next letter
 _FREE = text("""
     UPDATE notifications SET wait_until = :at WHERE state = 'waiting' AND reason = :why
 """)
-_LISTED = text("""
-    SELECT s.*, (SELECT count(*) FROM notifications n WHERE n.state = 'waiting' AND n.reason = 'silence:' || s.id)
-             AS holds
-      FROM silences s WHERE CAST(:all AS boolean) OR (s.ended_at IS NULL AND s.until > :now)
+_HOLDS = """
+    (SELECT count(*) FROM notifications n WHERE n.state = 'waiting' AND n.reason = 'silence:' || s.id) AS holds
+"""
+_LISTED = text(f"""
+    SELECT s.*, {_HOLDS} FROM silences s
+     WHERE (CAST(:all AS boolean) OR (s.ended_at IS NULL AND s.until > :now))
+       AND (CAST(:agencies AS text[]) IS NULL OR s.agency = ANY(CAST(:agencies AS text[])))
+       AND (CAST(:before AS uuid) IS NULL OR s.id < :before)
      ORDER BY s.id DESC LIMIT :limit
+""")  # noqa: S608 - constants
+_ONE_SILENCE = text(f"SELECT s.*, {_HOLDS} FROM silences s WHERE id = :id")  # noqa: S608 - constants
+_KNOWN = text("""
+    SELECT CAST(:agency AS text) IS NULL OR EXISTS (SELECT FROM agencies WHERE code = :agency) AS agency,
+           CAST(:regime AS text) IS NULL OR EXISTS (SELECT FROM regimes WHERE code = :regime) AS regime,
+           CAST(:person AS text) IS NULL OR EXISTS (SELECT FROM officers WHERE officer_id = :person)
+               OR EXISTS (SELECT FROM people WHERE person_id = :person) AS person
 """)
+_SILENCED = text("SELECT DISTINCT agency FROM silences WHERE agency IS NOT NULL")
 
 
 async def load_rules(tx: Transaction, read: ReadRules) -> bool:
@@ -170,28 +186,66 @@ async def silences(tx: ReadTransaction, now: datetime) -> list[Silence]:
     return [Silence(*row) for row in await tx.execute(_SILENCES, {"now": now})]
 
 
-async def silence(tx: Transaction, made: Silence, *, by: str, reason: str, at: datetime) -> None:
-    """Store a silence with who made it and why. `at`: business time."""
-    await tx.execute(
-        _SILENCE,
-        {"id": made.id, "agency": made.agency, "regime": made.regime, "person": made.person, "kind": made.kind,
-         "until": made.until, "reason": reason, "by": by, "at": at},
-    )  # fmt: skip
+async def silence(
+    tx: Transaction, made: Silence, *, by: str, reason: str, at: datetime, key: str | None = None
+) -> Mapping[str, Any] | None:
+    """Store a silence with who made it and why; None where it is new.
+
+    at: business time. key: the caller's Idempotency-Key; the silence that was made with it before is returned.
+    """
+    row: dict[str, Any] = {
+        **structs.asdict(made), "reason": reason, "made_by": by, "made_at": at, "ended_at": None, "ended_by": None,
+        "end_reason": None, "idempotency_key": key,
+    }  # fmt: skip
+    if (await tx.execute(_SILENCE, {**row, "sha256": digest(row)})).first() is not None:
+        return None
+    return dict((await tx.execute(_MADE_BEFORE, {"made_by": by, "idempotency_key": key})).mappings().one())
 
 
 async def end_silence(tx: Transaction, silence_id: UUID, *, by: str, reason: str, at: datetime) -> bool:
     """End a silence before its time; what it kept back goes into the next letters. False where none is in force."""
-    ended = await tx.execute(_END_SILENCE, {"id": silence_id, "by": by, "reason": reason, "at": at})
-    if ended.first() is None:
+    row = (await tx.execute(_LOCKED, {"id": silence_id})).mappings().one_or_none()
+    if row is None or row["ended_at"] is not None or row["until"] <= at:
         return False
+    ended = {**row, "ended_at": at, "ended_by": by, "end_reason": reason}
+    await tx.execute(_END_SILENCE, {**ended, "sha256": digest(ended)})
     await tx.execute(_FREE, {"at": at, "why": f"silence:{silence_id}"})
     return True
 
 
-async def listed_silences(tx: ReadTransaction, now: datetime, *, every: bool, limit: int) -> list[dict[str, Any]]:
-    """Silences in force, or every one, the newest first, with how many notices each keeps back."""
-    rows = await tx.execute(_LISTED, {"all": every, "now": now, "limit": limit})
-    return [dict(row) for row in rows.mappings()]
+async def listed_silences(
+    tx: ReadTransaction,
+    now: datetime,
+    *,
+    every: bool,
+    limit: int,
+    agencies: Collection[str] | None = None,
+    before: UUID | None = None,
+) -> list[dict[str, Any]]:
+    """Silences in force, or every one, the newest first, with how many notices each keeps back.
+
+    agencies: only those that name one of these. before: older ones than this.
+    """
+    wanted = None if agencies is None else sorted(agencies)
+    asked = {"all": every, "now": now, "limit": limit, "agencies": wanted, "before": before}
+    return [dict(row) for row in (await tx.execute(_LISTED, asked)).mappings()]
+
+
+async def one_silence(tx: ReadTransaction, silence_id: UUID) -> dict[str, Any] | None:
+    """A silence with how many notices it keeps back."""
+    row = (await tx.execute(_ONE_SILENCE, {"id": silence_id})).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+async def silenced_agencies(tx: ReadTransaction) -> list[str]:
+    """The agencies that silences name."""
+    return list((await tx.execute(_SILENCED)).scalars())
+
+
+async def known(tx: ReadTransaction, agency: str | None, regime: str | None, person: str | None) -> dict[str, bool]:
+    """Whether the registry has each of these; None is known."""
+    row = (await tx.execute(_KNOWN, {"agency": agency, "regime": regime, "person": person})).mappings().one()
+    return {name: bool(row[name]) for name in ("agency", "regime", "person")}
 
 
 def new_silence(**matcher: Any) -> Silence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 from uuid import UUID
@@ -75,12 +75,12 @@ def letter(matters: Sequence[RowMapping]) -> list[tuple[UUID, UUID | None, str |
     if len(matters) == 1:
         return [(matters[0]["id"], None, None)]
     carrier = matters[0]["id"]
-    table = json.dumps([_line(row) for row in matters], ensure_ascii=False)
+    table = json.dumps([line(row) for row in matters], ensure_ascii=False)
     return [(row["id"], carrier, table if row["id"] == carrier else None) for row in matters]
 
 
-def _line(row: RowMapping) -> dict[str, Any]:
-    """A matter as the letter's table keeps it."""
+def line(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A matter as the letter's table keeps it. `row`: as store.waiting gives it."""
     facts = row["facts"]
     name = row["regime_name"] or row["regime"]
     deadline = facts.get("deadline") or (row["deadline"].isoformat() if row["deadline"] else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -208,8 +208,10 @@ async def test_operators_load_rules_and_silence_by_command(
     assert await asyncio.to_thread(run, mailing, "load", str(file)) == 0
     file.write_text(shipped.replace("mails_a_day: 6", "mails_a_day: 3"), encoding="utf-8")
     assert await asyncio.to_thread(run, mailing, "load", str(file)) == 1, "a version never changes"
-    assert await asyncio.to_thread(run, silences, "add", "--until", "2099-01-01T00:00:00+07:00", "--reason", "lũ") == 2
-    added = ("add", "--agency", "H99", "--until", "2099-01-01T00:00:00+07:00", "--reason", "lũ", "--by", "an")
+    tomorrow, far = ((datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (1, 61))
+    assert await asyncio.to_thread(run, silences, "add", "--until", tomorrow, "--reason", "lũ") == 2
+    assert await asyncio.to_thread(run, silences, "add", "--agency", "H99", "--until", far, "--reason", "lũ") == 2
+    added = ("add", "--agency", "H99", "--until", tomorrow, "--reason", "lũ", "--by", "an")
     assert await asyncio.to_thread(run, silences, *added) == 0
     capsys.readouterr()
     assert await asyncio.to_thread(run, silences, "list") == 0

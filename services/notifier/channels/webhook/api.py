@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
 from services.notifier import metrics, tables
+from services.notifier.callers import Caller, Callers
 from services.notifier.channels.webhook import queries, replaying
-from services.notifier.channels.webhook.callers import Keeper, Keepers
+from services.notifier.channels.webhook.callers import keeps
 from services.notifier.channels.webhook.messages import TEST
 from services.notifier.channels.webhook.queries import DeliveryState, Filter
 from services.notifier.channels.webhook.replaying import (
@@ -125,7 +126,7 @@ class WebhookReplaySpan(Body):
     )
 
 
-def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRouter:
+def router(database: Database, keepers: Callers, system_clock: Clock) -> APIRouter:
     """The routes of those who keep webhooks."""
     routes, keeping = APIRouter(prefix="/v1", tags=["webhooks"]), Depends(keepers)
 
@@ -133,7 +134,7 @@ def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRout
         "/webhooks/{webhook_id}/health",
         summary="Nơi nhận có nhận được không / how the receiver fares",
     )
-    async def webhook_health(webhook_id: str, keeper: Keeper = keeping) -> WebhookHealth:
+    async def webhook_health(webhook_id: str, keeper: Caller = keeping) -> WebhookHealth:
         async with database.read_transaction() as tx:
             found = await queries.health(tx, await _kept(tx, webhook_id, keeper))
         return WebhookHealth.model_validate(json_row(found))
@@ -158,7 +159,7 @@ def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRout
         until: Annotated[
             datetime | None, moment("until"), Query(description="Vào hàng đợi trước / queued before")
         ] = None,
-        keeper: Keeper = keeping,
+        keeper: Caller = keeping,
     ) -> dict[str, Any]:
         wanted = Filter(state, event, since, until)
         listing = f"webhook-deliveries/{wanted.name}/{webhook_id[:80]}"
@@ -178,7 +179,7 @@ def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRout
         response_model=_View,
         summary="Một thông báo với từng lần gửi / a message with each attempt",
     )
-    async def webhook_delivery(webhook_id: str, message_id: str, keeper: Keeper = keeping) -> dict[str, Any]:
+    async def webhook_delivery(webhook_id: str, message_id: str, keeper: Caller = keeping) -> dict[str, Any]:
         wanted = _id(message_id.removeprefix("msg_"))
         async with database.read_transaction() as tx:
             webhook = await _kept(tx, webhook_id, keeper)
@@ -195,7 +196,7 @@ def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRout
         status_code=202,
     )
     async def replay_delivery(
-        webhook_id: str, message_id: str, response: Response, keeper: Keeper = keeping, key: IdempotencyKey = None
+        webhook_id: str, message_id: str, response: Response, keeper: Caller = keeping, key: IdempotencyKey = None
     ) -> WebhookReplayView:
         key = given_key(key)
         wanted = _id(message_id.removeprefix("msg_"))
@@ -217,7 +218,7 @@ def router(database: Database, keepers: Keepers, system_clock: Clock) -> APIRout
         webhook_id: str,
         body: WebhookReplaySpan,
         response: Response,
-        keeper: Keeper = keeping,
+        keeper: Caller = keeping,
         key: IdempotencyKey = None,
     ) -> WebhookReplayView:
         key = given_key(key)
@@ -289,11 +290,11 @@ def _picked(row: Mapping[Any, Any], names: Collection[str]) -> dict[str, Any]:
     return json_row({name: row[name] for name in names})
 
 
-async def _kept(tx: ReadTransaction, asked: str, keeper: Keeper) -> UUID:
+async def _kept(tx: ReadTransaction, asked: str, keeper: Caller) -> UUID:
     """The id of the webhook if there is one and it is the caller's to keep. Raises 404."""
     webhook_id = _id(asked)
     of = None if webhook_id is None else await queries.agency_of(tx, webhook_id)
-    if webhook_id is None or of is None or not await keeper.keeps(tx, *of):
+    if webhook_id is None or of is None or not await keeps(keeper, tx, *of):
         raise _unknown(asked)
     return webhook_id
 

@@ -28,7 +28,7 @@ from shared.access import (
     offices_over,
     reach_of,
 )
-from shared.access.rights import Tree
+from shared.access.rights import Tree, keeps_silences
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "access.md"
 TODAY = date(2026, 11, 27)
@@ -219,3 +219,24 @@ def test_a_key_acts_by_the_offices_whose_scope_it_has(acting: Scope) -> None:
         assert [office.role for office in offices] == ([gives[scope]] if scope == acting else [])
     whole = replace(few, scopes=frozenset(SCOPES))
     assert [len(offices_over(whole, scope, "H99.01", TREE, TODAY)) for scope in gives] == [1, 1, 1], "the control"
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "agency", "allowed"),
+    [
+        ("administrator", "administer", "H99.01.A", True),
+        ("administrator", "administer", "H99.02", False),
+        ("administrator", "administer", None, False),
+        ("administrator", "read", "H99.01", False),
+        ("reviewer", "review", "H99.01", False),
+        ("operator", "operate", None, True),
+        ("operator", "operate", "H99.02", True),
+    ],
+)
+def test_silences_are_kept_by_operators_for_all_and_by_administrators_within_reach(
+    role: Role, scope: Scope, agency: str | None, allowed: bool
+) -> None:
+    tree = {"H99": None, "H99.01": "H99", "H99.01.A": "H99.01", "H99.02": "H99"}
+    office = Office(role, "H99.01", Term(TODAY))
+    principal = Principal("person", "p", "H99.01", frozenset({scope}), (office,))
+    assert keeps_silences(principal, agency, tree, TODAY) is allowed
