@@ -48,6 +48,8 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "rules.published_calendars": rules.published_calendars,
     "rules.policies": rules.policies,
     "rules.ladders": rules.ladders,
+    "rules.mailing": rules.mailing,
+    "rules.silences": rules.silences,
     "rules.reliefs": rules.reliefs,
     "rules.progress": rules.progress,
     "owing.plans": owing.plans,

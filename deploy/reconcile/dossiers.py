@@ -6,8 +6,10 @@ Rows that belong to no obligation, such as an attempt without its notification, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -74,6 +76,18 @@ SOURCES: dict[str, Source] = {
         " WHERE {only} ORDER BY o.obligation{c}, t.id",
         "o.obligation",
     ),
+    # the notices that this obligation's mails tell of
+    "matters": Source(
+        "notifications",
+        "notifier",
+        "SELECT c.obligation AS mail_of, t.*, o.deadline, o.regime_version, r.name AS regime_name,"
+        " r.name_en AS regime_name_en, q.title AS request, q.title_en AS request_en FROM notifications AS c"
+        " JOIN notifications AS t ON t.mail_id = c.id JOIN obligations AS o ON o.obligation = t.obligation"
+        " LEFT JOIN regimes AS r ON r.code = o.regime AND r.regime_version = o.regime_version"
+        " LEFT JOIN requests AS q ON q.request_id = o.period"
+        " WHERE c.mail_id = c.id AND {only} ORDER BY c.obligation{c}, t.id",
+        "c.obligation",
+    ),
     "attempts": _joined("notifier", "attempts", "notifications", "o.id = t.notification_id", "t.claimed_at, t.number"),
     "resends": _joined("notifier", "resends", "notifications", "o.id = t.notification_id", "t.at, t.id"),
     "escalations": _table("notifier", "escalations", ", t.number"),
@@ -112,6 +126,7 @@ class Dossier:
     told: Rows = field(default_factory=list)
     notifications: Rows = field(default_factory=list)
     mails: Rows = field(default_factory=list)
+    matters: Rows = field(default_factory=list)
     attempts: Rows = field(default_factory=list)
     resends: Rows = field(default_factory=list)
     escalations: Rows = field(default_factory=list)
@@ -122,6 +137,11 @@ class Dossier:
     @property
     def agency(self) -> str:
         return self.key.split("/", 1)[0]
+
+
+def own_facts(notice: asyncpg.Record) -> dict[str, Any]:
+    """What a notice states itself, without the table of the mail that it may carry (notices.py compares that)."""
+    return {name: value for name, value in json.loads(notice["facts"]).items() if name != "matters"}
 
 
 async def dossiers(snapshot: Snapshot, keys: Collection[str] | None = None) -> AsyncIterator[Dossier]:

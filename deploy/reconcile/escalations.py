@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from deploy.reconcile.differences import Difference, Teller
-from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.reference import Reference, made_at
 from services.notifier.escalation.domain import (
     AT_THE_TOP,
@@ -239,7 +239,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
         if not ending["resends"] and not first["resends"] and ending["recipient"] and first["recipient"]:
             yield from told.values(ending, {"recipient": first["recipient"]})
         ended = {"deadline": None, "standing": None, "resolution": row["resolution"]}
-        yield from told.document(json.loads(ending["facts"]), json.loads(first["facts"]) | ended, "facts")
+        yield from told.document(own_facts(ending), own_facts(first) | ended, "facts")
 
 
 def _addressed(dossier: Dossier) -> dict[str, str]:

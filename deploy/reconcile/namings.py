@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from deploy.reconcile.differences import Difference, Teller
-from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.reference import Reference
 from services.notifier.planning.domain import Naming
 from services.notifier.planning.naming import notice
@@ -83,10 +82,11 @@ def _letter(
         return
     if not row["resends"]:
         yield from told.values(row, {"recipient": officer.email})
-    stored = json.loads(row["facts"])
+    stored = own_facts(row)
     made = notice(row["officer_id"], [_report(entry, reference) for entry in reports], reference.directory,
                   row["created_at"])  # fmt: skip
     facts = LETTER_FACTS.dump_python(made.facts, mode="json")
+    del facts["matters"]
     if any(not list(told.document(stored.get("deadline"), moment)) for moment in deadlines):
         facts["deadline"] = stored.get("deadline")
     yield from told.document(stored, facts, "facts")

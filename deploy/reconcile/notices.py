@@ -18,10 +18,11 @@ from msgspec.structs import replace
 
 from deploy.reconcile import escalations, namings
 from deploy.reconcile.differences import Difference, Teller
-from deploy.reconcile.dossiers import Dossier
+from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.receipts import is_step, json_body
 from deploy.reconcile.reference import Reference, made_at
 from services.notifier.delivery.states import message_id, other_message_id
+from services.notifier.mailing.sweep import line
 from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import (
@@ -169,6 +170,8 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from _message_id(row, orders, told)
         yield from _settled(row, told)
         yield from _mailed(row, dossier, told)
+        yield from _matters(row, dossier, reference, told)
+        yield from _kept_back_by(row, dossier, reference)
         if row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
@@ -251,7 +254,7 @@ def _as_then(wanted: Notice, made: UUID, reference: Reference) -> bool:
 def _facts(
     row: asyncpg.Record, wanted: Notice, planned: _Planned, reference: Reference, told: Teller
 ) -> Iterator[Difference]:
-    stored: Mapping[str, Any] = json.loads(row["facts"])
+    stored = own_facts(row)
     expected = LETTER_FACTS.dump_python(wanted.facts, mode="json")
     if wanted.kind in _UNORDERED:
         choices: dict[str, list[object]] = {
@@ -265,6 +268,7 @@ def _facts(
         nothing_said = not stored.get("next_role") and stored.get("next_at") is None  # no calendar was there yet
         if nothing_said or len(reference.tables["notifier", "calendars"]) > 1:  # or another one was
             expected = expected | {name: stored.get(name) for name in ("next_role", "next_at")}
+    del expected["matters"]
     yield from told.document(stored, expected, "facts")
 
 
@@ -339,6 +343,8 @@ def _mailed(row: asyncpg.Record, dossier: Dossier, told: Teller) -> Iterator[Dif
         yield told.difference("held", held, None)
     elif held and not held.startswith(_KEPT_BACK):
         yield told.difference("held", held, ", ".join(_KEPT_BACK))
+    if waited and row["released_at"] < row["created_at"]:
+        yield told.difference("released_at", row["released_at"], f"≥ {row['created_at']}")
     if row["mail_id"] is None:
         return
     if not waited:
@@ -350,6 +356,37 @@ def _mailed(row: asyncpg.Record, dossier: Dossier, told: Teller) -> Iterator[Dif
         yield told.difference("mail_id", row["mail_id"], "thư có việc này / a mail that tells of it")
     elif mail["state"] in _SETTLED and row["state"] != mail["state"]:
         yield told.difference("state", row["state"], mail["state"])
+
+
+def _matters(row: Mapping[str, Any], dossier: Dossier, reference: Reference, told: Teller) -> Iterator[Difference]:
+    """Compare the table of a letter about several matters with the notices that share its mail."""
+    stored = json.loads(row["facts"]).get("matters") or []
+    members = [member for member in dossier.matters if member["mail_id"] == row["id"] == row["mail_id"]]
+    expected = [line({**member, "facts": json.loads(member["facts"])}) for member in members]
+    for found, wanted, member in zip(stored, expected, members, strict=False):
+        names = f"regime/{member['regime']}/{member['regime_version']}", f"request/{member['period']}"
+        if not reference.as_at(member["id"], [name for name in names if name in reference.changed_at]):
+            wanted |= {name: found.get(name) for name in ("regime", "regime_en", "request", "request_en")}
+        if json.loads(member["facts"]).get("deadline") is None:  # the obligation's, which may have moved since
+            wanted["deadline"] = found.get("deadline")
+    yield from told.document(stored, expected, "facts.matters")
+
+
+def _kept_back_by(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Check that the rules by which a notice went out, and the silence that kept it back, are there."""
+    by = ("theo notifier.notifications", "by notifier.notifications")
+    if row["released_at"] is not None and not reference.tables["notifier", "mailing_rules"]:
+        yield Teller("notice", "notifier.mailing_rules", dossier.key, *by).missing()
+    name = row["reason"] if row["state"] == "waiting" else row["held"]
+    if not (name or "").startswith("silence:"):
+        return
+    silence = next((one for one in reference.tables["notifier", "silences"] if f"silence:{one['id']}" == name), None)
+    if silence is None:
+        yield Teller("notice", "notifier.silences", f"{dossier.key} {row['id']}", *by).missing()
+    elif row["state"] == "waiting" and silence["ended_at"] is None:
+        told = Teller("notice", "notifier.notifications", f"{dossier.key} {row['step']} {row['id']}",
+                      "theo notifier.silences", "by notifier.silences")  # fmt: skip
+        yield from told.values(row, {"wait_until": silence["until"]})
 
 
 def _attempts(dossier: Dossier) -> Iterator[Difference]:

@@ -57,8 +57,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state",
     ),
     "notifier": (
-        "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "told_before",
-        "access_keys", "access_people", "relay_state",
+        "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",
+        "silences", "told_before", "access_keys", "access_people", "relay_state",
     ),
 }  # fmt: skip
 #: the newest record of each entity that intake has published

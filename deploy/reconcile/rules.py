@@ -12,6 +12,8 @@ from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import json_body
 from deploy.reconcile.reference import Reference, in_order
 from services.notifier.ladders.data import LadderError, parse_ladder, shipped_ladders
+from services.notifier.mailing.data import parse_rules, shipped_rules
+from services.notifier.mailing.domain import digest
 from services.scoring.calendar import shipped_calendars
 from services.scoring.scores.policy import shipped_policies
 from shared.contract.events import CalendarLoaded
@@ -159,6 +161,33 @@ def ladders(reference: Reference) -> Iterator[Difference]:
             yield Teller("rules", "notifier.ladders", label, *_FILE, "reference").difference("body", "…", "…")
     if not reference.tables["notifier", "ladders"]:
         yield Teller("rules", "notifier.ladders", "", *_FILE, "reference").missing()
+
+
+def mailing(reference: Reference) -> Iterator[Difference]:
+    """Compare every version of the mailing rules with its text, its checksum, and the file that ships."""
+    shipped = shipped_rules()
+    for row in reference.tables["notifier", "mailing_rules"]:
+        told = Teller(
+            "rules", "notifier.mailing_rules", str(row["version"]), "theo tệp đã nạp", "by the file that was loaded",
+            "reference",
+        )  # fmt: skip
+        yield from told.values(row, {"sha256": hashlib.sha256(row["body"].encode()).hexdigest()})
+        try:
+            read = parse_rules("mailing", row["body"].encode())
+        except LadderError as error:
+            yield told.difference("body", str(error)[:200], "quy tắc gửi thư / mailing rules")
+            continue
+        yield from told.values(row, {"version": read.rules.version})
+        if read.rules.version == shipped.rules.version and row["body"] != shipped.body:
+            yield Teller("rules", told.where, told.key, *_FILE, "reference").difference("body", "…", "…")
+
+
+def silences(reference: Reference) -> Iterator[Difference]:
+    """Check that every silence is as it was made and ended: who, what, until when and why."""
+    for row in reference.tables["notifier", "silences"]:
+        if row["sha256"] is not None:
+            told = Teller("rules", "notifier.silences", str(row["id"]), "tính lại", "derived again", "reference")
+            yield from told.values(row, {"sha256": digest(dict(row))})
 
 
 @cache

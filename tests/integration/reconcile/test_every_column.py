@@ -78,6 +78,7 @@ EXEMPT: dict[str, str] = {
     "scoring.relief_decisions.reason": "of the first decision it is the relief's too; of a later one it is kept alone",
     "notifier.notifications.created_at of named": _ONCE,
     "notifier.notifications.settled_at of named": "not published: who is named hears of it, nobody else",
+    "notifier.notifications.released_at": "kept here alone; checked not to lie before the notice was planned",
     "notifier.attempts.token": "the lease of an attempt that has ended",
     "notifier.attempts.worker": _ONCE,
     "notifier.attempts.ended_at": _SYSTEM,
@@ -103,8 +104,6 @@ EMPTY: dict[str, str] = {
     "intake.webhook_*": "holds what agencies register; none does here",
     "notifier.webhook*": "as intake's: nothing is sent where nothing is registered",
     "notifier.resends": "holds an operator's orders",
-    "notifier.mailing_rules": "loaded when a notice first waits; the local stack sends at once",
-    "notifier.silences": "holds an operator's orders",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
 CONTROLS: dict[str, str] = {
@@ -115,6 +114,8 @@ CONTROLS: dict[str, str] = {
     "rules.published_calendars": "notifier.calendars.days_off",
     "rules.policies": "scoring.policies.sha256",
     "rules.ladders": "notifier.ladders.sha256",
+    "rules.mailing": "notifier.mailing_rules.sha256",
+    "rules.silences": "notifier.silences.reason",
     "rules.reliefs": "scoring.reliefs.proposed_by",
     "rules.progress": "scoring.generation.rules",
     "owing.plans": "scoring.plans.regime_version",

@@ -28,7 +28,18 @@ from tests.e2e.rig import REQUESTED, agree, eventually
 #: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
 NOW = "2026-03-17T09:00:00+07:00"
 #: people hear at once that a report names them
-ENVIRONMENT = {"NOTIFIER_NAMED_GROUP_MINUTES": "0"}
+ENVIRONMENT = {"NOTIFIER_NAMED_GROUP_MINUTES": "0", "NOTIFIER_MAILING": "office", "NOTIFIER_MAILING_SECONDS": "0.5"}
+#: notices wait for a window, which is open all day, so that none waits for the clock
+MAILING = """
+mailing: default
+version: 1000
+source: a test
+windows: ["00:00-23:59"]
+gather: 0m
+group: []
+at_once: []
+mails_a_day: 100
+"""
 REGIME, PERIOD = "KTXH", "2026-M03"
 
 AGENCIES = """
@@ -129,6 +140,7 @@ class World:
         (folder / "references.yaml").write_text(REFERENCES)
         for name, text in REGIMES.items():
             (folder / "regimes" / name).write_text(text)
+        self._silence()
         self.requests: list[dict[str, Any]] = []
         self.command("intake", "registry", "apply", str(folder), "--why", "a test")
         keys = json.loads(self.command("intake", "keys", "create", "--all", "--json"))
@@ -137,6 +149,16 @@ class World:
         self.operator = operator["keys"][0]["key"]
         chair = json.loads(self.command("intake", "keys", "create", "--person", "tt-99", "--json"))
         self.command("intake", "keys", "rotate", chair["keys"][0]["key_id"])
+
+    def _silence(self) -> None:
+        """Load mailing rules; one silence that is ended, and one that keeps a notice back to the end."""
+        (self.folder / "mailing.txt").write_text(MAILING)
+        self.command("notifier", "mailing", "load", str(self.folder / "mailing.txt"))
+        until = (self.clock.now() + timedelta(days=20)).isoformat()
+        order = ("silences", "add", "--until", until, "--by", "an", "--reason", "Lũ lớn, mất liên lạc")
+        ended = self.command("notifier", *order, "--agency", "H99.04").split()[0]
+        self.command("notifier", "silences", "end", ended, "--by", "an", "--reason", "Nước đã rút")
+        self.command("notifier", *order, "--kind", "withdrawal")
 
     def play(self) -> None:
         """Let everything happen once, and wait until it has."""
