@@ -22,7 +22,21 @@ from shared.runtime.settings import KafkaSettings
 
 #: the owner of each topic, whose archive it is compared with
 _WRITERS = {**OWNERS, **{f"{service}.dlq": service for service in SERVICES}}
-_UNFINISHED_MAILS = "state IN ('grouped', 'pending', 'claimed', 'in_data', 'retry')"
+_UNFINISHED_MAILS = (
+    "state IN ('grouped', 'pending', 'claimed', 'in_data', 'retry') OR (state = 'waiting' AND wait_until <= $1)"
+)
+#: the others are told of in the mail of another
+_A_MAIL = "(mail_id IS NULL OR mail_id = id)"
+_LETTERS_DUE = "SELECT count(*) FROM notifications WHERE state = 'waiting' AND wait_until <= $1"
+#: those told of most matters, the chair first
+_READERS = """
+    SELECT n.officer_id, coalesce(max(p.title), max(o.title), '') AS title, max(coalesce(p.agency, o.agency)) AS agency,
+           count(*) AS matters, count(DISTINCT coalesce(n.mail_id, n.id)) AS mails,
+           coalesce(bool_or(p.offices @> '[{"role": "chair"}]'), false) AS chair
+      FROM notifications AS n
+      LEFT JOIN people AS p ON p.person_id = n.officer_id LEFT JOIN officers AS o ON o.officer_id = n.officer_id
+     WHERE n.state = 'sent' GROUP BY n.officer_id ORDER BY chair DESC, matters DESC, n.officer_id LIMIT 5
+"""
 _UNMARKED = "owed AND NOT overdue AND standing <> 'fulfilled' AND deadline < $1"
 _ON_TIME = "CAST(document->'state'->>'on_time' AS boolean)"
 _OBLIGATIONS = f"""
@@ -98,6 +112,16 @@ class Row:
         return self.nothing_sent + self.returned + self.awaiting
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How many matters one person was told, in how many mails."""
+
+    title: str
+    agency: str
+    matters: int
+    mails: int
+
+
 @dataclass(slots=True)
 class Count:
     """The final count."""
@@ -108,7 +132,10 @@ class Count:
     total: Row = field(default_factory=Row)
     by_kind: dict[str, Row] = field(default_factory=dict)
     by_regime: dict[str, Row] = field(default_factory=dict)
-    mails: Counter[str] = field(default_factory=Counter)
+    mails: Counter[str] = field(default_factory=Counter)  # by kind; `several`: one mail for several matters
+    matters: Counter[str] = field(default_factory=Counter)  # notices that some mail told, by kind
+    matters_waiting: int = 0  # for a later window
+    readers: tuple[Reader, ...] = ()
     lost_mails: int = 0  # sent according to the ledger, but not in the sink
     doubled_mails: int = 0  # in the sink more often than once plus once for each `unknown` attempt
     unsettled_mails: dict[str, int] = field(default_factory=dict)  # left failed or unknown, by state
@@ -157,7 +184,7 @@ class Counting:
         outcomes = await self._pairs("validator", "SELECT outcome, count(*) FROM verdict GROUP BY outcome")
         on_time = await self._one("scoring", f"SELECT count(*) FROM obligations WHERE owed AND {_ON_TIME}")
         overdue = await self._one("scoring", "SELECT count(*) FROM obligations WHERE overdue")
-        mails = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'sent'")
+        mails = await self._one("notifier", f"SELECT count(*) FROM notifications WHERE state = 'sent' AND {_A_MAIL}")
         return Glance(received, outcomes.get("accepted", 0), outcomes.get("returned", 0), on_time, overdue, mails)
 
     async def opened(self) -> int:
@@ -170,6 +197,10 @@ class Counting:
         seen = "SELECT count(*) FROM standings WHERE owed AND json_array_length(document->'transferred_from') > 0"
         return await self._one("intake", seen) > 0
 
+    async def letters_due(self, now: datetime) -> int:
+        """Notices that notifier has not looked at since they were due. `now`: business time."""
+        return await self._one("notifier", _LETTERS_DUE, now)
+
     async def backlog(self, until: datetime) -> Backlog:
         """The unfinished work. Deadlines before `until` have passed in every service."""
         return Backlog(
@@ -180,7 +211,7 @@ class Counting:
                 "intake",
                 "SELECT count(*) FROM submissions LEFT JOIN verdicts USING (submission_id) WHERE verdict_id IS NULL",
             ),
-            mails=await self._one("notifier", f"SELECT count(*) FROM notifications WHERE {_UNFINISHED_MAILS}"),
+            mails=await self._one("notifier", f"SELECT count(*) FROM notifications WHERE {_UNFINISHED_MAILS}", until),
             unmarked=await self._one("scoring", f"SELECT count(*) FROM obligations WHERE {_UNMARKED}", until),
         )
 
@@ -214,7 +245,8 @@ class Counting:
     async def _count_mails(self, made: Count) -> None:
         """Compare the sink with the ledger by Message-ID; `?` is the kind of a mail missing from the ledger."""
         rows = await self._databases["notifier"].fetch(
-            "SELECT message_id, kind, state, unknowns FROM notifications WHERE mail_id IS NULL OR mail_id = id"
+            "SELECT message_id, CASE WHEN mail_id IS NULL THEN kind ELSE 'several' END AS kind, state, unknowns"
+            f" FROM notifications WHERE {_A_MAIL}"
         )
         ledger = {row["message_id"]: row for row in rows}
         mails = Counter(mail.message_id for mail in await asyncio.to_thread(self._stack.mails))
@@ -223,6 +255,13 @@ class Counting:
             made.mails[str(row["kind"]) if row else "?"] += times
             made.doubled_mails += max(0, times - 1 - row["unknowns"]) if row else 0
         made.lost_mails = sum(row["state"] == "sent" and row["message_id"] not in mails for row in rows)
+        told = "SELECT kind, count(*) FROM notifications WHERE state = 'sent' GROUP BY kind"
+        made.matters = Counter(await self._pairs("notifier", told))
+        made.matters_waiting = await self._one("notifier", "SELECT count(*) FROM notifications WHERE state = 'waiting'")
+        made.readers = tuple(
+            Reader(row["title"], row["agency"], row["matters"], row["mails"])
+            for row in await self._databases["notifier"].fetch(_READERS)
+        )
         made.unsettled_mails = dict(Counter(row["state"] for row in rows if row["state"] in ("failed", "unknown")))
 
     async def _unlike_archive(self) -> dict[str, Unlike]:

@@ -24,6 +24,7 @@ from deploy.demo.counting import Backlog, Count, Counting
 from deploy.demo.desk import Desk
 from deploy.demo.pace import Hold, Pace
 from deploy.demo.people import temperaments
+from deploy.demo.post import ENVIRONMENT, Post
 from deploy.demo.screen import Screen
 from deploy.demo.season import Agency, Staff
 from deploy.demo.topics import Offsets, ends
@@ -39,9 +40,10 @@ from shared.runtime.settings import KafkaSettings
 SAMPLE = ROOT / "deploy" / "sample"
 #: a commune that merges into another: the record, and when it is decided
 MERGER, MERGER_AT = ROOT / "deploy" / "sample_merger", datetime(2026, 2, 20, 8, 0, tzinfo=LOCAL_ZONE)
-#: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside
+#: the first quarter of 2026 with its cut-offs (15/12–14/3) and deadlines (18/3), Tết inside; it ends in the morning
+#: after its last day, when the letters of that day have gone out
 START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
-END = datetime(2026, 3, 24, 0, 0, tzinfo=LOCAL_ZONE)
+END = datetime(2026, 3, 24, 10, 0, tzinfo=LOCAL_ZONE)
 #: the reviewer of the sample's people.yaml
 REVIEWER = "CV-H99.01"
 #: default length of the quarter, real seconds; on a slow machine business time waits for the agencies
@@ -120,7 +122,7 @@ class Demo:
         self.wishes = wishes
         self.screen = screen
         self.province = Province.read(SAMPLE)
-        self._env: dict[str, str] = {}
+        self._env: dict[str, str] = dict(ENVIRONMENT)
         self.stack = Stack(
             Options(
                 directory=wishes.directory,
@@ -224,10 +226,12 @@ class Demo:
             )[:2]
             asking = portal(self._keys[first]), portal(self._keys[second])
             desk = Desk(portal(self._people[REVIEWER]), asking, self.pace, self.ledger)
+            post = Post(self.pace, counting)
             looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
                 self._merge(counting, self.pace.hold(MERGER_AT, "merger")),
                 desk.work(*desk.hold()),
+                post.work(post.hold()),
                 *(agency.live(look) for agency, look in zip(agencies, looks, strict=True)),
             )
             self.pace.begin()
@@ -354,6 +358,10 @@ class Demo:
             "information_answered_late": count.asked_late,
             "mails": sum(count.mails.values()),
             "mails_by_kind": dict(count.mails),
+            "matters_told": sum(count.matters.values()),
+            "matters_by_kind": dict(count.matters),
+            "matters_waiting": count.matters_waiting,
+            "most_told": [asdict(reader) for reader in count.readers],
             "mails_lost": count.lost_mails,
             "mails_doubled": count.doubled_mails,
             "mails_unsettled": count.unsettled_mails,

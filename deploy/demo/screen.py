@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.counting import Count, Glance, Row
+from deploy.demo.counting import Count, Glance, Reader, Row
 from shared.runtime.clock import LOCAL_ZONE
 
 KINDS = {
@@ -43,6 +43,7 @@ MAIL_KINDS = {
     "withdrawal": "rút báo cáo / withdrawal",
     "resolved": "hết quá hạn / resolved",
     "named": "ghi tên / named in a report",
+    "several": "nhiều việc trong một thư / several matters in one",
 }
 #: width of six columns of figures with all borders, characters
 NUMBERS_WIDTH = 64
@@ -102,6 +103,7 @@ class Screen:
         self._titled("Theo chế độ báo cáo", "by regime", _rates(coded, count.total, self.console.width))
         mails = [(MAIL_KINDS.get(kind, kind), number) for kind, number in sorted(count.mails.items())]
         self._titled("Thư đã gửi theo loại", "mails by kind", _pairs(mails))
+        self._titled("Ai được báo nhiều nhất", "who was told of most", _readers(count.readers))
         events = [(topic, number) for topic, number in count.events.items()]
         self._titled("Sự kiện qua Kafka theo topic", "events through Kafka by topic", _pairs(events))
 
@@ -175,7 +177,9 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
         ("Người duyệt đã duyệt / approved by the reviewer", count.steps["approved"]),
         ("Gia hạn chấp thuận / extensions granted", count.steps["extension_granted"]),
         ("  không chấp thuận / refused", count.steps["extension_refused"]),
-        ("Thư đã gửi / mails", sum(count.mails.values())),
+        ("Việc đã báo / matters told", sum(count.matters.values())),
+        ("  trong số thư / in mails", sum(count.mails.values())),
+        ("  chờ khung giờ sau / waiting for the next window", count.matters_waiting),
         ("Sự kiện qua Kafka / events", sum(count.events.values())),
     ):
         table.add_row(label, str(number))
@@ -212,6 +216,17 @@ def _rates(rows: Iterable[tuple[str, str, Row]], total: Row, width: int) -> Tabl
 
 def _rate(row: Row) -> str:
     return f"{100 * row.on_time / row.owed:.0f} %" if row.owed else "–"
+
+
+def _readers(readers: Iterable[Reader]) -> Table:
+    """Without the mailing rules each matter was a mail of its own."""
+    table = Table()
+    table.add_column("", overflow="fold")
+    for vi, en in (("Việc", "matters"), ("Thư", "mails")):
+        table.add_column(f"{vi}\n[dim]{en}", justify="right", no_wrap=True)
+    for reader in readers:
+        table.add_row(escape(f"{reader.title}, {reader.agency}"), str(reader.matters), str(reader.mails))
+    return table
 
 
 def _pairs(rows: Iterable[tuple[str, int]]) -> Table:

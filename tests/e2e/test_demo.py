@@ -63,9 +63,14 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert (
                 summary["inherited"] == summary["inherited_fulfilled"] == 1
             )  # the hail of March, of the merged commune
-            assert set(summary["mails_by_kind"]) == {
+            assert set(summary["matters_by_kind"]) == {
                 "reminder", "overdue", "returned", "escalation", "resolved", "named", "certification", "decision",
             }  # fmt: skip
+            assert set(summary["mails_by_kind"]) <= {*summary["matters_by_kind"], "several"}
+            assert summary["mails"] < summary["matters_told"]
+            chair = summary["most_told"][0]  # who would have a mail for each matter without the mailing rules
+            assert chair["title"] == "Chủ tịch Ủy ban nhân dân tỉnh"
+            assert chair["mails"] < chair["matters"]
             assert (summary["extensions_granted"], summary["extensions_refused"]) == (1, 1)
             assert summary["information_asked"] == 5
             assert summary["information_answered_late"] >= 1
@@ -75,8 +80,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert summary["nil_accepted"] > 10
             assert summary["events_by_topic"]["submissions"] == summary["submissions"] + sum(count.steps.values())
             assert summary["events_by_topic"]["verdicts"] == summary["submissions"]
-            to_people_named = summary["mails_by_kind"]["named"]  # between the system and them
-            assert summary["events_by_topic"]["notifications"] == summary["mails"] - to_people_named
+            to_people_named = summary["matters_by_kind"]["named"]  # between the system and them
+            assert summary["events_by_topic"]["notifications"] == summary["matters_told"] - to_people_named
             assert not any(kind == "district" for kind in count.by_kind)
             demo.screen.results(count, len(differences), demo.province.regimes)
             await _second_scorer()
