@@ -80,6 +80,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "validator.registry": (
         "validator.regime",
         "validator.reference_table",
+        "validator.waiver",
         "validator.verdict",
         "validator.finding",
     ),

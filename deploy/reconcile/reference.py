@@ -41,6 +41,7 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
+    WaiverGranted,
 )
 from shared.contract.events.compliance import CALENDAR_KEY
 from shared.contract.hierarchy import Parents, Tree, parents_of
@@ -50,7 +51,7 @@ Row = Mapping[str, Any]
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
     "intake": ("registry_revision", "registry", "api_keys", "information_requests", "relay_state"),
-    "validator": ("regime", "agency", "reference_table", "access_keys", "access_people", "relay_state"),
+    "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
         "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",
@@ -123,6 +124,11 @@ class Reference:
     rules: Rules = field(default_factory=Rules)
     reliefs: list[ScopedRelief] = field(default_factory=list)
     generation: Row | None = None
+
+    def waivers_of(self, regime: str) -> list[WaiverGranted]:
+        """The waivers of rules of a regime."""
+        records = self.records.values()
+        return [record for record in records if isinstance(record, WaiverGranted) and record.regime == regime]
 
     @classmethod
     async def read(cls, snapshot: Snapshot) -> Reference:

@@ -27,6 +27,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     SharingGranted,
+    WaiverGranted,
 )
 from shared.contract.hierarchy import parents_of
 
@@ -40,6 +41,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "people": ("person", ("person_id",)),
     "regime": ("regime", ("code", "regime_version")),
     "reference_table": ("reference", ("code", "table_version")),
+    "waiver": ("waiver", ("waiver_id",)),
     "access_people": ("person", ("person_id",)),
     "access_keys": ("key", ("key_id",)),
 }
@@ -108,9 +110,10 @@ _CLASSES: dict[str, type[RegistryEvent]] = {
     "request": RequestIssued,
     "sharing": SharingGranted,
     "reference": ReferenceTablePublished,
+    "waiver": WaiverGranted,
 }
 _FOLLOWED = (
-    ("validator", "regime"), ("validator", "agency"), ("validator", "reference_table"),
+    ("validator", "regime"), ("validator", "agency"), ("validator", "reference_table"), ("validator", "waiver"),
     ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"), ("notifier", "people"),

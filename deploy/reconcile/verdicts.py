@@ -13,22 +13,23 @@ from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, json_body, reports
 from deploy.reconcile.reference import Reference
-from services.validator.domain import Judgement, after_figures, judge, with_finding
+from services.validator.domain import Judgement, after_figures, in_force, judge, under_waivers, with_finding
 from services.validator.references import References, reference_of
 from services.validator.rules.catalogue import ALL_ZERO, LIKE_ANOTHER, LIKE_LAST, RULES_NOT_CHECKED
 from services.validator.rules.flaws import pointer
 from services.validator.rules.forms import CompiledForm
 from shared.contract.events import Finding, ReferenceTablePublished, VerdictReached
+from shared.contract.reporting_window import local_day
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
-           "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
+           "fix_en", "legal_basis", "weight", "explain", "waived")  # fmt: skip
 #: columns that a verdict repeats from its submission
 _REPEATED = ("submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
              "received_at", "nil")  # fmt: skip
-_COUNTS = ("errors", "warnings", "outcome", "required_items", "present_items", "findings_truncated", "any_nonzero",
-           "rule_pack")  # fmt: skip
-_TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings", "required_items", "present_items",
-         "findings_truncated", "rule_pack")  # fmt: skip
+_COUNTS = ("errors", "warnings", "waived", "outcome", "required_items", "present_items", "findings_truncated",
+           "any_nonzero", "rule_pack")  # fmt: skip
+_TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings", "waived", "required_items",
+         "present_items", "findings_truncated", "rule_pack")  # fmt: skip
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
@@ -90,6 +91,9 @@ def _judged_again(
             period=period,
             references=_references(verdict, reference),
         )
+        waivers = reference.waivers_of(submission["regime"])
+        received_on = local_day(submission["received_at"])
+        judgement = under_waivers(judgement, in_force(waivers, submission["agency"], received_on))
         judgement = _compared(judgement, listed, returned_for_zeros)
         judgement = _looked_back(judgement, form, listed)
         judgement = _resembling(judgement, listed)
@@ -103,12 +107,12 @@ def _judged_again(
             yield from told.document(
                 None if verdict["figures"] is None else json.loads(verdict["figures"]), kept, "figures"
             )
-        expected = [finding.model_dump() for finding in judgement.findings]
+        expected = [finding.model_dump(mode="json") for finding in judgement.findings]
         for row, finding in zip(listed, expected, strict=False):
             if row["weight"] is None:  # listed before it was kept
                 finding["weight"] = None
         about = Teller("verdict", "validator.finding", key, "kiểm tra lại theo biểu mẫu", "judged again by the form")
-        yield from about.document([{name: row[name] for name in FINDING} for row in listed], expected)
+        yield from about.document(_plain(listed), expected)
         if [row["position"] for row in listed] != list(range(len(listed))):
             yield about.difference("position", [row["position"] for row in listed], list(range(len(listed))))
 
@@ -153,7 +157,7 @@ def _looked_back(judgement: Judgement, form: CompiledForm, listed: list[asyncpg.
         if (row["code"], row["message"]) not in found and (
             row["code"] in later or row["code"] == RULES_NOT_CHECKED.code
         ):
-            judgement = with_finding(judgement, Finding.model_construct(**{name: row[name] for name in FINDING}))
+            judgement = with_finding(judgement, _found(row))
     return replace(judgement, looks_back=form.pack)
 
 
@@ -162,8 +166,17 @@ def _resembling(judgement: Judgement, listed: list[asyncpg.Record]) -> Judgement
     paths = {pointer("narratives", section.code) for section in judgement.sections}
     for row in listed:
         if row["code"] in (LIKE_LAST.code, LIKE_ANOTHER.code) and row["path"] in paths:
-            judgement = with_finding(judgement, Finding.model_construct(**{name: row[name] for name in FINDING}))
+            judgement = with_finding(judgement, _found(row))
     return judgement
+
+
+def _found(row: asyncpg.Record) -> Finding:
+    """The listed finding as it was before any waiver."""
+    (values,) = _plain([row])
+    if (waived := values["waived"]) is not None:
+        severity = "error" if waived["weight"] == "error" else "warning"
+        values |= {"severity": severity, "weight": waived["weight"], "waived": None}
+    return Finding.model_construct(**values)
 
 
 def _periods_in(message: str) -> list[str]:
@@ -199,8 +212,10 @@ def _events(
         expected["looked_up"] = json.loads(row["looked_up"]) or None
         body = json_body(event)
         yield from envelope(event, VerdictReached.TYPE, told)
-        # the first verdict on a submission carries the default revision
-        yield from told.document({"revision": 1} | body if isinstance(body, dict) else body, expected, "body")
+        # the first verdict on a submission carries the default revision; older ones know of no waivers
+        yield from told.document(
+            {"revision": 1, "waived": 0} | body if isinstance(body, dict) else body, expected, "body"
+        )
     for name, event in told_of.items():
         key = f"{dossier.key} {name or event['event_id']}"
         yield Teller("verdict", "validator.verdict", key, "theo sự kiện đã phát", "by the event published").missing()
@@ -226,4 +241,7 @@ def _copies(
 
 
 def _plain(rows: list[asyncpg.Record]) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in FINDING} for row in rows]
+    return [
+        {name: row[name] for name in FINDING} | {"waived": None if row["waived"] is None else json.loads(row["waived"])}
+        for row in rows
+    ]

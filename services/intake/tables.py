@@ -61,7 +61,8 @@ registry = Table(
     Column("record", JSONB, nullable=False),
     Column("changed_at", _moment, nullable=False),
     CheckConstraint(
-        "kind IN ('agency', 'officer', 'person', 'regime', 'request', 'sharing', 'reference')", name="registry_kind"
+        "kind IN ('agency', 'officer', 'person', 'regime', 'request', 'sharing', 'reference', 'waiver')",
+        name="registry_kind",
     ),
     CheckConstraint("starts_with(key, kind || '/')", name="registry_key_has_kind"),
     CheckConstraint("version > 0", name="registry_version_positive"),

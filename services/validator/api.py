@@ -16,7 +16,7 @@ from services.validator.callers import Sender, Senders
 from services.validator.dry_runs import NOT_JUDGED, DryRuns
 from services.validator.rules.catalogue import RULES
 from shared.contract.events import Severity, Tier, VerdictOutcome
-from shared.contract.events.verdicts import Weight
+from shared.contract.events.verdicts import Waived, Weight
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.reports.document import REPORT
@@ -41,6 +41,7 @@ _Finding = of_columns(
     tier=(Tier, ...),
     severity=(Severity, ...),
     weight=(Weight | None, ...),
+    waived=(Waived | None, ...),
 )
 _View = of_model("VerdictView", _Summary, findings=many(_Finding))
 _Page = page_of("VerdictPage", _Summary)
@@ -57,6 +58,7 @@ class DryRunView(Answer):
     to_explain: bool = Field(description="Được chấp nhận nhưng phải giải trình / accepted and to be explained")
     errors: int
     warnings: int
+    waived: int = Field(description="Không tính cho ai, do được miễn / count against nobody, being waived")
     required_items: int
     present_items: int
     findings: list[_Finding]  # type: ignore[valid-type]  # made of the table's columns
@@ -199,6 +201,7 @@ def router(
             "to_explain": judgement.to_explain,
             "errors": judgement.errors,
             "warnings": judgement.warnings,
+            "waived": judgement.waived,
             "required_items": judgement.required_items,
             "present_items": judgement.present_items,
             "findings": [finding.model_dump() for finding in judgement.findings],

@@ -8,18 +8,21 @@ from services.validator import handlers, store, tables
 from services.validator.judging import Judging
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ReferenceTablePublished, RegimePublished, SubmissionReceived
+from shared.contract.events import ReferenceTablePublished, RegimePublished, SubmissionReceived, WaiverGranted
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
 from shared.runtime.clock import Clock
 
 
 def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
-    """The registry's regimes and reference tables, and submissions: judged before the transaction, recorded in it."""
+    """The registry, and submissions: judged before the transaction, recorded in it."""
 
-    async def registry(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
+    async def registry(
+        batch: Batch[RegimePublished | ReferenceTablePublished | WaiverGranted], tx: Transaction
+    ) -> None:
         await handlers.keep_references(batch, tx)
         await handlers.keep_regimes(batch, tx)
+        await handlers.keep_waivers(batch, tx)
 
     async def submissions(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
         await handlers.record(batch, tx, clock=clock)

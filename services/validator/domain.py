@@ -5,9 +5,10 @@ All findings are counted; errors come before warnings, then tiers, then the orde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,7 +22,8 @@ from services.validator.rules.forms import CompiledForm, Narrative
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
 from services.validator.rules.packs import Pack
 from services.validator.rules.tables import Tables
-from shared.contract.events import Finding, Severity, VerdictOutcome
+from shared.contract.events import Finding, Severity, VerdictOutcome, WaiverGranted
+from shared.contract.events.verdicts import Waived
 from shared.runtime.english import counted
 
 #: findings listed in a verdict; all are counted
@@ -70,13 +72,16 @@ class Judgement:
     present_items: int  # of these, usable: of the right type and in range, no filler; a table in which nothing is wrong
     findings: tuple[Finding, ...] = ()
     findings_truncated: bool = False
+    waived: int = 0  # findings that count against nobody, in neither of the numbers above
+    unlisted: tuple[tuple[str, Severity, int], ...] = ()  # found and not listed: code, severity, how many
+    waivers: Mapping[str, WaiverGranted] | None = None  # in force for this report, by the code of their rule
     any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
     rule_pack: str | None = None  # checksum of the form's rules
     looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
     references: References = NO_REFERENCES  # that rules looked up; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
-    sections: tuple[Section, ...] = ()  # of an accepted report: its texts that are long enough to be compared
+    sections: tuple[Section, ...] = ()  # its texts that are long enough to be compared
     resembles: tuple[UUID, ...] = ()  # submissions of other agencies that it is a near-copy of; shown to nobody
 
     @property
@@ -197,7 +202,7 @@ def judge(
     concluded = _concluded(flaws, required, present)
     return replace(
         concluded,
-        sections=tuple(sections) if concluded.outcome == "accepted" else (),
+        sections=tuple(sections),
         any_nonzero=any_nonzero,
         filler=form.severities[catalogue.ALL_ZERO.code],
         rule_pack=rule_pack,
@@ -306,16 +311,69 @@ def after_texts(judgement: Judgement, last: Mapping[str, Kept], others: Mapping[
     return replace(judgement, compared_with=tuple(dict.fromkeys(compared)), resembles=tuple(dict.fromkeys(resembles)))
 
 
+def in_force(given: Iterable[WaiverGranted], agency: str, day: date) -> dict[str, WaiverGranted]:
+    """Of a regime's waivers those of a report of this agency that is received on this day, by the code of their rule.
+
+    Of several for one rule the one that lasts longest, else the first by its id.
+    """
+    found: dict[str, WaiverGranted] = {}
+    for waiver in sorted(given, key=lambda waiver: waiver.waiver_id):
+        if waiver.since <= day <= waiver.until and agency in waiver.agencies:
+            before = found.get(waiver.rule)
+            if before is None or before.until < waiver.until:
+                found[waiver.rule] = waiver
+    return found
+
+
+def under_waivers(judgement: Judgement, waivers: Mapping[str, WaiverGranted]) -> Judgement:
+    """The judgement where these rules count against nobody: what they found is listed as waived, and not counted."""
+    if not waivers:
+        return judgement
+    judgement = replace(judgement, waivers=waivers)
+    concerned = [finding.severity for finding in judgement.findings if finding.code in waivers]
+    concerned += [severity for code, severity, many in judgement.unlisted if code in waivers for _ in range(many)]
+    if not concerned:
+        return judgement
+    errors = concerned.count("error")
+    findings = sorted((_waived(finding, waivers) for finding in judgement.findings), key=_rank)
+    return replace(
+        judgement,
+        outcome="returned" if judgement.errors > errors else "accepted",
+        errors=judgement.errors - errors,
+        warnings=judgement.warnings - (len(concerned) - errors),
+        waived=len(concerned),
+        findings=tuple(findings),
+    )
+
+
+def _waived(finding: Finding, waivers: Mapping[str, WaiverGranted]) -> Finding:
+    waiver = waivers.get(finding.code)
+    if waiver is None:
+        return finding
+    why = Waived(
+        waiver_id=waiver.waiver_id,
+        asked_by=waiver.asked_by,
+        approved_by=waiver.approved_by,
+        reason=waiver.reason,
+        until=waiver.until,
+        weight=finding.weight or "info",
+    )
+    return finding.model_copy(update={"severity": "warning", "weight": "info", "explain": None, "waived": why})
+
+
 def with_finding(judgement: Judgement, finding: Finding) -> Judgement:
     """The judgement with a finding that was made later, in its place among the others."""
+    finding = _waived(finding, judgement.waivers or {})
     findings = list(judgement.findings)
     findings.insert(sum(_rank(line) <= _rank(finding) for line in findings), finding)
+    is_waived = finding.waived is not None
     is_error = finding.severity == "error"
     return replace(
         judgement,
         outcome="returned" if judgement.errors or is_error else "accepted",
         errors=judgement.errors + is_error,
-        warnings=judgement.warnings + (not is_error),
+        warnings=judgement.warnings + (not is_error and not is_waived),
+        waived=judgement.waived + is_waived,
         findings=tuple(findings[:LISTED_FINDINGS]),
         findings_truncated=judgement.findings_truncated or len(findings) > LISTED_FINDINGS,
     )
@@ -406,7 +464,13 @@ def _concluded(flaws: list[Flaw], required: int, present: int) -> Judgement:
         present_items=present,
         findings=tuple(listed),
         findings_truncated=len(listed) < len(flaws),
+        unlisted=_numbers(flaws[len(listed) :]),
     )
+
+
+def _numbers(flaws: Iterable[Flaw]) -> tuple[tuple[str, Severity, int], ...]:
+    found = Counter((flaw.rule.code, flaw.severity or flaw.rule.severity) for flaw in flaws)
+    return tuple((code, severity, many) for (code, severity), many in found.items())
 
 
 def _characters(finding: Finding) -> int:

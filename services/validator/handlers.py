@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.validator import likeness, metrics, store
 from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
-from services.validator.domain import Earlier, Judgement, after_figures, after_history
+from services.validator.domain import Earlier, Judgement, after_figures, after_history, in_force, under_waivers
 from services.validator.judging import form_name
 from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.references import reference_of
@@ -25,15 +25,19 @@ from shared.contract.events import (
     RegimePublished,
     SubmissionReceived,
     VerdictReached,
+    WaiverGranted,
     obligation_key,
 )
 from shared.contract.hierarchy import Tree
 from shared.contract.ids import new_id
 from shared.contract.period import PeriodError, around, cutoff_range, parse, preceding
+from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
+#: what of the registry is kept
+_Kept = RegimePublished | ReferenceTablePublished | WaiverGranted
 #: how far back a report of zeros is compared
 COMPARED_YEARS = 2
 
@@ -43,7 +47,7 @@ async def keep_agencies(batch: Batch[AgencyRegistered], tx: Transaction) -> None
     await store.AGENCIES.save(tx, [event.body for event in batch])
 
 
-async def keep_references(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
+async def keep_references(batch: Batch[_Kept], tx: Transaction) -> None:
     """Keep a copy of each published version of a reference table; an event that changes one is rejected."""
     events = [(event, event.body) for event in batch if isinstance(event.body, ReferenceTablePublished)]
     if not events:
@@ -69,7 +73,12 @@ async def keep_references(batch: Batch[RegimePublished | ReferenceTablePublished
     await store.REFERENCES.save(tx, changed)
 
 
-async def keep_regimes(batch: Batch[RegimePublished | ReferenceTablePublished], tx: Transaction) -> None:
+async def keep_waivers(batch: Batch[_Kept], tx: Transaction) -> None:
+    """Keep a copy of each waiver."""
+    await store.WAIVERS.save(tx, [event.body for event in batch if isinstance(event.body, WaiverGranted)])
+
+
+async def keep_regimes(batch: Batch[_Kept], tx: Transaction) -> None:
     """Keep a copy of each published regime version. Its form never changes: an event that changes it is rejected."""
     kept = await store.lock_regimes(tx, batch.keys)
     changed: dict[str, RegimePublished] = {}
@@ -139,6 +148,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
                 outcome=judgement.outcome,
                 errors=judgement.errors,
                 warnings=judgement.warnings,
+                waived=judgement.waived,
                 required_items=judgement.required_items,
                 present_items=judgement.present_items,
                 findings=judgement.findings,
@@ -161,12 +171,26 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
 
 async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
     """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
-    return await likeness.compare(batch, await _looked_back(batch, await _compared(batch, tx), tx), tx)
+    judged = await _compared(batch, await _under_waivers(batch, tx), tx)
+    return await likeness.compare(batch, await _looked_back(batch, judged, tx), tx)
 
 
-async def _compared(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
-    """The judgements, those of reports of zeros alone compared with the period before: in order, this batch's too."""
+async def _under_waivers(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
+    """The judgements under the waivers that are in force by the day of each receipt. One query for the batch."""
     judged: dict[UUID, Judgement] = dict(batch.prepared)
+    waivers = await store.waivers(tx, sorted({event.body.regime for event in batch if event.id in judged}))
+    if waivers:
+        for event in batch:
+            if event.id in judged and (given := waivers.get(event.body.regime)):
+                found = in_force(given, event.body.agency, local_day(event.body.received_at))
+                judged[event.id] = under_waivers(judged[event.id], found)
+    return judged
+
+
+async def _compared(
+    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: Transaction
+) -> dict[UUID, Judgement]:
+    """The judgements, those of reports of zeros alone compared with the period before: in order, this batch's too."""
     earlier = {
         event.id: _earlier(event.body)
         for event in batch

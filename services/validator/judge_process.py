@@ -76,6 +76,7 @@ class Answer(msgspec.Struct, array_like=True):
     filler: str = "error"
     rule_pack: str | None = None
     sections: list[Section] = []
+    unlisted: list[tuple[str, str, int]] = []
 
     @classmethod
     def of(cls, judgement: Judgement, seconds: float) -> Answer:
@@ -91,6 +92,7 @@ class Answer(msgspec.Struct, array_like=True):
             filler=judgement.filler,
             rule_pack=judgement.rule_pack,
             sections=list(judgement.sections),
+            unlisted=list(judgement.unlisted),
         )
 
     def judgement(self) -> Judgement:
@@ -103,6 +105,7 @@ class Answer(msgspec.Struct, array_like=True):
             filler=self.filler,  # type: ignore[arg-type]  # and so was this
             rule_pack=self.rule_pack,
             sections=tuple(self.sections),
+            unlisted=tuple(self.unlisted),  # type: ignore[arg-type]  # and these
         )
 
 

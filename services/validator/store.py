@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from operator import attrgetter
@@ -24,6 +25,7 @@ from shared.contract.events import (
     ReferenceTablePublished,
     RegimePublished,
     VerdictReached,
+    WaiverGranted,
 )
 from shared.contract.events.fields import Day
 from shared.contract.hierarchy import Parents, ParentSince, parents_of
@@ -118,6 +120,13 @@ _REFERENCE = text("""
     SELECT CAST(json_build_object('columns', columns, 'rows', rows) AS text) FROM reference_table WHERE key = :key
 """)
 
+WAIVERS = Projection(tables.waiver, WaiverGranted)
+
+_WAIVER_NAMES = bulk.names(column.name for column in tables.waiver.columns)
+_WAIVERS = text(f"""
+    SELECT {_WAIVER_NAMES} FROM waiver WHERE regime = ANY(CAST(:regimes AS text[])) ORDER BY waiver_id
+""")  # noqa: S608 - constant names
+
 _VALIDITIES = text("""
     SELECT regime_version, CAST(validity AS text) AS validity FROM regime WHERE code = :code ORDER BY regime_version
 """)
@@ -157,20 +166,22 @@ _COLUMNS: dict[str, str] = {
     "outcome": "text",
     "errors": "int",
     "warnings": "int",
+    "waived": "int",
     "required_items": "int",
     "present_items": "int",
     "findings_truncated": "bool",
     "rule_pack": "text",
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
-                    "fix", "fix_en", "legal_basis", "weight", "explain")  # fmt: skip
+                    "fix", "fix_en", "legal_basis", "weight", "explain", "waived")  # fmt: skip
 _STORED = _COLUMNS | {"any_nonzero": "bool", "compared_with": "jsonb", "figures": "jsonb", "resembles": "jsonb",
                       "looked_up": "jsonb"}  # fmt: skip
 #: the columns of a verdict that are answered
 SHOWN = (*_COLUMNS, "compared_with", "looked_up")
 _NAMES = bulk.names(SHOWN)
 _FINDING_NAMES = bulk.names(FINDING_SHOWN)
-_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool"}
+_FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool",
+                "waived": "jsonb"}  # fmt: skip
 
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
@@ -296,6 +307,14 @@ async def validities(tx: ReadTransaction, code: str) -> dict[int, Validity | Non
     }
 
 
+async def waivers(tx: ReadTransaction, regimes: Sequence[str]) -> dict[str, list[WaiverGranted]]:
+    """The waivers of rules of these regimes, by regime."""
+    found: dict[str, list[WaiverGranted]] = defaultdict(list)
+    for row in (await tx.execute(_WAIVERS, {"regimes": list(regimes)})).mappings():
+        found[row["regime"]].append(WaiverGranted.model_construct(**row))
+    return found
+
+
 async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
     """The registry key by whose form each of these is judged, its own or that of its replacement, where known."""
     rows = await tx.execute(_IN_PLACE, {"names": list(names)})
@@ -390,9 +409,9 @@ def _array(numbers: Iterable[int]) -> str:
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:
     """Insert the findings of these verdicts, numbered from 0 in the verdict's order."""
-    texts = attrgetter(*FINDING_SHOWN)
+    texts = attrgetter(*FINDING_SHOWN[:-1])
     lines = [
-        (verdict.verdict_id, position, *texts(finding))
+        (verdict.verdict_id, position, *texts(finding), finding.waived and finding.waived.model_dump_json())
         for verdict in verdicts
         for position, finding in enumerate(verdict.findings)
     ]

@@ -107,6 +107,7 @@ verdict = Table(
     Column("outcome", Text, nullable=False),
     Column("errors", Integer, nullable=False),
     Column("warnings", Integer, nullable=False),
+    Column("waived", Integer, nullable=False, server_default=text("0")),  # findings that count against nobody
     Column("required_items", Integer, nullable=False),
     Column("present_items", Integer, nullable=False),
     Column("findings_truncated", Boolean, nullable=False),
@@ -124,8 +125,25 @@ verdict = Table(
     UniqueConstraint("obligation", "version", name="verdict_once_per_version"),
     CheckConstraint("outcome IN ('accepted', 'returned')", name="verdict_outcome"),
     CheckConstraint("(outcome = 'accepted') = (errors = 0)", name="verdict_accepted_means_no_error"),
-    CheckConstraint("errors >= 0 AND warnings >= 0", name="verdict_counts"),
+    CheckConstraint("errors >= 0 AND warnings >= 0 AND waived >= 0", name="verdict_counts"),
     CheckConstraint("present_items BETWEEN 0 AND required_items", name="verdict_items"),
+)
+
+#: Copy of the waivers, from intake's registry topic: a rule counts against none of these agencies for so long.
+waiver = Table(
+    "waiver",
+    metadata,
+    Column("waiver_id", Text, primary_key=True),
+    Column("regime", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("agencies", ARRAY(Text), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Date, nullable=False),
+    Column("until", Date, nullable=False),  # the last day
+    Column("version", Integer, nullable=False),
+    Index("waiver_regime", "regime"),
 )
 
 #: Fingerprints of the texts of accepted reports: how much of two texts is the same, nothing of what they say.
@@ -165,6 +183,7 @@ finding = Table(
     Column("legal_basis", Text),
     Column("explain", Boolean),  # of a rule of a form: asks for an explanation; NULL: its code says so
     Column("weight", Text),  # error, confirm, info; NULL: listed before it was kept
+    Column("waived", JSONB),  # which waiver makes it count against nobody; NULL: none
     PrimaryKeyConstraint("verdict_id", "position"),
     CheckConstraint("severity IN ('error', 'warning')", name="finding_severity"),
     CheckConstraint("(severity = 'error') = (weight = 'error')", name="finding_weight"),

@@ -24,6 +24,7 @@ from shared.contract.events import (
     StepTaken,
     SubmissionReceived,
     VerdictReached,
+    WaiverGranted,
     WebhookRegistered,
     WebhookStopped,
 )
@@ -37,7 +38,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.follow": (VerdictReached, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
     "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
-    "validator.registry": (RegimePublished, ReferenceTablePublished),
+    "validator.registry": (RegimePublished, ReferenceTablePublished, WaiverGranted),
     # of its own, so that it reads from the first agency on wherever the others stand
     "validator.agencies": (AgencyRegistered,),
     "validator.submissions": (SubmissionReceived,),

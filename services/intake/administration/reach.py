@@ -22,6 +22,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     SharingGranted,
+    WaiverGranted,
 )
 from shared.contract.hierarchy import parents_of
 
@@ -87,6 +88,8 @@ class Reach:
                 yield from record.agencies or [record.below]
             case ReferenceTablePublished():  # it is everybody's
                 yield None
+            case WaiverGranted():
+                yield from record.agencies
 
     def _submitters(self, regime: RegimePublished | None) -> Iterator[str | None]:
         """Everybody whom the regime binds on some day or other; None where that is nobody."""

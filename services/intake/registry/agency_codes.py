@@ -26,6 +26,7 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     "request": ("agencies", "asked_by"),
     "sharing": ("reader", "below", "agencies"),
     "reference": (),
+    "waiver": ("agencies",),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.intake.registry import forms, hierarchy, overrides, people, reference_tables, requests, sharings
+from services.intake.registry import forms, hierarchy, overrides, people, reference_tables, requests, sharings, waivers
 from services.intake.registry.records import Agency, Kind, Registry, content_of
 from services.intake.registry.source import FileError, Located
 from shared.contract import period
@@ -24,10 +24,12 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     SharingGranted,
+    WaiverGranted,
 )
 from shared.contract.events.base import MAX_EVENT_BYTES
 from shared.contract.events.fields import shown
 from shared.contract.hierarchy import NOBODY_ABOVE
+from shared.contract.reporting_window import local_day
 from shared.runtime.clock import LOCAL_ZONE
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
@@ -120,6 +122,8 @@ def _one(
                 yield from _published(located, stored, table)
             else:
                 yield from reference_tables.check(located, table, registry)
+        case WaiverGranted() as waiver:
+            yield from waivers.check(located, waiver, registry, stored, local_day(now))
     yield from _size(located)
 
 

@@ -25,6 +25,7 @@ _SECTIONS: dict[str, Kind] = {
     "requests": "request",
     "sharings": "sharing",
     "references": "reference",
+    "waivers": "waiver",
 }
 _SUFFIXES = frozenset({".yaml", ".yml"})
 #: limit on files and folders; a nation's registry has fewer

@@ -27,6 +27,7 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     SharingGranted,
+    WaiverGranted,
 )
 from shared.contract.events.fields import shown
 from shared.contract.hierarchy import ParentSince
@@ -140,6 +141,8 @@ def _title(record: RegistryEvent) -> str:
             return record.title
         case SharingGranted():
             return f"{record.reader} ← {record.regime}"
+        case WaiverGranted():
+            return f"{record.regime}: {record.rule}"
         case _:
             return record.name
 
@@ -173,6 +176,8 @@ def _meanings(changed: Sequence[RegistryEvent], before: Mapping[str, RegistryEve
                 yield _shared(record)
             case ReferenceTablePublished():
                 yield _of_table(record)
+            case WaiverGranted():
+                yield _waived(record)
             case AgencyRegistered():
                 staffed.add(record.code)
                 yield from _bound(record, was, becomes, today)
@@ -248,6 +253,15 @@ def _of_table(table: ReferenceTablePublished) -> str:
     return (
         f"{table.code}/{table.table_version}: {len(table.rows)} dòng, dùng cho kỳ báo cáo hết từ {since} / "
         f"{counted(len(table.rows), 'row')}, for periods that end from {since} on; sha256 {table.checksum}"
+    )
+
+
+def _waived(waiver: WaiverGranted) -> str:
+    term = f"{waiver.since:%d/%m/%Y}–{waiver.until:%d/%m/%Y}"
+    return (
+        f"{waiver.waiver_id}: miễn quy tắc {waiver.rule} của {waiver.regime} cho {len(waiver.agencies)} cơ quan, báo "
+        f"cáo nhận trong {term} / rule {waiver.rule} of {waiver.regime} is waived for "
+        f"{len(waiver.agencies)} agencies, reports received in {term}"
     )
 
 

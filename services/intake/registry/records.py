@@ -22,10 +22,11 @@ from shared.contract.events import (
     RegistryEvent,
     RequestIssued,
     SharingGranted,
+    WaiverGranted,
 )
 from shared.contract.hierarchy import Parents, Tree, parents_of
 
-Kind = Literal["agency", "officer", "person", "regime", "request", "sharing", "reference"]
+Kind = Literal["agency", "officer", "person", "regime", "request", "sharing", "reference", "waiver"]
 KINDS: dict[Kind, type[RegistryEvent]] = {
     "agency": AgencyRegistered,
     "officer": OfficerRegistered,
@@ -34,6 +35,7 @@ KINDS: dict[Kind, type[RegistryEvent]] = {
     "request": RequestIssued,
     "sharing": SharingGranted,
     "reference": ReferenceTablePublished,
+    "waiver": WaiverGranted,
 }
 
 
@@ -128,6 +130,7 @@ class Registry:
     sharings: dict[str, SharingGranted] = field(default_factory=dict)
     #: versions of reference tables by code, without their rows
     references: dict[str, dict[int, ReferenceTablePublished]] = field(default_factory=dict)
+    waivers: dict[str, WaiverGranted] = field(default_factory=dict)
     #: agency -> ids of its present and former officers
     _staff: dict[str, list[str]] = field(default_factory=dict)
     #: agency -> codes of those whose heir it is, or was
@@ -157,6 +160,8 @@ class Registry:
                 _newer(self.sharings, record.sharing_id, record)
             case ReferenceTablePublished():
                 self._reference(record.model_copy(update={"rows": ()}))
+            case WaiverGranted():
+                _newer(self.waivers, record.waiver_id, record)
 
     def take(self, changed: Registry) -> None:
         """Add all records of another registry."""
@@ -176,6 +181,8 @@ class Registry:
         for tables in changed.references.values():
             for table in tables.values():
                 self._reference(table)
+        for waiver_id, waiver in changed.waivers.items():
+            _newer(self.waivers, waiver_id, waiver)
 
     def answering(self, agency: str, regime: str) -> list[str]:
         """Ids of officers whom a report under the regime may name: those designated for it, then others, then heads."""
@@ -272,6 +279,7 @@ class Registry:
             "request": len(self.requests),
             "sharing": len(self.sharings),
             "reference": sum(len(versions) for versions in self.references.values()),
+            "waiver": len(self.waivers),
         }
 
 

@@ -405,7 +405,8 @@ def apply_returned_verdict(obligation: Obligation, verdict: VerdictReached, dire
     agency = directory.agency(verdict.agency)
     officer = directory.submitter(verdict.agency, verdict.regime, verdict.officer_id)
     now = replace(obligation, verdict_version=verdict.version)
-    listed = sorted(verdict.findings, key=lambda finding: finding.severity != "error")[:MAX_LISTED_FINDINGS]
+    asking = [finding for finding in verdict.findings if finding.waived is None]
+    listed = sorted(asking, key=lambda finding: finding.severity != "error")[:MAX_LISTED_FINDINGS]
     facts = dataclasses.replace(
         letter_facts(now, agency, officer),
         regime_version=verdict.regime_version,

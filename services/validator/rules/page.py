@@ -6,6 +6,7 @@ from typing import get_args
 
 from services.validator.rules.catalogue import RULES, Rule
 from shared.contract.events import Severity, Tier
+from shared.contract.events.verdicts import WAIVABLE
 
 _TIERS: dict[Tier, str] = {
     "structure": "Cấu trúc / structure",
@@ -72,6 +73,10 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   that the table does not have is told once, at most 10 of them. Rows beyond `max_rows` are not looked at.
 - `present_items` counts what can be used: a required figure that is a number of the right type within its range, a
   required narrative of the right length that is no filler, a required table in which no row or cell is wrong.
+- **Miễn áp dụng / a waiver** ([registry](registry.md), `waivers*`): for its agencies and its days, by the day of a
+  report's receipt, what the rule finds is listed with `waived` (which waiver, who asked, who approved, why, until when,
+  and the `weight` it would have). It returns nobody, asks nobody to explain, and is counted in the verdict's `waived`
+  alone. Rules of a form can be waived, and of the codes below {waivable}.
 - All findings are counted; at most 500 (and about 300,000 characters) are listed, errors first, and
   `findings_truncated` says so.
 """
@@ -83,7 +88,7 @@ def _severity(rule: Rule) -> str:
 
 def document() -> str:
     """The whole page, Markdown."""
-    parts = [_HEAD]
+    parts = [_HEAD.replace("{waivable}", ", ".join(f"`{code}`" for code in sorted(WAIVABLE)))]
     for tier in get_args(Tier):
         rules = [rule for rule in RULES.values() if rule.tier == tier]
         if not rules:

@@ -458,6 +458,31 @@ class ReferenceTablePublished(EventModel):
         return hashlib.sha256(written.encode()).hexdigest()
 
 
+class WaiverGranted(EventModel):
+    """A rule finds fault with nobody for so long (miễn áp dụng quy tắc): of reports of these agencies under a regime.
+
+    What the rule would have found is shown as waived. A report is under it by the day of its receipt.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.waiver.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    waiver_id: Code
+    regime: Code
+    rule: Code  # code of its findings
+    agencies: _Codes
+    asked_by: Code  # the person of such an agency, or of one above it, who asked
+    approved_by: Code  # the person above who approved; another one
+    reason: Reason
+    since: Day
+    until: Day  # the last day
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"waiver/{self.waiver_id}"
+
+
 class Contact(Model):
     """How a person is reached on one channel (kênh): `email`, `phone`; a channel of later may follow."""
 
@@ -562,4 +587,5 @@ RegistryEvent = (
     | RequestIssued
     | SharingGranted
     | ReferenceTablePublished
+    | WaiverGranted
 )

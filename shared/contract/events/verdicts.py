@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contract.events.base import VERDICTS, EventModel, Model, Moment
+from shared.contract.events.fields import Day
 
 Tier = Literal["structure", "completeness", "validity", "consistency", "history", "narrative", "cross_report"]
 Severity = Literal["error", "warning"]
@@ -16,6 +17,22 @@ VerdictOutcome = Literal["accepted", "returned"]
 #: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this), where
 #: they have no `weight`
 EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06", "N12", "N13"})
+
+
+#: codes of built-in findings that can be waived, beside those of a form's rules: their fix is another judgement, not
+#: another spelling, and whether a report is complete does not hang on them (validator's catalogue holds it to this)
+WAIVABLE = frozenset({"K01", "H01", "N11", "N12", "N13", "N14"})
+
+
+class Waived(Model):
+    """Why a finding counts against nobody: the waiver by which its rule is silent, and until when."""
+
+    waiver_id: str
+    asked_by: str
+    approved_by: str
+    reason: str
+    until: Day  # the last day
+    weight: Weight  # what the finding would do without the waiver
 
 
 class Finding(Model):
@@ -34,6 +51,7 @@ class Finding(Model):
     fix_en: str
     legal_basis: str | None = None  # of a rule of the form
     weight: Weight | None = None  # None: of a verdict reached before findings said it
+    waived: Waived | None = None  # then it is a warning that informs, and is counted as waived alone
     explain: bool | None = None  # as `weight` says for every finding: a warning of a rule of the form asks to explain
 
 
@@ -62,6 +80,7 @@ class VerdictReached(EventModel):
     outcome: VerdictOutcome
     errors: int
     warnings: int
+    waived: int = 0  # findings that count against nobody; in neither of the others
     required_items: int  # figures and narratives the form requires of this submission
     present_items: int  # of these, usable: of the right type and in range, no filler
     findings: tuple[Finding, ...] = ()

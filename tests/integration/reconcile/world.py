@@ -21,6 +21,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from deploy.local import Stack
+from shared.contract.reporting_window import local_day
 from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
 from tests.e2e.rig import REQUESTED, agree, eventually
@@ -127,6 +128,12 @@ form:
 }
 NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
 
+WAIVERS = """
+waivers:
+  - {{waiver_id: MN-1, regime: KTXH, rule: K01, agencies: [H99.05], asked_by: cb-05, approved_by: tt-99,
+     reason: Biểu mẫu chưa tách số liệu của Sở Cũ, since: {since}, until: {until}}}
+"""
+
 
 class World:
     """The province on a stack; agencies act with their own keys, operators by command."""
@@ -138,6 +145,8 @@ class World:
         (folder / "officers.yaml").write_text(OFFICERS)
         (folder / "people.yaml").write_text(PEOPLE)
         (folder / "references.yaml").write_text(REFERENCES)
+        since = local_day(clock.now()) + timedelta(days=1)
+        (folder / "waivers.yaml").write_text(WAIVERS.format(since=since, until=since + timedelta(days=9)))
         for name, text in REGIMES.items():
             (folder / "regimes" / name).write_text(text)
         self._silence()

@@ -31,6 +31,7 @@ from shared.contract.events import (
     SubmissionReceived,
     SumRule,
     VerdictReached,
+    WaiverGranted,
     obligation_key,
 )
 from shared.contract.ids import new_id
@@ -130,10 +131,11 @@ class Rig:
                 yield tx
                 raise DoorFailed
 
-    async def keep(self, *regimes: RegimePublished) -> Batch[RegimePublished]:
-        batch = Batch.of(regimes)
+    async def keep(self, *records: RegimePublished | WaiverGranted) -> Batch[Any]:
+        batch: Batch[Any] = Batch.of(records)
         async with self.database.transaction() as tx:
             await handlers.keep_regimes(batch, tx)
+            await handlers.keep_waivers(batch, tx)
         return batch
 
     async def judge(self, *submissions: SubmissionReceived) -> Batch[SubmissionReceived]:

@@ -35,7 +35,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
     for consumer, names in {
         "intake.follow": ("verdict.reached", "obligation.changed"),
         "intake.notices": ("notification.recorded", "notification.webhook"),
-        "validator.registry": ("registry.regime", "registry.reference"),
+        "validator.registry": ("registry.regime", "registry.reference", "registry.waiver"),
         "validator.agencies": ("registry.agency",),
         "validator.submissions": ("submission.received",),
         "scoring.registry": _REGISTRY,

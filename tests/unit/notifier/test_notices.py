@@ -178,7 +178,7 @@ def test_a_returned_report_is_told_to_who_sent_it_with_what_is_wrong() -> None:
                 {
                     "code": "C01", "severity": "error", "path": "/figures/A0", "provided": None, "expected": None,
                     "difference": None, "message": "thiếu", "message_en": "missing", "fix": "bổ sung",
-                    "fix_en": "add", "legal_basis": None, "weight": None, "explain": None,
+                    "fix_en": "add", "legal_basis": None, "weight": None, "explain": None, "waived": None,
                 },
             ),
         ),
