@@ -86,6 +86,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     ),
     "validator.agencies": ("validator.agency",),
     "validator.submissions": ("validator.verdict", "validator.finding"),
+    "validator.steps": ("validator.withdrawal",),
     "validator.access": ("validator.access_",),
     "scoring.registry": ("scoring.",),
     "scoring.follow": ("scoring.obligations", "scoring.score_lines", "scoring.outbox_archive"),

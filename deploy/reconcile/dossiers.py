@@ -61,6 +61,7 @@ SOURCES: dict[str, Source] = {
     "notices": _table("intake", "notices", ", t.notification_id"),
     "received": _events("intake", "submissions"),
     "verdicts": _table("validator", "verdict", ", t.version, t.verdict_id"),
+    "withdrawals": _table("validator", "withdrawal", ", t.submission_id"),
     "findings": _joined("validator", "finding", "verdict", "o.verdict_id = t.verdict_id", "t.verdict_id, t.position"),
     "reached": _events("validator", "verdicts"),
     "obligations": _table("scoring", "obligations"),
@@ -118,6 +119,7 @@ class Dossier:
     notices: Rows = field(default_factory=list)
     received: Rows = field(default_factory=list)
     verdicts: Rows = field(default_factory=list)
+    withdrawals: Rows = field(default_factory=list)
     findings: Rows = field(default_factory=list)
     reached: Rows = field(default_factory=list)
     obligations: Rows = field(default_factory=list)

@@ -60,8 +60,23 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
         by = ("theo sự kiện đã phát", "by the event published")
         key = f"{dossier.key} {body.get('step_id')} {event['event_id']}"
         yield Teller("receipt", "intake.steps", key, *by).missing()
+    yield from _withdrawals(dossier, taken)
     yield from _lock(dossier, taken)
     yield from _open(dossier, taken, reference)
+
+
+def _withdrawals(dossier: Dossier, taken: list[Taken]) -> Iterator[Difference]:
+    """Validator's copy of the withdrawals against the steps."""
+    wanted = {step.submission_id: step.at for step in taken if step.kind == "withdrawn"}
+    found = {row["submission_id"]: row for row in dossier.withdrawals}
+    for submission_id in sorted({*wanted, *found}, key=str):
+        told = Teller("copy", "validator.withdrawal", f"{dossier.key} {submission_id}", *_BY)
+        if submission_id not in found:
+            yield told.missing()
+        elif submission_id not in wanted:
+            yield told.surplus()
+        else:
+            yield from told.values(found[submission_id], {"withdrawn_at": wanted[submission_id]})
 
 
 def step_of(row: asyncpg.Record) -> Taken:

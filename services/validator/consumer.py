@@ -15,7 +15,7 @@ from shared.runtime.clock import Clock
 
 
 def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
-    """The registry, and submissions: judged before the transaction, recorded in it."""
+    """The registry, withdrawals, and submissions: judged before the transaction, recorded in it."""
 
     async def registry(
         batch: Batch[RegimePublished | ReferenceTablePublished | WaiverGranted], tx: Transaction
@@ -34,5 +34,6 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
         Inbound.of("validator.registry", registry),
         Inbound.of("validator.agencies", handlers.keep_agencies),
         Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
+        Inbound.of("validator.steps", handlers.keep_withdrawals),
         Inbound.of("validator.access", access_copy(tables.metadata)),
     ]

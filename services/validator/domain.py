@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from services.validator.references import NO_REFERENCES, References
@@ -99,6 +99,16 @@ class Judgement:
 def asks_to_explain(finding: Finding) -> bool:
     """Whether the agency is asked to explain the finding."""
     return finding.weight == "confirm"
+
+
+T = TypeVar("T")
+#: what an accepted report holds, with the moment of its withdrawal
+Held = tuple[datetime | None, T]
+
+
+def standing(versions: Sequence[Held[T]] | None, received_at: datetime) -> Held[T] | None:
+    """Of an obligation's accepted reports, the newest first, the first that stood when another report was received."""
+    return next((held for held in versions or () if held[0] is None or held[0] > received_at), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from uuid import UUID
 
 from services.validator import likeness, metrics, store
 from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
-from services.validator.domain import Earlier, Judgement, after_figures, after_history, in_force, under_waivers
+from services.validator.domain import (
+    Earlier,
+    Judgement,
+    after_figures,
+    after_history,
+    in_force,
+    standing,
+    under_waivers,
+)
 from services.validator.judging import form_name
 from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.references import reference_of
@@ -23,6 +31,7 @@ from shared.contract.events import (
     AgencyRegistered,
     ReferenceTablePublished,
     RegimePublished,
+    StepTaken,
     SubmissionReceived,
     VerdictReached,
     WaiverGranted,
@@ -108,6 +117,18 @@ async def keep_regimes(batch: Batch[_Kept], tx: Transaction) -> None:
         changed[event.key] = regime
         metrics.REGIMES_TOTAL.labels("kept").inc()
     await store.REGIMES.save(tx, changed.values())
+
+
+async def keep_withdrawals(batch: Batch[StepTaken], tx: Transaction) -> None:
+    """Keep which reports were withdrawn, and when: what is received later is not compared with them."""
+    await store.insert_withdrawals(
+        tx,
+        (
+            (event.body.submission_id, event.body.obligation, event.body.at)
+            for event in batch
+            if event.body.kind == "withdrawn" and event.body.submission_id is not None
+        ),
+    )
 
 
 async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock) -> None:
@@ -200,20 +221,24 @@ async def _compared(
         return judged
     own = sorted({event.body.obligation for event in batch if event.id in earlier})
     accepted = await store.accepted_figures(tx, sorted({key for keys in earlier.values() for key in keys}))
+    withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
     returned = await store.returned_for(tx, own, ALL_ZERO.code)
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:
             continue
         obligation = event.body.obligation
-        before = next((key for key in earlier.get(event.id, ()) if key in accepted), None)
-        if before is not None and accepted[before]:
-            period = before.rpartition("/")[2]
+        received_at = event.body.received_at
+        stood = ((key, standing(accepted.get(key), received_at)) for key in earlier.get(event.id, ()))
+        before = next(((key, held[1]) for key, held in stood if held is not None), None)
+        if before is not None and before[1]:
+            period = before[0].rpartition("/")[2]
             judgement = judged[event.id] = after_figures(judgement, period, confirmed=obligation in returned)
             if judgement.outcome == "returned":
                 returned.add(obligation)
         if judgement.outcome == "accepted":
-            accepted[obligation] = judgement.any_nonzero
+            held = (withdrawn.get(event.body.submission_id), judgement.any_nonzero)
+            accepted[obligation] = [held, *accepted.get(obligation, ())]
     return judged
 
 
@@ -235,25 +260,32 @@ async def _looked_back(
     keys = {key for compared in wanted.values() for key in compared.keys}
     keys |= {key for found in beneath.values() for key in found}
     accepted = await store.looked_back_to(tx, sorted(keys))
+    withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:
             continue
         body = event.body
         if (compared := wanted.get(event.id)) is not None:
+            stood = {
+                key: held[1]
+                for key in compared.keys
+                if (held := standing(accepted.get(key), body.received_at)) is not None
+            }
             others = {
                 regime: found
                 for regime, keys in compared.others.items()
-                if (found := next((accepted[key] for key in keys if key in accepted), None)) is not None
+                if (found := next(filter(None, map(stood.get, keys)), None)) is not None
             }
-            children = [accepted.get(key) for key in beneath.get(body.submission_id, ())]
+            below = beneath.get(body.submission_id, ())
+            children = [held and held[1] for held in (standing(accepted.get(key), body.received_at) for key in below)]
             known = body.submission_id in beneath and None not in children
             judgement = judged[event.id] = after_history(
                 judgement,
                 body.figures,
                 body.period,
-                accepted.get(compared.previous or ""),
-                accepted.get(compared.year_ago or ""),
+                stood.get(compared.previous or ""),
+                stood.get(compared.year_ago or ""),
                 others=others,
                 given_narratives=body.narratives,
                 given_tables=body.tables,
@@ -262,7 +294,8 @@ async def _looked_back(
             await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
-            accepted[body.obligation] = Earlier(body.submission_id, figures)
+            held = (withdrawn.get(body.submission_id), Earlier(body.submission_id, figures))
+            accepted[body.obligation] = [held, *accepted.get(body.obligation, ())]
     return judged
 
 

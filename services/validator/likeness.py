@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from services.validator import store
-from services.validator.domain import Judgement, Kept, Section, after_texts
+from services.validator.domain import Judgement, Kept, Section, after_texts, standing
 from services.validator.periods import obligation_before
 from services.validator.rules import fingerprints
 from shared.consuming.batch import Batch
@@ -35,6 +35,7 @@ async def compare(
         return judged
     before = {event_id: obligation_before(body) for event_id, body in wanted.items()}
     last = await store.last_fingerprints(tx, sorted({key for key in before.values() if key is not None}))
+    withdrawn = await store.withdrawals(tx, [body.submission_id for body in wanted.values()])
     asked = [
         (event_id, section, bands_of(body, section))
         for event_id, body in wanted.items()
@@ -59,21 +60,24 @@ async def compare(
                 kept.submission_id: kept
                 for band in bands[event_id, section.code]
                 for kept in of_batch[band]
-                if kept.agency != body.agency and kept.received_at < body.received_at
+                if kept.agency != body.agency
+                and kept.received_at < body.received_at
+                and standing([(withdrawn.get(kept.submission_id), kept)], body.received_at) is not None
             }
             near.extend(in_batch.values())
         key = before[event_id]
         own = {
-            section.code: kept
+            section.code: held[1]
             for section in judgement.sections
-            if key is not None and (kept := last.get((key, section.code))) is not None
+            if key is not None and (held := standing(last.get((key, section.code)), body.received_at)) is not None
         }
         judged[event_id] = judgement = after_texts(judgement, own, found[event_id])
         if judgement.outcome != "accepted":
             continue
         for section in judgement.sections:
             kept = _kept(body, section)
-            last[body.obligation, section.code] = kept
+            place = (body.obligation, section.code)
+            last[place] = [(withdrawn.get(body.submission_id), kept), *last.get(place, ())]
             if not judgement.resembles:
                 for band in bands[event_id, section.code]:
                     if len(of_batch[band]) < MOST_CANDIDATES:

@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping, text
 
 from services.validator import tables
 from services.validator.beneath import Agency
-from services.validator.domain import Earlier, Kept
+from services.validator.domain import Earlier, Held, Kept
 from services.validator.rules.pack_compiler import tables_looked_up
 from shared.contract.events import (
     AgencyRegistered,
@@ -191,15 +191,26 @@ _INSERT_VERDICTS = text(f"""
     ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id
 """)  # noqa: S608 - constant names
 
-_ACCEPTED_FIGURES = text("""
-    SELECT DISTINCT ON (obligation) obligation, any_nonzero FROM verdict
-     WHERE obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted' ORDER BY obligation, version DESC
-""")
+# The newest accepted version that stands, and those that were withdrawn: some reports were received before that.
+_ACCEPTED = """
+    SELECT * FROM (
+        SELECT DISTINCT ON (verdict.obligation, withdrawn_at) {columns}, verdict.obligation, version, withdrawn_at
+          FROM verdict LEFT JOIN withdrawal USING (submission_id)
+         WHERE verdict.obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted'
+         ORDER BY verdict.obligation, withdrawn_at, version DESC
+    ) AS accepted ORDER BY obligation, version DESC
+"""
+_ACCEPTED_FIGURES = text(_ACCEPTED.format(columns="any_nonzero"))
+_LOOKED_BACK_TO = text(_ACCEPTED.format(columns="submission_id, figures"))
 
-_LOOKED_BACK_TO = text("""
-    SELECT DISTINCT ON (obligation) obligation, submission_id, figures FROM verdict
-     WHERE obligation = ANY(CAST(:keys AS text[])) AND outcome = 'accepted' ORDER BY obligation, version DESC
+_WITHDRAWALS = text("""
+    SELECT submission_id, withdrawn_at FROM withdrawal WHERE submission_id = ANY(CAST(:ids AS uuid[]))
 """)
+_WITHDRAWAL = {"submission_id": "uuid", "obligation": "text", "withdrawn_at": "timestamptz"}
+_INSERT_WITHDRAWALS = text(f"""
+    INSERT INTO withdrawal ({bulk.names(_WITHDRAWAL)}) SELECT {bulk.names(_WITHDRAWAL)} FROM {bulk.unnest(_WITHDRAWAL)}
+     ORDER BY submission_id ON CONFLICT DO NOTHING
+""")  # noqa: S608 - constant names
 
 _RETURNED_FOR = text("""
     SELECT DISTINCT obligation FROM verdict JOIN finding USING (verdict_id)
@@ -221,8 +232,13 @@ _INSERT_FINGERPRINTS = text(f"""
 """)  # noqa: S608 - constant names
 
 _LAST_FINGERPRINTS = text("""
-    SELECT DISTINCT ON (obligation, section) section, submission_id, obligation, agency, received_at, buckets
-      FROM fingerprint WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation, section, version DESC
+    SELECT * FROM (
+        SELECT DISTINCT ON (fingerprint.obligation, section, withdrawn_at)
+               withdrawn_at, section, submission_id, fingerprint.obligation, agency, received_at, buckets, version
+          FROM fingerprint LEFT JOIN withdrawal USING (submission_id)
+         WHERE fingerprint.obligation = ANY(CAST(:keys AS text[]))
+         ORDER BY fingerprint.obligation, section, withdrawn_at, version DESC
+    ) AS accepted ORDER BY obligation, section, version DESC
 """)
 
 _ASKED = {"place": "int", "agency": "text", "received_at": "timestamptz", "bands": "text"}
@@ -230,6 +246,8 @@ _CANDIDATES = text(f"""
     SELECT row.place, near.* FROM {bulk.unnest(_ASKED)} CROSS JOIN LATERAL (
         SELECT submission_id, obligation, agency, received_at, buckets FROM fingerprint
          WHERE bands && CAST(row.bands AS bigint[]) AND agency <> row.agency AND received_at < row.received_at
+           AND NOT EXISTS (SELECT FROM withdrawal WHERE withdrawal.submission_id = fingerprint.submission_id
+                                                    AND withdrawn_at <= row.received_at)
          ORDER BY received_at, submission_id LIMIT :limit
     ) AS near ORDER BY row.place, near.received_at, near.submission_id
 """)  # noqa: S608 - constant names
@@ -321,16 +339,33 @@ async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
     return {row.name: row.key for row in rows}
 
 
-async def accepted_figures(tx: Transaction, obligations: Sequence[str]) -> dict[str, bool | None]:
-    """Of those with an accepted version: whether the newest had a figure other than 0."""
-    rows = await tx.execute(_ACCEPTED_FIGURES, {"keys": list(obligations)})
-    return {row.obligation: row.any_nonzero for row in rows}
+async def accepted_figures(tx: Transaction, obligations: Sequence[str]) -> dict[str, list[Held[bool | None]]]:
+    """Of those with accepted versions: whether each had a figure other than 0."""
+    found: dict[str, list[Held[bool | None]]] = defaultdict(list)
+    for row in await tx.execute(_ACCEPTED_FIGURES, {"keys": list(obligations)}):
+        found[row.obligation].append((row.withdrawn_at, row.any_nonzero))
+    return found
 
 
-async def looked_back_to(tx: Transaction, obligations: Sequence[str]) -> dict[str, Earlier]:
-    """The newest accepted version of each of these, where its figures are kept."""
-    rows = await tx.execute(_LOOKED_BACK_TO, {"keys": list(obligations)})
-    return {row.obligation: Earlier(row.submission_id, row.figures) for row in rows if row.figures is not None}
+async def looked_back_to(tx: Transaction, obligations: Sequence[str]) -> dict[str, list[Held[Earlier | None]]]:
+    """The accepted versions of each of these; None where the figures are not kept."""
+    found: dict[str, list[Held[Earlier | None]]] = defaultdict(list)
+    for row in await tx.execute(_LOOKED_BACK_TO, {"keys": list(obligations)}):
+        held = None if row.figures is None else Earlier(row.submission_id, row.figures)
+        found[row.obligation].append((row.withdrawn_at, held))
+    return found
+
+
+async def withdrawals(tx: ReadTransaction, submissions: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When each of these was withdrawn, where it was."""
+    rows = await tx.execute(_WITHDRAWALS, {"ids": list(submissions)})
+    return {row.submission_id: row.withdrawn_at for row in rows}
+
+
+async def insert_withdrawals(tx: Transaction, rows: Iterable[tuple[UUID, str, datetime]]) -> None:
+    """Keep withdrawals: submission, obligation, moment. The first of a submission stays."""
+    if given := list(rows):
+        await tx.execute(_INSERT_WITHDRAWALS, bulk.parameters(_WITHDRAWAL, given))
 
 
 async def returned_for(tx: Transaction, obligations: Sequence[str], code: str) -> set[str]:
@@ -375,10 +410,12 @@ def _json_list(values: Sequence[UUID | str]) -> str:
     return msgspec.json.encode(list(map(str, values))).decode() if values else "[]"
 
 
-async def last_fingerprints(tx: ReadTransaction, obligations: Sequence[str]) -> dict[tuple[str, str], Kept]:
-    """The sections of the newest accepted version of each of these, by obligation and section."""
-    rows = await tx.execute(_LAST_FINGERPRINTS, {"keys": list(obligations)})
-    return {(row.obligation, row.section): Kept(*row[1:]) for row in rows}
+async def last_fingerprints(tx: ReadTransaction, obligations: Sequence[str]) -> dict[tuple[str, str], list[Held[Kept]]]:
+    """The sections of the accepted versions of each of these, by obligation and section."""
+    found: dict[tuple[str, str], list[Held[Kept]]] = defaultdict(list)
+    for row in await tx.execute(_LAST_FINGERPRINTS, {"keys": list(obligations)}):
+        found[row.obligation, row.section].append((row.withdrawn_at, Kept(*row[2:-1])))
+    return found
 
 
 async def candidates(

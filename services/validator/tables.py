@@ -146,6 +146,16 @@ waiver = Table(
     Index("waiver_regime", "regime"),
 )
 
+#: Reports that were withdrawn: from then on nothing is compared with them. It may be known before their verdict.
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False),
+    Column("withdrawn_at", _moment, nullable=False),  # business time, as of receipts
+    Index("withdrawal_obligation", "obligation"),
+)
+
 #: Fingerprints of the texts of accepted reports: how much of two texts is the same, nothing of what they say.
 fingerprint = Table(
     "fingerprint",

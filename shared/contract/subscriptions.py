@@ -42,6 +42,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     # of its own, so that it reads from the first agency on wherever the others stand
     "validator.agencies": (AgencyRegistered,),
     "validator.submissions": (SubmissionReceived,),
+    "validator.steps": (StepTaken,),
     # of its own, so that trouble with the registry keeps no revoked key alive
     "validator.access": _ACCESS,
     "scoring.registry": _REGISTRY,

@@ -62,8 +62,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - A near-copy, where the regime asks for it (`form.severities` names `N12` or `N13`, such as `{N12: confirm}`): 80 % or
   more of the runs of five syllables are the same as in that section of the agency's own accepted report of the period
   before (`N12`), or of another agency's of the same regime and period that was received earlier and accepted (`N13`;
-  never said whose; withdrawn later or not). Quotations in quotation marks, headings, and sections of fewer than 40
-  syllables do not count; only fingerprints are kept, from which no text can be read.
+  never said whose), unless that was withdrawn by then. Quotations in quotation marks, headings, and sections of fewer
+  than 40 syllables do not count; only fingerprints are kept, from which no text can be read.
 - A garbled text (`N09`, `N10`) gets that finding alone.
 - All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
   filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
