@@ -81,13 +81,23 @@ class Judgement:
     looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
     references: References = NO_REFERENCES  # that rules looked up; set before the handler
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
-    sections: tuple[Section, ...] = ()  # its texts that are long enough to be compared
+    sections: tuple[Section, ...] = ()  # its texts that are long enough to be compared, should it be accepted
     resembles: tuple[UUID, ...] = ()  # submissions of other agencies that it is a near-copy of; shown to nobody
 
     @property
     def to_explain(self) -> bool:
         """Whether it is accepted and a finding asks for an explanation."""
         return self.outcome == "accepted" and any(asks_to_explain(finding) for finding in self.findings)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether anything is to be said of it beside other reports."""
+        return self.any_nonzero is False or self.looks_back is not None or bool(self.sections)
+
+    @property
+    def compared(self) -> tuple[Section, ...]:
+        """The sections that are compared and kept: those of an accepted report. Waivers may accept it yet."""
+        return self.sections if self.outcome == "accepted" else ()
 
     def kept_figures(self, figures: Mapping[str, str | None]) -> dict[str, str] | None:
         """What reports of later periods, and under other regimes, are compared with: the figures, where accepted."""
@@ -294,7 +304,7 @@ def after_texts(judgement: Judgement, last: Mapping[str, Kept], others: Mapping[
     regime and period that were received earlier. Who repeats himself is not said to be like another.
     """
     compared, resembles = list(judgement.compared_with), list(judgement.resembles)
-    for section in judgement.sections:
+    for section in judgement.compared:
         words = {"name": section.name, "name_en": section.name_en}
         path = pointer("narratives", section.code)
         own = last.get(section.code)

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from operator import attrgetter
 
 from services.validator import metrics, store
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
+from services.validator.store import Governing
 from shared.consuming.preparing import Snapshots
-from shared.contract.events import Form
+from shared.contract.events import Form, SubmissionReceived
+from shared.contract.reporting_window import local_day
+
+
+def form_name(body: SubmissionReceived) -> str:
+    """The registry key of the regime version that a submission answers."""
+    return f"regime/{body.regime}/{body.regime_version}"
 
 
 class FormCache:
@@ -21,13 +29,19 @@ class FormCache:
         self._limit = limit
         self._forms: dict[str, CompiledForm | FormError] = {}
 
-    async def in_place(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, str]:
-        """The key by whose form each of these is judged: its own, or that of the version that has replaced it.
+    async def governing(self, snapshots: Snapshots, bodies: Iterable[SubmissionReceived]) -> dict[str, Governing]:
+        """By what the reports are judged, by `form_name`: their own form, or that of the version that replaced it.
 
-        Asked every time: what stands here may have been replaced meanwhile. What is not known is left out.
+        Asked every time: what stands here may have been replaced meanwhile. What is not known is left out. One query.
         """
+        reports = list(bodies)
+        if not reports:
+            return {}
+        names, agencies = ({of(body) for body in reports} for of in (form_name, attrgetter("agency")))
+        day = local_day(min(body.received_at for body in reports))
         async with snapshots() as snapshot:
-            return await store.in_place(snapshot, sorted(set(keys)))
+            found = await store.governing(snapshot, sorted(names), sorted(agencies), day)
+        return {one.name: one for one in found}
 
     async def load(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, CompiledForm | FormError]:
         """The forms of these keys, as far as they are known; one query for all that are not in memory.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.validator import likeness, metrics, store
@@ -16,11 +17,9 @@ from services.validator.domain import (
     Judgement,
     after_figures,
     after_history,
-    in_force,
     standing,
-    under_waivers,
 )
-from services.validator.judging import form_name
+from services.validator.form_cache import form_name
 from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
@@ -40,7 +39,6 @@ from shared.contract.events import (
 from shared.contract.hierarchy import Tree
 from shared.contract.ids import new_id
 from shared.contract.period import PeriodError, around, cutoff_range, parse, preceding
-from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -192,24 +190,16 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
 
 async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
     """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
-    judged = await _compared(batch, await _under_waivers(batch, tx), tx)
-    return await likeness.compare(batch, await _looked_back(batch, judged, tx), tx)
-
-
-async def _under_waivers(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
-    """The judgements under the waivers that are in force by the day of each receipt. One query for the batch."""
     judged: dict[UUID, Judgement] = dict(batch.prepared)
-    waivers = await store.waivers(tx, sorted({event.body.regime for event in batch if event.id in judged}))
-    if waivers:
-        for event in batch:
-            if event.id in judged and (given := waivers.get(event.body.regime)):
-                found = in_force(given, event.body.agency, local_day(event.body.received_at))
-                judged[event.id] = under_waivers(judged[event.id], found)
-    return judged
+    if not any(judgement.is_compared for judgement in judged.values()):
+        return judged
+    withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
+    judged = await _compared(batch, judged, withdrawn, tx)
+    return await likeness.compare(batch, await _looked_back(batch, judged, withdrawn, tx), withdrawn, tx)
 
 
 async def _compared(
-    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: Transaction
+    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], withdrawn: Mapping[UUID, datetime], tx: Transaction
 ) -> dict[UUID, Judgement]:
     """The judgements, those of reports of zeros alone compared with the period before: in order, this batch's too."""
     earlier = {
@@ -221,7 +211,6 @@ async def _compared(
         return judged
     own = sorted({event.body.obligation for event in batch if event.id in earlier})
     accepted = await store.accepted_figures(tx, sorted({key for keys in earlier.values() for key in keys}))
-    withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
     returned = await store.returned_for(tx, own, ALL_ZERO.code)
     for event in batch:
         judgement = judged.get(event.id)
@@ -243,7 +232,7 @@ async def _compared(
 
 
 async def _looked_back(
-    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: Transaction
+    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], withdrawn: Mapping[UUID, datetime], tx: Transaction
 ) -> dict[UUID, Judgement]:
     """The judgements with what rules say about the agency's other accepted reports: in order, this batch's too.
 
@@ -260,7 +249,6 @@ async def _looked_back(
     keys = {key for compared in wanted.values() for key in compared.keys}
     keys |= {key for found in beneath.values() for key in found}
     accepted = await store.looked_back_to(tx, sorted(keys))
-    withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:

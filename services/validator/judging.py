@@ -16,13 +16,14 @@ from uuid import UUID
 
 from services.validator import domain, metrics, store
 from services.validator.apart import JUDGE, JudgeProcess, Overran
-from services.validator.form_cache import FormCache
+from services.validator.form_cache import FormCache, form_name
 from services.validator.reference_cache import ReferenceCache
 from services.validator.references import NO_REFERENCES, References, day_of
 from services.validator.rules.forms import CompiledForm, FormError
 from shared.consuming.batch import Event
 from shared.consuming.preparing import Prepared, Refusal, Snapshots
 from shared.contract.events import SubmissionReceived
+from shared.contract.reporting_window import local_day
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.cpu import work_seconds
 from shared.runtime.trouble import InfrastructureTrouble
@@ -62,11 +63,6 @@ class Tried:
     prepared: Prepared
     seconds: float
     apart: bool
-
-
-def form_name(body: SubmissionReceived) -> str:
-    """The registry key of the regime version that a submission answers."""
-    return f"regime/{body.regime}/{body.regime_version}"
 
 
 class Judging:
@@ -112,8 +108,9 @@ class Judging:
         self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
     ) -> tuple[Prepared, float]:
         """What was judged, and the CPU seconds it took."""
-        in_place = await self._forms.in_place(snapshots, {form_name(event.body) for event in events})
-        names = {event.id: name for event in events if (name := in_place.get(form_name(event.body))) is not None}
+        in_place = await self._forms.governing(snapshots, (event.body for event in events))
+        governing = {event.id: one for event in events if (one := in_place.get(form_name(event.body))) is not None}
+        names = {event_id: one.key for event_id, one in governing.items()}
         forms = await self._forms.load(snapshots, names.values())
         references = await self._references_of(events, names, forms, snapshots)
         prepared = Prepared()
@@ -130,6 +127,10 @@ class Judging:
                 spent,
                 None if apart else wait_until,
             )
+        for event in events:
+            if event.id in prepared.values and (waivers := governing[event.id].waivers):
+                found = domain.in_force(waivers, event.body.agency, local_day(event.body.received_at))
+                prepared.values[event.id] = domain.under_waivers(prepared.values[event.id], found)
         for event_id, judgement in prepared.values.items():
             form = forms.get(names[event_id])
             if (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from services.validator import store
@@ -23,23 +24,28 @@ MOST_CANDIDATES = 50
 
 
 async def compare(
-    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], tx: ReadTransaction
+    batch: Batch[SubmissionReceived],
+    judged: dict[UUID, Judgement],
+    withdrawn: Mapping[UUID, datetime],
+    tx: ReadTransaction,
 ) -> dict[UUID, Judgement]:
-    """The judgements with what is said of near-copies: in order, this batch's too. Two queries for the batch."""
+    """The judgements with what is said of near-copies: in order, this batch's too. Two queries for the batch.
+
+    `withdrawn`: when reports of the batch were, by submission.
+    """
     wanted = {
         event.id: event.body
         for event in batch
-        if (judgement := judged.get(event.id)) is not None and judgement.outcome == "accepted" and judgement.sections
+        if (judgement := judged.get(event.id)) is not None and judgement.compared
     }
     if not wanted:
         return judged
     before = {event_id: obligation_before(body) for event_id, body in wanted.items()}
     last = await store.last_fingerprints(tx, sorted({key for key in before.values() if key is not None}))
-    withdrawn = await store.withdrawals(tx, [body.submission_id for body in wanted.values()])
     asked = [
         (event_id, section, bands_of(body, section))
         for event_id, body in wanted.items()
-        for section in judged[event_id].sections
+        for section in judged[event_id].compared
     ]
     stored = await store.candidates(
         tx,
@@ -54,7 +60,7 @@ async def compare(
     of_batch: dict[int, list[Kept]] = defaultdict(list)
     for event_id, body in wanted.items():
         judgement = judged[event_id]
-        for section in judgement.sections:
+        for section in judgement.compared:
             near = found[event_id][section.code]
             in_batch = {
                 kept.submission_id: kept
@@ -68,13 +74,11 @@ async def compare(
         key = before[event_id]
         own = {
             section.code: held[1]
-            for section in judgement.sections
+            for section in judgement.compared
             if key is not None and (held := standing(last.get((key, section.code)), body.received_at)) is not None
         }
         judged[event_id] = judgement = after_texts(judgement, own, found[event_id])
-        if judgement.outcome != "accepted":
-            continue
-        for section in judgement.sections:
+        for section in judgement.compared:
             kept = _kept(body, section)
             place = (body.obligation, section.code)
             last[place] = [(withdrawn.get(body.submission_id), kept), *last.get(place, ())]
@@ -99,10 +103,8 @@ async def keep(
                 () if judgement.resembles else bands_of(event.body, section),
             )
             for event in batch
-            if event.body.submission_id in fresh
-            and (judgement := judged.get(event.id)) is not None
-            and judgement.outcome == "accepted"
-            for section in judgement.sections
+            if event.body.submission_id in fresh and (judgement := judged.get(event.id)) is not None
+            for section in judgement.compared
         ),
     )
 

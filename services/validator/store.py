@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from operator import attrgetter
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -41,6 +42,14 @@ class Submitters(BaseModel):
     submitters: tuple[str, ...] = ()
     submitters_except: tuple[str, ...] = ()
     submitter_parents: tuple[str, ...] = ()
+
+
+class Governing(NamedTuple):
+    """By the form of which registry key a report is judged that names this one, and the waivers it may be under."""
+
+    name: str
+    key: str
+    waivers: tuple[WaiverGranted, ...]
 
 
 class Validity(BaseModel):
@@ -122,11 +131,6 @@ _REFERENCE = text("""
 
 WAIVERS = Projection(tables.waiver, WaiverGranted)
 
-_WAIVER_NAMES = bulk.names(column.name for column in tables.waiver.columns)
-_WAIVERS = text(f"""
-    SELECT {_WAIVER_NAMES} FROM waiver WHERE regime = ANY(CAST(:regimes AS text[])) ORDER BY waiver_id
-""")  # noqa: S608 - constant names
-
 _VALIDITIES = text("""
     SELECT regime_version, CAST(validity AS text) AS validity FROM regime WHERE code = :code ORDER BY regime_version
 """)
@@ -135,20 +139,29 @@ _FORMS = text("SELECT key, CAST(form AS text) AS form FROM regime WHERE key = AN
 
 # A version that is replaced, perhaps never known itself, is judged under the newest of those that take its place. One
 # whose rules look up a table of which no version is known yet is not known either: reports wait for the table.
-_IN_PLACE = text("""
+_IN_PLACE = """
     WITH RECURSIVE in_place AS (
         SELECT name, name AS key FROM unnest(CAST(:names AS text[])) AS name
         UNION
         SELECT in_place.name, newer.key FROM regime newer JOIN in_place ON newer.replaces = in_place.key
     )
-    SELECT name, key FROM (
-        SELECT DISTINCT ON (in_place.name) in_place.name, regime.key, regime.looks_up
+    SELECT {shown} FROM (
+        SELECT DISTINCT ON (in_place.name) in_place.name, regime.key, regime.code, regime.looks_up
           FROM in_place JOIN regime ON regime.key = in_place.key
          ORDER BY in_place.name, regime.regime_version DESC
     ) AS newest
      WHERE NOT EXISTS (SELECT FROM unnest(looks_up) AS asked (code)
                         WHERE NOT EXISTS (SELECT FROM reference_table AS known WHERE known.code = asked.code))
-""")
+"""
+_KEYS_IN_PLACE = text(_IN_PLACE.format(shown="name, key"))
+_GOVERNING = text(
+    _IN_PLACE.format(
+        shown="""name, key, (
+            SELECT CAST(json_agg(waiver) AS text) FROM waiver
+             WHERE regime = newest.code AND until >= :day AND agencies && CAST(:agencies AS text[])
+        ) AS waivers"""
+    )
+)
 
 _COLUMNS: dict[str, str] = {
     "verdict_id": "uuid",
@@ -325,18 +338,20 @@ async def validities(tx: ReadTransaction, code: str) -> dict[int, Validity | Non
     }
 
 
-async def waivers(tx: ReadTransaction, regimes: Sequence[str]) -> dict[str, list[WaiverGranted]]:
-    """The waivers of rules of these regimes, by regime."""
-    found: dict[str, list[WaiverGranted]] = defaultdict(list)
-    for row in (await tx.execute(_WAIVERS, {"regimes": list(regimes)})).mappings():
-        found[row["regime"]].append(WaiverGranted.model_construct(**row))
-    return found
-
-
 async def in_place(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
     """The registry key by whose form each of these is judged, its own or that of its replacement, where known."""
-    rows = await tx.execute(_IN_PLACE, {"names": list(names)})
+    rows = await tx.execute(_KEYS_IN_PLACE, {"names": list(names)})
     return {row.name: row.key for row in rows}
+
+
+async def governing(tx: ReadTransaction, names: Sequence[str], agencies: Sequence[str], day: date) -> list[Governing]:
+    """As `in_place`, with the waivers of the regime's rules for any of these agencies that last until that day."""
+    rows = await tx.execute(_GOVERNING, {"names": list(names), "agencies": list(agencies), "day": day})
+    return [Governing(row.name, row.key, _waivers(row.waivers)) for row in rows]
+
+
+def _waivers(found: str | None) -> tuple[WaiverGranted, ...]:
+    return () if found is None else tuple(map(WaiverGranted.model_validate, json.loads(found)))
 
 
 async def accepted_figures(tx: Transaction, obligations: Sequence[str]) -> dict[str, list[Held[bool | None]]]:

@@ -20,9 +20,10 @@ from typing import Any
 from uuid import uuid4
 
 from services.validator import domain, handlers
-from services.validator.form_cache import FormCache
+from services.validator.form_cache import FormCache, form_name
 from services.validator.judging import Judging
 from services.validator.rules.forms import compile_form
+from services.validator.store import Governing
 from shared.consuming.batch import Batch
 from shared.consuming.preparing import Snapshots
 from shared.contract.events import FigureField, Form, NarrativeField, SubmissionReceived, SumRule, obligation_key
@@ -108,8 +109,8 @@ def measure_judge() -> None:
 class _InMemory(FormCache):
     """Every form is its own: what the database says costs its time, not this process'."""
 
-    async def in_place(self, snapshots: Snapshots, keys: Iterable[str]) -> dict[str, str]:
-        return {key: key for key in keys}
+    async def governing(self, snapshots: Snapshots, bodies: Iterable[SubmissionReceived]) -> dict[str, Governing]:
+        return {name: Governing(name, name, ()) for name in {form_name(body) for body in bodies}}
 
 
 async def measure_stage() -> None:

@@ -133,7 +133,9 @@ def test_what_is_no_copy_is_compared_and_not_told_and_a_returned_report_is_not_c
     last = kept(CORPUS[9])
     told = after_texts(judged(CORPUS[0]), {"N": last}, {"N": [kept(CORPUS[12])]})
     assert (told.findings, told.compared_with, told.resembles) == ((), (last.submission_id,), ())
-    assert judged(CORPUS[0] + "\x01").sections == ()
+    returned = after_texts(judged(CORPUS[0] + "\x01"), {"N": kept(CORPUS[0])}, {"N": [kept(CORPUS[0])]})
+    assert (returned.outcome, returned.compared, returned.compared_with, returned.resembles) == ("returned", (), (), ())
+    assert "N12" not in [finding.code for finding in returned.findings]
 
 
 def test_nothing_is_compared_where_the_regime_does_not_ask() -> None:
