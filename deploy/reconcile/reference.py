@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
-    "intake": ("registry_revision", "registry", "api_keys", "information_requests", "relay_state"),
+    "intake": ("registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state"),
     "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
@@ -83,6 +83,9 @@ _AVAILABILITY = """
       ORDER BY id DESC LIMIT 10)
 """
 _REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND starts_with(key, 'request/')"
+_WAIVER_TRAIL = """
+    SELECT key, action, by, why, after FROM audit_trail WHERE kind = 'waiver_request' ORDER BY audit_id
+"""
 _CALENDARS = f"""
     SELECT event_id, key, type, headers, body FROM outbox_archive
      WHERE topic = 'compliance' AND starts_with(key, '{CALENDAR_KEY}') ORDER BY id
@@ -103,6 +106,8 @@ class Reference:
     availability: list[asyncpg.Record]
     #: the calendars that scoring has published, oldest first
     calendar_events: list[asyncpg.Record] = field(default_factory=list)
+    #: what the audit trail says of requests for waivers, oldest first
+    waiver_trail: list[asyncpg.Record] = field(default_factory=list)
     #: every deadline that a request ever had, by its id
     request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
     records: dict[str, RegistryEvent] = field(default_factory=dict)
@@ -141,7 +146,7 @@ class Reference:
         first = {service: await snapshot.all(service, _FIRST_EVENT) for service in TABLES}
         begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
         made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
-                   await snapshot.all("scoring", _CALENDARS))  # fmt: skip
+                   await snapshot.all("scoring", _CALENDARS), await snapshot.all("intake", _WAIVER_TRAIL))  # fmt: skip
         for row in await snapshot.all("intake", _REQUESTED):
             made._remember_deadline(row["body"])
         made._read_registry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
 from services.intake.registry import staffing
+from services.intake.waivers.domain import audited_decision, audited_request
+from services.intake.waivers.store import request_of
 from services.notifier.planning.store import email_of, reviews_at
 from services.validator.rules.pack_compiler import tables_looked_up
 from services.validator.store import Submitters, Validity
@@ -192,6 +195,7 @@ def records(reference: Reference) -> Iterator[Difference]:
         if stored[key]["kind"] != key.split("/", 1)[0]:
             yield told.difference("kind", stored[key]["kind"], key.split("/", 1)[0])
     yield from _asked(reference)
+    yield from _waivers_asked(reference)
     yield from _staffing(reference)
     revisions = [row["revision"] for name in ("registry", "api_keys") for row in reference.tables["intake", name]]
     now = [row["revision"] for row in reference.tables["intake", "registry_revision"]]
@@ -236,6 +240,40 @@ def _asked(reference: Reference) -> Iterator[Difference]:
             yield told.surplus()
         else:
             yield from told.values(row, {"asker": record.asked_by})
+
+
+def _waivers_asked(reference: Reference) -> Iterator[Difference]:
+    """Compare requests for waivers with what the audit trail says of them, and those granted with the registry."""
+    by = ("theo intake.audit_trail", "by intake.audit_trail")
+    trail: dict[str, dict[str, asyncpg.Record]] = defaultdict(dict)
+    for entry in reference.waiver_trail:
+        trail[entry["key"]]["requested" if entry["action"] == "requested" else "decided"] = entry
+    rows = {row["waiver_id"]: row for row in reference.tables["intake", "waiver_requests"]}
+    for waiver_id in sorted({*rows, *trail}):
+        told = Teller("registry", "intake.waiver_requests", waiver_id, *by, "reference")
+        row, entries = rows.get(waiver_id), trail.get(waiver_id, {})
+        if row is None:
+            yield told.missing()
+            continue
+        if "requested" not in entries:
+            yield told.surplus()
+            continue
+        request = request_of(row)
+        asked, decided = entries["requested"], entries.get("decided")
+        yield from told.document(audited_request(request), json.loads(asked["after"]), "asked")
+        yield from told.values(row, {"made_by": asked["by"], "reason": asked["why"]})
+        after = dict.fromkeys(audited_decision(request)) if decided is None else json.loads(decided["after"])
+        yield from told.document(audited_decision(request), after, "decided")
+        who = (None, None) if decided is None else (decided["by"], decided["why"])
+        yield from told.values(row, {"decided_by": who[0], "decision_reason": who[1]})
+        record = reference.records.get(f"waiver/{waiver_id}")
+        if (row["decision"] == "granted") != isinstance(record, WaiverGranted):
+            yield told.difference("decision", row["decision"], f"waiver/{waiver_id} trong danh mục / in the registry")
+        elif isinstance(record, WaiverGranted):
+            names = ("regime", "rule", "reason", "asked_by")
+            wanted = {name: getattr(record, name) for name in names}
+            wanted |= {"agencies": list(record.agencies), "decided_by": record.approved_by}
+            yield from told.values(row, wanted | {"granted_since": record.since})
 
 
 def keys(reference: Reference) -> Iterator[Difference]:

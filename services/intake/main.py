@@ -28,6 +28,7 @@ from services.intake.submissions import handlers
 from services.intake.submissions.availability import Availability
 from services.intake.submissions.endpoint import SubmitEndpoint
 from services.intake.submissions.group_commit import Accept, GroupCommit
+from services.intake.waivers import api as waivers_api
 from services.intake.webhooks import api as webhooks_api
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
@@ -225,6 +226,7 @@ def build(
         neighbours=checking,
         notice=timedelta(hours=settings.information_notice_hours),
     )
+    waivers_api.mount(app, access=access, cache=cache, database=database, clock=clock, system_clock=system_clock)
     sharing_api.mount(app, access=access, cache=cache, database=database, clock=clock)
     audit_api.mount(app, database=database, operators=operators)
     readers = Reaching(access, cache, clock, ("read", "administer", "operate"))

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -158,6 +159,47 @@ information_requests = Table(
     Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
     UniqueConstraint("asker", "idempotency_key", name="information_requests_one_row_per_idempotency_key"),
     CheckConstraint("octet_length(request_sha256) = 32", name="information_requests_sha256_is_32_bytes"),
+)
+
+#: Requests for waivers of rules; a row changes once, when it is decided. What is granted is a record of the registry.
+waiver_requests = Table(
+    "waiver_requests",
+    metadata,
+    Column("waiver_id", Text, primary_key=True),
+    Column("agency", Text, nullable=False),  # who asks
+    Column("made_by", Text, nullable=False),  # the principal
+    Column("regime", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("agencies", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Date, nullable=False),
+    Column("until", Date, nullable=False),  # the last day
+    Column("asked_by", Text, nullable=False),  # the person
+    Column("asked_at", _moment, nullable=False),  # business time
+    Column("decision", Text),
+    Column("decided_by", Text),
+    Column("decided_at", _moment),  # business time
+    Column("decision_reason", Text),
+    Column("granted_since", Date),
+    Column("granted_until", Date),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    UniqueConstraint("agency", "idempotency_key", name="waiver_requests_one_row_per_idempotency_key"),
+    CheckConstraint("octet_length(request_sha256) = 32", name="waiver_requests_sha256_is_32_bytes"),
+    CheckConstraint("decision IN ('granted', 'refused')", name="waiver_requests_decision"),
+    CheckConstraint(
+        "num_nonnulls(decision, decided_by, decided_at, decision_reason) IN (0, 4)",
+        name="waiver_requests_decided_whole",
+    ),
+    CheckConstraint("decided_by NOT IN (asked_by, made_by)", name="waiver_requests_decided_by_another"),
+    CheckConstraint(
+        "CASE WHEN decision = 'granted' THEN granted_since <= granted_until "
+        "ELSE granted_since IS NULL AND granted_until IS NULL END",
+        name="waiver_requests_granted_term",
+    ),
+    Index("waiver_requests_newest", "asked_at", "waiver_id"),
+    Index("waiver_requests_of_agency", "agency", "asked_at"),
 )
 
 #: What waits for somebody's signature, review or decision: derived from versions, verdicts and steps under the lock of

@@ -56,6 +56,9 @@ class Reach:
                 return self._places(before, after)
             case RegimePublished():  # it ends the version before it, for everybody whom that one binds
                 return all(map(self.reads, (*self.registry.regimes.get(after.code, {}).values(), after)))
+            case WaiverGranted():  # nobody approves in another's name
+                stays = isinstance(before, WaiverGranted) and before.approved_by == after.approved_by
+                return self.reads(after) and (stays or after.approved_by == self.principal.id)
             case _:
                 return self.reads(after)
 

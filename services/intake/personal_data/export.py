@@ -71,6 +71,19 @@ _PARTS = (
         ("",),
     ),
     Part(
+        "waiver_request",
+        text(f"""
+            SELECT waiver_id, agency, regime, rule, agencies, reason, since, until, asked_by, asked_at, decision,
+                   decided_by, decided_at, decision_reason
+              FROM waiver_requests
+             WHERE (asked_by = :person OR decided_by = :person OR (made_by = :person AND {_THIS_PERSON}))
+               AND waiver_id > :waiver_id
+             ORDER BY waiver_id LIMIT :limit
+        """),  # noqa: S608 - constants
+        ("waiver_id",),
+        ("",),
+    ),
+    Part(
         "notice",
         text("""
             SELECT notification_id, agency, obligation, at, document FROM notices

@@ -28,6 +28,12 @@ def check(
     if isinstance(stored, WaiverGranted):
         yield from _ended(located, waiver, stored, today)
         return
+    yield from check_asked(located, waiver, registry, today)
+    yield from _approver(located, waiver, registry, today)
+
+
+def check_asked(located: Located, waiver: WaiverGranted, registry: Registry, today: date) -> Iterator[FileError]:
+    """Yield what is wrong with a waiver before anybody has approved it."""
     yield from _rule(located, waiver, registry)
     for place, agency in enumerate(waiver.agencies):
         if agency not in registry.agencies:
@@ -42,7 +48,7 @@ def check(
         )
     if not waiver.reason:
         yield located.error("reason", "Thiếu lý do.", "The reason is missing.", "Ghi `reason`.", "Give `reason`.")
-    yield from _people(located, waiver, registry, today)
+    yield from _asker(located, waiver, registry, today)
     yield from _days(located, waiver, today)
 
 
@@ -62,7 +68,7 @@ def _rule(located: Located, waiver: WaiverGranted, registry: Registry) -> Iterat
         )
 
 
-def _people(located: Located, waiver: WaiverGranted, registry: Registry, today: date) -> Iterator[FileError]:
+def _asker(located: Located, waiver: WaiverGranted, registry: Registry, today: date) -> Iterator[FileError]:
     tree = registry.tree(today)
     asker = registry.people.get(waiver.asked_by) or registry.officers.get(waiver.asked_by)
     if asker is None:
@@ -75,6 +81,10 @@ def _people(located: Located, waiver: WaiverGranted, registry: Registry, today: 
             "Chọn người của cơ quan đó, hoặc tách thành nhiều bản ghi.",
             "Choose a person of that agency, or make several waivers.",
         )
+
+
+def _approver(located: Located, waiver: WaiverGranted, registry: Registry, today: date) -> Iterator[FileError]:
+    tree = registry.tree(today)
     approver = registry.people.get(waiver.approved_by)
     if approver is None:
         yield located.unknown("approved_by", "người phê duyệt", "person who approves", waiver.approved_by, "person")

@@ -157,6 +157,7 @@ class World:
         operator = json.loads(self.command("intake", "keys", "create", "--operator", "doi-soat", "--json"))
         self.operator = operator["keys"][0]["key"]
         chair = json.loads(self.command("intake", "keys", "create", "--person", "tt-99", "--json"))
+        self.chair = chair["keys"][0]["key"]
         self.command("intake", "keys", "rotate", chair["keys"][0]["key_id"])
 
     def _silence(self) -> None:
@@ -198,6 +199,7 @@ class World:
         self._load_requests()
         self._relieve()
         self._ask_and_withdraw()
+        self._ask_for_waivers()
         for person in ("cb-05", "cb-91"):
             eventually(partial(self._told, person), f"{person} is told that a report names them")
         self.drain()
@@ -216,6 +218,23 @@ class World:
         answer = httpx.post(url, headers=headers, json={"reason": "Đã có số liệu"}, timeout=30)
         assert answer.status_code == 200, answer.text
         eventually(lambda: self.obligation(key)["owed"] is False, "what is withdrawn is owed no more")
+
+    def _ask_for_waivers(self) -> None:
+        """Two agencies ask that a rule is waived; the chair grants one request, the other waits."""
+        since = local_day(self.clock.now()) + timedelta(days=2)
+        said = {"regime": REGIME, "rule": "K01", "since": since.isoformat(), "until": since.isoformat()}
+        self._step("H99.91", "waivers", **said, reason="Sáp nhập thôn", asked_by="cb-91")
+        headers = {"Authorization": f"Bearer {self.keys['H99.05']}", "Idempotency-Key": os.urandom(8).hex()}
+        url = f"{self.stack.url('intake')}/v1/waivers"
+        asked = httpx.post(
+            url, headers=headers, json=said | {"reason": "Chưa tách số liệu", "asked_by": "cb-05"}, timeout=30
+        )
+        assert asked.status_code == 201, asked.text
+        decision = httpx.post(
+            f"{url}/{asked.json()['waiver_id']}/decision",
+            headers={"Authorization": f"Bearer {self.chair}"}, json={"decision": "grant"}, timeout=30,
+        )  # fmt: skip
+        assert decision.status_code == 200, decision.text
 
     def obligation(self, key: str) -> dict[str, Any]:
         """As scoring shows it to the operator, once it has heard of the operator's key."""

@@ -56,10 +56,7 @@ async def test_a_waiver_that_ends_earlier_lets_its_rule_fire_again(rig: Rig) -> 
 async def test_without_the_copy_of_the_waiver_the_report_is_returned(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: nothing is waived by itself."""
 
-    async def none(*given: Any) -> dict[str, list[WaiverGranted]]:
-        return {}
-
-    monkeypatch.setattr("services.validator.store.waivers", none)
+    monkeypatch.setattr("services.validator.domain.in_force", lambda *given: {})
     await rig.keep(regime(), waiver())
     await rig.judge(wrong())
     assert [verdict.outcome for verdict in await rig.published()] == ["returned"]
