@@ -27,6 +27,7 @@ from services.notifier.templates import words
 from shared.access import ACTORS
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.text import header_safe
+from shared.contract.words import period_words
 from shared.runtime.clock import LOCAL_ZONE
 
 LETTER_FACTS: TypeAdapter[LetterFacts] = TypeAdapter(LetterFacts)
@@ -155,7 +156,7 @@ class Composer:
         deadline = facts.deadline or mail.deadline
         request_vi = mail.names.get("request_title") or ""
         request_en = mail.names.get("request_title_en") or request_vi
-        period_vi, period_en = words.period_words(facts.period, request_vi, request_en)
+        period_vi, period_en = period_words(facts.period, request_vi, request_en)
         regime_vi = mail.names.get("regime_name") or facts.regime
         deadline_vi, deadline_en = words.deadline_words(deadline)
         late_vi, late_en = words.lateness_words(deadline, mail.released_at or mail.created_at)
@@ -206,7 +207,7 @@ class Composer:
 
 def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
     """A line of a letter about several matters, in the words people use. `at`: when the letter is from."""
-    period_vi, period_en = words.period_words(matter["period"], matter["request"], matter["request_en"])
+    period_vi, period_en = period_words(matter["period"], matter["request"], matter["request_en"])
     deadline = datetime.fromisoformat(matter["deadline"]) if matter["deadline"] else None
     owed = matter["kind"] in ("overdue", "escalation")
     late_vi, late_en = words.lateness_words(deadline, at) if owed else ("", "")
@@ -272,7 +273,7 @@ def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:
 
 def _report_view(report: dict[str, str]) -> dict[str, str]:
     """A listed report in the words people use."""
-    period_vi, period_en = words.period_words(report["period"], report["request"], report["request_en"])
+    period_vi, period_en = period_words(report["period"], report["request"], report["request_en"])
     received_vi, received_en = words.deadline_words(datetime.fromisoformat(report["received_at"]))
     return {
         **report,

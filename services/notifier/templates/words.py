@@ -6,12 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from shared.contract.period import PeriodError, parse
+from shared.contract.words import MONTHS_EN
 from shared.runtime.clock import LOCAL_ZONE
-
-_MONTHS_EN = (
-    "January February March April May June July August September October November December".split()  # noqa: SIM905
-)
 
 #: standing -> (Vietnamese, English)
 STANDINGS: dict[str, tuple[str, str]] = {
@@ -132,41 +128,12 @@ def decision_words(
     return name, said, (vi, en)
 
 
-def period_words(period: str, request_title: str = "", request_title_en: str = "") -> tuple[str, str]:
-    """(Vietnamese, English) for a period id; an id we cannot read is shown as it is."""
-    try:
-        parsed = parse(period)
-    except PeriodError:
-        return period, period
-    year, number = parsed.year, parsed.number
-    match parsed.frequency:
-        case "weekly":
-            return f"tuần {number} năm {year}", f"week {number} of {year}"
-        case "monthly":
-            return f"tháng {number}/{year}", f"{_MONTHS_EN[number - 1]} {year}"
-        case "quarterly":
-            roman = ("I", "II", "III", "IV")[number - 1]
-            return f"quý {roman}/{year}", f"quarter {number} of {year}"
-        case "half_yearly":
-            return (f"6 tháng {'đầu' if number == 1 else 'cuối'} năm {year}"), (
-                f"{'first' if number == 1 else 'second'} half of {year}"
-            )
-        case "nine_monthly":
-            return f"9 tháng năm {year}", f"nine months of {year}"
-        case "yearly":
-            return f"năm {year}", f"year {year}"
-        case "adhoc":
-            vi = f"{request_title} ({period})" if request_title else period
-            en = f"{request_title_en or request_title} ({period})" if request_title_en or request_title else period
-            return vi, en
-
-
 def deadline_words(moment: datetime | None) -> tuple[str, str]:
     """(Vietnamese, English) for a moment, in Vietnam's time, which is named."""
     if moment is None:
         return "xem trong hệ thống", "see the system"
     local = moment.astimezone(LOCAL_ZONE)
-    en = f"{local:%H:%M} on {local.day} {_MONTHS_EN[local.month - 1]} {local.year} (Vietnam time, UTC+7)"
+    en = f"{local:%H:%M} on {local.day} {MONTHS_EN[local.month - 1]} {local.year} (Vietnam time, UTC+7)"
     return f"{short_words(moment)} (giờ Việt Nam, UTC+7)", en
 
 
@@ -190,7 +157,7 @@ def brief_words(moment: datetime | None) -> str:
     if moment is None:
         return "see the system"
     local = moment.astimezone(LOCAL_ZONE)
-    return f"{local:%H:%M}, {local.day} {_MONTHS_EN[local.month - 1]} {local.year}"
+    return f"{local:%H:%M}, {local.day} {MONTHS_EN[local.month - 1]} {local.year}"
 
 
 def lateness_words(deadline: datetime | None, at: datetime) -> tuple[str, str]:

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.delivery.ledger import ClaimedMail
-from services.notifier.templates import CannotRender, Composer, Originator, deadline_words, period_words
+from services.notifier.templates import CannotRender, Composer, Originator, deadline_words
 from services.notifier.templates.preview import samples, write
 from services.notifier.templates.words import lateness_words
+from shared.contract.words import period_words
 
 COMPOSER = Composer(Originator("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))
 
