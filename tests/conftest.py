@@ -124,7 +124,7 @@ def mail_sink(tmp_path: Path) -> Iterator[LocalMailSink]:
 
 @pytest.fixture(scope="module")
 def province_stack(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The four services and a mail sink on the session's infrastructure, with databases and topics of their own."""
+    """The services and a mail sink on the session's infrastructure, with databases and topics of their own."""
     prefix = unique("p")
     options = infra.options(tmp_path_factory.mktemp("province"), prefix)
     try:

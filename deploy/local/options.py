@@ -33,6 +33,7 @@ FIXED_PORTS: Mapping[str, int] = {
     "validator": 28082,
     "scoring": 28083,
     "notifier": 28084,
+    "board": 28085,
 }
 #: whose append-only tables belong to a role of their own (shared/postgres/ledgers.py)
 LEDGER_SERVICES = frozenset({"intake", "scoring"})

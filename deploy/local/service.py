@@ -1,4 +1,4 @@
-"""One instance of one of the four services as a child process, with exactly the environment of its contract."""
+"""One instance of one of the services as a child process, with exactly the environment of its contract."""
 
 from __future__ import annotations
 

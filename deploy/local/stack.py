@@ -234,6 +234,8 @@ class Stack:
         if service in ("intake", "notifier"):
             env[f"{upper}_WEBHOOK_KEY_FILE"] = str(self._home.webhook_key_file())
             env[f"{upper}_WEBHOOK_PRIVATE_NETWORKS"] = "127.0.0.0/8"
+        if service == "board" and isinstance(component, Service):
+            env["BOARD_PUBLIC_URL"] = component.url
         if service == "intake":
             env["INTAKE_RECEIPT_KEY_FILE"] = str(self._home.key_file("receipt_key.pem"))
         env |= self.options.env

@@ -1,1 +1,1 @@
-"""Compares what the four services hold of the same things, and with the rules; it changes nothing."""
+"""Compares what the services hold of the same things, and with the rules; it changes nothing."""

@@ -58,7 +58,7 @@ async def _reconcile(urls: dict[str, str], settle_seconds: float) -> Result:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m deploy.reconcile",
-        description="Đối chiếu bốn kho với nhau và với quy định / compare the four stores and the rules",
+        description="Đối chiếu các kho với nhau và với quy định / compare the stores and the rules",
         epilog="mã thoát / exit code: 0 khớp / agree, 1 có sai lệch / differences, 2 không đọc được / unreadable",
     )
     for service in SERVICES:

@@ -1,4 +1,4 @@
-"""Compares the four stores with each other and with the rules, and names every difference; it changes nothing.
+"""Compares the stores with each other and with the rules, and names every difference; it changes nothing.
 
 It goes through obligations and events one by one, and compares whole what is kept once. A difference counts only if
 the first look and the last one both find it: what is still on its way between two services is not lost. Later looks
@@ -16,6 +16,7 @@ from time import monotonic
 
 from deploy.reconcile import (
     availability,
+    board,
     copies,
     journal,
     notices,
@@ -63,6 +64,7 @@ DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {
     "copies.standings": copies.standings,
     "copies.notices": copies.notices,
     "notices": notices.compare,
+    "board": board.compare,
 }
 #: what scoring holds about an obligation
 OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Difference]]] = {
@@ -101,6 +103,12 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     ),
     "notifier.steps": ("notifier.obligations", "notifier.notifications"),
     "notifier.access": ("notifier.access_",),
+    "board.registry": ("board.agencies", "board.officers", "board.people", "board.regimes", "board.requests"),
+    "board.submissions": ("board.reports", "board.steps"),
+    "board.verdicts": ("board.verdicts",),
+    "board.compliance": ("board.obligations",),
+    "board.notifications": ("board.notices",),
+    "board.access": ("board.access_",),
 }
 #: every comparison by name; a test switches off each in turn to show that it is needed
 COMPARISONS = (*REFERENCE, *DOSSIERS, *OBLIGATIONS, "owing.missing", "transfers", "journal")

@@ -1,4 +1,4 @@
-"""A dossier is all that the four stores hold about one obligation, side by side.
+"""A dossier is all that the stores hold about one obligation, side by side.
 
 It merges the streams of all tables by the obligation's key, so that memory holds one dossier, however many there are.
 Rows that belong to no obligation, such as an attempt without its notification, share the empty key.
@@ -102,6 +102,11 @@ SOURCES: dict[str, Source] = {
         "t.told_with",
     ),
     "recorded": _events("notifier", "notifications"),
+    "board_obligations": _table("board", "obligations"),
+    "board_reports": _table("board", "reports", ", t.version, t.submission_id"),
+    "board_steps": _table("board", "steps", ", t.at, t.step_id"),
+    "board_verdicts": _table("board", "verdicts", ", t.version, t.submission_id"),
+    "board_notices": _table("board", "notices", ", t.notification_id"),
 }
 
 
@@ -135,6 +140,11 @@ class Dossier:
     namings: Rows = field(default_factory=list)
     letters: Rows = field(default_factory=list)
     recorded: Rows = field(default_factory=list)
+    board_obligations: Rows = field(default_factory=list)
+    board_reports: Rows = field(default_factory=list)
+    board_steps: Rows = field(default_factory=list)
+    board_verdicts: Rows = field(default_factory=list)
+    board_notices: Rows = field(default_factory=list)
 
     @property
     def agency(self) -> str:

@@ -61,6 +61,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",
         "silences", "told_before", "access_keys", "access_people", "relay_state",
     ),
+    "board": ("agencies", "officers", "people", "regimes", "requests", "access_keys", "access_people", "relay_state"),
 }  # fmt: skip
 #: the newest record of each entity that intake has published
 _PUBLISHED = """

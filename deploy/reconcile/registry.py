@@ -48,6 +48,8 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "access_people": ("person", ("person_id",)),
     "access_keys": ("key", ("key_id",)),
 }
+#: services that know keys by a copy
+_WITH_KEYS = ("validator", "scoring", "notifier", "board")
 #: columns computed from a record, where it has no attribute of their name
 _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("validator", "regime", "form"): lambda record: record.form.model_dump(mode="json"),
@@ -77,8 +79,10 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
     **{
         (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
-        for service in ("validator", "scoring", "notifier")
+        for service in _WITH_KEYS
     },
+    ("board", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
+    ("board", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
 }
 _JSON = frozenset(
     {
@@ -93,7 +97,9 @@ _JSON = frozenset(
         ("notifier", "people", "offices"),
         ("notifier", "agencies", "parents"),
         ("scoring", "agencies", "parents"),
-        *((service, "access_people", "offices") for service in ("validator", "scoring", "notifier")),
+        ("board", "people", "offices"),
+        ("board", "agencies", "parents"),
+        *((service, "access_people", "offices") for service in _WITH_KEYS),
     }
 )
 #: columns that only the copy has
@@ -120,8 +126,8 @@ _FOLLOWED = (
     ("scoring", "agencies"), ("scoring", "officers"), ("scoring", "regimes"),
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"), ("notifier", "people"),
-    *((service, table) for service in ("validator", "scoring", "notifier") for table in ("access_people",
-      "access_keys")),
+    ("board", "agencies"), ("board", "officers"), ("board", "regimes"), ("board", "requests"), ("board", "people"),
+    *((service, table) for service in _WITH_KEYS for table in ("access_people", "access_keys")),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Reads the four databases, each in one read-only snapshot, as streams of rows in the order of their keys.
+"""Reads the databases, each in one read-only snapshot, as streams of rows in the order of their keys.
 
 Memory holds one page of each stream. The snapshots are not of the same moment, so an event on its way between two
 stores may look like a difference; the comparison therefore looks again before it reports one.
@@ -56,7 +56,7 @@ class Source:
 
 
 class Stores:
-    """Connections to the four databases. Reading only: each snapshot is a read-only transaction."""
+    """Connections to the databases. Reading only: each snapshot is a read-only transaction."""
 
     def __init__(self, connections: Mapping[str, asyncpg.Connection], collations: Mapping[str, str]) -> None:
         self._connections = connections
@@ -65,7 +65,7 @@ class Stores:
     @classmethod
     @asynccontextmanager
     async def open(cls, urls: Mapping[str, str]) -> AsyncIterator[Self]:
-        """Connect to all four. Raises CannotCompare."""
+        """Connect to all. Raises CannotCompare."""
         async with AsyncExitStack() as stack:
             connections: dict[str, asyncpg.Connection] = {}
             collations: dict[str, str] = {}

@@ -12,5 +12,6 @@ TITLES: dict[str, tuple[str, str]] = {
     "validator": ("Kiểm tra (validator)", "Kiểm tra nội dung báo cáo / checks what reports say"),
     "scoring": ("Chấm điểm (scoring)", "Theo dõi nghĩa vụ và chấm điểm kỷ luật báo cáo / obligations and their scores"),
     "notifier": ("Thông báo (notifier)", "Nhắc, báo quá hạn và chuyển cấp / reminds, notifies and escalates"),
+    "board": ("Bảng theo dõi (board)", "Ai chậm, từ bao giờ, vì sao / who is behind, since when and why"),
 }
 SERVICES = tuple(TITLES)

@@ -54,6 +54,13 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     # receipts for webhooks; decisions for the mail
     "notifier.steps": (StepTaken, SubmissionReceived),
     "notifier.access": _ACCESS,
+    # each topic by itself, so that trouble with one keeps nothing of the others from the pages
+    "board.registry": (*_REGISTRY, PersonRegistered),
+    "board.submissions": (SubmissionReceived, StepTaken),
+    "board.verdicts": (VerdictReached,),
+    "board.compliance": (ObligationChanged,),
+    "board.notifications": (NotificationRecorded, NoticeRecorded),
+    "board.access": _ACCESS,
 }
 
 

@@ -69,6 +69,7 @@ OPENERS = {
     "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",
     "services/notifier/channels/dispatcher.py": "the sender's rounds",
     "services/notifier/channels/webhook/dispatcher.py": "the rounds of webhooks",
+    "services/board/accounts/signing_in.py": "sign-ins, whose failures are kept whatever the page does",
     "services/scoring/loading.py": "calendars and policies of the files, loaded at start and by command",
 }
 #: a function that is given one of these works inside its caller's transaction

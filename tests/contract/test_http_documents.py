@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
+from services.board.main import build as board
+from services.board.settings import BoardSettings
 from services.intake.main import build as intake
 from services.intake.settings import IntakeSettings
 from services.notifier.main import build as notifier
@@ -30,6 +32,7 @@ BUILDS: dict[str, tuple[Callable[..., Any], type]] = {
     "validator": (validator, ValidatorSettings),
     "scoring": (scoring, ScoringSettings),
     "notifier": (notifier, NotifierSettings),
+    "board": (board, BoardSettings),
 }
 #: open to everybody
 PUBLIC = {

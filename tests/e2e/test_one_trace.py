@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from deploy.local import Stack
-from shared.contract.services import SERVICES
+from shared.contract.events.base import OWNERS
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
 from tests.stack import Infra, unique
@@ -172,7 +172,9 @@ def test_one_trace_id_from_the_post_over_verdict_and_score_to_the_mail(
     told(kept, TRACE, SCORED)
     # the services export on their own, so a parent may arrive after its child
     eventually(lambda: not orphans(kept, TRACE), "a parent for every span of the trace")
-    eventually(lambda: relays(kept, TRACE) == set(SERVICES), "a span of each service's relay that links the trace")
+    eventually(
+        lambda: relays(kept, TRACE) == set(OWNERS.values()), "a span of each publisher's relay that links the trace"
+    )
     assert province.mails_to("hanh@sonoivu.example")
 
 

@@ -1,4 +1,4 @@
-"""Principal × route × agency: what each operation of the four services answers whoever calls it.
+"""Principal × route × agency: what each operation of the services answers whoever calls it.
 
 The routes are those of the OpenAPI documents, and what is expected follows from `x-scope` alone: a new route is in the
 matrix as soon as it is served.

@@ -107,6 +107,11 @@ EMPTY: dict[str, str] = {
     "intake.webhook_*": "holds what agencies register; none does here",
     "notifier.webhook*": "as intake's: nothing is sent where nothing is registered",
     "notifier.resends": "holds an operator's orders",
+    "board.dead_letter": "no consumer of the board reads the topic of the bad record",
+    "board.accounts": "holds whom an operator invites",
+    "board.invitations": "holds links that are used up",
+    "board.sessions": "holds who is signed in",
+    "board.sign_ins": "holds who signed in",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
 CONTROLS: dict[str, str] = {
@@ -128,6 +133,7 @@ CONTROLS: dict[str, str] = {
     "copies.standings": "intake.standings.changed_at",
     "copies.notices": "intake.notices.version",
     "notices": "notifier.notifications.reason",
+    "board": "board.reports.sha256",
     "owing.terms": "scoring.obligations.terms remind_at of fulfilled",
     "scores.columns": "scoring.obligations.opened_at",
     "scores.lines": "scoring.score_lines.created_at",
@@ -218,7 +224,7 @@ class FrozenStores(Stores):
 
 @asynccontextmanager
 async def frozen(urls: Mapping[str, str]) -> AsyncIterator[FrozenStores]:
-    """The four databases, each in a transaction that is rolled back, without constraints that would refuse a spoil."""
+    """The databases, each in a transaction that is rolled back, without constraints that would refuse a spoil."""
     async with AsyncExitStack() as stack:
         connections = {}
         for service in SERVICES:
@@ -243,7 +249,7 @@ _DROP_CHECKS = """
 
 @pytest.fixture(scope="module")
 def urls(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The four databases of a world whose services have ended, for a superuser: they are not owned by one role."""
+    """The databases of a world whose services have ended, for a superuser: they are not owned by one role."""
     prefix = unique("r")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
     options = infra.options(tmp_path_factory.mktemp("world"), prefix, env={"BUSINESS_CLOCK": clock, **ENVIRONMENT})
@@ -363,6 +369,10 @@ async def test_a_line_that_is_changed_in_every_copy_alike_is_found_by_the_policy
             ("scoring", f"UPDATE outbox_archive SET {body}"),
         ):
             await stores.connections[service].execute(statement, key, was, now)
+        # jsonb is written with a blank after each colon
+        spaced = (part.replace(":", ": ") for part in (was, now))
+        board = "UPDATE obligations SET document = replace(document::text, $2, $3)::jsonb WHERE obligation = $1"
+        await stores.connections["board"].execute(board, key, *spaced)
         await stores.connections["scoring"].execute(
             "UPDATE score_lines SET clause = '9.z' WHERE obligation = $1 AND clause = '1.b'", key
         )

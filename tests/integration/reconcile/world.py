@@ -1,4 +1,4 @@
-"""A small province in which everything has happened once: whatever the four stores can hold has a row somewhere.
+"""A small province in which everything has happened once: whatever the stores can hold has a row somewhere.
 
 Reports accepted, returned, late and NIL; overdue with a climb over an unstaffed rung; a relief; a moved deadline; a
 request; an agency that closed; a dead letter. Then the services end, so that nothing heals or moves any more.

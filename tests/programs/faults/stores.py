@@ -48,6 +48,12 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "validator.access": _ACCESS,
         "scoring.access": _ACCESS,
         "notifier.access": _ACCESS,
+        "board.registry": (*_REGISTRY, "registry.person"),
+        "board.submissions": ("submission.received", "submission.step"),
+        "board.verdicts": ("verdict.reached",),
+        "board.compliance": ("obligation.changed",),
+        "board.notifications": ("notification.recorded",),
+        "board.access": _ACCESS,
     }.items()
 }
 #: consumer -> the topics it reads
@@ -67,6 +73,12 @@ READS: dict[str, tuple[str, ...]] = {
     "validator.access": ("registry",),
     "scoring.access": ("registry",),
     "notifier.access": ("registry",),
+    "board.registry": ("registry",),
+    "board.submissions": ("submissions",),
+    "board.verdicts": ("verdicts",),
+    "board.compliance": ("compliance",),
+    "board.notifications": ("notifications",),
+    "board.access": ("registry",),
 }
 RECEIVED, REACHED = _KIND.format("submission.received"), _KIND.format("verdict.reached")
 CHANGED = _KIND.format("obligation.changed")

@@ -77,7 +77,7 @@ def world() -> tuple[Ledger, Stores]:
                 stores.witnessed.append(Applied(place, consumer, event_id, topic, OBLIGATION, version))
     stores.told.append(Told("scoring", "c1", "compliance", OBLIGATION, CHANGED, 3, "s2", True))
     stores.messages.append(Message("compliance", 0, 0, OBLIGATION, "c1", 3))
-    for consumer in ("intake.follow", "notifier.compliance"):
+    for consumer in ("intake.follow", "notifier.compliance", "board.compliance"):
         place += 1
         stores.inbox.append((consumer, "c1"))
         stores.witnessed.append(Applied(place, consumer, "c1", "compliance", OBLIGATION, 3))

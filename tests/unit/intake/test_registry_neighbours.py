@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from services.board import check as board
 from services.intake.registry import neighbours
 from services.intake.registry.neighbours import NEIGHBOURS, ROOT, ask
 from services.intake.registry.source import FileError, Located, Source
@@ -29,6 +30,7 @@ from tests.integration.intake.rig import NOW, agency, officer, regime, request
 
 CHECKERS: dict[str, Checker] = {
     "validator": validator.checker, "scoring": scoring.checker, "notifier": notifier.checker,
+    "board": board.checker,
 }  # fmt: skip
 
 

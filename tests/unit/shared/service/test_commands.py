@@ -39,7 +39,13 @@ SHARED: dict[str, list[list[str]]] = {
         ["list"], ["show", "{consumer}"], ["resume", "{consumer}"], ["bury-to", "{consumer}", "--batch"],
     ],
 }  # fmt: skip
-CONSUMER = {"intake": "follow", "validator": "submissions", "scoring": "follow", "notifier": "verdicts"}
+CONSUMER = {
+    "intake": "follow",
+    "validator": "submissions",
+    "scoring": "follow",
+    "notifier": "verdicts",
+    "board": "verdicts",
+}
 OWN: dict[str, dict[str, list[list[str]]]] = {
     "intake": {
         "registry": [["republish"], ["plan", "{sample}"], ["apply", "{sample}", "--why", "x"]],
@@ -86,6 +92,10 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         ],
         "mail": [["preview", "{folder}"]],
         "rebuild": [["--told-until", "2026-01-05T17:00:00+07:00"]],
+    },
+    "board": {
+        "accounts": [["list"], ["invite", "TT-H99"], ["close", "TT-H99", "--why", "x"]],
+        "rebuild": [["--yes"]],
     },
     "validator": {"findings": [[]], "rules": [["check", "{regime}"], ["coverage", "{regime}"]]},
 }

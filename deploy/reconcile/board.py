@@ -1,0 +1,98 @@
+"""Compares what the board keeps of an obligation with the newest event about each record, by its owner."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.reconcile.differences import Difference, Teller
+from deploy.reconcile.dossiers import Dossier, Rows
+from deploy.reconcile.receipts import is_step, json_body
+from deploy.reconcile.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A table of the board: by which column its rows and the events are told apart, and what both say."""
+
+    table: str
+    owner: str
+    key: str
+    columns: tuple[str, ...]
+    document: str = ""  # a column that holds a part of the event as JSON
+    steps: bool = False  # of intake's events those that are steps
+    absent: Mapping[str, Any] = field(default_factory=dict)  # what a body means that leaves a column out
+
+
+_COPIES = (
+    _Copy("reports", "intake", "submission_id",
+          ("obligation", "version", "officer_id", "received_at", "sha256", "nil", "nil_reason", "declines")),
+    _Copy("steps", "intake", "step_id",
+          ("obligation", "kind", "at", "by", "role", "reason", "until", "version"), steps=True),
+    _Copy("verdicts", "validator", "submission_id",
+          ("obligation", "version", "revision", "decided_at", "outcome", "errors", "warnings", "findings_truncated"),
+          "findings", absent={"revision": 1, "findings_truncated": False}),
+    _Copy("notices", "notifier", "notification_id",
+          ("obligation", "kind", "step", "officer_id", "channel", "outcome", "at", "version")),
+)  # fmt: skip
+_OBLIGATION = ("obligation", "agency", "regime", "period", "owed", "standing", "overdue", "on_time", "opens_at",
+               "deadline", "answer_received_at", "score", "version")  # fmt: skip
+
+
+def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
+    """Every record of the board about the obligation."""
+    yield from _obligation(dossier)
+    events = {"intake": dossier.received, "validator": dossier.reached, "notifier": dossier.recorded}
+    rows = {"reports": dossier.board_reports, "steps": dossier.board_steps, "verdicts": dossier.board_verdicts,
+            "notices": dossier.board_notices}  # fmt: skip
+    for copy in _COPIES:
+        found = {str(row[copy.key]): row for row in rows[copy.table]}
+        said = _newest(copy, events[copy.owner])
+        for name in sorted({*found, *said}):
+            told = _teller(copy.table, f"{dossier.key} {name}", copy.owner)
+            if name not in found:
+                yield told.missing()
+            elif name not in said:
+                if reference.archived(copy.owner, found[name][copy.key]):
+                    yield told.surplus()
+            else:
+                yield from told.values(found[name], _said(copy, said[name]))
+                if copy.document:
+                    yield from told.document(json.loads(found[name][copy.document]), said[name][copy.document],
+                                             copy.document)  # fmt: skip
+
+
+def _obligation(dossier: Dossier) -> Iterator[Difference]:
+    body = json_body(dossier.changed[-1]) if dossier.changed else None
+    told = _teller("obligations", dossier.key, "scoring")
+    if not isinstance(body, dict):
+        if dossier.board_obligations and not dossier.obligations:
+            yield told.surplus()  # scoring's archive may have forgotten the events of one that it keeps
+        return
+    if not dossier.board_obligations:
+        yield told.missing()
+        return
+    row = dossier.board_obligations[0]
+    yield from told.values(row, {column: body.get(column) for column in _OBLIGATION})
+    yield from told.document(json.loads(row["document"]), body, "document")
+
+
+def _newest(copy: _Copy, events: Rows) -> dict[str, Mapping[str, Any]]:
+    """The newest event of each record: events stand in the order in which they were published."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        body = json_body(event)
+        if isinstance(body, dict) and (copy.owner != "intake" or is_step(event) == copy.steps):
+            newest[str(body.get(copy.key))] = body
+    return newest
+
+
+def _said(copy: _Copy, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: body.get(column, copy.absent.get(column)) for column in copy.columns}
+
+
+def _teller(table: str, key: str, owner: str) -> Teller:
+    by = (f"theo sự kiện mới nhất của {owner}", f"by {owner}'s newest event")
+    return Teller("copy", f"board.{table}", key, *by)

@@ -1,0 +1,79 @@
+"""Builds the board: the only place where its parts are constructed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.board.accounts import store
+from services.board.accounts.passwords import Passwords
+from services.board.accounts.signing_in import Accounts, Terms
+from services.board.consumer import inbounds
+from services.board.pages.routes import router
+from services.board.pages.web import Site
+from services.board.settings import BoardSettings
+from shared.consuming.consumers import Consumers
+from shared.consuming.subscription import Subscription
+from shared.outbox.relay import Relay
+from shared.postgres.database import Database
+from shared.projection.keyring import CopiedKeyring
+from shared.runtime.clock import Clock, SystemClock, business_clock
+from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.service.service import Service
+from shared.service.ticker import Ticker
+from shared.web.app import create_app
+from shared.web.authentication import Operators
+from shared.web.exports import backbone_exports, mount_exports
+
+#: between two looks for sessions and links that ended long ago, and how long they are kept after that
+PRUNE_SECONDS = 3600.0
+KEPT = timedelta(days=30)
+
+
+def build(
+    *,
+    settings: BoardSettings | None = None,
+    common: CommonSettings | None = None,
+    kafka: KafkaSettings | None = None,
+    clock: Clock | None = None,
+) -> Service:
+    """The board, ready to be served; settings come from the environment unless they are given."""
+    settings = settings or BoardSettings()
+    common = common or CommonSettings()
+    kafka = kafka or KafkaSettings()
+    system, business = SystemClock(), clock or business_clock(common.business_clock)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-board"
+    )
+    subscriptions = [
+        Subscription("board", inbound, database, kafka, system, max_records=settings.consumer_max_records)
+        for inbound in inbounds()
+    ]
+    keyring = CopiedKeyring(database, system)
+    service = Service(
+        "board",
+        database,
+        settings.host,
+        settings.port,
+        backgrounds=[
+            Relay("board", settings.database_url, kafka, system),  # its dead letters alone
+            keyring,
+            Ticker(
+                "sessions", database, system, lambda tx: store.prune(tx, system.now() - KEPT),
+                interval_seconds=PRUNE_SECONDS,
+            ),
+        ],
+        consumers=Consumers("board", kafka, subscriptions, grace_seconds=settings.grace_seconds),
+        grace_seconds=settings.grace_seconds,
+    )  # fmt: skip
+    terms = Terms(timedelta(seconds=settings.idle_seconds), timedelta(seconds=settings.session_seconds))
+    accounts = Accounts(database, system, terms, Passwords())
+    service.app = create_app(
+        "board",
+        title="Thông Suốt – bảng theo dõi / board",
+        description="Ai chậm, từ bao giờ, vì sao / who is behind, since when and why.",
+        readiness=service.readiness,
+        lifespan=service.lifespan,
+    )
+    mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
+    service.app.include_router(router(Site(database, accounts, business, settings.public_url)))
+    return service

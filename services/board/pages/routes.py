@@ -1,0 +1,255 @@
+"""The pages by their addresses."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from services.board import metrics
+from services.board.accounts.passwords import Crowded
+from services.board.accounts.signing_in import SignedIn
+from services.board.pages import views, words
+from services.board.pages.web import COOKIE, STATIC, Site, Visit, own_path
+from services.board.readmodel import queries
+from services.board.readmodel.queries import PAGE_ROWS, Line
+from shared.contract.events import obligation_key
+from shared.runtime.clock import LOCAL_ZONE
+from shared.web.errors import not_found, too_many, unavailable
+from shared.web.limiter import Limiter
+from shared.web.limits import address_key
+
+#: sign-ins of one address: sustained rate and burst. An office behind one address signs in at eight o'clock
+SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE = 0.5, 30
+#: when to come again, where too many passwords wait to be looked at
+CROWDED_SECONDS = 2
+
+
+def router(site: Site) -> APIRouter:
+    """All pages; the last routes of the application. Outside the OpenAPI document: they are for people."""
+    routes = APIRouter(include_in_schema=False)
+    limiter = Limiter(SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE)
+
+    def add(path: str, handler: Any, method: str = "GET", *, public: bool = False) -> None:
+        routes.add_api_route(path, site.page(handler, public=public), methods=[method], response_model=None)
+
+    async def show_sign_in(visit: Visit) -> Response:
+        after = own_path(visit.request.query_params.get("next", "/"))
+        if visit.person is not None:
+            return RedirectResponse(after, 303)
+        return visit.show("sign_in.html.j2", refusal=None, person_id="", after=after)
+
+    async def sign_in(visit: Visit) -> Response:
+        given = await site.form(visit)
+        address = _address(visit.request)
+        if wait_seconds := limiter.take(address_key(address)):
+            raise too_many(wait_seconds)
+        person_id, after = given.get("person_id", "").strip()[:100], own_path(given.get("next", "/"))
+        client = visit.request.headers.get("user-agent", "")
+        try:
+            signed = await site.accounts.sign_in(person_id, given.get("password", ""), address=address, client=client)
+        except Crowded as error:
+            raise unavailable(CROWDED_SECONDS) from error
+        metrics.SIGN_INS_TOTAL.labels("in" if isinstance(signed, SignedIn) else signed).inc()
+        if not isinstance(signed, SignedIn):
+            refusal = words.REFUSALS[signed]
+            return visit.show("sign_in.html.j2", 403, refusal=refusal, person_id=person_id, after=after)
+        if visit.known is not None:
+            await site.accounts.sign_out(visit.known, address=address)
+        answer = RedirectResponse(after, 303, {"Cache-Control": "no-store"})
+        answer.set_cookie(
+            COOKIE, signed.token, max_age=int(signed.lasts.total_seconds()), path="/", secure=True, httponly=True,
+            samesite="lax",
+        )  # fmt: skip
+        return answer
+
+    async def sign_out(visit: Visit) -> Response:
+        await site.form(visit)
+        if visit.known is not None:
+            await site.accounts.sign_out(visit.known, address=_address(visit.request))
+        answer = RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'})
+        answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+        return answer
+
+    async def show_invitation(visit: Visit) -> Response:
+        person_id = await site.accounts.invited(visit.request.path_params["token"])
+        if person_id is None:
+            return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
+        return visit.show("invitation.html.j2", person_id=person_id, refusals=[])
+
+    async def use_invitation(visit: Visit) -> Response:
+        given, token = await site.form(visit), visit.request.path_params["token"]
+        person_id = await site.accounts.invited(token)
+        person = await queries.person(visit.snapshot, person_id) if person_id is not None else None
+        if person is None:
+            return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
+        faults: list[str] | None = ["not_the_same"]
+        if given.get("password", "") == given.get("again", ""):
+            try:
+                faults = await site.accounts.set_password(
+                    token, given.get("password", ""), person.name, address=_address(visit.request)
+                )
+            except Crowded as error:
+                raise unavailable(CROWDED_SECONDS) from error
+        if faults is None:
+            return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
+        if faults:
+            refusals = [words.REFUSALS[fault] for fault in faults]
+            return visit.show("invitation.html.j2", 422, person_id=person_id, refusals=refusals)
+        return RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store"})
+
+    add("/dang-nhap", show_sign_in, public=True)
+    add("/dang-nhap", sign_in, "POST", public=True)
+    add("/dang-xuat", sign_out, "POST", public=True)
+    add("/loi-moi/{token}", show_invitation, public=True)
+    add("/loi-moi/{token}", use_invitation, "POST", public=True)
+    add("/", inbox)
+    add("/bang", heat_map)
+    add("/bang.csv", heat_map_csv)
+    add("/co-quan/{code}", agency)
+    add("/nghia-vu/{agency}/{regime}/{period}", obligation)
+    for path in STATIC:
+        routes.add_api_route(path, _static, response_model=None)
+    add("/{elsewhere:path}", nowhere)  # the last one: what no other address answers
+    return routes
+
+
+async def _static(request: Request) -> Response:
+    content, kind = STATIC[request.url.path]
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(content, headers=headers, media_type=kind)
+
+
+async def nowhere(visit: Visit) -> Response:
+    """An address that leads to no page."""
+    raise not_found("trang này", "such page")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def inbox(visit: Visit) -> Response:
+    """What needs whoever asks now, the oldest harm first."""
+    after = _after(visit.request.query_params.get("after", ""))
+    lines = await queries.inbox(visit.snapshot, visit.view, visit.now, after)
+    counts = await queries.counts(visit.snapshot, visit.view, visit.now)
+    shown = lines[:PAGE_ROWS]
+    following = f"{shown[-1].deadline.isoformat()}|{shown[-1].obligation}" if len(lines) > PAGE_ROWS else ""
+    return visit.show(
+        "inbox.html.j2", lines=shown, counts=counts, following=quote(following), first=after is None,
+        **await _called(visit, shown),
+    )  # fmt: skip
+
+
+async def heat_map(visit: Visit) -> Response:
+    """Agencies × periods of one regime."""
+    regimes = await queries.regimes(visit.snapshot, visit.today)
+    regime = visit.request.query_params.get("regime") or next(iter(regimes), "")
+    if regime and regime not in regimes:
+        raise not_found("chế độ báo cáo này", "such regime")
+    after = visit.request.query_params.get("after", "")[:100]
+    grid = await queries.heat_map(visit.snapshot, visit.view, regime, visit.now, after)
+    rows = grid.rows[:PAGE_ROWS]
+    cells = {key: views.cell_of(line, visit.now) for key, line in grid.cells.items()}
+    return visit.show(
+        "heat_map.html.j2", regimes=regimes, regime=regime, grid=grid, rows=rows, cells=cells, not_owed=views.NOT_OWED,
+        following=rows[-1] if len(grid.rows) > PAGE_ROWS else "", first=not after,
+        titles=await queries.requests(visit.snapshot, grid.periods),
+    )  # fmt: skip
+
+
+async def heat_map_csv(visit: Visit) -> Response:
+    """The heat map's rows, all of them, for a spreadsheet: one line for each agency and period."""
+    regime = visit.request.query_params.get("regime", "")
+    if regime not in await queries.regimes(visit.snapshot, visit.today):
+        raise not_found("chế độ báo cáo này", "such regime")
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\r\n").writerow
+    write(words.CSV_HEADS[visit.language])
+    after = ""
+    while True:
+        grid = await queries.heat_map(visit.snapshot, visit.view, regime, visit.now, after)
+        for code in grid.rows[:PAGE_ROWS]:
+            for period in grid.periods:
+                if (line := grid.cells.get((code, period))) is not None:
+                    write(_csv_line(line, visit))
+        if len(grid.rows) <= PAGE_ROWS:
+            break
+        after = grid.rows[PAGE_ROWS - 1]
+    headers = {"Content-Disposition": f'attachment; filename="{regime}.csv"', "Cache-Control": "no-store"}
+    return Response("\ufeff" + out.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _csv_line(line: Line, visit: Visit) -> Sequence[object]:
+    return (
+        line.agency, _harmless(visit.agency_name(line.agency)), line.regime, line.period,
+        views.name_of(line, visit.now)[visit.language == "en"], _cell(line.deadline), _cell(line.answer_received_at),
+        views.days_late(line, visit.now), "" if line.score is None else format(line.score, "f"),
+    )  # fmt: skip
+
+
+def _cell(moment: datetime | None) -> str:
+    """A moment that every spreadsheet reads as one, Vietnam's time."""
+    return f"{moment.astimezone(LOCAL_ZONE):%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def _harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+async def agency(visit: Visit) -> Response:
+    """One agency: what it owes, how it scores, what its reports are returned for."""
+    code = visit.request.path_params["code"]
+    found = visit.agencies.get(code)
+    if found is None or code not in visit.view.agencies:
+        raise not_found("cơ quan này", "such agency")
+    lines = await queries.of_agency(visit.snapshot, visit.view, code, visit.now)
+    findings = await queries.frequent_findings(visit.snapshot, [line.obligation for line in lines])
+    return visit.show(
+        "agency.html.j2", agency=found, lines=lines, findings=findings, average=views.average_score(lines),
+        officers=await queries.officers_of(visit.snapshot, code), above=found.above.on(visit.today),
+        **await _called(visit, lines),
+    )  # fmt: skip
+
+
+async def obligation(visit: Visit) -> Response:
+    """The evidence of one obligation."""
+    given = visit.request.path_params
+    if not visit.view.sees(given["agency"], given["regime"]):
+        raise not_found("nghĩa vụ báo cáo này", "such obligation")
+    evidence = await queries.evidence(visit.snapshot, obligation_key(given["agency"], given["regime"], given["period"]))
+    if evidence is None:
+        raise not_found("nghĩa vụ báo cáo này", "such obligation")
+    regimes = await queries.regimes(visit.snapshot, visit.today)
+    latest = next((report for report in reversed(evidence.reports) if report["outcome"]), None)
+    return visit.show(
+        "obligation.html.j2", state=evidence.state, evidence=evidence, entries=views.timeline(evidence),
+        findings=views.findings_of(latest), latest=latest, regime=regimes.get(given["regime"]),
+        titles=await queries.requests(visit.snapshot, [given["period"]]), line=views.line_of(evidence.state),
+    )  # fmt: skip
+
+
+async def _called(visit: Visit, lines: Sequence[Line]) -> dict[str, Any]:
+    """What regimes and requests of these rows are called."""
+    return {
+        "regimes": await queries.regimes(visit.snapshot, visit.today),
+        "titles": await queries.requests(visit.snapshot, sorted({line.period for line in lines})),
+    }
+
+
+def _after(text: str) -> tuple[datetime, str] | None:
+    """Where a page of the inbox begins; a text that no page gave begins at the first."""
+    moment, _, key = text.partition("|")
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return (parsed, key) if parsed.tzinfo is not None and key.isprintable() else None

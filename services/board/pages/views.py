@@ -1,0 +1,204 @@
+"""Turns what the store knows into what a page shows. Pure; every moment in Vietnam's time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import RowMapping
+
+from services.board.pages.words import NOTICES, OUTCOMES, STATES, STEPS, Pair
+from services.board.readmodel.queries import Evidence, Line
+from shared.contract.events import ObligationChanged
+from shared.runtime.clock import LOCAL_ZONE
+
+State = Literal["overdue", "grace", "nothing_sent", "awaiting_verdict", "returned", "on_time", "late"]
+#: state -> the icon before its words: colour alone tells nobody anything
+ICONS: Mapping[str, str] = {
+    "overdue": "!", "grace": "⏳", "nothing_sent": "○", "awaiting_verdict": "…", "returned": "↩", "on_time": "✓",
+    "late": "◔", "none": "–",
+}  # fmt: skip
+
+
+def state_of(line: Line, now: datetime) -> State:
+    """What the row is called. A report that answers is on time or late, whatever came after it."""
+    if line.standing == "fulfilled":
+        return "on_time" if line.on_time else "late"
+    if line.overdue:
+        return "overdue"
+    if now > line.deadline and line.grace_until is not None and now <= line.grace_until:
+        return "grace"
+    return line.standing  # type: ignore[return-value]
+
+
+def name_of(line: Line, now: datetime) -> Pair:
+    """The row's state in words. Of what is overdue they say whether nothing came, or what came was returned."""
+    state = state_of(line, now)
+    (vi, en), (standing_vi, standing_en) = STATES[state], STATES[line.standing if state == "overdue" else state]
+    return (f"{vi}, {standing_vi.lower()}", f"{en}, {standing_en.lower()}") if state == "overdue" else (vi, en)
+
+
+def days_late(line: Line, now: datetime) -> int:
+    """Whole days after the deadline, begun ones counted; 0 in time."""
+    until = line.answer_received_at if line.standing == "fulfilled" else now
+    late = ((until or now) - line.deadline).total_seconds()
+    return 0 if late <= 0 else int(late // 86400) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the heat map."""
+
+    state: str
+    icon: str
+    name: Pair
+    days_late: int  # 0: nothing to say of it
+    href: str
+
+
+NOT_OWED = Cell("none", ICONS["none"], STATES["none"], 0, "")
+
+
+def cell_of(line: Line | None, now: datetime) -> Cell:
+    """The cell of an obligation."""
+    if line is None:
+        return NOT_OWED
+    state = state_of(line, now)
+    late = days_late(line, now) if state in ("overdue", "late", "returned") else 0
+    return Cell(state, ICONS[state], name_of(line, now), late, f"/nghia-vu/{line.obligation}")
+
+
+def moment(value: datetime | None, *, seconds: bool = False) -> str:
+    """`17:00 18/10/2026`, Vietnam's time; empty for none."""
+    if value is None:
+        return ""
+    return f"{value.astimezone(LOCAL_ZONE):{'%H:%M:%S' if seconds else '%H:%M'} %d/%m/%Y}"
+
+
+def number(value: Decimal | float | None, digits: int | None = None, *, language: str = "vi") -> str:
+    """A number as its readers write it: `1.234,5`, in English `1,234.5`; no needless zeros; empty for none."""
+    if value is None:
+        return ""
+    exact = Decimal(str(value))
+    if digits is not None:
+        exact = round(exact, digits)
+    text = f"{exact.normalize():,f}" if exact else "0"
+    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
+
+
+def day(value: date | None) -> str:
+    """`18/10/2026`; empty for none."""
+    return f"{value:%d/%m/%Y}" if value else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of an obligation's evidence."""
+
+    at: datetime
+    kind: str
+    what: Pair
+    who: str
+    detail: Pair
+    event: str  # the event or record it follows from
+
+
+def timeline(evidence: Evidence) -> list[Entry]:
+    """Everything that happened about an obligation, in the order of its moments."""
+    state = evidence.state
+    entries = [
+        Entry(
+            state.opens_at, "terms", ("Mở kỳ", "Opened"), "",
+            (f"hạn nộp {moment(state.planned_deadline)}", f"due {moment(state.planned_deadline)}"),
+            f"calendar {state.calendar_version}, policy {state.policy_version}",
+        )
+    ]  # fmt: skip
+    for report in evidence.reports:
+        entries += _of_report(report, evidence)
+    for step in evidence.steps:
+        until = moment(step["until"]) if step["until"] else ""
+        reason = step["reason"] or ""
+        detail = "; ".join(filter(None, (reason, until and f"đến {until}")))
+        entries.append(
+            Entry(
+                step["at"], "step", STEPS.get(step["kind"], (step["kind"], step["kind"])), _name(step["by"], evidence),
+                (detail, "; ".join(filter(None, (reason, until and f"until {until}")))), str(step["step_id"]),
+            )
+        )  # fmt: skip
+    for notice in evidence.notices:
+        vi, en = NOTICES.get(notice["kind"], (notice["kind"], notice["kind"]))
+        said_vi, said_en = OUTCOMES.get(notice["outcome"], (notice["outcome"], notice["outcome"]))
+        to = _name(notice["officer_id"], evidence)
+        entries.append(Entry(notice["at"], "notice", (vi, en), to, (said_vi, said_en), str(notice["notification_id"])))
+    for line in state.lines:
+        points = number(line.points)
+        points_en = number(line.points, language="en")
+        sign = "" if line.points < 0 else "+"
+        entries.append(
+            Entry(
+                line.created_at, "score",
+                (f"Điểm {sign}{points}", f"{sign}{points_en} points"), "",
+                (f"{line.cause} ({line.clause})", f"{line.cause_en} ({line.clause})"),
+                str(line.event_id or line.line_id),
+            )
+        )  # fmt: skip
+    order = {"terms": 0, "report": 1, "verdict": 2, "step": 3, "score": 4, "notice": 5}
+    return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
+
+
+def _of_report(report: RowMapping, evidence: Evidence) -> list[Entry]:
+    version = report["version"]
+    nil = ("không phát sinh: ", "nothing to report: ") if report["nil"] else ("", "")
+    received = Entry(
+        report["received_at"], "report", (f"Nhận phiên bản {version}", f"Version {version} received"),
+        _name(report["officer_id"], evidence),
+        (f"{nil[0]}{report['nil_reason']}", f"{nil[1]}{report['nil_reason']}"), f"sha256 {report['sha256'][:16]}…",
+    )  # fmt: skip
+    if report["outcome"] is None:
+        return [received]
+    accepted = report["outcome"] == "accepted"
+    errors, warnings = report["errors"], report["warnings"]
+    counted = (
+        f"{errors} lỗi, {warnings} cảnh báo",
+        f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}",
+    )
+    judged = Entry(
+        report["decided_at"], "verdict",
+        (f"Phiên bản {version} {'đạt' if accepted else 'bị trả lại'}",
+         f"Version {version} {'accepted' if accepted else 'returned'}"),
+        "", counted, str(report["submission_id"]),
+    )  # fmt: skip
+    return [received, judged]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _name(person_id: str, evidence: Evidence) -> str:
+    name, title = evidence.names.get(person_id, ("", ""))
+    return f"{name}, {title}" if name and title else name or person_id
+
+
+def average_score(lines: Sequence[Line]) -> Decimal | None:
+    """The mean score of what is decided; None while nothing is."""
+    scores = [line.score for line in lines if line.score is not None]
+    return sum(scores, Decimal(0)) / len(scores) if scores else None
+
+
+def line_of(state: ObligationChanged) -> Line:
+    """The row of an obligation's event."""
+    return Line(
+        state.obligation, state.agency, state.regime, state.period, state.standing, state.overdue, state.on_time,
+        state.opens_at, state.deadline, state.answer_received_at, state.score, state.grace_until,
+    )  # fmt: skip
+
+
+def findings_of(report: RowMapping | None) -> list[Mapping[str, Any]]:
+    """The findings of a judged report, errors first."""
+    found = msgspec.json.decode(report["findings"]) if report is not None else []
+    return sorted(found, key=lambda finding: finding["severity"] != "error")

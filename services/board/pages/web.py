@@ -1,0 +1,246 @@
+"""The edge of every page: who is signed in, in which language, and what is answered when something is wrong."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from services.board.accounts.signing_in import Accounts
+from services.board.accounts.store import Known
+from services.board.pages import views, words
+from services.board.readmodel import queries
+from services.board.readmodel.queries import Agency
+from services.board.viewing import Person, View, roles_on, view_of
+from shared.contract.reporting_window import local_day
+from shared.contract.words import period_words
+from shared.postgres.database import Database, ReadTransaction
+from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
+from shared.web.app import read_body
+from shared.web.errors import Problem, forbidden
+from shared.web.problems import problem_for
+
+log = get_logger()
+
+COOKIE = "__Host-board"
+LANGUAGE_COOKIE = "lang"
+MAX_FORM_BYTES = 64 * 1024
+#: nothing but our own style sheet, and forms to ourselves
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_STATIC = files("services.board.pages") / "static"
+
+
+def _static(name: str, kind: str) -> tuple[str, tuple[bytes, str]]:
+    """The address of a file, which changes with its content; its bytes and media type."""
+    content = (_STATIC / name).read_bytes()
+    stem, _, suffix = name.rpartition(".")
+    return f"/static/{stem}-{sha256(content).hexdigest()[:16]}.{suffix}", (content, kind)
+
+
+STYLE_PATH, _STYLE = _static("board.css", "text/css")
+ICON_PATH, _ICON = _static("board.svg", "image/svg+xml")
+#: address -> bytes and media type
+STATIC: Mapping[str, tuple[bytes, str]] = {STYLE_PATH: _STYLE, ICON_PATH: _ICON}
+
+_TEMPLATES = Environment(
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    loader=PackageLoader("services.board.pages", "templates"),
+)
+_TEMPLATES.globals.update(
+    moment=views.moment, day=views.day, states=words.STATES, icons=views.ICONS, roles=words.ROLES,
+    frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH, late=views.days_late,
+    state_of=views.state_of, name_of=views.name_of, short_period=words.short_period,
+)  # fmt: skip
+
+Handler = Callable[["Visit"], Awaitable[Response]]
+
+
+class SignInFirst(Exception):
+    """The page is for somebody who is signed in."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request of a page, in one read transaction. `person` is None before somebody signs in."""
+
+    request: Request
+    now: datetime  # business time
+    language: str
+    known: Known | None
+    person: Person | None
+    view: View
+    agencies: Mapping[str, Agency]
+    snapshot: ReadTransaction
+
+    @property
+    def today(self) -> date:
+        return local_day(self.now)
+
+    def show(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """The page from its template."""
+        return _rendered(template, self.language, self.request, status, visit=self, **values)
+
+    def agency_name(self, code: str) -> str:
+        agency = self.agencies.get(code)
+        if agency is None:
+            return code
+        return agency.name_en or agency.name if self.language == "en" else agency.name
+
+    @property
+    def role(self) -> str:
+        """The roles of who is signed in, in words."""
+        held = roles_on(self.person, self.today) if self.person else ()
+        return ", ".join(words.ROLES.get(role, (role, role))[self.language == "en"] for role in held)
+
+
+class Site:
+    """Makes a route of a page's function."""
+
+    def __init__(self, database: Database, accounts: Accounts, business: Clock, public_url: str) -> None:
+        self._database = database
+        self.accounts = accounts
+        self._clock = business
+        self._origin = public_url
+
+    def page(self, handler: Handler, *, public: bool = False) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint. Without a session a page that is not public leads to the sign-in."""
+
+        async def endpoint(request: Request) -> Response:
+            language = language_of(request)
+            try:
+                token = request.cookies.get(COOKIE)
+                known = await self.accounts.session_of(token) if token else None
+                async with self._database.read_transaction() as snapshot:
+                    visit = await self._visit(request, language, known, snapshot)
+                    if visit.person is None and not public:
+                        return _to_sign_in(request)
+                    answer = await handler(visit)
+            except Exception as error:
+                answer = _trouble(error, request, language)
+            if "lang" in request.query_params:
+                answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="lax", httponly=True)
+            return answer
+
+        return endpoint
+
+    async def _visit(self, request: Request, language: str, known: Known | None, snapshot: ReadTransaction) -> Visit:
+        now = self._clock.now()
+        if known is None:
+            return Visit(request, now, language, None, None, View(), {}, snapshot)
+        person = await queries.person(snapshot, known.person_id)
+        agencies = await queries.agencies(snapshot)
+        if person is None:  # who has left the registry sees nothing any more
+            return Visit(request, now, language, known, None, View(), agencies, snapshot)
+        on = local_day(now)
+        tree = {code: agency.above.on(on) for code, agency in agencies.items()}
+        return Visit(request, now, language, known, person, view_of(person, tree, on), agencies, snapshot)
+
+    async def form(self, visit: Visit) -> dict[str, str]:
+        """The fields of a form that our own page sent. Raises 403 for one that another site sent.
+
+        Source: OWASP CSRF prevention: Fetch metadata and Origin, and a token of the session where there is one.
+        """
+        request = visit.request
+        fetched, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        if fetched not in (None, "same-origin") or (origin is not None and origin != self._origin):
+            raise _foreign_form()
+        if fetched is None and origin is None:
+            raise _foreign_form()
+        body = (await read_body(request, MAX_FORM_BYTES)).decode("utf-8", "replace").replace("\x00", "")
+        fields = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
+        if visit.known is not None and not hmac.compare_digest(
+            fields.get("csrf", "").encode(), visit.known.csrf.encode()
+        ):
+            raise _foreign_form()
+        return fields
+
+
+def _foreign_form() -> Problem:
+    return forbidden(
+        "Biểu mẫu này không gửi từ trang của hệ thống, hoặc trang đã cũ. Hãy tải lại trang rồi gửi lại.",
+        "The form was not sent from a page of this system, or the page is out of date. Reload it and send it again.",
+    )
+
+
+def language_of(request: Request) -> str:
+    """`vi` unless the address or else the cookie asks for English. Office computers speak English more often than
+    those who sit before them, so the browser is not asked.
+    """
+    for said in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if said in ("vi", "en"):
+            return said
+    return "vi"
+
+
+def _in_the_other_language(request: Request, language: str) -> str:
+    """The page's own query, asking for the other language."""
+    others = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return "?" + urlencode([*others, ("lang", "vi" if language == "en" else "en")])
+
+
+def _rendered(template: str, language: str, request: Request, status: int, **values: Any) -> HTMLResponse:
+    english = language == "en"
+    other = _in_the_other_language(request, language)
+
+    def t(vi: str | words.Pair, en: str = "") -> str:
+        """The text in the reader's language, of two texts or a pair."""
+        pair = vi if isinstance(vi, tuple) else (vi, en)
+        return pair[english]
+
+    def period(period_id: str, titles: words.Pair = ("", "")) -> str:
+        return period_words(period_id, *titles)[english]
+
+    def number(value: Decimal | float | None, digits: int | None = None) -> str:
+        return views.number(value, digits, language=language)
+
+    shared = {"t": t, "period": period, "number": number, "lang": language, "other": other, "path": request.url.path}
+    body = _TEMPLATES.get_template(template).render(**shared, **values)
+    return HTMLResponse(body, status, {**HEADERS, "Content-Language": language})
+
+
+def _to_sign_in(request: Request) -> Response:
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    to = f"/dang-nhap?next={quote(asked, safe='/')}" if asked != "/" and request.method == "GET" else "/dang-nhap"
+    return RedirectResponse(to, 303, {"Cache-Control": "no-store"})
+
+
+def own_path(path: str) -> str:
+    """The path if it leads to a page of ours, else the first page: nobody is sent elsewhere after signing in."""
+    parts = urlsplit(path)
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return path if is_own and "\\" not in path and path.isprintable() else "/"
+
+
+def _trouble(error: Exception, request: Request, language: str) -> Response:
+    """The problem as a page: what is wrong, and what to do."""
+    problem = problem_for(error)
+    if problem.status == 500:
+        log.exception("A page failed.", action="http.failed", path=request.url.path)
+    elif problem is not error and problem.status == 503:
+        log.warning("A page met infrastructure trouble.", action="http.unavailable", error=type(error).__name__)
+    answer = _rendered("problem.html.j2", language, request, problem.status, visit=None, problem=problem)
+    answer.headers.update(problem.headers)
+    return answer

@@ -1,0 +1,130 @@
+"""What pages call things, Vietnamese and English. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.contract.period import PeriodError, parse
+from shared.contract.words import MONTHS_EN
+
+Pair = tuple[str, str]
+
+#: standing, or what a cell says in its place -> its name
+STATES: Mapping[str, Pair] = {
+    "overdue": ("Quá hạn", "Overdue"),
+    "grace": ("Quá hạn, trong thời gian ân hạn", "Past the deadline, within grace"),
+    "nothing_sent": ("Chưa nộp", "Nothing sent"),
+    "awaiting_verdict": ("Chờ kiểm tra", "Being checked"),
+    "returned": ("Trả lại", "Returned"),
+    "on_time": ("Đúng hạn", "On time"),
+    "late": ("Nộp chậm", "Late"),
+    "none": ("Không phải nộp", "Not owed"),
+}
+ROLES: Mapping[str, Pair] = {
+    "reporting_officer": ("Cán bộ đầu mối", "Reporting officer"),
+    "head": ("Thủ trưởng", "Head"),
+    "deputy": ("Cấp phó được ủy quyền", "Deputy"),
+    "reviewer": ("Người duyệt", "Reviewer"),
+    "provincial_office": ("Văn phòng UBND", "Provincial office"),
+    "chair": ("Chủ tịch UBND", "Chair"),
+    "administrator": ("Quản trị hệ thống", "Administrator"),
+    "operator": ("Người vận hành", "Operator"),
+    "agency": ("Hệ thống của cơ quan", "The agency's system"),
+}
+FREQUENCIES: Mapping[str, Pair] = {
+    "weekly": ("hằng tuần", "weekly"),
+    "monthly": ("hằng tháng", "monthly"),
+    "quarterly": ("hằng quý", "quarterly"),
+    "half_yearly": ("6 tháng", "half-yearly"),
+    "nine_monthly": ("9 tháng", "nine months"),
+    "yearly": ("hằng năm", "yearly"),
+    "adhoc": ("đột xuất, chuyên đề", "ad hoc"),
+}
+STEPS: Mapping[str, Pair] = {
+    "certified": ("Ký xác nhận", "Certified"),
+    "approved": ("Duyệt", "Approved"),
+    "rework": ("Trả lại để làm lại", "Sent back for rework"),
+    "withdrawn": ("Rút báo cáo", "Withdrawn"),
+    "unlocked": ("Mở khóa", "Unlocked"),
+    "extension_requested": ("Đề nghị gia hạn", "Extension asked for"),
+    "extension_granted": ("Chấp thuận gia hạn", "Extension granted"),
+    "extension_refused": ("Không gia hạn", "Extension refused"),
+    "explanation_given": ("Giải trình", "Explanation given"),
+    "explanation_accepted": ("Chấp nhận giải trình", "Explanation accepted"),
+    "explanation_refused": ("Không chấp nhận giải trình", "Explanation refused"),
+    "appeal_made": ("Khiếu nại", "Appeal made"),
+    "appeal_upheld": ("Chấp nhận khiếu nại", "Appeal upheld"),
+    "appeal_dismissed": ("Bác khiếu nại", "Appeal dismissed"),
+}
+NOTICES: Mapping[str, Pair] = {
+    "reminder": ("Nhắc sắp đến hạn", "Reminder"),
+    "overdue": ("Báo quá hạn", "Overdue notice"),
+    "returned": ("Báo trả lại", "Return notice"),
+    "escalation": ("Chuyển cấp", "Escalation"),
+    "certification": ("Chờ ký", "Certification asked for"),
+    "decision": ("Báo quyết định", "Decision"),
+    "withdrawal": ("Báo rút báo cáo", "Withdrawal"),
+    "resolved": ("Kết thúc chuyển cấp", "Escalation ended"),
+}
+OUTCOMES: Mapping[str, Pair] = {
+    "sent": ("đã gửi", "sent"),
+    "unknown": ("không rõ đã đến chưa", "outcome unknown"),
+    "failed": ("không gửi được", "failed"),
+}
+#: language -> the heads of the exported columns
+CSV_HEADS: Mapping[str, tuple[str, ...]] = {
+    "vi": (
+        "Mã cơ quan",
+        "Cơ quan",
+        "Chế độ báo cáo",
+        "Kỳ",
+        "Tình trạng",
+        "Hạn nộp",
+        "Nhận lúc",
+        "Số ngày chậm",
+        "Điểm",
+    ),
+    "en": ("Agency code", "Agency", "Regime", "Period", "State", "Deadline", "Received at", "Days late", "Score"),
+}
+#: why a sign-in or a password is not taken
+REFUSALS: Mapping[str, Pair] = {
+    "wrong": (
+        "Mã hoặc mật khẩu không đúng. Nếu quên mật khẩu, đề nghị quản trị hệ thống gửi lại đường dẫn.",
+        "The id or the password is wrong. If you have forgotten it, ask an administrator for a new link.",
+    ),
+    "locked": (
+        "Đã sai nhiều lần. Hãy thử lại sau ít phút.",
+        "There were too many wrong tries. Try again in a few minutes.",
+    ),
+    "too_short": ("Mật khẩu cần ít nhất 12 ký tự.", "A password has at least 12 characters."),
+    "too_long": ("Mật khẩu có nhiều nhất 128 ký tự.", "A password has at most 128 characters."),
+    "own_name": ("Mật khẩu không được chứa mã hoặc tên của mình.", "A password may not hold your id or name."),
+    "few_characters": ("Mật khẩu lặp lại quá ít ký tự.", "The password repeats too few characters."),
+    "not_the_same": ("Hai lần nhập không giống nhau.", "The two entries differ."),
+}
+
+
+def short_period(period: str) -> Pair:
+    """A period as the head of a narrow column: `T10/2026`, `Oct 2026`; the id itself of a request or of what is
+    unknown.
+    """
+    try:
+        parsed = parse(period)
+    except PeriodError:
+        return period, period
+    year, number = parsed.year, parsed.number
+    match parsed.frequency:
+        case "weekly":
+            return f"Tuần {number}/{year}", f"W{number} {year}"
+        case "monthly":
+            return f"T{number}/{year}", f"{MONTHS_EN[number - 1][:3]} {year}"
+        case "quarterly":
+            return f"Q{number}/{year}", f"Q{number} {year}"
+        case "half_yearly":
+            return f"6T {'đầu' if number == 1 else 'cuối'} {year}", f"H{number} {year}"
+        case "nine_monthly":
+            return f"9T {year}", f"9M {year}"
+        case "yearly":
+            return str(year), str(year)
+        case _:
+            return period, period

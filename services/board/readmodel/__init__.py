@@ -1,0 +1,1 @@
+"""What the board knows: the newest word of every topic, from which pages read and nothing else."""

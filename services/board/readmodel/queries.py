@@ -1,0 +1,327 @@
+"""What pages ask of the read model: each question one statement, bounded, and only of what the viewer sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, text
+
+from services.board.viewing import Person, View, officers_office
+from shared.access import Office, Term
+from shared.contract.events import ObligationChanged
+from shared.contract.hierarchy import Parents, ParentSince
+from shared.postgres.database import ReadTransaction
+
+PAGE_ROWS = 50
+#: periods side by side in the heat map, the newest last
+MOST_PERIODS = 12
+#: a deadline so near belongs to the first page
+NEAR = timedelta(days=7)
+
+#: a row that the viewer sees: `:whole`, `:agencies` and `:regimes` are View.pairs()
+_SEEN = """
+    (o.agency = ANY(CAST(:whole AS text[])) OR (o.agency, o.regime) IN (
+        SELECT * FROM unnest(CAST(:agencies AS text[]), CAST(:regimes AS text[]))))
+"""
+_COLUMNS = """
+    o.obligation, o.agency, o.regime, o.period, o.standing, o.overdue, o.on_time, o.opens_at, o.deadline,
+    o.answer_received_at, o.score, CAST(o.document->>'grace_until' AS timestamptz) AS grace_until
+"""
+
+_PERSON = text("""
+    SELECT person_id, agency, name, title, CAST(offices AS text) FROM people WHERE person_id = :id
+""")
+_OFFICER = text("""
+    SELECT officer_id, agency, name, title, role, regimes FROM officers WHERE officer_id = :id AND active
+""")
+_TREE = text("SELECT code, name, name_en, parent, CAST(parents AS text), closed_on, kind FROM agencies ORDER BY code")
+
+# oldest harm first: what is overdue, then what was returned, then what is due soon
+_INBOX = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.deadline <= :horizon AND {_SEEN}
+       AND (CAST(:after_deadline AS timestamptz) IS NULL
+            OR (o.deadline, o.obligation) > (CAST(:after_deadline AS timestamptz), CAST(:after AS text)))
+     ORDER BY o.deadline, o.obligation LIMIT :rows
+""")  # noqa: S608 - text of this module
+_COUNTS = text(f"""
+    SELECT count(*) FILTER (WHERE o.overdue) AS overdue,
+           count(*) FILTER (WHERE NOT o.overdue AND o.standing = 'returned') AS returned,
+           count(*) FILTER (WHERE NOT o.overdue AND o.deadline <= :near) AS near,
+           count(*) AS open, min(o.deadline) FILTER (WHERE o.overdue) AS oldest
+      FROM obligations o WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {_SEEN}
+""")  # noqa: S608 - text of this module
+
+_REGIMES = text("""
+    SELECT DISTINCT ON (code) code, name, name_en, frequency, legal_basis FROM regimes
+     WHERE effective_from <= :day ORDER BY code, regime_version DESC
+""")
+_REQUESTS = text("SELECT request_id, title, title_en FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))")
+_PERIODS = text("""
+    SELECT period FROM (
+        SELECT o.period, min(o.opens_at) AS opens_at FROM obligations o
+         WHERE o.regime = :regime AND o.opens_at <= :now GROUP BY o.period
+    ) AS known ORDER BY opens_at DESC, period DESC LIMIT :most
+""")
+_CELLS = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[]))
+       AND o.agency = ANY(CAST(:rows AS text[])) AND {_SEEN}
+""")  # noqa: S608 - text of this module
+_ROWS = text(f"""
+    SELECT o.agency FROM obligations o
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+       AND o.agency > :after GROUP BY o.agency ORDER BY o.agency LIMIT :rows
+""")  # noqa: S608 - text of this module
+_TOTALS = text(f"""
+    SELECT o.period, count(*) AS owed, count(o.answer_received_at) AS answered,
+           count(*) FILTER (WHERE o.on_time) AS on_time, count(*) FILTER (WHERE o.on_time = false) AS late,
+           count(*) FILTER (WHERE o.overdue) AS overdue, count(*) FILTER (WHERE o.standing = 'returned') AS returned,
+           avg(EXTRACT(epoch FROM o.answer_received_at - o.deadline) / 86400)
+               FILTER (WHERE o.on_time = false) AS days_late
+      FROM obligations o
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+     GROUP BY o.period
+""")  # noqa: S608 - text of this module
+
+_OF_AGENCY = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.agency = :agency AND o.opens_at <= :now AND {_SEEN}
+     ORDER BY o.deadline DESC, o.obligation DESC LIMIT :rows
+""")  # noqa: S608 - text of this module
+_FREQUENT = text("""
+    SELECT f->>'code' AS code, max(f->>'message') AS message, max(f->>'message_en') AS message_en,
+           count(DISTINCT v.submission_id) AS reports
+      FROM verdicts v CROSS JOIN LATERAL jsonb_array_elements(v.findings) AS f
+     WHERE v.obligation = ANY(CAST(:obligations AS text[])) AND f->>'severity' = 'error'
+     GROUP BY f->>'code' ORDER BY reports DESC, code LIMIT 10
+""")
+_OFFICERS_OF = text("""
+    SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active ORDER BY role, name
+""")
+
+_OBLIGATION = text("SELECT CAST(document AS text) FROM obligations WHERE obligation = :key")
+_REPORTS = text("""
+    SELECT r.submission_id, r.version, r.officer_id, r.received_at, r.sha256, r.nil, r.nil_reason, r.declines,
+           v.revision, v.decided_at, v.outcome, v.errors, v.warnings, CAST(v.findings AS text) AS findings,
+           v.findings_truncated
+      FROM reports r LEFT JOIN verdicts v USING (submission_id)
+     WHERE r.obligation = :key ORDER BY r.received_at, r.version LIMIT 100
+""")
+_STEPS = text("""
+    SELECT step_id, kind, at, by, role, reason, until, version FROM steps WHERE obligation = :key
+     ORDER BY at, step_id LIMIT 500
+""")
+_NOTICES = text("""
+    SELECT notification_id, kind, step, officer_id, channel, outcome, at FROM notices WHERE obligation = :key
+     ORDER BY at, notification_id LIMIT 500
+""")
+_NAMES = text("""
+    SELECT person_id AS id, name, title FROM people WHERE person_id = ANY(CAST(:ids AS text[]))
+    UNION SELECT officer_id, name, title FROM officers WHERE officer_id = ANY(CAST(:ids AS text[]))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """What pages show of an agency."""
+
+    code: str
+    name: str
+    name_en: str
+    above: Parents
+    closed_on: date | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An obligation as a table shows it."""
+
+    obligation: str
+    agency: str
+    regime: str
+    period: str
+    standing: str
+    overdue: bool
+    on_time: bool | None
+    opens_at: datetime
+    deadline: datetime
+    answer_received_at: datetime | None
+    score: Decimal | None
+    grace_until: datetime | None
+
+
+class _Later(msgspec.Struct):
+    code: str
+    since: date
+
+
+class _Office(msgspec.Struct):
+    role: str
+    agency: str
+    since: date
+    until: date | None = None
+    regimes: tuple[str, ...] = ()
+    delegated_by: str | None = None
+
+
+def later_parents(document: str) -> tuple[ParentSince, ...]:
+    """The later parents of an agency's stored record."""
+    return tuple(ParentSince(later.since, later.code) for later in msgspec.json.decode(document, type=list[_Later]))
+
+
+def offices(document: str) -> list[_Office]:
+    """The offices of a person's stored record."""
+    return msgspec.json.decode(document, type=list[_Office])
+
+
+async def person(snapshot: ReadTransaction, person_id: str) -> Person | None:
+    """Who the registry says this is today; None for somebody it does not know (any more)."""
+    found = (await snapshot.execute(_PERSON, {"id": person_id})).one_or_none()
+    officer = (await snapshot.execute(_OFFICER, {"id": person_id})).one_or_none()
+    held: list[Office] = []
+    if officer is not None:
+        held.append(officers_office(officer[4], officer[1], officer[5]))
+    if found is not None:
+        for office in offices(found[4]):
+            # a delegation is of the head's offices, which are looked up
+            delegation = await _delegation(snapshot, office)
+            held.append(
+                Office(office.role, office.agency, Term(office.since, office.until), office.regimes, delegation)
+            )
+    first = found if found is not None else officer
+    return Person(first[0], first[1], first[2], first[3], tuple(held)) if first is not None else None
+
+
+async def _delegation(snapshot: ReadTransaction, office: _Office) -> tuple[Term, ...]:
+    if office.delegated_by is None:
+        return ()
+    officer = (await snapshot.execute(_OFFICER, {"id": office.delegated_by})).one_or_none()
+    terms = [Term(date.min)] if officer is not None and (officer[4], officer[1]) == ("head", office.agency) else []
+    head = (await snapshot.execute(_PERSON, {"id": office.delegated_by})).one_or_none()
+    if head is not None:
+        terms += [
+            Term(held.since, held.until)
+            for held in offices(head[4])
+            if (held.role, held.agency) == ("head", office.agency)
+        ]
+    return tuple(terms)
+
+
+async def agencies(snapshot: ReadTransaction) -> dict[str, Agency]:
+    """Every agency, by its code."""
+    rows = (await snapshot.execute(_TREE)).all()
+    return {
+        row[0]: Agency(
+            row[0], row[1], row[2],
+            Parents(row[3], later_parents(row[4])),
+            row[5], row[6],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def _seen(view: View) -> dict[str, list[str]]:
+    whole, agencies_, regimes = view.pairs()
+    return {"whole": whole, "agencies": agencies_, "regimes": regimes}
+
+
+async def inbox(
+    snapshot: ReadTransaction, view: View, now: datetime, after: tuple[datetime, str] | None = None
+) -> list[Line]:
+    """What is overdue, returned or due soon, by deadline; one row more than a page where there is a next one."""
+    given = {
+        **_seen(view), "horizon": now + NEAR, "rows": PAGE_ROWS + 1,
+        "after_deadline": after[0] if after else None, "after": after[1] if after else None,
+    }  # fmt: skip
+    return [Line(*row) for row in (await snapshot.execute(_INBOX, given)).all()]
+
+
+async def counts(snapshot: ReadTransaction, view: View, now: datetime) -> RowMapping:
+    """How much is overdue, returned, near and open, and the oldest deadline that is missed."""
+    return (await snapshot.execute(_COUNTS, {**_seen(view), "now": now, "near": now + NEAR})).mappings().one()
+
+
+async def regimes(snapshot: ReadTransaction, day: date) -> dict[str, RowMapping]:
+    """The newest version of each regime in force on the day, by code."""
+    return {row["code"]: row for row in (await snapshot.execute(_REGIMES, {"day": day})).mappings().all()}
+
+
+async def requests(snapshot: ReadTransaction, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Titles of ad hoc requests."""
+    rows = (await snapshot.execute(_REQUESTS, {"ids": list(ids)})).all() if ids else []
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Agencies (rows, at most a page and one) × periods (the newest last)."""
+
+    periods: list[str]
+    rows: list[str]
+    cells: Mapping[tuple[str, str], Line]
+    totals: Mapping[str, RowMapping]  # by period, of all agencies that are seen
+
+
+async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: datetime, after: str = "") -> HeatMap:
+    """How the agencies stand with a regime over its latest periods."""
+    given: dict[str, Any] = {**_seen(view), "regime": regime}
+    found = await snapshot.execute(_PERIODS, {"regime": regime, "now": now, "most": MOST_PERIODS})
+    periods = [row[0] for row in found.all()][::-1]
+    given["periods"] = periods
+    rows = (await snapshot.execute(_ROWS, {**given, "after": after, "rows": PAGE_ROWS + 1})).scalars().all()
+    lines = [Line(*row) for row in (await snapshot.execute(_CELLS, {**given, "rows": list(rows)})).all()]
+    totals = (await snapshot.execute(_TOTALS, given)).mappings().all()
+    return HeatMap(
+        periods,
+        list(rows),
+        {(line.agency, line.period): line for line in lines},
+        {row["period"]: row for row in totals},
+    )
+
+
+async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: datetime) -> list[Line]:
+    """The agency's obligations, the latest first."""
+    given = {**_seen(view), "agency": agency, "now": now, "rows": 4 * PAGE_ROWS}
+    return [Line(*row) for row in (await snapshot.execute(_OF_AGENCY, given)).all()]
+
+
+async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
+    """What reports were returned for most often, with one message of each."""
+    return (await snapshot.execute(_FREQUENT, {"obligations": list(obligations)})).mappings().all()
+
+
+async def officers_of(snapshot: ReadTransaction, agency: str) -> Sequence[RowMapping]:
+    """The agency's officers on duty."""
+    return (await snapshot.execute(_OFFICERS_OF, {"agency": agency})).mappings().all()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one obligation."""
+
+    state: ObligationChanged
+    reports: Sequence[RowMapping]
+    steps: Sequence[RowMapping]
+    notices: Sequence[RowMapping]
+    names: Mapping[str, tuple[str, str]]  # of people: name and title
+
+
+async def evidence(snapshot: ReadTransaction, key: str) -> Evidence | None:
+    """The evidence of an obligation; None where the board knows of none."""
+    document = (await snapshot.execute(_OBLIGATION, {"key": key})).scalar_one_or_none()
+    if document is None:
+        return None
+    state = ObligationChanged.model_validate_json(document)
+    reports = (await snapshot.execute(_REPORTS, {"key": key})).mappings().all()
+    steps = (await snapshot.execute(_STEPS, {"key": key})).mappings().all()
+    notices = (await snapshot.execute(_NOTICES, {"key": key})).mappings().all()
+    ids = {row["officer_id"] for row in (*reports, *notices)} | {row["by"] for row in steps} | {state.officer_id}
+    rows = (await snapshot.execute(_NAMES, {"ids": sorted(filter(None, ids))})).all()
+    return Evidence(state, reports, steps, notices, {row[0]: (row[1], row[2]) for row in rows})

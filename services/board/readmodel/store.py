@@ -1,0 +1,73 @@
+"""The read model's projections: one table for each kind of record, the newest version of each. Nothing here commits."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import text
+
+from services.board import tables
+from shared.contract.events import (
+    AgencyRegistered,
+    NoticeRecorded,
+    NotificationRecorded,
+    ObligationChanged,
+    OfficerRegistered,
+    PersonRegistered,
+    RegimePublished,
+    RequestIssued,
+    StepTaken,
+    SubmissionReceived,
+    VerdictReached,
+)
+from shared.contract.events import EventModel as Event
+from shared.postgres.database import Transaction
+from shared.projection import Projection
+
+
+def listed(event: Event, field: str) -> str:
+    """A field of the event as JSON text."""
+    return msgspec.json.encode(event.model_dump(mode="json", include={field})[field]).decode()
+
+
+AGENCIES = Projection(
+    tables.agencies,
+    AgencyRegistered,
+    values={"parents": lambda agency: listed(agency, "parents")},
+    refilled=True,
+)
+OFFICERS = Projection(tables.officers, OfficerRegistered, refilled=True)
+PEOPLE = Projection(
+    tables.people,
+    PersonRegistered,
+    values={"offices": lambda person: listed(person, "offices")},
+    refilled=True,
+)
+REGIMES = Projection(tables.regimes, RegimePublished, refilled=True)
+REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)
+OBLIGATIONS = Projection(
+    tables.obligations, ObligationChanged, values={"document": lambda state: state.encode().decode()}
+)
+REPORTS = Projection(tables.reports, SubmissionReceived)
+VERDICTS = Projection(
+    tables.verdicts,
+    VerdictReached,
+    values={"findings": lambda verdict: listed(verdict, "findings")},
+    version=("revision",),
+)
+#: a step is never changed: its version is its own moment
+STEPS = Projection(tables.steps, StepTaken, version=("at",))
+NOTICES = Projection(tables.notices, NotificationRecorded)
+OTHER_NOTICES = Projection(tables.notices, NoticeRecorded)
+
+
+_FOLLOWED = ("agencies", "officers", "people", "regimes", "requests", "obligations", "reports", "verdicts", "steps",
+             "notices")  # fmt: skip
+
+
+async def forget(tx: Transaction) -> int:
+    """Delete all that was followed, and what says that it was applied; returns how many records."""
+    rows = 0
+    for table in (*_FOLLOWED, "inbox"):
+        found = await tx.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of this module
+        rows += found.rowcount if table != "inbox" else 0
+    return rows

@@ -1,0 +1,23 @@
+"""The board's settings: BOARD_DATABASE_URL, BOARD_PORT … Durations are system time, never scaled."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.runtime.settings import ServiceSettings
+
+
+class BoardSettings(ServiceSettings):
+    """Prefix BOARD_."""
+
+    model_config = SettingsConfigDict(env_prefix="BOARD_", frozen=True)
+
+    port: int = 8805
+
+    #: where people reach the board, as their browser shows it; forms are taken from this origin alone
+    public_url: str = Field(default="http://127.0.0.1:8805", pattern=r"^https?://[^\s?#/]+$")
+    #: a session ends so long after its last request, and so long after it began
+    idle_seconds: float = Field(default=30 * 60, gt=0)
+    session_seconds: float = Field(default=10 * 3600, gt=0)
+    invitation_seconds: float = Field(default=3 * 86400, gt=0)

@@ -1,0 +1,234 @@
+"""The board's tables: a read model that can be thrown away and followed anew, accounts and sessions that cannot.
+
+A record is one document beside the columns that pages look for.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.postgres.tables import access_tables, backbone_tables
+
+metadata = MetaData()
+backbone_tables(metadata)
+access_tables(metadata)
+
+agencies = Table(
+    "agencies",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parent", Text),
+    Column("parents", JSONB, nullable=False),  # the later ones, each with its first day
+    Column("opened_on", Date, nullable=False),
+    Column("closed_on", Date),
+    Column("version", Integer, nullable=False),
+)
+
+officers = Table(
+    "officers",
+    metadata,
+    Column("officer_id", Text, primary_key=True),
+    Column("agency", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("regimes", ARRAY(Text), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("person_id", Text, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("offices", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+regimes = Table(
+    "regimes",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
+    Column("effective_from", Date, nullable=False),
+    Column("replaces", Integer),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("code", "regime_version"),
+)
+
+requests = Table(  # ad hoc and thematic requests: their title names the period
+    "requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
+    Column("asked_by", Text),
+    Column("version", Integer, nullable=False),
+)
+
+#: how each obligation stands; `document` is the event whole
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("agency", Text, nullable=False),
+    Column("regime", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("owed", Boolean, nullable=False),
+    Column("standing", Text, nullable=False),
+    Column("overdue", Boolean, nullable=False),
+    Column("on_time", Boolean),
+    Column("opens_at", DateTime(timezone=True), nullable=False),
+    Column("deadline", DateTime(timezone=True), nullable=False),
+    Column("answer_received_at", DateTime(timezone=True)),
+    Column("score", Numeric),
+    Column("version", Integer, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Index("obligations_agency", "agency", "deadline"),
+    Index("obligations_regime", "regime", "deadline"),
+    # what is open: what the first page shows, oldest harm first
+    Index("obligations_open", "agency", "deadline", postgresql_where=text("owed AND standing <> 'fulfilled'")),
+)
+
+reports = Table(  # each version of a report
+    "reports",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("officer_id", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("nil", Boolean, nullable=False),
+    Column("nil_reason", Text, nullable=False),
+    Column("declines", Text),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False, index=True),
+    Column("version", Integer, nullable=False),  # of the report
+    Column("revision", Integer, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("warnings", Integer, nullable=False),
+    Column("findings", JSONB, nullable=False),
+    Column("findings_truncated", Boolean, nullable=False),
+)
+
+steps = Table(  # what people did with a report, or about an obligation
+    "steps",
+    metadata,
+    Column("step_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("until", DateTime(timezone=True)),
+    Column("version", Integer),  # of the report
+)
+
+notices = Table(  # the ledger of notices, as notifier tells it
+    "notices",
+    metadata,
+    Column("notification_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("officer_id", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+#: who may sign in; a person of the registry has one account at most
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("person_id", Text, primary_key=True),  # of a person or an officer, who are one human being
+    Column("password_hash", Text),  # argon2id in PHC form; NULL: the invitation is not used yet
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),  # wrong passwords since the last right one
+    Column("failed_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_why", Text),
+)
+
+#: single-use links to set a password; only their SHA-256 is kept
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("person_id", Text, nullable=False, index=True),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+)
+
+#: sessions by the SHA-256 of their cookie
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("session_id", Uuid, nullable=False, unique=True),  # what a list shows and revokes
+    Column("person_id", Text, nullable=False, index=True),
+    Column("csrf", Text, nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("ended_why", Text),
+    Column("client", Text, nullable=False),  # the browser's name for itself, shortened
+)
+
+#: who signed in, failed to, was invited, signed out: append-only
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("person_id", Text),  # NULL: no such account
+    Column("what", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    CheckConstraint("what IN ('in', 'wrong', 'locked', 'out', 'invited', 'password', 'revoked')", name="sign_ins_what"),
+    Index("sign_ins_person", "person_id", "at"),
+)

@@ -1,0 +1,76 @@
+"""What a signed-in person may see: the offices the registry gives them today, and the agencies these reach. Pure.
+
+One rule decides for all services (shared/access); nothing of it is written again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from shared.access import Office, Principal, Role, Term, reach_of
+
+#: what a person's session may do by itself; the owning services look again at every action
+_SCOPES = frozenset({"read", "submit", "review", "administer"})
+_ALL = frozenset[str]()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the registry: a person, an officer, or both."""
+
+    person_id: str
+    agency: str
+    name: str
+    title: str
+    offices: tuple[Office, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What somebody may see.
+
+    whole: agencies of which every regime is seen; partly: agency -> the regimes that are seen of it.
+    """
+
+    whole: frozenset[str] = frozenset()
+    partly: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def agencies(self) -> frozenset[str]:
+        """Every agency of which something is seen."""
+        return self.whole | self.partly.keys()
+
+    def sees(self, agency: str, regime: str) -> bool:
+        """Whether what the agency owes under the regime is seen."""
+        return agency in self.whole or regime in self.partly.get(agency, ())
+
+    def pairs(self) -> tuple[list[str], list[str], list[str]]:
+        """For SQL: agencies seen whole; and agency and regime of what else is seen, side by side."""
+        partly = [(agency, regime) for agency, regimes in self.partly.items() for regime in regimes]
+        return sorted(self.whole), [agency for agency, _ in partly], [regime for _, regime in partly]
+
+
+def view_of(person: Person, tree: Mapping[str, str | None], on: date) -> View:
+    """What the person may read on that day."""
+    principal = Principal("person", person.person_id, person.agency, _SCOPES, person.offices)  # type: ignore[arg-type]
+    whole: set[str] = set()
+    partly: dict[str, set[str]] = {}
+    for office, agencies in reach_of(principal, "read", tree, on):
+        if not office.regimes:
+            whole |= agencies
+            continue
+        for agency in agencies:
+            partly.setdefault(agency, set()).update(office.regimes)
+    return View(frozenset(whole), {a: frozenset(r) for a, r in partly.items() if a not in whole})
+
+
+def officers_office(role: str, agency: str, regimes: Collection[str]) -> Office:
+    """The office of an officer of the registry, who has no term: it lasts while the record says active."""
+    return Office(role, agency, Term(date.min), tuple(regimes))
+
+
+def roles_on(person: Person, on: date) -> tuple[Role | str, ...]:
+    """The roles that the person holds on that day, each once."""
+    return tuple(dict.fromkeys(office.role for office in person.offices if office.term.covers(on)))

@@ -1,0 +1,98 @@
+"""The read model: any order and any repetition of the same events leave one state, and so does a rebuild."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from services.board.readmodel import store as readmodel
+from shared.contract.events import EventModel
+from tests.integration.board.rig import (
+    COMMUNE,
+    DEPARTMENT,
+    OFFICER,
+    World,
+    changed,
+    fulfilled,
+    notice,
+    officer,
+    overdue,
+    registry,
+    step,
+    submission,
+    verdict,
+)
+
+_TABLES = ("agencies", "officers", "people", "regimes", "requests", "obligations", "reports", "verdicts", "steps",
+           "notices")  # fmt: skip
+
+
+async def state(world: World) -> dict[str, list[Any]]:
+    """Every row of the read model."""
+    found = {}
+    for table in _TABLES:
+        rows = await world.rows(f"SELECT to_jsonb(t)::text AS row FROM {table} t ORDER BY 1")
+        found[table] = [json.loads(row["row"]) for row in rows]
+    return found
+
+
+def events() -> list[EventModel]:
+    """A report's life, with a version of everything that is overtaken."""
+    return [
+        *registry(),
+        officer(OFFICER, DEPARTMENT, name="Tên mới", version=2),
+        *(change(code) for code in (DEPARTMENT, COMMUNE) for change in (changed, overdue)),
+        fulfilled(DEPARTMENT, score="72.50"),
+        *(submission(number) for number in (1, 2)),
+        verdict(1),
+        verdict(1, revision=2),
+        verdict(2, "accepted"),
+        *(step(number) for number in (1, 2)),
+        notice(1, outcome="unknown"),
+        notice(1, version=2),
+        notice(2, "escalation"),
+    ]
+
+
+async def test_any_order_and_any_repetition_leave_one_state(world: World) -> None:
+    await world.feed(*events())
+    expected = await state(world)
+    assert {name: len(rows) for name, rows in expected.items()} == {
+        "agencies": 4, "officers": 4, "people": 2, "regimes": 2, "requests": 0, "obligations": 2, "reports": 2,
+        "verdicts": 2, "steps": 2, "notices": 2,
+    }  # fmt: skip
+    assert [row["name"] for row in expected["officers"] if row["officer_id"] == OFFICER] == ["Tên mới"]
+    assert {row["obligation"]: row["standing"] for row in expected["obligations"]} == {
+        f"{DEPARTMENT}/BC-THANG/2026-M10": "fulfilled", f"{COMMUNE}/BC-THANG/2026-M10": "nothing_sent",
+    }  # fmt: skip
+    assert {row["revision"] for row in expected["verdicts"]} == {1, 2}
+    for seed in range(3):
+        shuffled = events() * 2
+        random.Random(seed).shuffle(shuffled)
+        async with world.database.transaction() as tx:
+            await readmodel.forget(tx)
+        for place in range(0, len(shuffled), 7):
+            await world.feed(*shuffled[place : place + 7])
+        assert await state(world) == expected
+
+
+async def test_a_difference_would_be_seen(world: World) -> None:
+    """Negative control of the test above: without the newest of each, the state differs."""
+    await world.feed(*events())
+    expected = await state(world)
+    async with world.database.transaction() as tx:
+        await readmodel.forget(tx)
+    await world.feed(*(event for event in events() if event != fulfilled(DEPARTMENT, score="72.50")))
+    assert await state(world) != expected
+
+
+async def test_a_rebuild_keeps_who_may_sign_in(world: World) -> None:
+    browser = await world.signed_in(OFFICER)
+    await world.feed(*events())
+    async with world.database.transaction() as tx:
+        assert await readmodel.forget(tx) == 22
+    assert (await world.rows("SELECT count(*) AS rows FROM inbox"))[0]["rows"] == 0
+    assert (await browser.get("/")).status_code == 303  # nobody is known until the registry has come again
+    await world.feed(*events())
+    assert (await browser.get("/")).status_code == 200

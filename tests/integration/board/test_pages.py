@@ -1,0 +1,266 @@
+"""What pages show, and to whom: figures equal a plain count, and a page outside one's part of the tree is not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.board.pages.web import HEADERS, ICON_PATH, STYLE_PATH
+from services.board.readmodel import queries
+from services.board.viewing import View
+from shared.contract.events import ObligationChanged
+from shared.runtime.clock import LOCAL_ZONE
+from tests.integration.board.rig import (
+    CHAIR,
+    CHIEF,
+    COMMUNE,
+    COMMUNES,
+    DEADLINE,
+    DEPARTMENT,
+    FINDING,
+    HEAD,
+    MONTHLY,
+    NAMED,
+    NOW,
+    OFFICE,
+    OFFICER,
+    PROVINCE,
+    QUARTERLY,
+    World,
+    agency,
+    changed,
+    fulfilled,
+    notice,
+    overdue,
+    step,
+    submission,
+    verdict,
+)
+
+EVIDENCE = f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10"
+QUARTER = f"/nghia-vu/{DEPARTMENT}/{QUARTERLY}/2026-Q3"
+ALL = {CHAIR, CHIEF, HEAD, OFFICER, NAMED, COMMUNES}
+ABOVE, WHOLE = {CHAIR, CHIEF}, {CHAIR, CHIEF, HEAD, OFFICER}
+#: page -> who may see it
+MATRIX: dict[str, set[str]] = {
+    "/": ALL,
+    "/bang": ALL,
+    f"/bang?regime={MONTHLY}": ALL,
+    f"/bang.csv?regime={MONTHLY}": ALL,
+    f"/co-quan/{PROVINCE}": ABOVE,
+    f"/co-quan/{DEPARTMENT}": WHOLE | {NAMED},
+    f"/co-quan/{COMMUNE}": ABOVE | {COMMUNES},
+    EVIDENCE: WHOLE,
+    QUARTER: WHOLE | {NAMED},
+    f"/nghia-vu/{COMMUNE}/{MONTHLY}/2026-M10": ABOVE | {COMMUNES},
+    f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),  # there is none
+    "/co-quan/H98": set(),  # another province
+    "/nghia-vu/H98/BC-THANG/2026-M10": set(),
+    "/khong-co-trang-nay": set(),
+    "/bang?regime=NONE": set(),
+    "/bang.csv?regime=NONE": set(),
+}
+
+
+async def world_with_reports(world: World) -> None:
+    await world.feed(
+        agency("H98", kind="province"),
+        overdue(DEPARTMENT), fulfilled(COMMUNE), changed("H98"),
+        overdue(DEPARTMENT, "2026-Q3", regime=QUARTERLY),
+        submission(1), submission(2), verdict(1), verdict(2), step(1), notice(1), notice(2, "escalation"),
+    )  # fmt: skip
+
+
+async def test_everybody_sees_their_part_of_the_tree_and_no_more(world: World) -> None:
+    await world_with_reports(world)
+    for person in sorted(ALL):
+        browser = await world.signed_in(person)
+        seen = {page for page in MATRIX if (await browser.get(page)).status_code == 200}
+        assert seen == {page for page, people in MATRIX.items() if person in people}, person
+        assert {(await browser.get(page)).status_code for page in MATRIX.keys() - seen} <= {404}
+    stranger = world.browser()
+    assert {(await stranger.get(page)).status_code for page in MATRIX} == {303}
+
+
+async def test_no_page_names_what_its_reader_may_not_see(world: World) -> None:
+    await world_with_reports(world)
+    browser = await world.signed_in(COMMUNES)
+    for page in ("/", "/bang", f"/bang.csv?regime={MONTHLY}", f"/co-quan/{COMMUNE}"):
+        text = (await browser.get(page)).text
+        assert DEPARTMENT not in text
+        assert "Sở Nông nghiệp" not in text
+    chairs = await (await world.signed_in(CHAIR)).get(f"/bang?regime={MONTHLY}")
+    assert "Sở Nông nghiệp" in chairs.text  # the control
+
+
+async def test_the_judged_agency_sees_the_evidence_that_the_chair_sees(world: World) -> None:
+    await world_with_reports(world)
+    bodies = []
+    for person in (CHAIR, OFFICER):
+        text = (await (await world.signed_in(person)).get(EVIDENCE)).text
+        bodies.append(text.split('<main id="main" tabindex="-1">')[1].split("</main>")[0])
+    assert bodies[0] == bodies[1]
+    for said in (
+        "Quá hạn",
+        "Bão số 9",
+        FINDING.message,
+        FINDING.fix or "",
+        "Nhắc sắp đến hạn",
+        "Phiên bản 2 bị trả lại",
+    ):
+        assert said in bodies[0]
+
+
+async def test_pages_speak_both_languages_vietnamese_first(world: World) -> None:
+    await world_with_reports(world)
+    browser = await world.signed_in(CHAIR)
+    vietnamese = await browser.get(EVIDENCE, headers={"accept-language": "en"})
+    assert ('lang="vi"' in vietnamese.text, "Diễn biến" in vietnamese.text) == (True, True)
+    english = await browser.get(f"{EVIDENCE}?lang=en")
+    assert ("What happened" in english.text, "Diễn biến" in english.text) == (True, False)
+    assert english.headers["content-language"] == "en"
+    assert "What happened" in (await browser.get(EVIDENCE)).text  # remembered
+    kept = await browser.get(f"/bang?regime={MONTHLY}&lang=en")
+    assert f'href="?regime={MONTHLY}&amp;lang=vi"' in kept.text
+
+
+async def test_a_page_takes_nothing_from_elsewhere_and_runs_no_script(world: World) -> None:
+    await world_with_reports(world)
+    browser = await world.signed_in(CHAIR)
+    for page in ("/", "/bang", f"/co-quan/{DEPARTMENT}", EVIDENCE, "/khong-co", "/dang-nhap"):
+        answer = await browser.get(page, follow_redirects=True)
+        assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"<script|javascript:|\son\w+=|style=|src=|https?://", answer.text), page
+        assert re.findall(r'<link[^>]+href="([^"]+)"', answer.text) == [ICON_PATH, STYLE_PATH]
+    for path in (ICON_PATH, STYLE_PATH):
+        file = await browser.get(path)
+        assert (file.status_code, "url(" in file.text, "<script" in file.text) == (200, False, False)
+
+
+async def test_names_from_the_registry_are_text_not_markup(world: World) -> None:
+    await world.feed(agency(COMMUNE, PROVINCE, kind="commune", name='Xã <b title="x">Tân & Lập</b>', version=2))
+    await world.feed(overdue(COMMUNE))
+    text = (await (await world.signed_in(CHAIR)).get("/")).text
+    assert "Xã &lt;b title=&#34;x&#34;&gt;Tân &amp; Lập&lt;/b&gt;" in text
+    assert "<b title" not in text
+
+
+async def test_a_page_while_the_database_is_away_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = await world.signed_in(CHAIR)
+
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError("the database is away")
+
+    monkeypatch.setattr(queries, "inbox", away)
+    answer = await browser.get("/")
+    assert answer.status_code == 503
+    assert "Thử lại" in answer.text
+    assert "the database is away" not in answer.text
+    assert answer.headers["retry-after"]
+
+
+def many() -> list[ObligationChanged]:
+    """70 agencies and 14 months, every state among them."""
+    found = []
+    for place in range(70):
+        for month in range(1, 15):
+            period = f"{2025 + (month > 6)}-M{(month + 5) % 12 + 1:02}"
+            deadline = datetime(int(period[:4]), int(period[6:]), 18, 17, tzinfo=LOCAL_ZONE)
+            told: dict[str, Any] = {"deadline": deadline, "at": deadline, "opens_at": deadline - timedelta(days=30)}
+            code, kind = f"H99.A{place:02}", (place * 7 + month * 3) % 6
+            if kind == 0:
+                found.append(overdue(code, period, **told))
+            elif kind == 1:
+                found.append(overdue(code, period, standing="returned", **told))
+            elif kind == 2:
+                late: dict[str, Any] = {
+                    "answer_received_at": deadline + timedelta(hours=6 * place + 1),
+                    "on_time": False,
+                }
+                found.append(fulfilled(code, period, score="70.00", **told, **late))
+            elif kind == 3 and place % 2:
+                found.append(changed(code, period, owed=False, **told))
+            else:
+                found.append(fulfilled(code, period, score="100.00", **told))
+    return found
+
+
+async def test_the_heat_maps_figures_equal_a_plain_count(world: World) -> None:
+    codes = [f"H99.A{place:02}" for place in range(70)]
+    await world.feed(*(agency(code, PROVINCE) for code in codes), *many())
+    view = View(frozenset(code for code in codes if code != "H99.A03"))
+    async with world.database.read_transaction() as snapshot:
+        first = await queries.heat_map(snapshot, view, MONTHLY, NOW)
+        second = await queries.heat_map(snapshot, view, MONTHLY, NOW, after=first.rows[queries.PAGE_ROWS - 1])
+    owed = [one for one in many() if one.owed and one.agency != "H99.A03"]
+    periods = sorted({one.period for one in owed})[-queries.MOST_PERIODS :]
+    owed = [one for one in owed if one.period in periods]
+    assert first.periods == periods
+    assert first.rows[: queries.PAGE_ROWS] + second.rows == sorted({one.agency for one in owed})
+    cells = {**first.cells, **second.cells}
+    assert {key: line.standing for key, line in cells.items()} == {(o.agency, o.period): o.standing for o in owed}
+    for period in periods:
+        of_it = [one for one in owed if one.period == period]
+        late = [one for one in of_it if one.on_time is False]
+        days = [(one.answer_received_at - one.deadline) / timedelta(days=1) for one in late if one.answer_received_at]
+        expected = {
+            "owed": len(of_it), "answered": sum(one.standing == "fulfilled" for one in of_it),
+            "on_time": sum(one.on_time is True for one in of_it), "late": len(late),
+            "overdue": sum(one.overdue for one in of_it), "returned": sum(one.standing == "returned" for one in of_it),
+        }  # fmt: skip
+        total = first.totals[period]
+        assert {name: total[name] for name in expected} == expected
+        assert float(total["days_late"] or 0) == pytest.approx(sum(days) / len(days) if days else 0, abs=1e-6)
+    async with world.database.read_transaction() as snapshot:
+        count = await queries.counts(snapshot, view, NOW)
+    everything = [one for one in many() if one.owed and one.agency != "H99.A03"]
+    assert count["overdue"] == sum(one.overdue for one in everything)
+    assert count["oldest"] == min(one.deadline for one in everything if one.overdue)
+
+    # what a chair reads off the page and out of the file is the same
+    browser = await world.signed_in(CHAIR)
+    text = (await browser.get(f"/bang.csv?regime={MONTHLY}")).text
+    lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+    assert text.startswith("\ufeff")
+    assert lines[0][:2] == ["Mã cơ quan", "Cơ quan"]
+    all_owed = [one for one in many() if one.owed and one.period in periods]
+    assert len(lines) - 1 == len(all_owed)
+    assert Counter(line[4] for line in lines[1:])["Quá hạn, trả lại"] == sum(
+        one.overdue and one.standing == "returned" for one in all_owed
+    )
+    page = await browser.get(f"/bang?regime={MONTHLY}")
+    assert page.text.count('<th scope="row"><a href="/co-quan/') == queries.PAGE_ROWS
+    following = re.search(r'rel="next" href="([^"]+)"', page.text)
+    assert following is not None
+    rest = await browser.get(following[1].replace("&amp;", "&"))
+    assert rest.text.count('<th scope="row"><a href="/co-quan/') == 20
+
+
+async def test_the_inbox_goes_on_where_its_page_ended(world: World) -> None:
+    await world.feed(*(overdue(f"H99.A{place:02}", deadline=DEADLINE - timedelta(days=place)) for place in range(60)))
+    await world.feed(*(agency(f"H99.A{place:02}", PROVINCE) for place in range(60)))
+    browser = await world.signed_in(CHAIR)
+    first = await browser.get("/")
+    following = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert following is not None
+    second = await browser.get(following[1].replace("&amp;", "&"))
+    listed = [re.findall(r'<tr id="o-(H99\.A\d\d)_', page.text) for page in (first, second)]
+    assert [code for page in listed for code in page] == [f"H99.A{place:02}" for place in reversed(range(60))]
+    assert len(listed[0]) == queries.PAGE_ROWS
+    assert (await browser.get("/?after=no%20page%20gave%20this")).status_code == 200
+
+
+async def test_a_page_without_anything_says_so(world: World) -> None:
+    browser = await world.signed_in(CHIEF)
+    assert "Không có gì quá hạn" in (await browser.get("/")).text
+    assert "chưa có kỳ nào mở" in (await browser.get("/bang")).text
+    office = (await browser.get(f"/co-quan/{OFFICE}")).text
+    assert "Chưa có nghĩa vụ nào đã mở." in office
+    assert "Chưa có cán bộ đầu mối." in office

@@ -1,0 +1,85 @@
+"""Accounts: when somebody has to wait, when a session has ended, which passwords are taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.board.accounts.domain import FREE_FAILURES, LONGEST_WAIT, Session, locked_until, password_faults
+from services.board.accounts.passwords import Passwords
+from services.board.pages.web import own_path
+
+NOW = datetime(2026, 10, 22, 2, tzinfo=UTC)
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def test_the_first_wrong_passwords_cost_no_wait_and_the_next_double_it() -> None:
+    waits = [locked_until(failures, NOW) for failures in range(FREE_FAILURES + 4)]
+    assert waits[:FREE_FAILURES] == [None] * FREE_FAILURES
+    assert [until - NOW for until in waits[FREE_FAILURES:] if until] == [
+        timedelta(seconds=seconds) for seconds in (30, 60, 120, 240)
+    ]
+
+
+@given(st.integers(FREE_FAILURES, 10**6))
+def test_nobody_is_shut_out_for_longer_than_a_quarter_of_an_hour(failures: int) -> None:
+    until = locked_until(failures, NOW)
+    assert until is not None
+    assert timedelta(seconds=30) <= until - NOW <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize(
+    ("idle_minutes", "age_hours", "ended", "live"),
+    [(0, 0, False, True), (29, 1, False, True), (30, 1, False, False), (1, 10, False, False), (0, 0, True, False)],
+)
+def test_a_session_ends_by_rest_by_age_and_by_signing_out(
+    idle_minutes: int, age_hours: int, ended: bool, live: bool
+) -> None:
+    began = NOW - timedelta(hours=age_hours)
+    seen = NOW - timedelta(minutes=idle_minutes)
+    session = Session(began, seen, began + timedelta(hours=10), NOW if ended else None)
+    assert session.is_live(NOW, timedelta(minutes=30)) is live
+
+
+@pytest.mark.parametrize(
+    ("password", "faults"),
+    [
+        ("sông Hương chảy qua Huế", []),
+        ("ngắn quá", ["too_short"]),
+        ("x1y2z" * 30, ["too_long"]),
+        ("mật khẩu của CB-01 đây", ["own_name"]),
+        ("lê văn an ở phường nào", ["own_name"]),
+        ("abababababab", ["few_characters"]),
+        ("", ["too_short"]),
+    ],
+)
+def test_a_password_is_long_and_not_ones_own_name(password: str, faults: list[str]) -> None:
+    assert password_faults(password, "CB-01", "Lê Văn An") == faults
+
+
+async def test_an_unknown_account_matches_no_password_not_even_the_one_it_is_compared_with() -> None:
+    passwords = Passwords(CHEAP)
+    stored = await passwords.hash("sông Hương chảy qua Huế")
+    assert await passwords.matches(stored, "sông Hương chảy qua Huế")
+    assert not await passwords.matches(stored, "sông Hương chảy qua Hue")
+    assert not await passwords.matches("no hash", "sông Hương chảy qua Huế")
+    nobodys = "nobody's password, so that an unknown account costs the same"
+    assert not await passwords.matches(None, nobodys)
+    assert passwords.is_outdated(stored) is False
+    assert Passwords().is_outdated(stored) is True  # made with weaker parameters than the library's
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "evil", "", "/a\nb", "/x\\y"],
+)
+def test_nobody_is_led_elsewhere_after_signing_in(path: str) -> None:
+    assert own_path(path) == "/"
+
+
+def test_a_page_of_ours_is_led_to() -> None:
+    assert own_path("/bang?regime=BC-THANG&lang=en") == "/bang?regime=BC-THANG&lang=en"

@@ -1,0 +1,76 @@
+"""Who sees what: role × agency × regime, by the offices the registry gives on that day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from services.board.viewing import Person, View, officers_office, roles_on, view_of
+from shared.access import Office, Term
+
+TREE = {"H99": None, "H99.01": "H99", "H99.12": "H99", "H99.12.01": "H99.12", "H98": None}
+ALL_OF_H99 = {"H99", "H99.01", "H99.12", "H99.12.01"}
+TODAY, SINCE = date(2026, 10, 22), date(2026, 1, 1)
+
+
+def person(*offices: Office) -> Person:
+    return Person("p", "H99.12", "Lê Văn An", "", offices)
+
+
+def office(role: str, agency: str = "H99", until: date | None = None, **others: object) -> Office:
+    return Office(role, agency, Term(SINCE, until), **others)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("role", "agency", "seen"),
+    [
+        ("chair", "H99", ALL_OF_H99),
+        ("provincial_office", "H99", ALL_OF_H99),
+        ("reviewer", "H99.12", {"H99.12", "H99.12.01"}),
+        ("administrator", "H99.12", {"H99.12", "H99.12.01"}),
+        ("head", "H99.12", {"H99.12"}),
+        ("reporting_officer", "H99.12", {"H99.12"}),
+        ("operator", "H99", set()),  # runs the system; reads no agency's reports
+        ("no such role", "H99", set()),
+    ],
+)
+def test_a_role_sees_its_part_of_the_tree_and_no_more(role: str, agency: str, seen: set[str]) -> None:
+    view = view_of(person(office(role, agency)), TREE, TODAY)
+    assert view.agencies == seen
+    assert {code for code in TREE if view.sees(code, "BC-THANG")} == seen
+
+
+def test_an_office_that_has_ended_or_not_begun_shows_nothing() -> None:
+    ended = view_of(person(office("chair", until=date(2026, 10, 21))), TREE, TODAY)
+    early = view_of(person(office("chair")), TREE, date(2025, 12, 31))
+    assert ended == early == View()
+    assert view_of(person(office("chair", until=TODAY)), TREE, TODAY).agencies == ALL_OF_H99  # the control
+
+
+def test_an_office_for_some_regimes_shows_these_alone() -> None:
+    view = view_of(person(office("reporting_officer", "H99.12", regimes=("BC-QUY",))), TREE, TODAY)
+    assert view.sees("H99.12", "BC-QUY")
+    assert not view.sees("H99.12", "BC-THANG")
+    assert view.pairs() == ([], ["H99.12"], ["BC-QUY"])
+
+
+def test_an_agency_that_is_seen_whole_is_not_narrowed_by_another_office() -> None:
+    both = person(office("head", "H99.12"), office("reviewer", "H99.12", regimes=("BC-QUY",)))
+    view = view_of(both, TREE, TODAY)
+    assert view.sees("H99.12", "BC-THANG")
+    assert view.sees("H99.12.01", "BC-QUY")
+    assert not view.sees("H99.12.01", "BC-THANG")
+
+
+def test_a_deputy_sees_while_the_delegation_is_in_force() -> None:
+    delegation = (Term(SINCE, date(2026, 6, 30)),)
+    deputy = person(office("deputy", "H99.12", delegation=delegation))
+    assert view_of(deputy, TREE, date(2026, 6, 30)).agencies == {"H99.12"}
+    assert view_of(deputy, TREE, date(2026, 7, 1)) == View()
+
+
+def test_an_officers_record_is_an_office_without_a_term() -> None:
+    held = person(officers_office("head", "H99.12", ()), office("chair", until=date(2026, 2, 1)))
+    assert roles_on(held, TODAY) == ("head",)
+    assert view_of(held, TREE, TODAY).agencies == {"H99.12"}
