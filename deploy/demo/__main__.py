@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from deploy.demo.counting import Count, Counting
+from deploy.demo.logins import Login
 from deploy.demo.play import USUAL_SECONDS, Demo, Wishes
 from deploy.demo.screen import Screen
 from deploy.local import StackError, StackInUse
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = asyncio.run(_run(demo))
         if stays:
             _links(demo, screen)
+            _logins(asyncio.run(demo.logins()), demo, screen)
             _stay(demo)
         return code
     except StackError as error:
@@ -107,7 +109,7 @@ async def _run(demo: Demo) -> int:
         await demo.play(counting)
         screen.say("Hết quý; chờ mọi việc còn dở …", "The quarter is over; waiting for what is still on its way")
         backlog = await demo.settle(counting)
-        screen.say("Đối chiếu bốn kho …", "Comparing the four stores")
+        screen.say("Đối chiếu năm kho …", "Comparing the five stores")
         reconciled, differences = await demo.reconcile()
         count = await demo.count(counting)
     summary = demo.summary(count, backlog, len(differences), monotonic_seconds() - began)
@@ -185,6 +187,12 @@ def _links(demo: Demo, screen: Screen) -> None:
         ("Số đo", "metrics", f"{demo.stack.url('intake')}/metrics"),
     ):
         screen.say(f"{vi} / {en}: {address}")
+
+
+def _logins(made: Sequence[Login], demo: Demo, screen: Screen) -> None:
+    screen.say(f"Bảng theo dõi / board: {demo.stack.url('board')}")
+    for login in made:
+        screen.say(f"  {login.person_id} · {login.password} · {login.role}", login.role_en)
     screen.say("Mọi thứ vẫn chạy; nhấn Ctrl-C để dừng.", "everything stays up; Ctrl-C ends it")
 
 

@@ -1,4 +1,4 @@
-"""Counts every figure the demo shows from the four databases, the topics and the mail sink, and from nothing else."""
+"""Counts every figure the demo shows from the databases, the topics and the mail sink, and from nothing else."""
 
 from __future__ import annotations
 

@@ -19,9 +19,11 @@ from typing import Any
 import httpx
 import yaml
 
+from deploy.demo import logins
 from deploy.demo.client import Concurrency, Ledger, Portal
 from deploy.demo.counting import Backlog, Count, Counting
 from deploy.demo.desk import Desk
+from deploy.demo.logins import Login
 from deploy.demo.pace import Hold, Pace
 from deploy.demo.people import temperaments
 from deploy.demo.post import ENVIRONMENT, Post
@@ -46,6 +48,7 @@ START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 10, 0, tzinfo=LOCAL_ZONE)
 #: the reviewer of the sample's people.yaml
 REVIEWER = "CV-H99.01"
+CHAIR, OFFICE = "TT-H99", "TT-H99.01"
 #: default length of the quarter, real seconds; on a slow machine business time waits for the agencies
 USUAL_SECONDS = 90.0
 #: the first obligations are complete once their number has not changed in this many checks, a second apart, and no work
@@ -321,6 +324,17 @@ class Demo:
         if not report["compared"]:
             return code, [{"kind": "could_not_compare", "message": report["error"]}]
         return code, report["differences"]
+
+    async def logins(self) -> list[Login]:
+        """A login at the board for each role. Raises StackError."""
+        code = min(self.signing)
+        roles = {
+            ("Chủ tịch UBND tỉnh", "chair"): CHAIR,
+            ("Văn phòng UBND tỉnh", "provincial office"): OFFICE,
+            (f"Thủ trưởng {code}", "head"): self.signing[code],
+            (f"Cán bộ đầu mối {code}", "officer"): self.province.staff[code].general,
+        }
+        return await logins.make(self.stack, roles)
 
     async def count(self, counting: Counting) -> Count:
         """The final count, over all deadlines of the season."""
