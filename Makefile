@@ -22,8 +22,8 @@ lock: setup  ## ghi lại requirements*.txt (LOCK_ARGS=--upgrade lấy bản m�
 ##> write requirements*.txt again (LOCK_ARGS=--upgrade takes the newest)
 	@scripts/lock.sh $(LOCK_ARGS)
 
-up: setup  ## chạy PostgreSQL, Kafka, hộp thư và bốn dịch vụ (BROKERS=3: cụm Kafka)
-##> start PostgreSQL, Kafka, the mail sink and the four services (BROKERS=3: a cluster)
+up: setup  ## chạy PostgreSQL, Kafka, hộp thư và năm dịch vụ (BROKERS=3: cụm Kafka)
+##> start PostgreSQL, Kafka, the mail sink and the five services (BROKERS=3: a cluster)
 	@$(PYTHON_BIN) -m deploy.local up --brokers $(BROKERS)
 
 down:  ## dừng tất cả

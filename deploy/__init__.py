@@ -1,1 +1,1 @@
-"""Everything that runs the four services somewhere; no service imports it."""
+"""Everything that runs the five services somewhere; no service imports it."""
