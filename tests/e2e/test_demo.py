@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 from rich.console import Console
@@ -85,7 +86,24 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert not any(kind == "district" for kind in count.by_kind)
             demo.screen.results(count, len(differences), demo.province.regimes)
             await _second_scorer()
+            await _board(summary["overdue"])
             await _sabotage(counting)
+
+    async def _board(overdue: int) -> None:
+        """Everybody of the printed logins gets in; the chair reads off the figure that the stores count."""
+        made = await demo.logins()
+        assert {login.role_en for login in made} == {"chair", "provincial office", "head", "officer"}
+        url, seen = demo.stack.url("board"), {}
+        async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"Origin": url}) as http:
+            for login in made:
+                fields = {"person_id": login.person_id, "password": login.password}
+                answer = await http.post("/dang-nhap", data=fields)
+                cookie = answer.headers["set-cookie"].partition(";")[0]
+                http.cookies.clear()
+                page = await http.get("/", headers={"Cookie": cookie})
+                assert page.status_code == 200
+                seen[login.role_en] = int(re.findall(r"<dd>([\d.]+)</dd>", page.text)[0].replace(".", ""))
+        assert seen["chair"] == seen["provincial office"] == overdue > seen["head"] == seen["officer"]
 
     async def _second_scorer() -> None:
         """Another scorer, which shares no code, says the same of the whole province, and notices one receipt moved."""

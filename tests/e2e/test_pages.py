@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 #: a Tuesday: the week before is overdue, this one open
 NOW = "2026-03-17T09:00:00+07:00"
-PORTS = {"28081": "intake", "28082": "validator", "28083": "scoring", "28084": "notifier"}
+PORTS = {"28081": "intake", "28082": "validator", "28083": "scoring", "28084": "notifier", "28085": "board"}
 ENVIRONMENT = ".venv/bin/python -m deploy.local env"
 
 
@@ -55,7 +55,7 @@ def blocks(page: str, heading: str = "") -> list[str]:
 def typed(stack: Stack, commands: list[str]) -> str:
     """What a person sees who types the blocks one after the other into one bash. A command that fails ends it."""
     script = "\n".join(["make() { :; }", "set -e", *commands])
-    script = re.sub(r"http://127\.0\.0\.1:(2808[1-4])", lambda found: stack.url(PORTS[found[1]]), script)
+    script = re.sub(r"http://127\.0\.0\.1:(2808[1-5])", lambda found: stack.url(PORTS[found[1]]), script)
     script = script.replace(ENVIRONMENT, f"{ENVIRONMENT} --directory '{stack.directory}'")
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=240)
     seen = done.stdout + done.stderr
