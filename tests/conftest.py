@@ -13,7 +13,6 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from deploy.local import Stack
 from tests.stack import (
     MARK,
     Infra,
@@ -120,17 +119,3 @@ def mail_sink(tmp_path: Path) -> Iterator[LocalMailSink]:
     """An SMTP server of this test alone: `.address`, `.mails()`."""
     with LocalMailSink(tmp_path) as sink:
         yield sink
-
-
-@pytest.fixture(scope="module")
-def province_stack(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The services and a mail sink on the session's infrastructure, with databases and topics of their own."""
-    prefix = unique("p")
-    options = infra.options(tmp_path_factory.mktemp("province"), prefix)
-    try:
-        with Stack(options) as stack:
-            yield stack
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")

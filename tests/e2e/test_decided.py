@@ -25,7 +25,7 @@ import pytest
 from deploy.local import Stack
 from shared.runtime.clock import ClockLeader
 from tests.e2e.rig import agree, eventually
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -281,23 +281,16 @@ def _after_the_lock(paths: Paths) -> None:
 @pytest.fixture(scope="module")
 def paths(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
     """All paths, played to their end."""
-    prefix = unique("d")
     leader = ClockLeader(tmp_path_factory.mktemp("clock") / "business", datetime.fromisoformat(START))
     leader.lead(rate=1.0, until=None)
     env = {"BUSINESS_CLOCK": leader.specification, "SCORING_SETTLE_SECONDS": "1"}
-    options = infra.options(tmp_path_factory.mktemp("decided"), prefix, env=env)
-    try:
-        with Stack(options) as stack:
-            played = Paths(stack, tmp_path_factory.mktemp("registry"), leader)
-            _before_the_deadline(played)
-            _after_the_deadline(played)
-            _after_the_certification_is_due(played)
-            _after_the_lock(played)
-            yield played
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("decided"), env=env) as stack:
+        played = Paths(stack, tmp_path_factory.mktemp("registry"), leader)
+        _before_the_deadline(played)
+        _after_the_deadline(played)
+        _after_the_certification_is_due(played)
+        _after_the_lock(played)
+        yield played
 
 
 #: standing, on time, score; in the middle the rule that makes it, and the control

@@ -15,10 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local import Stack
 from shared.runtime.clock import ClockLeader
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, Province, eventually
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -39,15 +38,8 @@ def leader(tmp_path_factory: pytest.TempPathFactory) -> ClockLeader:
 
 @pytest.fixture(scope="module")
 def province(infra: Infra, leader: ClockLeader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
-    prefix = unique("q")
-    options = infra.options(tmp_path_factory.mktemp("asking"), prefix, env={"BUSINESS_CLOCK": leader.specification})
-    try:
-        with Stack(options) as stack:
-            yield Province(stack, tmp_path_factory.mktemp("registry"), leader.clock)
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("asking"), env={"BUSINESS_CLOCK": leader.specification}) as stack:
+        yield Province(stack, tmp_path_factory.mktemp("registry"), leader.clock)
 
 
 def ask(province: Province, path: str = "", **said: Any) -> httpx.Response:

@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local import Stack
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -53,16 +52,9 @@ class Life(Province):
 
 @pytest.fixture(scope="module")
 def life(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    prefix = unique("l")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
-    options = infra.options(tmp_path_factory.mktemp("life"), prefix, env={"BUSINESS_CLOCK": clock})
-    try:
-        with Stack(options) as stack:
-            yield Life(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("life"), env={"BUSINESS_CLOCK": clock}) as stack:
+        yield Life(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
 
 
 def test_a_report_that_is_withdrawn_stands_no_more_and_another_takes_its_place(life: Life) -> None:

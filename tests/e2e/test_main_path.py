@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local import Stack
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -24,21 +23,17 @@ NARRATIVE = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
 def province(
     request: pytest.FixtureRequest, infra: Infra, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Province]:
-    """The small province on the session's broker, and on a Tansu broker of its own: what stands in without Java."""
-    prefix = unique("e")
+    """The small province on the session's broker, and on a Tansu broker of its own: what stands in without Java.
+
+    Its services migrate their databases, as an operator has them do.
+    """
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
     own: dict[str, Any] = {"env": {"BUSINESS_CLOCK": clock}}
     if request.param == "tansu":
         own |= {"broker": "tansu", "infrastructure": frozenset({"kafka", "mail"})}
         own |= {"kafka_bootstrap": None, "kafka_idempotence": False}
-    options = infra.options(tmp_path_factory.mktemp("main-path"), prefix, **own)
-    try:
-        with Stack(options) as stack:
-            yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("main-path"), migrating=True, **own) as stack:
+        yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
 
 
 def settled(province: Province, submission_id: str) -> dict[str, Any] | None:

@@ -16,13 +16,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.local import Stack
 from deploy.local.calls import call
 from shared.runtime.clock import ClockLeader
 from tests.e2e import plain_exports
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.second_scorer import agreement
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -59,15 +58,8 @@ def leader(tmp_path_factory: pytest.TempPathFactory) -> ClockLeader:
 
 @pytest.fixture(scope="module")
 def province(infra: Infra, leader: ClockLeader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
-    prefix = unique("g")
-    options = infra.options(tmp_path_factory.mktemp("merger"), prefix, env={"BUSINESS_CLOCK": leader.specification})
-    try:
-        with Stack(options) as stack:
-            yield Province(stack, tmp_path_factory.mktemp("registry"), leader.clock)
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("merger"), env={"BUSINESS_CLOCK": leader.specification}) as stack:
+        yield Province(stack, tmp_path_factory.mktemp("registry"), leader.clock)
 
 
 def load(province: Province, name: str, text: str) -> None:

@@ -16,7 +16,6 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from deploy.local import Stack
 from shared.contract.events.base import OWNERS
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
@@ -99,17 +98,10 @@ def collector() -> Iterator[tuple[Collector, str]]:
 def province(
     collector: tuple[Collector, str], infra: Infra, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Province]:
-    prefix = unique("t")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
     exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector[1], "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    options = infra.options(tmp_path_factory.mktemp("one-trace"), prefix, env={"BUSINESS_CLOCK": clock, **exporting})
-    try:
-        with Stack(options) as stack:
-            yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("one-trace"), env={"BUSINESS_CLOCK": clock, **exporting}) as stack:
+        yield Province(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
 
 
 def post(province: Province, traceparent: str | None, **report: object) -> None:

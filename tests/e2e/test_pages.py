@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local import Stack
 from shared.runtime.clock import scaled_specification
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -30,16 +30,9 @@ ENVIRONMENT = ".venv/bin/python -m deploy.local env"
 
 @pytest.fixture(scope="module")
 def stack(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    prefix = unique("p")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
-    options = infra.options(tmp_path_factory.mktemp("pages"), prefix, env={"BUSINESS_CLOCK": clock})
-    try:
-        with Stack(options) as running:
-            yield running
-    finally:
-        for service in options.services:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
+    with infra.stack(tmp_path_factory.mktemp("pages"), env={"BUSINESS_CLOCK": clock}) as running:
+        yield running
 
 
 def blocks(page: str, heading: str = "") -> list[str]:

@@ -16,7 +16,6 @@ import asyncpg
 import pytest
 from sqlalchemy import Text
 
-from deploy.local import Stack
 from deploy.reconcile import comparison
 from deploy.reconcile.differences import Difference
 from deploy.reconcile.stores import Snapshot, Source, Stores, Stream
@@ -24,7 +23,7 @@ from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.integration.reconcile.spoils import Spoil, every_spoil, tables
 from tests.integration.reconcile.world import ENVIRONMENT, NOW, World
-from tests.stack import Infra, unique
+from tests.stack import Infra
 
 pytestmark = [pytest.mark.timeout(900)]
 
@@ -250,20 +249,14 @@ _DROP_CHECKS = """
 @pytest.fixture(scope="module")
 def urls(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The databases of a world whose services have ended, for a superuser: they are not owned by one role."""
-    prefix = unique("r")
     clock = scaled_specification(datetime.fromisoformat(NOW), 1)
-    options = infra.options(tmp_path_factory.mktemp("world"), prefix, env={"BUSINESS_CLOCK": clock, **ENVIRONMENT})
-    try:
-        with Stack(options) as stack:
-            world = World(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
-            world.play()
-            owned = world.urls()
+    with infra.stack(tmp_path_factory.mktemp("world"), env={"BUSINESS_CLOCK": clock, **ENVIRONMENT}) as stack:
+        world = World(stack, tmp_path_factory.mktemp("registry"), business_clock(clock))
+        world.play()
+        owned = world.urls()
+        stack.stop()
         server = infra.admin_database_url.rpartition("/")[0]
         yield {service: f"{server}/{url.rpartition('/')[2]}" for service, url in owned.items()}
-    finally:
-        for service in SERVICES:
-            infra.drop_database(f"{prefix}_{service}")
-        infra.drop_topics(f"{prefix}.")
 
 
 async def differences(stores: FrozenStores, *, without: Collection[str] = ()) -> list[Difference]:

@@ -12,11 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,12 +25,13 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from deploy.local import Component, Options, Stack, StackError
-from deploy.local.calls import call
+from deploy.local.calls import call, in_thread
 from deploy.local.kafka import KafkaBroker
 from deploy.local.options import ROOT, Broker
 from deploy.local.postgres import create_database, drop_database
 from deploy.local.process import poll_until
 from shared.contract.services import SERVICES
+from shared.postgres.migrations import migrate
 from tests.programs.faults import people, witness
 from tests.programs.faults.proxy import Proxy
 
@@ -195,29 +196,16 @@ class Ground(_Held):
             component.wait_ready()
 
     def _make_templates(self) -> None:
+        for service in SERVICES:
+            url = create_database(self.stack.admin_database_url, f"template_{service}", password="test-only")
+            self._template_urls[service] = url
+            in_thread(partial(migrate, service, url))  # here: a process for each costs 2 s of CPU for its imports
+            call(partial(_execute, url, witness.TABLE))
         folder = people.write_registry(self.directory / "registry")
-        failures: list[BaseException] = []
-
-        def make(service: str) -> None:
-            try:
-                url = create_database(self.stack.admin_database_url, f"template_{service}", password="test-only")
-                self._template_urls[service] = url
-                operate(service, url, "migrate")
-                call(lambda: _execute(url, witness.TABLE))
-                if service == "intake":
-                    operate(service, url, "registry", "apply", str(folder), "--why", "a test")
-                    made = json.loads(operate(service, url, "keys", "create", "--all", "--json"))
-                    self.keys.update({key["agency"]: key["key"] for key in made["keys"]})
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=make, args=(service,)) for service in SERVICES]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+        intake = self._template_urls["intake"]
+        operate("intake", intake, "registry", "apply", str(folder), "--why", "a test")
+        made = json.loads(operate("intake", intake, "keys", "create", "--all", "--json"))
+        self.keys.update({key["agency"]: key["key"] for key in made["keys"]})
 
 
 async def _execute(url: str, statement: str) -> None:
