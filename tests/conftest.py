@@ -7,14 +7,17 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import settings
 
+from deploy.kafka import provision
 from tests.stack import (
     MARK,
+    SHORT_LIVED_JAVA,
     Infra,
     InfraOwner,
     LocalMailSink,
@@ -25,6 +28,8 @@ from tests.stack import (
 )
 
 DIRECTORY = "LOCAL_STACK_TEST_DIRECTORY"
+#: of a topic of one test: Kafka needs 0.3 s of CPU to make the 72 that are declared, and each member reads them all
+PARTITIONS = 4
 LEFTOVER_GRACE_SECONDS = 5.0
 owner_key = pytest.StashKey[InfraOwner]()
 
@@ -44,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = session_directory()
     os.environ[DIRECTORY] = str(directory)
     os.environ[MARK] = uuid.uuid4().hex
+    os.environ.setdefault("LOCAL_KAFKA_JAVA", SHORT_LIVED_JAVA)
     config.stash[owner_key] = InfraOwner(directory)
 
 
@@ -108,8 +114,9 @@ def topic_prefix() -> str:
 
 @pytest.fixture
 def topics(infra: Infra, topic_prefix: str) -> Iterator[str]:
-    """All declared topics under `topic_prefix`, which is the value; deleted afterwards."""
-    infra.provision(topic_prefix)
+    """All declared topics under `topic_prefix`, which is the value, in few partitions; deleted afterwards."""
+    few = [replace(topic, partitions=min(topic.partitions, PARTITIONS)) for topic in provision.load()]
+    infra.provision(topic_prefix, few)
     yield topic_prefix
     infra.drop_topics(topic_prefix)
 

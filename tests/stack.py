@@ -39,6 +39,8 @@ from shared.contract.services import SERVICES
 
 MARK = "LOCAL_STACK_MARK"  # in the environment of every process a test session starts
 TEST_PASSWORD = "test-only"  # of roles that live as long as one test session on 127.0.0.1
+#: of the session's brokers: compiling for a long life costs a short one more than half of its CPU
+SHORT_LIVED_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 START_TIMEOUT_SECONDS = 240.0
 PREFIX = "thong-suot-tests-"
 MEMORY = Path("/dev/shm")

@@ -59,12 +59,19 @@ class KafkaBroker(Component):
     grace_seconds = 15.0
 
     def __init__(
-        self, setting: Setting, kafka: Kafka, nodes: Sequence[Node], node: Node, settings: Mapping[str, object]
+        self,
+        setting: Setting,
+        kafka: Kafka,
+        nodes: Sequence[Node],
+        node: Node,
+        settings: Mapping[str, object],
+        java: Sequence[str],
     ) -> None:
         super().__init__("kafka" if node.number == 1 else f"kafka-{node.number}", setting)
         self._kafka = kafka
         self._nodes = nodes
         self._settings = settings
+        self._java = java
         self.node = node
         self.data = setting.directory / "kafka" / str(node.number)
         self._new_archive: Path | None = None
@@ -88,7 +95,7 @@ class KafkaBroker(Component):
         return Spawn(
             command=[
                 self._kafka.java,
-                *("-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"),
+                *("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError", *self._java),
                 *self._class_sharing(),
                 *("-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging_file}"),
                 *("-cp", self._kafka.class_path, "kafka.Kafka", str(properties)),

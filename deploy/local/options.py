@@ -37,6 +37,8 @@ FIXED_PORTS: Mapping[str, int] = {
 }
 #: whose append-only tables belong to a role of their own (shared/postgres/ledgers.py)
 LEDGER_SERVICES = frozenset({"intake", "scoring"})
+#: how the brokers' Java collects garbage and compiles, for a load that lasts
+LASTING_JAVA = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 FIXED_INSTANCE_STEP = 10  # intake-2 is 28091, intake-3 is 28101
 
 
@@ -70,6 +72,7 @@ class Options:
     kafka_bootstrap: an outside cluster (default: KAFKA_BOOTSTRAP_SERVERS); KAFKA_SASL_* and so on are passed through.
     kafka_idempotence: whether an outside cluster supports idempotent producers.
     postgres_settings, kafka_settings: of our own server and brokers, beside what the stack needs.
+    kafka_java: the brokers' garbage collector and compiler (default: LOCAL_KAFKA_JAVA, or those of a lasting load).
     kafka_advertised: by broker's name, the port under which a second listener presents it to clients (a proxy's).
     migrate: whether start() brings databases up to date; False where they are copies of migrated ones.
     admin_database_url: an outside PostgreSQL where we may create roles and databases.
@@ -114,6 +117,9 @@ class Options:
     minimum_free_bytes: int = 512 * 1024 * 1024
     postgres_settings: Mapping[str, str] = field(default_factory=dict)
     kafka_settings: Mapping[str, str] = field(default_factory=dict)
+    kafka_java: Sequence[str] = field(
+        default_factory=lambda: shlex.split(os.environ.get("LOCAL_KAFKA_JAVA") or "") or LASTING_JAVA
+    )
     progress: Callable[[str], None] = _silent
 
     def __post_init__(self) -> None:

@@ -360,7 +360,11 @@ class Stack:
                     )
                     for number, name in enumerate(names, start=1)
                 ]  # fmt: skip
-                return [KafkaBroker(self._setting, kafka, nodes, node, self.options.kafka_settings) for node in nodes]
+                options = self.options
+                return [
+                    KafkaBroker(self._setting, kafka, nodes, node, options.kafka_settings, options.kafka_java)
+                    for node in nodes
+                ]
         else:
             self._say(TANSU_NOTICE)
         self.broker = "tansu"
