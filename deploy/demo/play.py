@@ -38,6 +38,7 @@ from shared.contract.events import Form, RegimePublished
 from shared.contract.services import SERVICES
 from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
+from shared.runtime.yaml_files import TYPED
 
 SAMPLE = ROOT / "deploy" / "sample"
 #: a commune that merges into another: the record, and when it is decided
@@ -88,13 +89,13 @@ class Province:
     @classmethod
     def read(cls, folder: Path) -> Province:
         """From the sample's files."""
-        agencies = yaml.safe_load((folder / "agencies.yaml").read_text(encoding="utf-8"))["agencies"]
-        officers = yaml.safe_load((folder / "officers.yaml").read_text(encoding="utf-8"))["officers"]
+        agencies = yaml.load((folder / "agencies.yaml").read_text(encoding="utf-8"), TYPED)["agencies"]
+        officers = yaml.load((folder / "officers.yaml").read_text(encoding="utf-8"), TYPED)["officers"]
         published = [
-            RegimePublished(version=1, **yaml.safe_load(path.read_text(encoding="utf-8")))
+            RegimePublished(version=1, **yaml.load(path.read_text(encoding="utf-8"), TYPED))
             for path in sorted(folder.glob("regimes/*.yaml"))
         ]
-        requests = yaml.safe_load((folder / "requests.yaml").read_text(encoding="utf-8"))["requests"]
+        requests = yaml.load((folder / "requests.yaml").read_text(encoding="utf-8"), TYPED)["requests"]
         general: dict[str, str] = {}
         special: dict[str, dict[str, str]] = {}
         for officer in officers:
@@ -257,7 +258,7 @@ class Demo:
         if not await self.pace.reach(decided):
             return
         self.screen.say("Sáp nhập xã Thạch Giám vào xã Đông Giang từ 4/3.", "one commune merges into another")
-        for agency in yaml.safe_load((MERGER / "agencies.yaml").read_text(encoding="utf-8"))["agencies"]:
+        for agency in yaml.load((MERGER / "agencies.yaml").read_text(encoding="utf-8"), TYPED)["agencies"]:
             after = agency["closed_on"] + timedelta(days=1)
             self._closings[agency["code"]] = datetime.combine(after, time(), LOCAL_ZONE)
         await asyncio.to_thread(self._intake, "registry", "apply", str(MERGER), "--why", "sáp nhập xã")

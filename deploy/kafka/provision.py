@@ -25,6 +25,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.runtime.arguments import CommandParser, whole
+from shared.runtime.yaml_files import TYPED
 
 DECLARATION = Path(__file__).resolve().parent / "topics.yaml"
 DYNAMIC_TOPIC_CONFIG = 1  # config_source in DescribeConfigs: set on the topic itself
@@ -60,7 +61,7 @@ class ProvisionError(Exception):
 
 def load(path: Path = DECLARATION) -> list[Topic]:
     """The declared topics, with defaults filled in."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = yaml.load(path.read_text(encoding="utf-8"), TYPED)
     defaults = document["defaults"]
     topics = []
     for name, declared in document["topics"].items():

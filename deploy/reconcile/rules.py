@@ -11,7 +11,7 @@ from typing import Any
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import json_body
 from deploy.reconcile.reference import Reference, in_order
-from services.notifier.ladders.data import LadderError, parse_ladder, shipped_ladders
+from services.notifier.ladders.data import LadderError, ReadLadder, parse_ladder, shipped_ladders
 from services.notifier.mailing.data import parse_rules, shipped_rules
 from services.notifier.mailing.domain import digest
 from services.scoring.calendar import shipped_calendars
@@ -143,7 +143,7 @@ def policies(reference: Reference) -> Iterator[Difference]:
 
 def ladders(reference: Reference) -> Iterator[Difference]:
     """Compare every ladder with its text, its checksum, and the file that ships."""
-    shipped = {read.ladder.label: read for read in shipped_ladders()}
+    shipped = _ladders()
     for row in reference.tables["notifier", "ladders"]:
         label = f"{row['name']}/{row['version']}"
         told = Teller(
@@ -188,6 +188,11 @@ def silences(reference: Reference) -> Iterator[Difference]:
         if row["sha256"] is not None:
             told = Teller("rules", "notifier.silences", str(row["id"]), "tính lại", "derived again", "reference")
             yield from told.values(row, {"sha256": digest(dict(row))})
+
+
+@cache
+def _ladders() -> dict[str, ReadLadder]:
+    return {read.ladder.label: read for read in shipped_ladders()}
 
 
 @cache

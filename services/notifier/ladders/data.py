@@ -30,7 +30,7 @@ from services.notifier.ladders.domain import (
 )
 from shared.contract.events import AgencyKind
 from shared.runtime.clock import LOCAL_ZONE
-from shared.runtime.yaml_files import beyond_plain, line_of, written_twice
+from shared.runtime.yaml_files import beyond_plain, line_of, texts_loader, written_twice
 from shared.web.validation import sentence_of
 
 FileModel = TypeVar("FileModel", bound=BaseModel)
@@ -219,8 +219,8 @@ def read_checked(name: str, content: bytes, model: type[FileModel]) -> tuple[Fil
             raise LadderError(f"{name}:1: bỏ byte NUL / remove the NUL byte")
         if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
             raise LadderError("\n".join(odd))  # read any further it may say something else than is written
-        node = yaml.compose(body, yaml.BaseLoader)
-        document: Any = yaml.load(body, yaml.BaseLoader)  # noqa: S506
+        node = yaml.compose(body, texts_loader(body))
+        document: Any = yaml.load(body, texts_loader(body))  # noqa: S506
     except UnicodeDecodeError as error:
         raise LadderError(f"{name}:1: không phải UTF-8, hãy lưu lại bằng UTF-8 / not UTF-8: {error}") from error
     except yaml.YAMLError as error:

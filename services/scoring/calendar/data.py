@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.contract.working_days import WorkingCalendar
-from shared.runtime.yaml_files import beyond_plain, misread, written_twice
+from shared.runtime.yaml_files import beyond_plain, misread, typed_loader, written_twice
 
 #: nested deeper it is no calendar
 MAX_DEPTH = 8
@@ -142,7 +142,7 @@ def read_calendar(path: Path) -> ReadCalendar:
         text = body.decode("utf-8-sig")
         if odd := [f"{line}: {what}" for line, what in _odd(text)]:
             raise CalendarError(f"{path.name}: không đúng / is not right: {'; '.join(odd[:20])}")
-        file = CalendarFile.model_validate(yaml.safe_load(text))
+        file = CalendarFile.model_validate(yaml.load(text, typed_loader(text)))  # noqa: S506 - a safe loader
     except CalendarError:
         raise
     except ValidationError as error:
@@ -160,7 +160,7 @@ def _odd(text: str) -> list[tuple[int, str]]:
     """What would be read as something else than is written, with its line. Raises yaml.YAMLError."""
     if odd := list(beyond_plain(text, MAX_DEPTH)):
         return odd
-    node = yaml.compose(text, yaml.SafeLoader)
+    node = yaml.compose(text, typed_loader(text))
     if odd := list(misread(node)):
         return odd
     return [(line, f"{place}: viết hai lần, bỏ một / written twice, drop one") for place, line in written_twice(node)]

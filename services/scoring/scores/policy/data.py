@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
-from shared.runtime.yaml_files import beyond_plain, line_of, misread, written_twice
+from shared.runtime.yaml_files import beyond_plain, line_of, misread, typed_loader, written_twice
 from shared.web.validation import sentence_of
 
 #: a policy file is a page; more is a wrong file
@@ -189,11 +189,11 @@ def parse_policy(name: str, file: bytes) -> ReadPolicy:
             raise PolicyError(f"{name}: có byte NUL / a NUL byte is no text")
         if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
             raise PolicyError("\n".join(odd))
-        node = yaml.compose(body, yaml.SafeLoader)
+        node = yaml.compose(body, typed_loader(body))
         if odd := [f"{name}:{line}: {what}" for line, what in misread(node)]:
             raise PolicyError("\n".join(odd))
         twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in written_twice(node)]
-        document = yaml.safe_load(body)
+        document = yaml.load(body, typed_loader(body))  # noqa: S506 - a safe loader
     except UnicodeDecodeError as error:
         raise PolicyError(f"{name}: không phải UTF-8 / not UTF-8: {error}") from error
     except yaml.YAMLError as error:
