@@ -16,6 +16,7 @@ from shared.runtime.clock import LOCAL_ZONE
 Subject = Literal["obligation", "event", "reference"]
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+_LEAVES = frozenset({str, int, bool, type(None)})
 _MOST_SHOWN = 200
 
 
@@ -172,13 +173,17 @@ class Teller:
     def values(self, found: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
         """Yield every column of `expected` in which `found` has another value; documents leaf by leaf."""
         for column, value in expected.items():
-            yield from self.document(found.get(column), value, column)
+            here = found.get(column)
+            if not _alike(here, value):
+                yield from self.document(here, value, column)
 
     def document(self, found: object, expected: object, path: str = "") -> Iterator[Difference]:
         """Yield every leaf in which two JSON values differ. Equal moments may be written with different offsets."""
         if isinstance(found, Mapping) and isinstance(expected, Mapping):
             for name in sorted({*found, *expected}):
-                yield from self.document(found.get(name), expected.get(name), f"{path}.{name}" if path else str(name))
+                one, other = found.get(name), expected.get(name)
+                if not _alike(one, other):
+                    yield from self.document(one, other, f"{path}.{name}" if path else str(name))
         elif isinstance(found, list | tuple) and isinstance(expected, list | tuple):
             for place in range(max(len(found), len(expected))):
                 here = f"{path}[{place}]"
@@ -190,6 +195,11 @@ class Teller:
                     yield from self.document(found[place], expected[place], here)
         elif not same(found, expected):
             yield self.difference(path, found, expected)
+
+
+def _alike(one: object, other: object) -> bool:
+    """Whether two values are plainly the same leaf, as most are: it saves a generator for each. False says nothing."""
+    return type(one) is type(other) and type(one) in _LEAVES and one == other
 
 
 def same(one: object, other: object) -> bool:

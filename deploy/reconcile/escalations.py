@@ -18,7 +18,7 @@ import msgspec
 
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier, own_facts
-from deploy.reconcile.reference import Reference, made_at
+from deploy.reconcile.reference import Reference, kept_ladder, made_at
 from services.notifier.escalation.domain import (
     AT_THE_TOP,
     Climb,
@@ -29,7 +29,7 @@ from services.notifier.escalation.domain import (
     next_move,
     resolution_of,
 )
-from services.notifier.ladders.data import LadderError, parse_ladder
+from services.notifier.ladders.data import LadderError
 from services.notifier.planning.domain import Notice, Obligation
 
 _BY = ("theo sự kiện đã phát", "by the events published")
@@ -164,7 +164,7 @@ def _climb(
     yield from told.values(row, {"ladder": ladder.name, "ladder_version": ladder.version})
     bodies = {(loaded["name"], loaded["version"]): loaded["body"] for loaded in reference.tables["notifier", "ladders"]}
     try:
-        kept = parse_ladder("ladders", bodies.get((ladder.name, ladder.version), "").encode()).ladder
+        kept = kept_ladder(bodies.get((ladder.name, ladder.version), ""))
     except LadderError:
         kept = None
     if ladder != kept:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ import yaml
 
 from deploy.reconcile.stores import Snapshot
 from services.intake.registry.records import kind_of, record_of
+from services.notifier.ladders.data import parse_ladder
+from services.notifier.ladders.domain import Ladder
 from services.notifier.planning.directory import Agency as ToldAgency
 from services.notifier.planning.directory import Directory, Officer, Person
 from services.notifier.planning.store import email_of
@@ -342,6 +345,12 @@ def _policy(version: str, body: str) -> Policy:
     if read is None:
         read = _READ_POLICIES[version, body] = parse_policy(f"policies/{version}", body.encode()).policy
     return read
+
+
+@lru_cache(maxsize=64)
+def kept_ladder(body: str) -> Ladder:
+    """A ladder from its text. Remembered: every escalation has one, few are unlike. Raises LadderError."""
+    return parse_ladder("ladders", body.encode()).ladder
 
 
 def _office(held: PersonsOffice) -> Office:
