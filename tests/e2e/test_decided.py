@@ -24,7 +24,7 @@ import pytest
 
 from deploy.local import Stack
 from shared.runtime.clock import ClockLeader
-from tests.e2e.rig import agree, eventually
+from tests.e2e.rig import HTTP, agree, eventually
 from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -136,7 +136,7 @@ class Paths:
 
     def ask(self, method: str, by: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.keys[by]}", "Idempotency-Key": os.urandom(8).hex()}
-        return httpx.request(method, f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=body, timeout=30)
+        return HTTP.request(method, f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=body)
 
     def get(self, by: str, path: str) -> Any:
         answer = self.ask("GET", by, path)
@@ -174,7 +174,7 @@ class Paths:
     def standing(self, agency: str) -> dict[str, Any]:
         path = f"/v1/obligations/{agency}/{REGIME_OF[agency]}/{PERIOD}"
         token = {"Authorization": f"Bearer {self.stack.operator_key()}"}
-        answer = httpx.get(self.stack.url("scoring") + path, headers=token, timeout=30)
+        answer = HTTP.get(self.stack.url("scoring") + path, headers=token)
         return dict(answer.json()) if answer.status_code == 200 else {}
 
     def stands(self, *agencies: str, **wanted: Any) -> None:
@@ -401,7 +401,7 @@ def test_after_the_lock_a_report_is_refused_until_somebody_unlocks_it_which_is_a
         refused = paths.refused[agency]
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/obligation-locked")
     token = {"Authorization": f"Bearer {paths.stack.operator_key()}"}
-    trail = httpx.get(f"{paths.stack.url('intake')}/v1/audit?kind=obligation", headers=token, timeout=30).json()
+    trail = HTTP.get(f"{paths.stack.url('intake')}/v1/audit?kind=obligation", headers=token).json()
     unlocked = [entry for entry in trail["items"] if entry["action"] == "unlocked"]
     assert [(entry["key"], entry["by"], entry["why"]) for entry in unlocked] == [
         (f"{LOCKED}/DUYET/{PERIOD}", CHAIR, "Có công văn")

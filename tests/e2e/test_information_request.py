@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from shared.runtime.clock import ClockLeader
-from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, Province, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, HTTP, NOW, Province, eventually
 from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -45,7 +45,7 @@ def province(infra: Infra, leader: ClockLeader, tmp_path_factory: pytest.TempPat
 def ask(province: Province, path: str = "", **said: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {province.keys[ASKER]}", "Idempotency-Key": os.urandom(8).hex()}
     url = f"{province.stack.url('intake')}/v1/information-requests{path}"
-    answer = httpx.post(url, headers=headers, json=said, timeout=60)
+    answer = HTTP.post(url, headers=headers, json=said, timeout=60)
     assert answer.status_code in (200, 201), answer.text
     return answer
 

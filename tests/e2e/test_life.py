@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.runtime.clock import business_clock, scaled_specification
-from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, HTTP, NOW, PERIOD, REGIME, REQUEST, Province, eventually
 from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -24,7 +24,7 @@ class Life(Province):
 
     def step(self, key: str, path: str, **said: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": os.urandom(8).hex()}
-        return httpx.post(f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=said, timeout=30)
+        return HTTP.post(f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=said)
 
     def standing(self, key: str) -> dict[str, Any]:
         answer = self.operator("scoring", f"/v1/obligations/{key}")

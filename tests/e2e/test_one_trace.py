@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from shared.contract.events.base import OWNERS
 from shared.runtime.clock import business_clock, scaled_specification
-from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, HTTP, NOW, PERIOD, REGIME, Province, eventually
 from tests.stack import Infra, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -110,9 +109,7 @@ def post(province: Province, traceparent: str | None, **report: object) -> None:
     if traceparent:
         headers["traceparent"] = traceparent
     body = {"regime": REGIME, "period": PERIOD, "officer": "cb-05", "figures": {"A": 9, "A1": 1, "A2": 1, "B": 1}}
-    answer = httpx.post(
-        province.stack.url("intake") + "/v1/submissions", headers=headers, json={**body, **report}, timeout=30
-    )
+    answer = HTTP.post(province.stack.url("intake") + "/v1/submissions", headers=headers, json={**body, **report})
     assert answer.status_code == 201, answer.text
 
 

@@ -17,14 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from aiokafka import AIOKafkaProducer
 
 from deploy.local import Stack
 from shared.contract.reporting_window import local_day
 from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
-from tests.e2e.rig import REQUESTED, agree, eventually
+from tests.e2e.rig import HTTP, REQUESTED, agree, eventually
 
 #: a working day; M03 (15/2–14/3) is due tomorrow at 17:00
 NOW = "2026-03-17T09:00:00+07:00"
@@ -215,7 +214,7 @@ class World:
         eventually(lambda: self.obligation(key).get("owed"), "what is asked is owed")
         headers = {"Authorization": f"Bearer {self.keys['H99']}", "Idempotency-Key": os.urandom(8).hex()}
         url = f"{self.stack.url('intake')}/v1/information-requests/TT-H99-1/withdrawal"
-        answer = httpx.post(url, headers=headers, json={"reason": "Đã có số liệu"}, timeout=30)
+        answer = HTTP.post(url, headers=headers, json={"reason": "Đã có số liệu"})
         assert answer.status_code == 200, answer.text
         eventually(lambda: self.obligation(key)["owed"] is False, "what is withdrawn is owed no more")
 
@@ -226,30 +225,26 @@ class World:
         self._step("H99.91", "waivers", **said, reason="Sáp nhập thôn", asked_by="cb-91")
         headers = {"Authorization": f"Bearer {self.keys['H99.05']}", "Idempotency-Key": os.urandom(8).hex()}
         url = f"{self.stack.url('intake')}/v1/waivers"
-        asked = httpx.post(
-            url, headers=headers, json=said | {"reason": "Chưa tách số liệu", "asked_by": "cb-05"}, timeout=30
-        )
+        asked = HTTP.post(url, headers=headers, json=said | {"reason": "Chưa tách số liệu", "asked_by": "cb-05"})
         assert asked.status_code == 201, asked.text
-        decision = httpx.post(
+        decision = HTTP.post(
             f"{url}/{asked.json()['waiver_id']}/decision",
-            headers={"Authorization": f"Bearer {self.chair}"}, json={"decision": "grant"}, timeout=30,
+            headers={"Authorization": f"Bearer {self.chair}"}, json={"decision": "grant"},
         )  # fmt: skip
         assert decision.status_code == 200, decision.text
 
     def obligation(self, key: str) -> dict[str, Any]:
         """As scoring shows it to the operator, once it has heard of the operator's key."""
-        answer = httpx.get(
+        answer = HTTP.get(
             f"{self.stack.url('scoring')}/v1/obligations/{key}",
             headers={"Authorization": f"Bearer {self.operator}"},
-            timeout=30,
         )
         return answer.json() if answer.status_code == 200 else {}
 
     def _told(self, officer_id: str) -> bool:
-        answer = httpx.get(
+        answer = HTTP.get(
             f"{self.stack.url('notifier')}/v1/notifications?kind=named&limit=100",
             headers={"Authorization": f"Bearer {self.operator}"},
-            timeout=30,
         )
         return any(row["officer_id"] == officer_id and row["state"] == "sent" for row in answer.json()["items"])
 
@@ -305,18 +300,18 @@ class World:
     def _post(self, agency: str, regime: str, period: str, **report: Any) -> None:
         headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
         body = {"regime": regime, "period": period, "officer": f"cb-{agency[-2:]}", **report}
-        answer = httpx.post(f"{self.stack.url('intake')}/v1/submissions", headers=headers, json=body, timeout=30)
+        answer = HTTP.post(f"{self.stack.url('intake')}/v1/submissions", headers=headers, json=body)
         assert answer.status_code == 201, answer.text
 
     def _latest(self, agency: str) -> str:
         headers = {"Authorization": f"Bearer {self.keys[agency]}"}
-        answer = httpx.get(f"{self.stack.url('intake')}/v1/submissions?limit=1", headers=headers, timeout=30)
+        answer = HTTP.get(f"{self.stack.url('intake')}/v1/submissions?limit=1", headers=headers)
         return str(answer.json()["items"][0]["submission_id"])
 
     def _step(self, agency: str, path: str, **said: Any) -> None:
         """What somebody does with a report or an obligation."""
         headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
-        answer = httpx.post(f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=said, timeout=30)
+        answer = HTTP.post(f"{self.stack.url('intake')}/v1/{path}", headers=headers, json=said)
         assert answer.status_code == 201, answer.text
 
     def _decided(self, agency: str, regime: str, period: str, status: str) -> None:
@@ -324,7 +319,7 @@ class World:
         url = f"{self.stack.url('intake')}/v1/obligations/{regime}/{period}"
 
         def decided() -> bool:
-            answer = httpx.get(url, headers=headers, timeout=30)
+            answer = HTTP.get(url, headers=headers)
             sent = answer.json()["submissions"] if answer.status_code == 200 else []
             return bool(sent) and sent[0]["status"] == status
 
