@@ -14,7 +14,9 @@ from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.replaying import prune as prune_replays
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
-from services.notifier.escalation.api import router as answer_router
+from services.notifier.escalation.api import SCOPES as ANSWER
+from services.notifier.escalation.api import page_router
+from services.notifier.escalation.api import router as escalations_router
 from services.notifier.escalation.sweep import EscalationSweep
 from services.notifier.mailing.api import SCOPES as KEEP_SILENCES
 from services.notifier.mailing.api import router as silences_router
@@ -169,9 +171,10 @@ def build(
         return Callers(keyring, allowances, business, scopes)
 
     service.app.include_router(webhooks_api.router(database, callers(KEEP_WEBHOOKS), system))
+    service.app.include_router(escalations_router(database, callers(ANSWER), business))
     service.app.include_router(silences_router(database, callers(KEEP_SILENCES), business))
     if links is not None:
-        service.app.include_router(answer_router(database, links, business))
+        service.app.include_router(page_router(database, links, business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service
 

@@ -84,6 +84,16 @@ def keeps_silences(principal: Principal, agency: str | None, tree: Tree, on: dat
     return may(principal, "operate", None, {}, on) or reached
 
 
+def answers_for(principal: Principal, person: str, agency: str, on: date) -> bool:
+    """Whether the principal answers a notice made out to this person of this agency: the person, while in an office
+    that submits or reviews, and the agency's own system.
+    """
+    if principal.kind == "agency":
+        return may(principal, "submit", agency, {}, on)
+    in_office = may_anywhere(principal, "submit", on) or may_anywhere(principal, "review", on)
+    return principal.kind == "person" and principal.id == person and in_office
+
+
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
     """Whether there is an agency and a regime for which the principal may do this on that day."""
     if scope not in principal.scopes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -20,28 +21,69 @@ from services.notifier.escalation.domain import (
 )
 from services.notifier.planning import store as planning
 from shared.contract.reporting_window import local_day
-from shared.contract.working_days import CalendarGap
+from shared.contract.words import period_words
+from shared.contract.working_days import CalendarGap, WorkingCalendar
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.clock import LOCAL_ZONE
 
 Given = Literal["acknowledged", "snoozed", "taken_back"]
 MAX_REASON_CHARACTERS = 500
 
-_NOTICE = text("""
-    SELECT n.id, n.obligation, n.officer_id, n.step, n.facts, n.period, o.deadline FROM notifications n
-      JOIN obligations o ON o.obligation = n.obligation
-     WHERE n.id = :id AND n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown')
+#: why an answer is not taken, and what to do
+REFUSALS: dict[str, tuple[str, str]] = {
+    "resolved": ("Báo cáo không còn quá hạn; không cần trả lời.", "It is overdue no more; no answer is needed."),
+    "answered": ("Đường dẫn này đã được dùng để trả lời.", "This link has been used to answer."),
+    "not_told": ("Thông báo này không gửi tới Ông/Bà.", "This notice was not made out to you."),
+    "no_date": ("Hãy chọn ngày.", "Choose a date."),
+    "in_the_past": ("Hãy chọn một ngày sau hôm nay.", "Choose a day after today."),
+    "too_far": ("Ngày hẹn quá xa; hãy chọn ngày sớm hơn.", "The date is too far ahead; choose an earlier one."),
+    "too_often": ("Đã hẹn đủ số lần cho phép.", "It was put off as often as is allowed."),
+    "no_reason": ("Hãy ghi lý do tạm hoãn.", "Give the reason for putting it off."),
+    "not_held": ("Hiện không có lời hẹn nào để rút.", "There is no promise to take back."),
+    "no_calendar": ("Chưa có lịch làm việc; hãy thử lại sau.", "There is no working calendar yet; try again later."),
+}
+
+_TOLD = """
+    SELECT n.id, n.obligation, n.agency, n.regime, n.period, n.officer_id, n.step, n.facts, n.settled_at, o.deadline,
+           r.name AS regime_name, r.name_en AS regime_name_en, q.title AS request, q.title_en AS request_en
+      FROM notifications n JOIN obligations o ON o.obligation = n.obligation
+      LEFT JOIN regimes r ON r.code = o.regime AND r.regime_version = o.regime_version
+      LEFT JOIN requests q ON q.request_id = o.period
+     WHERE n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown')
+"""
+_NOTICE = text(f"{_TOLD} AND n.id = :id")
+_OPEN = text(f"""
+    {_TOLD} AND n.officer_id = ANY(CAST(:people AS text[])) AND (CAST(:before AS uuid) IS NULL OR n.id < :before)
+       AND EXISTS (SELECT FROM escalations e WHERE e.obligation = n.obligation AND e.resolved_at IS NULL
+                      AND starts_with(n.step, (e.document ->> 'step') || '/rung-'))
+     ORDER BY n.id DESC LIMIT :limit
+""")
+_PEOPLE_OF = text("""
+    SELECT officer_id FROM officers WHERE agency = :agency UNION SELECT person_id FROM people WHERE agency = :agency
 """)
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """What people call the report, Vietnamese and English each."""
+
+    agency: tuple[str, str]
+    regime: tuple[str, str]
+    period: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """What a link's page shows."""
+    """An escalation as one who was told of it sees it."""
 
     notice: UUID
     obligation: str
     person: str
     facts: dict[str, Any]
+    agency: str
+    period: str
+    names: Names
+    told_at: datetime | None
     deadline: datetime | None
     escalation: Escalation | None  # None: it is over, or another climb began since
     last_day: date | None  # the furthest that may be promised now
@@ -58,30 +100,57 @@ async def asked(tx: ReadTransaction, notice: UUID, now: datetime) -> Asked | Non
         escalation for escalation in await store.of_obligation(tx, row["obligation"])
         if escalation.open and row["step"].startswith(f"{escalation.climb.step}/rung-")
     ]  # fmt: skip
-    return await _asked(tx, row, found[0] if found else None, now)
+    calendar = await planning.calendar(tx) if found else None
+    return _asked(row, found[0] if found else None, calendar, now)
 
 
-async def _asked(tx: ReadTransaction, row: Any, escalation: Escalation | None, now: datetime) -> Asked:
+def _asked(row: Any, escalation: Escalation | None, calendar: WorkingCalendar | None, now: datetime) -> Asked:
     last_day = None
     mine: list[Answer] = []
     if escalation is not None:
-        calendar = await planning.calendar(tx)
         try:
             last_day = None if calendar is None else local_day(promise_limit(escalation, calendar, now))
         except CalendarGap:
             last_day = None
         mine = [given for given in escalation.climb.answers if given.notice == str(row["id"])]
     return Asked(
-        row["id"], row["obligation"], row["officer_id"], row["facts"], row["deadline"], escalation, last_day,
+        row["id"], row["obligation"], row["officer_id"], row["facts"], row["agency"], row["period"], _names(row),
+        row["settled_at"], row["deadline"], escalation, last_day,
         next((given for given in mine if given.kind != "taken_back"), None),
         any(given.kind == "taken_back" for given in mine),
     )  # fmt: skip
 
 
+def _names(row: Any) -> Names:
+    facts = row["facts"]
+    regime = row["regime_name"] or row["regime"]
+    return Names(
+        (facts["agency_name"], facts["agency_name_en"] or facts["agency_name"]),
+        (regime, row["regime_name_en"] or regime),
+        period_words(row["period"], row["request"] or "", row["request_en"] or ""),
+    )
+
+
+async def open_ones(
+    tx: ReadTransaction, people: Collection[str], now: datetime, *, before: UUID | None, limit: int
+) -> list[Asked]:
+    """What these people were told of and is still overdue, the newest notice first. `now`: business time."""
+    asked_for = {"people": sorted(people), "before": before, "limit": limit}
+    rows = (await tx.execute(_OPEN, asked_for)).mappings().all()
+    climbs = await store.open_ones(tx, {row["obligation"] for row in rows})
+    calendar = await planning.calendar(tx)
+    return [_asked(row, climbs.get(row["obligation"]), calendar, now) for row in rows]
+
+
+async def people_of(tx: ReadTransaction, agency: str) -> list[str]:
+    """Ids of the agency's people."""
+    return list((await tx.execute(_PEOPLE_OF, {"agency": agency})).scalars())
+
+
 async def give(
-    tx: Transaction, notice: UUID, kind: Given, until: date | None, reason: str, now: datetime
+    tx: Transaction, notice: UUID, kind: Given, until: date | None, reason: str, now: datetime, via: str = ""
 ) -> Escalation:
-    """Take one answer by the link of this notice. `now`: business time.
+    """Take one answer to this notice. `now`: business time. via: the agency whose system gives it.
 
     Raises Refused: beside the domain's reasons answered (the link has served), no_calendar, resolved.
     """
@@ -96,7 +165,7 @@ async def give(
     if any((given.kind == "taken_back") == (kind == "taken_back") for given in mine):
         raise Refused("answered")
     moment = None if until is None else datetime.combine(until, escalation.climb.ladder.office_hour, LOCAL_ZONE)
-    answer = Answer(now, row["officer_id"], kind, moment, reason[:MAX_REASON_CHARACTERS], str(notice))
+    answer = Answer(now, row["officer_id"], kind, moment, reason[:MAX_REASON_CHARACTERS], str(notice), via)
     if kind == "taken_back":
         after = take_back(escalation, answer)
     else:

@@ -61,7 +61,8 @@ class Answer(Struct, frozen=True):
     kind: Literal["acknowledged", "snoozed", "taken_back"]
     until: datetime | None = None
     reason: str = ""
-    notice: str = ""  # the notice by whose link it was given
+    notice: str = ""  # the notice that it answers
+    via: str = ""  # the agency whose system gave it for the person; empty: the person
 
 
 class Climb(Struct, frozen=True):

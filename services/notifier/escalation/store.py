@@ -77,6 +77,9 @@ _TAKE = text(f"""
 _OPEN = text(f"""
     SELECT {_COLUMNS} FROM escalations WHERE obligation = :key AND resolved_at IS NULL FOR UPDATE
 """)  # noqa: S608 - column names of this module
+_OPEN_OF = text(f"""
+    SELECT {_COLUMNS} FROM escalations WHERE resolved_at IS NULL AND obligation = ANY(CAST(:keys AS text[]))
+""")  # noqa: S608 - column names of this module
 _OF_ONE = text(f"""
     SELECT {_COLUMNS} FROM escalations WHERE obligation = :key ORDER BY number
 """)  # noqa: S608 - column names of this module
@@ -190,6 +193,12 @@ async def take_open(tx: Transaction, key: str) -> Escalation | None:
 async def of_obligation(tx: ReadTransaction, key: str) -> list[Escalation]:
     """Every escalation of an obligation, the first one first."""
     return [_escalation(row) for row in (await tx.execute(_OF_ONE, {"key": key})).mappings()]
+
+
+async def open_ones(tx: ReadTransaction, keys: Collection[str]) -> dict[str, Escalation]:
+    """The open escalations of these obligations, by obligation."""
+    rows = (await tx.execute(_OPEN_OF, {"keys": sorted(keys)})).mappings()
+    return {row["obligation"]: _escalation(row) for row in rows}
 
 
 def _escalation(row: Mapping[Any, Any]) -> Escalation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import date
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,10 +15,14 @@ from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.escalation.links import AnswerLinks
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
+from services.notifier.tables import metadata
 from services.notifier.templates import Composer, Originator
+from shared.contract.events import PersonRegistered
+from shared.contract.events.registry import PersonsOffice
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from tests.fakes.operators import let_agency_in, let_person_in
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.notifier.rig import DEADLINE, DOMAIN, World, fulfilled, overdue, registry
+from tests.integration.notifier.rig import COMMUNE, DEADLINE, DEPARTMENT, DOMAIN, World, fulfilled, overdue, registry
 from tests.integration.notifier.test_escalations import CALENDAR, at, day, escalations
 
 BASE, KEY = "https://thongsuot.example/notifier", "k" * 32
@@ -66,7 +71,8 @@ async def test_the_page_changes_nothing_and_its_button_stops_the_climb_once(
     for _ in range(2):
         page = await client.get(path)
         assert page.status_code == 200
-        assert "Sở Nông nghiệp và Môi trường" in page.text
+        for named in ("Sở Nông nghiệp và Môi trường", "Báo cáo tháng, tháng 10/2026", "Monthly report, October 2026"):
+            assert named in page.text
         assert 'max="2026-10-26"' in page.text, "five working days ahead"
         assert page.headers["Cache-Control"] == "no-store"
     assert (await client.head(path)).status_code in (200, 405)
@@ -139,6 +145,62 @@ async def test_a_link_that_is_not_ours_and_one_of_what_is_over_act_on_nothing(
     late = await client.post(path, data={"kind": "acknowledged", "until": "2026-10-22"})
     assert late.status_code == 409
     assert (await escalations(world))[0]["document"]["answers"] == []
+
+
+def head_of(agency: str, person_id: str) -> PersonRegistered:
+    office = PersonsOffice(role="head", agency=agency, since=date(2020, 1, 1))
+    return PersonRegistered(
+        person_id=person_id, agency=agency, name="Thủ Trưởng", offices=(office,), version=1, title="", contacts=()
+    )
+
+
+async def test_who_was_told_answers_with_a_key_of_their_own_once_and_nobody_else_does(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await told(world, smtp)
+    url = world.database.url
+    head = await let_person_in(url, metadata, head_of(DEPARTMENT, "dept-head"), "submit")
+    other = await let_person_in(url, metadata, head_of(COMMUNE, "x"), "submit")
+    (shown,) = (await client.get("/v1/escalations", headers=head)).json()["items"]
+    assert (shown["person"], shown["agency_name"]) == ("dept-head", "Sở Nông nghiệp và Môi trường")
+    assert (shown["regime_name"], shown["last_day"], shown["answers"]) == ("Báo cáo tháng", "2026-10-26", [])
+    path = f"/v1/escalations/{shown['notification_id']}/answers"
+    given = {"kind": "acknowledged", "until": "2026-10-26", "reason": "Đang tổng hợp"}
+    for key in (other, await let_agency_in(url, metadata, COMMUNE)):
+        assert (await client.get("/v1/escalations", headers=key)).json()["items"] == []
+        assert (await client.post(path, json=given, headers=key)).status_code == 404
+    assert (await client.post(path, json=given)).status_code == 401
+    answered = await client.post(path, json=given, headers=head)
+    assert answered.status_code == 200, answered.text
+    assert [(one["by"], one["via"], one["reason"]) for one in answered.json()["answers"]] == [
+        ("dept-head", "", "Đang tổng hợp")
+    ]
+    again = await client.post(path, json=given, headers=head)
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    another = await client.post(path, json=given | {"until": "2026-10-23"}, headers=head)
+    assert (another.status_code, another.json()["reason"]) == (409, "answered")
+    (one,) = await escalations(world)
+    assert len(one["document"]["answers"]) == 1
+
+
+async def test_an_agencys_system_answers_for_its_people_and_takes_it_back(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await told(world, smtp)
+    key = await let_agency_in(world.database.url, metadata, DEPARTMENT)
+    (shown,) = (await client.get("/v1/escalations", headers=key)).json()["items"]
+    path = f"/v1/escalations/{shown['notification_id']}/answers"
+    for wrong, pointer in (({}, "/until"), ({"until": "2026-11-26"}, "/until"), ({"until": "2026-10-22"}, "/reason")):
+        refused = await client.post(path, json={"kind": "snoozed", **wrong}, headers=key)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+    given = {"kind": "snoozed", "until": "2026-10-26", "reason": "Chờ số liệu"}
+    assert (await client.post(path, json=given, headers=key)).json()["answers"][0]["via"] == DEPARTMENT
+    back = await client.post(path, json={"kind": "taken_back"}, headers=key)
+    assert [one["kind"] for one in back.json()["answers"]] == ["snoozed", "taken_back"]
+    await world.feed("compliance", fulfilled())
+    late = await client.post(path, json=given, headers=key)
+    assert late.status_code == 409
+    assert (await client.get("/v1/escalations", headers=key)).json()["items"] == []
 
 
 def test_a_link_is_read_only_by_the_key_that_made_it() -> None:

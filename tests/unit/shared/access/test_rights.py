@@ -28,7 +28,7 @@ from shared.access import (
     offices_over,
     reach_of,
 )
-from shared.access.rights import Tree, keeps_silences
+from shared.access.rights import Tree, answers_for, keeps_silences
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "access.md"
 TODAY = date(2026, 11, 27)
@@ -240,3 +240,23 @@ def test_silences_are_kept_by_operators_for_all_and_by_administrators_within_rea
     office = Office(role, "H99.01", Term(TODAY))
     principal = Principal("person", "p", "H99.01", frozenset({scope}), (office,))
     assert keeps_silences(principal, agency, tree, TODAY) is allowed
+
+
+@pytest.mark.parametrize(
+    ("principal", "allowed"),
+    [
+        (Principal("person", "p", "H99.01", frozenset({"submit"}), (Office("head", "H99.01", Term(TODAY)),)), True),
+        (Principal("person", "p", "H99", frozenset({"review"}), (Office("chair", "H99", Term(TODAY)),)), True),
+        (Principal("person", "p", "H99.01", frozenset({"read"}), (Office("head", "H99.01", Term(TODAY)),)), False),
+        (Principal("person", "p", "H99.01", frozenset({"submit"})), False),
+        (Principal("person", "q", "H99.01", frozenset({"submit"}), (Office("head", "H99.01", Term(TODAY)),)), False),
+        (Principal("agency", "H99.01", "H99.01", frozenset({"submit"})), True),
+        (Principal("agency", "H99.01", "H99.01", frozenset({"read"})), False),
+        (Principal("agency", "H99.02", "H99.02", frozenset({"submit"})), False),
+        (Principal("operator", "p", None, frozenset({"operate"})), False),
+    ],
+)
+def test_a_notice_is_answered_by_its_person_in_office_and_the_agencys_system(
+    principal: Principal, allowed: bool
+) -> None:
+    assert answers_for(principal, "p", "H99.01", TODAY) is allowed
