@@ -166,9 +166,20 @@ def settle(
 
 def with_reports(facts: Facts, events: Iterable[tuple[UUID | None, AboutReport]]) -> Facts:
     """The facts with what these events (id, body) say."""
+    return told(facts, events)[0]
+
+
+def told(facts: Facts, events: Iterable[tuple[UUID | None, AboutReport]]) -> tuple[Facts, UUID | None]:
+    """The facts with what these events (id, body) say, and the id of the last that said anything new.
+
+    A line that falls names that event: one that repeats what is known, or is older, has caused nothing.
+    """
+    cause: UUID | None = None
     for event_id, event in events:
-        facts = happened.with_report(facts, event, event_id)
-    return facts
+        then = happened.with_report(facts, event, event_id)
+        if then is not facts:
+            facts, cause = then, event_id
+    return facts, cause
 
 
 def reminded(obligation: Obligation, at: datetime) -> Facts:

@@ -10,7 +10,7 @@ from services.scoring import metrics, registry
 from services.scoring.calendar.store import covered_years
 from services.scoring.obligations import deciding, generator, store
 from services.scoring.obligations.deciding import Proposed
-from services.scoring.obligations.domain import Obligation, with_reports
+from services.scoring.obligations.domain import Obligation, told
 from services.scoring.obligations.facts import AboutReport, Facts
 from services.scoring.obligations.generator import Missing
 from services.scoring.obligations.resolve import Awaits, Impossible, RegistryPart, resolve
@@ -106,9 +106,9 @@ def _returns(report: Report) -> bool:
 
 
 def _with(obligation: Obligation, events: Sequence[Event[Report]]) -> Proposed:
-    facts = with_reports(obligation.facts, ((event.id, event.body) for event in events))
+    facts, cause = told(obligation.facts, ((event.id, event.body) for event in events))
     at = max(_moment(event.body) for event in events)
-    return Proposed(obligation, obligation.terms, facts, at, events[-1].id)
+    return Proposed(obligation, obligation.terms, facts, at, cause)
 
 
 def _moment(report: Report) -> datetime:

@@ -276,6 +276,15 @@ def test_every_line_names_the_event_behind_it() -> None:
     assert [line.event_id for line in passed.lines] == [published_as] == [passed.event_id]
 
 
+def test_what_repeats_or_is_older_is_no_events_cause() -> None:
+    first, repeated, corrected, older = (uuid4() for _ in range(4))
+    facts, cause = domain.told(obligation().facts, [(first, verdict(outcome="returned")), (repeated, submission())])
+    assert cause == first, "the verdict carries the receipt: the submission says nothing new"
+    facts, cause = domain.told(facts, [(corrected, submission(2, LATE)), (older, verdict(outcome="returned"))])
+    assert cause == corrected
+    assert domain.told(facts, [(older, verdict(outcome="returned"))]) == (facts, None)
+
+
 def test_each_line_says_what_its_clause_says_by_its_own_policy() -> None:
     story = Story().follow(verdict(received_at=LATE))
     published = story.published[-1].lines
