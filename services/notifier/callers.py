@@ -1,61 +1,25 @@
-"""Who calls notifier with a key of its own, and whom it admits by scope; what a request costs, its caller pays."""
+"""Who calls notifier with a key of its own, and who stands above whom on that day."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
-
-from fastapi import Request
-from fastapi.openapi.models import HTTPBearer
-from fastapi.security.base import SecurityBase
 
 from services.notifier.planning import store
-from shared.access import Principal, Scope, may_anywhere
 from shared.access.rights import Tree
 from shared.postgres.database import ReadTransaction
-from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.web.allowance import Allowances, pay
-from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
-from shared.web.errors import forbidden
+from shared.web import callers
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(callers.Caller):
     """Who calls, and on which day."""
-
-    principal: Principal
-    on: date
-
-    @property
-    def name(self) -> str:
-        return f"{self.principal.kind}/{self.principal.id}"
 
     async def tree(self, tx: ReadTransaction, agency: str) -> Tree:
         """Who stands above the agency that day; asked for people alone, whose rights depend on it."""
         return await store.chain_above(tx, agency, self.on) if self.principal.kind == "person" else {}
 
 
-class Callers(SecurityBase):
+class Callers(callers.Callers[Caller]):
     """A FastAPI dependency that admits whoever has one of these scopes somewhere."""
 
-    model = HTTPBearer(description="Khóa của cơ quan hoặc của người / a key of an agency or a person: tsk_…")
-    scheme_name = AGENCY_KEY
-
-    def __init__(
-        self, keyring: Keyring, allowances: Allowances, business_clock: Clock, scopes: tuple[Scope, ...]
-    ) -> None:
-        self._keyring = keyring
-        self._allowances = allowances
-        self._clock = business_clock
-        self._scopes = scopes
-        self.states_scope = " ".join(scopes)
-
-    async def __call__(self, request: Request) -> Caller:
-        """Raises 401; 403 for a key with none of the scopes; 429 where its owner, or an address, asks too much."""
-        principal = await key_owner(request, self._keyring)
-        caller = Caller(principal, self._clock.now().astimezone(LOCAL_ZONE).date())
-        await pay(request, principal.id if principal.kind == "agency" else caller.name, self._allowances)
-        if not any(may_anywhere(principal, scope, caller.on) for scope in self._scopes):
-            needed = ", ".join(self._scopes)
-            raise forbidden(f"Khóa này không có quyền nào cần ở đây: {needed}.", f"This key has none of: {needed}.")
-        return caller
+    made = Caller

@@ -14,6 +14,7 @@ from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from services.scoring.obligations.generation_sweep import Generator
 from services.scoring.queries import EXPORTS
 from services.scoring.reference_data import Rules
+from services.scoring.reliefs import api as reliefs
 from services.scoring.reliefs.decisions import check_proposals
 from services.scoring.reliefs.intake_gaps import IntakeGaps
 from services.scoring.reliefs.late_verdicts import LateVerdicts
@@ -35,8 +36,10 @@ from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.readiness import Check
+from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
+from shared.web.callers import Caller, Callers
 from shared.web.exports import backbone_exports, mount_exports
 
 
@@ -123,6 +126,16 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
+    allowances = Allowances(
+        settings.agency_milliseconds_per_second,
+        settings.agency_burst_milliseconds,
+        sends_at_once=settings.agency_requests_at_once,
+        reads_at_once=settings.agency_requests_at_once,
+        waiting=settings.agency_waiting,
+    )
+    service.app.add_middleware(Metered)
     service.app.include_router(router(database, operators))
+    readers: Callers[Caller] = Callers(keyring, allowances, business, reliefs.SCOPES)
+    service.app.include_router(reliefs.readers_router(database, readers))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

@@ -276,6 +276,7 @@ async def obligation(
     fields["links"] |= {  # scoring answers these, behind the same proxy
         "policy": f"/v1/policies/{whole.policy_version}",
         "calendar": f"/v1/calendars/{whole.calendar_version}",
+        **{f"relief {relief_id}": f"/v1/reliefs/{relief_id}" for relief_id in whole.reliefs},
     }
     history = await history_of(tx, asked["obligation"], registry)
     first_received, first_accepted, last_accepted = marks(history)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from services.scoring.reliefs import decisions
 from services.scoring.reliefs import store as reliefs
 from services.scoring.reliefs.commands import reliefs_command
 from services.scoring.reliefs.decisions import Proposal, Refused
+from services.scoring.tables import metadata
+from shared.contract.events import PersonRegistered
+from shared.contract.events.registry import PersonsOffice
+from tests.fakes.operators import OPERATOR, let_agency_in, let_person_in
 from tests.integration.scoring.rig import KEY, REGIME, Rig, agency, key_of, local, regime
 from tests.integration.scoring.test_scoring_service import client, every_page
 from tests.unit.scoring.samples import DEADLINE, verdict
@@ -414,6 +418,45 @@ async def test_reliefs_are_read_over_http(rig: Rig, client: httpx.AsyncClient) -
     missing = await client.get("/v1/reliefs/GH-0")
     assert (missing.status_code, "GH-0" in missing.json()["detail_vi"]) == (404, True)
     assert (await client.get("/v1/reliefs", headers={"Authorization": ""})).status_code == 401
+
+
+async def test_whom_a_relief_covers_reads_why_and_sees_nobody_else(rig: Rig, client: httpx.AsyncClient) -> None:
+    keys = await ready(rig, 3)
+    evidence = ({"seen": "H99.32 waited 3 hours"},)
+    shared = await granted(rig, obligations=tuple(keys[:2]), evidence=evidence)
+    own = await granted(rig, agencies=("H99.31",), evidence=evidence)
+    for_all = await granted(rig, evidence=evidence)
+    url = rig.database.url
+    covered, neighbour, stranger = [await let_agency_in(url, metadata, code) for code in ("H99.31", "H99.32", "H99.33")]
+
+    async def seen(who: dict[str, str], relief_id: str) -> Any:
+        answer = await client.get(f"/v1/reliefs/{relief_id}", headers=who)
+        return answer.json() if answer.status_code == 200 else answer.status_code
+
+    theirs = await seen(covered, shared)
+    assert (theirs["obligations"], theirs["evidence"]) == ([keys[0]], [])
+    assert (theirs["reason"], theirs["ends_at"]) == ("Mất điện toàn tỉnh", ENDS.isoformat())
+    assert [decision["reason"] for decision in theirs["decisions"]][-1] == "theo công văn 12"
+    assert (await seen(neighbour, shared))["obligations"] == [keys[1]]
+    assert await seen(stranger, shared) == await seen(stranger, own) == await seen(stranger, "GH-0") == 404
+    # what is theirs alone, or everybody's, is whole
+    assert (await seen(covered, own))["evidence"] == (await seen(stranger, for_all))["evidence"] == list(evidence)
+    assert (await seen(OPERATOR, shared))["obligations"] == keys[:2]
+    blind = await let_agency_in(url, metadata, "H99.31", ("submit",))
+    assert await seen(blind, own) == 403
+    assert (await client.get("/v1/reliefs", headers=covered)).status_code == 403, "to list them is an operator's"
+
+
+async def test_who_stands_above_reads_the_relief_of_those_below(rig: Rig, client: httpx.AsyncClient) -> None:
+    await ready(rig, 1, agency("H99.31", parent="H99", version=2), agency("H99.32"))
+    own, others = await granted(rig, agencies=("H99.31",)), await granted(rig, agencies=("H99.32",))
+    office = PersonsOffice(role="chair", agency="H99", since=date(2020, 1, 1))
+    chair = PersonRegistered(
+        person_id="ct", agency="H99", name="Chủ Tịch", offices=(office,), version=1, title="", contacts=()
+    )
+    who = await let_person_in(rig.database.url, metadata, chair, "read")
+    assert (await client.get(f"/v1/reliefs/{own}", headers=who)).status_code == 200
+    assert (await client.get(f"/v1/reliefs/{others}", headers=who)).status_code == 404
 
 
 async def test_covers_and_the_query_agree(rig: Rig) -> None:

@@ -1,0 +1,59 @@
+"""Who calls a service with a key of its own, and whom it admits by scope; what a request costs, its caller pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar, Generic, TypeVar
+
+from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+
+from shared.access import Principal, Scope, may_anywhere
+from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.web.allowance import Allowances, pay
+from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
+from shared.web.errors import forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and on which day."""
+
+    principal: Principal
+    on: date
+
+    @property
+    def name(self) -> str:
+        return f"{self.principal.kind}/{self.principal.id}"
+
+
+AnyCaller = TypeVar("AnyCaller", bound=Caller)
+
+
+class Callers(SecurityBase, Generic[AnyCaller]):
+    """A FastAPI dependency that admits whoever has one of these scopes somewhere."""
+
+    model = HTTPBearer(description="Khóa của cơ quan hoặc của người / a key of an agency or a person: tsk_…")
+    scheme_name = AGENCY_KEY
+    made: ClassVar[type[Caller]] = Caller  # a service's own may know more, such as who stands above whom
+
+    def __init__(
+        self, keyring: Keyring, allowances: Allowances, business_clock: Clock, scopes: tuple[Scope, ...]
+    ) -> None:
+        self._keyring = keyring
+        self._allowances = allowances
+        self._clock = business_clock
+        self._scopes = scopes
+        self.states_scope = " ".join(scopes)
+
+    async def __call__(self, request: Request) -> AnyCaller:
+        """Raises 401; 403 for a key with none of the scopes; 429 where its owner, or an address, asks too much."""
+        principal = await key_owner(request, self._keyring)
+        caller: AnyCaller = self.made(principal, self._clock.now().astimezone(LOCAL_ZONE).date())  # type: ignore[assignment]
+        await pay(request, principal.id if principal.kind == "agency" else caller.name, self._allowances)
+        if not any(may_anywhere(principal, scope, caller.on) for scope in self._scopes):
+            needed = ", ".join(self._scopes)
+            raise forbidden(f"Khóa này không có quyền nào cần ở đây: {needed}.", f"This key has none of: {needed}.")
+        return caller
