@@ -148,7 +148,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
 
     async def _sabotage_mails_and_topics() -> None:
         notifier = demo.stack.database_url("notifier")
-        of_sent = "id = (SELECT min(id::text)::uuid FROM notifications WHERE state = 'sent')"
+        alone = "state = 'sent' AND mail_id IS NULL"  # each the mail of one matter
+        of_sent = f"id = (SELECT min(id::text)::uuid FROM notifications WHERE {alone})"
         await _execute(notifier, f"UPDATE notifications SET message_id = 'gone' WHERE {of_sent}")
         of_sent = of_sent.replace("min", "max")
         await _execute(notifier, f"UPDATE notifications SET state = 'failed', reason = 'x' WHERE {of_sent}")
