@@ -28,6 +28,7 @@ from deploy.reconcile import (
     steps,
     transfers,
     verdicts,
+    webhooks,
 )
 from deploy.reconcile.differences import Difference, Subject, Teller
 from deploy.reconcile.dossiers import Dossier, dossiers
@@ -55,6 +56,7 @@ REFERENCE: dict[str, Callable[[Reference], Iterator[Difference]]] = {
     "rules.progress": rules.progress,
     "owing.plans": owing.plans,
     "availability": availability.compare,
+    "webhooks.records": webhooks.records,
 }
 #: what all stores hold about an obligation
 DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {
@@ -65,6 +67,7 @@ DOSSIERS: dict[str, Callable[[Dossier, Reference], Iterator[Difference]]] = {
     "copies.notices": copies.notices,
     "notices": notices.compare,
     "board": board.compare,
+    "webhooks.messages": webhooks.compare,
 }
 #: what scoring holds about an obligation
 OBLIGATIONS: dict[str, Callable[[Obligation, Dossier, Reference], Iterator[Difference]]] = {
@@ -94,14 +97,15 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "scoring.follow": ("scoring.obligations", "scoring.score_lines", "scoring.outbox_archive"),
     "scoring.access": ("scoring.access_",),
     "notifier.registry": ("notifier.",),
-    "notifier.verdicts": ("notifier.obligations", "notifier.notifications"),
+    "notifier.verdicts": ("notifier.obligations", "notifier.notifications", "notifier.webhook_deliveries"),
     "notifier.compliance": (
         "notifier.obligations",
         "notifier.notifications",
         "notifier.calendars",
         "notifier.escalations",
+        "notifier.webhook_deliveries",
     ),
-    "notifier.steps": ("notifier.obligations", "notifier.notifications"),
+    "notifier.steps": ("notifier.obligations", "notifier.notifications", "notifier.webhook_deliveries"),
     "notifier.access": ("notifier.access_",),
     "board.registry": ("board.agencies", "board.officers", "board.people", "board.regimes", "board.requests"),
     "board.submissions": ("board.reports", "board.steps"),

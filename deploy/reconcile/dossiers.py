@@ -10,10 +10,12 @@ import json
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from deploy.reconcile.stores import Snapshot, Source, Stream
+from services.notifier.channels.webhook.messages import Message
 from shared.contract.events.compliance import CALENDAR_KEY
 from shared.contract.events.submissions import INTAKE_KEY
 
@@ -38,10 +40,12 @@ def _joined(service: str, table: str, owner: str, how: str, order: str) -> Sourc
 def _events(service: str, topic: str) -> Source:
     """Events about obligations; those of the key `intake` are about intake itself (availability.py).
 
-    Those of a key that begins with `calendar/` say the working days, which reconcile reads from scoring's tables.
+    Those of a key that begins with `calendar/` say the working days, which reconcile reads from scoring's tables;
+    those of `webhook/`, that a webhook's receiver wants nothing more (webhooks.py).
     """
     columns = "id, event_id, topic, key, type, headers, body"
     about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}' AND NOT starts_with(key, '{CALENDAR_KEY}')"
+    about += " AND NOT starts_with(key, 'webhook/')"
     rows = " UNION ALL ".join(
         f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE {about}{also} AND {{only}}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))
@@ -107,6 +111,10 @@ SOURCES: dict[str, Source] = {
     "board_steps": _table("board", "steps", ", t.at, t.step_id"),
     "board_verdicts": _table("board", "verdicts", ", t.version, t.submission_id"),
     "board_notices": _table("board", "notices", ", t.notification_id"),
+    "webhook_deliveries": _table("notifier", "webhook_deliveries", ", t.number"),
+    "webhook_attempts": _joined(
+        "notifier", "webhook_attempts", "webhook_deliveries", "o.delivery_id = t.delivery_id", "t.delivery_id, t.number"
+    ),
 }
 
 
@@ -145,6 +153,10 @@ class Dossier:
     board_steps: Rows = field(default_factory=list)
     board_verdicts: Rows = field(default_factory=list)
     board_notices: Rows = field(default_factory=list)
+    webhook_deliveries: Rows = field(default_factory=list)
+    webhook_attempts: Rows = field(default_factory=list)
+    #: what webhooks hear of the obligation's changes, with the id of the event; found while notices are planned again
+    news: list[tuple[UUID, Message]] = field(default_factory=list)
 
     @property
     def agency(self) -> str:

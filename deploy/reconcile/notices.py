@@ -34,6 +34,7 @@ from services.notifier.planning.domain import (
     apply_obligation_event,
     apply_returned_verdict,
 )
+from services.notifier.planning.handlers import news
 from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import ObligationChanged, StepTaken, VerdictReached
 
@@ -81,6 +82,8 @@ class _Planned:
                 self.whole = False
                 continue
             self.episodes.follow(obligation, plan.obligation, said.at, event["event_id"])
+            if said.version > obligation.version:
+                dossier.news += ((event["event_id"], message) for message in news(said, obligation, plan))
             obligation = plan.obligation
             if plan.naming is not None:  # a person told of it once is not told again
                 self.namings.setdefault(plan.naming.officer_id, plan.naming)

@@ -53,7 +53,10 @@ Row = Mapping[str, Any]
 
 #: tables of the registry's copies, and of what is kept once, by service
 TABLES: dict[str, tuple[str, ...]] = {
-    "intake": ("registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state"),
+    "intake": (
+        "registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state",
+        "webhook_endpoints", "webhook_stops", "webhook_orders",
+    ),
     "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
@@ -62,7 +65,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "notifier": (
         "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",
-        "silences", "told_before", "access_keys", "access_people", "relay_state",
+        "silences", "told_before", "access_keys", "access_people", "relay_state", "webhooks",
+        "webhook_replays",
     ),
     "board": ("agencies", "officers", "people", "regimes", "requests", "access_keys", "access_people", "relay_state"),
 }  # fmt: skip
@@ -90,6 +94,25 @@ _REQUESTED = "SELECT body FROM outbox_archive WHERE topic = 'registry' AND start
 _WAIVER_TRAIL = """
     SELECT key, action, by, why, after FROM audit_trail WHERE kind = 'waiver_request' ORDER BY audit_id
 """
+_OF_WEBHOOKS = """
+    SELECT event_id, key, type, headers, body FROM (
+        SELECT id, event_id, key, type, headers, body FROM outbox_archive WHERE topic = '{topic}'
+        UNION ALL SELECT id, event_id, key, type, headers, body FROM outbox WHERE topic = '{topic}'
+    ) AS published WHERE starts_with(key, 'webhook/') ORDER BY id
+"""
+_WEBHOOK_TRAIL = """
+    SELECT key, at, CAST(after AS text) AS after FROM audit_trail WHERE kind = 'webhook' ORDER BY audit_id
+"""
+#: of each webhook: how often its messages were replayed, when it took one, and how many attempts failed since
+_WEBHOOK_SUMS = """
+    SELECT w.webhook_id, (SELECT coalesce(sum(replays), 0) FROM webhook_deliveries d WHERE d.webhook_id = w.webhook_id)
+               AS replays, array_agg(a.ended_at) FILTER (WHERE a.outcome = 'delivered') AS delivered,
+           count(*) FILTER (WHERE a.outcome IN ('away', 'refused') AND a.ended_at >= coalesce((
+               SELECT max(l.ended_at) FROM webhook_attempts l JOIN webhook_deliveries m USING (delivery_id)
+                WHERE m.webhook_id = w.webhook_id AND l.outcome = 'delivered'), '-infinity')) AS failures
+      FROM webhooks w LEFT JOIN webhook_deliveries d USING (webhook_id) LEFT JOIN webhook_attempts a USING (delivery_id)
+     GROUP BY w.webhook_id
+"""
 _CALENDARS = f"""
     SELECT event_id, key, type, headers, body FROM outbox_archive
      WHERE topic = 'compliance' AND starts_with(key, '{CALENDAR_KEY}') ORDER BY id
@@ -112,6 +135,14 @@ class Reference:
     calendar_events: list[asyncpg.Record] = field(default_factory=list)
     #: what the audit trail says of requests for waivers, oldest first
     waiver_trail: list[asyncpg.Record] = field(default_factory=list)
+    #: every registration of a webhook and every stop, as they were published, and what the audit trail knows of them
+    webhook_events: list[asyncpg.Record] = field(default_factory=list)
+    stop_events: list[asyncpg.Record] = field(default_factory=list)
+    webhook_trail: list[asyncpg.Record] = field(default_factory=list)
+    webhook_sums: list[asyncpg.Record] = field(default_factory=list)
+    #: made of them once (webhooks.Wanted), by id, and the ids by agency
+    webhooks: dict[UUID, Any] | None = None
+    webhooks_of: dict[str, list[UUID]] = field(default_factory=dict)
     #: every deadline that a request ever had, by its id
     request_deadlines: dict[str, set[datetime]] = field(default_factory=dict)
     records: dict[str, RegistryEvent] = field(default_factory=dict)
@@ -151,6 +182,10 @@ class Reference:
         begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
         made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
                    await snapshot.all("scoring", _CALENDARS), await snapshot.all("intake", _WAIVER_TRAIL))  # fmt: skip
+        made.webhook_events = await snapshot.all("intake", _OF_WEBHOOKS.format(topic="registry"))
+        made.stop_events = await snapshot.all("notifier", _OF_WEBHOOKS.format(topic="notifications"))
+        made.webhook_trail = await snapshot.all("intake", _WEBHOOK_TRAIL)
+        made.webhook_sums = await snapshot.all("notifier", _WEBHOOK_SUMS)
         for row in await snapshot.all("intake", _REQUESTED):
             made._remember_deadline(row["body"])
         made._read_registry()

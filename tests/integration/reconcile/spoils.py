@@ -126,7 +126,8 @@ def _of_row(
 
 def _naming(table: Table) -> list[str]:
     """Columns that a difference may name the record by."""
-    known = ("obligation", "key", "event_id", "verdict_id", "submission_id", "notification_id", "dead_letter_id", "id")
+    known = ("obligation", "key", "event_id", "verdict_id", "submission_id", "notification_id", "dead_letter_id", "id",
+             "delivery_id", "webhook_id")  # fmt: skip
     return [*table.primary_key.columns.keys(), *(name for name in known if name in table.columns)]
 
 

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.timeout(900)]
 
 _ONCE = "kept here alone, and nothing follows from it"
 _SYSTEM = "system time of a commit, kept here alone"
+_OWNER = "the order of who keeps the webhook, kept here alone; checked by its number of messages"
 _OPERATOR = "an operator's word, kept here alone"
 #: what is not found when it is spoiled, by service.table.column.leaf (with *), and why
 EXEMPT: dict[str, str] = {
@@ -81,6 +82,28 @@ EXEMPT: dict[str, str] = {
     "notifier.notifications.created_at of named": _ONCE,
     "notifier.notifications.settled_at of named": "not published: who is named hears of it, nobody else",
     "notifier.notifications.released_at": "kept here alone; checked not to lie before the notice was planned",
+    "intake.webhook_orders.made_by": "in the audit trail too, which is kept once",
+    "intake.webhook_orders.idempotency_key": "the client's word, kept here alone",
+    "intake.webhook_orders.request_sha256": "names what the client asked for, kept here alone",
+    "intake.webhook_orders.stored_at": _SYSTEM,
+    "intake.webhook_orders.(deleted)": "a call that a client has no need to repeat leaves no other trace",
+    "intake.webhook_orders.(doubled)": "as if the client had called twice",
+    "notifier.webhook_deliveries.number": "the order in which they were queued",
+    "notifier.webhook_deliveries.created_at": _SYSTEM,
+    "notifier.webhook_deliveries.settled_at": _SYSTEM,
+    "notifier.webhook_deliveries.due_at": "the hour of the next attempt, which no attempt explains before its first",
+    "notifier.webhook_deliveries.attempts_before": "how many it had when a replay was ordered; bounds retries alone",
+    "notifier.webhook_attempts.token": "the lease of an attempt that has ended",
+    "notifier.webhook_attempts.started_at": _SYSTEM,
+    "notifier.webhook_attempts.ended_at": _SYSTEM,
+    "notifier.webhook_attempts.status": "the receiver's answer; checked to be one of its class",
+    "notifier.webhook_attempts.answer": "the receiver's answer, kept here alone",
+    "notifier.webhook_replays.replay_id": _OWNER,
+    "notifier.webhook_replays.made_by": _OWNER,
+    "notifier.webhook_replays.idempotency_key": _OWNER,
+    "notifier.webhook_replays.request_sha256": _OWNER,
+    "notifier.webhook_replays.wanted*": _OWNER,
+    "notifier.webhook_replays.at": _OWNER,
     "notifier.attempts.token": "the lease of an attempt that has ended",
     "notifier.attempts.worker": _ONCE,
     "notifier.attempts.ended_at": _SYSTEM,
@@ -103,8 +126,6 @@ EMPTY: dict[str, str] = {
     "scoring.intake_gaps": "holds hours in which intake was not there",
     "scoring.late_verdicts": "empty once a relief is proposed",
     "notifier.told_before": "holds a row in a database that replaces a lost one",
-    "intake.webhook_*": "holds what agencies register; none does here",
-    "notifier.webhook*": "as intake's: nothing is sent where nothing is registered",
     "notifier.resends": "holds an operator's orders",
     "board.dead_letter": "no consumer of the board reads the topic of the bad record",
     "board.accounts": "holds whom an operator invites",
@@ -137,6 +158,8 @@ CONTROLS: dict[str, str] = {
     "scores.columns": "scoring.obligations.opened_at",
     "scores.lines": "scoring.score_lines.created_at",
     "scores.facts": "scoring.obligations.document facts.reminder.deadline",
+    "webhooks.records": "intake.webhook_endpoints.contact",
+    "webhooks.messages": "notifier.webhook_deliveries.event",
     "scores.events": "scoring.outbox_archive.headers of vn.thongsuot.obligation.changed.v1",
     "journal": "notifier.inbox.(deleted)",
 }

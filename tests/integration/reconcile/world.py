@@ -12,14 +12,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from aiokafka import AIOKafkaProducer
 
 from deploy.local import Stack
+from shared.contract.events import WebhookEvent
 from shared.contract.reporting_window import local_day
 from shared.contract.services import SERVICES
 from shared.runtime.clock import Clock
@@ -134,6 +137,19 @@ waivers:
 """
 
 
+class _Receiver(BaseHTTPRequestHandler):
+    """Takes what is sent to `/nhan`; of everything else it wants no more."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204 if self.path == "/nhan" else 410)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *said: Any) -> None:
+        return
+
+
 class World:
     """The province on a stack; agencies act with their own keys, operators by command."""
 
@@ -155,6 +171,7 @@ class World:
         self.keys = {row["agency"]: row["key"] for row in keys["keys"]}
         operator = json.loads(self.command("intake", "keys", "create", "--operator", "doi-soat", "--json"))
         self.operator = operator["keys"][0]["key"]
+        self._webhooks()
         chair = json.loads(self.command("intake", "keys", "create", "--person", "tt-99", "--json"))
         self.chair = chair["keys"][0]["key"]
         self.command("intake", "keys", "rotate", chair["keys"][0]["key_id"])
@@ -199,9 +216,45 @@ class World:
         self._relieve()
         self._ask_and_withdraw()
         self._ask_for_waivers()
+        self._test_and_replay()
         for person in ("cb-05", "cb-91"):
             eventually(partial(self._told, person), f"{person} is told that a report names them")
         self.drain()
+
+    def _webhooks(self) -> None:
+        """Two agencies have webhooks; the receiver of one wants nothing."""
+        self._receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+        threading.Thread(target=self._receiver.serve_forever, daemon=True).start()
+        self.webhooks = {}
+        for agency, path in (("H99.91", "nhan"), ("H99.92", "thoi")):
+            body = {
+                "url": f"http://127.0.0.1:{self._receiver.server_port}/{path}", "events": list(get_args(WebhookEvent)),
+                "contact": f"cntt@{path}.example",
+            }  # fmt: skip
+            self.webhooks[agency] = self._call("intake", agency, "webhooks", body, 201)["webhook_id"]
+
+    def _test_and_replay(self) -> None:
+        """A test, and once its messages are delivered all of them again."""
+        own = f"webhooks/{self.webhooks['H99.91']}"
+        test = self._call("intake", "H99.91", f"{own}/test", None, 202)["test_id"]
+
+        def delivered(message: str) -> bool:
+            headers = {"Authorization": f"Bearer {self.keys['H99.91']}"}
+            url = f"{self.stack.url('notifier')}/v1/{own}/deliveries/{message}"
+            answer = HTTP.get(url, headers=headers)
+            return answer.status_code == 200 and answer.json()["state"] == "delivered"
+
+        eventually(lambda: delivered(test), "the test of a webhook is delivered")
+        since = {"since": "2026-01-01T00:00:00Z", "states": ["delivered"]}
+        assert self._call("notifier", "H99.91", f"{own}/replay", since, 202)["messages"]
+        eventually(lambda: delivered(test), "what was replayed is delivered")
+
+    def _call(self, service: str, agency: str, path: str, body: Any, status: int) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.keys[agency]}", "Idempotency-Key": os.urandom(8).hex()}
+        answer = HTTP.post(f"{self.stack.url(service)}/v1/{path}", headers=headers, json=body)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _ask_and_withdraw(self) -> None:
         """One agency asks another for information, and withdraws the question."""
