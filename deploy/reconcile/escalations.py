@@ -7,6 +7,7 @@ names has a notice, and each notice of a rung is named.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.reference import Reference, kept_ladder, made_at
 from services.notifier.escalation.domain import (
     AT_THE_TOP,
+    WAITS_FOR,
     Climb,
     Facts,
     Passed,
@@ -35,6 +37,8 @@ from services.notifier.planning.domain import Notice, Obligation
 _BY = ("theo sự kiện đã phát", "by the events published")
 #: states of an escalation notice that has left, or may have
 _REACHED = ("sent", "in_data", "unknown")
+#: what keeps a climb where it is; those of `error:` hold what was raised
+_REASON = re.compile(rf"|{AT_THE_TOP}|no_calendar(:\d{{4}})?|{WAITS_FOR}\S+|error:.*", re.DOTALL)
 _LEDGER = ("theo notifier.escalations", "by notifier.escalations")
 
 
@@ -176,13 +180,17 @@ def _climb(
         yield told.difference("document.passed", [passed.rung for passed in climb.passed], rungs)
     for passed in climb.passed:
         for person in passed.told:
-            known = reference.directory.known(person.person)
-            if (
-                known is not None
-                and person.agency != known.agency
-                and reference.as_at(UUID(int=int(passed.at.timestamp() * 1000) << 80), [f"officer/{person.person}"])
-            ):
+            known, key = reference.directory.known(person.person), f"officer/{person.person}"
+            record = reference.records.get(key)
+            # never changed, or not since by the system's clock: a played one is another
+            same = (record is not None and record.version == 1) or reference.as_at(
+                UUID(int=int(passed.at.timestamp() * 1000) << 80), [key]
+            )
+            if known is not None and person.agency != known.agency and same:
                 yield told.difference("document.passed.told.agency", person.agency, known.agency)
+    known_reason = row["reason"] == "" if row["resolved_at"] is not None else _REASON.fullmatch(row["reason"])
+    if not known_reason:
+        yield told.difference("reason", row["reason"], "lý do đã biết / a reason that there is")
     if row["resolved_at"] is None and row["reason"] in ("", AT_THE_TOP):
         if obligation.deadline is None or reference.current is None:
             return
@@ -216,7 +224,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
                 yield told.difference("facts.ladder_rung", facts.get("ladder_rung"), passed.rung)
     people = {person for _, person, _ in wanted.values() if person}
     for ending in rows.get(f"{climb.step}/resolved", ()):
-        told = Teller("notice", "notifier.notifications", f"{dossier.key} {notice['step']} {notice['id']}", *_LEDGER)
+        told = Teller("notice", "notifier.notifications", f"{dossier.key} {ending['step']} {ending['id']}", *_LEDGER)
         if ending["officer_id"] not in people:
             yield told.difference("officer_id", ending["officer_id"], ", ".join(sorted(people)))
             continue
