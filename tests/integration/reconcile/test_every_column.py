@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
+from zlib import crc32
 
 import asyncpg
 import pytest
@@ -317,12 +318,12 @@ async def test_every_spoiled_value_is_found_or_exempt_by_name_and_reason(urls: d
     async with frozen(urls) as stores:
         assert await differences(stores) == [], "before anything is spoiled"
         spoils, empty = await every_spoil(stores.connections)
-        for place, spoil in enumerate(spoils):
+        for spoil in spoils:
             why = why_exempt(spoil)
             if why is not None:
                 used.add(why)
                 continue
-            if place % nth:
+            if crc32(str(spoil).encode()) % nth:  # by its name: a table that is added leaves the others in their third
                 continue
             named = await spoiled(stores, spoil)
             if named is None:
