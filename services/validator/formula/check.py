@@ -13,7 +13,7 @@ from services.validator.formula import nodes
 from services.validator.formula.errors import FormulaError, suggestion
 from services.validator.formula.functions import ELSEWHERE, FUNCTIONS
 from services.validator.formula.nodes import Formula, Node, Term
-from services.validator.formula.patterns import criterion_operator, free_columns, pattern_error
+from services.validator.formula.patterns import criterion_operator, free_columns, pattern_cost, pattern_error
 from services.validator.formula.values import TYPE_NAMES, Type
 
 #: of one formula: a node is 1, a function over rows 100
@@ -193,6 +193,8 @@ def _cost(root: Node) -> int:
         match node:
             case nodes.Call():
                 cost += FUNCTIONS[node.name].weight
+                if node.name == "MATCHES":
+                    cost += pattern_cost(node.arguments[1])
             case nodes.Range():
                 cost += len(node.codes or ())
             case _:

@@ -23,6 +23,8 @@ from services.validator.formula.values import Operator
 
 MAX_PATTERN_CHARACTERS = 500
 _PATTERN_BYTES = 1 << 20
+#: of RE2's program that cost as much as one step of a formula
+_INSTRUCTIONS = 20
 
 _OPERATORS: tuple[Operator, ...] = ("<>", "<=", ">=", "=", "<", ">")
 _NUMBER = re.compile(r"-?[0-9]{1,34}(\.[0-9]{1,34})?")
@@ -59,6 +61,16 @@ def pattern_error(node: Node) -> FormulaError | None:
                 f"Mẫu không đúng cú pháp RE2: {error}.", f"The pattern is not valid RE2: {error}.", *node.span
             )
     return None
+
+
+def pattern_cost(node: Node) -> int:
+    """The cost of a pattern beside its function's: its length, and what its repetitions and classes make of it."""
+    if not isinstance(node, nodes.Literal) or not isinstance(node.value, str):
+        return 0
+    try:
+        return len(node.value) + int(compiled_pattern(node.value).programsize) // _INSTRUCTIONS
+    except PatternError:
+        return 0  # told as an error of its own
 
 
 def criterion_operator(node: Node) -> tuple[Operator, Node]:

@@ -104,6 +104,16 @@ def test_cost_is_limited() -> None:
     assert str(MAX_COST) in error.message_vi
 
 
+def test_a_pattern_costs_its_length_and_what_its_repetitions_make_of_it() -> None:
+    def fits(pattern: str, times: int) -> bool:
+        asked = "; ".join([f'MATCHES([TEN]; "{pattern}")'] * times)
+        return check(parse(f"AND({asked})"), NAMES)[1] == []
+
+    assert fits("[0-9]{4}", 60), "the control"
+    assert fits("x" * 400, 8)
+    assert not fits("(a|b|c){1000}", 60)
+
+
 def test_a_range_follows_the_form_and_a_dotted_code_is_told_apart() -> None:
     bound, errors = bind(parse("SUM([CT02]:[CT04]) + [A.1]"), NAMES)
     assert errors == []
