@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.validator import validation_age
 from services.validator.api import EXPORTS, router
 from services.validator.callers import Senders
 from services.validator.consumer import inbounds
@@ -17,6 +18,7 @@ from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
+from shared.service.ticker import Ticker
 from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
@@ -51,7 +53,20 @@ def build(
         database,
         settings.host,
         settings.port,
-        backgrounds=[Relay("validator", settings.database_url, kafka, system), judging, trying, keyring],
+        backgrounds=[
+            Relay("validator", settings.database_url, kafka, system),
+            judging,
+            trying,
+            keyring,
+            Ticker(
+                "validator.age",
+                database,
+                system,
+                validation_age.look,
+                interval_seconds=validation_age.INTERVAL_SECONDS,
+                alone=False,
+            ),
+        ],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )

@@ -52,6 +52,11 @@ DRY_RUNS_TOTAL = declare_counter(
     labels=["result"],
     values={"result": ("accepted", "returned", "refused", "not_judged", "limited")},
 )
+VALIDATION_AGE_SECONDS = declare_gauge(
+    "thongsuot_validator_validation_age_seconds",
+    "Time since the oldest submission without a verdict was deferred, or parked as a dead letter; 0 if none.",
+    unit="seconds",
+)
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"
 )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from services.validator import main
+from services.validator import main, metrics, validation_age
 from services.validator.domain import Judgement
 from services.validator.form_cache import FormCache
 from services.validator.judging import Budget, Judging
@@ -307,3 +307,17 @@ async def test_large_reports_wait_deferred_while_no_process_can_begin(
     monkeypatch.undo()
     assert await rig.release_alone() == 1
     assert len(await rig.published()) == 3
+
+
+async def test_the_age_of_what_has_no_verdict_is_told_until_it_is_judged(rig: Rig) -> None:
+    async def age() -> float:
+        async with rig.database.read_transaction() as snapshot:
+            await validation_age.look(snapshot)
+        return float(metrics.VALIDATION_AGE_SECONDS._value.get())
+
+    assert await age() == 0
+    await rig.consume("submissions", [event_of(submission(figures={"A": "1"}))])  # its form is not known yet
+    assert await age() > 0
+    await rig.keep(regime(form=FORM))
+    assert await rig.release() == 1
+    assert await age() == 0
