@@ -81,6 +81,7 @@ EXEMPT: dict[str, str] = {
     "scoring.reliefs.evidence": _OPERATOR,
     "scoring.relief_decisions.reason": "of the first decision it is the relief's too; of a later one it is kept alone",
     "notifier.notifications.created_at of named": _ONCE,
+    "notifier.notifications.id of withdrawal": "until it is sent nothing else names it; the world may end before",
     "notifier.notifications.settled_at of named": "not published: who is named hears of it, nobody else",
     "notifier.notifications.released_at": "kept here alone; checked not to lie before the notice was planned",
     "intake.webhook_orders.made_by": "in the audit trail too, which is kept once",
