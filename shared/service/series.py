@@ -10,6 +10,7 @@ from shared.contract.events import MODELS
 from shared.outbox.relay import Relay, published_topics
 from shared.service.ticker import Ticker
 from shared.telemetry.metrics import CATALOGUE, COLLECTORS, Metric
+from shared.web.routes import operations
 
 if TYPE_CHECKING:
     from shared.service.service import Service
@@ -61,7 +62,5 @@ def _types(topics: Sequence[str]) -> list[str]:
 
 def _routes(service: Service) -> Iterator[tuple[str, str]]:
     app = getattr(service, "app", None)
-    if app is None:
-        return
-    for path, operations in app.openapi().get("paths", {}).items():
-        yield from ((method.upper(), path) for method in operations)
+    if app is not None:
+        yield from sorted(operations(app))

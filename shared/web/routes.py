@@ -83,6 +83,19 @@ class Routes:
             raise bad_query(faults[:MAX_LISTED_ERRORS])
 
 
+def operations(app: FastAPI) -> set[tuple[str, str]]:
+    """Method and path of every operation of the OpenAPI document, which itself takes 0.4 s of CPU to make.
+
+    Shortcuts past FastAPI are in it too, described by hand.
+    """
+    return set(getattr(app, "shortcuts", ())) | {
+        (method, str(context.path_format))
+        for context in iter_route_contexts(app.routes)
+        if isinstance(getattr(context, "dependant", None), Dependant) and context.include_in_schema
+        for method in context.methods or ()
+    }
+
+
 def _fields(app: FastAPI) -> dict[tuple[str, str], tuple[ModelField, ...]]:
     """Method and path -> the query parameters of the operation and its dependencies."""
     found: dict[tuple[str, str], tuple[ModelField, ...]] = {}

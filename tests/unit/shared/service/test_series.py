@@ -16,6 +16,7 @@ from shared.service import series
 from shared.service.service import Service
 from shared.telemetry import metrics
 from shared.telemetry.metrics import CATALOGUE, COLLECTORS, DYNAMIC, Metric
+from shared.web.routes import operations
 from tests.architecture.tree import ROOT, Tree
 
 contracts.metrics_text()  # all modules that declare are imported
@@ -50,6 +51,16 @@ async def test_every_declared_label_set_is_exposed_from_the_start(name: str, bui
         # only some services have tickers
         assert wanted or "ticker" in metric.labels, f"{metric.name}: no label set is known"
         assert wanted <= exposed(metric.name), metric.name
+    await service.database.close()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_the_routes_that_are_counted_are_those_of_the_document(
+    name: str, build: Callable[[str], Service]
+) -> None:
+    service = build(name)
+    paths = service.app.openapi()["paths"]
+    assert operations(service.app) == {(method.upper(), path) for path in paths for method in paths[path]}
     await service.database.close()
 
 
