@@ -38,7 +38,7 @@ _COPIES = (
           ("obligation", "kind", "step", "officer_id", "channel", "outcome", "at", "version")),
 )  # fmt: skip
 _OBLIGATION = ("obligation", "agency", "regime", "period", "owed", "standing", "overdue", "on_time", "opens_at",
-               "deadline", "answer_received_at", "score", "version")  # fmt: skip
+               "deadline", "answer_received_at", "grace_until", "score", "version")  # fmt: skip
 
 
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
@@ -66,17 +66,18 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
 
 def _obligation(dossier: Dossier) -> Iterator[Difference]:
     body = json_body(dossier.changed[-1]) if dossier.changed else None
-    told = _teller("obligations", dossier.key, "scoring")
-    if not isinstance(body, dict):
-        if dossier.board_obligations and not dossier.obligations:
-            yield told.surplus()  # scoring's archive may have forgotten the events of one that it keeps
-        return
-    if not dossier.board_obligations:
-        yield told.missing()
-        return
-    row = dossier.board_obligations[0]
-    yield from told.values(row, {column: body.get(column) for column in _OBLIGATION})
-    yield from told.document(json.loads(row["document"]), body, "document")
+    for table, rows in (("obligations", dossier.board_obligations), ("obligation_documents", dossier.board_documents)):
+        told = _teller(table, dossier.key, "scoring")
+        if not isinstance(body, dict):
+            if rows and not dossier.obligations:
+                yield told.surplus()  # scoring's archive may have forgotten the events of one that it keeps
+        elif not rows:
+            yield told.missing()
+        elif table == "obligations":
+            yield from told.values(rows[0], {column: body.get(column) for column in _OBLIGATION})
+        else:
+            yield from told.values(rows[0], {"version": body.get("version")})
+            yield from told.document(json.loads(rows[0]["document"]), body, "document")
 
 
 def _newest(copy: _Copy, events: Rows) -> dict[str, Mapping[str, Any]]:

@@ -110,7 +110,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "board.registry": ("board.agencies", "board.officers", "board.people", "board.regimes", "board.requests"),
     "board.submissions": ("board.reports", "board.steps"),
     "board.verdicts": ("board.verdicts",),
-    "board.compliance": ("board.obligations",),
+    "board.compliance": ("board.obligations", "board.obligation_documents"),
     "board.notifications": ("board.notices",),
     "board.access": ("board.access_",),
 }

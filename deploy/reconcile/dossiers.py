@@ -107,6 +107,7 @@ SOURCES: dict[str, Source] = {
     ),
     "recorded": _events("notifier", "notifications"),
     "board_obligations": _table("board", "obligations"),
+    "board_documents": _table("board", "obligation_documents"),
     "board_reports": _table("board", "reports", ", t.version, t.submission_id"),
     "board_steps": _table("board", "steps", ", t.at, t.step_id"),
     "board_verdicts": _table("board", "verdicts", ", t.version, t.submission_id"),
@@ -149,6 +150,7 @@ class Dossier:
     letters: Rows = field(default_factory=list)
     recorded: Rows = field(default_factory=list)
     board_obligations: Rows = field(default_factory=list)
+    board_documents: Rows = field(default_factory=list)
     board_reports: Rows = field(default_factory=list)
     board_steps: Rows = field(default_factory=list)
     board_verdicts: Rows = field(default_factory=list)

@@ -97,7 +97,7 @@ requests = Table(  # ad hoc and thematic requests: their title names the period
     Column("version", Integer, nullable=False),
 )
 
-#: how each obligation stands; `document` is the event whole
+#: how each obligation stands: rows so narrow that pages can look through all of a regime, or all that is open
 obligations = Table(
     "obligations",
     metadata,
@@ -112,13 +112,23 @@ obligations = Table(
     Column("opens_at", DateTime(timezone=True), nullable=False),
     Column("deadline", DateTime(timezone=True), nullable=False),
     Column("answer_received_at", DateTime(timezone=True)),
+    Column("grace_until", DateTime(timezone=True)),
     Column("score", Numeric),
     Column("version", Integer, nullable=False),
-    Column("document", JSONB, nullable=False),
     Index("obligations_agency", "agency", "deadline"),
     Index("obligations_regime", "regime", "deadline"),
-    # what is open: what the first page shows, oldest harm first
+    # what is open: what the first page shows, oldest harm first; of few agencies, and of all
     Index("obligations_open", "agency", "deadline", postgresql_where=text("owed AND standing <> 'fulfilled'")),
+    Index("obligations_oldest", "deadline", "obligation", postgresql_where=text("owed AND standing <> 'fulfilled'")),
+)
+
+#: the event whole, for the page of one obligation
+obligation_documents = Table(
+    "obligation_documents",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", JSONB, nullable=False),
 )
 
 reports = Table(  # each version of a report

@@ -34,6 +34,7 @@ KEPT: Sequence[tuple[type[EventModel], Projection[Any]]] = (
     (RegimePublished, store.REGIMES),
     (RequestIssued, store.REQUESTS),
     (ObligationChanged, store.OBLIGATIONS),
+    (ObligationChanged, store.DOCUMENTS),
     (SubmissionReceived, store.REPORTS),
     (VerdictReached, store.VERDICTS),
     (StepTaken, store.STEPS),

@@ -30,7 +30,7 @@ _SEEN = """
 """
 _COLUMNS = """
     o.obligation, o.agency, o.regime, o.period, o.standing, o.overdue, o.on_time, o.opens_at, o.deadline,
-    o.answer_received_at, o.score, CAST(o.document->>'grace_until' AS timestamptz) AS grace_until
+    o.answer_received_at, o.score, o.grace_until
 """
 
 _PERSON = text("""
@@ -78,6 +78,11 @@ _ROWS = text(f"""
      WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
        AND o.agency > :after GROUP BY o.agency ORDER BY o.agency LIMIT :rows
 """)  # noqa: S608 - text of this module
+_ALL_CELLS = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+     ORDER BY o.agency, o.opens_at, o.period
+""")  # noqa: S608 - text of this module
 _TOTALS = text(f"""
     SELECT o.period, count(*) AS owed, count(o.answer_received_at) AS answered,
            count(*) FILTER (WHERE o.on_time) AS on_time, count(*) FILTER (WHERE o.on_time = false) AS late,
@@ -105,7 +110,7 @@ _OFFICERS_OF = text("""
     SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active ORDER BY role, name
 """)
 
-_OBLIGATION = text("SELECT CAST(document AS text) FROM obligations WHERE obligation = :key")
+_OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
 _REPORTS = text("""
     SELECT r.submission_id, r.version, r.officer_id, r.received_at, r.sha256, r.nil, r.nil_reason, r.declines,
            v.revision, v.decided_at, v.outcome, v.errors, v.warnings, CAST(v.findings AS text) AS findings,
@@ -271,10 +276,8 @@ class HeatMap:
 
 async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: datetime, after: str = "") -> HeatMap:
     """How the agencies stand with a regime over its latest periods."""
-    given: dict[str, Any] = {**_seen(view), "regime": regime}
-    found = await snapshot.execute(_PERIODS, {"regime": regime, "now": now, "most": MOST_PERIODS})
-    periods = [row[0] for row in found.all()][::-1]
-    given["periods"] = periods
+    periods = await _latest_periods(snapshot, regime, now)
+    given: dict[str, Any] = {**_seen(view), "regime": regime, "periods": periods}
     rows = (await snapshot.execute(_ROWS, {**given, "after": after, "rows": PAGE_ROWS + 1})).scalars().all()
     lines = [Line(*row) for row in (await snapshot.execute(_CELLS, {**given, "rows": list(rows)})).all()]
     totals = (await snapshot.execute(_TOTALS, given)).mappings().all()
@@ -284,6 +287,17 @@ async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: date
         {(line.agency, line.period): line for line in lines},
         {row["period"]: row for row in totals},
     )
+
+
+async def all_cells(snapshot: ReadTransaction, view: View, regime: str, now: datetime) -> list[Line]:
+    """Every cell of the heat map, by agency, the newest period last."""
+    given = {**_seen(view), "regime": regime, "periods": await _latest_periods(snapshot, regime, now)}
+    return [Line(*row) for row in (await snapshot.execute(_ALL_CELLS, given)).all()]
+
+
+async def _latest_periods(snapshot: ReadTransaction, regime: str, now: datetime) -> list[str]:
+    found = await snapshot.execute(_PERIODS, {"regime": regime, "now": now, "most": MOST_PERIODS})
+    return [row[0] for row in found.all()][::-1]
 
 
 async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: datetime) -> list[Line]:

@@ -44,8 +44,9 @@ PEOPLE = Projection(
 )
 REGIMES = Projection(tables.regimes, RegimePublished, refilled=True)
 REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)
-OBLIGATIONS = Projection(
-    tables.obligations, ObligationChanged, values={"document": lambda state: state.encode().decode()}
+OBLIGATIONS = Projection(tables.obligations, ObligationChanged)
+DOCUMENTS = Projection(
+    tables.obligation_documents, ObligationChanged, values={"document": lambda state: state.encode().decode()}
 )
 REPORTS = Projection(tables.reports, SubmissionReceived)
 VERDICTS = Projection(
@@ -60,8 +61,8 @@ NOTICES = Projection(tables.notices, NotificationRecorded)
 OTHER_NOTICES = Projection(tables.notices, NoticeRecorded)
 
 
-_FOLLOWED = ("agencies", "officers", "people", "regimes", "requests", "obligations", "reports", "verdicts", "steps",
-             "notices")  # fmt: skip
+_FOLLOWED = ("agencies", "officers", "people", "regimes", "requests", "obligations", "obligation_documents",
+             "reports", "verdicts", "steps", "notices")  # fmt: skip
 
 
 async def forget(tx: Transaction) -> int:

@@ -389,7 +389,8 @@ async def test_a_line_that_is_changed_in_every_copy_alike_is_found_by_the_policy
             await stores.connections[service].execute(statement, key, was, now)
         # jsonb is written with a blank after each colon
         spaced = (part.replace(":", ": ") for part in (was, now))
-        board = "UPDATE obligations SET document = replace(document::text, $2, $3)::jsonb WHERE obligation = $1"
+        document = document.replace("::json ", "::jsonb ")
+        board = f"UPDATE obligation_documents SET {document}"
         await stores.connections["board"].execute(board, key, *spaced)
         await stores.connections["scoring"].execute(
             "UPDATE score_lines SET clause = '9.z' WHERE obligation = $1 AND clause = '1.b'", key
