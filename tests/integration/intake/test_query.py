@@ -39,7 +39,7 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
         changed = "updated_after=2026-01-01T00:00:00%2B07:00"
         own = {
             "/v1/submissions", "/v1/obligations", "/v1/regimes", "/v1/information-requests", "/v1/shared/submissions",
-            "/v1/reviews/open", "/v1/webhooks", "/v1/reference-tables",
+            "/v1/reviews/open", "/v1/webhooks", "/v1/reference-tables", "/v1/waivers",
         }  # fmt: skip
         listings = {
             "/v1/submissions": ("submissions", ""),
@@ -53,6 +53,7 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
             "/v1/reviews/open": ("open reviews", ""),
             "/v1/webhooks": ("webhooks", ""),
             "/v1/reference-tables": ("reference-tables", ""),
+            "/v1/waivers": ("waivers/None", ""),
         }
 
         def of(paths: set[str], wrong: list[str]) -> list[str]:
