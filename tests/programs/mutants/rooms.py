@@ -121,12 +121,12 @@ GROUPS = (
     ),
     Group(
         "lifecycle",
-        _tests("tests/unit/intake", "lifecycle", "waiting"),
+        _tests("tests/unit/intake", "lifecycle", "report_states", "waiting"),
         (_room("intake/lifecycle", "services/intake/lifecycle", "states", "table", "waiting"),),
     ),
     Group(
         "reports",
-        _tests("tests/unit/intake", "reading", "reading_tables", "fingerprints", "classified"),
+        _tests("tests/unit/intake", "reading", "reading_tables", "declining", "fingerprints", "classified"),
         (_room("shared/reports", "shared/reports", "report_parser", "body_tables", "canonical", "classified"),),
     ),
     Group(
