@@ -126,7 +126,10 @@ GROUPS = (
     ),
     Group(
         "reports",
-        _tests("tests/unit/intake", "reading", "reading_tables", "declining", "fingerprints", "classified"),
+        _tests(
+            "tests/unit/intake",
+            "reading", "reading_tables", "report_bodies", "declining", "fingerprints", "classified",
+        ),
         (_room("shared/reports", "shared/reports", "report_parser", "body_tables", "canonical", "classified"),),
     ),
     Group(
