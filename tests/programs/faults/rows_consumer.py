@@ -64,7 +64,7 @@ def _control(field: Field, control: str, point: str, more: Mapping[str, str] | N
 
 @row("10", "rebalance storm with slow handlers", "I2", "I3", "I4")
 def rebalance_storm(field: Field) -> None:
-    wanted = {"intake": 1, "validator": 2, "scoring": 2, "notifier": 1}
+    wanted = {"intake": 1, "validator": 2, "scoring": 2, "notifier": 1, "board": 1}
     slow = {"FAULT_SLOW": "scoring.follow=0.4,validator.submissions=0.3,intake.follow=0.2"}
     with field.province(services=wanted, env=slow) as province:
         groups = [
@@ -113,7 +113,7 @@ def told_to_stop(field: Field) -> None:
 @row("12", "a handler slower than max_poll_interval", "I2", "I4", "I6")
 def slow_handler(field: Field) -> None:
     slow = {"FAULT_SLOW": "scoring.follow=6", "KAFKA_MAX_POLL_INTERVAL_SECONDS": "3"}
-    wanted = {"intake": 1, "validator": 1, "scoring": 2, "notifier": 1}
+    wanted = {"intake": 1, "validator": 1, "scoring": 2, "notifier": 1, "board": 1}
     with field.province(services=wanted, service_env={"scoring": slow}) as province:
         with field.stream(province) as running:
             running.wait_for(40)

@@ -53,7 +53,7 @@ def _first_posts(field: Field, agency: str, regime: str, number: int) -> list[li
 
 @row("25", "first use: period, regime version, agency and key just published, three intakes", "I1", "I2", "I7")
 def first_use(field: Field) -> None:
-    wanted = {"intake": INSTANCES, "validator": 1, "scoring": 1, "notifier": 1}
+    wanted = {"intake": INSTANCES, "validator": 1, "scoring": 1, "notifier": 1, "board": 1}
     # no instance looks by itself: only the request that needs a record makes it look
     lazy = {"INTAKE_REGISTRY_POLL_SECONDS": "30", "INTAKE_REGISTRY_MAX_AGE_SECONDS": "60"}
     with field.province(services=wanted, env=lazy) as province:

@@ -30,7 +30,7 @@ def intake_killed(field: Field) -> None:
         "intake": {"FAILPOINTS": "intake.before_commit=exit@6"},
         "intake-2": {"FAILPOINTS": "intake.after_commit=exit@6"},
     }
-    wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1}
+    wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1, "board": 1}
     with field.province(services=wanted, service_env=crash) as province:
         with field.stream(province) as running:
             deaths = 0

@@ -184,7 +184,7 @@ def _outlived(field: Field, province: Province, server: MailServer) -> None:
     controls={"in_data_not_committed": ["I5"]},
 )
 def notifier_dies(field: Field) -> None:
-    wanted = {"intake": 1, "validator": 1, "scoring": 1, "notifier": 1}
+    wanted = {"intake": 1, "validator": 1, "scoring": 1, "notifier": 1, "board": 1}
     short = {"notifier": {"NOTIFIER_LEASE_SECONDS": f"{LEASE_SECONDS:g}"}}
     with (
         MailServer() as server,

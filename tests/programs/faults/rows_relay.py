@@ -61,7 +61,7 @@ def relay_dies(field: Field) -> None:
 
 def _cursor(field: Field) -> None:
     """Show that a cursor misses what commits behind it: those rows stay in the outbox for ever."""
-    wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1}
+    wanted = {"intake": 2, "validator": 1, "scoring": 1, "notifier": 1, "board": 1}
     with field.province(services=wanted, service_env={"intake": {"FAULT_CONTROL": "naive_cursor"}}) as province:
         leader = _leader(province, "intake")
         if leader is None:
@@ -84,7 +84,7 @@ def _cursor(field: Field) -> None:
     controls={"competing_relays": ["I3"]},
 )
 def two_relays(field: Field) -> None:
-    wanted = {"intake": 2, "validator": 2, "scoring": 1, "notifier": 1}
+    wanted = {"intake": 2, "validator": 2, "scoring": 1, "notifier": 1, "board": 1}
     with field.province(services=wanted) as province:
         with field.stream(province, request_timeout_seconds=3) as running:
             running.wait_for(60)

@@ -344,7 +344,8 @@ async def read_databases(urls: Mapping[str, str]) -> Stores:
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await _backbone(stores, service, connection)
-                await _OWN[service](stores, connection)
+                if service in _OWN:  # the board has nothing of its own, only copies
+                    await _OWN[service](stores, connection)
         finally:
             await connection.close()
     return stores
