@@ -45,11 +45,15 @@ def cursors(listing: str) -> Iterator[str]:
 
 
 async def try_every_paged_route(
-    app: FastAPI, headers: Mapping[str, str], listings: Mapping[str, tuple[str, str]]
+    app: FastAPI,
+    headers: Mapping[str, str],
+    listings: Mapping[str, tuple[str, str]],
+    others: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[str]:
     """What is wrong with answers to forged cursors, of every route of the application that takes one.
 
-    `listings`: path -> (name of its listing, further query); exports name theirs by their path.
+    `listings`: path -> (name of its listing, further query); exports name theirs by their path. `others`: path -> the
+    headers of who may read there, where these may not.
     """
     wrong = []
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -67,7 +71,8 @@ async def try_every_paged_route(
             for cursor, allowed in [*((c, {400}) for c in strangers), *((c, {200, 400}) for c in cursors(listing))]:
                 # of a listing by kind, the kind that its name ends with
                 url = re.sub(r"\{\w+\}", listing.rpartition("/")[2], path)
-                answer = await client.get(url, params={**further, "after": cursor})
+                asking = (others or {}).get(path)
+                answer = await client.get(url, params={**further, "after": cursor}, headers=asking)
                 if answer.status_code not in allowed:
                     wrong.append(f"{path}?after={cursor[:200]}: {answer.status_code}")
     return wrong

@@ -83,6 +83,7 @@ class _Recording:
 
     tracer: Tracer | None = None
     provider: Any = None
+    exporter: Any = None
 
 
 def parse(traceparent: str | None) -> SpanContext | None:
@@ -232,14 +233,17 @@ def switch_on(service: str, instance: str) -> None:
     )
     # its own goodbye at exit would wait for a collector that is away
     provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))
+    exporter = otlp.OTLPSpanExporter()
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
     record_with(provider)
+    _Recording.exporter = exporter
 
 
 def switch_off(seconds: float = LAST_SPANS_SECONDS) -> None:
-    """Export what is left, for so long at most: no stop waits for a collector."""
-    provider = _Recording.provider
+    """Export what is left, for so long at most: no stop waits for a collector, and no thread goes on behind it."""
+    provider, exporter = _Recording.provider, _Recording.exporter
     record_with(None)
+    _Recording.exporter = None
     if provider is None:
         return
 
@@ -250,3 +254,6 @@ def switch_off(seconds: float = LAST_SPANS_SECONDS) -> None:
     last = Thread(target=shut_down, name="last spans", daemon=True)
     last.start()
     last.join(seconds)
+    if last.is_alive() and exporter is not None:
+        exporter.shutdown()  # it gives up what it would try again
+        last.join(seconds)

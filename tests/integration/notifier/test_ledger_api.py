@@ -11,7 +11,7 @@ from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.tables import metadata
 from shared.runtime.settings import CommonSettings, KafkaSettings
-from tests.fakes.operators import OPERATOR, let_operator_in
+from tests.fakes.operators import OPERATOR, let_agency_in, let_operator_in
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.forged import try_every_paged_route
 from tests.integration.notifier.rig import COMMUNE, DEPARTMENT, World, due_soon, overdue, registry
@@ -145,7 +145,10 @@ async def test_forged_cursors_are_bad_requests(world: World) -> None:
     await world.feed("registry", registered("https://bao-cao.h99.example/"))
     listings = {
         "/v1/notifications": ("notifications/*/*/*/*/*", ""),
+        "/v1/silences": ("silences/False", ""),
+        "/v1/escalations": ("escalations", ""),
         "/v1/webhooks/{webhook_id}/deliveries": (f"webhook-deliveries/*/*/*/*/{WEBHOOK}", ""),
     }
-    assert await try_every_paged_route(service.app, OPERATOR, listings) == []
+    told = {"/v1/escalations": await let_agency_in(world.database.url, metadata, COMMUNE)}
+    assert await try_every_paged_route(service.app, OPERATOR, listings, told) == []
     await service.database.close()

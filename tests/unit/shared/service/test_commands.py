@@ -7,7 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from shared.runtime.operator import as_json, when, who
 from shared.service.command import guarded
 from tests.architecture.tree import ROOT
 
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/none"
 
 #: commands of every service, with arguments that get as far as the database
@@ -87,7 +88,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "silences": [
             ["list"],
             ["list", "--all"],
-            ["add", "--agency", "H99", "--until", "2999-01-05T17:00:00+07:00", "--reason", "x"],
+            ["add", "--agency", "H99", "--until", TOMORROW, "--reason", "x"],
             ["end", "0190a1b2-0000-7000-8000-000000000000", "--reason", "x"],
         ],
         "mail": [["preview", "{folder}"]],

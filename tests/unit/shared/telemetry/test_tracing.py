@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from deploy.local.process import poll_until
 from shared.consuming.batch import Batch
 from shared.consuming.spans import following
 from shared.outbox import cause_of, caused_by
@@ -196,6 +198,10 @@ def test_without_the_packages_the_service_says_so_and_goes_on(monkeypatch: pytes
     assert not tracing.recording()
 
 
+#: the SDK's thread, and ours at a stop
+EXPORTING = {"OtelBatchSpanRecordProcessor", "last spans"}
+
+
 def test_with_the_packages_spans_are_exported_and_a_dead_collector_holds_nothing_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -208,3 +214,6 @@ def test_with_the_packages_spans_are_exported_and_a_dead_collector_holds_nothing
     finally:
         tracing.switch_off(0.2)
     assert not tracing.recording()
+    # what goes on trying draws its pauses from the random numbers of whichever test runs then
+    ended = poll_until(lambda: not [thread for thread in threading.enumerate() if thread.name in EXPORTING], 5)
+    assert ended, threading.enumerate()
