@@ -191,6 +191,12 @@ class Paths:
         for person, lists in self.lists.items():
             lists.append(self.get(person, "reviews/open")["items"])
 
+    def sign(self, agency: str) -> None:
+        """The head certifies once asked to: what was signed before the letter left is asked for no more."""
+        head = f"tt-{agency[-2:]}"
+        eventually(lambda: "[Chờ ký xác nhận]" in self.letters(head), f"{head} is asked to sign")
+        self.of_report(head, agency, "certification")
+
     def letters(self, name: str) -> list[str]:
         """What kinds of letters somebody has got, by the word at the head of the subject."""
         heads = [mail.subject.partition("]")[0] + "]" for mail in self.stack.mails() if f"{name}@" in str(mail.to)]
@@ -235,7 +241,7 @@ def _before_the_deadline(paths: Paths) -> None:
     paths.decide(CHAIR, appeals[0], "appeals", "uphold", reason="Đúng biểu mẫu", effect="accepted")
     paths.decide(CHAIR, appeals[1], "appeals", "dismiss", reason="Biểu mẫu không cho số âm")
     paths.stands(NIL, standing="awaiting_verdict")
-    paths.of_report("tt-" + NIL[-2:], NIL, "certification")
+    paths.sign(NIL)
     paths.stands(APPROVED, UPHELD, EXPLAINED, UNEXPLAINED, NIL, standing="fulfilled")
     paths.stands(CORRECTED, UNCORRECTED, DISMISSED, standing="returned")
     paths.stands(WITHDRAWN, standing="nothing_sent")
@@ -249,7 +255,7 @@ def _after_the_deadline(paths: Paths) -> None:
     asked = paths.of_obligation(EXTENDED_LATE, EXTENDED_LATE, "extensions", reason="Mất điện", until=until)
     paths.decide(REVIEWER, asked, "extensions", "grant", reason="Có xác nhận")
     paths.send_all(CORRECTED, EXTENDED, report={**GOOD, "figures": {"A": 6}})
-    paths.of_report("tt-" + SIGNED[-2:], SIGNED, "certification")
+    paths.sign(SIGNED)
     paths.stands(WITHDRAWN, NOT_EXTENDED, LATE, RELIEVED, LOCKED, DISMISSED, overdue=True)
     paths.stands(CORRECTED, EXTENDED, SIGNED, standing="fulfilled")
 
@@ -258,7 +264,7 @@ def _after_the_certification_is_due(paths: Paths) -> None:
     paths.lead_to(AFTER_CERTIFYING)
     paths.stands(SIGNED_LATE, UNSIGNED_NIL, UNCORRECTED, overdue=True)
     paths.send_all(LATE, EXTENDED_LATE, RELIEVED, report=GOOD)
-    paths.of_report("tt-" + SIGNED_LATE[-2:], SIGNED_LATE, "certification")
+    paths.sign(SIGNED_LATE)
     paths.stands(LATE, EXTENDED_LATE, RELIEVED, SIGNED_LATE, standing="fulfilled", overdue=False)
     appeal = paths.of_obligation(RELIEVED, RELIEVED, "appeals", reason="Đường truyền của tỉnh hỏng")
     said = {"effect": "relief", "since": "2026-03-18T08:00:00+07:00", "until": "2026-03-24T17:00:00+07:00"}
@@ -369,6 +375,7 @@ def test_decisions_are_told_once_to_who_asked_and_to_the_officer(paths: Paths) -
 
 
 def test_a_head_hears_that_a_report_waits_for_the_signature_and_nobody_else_does(paths: Paths) -> None:
+    eventually(lambda: "[Chờ ký xác nhận]" in paths.letters(f"tt-{UNSIGNED_NIL[-2:]}"), "nobody has signed")
     for agency in REGIME_OF:
         asked = paths.letters(f"tt-{agency[-2:]}").count("[Chờ ký xác nhận]")
         assert asked == (1 if REGIME_OF[agency] == "KY" else 0), agency
