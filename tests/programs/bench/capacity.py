@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.contract.services import SERVICES
+from tests.programs.bench.path import SERVICES
 from tests.programs.bench.plot import into_page
 from tests.programs.bench.table import OUTPUT
 

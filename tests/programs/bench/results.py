@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
 
-from shared.contract.services import SERVICES
 from tests.programs.bench.neighbour import PACE_PER_SECOND, Beside
+from tests.programs.bench.path import SERVICES
 from tests.programs.bench.rounds import Drained, EndToEnd, Outage
 from tests.programs.bench.scale import Scaled
 from tests.programs.bench.stored import Grown
@@ -129,7 +129,7 @@ def _end_to_end(measured: Measured, table: Table, connections: int) -> None:
     table.add(
         Row(label, "submissions/s", ours, floor, conventional, None, to_floor, "floor",
             f"≥ {GOAL_END_TO_END}" if wide else "", _at_least(ours, GOAL_END_TO_END) if wide else None,
-            "all four services and the load generator; from the first request until the last verdict is scored"
+            "all services on its way and the load generator; from the first request until the last verdict is scored"
             + _cpu_bound(measured, connections))
     )  # fmt: skip
     if wide:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from deploy.local import Stack
-from shared.contract.services import SERVICES
 from tests.programs.bench.load import Sent
+from tests.programs.bench.path import SERVICES
 from tests.programs.bench.systems import System, wait_until
 from tests.programs.bench.usage import cpu_seconds, peak_mebibytes
 

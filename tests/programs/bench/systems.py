@@ -25,8 +25,8 @@ from deploy.local.calls import call
 from deploy.local.component import Component
 from deploy.local.options import ROOT
 from deploy.local.service import Service
-from shared.contract.services import SERVICES
 from tests.programs.bench.load import Load
+from tests.programs.bench.path import SERVICES
 from tests.programs.bench.province import START, Province
 
 Name = Literal["ours", "floor", "conventional"]
@@ -122,7 +122,7 @@ class System:
             list(threads.map(lambda component: component.wait_ready() if ready else _wait_alive(component), there))
 
     def all(self) -> None:
-        """The four run."""
+        """All that a report passes run."""
         self.only(*SERVICES)
 
     def none(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from deploy.local import Stack
-from shared.contract.services import SERVICES
+from tests.programs.bench.path import SERVICES
 
 _BACKEND = re.compile(r"postgres: (\S+) (\S+) ")
 MEBIBYTE = 1024 * 1024

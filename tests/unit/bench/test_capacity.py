@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.contract.services import SERVICES
 from tests.programs.bench.capacity import bottleneck, costs, levels, markdown, need, peak_rate
+from tests.programs.bench.path import SERVICES
 
 #: of one submission: each service and its PostgreSQL, and Kafka
 CPU_MS = 0.3 * len(SERVICES) + 0.1
