@@ -45,7 +45,7 @@ def clocks_disagree(field: Field) -> None:
 @contextmanager
 def _two_clocks(field: Field, server: MailServer, **env: str) -> Iterator[Province]:
     """Two notifiers; the business time of the second is an hour ahead."""
-    wanted = {"intake": 1, "validator": 1, "scoring": 1, "notifier": 2}
+    wanted = {"intake": 1, "validator": 1, "scoring": 1, "notifier": 2, "board": 1}
     own = {"notifier": {**env, "NOTIFIER_LEASE_SECONDS": "30"}}
     with field.province(services=wanted, smtp_address=server.address, service_env=own) as province:
         ahead = province.business_start + timedelta(seconds=HOUR_SECONDS)
