@@ -24,6 +24,7 @@ from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.web.bodies import Body
+from tests.unit.test_operating_page import chosen, page_of_the_proxy
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMON = CommonSettings()
@@ -67,6 +68,20 @@ def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
         for path, found in app.openapi()["paths"].items()
         for method, operation in found.items()
     ]
+
+
+def test_the_proxy_of_the_page_forwards_what_agencies_and_people_call_and_no_more(served: tuple[str, FastAPI]) -> None:
+    """Operators alone call the rest of validator, scoring and notifier: from inside."""
+    name, app = served
+    config = page_of_the_proxy()
+    for _, path, operation in operations(app):
+        if not path.startswith("/v1/") or path.startswith("/v1/exports/"):
+            continue
+        body = chosen(config, re.sub(r"\{[^}]*\}", "x", path)) or ""
+        is_called = name == "intake" or operation.get("x-scope", "operate") != "operate"
+        assert (f"proxy_pass http://{name};" in body) is is_called, path
+    without = config.replace("http://validator;", "http://intake;")
+    assert "http://validator;" not in (chosen(without, "/v1/validations") or ""), "negative control"
 
 
 async def ask(app: FastAPI, method: str, url: str, **options: Any) -> httpx.Response:

@@ -1,6 +1,6 @@
 """What README.md and docs/api.md tell people to type works as printed, in order, on the sample province.
 
-Nothing of the commands is changed but where the stack is: the four services' fixed addresses, and the folder that
+Nothing of the commands is changed but where the stack is: the five services' fixed addresses, and the folder that
 `deploy.local env` reads. `make` is not called, because the test has a stack of its own.
 """
 

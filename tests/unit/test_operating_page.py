@@ -26,8 +26,13 @@ def chosen(config: str, path: str) -> str | None:
     return next((body for pattern, body in patterns if pattern.search(path)), prefix[2])
 
 
+def page_of_the_proxy() -> str:
+    """nginx's configuration on the page."""
+    return PAGE.read_text(encoding="utf-8").partition("```nginx\n")[2].partition("```")[0]
+
+
 def test_the_proxy_of_the_page_keeps_exports_and_metrics_inside() -> None:
-    config = PAGE.read_text(encoding="utf-8").partition("```nginx\n")[2].partition("```")[0]
+    config = page_of_the_proxy()
     assert "proxy_pass" in (chosen(config, "/v1/submissions") or "")
     assert "proxy_pass" in (chosen(config, "/problems/not-found") or "")
     assert "404" in (chosen(config, "/v1/exports/submissions") or "")
