@@ -25,6 +25,7 @@ from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import not_found, too_many, unavailable
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
+from shared.web.spreadsheets import BYTE_ORDER_MARK, inert
 
 #: sign-ins of one address: sustained rate and burst. An office behind one address signs in at eight o'clock
 SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE = 0.5, 30
@@ -174,7 +175,7 @@ async def heat_map_csv(visit: Visit) -> Response:
     lines = await queries.all_cells(visit.snapshot, visit.view, regime, visit.now)
     text = await asyncio.to_thread(_csv, lines, visit)  # of a nation a second's work, in which others are answered
     headers = {"Content-Disposition": f'attachment; filename="{regime}.csv"', "Cache-Control": "no-store"}
-    return Response("\ufeff" + text, headers=headers, media_type="text/csv; charset=utf-8")
+    return Response(BYTE_ORDER_MARK + text, headers=headers, media_type="text/csv; charset=utf-8")
 
 
 def _csv(lines: Sequence[Line], visit: Visit) -> str:
@@ -188,7 +189,7 @@ def _csv(lines: Sequence[Line], visit: Visit) -> str:
 
 def _csv_line(line: Line, visit: Visit) -> Sequence[object]:
     return (
-        line.agency, _harmless(visit.agency_name(line.agency)), line.regime, line.period,
+        line.agency, inert(visit.agency_name(line.agency)), line.regime, line.period,
         views.name_of(line, visit.now)[visit.language == "en"], _cell(line.deadline), _cell(line.answer_received_at),
         views.days_late(line, visit.now), "" if line.score is None else format(line.score, "f"),
     )  # fmt: skip
@@ -197,11 +198,6 @@ def _csv_line(line: Line, visit: Visit) -> Sequence[object]:
 def _cell(moment: datetime | None) -> str:
     """A moment that every spreadsheet reads as one, Vietnam's time."""
     return f"{moment.astimezone(LOCAL_ZONE):%Y-%m-%d %H:%M:%S}" if moment else ""
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 async def agency(visit: Visit) -> Response:

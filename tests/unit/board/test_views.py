@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 
 from services.board.pages import views, words
-from services.board.pages.routes import _harmless
 from services.board.readmodel.queries import Line
 from shared.contract.events.submissions import StepKind
 from shared.runtime.clock import LOCAL_ZONE
@@ -88,12 +87,3 @@ def test_numbers_are_written_as_their_readers_write_them(
 )
 def test_a_period_has_a_short_name_for_the_head_of_a_column(period: str, vi: str, en: str) -> None:
     assert words.short_period(period) == (vi, en)
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
-def test_no_text_is_taken_for_a_formula(text: str) -> None:
-    assert _harmless(text) == f"'{text}"
-
-
-def test_other_texts_are_left_as_they_are() -> None:
-    assert _harmless("Sở Y tế = 1") == "Sở Y tế = 1"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.audit.as_csv import inert
+from shared.web.spreadsheets import inert
 from tests.unit.growth import SQUARE_FROM, growth
 
 BEFORE = re.compile(r"(^|[;\t\r\n])(?=[\s\ufeff]*[=+\-@＝＋－＠])")
