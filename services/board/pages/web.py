@@ -69,6 +69,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     loader=PackageLoader("services.board.pages", "templates"),
 )
+_TEMPLATES.filters["day_of"] = date.fromisoformat
 _TEMPLATES.globals.update(
     moment=views.moment, day=views.day, states=words.STATES, icons=views.ICONS, roles=words.ROLES,
     frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH, late=views.days_late,
@@ -76,10 +77,6 @@ _TEMPLATES.globals.update(
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]
-
-
-class SignInFirst(Exception):
-    """The page is for somebody who is signed in."""
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ _OFFICER = text("""
 """)
 _TREE = text("SELECT code, name, name_en, parent, CAST(parents AS text), closed_on, kind FROM agencies ORDER BY code")
 
-# oldest harm first: what is overdue, then what was returned, then what is due soon
+# by deadline: what is missed longest first, what is due soon last
 _INBOX = text(f"""
     SELECT {_COLUMNS} FROM obligations o
      WHERE o.owed AND o.standing <> 'fulfilled' AND o.deadline <= :horizon AND {_SEEN}

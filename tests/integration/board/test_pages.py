@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from services.board.pages.web import HEADERS, ICON_PATH, STYLE_PATH
 from services.board.readmodel import queries
 from services.board.viewing import View
 from shared.contract.events import ObligationChanged
+from shared.contract.events.verdicts import Waived
 from shared.runtime.clock import LOCAL_ZONE
 from tests.integration.board.rig import (
     CHAIR,
@@ -97,6 +98,21 @@ async def test_no_page_names_what_its_reader_may_not_see(world: World) -> None:
         assert "Sở Nông nghiệp" not in text
     chairs = await (await world.signed_in(CHAIR)).get(f"/bang?regime={MONTHLY}")
     assert "Sở Nông nghiệp" in chairs.text  # the control
+
+
+async def test_a_finding_that_a_waiver_silences_says_so_with_who_why_and_until_when(world: World) -> None:
+    waived = Waived(
+        waiver_id="MN-1", asked_by=OFFICER, approved_by=CHAIR, reason="Biểu mẫu chưa tách số liệu",
+        until=date(2026, 12, 31), weight="error",
+    )  # fmt: skip
+    silenced = FINDING.model_copy(update={"severity": "warning", "waived": waived})
+    await world_with_reports(world)
+    await world.feed(verdict(2, "accepted", findings=(silenced,), waived=1, revision=2))
+    page = (await (await world.signed_in(CHAIR)).get(EVIDENCE)).text
+    assert "Được miễn áp dụng, không tính</b> đến hết 31/12/2026: Biểu mẫu chưa tách số liệu" in page
+    assert f"đề nghị {OFFICER}, duyệt {CHAIR}; MN-1" in page
+    await world.feed(verdict(2, "accepted", findings=(FINDING,), revision=3))
+    assert "miễn áp dụng" not in (await (await world.signed_in(CHAIR)).get(EVIDENCE)).text, "negative control"
 
 
 async def test_the_judged_agency_sees_the_evidence_that_the_chair_sees(world: World) -> None:
