@@ -1,25 +1,18 @@
-"""Who calls notifier with a key of its own, and who stands above whom on that day."""
+"""Who stands above whom, for a caller with a key of one's own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 
 from services.notifier.planning import store
 from shared.access.rights import Tree
 from shared.postgres.database import ReadTransaction
-from shared.web import callers
+from shared.web.callers import Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Caller(callers.Caller):
-    """Who calls, and on which day."""
-
-    async def tree(self, tx: ReadTransaction, agency: str) -> Tree:
-        """Who stands above the agency that day; asked for people alone, whose rights depend on it."""
-        return await store.chain_above(tx, agency, self.on) if self.principal.kind == "person" else {}
-
-
-class Callers(callers.Callers[Caller]):
-    """A FastAPI dependency that admits whoever has one of these scopes somewhere."""
-
-    made = Caller
+async def tree_for(tx: ReadTransaction, caller: Caller, agencies: Collection[str]) -> Tree:
+    """Who stands above these agencies that day; asked for people alone, whose rights depend on it."""
+    if caller.principal.kind != "person":
+        return {}
+    above = (await store.tree_above(tx, sorted(agencies))).parents
+    return {code: parents.on(caller.on) for code, parents in above.items()}

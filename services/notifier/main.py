@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
-from services.notifier.callers import Callers
 from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.webhook import api as webhooks_api
@@ -43,6 +42,7 @@ from shared.telemetry.logging import get_logger
 from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
+from shared.web.callers import Callers
 from shared.web.exports import backbone_exports, mount_exports
 
 log = get_logger()

@@ -39,7 +39,7 @@ from shared.telemetry.readiness import Check
 from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
-from shared.web.callers import Caller, Callers
+from shared.web.callers import Callers
 from shared.web.exports import backbone_exports, mount_exports
 
 
@@ -135,7 +135,7 @@ def build(
     )
     service.app.add_middleware(Metered)
     service.app.include_router(router(database, operators))
-    readers: Callers[Caller] = Callers(keyring, allowances, business, reliefs.SCOPES)
+    readers = Callers(keyring, allowances, business, reliefs.SCOPES)
     service.app.include_router(reliefs.readers_router(database, readers))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
     return service

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar, Generic, TypeVar
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
@@ -29,15 +28,11 @@ class Caller:
         return f"{self.principal.kind}/{self.principal.id}"
 
 
-AnyCaller = TypeVar("AnyCaller", bound=Caller)
-
-
-class Callers(SecurityBase, Generic[AnyCaller]):
+class Callers(SecurityBase):
     """A FastAPI dependency that admits whoever has one of these scopes somewhere."""
 
     model = HTTPBearer(description="Khóa của cơ quan hoặc của người / a key of an agency or a person: tsk_…")
     scheme_name = AGENCY_KEY
-    made: ClassVar[type[Caller]] = Caller  # a service's own may know more, such as who stands above whom
 
     def __init__(
         self, keyring: Keyring, allowances: Allowances, business_clock: Clock, scopes: tuple[Scope, ...]
@@ -48,10 +43,10 @@ class Callers(SecurityBase, Generic[AnyCaller]):
         self._scopes = scopes
         self.states_scope = " ".join(scopes)
 
-    async def __call__(self, request: Request) -> AnyCaller:
+    async def __call__(self, request: Request) -> Caller:
         """Raises 401; 403 for a key with none of the scopes; 429 where its owner, or an address, asks too much."""
         principal = await key_owner(request, self._keyring)
-        caller: AnyCaller = self.made(principal, self._clock.now().astimezone(LOCAL_ZONE).date())  # type: ignore[assignment]
+        caller = Caller(principal, self._clock.now().astimezone(LOCAL_ZONE).date())
         await pay(request, principal.id if principal.kind == "agency" else caller.name, self._allowances)
         if not any(may_anywhere(principal, scope, caller.on) for scope in self._scopes):
             needed = ", ".join(self._scopes)

@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 
 from services.notifier import metrics
-from services.notifier.callers import Caller, Callers
 from services.notifier.escalation import answering
 from services.notifier.escalation.answering import MAX_REASON_CHARACTERS, REFUSALS, Asked, Given
 from services.notifier.escalation.domain import Refused
@@ -31,6 +30,7 @@ from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web.answers import Answer, page_of
 from shared.web.app import read_body
 from shared.web.bodies import Body
+from shared.web.callers import Caller, Callers
 from shared.web.errors import FieldError, Problem, describe, not_found, unprocessable
 from shared.web.paging import PageRequest, link_next, page_request, paginate
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
 from services.notifier import tables
-from services.notifier.callers import Caller, Callers
+from services.notifier.callers import tree_for
 from services.notifier.mailing import store
 from services.notifier.mailing.domain import LONGEST_SILENCE
 from services.notifier.planning.domain import NoticeKind
@@ -23,6 +23,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.operator import when
 from shared.web.answers import of_columns, page_of
 from shared.web.bodies import Body
+from shared.web.callers import Caller, Callers
 from shared.web.errors import FieldError, Problem, describe, forbidden, not_found, unprocessable
 from shared.web.filters import truth
 from shared.web.idempotency import IdempotencyKey, given_key, key_of_something_else
@@ -119,7 +120,9 @@ def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
         async with database.read_transaction() as tx:
             agencies = None
             if not await _keeps(tx, caller, None):
-                agencies = [code for code in await store.silenced_agencies(tx) if await _keeps(tx, caller, code)]
+                silenced = await store.silenced_agencies(tx)
+                tree = await tree_for(tx, caller, silenced)
+                agencies = [code for code in silenced if keeps_silences(caller.principal, code, tree, caller.on)]
             rows = await store.listed_silences(
                 tx, business.now(), every=bool(every), limit=page.limit + 1, agencies=agencies, before=before
             )
@@ -184,7 +187,7 @@ def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
 
 
 async def _keeps(tx: ReadTransaction, caller: Caller, agency: str | None) -> bool:
-    tree = {} if agency is None else await caller.tree(tx, agency)
+    tree = {} if agency is None else await tree_for(tx, caller, [agency])
     return keeps_silences(caller.principal, agency, tree, caller.on)
 
 

@@ -341,11 +341,6 @@ async def tree_above(tx: ReadTransaction, codes: Collection[str]) -> Tree:
     return Tree({agency.code: agency.above for agency in map(_agency, rows)})
 
 
-async def chain_above(tx: ReadTransaction, code: str, on: date) -> dict[str, str | None]:
-    """The agency and those above it, each with the one above it on that day."""
-    return {code: above.on(on) for code, above in (await tree_above(tx, [code])).parents.items()}
-
-
 async def directory(
     tx: Transaction, agencies: Collection[str], officers: Collection[str] = (), *, reviewers: bool = False
 ) -> Directory:

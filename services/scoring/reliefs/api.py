@@ -57,7 +57,7 @@ def mount(routes: APIRouter, database: Database) -> None:
         return {"items": [json_row(row) for row in shown.items], "next": shown.next}
 
 
-def readers_router(database: Database, readers: Callers[Caller]) -> APIRouter:
+def readers_router(database: Database, readers: Callers) -> APIRouter:
     """The route that explains one relief to those it covers."""
     routes, reading = APIRouter(prefix="/v1", tags=["scoring"]), Depends(readers)
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
 from services.notifier import metrics, tables
-from services.notifier.callers import Caller, Callers
 from services.notifier.channels.webhook import queries, replaying
 from services.notifier.channels.webhook.callers import keeps
 from services.notifier.channels.webhook.messages import TEST
@@ -35,6 +34,7 @@ from shared.postgres.json_values import json_row
 from shared.runtime.clock import Clock
 from shared.web.answers import Answer, many, of_columns, of_model, page_of
 from shared.web.bodies import Body
+from shared.web.callers import Caller, Callers
 from shared.web.errors import FieldError, Problem, describe, not_found, too_many, unprocessable
 from shared.web.filters import moment
 from shared.web.idempotency import IdempotencyKey, given_key, key_of_something_else
