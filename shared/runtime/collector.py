@@ -15,7 +15,7 @@ def spare_the_collector() -> None:
 
     By default each few batches of events walk through the whole heap, modules and models included: a third of a
     consumer's time. Requests and batches leave few cycles, so what is collected later is little. A batch of 500 events
-    makes some 30,000 objects that live until its end: with a threshold below that they are walked through for nothing.
+    makes more than 5,000 objects that live at once: at such a threshold each batch is walked through for nothing.
     """
     gc.collect()
     gc.freeze()
