@@ -65,6 +65,7 @@ SOURCES: dict[str, Source] = {
     "notices": _table("intake", "notices", ", t.notification_id"),
     "received": _events("intake", "submissions"),
     "verdicts": _table("validator", "verdict", ", t.version, t.verdict_id"),
+    "earlier_verdicts": _table("validator", "earlier_verdict", ", t.submission_id, t.revision"),
     "withdrawals": _table("validator", "withdrawal", ", t.submission_id"),
     "findings": _joined("validator", "finding", "verdict", "o.verdict_id = t.verdict_id", "t.verdict_id, t.position"),
     "reached": _events("validator", "verdicts"),
@@ -133,6 +134,7 @@ class Dossier:
     notices: Rows = field(default_factory=list)
     received: Rows = field(default_factory=list)
     verdicts: Rows = field(default_factory=list)
+    earlier_verdicts: Rows = field(default_factory=list)
     withdrawals: Rows = field(default_factory=list)
     findings: Rows = field(default_factory=list)
     reached: Rows = field(default_factory=list)

@@ -20,7 +20,7 @@ from services.scoring.calendar import CalendarGap
 from services.scoring.obligations.domain import Line, Obligation, in_force, line_id, published
 from services.scoring.obligations.standing import Derivation, stand
 from services.scoring.obligations.store import decode
-from shared.contract.events import ObligationChanged
+from shared.contract.events import ObligationChanged, VerdictReached
 
 _WHERE = "scoring.obligations"
 _STATE = ("tính lại từ điều khoản và sự việc", "derived again from terms and facts")
@@ -207,6 +207,19 @@ def _versions_stored(obligation: Obligation) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _earlier(row: asyncpg.Record, events: Mapping[str, Any]) -> dict[str, Any]:
+    """What scoring keeps of a verdict that is in force no more, by the document that was published."""
+    try:
+        verdict = VerdictReached.model_validate_json(row["document"])
+    except ValueError:
+        return {}
+    return {
+        "revision": row["revision"], "outcome": verdict.outcome, "decided_at": verdict.decided_at,
+        "required_items": verdict.required_items, "present_items": verdict.present_items,
+        "event_id": events.get(str(row["verdict_id"])), "findings": sorted({one.code for one in verdict.findings}),
+    }  # fmt: skip
+
+
 def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
     """Build the same from intake's submissions and validator's verdicts, in the order of receipt."""
     codes: dict[Any, set[str]] = {}
@@ -214,12 +227,16 @@ def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
         codes.setdefault(row["verdict_id"], set()).add(row["code"])
     events = {str(body.get("verdict_id")): event["event_id"] for event, body in _with_bodies(dossier.reached)}
     verdicts = {row["submission_id"]: row for row in dossier.verdicts}
+    earlier: dict[Any, list[dict[str, Any]]] = {}
+    for row in dossier.earlier_verdicts:
+        earlier.setdefault(row["submission_id"], []).append(_earlier(row, events))
     found = []
     for row in sorted(dossier.submissions, key=lambda row: (row["received_at"], row["version"])):
         verdict = verdicts.get(row["submission_id"])
         given = [] if verdict is None else [
+            *earlier.get(row["submission_id"], []),
             {
-                "revision": 1, "outcome": verdict["outcome"], "decided_at": verdict["decided_at"],
+                "revision": verdict["revision"], "outcome": verdict["outcome"], "decided_at": verdict["decided_at"],
                 "required_items": verdict["required_items"], "present_items": verdict["present_items"],
                 "event_id": events.get(str(verdict["verdict_id"])),
                 "findings": sorted(codes.get(verdict["verdict_id"], ())),

@@ -32,6 +32,9 @@ _TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings"
          "present_items", "findings_truncated", "rule_pack")  # fmt: skip
 
 
+_PUBLISHED = ("theo sự kiện đã phát", "by the event published")
+
+
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
     """Compare verdicts with submissions and forms, and their events and intake's copies with them."""
     findings: dict[object, list[asyncpg.Record]] = {}
@@ -207,7 +210,7 @@ def _events(
             continue
         told = Teller("event", "validator.outbox_archive", f"{key} {event['event_id']}", *by)
         expected: dict[str, Any] = {name: row[name] for name in _TOLD}
-        expected |= {"revision": 1, "findings": _plain(findings.get(row["verdict_id"], []))}
+        expected |= {"revision": row["revision"], "findings": _plain(findings.get(row["verdict_id"], []))}
         expected["compared_with"] = json.loads(row["compared_with"]) or None
         expected["looked_up"] = json.loads(row["looked_up"]) or None
         body = json_body(event)
@@ -216,9 +219,44 @@ def _events(
         yield from told.document(
             {"revision": 1, "waived": 0} | body if isinstance(body, dict) else body, expected, "body"
         )
+    yield from _earlier(dossier, told_of, reference)
     for name, event in told_of.items():
         key = f"{dossier.key} {name or event['event_id']}"
         yield Teller("verdict", "validator.verdict", key, "theo sự kiện đã phát", "by the event published").missing()
+
+
+def _earlier(dossier: Dossier, told_of: dict[str, asyncpg.Record], reference: Reference) -> Iterator[Difference]:
+    """Verdicts that are in force no more, with their events, which are taken from `told_of`; and that none is left out.
+
+    What rules about other reports said of a report before is no more derived: it hung on what had come by then.
+    """
+    newest = {row["submission_id"]: row for row in dossier.verdicts}
+    numbers: dict[object, list[int]] = {}
+    for row in dossier.earlier_verdicts:
+        numbers.setdefault(row["submission_id"], []).append(row["revision"])
+        key = f"{dossier.key} {row['submission_id']} {row['revision']}"
+        told = Teller("verdict", "validator.earlier_verdict", key, *_PUBLISHED)
+        document = json.loads(row["document"])
+        said = document if isinstance(document, dict) else {}
+        names = ("verdict_id", "submission_id", "obligation")
+        yield from told.document({name: str(row[name]) for name in names}, {name: said.get(name) for name in names})
+        yield from told.values(row, {"revision": said.get("revision", 1)})
+        event = told_of.pop(str(row["verdict_id"]), None)
+        if event is None:
+            if reference.archived("validator", row["verdict_id"]):
+                sent = Teller("event", "validator.outbox_archive", key, "theo validator.earlier_verdict",
+                              "by validator.earlier_verdict")  # fmt: skip
+                yield sent.missing()
+            continue
+        body = json_body(event)
+        first = {"revision": 1, "waived": 0}
+        yield from told.document(first | said, first | body if isinstance(body, dict) else body, "document")
+    for submission_id in sorted({*numbers, *newest}, key=str):
+        verdict = newest.get(submission_id)
+        wanted = [] if verdict is None else list(range(1, verdict["revision"]))
+        if numbers.get(submission_id, []) != wanted:
+            about = Teller("verdict", "validator.verdict", f"{dossier.key} {submission_id}", *_PUBLISHED)
+            yield about.difference("revision", numbers.get(submission_id, []), wanted)
 
 
 def _copies(

@@ -80,6 +80,8 @@ class Judgement:
     rule_pack: str | None = None  # checksum of the form's rules
     looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
     references: References = NO_REFERENCES  # that rules looked up; set before the handler
+    looked_at: tuple[str, ...] = ()  # obligations whose accepted reports they look at
+    of_others: tuple[Finding, ...] = ()  # findings of these rules
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
     sections: tuple[Section, ...] = ()  # its texts that are long enough to be compared, should it be accepted
     resembles: tuple[UUID, ...] = ()  # submissions of other agencies that it is a near-copy of; shown to nobody
@@ -258,12 +260,14 @@ def after_history(
     given_narratives: Mapping[str, str] = NO_NARRATIVES,
     given_tables: Tables = NO_TABLES,
     children: Sequence[Earlier] | None = None,
+    again: bool = False,
 ) -> Judgement:
     """The judgement with what the rules say about other reports.
 
     Those of the agency for the period before and for that of the year before, `others` under other regimes by the
     regime's code, and `children`: of the agencies beneath it; None: not all of these have come, or who they are is not
-    known.
+    known. `again`: the report was accepted before; nobody is returned for what others report later, so what would
+    return it asks for an explanation.
     """
     assert judgement.looks_back is not None
     flaws: list[Flaw] = []
@@ -279,11 +283,29 @@ def after_history(
         references=judgement.references.tables,
         children=None if children is None else [child.figures for child in children],
     )
-    for flaw in flaws:
-        judgement = with_finding(judgement, render(flaw))
+    rendered = [_asking(render(flaw)) if again else render(flaw) for flaw in flaws]
+    found = tuple(_waived(finding, judgement.waivers or {}) for finding in rendered)
+    for finding in rendered:
+        judgement = with_finding(judgement, finding)
     compared = (previous, year_ago, *others.values(), *(children or ()))
     used = tuple(dict.fromkeys(report.submission_id for report in compared if report))
-    return replace(judgement, compared_with=used)
+    return replace(judgement, compared_with=used, of_others=found)
+
+
+def _asking(finding: Finding) -> Finding:
+    """The finding as one that asks for an explanation, where it would return the report."""
+    if finding.severity != "error":
+        return finding
+    return finding.model_copy(update={"severity": "warning", "weight": "confirm", "explain": True})
+
+
+def without(findings: Iterable[Finding], taken: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings but for those that were taken out, each once."""
+    left = list(findings)
+    for finding in taken:
+        if finding in left:
+            left.remove(finding)
+    return tuple(left)
 
 
 def _section(narrative: Narrative, near_copies: Mapping[str, Severity], buckets: bytes) -> Section:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from services.validator import likeness, metrics, store
-from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
+from services.validator import again, likeness, metrics, store
 from services.validator.domain import (
     Earlier,
     Judgement,
     after_figures,
-    after_history,
     standing,
 )
 from services.validator.form_cache import form_name
-from services.validator.periods import obligation_before, obligation_year_ago
+from services.validator.others import Others
 from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
-from services.validator.rules.packs import Pack
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
@@ -36,9 +31,8 @@ from shared.contract.events import (
     WaiverGranted,
     obligation_key,
 )
-from shared.contract.hierarchy import Tree
 from shared.contract.ids import new_id
-from shared.contract.period import PeriodError, around, cutoff_range, parse, preceding
+from shared.contract.period import PeriodError, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -160,6 +154,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
                 regime_version=body.regime_version,
                 period=body.period,
                 version=body.version,
+                revision=1,
                 officer_id=body.officer_id,
                 received_at=body.received_at,
                 decided_at=decided_at,
@@ -184,6 +179,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     metrics.REPEATED_TOTAL.inc(len(verdicts) - len(fresh))
     await store.insert_findings(tx, fresh)
     await likeness.keep(batch, judgements, {verdict.submission_id for verdict in fresh}, tx)
+    await again.note(batch, judgements, fresh, tx)
     await publish(tx, fresh)
     _count(fresh)
 
@@ -234,127 +230,31 @@ async def _compared(
 async def _looked_back(
     batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], withdrawn: Mapping[UUID, datetime], tx: Transaction
 ) -> dict[UUID, Judgement]:
-    """The judgements with what rules say about the agency's other accepted reports: in order, this batch's too.
+    """The judgements with what rules say about other accepted reports: in order, this batch's too.
 
-    One query for the batch, and only for forms that have such rules.
+    A few queries for the batch, and only for forms that have such rules.
     """
-    wanted = {
-        event.id: _Compared.of(event.body, judgement.looks_back)
+    asked = [
+        (event.body, judgement.looks_back)
         for event in batch
         if (judgement := judged.get(event.id)) is not None and judgement.looks_back is not None and not event.body.nil
-    }
-    if not wanted:
+    ]
+    if not asked:
         return judged
-    beneath = await _beneath([event.body for event in batch if event.id in wanted and wanted[event.id].adds_up], tx)
-    keys = {key for compared in wanted.values() for key in compared.keys}
-    keys |= {key for found in beneath.values() for key in found}
-    accepted = await store.looked_back_to(tx, sorted(keys))
+    others = await Others.load(tx, asked)
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:
             continue
         body = event.body
-        if (compared := wanted.get(event.id)) is not None:
-            stood = {
-                key: held[1]
-                for key in compared.keys
-                if (held := standing(accepted.get(key), body.received_at)) is not None
-            }
-            others = {
-                regime: found
-                for regime, keys in compared.others.items()
-                if (found := next(filter(None, map(stood.get, keys)), None)) is not None
-            }
-            below = beneath.get(body.submission_id, ())
-            children = [held and held[1] for held in (standing(accepted.get(key), body.received_at) for key in below)]
-            known = body.submission_id in beneath and None not in children
-            judgement = judged[event.id] = after_history(
-                judgement,
-                body.figures,
-                body.period,
-                stood.get(compared.previous or ""),
-                stood.get(compared.year_ago or ""),
-                others=others,
-                given_narratives=body.narratives,
-                given_tables=body.tables,
-                children=[child for child in children if child is not None] if known else None,
-            )
+        if judgement.looks_back is not None:
+            judgement = judged[event.id] = others.judge(judgement, body)
             await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
             held = (withdrawn.get(body.submission_id), Earlier(body.submission_id, figures))
-            accepted[body.obligation] = [held, *accepted.get(body.obligation, ())]
+            others.accepted[body.obligation] = [held, *others.accepted.get(body.obligation, ())]
     return judged
-
-
-async def _beneath(bodies: Sequence[SubmissionReceived], tx: Transaction) -> dict[UUID, list[str]]:
-    """The obligations of the nearest agencies beneath that report under the same regime, by submission.
-
-    Left out where they are not known: the period has no cut-off, the agency or the regime's terms are not here yet, or
-    there are too many. One query for a level of the tree, for all reports together.
-    """
-    names = await store.in_place(tx, sorted({form_name(body) for body in bodies})) if bodies else {}
-    terms = await store.terms(tx, names.values()) if names else {}
-    searches: dict[UUID, Beneath] = {}
-    for body in bodies:
-        if (known_terms := terms.get(names.get(form_name(body), ""))) is not None:
-            validity, submitters = known_terms
-            with suppress(PeriodError):
-                day = cutoff_range(parse(body.period), validity.frequency, validity.cutoff)[1]
-                searches[body.submission_id] = Beneath(body.agency, day, submitters)
-    if not searches:
-        return {}
-    known = {agency.code: agency for agency in await store.agencies(tx, {one.root for one in searches.values()})}
-    searches = {key: one for key, one in searches.items() if one.root in known}
-    missing = ever_above(known.values(), known)
-    while missing and (above := await store.agencies(tx, missing)):
-        known |= {agency.code: agency for agency in above}
-        missing = ever_above(above, known)
-    while wanted := {code for one in searches.values() for code in one.ahead}:
-        level = await store.agencies(tx, wanted, below=True)
-        known |= {agency.code: agency for agency in level}
-        tree = Tree({code: agency.above for code, agency in known.items()})
-        below = {day: directly_below(level, day) for day in {one.day for one in searches.values()}}
-        for one in searches.values():
-            one.look(tree, below[one.day])
-    by_submission = {body.submission_id: body for body in bodies}
-    return {
-        key: [obligation_key(code, by_submission[key].regime, by_submission[key].period) for code in one.found]
-        for key, one in searches.items()
-        if len(one.found) <= MAX_BENEATH
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """The obligations whose accepted reports a report is compared with; of `others` by regime, the nearest first."""
-
-    previous: str | None
-    year_ago: str | None
-    others: Mapping[str, tuple[str, ...]]
-    adds_up: bool  # over the reports of the agencies beneath
-
-    @property
-    def keys(self) -> Iterator[str]:
-        yield from (key for key in (self.previous, self.year_ago) if key is not None)
-        for keys in self.others.values():
-            yield from keys
-
-    @classmethod
-    def of(cls, body: SubmissionReceived, pack: Pack) -> _Compared:
-        try:
-            periods = [found.id for found in around(parse(body.period))]
-        except PeriodError:
-            periods = []
-        return cls(
-            obligation_before(body),
-            obligation_year_ago(body),
-            {
-                regime: tuple(obligation_key(body.agency, regime, period) for period in periods)
-                for regime in pack.refers_to
-            },
-            bool(pack.adds_up),
-        )
 
 
 def _earlier(body: SubmissionReceived) -> list[str]:

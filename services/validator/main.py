@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.validator import validation_age
+from services.validator.again import JudgingAgain
 from services.validator.api import EXPORTS, router
 from services.validator.callers import Senders
 from services.validator.consumer import inbounds
@@ -43,6 +44,7 @@ def build(
     budget = Budget(report_seconds=settings.report_cpu_seconds, batch_seconds=settings.batch_cpu_seconds)
     forms = FormCache(settings.cached_forms)
     judging, trying = Judging(forms, budget), Judging(forms, budget)
+    again = JudgingAgain(database, forms, business)
     subscriptions = [
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(judging, business)
@@ -66,6 +68,7 @@ def build(
                 interval_seconds=validation_age.INTERVAL_SECONDS,
                 alone=False,
             ),
+            Ticker("judging again", database, system, again.tick, interval_seconds=settings.again_seconds),
         ],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,

@@ -57,6 +57,13 @@ VALIDATION_AGE_SECONDS = declare_gauge(
     "Time since the oldest submission without a verdict was deferred, or parked as a dead letter; 0 if none.",
     unit="seconds",
 )
+JUDGED_AGAIN_TOTAL = declare_counter(
+    "thongsuot_validator_judged_again_total",
+    "Verdicts judged again since a report that their rules look at was accepted, by result: changed, same.",
+    unit="verdicts",
+    labels=["result"],
+    values={"result": ("changed", "same")},
+)
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"
 )

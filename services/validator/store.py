@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,7 @@ from services.validator.rules.pack_compiler import tables_looked_up
 from shared.contract.events import (
     AgencyRegistered,
     Cutoff,
+    Finding,
     Form,
     Frequency,
     ReferenceTablePublished,
@@ -184,6 +185,7 @@ _COLUMNS: dict[str, str] = {
     "present_items": "int",
     "findings_truncated": "bool",
     "rule_pack": "text",
+    "revision": "int",
 }
 FINDING_SHOWN = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en",
                     "fix", "fix_en", "legal_basis", "weight", "explain", "waived")  # fmt: skip
@@ -196,12 +198,27 @@ _FINDING_NAMES = bulk.names(FINDING_SHOWN)
 _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool",
                 "waived": "jsonb"}  # fmt: skip
 
+# What is accepted takes the place of older versions among those that look at others, and whoever looks at it is queued,
+# in the order of ids, so that two batches do not wait for each other. A row that is queued already is noted anew: what
+# it waits for is what runs now.
 # Another event about a submission that has its verdict changes nothing. Another submission under a version that has
 # its verdict is a fault of that event and raises.
 _INSERT_VERDICTS = text(f"""
-    INSERT INTO verdict ({bulk.names(_STORED)}) SELECT {bulk.names(_STORED)}
-      FROM {bulk.unnest(_STORED, place="place")} ORDER BY place
-    ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id
+    WITH inserted AS (
+        INSERT INTO verdict ({bulk.names(_STORED)}) SELECT {bulk.names(_STORED)}
+          FROM {bulk.unnest(_STORED, place="place")} ORDER BY place
+        ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id, obligation, outcome
+    ), accepted AS (
+        SELECT DISTINCT obligation FROM inserted WHERE outcome = 'accepted'
+    ), gone AS (
+        DELETE FROM looking USING accepted WHERE looking.obligation = accepted.obligation RETURNING submission_id
+    ), queued AS (
+        INSERT INTO judge_again (submission_id)
+        SELECT DISTINCT submission_id FROM looked_at JOIN accepted USING (obligation)
+         WHERE submission_id NOT IN (SELECT submission_id FROM gone) ORDER BY submission_id
+        ON CONFLICT (submission_id) DO UPDATE SET after_xid = NULL
+    )
+    SELECT verdict_id FROM inserted
 """)  # noqa: S608 - constant names
 
 # The newest accepted version that stands, and those that were withdrawn: some reports were received before that.
@@ -232,6 +249,58 @@ _RETURNED_FOR = text("""
 
 _INSERT_FINDINGS = text(f"""
     INSERT INTO finding ({bulk.names(_FINDING_ROW)}) SELECT * FROM {bulk.unnest(_FINDING_ROW)}
+""")  # noqa: S608 - constant names
+
+_LOOKING_ROW = {"submission_id": "uuid", "obligation": "text", "content": "jsonb", "said": "jsonb"}
+_INSERT_LOOKING = text(f"""
+    INSERT INTO looking ({bulk.names(_LOOKING_ROW)}) SELECT * FROM {bulk.unnest(_LOOKING_ROW)}
+""")  # noqa: S608 - constant names
+_LOOKED_AT_ROW = {"obligation": "text", "submission_id": "uuid"}
+_INSERT_LOOKED_AT = text(f"""
+    INSERT INTO looked_at ({bulk.names(_LOOKED_AT_ROW)}) SELECT * FROM {bulk.unnest(_LOOKED_AT_ROW)}
+    ON CONFLICT DO NOTHING
+""")  # noqa: S608 - constant names
+
+_QUEUE = text("""
+    INSERT INTO judge_again (submission_id) SELECT * FROM unnest(CAST(:own AS uuid[]))
+""")
+_STAMP = text("""
+    UPDATE judge_again SET after_xid = CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)
+     WHERE submission_id IN (SELECT submission_id FROM judge_again WHERE after_xid IS NULL FOR UPDATE SKIP LOCKED)
+""")
+# Rows that a batch holds are left: it may be about to queue them again.
+_TAKE = text(f"""
+    WITH taken AS MATERIALIZED (
+        SELECT looking.* FROM judge_again JOIN looking USING (submission_id)
+         WHERE after_xid <= CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)
+         ORDER BY submission_id LIMIT :limit FOR UPDATE OF looking, judge_again SKIP LOCKED
+    ), gone AS (
+        DELETE FROM judge_again USING taken WHERE judge_again.submission_id = taken.submission_id
+    )
+    SELECT taken.content, taken.said, verdict.looked_up AS looked_up, verdict.compared_with AS compared_with,
+           {", ".join(f"verdict.{name}" for name in _COLUMNS)}
+      FROM taken JOIN verdict ON verdict.submission_id = taken.submission_id ORDER BY verdict.submission_id
+""")  # noqa: S608 - constant names
+_FINDINGS_OF = text(f"""
+    SELECT verdict_id, {bulk.names(FINDING_SHOWN)} FROM finding
+     WHERE verdict_id = ANY(CAST(:ids AS uuid[])) ORDER BY verdict_id, position
+""")  # noqa: S608 - constant names
+_EARLIER_ROW = {"verdict_id": "uuid", "submission_id": "uuid", "obligation": "text", "revision": "int",
+                "document": "jsonb"}  # fmt: skip
+_KEEP_EARLIER = text(f"""
+    INSERT INTO earlier_verdict ({bulk.names(_EARLIER_ROW)}) SELECT * FROM {bulk.unnest(_EARLIER_ROW)}
+""")  # noqa: S608 - constant names
+_DROP_FINDINGS = text("DELETE FROM finding WHERE verdict_id = ANY(CAST(:ids AS uuid[]))")
+_REPLACED_ROW = {"submission_id": "uuid", "verdict_id": "uuid", "revision": "int", "decided_at": "timestamptz",
+                 "warnings": "int", "waived": "int", "findings_truncated": "bool",
+                 "compared_with": "jsonb"}  # fmt: skip
+_REPLACE = text(f"""
+    UPDATE verdict SET {bulk.assignments([name for name in _REPLACED_ROW if name != "submission_id"])}
+      FROM {bulk.unnest(_REPLACED_ROW)} WHERE verdict.submission_id = row.submission_id
+""")  # noqa: S608 - constant names
+_SAID_ROW = {"submission_id": "uuid", "said": "jsonb"}
+_SAY = text(f"""
+    UPDATE looking SET said = row.said FROM {bulk.unnest(_SAID_ROW)} WHERE looking.submission_id = row.submission_id
 """)  # noqa: S608 - constant names
 
 _FINGERPRINT_ROW = {"submission_id": "uuid", "section": "text", "obligation": "text", "agency": "text",
@@ -457,6 +526,76 @@ async def insert_fingerprints(tx: Transaction, rows: Iterable[tuple[str, int, Ke
 
 def _array(numbers: Iterable[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
+
+
+class Looking(NamedTuple):
+    """An accepted report whose rules look at other reports, and at which obligations'."""
+
+    submission_id: UUID
+    obligation: str
+    content: Mapping[str, Any]
+    said: Sequence[Mapping[str, Any]]
+    at: Sequence[str]
+
+
+class Queued(NamedTuple):
+    """A report to be judged again, with its verdict in force and that verdict's findings."""
+
+    verdict: RowMapping
+    content: dict[str, Any]
+    said: list[dict[str, Any]]
+    findings: list[Finding]
+
+
+async def note_looking(tx: Transaction, rows: Sequence[Looking]) -> None:
+    """Keep these, whose verdicts are new, and queue each once by itself."""
+    if not rows:
+        return
+    given = [(row.submission_id, row.obligation, json.dumps(row.content), json.dumps(row.said)) for row in rows]
+    await tx.execute(_INSERT_LOOKING, bulk.parameters(_LOOKING_ROW, given))
+    keys = [(key, row.submission_id) for row in rows for key in row.at]
+    await tx.execute(_INSERT_LOOKED_AT, bulk.parameters(_LOOKED_AT_ROW, keys))
+    await tx.execute(_QUEUE, {"own": sorted(row.submission_id for row in rows)})
+
+
+async def stamp_queue(tx: Transaction) -> None:
+    """Note of new rows which transactions may still hold what they are to see."""
+    await tx.execute(_STAMP)
+
+
+async def take_queue(tx: Transaction, limit: int) -> list[Queued]:
+    """Take reports whose time has come out of the queue; their rows stay locked."""
+    rows = (await tx.execute(_TAKE, {"limit": limit})).mappings().all()
+    findings: dict[UUID, list[Finding]] = {}
+    for found in (await tx.execute(_FINDINGS_OF, {"ids": [row["verdict_id"] for row in rows]})).mappings():
+        shown = {name: found[name] for name in FINDING_SHOWN}
+        findings.setdefault(found["verdict_id"], []).append(Finding.model_validate(shown))
+    return [Queued(row, row["content"], row["said"], findings.get(row["verdict_id"], [])) for row in rows]
+
+
+async def replace_verdicts(
+    tx: Transaction, given: Sequence[tuple[VerdictReached, VerdictReached, Sequence[Mapping[str, Any]], Sequence[str]]]
+) -> None:
+    """Put each verdict in the place of the one before it, with what rules about others said and what they look at."""
+    if not given:
+        return
+    earlier = [
+        (old.verdict_id, old.submission_id, old.obligation, old.revision, old.encode().decode())
+        for _, old, _, _ in given
+    ]
+    await tx.execute(_KEEP_EARLIER, bulk.parameters(_EARLIER_ROW, earlier))
+    await tx.execute(_DROP_FINDINGS, {"ids": [old.verdict_id for _, old, _, _ in given]})
+    rows = [
+        (new.submission_id, new.verdict_id, new.revision, new.decided_at, new.warnings, new.waived,
+         new.findings_truncated, _json_list(new.compared_with or ()))
+        for new, _, _, _ in given
+    ]  # fmt: skip
+    await tx.execute(_REPLACE, bulk.parameters(_REPLACED_ROW, rows))
+    await insert_findings(tx, [new for new, _, _, _ in given])
+    said = [(new.submission_id, json.dumps(found)) for new, _, found, _ in given]
+    await tx.execute(_SAY, bulk.parameters(_SAID_ROW, said))
+    keys = [(key, new.submission_id) for new, _, _, at in given for key in at]
+    await tx.execute(_INSERT_LOOKED_AT, bulk.parameters(_LOOKED_AT_ROW, keys))
 
 
 async def insert_findings(tx: Transaction, verdicts: Sequence[VerdictReached]) -> None:

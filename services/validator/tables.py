@@ -100,6 +100,7 @@ verdict = Table(
     Column("regime_version", Integer, nullable=False),
     Column("period", Text, nullable=False),
     Column("version", Integer, nullable=False),  # the submission's version within its obligation
+    Column("revision", Integer, nullable=False, server_default=text("1")),  # of the verdict
     Column("officer_id", Text, nullable=False),
     Column("received_at", _moment, nullable=False),
     Column("decided_at", _moment, nullable=False),
@@ -154,6 +155,48 @@ withdrawal = Table(
     Column("obligation", Text, nullable=False),
     Column("withdrawn_at", _moment, nullable=False),  # business time, as of receipts
     Index("withdrawal_obligation", "obligation"),
+)
+
+#: Verdicts that are in force no more: rules about other reports said something else once those had come.
+earlier_verdict = Table(
+    "earlier_verdict",
+    metadata,
+    Column("verdict_id", Uuid, primary_key=True),
+    Column("submission_id", Uuid, nullable=False),
+    Column("obligation", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("document", JSONB, nullable=False),  # as it was published
+    UniqueConstraint("submission_id", "revision", name="earlier_verdict_once_per_revision"),
+    Index("earlier_verdict_obligation", "obligation"),
+)
+
+#: Accepted reports whose rules look at other reports: what judging them again needs, of the newest version alone.
+looking = Table(
+    "looking",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False),
+    Column("content", JSONB, nullable=False),  # figures, tables and narratives
+    Column("said", JSONB, nullable=False),  # what rules about other reports found, in the verdict in force
+    Index("looking_obligation", "obligation"),
+)
+
+#: The obligations whose reports they look at.
+looked_at = Table(
+    "looked_at",
+    metadata,
+    Column("obligation", Text, nullable=False),
+    Column("submission_id", Uuid, ForeignKey("looking.submission_id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("obligation", "submission_id"),
+    Index("looked_at_submission", "submission_id"),
+)
+
+#: Those to be judged again, once every transaction that had begun before `after_xid` has ended; NULL: not noted yet.
+judge_again = Table(
+    "judge_again",
+    metadata,
+    Column("submission_id", Uuid, ForeignKey("looking.submission_id", ondelete="CASCADE"), primary_key=True),
+    Column("after_xid", BigInteger),
 )
 
 #: Fingerprints of the texts of accepted reports: how much of two texts is the same, nothing of what they say.

@@ -1,0 +1,144 @@
+"""The accepted reports that rules of a batch of reports look at: loaded at once, each report judged with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.validator import store
+from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
+from services.validator.domain import Earlier, Held, Judgement, after_history, standing
+from services.validator.form_cache import form_name
+from services.validator.periods import obligation_before, obligation_year_ago
+from services.validator.rules.packs import Pack
+from shared.contract.events import SubmissionReceived, obligation_key
+from shared.contract.hierarchy import Tree
+from shared.contract.period import PeriodError, around, cutoff_range, parse
+from shared.postgres.database import ReadTransaction
+
+
+@dataclass(slots=True)
+class Others:
+    """`compared` and `beneath` by submission; `accepted` by obligation: its accepted versions, the newest first."""
+
+    compared: Mapping[UUID, _Compared]
+    beneath: Mapping[UUID, Sequence[str]]
+    accepted: dict[str, list[Held[Earlier | None]]]
+
+    @classmethod
+    async def load(cls, tx: ReadTransaction, asked: Sequence[tuple[SubmissionReceived, Pack]]) -> Others:
+        """What the rules of these packs look at for these reports."""
+        compared = {body.submission_id: _Compared.of(body, pack) for body, pack in asked}
+        beneath = await _beneath([body for body, pack in asked if pack.adds_up], tx)
+        keys = {key for one in compared.values() for key in one.keys}
+        keys |= {key for found in beneath.values() for key in found}
+        return cls(compared, beneath, await store.looked_back_to(tx, sorted(keys)))
+
+    def judge(self, judgement: Judgement, body: SubmissionReceived, *, again: datetime | None = None) -> Judgement:
+        """The judgement with what rules say about other reports; as it is where the report was not asked for.
+
+        Beside the reports that stood when it was received, or, judged again, that stand at the moment `again`.
+        """
+        compared = self.compared.get(body.submission_id)
+        if compared is None:
+            return judgement
+        moment = again or body.received_at
+        beneath = self.beneath.get(body.submission_id, ())
+        stood = {
+            key: held[1]
+            for key in (*compared.keys, *beneath)
+            if (held := standing(self.accepted.get(key), moment)) is not None
+        }
+        others = {
+            regime: found
+            for regime, keys in compared.others.items()
+            if (found := next(filter(None, map(stood.get, keys)), None)) is not None
+        }
+        children = [stood.get(key) for key in beneath]
+        known = body.submission_id in self.beneath and None not in children
+        judged = after_history(
+            judgement,
+            body.figures,
+            body.period,
+            stood.get(compared.previous or ""),
+            stood.get(compared.year_ago or ""),
+            others=others,
+            given_narratives=body.narratives,
+            given_tables=body.tables,
+            children=[child for child in children if child is not None] if known else None,
+            again=again is not None,
+        )
+        return replace(judged, looked_at=tuple(dict.fromkeys((*compared.keys, *beneath))))
+
+
+async def _beneath(bodies: Sequence[SubmissionReceived], tx: ReadTransaction) -> dict[UUID, list[str]]:
+    """The obligations of the nearest agencies beneath that report under the same regime, by submission.
+
+    Left out where they are not known: the period has no cut-off, the agency or the regime's terms are not here yet, or
+    there are too many. One query for a level of the tree, for all reports together.
+    """
+    names = await store.in_place(tx, sorted({form_name(body) for body in bodies})) if bodies else {}
+    terms = await store.terms(tx, names.values()) if names else {}
+    searches: dict[UUID, Beneath] = {}
+    for body in bodies:
+        if (known_terms := terms.get(names.get(form_name(body), ""))) is not None:
+            validity, submitters = known_terms
+            with suppress(PeriodError):
+                day = cutoff_range(parse(body.period), validity.frequency, validity.cutoff)[1]
+                searches[body.submission_id] = Beneath(body.agency, day, submitters)
+    if not searches:
+        return {}
+    known = {agency.code: agency for agency in await store.agencies(tx, {one.root for one in searches.values()})}
+    searches = {key: one for key, one in searches.items() if one.root in known}
+    missing = ever_above(known.values(), known)
+    while missing and (above := await store.agencies(tx, missing)):
+        known |= {agency.code: agency for agency in above}
+        missing = ever_above(above, known)
+    while wanted := {code for one in searches.values() for code in one.ahead}:
+        level = await store.agencies(tx, wanted, below=True)
+        known |= {agency.code: agency for agency in level}
+        tree = Tree({code: agency.above for code, agency in known.items()})
+        below = {day: directly_below(level, day) for day in {one.day for one in searches.values()}}
+        for one in searches.values():
+            one.look(tree, below[one.day])
+    by_submission = {body.submission_id: body for body in bodies}
+    return {
+        key: [obligation_key(code, by_submission[key].regime, by_submission[key].period) for code in one.found]
+        for key, one in searches.items()
+        if len(one.found) <= MAX_BENEATH
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The obligations whose accepted reports a report is compared with; of `others` by regime, the nearest first."""
+
+    previous: str | None
+    year_ago: str | None
+    others: Mapping[str, tuple[str, ...]]
+    adds_up: bool  # over the reports of the agencies beneath
+
+    @property
+    def keys(self) -> Iterator[str]:
+        yield from (key for key in (self.previous, self.year_ago) if key is not None)
+        for keys in self.others.values():
+            yield from keys
+
+    @classmethod
+    def of(cls, body: SubmissionReceived, pack: Pack) -> _Compared:
+        try:
+            periods = [found.id for found in around(parse(body.period))]
+        except PeriodError:
+            periods = []
+        return cls(
+            obligation_before(body),
+            obligation_year_ago(body),
+            {
+                regime: tuple(obligation_key(body.agency, regime, period) for period in periods)
+                for regime in pack.refers_to
+            },
+            bool(pack.adds_up),
+        )

@@ -1,0 +1,188 @@
+"""Verdicts judged again once others have come: what changes, what does not, and that nobody is returned by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deploy.reconcile import scores, verdicts
+from deploy.reconcile.dossiers import Dossier
+from services.validator import handlers, store
+from services.validator.again import JudgingAgain
+from services.validator.form_cache import FormCache
+from shared.contract.events import Form, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
+from tests.integration.validator.rig import FORM, Rig, regime, submission
+from tests.integration.validator.test_children import ABOVE, ONE, TWO, agency, of, registered
+
+HARD = {
+    "id": "QT-01", "tier": "cross_report", "severity": "error", "assert": '[T] = REF("KIA"; [T])',
+    "message": "Kia {expected}.", "message_en": "There {expected}.", "fix": "Sửa.", "fix_en": "Correct it.",
+    "tests": [{"figures": {"T": 1}, "reports": {"KIA": {"T": 1}}}],
+}  # fmt: skip
+RULED = Form.model_validate(FORM.model_dump(mode="json") | {"rules": [HARD]})
+
+
+def report(code: str, total: int, version: int = 1, **others: Any) -> SubmissionReceived:
+    figures = {"T": str(total), "A": str(total), "B": "0"}
+    key = obligation_key("H99.02", code, "2026-M03")
+    return submission(version=version, code=code, obligation=key, **({"figures": figures} | others))
+
+
+@pytest.fixture
+def again(rig: Rig) -> JudgingAgain:
+    return JudgingAgain(rig.database, FormCache(), rig.clock)
+
+
+async def swept(rig: Rig, again: JudgingAgain) -> int:
+    """Two ticks: the first notes what runs, the second judges."""
+    count = 0
+    for _ in range(2):
+        async with rig.database.transaction() as tx:
+            count += await again.tick(tx)
+    return count
+
+
+async def said(rig: Rig, regime: str = "DAY", agency: str = "H99.02") -> list[tuple[int, int, str, list[str]]]:
+    return [
+        (one.version, one.revision, one.outcome, [finding.code for finding in one.findings])
+        for one in await of_regime(rig, regime, agency)
+    ]
+
+
+async def of_regime(rig: Rig, regime: str = "DAY", agency: str = "H99.02") -> Sequence[VerdictReached]:
+    return [verdict for verdict in await rig.published() if (verdict.regime, verdict.agency) == (regime, agency)]
+
+
+async def test_a_report_that_comes_later_asks_for_an_explanation_and_returns_nobody(
+    rig: Rig, again: JudgingAgain
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+    await swept(rig, again)  # once by itself: nothing changes
+    await rig.judge(kia := report("KIA", 5))
+    await swept(rig, again)
+    await swept(rig, again)
+    assert await said(rig) == [(1, 1, "accepted", ["K03"]), (1, 2, "accepted", ["QT-01"])]
+    first, second = await of_regime(rig)
+    (finding,) = second.findings
+    assert (finding.severity, finding.weight, finding.explain) == ("warning", "confirm", True)
+    assert (second.warnings, second.compared_with) == (1, (kia.submission_id,))
+    (row,) = await rig.rows("SELECT * FROM verdict WHERE regime = 'DAY'")
+    assert (row["verdict_id"], row["revision"], row["warnings"]) == (second.verdict_id, 2, 1)
+    assert [line["code"] for line in await rig.rows("SELECT code FROM finding")] == ["QT-01"]
+    (old,) = await rig.rows("SELECT verdict_id, document FROM earlier_verdict")
+    assert old["verdict_id"] == first.verdict_id
+    assert VerdictReached.model_validate(old["document"]) == first
+    await rig.judge(report("KIA", 3, 2))  # corrected: it agrees now
+    await rig.judge(report("KIA", 3, 3))  # and nothing changes any more
+    await swept(rig, again)
+    await swept(rig, again)
+    assert (await said(rig))[2:] == [(1, 3, "accepted", [])]
+
+
+async def test_the_control_at_arrival_the_same_rule_returns_and_what_was_returned_stays(
+    rig: Rig, again: JudgingAgain
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("KIA", 5), report("DAY", 3))
+    await rig.judge(report("KIA", 3, 2))
+    await swept(rig, again)
+    assert await said(rig) == [(1, 1, "returned", ["QT-01"])]
+
+
+async def test_only_the_newest_accepted_version_is_judged_again(rig: Rig, again: JudgingAgain) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+    await rig.judge(report("DAY", 5, 2))
+    await rig.judge(report("KIA", 5))
+    await swept(rig, again)
+    assert [(version, revision) for version, revision, _, _ in await said(rig)] == [(1, 1), (2, 1), (2, 2)]
+    assert len(await rig.rows("SELECT submission_id FROM looking")) == 1
+
+
+async def test_of_two_that_are_accepted_at_the_same_moment_neither_is_missed(rig: Rig, again: JudgingAgain) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    kia = await rig.judged(report("KIA", 5))
+    async with rig.database.transaction() as tx:
+        await handlers.record(kia, tx, clock=rig.clock)  # it finds nobody who looks at it, and is not seen yet
+        await rig.judge(report("DAY", 3))
+        assert await swept(rig, again) == 0  # the transaction still runs
+    assert await swept(rig, again) == 1
+    assert await said(rig) == [(1, 1, "accepted", ["K03"]), (1, 2, "accepted", ["QT-01"])]
+
+
+async def test_the_one_above_is_judged_again_when_the_last_of_those_beneath_has_come(
+    rig: Rig, again: JudgingAgain
+) -> None:
+    await registered(rig, agency(ABOVE, None), agency(ONE), agency(TWO))
+    for body in (of(ABOVE, 5), of(ONE, 2), of(TWO, 9)):
+        await rig.judge(body)
+        await swept(rig, again)
+    assert await said(rig, "BC", ABOVE) == [(1, 1, "accepted", ["K03"]), (1, 2, "accepted", ["QT-01"])]
+
+
+async def test_reconcile_compares_every_revision_with_its_event(rig: Rig, again: JudgingAgain) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+    await rig.judge(report("KIA", 5))
+    await swept(rig, again)
+    key = obligation_key("H99.02", "DAY", "2026-M03")
+    texts = "CAST(compared_with AS text) AS compared_with, CAST(looked_up AS text) AS looked_up"
+    dossier = Dossier(
+        key,
+        verdicts=await rig.rows(f"SELECT *, {texts} FROM verdict WHERE obligation = '{key}'"),
+        findings=await rig.rows("SELECT *, CAST(waived AS text) AS waived FROM finding"),
+        earlier_verdicts=await rig.rows("SELECT *, CAST(document AS text) AS document FROM earlier_verdict"),
+        reached=await rig.rows(f"SELECT *, 'outbox' AS place FROM outbox WHERE key = '{key}' ORDER BY id"),
+    )
+
+    def differences(of: Dossier) -> list[str]:
+        found = {row["verdict_id"]: [row] for row in of.findings}
+        anything: Any = SimpleNamespace(archived=lambda *given: True)
+        return [str(one) for one in verdicts._events(of, found, anything)]
+
+    (row,) = dossier.earlier_verdicts
+    assert differences(dossier) == []
+    document = json.loads(row["document"])
+    for spoiled in (
+        {"verdict_id": key}, {"submission_id": key}, {"revision": 2}, {"obligation": "x"},
+        {"document": json.dumps(document | {"warnings": 9})}, {"document": json.dumps(document | {"revision": 7})},
+    ):  # fmt: skip
+        assert differences(replace(dossier, earlier_verdicts=[row | spoiled])), spoiled
+    assert differences(replace(dossier, earlier_verdicts=[]))
+    assert differences(replace(dossier, verdicts=[dossier.verdicts[0] | {"revision": 3}]))
+    said = scores._earlier(row, {str(row["verdict_id"]): "event"})
+    assert (said["revision"], said["outcome"], said["findings"], said["event_id"]) == (1, "accepted", ["K03"], "event")
+
+
+async def test_a_waived_rule_stays_waived_and_a_withdrawn_report_is_looked_at_no_more(
+    rig: Rig, again: JudgingAgain
+) -> None:
+    first, last = rig.clock.now().date() - timedelta(days=1), rig.clock.now().date() + timedelta(days=9)
+    waiver = WaiverGranted.model_validate(
+        {
+            "waiver_id": "MN-1", "regime": "DAY", "rule": "QT-01", "agencies": ["H99.02"], "asked_by": "cb-01",
+            "approved_by": "vp-01", "reason": "Biểu mẫu", "since": first, "until": last, "version": 1,
+        }
+    )  # fmt: skip
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"), waiver)
+    await rig.judge(report("DAY", 3))
+    await rig.judge(kia := report("KIA", 5))
+    await swept(rig, again)
+    _, second = await of_regime(rig)
+    (finding,) = second.findings
+    assert finding.waived is not None
+    assert (finding.code, finding.waived.weight, second.warnings, second.waived) == ("QT-01", "confirm", 0, 1)
+    rig.clock.advance(seconds=60)
+    async with rig.database.transaction() as tx:
+        await store.insert_withdrawals(tx, [(kia.submission_id, kia.obligation, rig.clock.now())])
+    await rig.judge(report("KIA", 3, 2))
+    await swept(rig, again)
+    assert (await said(rig))[2:] == [(1, 3, "accepted", [])]
+    assert [(one.warnings, one.waived) for one in await of_regime(rig)][2:] == [(0, 0)]
