@@ -68,7 +68,7 @@ def build(
                 interval_seconds=validation_age.INTERVAL_SECONDS,
                 alone=False,
             ),
-            Ticker("judging again", database, system, again.tick, interval_seconds=settings.again_seconds),
+            Ticker("validator.again", database, system, again.tick, interval_seconds=settings.again_seconds),
         ],
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,

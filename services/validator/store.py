@@ -281,6 +281,14 @@ _TAKE = text(f"""
            {", ".join(f"verdict.{name}" for name in _COLUMNS)}
       FROM taken JOIN verdict ON verdict.submission_id = taken.submission_id ORDER BY verdict.submission_id
 """)  # noqa: S608 - constant names
+_FORGET = text("""
+    DELETE FROM judge_again WHERE submission_id IN (
+        SELECT submission_id FROM judge_again
+         WHERE after_xid <= CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)
+           AND NOT EXISTS (SELECT FROM looking WHERE looking.submission_id = judge_again.submission_id)
+           FOR UPDATE SKIP LOCKED
+    )
+""")
 _FINDINGS_OF = text(f"""
     SELECT verdict_id, {bulk.names(FINDING_SHOWN)} FROM finding
      WHERE verdict_id = ANY(CAST(:ids AS uuid[])) ORDER BY verdict_id, position
@@ -564,7 +572,8 @@ async def stamp_queue(tx: Transaction) -> None:
 
 
 async def take_queue(tx: Transaction, limit: int) -> list[Queued]:
-    """Take reports whose time has come out of the queue; their rows stay locked."""
+    """Take reports whose time has come out of the queue; their rows stay locked. Older versions are dropped."""
+    await tx.execute(_FORGET)
     rows = (await tx.execute(_TAKE, {"limit": limit})).mappings().all()
     findings: dict[UUID, list[Finding]] = {}
     for found in (await tx.execute(_FINDINGS_OF, {"ids": [row["verdict_id"] for row in rows]})).mappings():

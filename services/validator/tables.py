@@ -195,7 +195,7 @@ looked_at = Table(
 judge_again = Table(
     "judge_again",
     metadata,
-    Column("submission_id", Uuid, ForeignKey("looking.submission_id", ondelete="CASCADE"), primary_key=True),
+    Column("submission_id", Uuid, primary_key=True),  # no foreign key: to check it, a batch would wait for others
     Column("after_xid", BigInteger),
 )
 

@@ -81,7 +81,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert summary["approved"] > 10
             assert summary["nil_accepted"] > 10
             assert summary["events_by_topic"]["submissions"] == summary["submissions"] + sum(count.steps.values())
-            assert summary["events_by_topic"]["verdicts"] == summary["submissions"]
+            # some are judged again once what their rules look at has come
+            assert summary["events_by_topic"]["verdicts"] >= summary["submissions"]
             to_people_named = summary["matters_by_kind"]["named"]  # between the system and them
             assert summary["events_by_topic"]["notifications"] == summary["matters_told"] - to_people_named
             assert not any(kind == "district" for kind in count.by_kind)

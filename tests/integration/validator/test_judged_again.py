@@ -104,6 +104,7 @@ async def test_only_the_newest_accepted_version_is_judged_again(rig: Rig, again:
     await swept(rig, again)
     assert [(version, revision) for version, revision, _, _ in await said(rig)] == [(1, 1), (2, 1), (2, 2)]
     assert len(await rig.rows("SELECT submission_id FROM looking")) == 1
+    assert await rig.rows("SELECT submission_id FROM judge_again") == []
 
 
 async def test_of_two_that_are_accepted_at_the_same_moment_neither_is_missed(rig: Rig, again: JudgingAgain) -> None:

@@ -80,8 +80,9 @@ def i2(ledger: Ledger, stores: Stores) -> list[str]:
             found.append(f"submission {row.submission_id} has {judged[row.submission_id]} verdicts")
     reached = Counter(told.submission_id for told in stores.told if told.type == REACHED)
     for verdict in stores.verdicts:
-        if reached[verdict.submission_id] != 1:
-            found.append(f"verdict on {verdict.submission_id} has {reached[verdict.submission_id]} events")
+        if reached[verdict.submission_id] != verdict.revision:
+            told_of = f"{reached[verdict.submission_id]} events of {verdict.revision}"
+            found.append(f"verdict on {verdict.submission_id} has {told_of}")
     lying = {message.event_id for message in stores.messages}
     found += [
         f"{told.type} {told.event_id} is archived as sent but not in {told.topic}"

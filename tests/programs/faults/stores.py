@@ -134,6 +134,7 @@ class Verdict:
     obligation: str
     version: int
     outcome: str
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,9 @@ async def _intake(stores: Stores, connection: asyncpg.Connection) -> None:
 
 
 async def _validator(stores: Stores, connection: asyncpg.Connection) -> None:
-    rows = await _rows(connection, "SELECT verdict_id, submission_id, obligation, version, outcome FROM verdict")
+    rows = await _rows(
+        connection, "SELECT verdict_id, submission_id, obligation, version, outcome, revision FROM verdict"
+    )
     stores.verdicts = [Verdict(str(row[0]), str(row[1]), *tuple(row)[2:]) for row in rows]
 
 

@@ -30,6 +30,6 @@ CREATE TABLE looked_at (
 CREATE INDEX looked_at_submission ON looked_at (submission_id);
 
 CREATE TABLE judge_again (
-    submission_id uuid PRIMARY KEY REFERENCES looking ON DELETE CASCADE,
+    submission_id uuid PRIMARY KEY,
     after_xid bigint
 );
