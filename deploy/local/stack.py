@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -236,6 +237,8 @@ class Stack:
             env[f"{upper}_WEBHOOK_PRIVATE_NETWORKS"] = "127.0.0.0/8"
         if service == "board" and isinstance(component, Service):
             env["BOARD_PUBLIC_URL"] = component.url
+            watched = {c.service: self.urls(c.service) for c in self._components.values() if isinstance(c, Service)}
+            env["BOARD_WATCHED"] = json.dumps(watched)
         if service == "intake":
             env["INTAKE_RECEIPT_KEY_FILE"] = str(self._home.key_file("receipt_key.pem"))
         env |= self.options.env

@@ -11,6 +11,7 @@ from services.board.consumer import inbounds
 from services.board.pages.routes import router
 from services.board.pages.web import Site
 from services.board.settings import BoardSettings
+from services.board.watching import Watch
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
@@ -75,5 +76,7 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
-    service.app.include_router(router(Site(database, accounts, business, settings.public_url)))
+    service.app.include_router(
+        router(Site(database, accounts, business, settings.public_url), Watch(settings.watched, system))
+    )
     return service

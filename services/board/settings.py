@@ -17,6 +17,8 @@ class BoardSettings(ServiceSettings):
 
     #: where people reach the board, as their browser shows it; forms are taken from this origin alone
     public_url: str = Field(default="http://127.0.0.1:8805", pattern=r"^https?://[^\s?#/]+$")
+    #: service -> where each of its instances listens: the operators' page asks there for /readyz and /metrics
+    watched: dict[str, list[str]] = Field(default_factory=dict)
     #: a session ends so long after its last request, and so long after it began
     idle_seconds: float = Field(default=30 * 60, gt=0)
     session_seconds: float = Field(default=10 * 3600, gt=0)

@@ -186,6 +186,8 @@ notices = Table(  # the ledger of notices, as notifier tells it
     Column("outcome", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
+    # what one person above was told of
+    Index("notices_escalated", "officer_id", postgresql_where=text("kind = 'escalation'")),
 )
 
 #: who may sign in; a person of the registry has one account at most

@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from shared.access import Office, Principal, Role, Term, reach_of
+from shared.access import Office, Principal, Role, Scope, Term, may_anywhere, reach_of
 
 #: what a person's session may do by itself; the owning services look again at every action
-_SCOPES = frozenset({"read", "submit", "review", "administer"})
+_SCOPES = frozenset[Scope]({"read", "submit", "review", "administer", "operate"})
 _ALL = frozenset[str]()
 
 
@@ -52,18 +52,27 @@ class View:
         return sorted(self.whole), [agency for agency, _ in partly], [regime for _, regime in partly]
 
 
-def view_of(person: Person, tree: Mapping[str, str | None], on: date) -> View:
-    """What the person may read on that day."""
-    principal = Principal("person", person.person_id, person.agency, _SCOPES, person.offices)  # type: ignore[arg-type]
+def view_of(person: Person, tree: Mapping[str, str | None], on: date, scope: Scope = "read") -> View:
+    """What the person may read on that day; with another scope, that for which they may do it."""
     whole: set[str] = set()
     partly: dict[str, set[str]] = {}
-    for office, agencies in reach_of(principal, "read", tree, on):
+    for office, agencies in reach_of(_principal(person), scope, tree, on):
         if not office.regimes:
             whole |= agencies
             continue
         for agency in agencies:
             partly.setdefault(agency, set()).update(office.regimes)
     return View(frozenset(whole), {a: frozenset(r) for a, r in partly.items() if a not in whole})
+
+
+def runs_the_system(person: Person, on: date) -> bool:
+    """Whether the person operates or administers the system, anywhere: such a person sees how the services fare."""
+    principal = _principal(person)
+    return may_anywhere(principal, "operate", on) or may_anywhere(principal, "administer", on)
+
+
+def _principal(person: Person) -> Principal:
+    return Principal("person", person.person_id, person.agency, _SCOPES, person.offices)
 
 
 def officers_office(role: str, agency: str, regimes: Collection[str]) -> Office:

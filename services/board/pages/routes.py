@@ -16,10 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import SignedIn
-from services.board.pages import views, words
+from services.board.pages import climbs, explanation, health, tasks, views, words
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, own_path
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS, Line
+from services.board.viewing import roles_on
+from services.board.watching import Watch
 from shared.contract.events import obligation_key
 from shared.runtime.clock import LOCAL_ZONE
 from shared.web.errors import not_found, too_many, unavailable
@@ -33,7 +35,7 @@ SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE = 0.5, 30
 CROWDED_SECONDS = 2
 
 
-def router(site: Site) -> APIRouter:
+def router(site: Site, watch: Watch) -> APIRouter:
     """All pages; the last routes of the application. Outside the OpenAPI document: they are for people."""
     routes = APIRouter(include_in_schema=False)
     limiter = Limiter(SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE)
@@ -106,6 +108,12 @@ def router(site: Site) -> APIRouter:
             return visit.show("invitation.html.j2", 422, person_id=person_id, refusals=refusals)
         return RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store"})
 
+    async def operations(visit: Visit) -> Response:
+        if not visit.runs_the_system:
+            raise not_found("trang này", "such page")
+        look = await watch.look()
+        return visit.show("operations.html.j2", look=look, health=health.health(look.said))
+
     add("/dang-nhap", show_sign_in, public=True)
     add("/dang-nhap", sign_in, "POST", public=True)
     add("/dang-xuat", sign_out, "POST", public=True)
@@ -116,6 +124,10 @@ def router(site: Site) -> APIRouter:
     add("/bang.csv", heat_map_csv)
     add("/co-quan/{code}", agency)
     add("/nghia-vu/{agency}/{regime}/{period}", obligation)
+    add("/cach-tinh/{agency}/{regime}/{period}", score)
+    add("/leo-thang", escalations)
+    add("/van-hanh", operations)
+    add("/nop", to_send)
     for path in STATIC:
         routes.add_api_route(path, _static, response_model=None)
     add("/{elsewhere:path}", nowhere)  # the last one: what no other address answers
@@ -143,9 +155,8 @@ async def inbox(visit: Visit) -> Response:
     lines = await queries.inbox(visit.snapshot, visit.view, visit.now, after)
     counts = await queries.counts(visit.snapshot, visit.view, visit.now)
     shown = lines[:PAGE_ROWS]
-    following = f"{shown[-1].deadline.isoformat()}|{shown[-1].obligation}" if len(lines) > PAGE_ROWS else ""
     return visit.show(
-        "inbox.html.j2", lines=shown, counts=counts, following=quote(following), first=after is None,
+        "inbox.html.j2", lines=shown, counts=counts, following=_following(lines), first=after is None,
         **await _called(visit, shown),
     )  # fmt: skip
 
@@ -232,6 +243,54 @@ async def obligation(visit: Visit) -> Response:
     )  # fmt: skip
 
 
+async def score(visit: Visit) -> Response:
+    """Why an obligation scores what it scores."""
+    given = visit.request.path_params
+    state = None
+    if visit.view.sees(given["agency"], given["regime"]):
+        key = obligation_key(given["agency"], given["regime"], given["period"])
+        state = await queries.state_of(visit.snapshot, key)
+    if state is None:
+        raise not_found("nghĩa vụ báo cáo này", "such obligation")
+    names = await queries.names(visit.snapshot, [state.officer_id])
+    name, title = names.get(state.officer_id or "", (state.officer_id or "", ""))
+    explained = explanation.explain(state, f"{name}, {title}" if title else name)
+    regimes = await queries.regimes(visit.snapshot, visit.today)
+    return visit.show(
+        "score.html.j2", state=state, explained=explained, regime=regimes.get(state.regime),
+        titles=await queries.requests(visit.snapshot, [state.period]),
+    )  # fmt: skip
+
+
+async def escalations(visit: Visit) -> Response:
+    """Overdue reports that somebody above the officer was told of: first those that whoever asks was told of."""
+    after = _after(visit.request.query_params.get("after", ""))
+    mine = []
+    if after is None and visit.person is not None and roles_on(visit.person, visit.today):
+        mine = await queries.escalated_to(visit.snapshot, visit.person.person_id)
+    lines = await queries.escalated(visit.snapshot, visit.view, after)
+    shown = lines[:PAGE_ROWS]
+    own = {line.obligation for line in mine}
+    notices = await queries.notices_of(visit.snapshot, sorted(own | {line.obligation for line in shown}))
+    names = await queries.names(visit.snapshot, [notice["officer_id"] for notice in notices])
+    return visit.show(
+        "escalations.html.j2", mine=climbs.climbs(mine, notices, names),
+        others=climbs.climbs([line for line in shown if line.obligation not in own], notices, names),
+        following=_following(lines), first=after is None, **await _called(visit, [*mine, *shown]),
+    )  # fmt: skip
+
+
+async def to_send(visit: Visit) -> Response:
+    """What whoever asks has to send, with what to do next, and when it falls due."""
+    found = await queries.owed(visit.snapshot, visit.sends, visit.now)
+    shown = found[: queries.MOST_OWED]
+    lines = [owed.line for owed in shown]
+    return visit.show(
+        "to_send.html.j2", owed=shown, months=tasks.months(lines, visit.now), more=len(found) > len(shown),
+        several=len({line.agency for line in lines}) > 1, **await _called(visit, lines),
+    )  # fmt: skip
+
+
 async def _called(visit: Visit, lines: Sequence[Line]) -> dict[str, Any]:
     """What regimes and requests of these rows are called."""
     return {
@@ -240,8 +299,14 @@ async def _called(visit: Visit, lines: Sequence[Line]) -> dict[str, Any]:
     }
 
 
+def _following(lines: Sequence[Line]) -> str:
+    """Where the next page begins, for an address; empty where these are no more than one page."""
+    last = lines[PAGE_ROWS - 1] if len(lines) > PAGE_ROWS else None
+    return quote(f"{last.deadline.isoformat()}|{last.obligation}") if last is not None else ""
+
+
 def _after(text: str) -> tuple[datetime, str] | None:
-    """Where a page of the inbox begins; a text that no page gave begins at the first."""
+    """Where a page of a list by deadline begins; a text that no page gave begins at the first."""
     moment, _, key = text.partition("|")
     try:
         parsed = datetime.fromisoformat(moment)

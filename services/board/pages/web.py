@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -18,10 +18,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.board.accounts.signing_in import Accounts
 from services.board.accounts.store import Known
-from services.board.pages import views, words
+from services.board.pages import explanation, health, tasks, views, words
 from services.board.readmodel import queries
 from services.board.readmodel.queries import Agency
-from services.board.viewing import Person, View, roles_on, view_of
+from services.board.readmodel.tree import Trees
+from services.board.viewing import Person, View, roles_on, runs_the_system, view_of
 from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.postgres.database import Database, ReadTransaction
@@ -73,7 +74,9 @@ _TEMPLATES.filters["day_of"] = date.fromisoformat
 _TEMPLATES.globals.update(
     moment=views.moment, day=views.day, states=words.STATES, icons=views.ICONS, roles=words.ROLES,
     frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH, late=views.days_late,
-    state_of=views.state_of, name_of=views.name_of, short_period=words.short_period,
+    state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
+    components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,
+    weekdays=words.WEEKDAYS, month_name=words.month_name, notices=words.NOTICES, outcomes=words.OUTCOMES,
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -91,6 +94,7 @@ class Visit:
     view: View
     agencies: Mapping[str, Agency]
     snapshot: ReadTransaction
+    sends: View = field(default_factory=View)  # for what the person may send reports
 
     @property
     def today(self) -> date:
@@ -107,6 +111,11 @@ class Visit:
         return agency.name_en or agency.name if self.language == "en" else agency.name
 
     @property
+    def runs_the_system(self) -> bool:
+        """Whether the page of those who run the system is theirs."""
+        return self.person is not None and runs_the_system(self.person, self.today)
+
+    @property
     def role(self) -> str:
         """The roles of who is signed in, in words."""
         held = roles_on(self.person, self.today) if self.person else ()
@@ -121,6 +130,7 @@ class Site:
         self.accounts = accounts
         self._clock = business
         self._origin = public_url
+        self._trees = Trees()
 
     def page(self, handler: Handler, *, public: bool = False) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint. Without a session a page that is not public leads to the sign-in."""
@@ -148,12 +158,12 @@ class Site:
         if known is None:
             return Visit(request, now, language, None, None, View(), {}, snapshot)
         person = await queries.person(snapshot, known.person_id)
-        agencies = await queries.agencies(snapshot)
         if person is None:  # who has left the registry sees nothing any more
-            return Visit(request, now, language, known, None, View(), agencies, snapshot)
+            return Visit(request, now, language, known, None, View(), {}, snapshot)
         on = local_day(now)
-        tree = {code: agency.above.on(on) for code, agency in agencies.items()}
-        return Visit(request, now, language, known, person, view_of(person, tree, on), agencies, snapshot)
+        tree = await self._trees.of(snapshot, on)
+        view, sends = view_of(person, tree.above, on), view_of(person, tree.above, on, "submit")
+        return Visit(request, now, language, known, person, view, tree.agencies, snapshot, sends)
 
     async def form(self, visit: Visit) -> dict[str, str]:
         """The fields of a form that our own page sent. Raises 403 for one that another site sent.

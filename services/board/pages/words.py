@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from shared.contract.period import PeriodError, parse
 from shared.contract.words import MONTHS_EN
@@ -66,6 +67,20 @@ NOTICES: Mapping[str, Pair] = {
     "withdrawal": ("Báo rút báo cáo", "Withdrawal"),
     "resolved": ("Kết thúc chuyển cấp", "Escalation ended"),
 }
+#: from Monday: name, short name
+WEEKDAYS: tuple[tuple[Pair, Pair], ...] = (
+    (("Thứ Hai", "Monday"), ("T2", "Mo")),
+    (("Thứ Ba", "Tuesday"), ("T3", "Tu")),
+    (("Thứ Tư", "Wednesday"), ("T4", "We")),
+    (("Thứ Năm", "Thursday"), ("T5", "Th")),
+    (("Thứ Sáu", "Friday"), ("T6", "Fr")),
+    (("Thứ Bảy", "Saturday"), ("T7", "Sa")),
+    (("Chủ nhật", "Sunday"), ("CN", "Su")),
+)
+COMPONENTS: Mapping[str, Pair] = {
+    "timeliness": ("Kịp thời", "Timeliness"),
+    "completeness": ("Đầy đủ", "Completeness"),
+}
 OUTCOMES: Mapping[str, Pair] = {
     "sent": ("đã gửi", "sent"),
     "unknown": ("không rõ đã đến chưa", "outcome unknown"),
@@ -104,27 +119,32 @@ REFUSALS: Mapping[str, Pair] = {
 }
 
 
-def short_period(period: str) -> Pair:
-    """A period as the head of a narrow column: `T10/2026`, `Oct 2026`; the id itself of a request or of what is
-    unknown.
+def month_name(first: date) -> Pair:
+    """What the month of this day is called."""
+    return f"Tháng {first.month}/{first.year}", f"{MONTHS_EN[first.month - 1]} {first.year}"
+
+
+def period_head(period: str) -> tuple[Pair, str]:
+    """A period as the two lines of a narrow column's head: `T10`, `Oct` over `2026`; of a request or of what is
+    unknown the id itself over nothing.
     """
     try:
         parsed = parse(period)
     except PeriodError:
-        return period, period
-    year, number = parsed.year, parsed.number
+        return (period, period), ""
+    year, number = str(parsed.year), parsed.number
     match parsed.frequency:
         case "weekly":
-            return f"Tuần {number}/{year}", f"W{number} {year}"
+            return (f"Tuần {number}", f"W{number}"), year
         case "monthly":
-            return f"T{number}/{year}", f"{MONTHS_EN[number - 1][:3]} {year}"
+            return (f"T{number}", MONTHS_EN[number - 1][:3]), year
         case "quarterly":
-            return f"Q{number}/{year}", f"Q{number} {year}"
+            return (f"Q{number}", f"Q{number}"), year
         case "half_yearly":
-            return f"6T {'đầu' if number == 1 else 'cuối'} {year}", f"H{number} {year}"
+            return (f"6T {'đầu' if number == 1 else 'cuối'}", f"H{number}"), year
         case "nine_monthly":
-            return f"9T {year}", f"9M {year}"
+            return ("9T", "9M"), year
         case "yearly":
-            return str(year), str(year)
+            return (year, year), ""
         case _:
-            return period, period
+            return (period, period), ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +20,8 @@ from shared.postgres.database import ReadTransaction
 PAGE_ROWS = 50
 #: periods side by side in the heat map, the newest last
 MOST_PERIODS = 12
+#: rows of what one person has to send, and notices about the rows of one page
+MOST_OWED, MOST_NOTICES = 200, 5000
 #: a deadline so near belongs to the first page
 NEAR = timedelta(days=7)
 
@@ -40,6 +42,10 @@ _OFFICER = text("""
     SELECT officer_id, agency, name, title, role, regimes FROM officers WHERE officer_id = :id AND active
 """)
 _TREE = text("SELECT code, name, name_en, parent, CAST(parents AS text), closed_on, kind FROM agencies ORDER BY code")
+# a sum over codes and their versions: another record of any agency makes another sum
+_TREE_MARKS = text("""
+    SELECT count(*), COALESCE(sum(hashtextextended(code, version)), 0) FROM agencies
+""")
 
 # by deadline: what is missed longest first, what is due soon last
 _INBOX = text(f"""
@@ -110,6 +116,36 @@ _OFFICERS_OF = text("""
     SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active ORDER BY role, name
 """)
 
+# what somebody still has to send, with the terms that say what is next; what opens later comes into sight in its time
+_OWED = text(f"""
+    SELECT {_COLUMNS}, CAST(d.document AS text) FROM obligations o JOIN obligation_documents d USING (obligation)
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {_SEEN}
+     ORDER BY o.deadline, o.obligation LIMIT :rows
+""")  # noqa: S608 - text of this module
+# told of since the deadline in force: an earlier climb ended when its deadline moved
+_CLIMBED = "n.obligation = o.obligation AND n.kind = 'escalation' AND n.at >= o.deadline"
+_ESCALATED = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue AND {_SEEN}
+       AND EXISTS (SELECT FROM notices n WHERE {_CLIMBED})
+       AND (CAST(:after_deadline AS timestamptz) IS NULL
+            OR (o.deadline, o.obligation) > (CAST(:after_deadline AS timestamptz), CAST(:after AS text)))
+     ORDER BY o.deadline, o.obligation LIMIT :rows
+""")  # noqa: S608 - text of this module
+# IN says once more what EXISTS says, so that PostgreSQL can begin with the person's notices
+_ESCALATED_TO = text(f"""
+    SELECT {_COLUMNS} FROM obligations o
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue
+       AND EXISTS (SELECT FROM notices n WHERE {_CLIMBED} AND n.officer_id = :person)
+       AND o.obligation IN (SELECT obligation FROM notices WHERE officer_id = :person AND kind = 'escalation')
+     ORDER BY o.deadline, o.obligation LIMIT :rows
+""")  # noqa: S608 - text of this module
+_NOTICES_OF = text("""
+    SELECT obligation, kind, step, officer_id, outcome, at FROM notices
+     WHERE obligation = ANY(CAST(:keys AS text[])) AND kind IN ('reminder', 'returned', 'overdue', 'escalation')
+     ORDER BY at, notification_id LIMIT :most
+""")
+
 _OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
 _REPORTS = text("""
     SELECT r.submission_id, r.version, r.officer_id, r.received_at, r.sha256, r.nil, r.nil_reason, r.declines,
@@ -160,6 +196,26 @@ class Line:
     answer_received_at: datetime | None
     score: Decimal | None
     grace_until: datetime | None
+
+
+class Terms(msgspec.Struct):
+    """Of an obligation's event: what decides what is to be done next."""
+
+    cutoff_to: date | None = None
+    locks_at: datetime | None = None
+    received_version: int | None = None
+    certify_version: int | None = None
+    rework_version: int | None = None
+    rework_reason: str | None = None
+    rework_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An obligation that nothing answers yet."""
+
+    line: Line
+    terms: Terms
 
 
 class _Later(msgspec.Struct):
@@ -230,6 +286,12 @@ async def agencies(snapshot: ReadTransaction) -> dict[str, Agency]:
         )
         for row in rows
     }  # fmt: skip
+
+
+async def agencies_marks(snapshot: ReadTransaction) -> tuple[int, Decimal]:
+    """What is the same for as long as every agency's record is: how many there are, and a sum over their versions."""
+    count, marks = (await snapshot.execute(_TREE_MARKS)).one()
+    return count, marks
 
 
 def _seen(view: View) -> dict[str, list[str]]:
@@ -306,6 +368,33 @@ async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: dat
     return [Line(*row) for row in (await snapshot.execute(_OF_AGENCY, given)).all()]
 
 
+async def owed(snapshot: ReadTransaction, view: View, now: datetime) -> list[Owed]:
+    """What is open and to be sent for what the view holds, by deadline; one row more than is shown where more is."""
+    rows = (await snapshot.execute(_OWED, {**_seen(view), "now": now, "rows": MOST_OWED + 1})).all()
+    return [Owed(Line(*row[:-1]), msgspec.json.decode(row[-1], type=Terms)) for row in rows]
+
+
+async def escalated(snapshot: ReadTransaction, view: View, after: tuple[datetime, str] | None = None) -> list[Line]:
+    """Overdue reports that somebody above the officer was told of, by deadline; one row more where there is more."""
+    given = {
+        **_seen(view), "rows": PAGE_ROWS + 1,
+        "after_deadline": after[0] if after else None, "after": after[1] if after else None,
+    }  # fmt: skip
+    return [Line(*row) for row in (await snapshot.execute(_ESCALATED, given)).all()]
+
+
+async def escalated_to(snapshot: ReadTransaction, person_id: str) -> list[Line]:
+    """Overdue reports that this person was told of, by deadline, whosever they are."""
+    rows = await snapshot.execute(_ESCALATED_TO, {"person": person_id, "rows": PAGE_ROWS})
+    return [Line(*row) for row in rows.all()]
+
+
+async def notices_of(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
+    """The notices about these obligations, in the order of their moments."""
+    given = {"keys": list(obligations), "most": MOST_NOTICES}
+    return (await snapshot.execute(_NOTICES_OF, given)).mappings().all()
+
+
 async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
     """What reports were returned for most often, with one message of each."""
     return (await snapshot.execute(_FREQUENT, {"obligations": list(obligations)})).mappings().all()
@@ -327,15 +416,25 @@ class Evidence:
     names: Mapping[str, tuple[str, str]]  # of people: name and title
 
 
+async def state_of(snapshot: ReadTransaction, key: str) -> ObligationChanged | None:
+    """How an obligation stands, whole; None where the board knows of none."""
+    document = (await snapshot.execute(_OBLIGATION, {"key": key})).scalar_one_or_none()
+    return None if document is None else ObligationChanged.model_validate_json(document)
+
+
+async def names(snapshot: ReadTransaction, ids: Iterable[str | None]) -> dict[str, tuple[str, str]]:
+    """Name and title of people and officers, by their ids; nothing of those whom the registry does not know."""
+    rows = (await snapshot.execute(_NAMES, {"ids": sorted({one for one in ids if one})})).all()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 async def evidence(snapshot: ReadTransaction, key: str) -> Evidence | None:
     """The evidence of an obligation; None where the board knows of none."""
-    document = (await snapshot.execute(_OBLIGATION, {"key": key})).scalar_one_or_none()
-    if document is None:
+    state = await state_of(snapshot, key)
+    if state is None:
         return None
-    state = ObligationChanged.model_validate_json(document)
     reports = (await snapshot.execute(_REPORTS, {"key": key})).mappings().all()
     steps = (await snapshot.execute(_STEPS, {"key": key})).mappings().all()
     notices = (await snapshot.execute(_NOTICES, {"key": key})).mappings().all()
-    ids = {row["officer_id"] for row in (*reports, *notices)} | {row["by"] for row in steps} | {state.officer_id}
-    rows = (await snapshot.execute(_NAMES, {"ids": sorted(filter(None, ids))})).all()
-    return Evidence(state, reports, steps, notices, {row[0]: (row[1], row[2]) for row in rows})
+    ids = [state.officer_id, *(row["officer_id"] for row in (*reports, *notices)), *(row["by"] for row in steps)]
+    return Evidence(state, reports, steps, notices, await names(snapshot, ids))

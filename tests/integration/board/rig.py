@@ -19,6 +19,7 @@ from services.board.accounts.signing_in import Accounts, Terms, invite
 from services.board.consumer import inbounds
 from services.board.pages.routes import router
 from services.board.pages.web import Site
+from services.board.watching import Watch
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
@@ -39,7 +40,7 @@ from shared.telemetry.readiness import Readiness
 from shared.web.app import create_app
 from tests.fakes.compliance import obligation_changed
 
-ORIGIN = "https://board.h99.example"
+ORIGIN, INTAKE_URL = "https://board.h99.example", "http://intake.h99.example:8801"
 PASSWORD = "sông Hương chảy qua Huế"
 PROVINCE, OFFICE, DEPARTMENT, COMMUNE = "H99", "H99.01", "H99.12", "H99.X07"
 MONTHLY, QUARTERLY = "BC-THANG", "BC-QUY"
@@ -48,6 +49,7 @@ NOW = datetime(2026, 10, 22, 9, 0, tzinfo=LOCAL_ZONE)
 #: person or officer -> what stands in the registry
 CHAIR, CHIEF, HEAD, OFFICER, NAMED = "chair", "chief", "dept-head", "dept-officer", "dept-named"
 COMMUNES = "commune-officer"
+OPERATOR = "operator"
 #: hashes that cost nothing: what they cost is argon2's own affair
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -83,6 +85,7 @@ def registry() -> list[EventModel]:
         agency(COMMUNE, PROVINCE, kind="commune", name="Xã Tân Lập"),
         person(CHAIR, PROVINCE, {"role": "chair", "agency": PROVINCE, "since": "2025-07-01"}),
         person(CHIEF, OFFICE, {"role": "provincial_office", "agency": PROVINCE, "since": "2025-07-01"}),
+        person(OPERATOR, OFFICE, {"role": "operator", "agency": OFFICE, "since": "2025-07-01"}),
         officer(HEAD, DEPARTMENT, "head"),
         officer(OFFICER, DEPARTMENT),
         officer(NAMED, DEPARTMENT, regimes=(QUARTERLY,)),
@@ -153,13 +156,15 @@ def step(number: int, kind: str = "extension_requested", **changes: Any) -> Step
     return StepTaken.model_validate({**base, **changes})
 
 
-def notice(number: int, kind: str = "reminder", version: int = 1, outcome: str = "sent") -> NotificationRecorded:
+def notice(
+    number: int, kind: str = "reminder", version: int = 1, outcome: str = "sent", **changes: Any
+) -> NotificationRecorded:
     return NotificationRecorded.model_validate(
         {
             "notification_id": UUID(int=300 + number), "obligation": f"{DEPARTMENT}/{MONTHLY}/2026-M10",
             "agency": DEPARTMENT, "step": "due_soon", "officer_id": OFFICER, "outcome": outcome,
             "message_id": f"<{number}@h99.example>", "attempts": 1, "at": DEADLINE - timedelta(days=3),
-            "version": version, "kind": kind,
+            "version": version, "kind": kind, **changes,
         }
     )  # fmt: skip
 
@@ -204,7 +209,15 @@ class World:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
         self.accounts = Accounts(self.database, self.system, terms, Passwords(CHEAP))
         self.app = create_app("board", title="board", description="", readiness=_ready)
-        self.app.include_router(router(Site(self.database, self.accounts, self.business, ORIGIN)))
+        site = Site(self.database, self.accounts, self.business, ORIGIN)
+        watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
+        self.app.include_router(router(site, watch))
+
+    async def _service(self, request: httpx.Request) -> httpx.Response:
+        """A service that the operators' page asks."""
+        if request.url.path == "/readyz":
+            return httpx.Response(503, json={"ready": False, "checks": {"kafka": {"ok": False, "detail": "is away"}}})
+        return httpx.Response(200, text='thongsuot_consumer_lag_events{group="intake.follow",partition="0"} 12.0\n')
 
     async def feed(self, *events: EventModel) -> None:
         """One batch for each topic, committed."""

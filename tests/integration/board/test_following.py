@@ -59,7 +59,7 @@ async def test_any_order_and_any_repetition_leave_one_state(world: World) -> Non
     await world.feed(*events())
     expected = await state(world)
     assert {name: len(rows) for name, rows in expected.items()} == {
-        "agencies": 4, "officers": 4, "people": 2, "regimes": 2, "requests": 0, "obligations": 2,
+        "agencies": 4, "officers": 4, "people": 3, "regimes": 2, "requests": 0, "obligations": 2,
         "obligation_documents": 2, "reports": 2, "verdicts": 2, "steps": 2, "notices": 2,
     }  # fmt: skip
     assert [row["name"] for row in expected["officers"] if row["officer_id"] == OFFICER] == ["Tên mới"]
@@ -91,7 +91,7 @@ async def test_a_rebuild_keeps_who_may_sign_in(world: World) -> None:
     browser = await world.signed_in(OFFICER)
     await world.feed(*events())
     async with world.database.transaction() as tx:
-        assert await readmodel.forget(tx) == 24
+        assert await readmodel.forget(tx) == 25
     assert (await world.rows("SELECT count(*) AS rows FROM inbox"))[0]["rows"] == 0
     assert (await browser.get("/")).status_code == 303  # nobody is known until the registry has come again
     await world.feed(*events())

@@ -7,7 +7,9 @@ import io
 import re
 from collections import Counter
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,6 +19,7 @@ from services.board.viewing import View
 from shared.contract.events import ObligationChanged
 from shared.contract.events.verdicts import Waived
 from shared.runtime.clock import LOCAL_ZONE
+from tests.accessible import faults
 from tests.integration.board.rig import (
     CHAIR,
     CHIEF,
@@ -31,6 +34,7 @@ from tests.integration.board.rig import (
     NOW,
     OFFICE,
     OFFICER,
+    OPERATOR,
     PROVINCE,
     QUARTERLY,
     World,
@@ -38,6 +42,7 @@ from tests.integration.board.rig import (
     changed,
     fulfilled,
     notice,
+    officer,
     overdue,
     step,
     submission,
@@ -46,23 +51,31 @@ from tests.integration.board.rig import (
 
 EVIDENCE = f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10"
 QUARTER = f"/nghia-vu/{DEPARTMENT}/{QUARTERLY}/2026-Q3"
-ALL = {CHAIR, CHIEF, HEAD, OFFICER, NAMED, COMMUNES}
+SCORE = EVIDENCE.replace("/nghia-vu/", "/cach-tinh/")
+ALL = {CHAIR, CHIEF, HEAD, OFFICER, NAMED, COMMUNES, OPERATOR}
 ABOVE, WHOLE = {CHAIR, CHIEF}, {CHAIR, CHIEF, HEAD, OFFICER}
 #: page -> who may see it
 MATRIX: dict[str, set[str]] = {
     "/": ALL,
     "/bang": ALL,
+    "/nop": ALL,
+    "/leo-thang": ALL,
+    "/van-hanh": {OPERATOR},
     f"/bang?regime={MONTHLY}": ALL,
     f"/bang.csv?regime={MONTHLY}": ALL,
     f"/co-quan/{PROVINCE}": ABOVE,
     f"/co-quan/{DEPARTMENT}": WHOLE | {NAMED},
     f"/co-quan/{COMMUNE}": ABOVE | {COMMUNES},
     EVIDENCE: WHOLE,
+    SCORE: WHOLE,
     QUARTER: WHOLE | {NAMED},
+    QUARTER.replace("/nghia-vu/", "/cach-tinh/"): WHOLE | {NAMED},
     f"/nghia-vu/{COMMUNE}/{MONTHLY}/2026-M10": ABOVE | {COMMUNES},
     f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),  # there is none
     "/co-quan/H98": set(),  # another province
     "/nghia-vu/H98/BC-THANG/2026-M10": set(),
+    "/cach-tinh/H98/BC-THANG/2026-M10": set(),
+    f"/cach-tinh/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),
     "/khong-co-trang-nay": set(),
     "/bang?regime=NONE": set(),
     "/bang.csv?regime=NONE": set(),
@@ -92,7 +105,7 @@ async def test_everybody_sees_their_part_of_the_tree_and_no_more(world: World) -
 async def test_no_page_names_what_its_reader_may_not_see(world: World) -> None:
     await world_with_reports(world)
     browser = await world.signed_in(COMMUNES)
-    for page in ("/", "/bang", f"/bang.csv?regime={MONTHLY}", f"/co-quan/{COMMUNE}"):
+    for page in ("/", "/bang", f"/bang.csv?regime={MONTHLY}", f"/co-quan/{COMMUNE}", "/nop", "/leo-thang"):
         text = (await browser.get(page)).text
         assert DEPARTMENT not in text
         assert "Sở Nông nghiệp" not in text
@@ -115,22 +128,144 @@ async def test_a_finding_that_a_waiver_silences_says_so_with_who_why_and_until_w
     assert "miễn áp dụng" not in (await (await world.signed_in(CHAIR)).get(EVIDENCE)).text, "negative control"
 
 
-async def test_the_judged_agency_sees_the_evidence_that_the_chair_sees(world: World) -> None:
+async def test_the_judged_agency_sees_the_evidence_and_the_score_that_the_chair_sees(world: World) -> None:
     await world_with_reports(world)
-    bodies = []
-    for person in (CHAIR, OFFICER):
-        text = (await (await world.signed_in(person)).get(EVIDENCE)).text
-        bodies.append(text.split('<main id="main" tabindex="-1">')[1].split("</main>")[0])
-    assert bodies[0] == bodies[1]
-    for said in (
-        "Quá hạn",
-        "Bão số 9",
-        FINDING.message,
-        FINDING.fix or "",
-        "Nhắc sắp đến hạn",
-        "Phiên bản 2 bị trả lại",
-    ):
-        assert said in bodies[0]
+    line = {
+        "line_id": UUID(int=1), "seq": 1, "component": "timeliness", "points": "0", "in_force": True,
+        "cause": "Quá hạn", "cause_en": "Overdue", "clause": "1.c", "policy_version": "2019.1", "created_at": DEADLINE,
+        "clause_text": "Hết thời hạn mà chưa có báo cáo được chấp nhận", "legal_basis": "NĐ 09/2019/NĐ-CP, Điều 7",
+    }  # fmt: skip
+    await world.feed(overdue(DEPARTMENT, version=3, score="0", lines=(line,)))
+    chair, officer = await world.signed_in(CHAIR), await world.signed_in(OFFICER)
+    said = {
+        EVIDENCE: ("Quá hạn", "Bão số 9", FINDING.message, FINDING.fix or "", "Nhắc sắp đến hạn",
+                   "Phiên bản 2 bị trả lại"),
+        SCORE: ("0 (1.c)", "Hết thời hạn mà chưa có báo cáo được chấp nhận", "Căn cứ: NĐ 09/2019/NĐ-CP, Điều 7",
+                f"/v1/obligations/{MONTHLY}/2026-M10/appeals"),
+    }  # fmt: skip
+    for page, parts in said.items():
+        bodies = [_main((await browser.get(page)).text) for browser in (chair, officer)]
+        assert bodies[0] == bodies[1]
+        assert [part for part in parts if part not in bodies[0]] == []
+    assert f'href="{SCORE}"' in (await officer.get(EVIDENCE)).text
+
+
+def _main(page: str) -> str:
+    return page.split('<main id="main" tabindex="-1">')[1].split("</main>")[0]
+
+
+async def test_escalations_say_who_was_told_and_show_it_to_whom_they_told(world: World) -> None:
+    """An obligation is escalated by the notices since its deadline, while nothing answers it."""
+    key, at = f"{COMMUNE}/{MONTHLY}/2026-M10", DEADLINE + timedelta(hours=1)
+    above = {"kind": "escalation", "step": "overdue/rung-t+3d"}
+    await world.feed(
+        agency("H99.X08", PROVINCE, kind="commune", name="Xã Bình Minh"),
+        officer("province-head", PROVINCE, "head"),
+        overdue(DEPARTMENT), overdue(COMMUNE), fulfilled("H99.X08"),
+        overdue(DEPARTMENT, "2026-Q3", regime=QUARTERLY),
+        notice(1), notice(2, "overdue", step="overdue", at=at),
+        notice(3, step="overdue/rung-t", kind="escalation", officer_id=HEAD, at=at),
+        notice(4, **above, officer_id="province-head", at=at + timedelta(days=2)),
+        # an earlier climb, of a deadline that moved; and one that a report ended
+        notice(5, **above, obligation=key, agency=COMMUNE, officer_id=CHIEF, at=DEADLINE - timedelta(days=1)),
+        notice(6, **above, obligation=f"H99.X08/{MONTHLY}/2026-M10", agency="H99.X08", officer_id=CHIEF, at=at),
+    )  # fmt: skip
+    pages = {person: _main((await (await world.signed_in(person)).get("/leo-thang")).text)
+             for person in (CHAIR, HEAD, OFFICER, COMMUNES, "province-head")}  # fmt: skip
+    for person in (CHAIR, HEAD, OFFICER, "province-head"):
+        assert re.findall(r'<tr id="e-([^"]+)"', pages[person]) == [f"{DEPARTMENT}_{MONTHLY}_2026-M10"], person
+        assert ("Đã báo tới Ông/Bà" in pages[person]) is (person in (HEAD, "province-head"))
+    assert "Không có báo cáo nào đang chuyển cấp" in pages[COMMUNES]
+    assert re.search(r"bậc t: Nguyễn Thị dept-head.*bậc t\+3d: Nguyễn Thị province-head", pages[CHAIR], re.DOTALL)
+    assert re.search(r"Nhắc sắp đến hạn: .*Báo quá hạn: ", pages[CHAIR], re.DOTALL)
+    # the head of the agency above reads no evidence of those below, but what the letter said
+    assert ("Sở Nông nghiệp" in pages["province-head"], EVIDENCE in pages["province-head"]) == (True, False)
+    browser = await world.signed_in("province-head")
+    await world.feed(officer("province-head", PROVINCE, "head", active=False, version=2))
+    assert (await browser.get("/leo-thang")).status_code == 303
+
+
+async def test_the_escalations_go_on_where_their_page_ended(world: World) -> None:
+    codes = [f"H99.A{place:02}" for place in range(55)]
+    at = DEADLINE + timedelta(hours=1)
+    told = {"kind": "escalation", "step": "overdue/rung-t", "officer_id": CHIEF, "at": at}
+    await world.feed(
+        *(agency(code, PROVINCE) for code in codes), *(overdue(code) for code in codes),
+        *(notice(place, **told, obligation=f"{code}/{MONTHLY}/2026-M10", agency=code)
+          for place, code in enumerate(codes)),
+    )  # fmt: skip
+    browser = await world.signed_in(CHAIR)
+    first = await browser.get("/leo-thang")
+    following = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert following is not None
+    second = await browser.get(following[1].replace("&amp;", "&"))
+    listed = [re.findall(r'<tr id="e-(H99\.A\d\d)_', page.text) for page in (first, second)]
+    assert (listed[0] + listed[1], len(listed[0])) == (codes, queries.PAGE_ROWS)
+
+
+async def test_who_reports_sees_what_is_left_to_send_and_what_is_next(world: World) -> None:
+    soon = DEADLINE + timedelta(days=30)
+    await world.feed(
+        overdue(DEPARTMENT), changed(DEPARTMENT, "2026-M11", deadline=soon, cutoff_to=date(2026, 11, 14)),
+        changed(DEPARTMENT, "2026-M12", deadline=soon + timedelta(days=30), opens_at=soon),  # not open yet
+        changed(DEPARTMENT, "2026-Q3", regime=QUARTERLY, standing="returned", deadline=soon - timedelta(days=1)),
+        fulfilled(DEPARTMENT, "2026-M09"), overdue(COMMUNE),
+    )  # fmt: skip
+    quarter, october, november = f"{QUARTERLY}_2026-Q3", f"{MONTHLY}_2026-M10", f"{MONTHLY}_2026-M11"
+    expected = {OFFICER: [october, quarter, november], HEAD: [october, quarter, november], NAMED: [quarter], CHIEF: []}
+    for person, rows in expected.items():
+        page = _main((await (await world.signed_in(person)).get("/nop")).text)
+        assert re.findall(rf'<tr id="o-{DEPARTMENT}_([^"]+)"', page) == rows, person
+        assert COMMUNE not in page
+        assert ("không giữ nhiệm vụ gửi báo cáo" in page) is (person == CHIEF)
+    page = _main((await (await world.signed_in(OFFICER)).get("/nop")).text)
+    for said in ("Gửi báo cáo", "Sửa theo kết quả kiểm tra rồi gửi lại", "số liệu chốt hết ngày 14/11/2026",
+                 "chậm 3 ngày", "Tháng 11/2026"):  # fmt: skip
+        assert said in page
+
+
+async def test_who_runs_the_system_sees_how_the_services_fare(world: World) -> None:
+    page = (await (await world.signed_in(OPERATOR)).get("/van-hanh")).text
+    for said in ("Chưa sẵn sàng", "kafka: is away", "intake.follow", '<td class="number">12</td>'):
+        assert said in page
+
+
+async def test_a_new_name_and_a_new_place_in_the_tree_are_seen_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.feed(overdue(COMMUNE))
+    chair, head = await world.signed_in(CHAIR), await world.signed_in(HEAD)
+    assert "Xã Tân Lập" in (await chair.get("/")).text
+    await world.feed(agency(COMMUNE, PROVINCE, kind="commune", name="Xã Tân Hòa", version=2))
+    assert "Xã Tân Hòa" in (await chair.get("/")).text
+    await world.feed(agency(COMMUNE, "H98", kind="commune", name="Xã Tân Hòa", version=3))
+    assert "Xã Tân Hòa" not in (await chair.get("/")).text
+    assert (await head.get("/")).status_code == 200
+
+    async def unchanged(_: object) -> tuple[int, Decimal]:
+        return 0, Decimal(0)
+
+    monkeypatch.setattr(queries, "agencies_marks", unchanged)  # negative control
+    await chair.get("/")
+    await world.feed(agency(COMMUNE, PROVINCE, kind="commune", name="Xã Tân Hòa", version=4))
+    assert "Xã Tân Hòa" not in (await chair.get("/")).text
+
+
+async def test_every_page_can_be_used_by_keyboard_and_screen_reader(world: World) -> None:
+    await world_with_reports(world)
+    await world.feed(
+        notice(3, "escalation", step="overdue/rung-t", officer_id=HEAD, at=DEADLINE + timedelta(hours=1)),
+        overdue(DEPARTMENT, version=3, score="0"),
+    )
+    browsers = {person: await world.signed_in(person) for person in (CHAIR, OFFICER, OPERATOR)}
+    browsers["nobody"] = world.browser()
+    for person, browser in browsers.items():
+        for page in [*MATRIX, "/dang-nhap", "/loi-moi/khong-co"]:
+            for language in ("vi", "en"):
+                asked = f"{page}{'&' if '?' in page else '?'}lang={language}"
+                answer = await browser.get(asked)
+                if answer.headers.get("content-type", "").startswith("text/html"):
+                    assert faults(answer.text, language) == [], f"{person} {asked}"
 
 
 async def test_pages_speak_both_languages_vietnamese_first(world: World) -> None:
@@ -149,7 +284,17 @@ async def test_pages_speak_both_languages_vietnamese_first(world: World) -> None
 async def test_a_page_takes_nothing_from_elsewhere_and_runs_no_script(world: World) -> None:
     await world_with_reports(world)
     browser = await world.signed_in(CHAIR)
-    for page in ("/", "/bang", f"/co-quan/{DEPARTMENT}", EVIDENCE, "/khong-co", "/dang-nhap"):
+    for page in (
+        "/",
+        "/bang",
+        "/leo-thang",
+        "/nop",
+        f"/co-quan/{DEPARTMENT}",
+        EVIDENCE,
+        SCORE,
+        "/khong-co",
+        "/dang-nhap",
+    ):
         answer = await browser.get(page, follow_redirects=True)
         assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
         assert answer.headers["cache-control"] == "no-store"

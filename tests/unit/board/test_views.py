@@ -74,16 +74,16 @@ def test_numbers_are_written_as_their_readers_write_them(
 
 
 @pytest.mark.parametrize(
-    ("period", "vi", "en"),
+    ("period", "vi", "en", "year"),
     [
-        ("2026-W07", "Tuần 7/2026", "W7 2026"),
-        ("2026-M10", "T10/2026", "Oct 2026"),
-        ("2026-Q3", "Q3/2026", "Q3 2026"),
-        ("2026-H1", "6T đầu 2026", "H1 2026"),
-        ("2026-9M", "9T 2026", "9M 2026"),
-        ("2026", "2026", "2026"),
-        ("not a period", "not a period", "not a period"),
+        ("2026-W07", "Tuần 7", "W7", "2026"),
+        ("2026-M10", "T10", "Oct", "2026"),
+        ("2026-Q3", "Q3", "Q3", "2026"),
+        ("2026-H1", "6T đầu", "H1", "2026"),
+        ("2026-9M", "9T", "9M", "2026"),
+        ("2026", "2026", "2026", ""),
+        ("not a period", "not a period", "not a period", ""),
     ],
 )
-def test_a_period_has_a_short_name_for_the_head_of_a_column(period: str, vi: str, en: str) -> None:
-    assert words.short_period(period) == (vi, en)
+def test_a_period_is_two_short_lines_at_the_head_of_a_column(period: str, vi: str, en: str, year: str) -> None:
+    assert words.period_head(period) == ((vi, en), year)
