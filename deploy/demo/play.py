@@ -49,7 +49,7 @@ START = datetime(2025, 12, 15, 6, 0, tzinfo=LOCAL_ZONE)
 END = datetime(2026, 3, 24, 10, 0, tzinfo=LOCAL_ZONE)
 #: the reviewer of the sample's people.yaml
 REVIEWER = "CV-H99.01"
-CHAIR, OFFICE = "TT-H99", "TT-H99.01"
+CHAIR, OFFICE, ADMINISTRATOR = "TT-H99", "TT-H99.01", "QT-H99.01"
 #: default length of the quarter, real seconds; on a slow machine business time waits for the agencies
 USUAL_SECONDS = 90.0
 #: the first obligations are complete once their number has not changed in this many checks, a second apart, and no work
@@ -332,6 +332,7 @@ class Demo:
         roles = {
             ("Chủ tịch UBND tỉnh", "chair"): CHAIR,
             ("Văn phòng UBND tỉnh", "provincial office"): OFFICE,
+            ("Quản trị hệ thống", "administrator"): ADMINISTRATOR,
             (f"Thủ trưởng {code}", "head"): self.signing[code],
             (f"Cán bộ đầu mối {code}", "officer"): self.province.staff[code].general,
         }
