@@ -264,26 +264,25 @@ async def score(visit: Visit) -> Response:
 
 async def escalations(visit: Visit) -> Response:
     """Overdue reports that somebody above the officer was told of: first those that whoever asks was told of."""
-    after = _after(visit.request.query_params.get("after", ""))
-    mine = []
-    if after is None and visit.person is not None and roles_on(visit.person, visit.today):
+    assert visit.person is not None, "the page is not public"
+    after, mine = _after(visit.request.query_params.get("after", "")), []
+    if after is None and roles_on(visit.person, visit.today):
         mine = await queries.escalated_to(visit.snapshot, visit.person.person_id)
-    lines = await queries.escalated(visit.snapshot, visit.view, after)
-    shown = lines[:PAGE_ROWS]
-    own = {line.obligation for line in mine}
-    notices = await queries.notices_of(visit.snapshot, sorted(own | {line.obligation for line in shown}))
+    lines = await queries.escalated(visit.snapshot, visit.view, visit.person.person_id, after)
+    shown = [*mine[: queries.MOST_OWN], *lines[:PAGE_ROWS]]
+    notices = await queries.notices_of(visit.snapshot, [line.obligation for line in shown])
     names = await queries.names(visit.snapshot, [notice["officer_id"] for notice in notices])
+    found, own = climbs.climbs(shown, notices, names), min(len(mine), queries.MOST_OWN)
     return visit.show(
-        "escalations.html.j2", mine=climbs.climbs(mine, notices, names),
-        others=climbs.climbs([line for line in shown if line.obligation not in own], notices, names),
-        following=_following(lines), first=after is None, **await _called(visit, [*mine, *shown]),
+        "escalations.html.j2", mine=found[:own], more=len(mine) > own, others=found[own:],
+        following=_following(lines), first=after is None, **await _called(visit, shown),
     )  # fmt: skip
 
 
 async def to_send(visit: Visit) -> Response:
     """What whoever asks has to send, with what to do next, and when it falls due."""
     found = await queries.owed(visit.snapshot, visit.sends, visit.now)
-    shown = found[: queries.MOST_OWED]
+    shown = found[: queries.MOST_OWN]
     lines = [owed.line for owed in shown]
     return visit.show(
         "to_send.html.j2", owed=shown, months=tasks.months(lines, visit.now), more=len(found) > len(shown),

@@ -20,8 +20,8 @@ from shared.postgres.database import ReadTransaction
 PAGE_ROWS = 50
 #: periods side by side in the heat map, the newest last
 MOST_PERIODS = 12
-#: rows of what one person has to send, and notices about the rows of one page
-MOST_OWED, MOST_NOTICES = 200, 5000
+#: rows of what one person has to send, or was told of, and notices about the rows of one page
+MOST_OWN, MOST_NOTICES = 200, 5000
 #: a deadline so near belongs to the first page
 NEAR = timedelta(days=7)
 
@@ -128,6 +128,7 @@ _ESCALATED = text(f"""
     SELECT {_COLUMNS} FROM obligations o
      WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue AND {_SEEN}
        AND EXISTS (SELECT FROM notices n WHERE {_CLIMBED})
+       AND NOT EXISTS (SELECT FROM notices n WHERE {_CLIMBED} AND n.officer_id = :person)
        AND (CAST(:after_deadline AS timestamptz) IS NULL
             OR (o.deadline, o.obligation) > (CAST(:after_deadline AS timestamptz), CAST(:after AS text)))
      ORDER BY o.deadline, o.obligation LIMIT :rows
@@ -370,22 +371,24 @@ async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: dat
 
 async def owed(snapshot: ReadTransaction, view: View, now: datetime) -> list[Owed]:
     """What is open and to be sent for what the view holds, by deadline; one row more than is shown where more is."""
-    rows = (await snapshot.execute(_OWED, {**_seen(view), "now": now, "rows": MOST_OWED + 1})).all()
+    rows = (await snapshot.execute(_OWED, {**_seen(view), "now": now, "rows": MOST_OWN + 1})).all()
     return [Owed(Line(*row[:-1]), msgspec.json.decode(row[-1], type=Terms)) for row in rows]
 
 
-async def escalated(snapshot: ReadTransaction, view: View, after: tuple[datetime, str] | None = None) -> list[Line]:
-    """Overdue reports that somebody above the officer was told of, by deadline; one row more where there is more."""
+async def escalated(
+    snapshot: ReadTransaction, view: View, person_id: str, after: tuple[datetime, str] | None = None
+) -> list[Line]:
+    """Overdue reports that others than this person were told of, by deadline; one row more where there is more."""
     given = {
-        **_seen(view), "rows": PAGE_ROWS + 1,
+        **_seen(view), "person": person_id, "rows": PAGE_ROWS + 1,
         "after_deadline": after[0] if after else None, "after": after[1] if after else None,
     }  # fmt: skip
     return [Line(*row) for row in (await snapshot.execute(_ESCALATED, given)).all()]
 
 
 async def escalated_to(snapshot: ReadTransaction, person_id: str) -> list[Line]:
-    """Overdue reports that this person was told of, by deadline, whosever they are."""
-    rows = await snapshot.execute(_ESCALATED_TO, {"person": person_id, "rows": PAGE_ROWS})
+    """Overdue reports that this person was told of, whosever, by deadline; one row more where there is more."""
+    rows = await snapshot.execute(_ESCALATED_TO, {"person": person_id, "rows": MOST_OWN + 1})
     return [Line(*row) for row in rows.all()]
 
 
