@@ -157,7 +157,7 @@ def _main(page: str) -> str:
 async def test_escalations_say_who_was_told_and_show_it_to_whom_they_told(world: World) -> None:
     """An obligation is escalated by the notices since its deadline, while nothing answers it."""
     key, at = f"{COMMUNE}/{MONTHLY}/2026-M10", DEADLINE + timedelta(hours=1)
-    above = {"kind": "escalation", "step": "overdue/rung-t+3d"}
+    above: dict[str, Any] = {"kind": "escalation", "step": "overdue/rung-t+3d"}
     await world.feed(
         agency("H99.X08", PROVINCE, kind="commune", name="Xã Bình Minh"),
         officer("province-head", PROVINCE, "head"),
@@ -188,7 +188,7 @@ async def test_escalations_say_who_was_told_and_show_it_to_whom_they_told(world:
 async def test_the_escalations_go_on_where_their_page_ended(world: World) -> None:
     codes = [f"H99.A{place:02}" for place in range(55)]
     at = DEADLINE + timedelta(hours=1)
-    told = {"kind": "escalation", "step": "overdue/rung-t", "officer_id": CHIEF, "at": at}
+    told: dict[str, Any] = {"kind": "escalation", "step": "overdue/rung-t", "officer_id": CHIEF, "at": at}
     await world.feed(
         *(agency(code, PROVINCE) for code in codes), *(overdue(code) for code in codes),
         *(notice(place, **told, obligation=f"{code}/{MONTHLY}/2026-M10", agency=code)
