@@ -53,7 +53,8 @@ VERDICTS = Projection(
     tables.verdicts,
     VerdictReached,
     values={"findings": lambda verdict: listed(verdict, "findings")},
-    version=("revision",),
+    # as intake orders them: a validator that lost its database judges again, later, and counts revisions from 1 anew
+    version=("decided_at", "revision"),
 )
 #: a step is never changed: its version is its own moment
 STEPS = Projection(tables.steps, StepTaken, version=("at",))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from services.board.readmodel import store as readmodel
 from shared.contract.events import EventModel
@@ -75,6 +77,19 @@ async def test_any_order_and_any_repetition_leave_one_state(world: World) -> Non
         for place in range(0, len(shuffled), 7):
             await world.feed(*shuffled[place : place + 7])
         assert await state(world) == expected
+
+
+async def test_a_verdict_reached_again_after_its_owners_loss_is_the_one_shown(world: World) -> None:
+    """A rebuilt validator judges again: later, with another id, and from the first revision on."""
+    again = verdict(1, decided_at=verdict(1).decided_at + timedelta(hours=3), verdict_id=UUID(int=999))
+    for order in ((verdict(1), verdict(1, revision=2), again), (again, verdict(1, revision=2), verdict(1))):
+        async with world.database.transaction() as tx:
+            await readmodel.forget(tx)
+        await world.feed(*registry(), submission(1))
+        for event in order:
+            await world.feed(event)
+        (row,) = await world.rows("SELECT decided_at, revision FROM verdicts")
+        assert (row["decided_at"], row["revision"]) == (again.decided_at, 1)
 
 
 async def test_a_difference_would_be_seen(world: World) -> None:

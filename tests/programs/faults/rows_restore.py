@@ -101,7 +101,7 @@ def _more(field: Field, province: Province, ledgers: list[Ledger]) -> None:
 
 @row(
     "34",
-    "validator's, scoring's and notifier's database lost, one after the other, and built again by the page's commands",
+    "validator's, scoring's, notifier's and board's database lost, one by one, and built again by the page's commands",
     "I1",
     "I3",
     "I4",
@@ -144,6 +144,13 @@ def databases_lost(field: Field) -> None:
         _type(province, "notifier", {"LOST_AT": lost_at})
         _start(province, "notifier")
         _rebuilt(field, province, "notifier", began, ledgers)
+
+        _lose(province, "board")
+        began = time.monotonic()
+        _type(province, "board")
+        _start(province, "board")
+        _rebuilt(field, province, "board", began, ledgers)
+
         after = Counter(mail.message_id for mail in province.stack.mails())
         field.happened("mails before the ledger was lost", sum(mails.values()))
         field.happened("mails that went out afterwards", len(after.keys() - mails.keys()))
