@@ -12,12 +12,11 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from deploy.demo import logins
 from deploy.demo.client import Concurrency, Ledger, Portal
@@ -38,7 +37,7 @@ from shared.contract.events import Form, RegimePublished
 from shared.contract.services import SERVICES
 from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
-from shared.runtime.yaml_files import TYPED
+from shared.runtime.strict_yaml import value_of
 
 SAMPLE = ROOT / "deploy" / "sample"
 #: a commune that merges into another: the record, and when it is decided
@@ -89,13 +88,10 @@ class Province:
     @classmethod
     def read(cls, folder: Path) -> Province:
         """From the sample's files."""
-        agencies = yaml.load((folder / "agencies.yaml").read_text(encoding="utf-8"), TYPED)["agencies"]
-        officers = yaml.load((folder / "officers.yaml").read_text(encoding="utf-8"), TYPED)["officers"]
-        published = [
-            RegimePublished(version=1, **yaml.load(path.read_text(encoding="utf-8"), TYPED))
-            for path in sorted(folder.glob("regimes/*.yaml"))
-        ]
-        requests = yaml.load((folder / "requests.yaml").read_text(encoding="utf-8"), TYPED)["requests"]
+        agencies = _read(folder / "agencies.yaml")["agencies"]
+        officers = _read(folder / "officers.yaml")["officers"]
+        published = [RegimePublished(version=1, **_read(path)) for path in sorted(folder.glob("regimes/*.yaml"))]
+        requests = _read(folder / "requests.yaml")["requests"]
         general: dict[str, str] = {}
         special: dict[str, dict[str, str]] = {}
         for officer in officers:
@@ -117,6 +113,10 @@ class Province:
             ),
             issued={request["request_id"]: datetime.fromisoformat(request["issued_at"]) for request in requests},
         )
+
+
+def _read(path: Path) -> Any:
+    return value_of(path.read_bytes(), path.name)
 
 
 class Demo:
@@ -258,8 +258,8 @@ class Demo:
         if not await self.pace.reach(decided):
             return
         self.screen.say("Sáp nhập xã Thạch Giám vào xã Đông Giang từ 4/3.", "one commune merges into another")
-        for agency in yaml.load((MERGER / "agencies.yaml").read_text(encoding="utf-8"), TYPED)["agencies"]:
-            after = agency["closed_on"] + timedelta(days=1)
+        for agency in _read(MERGER / "agencies.yaml")["agencies"]:
+            after = date.fromisoformat(agency["closed_on"]) + timedelta(days=1)
             self._closings[agency["code"]] = datetime.combine(after, time(), LOCAL_ZONE)
         await asyncio.to_thread(self._intake, "registry", "apply", str(MERGER), "--why", "sáp nhập xã")
         give_up_at = monotonic_seconds() + MERGER_SECONDS

@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.runtime.arguments import CommandParser, whole
-from shared.runtime.yaml_files import TYPED
+from shared.runtime.strict_yaml import FileRefused, value_of
 
 DECLARATION = Path(__file__).resolve().parent / "topics.yaml"
 DYNAMIC_TOPIC_CONFIG = 1  # config_source in DescribeConfigs: set on the topic itself
@@ -60,8 +59,8 @@ class ProvisionError(Exception):
 
 
 def load(path: Path = DECLARATION) -> list[Topic]:
-    """The declared topics, with defaults filled in."""
-    document = yaml.load(path.read_text(encoding="utf-8"), TYPED)
+    """The declared topics, with defaults filled in. Raises FileRefused."""
+    document = value_of(path.read_bytes(), path.name)
     defaults = document["defaults"]
     topics = []
     for name, declared in document["topics"].items():
@@ -254,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 dry_run=options.dry_run,
             )
         )
-    except (KafkaError, ProvisionError, OSError) as error:
+    except (KafkaError, ProvisionError, FileRefused, OSError) as error:
         print(f"Không chuẩn bị được các topic / cannot provision the topics: {error}", file=sys.stderr)
         return 1
     for name in report.created:

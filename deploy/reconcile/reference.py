@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import yaml
 
 from deploy.reconcile.stores import Snapshot
 from services.intake.registry.records import kind_of, record_of
@@ -351,7 +350,7 @@ class Reference:
         for row in self.tables["scoring", "policies"]:
             try:
                 policy = _policy(row["version"], row["body"])
-            except (PolicyError, yaml.YAMLError) as error:
+            except PolicyError as error:
                 self.unreadable[f"policy/{row['version']}"] = str(error)[:300]
                 continue
             self.policies[row["version"]] = policy

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from services.validator.check import objections, remarks
@@ -22,9 +20,14 @@ from shared.contract.events import Form, RuleTest
 from shared.contract.events.fields import AT_THE_GATE
 from shared.runtime.arguments import CommandParser
 from shared.runtime.english import counted
+from shared.runtime.file_errors import MAX_PLACE_CHARACTERS
+from shared.runtime.hidden_characters import shown
+from shared.runtime.strict_yaml import read
+from shared.service.model_files import sentence_of
 from shared.web.validation import pointer_of
 
-_MARKS = Mapping[str, int]
+#: the line of a place in the file
+_Line = Callable[[str], int]
 
 
 def rules(arguments: Sequence[str]) -> int:
@@ -44,17 +47,17 @@ def rules(arguments: Sequence[str]) -> int:
             command.add_argument("report", type=Path, help="báo cáo (JSON: figures, tables) / the report")
     asked = parser.parse_args(list(arguments))
     try:
-        form, marks = _read(asked.pack)
+        form, line = _read(asked.pack)
         report = _report(asked.report) if asked.kind == "explain" else RuleTest()
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         sys.stderr.write(f"Không đọc được tệp / the file cannot be read: {error}\n")
         return 2
     if asked.kind == "check":
-        return _check(asked.pack, form, marks)
+        return _check(asked.pack, form, line)
     try:
         pack = compile_pack(form)
     except PackError:
-        return _check(asked.pack, form, marks)
+        return _check(asked.pack, form, line)
     if pack is None:
         _out("Biểu mẫu không có quy tắc nào. / The form has no rules.")
         return 0
@@ -66,16 +69,16 @@ def rules(arguments: Sequence[str]) -> int:
     return _explain(pack, report)
 
 
-def _check(path: Path, form: Form, marks: _MARKS) -> int:
+def _check(path: Path, form: Form, line: _Line) -> int:
     wrong = 0
     for objection in objections(form):
         wrong += 1
-        _out(f"{path}:{_line(marks, objection.pointer)} {objection.pointer}")
+        _out(f"{path}:{line(objection.pointer)} {objection.pointer}")
         for text in (objection.message, objection.message_en):
             _out("  " + text.replace("\n", "\n    "))
     if not wrong:
         for remark in remarks(form):
-            _out(f"{path}:{_line(marks, remark.pointer)} {remark.pointer} lưu ý / remark")
+            _out(f"{path}:{line(remark.pointer)} {remark.pointer} lưu ý / remark")
             for text in (remark.message, remark.message_en):
                 _out("  " + text.replace("\n", "\n    "))
         tests = sum(len(rule.tests) for rule in form.rules)
@@ -128,48 +131,34 @@ def _explained(explained: Explained) -> str:
     return "\n".join(lines)
 
 
-def _read(path: Path) -> tuple[Form, _MARKS]:
-    """The form and the line of each place in it. Every scalar is text until the form's own types read it."""
-    content = path.read_text(encoding="utf-8")
-    document = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - texts, lists and mappings only
-    if not isinstance(document, dict):
+def _read(path: Path) -> tuple[Form, _Line]:
+    """The form, and the line of a place in a regime (`/form/rules/0`). Raises ValueError with every fault."""
+    document = read(path.read_bytes(), str(path))
+    if document.errors:
+        raise ValueError("\n" + "\n".join(map(str, document.errors)))
+    if not isinstance(document.value, dict):
         raise ValueError(f"{path}: không phải chế độ báo cáo / is no regime")
-    alone = "form" not in document
-    marks: dict[str, int] = {}
-    root = yaml.compose(content, Loader=yaml.BaseLoader)
-    if root is not None:
-        _mark(root, "/form" if alone else "", marks)
+    alone = "form" not in document.value
+
+    def line(place: str) -> int:
+        return document.line(place.removeprefix("/form") if alone else place)
+
+    form = document.value if alone else document.value["form"]
     try:
-        return Form.model_validate(document if alone else document["form"], context=AT_THE_GATE), marks
+        # as publishing reads it
+        return Form.model_validate_json(json.dumps(form), strict=True, extra="forbid", context=AT_THE_GATE), line
     except ValidationError as error:
-        said = [
-            f"{path}:{_line(marks, place)} {place}\n  {fault['msg']}"
+        faults = [
+            f"{path}:{line(place)} {shown(place, MAX_PLACE_CHARACTERS)}\n  {sentence_of(fault)}"
             for fault in error.errors()
             for place in ["/form" + pointer_of(fault["loc"])]
         ]
-        raise ValueError("\n".join(said)) from None
+        raise ValueError("\n" + "\n".join(faults)) from None
 
 
 def _out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _mark(node: yaml.Node, place: str, marks: dict[str, int]) -> None:
-    marks[place] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            _mark(value, f"{place}{pointer_of((key.value,))}", marks)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            _mark(value, f"{place}/{number}", marks)
-
-
-def _line(marks: _MARKS, place: str) -> int:
-    while place and place not in marks:
-        place = place.rpartition("/")[0]
-    return marks.get(place, 1)
-
-
 def _report(path: Path) -> RuleTest:
-    given: Any = json.loads(path.read_text(encoding="utf-8"))
-    return RuleTest.model_validate(given)
+    return RuleTest.model_validate(json.loads(path.read_text(encoding="utf-8")))

@@ -194,12 +194,6 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
     return FieldError(pointer_of(loc), message, message_en, fix, fix_en, where)
 
 
-def sentence_of(error: Mapping[str, Any]) -> str:
-    """One of pydantic's errors as a sentence with its cure, in both languages, for a file that a person wrote."""
-    told = field_error(error)
-    return f"{told.message} {told.fix} / {told.message_en} {told.fix_en}"
-
-
 def problem_of(error: RequestValidationError) -> Problem:
     """422 with every fault (the first hundred), or 400 where the body is no JSON at all."""
     faults = list(error.errors())

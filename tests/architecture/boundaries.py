@@ -19,7 +19,7 @@ PURE = (
     re.compile(r"shared/reports/.*"),
     re.compile(r"services/intake/receipts/signing\.py"),
     re.compile(
-        r"services/intake/registry/(agency_codes|checks|forms|gate|narrowing|people|planning|records|source|strict_yaml|sums)\.py"
+        r"services/intake/registry/(agency_codes|checks|forms|gate|narrowing|people|planning|records|source|sums)\.py"
     ),
     re.compile(r"services/scoring/obligations/(deadlines|resolve)\.py"),
     re.compile(r"services/scoring/scores/policy/assess\.py"),
@@ -27,6 +27,7 @@ PURE = (
     re.compile(r"shared/(contract/(addressing|period|reporting_window|working_days)|web/(paging|validation))\.py"),
     re.compile(r"shared/contract/events/(?!schemas\.py).*"),
     re.compile(r"shared/access/.*"),
+    re.compile(r"shared/runtime/(file_errors|hidden_characters|strict_yaml)\.py"),
 )
 _IO = """aiokafka aiosmtplib alembic asyncio asyncpg fastapi faststream http httpx io logging obstore os pathlib
 random secrets shutil smtplib socket sqlalchemy starlette structlog subprocess tempfile threading time urllib.request

@@ -107,6 +107,40 @@ def outside_text_is_normalised_in_one_place(tree: Tree) -> list[str]:
     return found
 
 
+#: what writes YAML
+_YAML_WRITERS = re.compile(r"(safe_)?dump(_all)?|C?(Safe)?Dumper")
+
+
+def yaml_is_read_in_one_place(tree: Tree) -> list[str]:
+    """A YAML reader takes `010` for 8, `no` for false, and the second of two fields of one name, in silence."""
+    found = []
+    for module in tree.modules("services", "shared", "deploy"):
+        if module.path.as_posix() == "shared/runtime/strict_yaml.py":
+            continue
+        uses: list[tuple[ast.AST, str]] = [
+            (node, name) for node, name in module.imports() if name.partition(".")[0] in ("yaml", "ruamel")
+        ]
+        names = {
+            alias.asname or alias.name
+            for node, _ in uses if isinstance(node, ast.Import)
+            for alias in node.names if alias.name == "yaml"
+        }  # fmt: skip
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id=name), attr=used) if name in names:
+                    uses.append((node, f"yaml.{used}"))
+                case ast.Call(
+                    func=ast.Name(id="getattr"), args=[ast.Name(id=name), ast.Constant(value=str(used)), *_]
+                ) if name in names:
+                    uses.append((node, f"yaml.{used}"))
+        found += [
+            module.at(node, f"{name}: read YAML with shared/runtime/strict_yaml.py, which takes nothing for another")
+            for node, name in uses
+            if name != "yaml" and not _YAML_WRITERS.fullmatch(name.removeprefix("yaml."))
+        ]
+    return found
+
+
 #: so many lines in a row, without blank ones, are a thing that has a name and a place
 RUN_LINES = 15
 
@@ -194,6 +228,7 @@ RULES = (
     tests_never_sleep_and_hope,
     nothing_of_one_machine_is_committed,
     outside_text_is_normalised_in_one_place,
+    yaml_is_read_in_one_place,
     no_run_of_lines_stands_twice,
     vietnamese_is_spelt_one_way,
     loop_variables_are_nouns,

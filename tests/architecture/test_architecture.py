@@ -106,6 +106,11 @@ BAD: list[tuple[str, str, str, str]] = [
     ("nothing_of_one_machine_is_committed", "scripts/a.sh", "pip install --index" + "-url x y\n", "registry"),
     ("outside_text_is_normalised_in_one_place", "services/intake/submissions/domain.py", "import unicodedata\nx = unicodedata.normalize('NFC', y)\n", ":2: unicodedata.normalize"),
     ("outside_text_is_normalised_in_one_place", "services/intake/submissions/domain.py", "from unicodedata import is_normalized\n", ":1: unicodedata.is_normalized"),
+    ("yaml_is_read_in_one_place", "services/scoring/calendar/data.py", "import yaml\nx = yaml.safe_load(y)\n", ":2: yaml.safe_load"),
+    ("yaml_is_read_in_one_place", "shared/web/app.py", "import yaml as y\nx = y.parse(z)\n", ":2: yaml.parse"),
+    ("yaml_is_read_in_one_place", "deploy/sample/a.py", "from yaml import safe_dump, safe_load\n", ":1: yaml.safe_load"),
+    ("yaml_is_read_in_one_place", "deploy/sample/a.py", "import yaml\nx = getattr(yaml, 'CSafeLoader', 0)\n", ":2: yaml.CSafeLoader"),
+    ("yaml_is_read_in_one_place", "services/intake/registry/a.py", "from ruamel.yaml import YAML\n", ":1: ruamel.yaml.YAML"),
     *[("vietnamese_is_spelt_one_way", "docs/a.md", f"dòng\nMột {word}, hai.\n", f"docs/a.md:2: “{word}”") for word in (
         "kho" + "á", "Ho" + "à", "xo" + "ạ", "thu" + "ỷ", "kho" + "ẻ", "HO" + "Á")],
     ("vietnamese_is_spelt_one_way", "docs/a.md", "uy\u0309 ban\n", "docs/a.md:1: “u" + "ỷ”"),

@@ -24,10 +24,10 @@ from services.intake.registry import load as loading
 from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
-from services.intake.registry.source import FileError
 from shared.postgres.database import Database
 from shared.reports.problems import must_be_json
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock
+from shared.runtime.file_errors import FileError
 from shared.web.app import Application
 from shared.web.authentication import Operators
 from shared.web.errors import FieldError, Problem, bad_request, conflict, forbidden, not_found, unprocessable

@@ -19,10 +19,11 @@ from services.intake.registry.gate import Proposal
 from services.intake.registry.load import Draft, RegistryMoved
 from services.intake.registry.neighbours import ask
 from services.intake.registry.records import Kind, content_of
-from services.intake.registry.source import FileError, Source
+from services.intake.registry.source import Source
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Transaction
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.file_errors import FileError
 
 #: how often a change is looked at again because somebody else changed the registry meanwhile
 ATTEMPTS = 3

@@ -12,7 +12,7 @@ from typing import Any
 
 from services.intake.registry import forms, hierarchy, overrides, people, reference_tables, requests, sharings, waivers
 from services.intake.registry.records import Agency, Kind, Registry, content_of
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract import period
 from shared.contract.addressing import submits
 from shared.contract.events import (
@@ -27,10 +27,11 @@ from shared.contract.events import (
     WaiverGranted,
 )
 from shared.contract.events.base import MAX_EVENT_BYTES
-from shared.contract.events.fields import shown
 from shared.contract.hierarchy import NOBODY_ABOVE
 from shared.contract.reporting_window import local_day
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: QĐ 20/2020/QĐ-TTg: at most 35 characters, level 1 leftmost
 _AGENCY_CODE = re.compile(r"[A-Z][0-9]{2}(\.[0-9A-Z]+)*")  # `\d` would match digits of every script

@@ -25,10 +25,10 @@ from services.intake.registry.load import Draft, Loaded, PlanOutdated, RegistryM
 from services.intake.registry.neighbours import NEIGHBOURS, ask
 from services.intake.registry.planning import MAX_PLAN_BYTES, NoPlan, Plan
 from services.intake.settings import CheckSettings
-from shared.contract.events.fields import shown
 from shared.postgres.database import Database, ReadTransaction, Transaction
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock, business_clock
+from shared.runtime.hidden_characters import shown
 from shared.runtime.settings import CommonSettings
 
 

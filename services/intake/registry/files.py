@@ -12,9 +12,10 @@ from typing import Any
 
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import Kind
-from services.intake.registry.source import FileError, Source
-from services.intake.registry.strict_yaml import MAX_FILE_BYTES, Document, read
-from shared.contract.events.fields import shown
+from services.intake.registry.source import Source
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
+from shared.runtime.strict_yaml import MAX_FILE_BYTES, Document, read
 from shared.web.validation import pointer_of
 
 _SECTIONS: dict[str, Kind] = {
@@ -160,8 +161,8 @@ def _read_file(path: Path, name: str, found: Folder) -> None:
 def _propose(kind: Kind, item: Any, place: tuple[str | int, ...], name: str, document: Document, found: Folder) -> None:
     """Report only the YAML errors of a record that has some: its other errors would be guesses."""
     pointer = pointer_of(place)
-    broken = any(error.place == pointer or error.place.startswith(pointer + "/") for error in document.errors)
-    found.proposals.append(Proposal(kind, item, Source(name, pointer, document.marks), broken=broken))
+    source = Source(name, pointer, document.marks)
+    found.proposals.append(Proposal(kind, item, source, broken=document.broken(pointer)))
 
 
 def _shape(name: str, mark: tuple[int, int], place: str) -> FileError:

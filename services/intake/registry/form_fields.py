@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import FigureField, TableColumn
-from shared.contract.events.fields import MAX_DIGITS, shown
+from shared.contract.events.fields import MAX_DIGITS
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 NumberField = FigureField | TableColumn
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.intake.registry.form_fields import check_number, repeated_codes
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import TableColumn, TableField
 from shared.contract.events.registry import MAX_CELL_CHARACTERS, MAX_CELLS, MAX_TABLE_ROWS
+from shared.runtime.file_errors import FileError
 
 NUMBERS = ("integer", "decimal", "percent")
 

@@ -8,10 +8,12 @@ from decimal import Decimal, localcontext
 
 from services.intake.registry import form_tables, sums
 from services.intake.registry.form_fields import check_number, repeated_codes, values_of
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import FigureField, RegimePublished, SumRule
-from shared.contract.events.fields import MAX_DIGITS, shown
+from shared.contract.events.fields import MAX_DIGITS
 from shared.reports.limits import MAX_BODY_BYTES
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: limit on the totals of a circle that a message names
 _NAMED = 10

@@ -18,9 +18,11 @@ from pydantic import ValidationError
 from services.intake.registry import checks
 from services.intake.registry.agency_codes import newer, with_newer_codes
 from services.intake.registry.records import KINDS, Kind, content_of
-from services.intake.registry.source import FileError, Located, Source
+from services.intake.registry.source import Located, Source
 from shared.contract.events import RegistryEvent
-from shared.contract.events.fields import AT_THE_GATE, BROKEN, shown
+from shared.contract.events.fields import AT_THE_GATE, BROKEN
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 from shared.web.validation import field_error, pointer_of
 
 #: limit on errors found in one load; checking stops there

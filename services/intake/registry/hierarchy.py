@@ -7,9 +7,10 @@ from datetime import date
 from itertools import pairwise
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import AgencyRegistered
 from shared.contract.hierarchy import parents_of
+from shared.runtime.file_errors import FileError
 
 #: limit on the agencies above an agency; the State has six levels
 _MOST_ABOVE = 20

@@ -17,13 +17,14 @@ from services.intake.personal_data.retention import keeping_blank
 from services.intake.registry import staffing, store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from services.intake.webhooks import store as webhook_store
 from shared.contract.events import AgencyStaffing, ReferenceTablePublished, RegimePublished, RegistryEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.english import counted
+from shared.runtime.file_errors import FileError
 
 #: keys that a message names
 MAX_NAMED = 20

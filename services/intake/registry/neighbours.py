@@ -20,11 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import RegistryEvent
-from shared.contract.events.fields import shown
 from shared.contract.services import SERVICES
 from shared.runtime.clock import monotonic_seconds
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: the services that check records before they are admitted
 NEIGHBOURS = tuple(service for service in SERVICES if service != "intake")

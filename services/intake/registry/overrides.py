@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.addressing import override_of, submits
 from shared.contract.events import RegimePublished
-from shared.contract.events.fields import shown
 from shared.contract.events.registry import DeadlineOverride
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 
 def check(located: Located, regime: RegimePublished, registry: Registry) -> Iterator[FileError]:

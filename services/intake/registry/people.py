@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.access import RIGHTS, Office
 from shared.contract.events import OfficerRegistered, PersonRegistered, PersonsOffice, RegistryEvent
-from shared.contract.events.fields import shown, usable_address
+from shared.contract.events.fields import usable_address
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: E.164: a plus sign and at most 15 digits
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")

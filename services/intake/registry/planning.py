@@ -29,10 +29,10 @@ from shared.contract.events import (
     SharingGranted,
     WaiverGranted,
 )
-from shared.contract.events.fields import shown
 from shared.contract.hierarchy import ParentSince
 from shared.runtime.clock import LOCAL_ZONE
 from shared.runtime.english import counted
+from shared.runtime.hidden_characters import shown
 
 FORMAT = "thongsuot-registry-plan/1"
 #: a nation's registry fits

@@ -9,9 +9,11 @@ from decimal import Decimal
 from pydantic import TypeAdapter, ValidationError
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import ReferenceTablePublished
-from shared.contract.events.fields import AT_THE_GATE, Amount, Day, shown
+from shared.contract.events.fields import AT_THE_GATE, Amount, Day
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 _AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)
 _DAY: TypeAdapter[date] = TypeAdapter(Day)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.addressing import closed_before
 from shared.contract.events import RegistryEvent, RequestIssued
-from shared.contract.events.fields import shown
 from shared.contract.reporting_window import local_day
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 
 def check(

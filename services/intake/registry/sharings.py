@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import SharingGranted
+from shared.runtime.file_errors import FileError
 
 
 def check(located: Located, sharing: SharingGranted, registry: Registry) -> Iterator[FileError]:

@@ -9,35 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.contract.events import RegistryEvent
-from shared.contract.events.fields import shown
-
-#: limit on the characters of a place in a message: a field's name may be as long as its file
-MAX_PLACE_CHARACTERS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class FileError:
-    """One error. `line` and `column` count from 1 (0: unknown); `place` is a JSON Pointer (RFC 6901)."""
-
-    file: str
-    line: int
-    place: str
-    message: str
-    message_en: str
-    fix: str
-    fix_en: str
-    column: int = 0
-    missing: str = ""  # the kind of the record that does not exist
-    remark: bool = False  # something to look at, for which nothing is refused
-
-    def __str__(self) -> str:
-        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        place = shown(self.place, MAX_PLACE_CHARACTERS) or "/"
-        return f"{where} {place}\n  {self.message} → {self.fix}\n  {self.message_en} → {self.fix_en}".lstrip()
-
-
-#: (line, column), both from 1
-Mark = tuple[int, int]
+from shared.runtime.file_errors import FileError, Mark, nearest_mark
+from shared.runtime.hidden_characters import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +27,7 @@ class Source:
 
     def mark(self, within: str = "") -> Mark:
         """The mark of that place, or of the nearest one around it that the file contains."""
-        pointer = self.pointer(within)
-        while pointer and pointer not in self.marks:
-            pointer = pointer.rpartition("/")[0]
-        return self.marks.get(pointer, (0, 0))
+        return nearest_mark(self.marks, self.pointer(within))
 
     def error(self, within: str, message: str, message_en: str, fix: str, fix_en: str) -> FileError:
         """An error at a JSON Pointer into the record."""

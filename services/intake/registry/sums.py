@@ -13,9 +13,10 @@ from decimal import Decimal, localcontext
 from math import floor
 
 from services.intake.registry.narrowing import MAX_DIGITS, Balance, Dead, Narrowing
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.contract.events import FigureField, SumRule
-from shared.contract.events.fields import shown
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: limit on the figures in all derived balances; beyond it none is derived
 MAX_MADE = 20_000

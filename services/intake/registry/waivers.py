@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from services.intake.registry.records import Registry
-from services.intake.registry.source import FileError, Located
+from services.intake.registry.source import Located
 from shared.access.rights import at_or_below
 from shared.contract.events import RegistryEvent, WaiverGranted
-from shared.contract.events.fields import shown
 from shared.contract.events.verdicts import WAIVABLE
+from shared.runtime.file_errors import FileError
+from shared.runtime.hidden_characters import shown
 
 #: the longest term; who needs more asks again
 MAX_DAYS = 366

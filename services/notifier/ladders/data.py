@@ -6,15 +6,13 @@ Every scalar is text until its field says what it is, so YAML guesses nothing; a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.notifier.ladders.domain import (
     ROLES,
@@ -30,10 +28,8 @@ from services.notifier.ladders.domain import (
 )
 from shared.contract.events import AgencyKind
 from shared.runtime.clock import LOCAL_ZONE
-from shared.runtime.yaml_files import beyond_plain, line_of, texts_loader, written_twice
-from shared.web.validation import sentence_of
+from shared.service.model_files import FileModel, read_model
 
-FileModel = TypeVar("FileModel", bound=BaseModel)
 #: a ladder is a page; more is a wrong file
 MAX_FILE_BYTES = 64 * 1024
 #: nested deeper it is no ladder
@@ -211,34 +207,10 @@ class ReadLadder:
 
 def read_checked(name: str, content: bytes, model: type[FileModel]) -> tuple[FileModel, str, str]:
     """A file's bytes (YAML, UTF-8) as the model, with its text and SHA-256. Raises LadderError with every fault."""
-    if len(content) > MAX_FILE_BYTES:
-        raise LadderError(f"{name}:1: tệp quá lớn, nhiều nhất {MAX_FILE_BYTES} byte / at most {MAX_FILE_BYTES} bytes")
-    try:
-        body = content.decode("utf-8")
-        if "\x00" in body:
-            raise LadderError(f"{name}:1: bỏ byte NUL / remove the NUL byte")
-        if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
-            raise LadderError("\n".join(odd))  # read any further it may say something else than is written
-        node = yaml.compose(body, texts_loader(body))
-        document: Any = yaml.load(body, texts_loader(body))  # noqa: S506
-    except UnicodeDecodeError as error:
-        raise LadderError(f"{name}:1: không phải UTF-8, hãy lưu lại bằng UTF-8 / not UTF-8: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        line = mark.line + 1 if mark else 1
-        raise LadderError(f"{name}:{line}: sửa cú pháp YAML / correct the YAML: {problem}") from error
-    faults = [
-        f"{name}:{line}: {path}: viết hai lần, bỏ một / written twice, drop one" for path, line in written_twice(node)
-    ]
-    try:
-        file = model.model_validate(document)
-    except ValidationError as error:
-        faults += [_fault(name, node, fault) for fault in _own(error.errors())]
-        raise LadderError("\n".join(faults)) from error
-    if faults:
+    file, faults = read_model(content, name, model, scalars="texts", max_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH)
+    if file is None:
         raise LadderError("\n".join(faults))
-    return file, body, hashlib.sha256(content).hexdigest()
+    return file, content.decode(), hashlib.sha256(content).hexdigest()
 
 
 def parse_ladder(name: str, content: bytes) -> ReadLadder:
@@ -255,32 +227,6 @@ def read_ladder(path: Path) -> ReadLadder:
 def shipped_ladders() -> list[ReadLadder]:
     """Every ladder that comes with the service. Raises LadderError."""
     return [read_ladder(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
-
-
-_CURES = {
-    "missing": "thiếu, hãy thêm / is missing, add it",
-    "extra_forbidden": "không có mục này, hãy bỏ / there is no such field, drop it",
-}
-
-
-def _own(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Without lists that are called too short because an item of theirs is wrong."""
-    places = [fault["loc"] for fault in faults]
-    return [
-        fault for fault in faults
-        if fault["type"] != "too_short" or not any(
-            place[: len(fault["loc"])] == fault["loc"] and len(place) > len(fault["loc"]) for place in places
-        )
-    ]  # fmt: skip
-
-
-def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
-    if fault["type"] == "value_error":  # in our own words
-        said = fault["msg"].removeprefix("Value error, ")
-    else:
-        said = _CURES.get(fault["type"]) or sentence_of(fault)
-    return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"
 
 
 def conflicts(ladders: Iterable[Ladder]) -> list[str]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contract.working_days import WorkingCalendar
-from shared.runtime.yaml_files import beyond_plain, misread, typed_loader, written_twice
+from shared.service.model_files import FileDay, read_model
 
 #: nested deeper it is no calendar
 MAX_DEPTH = 8
 
 
 class CalendarError(ValueError):
-    """The calendar file is wrong; the message names the file and what to mend."""
+    """The calendar file is wrong; the message names every fault with its line and cure, one a line."""
 
 
 class CalendarDay(BaseModel):
@@ -27,7 +27,7 @@ class CalendarDay(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    day: date
+    day: FileDay
     work: bool = False
     name: str
     name_en: str
@@ -46,7 +46,7 @@ class Announcement(BaseModel):
 
     number: str = Field(min_length=1)
     issuer: str = Field(min_length=1)
-    decided_on: date
+    decided_on: FileDay
     about: str = Field(min_length=1)
 
 
@@ -62,7 +62,10 @@ class CalendarYear(BaseModel):
     @model_validator(mode="after")
     def _announced_by_somebody(self) -> CalendarYear:
         if (self.status == "announced") != bool(self.announcements):
-            raise ValueError(f"{self.year} is {self.status}: announcements belong to an announced year, and only to it")
+            raise ValueError(
+                f"{self.year} là {self.status}: chỉ năm announced có announcements, và phải có / "
+                f"{self.year} is {self.status}: announcements belong to an announced year, and only to it"
+            )
         return self
 
 
@@ -85,20 +88,28 @@ class CalendarFile(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> CalendarFile:
+        span = f"{self.first_year}-{self.last_year}"
+        outside = (
+            f"nằm ngoài {span}, sửa ngày hoặc first_year, last_year / "
+            f"lies outside {span}: correct it, or first_year and last_year"
+        )
         seen: set[date] = set()
         for entry in self.days:
             if entry.day in seen:
-                raise ValueError(f"{entry.day} is listed twice")
+                raise ValueError(f"{entry.day} ghi hai lần, bỏ một / {entry.day} is listed twice, drop one")
             if not self.first_year <= entry.day.year <= self.last_year:
-                raise ValueError(f"{entry.day} lies outside {self.first_year}-{self.last_year}")
+                raise ValueError(f"{entry.day} {outside}")
             if entry.work and entry.day.weekday() < 5:
-                raise ValueError(f"{entry.day} is a weekday: only a weekend day can be made up")
+                raise ValueError(
+                    f"{entry.day} là ngày thường: chỉ làm bù vào cuối tuần / "
+                    f"{entry.day} is a weekday: only a weekend day can be made up"
+                )
             seen.add(entry.day)
         named = [entry.year for entry in self.years]
         if twice := sorted({year for year in named if named.count(year) > 1}):
-            raise ValueError(f"years: {twice[0]} is listed twice")
+            raise ValueError(f"years: {twice[0]} ghi hai lần, bỏ một / {twice[0]} is listed twice, drop one")
         if beyond := [year for year in named if not self.first_year <= year <= self.last_year]:
-            raise ValueError(f"years: {beyond[0]} lies outside {self.first_year}-{self.last_year}")
+            raise ValueError(f"years: {beyond[0]} {outside}")
         return self
 
     def calendar(self) -> WorkingCalendar:
@@ -138,32 +149,11 @@ def read_calendar(path: Path) -> ReadCalendar:
         body = path.read_bytes()
     except OSError as error:
         raise CalendarError(f"{path}: không đọc được / cannot be read: {error.strerror}") from error
-    try:
-        text = body.decode("utf-8-sig")
-        if odd := [f"{line}: {what}" for line, what in _odd(text)]:
-            raise CalendarError(f"{path.name}: không đúng / is not right: {'; '.join(odd[:20])}")
-        file = CalendarFile.model_validate(yaml.load(text, typed_loader(text)))  # noqa: S506 - a safe loader
-    except CalendarError:
-        raise
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'YAML'}: {fault['msg']}" for fault in error.errors()[:20]
-        )
-        raise CalendarError(f"{path.name}: không đúng / is not right: {faults}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or no day of a calendar
-        reason = " ".join(str(error).split())[:500]
-        raise CalendarError(f"{path.name}: không đọc được YAML / cannot be read as YAML: {reason}") from error
+    # Windows' editors begin a file with a BOM, which says nothing
+    file, faults = read_model(body.removeprefix(BOM_UTF8), path.name, CalendarFile, max_depth=MAX_DEPTH)
+    if file is None:
+        raise CalendarError("\n".join(faults))
     return ReadCalendar(file, hashlib.sha256(body).hexdigest())
-
-
-def _odd(text: str) -> list[tuple[int, str]]:
-    """What would be read as something else than is written, with its line. Raises yaml.YAMLError."""
-    if odd := list(beyond_plain(text, MAX_DEPTH)):
-        return odd
-    node = yaml.compose(text, typed_loader(text))
-    if odd := list(misread(node)):
-        return odd
-    return [(line, f"{place}: viết hai lần, bỏ một / written twice, drop one") for place, line in written_twice(node)]
 
 
 def shipped_calendars() -> list[ReadCalendar]:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.contract.events.base import ExactDecimal
 from shared.contract.text import nfc, stream_safe
+from shared.runtime.hidden_characters import HIDDEN, LINE_BREAKS, shown
 
 #: the context of pydantic under which the limits count
 AT_THE_GATE: Final[Mapping[str, bool]] = {"at_the_gate": True}
@@ -50,17 +51,6 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-#: What nobody sees, or sees otherwise than it is stored: C0, C1, DEL; marks that change the direction of what stands
-#: beside them (UAX #9); what is drawn as nothing (Default_Ignorable_Code_Point of UAX #44, blank letters); a BOM
-#: inside; private use, which each font draws as it likes; surrogates; what is no character at all
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
-    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 15))
-    + "]"
-)
 
 
 class Words(NamedTuple):
@@ -87,12 +77,6 @@ def usable_address(address: str) -> bool:
     return found is not None and len(found["local"]) <= _MAX_LOCAL_CHARACTERS
 
 
-def shown(text: str, limit: int = 80) -> str:
-    """The text, fit to stand in a message: nothing hidden or broken in it, no longer than `limit`."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", _LINE_BREAKS.sub(" ", cut))
-
-
 def flaw_of_text(text: str, most: int, *, least: int = 0, lines: bool = False) -> Words | None:
     """What is wrong with a text of a record; `lines`: it may hold line breaks (`\\n`)."""
     if len(text) > most:
@@ -104,14 +88,14 @@ def flaw_of_text(text: str, most: int, *, least: int = 0, lines: bool = False) -
         )
     if len(text) < least:
         return Words("Không được để trống.", "It must not be empty.", "Ghi nội dung.", "Write it.")
-    if not lines and _LINE_BREAKS.search(text):
+    if not lines and LINE_BREAKS.search(text):
         return Words(
             "Có xuống dòng; chỗ này chỉ được một dòng.",
             "It holds a line break; one line is allowed here.",
             "Viết trên một dòng. Trong YAML, “>” và “|” giữ dấu xuống dòng cuối: bỏ chúng hoặc dùng “>-”.",
             "Write it on one line. In YAML, “>” and “|” keep a last line break: leave them out, or use “>-”.",
         )
-    hidden = _HIDDEN.search(text.replace("\n", "") if lines else text)
+    hidden = HIDDEN.search(text.replace("\n", "") if lines else text)
     if hidden is not None:
         point = f"U+{ord(hidden[0]):04X}"
         return Words(

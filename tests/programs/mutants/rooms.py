@@ -140,7 +140,8 @@ GROUPS = (
             "registry_sums", "overrides", "agency_codes",
         ),
         (
-            _room("intake/registry", "services/intake/registry", "checks", "forms", "strict_yaml"),
+            _room("intake/registry", "services/intake/registry", "checks", "forms"),
+            _room("shared/strict_yaml", "shared/runtime", "strict_yaml"),
             _room("intake/registry_rules", "services/intake/registry", "sums", "overrides", "hierarchy", "staffing"),
         ),
     ),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.intake.registry import strict_yaml
 from services.intake.registry.gate import admit
-from services.intake.registry.source import FileError
 from shared.contract.events import RegimePublished, RegistryEvent
+from shared.runtime import strict_yaml
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.file_errors import FileError
 from tests.integration.intake import rig
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, DISTRICT, NOW, proposed
 

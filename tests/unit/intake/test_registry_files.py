@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from services.intake.registry import strict_yaml
 from services.intake.registry.files import read_folder
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.load import RegistryRefused
-from services.intake.registry.source import FileError, Source
+from services.intake.registry.source import Source
 from shared.contract.events import RegimePublished
+from shared.runtime import strict_yaml
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.file_errors import FileError
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
 SAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "sample"

@@ -10,8 +10,8 @@ import pytest
 from services.intake.registry.files import read_folder
 from services.intake.registry.gate import admit
 from services.intake.registry.load import RegistryRefused
-from services.intake.registry.source import FileError
 from shared.contract.events import RegistryEvent
+from shared.runtime.file_errors import FileError
 from tests.integration.intake import rig
 from tests.integration.intake.rig import DEPARTMENT, NOW, proposed
 

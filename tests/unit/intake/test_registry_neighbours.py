@@ -16,7 +16,7 @@ import pytest
 from services.board import check as board
 from services.intake.registry import neighbours
 from services.intake.registry.neighbours import NEIGHBOURS, ROOT, ask
-from services.intake.registry.source import FileError, Located, Source
+from services.intake.registry.source import Located, Source
 from services.notifier import check as notifier
 from services.scoring import check as scoring
 from services.scoring.calendar import shipped_calendars
@@ -25,6 +25,7 @@ from services.validator import check as validator
 from shared.contract import checking
 from shared.contract.checking import Checker, Look, Objection
 from shared.contract.events import Deadline, RegistryEvent
+from shared.runtime.file_errors import FileError
 from tests.integration.intake import rig
 from tests.integration.intake.rig import NOW, agency, officer, regime, request
 

@@ -224,13 +224,13 @@ def test_a_rung_is_sooner_only_where_no_weekend_can_turn_it_round(one: str, othe
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"#" * MAX_FILE_BYTES + b"\n", f"x.yaml:1: tệp quá lớn, nhiều nhất {MAX_FILE_BYTES} byte"),
-        (b"a: \x00", "x.yaml:1: bỏ byte NUL"),
-        (b"a: \xff", "x.yaml:1: không phải UTF-8"),
-        (b"a: 1\nb: [\n", "x.yaml:3: sửa cú pháp YAML"),
-        (b"a: 1\nb: " + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "x.yaml:2: lồng quá sâu"),
-        (b"a: 1\nb: !!str x", "x.yaml:2: không dùng !"),
-        (b"a: &x 1\nb: *x", "x.yaml:2: không dùng & và *"),
+        (b"#" * MAX_FILE_BYTES + b"\n", f"x.yaml:1: Tệp quá lớn: 65537 byte, nhiều nhất {MAX_FILE_BYTES}."),
+        (b"a: \x00", "x.yaml:1: Tệp có ký tự điều khiển, ký tự ẩn hoặc BOM (U+0000). Xóa ký tự đó"),
+        (b"a: \xff", "x.yaml:1: Tệp không phải UTF-8"),
+        (b"a: 1\nb: [\n", "x.yaml:2: YAML sai cú pháp"),
+        (b"a: 1\nb: " + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "x.yaml:2: b.0.0.0.0.0.0.0: Lồng nhau quá 8 tầng."),
+        (b"a: 1\nb: !!str x", "x.yaml:2: b: Không dùng thẻ kiểu (!!str)."),
+        (b"a: &x 1\nb: *x", "x.yaml:2: b: Không dùng neo và tham chiếu (“&”, “*”)."),
     ],
 )
 def test_a_file_that_cannot_be_read_says_where(content: bytes, said: str) -> None:
@@ -243,7 +243,7 @@ def test_so_deep_is_read_and_side_by_side_is_not_deep() -> None:
     for fine in (b"b: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1), b"b: [" + b"[], " * 20 + b"[]]"):
         with pytest.raises(LadderError) as raised:
             parse_ladder("x.yaml", fine)
-        assert "lồng quá sâu" not in str(raised.value)
+        assert "Lồng nhau" not in str(raised.value)
 
 
 def timeline(events: str, expect: str) -> list[str]:

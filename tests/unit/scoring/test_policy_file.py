@@ -60,7 +60,7 @@ def test_the_texts_name_the_points_that_the_policy_gives() -> None:
 
 
 def test_every_fault_is_told_at_once_with_its_line() -> None:
-    wrong = BODY.replace('full: "60"', "full: 60.5").replace("fraction_digits: 2", "fraction_digits: 9")
+    wrong = BODY.replace('full: "60"', "full: 60,5").replace("fraction_digits: 2", "fraction_digits: 9")
     wrong = wrong.replace("notice_working_days: 3", "notice_days: 3")
     told = refused(wrong)
     for text, path in (
@@ -69,8 +69,14 @@ def test_every_fault_is_told_at_once_with_its_line() -> None:
         ("notice_working_days", "notice_days"),
     ):
         assert any(line.startswith(f"p.yaml:{line_of(text)}: {path}: ") for line in told), (path, told)
-    assert any("notice_working_days: thiếu / is missing" in line for line in told)
+    assert any("notice_working_days: thiếu, hãy thêm / is missing, add it" in line for line in told)
     assert len(told) == 4, told
+
+
+def test_points_without_quotes_are_as_exact_as_in_quotes() -> None:
+    assert parse_policy("p.yaml", BODY.replace('full: "60"', "full: 60.10").encode()).policy == parse_policy(
+        "p.yaml", BODY.replace('full: "60"', 'full: "60.10"').encode()
+    ).policy  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -81,9 +87,9 @@ def test_every_fault_is_told_at_once_with_its_line() -> None:
         ('late: "1.b"', 'late: "1.a"', "1.a names two rules"),
         ('late: "1.b"', 'late: "1.x"', "clause 1.x has no text"),
         ("counts: accepted", "counts: all", "accepted"),
-        ("source: >-", "version: '2'\nsource: >-", "written twice"),
+        ("source: >-", "version: '2'\nsource: >-", "given twice"),
         ("source: >-", "source: [", "YAML"),
-        ("source: >-", "source: \x00", "NUL"),
+        ("source: >-", "source: \x00", "U+0000"),
     ],
 )
 def test_what_contradicts_itself_is_refused(was: str, becomes: str, complaint: str) -> None:
@@ -93,7 +99,7 @@ def test_what_contradicts_itself_is_refused(was: str, becomes: str, complaint: s
 
 def test_a_contradiction_is_told_in_both_languages_and_in_our_own_words() -> None:
     (told,) = refused(BODY.replace('floor: "0"', 'floor: "61"'))
-    line = line_of('full: "60"')
+    line = line_of("timeliness:")
     assert told == f"p.yaml:{line}: timeliness: floor, 61, lớn hơn full, 60 / floor, 61, is above full, 60"
     (told,) = refused(BODY.replace("texts:", 'texts:\n  "9.z": {text_vi: a, text_en: b, legal_basis: c}'))
     assert told.endswith("9.z không phải khoản nào của quy tắc này / texts: 9.z is no clause of this policy")

@@ -12,14 +12,11 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contract.events.base import ExactDecimal
 from shared.runtime.trouble import InfrastructureTrouble
-from shared.runtime.yaml_files import beyond_plain, line_of, misread, typed_loader, written_twice
-from shared.web.validation import sentence_of
+from shared.service.model_files import FileDay, read_model
 
 #: a policy file is a page; more is a wrong file
 MAX_FILE_BYTES = 256 * 1024
@@ -92,7 +89,7 @@ class Policy(_Part):
     """One version of the scoring policy."""
 
     version: str = Field(pattern=r"^[0-9A-Za-z._-]{1,64}$")
-    effective_from: date
+    effective_from: FileDay
     source: str
     #: a deadline is not moved earlier within so many working days of now
     notice_working_days: int = Field(ge=0, le=60)
@@ -181,31 +178,10 @@ class PolicyBook:
 
 def parse_policy(name: str, file: bytes) -> ReadPolicy:
     """A policy from its file's bytes (YAML, UTF-8). Raises PolicyError with every fault and its line."""
-    if len(file) > MAX_FILE_BYTES:
-        raise PolicyError(f"{name}: tệp quá lớn / more than {MAX_FILE_BYTES} bytes is no policy")
-    try:
-        body = file.decode("utf-8")
-        if "\x00" in body:
-            raise PolicyError(f"{name}: có byte NUL / a NUL byte is no text")
-        if odd := [f"{name}:{line}: {what}" for line, what in beyond_plain(body, MAX_DEPTH)]:
-            raise PolicyError("\n".join(odd))
-        node = yaml.compose(body, typed_loader(body))
-        if odd := [f"{name}:{line}: {what}" for line, what in misread(node)]:
-            raise PolicyError("\n".join(odd))
-        twice = [f"{name}:{line}: {path}: viết hai lần / written twice" for path, line in written_twice(node)]
-        document = yaml.load(body, typed_loader(body))  # noqa: S506 - a safe loader
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{name}: không phải UTF-8 / not UTF-8: {error}") from error
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{name}: YAML: {error}") from error
-    try:
-        policy = Policy.model_validate(document)
-    except ValidationError as error:
-        faults = [_fault(name, node, fault) for fault in error.errors()]
-        raise PolicyError("\n".join(twice + faults)) from error
-    if twice:
-        raise PolicyError("\n".join(twice))
-    return ReadPolicy(policy, body, hashlib.sha256(file).hexdigest())
+    policy, faults = read_model(file, name, Policy, max_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH)
+    if policy is None:
+        raise PolicyError("\n".join(faults))
+    return ReadPolicy(policy, file.decode(), hashlib.sha256(file).hexdigest())
 
 
 def read_policy(path: Path) -> ReadPolicy:
@@ -222,13 +198,3 @@ def shipped_policies(folder: Path | None = None) -> list[ReadPolicy]:
 def read_policies(folder: Path | None = None) -> PolicyBook:
     """The shipped policies as a book, without a database. Raises PolicyError."""
     return PolicyBook(read.policy for read in shipped_policies(folder))
-
-
-_SAID = {"missing": "thiếu / is missing", "extra_forbidden": "không có mục này / is no field of a policy"}
-
-
-def _fault(name: str, node: yaml.Node | None, fault: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in fault["loc"]) or "tệp / the file"
-    ours = fault["type"] == "value_error"  # in both languages already
-    said = str(fault["ctx"]["error"]) if ours else _SAID.get(fault["type"]) or sentence_of(fault)
-    return f"{name}:{line_of(node, fault['loc'])}: {path}: {said}"

@@ -3,19 +3,20 @@
 The parser speaks YAML 1.1; this module refuses its surprises: octal, sexagesimal and other odd numbers, anchors,
 aliases, merge keys, tags, a second document, a repeated key. `yes` and dates stay text. A whole number becomes an int,
 one with a point stays text with its digits, any other unquoted value is text. PyYAML's events carry exact marks, so
-this module decides what a plain scalar means and needs no second YAML library.
+this module decides what a plain scalar means and needs no second YAML library. Every file that a person writes is read
+here, and nothing else in services/, shared/ and deploy/ reads YAML (an architecture test looks).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-from services.intake.registry.source import FileError, Mark
-from shared.contract.events.fields import shown
+from shared.runtime.file_errors import FileError, Mark, encloses, nearest_mark
+from shared.runtime.hidden_characters import shown
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 12
@@ -27,6 +28,9 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+#: how libyaml begins its refusal of an escape such as `"\ud800"`; PyYAML's own parser lets it pass
+_BAD_ESCAPE = "found invalid Unicode character escape"
 #: other texts that YAML 1.1, YAML 1.2 or a hasty reader take for a number
 _ODD_NUMBER = re.compile(
     r"""[-+]?(?:
@@ -47,6 +51,10 @@ _NOT_IN_A_FILE = re.compile(
 )
 
 
+#: values: null, true, false and whole numbers become what they are; texts: every scalar stays what is written
+Scalars = Literal["values", "texts"]
+
+
 @dataclass(slots=True)
 class Document:
     """The content of a file. `value` is None if it cannot be read; `marks` by JSON Pointer.
@@ -58,6 +66,18 @@ class Document:
     whole: bool = True
     marks: dict[str, Mark] = field(default_factory=dict)
     errors: list[FileError] = field(default_factory=list)
+
+    def line(self, pointer: str) -> int:
+        """The line (from 1) of the value at this JSON Pointer, or of the nearest part of the file that holds it."""
+        return nearest_mark(self.marks, pointer)[0] or 1
+
+    def broken(self, pointer: str) -> bool:
+        """Whether an error stands at this place or within it: what else is said of it would be a guess."""
+        return any(encloses(pointer, error.place) for error in self.errors)
+
+
+class FileRefused(ValueError):
+    """A file holds errors; the message says each of them."""
 
 
 class _Full(Exception):
@@ -76,11 +96,18 @@ class _Open:
     keys: dict[str, int] = field(default_factory=dict)
 
 
-def read(content: bytes, file: str) -> Document:
-    """The document in these bytes, with all its errors."""
-    reader = _Reader(file)
+def read(
+    content: bytes,
+    file: str,
+    *,
+    scalars: Scalars = "values",
+    max_bytes: int = MAX_FILE_BYTES,
+    max_depth: int = MAX_DEPTH,
+) -> Document:
+    """The document in these bytes, with all its errors. `file`: its name in them."""
+    reader = _Reader(file, scalars, max_depth)
     try:
-        reader.events(_text(content, reader))
+        reader.events(_text(content, reader, max_bytes))
     except _Full:
         reader.document.whole = False
     except yaml.YAMLError as error:
@@ -90,8 +117,12 @@ def read(content: bytes, file: str) -> Document:
         reader.document.value = None
         # at the end of the file, the parser's mark may lie a line or two after it
         last_line = max(1, len(content.splitlines()))
+        at = (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1)
+        if what.startswith(_BAD_ESCAPE):
+            reader.half_a_character(at, last=True)
+            return reader.document
         reader.report(
-            (min(mark.line + 1, last_line), mark.column + 1) if mark else (1, 1),
+            at,
             "",
             f"YAML sai cú pháp: {what}.",
             f"The YAML is malformed: {what}.",
@@ -102,15 +133,23 @@ def read(content: bytes, file: str) -> Document:
     return reader.document
 
 
-def _text(content: bytes, reader: _Reader) -> str:
-    if len(content) > MAX_FILE_BYTES:
+def value_of(content: bytes, file: str) -> Any:
+    """The value in these bytes. Raises FileRefused with every error."""
+    document = read(content, file)
+    if document.errors:
+        raise FileRefused("\n".join(map(str, document.errors)))
+    return document.value
+
+
+def _text(content: bytes, reader: _Reader, max_bytes: int) -> str:
+    if len(content) > max_bytes:
         reader.report(
             (1, 1),
             "",
-            f"Tệp quá lớn: {len(content)} byte, nhiều nhất {MAX_FILE_BYTES}.",
-            f"The file is too large: {len(content)} bytes, at most {MAX_FILE_BYTES}.",
-            "Chia thành nhiều tệp, ví dụ agencies-1.yaml, agencies-2.yaml.",
-            "Split it into files such as agencies-1.yaml, agencies-2.yaml.",
+            f"Tệp quá lớn: {len(content)} byte, nhiều nhất {max_bytes}.",
+            f"The file is too large: {len(content)} bytes, at most {max_bytes}.",
+            "Kiểm tra xem có đúng tệp không; nếu đúng, chia thành nhiều tệp.",
+            "Check that it is the right file; if so, split it into several.",
         )
         raise _Full
     try:
@@ -146,18 +185,18 @@ def _text(content: bytes, reader: _Reader) -> str:
 class _Reader:
     """Builds the value from the parser's events; iterative, so that depth costs no stack."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, scalars: Scalars, max_depth: int) -> None:
         self._file = file
+        self._texts = scalars == "texts"
+        self._max_depth = max_depth
         self.document = Document()
         self._stack: list[_Open] = []
         self._documents = 0
-        self._bad = False
 
     def report(
         self, mark: Mark, place: str, message: str, message_en: str, fix: str, fix_en: str, *, last: bool = False
     ) -> None:
         line, column = mark
-        self._bad = True
         self.document.errors.append(FileError(self._file, line, place, message, message_en, fix, fix_en, column))
         if len(self.document.errors) >= MAX_ERRORS and not last:
             raise _Full
@@ -210,11 +249,12 @@ class _Reader:
         if event.anchor is not None:
             self._no_anchor(mark)
         if event.tag is not None:
+            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
             self.report(
                 mark,
                 self._pointer(),
-                f"Không dùng thẻ kiểu ({shown(event.tag)}).",
-                f"Tags are not used here ({shown(event.tag)}).",
+                f"Không dùng thẻ kiểu ({tag}).",
+                f"Tags are not used here ({tag}).",
                 "Bỏ thẻ; đặt giá trị trong dấu nháy kép nếu là chữ.",
                 "Remove the tag; put the value in double quotes if it is a text.",
             )
@@ -243,13 +283,27 @@ class _Reader:
     def _awaits_key(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1].value, dict) and self._stack[-1].awaits_key
 
+    def half_a_character(self, mark: Mark, *, last: bool = False) -> None:
+        self.report(
+            mark,
+            self._pointer(),
+            "Có nửa ký tự (surrogate), hoặc mã ký tự không tồn tại.",
+            "It holds half a character (a lone surrogate), or the code of none.",
+            "Gõ lại nội dung.",
+            "Type the text again.",
+            last=last,
+        )
+
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
+        text = str(event.value)
+        if not text.isascii() and _HALF_A_CHARACTER.search(text):
+            self.half_a_character(mark)
         if self._awaits_key():
-            self._key(str(event.value), mark)
-        elif not event.style:  # plain; PyYAML's two parsers mark it differently
-            self._put(self._plain(str(event.value), mark), mark)
+            self._key(text, mark)
+        elif event.style or self._texts:  # no style: plain; PyYAML's two parsers mark it differently
+            self._put(text, mark)
         else:
-            self._put(event.value, mark)
+            self._put(self._plain(text, mark), mark)
 
     def _key(self, name: str, mark: Mark) -> None:
         top = self._stack[-1]
@@ -298,12 +352,12 @@ class _Reader:
                 "Write the name on one line, without “[”, “{” or “?” before it.",
             )
             raise _Full
-        if len(self._stack) >= MAX_DEPTH:
+        if len(self._stack) >= self._max_depth:
             self.report(
                 mark,
                 self._pointer(),
-                f"Lồng nhau quá {MAX_DEPTH} tầng.",
-                f"Nested more than {MAX_DEPTH} levels deep.",
+                f"Lồng nhau quá {self._max_depth} tầng.",
+                f"Nested more than {self._max_depth} levels deep.",
                 "Bỏ bớt dấu ngoặc hoặc thụt đầu dòng.",
                 "Remove brackets or indentation.",
             )
