@@ -65,15 +65,17 @@ class InForce(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """Stored by this request."""
+    """Stored by this request. `deadline`: of the obligation, as scoring has told it so far; None: not told yet."""
 
     receipt: Receipt
+    deadline: datetime | None = None
 
 
 class Replayed(Struct, frozen=True):
-    """Stored by an earlier request with the same key and body."""
+    """Stored by an earlier request with the same key and body. `deadline`: as of `Stored`, as it is now."""
 
     receipt: Receipt
+    deadline: datetime | None = None
 
 
 class KeyReused(Struct, frozen=True):
@@ -135,6 +137,7 @@ class Defect(Struct, frozen=True):
 
 
 _NO_LOCKS: Mapping[str, Lock] = MappingProxyType({})
+_NO_DEADLINES: Mapping[str, datetime] = MappingProxyType({})
 Decided = Stored | Replayed | KeyReused | Unchanged | NilAfterFigures | TooManyVersions | Locked | Outdated
 SubmissionOutcome = Decided | Unknown | Defect
 
@@ -154,12 +157,13 @@ def decide(
     registry_revision: int = 0,
     accepted_figures: Mapping[str, Receipt] | None = None,
     locks: Mapping[str, Lock] = _NO_LOCKS,
+    deadlines: Mapping[str, datetime] = _NO_DEADLINES,
 ) -> tuple[list[Decided], list[Fresh]]:
     """One outcome for each of the group, in its order, and what is to be stored.
 
     The mappings hold what is stored for the group's obligations and idempotency keys; they are brought up to date,
     so that the second of two equal requests in one group meets the first. `registry_revision` is the one in force.
-    `locks`: of the obligations that are locked at some hour.
+    `locks`: of the obligations that are locked at some hour. `deadlines`: of those whose deadline has been told.
     `accepted_figures`: the newest accepted version that holds figures, of each obligation to which a NIL comes.
     """
     outcomes: list[Decided] = []
@@ -171,9 +175,9 @@ def decide(
                 outcomes.append(KeyReused(receipt))
             elif receipt.submission_id == pending.submission_id:
                 # our own commit, whose answer was lost
-                outcomes.append(Stored(receipt))
+                outcomes.append(Stored(receipt, deadlines.get(receipt.obligation)))
             else:
-                outcomes.append(Replayed(receipt))
+                outcomes.append(Replayed(receipt, deadlines.get(receipt.obligation)))
             continue
         if pending.registry_revision < registry_revision:
             outcomes.append(Outdated())
@@ -198,5 +202,5 @@ def decide(
         receipts[pending.idempotency] = receipt
         in_force[pending.obligation] = InForce(receipt, pending.content_sha256)
         fresh.append(Fresh(pending, version))
-        outcomes.append(Stored(receipt))
+        outcomes.append(Stored(receipt, deadlines.get(pending.obligation)))
     return outcomes, fresh

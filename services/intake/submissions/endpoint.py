@@ -131,10 +131,10 @@ class SubmitEndpoint:
             regime_version, revision = await self._admit(report, agency, received_at)
         except Problem:
             # a repetition gets its receipt whatever has changed since: an officer who left, a closed agency
-            receipt = await self._receipt_of(agency, key)
-            if receipt is None or receipt.sha256 != sha256:
+            replayed = await self._replayed(agency, key)
+            if replayed is None or replayed.receipt.sha256 != sha256:
                 raise
-            await _answer(Replayed(receipt), send)
+            await _answer(replayed, send)
             return
         pending = _pending(report, agency, key, body, sha256, received_at, regime_version, revision)
         outcome = await self._store(pending)
@@ -178,7 +178,7 @@ class SubmitEndpoint:
         if not isinstance(outcome, Stored):
             raise _refused(outcome)
         metrics.SUBMISSIONS_TOTAL.labels("dry_run").inc()
-        await _send_json(send, 200, dry_run_document(outcome.receipt, report.regime, regime_version))
+        await _send_json(send, 200, dry_run_document(outcome, regime_version))
 
     async def _read(self, body: bytes) -> Report | Unreadable:
         if len(body) <= _LARGE_BYTES:
@@ -187,9 +187,9 @@ class SubmitEndpoint:
         async with self._large:
             return read_report(body)
 
-    async def _receipt_of(self, agency: str, key: str) -> Receipt | None:
+    async def _replayed(self, agency: str, key: str) -> Replayed | None:
         async with self._database.read_transaction() as tx:
-            return await store.receipt_of(tx, agency, key)
+            return await store.replayed(tx, agency, key)
 
     async def _store(self, pending: Pending) -> SubmissionOutcome:
         if pending.idempotency in self._in_flight:
@@ -313,38 +313,44 @@ def _idempotency_key(scope: Scope) -> str:
     return keys[0].decode("ascii")
 
 
-def receipt_document(receipt: Receipt) -> dict[str, Any]:
-    """The receipt as its JSON members; the same for the first answer and for every repetition."""
+def receipt_document(receipt: Receipt, deadline: datetime | None) -> dict[str, Any]:
+    """The answer's JSON members; of a repetition the same, with the deadline as it is by then."""
     return {
         "submission_id": str(receipt.submission_id),
         "obligation": receipt.obligation,
         "version": receipt.version,
-        "received_at": receipt.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "received_at": _local(receipt.received_at),
+        "deadline": None if deadline is None else _local(deadline),
         "sha256": receipt.sha256.hex(),
         "status": "received",
     }
 
 
-def dry_run_document(receipt: Receipt, regime: str, regime_version: int) -> dict[str, Any]:
+def dry_run_document(outcome: Stored, regime_version: int) -> dict[str, Any]:
     """What would be stored, and where the same body's content is tried."""
     return {
         "dry_run": True,
-        "obligation": receipt.obligation,
-        "version": receipt.version,
-        "received_at": receipt.received_at.astimezone(LOCAL_ZONE).isoformat(),
+        "obligation": outcome.receipt.obligation,
+        "version": outcome.receipt.version,
+        "received_at": _local(outcome.receipt.received_at),
+        "deadline": None if outcome.deadline is None else _local(outcome.deadline),
         "regime_version": regime_version,
         "validation": f"/v1/validations?regime_version={regime_version}",
     }
 
 
+def _local(moment: datetime) -> str:
+    return moment.astimezone(LOCAL_ZONE).isoformat()
+
+
 async def _answer(outcome: SubmissionOutcome, send: Send) -> None:
     match outcome:
-        case Stored(receipt):
+        case Stored(receipt, deadline):
             _stored.inc()
-            await _send_receipt(send, 201, receipt)
-        case Replayed(receipt):
+            await _send_receipt(send, 201, receipt_document(receipt, deadline))
+        case Replayed(receipt, deadline):
             metrics.SUBMISSIONS_TOTAL.labels("replayed").inc()
-            await _send_receipt(send, 200, receipt, _REPLAYED)
+            await _send_receipt(send, 200, receipt_document(receipt, deadline), _REPLAYED)
         case _:
             metrics.SUBMISSIONS_TOTAL.labels(_RESULTS[type(outcome)]).inc()
             raise _refused(outcome)
@@ -384,8 +390,7 @@ def _refused(outcome: SubmissionOutcome) -> Problem:
             return internal()
 
 
-async def _send_receipt(send: Send, status: int, receipt: Receipt, *headers: tuple[bytes, bytes]) -> None:
-    document = receipt_document(receipt)
+async def _send_receipt(send: Send, status: int, document: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
     location = (b"location", b"/v1/submissions/" + document["submission_id"].encode())
     await _send_json(send, status, document, location, *headers)
 

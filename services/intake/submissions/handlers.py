@@ -20,11 +20,11 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
     is the order of versions. What a registry admitted that has changed since is left to be admitted again.
     """
     obligations = sorted({pending.obligation for pending in group})
-    last_versions, registry_revision, locks = await store.lock_obligations(tx, obligations)
+    last_versions, revision, locks, deadlines = await store.lock_obligations(tx, obligations)
     receipts, in_force = await store.load_receipts(tx, group, [key for key, last in last_versions.items() if last > 0])
     nils = {pending.obligation for pending in group if pending.nil and last_versions[pending.obligation]}
     figures = await store.accepted_figures(tx, sorted(nils)) if nils else None
-    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, registry_revision, figures, locks)
+    outcomes, fresh = domain.decide(group, last_versions, receipts, in_force, revision, figures, locks, deadlines)
     if fresh:
         await store.insert_submissions(tx, fresh)
         traces = {item.pending.obligation: item.pending.traceparent for item in fresh}
@@ -36,10 +36,10 @@ async def accept(tx: Transaction, group: Sequence[Pending]) -> list[Decided]:
 async def look(tx: ReadTransaction, pending: Pending) -> Decided:
     """What `accept` would say of it now. Nothing is locked or stored, so another report may come in between."""
     key = pending.obligation
-    last_version, registry_revision, locks = await store.look_at_obligation(tx, key)
-    _, in_force = await store.load_receipts(tx, (), [key] if last_version else [])
-    figures = await store.accepted_figures(tx, [key]) if pending.nil and last_version else None
-    [outcome], _ = domain.decide([pending], {key: last_version}, {}, in_force, registry_revision, figures, locks)
+    last_versions, revision, locks, deadlines = await store.look_at_obligation(tx, key)
+    _, in_force = await store.load_receipts(tx, (), [key] if last_versions[key] else [])
+    figures = await store.accepted_figures(tx, [key]) if pending.nil and last_versions[key] else None
+    [outcome], _ = domain.decide([pending], last_versions, {}, in_force, revision, figures, locks, deadlines)
     return outcome
 
 

@@ -12,14 +12,22 @@ from shared.web.authentication import AGENCY_KEY
 from shared.web.idempotency import MAX_IDEMPOTENCY_KEY_CHARACTERS
 from shared.web.pages import PROBLEM_RESPONSE
 
+DEADLINE: dict[str, Any] = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+    "description": "Hạn của nghĩa vụ theo thông tin mới nhất; gia hạn hay ngày nghỉ công bố sau có thể dời; null: chưa "
+    "biết / the obligation's deadline as far as it is known; an extension or a day off announced later may move it; "
+    "null: not known yet",
+}
+
 RECEIPT: dict[str, Any] = {
     "type": "object",
-    "required": ["submission_id", "obligation", "version", "received_at", "sha256", "status"],
+    "required": ["submission_id", "obligation", "version", "received_at", "deadline", "sha256", "status"],
     "properties": {
         "submission_id": {"type": "string", "format": "uuid"},
         "obligation": {"type": "string", "examples": ["H99.01/KTXH-THANG/2026-M10"]},
         "version": {"type": "integer", "minimum": 1},
         "received_at": {"type": "string", "format": "date-time", "description": "Giờ máy chủ / the server's time"},
+        "deadline": DEADLINE,
         "sha256": {"type": "string", "description": "SHA-256 của nội dung đã gửi / of the exact body"},
         "status": {"const": "received"},
     },
@@ -28,12 +36,13 @@ RECEIPT: dict[str, Any] = {
 DRY_RUN: dict[str, Any] = {
     "type": "object",
     "description": "Không lưu gì, không có biên nhận / nothing is stored, and this is no receipt",
-    "required": ["dry_run", "obligation", "version", "received_at", "regime_version", "validation"],
+    "required": ["dry_run", "obligation", "version", "received_at", "deadline", "regime_version", "validation"],
     "properties": {
         "dry_run": {"const": True},
         "obligation": {"type": "string", "examples": ["H99.01/KTXH-THANG/2026-M10"]},
         "version": {"type": "integer", "minimum": 1, "description": "Phiên bản nếu gửi lúc này / if it were sent now"},
         "received_at": {"type": "string", "format": "date-time", "description": "Giờ máy chủ / the server's time"},
+        "deadline": DEADLINE,
         "regime_version": {"type": "integer", "minimum": 1},
         "validation": {
             "type": "string",

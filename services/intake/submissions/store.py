@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 
 from services.intake import tables
-from services.intake.submissions.domain import Fresh, InForce, Lock, Pending, Receipt
+from services.intake.submissions.domain import Fresh, InForce, Lock, Pending, Receipt, Replayed
 from shared.contract.events import VerdictReached
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
@@ -21,12 +23,14 @@ _LOCK_OBLIGATIONS = text("""
     INSERT INTO obligations AS kept (obligation, last_version)
     SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
     ON CONFLICT (obligation) DO UPDATE SET last_version = kept.last_version
-    RETURNING obligation, last_version, (SELECT revision FROM registry_revision), locks_at, unlocked_until
+    RETURNING obligation, last_version, (SELECT revision FROM registry_revision), locks_at, unlocked_until,
+              (SELECT deadline FROM standings WHERE standings.obligation = kept.obligation)
 """)
 
 # The same without locks and without a row made, for who only looks.
 _LOOK_AT_OBLIGATION = text("""
-    SELECT coalesce(kept.last_version, 0), revision, locks_at, unlocked_until
+    SELECT coalesce(kept.last_version, 0), revision, locks_at, unlocked_until,
+           (SELECT deadline FROM standings WHERE standings.obligation = :key)
     FROM registry_revision LEFT JOIN obligations AS kept ON kept.obligation = :key
 """)
 
@@ -99,8 +103,9 @@ _STORE = text(f"""
 
 
 _RECEIPT_OF_KEY = text("""
-    SELECT submission_id, obligation, version, received_at, sha256 FROM submissions
-    WHERE agency = :agency AND idempotency_key = :key
+    SELECT submission_id, obligation, submissions.version, received_at, sha256, deadline
+    FROM submissions LEFT JOIN standings USING (obligation)
+    WHERE submissions.agency = :agency AND idempotency_key = :key
 """)
 
 _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
@@ -127,23 +132,41 @@ class KeyTakenMeanwhile(InfrastructureTrouble):
     """Another process stored a submission under one of our idempotency keys after we looked: look again."""
 
 
-async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int, dict[str, Lock]]:
-    """Lock the rows of these obligations (sorted, distinct), made where missing.
+class Known(NamedTuple):
+    """What is stored of obligations, by key; nothing where they have none, and the registry's revision now."""
 
-    Returns their last versions by key, the registry's revision now, and when those lock that ever do.
+    last_versions: dict[str, int]
+    registry_revision: int
+    locks: dict[str, Lock]  # of those that ever lock
+    deadlines: dict[str, datetime]  # as scoring has told them so far; a relief may still move them
+
+
+async def lock_obligations(tx: Transaction, keys: Sequence[str]) -> Known:
+    """Lock the rows of these obligations (sorted, distinct), made where missing.
 
     The first use of an obligation is race-free: of two processes one waits for the other. Rows are made and locked in
     sorted order, so no two groups wait for each other.
     """
     rows = (await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})).all()
-    locks = {row[0]: Lock(row[3], row[4]) for row in rows if row[3] is not None}
-    return {row[0]: row[1] for row in rows}, rows[0][2], locks
+    return Known(
+        {row[0]: row[1] for row in rows},
+        rows[0][2],
+        {row[0]: Lock(row[3], row[4]) for row in rows if row[3] is not None},
+        {row[0]: row[5] for row in rows if row[5] is not None},
+    )
 
 
-async def look_at_obligation(tx: ReadTransaction, key: str) -> tuple[int, int, dict[str, Lock]]:
-    """As `lock_obligations`, of one, and locks nothing: its last version, the registry's revision, and its lock."""
-    row = (await tx.execute(_LOOK_AT_OBLIGATION, {"key": key})).one()
-    return row[0], row[1], {} if row[2] is None else {key: Lock(row[2], row[3])}
+async def look_at_obligation(tx: ReadTransaction, key: str) -> Known:
+    """As `lock_obligations`, of one, and locks nothing."""
+    last_version, revision, locks_at, unlocked_until, deadline = (
+        await tx.execute(_LOOK_AT_OBLIGATION, {"key": key})
+    ).one()
+    return Known(
+        {key: last_version},
+        revision,
+        {} if locks_at is None else {key: Lock(locks_at, unlocked_until)},
+        {} if deadline is None else {key: deadline},
+    )
 
 
 async def load_receipts(
@@ -178,10 +201,10 @@ async def accepted_figures(tx: ReadTransaction, obligations: Sequence[str]) -> d
     return {row.obligation: Receipt(*row) for row in rows}
 
 
-async def receipt_of(tx: ReadTransaction, agency: str, idempotency_key: str) -> Receipt | None:
-    """The receipt of what is stored under an agency's idempotency key."""
+async def replayed(tx: ReadTransaction, agency: str, idempotency_key: str) -> Replayed | None:
+    """What is stored under an agency's idempotency key."""
     row = (await tx.execute(_RECEIPT_OF_KEY, {"agency": agency, "key": idempotency_key})).one_or_none()
-    return None if row is None else Receipt(*row)
+    return None if row is None else Replayed(Receipt(*row[:5]), row[5])
 
 
 async def insert_submissions(tx: Transaction, fresh: Sequence[Fresh]) -> None:

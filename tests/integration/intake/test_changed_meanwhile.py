@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from services.intake.submissions import store
-from services.intake.submissions.domain import Lock
 from shared.contract.events import FigureField, Form, NarrativeField
 from shared.postgres.database import Transaction
 from tests.integration.intake import rig
@@ -48,9 +47,8 @@ async def test_without_the_look_at_the_revision_the_old_version_would_be_stamped
     """Negative control."""
     lock = store.lock_obligations
 
-    async def blind(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int, dict[str, Lock]]:
-        last_versions, _, locks = await lock(tx, keys)
-        return last_versions, 0, locks
+    async def blind(tx: Transaction, keys: Sequence[str]) -> store.Known:
+        return (await lock(tx, keys))._replace(registry_revision=0)
 
     monkeypatch.setattr(store, "lock_obligations", blind)
     async with intake(province, **DEAF) as client:

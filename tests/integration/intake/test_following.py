@@ -21,7 +21,7 @@ from shared.contract.events import (
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from tests.fakes.compliance import obligation_changed
-from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, report, rows
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, load, officer, report, rows
 from tests.unit.intake.samples import pending
 
 DECIDED = datetime(2026, 10, 20, 3, tzinfo=UTC)
@@ -213,6 +213,24 @@ async def test_an_agency_sees_what_it_owes_by_deadline_with_standing_and_score(p
         [owed] = (await client.get("/v1/obligations", standing="fulfilled")).json()["items"]
         assert (owed["overdue"], owed["on_time"], owed["score"]) == (False, False, "-2.50")
         assert owed["cutoff_from"] == "2026-09-15"
+
+
+async def test_the_answer_to_a_report_says_the_deadline_as_it_was_told_last(province: Province) -> None:
+    async with intake(province) as client:
+
+        async def deadline(body: dict[str, Any], key: str) -> object:
+            answer = await client.post(body, key=key)
+            assert answer.status_code in (200, 201), answer.text
+            return answer.json()["deadline"]
+
+        assert await deadline(report(1), "a") is None, "scoring has told nothing yet"
+        await apply(province.url, [opened(DEPARTMENT), opened(COMMUNE, deadline=DECIDED)])
+        assert await deadline(report(2), "b") == "2026-10-18T17:00:00+07:00"
+        moved = changed(DEPARTMENT, version=2, deadline=datetime(2026, 10, 21, 10, tzinfo=UTC))
+        await apply(province.url, [moved])
+        assert await deadline(report(1), "a") == "2026-10-21T17:00:00+07:00", "a repetition says what holds by then"
+        await load(province.url, [officer("cb-01", DEPARTMENT, active=False)])
+        assert await deadline(report(1), "a") == "2026-10-21T17:00:00+07:00", "also where it would be refused today"
 
 
 async def test_a_debt_that_falls_leaves_what_is_owed_and_keeps_its_page(province: Province) -> None:

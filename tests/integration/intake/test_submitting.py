@@ -101,6 +101,7 @@ async def test_a_good_report_gets_a_receipt_of_the_exact_bytes_and_an_event_with
             "obligation": "H99.01/KTXH/2026-M10",
             "version": 1,
             "received_at": NOW.isoformat(),
+            "deadline": None,
             "sha256": hashlib.sha256(body.encode()).hexdigest(),
             "status": "received",
         }
@@ -309,6 +310,7 @@ async def test_a_dry_run_says_what_would_become_of_the_report_and_stores_nothing
         assert answer.status_code == 200, answer.text
         said = answer.json()
         assert (said["dry_run"], said["obligation"], said["version"]) == (True, f"{DEPARTMENT}/KTXH/2026-M10", 1)
+        assert said["deadline"] is None
         assert said["validation"] == f"/v1/validations?regime_version={said['regime_version']}"
         assert await rows(province.url, "SELECT 1 FROM submissions UNION ALL SELECT 1 FROM obligations") == []
         assert await rows(province.url, "SELECT 1 FROM outbox WHERE topic = 'submissions'") == []

@@ -10,7 +10,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.intake.submissions import handlers, store
-from services.intake.submissions.domain import Lock
 from shared.contract.events import SubmissionReceived
 from shared.postgres.database import Database, Transaction
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Province, all_of, intake, report, rows
@@ -99,14 +98,14 @@ async def test_without_the_row_lock_versions_collide(province: Province, monkeyp
     """Negative control of the lock."""
     meeting = asyncio.Barrier(2)
 
-    async def unlocked(tx: Transaction, keys: Sequence[str]) -> tuple[dict[str, int], int, dict[str, Lock]]:
+    async def unlocked(tx: Transaction, keys: Sequence[str]) -> store.Known:
         found = await tx.execute(
             text("SELECT obligation, last_version FROM obligations WHERE obligation = ANY(CAST(:keys AS text[]))"),
             {"keys": keys},
         )
         last = {**dict.fromkeys(keys, 0), **{row[0]: row[1] for row in found}}
         await meeting.wait()
-        return last, 0, {}
+        return store.Known(last, 0, {}, {})
 
     monkeypatch.setattr(store, "lock_obligations", unlocked)
     collided = [error for error in await race(province.url) if error is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from services.intake.submissions.domain import (
     Fresh,
@@ -60,6 +61,16 @@ def test_our_own_commit_whose_answer_was_lost_is_no_replay() -> None:
     outcomes, fresh = decide([ours], {OBLIGATION: 3}, {ours.idempotency: receipt}, {})
     assert outcomes == [Stored(receipt)]
     assert fresh == []
+
+
+def test_an_answer_says_the_deadline_of_its_own_obligation() -> None:
+    deadline = datetime(2026, 10, 18, 10, tzinfo=UTC)
+    first, second, again = pending("1"), pending("2", key="b", obligation="other"), pending("1")
+    told = {OBLIGATION: deadline, "third": deadline.replace(day=19)}
+    outcomes, _ = decide([first, second, again], {OBLIGATION: 0, "other": 0}, {}, {}, deadlines=told)
+    assert [outcome.deadline for outcome in outcomes if isinstance(outcome, Stored | Replayed)] == [
+        deadline, None, deadline,
+    ]  # fmt: skip
 
 
 def test_what_the_version_in_force_says_already_is_not_stored_again() -> None:
