@@ -8,6 +8,7 @@ draining its topic into the dead-letter topic.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -51,6 +52,11 @@ FETCH_WHILE_BUSY = 256 * 1024, 100
 FETCH_PARTITION_BYTES = 256 * 1024
 #: bytes of records to parse before the event loop gets a turn
 SLICE_BYTES = 256 * 1024
+#: a busy consumer commits its offsets so often. They only say where to go on after a restart: what is read again is
+#: dropped by the inbox, and each commit costs a request of all partitions and as many records in Kafka's own log
+COMMIT_EVERY_SECONDS = 1.0
+#: with offsets left to commit, a poll waits so long before the consumer counts as idle: longer than a busy fetch
+IDLE_MILLISECONDS = 250
 #: deadline of one commit of offsets: aiokafka itself would retry for ever
 COMMIT_SECONDS = 10.0
 #: time for a client to leave its group and close its connections
@@ -106,7 +112,9 @@ class Subscription:
         )
         self._subscriber: Any = None
         self._watched: Any = None  # the client with wrapped calls
-        self._commit_due = False  # the last commit failed
+        self._commit_due = False  # what was applied since the last commit is not committed
+        self._commit_failed = False  # the last commit
+        self._committed_at = -math.inf
         self._in_hand: dict[TopicPartition, int] = {}  # first offset of each partition in the current batch
 
     def subscribe(self, broker: KafkaBroker) -> None:
@@ -144,7 +152,7 @@ class Subscription:
         if consumer is None or consumer is self._watched:
             return
         self._watched = consumer
-        self._commit_due = False
+        self._commit_due = self._commit_failed = False
         getmany, commit, stop = consumer.getmany, consumer.commit, consumer.stop
 
         async def polled(*places: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
@@ -152,8 +160,10 @@ class Subscription:
             self._in_hand = {}
             while True:
                 self.health.turned()
+                left = self._commit_due and not self._commit_failed
+                wait_ms = IDLE_MILLISECONDS if left else POLL_MILLISECONDS
                 try:
-                    messages = await getmany(*places, timeout_ms=POLL_MILLISECONDS, max_records=max_records)
+                    messages = await getmany(*places, timeout_ms=wait_ms, max_records=max_records)
                     if not messages and (what := aiokafka_internals.ended(consumer)):
                         raise KafkaError(f"the client no longer works: {what}")
                 except Exception:
@@ -165,17 +175,22 @@ class Subscription:
                 aiokafka_internals.pace_fetches(consumer, *(FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE))
                 if self._commit_due and not messages and self.health.assigned:
                     with suppress(KafkaError):  # logged below; the next empty poll tries again
-                        await committed()
+                        await commit_now()
                 if messages or not self._subscriber.running:
                     return messages
 
-        async def committed(*args: Any, **kwargs: Any) -> Any:
+        async def committed() -> None:
             failpoints.hit("consumer.between_database_and_offset_commit")
+            self._commit_due = True
+            if self._commit_failed or monotonic_seconds() - self._committed_at >= COMMIT_EVERY_SECONDS:
+                await commit_now()
+
+        async def commit_now() -> None:
             try:
-                answer = await asyncio.wait_for(commit(*args, **kwargs), COMMIT_SECONDS)
+                await asyncio.wait_for(commit(), COMMIT_SECONDS)
             except Exception as error:
                 # the next batch's commit would include this one's
-                reported, self._commit_due = self._commit_due, True
+                reported, self._commit_failed = self._commit_failed, True
                 metrics.CONSUMER_COMMIT_FAILURES_TOTAL.labels(self.name).inc()
                 if not reported:
                     log.warning(
@@ -189,9 +204,9 @@ class Subscription:
                         self.health.late_commits += 1
                     raise KafkaTimeoutError(f"no commit within {COMMIT_SECONDS:.0f} s") from error
                 raise
-            self._commit_due = False
+            self._commit_due = self._commit_failed = False
+            self._committed_at = monotonic_seconds()
             self.health.late_commits = 0
-            return answer
 
         async def stopped() -> None:
             await aiokafka_internals.close(consumer, stop, CLIENT_STOP_SECONDS)

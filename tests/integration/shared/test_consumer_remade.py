@@ -212,6 +212,36 @@ async def test_an_offset_whose_commit_failed_is_committed_without_another_event(
         await sender.stop()
 
 
+async def test_a_busy_consumer_commits_seldom_and_what_is_left_once_it_is_idle(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "COMMIT_EVERY_SECONDS", 3600.0)
+    following = subscription(database, kafka)
+    running, sender = consumers(kafka, following), relay(database, kafka)
+    await running.start()
+    await sender.start()
+    try:
+        await send(database, [submission(agency="H99.01")])
+        await eventually(lambda: _applied(database, 1), "the first event is applied")
+        await eventually(lambda: _committed(kafka, 1), "it is committed at once")
+        sent: list[Any] = []
+        coordinator = following._subscriber.consumer._coordinator
+        original = coordinator._do_commit_offsets
+
+        async def noted(*args: Any) -> Any:
+            sent.append(args)
+            return await original(*args)
+
+        coordinator._do_commit_offsets = noted
+        await following._subscriber.consumer.commit()  # as after a batch
+        assert sent == []
+        await send(database, [submission(agency="H99.02")])
+        await eventually(lambda: _committed(kafka, 2), "the second is committed though no event comes behind it")
+    finally:
+        await running.stop()
+        await sender.stop()
+
+
 async def _committed(kafka: KafkaSettings, number: int) -> bool:
     admin = make_admin(kafka, "test")
     await admin.start()
