@@ -35,7 +35,7 @@ from shared.telemetry.pulse import Pulse
 log = get_logger()
 
 #: pause between two reads of the outbox: while rows come, and the longest while none come
-GATHER_SECONDS, IDLE_SECONDS = 0.02, 0.1
+GATHER_SECONDS, IDLE_SECONDS = 0.04, 0.1
 #: time to finish the current batch at a stop; time for a producer to stop
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
 #: the same failure is logged again only after the relay has worked for this long
