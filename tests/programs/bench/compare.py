@@ -1,9 +1,9 @@
 """python -m tests.programs.bench.compare TREE …: what a submission costs each service in other checkouts, in turns.
 
-Every tree has a system of its own on one PostgreSQL and one Kafka; only one of them runs at a time. A round sends first
-reports to intake alone, then has each consumer alone drain them, in full batches. Figures are microseconds of CPU a
-submission, the median of the rounds: they hardly depend on what else the machine does, as rates would. `floor` among
-the trees is the floor of this tree. AGENCIES, PERIODS, ROUNDS, SECONDS_A_ROUND (of sending) change the plan.
+Every tree has a system of its own on one PostgreSQL and one Kafka; only one of them runs at a time, under first reports
+that come at a fixed rate: so batches are about as large, whatever else the machine does, and the CPU of a submission
+can be compared where rates cannot. Figures are microseconds of CPU a submission, the median of the rounds. `floor`
+among the trees is the floor of this tree. RATE (a second), SECONDS_A_ROUND, ROUNDS, AGENCIES, PERIODS change the plan.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.local import Stack
+from shared.contract.services import SERVICES
 from tests.programs.bench import rounds
 from tests.programs.bench.__main__ import directory, say
 from tests.programs.bench.load import Load, require
 from tests.programs.bench.province import Province
-from tests.programs.bench.results import WIDE
-from tests.programs.bench.systems import System, infrastructure, set_up_ours, wait_generated, wait_until
-from tests.programs.bench.usage import cpu_seconds
+from tests.programs.bench.systems import System, infrastructure, set_up_ours, wait_generated
 
 FLOOR = "floor"
-ACCEPTS = "intake, accepting"
+CONNECTIONS = 64
+PARTS = (*(f"{name}{of}" for name in SERVICES for of in ("", " postgres")), "postgres rest", "kafka")
 
 
 def _of_tree(tree: Path, number: int, infra: Stack, place: Path, load_data: Path, floor_data: Path) -> System:
@@ -43,7 +43,7 @@ def _of_tree(tree: Path, number: int, infra: Stack, place: Path, load_data: Path
 
 def set_up(trees: Sequence[str], infra: Stack, place: Path) -> list[System]:
     """One system for each tree, with the registry, keys and open obligations."""
-    province = Province.of(int(os.environ.get("AGENCIES", "4000")), int(os.environ.get("PERIODS", "20")))
+    province = Province.of(int(os.environ.get("AGENCIES", "2000")), int(os.environ.get("PERIODS", "10")))
     systems: list[System] = []
     keys: dict[str, str] = {}
     floor_data = place / "province.json"
@@ -66,50 +66,38 @@ def set_up(trees: Sequence[str], infra: Stack, place: Path) -> list[System]:
     return systems
 
 
-def one_round(system: System, infra: Stack, seconds: float) -> dict[str, tuple[float, float]]:
-    """Microseconds of CPU a submission by part: of the service, and of its sessions of PostgreSQL."""
-    rounds.accepts(system, WIDE, 1)
-    before, spent = system.stored(), cpu_seconds(infra, system.stack)
-    sent = system.load.send(system.submit_url, WIDE, seconds)
-    wait_until(lambda: system.outbox_rows("intake") == 0, 300)
-    after, submissions = cpu_seconds(infra, system.stack), system.stored() - before
-    assert submissions >= sent.accepted
-    found = {
-        ACCEPTS: (
-            1e6 * (after["intake"] - spent["intake"]) / submissions,
-            1e6 * (after["intake postgres"] - spent["intake postgres"]) / submissions,
-        )
-    }
-    backlog = rounds.consumer_rates(system, infra, submissions, 10, lambda text: None)
+def one_round(system: System, infra: Stack, seconds: float, rate: float) -> dict[str, float]:
+    """Microseconds of CPU a submission by part."""
+    system.all()
+    rounds.end_to_end(system, infra, CONNECTIONS, 2, rate)  # connections, caches
+    rounds.settle(system)
+    run = rounds.end_to_end(system, infra, CONNECTIONS, seconds, rate)
     system.none()
-    return found | {name: (1000 * one.cpu_ms, 1000 * one.database_cpu_ms) for name, one in backlog.items()}
+    if run.scored < run.sent.accepted:
+        say(f"{system.name}: {run.sent.accepted} accepted, {run.scored} scored")
+    return {part: run.cpu.get(part, 0.0) / run.sent.accepted * 1e6 for part in PARTS}
 
 
-def table(trees: Sequence[str], found: Sequence[Sequence[dict[str, tuple[float, float]]]]) -> str:
-    """One line a part, two columns a tree: Python and PostgreSQL."""
-    lines = [f"{'':20}" + "".join(f"{Path(tree).name:>18}" for tree in trees)]
-    parts = list(found[0][0])
-    middle = [
-        {part: [statistics.median(one[part][of] for one in of_tree) for of in (0, 1)] for part in parts}
-        for of_tree in found
-    ]
-    for part in parts:
-        lines.append(f"{part:20}" + "".join(f"{of[part][0]:9.1f} +{of[part][1]:7.1f}" for of in middle))
-    sums = [[sum(of[part][which] for part in parts) for which in (0, 1)] for of in middle]
-    lines.append(f"{'sum':20}" + "".join(f"{python:9.1f} +{database:7.1f}" for python, database in sums))
+def table(trees: Sequence[str], found: Sequence[Sequence[dict[str, float]]]) -> str:
+    """One line a part, one column a tree."""
+    lines = [f"{'':20}" + "".join(f"{Path(tree).name:>12}" for tree in trees)]
+    medians = [{part: statistics.median(one[part] for one in of_tree) for part in PARTS} for of_tree in found]
+    for part in PARTS:
+        lines.append(f"{part:20}" + "".join(f"{of[part]:12.1f}" for of in medians))
+    lines.append(f"{'sum':20}" + "".join(f"{sum(of.values()):12.1f}" for of in medians))
     return "\n".join(lines)
 
 
 def main(trees: Sequence[str]) -> None:
     require()
-    seconds = float(os.environ.get("SECONDS_A_ROUND", "6"))
+    seconds, rate = float(os.environ.get("SECONDS_A_ROUND", "8")), float(os.environ.get("RATE", "200"))
     with directory() as place, infrastructure(place / "infra", lambda text: None) as infra:
         systems = set_up(trees, infra, place)
         try:
-            found: list[list[dict[str, tuple[float, float]]]] = [[] for _ in trees]
+            found: list[list[dict[str, float]]] = [[] for _ in trees]
             for number in range(int(os.environ.get("ROUNDS", "3"))):
                 for at in range(len(trees)) if number % 2 == 0 else reversed(range(len(trees))):
-                    found[at].append(one_round(systems[at], infra, seconds))
+                    found[at].append(one_round(systems[at], infra, seconds, rate))
                 print(table(trees, found), flush=True)
         finally:
             for system in systems:
