@@ -172,6 +172,7 @@ class Demo:
         rate = (END - START).total_seconds() / (self.wishes.seconds or USUAL_SECONDS)
         self._pace = Pace(self.wishes.directory / "business-clock", START, END, rate)
         self._env["BUSINESS_CLOCK"] = self._pace.specification
+        self._env["KAFKA_COMMIT_EVERY_SECONDS"] = "0"  # a second is a day here; deadlines wait for committed offsets
         self._env["LOG_LEVEL"] = "INFO"
         self.stack.add_services(dict.fromkeys(SERVICES, 1))
 

@@ -52,9 +52,6 @@ FETCH_WHILE_BUSY = 256 * 1024, 100
 FETCH_PARTITION_BYTES = 256 * 1024
 #: bytes of records to parse before the event loop gets a turn
 SLICE_BYTES = 256 * 1024
-#: a busy consumer commits its offsets so often. They only say where to go on after a restart: what is read again is
-#: dropped by the inbox, and each commit costs a request of all partitions and as many records in Kafka's own log
-COMMIT_EVERY_SECONDS = 1.0
 #: with offsets left to commit, a poll waits so long before the consumer counts as idle: longer than a busy fetch
 IDLE_MILLISECONDS = 250
 #: deadline of one commit of offsets: aiokafka itself would retry for ever
@@ -182,7 +179,7 @@ class Subscription:
         async def committed() -> None:
             failpoints.hit("consumer.between_database_and_offset_commit")
             self._commit_due = True
-            if self._commit_failed or monotonic_seconds() - self._committed_at >= COMMIT_EVERY_SECONDS:
+            if self._commit_failed or monotonic_seconds() - self._committed_at >= self._kafka.commit_every_seconds:
                 await commit_now()
 
         async def commit_now() -> None:

@@ -26,6 +26,10 @@ class KafkaSettings(BaseSettings):
     #: how long one batch may take before the group takes the member for dead
     max_poll_interval_seconds: float = 300
     session_timeout_seconds: float = 10
+    #: a busy consumer commits its offsets so often. They only say where to go on after a restart: what is read again
+    #: is dropped by the inbox, and each commit costs a request of all partitions and as many records in Kafka's own
+    #: log. Deadlines are judged so much later: set it lower where business time runs faster than the world's
+    commit_every_seconds: float = 1.0
 
     def topic(self, name: str) -> str:
         """The topic's name on the cluster."""

@@ -213,9 +213,9 @@ async def test_an_offset_whose_commit_failed_is_committed_without_another_event(
 
 
 async def test_a_busy_consumer_commits_seldom_and_what_is_left_once_it_is_idle(
-    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    database: Database, kafka: KafkaSettings
 ) -> None:
-    monkeypatch.setattr(consumer_module, "COMMIT_EVERY_SECONDS", 3600.0)
+    kafka = kafka.model_copy(update={"commit_every_seconds": 3600.0})
     following = subscription(database, kafka)
     running, sender = consumers(kafka, following), relay(database, kafka)
     await running.start()
