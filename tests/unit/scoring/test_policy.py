@@ -135,8 +135,12 @@ def test_ambiguous_or_missing_policies_are_refused(tmp_path: Path) -> None:
         read_policies(tmp_path)
 
 
-def test_a_policy_written_with_floats_is_refused(tmp_path: Path) -> None:
+def test_points_that_are_no_plain_decimal_are_refused_and_a_plain_one_is_exact(tmp_path: Path) -> None:
     body = POLICY_FILE.read_text(encoding="utf-8")
+    for points in ("6.01e1", "60.", ".5", ".inf"):
+        (tmp_path / "p.yaml").write_text(body.replace('full: "60"', f"full: {points}"), encoding="utf-8")
+        with pytest.raises(PolicyError, match="different numbers"):
+            read_policies(tmp_path)
     (tmp_path / "p.yaml").write_text(body.replace('full: "60"', "full: 60.1"), encoding="utf-8")
-    with pytest.raises(PolicyError, match="float"):
-        read_policies(tmp_path)
+    (read,) = policy.shipped_policies(tmp_path)
+    assert read.policy.timeliness.full == Decimal("60.1"), "as written, by no way through a float"
