@@ -23,6 +23,10 @@ _SET_ASIDE = "thongsuot_outbox_set_aside_rows"
 _READ = frozenset({_LAG, _HALTED, _DEFERRED, _DEFERRED_AGE, _LETTERS, _LETTERS_AGE, _BACKLOG, _BACKLOG_AGE, _SET_ASIDE})
 
 
+#: how the detail of a check begins that is well and warns
+_WARNS = "WARNING"
+
+
 class _Check(msgspec.Struct):
     ok: bool
     detail: str = ""
@@ -96,7 +100,7 @@ def health(said: Sequence[Said]) -> Health:
         remarks = tuple(
             Remark(name, check.ok, check.detail)
             for name, check in readiness.checks.items()
-            if not check.ok or check.detail
+            if not check.ok or check.detail.startswith(_WARNS)
         )
         own = {name: value for name, group, value in samples if not group}
         instances.append(

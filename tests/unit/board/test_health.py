@@ -30,7 +30,13 @@ thongsuot_outbox_set_aside_rows 0.0
 thongsuot_http_requests_total{route="/v1/me{x}"} 9.0
 """
 READY = json.dumps(
-    {"ready": True, "checks": {"database": {"ok": True, "detail": ""}, "ledgers": {"ok": True, "detail": "warns"}}}
+    {
+        "ready": True,
+        "checks": {
+            "database": {"ok": True, "detail": "answers"},
+            "ledgers": {"ok": True, "detail": "WARNING one can be altered"},
+        },
+    }
 ).encode()
 
 
