@@ -100,7 +100,7 @@ def build(
         system,
         group_minutes=settings.named_group_minutes,
         message_id_domain=settings.message_id_domain,
-        waits=waits,
+        groups=mailing.groups if waits else None,
     )
     escalating = EscalationSweep(
         business, system, context.ladders, message_id_domain=settings.message_id_domain, waits=waits

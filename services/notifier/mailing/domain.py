@@ -92,6 +92,7 @@ class Matter(Struct, frozen=True):
     urgent: bool = False
     deadline: datetime | None = None  # of a reminder
     held: str = ""
+    alone: bool = False  # its letter tells of several reports already
 
 
 class Release(Struct, frozen=True):
@@ -132,7 +133,7 @@ def decide(
             found.append(Hold(matter.id, silence.until, f"silence:{silence.id}"))
         elif matter.urgent or matter.kind in rules.at_once or _last_chance(matter, next_gathering, day.now):
             found.append(Release((matter.id,)))
-        elif matter.held.startswith(("silence:", "limit:")) or matter.kind in rules.group:
+        elif not matter.alone and _may_be_grouped(matter, rules):
             together.append(matter)
         elif open_window(rules, day) is not None:
             alone.append(matter)
@@ -150,6 +151,10 @@ def decide(
         tomorrow = next_moment(rules, _from_tomorrow(day), gather=True)
         found += [Hold(matter.id, tomorrow, f"limit:{rules.mails_a_day}") for letter in over for matter in letter]
     return found
+
+
+def _may_be_grouped(matter: Matter, rules: MailingRules) -> bool:
+    return matter.held.startswith(("silence:", "limit:")) or matter.kind in rules.group
 
 
 def _quiet(until: datetime) -> str:

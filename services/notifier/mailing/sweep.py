@@ -29,6 +29,10 @@ class MailingSweep:
         self._rules = RulesShelf()
         self._calendars = CalendarShelf()
 
+    async def groups(self, tx: Transaction, kind: str) -> bool:
+        """Whether several notices of this kind go out in one letter."""
+        return kind in (await self._rules.newest(tx)).group
+
     async def tick(self, tx: Transaction) -> int:
         """Look at what waits for a few people; return how many people of whose notices one went out or moved."""
         now = self._business.now()
@@ -66,8 +70,13 @@ def _matter(row: RowMapping) -> Matter:
     reminder = row["kind"] == "reminder"
     return Matter(
         row["id"], row["kind"], row["agency"], row["regime"], row["officer_id"], row["wait_until"], row["urgent"],
-        row["deadline"] if reminder else None, row["held"],
+        row["deadline"] if reminder else None, row["held"], alone=_tells_of_several(row["facts"]),
     )  # fmt: skip
+
+
+def _tells_of_several(facts: Mapping[str, Any]) -> bool:
+    """Whether the letter lists several reports already: a line of another letter could name one of them only."""
+    return len(facts.get("reports") or ()) + (facts.get("reports_left_out") or 0) > 1
 
 
 def letter(matters: Sequence[RowMapping]) -> list[tuple[UUID, UUID | None, str | None]]:
@@ -102,4 +111,6 @@ def line(row: Mapping[Any, Any]) -> dict[str, Any]:
         "next_role": facts.get("next_role") or "",
         "next_at": facts.get("next_at"),
         "held": row["held"] if row["held"].startswith(("silence:", "limit:")) else "",
+        # of a report that names the recipient: which version it is, and when it was received
+        **{name: report[name] for report in facts.get("reports") or () for name in ("version", "received_at")},
     }

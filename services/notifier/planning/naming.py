@@ -1,12 +1,13 @@
-"""Tells people that accepted reports name them, in one letter for all reports of about an hour.
+"""Tells people that accepted reports name them, in one letter for several reports.
 
-The first report waits for `group_minutes` of business time for others; then one notice, kept under the oldest of the
+Where the mailing rules group such notices, each report has its own, and those of a window share a mail. Elsewhere the
+first report waits for `group_minutes` of business time for others; then one notice, kept under the oldest of the
 obligations, lists them all. One instance sweeps at a time; nothing here commits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,42 +19,53 @@ from shared.contract.events.fields import usable_address
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 
+#: whether the mailing rules gather notices of a kind in one letter
+Groups = Callable[[Transaction, str], Awaitable[bool]]
 #: reports that a letter lists; it only counts the others
 MAX_LISTED_REPORTS = 40
 
 
 class NamingSweep:
-    """Plans the letters that are due. `tick` is a ticker's."""
+    """Plans the letters that are due. `tick` is a ticker's. groups: the mailing rules' say; None: mails go at once."""
 
     def __init__(
-        self, business: Clock, system: Clock, *, group_minutes: float, message_id_domain: str, waits: bool = False
+        self,
+        business: Clock,
+        system: Clock,
+        *,
+        group_minutes: float,
+        message_id_domain: str,
+        groups: Groups | None = None,
     ) -> None:
         self._business = business
         self._system = system
         self._wait = timedelta(minutes=group_minutes)
         self._domain = message_id_domain
-        self._waits = waits
+        self._groups = groups
 
     async def tick(self, tx: Transaction) -> int:
         """Plan one round of letters; return how many people get one."""
         now = self._business.now()
-        due = await namings.due(tx, now - self._wait)
+        grouped = self._groups is not None and await self._groups(tx, "named")
+        due = await namings.due(tx, now if grouped else now - self._wait)
         if not due:
             return 0
-        letters: dict[tuple[str, str], list[Any]] = {}  # a person who changed agencies meanwhile gets a letter for each
+        # a person who changed agencies meanwhile gets a letter for each
+        letters: dict[tuple[str, str, str], list[Any]] = {}
         for row in await namings.reports(tx, due):
-            letters.setdefault((row["officer_id"], row["agency"]), []).append(row)
-        people = await store.directory(tx, {agency for _, agency in letters}, due)
-        notices = [notice(officer_id, reports, people, now) for (officer_id, _), reports in letters.items()]
+            apart = row["obligation"] if grouped else ""
+            letters.setdefault((row["officer_id"], row["agency"], apart), []).append(row)
+        people = await store.directory(tx, {agency for _, agency, _ in letters}, due)
+        notices = [notice(officer_id, reports, people, now) for (officer_id, _, _), reports in letters.items()]
         for kind, state in await store.insert_notices(
-            tx, notices, now=self._system.now(), domain=self._domain, waits_from=now if self._waits else None
+            tx, notices, now=self._system.now(), domain=self._domain, waits_from=now if self._groups else None
         ):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
         await namings.written(
             tx,
             [
                 (row["obligation"], officer_id, reports[0]["obligation"])
-                for (officer_id, _), reports in letters.items()
+                for (officer_id, _, _), reports in letters.items()
                 for row in reports
             ],
         )

@@ -148,8 +148,14 @@ class Composer:
             answerable = self._links is not None and matter["kind"] == "escalation"
             matter["answer_url"] = self._links.of(UUID(matter["notice"])) if answerable and self._links else ""
         counts_vi, counts_en = words.counts_words(matter["kind"] for matter in matters)
-        late = any(matter["kind"] in ("overdue", "escalation") for matter in matters)
-        return {"matters": matters, "counts_vi": counts_vi, "counts_en": counts_en, "any_late": late}
+        kinds = {matter["kind"] for matter in matters}
+        return {
+            "matters": matters,
+            "counts_vi": counts_vi,
+            "counts_en": counts_en,
+            "any_late": bool(kinds & {"overdue", "escalation"}),
+            "any_named": "named" in kinds,
+        }
 
     def _view(self, mail: ClaimedMail) -> dict[str, Any]:
         facts = LETTER_FACTS.validate_python(dict(mail.facts))
@@ -224,6 +230,7 @@ def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
         next_at = datetime.fromisoformat(matter["next_at"])
         ahead_vi += f"; chưa có thì {words.short_words(next_at)} báo {role_vi}"
         ahead_en += f"; else {role_en} is told at {words.brief_words(next_at)}"
+    receipt_vi, receipt_en = _receipt_words(matter)
     held_vi, held_en = words.HELD.get(matter["held"].partition(":")[0], ("", ""))
     return {
         **matter,
@@ -246,7 +253,18 @@ def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
         "ahead_en": ahead_en,
         "held_vi": held_vi,
         "held_en": held_en,
+        "receipt_vi": receipt_vi,
+        "receipt_en": receipt_en,
     }
+
+
+def _receipt_words(matter: Mapping[str, Any]) -> tuple[str, str]:
+    """(Vietnamese, English): which version was received when; empty where the line does not say it."""
+    if not matter.get("received_at"):
+        return "", ""
+    at = datetime.fromisoformat(matter["received_at"])
+    vi = f"Phiên bản {matter['version']}, nhận lúc {words.short_words(at)}"
+    return vi, f"Version {matter['version']}, received at {words.brief_words(at)}"
 
 
 def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:

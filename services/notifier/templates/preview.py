@@ -56,6 +56,29 @@ _MATTERS: tuple[dict[str, str | None], ...] = tuple(
         1,
     )
 )  # fmt: skip
+_NAMED_MATTERS: tuple[dict[str, str | None], ...] = tuple(
+    {
+        **_MATTERS[0],
+        "notice": str(UUID(int=20 + place)),
+        "obligation": f"{code}/BC-KTXH-THANG/2026-M10",
+        "kind": "named",
+        "agency": agency,
+        "agency_en": agency_en,
+        "period": "2026-M10",
+        "standing": "",
+        "next_role": "",
+        "next_at": None,
+        "version": str(place),
+        "received_at": (_DEADLINE - timedelta(hours=8 - place)).isoformat(),
+    }
+    for place, (code, agency, agency_en) in enumerate(
+        (
+            ("H99.12", "Sở Nông nghiệp và Môi trường", "Department of Agriculture and Environment"),
+            ("H99.12.01", "Chi cục Kiểm lâm", "Forest Protection Office"),
+        ),
+        1,
+    )
+)
 _REQUEST: dict[str, str | None] = {
     **_NAMES,
     "regime_name": "Báo cáo đột xuất về thiên tai",
@@ -254,6 +277,12 @@ def samples() -> dict[str, ClaimedMail]:
             late + timedelta(days=3),
         ),
         "group": ("escalation", "overdue/rung-t+7d", facts(**head, matters=_MATTERS), late + timedelta(days=9)),
+        "group-named": (
+            "named",
+            "named",
+            facts(standing=None, reports=_REPORTS[:1], matters=_NAMED_MATTERS),
+            _DEADLINE - timedelta(hours=3),
+        ),
         "resolved": (
             "resolved",
             "overdue/resolved",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from services.notifier.planning.naming import NamingSweep
+from services.notifier.mailing.sweep import MailingSweep
+from services.notifier.planning.naming import Groups, NamingSweep
 from shared.contract.events import ObligationChanged
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import (
@@ -21,6 +22,7 @@ from tests.integration.notifier.rig import (
     registry,
 )
 
+NEXT_MORNING = DEADLINE + timedelta(hours=15, minutes=15)
 MONTHS = ("2026-M08", "2026-M09", "2026-M10")
 
 
@@ -28,9 +30,11 @@ def named(officer_id: str = "dept-any", version: int = 4, **state: Any) -> Oblig
     return fulfilled(version, officer_id=officer_id, officer_basis="named", **state)
 
 
-async def sweep(world: World, *, group_minutes: float = 60) -> int:
+async def sweep(world: World, *, group_minutes: float = 60, groups: Groups | None = None) -> int:
     """Ticks until nothing is due; how many people were written to."""
-    sweeping = NamingSweep(world.business, world.system, group_minutes=group_minutes, message_id_domain=DOMAIN)
+    sweeping = NamingSweep(
+        world.business, world.system, group_minutes=group_minutes, message_id_domain=DOMAIN, groups=groups
+    )
     count = 0
     while True:
         async with world.database.transaction() as tx:
@@ -132,6 +136,49 @@ async def test_such_a_letter_is_sent_and_settled_and_published_to_nobody(world: 
         "named": "sent", "overdue": "sent", "escalation": "sent",
     }  # fmt: skip
     assert sorted(event["kind"] for event in await world.recorded()) == ["escalation", "overdue"]
+
+
+async def test_in_office_hours_each_report_has_its_row_and_those_of_a_window_one_mail(
+    world: World, smtp: FakeSmtp
+) -> None:
+    mailing = MailingSweep(world.business, world.system)
+    await world.feed("registry", *registry())
+    await world.feed("compliance", *(named(period=month) for month in MONTHS), named("commune-any", code=COMMUNE))
+    assert await sweep(world, groups=mailing.groups) == 2, "none waits for an hour to pass"
+    assert {row["state"] for row in await letters(world)} == {"waiting"}
+    told = await world.rows("SELECT obligation, told_with FROM namings")
+    assert all(row["obligation"] == row["told_with"] for row in told), "each is its own proof"
+    for moment in (DEADLINE, NEXT_MORNING):  # without a calendar Monday to Friday
+        world.business.advance(seconds=(moment - world.business.now()).total_seconds())
+        async with world.database.transaction() as tx:
+            await mailing.tick(tx)
+        await world.drain(world.dispatcher(smtp))
+        assert len(smtp.accepted) == (0 if moment == DEADLINE else 2), "nothing at 17:00, one each in the morning"
+    rows = [row for row in await letters(world) if row["officer_id"] == "dept-any"]
+    assert [(row["period"], row["state"]) for row in rows] == [(month, "sent") for month in MONTHS]
+    assert len({row["mail_id"] for row in rows}) == 1
+    several = next(mail.message for mail in smtp.accepted if mail.recipient == "dept-any@h99.example")
+    assert str(several["Subject"]) == "[Tổng hợp] 3 báo cáo ghi tên Ông/Bà"
+    text = several.get_body(("plain",))
+    assert text is not None
+    for row in rows:
+        [report] = row["facts"]["reports"]
+        assert report["obligation"] == row["obligation"]
+        assert row["obligation"] in text.get_content()
+    assert await world.recorded() == []
+
+
+async def test_rules_that_do_not_group_them_keep_one_letter_for_an_hour(world: World) -> None:
+    async def never(*_: object) -> bool:
+        return False
+
+    await world.feed("registry", *registry())
+    await world.feed("compliance", *(named(period=month) for month in MONTHS))
+    assert await sweep(world, groups=never) == 0
+    world.business.advance(seconds=3600)
+    assert await sweep(world, groups=never) == 1
+    [row] = await letters(world)
+    assert (row["state"], len(row["facts"]["reports"])) == ("waiting", 3)
 
 
 async def test_a_person_with_many_reports_gets_one_letter_that_counts_the_rest(world: World) -> None:

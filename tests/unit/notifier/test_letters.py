@@ -49,7 +49,7 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
         assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
         assert "October 2026" in text
         moment = "09:00 ngày 19/10/2026" if name.startswith("named") else "17:00 ngày 19/10/2026"
-        assert "19/10/2026" in text if name == "group" else f"{moment} (giờ Việt Nam, UTC+7)" in text
+        assert "19/10/2026" in text if name.startswith("group") else f"{moment} (giờ Việt Nam, UTC+7)" in text
         assert "(Vietnam time, UTC+7)" in text
         assert "Sở Nông nghiệp và Môi trường" in text
         assert "{{" not in text
@@ -116,6 +116,21 @@ def test_a_person_named_is_told_which_reports_and_what_to_do_if_it_is_wrong(kind
     assert "… và 3 báo cáo nữa" in several
     assert read(samples()["named"])["Subject"].endswith("tháng 10/2026 – ghi Ông/Bà chịu trách nhiệm")
     assert "5 báo cáo" in read(samples()["named-in-several"])["Subject"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_one_letter_for_several_reports_in_a_persons_name_says_what_each_alone_would(kind: str) -> None:
+    letter = read(samples()["group-named"])
+    assert str(letter["Subject"]) == "[Tổng hợp] 2 báo cáo ghi tên Ông/Bà"
+    text = " ".join(body(letter, kind).split())
+    for part in ("H99.12/BC-KTXH-THANG/2026-M10", "Phiên bản 1, nhận lúc 10:00 ngày 19/10/2026",
+                 "H99.12.01/BC-KTXH-THANG/2026-M10", "Phiên bản 2, nhận lúc 11:00 ngày 19/10/2026",
+                 "Version 2, received at 11:00, 19 October 2026",
+                 "báo ngay cho thủ trưởng cơ quan", "tell the head of your agency"):  # fmt: skip
+        assert part in text
+    assert "chậm" not in text
+    others = body(read(samples()["group"]), kind)
+    assert "khóa gửi báo cáo" not in others, "nobody is named there"
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])

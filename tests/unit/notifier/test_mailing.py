@@ -66,6 +66,26 @@ def test_within_a_window_a_second_letter_waits_for_the_next() -> None:
     assert decide(stopped, RULES, (), day(at(20, 9))) == [Release((UUID(int=1), later.id))], "late, it takes all along"
 
 
+def test_reports_in_a_persons_name_of_a_window_go_out_in_one_letter() -> None:
+    three = [matter(number, "named", since=at(20, 13)) for number in (1, 2, 3)]
+    assert decide(three, RULES, (), day(at(20, 13, 45))) == [Release(tuple(one.id for one in three))]
+    other = replace(RULES, group=RULES.group - {"named"})
+    assert len(decide(three, other, (), day(at(20, 13, 45)))) == 3, "control: by rules that do not group them"
+
+
+def test_a_letter_that_lists_several_reports_never_becomes_a_line_of_another() -> None:
+    long = [matter(number, "named", since=at(20, 13), alone=number == 3) for number in (1, 2, 3)]
+    assert decide(long, RULES, (), day(at(20, 13, 45))) == [
+        Release((UUID(int=1), UUID(int=2))),
+        Release((UUID(int=3),)),
+    ]
+    kept = replace(long[2], held="limit:6")
+    assert decide([long[0], kept], RULES, (), day(at(20, 13, 45))) == [
+        Release((UUID(int=1),)),
+        Release((UUID(int=3),)),
+    ]
+
+
 def test_what_is_urgent_or_answers_somebody_goes_out_at_once() -> None:
     for one in (matter(urgent=True), matter(kind="returned")):
         assert decide([one], RULES, (), day(at(MONDAY, 23), sent=99)) == [Release((one.id,))]
@@ -145,7 +165,7 @@ class YearOfAMailbox(RuleBasedStateMachine):
         self.looked = False
 
     @rule(
-        kind=st.sampled_from(["escalation", "overdue", "reminder", "resolved", "decision", "returned"]),
+        kind=st.sampled_from(["escalation", "overdue", "reminder", "resolved", "decision", "returned", "named"]),
         urgent=st.booleans(), agency=st.sampled_from("AB"), count=st.integers(1, 12),
     )  # fmt: skip
     def matters_come(self, kind: str, urgent: bool, agency: str, count: int) -> None:
