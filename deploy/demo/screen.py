@@ -43,6 +43,7 @@ MAIL_KINDS = {
     "withdrawal": "rút báo cáo / withdrawal",
     "resolved": "hết quá hạn / resolved",
     "named": "ghi tên / named in a report",
+    "digest": "tổng hợp / digest",
     "several": "nhiều việc trong một thư / several matters in one",
 }
 #: width of six columns of figures with all borders, characters

@@ -22,6 +22,7 @@ from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.receipts import is_step, json_body
 from deploy.reconcile.reference import Reference, made_at
 from services.notifier.delivery.states import message_id, other_message_id
+from services.notifier.digests.domain import content_sha256
 from services.notifier.mailing.sweep import line
 from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
 from services.notifier.planning.directory import NotYetRegistered
@@ -40,8 +41,9 @@ from shared.contract.events import ObligationChanged, StepTaken, VerdictReached
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: columns that the newest event gives, and those that all events together give
-_NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at")
-_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer", "certify_version")
+_NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at", "score")
+_COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer", "certify_version",
+            "scored_at")  # fmt: skip
 #: planned from another topic than the obligation's changes: which of both came first cannot be known here
 _UNORDERED = ("returned", *ABOUT_STEPS)
 #: whose events a notice is planned from
@@ -175,7 +177,9 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from _mailed(row, dossier, told)
         yield from _matters(row, dossier, reference, told)
         yield from _kept_back_by(row, dossier, reference)
-        if row["step"] != namings.STEP:
+        if row["kind"] == "digest":
+            yield from _digest(row, told)
+        elif row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
     for step in sorted({*found, *planned.notices}):
@@ -373,6 +377,21 @@ def _matters(row: Mapping[str, Any], dossier: Dossier, reference: Reference, tol
         if json.loads(member["facts"]).get("deadline") is None:  # the obligation's, which may have moved since
             wanted["deadline"] = found.get("deadline")
     yield from told.document(stored, expected, "facts.matters")
+
+
+def _digest(row: Mapping[str, Any], told: Teller) -> Iterator[Difference]:
+    """Check that a digest is as it was composed, and the only one of its kind to its reader on its day."""
+    facts = json.loads(row["facts"])
+    content = facts.get("digest") or {}
+    right = content_sha256(facts)
+    if content.get("sha256") != right:
+        yield told.difference("facts.digest.sha256", content.get("sha256"), right)
+    agency, regime, period = ([*row["obligation"].split("/", 2), "", ""])[:3]
+    expected = {
+        "kind": "digest", "step": f"digest/{content.get('kind')}/{content.get('on')}", "channel": "email",
+        "agency": agency, "regime": regime, "period": period, "submission_version": 0,
+    }  # fmt: skip
+    yield from told.values(row, expected)
 
 
 def _kept_back_by(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> Iterator[Difference]:

@@ -94,6 +94,7 @@ _JSON = frozenset(
         ("validator", "reference_table", "rows"),
         ("scoring", "regimes", "cutoff"),
         ("scoring", "regimes", "deadline"),
+        ("notifier", "people", "digests"),
         ("notifier", "people", "offices"),
         ("notifier", "agencies", "parents"),
         ("scoring", "agencies", "parents"),
@@ -163,7 +164,7 @@ def _copy(service: str, table: str, row: asyncpg.Record, record: EventModel, tol
         if place in _OWN:
             continue
         expected = _MADE[place](record) if place in _MADE else getattr(record, column)
-        found = json.loads(row[column]) if place in _JSON else row[column]
+        found = json.loads(row[column]) if place in _JSON and row[column] is not None else row[column]
         yield from told.document(found, expected, column)
 
 

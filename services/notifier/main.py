@@ -13,6 +13,9 @@ from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.replaying import prune as prune_replays
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
+from services.notifier.digests.api import SCOPES as READ_DIGESTS
+from services.notifier.digests.api import router as digests_router
+from services.notifier.digests.sweep import DigestSweep
 from services.notifier.escalation.api import SCOPES as ANSWER
 from services.notifier.escalation.api import page_router
 from services.notifier.escalation.api import router as escalations_router
@@ -102,6 +105,7 @@ def build(
         message_id_domain=settings.message_id_domain,
         groups=mailing.groups if waits else None,
     )
+    digests = DigestSweep(business, system, message_id_domain=settings.message_id_domain)
     escalating = EscalationSweep(
         business, system, context.ladders, message_id_domain=settings.message_id_domain, waits=waits
     )
@@ -143,6 +147,11 @@ def build(
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             # also where nothing waits any more: what waited when that was set goes out
             Ticker("mailing", database, system, mailing.tick, interval_seconds=settings.mailing_seconds),
+            *(
+                (Ticker("digests", database, system, digests.tick, interval_seconds=settings.mailing_seconds),)
+                if waits
+                else ()
+            ),
             Ticker("escalations", database, system, escalating.tick, interval_seconds=settings.sweep_seconds),
             Ticker("escalation audit", database, system, escalating.audit, interval_seconds=AUDIT_SECONDS),
         ],
@@ -173,6 +182,7 @@ def build(
     service.app.include_router(webhooks_api.router(database, callers(KEEP_WEBHOOKS), system))
     service.app.include_router(escalations_router(database, callers(ANSWER), business))
     service.app.include_router(silences_router(database, callers(KEEP_SILENCES), business))
+    service.app.include_router(digests_router(database, callers(READ_DIGESTS), business))
     if links is not None:
         service.app.include_router(page_router(database, links, business))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -68,6 +69,7 @@ people = Table(
     Column("title", Text, nullable=False),
     Column("email", Text, nullable=False),  # '': none
     Column("offices", JSONB, nullable=False),
+    Column("digests", JSONB),  # which the person has chosen; NULL: the offices decide
     Column("reviews_at", ARRAY(Text), nullable=False),  # agencies at which the person is a reviewer, or the like
     Column("version", Integer, nullable=False),
     Index("people_reviews_at", "reviews_at", postgresql_using="gin"),
@@ -130,6 +132,8 @@ obligations = Table(
     Column("reminder_count", Integer, nullable=False, server_default="0"),
     Column("named_officer", Text),  # by the report that answers it; '': answered before this was kept
     Column("certify_version", Integer, nullable=False, server_default="0"),  # accepted but for its certification
+    Column("score", Numeric),
+    Column("scored_at", DateTime(timezone=True)),  # when it last became another (business time)
     # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
     Column("recorded_version", Integer, nullable=False, server_default="0"),
 )
@@ -179,7 +183,7 @@ notifications = Table(
     CheckConstraint("(state = 'grouped') <= (mail_id IS NOT NULL AND mail_id <> id)", name="notifications_grouped"),
     CheckConstraint(
         "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
-        "'resolved')",
+        "'resolved','digest')",
         name="notifications_kind",
     ),
     CheckConstraint(
@@ -293,6 +297,21 @@ namings = Table(
     PrimaryKeyConstraint("obligation", "officer_id"),
     Index("namings_untold", "at", postgresql_where=text("told_with IS NULL")),
     Index("namings_untold_of_officer", "officer_id", "at", postgresql_where=text("told_with IS NULL")),
+)
+
+#: How far a round of digests is: of a day (daily), or of the week that begins with it (weekly).
+digest_rounds = Table(
+    "digest_rounds",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("on", Date, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),  # what the weekly ones cover (business time)
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("after", Text, nullable=False, server_default=""),  # the last person looked at
+    Column("letters", Integer, nullable=False, server_default="0"),
+    Column("done", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("kind", "on"),
+    CheckConstraint("kind IN ('daily', 'weekly')", name="digest_rounds_kind"),
 )
 
 #: One row, in a database that replaces a lost one: notices of what happened until then (business time) were sent.

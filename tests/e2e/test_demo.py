@@ -67,7 +67,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             )  # the hail of March, of the merged commune
             # of some reports nobody above hears before they come, so whether one is resolved depends on the machine
             assert set(summary["matters_by_kind"]) - {"resolved"} == {
-                "reminder", "overdue", "returned", "escalation", "named", "certification", "decision",
+                "reminder", "overdue", "returned", "escalation", "named", "certification", "decision", "digest",
             }  # fmt: skip
             assert set(summary["mails_by_kind"]) <= {*summary["matters_by_kind"], "several"}
             assert summary["mails"] < summary["matters_told"]
@@ -84,8 +84,8 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert summary["events_by_topic"]["submissions"] == summary["submissions"] + sum(count.steps.values())
             # some are judged again once what their rules look at has come
             assert summary["events_by_topic"]["verdicts"] >= summary["submissions"]
-            to_people_named = summary["matters_by_kind"]["named"]  # between the system and them
-            assert summary["events_by_topic"]["notifications"] == summary["matters_told"] - to_people_named
+            unpublished = summary["matters_by_kind"]["named"] + summary["matters_by_kind"]["digest"]
+            assert summary["events_by_topic"]["notifications"] == summary["matters_told"] - unpublished
             assert not any(kind == "district" for kind in count.by_kind)
             demo.screen.results(count, len(differences), demo.province.regimes)
             await _second_scorer()

@@ -65,6 +65,11 @@ class MailingFile(Part):
             raise ValueError("gather: phải ngắn hơn mỗi khung giờ / gather: must be shorter than each window")
         if sum((_length(window) for window in self.windows), timedelta()) < LEAST_OPEN:
             raise ValueError("windows: mở ít nhất 2 giờ mỗi ngày / windows: open for at least 2 hours a day")
+        if "digest" in {*self.group, *self.at_once}:
+            raise ValueError(
+                "group, at_once: digest: luôn là một thư riêng, đi trong khung giờ / always a letter of its own, "
+                "within a window"
+            )
         if both := sorted(set(self.group) & set(self.at_once)):
             raise ValueError(f"group, at_once: {', '.join(both)}: chỉ ghi ở một nơi / name it in one of them")
         return self

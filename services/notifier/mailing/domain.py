@@ -92,7 +92,7 @@ class Matter(Struct, frozen=True):
     urgent: bool = False
     deadline: datetime | None = None  # of a reminder
     held: str = ""
-    alone: bool = False  # its letter tells of several reports already
+    alone: bool = False  # its letter tells of several reports already, as a digest does
 
 
 class Release(Struct, frozen=True):
@@ -201,6 +201,11 @@ def next_moment(rules: MailingRules, day: Day, *, gather: bool) -> datetime:
                 if moment > day.now:
                     return moment
         on += timedelta(days=1)
+
+
+def letters_at(rules: MailingRules, on: date) -> datetime:
+    """When the first grouped letters of a day go out, if it is a working day."""
+    return _at(on, rules.windows[0].start) + rules.gather
 
 
 def works(calendar: WorkingCalendar | None, on: date) -> bool:

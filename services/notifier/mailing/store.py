@@ -67,6 +67,12 @@ _RELEASE = text(f"""
       FROM {bulk.unnest(_LETTERS)} WHERE n.id = row.id AND n.state = 'waiting'
 """)  # noqa: S608 - column names of this module
 
+#: as domain.Silence.covers says it, of a row with these columns at :now
+NOT_SILENCED = """NOT EXISTS (
+    SELECT FROM silences s WHERE s.ended_at IS NULL AND s.until > :now
+       AND (s.agency IS NULL OR s.agency = {agency}) AND (s.regime IS NULL OR s.regime = {regime})
+       AND (s.person IS NULL OR s.person = {person}) AND (s.kind IS NULL OR s.kind = {kind})
+)"""
 _SILENCES = text("""
     SELECT id, until, agency, regime, person, kind FROM silences WHERE ended_at IS NULL AND until > :now ORDER BY id
 """)

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,8 +34,9 @@ CancelReason = Literal[
     "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
     "deadline_moved", "not_to_certify", "too_old",
 ]  # fmt: skip
-#: named: a report names the person; not published, since it is between the system and that person
-NoticeKind = Literal[NotificationKind, StepNoticeKind, "named"]
+#: named: a report names the person; digest: what the person answers for, in one letter. Neither is published, since it
+#: is between the system and that person
+NoticeKind = Literal[NotificationKind, StepNoticeKind, "named", "digest"]
 #: about what people did with a report (decisions.py)
 ABOUT_STEPS: tuple[NoticeKind, ...] = ("decision", "withdrawal")
 #: above every submission's version
@@ -62,6 +64,8 @@ class Obligation(Struct, frozen=True):
     reminder_count: int = 0
     named_officer: str | None = None  # by the report that answers it
     certify_version: int = 0  # accepted but for its certification
+    score: Decimal | None = None
+    scored_at: datetime | None = None  # when it last became another
 
 
 class Naming(Struct, frozen=True):
@@ -127,6 +131,8 @@ class LetterFacts:
     reports_left_out: int = 0
     #: of a letter that tells of several matters, its own first (mailing.sweep makes them)
     matters: tuple[dict[str, str | None], ...] = ()
+    #: of a digest: its tables and their totals (digests.sweep makes them)
+    digest: dict[str, Any] | None = None
 
 
 class Notice(Struct, frozen=True):
@@ -240,6 +246,8 @@ def apply_obligation_event(
         overdue=event.overdue or (unanswered and obligation.overdue and not withdrawn),
         reminded_at=event.reminded_at,
         certify_version=event.certify_version or 0,
+        score=event.score,
+        scored_at=obligation.scored_at if event.score == obligation.score else event.at,
     )
     planned = _planned_kinds(obligation)
     if not event.owed:

@@ -70,6 +70,7 @@ PERSONS = Projection(
     values={
         "email": lambda person: email_of(person),
         "offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode(),
+        "digests": lambda person: None if person.digests is None else json.dumps(person.digests),
         "reviews_at": lambda person: msgspec.json.encode(reviews_at(person)).decode(),
     },
     refilled=True,
@@ -140,7 +141,7 @@ _PRESENT = text("SELECT obligation FROM obligations WHERE obligation = ANY(CAST(
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
            accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count,
-           named_officer, certify_version
+           named_officer, certify_version, score, scored_at
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
@@ -150,7 +151,7 @@ _CHANGED = {
     "verdict_version": "int", "accepted_version": "int", "owed": "boolean", "overdue": "boolean",
     "overdue_count": "int", "reminded_at": "timestamptz", "reminded_for": "timestamptz",
     "reminder_count": "int", "named_officer": "text",
-    "certify_version": "int",
+    "certify_version": "int", "score": "numeric", "scored_at": "timestamptz",
 }  # fmt: skip
 _values_of = attrgetter(*("key" if name == "obligation" else name for name in _CHANGED))
 
@@ -264,6 +265,7 @@ STILL_SO = f"""CASE n.kind
              WHEN 'overdue' THEN o.accepted_version = 0 AND o.owed AND o.overdue
                                  AND n.step = {_step_now("overdue", "overdue_count")}
              WHEN 'named' THEN true
+             WHEN 'digest' THEN true
              WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
              WHEN 'decision' THEN o.owed
              WHEN 'withdrawal' THEN o.owed

@@ -203,6 +203,7 @@ class Composer:
             "rework_until_en": words.deadline_words(facts.rework_until)[1] if facts.rework_until else "",
             **_step_view(facts, mail.created_at),
             **self._group_view(facts, mail),
+            **_digest_view(facts.digest),
             "item": words.pointer_words,
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
@@ -265,6 +266,58 @@ def _receipt_words(matter: Mapping[str, Any]) -> tuple[str, str]:
     at = datetime.fromisoformat(matter["received_at"])
     vi = f"Phiên bản {matter['version']}, nhận lúc {words.short_words(at)}"
     return vi, f"Version {matter['version']}, received at {words.brief_words(at)}"
+
+
+def _digest_view(content: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a digest says; empty for another letter."""
+    if content is None:
+        return {}
+    at = datetime.fromisoformat(content["at"])
+    parts = ("overdue", "due", "scores", "receipts")
+    counted = [(content[f"{part}_total"], *words.DIGEST_PARTS[part]) for part in parts if content[f"{part}_total"]]
+    weekly = content["kind"] == "weekly"
+    return {
+        "digest": content,
+        "weekly": weekly,
+        "counts_vi": ", ".join(f"{count} {vi}" for count, vi, _ in counted),
+        "counts_en": ", ".join(f"{count} {en}" for count, _, en in counted),
+        "any_late": bool(content["overdue"]),
+        "at_vi": words.short_words(at),
+        "at_en": words.brief_words(at),
+        "since_vi": words.short_words(datetime.fromisoformat(content["since"])),
+        "since_en": words.brief_words(datetime.fromisoformat(content["since"])),
+        "mean_vi": content["scores_mean"].replace(".", ","),
+        "mean_en": content["scores_mean"],
+        **{part: [_digest_line(line, at) for line in content[part]] for part in parts},
+        "left_out": {part: content[f"{part}_total"] - len(content[part]) for part in parts},
+    }
+
+
+def _digest_line(line: Mapping[str, Any], at: datetime) -> dict[str, str]:
+    """A line of a digest's table in the words people use. `at`: when the digest is from."""
+    period_vi, period_en = period_words(line["period"], line["request"], line["request_en"])
+    deadline = datetime.fromisoformat(line["deadline"]) if line["deadline"] else None
+    late_vi, late_en = words.lateness_words(deadline, at)
+    standing_vi, standing_en = words.SHORT_STANDINGS.get(line.get("standing", ""), ("", ""))
+    receipt_vi, receipt_en = _receipt_words(line)
+    return {
+        "obligation": line["obligation"],
+        "agency_vi": line["agency"],
+        "agency_en": line["agency_en"],
+        "report_vi": f"{line['regime']}, {period_vi}",
+        "report_en": f"{line['regime_en']}, {period_en}",
+        "hour": words.short_words(deadline).partition(" ngày ")[0],
+        "day": words.short_words(deadline).partition(" ngày ")[2],
+        "deadline_en": words.brief_words(deadline),
+        "late_vi": late_vi,
+        "late_en": late_en,
+        "standing_vi": standing_vi,
+        "standing_en": standing_en,
+        "score_vi": line.get("score", "").replace(".", ","),
+        "score_en": line.get("score", ""),
+        "receipt_vi": receipt_vi,
+        "receipt_en": receipt_en,
+    }
 
 
 def _step_view(facts: LetterFacts, at: datetime) -> dict[str, str]:

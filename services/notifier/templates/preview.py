@@ -79,6 +79,38 @@ _NAMED_MATTERS: tuple[dict[str, str | None], ...] = tuple(
         1,
     )
 )
+_LINES = tuple(
+    {name: matter[name] for name in ("obligation", "agency", "agency_en", "regime", "regime_en", "period", "request",
+                                     "request_en", "standing", "deadline")}
+    for matter in _MATTERS
+)  # fmt: skip
+_DAILY: dict[str, object] = {
+    "kind": "daily",
+    "on": "2026-10-26",
+    "since": (_DEADLINE - timedelta(days=1)).isoformat(),
+    "at": datetime(2026, 10, 26, 8, 15, tzinfo=LOCAL_ZONE).isoformat(),
+    "soon": datetime(2026, 10, 30, tzinfo=LOCAL_ZONE).isoformat(),
+    "overdue": _LINES[:3],
+    "overdue_total": 45,
+    "due": [_LINES[3] | {"deadline": (_DEADLINE + timedelta(days=9)).isoformat(), "period": "2026-M10"}],
+    "due_total": 1,
+    "scores": (),
+    "scores_total": 0,
+    "scores_mean": "",
+    "receipts": (),
+    "receipts_total": 0,
+    "sha256": "",
+}
+_WEEKLY: dict[str, object] = {
+    **_DAILY,
+    "kind": "weekly",
+    "since": datetime(2026, 10, 19, 8, 15, tzinfo=LOCAL_ZONE).isoformat(),
+    "scores": [_LINES[2] | {"score": "6.5", "deadline": None}, _LINES[4] | {"score": "10", "deadline": None}],
+    "scores_total": 2,
+    "scores_mean": "8.25",
+    "receipts": [_LINES[0] | {"version": "2", "received_at": (_DEADLINE - timedelta(hours=8)).isoformat()}],
+    "receipts_total": 1,
+}
 _REQUEST: dict[str, str | None] = {
     **_NAMES,
     "regime_name": "Báo cáo đột xuất về thiên tai",
@@ -283,6 +315,15 @@ def samples() -> dict[str, ClaimedMail]:
             facts(standing=None, reports=_REPORTS[:1], matters=_NAMED_MATTERS),
             _DEADLINE - timedelta(hours=3),
         ),
+        **{
+            f"digest-{content['kind']}": (
+                "digest",
+                f"digest/{content['kind']}/2026-10-26",
+                facts(**head, standing=None, deadline=None, digest=content),
+                datetime(2026, 10, 26, 8, 15, tzinfo=LOCAL_ZONE),
+            )
+            for content in (_DAILY, _WEEKLY)
+        },
         "resolved": (
             "resolved",
             "overdue/resolved",

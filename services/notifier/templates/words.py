@@ -21,6 +21,19 @@ STANDINGS: dict[str, tuple[str, str]] = {
 }
 
 
+#: the same for a narrow column
+SHORT_STANDINGS: dict[str, tuple[str, str]] = {
+    "nothing_sent": ("chưa nộp", "nothing sent"),
+    "awaiting_verdict": ("đang chờ kiểm tra", "waiting to be checked"),
+    "returned": ("bị trả lại", "returned"),
+}
+#: table of a digest -> what a count of its lines says
+DIGEST_PARTS: dict[str, tuple[str, str]] = {
+    "overdue": ("báo cáo quá hạn", "overdue"),
+    "due": ("báo cáo sắp đến hạn", "due soon"),
+    "scores": ("báo cáo có điểm", "with a score"),
+    "receipts": ("báo cáo ghi tên Ông/Bà", "in your name"),
+}
 #: why an escalation has ended
 RESOLUTIONS: dict[str, tuple[str, str]] = {
     "answered": ("báo cáo đã được nộp và đạt", "it was sent and accepted"),
@@ -45,7 +58,8 @@ MATTERS: dict[str, tuple[str, str, str, str, str]] = {
     "certification": ("Chờ ký", "To certify", "báo cáo chờ ký", "to certify", "#174a7c"),
     "decision": ("Quyết định", "Decision", "quyết định", "decided", "#174a7c"),
     "withdrawal": ("Rút báo cáo", "Withdrawn", "báo cáo được rút", "withdrawn", "#8a4b08"),
-    "named": ("Ghi tên Ông/Bà", "Names you", "báo cáo ghi tên Ông/Bà", "naming you", "#1f6b4a"),
+    "named": ("Ghi tên Ông/Bà", "Names you", "báo cáo ghi tên Ông/Bà", "in your name", "#1f6b4a"),
+    "digest": ("Tổng hợp", "Digest", "thư tổng hợp", "digests", "#174a7c"),
 }
 #: what the recipient of one is to do
 TO_DO: dict[str, tuple[str, str]] = {
@@ -58,6 +72,7 @@ TO_DO: dict[str, tuple[str, str]] = {
     "decision": ("xem quyết định trong hệ thống", "read the decision in the system"),
     "withdrawal": ("xem trong hệ thống", "see the system"),
     "named": ("nếu không đúng, báo thủ trưởng", "if that is wrong, tell the head"),
+    "digest": ("xem thư tổng hợp", "read the digest"),
 }
 #: what kept a matter back -> what its line says of it
 HELD: dict[str, tuple[str, str]] = {

@@ -40,6 +40,8 @@ Filler = Literal["return", "explain"]
 #: what becomes of what is open when an agency closes: its first successor owes it, or nobody does
 OpenObligations = Literal["transfer", "withdraw"]
 OfficerRole = Literal["reporting_officer", "head"]
+#: a letter about all that a person answers for: what is due and overdue; what a week has brought
+DigestKind = Literal["daily", "weekly"]
 #: head: a report counts once the head of the agency, or a deputy with delegation, has certified it
 Certification = Literal["none", "head"]
 #: required: a reviewer approves each accepted report, or sends it back for rework
@@ -520,6 +522,7 @@ class PersonRegistered(EventModel):
     title: OptionalName = ""
     contacts: Annotated[tuple[Contact, ...], at_most(20)] = ()
     offices: Annotated[tuple[PersonsOffice, ...], at_most(50)] = ()
+    digests: Annotated[tuple[DigestKind, ...], EACH_ONCE] | None = None  # None: nothing was said, the offices decide
     version: int
 
     @property

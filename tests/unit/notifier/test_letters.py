@@ -49,7 +49,9 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
         assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
         assert "October 2026" in text
         moment = "09:00 ngày 19/10/2026" if name.startswith("named") else "17:00 ngày 19/10/2026"
-        assert "19/10/2026" in text if name.startswith("group") else f"{moment} (giờ Việt Nam, UTC+7)" in text
+        assert (
+            "19/10/2026" in text if name.startswith(("group", "digest")) else f"{moment} (giờ Việt Nam, UTC+7)" in text
+        )
         assert "(Vietnam time, UTC+7)" in text
         assert "Sở Nông nghiệp và Môi trường" in text
         assert "{{" not in text
@@ -131,6 +133,22 @@ def test_one_letter_for_several_reports_in_a_persons_name_says_what_each_alone_w
     assert "chậm" not in text
     others = body(read(samples()["group"]), kind)
     assert "khóa gửi báo cáo" not in others, "nobody is named there"
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_digest_has_its_tables_inside_and_says_how_much_it_leaves_out(kind: str) -> None:
+    daily, weekly = read(samples()["digest-daily"]), read(samples()["digest-weekly"])
+    assert str(daily["Subject"]) == "[Tổng hợp ngày] 45 báo cáo quá hạn, 1 báo cáo sắp đến hạn"
+    assert str(weekly["Subject"]).startswith("[Tổng hợp tuần] 45 báo cáo quá hạn")
+    text = " ".join(body(daily, kind).split())
+    for part in ("chậm 6 ngày", "bị trả lại", "… và 42 báo cáo nữa", "H99.X07/BC-KTXH-THANG/DX-2026-003",
+                 "6 days late", "and 42 more", "theo lựa chọn của Ông/Bà"):  # fmt: skip
+        assert part in text
+    assert "Điểm" not in text, "scores are the week's"
+    text = " ".join(body(weekly, kind).split())
+    for part in ("bình quân 8,25", "6,5", "Phiên bản 2, nhận lúc 09:00 ngày 19/10/2026",
+                 "tính từ 08:15 ngày 19/10/2026", "mean 8.25", "Version 2, received at 09:00"):  # fmt: skip
+        assert part in text
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])

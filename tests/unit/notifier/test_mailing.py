@@ -86,6 +86,21 @@ def test_a_letter_that_lists_several_reports_never_becomes_a_line_of_another() -
     ]
 
 
+def test_a_digest_goes_out_by_itself_within_a_window_and_the_days_limit() -> None:
+    digest = matter(1, "digest", agency="", regime="", since=at(20, 8, 15), alone=True)
+    late = matter(2, since=at(20, 8, 15))
+    assert set(decide([digest, late], RULES, (), day(at(20, 8, 15)))) == {
+        Release((digest.id,)), Release((late.id,)),
+    }  # fmt: skip
+    (held,) = decide([digest], RULES, (), day(at(20, 9), sent=6))
+    assert held == Hold(digest.id, at(22, 8, 15), "limit:6")
+    assert isinstance(decide([digest], RULES, (), day(at(20, 12)))[0], Hold), "not at noon"
+    of_agency = Silence(UUID(int=9), at(23, 8), agency="A")
+    assert decide([digest], RULES, [of_agency], day(at(20, 9))) == [Release((digest.id,))]
+    of_digests = Silence(UUID(int=9), at(23, 8), kind="digest")
+    assert isinstance(decide([digest], RULES, [of_digests], day(at(20, 9)))[0], Hold)
+
+
 def test_what_is_urgent_or_answers_somebody_goes_out_at_once() -> None:
     for one in (matter(urgent=True), matter(kind="returned")):
         assert decide([one], RULES, (), day(at(MONDAY, 23), sent=99)) == [Release((one.id,))]
@@ -136,6 +151,7 @@ def test_what_is_silenced_waits_until_the_end_and_is_told_in_one_letter() -> Non
         ("at_once: [returned]", "at_once: [overdue]", "một nơi"),
         ("mails_a_day: 6", "mails_a_day: 0", "mails_a_day"),
         ("group: [reminder,", "group: [nagging,", "group"),
+        ("group: [reminder,", "group: [digest,", "thư riêng"),
     ],
 )
 def test_a_file_that_does_not_hold_together_is_refused_with_its_cure(was: str, now: str, said: str) -> None:
