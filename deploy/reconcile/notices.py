@@ -438,7 +438,8 @@ def _attempts(dossier: Dossier) -> Iterator[Difference]:
             continue  # another notice has the attempts
         if row["unknowns"] < ended.count("unknown") or row["unknowns"] > max(unsure, ended.count("unknown")):
             yield told.difference("unknowns", row["unknowns"], unsure)
-        if (row["state"] == "sent") != ("sent" in ended):
+        bounced = row["state"] == "failed" and (row["reason"] or "").startswith("bounced: ")
+        if (row["state"] == "sent" or bounced) != ("sent" in ended) and not (bounced and row["unknowns"]):
             yield told.difference("state", row["state"], ", ".join(map(str, ended)) or None)
         if row["token"] is not None and all(entry["token"] != row["token"] for entry in made):
             yield told.difference("token", row["token"], None)

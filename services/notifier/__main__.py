@@ -14,7 +14,7 @@ if __name__ == "__main__":
         "notifier",
         build,
         {
-            "mail": ("xem trước, liệt kê, gửi lại thư / preview, list, resend mails", mail),
+            "mail": ("xem trước, liệt kê, gửi lại, chứng minh / preview, list, resend, prove mails", mail),
             "ladders": ("thang chuyển cấp: xem thử, thử, nạp, liệt kê / ladders: check, test, load, list", ladders),
             "mailing": ("quy tắc gửi thư: xem thử, nạp, in / mailing rules: check, load, list, show", mailing),
             "silences": ("tạm ngừng báo: đặt, bỏ, liệt kê / silences: add, end, list", silences),

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.notifier import queries, tables
+from services.notifier import metrics, queries, tables
+from services.notifier.delivery import bounces, proving
 from services.notifier.delivery.states import State
 from services.notifier.planning.domain import NoticeKind
 from services.notifier.queries import Filter
+from shared.access import Principal
 from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
-from shared.web.answers import many, of_columns, of_model, page_of
+from shared.runtime.clock import Clock
+from shared.web.answers import Answer, many, of_columns, of_model, page_of
+from shared.web.app import read_body
 from shared.web.authentication import Operators
-from shared.web.errors import not_found
+from shared.web.errors import FieldError, not_found, unprocessable
 from shared.web.exports import Export
+from shared.web.filters import moment
 from shared.web.paging import PageRequest, link_next, page_request, paginate
+from shared.web.preferences import prefers_csv
 
 EXPORTS = (
     Export(
@@ -33,7 +42,7 @@ EXPORTS = (
     Export(
         "attempts",
         "SELECT notification_id, number, worker, resend, claimed_at, in_data_at, ended_at, outcome, stage, smtp_code,"
-        " answer, late FROM attempts WHERE (notification_id, number) >"
+        " answer, late, content_sha256 FROM attempts WHERE (notification_id, number) >"
         " (CAST(:after_notification_id AS uuid), CAST(:after_number AS bigint))"
         " ORDER BY notification_id, number LIMIT :limit",
         ("notification_id", "number"),
@@ -83,12 +92,58 @@ _View = of_model(
 )
 _Page = page_of("NotificationPage", _Summary)
 
+
+class ProofRow(Answer):
+    """Một thông báo và bằng chứng đã gửi / a notice with the proof that it was sent."""
+
+    notice: UUID
+    obligation: str
+    kind: NoticeKind
+    step: str
+    person: str
+    name: str
+    title: str
+    channel: str
+    recipient: str | None
+    state: State
+    reason: str | None
+    held: str | None
+    planned_at: datetime
+    released_at: datetime | None
+    settled_at: datetime | None
+    mail: UUID = Field(description="Thông báo mang thư / the notice that carries the mail")
+    message_id: str
+    attempts: int
+    data_at: datetime | None = Field(description="Bắt đầu gửi nội dung, giờ hệ thống / DATA began, system time")
+    answered_at: datetime | None = Field(description="Máy chủ thư trả lời / the mail server answered")
+    smtp_code: int | None
+    smtp_answer: str | None
+    message_sha256: str | None = Field(description="Của thư như đã gửi / of the message as it was sent")
+    facts_sha256: str = Field(description="Của nội dung trong sổ / of what the ledger keeps of it")
+    answers: list[dict[str, Any]] = Field(description="Người nhận đã trả lời gì / what the recipient answered")
+    row_sha256: str = Field(
+        description="Của JSON dòng này, trừ thành viên này, khóa theo thứ tự / of this row's JSON but for this member"
+    )
+
+
+class BounceView(Answer):
+    """Thư bị trả về và các thông báo của nó / a mail that came back, and its notices."""
+
+    message_id: str
+    why: str = Field(examples=["5.1.1 smtp; 550 5.1.1 user unknown"])
+    notices: list[UUID] = Field(description="Vừa thành failed / that became failed now")
+
+
+_ProofPage = page_of("ProofPage", ProofRow)
+_From = Annotated[datetime | None, moment("since"), Query(description="Lập từ lúc này / planned from then on")]
+_To = Annotated[datetime | None, moment("until"), Query(description="Lập trước lúc này / planned before then")]
 _Text = Query(max_length=300, pattern=r"^[^\x00-\x1f]*$")
 
 
-def router(database: Database, operators: Operators) -> APIRouter:
+def router(database: Database, operators: Operators, business: Clock) -> APIRouter:
     """Notifier's routes."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(operators)])
+    admitted = Depends(operators)
+    routes = APIRouter(prefix="/v1", dependencies=[admitted])
 
     @routes.get(
         "/notifications",
@@ -120,6 +175,80 @@ def router(database: Database, operators: Operators) -> APIRouter:
         link_next(request, response, answer.next)
         return answer.document()
 
+    @routes.post(
+        "/bounces",
+        tags=["notifications"],
+        summary="Thư bị trả về, do máy chủ thư báo / a mail that came back, as a mail server reports it",
+        description=(
+            "Thân là thông báo trạng thái gửi (RFC 3464) nguyên văn. Thông báo trong thư thành `failed`, người kế tiếp "
+            "được báo; gửi lại không làm hai lần. / The body is the delivery status notification (RFC 3464) as it "
+            "came. What the mail told becomes `failed`, and whoever is next hears of it; sent again it changes nothing."
+        ),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"message/rfc822": {"schema": {"type": "string"}}}}
+        },
+    )
+    async def bounce(request: Request, operator: Principal = admitted) -> BounceView:
+        content = await read_body(request, bounces.MAX_DSN_BYTES)
+        try:
+            read = bounces.read_dsn(content)
+        except bounces.NoBounce as error:
+            vi, _, en = str(error).partition(" / ")
+            fault = FieldError(
+                "", f"Không phải báo trả thư: {vi}.", f"It is no bounce: {en}.",
+                "Gửi nguyên văn thông báo trạng thái gửi (RFC 3464).",
+                "Post the delivery status notification (RFC 3464) as it came.",
+            )  # fmt: skip
+            raise unprocessable([fault]) from None
+        async with database.transaction() as tx:
+            taken = await bounces.take(tx, read, by=operator.id, at=business.now())
+        if taken is None:
+            raise not_found(f"thư {read.message_id}", f"mail {read.message_id}")
+        notices, events = taken
+        for event in events:
+            metrics.count_outcome(event)
+        return BounceView(message_id=read.message_id, why=read.why, notices=notices)
+
+    @routes.get(
+        "/notifications/proof",
+        response_model=_ProofPage,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        tags=["notifications"],
+        summary="Chứng minh đã báo cho ai, lúc nào / prove who was told what, when",
+        description=(
+            "Cần obligation hoặc officer. Cũ nhất trước; với `Accept: text/csv` trả toàn bộ dưới dạng CSV. Mỗi dòng có "
+            "SHA-256 của thư đã gửi, của nội dung và của chính dòng đó. / Needs obligation or officer. The oldest "
+            "first; with `Accept: text/csv` all of it as CSV. Each row has the SHA-256 of the message as sent, of what "
+            "it states, and of the row itself."
+        ),
+    )
+    async def proof(
+        request: Request,
+        response: Response,
+        page: Annotated[PageRequest, Depends(page_request)],
+        obligation: Annotated[str | None, _Text] = None,
+        officer: Annotated[str | None, _Text] = None,
+        since: _From = None,
+        until: _To = None,
+    ) -> Any:
+        if obligation is None and officer is None:
+            raise unprocessable([
+                FieldError("/obligation", "Thiếu điều kiện.", "There is no condition.",
+                           "Ghi obligation hoặc officer.", "Give obligation or officer.", "query"),
+            ])  # fmt: skip
+        wanted = proving.Wanted(obligation, officer, since, until)
+        if prefers_csv(request.headers.get("accept", "")):
+            return await _csv(database, wanted)
+        listing = "proof/" + "/".join(str(value or "*") for value in (obligation, officer, since, until))
+        position = page.position(listing, [UUID])
+        after = position[0] if position else None
+        assert after is None or isinstance(after, UUID)
+        async with database.read_transaction() as snapshot:
+            rows = await proving.proof(snapshot, wanted, after=after, limit=page.limit + 1)
+        answer = paginate(listing, rows, page.limit, lambda row: [UUID(row["notice"])])
+        link_next(request, response, answer.next)
+        return answer.document()
+
     @routes.get(
         "/notifications/{notification_id}",
         response_model=_View,
@@ -138,3 +267,25 @@ def router(database: Database, operators: Operators) -> APIRouter:
         }
 
     return routes
+
+
+async def _csv(database: Database, wanted: proving.Wanted) -> Response:
+    async def read(after: UUID | None) -> list[dict[str, Any]]:
+        async with database.read_transaction() as snapshot:
+            return await proving.proof(snapshot, wanted, after=after, limit=proving.AT_ONCE)
+
+    # read before the answer begins: trouble that comes later can only cut it off
+    first = await read(None)
+
+    async def lines() -> AsyncIterator[str]:
+        yield proving.as_csv(first, header=True)
+        rows = first
+        while len(rows) == proving.AT_ONCE:
+            rows = await read(UUID(rows[-1]["notice"]))
+            yield proving.as_csv(rows, header=False)
+
+    return StreamingResponse(
+        lines(),
+        media_type="text/csv; charset=utf-8; header=present",
+        headers={"Content-Disposition": 'attachment; filename="proof.csv"', "Vary": "Accept"},
+    )

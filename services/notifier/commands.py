@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
-from services.notifier.delivery import resending
+from services.notifier.delivery import bounces, proving, resending
 from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Originator
@@ -19,8 +20,9 @@ from services.notifier.templates.preview import write
 from shared.contract.events.fields import usable_address
 from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser, moment, whole
-from shared.runtime.clock import SystemClock
+from shared.runtime.clock import SystemClock, business_clock
 from shared.runtime.operator import entry, reason, when, who
+from shared.runtime.settings import CommonSettings
 from shared.service.command import database_url
 
 MAX_LISTED = 1000
@@ -29,7 +31,7 @@ MAX_REASON_CHARACTERS = 300
 
 
 def mail(arguments: Sequence[str]) -> int:
-    """`mail preview FOLDER | list | resend ID…`."""
+    """`mail preview FOLDER | list | resend ID… | bounced FILE | prove`."""
     parser = CommandParser(prog="python -m services.notifier mail")
     actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     preview = actions.add_parser("preview", help="ghi mọi mẫu thư ra thư mục / write every letter to a folder")
@@ -49,7 +51,22 @@ def mail(arguments: Sequence[str]) -> int:
     again.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
     again.add_argument("--why", type=reason, required=True, help="lý do, ghi vào sổ / the reason, kept in the ledger")
     again.add_argument("--bounced", action="store_true", help="cả thư đã gửi nhưng bị trả về / sent ones too")
+    back = actions.add_parser("bounced", help="thư bị trả về, theo báo của máy chủ / mails that came back, by a DSN")
+    back.add_argument("files", type=Path, nargs="+", metavar="FILE", help="thông báo trạng thái gửi (.eml) / its file")
+    back.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
+    prove = actions.add_parser("prove", help="chứng minh đã báo cho ai / prove who was told what, when")
+    prove.add_argument("--obligation", help="mã nghĩa vụ / its key")
+    prove.add_argument("--person", help="mã người nhận / the person's id")
+    prove.add_argument("--since", type=moment, help="lập từ lúc này / planned from then on")
+    prove.add_argument("--until", type=moment, help="lập trước lúc này / planned before then")
+    prove.add_argument("--format", choices=("csv", "json"), default="csv")
     given = parser.parse_args(arguments)
+    if given.action == "bounced":
+        return asyncio.run(_bounced(given))
+    if given.action == "prove":
+        if given.obligation is None and given.person is None:
+            prove.error("cần --obligation hoặc --person / give --obligation or --person")
+        return asyncio.run(_prove(given))
     if given.action == "preview":
         for path in write(Composer(Originator(given.sender)), given.folder):
             _print(path)
@@ -73,6 +90,50 @@ async def _list(given: argparse.Namespace) -> int:
         )
     _print(f"{len(rows)} thư / mails, {given.state}")
     return 0
+
+
+async def _bounced(given: argparse.Namespace) -> int:
+    """Take each notification in a transaction of its own; 1 where one is none, or of no mail of ours."""
+    business = business_clock(CommonSettings().business_clock)
+    database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-bounced")
+    failed = 0
+    try:
+        for file in given.files:
+            try:
+                bounce = bounces.read_dsn(file.read_bytes())
+                async with database.transaction() as tx:
+                    taken = await bounces.take(tx, bounce, by=given.by, at=business.now())
+            except (bounces.NoBounce, OSError) as error:
+                failed += 1
+                _print(f"{file}: {error}", sys.stderr)
+                continue
+            failed += taken is None
+            known = "không có thư này / there is no such mail"
+            if taken is not None:
+                known = f"{len(taken[0])} thông báo thành failed / notices became failed"
+            _print(entry(f"{file}  {bounce.message_id}", bounce.why, known))
+    finally:
+        await database.close()
+    return 1 if failed else 0
+
+
+async def _prove(given: argparse.Namespace) -> int:
+    wanted = proving.Wanted(given.obligation, given.person, given.since, given.until)
+    database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-proof")
+    try:
+        async with database.read_transaction() as snapshot:
+            rows = found = await proving.proof(snapshot, wanted, after=None, limit=proving.AT_ONCE)
+            while len(found) == proving.AT_ONCE:
+                found = await proving.proof(snapshot, wanted, after=UUID(found[-1]["notice"]), limit=proving.AT_ONCE)
+                rows = [*rows, *found]
+    finally:
+        await database.close()
+    if given.format == "json":
+        _print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        sys.stdout.write(proving.as_csv(rows, header=True))
+    _print(f"{len(rows)} thông báo / notices", sys.stderr)
+    return 0 if rows else 1
 
 
 async def _resend(given: argparse.Namespace) -> int:

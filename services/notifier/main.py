@@ -174,7 +174,7 @@ def build(
         waiting=settings.agency_waiting,
     )
     service.app.add_middleware(Metered)
-    service.app.include_router(router(database, operators))
+    service.app.include_router(router(database, operators, business))
 
     def callers(scopes: tuple[Scope, ...]) -> Callers:
         return Callers(keyring, allowances, business, scopes)

@@ -17,7 +17,7 @@ SHOWN = (
 )  # fmt: skip
 ATTEMPTS_SHOWN = (
     "number", "worker", "resend", "claimed_at", "in_data_at", "ended_at", "outcome", "stage", "smtp_code", "answer",
-    "late",
+    "late", "content_sha256",
 )  # fmt: skip
 RESENDS_SHOWN = (
     "by", "why", "at", "from_state", "from_reason", "from_recipient", "from_message_id", "recipient", "message_id",

@@ -338,6 +338,7 @@ attempts = Table(
     Column("stage", Text),
     Column("smtp_code", Integer),
     Column("answer", Text),
+    Column("content_sha256", Text),  # of the message that was offered; NULL: none was, or before this was kept
     Column("late", Boolean, nullable=False, server_default=text("false")),  # known only after the lease was lost
     UniqueConstraint("notification_id", "number", name="attempts_number"),
     CheckConstraint(
@@ -362,6 +363,19 @@ resends = Table(  # who ordered which mail to be sent again, and why
     Column("recipient", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Index("resends_by_notification", "notification_id", "at"),
+)
+
+#: What came back after the mail server had taken it, and who reported it.
+bounces = Table(
+    "bounces",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("notification_id", Uuid, ForeignKey("notifications.id"), nullable=False),  # that carried the mail
+    Column("message_id", Text, nullable=False),
+    Column("reported_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),  # business time
+    Index("bounces_of_notification", "notification_id", "at"),
 )
 
 #: The copy of registrations, and how each receiver fares: since when it has failed (in a row), until when it rests.

@@ -19,3 +19,10 @@ def ranked(header: str) -> Iterator[tuple[str, float]]:
             continue
         if 0 <= quality <= 1:
             yield name, quality
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether Accept (RFC 9110 12.5.1) ranks text/csv above JSON."""
+    quality = {"text/csv": 0.0, "application/json": 0.0, "*/*": 0.0}
+    quality |= {name: given for name, given in ranked(accept) if name in quality}
+    return quality["text/csv"] > max(quality["application/json"], quality["*/*"])

@@ -18,7 +18,7 @@ from shared.web.app import Application
 from shared.web.authentication import Operators
 from shared.web.filters import moment
 from shared.web.paging import paginate
-from shared.web.preferences import ranked
+from shared.web.preferences import prefers_csv
 
 #: entries of a CSV read in one transaction
 CSV_PAGE = 500
@@ -89,10 +89,3 @@ async def _csv(database: Database, wanted: AuditFilter) -> Response:
         media_type="text/csv; charset=utf-8; header=present",
         headers={"Content-Disposition": 'attachment; filename="audit.csv"', "Vary": "Accept"},
     )
-
-
-def prefers_csv(accept: str) -> bool:
-    """Whether Accept (RFC 9110 12.5.1) ranks text/csv above JSON."""
-    quality = {"text/csv": 0.0, "application/json": 0.0, "*/*": 0.0}
-    quality |= {name: given for name, given in ranked(accept) if name in quality}
-    return quality["text/csv"] > max(quality["application/json"], quality["*/*"])

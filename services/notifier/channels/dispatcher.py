@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -360,13 +362,13 @@ class MailDispatcher:
                 error=str(error),
             )
             return MailUnsendable(str(error))
-
+        composed = dataclasses.replace(mail, content_sha256=hashlib.sha256(message).hexdigest())
         held = False
 
         async def before_data() -> bool:
             nonlocal held
             self._at("before_mark", mail.id)
-            held = await self._outcomes.mark_in_data(mail)
+            held = await self._outcomes.mark_in_data(composed)
             if held:
                 self._at("in_data", mail.id)
             return held

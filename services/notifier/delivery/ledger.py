@@ -56,6 +56,7 @@ class ClaimedMail:
     deadline: datetime | None
     names: Mapping[str, str | None]  # see NAMES
     traceparent: str | None = None  # of the event that it is about
+    content_sha256: str | None = None  # of the message, once it is composed
     released_at: datetime | None = None  # when it stopped waiting for its window (business time)
 
     @property
@@ -128,14 +129,15 @@ _CLAIM = text("""
 """)
 
 # What comes later bears no earlier moment, though a clock may be set back meanwhile: the ledger is read in its order.
-_MARKED = {"token": "uuid", "id": "uuid"}
+_MARKED = {"token": "uuid", "id": "uuid", "content_sha256": "text"}
 _MARK = text(f"""
     WITH held AS (
         UPDATE notifications n SET state = 'in_data', lease_until = :lease_until
           FROM {bulk.unnest(_MARKED)} WHERE n.id = row.id AND n.token = row.token
-        RETURNING n.token
+        RETURNING n.token, row.content_sha256
     ), logged AS (
-        UPDATE attempts a SET in_data_at = greatest(:now, a.claimed_at) FROM held WHERE a.token = held.token
+        UPDATE attempts a SET in_data_at = greatest(:now, a.claimed_at), content_sha256 = held.content_sha256
+          FROM held WHERE a.token = held.token
     )
     SELECT token FROM held
 """)  # noqa: S608 - column names of this module
@@ -261,7 +263,7 @@ async def mark_in_data(
     tx: Transaction, mine: Collection[ClaimedMail], now: datetime, *, lease_seconds: float
 ) -> set[UUID]:
     """Record that DATA is about to begin. Returns the tokens still held; without its token a mail must not be sent."""
-    marked = bulk.parameters(_MARKED, ((mail.token, mail.id) for mail in mine))
+    marked = bulk.parameters(_MARKED, ((mail.token, mail.id, mail.content_sha256) for mail in mine))
     rows = await tx.execute(_MARK, {**marked, "now": now, "lease_until": now + timedelta(seconds=lease_seconds)})
     return set(rows.scalars())
 
@@ -358,7 +360,7 @@ async def _record(tx: Transaction, changes: Sequence[_Change], *, now: datetime,
         publishable |= others
         ended |= others
     await blank_ended(tx, ended)
-    return await _publish_outcomes(tx, publishable, at)
+    return await publish_outcomes(tx, publishable, at)
 
 
 async def _end_attempts(
@@ -369,7 +371,7 @@ async def _end_attempts(
         await tx.execute(_END_ATTEMPTS, {**bulk.parameters(_ENDED_ATTEMPTS, rows), "now": now})
 
 
-async def _publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[RecordedEvent]:
+async def publish_outcomes(tx: Transaction, ids: Collection[UUID], at: datetime) -> list[RecordedEvent]:
     """Publish what was recorded of each of these, but for letters to people named and digests.
 
     Versions rise per obligation under its row lock.

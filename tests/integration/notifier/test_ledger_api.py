@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import hashlib
+import io
+import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from services.notifier import commands
+from services.notifier.delivery.proving import row_sha256
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.tables import metadata
@@ -40,7 +47,10 @@ async def _some(world: World, smtp: FakeSmtp) -> None:
     await world.drain(world.dispatcher(smtp, connections=1))
 
 
-@pytest.mark.parametrize("path", ["/v1/notifications", "/v1/exports/notifications", "/v1/exports/attempts"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/notifications", "/v1/exports/notifications", "/v1/exports/attempts", "/v1/notifications/proof?obligation=x"],
+)
 async def test_the_ledger_is_for_the_operator_only(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 401
     assert (await client.get(path, headers={"Authorization": "Bearer wrong"})).status_code == 401
@@ -135,6 +145,39 @@ async def test_the_exports_hold_the_ledger_and_its_attempts(
     assert len(obligations) == 3
 
 
+async def test_that_somebody_was_told_is_proved_by_one_question(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    await _some(world, smtp)
+    asked = {"obligation": f"{DEPARTMENT}/BC-THANG/2026-M10"}
+    answer = (await client.get("/v1/notifications/proof", params=asked, headers=OPERATOR)).json()
+    assert answer["next"] is None
+    rows = {row["person"]: row for row in answer["items"]}
+    assert {person: (row["kind"], row["state"], row["smtp_code"]) for person, row in rows.items()} == {
+        "dept-named": ("overdue", "sent", 250), "dept-head": ("escalation", "sent", 250),
+    }  # fmt: skip
+    letters = {str(mail.message["Message-ID"]): mail.content for mail in smtp.accepted}
+    for row in rows.values():
+        assert row["message_sha256"] == hashlib.sha256(letters[row["message_id"]]).hexdigest()
+        assert row["row_sha256"] == row_sha256(row)
+        assert row_sha256({**row, "recipient": "x"}) != row["row_sha256"], "control: a row that was changed"
+    by_csv = await client.get("/v1/notifications/proof", params=asked, headers={**OPERATOR, "Accept": "text/csv"})
+    read = list(csv.DictReader(io.StringIO(by_csv.text.removeprefix("\ufeff"))))
+    assert {row["person"]: row["row_sha256"] for row in read} == {
+        person: row["row_sha256"] for person, row in rows.items()
+    }
+    assert (await client.get("/v1/notifications/proof", headers=OPERATOR)).status_code == 422
+    one = (await client.get("/v1/notifications/proof?officer=chair&limit=1", headers=OPERATOR)).json()["items"]
+    assert [row["person"] for row in one] == ["chair"]
+
+    monkeypatch.setattr("services.notifier.commands.database_url", lambda _: world.database.url)
+    arguments = ["prove", "--obligation", asked["obligation"], "--format", "json"]
+    assert await asyncio.to_thread(commands.mail, arguments) == 0
+    assert json.loads(capsys.readouterr().out) == answer["items"]
+    assert await asyncio.to_thread(commands.mail, ["prove", "--person", "nobody"]) == 1
+
+
 async def test_forged_cursors_are_bad_requests(world: World) -> None:
     await let_operator_in(world.database.url, metadata)
     service = build(
@@ -145,6 +188,7 @@ async def test_forged_cursors_are_bad_requests(world: World) -> None:
     await world.feed("registry", registered("https://bao-cao.h99.example/"))
     listings = {
         "/v1/notifications": ("notifications/*/*/*/*/*", ""),
+        "/v1/notifications/proof": ("proof/x/*/*/*", "obligation=x"),
         "/v1/silences": ("silences/False", ""),
         "/v1/escalations": ("escalations", ""),
         "/v1/digests": ("digests", ""),

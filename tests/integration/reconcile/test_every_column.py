@@ -80,6 +80,7 @@ EXEMPT: dict[str, str] = {
     "scoring.obligations.document.facts.passed_at": "any hour behind the deadline gives the same standing",
     "scoring.reliefs.evidence": _OPERATOR,
     "scoring.relief_decisions.reason": "of the first decision it is the relief's too; of a later one it is kept alone",
+    "notifier.digest_rounds.*": "how far a round of digests is; a letter says itself of which round it is",
     "notifier.notifications.created_at of named": _ONCE,
     "notifier.notifications.id of withdrawal": "until it is sent nothing else names it; the world may end before",
     "notifier.notifications.settled_at of named": "not published: who is named hears of it, nobody else",
@@ -109,6 +110,7 @@ EXEMPT: dict[str, str] = {
     "notifier.attempts.token": "the lease of an attempt that has ended",
     "notifier.attempts.worker": _ONCE,
     "notifier.attempts.ended_at": _SYSTEM,
+    "notifier.attempts.content_sha256": "of the message that the mail server got, kept here alone",
     "notifier.attempts.smtp_code": "the mail server's answer; checked to be one of its class",
     "notifier.attempts.answer": "the mail server's answer, kept here alone",
 }
@@ -133,6 +135,7 @@ EMPTY: dict[str, str] = {
     "scoring.late_verdicts": "empty once a relief is proposed",
     "notifier.told_before": "holds a row in a database that replaces a lost one",
     "notifier.resends": "holds an operator's orders",
+    "notifier.bounces": "holds what mail servers report",
     "board.dead_letter": "no consumer of the board reads the topic of the bad record",
     "board.accounts": "holds whom an operator invites",
     "board.invitations": "holds links that are used up",

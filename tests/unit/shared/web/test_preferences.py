@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.intake.audit.api import prefers_csv
-from shared.web.preferences import ranked
+from shared.web.preferences import prefers_csv, ranked
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,12 @@
+"""Each attempt keeps the SHA-256 of the message that it offered to the mail server."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0024"
+down_revision = "0023"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

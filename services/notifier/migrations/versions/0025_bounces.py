@@ -1,0 +1,12 @@
+"""Mails that came back after the mail server had taken them."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0025"
+down_revision = "0024"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
