@@ -105,7 +105,9 @@ def steps(dossier: Dossier) -> set[str]:
 
 def _wanted(climb: Climb) -> dict[str, tuple[Passed, str, str]]:
     """step -> the rung, the person ('' where nobody), and why nobody."""
-    found = {}
+    found: dict[str, tuple[Passed, str, str]] = {
+        handed.told.step: (Passed(handed.rung, handed.at), handed.told.person, "") for handed in climb.handed_on
+    }
     for passed in climb.passed:
         at_once = [told for told in passed.told if told.step != f"{climb.step}/rung-{passed.rung}"]
         found.update({told.step: (passed, told.person, "") for told in passed.told})
@@ -216,7 +218,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
         for notice in found:
             yield from told.values(notice, {"kind": "escalation", "created_at": passed.at, **_addressed(dossier)})
             urgent = next((rung.urgent for rung in climb.ladder.rungs if rung.rung == passed.rung), False)
-            yield from told.values(notice, {"urgent": bool(person) and urgent})
+            yield from told.values(notice, {"urgent": bool(passed.told) and bool(person) and urgent})
             if not person and notice["reason"] != why:
                 yield told.difference("reason", notice["reason"], why)
             facts: Mapping[str, Any] = json.loads(notice["facts"])

@@ -19,6 +19,7 @@ from services.notifier.digests.sweep import DigestSweep
 from services.notifier.escalation.api import SCOPES as ANSWER
 from services.notifier.escalation.api import page_router
 from services.notifier.escalation.api import router as escalations_router
+from services.notifier.escalation.handing import Handings
 from services.notifier.escalation.sweep import EscalationSweep
 from services.notifier.mailing.api import SCOPES as KEEP_SILENCES
 from services.notifier.mailing.api import router as silences_router
@@ -180,7 +181,9 @@ def build(
         return Callers(keyring, allowances, business, scopes)
 
     service.app.include_router(webhooks_api.router(database, callers(KEEP_WEBHOOKS), system))
-    service.app.include_router(escalations_router(database, callers(ANSWER), business))
+    service.app.include_router(
+        escalations_router(database, callers(ANSWER), business, Handings(system, settings.message_id_domain, waits))
+    )
     service.app.include_router(silences_router(database, callers(KEEP_SILENCES), business))
     service.app.include_router(digests_router(database, callers(READ_DIGESTS), business))
     if links is not None:

@@ -14,12 +14,19 @@ from services.notifier.escalation import store
 from services.notifier.escalation.domain import (
     Answer,
     Escalation,
+    Facts,
+    HandedOn,
     Refused,
+    Told,
     acknowledge,
+    hand_on,
     promise_limit,
+    rung_of,
     take_back,
 )
 from services.notifier.planning import store as planning
+from services.notifier.planning.domain import Notice
+from shared.contract.events.fields import usable_address
 from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.contract.working_days import CalendarGap, WorkingCalendar
@@ -39,6 +46,17 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "too_far": ("Ngày hẹn quá xa; hãy chọn ngày sớm hơn.", "The date is too far ahead; choose an earlier one."),
     "too_often": ("Đã hẹn đủ số lần cho phép.", "It was put off as often as is allowed."),
     "no_reason": ("Hãy ghi lý do tạm hoãn.", "Give the reason for putting it off."),
+    "no_reason_to_hand_on": ("Hãy ghi lý do chuyển giao.", "Give the reason for handing it on."),
+    "told_already": ("Người này đã được báo.", "This person has been told already."),
+    "handed_on_too_often": ("Đã chuyển giao đủ số lần cho phép.", "It was handed on as often as is allowed."),
+    "nobody": (
+        "Không có người này, hoặc không gửi thư cho người này được.",
+        "There is no such person, or none who can be written to.",
+    ),
+    "outside": (
+        "Chỉ chuyển giao cho người thuộc cơ quan của người được báo hoặc cơ quan cấp dưới.",
+        "It is handed on within the agency of the person who was told, or below it.",
+    ),
     "not_held": ("Hiện không có lời hẹn nào để rút.", "There is no promise to take back."),
     "no_calendar": ("Chưa có lịch làm việc; hãy thử lại sau.", "There is no working calendar yet; try again later."),
 }
@@ -145,6 +163,46 @@ async def open_ones(
 async def people_of(tx: ReadTransaction, agency: str) -> list[str]:
     """Ids of the agency's people."""
     return list((await tx.execute(_PEOPLE_OF, {"agency": agency})).scalars())
+
+
+async def hand_over(
+    tx: Transaction,
+    notice: UUID,
+    to: str,
+    reason: str,
+    now: datetime,
+    *,
+    via: str = "",
+) -> tuple[Escalation, Notice]:
+    """Hand the matter of this notice on to another person; the notice to that person is the caller's to plan.
+
+    `now`: business time. via: the agency whose system, or the operator who, does it for the person. Raises Refused:
+    beside the domain's reasons nobody, outside.
+    """
+    row = (await tx.execute(_NOTICE, {"id": notice})).mappings().one_or_none()
+    if row is None:
+        raise Refused("resolved")
+    obligation = (await planning.lock(tx, [row["obligation"]]))[row["obligation"]]
+    escalation = await store.take_open(tx, row["obligation"])
+    if escalation is None or not row["step"].startswith(f"{escalation.climb.step}/rung-"):
+        raise Refused("resolved")
+    directory = await planning.directory(tx, {obligation.agency}, {row["officer_id"], to}, reviewers=True)
+    by, person = directory.known(row["officer_id"]), directory.known(to)
+    if person is None or not person.active or not usable_address(person.email):
+        raise Refused("nobody")
+    above = (await planning.tree_above(tx, [person.agency])).above(person.agency, local_day(now))
+    if by is None or by.agency not in (person.agency, *above):
+        raise Refused("outside")
+    rung = rung_of(escalation, row["officer_id"])
+    told = Told(to, person.agency, f"{escalation.climb.step}/rung-{rung}/to-{to}")
+    handing = HandedOn(now, row["officer_id"], rung, told, reason[:MAX_REASON_CHARACTERS], str(notice), via)
+    try:
+        facts = Facts(obligation, directory, await planning.calendar(tx))
+        after, letter = hand_on(escalation, handing, person, by, facts)
+    except CalendarGap:
+        after, letter = hand_on(escalation, handing, person, by, Facts(obligation, directory, None))
+    await store.save(tx, [after])
+    return after, letter
 
 
 async def give(

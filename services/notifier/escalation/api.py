@@ -20,6 +20,7 @@ from services.notifier import metrics
 from services.notifier.escalation import answering
 from services.notifier.escalation.answering import MAX_REASON_CHARACTERS, REFUSALS, Asked, Given
 from services.notifier.escalation.domain import Refused
+from services.notifier.escalation.handing import Handings
 from services.notifier.escalation.links import AnswerLinks
 from services.notifier.templates import words
 from shared.access import Scope
@@ -39,7 +40,15 @@ SCOPES: tuple[Scope, ...] = ("submit", "review")
 MAX_LISTED = 100
 _NOTICE_ID = "01932f5e-7a10-7cc3-98c4-dc0c0c07398f"
 #: a refusal that one member of the body is to blame for
-_FAULTY = {"no_date": "/until", "in_the_past": "/until", "too_far": "/until", "no_reason": "/reason"}
+_FAULTY = {
+    "no_date": "/until",
+    "in_the_past": "/until",
+    "too_far": "/until",
+    "no_reason": "/reason",
+    "no_reason_to_hand_on": "/reason",
+    "nobody": "/to",
+    "outside": "/to",
+}
 
 REFUSED = describe(
     "answer-refused",
@@ -64,6 +73,16 @@ class EscalationAnswer(Answer):
     reason: str = Field(examples=["Đang tổng hợp số liệu của các phòng"])
 
 
+class HandedOnView(Answer):
+    """Đã chuyển giao cho ai, vì sao / to whom it was handed on, and why."""
+
+    by: str = Field(examples=["TT-H99.131"])
+    via: str = Field(description="Hệ thống của cơ quan hoặc người vận hành nào / by which system or operator")
+    to: str = Field(examples=["PCT-H99.131"])
+    at: datetime
+    reason: str = Field(examples=["Phụ trách khối"])
+
+
 class EscalationView(Answer):
     """Một báo cáo quá hạn, như người được báo thấy / a late report as one who was told of it sees it."""
 
@@ -82,6 +101,7 @@ class EscalationView(Answer):
     held_until: datetime | None = Field(description="Tạm dừng đến / the climb is stopped until", examples=[None])
     last_day: date | None = Field(description="Ngày xa nhất được hẹn / the furthest day to promise")
     answers: list[EscalationAnswer]
+    handed_on: list[HandedOnView] = Field(description="Đã chuyển giao cho ai / to whom it was handed on")
 
 
 class GivenAnswer(Body):
@@ -100,10 +120,17 @@ class GivenAnswer(Body):
     reason: Annotated[str, Field(max_length=MAX_REASON_CHARACTERS, examples=["Đang tổng hợp số liệu"])] = ""
 
 
+class Handing(Body):
+    """Chuyển giao một báo cáo quá hạn / hand a late report on."""
+
+    to: str = Field(min_length=1, max_length=64, description="Mã người / the person's id", examples=["PCT-H99"])
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARACTERS, examples=["Phụ trách khối"])]
+
+
 _Page = page_of("EscalationPage", EscalationView)
 
 
-def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
+def router(database: Database, callers: Callers, business: Clock, handing: Handings) -> APIRouter:
     """The routes of those who were told."""
     routes, calling = APIRouter(prefix="/v1", tags=["escalations"]), Depends(callers)
 
@@ -161,6 +188,34 @@ def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
         async with database.read_transaction() as snapshot:
             return _shown(await _asked(snapshot, notification_id, caller, now))
 
+    @routes.post(
+        "/escalations/{notification_id}/handing-on",
+        summary="Chuyển giao cho người khác chỉ đạo / hand it on to another person",
+        description=(
+            "Người đó thuộc cơ quan của người được báo hoặc cấp dưới, nhận thông báo và trả lời được; lịch báo cấp "
+            "trên không đổi. Gửi lại thì không chuyển hai lần. / That person, of the agency of whoever was told or "
+            "below it, is told and may answer; the climb goes on as it did. Sent again it is not handed on twice."
+        ),
+    )
+    async def hand_on(
+        notification_id: UUID, body: Handing, response: Response, caller: Caller = calling
+    ) -> EscalationView:
+        now, reason = business.now(), " ".join(body.reason.split())
+        via = caller.principal.id if caller.principal.kind == "agency" else ""
+        try:
+            async with database.transaction() as tx:
+                await _asked(tx, notification_id, caller, now)
+                await handing.plan(tx, notification_id, body.to, reason, now, via=via)
+        except Refused as refused:
+            async with database.read_transaction() as snapshot:
+                found = await _asked(snapshot, notification_id, caller, now)
+            if refused.reason != "told_already" or not _is_handed_on(found, body, reason):
+                raise _refusal(refused.reason) from None
+            response.headers["Idempotent-Replayed"] = "true"
+            return _shown(found)
+        async with database.read_transaction() as snapshot:
+            return _shown(await _asked(snapshot, notification_id, caller, now))
+
     return routes
 
 
@@ -190,6 +245,12 @@ def _is_given(found: Asked, body: GivenAnswer, reason: str) -> bool:
         and (one.until and local_day(one.until)) == body.until
         for one in given
     )
+
+
+def _is_handed_on(found: Asked, body: Handing, reason: str) -> bool:
+    """Whether this is how it was handed on before."""
+    handed = [] if found.escalation is None else found.escalation.climb.handed_on
+    return any((one.notice, one.told.person, one.reason) == (str(found.notice), body.to, reason) for one in handed)
 
 
 def _refusal(reason: str) -> Problem:
@@ -230,6 +291,12 @@ def _shown(asked: Asked) -> EscalationView:
                 reason=one.reason,
             )
             for one in (() if climb is None else climb.answers)
+        ],
+        handed_on=[
+            HandedOnView(
+                by=one.by, via=one.via, to=one.told.person, at=one.at.astimezone(LOCAL_ZONE), reason=one.reason
+            )
+            for one in (() if climb is None else climb.handed_on)
         ],
     )
 

@@ -28,6 +28,8 @@ from shared.runtime.clock import LOCAL_ZONE
 Resolution = Literal["answered", "not_owed", "not_overdue"]
 #: an escalation that cannot move yet is looked at again so much later (business time)
 LOOK_AGAIN = timedelta(minutes=10)
+#: how often one climb is handed on at most
+MOST_HANDED_ON = 5
 #: why an open escalation has no next moment
 AT_THE_TOP = "at_the_top"
 #: prefix of the reason of one that waits for a registry record
@@ -65,6 +67,18 @@ class Answer(Struct, frozen=True):
     via: str = ""  # the agency whose system gave it for the person; empty: the person
 
 
+class HandedOn(Struct, frozen=True):
+    """A person who was told has handed the matter on to another one, who is told at the same rung."""
+
+    at: datetime
+    by: str  # person id
+    rung: str
+    told: Told
+    reason: str
+    notice: str = ""  # the notice that it was handed on by
+    via: str = ""  # the agency whose system or the operator who did it for the person; empty: the person
+
+
 class Climb(Struct, frozen=True):
     """What an escalation keeps beside its columns, as one document."""
 
@@ -75,6 +89,7 @@ class Climb(Struct, frozen=True):
     answers: tuple[Answer, ...] = ()
     held_until: datetime | None = None  # by an answer
     headless: bool = False  # when it began the agency had no head who could be told
+    handed_on: tuple[HandedOn, ...] = ()
 
 
 class Escalation(Struct, frozen=True):
@@ -422,4 +437,55 @@ def take_back(escalation: Escalation, answer: Answer) -> Escalation:
 
 def told_people(escalation: Escalation) -> set[str]:
     """Everybody above the officer who was told."""
-    return {told.person for passed in escalation.climb.passed for told in passed.told}
+    told = {told.person for passed in escalation.climb.passed for told in passed.told}
+    return told | {handed.told.person for handed in escalation.climb.handed_on}
+
+
+def hand_on(
+    escalation: Escalation, handing: HandedOn, person: Officer, by: Officer | None, facts: Facts
+) -> tuple[Escalation, Notice]:
+    """Tell `person` in the place of somebody who was told; the climb goes on as it did. The notice says who and why.
+
+    Raises Refused: resolved · not_told: who hands it on was not told · no_reason · told_already: the other one was ·
+    too_often: a climb is handed on MOST_HANDED_ON times at most.
+    """
+    done = escalation.climb
+    if not escalation.open:
+        raise Refused("resolved")
+    told = told_people(escalation)
+    if handing.by not in told:
+        raise Refused("not_told")
+    if not handing.reason.strip():
+        raise Refused("no_reason_to_hand_on")
+    if person.officer_id in told:
+        raise Refused("told_already")
+    if len(done.handed_on) >= MOST_HANDED_ON:
+        raise Refused("handed_on_too_often")
+    responsible = facts.directory.responsible(facts.obligation.agency, facts.obligation.regime)
+    about = letter_facts(facts.obligation, facts.directory.agency(facts.obligation.agency), person)
+    following = None if facts.calendar is None else _following(done, 0, facts)
+    notice = Notice.about(
+        facts.obligation,
+        kind="escalation",
+        step=handing.told.step,
+        officer=person,
+        facts=dataclasses.replace(
+            about,
+            officer_name=responsible.name if responsible else "",
+            ladder_rung=handing.rung,
+            next_role=following[0].tell if following else "",
+            next_at=max(following[1], handing.at) if following else None,
+            handed_on_by=f"{by.name}{', ' if by.title else ''}{by.title}" if by else handing.by,
+            handed_on_why=handing.reason,
+        ),
+        at=handing.at,
+    )
+    return replace(escalation, climb=replace(done, handed_on=(*done.handed_on, handing))), notice
+
+
+def rung_of(escalation: Escalation, person: str) -> str:
+    """The newest rung at which this person was told; the first of the ladder for nobody."""
+    done = escalation.climb
+    at = [(passed.at, passed.rung) for passed in done.passed for told in passed.told if told.person == person]
+    at += [(handed.at, handed.rung) for handed in done.handed_on if handed.told.person == person]
+    return max(at, default=(escalation.opened_at, done.ladder.rungs[0].rung))[1]

@@ -8,18 +8,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+from services.notifier.escalation.answering import REFUSALS
+from services.notifier.escalation.domain import Refused
+from services.notifier.escalation.handing import Handings
 from services.notifier.ladders import store
 from services.notifier.ladders.data import LadderError, ReadLadder, read_ladder
 from services.notifier.ladders.timelines import failures
+from services.notifier.settings import NotifierSettings
 from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser
-from shared.runtime.operator import entry, when
+from shared.runtime.clock import SystemClock, business_clock
+from shared.runtime.operator import entry, reason, when, who
+from shared.runtime.settings import CommonSettings
 from shared.service.command import database_url
 
 
 def ladders(arguments: Sequence[str]) -> int:
-    """`ladders check FILE… | test FILE… | load FILE… | list | show NAME`."""
+    """`ladders check FILE… | test FILE… | load FILE… | list | show NAME | hand-on NOTICE`."""
     parser = CommandParser(
         prog="python -m services.notifier ladders", description="Thang chuyển cấp / ladders of escalation"
     )
@@ -35,7 +42,14 @@ def ladders(arguments: Sequence[str]) -> int:
     show = actions.add_parser("show", help="in một thang đã nạp / print a loaded ladder")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--version", type=int, help="mặc định: mới nhất / default: the newest")
+    hand = actions.add_parser("hand-on", help="chuyển một báo cáo quá hạn cho người khác / hand a late report on")
+    hand.add_argument("notice", type=UUID, metavar="ID", help="mã thông báo / the notice's id")
+    hand.add_argument("--to", required=True, help="mã người nhận / the other person's id")
+    hand.add_argument("--reason", type=reason, required=True, help="lý do / why")
+    hand.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
     given = parser.parse_args(list(arguments))
+    if given.action == "hand-on":
+        return asyncio.run(_hand_on(given))
     if given.action in ("list", "show"):
         return asyncio.run(_list() if given.action == "list" else _show(given))
     return _files(given)
@@ -79,6 +93,23 @@ async def _load(read: Sequence[ReadLadder]) -> list[str]:
             return await store.load_ladders(tx, read)
     finally:
         await database.close()
+
+
+async def _hand_on(given: argparse.Namespace) -> int:
+    settings = NotifierSettings()
+    handings = Handings(SystemClock(), settings.message_id_domain, settings.mailing == "office")
+    now = business_clock(CommonSettings().business_clock).now()
+    database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-hand-on")
+    try:
+        async with database.transaction() as tx:
+            await handings.plan(tx, given.notice, given.to, given.reason, now, via=given.by)
+    except Refused as refused:
+        _print(" / ".join(REFUSALS[refused.reason]))
+        return 1
+    finally:
+        await database.close()
+    _print(f"Đã chuyển giao cho / handed on to {given.to}")
+    return 0
 
 
 async def _list() -> int:

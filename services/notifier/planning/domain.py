@@ -100,6 +100,9 @@ class LetterFacts:
     told_earlier: tuple[str, ...] = ()  # escalation: whom a notice was made out to before, by title, name and day
     next_role: str = ""  # escalation: whom the next rung tells, and when; empty at the top
     next_at: datetime | None = None
+    #: escalation: who has handed it on to the recipient, with title, and why
+    handed_on_by: str | None = None
+    handed_on_why: str | None = None
     resolution: str = ""  # resolved: answered, not_owed, not_overdue
     # overdue: the head whose notice is planned with this one, by title and agency; empty where there is none
     head_title: str = ""

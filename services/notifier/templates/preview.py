@@ -308,6 +308,19 @@ def samples() -> dict[str, ClaimedMail]:
             ),
             late + timedelta(days=3),
         ),
+        "escalation-handed-on": (
+            "escalation",
+            "overdue/rung-t+7d/to-PCT-H99",
+            facts(
+                recipient_name="Hoàng Văn Minh",
+                recipient_title="Phó Chủ tịch UBND tỉnh",
+                officer_name="Nguyễn Thị Hồng Ánh",
+                ladder_rung="t+7d",
+                handed_on_by="Lê Văn Đức, Chủ tịch UBND tỉnh",
+                handed_on_why="Đồng chí phụ trách khối nông nghiệp.",
+            ),
+            late + timedelta(days=8),
+        ),
         "group": ("escalation", "overdue/rung-t+7d", facts(**head, matters=_MATTERS), late + timedelta(days=9)),
         "group-named": (
             "named",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import date
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from services.notifier.channels.dispatcher import MailDispatcher
 from services.notifier.escalation.links import AnswerLinks
+from services.notifier.ladders.commands import ladders
+from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.tables import metadata
@@ -201,6 +204,72 @@ async def test_an_agencys_system_answers_for_its_people_and_takes_it_back(
     late = await client.post(path, json=given, headers=key)
     assert late.status_code == 409
     assert (await client.get("/v1/escalations", headers=key)).json()["items"] == []
+
+
+async def test_who_was_told_hands_it_on_within_reach_and_that_person_is_told_and_may_answer(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await told(world, smtp)
+    url = world.database.url
+    head = await let_person_in(url, metadata, head_of(DEPARTMENT, "dept-head"), "submit")
+    (shown,) = (await client.get("/v1/escalations", headers=head)).json()["items"]
+    path = f"/v1/escalations/{shown['notification_id']}/handing-on"
+    given = {"to": "dept-any", "reason": "Phụ trách số liệu"}
+    for wrong, status in (
+        ({**given, "to": "nobody"}, 422),
+        ({**given, "to": "commune-any"}, 422),  # another agency
+        ({**given, "to": "chair"}, 422),  # above
+        ({**given, "to": "dept-head"}, 409),  # told already
+        ({**given, "reason": " "}, 422),
+    ):
+        assert (await client.post(path, json=wrong, headers=head)).status_code == status, wrong
+    other = await let_agency_in(url, metadata, COMMUNE)
+    assert (await client.post(path, json=given, headers=other)).status_code == 404
+    before = await escalations(world)
+    answer = await client.post(path, json=given, headers=head)
+    assert answer.status_code == 200, answer.text
+    [handed] = answer.json()["handed_on"]
+    assert (handed["by"], handed["to"], handed["reason"]) == ("dept-head", "dept-any", "Phụ trách số liệu")
+    again = await client.post(path, json=given, headers=head)
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    assert (await escalations(world))[0]["next_at"] == before[0]["next_at"], "the climb goes on as it did"
+    [row] = [row for row in await world.ledger() if row["officer_id"] == "dept-any"]
+    assert (row["kind"], row["step"]) == ("escalation", "overdue/rung-t/to-dept-any")
+    smtp.accepted.clear()
+    world.business.advance(seconds=15 * 3600 + 15 * 60)  # in the morning the window opens
+    async with world.database.transaction() as tx:
+        await MailingSweep(world.business, world.system).tick(tx)
+    await world.drain(world.dispatcher(smtp))
+    [letter] = smtp.accepted
+    text = letter.message.get_body(("plain",))
+    assert text is not None
+    assert "Nguyễn Thị dept-head, Chuyên viên chuyển việc này tới Ông/Bà: Phụ trách số liệu" in text.get_content()
+    mine = await let_person_in(url, metadata, head_of(DEPARTMENT, "dept-any"), "submit")
+    (own,) = (await client.get("/v1/escalations", headers=mine)).json()["items"]
+    noted = await client.post(
+        f"/v1/escalations/{own['notification_id']}/answers",
+        json={"kind": "acknowledged", "until": "2026-10-26"}, headers=mine,
+    )  # fmt: skip
+    assert noted.json()["answers"][0]["by"] == "dept-any"
+    await world.feed("compliance", fulfilled())
+    ended = {row["officer_id"] for row in await world.ledger() if row["kind"] == "resolved"}
+    assert ended == {"dept-head", "dept-any"}, "both hear that it is over"
+
+
+async def test_an_operator_hands_it_on_by_command_for_the_person_who_was_told(
+    world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await told(world, smtp)
+    monkeypatch.setattr("services.notifier.ladders.commands.database_url", lambda _: world.database.url)
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", world.database.url)
+    [notice] = [str(row["id"]) for row in await world.ledger() if row["officer_id"] == "dept-head"]
+    order = ["hand-on", notice, "--to", "dept-any", "--reason", "nghỉ phép", "--by", "an"]
+    assert await asyncio.to_thread(ladders, order) == 0
+    (one,) = await escalations(world)
+    [handed] = one["document"]["handed_on"]
+    assert (handed["by"], handed["via"], handed["told"]["person"]) == ("dept-head", "an", "dept-any")
+    assert await asyncio.to_thread(ladders, order) == 1
+    assert "đã được báo" in capsys.readouterr().out
 
 
 def test_a_link_is_read_only_by_the_key_that_made_it() -> None:
