@@ -93,6 +93,9 @@ _View = of_model(
 _Page = page_of("NotificationPage", _Summary)
 
 
+_SHA256 = "3f5ac9d0e1b24a6c8d7e9f00112233445566778899aabbccddeeff0011223344"
+
+
 class ProofRow(Answer):
     """Một thông báo và bằng chứng đã gửi / a notice with the proof that it was sent."""
 
@@ -100,36 +103,41 @@ class ProofRow(Answer):
     obligation: str
     kind: NoticeKind
     step: str
-    person: str
+    person: str = Field(examples=["TT-H99.131"])
     name: str
-    title: str
-    channel: str
-    recipient: str | None
+    title: str = Field(examples=["Chủ tịch"])
+    channel: str = Field(examples=["email"])
+    recipient: str | None = Field(examples=["ubnd@thuongnguyen.h99.example"])
     state: State
-    reason: str | None
-    held: str | None
+    reason: str | None = Field(examples=[None])
+    held: str | None = Field(examples=["quiet_until:2026-10-26T08:15:00+07:00"])
     planned_at: datetime
     released_at: datetime | None
     settled_at: datetime | None
     mail: UUID = Field(description="Thông báo mang thư / the notice that carries the mail")
-    message_id: str
+    message_id: str = Field(examples=["<k5x3@thongsuot.example>"])
     attempts: int
     data_at: datetime | None = Field(description="Bắt đầu gửi nội dung, giờ hệ thống / DATA began, system time")
     answered_at: datetime | None = Field(description="Máy chủ thư trả lời / the mail server answered")
-    smtp_code: int | None
-    smtp_answer: str | None
-    message_sha256: str | None = Field(description="Của thư như đã gửi / of the message as it was sent")
-    facts_sha256: str = Field(description="Của nội dung trong sổ / of what the ledger keeps of it")
-    answers: list[dict[str, Any]] = Field(description="Người nhận đã trả lời gì / what the recipient answered")
+    smtp_code: int | None = Field(examples=[250])
+    smtp_answer: str | None = Field(examples=["queued as 4XyZ"])
+    message_sha256: str | None = Field(
+        description="Của thư như đã gửi / of the message as it was sent", examples=[_SHA256]
+    )
+    facts_sha256: str = Field(description="Của nội dung trong sổ / of what the ledger keeps of it", examples=[_SHA256])
+    answers: list[dict[str, Any]] = Field(
+        description="Người nhận đã trả lời gì / what the recipient answered", examples=[[]]
+    )
     row_sha256: str = Field(
-        description="Của JSON dòng này, trừ thành viên này, khóa theo thứ tự / of this row's JSON but for this member"
+        description="Của JSON dòng này, trừ thành viên này, khóa theo thứ tự / of this row's JSON but for this member",
+        examples=[_SHA256],
     )
 
 
 class BounceView(Answer):
     """Thư bị trả về và các thông báo của nó / a mail that came back, and its notices."""
 
-    message_id: str
+    message_id: str = Field(examples=["<k5x3@thongsuot.example>"])
     why: str = Field(examples=["5.1.1 smtp; 550 5.1.1 user unknown"])
     notices: list[UUID] = Field(description="Vừa thành failed / that became failed now")
 
@@ -185,7 +193,10 @@ def router(database: Database, operators: Operators, business: Clock) -> APIRout
             "came. What the mail told becomes `failed`, and whoever is next hears of it; sent again it changes nothing."
         ),
         openapi_extra={
-            "requestBody": {"required": True, "content": {"message/rfc822": {"schema": {"type": "string"}}}}
+            "requestBody": {
+                "required": True,
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            }
         },
     )
     async def bounce(request: Request, operator: Principal = admitted) -> BounceView:

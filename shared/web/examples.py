@@ -112,6 +112,7 @@ BY_NAME: Mapping[str, Any] = {
     "score": "100.000",
     "severity": "error",
     "sha256": _SHA256,
+    "content_sha256": _SHA256,
     "signature": "kyc1Y3Y0dXJlX29mXzY0X2J5dGVz",
     "stage": "data",
     "standing": "fulfilled",

@@ -33,7 +33,7 @@ class DigestSent(Answer):
     sent_at: datetime | None
     overdue: int
     due: int
-    sha256: str = Field(description="Của nội dung thư nêu / of what it states")
+    sha256: str = Field(description="Của nội dung thư nêu / of what it states", examples=["3f5ac9d0e1b24a6c"])
 
 
 class DigestsView(Answer):

@@ -77,7 +77,7 @@ class HandedOnView(Answer):
     """Đã chuyển giao cho ai, vì sao / to whom it was handed on, and why."""
 
     by: str = Field(examples=["TT-H99.131"])
-    via: str = Field(description="Hệ thống của cơ quan hoặc người vận hành nào / by which system or operator")
+    via: str = Field(description="Hệ thống của cơ quan, người vận hành / by which system or operator", examples=[""])
     to: str = Field(examples=["PCT-H99.131"])
     at: datetime
     reason: str = Field(examples=["Phụ trách khối"])
