@@ -55,7 +55,7 @@ class Service(Component):
             contextlib.suppress(OSError, urllib.error.URLError),
             urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer,
         ):
-            return bool(answer.status == 200)
+            return bool(answer.status == 200 and answer.url.endswith("/readyz"))  # not where it was led to
         return False
 
     def migrate(self) -> None:

@@ -8,7 +8,7 @@ from services.board.accounts import store
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms
 from services.board.consumer import inbounds
-from services.board.pages.routes import router
+from services.board.pages.routes import mount
 from services.board.pages.web import Site
 from services.board.settings import BoardSettings
 from services.board.watching import Watch
@@ -76,7 +76,5 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
-    service.app.include_router(
-        router(Site(database, accounts, business, settings.public_url), Watch(settings.watched, system))
-    )
+    mount(service.app, Site(database, accounts, business, settings.public_url), Watch(settings.watched, system))
     return service

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, cached_property
 from time import perf_counter
 from typing import Any, Generic, TypeVar, cast
@@ -23,7 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route, Router, request_response
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from shared.telemetry import logging as logs
@@ -268,8 +268,20 @@ class Application(FastAPI):
         self.shortcuts: dict[tuple[str, str], ASGIApp] = {}
         #: routes outside the OpenAPI document
         self.pages: list[Route] = []
+        #: behind all routes, also those of `pages`
+        self._behind = Router(redirect_slashes=False, default=self.router.not_found)
         #: what puts into the OpenAPI document that FastAPI cannot read from the routes
         self.document_parts: list[Callable[[dict[str, Any]], None]] = []
+
+    def add_pages(self, routes: Sequence[Route]) -> None:
+        """Mount routes outside the OpenAPI document, behind the service's own."""
+        self.pages += routes
+        self._behind.routes += routes
+        self.router.default = self._behind
+
+    def answer_elsewhere(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        """Answer so what no route does. A route that takes every path would take /readyz and /metrics too."""
+        self._behind.default = request_response(endpoint)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once, after all routes are mounted."""
@@ -434,8 +446,7 @@ def create_app(
         ("/problems/{slug}", problem_page),
     )
     # after the service's routes: every route in front costs a request about a microsecond
-    app.pages = [_OwnRoute(path, endpoint) for path, endpoint in own]
-    app.router.default = Router(app.pages, redirect_slashes=False, default=app.router.not_found)
+    app.add_pages([_OwnRoute(path, endpoint) for path, endpoint in own])
     return app
 
 

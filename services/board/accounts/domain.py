@@ -19,8 +19,8 @@ MIN_PASSWORD_CHARACTERS, MAX_PASSWORD_CHARACTERS = 12, 128
 def locked_until(failures: int, failed_at: datetime | None) -> datetime | None:
     """Until when no password is looked at after so many wrong ones, the last at `failed_at`; None: not locked.
 
-    Somebody who guesses is slowed to a hundred tries a day; the owner is never shut out for more than a quarter of an
-    hour.
+    Somebody who guesses is slowed to a hundred tries a day. Somebody who goes on trying keeps the owner out for so
+    long: an operator sees it in the list of sign-ins.
     """
     if failures < FREE_FAILURES or failed_at is None:
         return None

@@ -181,7 +181,8 @@ _LISTED = text("""
       FROM accounts a ORDER BY a.person_id
 """)
 _CLOSE = text("""
-    UPDATE accounts SET closed_at = :now, closed_why = :why WHERE person_id = :person_id AND closed_at IS NULL
+    UPDATE accounts SET closed_at = :now, closed_why = :why, password_hash = NULL, failures = 0, failed_at = NULL
+     WHERE person_id = :person_id AND closed_at IS NULL
 """)
 
 
@@ -191,7 +192,10 @@ async def listed(snapshot: ReadTransaction) -> list[Listed]:
 
 
 async def close(tx: Transaction, person_id: str, now: datetime, why: str) -> bool:
-    """Close the account, and end its sessions and links. False: there is no open one."""
+    """Close the account, and end its password, sessions and links. False: there is no open one.
+
+    An invitation opens it again: the password that was the reason to close it must not come back to life with it.
+    """
     found = await tx.execute(_CLOSE, {"person_id": person_id, "now": now, "why": why})
     await end_sessions(tx, person_id, now, "closed")
     await tx.execute(_USE_INVITATIONS, {"person_id": person_id, "now": now})

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from services.board.viewing import roles_on
 from services.board.watching import Watch
 from shared.contract.events import obligation_key
 from shared.runtime.clock import LOCAL_ZONE
+from shared.web.app import Application
 from shared.web.errors import not_found, too_many, unavailable
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
@@ -43,6 +44,13 @@ def router(site: Site, watch: Watch) -> APIRouter:
     def add(path: str, handler: Any, method: str = "GET", *, public: bool = False) -> None:
         routes.add_api_route(path, site.page(handler, public=public), methods=[method], response_model=None)
 
+    def slowed(visit: Visit) -> str:
+        """The caller's address. Raises 429 where it asks too often: passwords and links are not to be guessed."""
+        address = _address(visit.request)
+        if wait_seconds := limiter.take(address_key(address)):
+            raise too_many(wait_seconds)
+        return address
+
     async def show_sign_in(visit: Visit) -> Response:
         after = own_path(visit.request.query_params.get("next", "/"))
         if visit.person is not None:
@@ -51,9 +59,7 @@ def router(site: Site, watch: Watch) -> APIRouter:
 
     async def sign_in(visit: Visit) -> Response:
         given = await site.form(visit)
-        address = _address(visit.request)
-        if wait_seconds := limiter.take(address_key(address)):
-            raise too_many(wait_seconds)
+        address = slowed(visit)
         person_id, after = given.get("person_id", "").strip()[:100], own_path(given.get("next", "/"))
         client = visit.request.headers.get("user-agent", "")
         try:
@@ -82,6 +88,7 @@ def router(site: Site, watch: Watch) -> APIRouter:
         return answer
 
     async def show_invitation(visit: Visit) -> Response:
+        slowed(visit)
         person_id = await site.accounts.invited(visit.request.path_params["token"])
         if person_id is None:
             return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
@@ -89,15 +96,16 @@ def router(site: Site, watch: Watch) -> APIRouter:
 
     async def use_invitation(visit: Visit) -> Response:
         given, token = await site.form(visit), visit.request.path_params["token"]
+        address = slowed(visit)
         person_id = await site.accounts.invited(token)
-        person = await queries.person(visit.snapshot, person_id) if person_id is not None else None
+        person = await site.person(person_id) if person_id is not None else None
         if person is None:
             return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
         faults: list[str] | None = ["not_the_same"]
         if given.get("password", "") == given.get("again", ""):
             try:
                 faults = await site.accounts.set_password(
-                    token, given.get("password", ""), person.name, address=_address(visit.request)
+                    token, given.get("password", ""), person.name, address=address
                 )
             except Crowded as error:
                 raise unavailable(CROWDED_SECONDS) from error
@@ -130,8 +138,13 @@ def router(site: Site, watch: Watch) -> APIRouter:
     add("/nop", to_send)
     for path in STATIC:
         routes.add_api_route(path, _static, response_model=None)
-    add("/{elsewhere:path}", nowhere)  # the last one: what no other address answers
     return routes
+
+
+def mount(app: Application, site: Site, watch: Watch) -> None:
+    """Mount all pages, and one for every other address."""
+    app.include_router(router(site, watch))
+    app.answer_elsewhere(site.page(nowhere))
 
 
 async def _static(request: Request) -> Response:
@@ -168,6 +181,7 @@ async def heat_map(visit: Visit) -> Response:
     if regime and regime not in regimes:
         raise not_found("chế độ báo cáo này", "such regime")
     after = visit.request.query_params.get("after", "")[:100]
+    after = after if after.isprintable() else ""  # PostgreSQL takes no NUL in a text
     grid = await queries.heat_map(visit.snapshot, visit.view, regime, visit.now, after)
     rows = grid.rows[:PAGE_ROWS]
     cells = {key: views.cell_of(line, visit.now) for key, line in grid.cells.items()}
@@ -311,4 +325,6 @@ def _after(text: str) -> tuple[datetime, str] | None:
         parsed = datetime.fromisoformat(moment)
     except ValueError:
         return None
-    return (parsed, key) if parsed.tzinfo is not None and key.isprintable() else None
+    # the first and the last year hold moments that have no time in UTC
+    sound = parsed.tzinfo is not None and MINYEAR < parsed.year < MAXYEAR and key.isprintable()
+    return (parsed, key) if sound else None

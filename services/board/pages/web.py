@@ -84,7 +84,11 @@ Handler = Callable[["Visit"], Awaitable[Response]]
 
 @dataclass(slots=True)
 class Visit:
-    """One request of a page, in one read transaction. `person` is None before somebody signs in."""
+    """One request of a page. `person` is None before somebody signs in.
+
+    `reading` is the read transaction of a page that shows what was followed. What people may ask for before they sign
+    in, and every form, has none: each would hold a connection while it waits for a body, a password or another one.
+    """
 
     request: Request
     now: datetime  # business time
@@ -93,8 +97,15 @@ class Visit:
     person: Person | None
     view: View
     agencies: Mapping[str, Agency]
-    snapshot: ReadTransaction
+    reading: ReadTransaction | None = None
     sends: View = field(default_factory=View)  # for what the person may send reports
+
+    @property
+    def snapshot(self) -> ReadTransaction:
+        """What the page reads from."""
+        if self.reading is None:
+            raise RuntimeError("this page has no read transaction")
+        return self.reading
 
     @property
     def today(self) -> date:
@@ -133,18 +144,24 @@ class Site:
         self._trees = Trees()
 
     def page(self, handler: Handler, *, public: bool = False) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint. Without a session a page that is not public leads to the sign-in."""
+        """The endpoint. Without a session a page that is not public leads to the sign-in.
+
+        A public one is called outside the transaction that tells who asks.
+        """
 
         async def endpoint(request: Request) -> Response:
             language = language_of(request)
             try:
                 token = request.cookies.get(COOKIE)
                 known = await self.accounts.session_of(token) if token else None
-                async with self._database.read_transaction() as snapshot:
-                    visit = await self._visit(request, language, known, snapshot)
-                    if visit.person is None and not public:
-                        return _to_sign_in(request)
-                    answer = await handler(visit)
+                if public:
+                    answer = await handler(await self._caller(request, language, known))
+                else:
+                    async with self._database.read_transaction() as snapshot:
+                        visit = await self._visit(request, language, known, snapshot)
+                        if visit.person is None:
+                            return _to_sign_in(request)
+                        answer = await handler(visit)
             except Exception as error:
                 answer = _trouble(error, request, language)
             if "lang" in request.query_params:
@@ -152,6 +169,19 @@ class Site:
             return answer
 
         return endpoint
+
+    async def _caller(self, request: Request, language: str, known: Known | None) -> Visit:
+        if known is None:
+            return Visit(request, self._clock.now(), language, None, None, View(), {})
+        async with self._database.read_transaction() as snapshot:
+            visit = await self._visit(request, language, known, snapshot)
+        visit.reading = None
+        return visit
+
+    async def person(self, person_id: str) -> Person | None:
+        """The person, by the registry."""
+        async with self._database.read_transaction() as snapshot:
+            return await queries.person(snapshot, person_id)
 
     async def _visit(self, request: Request, language: str, known: Known | None, snapshot: ReadTransaction) -> Visit:
         now = self._clock.now()
@@ -236,9 +266,13 @@ def _to_sign_in(request: Request) -> Response:
 
 def own_path(path: str) -> str:
     """The path if it leads to a page of ours, else the first page: nobody is sent elsewhere after signing in."""
-    parts = urlsplit(path)
-    is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return path if is_own and "\\" not in path and path.isprintable() else "/"
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
+        return "/"
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # of an address: [ without ]
+        return "/"
+    return path if not parts.scheme and not parts.netloc else "/"
 
 
 def _trouble(error: Exception, request: Request, language: str) -> Response:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms, invite
 from services.board.consumer import inbounds
-from services.board.pages.routes import router
+from services.board.pages.routes import mount
 from services.board.pages.web import Site
 from services.board.watching import Watch
 from shared.consuming.batch import Batch
@@ -211,7 +211,7 @@ class World:
         self.app = create_app("board", title="board", description="", readiness=_ready)
         site = Site(self.database, self.accounts, self.business, ORIGIN)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
-        self.app.include_router(router(site, watch))
+        mount(self.app, site, watch)
 
     async def _service(self, request: httpx.Request) -> httpx.Response:
         """A service that the operators' page asks."""

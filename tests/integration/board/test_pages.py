@@ -425,3 +425,27 @@ async def test_a_page_without_anything_says_so(world: World) -> None:
     office = (await browser.get(f"/co-quan/{OFFICE}")).text
     assert "Chưa có nghĩa vụ nào đã mở." in office
     assert "Chưa có cán bộ đầu mối." in office
+
+
+async def test_the_pages_leave_the_services_own_addresses_alone(world: World) -> None:
+    """A page for every other address once took them all, so that the board was ready whatever its consumers did."""
+    stranger = world.browser()
+    ready = await stranger.get("/readyz")
+    assert (ready.status_code, ready.json()["service"]) == (200, "board")
+    assert (await stranger.get("/healthz")).json()["alive"] is True
+    assert "# HELP" in (await stranger.get("/metrics")).text
+    assert (await stranger.get("/openapi.json")).json()["openapi"].startswith("3.1")
+    assert (await stranger.get("/khong-co")).headers["location"] == "/dang-nhap?next=/khong-co"
+    nowhere = await (await world.signed_in(OFFICER)).get("/khong-co")
+    assert (nowhere.status_code, nowhere.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/?after=0001-01-01T00:00:00%2B14:00|x", "/?after=9999-12-31T23:59:59-12:00|x", "/?after=%00",
+        "/leo-thang?after=9999-12-31T23:59:59-12:00|x", "/bang?after=%00", "/bang?after=%ED%A0%80",
+    ],
+)  # fmt: skip
+async def test_a_place_that_no_page_gave_begins_at_the_first(world: World, address: str) -> None:
+    assert (await (await world.signed_in(CHAIR)).get(address)).status_code == 200

@@ -12,6 +12,7 @@ from services.board.accounts.domain import FREE_FAILURES
 from services.board.accounts.passwords import AT_ONCE, MOST_WAITING, Crowded, Passwords
 from services.board.accounts.signing_in import sha256_of
 from services.board.pages.routes import SIGN_INS_AT_ONCE
+from shared.postgres.database import Database
 from tests.integration.board.rig import CHAIR, CHEAP, DEPARTMENT, OFFICER, ORIGIN, PASSWORD, Browser, World, officer
 
 
@@ -135,6 +136,36 @@ async def test_closing_an_account_ends_its_sessions(world: World) -> None:
     async with world.database.transaction() as tx:
         await store.close(tx, OFFICER, world.system.now(), "nghỉ việc")
     assert not await is_signed_in(browser)
+
+
+async def test_an_invitation_does_not_bring_a_closed_accounts_password_back(world: World) -> None:
+    await world.account(OFFICER)
+    async with world.database.transaction() as tx:
+        assert await store.close(tx, OFFICER, world.system.now(), "lộ mật khẩu")
+    await world.invited(OFFICER)
+    assert (await world.browser().sign_in(OFFICER)).status_code == 403
+    await world.account(OFFICER)
+    assert (await world.browser().sign_in(OFFICER)).status_code == 303
+
+
+async def test_strangers_at_once_hold_no_connection_that_another_waits_for(world: World) -> None:
+    """With a connection held for each caller, as many callers as connections wait for one another until all fail."""
+    world.database = Database(str(world.database.engine.url.render_as_string(hide_password=False)), pool_size=2)
+    world.__post_init__()
+    try:
+        callers = [world.browser(address=f"192.0.2.{number}") for number in range(1, 13)]
+        links = await asyncio.gather(*(browser.get("/loi-moi/x") for browser in callers))
+        tries = await asyncio.gather(*(browser.sign_in("nobody") for browser in callers))
+        assert {answer.status_code for answer in links} == {404}
+        assert {answer.status_code for answer in tries} == {403}
+    finally:
+        await world.database.close()
+
+
+async def test_links_are_not_guessed_at_without_end(world: World) -> None:
+    browser = world.browser()
+    statuses = [(await browser.get(f"/loi-moi/{number}")).status_code for number in range(31)]
+    assert statuses == [404] * 30 + [429]
 
 
 async def test_who_leaves_the_registry_sees_nothing_any_more(world: World) -> None:

@@ -75,8 +75,19 @@ async def test_an_unknown_account_matches_no_password_not_even_the_one_it_is_com
 
 @pytest.mark.parametrize(
     "path",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "evil", "", "/a\nb", "/x\\y"],
-)
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "evil",
+        "",
+        "/a\nb",
+        "/x\\y",
+        "//[",
+        "//[::1",
+    ],
+)  # fmt: skip
 def test_nobody_is_led_elsewhere_after_signing_in(path: str) -> None:
     assert own_path(path) == "/"
 
