@@ -1,1 +1,1 @@
-"""What every process needs: clocks, settings, retries, failpoints; it imports no other room."""
+"""What every process needs: clocks, settings, retries, failpoints, reading YAML; it imports no other room."""
