@@ -117,6 +117,7 @@ obligations = Table(
     Column("version", Integer, nullable=False),
     Index("obligations_agency", "agency", "deadline"),
     Index("obligations_regime", "regime", "deadline"),
+    Index("obligations_regimes_of", "agency", "regime"),  # which regimes there are for whom
     # what is open: what the first page shows, oldest harm first; of few agencies, and of all
     Index("obligations_open", "agency", "deadline", postgresql_where=text("owed AND standing <> 'fulfilled'")),
     Index("obligations_oldest", "deadline", "obligation", postgresql_where=text("owed AND standing <> 'fulfilled'")),

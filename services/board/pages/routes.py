@@ -176,28 +176,31 @@ async def inbox(visit: Visit) -> Response:
 
 async def heat_map(visit: Visit) -> Response:
     """Agencies × periods of one regime."""
-    regimes = await queries.regimes(visit.snapshot, visit.today)
+    regimes, many = await queries.seen_regimes(visit.snapshot, visit.view, visit.today)
     regime = visit.request.query_params.get("regime") or next(iter(regimes), "")
-    if regime and regime not in regimes:
-        raise not_found("chế độ báo cáo này", "such regime")
     after = visit.request.query_params.get("after", "")[:100]
     after = after if after.isprintable() else ""  # PostgreSQL takes no NUL in a text
     grid = await queries.heat_map(visit.snapshot, visit.view, regime, visit.now, after)
+    if regime and regime not in regimes:
+        # one that is not listed where there are too many, or one of which nothing is seen
+        regimes |= await queries.regimes(visit.snapshot, [regime] if grid.periods else [], visit.today)
+        if regime not in regimes:
+            raise not_found("chế độ báo cáo này", "such regime")
     rows = grid.rows[:PAGE_ROWS]
     cells = {key: views.cell_of(line, visit.now) for key, line in grid.cells.items()}
     return visit.show(
         "heat_map.html.j2", regimes=regimes, regime=regime, grid=grid, rows=rows, cells=cells, not_owed=views.NOT_OWED,
         following=rows[-1] if len(grid.rows) > PAGE_ROWS else "", first=not after,
-        titles=await queries.requests(visit.snapshot, grid.periods),
+        titles=await queries.requests(visit.snapshot, grid.periods), many=many,
     )  # fmt: skip
 
 
 async def heat_map_csv(visit: Visit) -> Response:
     """The heat map's rows, all of them, for a spreadsheet: one line for each agency and period."""
     regime = visit.request.query_params.get("regime", "")
-    if regime not in await queries.regimes(visit.snapshot, visit.today):
-        raise not_found("chế độ báo cáo này", "such regime")
     lines = await queries.all_cells(visit.snapshot, visit.view, regime, visit.now)
+    if not lines:  # the page offers no file without rows
+        raise not_found("chế độ báo cáo này", "such regime")
     text = await asyncio.to_thread(_csv, lines, visit)  # of a nation a second's work, in which others are answered
     headers = {"Content-Disposition": f'attachment; filename="{regime}.csv"', "Cache-Control": "no-store"}
     return Response(BYTE_ORDER_MARK + text, headers=headers, media_type="text/csv; charset=utf-8")
@@ -248,11 +251,10 @@ async def obligation(visit: Visit) -> Response:
     evidence = await queries.evidence(visit.snapshot, obligation_key(given["agency"], given["regime"], given["period"]))
     if evidence is None:
         raise not_found("nghĩa vụ báo cáo này", "such obligation")
-    regimes = await queries.regimes(visit.snapshot, visit.today)
-    latest = next((report for report in reversed(evidence.reports) if report["outcome"]), None)
+    regimes = await queries.regimes(visit.snapshot, [given["regime"]], visit.today)
     return visit.show(
         "obligation.html.j2", state=evidence.state, evidence=evidence, entries=views.timeline(evidence),
-        findings=views.findings_of(latest), latest=latest, regime=regimes.get(given["regime"]),
+        findings=views.findings_of(evidence), latest=evidence.latest, regime=regimes.get(given["regime"]),
         titles=await queries.requests(visit.snapshot, [given["period"]]), line=views.line_of(evidence.state),
     )  # fmt: skip
 
@@ -269,7 +271,7 @@ async def score(visit: Visit) -> Response:
     names = await queries.names(visit.snapshot, [state.officer_id])
     name, title = names.get(state.officer_id or "", (state.officer_id or "", ""))
     explained = explanation.explain(state, f"{name}, {title}" if title else name)
-    regimes = await queries.regimes(visit.snapshot, visit.today)
+    regimes = await queries.regimes(visit.snapshot, [state.regime], visit.today)
     return visit.show(
         "score.html.j2", state=state, explained=explained, regime=regimes.get(state.regime),
         titles=await queries.requests(visit.snapshot, [state.period]),
@@ -307,7 +309,7 @@ async def to_send(visit: Visit) -> Response:
 async def _called(visit: Visit, lines: Sequence[Line]) -> dict[str, Any]:
     """What regimes and requests of these rows are called."""
     return {
-        "regimes": await queries.regimes(visit.snapshot, visit.today),
+        "regimes": await queries.regimes(visit.snapshot, (line.regime for line in lines), visit.today),
         "titles": await queries.requests(visit.snapshot, sorted({line.period for line in lines})),
     }
 

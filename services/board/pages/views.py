@@ -198,7 +198,6 @@ def line_of(state: ObligationChanged) -> Line:
     )  # fmt: skip
 
 
-def findings_of(report: RowMapping | None) -> list[Mapping[str, Any]]:
-    """The findings of a judged report, errors first."""
-    found = msgspec.json.decode(report["findings"]) if report is not None else []
-    return sorted(found, key=lambda finding: finding["severity"] != "error")
+def findings_of(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """The findings of the newest version that was judged, errors first."""
+    return sorted(msgspec.json.decode(evidence.findings), key=lambda finding: finding["severity"] != "error")

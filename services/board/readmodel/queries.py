@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, TextClause, text
 
 from services.board.viewing import Person, View, officers_office
 from shared.access import Office, Term
@@ -22,6 +22,12 @@ PAGE_ROWS = 50
 MOST_PERIODS = 12
 #: rows of what one person has to send, or was told of, and notices about the rows of one page
 MOST_OWN, MOST_NOTICES = 200, 5000
+#: regimes to choose from
+MOST_REGIMES = 500
+#: of one obligation the newest: versions (intake takes no more of it), steps, notices
+MOST_VERSIONS, MOST_STEPS, MOST_TOLD = 200, 500, 500
+#: what an agency's reports were returned for: findings looked at of each report, errors first
+MOST_FINDINGS = 100
 #: a deadline so near belongs to the first page
 NEAR = timedelta(days=7)
 
@@ -63,17 +69,33 @@ _COUNTS = text(f"""
       FROM obligations o WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {_SEEN}
 """)  # noqa: S608 - text of this module
 
-_REGIMES = text("""
-    SELECT DISTINCT ON (code) code, name, name_en, frequency, legal_basis FROM regimes
-     WHERE effective_from <= :day ORDER BY code, regime_version DESC
-""")
+_NEWEST_VERSION = """
+    SELECT r.code, r.name, r.name_en, r.frequency, r.legal_basis, r.effective_from FROM regimes r
+     WHERE r.code = given.code AND r.effective_from <= :day ORDER BY r.regime_version DESC LIMIT 1
+"""
+_REGIMES = text(f"""
+    SELECT newest.* FROM unnest(CAST(:codes AS text[])) AS given (code) CROSS JOIN LATERAL ({_NEWEST_VERSION}) AS newest
+     ORDER BY newest.code
+""")  # noqa: S608 - text of this module
+# out of the index alone. The title of a question with a form of its own is its regime's name: that of others is not
+# told. Where there are too many, questions stay out
+_SEEN_REGIMES = text(f"""
+    WITH given AS (
+        SELECT o.regime AS code FROM obligations o WHERE o.agency = ANY(CAST(:whole AS text[]))
+        UNION
+        SELECT partly.regime FROM unnest(CAST(:agencies AS text[]), CAST(:regimes AS text[])) AS partly (agency, regime)
+         WHERE EXISTS (SELECT FROM obligations o WHERE o.agency = partly.agency AND o.regime = partly.regime)
+    )
+    SELECT newest.* FROM given CROSS JOIN LATERAL ({_NEWEST_VERSION}) AS newest
+     ORDER BY newest.frequency = 'adhoc', newest.effective_from DESC, newest.code LIMIT :rows
+""")  # noqa: S608 - text of this module
 _REQUESTS = text("SELECT request_id, title, title_en FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))")
-_PERIODS = text("""
+_PERIODS = text(f"""
     SELECT period FROM (
         SELECT o.period, min(o.opens_at) AS opens_at FROM obligations o
-         WHERE o.regime = :regime AND o.opens_at <= :now GROUP BY o.period
+         WHERE o.owed AND o.regime = :regime AND o.opens_at <= :now AND {_SEEN} GROUP BY o.period
     ) AS known ORDER BY opens_at DESC, period DESC LIMIT :most
-""")
+""")  # noqa: S608 - text of this module
 _CELLS = text(f"""
     SELECT {_COLUMNS} FROM obligations o
      WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[]))
@@ -105,11 +127,19 @@ _OF_AGENCY = text(f"""
      WHERE o.owed AND o.agency = :agency AND o.opens_at <= :now AND {_SEEN}
      ORDER BY o.deadline DESC, o.obligation DESC LIMIT :rows
 """)  # noqa: S608 - text of this module
+# of each obligation the newest version that was returned: a corrected report was returned all the same
 _FREQUENT = text("""
     SELECT f->>'code' AS code, max(f->>'message') AS message, max(f->>'message_en') AS message_en,
-           count(DISTINCT v.submission_id) AS reports
-      FROM verdicts v CROSS JOIN LATERAL jsonb_array_elements(v.findings) AS f
-     WHERE v.obligation = ANY(CAST(:obligations AS text[])) AND f->>'severity' = 'error'
+           count(DISTINCT newest.submission_id) AS reports
+      FROM unnest(CAST(:obligations AS text[])) AS of (obligation)
+           CROSS JOIN LATERAL (
+               SELECT v.submission_id, v.findings FROM verdicts v
+                WHERE v.obligation = of.obligation AND v.outcome = 'returned' ORDER BY v.version DESC LIMIT 1
+           ) AS newest
+           CROSS JOIN LATERAL jsonb_path_query(
+               newest.findings, '$[0 to $last] ? (@.severity == "error")',
+               jsonb_build_object('last', CAST(:last AS int))
+           ) AS f
      GROUP BY f->>'code' ORDER BY reports DESC, code LIMIT 10
 """)
 _OFFICERS_OF = text("""
@@ -148,20 +178,21 @@ _NOTICES_OF = text("""
 """)
 
 _OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
+# of each the newest; they are turned round where they are read
 _REPORTS = text("""
     SELECT r.submission_id, r.version, r.officer_id, r.received_at, r.sha256, r.nil, r.nil_reason, r.declines,
-           v.revision, v.decided_at, v.outcome, v.errors, v.warnings, CAST(v.findings AS text) AS findings,
-           v.findings_truncated
+           v.revision, v.decided_at, v.outcome, v.errors, v.warnings
       FROM reports r LEFT JOIN verdicts v USING (submission_id)
-     WHERE r.obligation = :key ORDER BY r.received_at, r.version LIMIT 100
+     WHERE r.obligation = :key ORDER BY r.version DESC, r.received_at DESC LIMIT :rows
 """)
+_FINDINGS = text("SELECT CAST(findings AS text) FROM verdicts WHERE submission_id = :submission_id")
 _STEPS = text("""
     SELECT step_id, kind, at, by, role, reason, until, version FROM steps WHERE obligation = :key
-     ORDER BY at, step_id LIMIT 500
+     ORDER BY at DESC, step_id DESC LIMIT :rows
 """)
 _NOTICES = text("""
     SELECT notification_id, kind, step, officer_id, channel, outcome, at FROM notices WHERE obligation = :key
-     ORDER BY at, notification_id LIMIT 500
+     ORDER BY at DESC, notification_id DESC LIMIT :rows
 """)
 _NAMES = text("""
     SELECT person_id AS id, name, title FROM people WHERE person_id = ANY(CAST(:ids AS text[]))
@@ -316,9 +347,19 @@ async def counts(snapshot: ReadTransaction, view: View, now: datetime) -> RowMap
     return (await snapshot.execute(_COUNTS, {**_seen(view), "now": now, "near": now + NEAR})).mappings().one()
 
 
-async def regimes(snapshot: ReadTransaction, day: date) -> dict[str, RowMapping]:
-    """The newest version of each regime in force on the day, by code."""
-    return {row["code"]: row for row in (await snapshot.execute(_REGIMES, {"day": day})).mappings().all()}
+async def regimes(snapshot: ReadTransaction, codes: Iterable[str], day: date) -> dict[str, RowMapping]:
+    """The newest version of each of these regimes in force on the day, by code."""
+    rows = await snapshot.execute(_REGIMES, {"codes": sorted(set(codes)), "day": day})
+    return {row["code"]: row for row in rows.mappings().all()}
+
+
+async def seen_regimes(snapshot: ReadTransaction, view: View, day: date) -> tuple[dict[str, RowMapping], bool]:
+    """Regimes under which the view sees an obligation, by code, and whether there are more: then requests stay out."""
+    rows = (
+        (await snapshot.execute(_SEEN_REGIMES, {**_seen(view), "day": day, "rows": MOST_REGIMES + 1})).mappings().all()
+    )
+    listed = sorted(rows[:MOST_REGIMES], key=lambda row: row["code"])
+    return {row["code"]: row for row in listed}, len(rows) > MOST_REGIMES
 
 
 async def requests(snapshot: ReadTransaction, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -339,7 +380,7 @@ class HeatMap:
 
 async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: datetime, after: str = "") -> HeatMap:
     """How the agencies stand with a regime over its latest periods."""
-    periods = await _latest_periods(snapshot, regime, now)
+    periods = await _latest_periods(snapshot, view, regime, now)
     given: dict[str, Any] = {**_seen(view), "regime": regime, "periods": periods}
     rows = (await snapshot.execute(_ROWS, {**given, "after": after, "rows": PAGE_ROWS + 1})).scalars().all()
     lines = [Line(*row) for row in (await snapshot.execute(_CELLS, {**given, "rows": list(rows)})).all()]
@@ -354,12 +395,12 @@ async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: date
 
 async def all_cells(snapshot: ReadTransaction, view: View, regime: str, now: datetime) -> list[Line]:
     """Every cell of the heat map, by agency, the newest period last."""
-    given = {**_seen(view), "regime": regime, "periods": await _latest_periods(snapshot, regime, now)}
+    given = {**_seen(view), "regime": regime, "periods": await _latest_periods(snapshot, view, regime, now)}
     return [Line(*row) for row in (await snapshot.execute(_ALL_CELLS, given)).all()]
 
 
-async def _latest_periods(snapshot: ReadTransaction, regime: str, now: datetime) -> list[str]:
-    found = await snapshot.execute(_PERIODS, {"regime": regime, "now": now, "most": MOST_PERIODS})
+async def _latest_periods(snapshot: ReadTransaction, view: View, regime: str, now: datetime) -> list[str]:
+    found = await snapshot.execute(_PERIODS, {**_seen(view), "regime": regime, "now": now, "most": MOST_PERIODS})
     return [row[0] for row in found.all()][::-1]
 
 
@@ -399,8 +440,9 @@ async def notices_of(snapshot: ReadTransaction, obligations: Sequence[str]) -> S
 
 
 async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
-    """What reports were returned for most often, with one message of each."""
-    return (await snapshot.execute(_FREQUENT, {"obligations": list(obligations)})).mappings().all()
+    """What these obligations' newest returned reports were returned for most often, with one message of each."""
+    given = {"obligations": list(obligations), "last": MOST_FINDINGS - 1}
+    return (await snapshot.execute(_FREQUENT, given)).mappings().all()
 
 
 async def officers_of(snapshot: ReadTransaction, agency: str) -> Sequence[RowMapping]:
@@ -410,13 +452,16 @@ async def officers_of(snapshot: ReadTransaction, agency: str) -> Sequence[RowMap
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of one obligation."""
+    """What is known of one obligation: all of it, or the newest where there is too much."""
 
     state: ObligationChanged
-    reports: Sequence[RowMapping]
+    reports: Sequence[RowMapping]  # the newest version last
     steps: Sequence[RowMapping]
     notices: Sequence[RowMapping]
     names: Mapping[str, tuple[str, str]]  # of people: name and title
+    latest: RowMapping | None  # the newest version that was judged
+    findings: str  # its findings, a JSON array
+    older: bool  # whether there are older reports, steps or notices than these
 
 
 async def state_of(snapshot: ReadTransaction, key: str) -> ObligationChanged | None:
@@ -436,8 +481,22 @@ async def evidence(snapshot: ReadTransaction, key: str) -> Evidence | None:
     state = await state_of(snapshot, key)
     if state is None:
         return None
-    reports = (await snapshot.execute(_REPORTS, {"key": key})).mappings().all()
-    steps = (await snapshot.execute(_STEPS, {"key": key})).mappings().all()
-    notices = (await snapshot.execute(_NOTICES, {"key": key})).mappings().all()
+    reports, older_reports = await _newest(snapshot, _REPORTS, key, MOST_VERSIONS)
+    steps, older_steps = await _newest(snapshot, _STEPS, key, MOST_STEPS)
+    notices, older_notices = await _newest(snapshot, _NOTICES, key, MOST_TOLD)
+    latest = next((report for report in reversed(reports) if report["outcome"]), None)
+    findings = "[]"
+    if latest is not None:
+        of_it = {"submission_id": latest["submission_id"]}
+        findings = (await snapshot.execute(_FINDINGS, of_it)).scalar_one()
     ids = [state.officer_id, *(row["officer_id"] for row in (*reports, *notices)), *(row["by"] for row in steps)]
-    return Evidence(state, reports, steps, notices, await names(snapshot, ids))
+    older = older_reports or older_steps or older_notices
+    return Evidence(state, reports, steps, notices, await names(snapshot, ids), latest, findings, older)
+
+
+async def _newest(
+    snapshot: ReadTransaction, statement: TextClause, key: str, most: int
+) -> tuple[Sequence[RowMapping], bool]:
+    """The newest rows, the newest last, and whether there are older ones."""
+    rows = (await snapshot.execute(statement, {"key": key, "rows": most + 1})).mappings().all()
+    return rows[:most][::-1], len(rows) > most

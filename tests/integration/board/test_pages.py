@@ -61,8 +61,8 @@ MATRIX: dict[str, set[str]] = {
     "/nop": ALL,
     "/leo-thang": ALL,
     "/van-hanh": {OPERATOR},
-    f"/bang?regime={MONTHLY}": ALL,
-    f"/bang.csv?regime={MONTHLY}": ALL,
+    f"/bang?regime={MONTHLY}": WHOLE | {COMMUNES},
+    f"/bang.csv?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/co-quan/{PROVINCE}": ABOVE,
     f"/co-quan/{DEPARTMENT}": WHOLE | {NAMED},
     f"/co-quan/{COMMUNE}": ABOVE | {COMMUNES},
@@ -421,7 +421,7 @@ async def test_the_inbox_goes_on_where_its_page_ended(world: World) -> None:
 async def test_a_page_without_anything_says_so(world: World) -> None:
     browser = await world.signed_in(CHIEF)
     assert "Không có gì quá hạn" in (await browser.get("/")).text
-    assert "chưa có kỳ nào mở" in (await browser.get("/bang")).text
+    assert "Chưa có kỳ nào mở" in (await browser.get("/bang")).text
     office = (await browser.get(f"/co-quan/{OFFICE}")).text
     assert "Chưa có nghĩa vụ nào đã mở." in office
     assert "Chưa có cán bộ đầu mối." in office
