@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from services.validator.references import NO_REFERENCES, References
-from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, synthesis, tables
+from services.validator.rules import catalogue, fingerprints, mentions, narratives, sums, synthesis, tables, texts
 from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm, Narrative
@@ -170,6 +170,9 @@ def judge(
             if figure.required and (read is None or any(flaw.is_error for flaw in flaws[before:])):
                 absent += 1
         sums.check(form, figures, values, flaws)
+    for text_figure in form.texts:
+        usable = texts.check(text_figure, figures.get(text_figure.code), flaws, demanded=not nil)
+        absent += text_figure.required and not usable
     for narrative in form.narratives:
         given = given_narratives.get(narrative.code)
         content = narratives.trimmed(given) if given else ""
@@ -206,7 +209,11 @@ def judge(
     required = 0 if excused else form.required_items
     present = 0 if excused else required - absent
     any_nonzero = (
-        True if any(values.values()) or any(given_tables.values()) else False if _all_read(values, figures) else None
+        True
+        if any(values.values()) or any(given_tables.values())
+        else False
+        if _all_read(values, figures, form.text_codes)
+        else None
     )
     rule_pack = None if form.pack is None else form.pack.checksum
     if not flaws:
@@ -231,8 +238,9 @@ def judge(
     )
 
 
-def _all_read(values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> bool:
-    return bool(values) and all(code in values or is_blank(text) for code, text in figures.items())
+def _all_read(values: Mapping[str, Decimal], figures: Mapping[str, str | None], texts: frozenset[str]) -> bool:
+    """Whether every number was read, and there is one; a text beside zeros says nothing of what was done."""
+    return bool(values) and all(code in values or code in texts or is_blank(text) for code, text in figures.items())
 
 
 def after_figures(judgement: Judgement, before: str, *, confirmed: bool) -> Judgement:
@@ -461,7 +469,7 @@ def _check_nil(
         names = ", ".join(shown(code, 40) for code in sorted(content)[:10]) + (", …" if len(content) > 10 else "")
         words = {"count": str(len(content)), "count_en": counted(len(content), "item"), "names": names}
         flaws.append(Flaw(catalogue.NIL_WITH_CONTENT, "/nil", words, provided="true", expected="false"))
-    if not nil and not content and form.nil_allowed and (form.steps or form.narratives or form.tables):
+    if not nil and not content and form.nil_allowed and (form.figure_codes or form.narratives or form.tables):
         flaws.append(Flaw(catalogue.EMPTY_REPORT, "", {}))
 
 

@@ -9,6 +9,7 @@ from shared.contract.events.registry import (
     MAX_CELL_CHARACTERS,
     MAX_CELLS,
     MAX_COLUMNS,
+    MAX_FIGURE_CHARACTERS,
     MAX_FIGURES,
     MAX_NARRATIVE_CHARACTERS,
     MAX_NARRATIVES,
@@ -17,12 +18,12 @@ from shared.contract.events.registry import (
 )
 
 __all__ = [
-    "MAX_CELLS", "MAX_CELL_CHARACTERS", "MAX_CODE_CHARACTERS", "MAX_COLUMNS", "MAX_FIGURES", "MAX_NARRATIVES",
-    "MAX_NARRATIVE_CHARACTERS", "MAX_TABLES", "MAX_TABLE_ROWS", "are_codes", "is_code",
+    "MAX_CELLS", "MAX_CELL_CHARACTERS", "MAX_CODE_CHARACTERS", "MAX_COLUMNS", "MAX_FIGURES",
+    "MAX_FIGURE_CHARACTERS", "MAX_NARRATIVES", "MAX_NARRATIVE_CHARACTERS", "MAX_TABLES", "MAX_TABLE_ROWS",
+    "are_codes", "is_code",
 ]  # fmt: skip
 
 MAX_BODY_BYTES = 256 * 1024
-MAX_FIGURE_CHARACTERS = 128
 MAX_NIL_REASON_CHARACTERS = 2_000
 #: of one obligation: its facts travel as one document, which so many keep within an event
 MAX_VERSIONS = 200

@@ -104,14 +104,17 @@ def figures(form: Form) -> dict[str, str]:
     """The form's own example; else values for its figures, all if possible, else those required. Raises NoExample."""
     if form.example is not None:
         return {code: text for code, text in form.example.items() if text is not None}
-    required = tuple(figure for figure in form.figures if figure.required)
-    choices = (form.figures,) if len(required) == len(form.figures) else (form.figures, required)
+    given = {figure.code: _TEXT[: figure.max_characters].strip() for figure in form.figures if figure.kind == "text"}
+    every = tuple(figure for figure in form.figures if figure.kind != "text")
+    required = tuple(figure for figure in every if figure.required)
+    choices = (every,) if len(required) == len(every) else (every, required)
     try:
         for chosen in choices:
             problem = _Problem(form, chosen)
             for solved in (problem.solve(coarse=True), problem.zeros(), problem.solve(coarse=False)):
                 if solved is not None and problem.holds(solved):
-                    return problem.texts(solved)
+                    found = problem.texts(solved) | given
+                    return {figure.code: found[figure.code] for figure in form.figures if figure.code in found}
     except OverflowError as error:
         raise NoExample(str(error)) from None
     raise NoExample("found no values that satisfy all bounds and sums")

@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from services.intake.registry.source import Located
 from shared.contract.events import FigureField, TableColumn
 from shared.contract.events.fields import MAX_DIGITS
+from shared.contract.events.registry import MAX_FIGURE_CHARACTERS
 from shared.runtime.file_errors import FileError
 from shared.runtime.hidden_characters import shown
 
@@ -85,6 +86,40 @@ def _type(located: Located, place: str, field: NumberField) -> Iterator[FileErro
             f"“{field.code}” is a percentage; percentages do not add up.",
             "Ghi consolidation: average, last hoặc none.",
             "Write consolidation: average, last or none.",
+        )
+
+
+def check_text(located: Located, place: str, figure: FigureField) -> Iterator[FileError]:
+    """A text has a length and nothing of a number."""
+    surplus = {
+        "type": figure.type is not None,
+        "unit": bool(figure.unit),
+        "minimum": figure.minimum is not None,
+        "maximum": figure.maximum is not None,
+        "fraction_digits": figure.fraction_digits != 0,
+        "scale": figure.scale != 0,
+        "consolidation": figure.consolidation in ("sum", "average"),
+        "key": figure.key,
+    }
+    for name in (name for name, given in surplus.items() if given):
+        yield located.error(
+            f"{place}/{name}",
+            f"“{figure.code}” là chữ (kind: text) nên không dùng được `{name}` này.",
+            f"“{figure.code}” is a text (kind: text), of which this `{name}` says nothing.",
+            f"Bỏ `{name}`, hoặc bỏ `kind`.",
+            f"Leave `{name}` out, or `kind`.",
+        )
+
+
+def check_length(located: Located, place: str, figure: FigureField) -> Iterator[FileError]:
+    """Only a text has a length of its own."""
+    if figure.max_characters != MAX_FIGURE_CHARACTERS:
+        yield located.error(
+            f"{place}/max_characters",
+            f"“{figure.code}” là số nên không có `max_characters`.",
+            f"“{figure.code}” is a number, which has no `max_characters`.",
+            "Bỏ `max_characters`, hoặc ghi kind: text.",
+            "Leave `max_characters` out, or write kind: text.",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 
 from services.intake.registry import form_tables, sums
-from services.intake.registry.form_fields import check_number, repeated_codes, values_of
+from services.intake.registry.form_fields import check_length, check_number, check_text, repeated_codes, values_of
 from services.intake.registry.source import Located
 from shared.contract.events import FigureField, RegimePublished, SumRule
 from shared.contract.events.fields import MAX_DIGITS
@@ -21,7 +21,9 @@ _NAMED = 10
 
 def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     form = regime.form
-    by_code = {figure.code: figure for figure in form.figures}
+    numbers = [figure for figure in form.figures if figure.kind != "text"]
+    texts = {figure.code for figure in form.figures} - {figure.code for figure in numbers}
+    by_code = {figure.code: figure for figure in numbers}
     if not (form.figures or form.narratives or form.tables):
         yield located.error(
             "form",
@@ -40,7 +42,12 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
     for field, codes in groups.items():
         yield from repeated_codes(located, f"form/{field}", codes)
     for place, figure in enumerate(form.figures):
-        yield from check_number(located, f"form/figures/{place}", figure)
+        at = f"form/figures/{place}"
+        if figure.kind == "text":
+            yield from check_text(located, at, figure)
+        else:
+            yield from check_number(located, at, figure)
+            yield from check_length(located, at, figure)
     yield from form_tables.check(located, form.tables)
     for place, narrative in enumerate(form.narratives):
         if narrative.min_characters > narrative.max_characters:
@@ -60,13 +67,14 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
                 "Raise `max_characters`, or write required: false.",
             )
     reported: set[int] = set()
-    for place, error in _sums(located, form.sums, by_code):
+    for place, error in _sums(located, form.sums, by_code, texts):
         reported.add(place)
         yield error
-    values = {figure.code: values_of(figure) for figure in form.figures}
+    values = {figure.code: values_of(figure) for figure in numbers}
     yield from sums.together(located, form.sums, by_code, values, reported)
-    # `"code":0,` for each figure, `"code":"…",` for each narrative, and some for the envelope
+    # `"code":0,` for each figure, two quotes more for a text, `"code":"…",` for each narrative, some for the envelope
     least = 300 + sum(len(figure.code) + 5 for figure in form.figures if figure.required)
+    least += 2 * sum(figure.required for figure in form.figures if figure.kind == "text")
     least += sum(len(item.code) + 6 + item.min_characters for item in form.narratives if item.required)
     least += sum(form_tables.least_bytes(table) for table in form.tables if table.required)
     if least > MAX_BODY_BYTES:
@@ -80,19 +88,23 @@ def check(located: Located, regime: RegimePublished) -> Iterator[FileError]:
 
 
 def _sums(
-    located: Located, rules: Sequence[SumRule], by_code: Mapping[str, FigureField]
+    located: Located, rules: Sequence[SumRule], by_code: Mapping[str, FigureField], texts: Collection[str]
 ) -> Iterator[tuple[int, FileError]]:
     """The errors of each sum by itself and of sums that form a circle, with the place of the sum."""
     for place, rule in enumerate(rules):
-        for error in _sum(located, f"form/sums/{place}", rule, by_code.keys()):
+        for error in _sum(located, f"form/sums/{place}", rule, by_code.keys(), texts):
             yield place, error
         for error in _reachable(located, f"form/sums/{place}", rule, by_code):
             yield place, error
     yield from _circles(located, rules)
 
 
-def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) -> Iterator[FileError]:
-    if rule.total not in figures:
+def _sum(
+    located: Located, place: str, rule: SumRule, figures: Collection[str], texts: Collection[str]
+) -> Iterator[FileError]:
+    if rule.total in texts:
+        yield _no_number(located, f"{place}/total", rule.total)
+    elif rule.total not in figures:
         yield located.unknown(f"{place}/total", "chỉ tiêu", "figure", rule.total)
     if not rule.terms:
         yield located.error(
@@ -106,7 +118,9 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
     reported: set[str] = set()
     for number, term in enumerate(rule.terms):
         where = f"{place}/terms/{number}"
-        if term not in figures:
+        if term in texts:
+            yield _no_number(located, where, term)
+        elif term not in figures:
             yield located.unknown(where, "chỉ tiêu", "figure", term)
         if term == rule.total:
             yield located.error(
@@ -133,6 +147,16 @@ def _sum(located: Located, place: str, rule: SumRule, figures: Collection[str]) 
             "Ghi 0 hoặc số dương.",
             "Give 0 or more.",
         )
+
+
+def _no_number(located: Located, where: str, code: str) -> FileError:
+    return located.error(
+        where,
+        f"“{shown(code)}” là chữ, không cộng được.",
+        f"“{shown(code)}” is a text, which does not add up.",
+        "Bỏ mã này khỏi tổng, hoặc bỏ `kind: text` của chỉ tiêu.",
+        "Remove it from the sum, or the figure's `kind: text`.",
+    )
 
 
 def _bound(value: Decimal) -> str:

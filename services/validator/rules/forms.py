@@ -60,6 +60,16 @@ class Figure:
         return fraction_digits <= self.fraction_digits and self.minimum <= value <= self.maximum
 
 
+class TextFigure(NamedTuple):
+    """A figure that is a short text, ready to be checked. `maximum`: characters."""
+
+    code: str
+    path: str
+    required: bool
+    maximum: int
+    words: dict[str, str]
+
+
 class KeyFigure(NamedTuple):
     """A figure that an assessment is expected to mention; `runs`: of words of its label, each one a mention."""
 
@@ -131,7 +141,8 @@ class CompiledForm:
     """A form as the decision reads it."""
 
     steps: tuple[FigureStep, ...]
-    figures: dict[str, Figure]
+    figures: dict[str, Figure]  # those that are numbers
+    texts: tuple[TextFigure, ...]
     narratives: tuple[Narrative, ...]
     sums: tuple[Sum, ...]
     tables: tuple[Table, ...]
@@ -139,6 +150,7 @@ class CompiledForm:
     nil_allowed: bool
     severities: Mapping[str, Severity]  # of the codes whose severity a regime chooses
     keys: tuple[KeyFigure, ...]
+    text_codes: frozenset[str]  # of figures that are texts
     near_copies: Mapping[str, Severity]  # N12, N13, where the regime asks for them
     figure_codes: frozenset[str]
     narrative_codes: frozenset[str]
@@ -154,7 +166,9 @@ def compile_form(form: Form) -> CompiledForm:
     _refuse_duplicates("narrative", (field.code for field in form.narratives))
     _refuse_duplicates("sum rule", (rule.code for rule in form.sums))
     _refuse_duplicates("table", (field.code for field in form.tables))
-    figures = {field.code: _figure(field) for field in form.figures}
+    figures = {field.code: _figure(field) for field in form.figures if field.kind != "text"}
+    texts = tuple(_text_figure(field) for field in form.figures if field.kind == "text")
+    text_codes = frozenset(text.code for text in texts)
     narratives = tuple(_narrative(field) for field in form.narratives)
     tables = tuple(_table(field) for field in form.tables)
     try:
@@ -168,22 +182,26 @@ def compile_form(form: Form) -> CompiledForm:
             for code, figure in figures.items()
         ),
         figures=figures,
+        texts=texts,
+        text_codes=text_codes,
         narratives=narratives,
         sums=tuple(_sum(rule, figures) for rule in form.sums),
         tables=tables,
-        labels=labels_of({field.code: field.label for field in form.figures}) if narratives else {},
+        labels=labels_of({field.code: field.label for field in form.figures if field.code in figures})
+        if narratives
+        else {},
         nil_allowed=form.nil_allowed,
         severities=severities,
-        keys=tuple(_key(field) for field in form.figures if field.key) if narratives else (),
+        keys=tuple(_key(field) for field in form.figures if field.key and field.code in figures) if narratives else (),
         near_copies={code: severities[code] for code in _NEAR_COPIES if code in form.severities},
-        figure_codes=frozenset(figures),
+        figure_codes=frozenset(figures) | text_codes,
         narrative_codes=frozenset(narrative.code for narrative in narratives),
         table_codes=frozenset(table.code for table in tables),
         folded_codes={
             code.strip().casefold(): code
-            for code in (*(item.code for item in tables), *figures, *(item.code for item in narratives))
+            for code in (*(item.code for item in tables), *figures, *text_codes, *(item.code for item in narratives))
         },
-        required_items=sum(figure.required for figure in figures.values())
+        required_items=sum(field.required for field in form.figures)
         + sum(narrative.required for narrative in narratives)
         + sum(table.required for table in tables),
         pack=pack,
@@ -246,6 +264,15 @@ def _figure(field: FigureField) -> Figure:
         | _zero(field, minimum, maximum),
         unit=unit_of(field.unit, field.scale),
     )
+
+
+def _text_figure(field: FigureField) -> TextFigure:
+    words = _words(field)
+    words |= {
+        "unit": "", "zero": "", "zero_en": "",
+        "subject": f"Chỉ tiêu {words['name']}", "subject_en": f"Figure {words['name_en']}",
+    }  # fmt: skip
+    return TextFigure(field.code, pointer("figures", field.code), field.required, field.max_characters, words)
 
 
 def _zero(field: FigureField, minimum: Decimal, maximum: Decimal) -> dict[str, str]:

@@ -381,10 +381,11 @@ class _Compiler:
 
 
 def figures_of_form(form: Form) -> dict[str, Field]:
-    """The figures of a form, as formulas read them."""
+    """The figures of a form that are numbers, as formulas read them."""
     return {
         figure.code: Field(Type.NUMBER, figure.fraction_digits, figure.minimum, figure.maximum)
         for figure in form.figures
+        if figure.kind != "text"
     }
 
 
@@ -456,6 +457,7 @@ def _named_elsewhere(form: Form) -> Elsewhere:
 def names_of(form: Form, elsewhere: Elsewhere | None = None) -> Names:
     """What formulas of this form may name. elsewhere: as for `compile_pack`."""
     texts = {narrative.code: Field(Type.TEXT) for narrative in form.narratives}
+    texts |= {figure.code: Field(Type.TEXT) for figure in form.figures if figure.kind == "text"}
     numbers = figures_of_form(form)
     beside = _named_elsewhere(form) if elsewhere is None else elsewhere
     return Names(

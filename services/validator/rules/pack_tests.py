@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from services.validator.rules.catalogue import RULES_NOT_CHECKED
 from services.validator.rules.flaws import Flaw
-from services.validator.rules.packs import Pack, numbers
+from services.validator.rules.packs import Pack
 from shared.contract.events import Form, RuleTest
 from shared.contract.events.rules import RuleVerdict
 
@@ -52,7 +52,7 @@ def flaws_of(pack: Pack, test: RuleTest) -> list[Flaw]:
     flaws: list[Flaw] = []
     references = pack.references_of(test)
     pack.check(
-        numbers(test.figures), test.figures, test.tables, flaws, narratives=test.narratives, references=references
+        pack.numbers(test.figures), test.figures, test.tables, flaws, narratives=test.narratives, references=references
     )
     if pack.looks_back:
         previous, year_ago = (

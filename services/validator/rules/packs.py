@@ -121,9 +121,10 @@ class Pack:
             if table.code in self._of_tables
         }
         self._max_rows = {table.code: table.max_rows for table in form.tables}
-        self._narratives = frozenset(narrative.code for narrative in form.narratives) & frozenset(
-            code for rule in rules for code in rule.figures
-        )
+        named = frozenset(code for rule in rules for code in rule.figures)
+        self._texts = frozenset(figure.code for figure in form.figures if figure.kind == "text")
+        self._texts_named = self._texts & named
+        self._narratives = frozenset(narrative.code for narrative in form.narratives) & named
 
     def check(
         self,
@@ -141,7 +142,7 @@ class Pack:
         `references`: the reference tables in force, by their code.
         """
         if self.now:
-            known = self._known(values, narratives)
+            known = self._known(values, figures, narratives)
             cells = self._cells(tables) if self._of_tables else {}
             context = Context(figures=known, tables=cells, lookup=references.get)
             self._ask(self.now, context, self._unread(values, figures), flaws, period)
@@ -165,13 +166,13 @@ class Pack:
         `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code. `children`:
         those of the accepted reports of the agencies beneath; None: not all of them have come.
         """
-        values = numbers(figures)
+        values = self.numbers(figures)
         others = {regime: numbers(given) for regime, given in reports.items()}
         context = Context(
-            figures=self._known(values, narratives),
+            figures=self._known(values, figures, narratives),
             tables=self._cells(tables or {}) if self._of_tables else {},
-            previous=None if previous is None else numbers(previous),
-            year_ago=None if year_ago is None else numbers(year_ago),
+            previous=None if previous is None else self.numbers(previous),
+            year_ago=None if year_ago is None else self.numbers(year_ago),
             ref=others.get,
             children=_columns_of(children, self.adds_up),
             lookup=references.get,
@@ -182,10 +183,10 @@ class Pack:
         """What each rule says of a report, and the values of all that it names."""
         others = {regime: numbers(given) for regime, given in report.reports.items()}
         context = Context(
-            figures=self._known(numbers(report.figures), report.narratives),
+            figures=self._known(self.numbers(report.figures), report.figures, report.narratives),
             tables=self._cells(report.tables) if self._of_tables else {},
-            previous=None if report.previous is None else numbers(report.previous),
-            year_ago=None if report.year_ago is None else numbers(report.year_ago),
+            previous=None if report.previous is None else self.numbers(report.previous),
+            year_ago=None if report.year_ago is None else self.numbers(report.year_ago),
             ref=others.get,
             children=_columns_of(report.children, self.adds_up),
             lookup=self.references_of(report).get,
@@ -232,11 +233,19 @@ class Pack:
         for reason, codes in unanswered.items():
             flaws.append(_not_checked(reason, codes))
 
-    def _known(self, values: Mapping[str, Decimal], narratives: Mapping[str, str]) -> Mapping[str, Value | None]:
-        """The figures, and the texts of the narratives that rules name."""
-        if not self._narratives:
+    def numbers(self, figures: Mapping[str, str | None]) -> dict[str, Decimal]:
+        """The figures of a report by this form that are plain numbers; a text such as “3” is none."""
+        found = numbers(figures)
+        return {code: value for code, value in found.items() if code not in self._texts} if self._texts else found
+
+    def _known(
+        self, values: Mapping[str, Decimal], figures: Mapping[str, str | None], narratives: Mapping[str, str]
+    ) -> Mapping[str, Value | None]:
+        """The figures that are numbers, and the texts of figures and narratives that rules name."""
+        if not (self._narratives or self._texts_named):
             return values
         texts = {code: nfc(narratives.get(code, "").strip()) for code in self._narratives}
+        texts |= {code: nfc((figures.get(code) or "").strip()) for code in self._texts_named}
         return {**texts, **values}
 
     def _unread(self, values: Mapping[str, Decimal], figures: Mapping[str, str | None]) -> frozenset[str]:
@@ -244,8 +253,10 @@ class Pack:
         if len(values) == len(figures):
             return frozenset()
         return frozenset(
-            code for code, text in figures.items() if code not in values and not is_blank(text)
-        )  # fmt: skip
+            code
+            for code, text in figures.items()
+            if code not in values and code not in self._texts and not is_blank(text)
+        )
 
     def _cells(self, tables: Mapping[str, Sequence[Row]]) -> dict[str, list[Cells]]:
         """The rows of the tables that rules name, cells as values; one that cannot be read is left blank."""

@@ -47,6 +47,8 @@ Certification = Literal["none", "head"]
 #: required: a reviewer approves each accepted report, or sends it back for rework
 Review = Literal["none", "required"]
 
+#: a figure is a number, or a short text such as a grade
+FigureKind = Literal["number", "text"]
 #: what kind of number a figure is; percentages are never added up
 FigureType = Literal["integer", "decimal", "percent"]
 #: what the cells of a table's column hold: a number like a figure's, a text, a day (ISO 8601), one of the choices
@@ -73,6 +75,7 @@ MAX_REGIME_VERSION = 9_999
 #: how much of a form one report can answer (shared/reports/limits.py)
 MAX_FIGURES, MAX_NARRATIVES = 2_000, 200
 MAX_NARRATIVE_CHARACTERS = 20_000
+MAX_FIGURE_CHARACTERS = 128
 MAX_ATTACHMENTS = 50
 #: of one report: its tables, and the rows and cells of all of them together
 MAX_TABLES, MAX_TABLE_ROWS, MAX_CELLS = 20, 2_000, 10_000
@@ -163,7 +166,10 @@ class AgencyStaffing(EventModel):
 
 
 class FigureField(Model):
-    """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point."""
+    """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point.
+
+    Of a text there is `max_characters`, and none of what is said of numbers.
+    """
 
     code: Code
     label: Label
@@ -177,6 +183,8 @@ class FigureField(Model):
     scale: Annotated[int, between(0, 12)] = 0  # 1 stands for 10^scale units: 6 for millions
     consolidation: Consolidation = "none"
     key: bool = False  # an assessment is expected to mention one of the key figures
+    kind: FigureKind = "number"
+    max_characters: Annotated[int, between(1, MAX_FIGURE_CHARACTERS)] = MAX_FIGURE_CHARACTERS  # of a text
 
 
 class NarrativeField(Model):

@@ -180,6 +180,7 @@ async def test_a_regimes_page_tells_form_deadlines_and_why_there_is_no_example(p
         assert shown["form"]["figures"][0] == {
             "code": "A01", "label": "Thu ngân sách", "label_en": "", "unit": "", "required": True, "minimum": None,
             "maximum": None, "fraction_digits": 2, "type": None, "scale": 0, "consolidation": "none", "key": False,
+            "kind": "number", "max_characters": 128,
         }  # fmt: skip
         assert shown["form"]["nil_allowed"] is False
         assert [deadline["period"] for deadline in shown["deadlines"]] == ["2026-M10", "2026-M11"]

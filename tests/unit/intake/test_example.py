@@ -46,6 +46,15 @@ def assert_accepted(form: Form) -> dict[str, str]:
     return figures
 
 
+def test_texts_are_filled_in_the_order_of_the_form_and_left_alone_by_sums() -> None:
+    texts = (figure("X", kind="text"), figure("Y", kind="text", max_characters=3, required=False))
+    form = Form(figures=(texts[0], figure("T"), figure("A"), texts[1]), sums=(total("T", "A"),))
+    figures = assert_accepted(form)
+    assert list(figures) == ["X", "T", "A", "Y"]
+    assert (figures["T"], len(figures["Y"])) == (figures["A"], 3)
+    assert list(assert_accepted(Form(figures=texts))) == ["X", "Y"]
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_the_example_of_every_sample_form_is_accepted_without_a_finding(path: Path) -> None:
     form = RegimePublished.model_validate({**yaml.safe_load(path.read_text()), "version": 1}).form

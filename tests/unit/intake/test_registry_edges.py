@@ -170,6 +170,28 @@ def total(**others: Any) -> list[dict[str, Any]]:
     [
         (form(figure("A", minimum="1", maximum="1")), []),
         (form(figure("A", minimum="2", maximum="1")), ["form/figures/0"]),
+        (form(figure("A", kind="text", max_characters=20, consolidation="last")), []),
+        (form(figure("A", max_characters=20)), ["form/figures/0/max_characters"]),
+        *(
+            (form(figure("A", kind="text", **{name: value})), [f"form/figures/0/{name}"])
+            for name, value in {
+                "unit": "hộ",
+                "minimum": "0",
+                "maximum": "9",
+                "fraction_digits": 1,
+                "scale": 3,
+                "consolidation": "sum",
+                "key": True,
+            }.items()
+        ),
+        (
+            form(figure("T"), figure("A"), figure("B", kind="text"), sums=total()),
+            ["form/sums/0/terms/1"],
+        ),
+        (
+            form(figure("T", kind="text"), figure("A"), figure("B"), sums=total()),
+            ["form/sums/0/total"],
+        ),
         (form(figure("A", minimum="0.1", maximum="0.9")), ["form/figures/0"]),  # no whole number between them
         (form(figure("A", minimum="0.1", maximum="0.9", fraction_digits=1)), []),
         (form(figure("A"), figure("A")), ["form/figures/1/code"]),
