@@ -86,7 +86,7 @@ class Watch:
                 readiness, metrics = await asyncio.gather(_get(client, f"{url}/readyz"), _get(client, f"{url}/metrics"))
         except TimeoutError:
             return Said(service, url, trouble=f"no answer within {self._deadline_seconds:g} s")
-        except (OSError, httpx.HTTPError) as error:
+        except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return Said(service, url, trouble=f"{type(error).__name__}: {error}"[:200])
         return Said(service, url, readiness, metrics.decode("utf-8", "replace"))
 

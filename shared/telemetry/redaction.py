@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: what must not reach a log: API keys, bearer tokens, passwords in URLs
+#: what must not reach a log: API keys, bearer tokens, the tokens of links that people get, passwords in URLs
 _SECRETS = re.compile(
     r"(?P<key>tsk_[0-9a-f]{16})_[A-Za-z0-9_-]{20,}"
     r"|(?P<scheme>(?i:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{4,}"
+    r"|(?P<link>/(?:v1/answers|loi-moi)/)(?!\{)[^\s/?#\"'<>]+"
 )
 #: a run up to an "@", and the beginning of a URL with a password in it. Each run is looked at once: a single pattern
 #: would begin again at every letter, and a key of half a megabyte in one log line would hold the event loop for hours.
@@ -43,7 +44,7 @@ def redact(value: Any, name: str = "") -> Any:
 
 
 def _replacement(match: re.Match[str]) -> str:
-    return f"{match['key']}_{_REDACTED}" if match["key"] else match["scheme"] + _REDACTED
+    return f"{match['key']}_{_REDACTED}" if match["key"] else (match["scheme"] or match["link"]) + _REDACTED
 
 
 def _without_password(match: re.Match[str]) -> str:

@@ -57,6 +57,7 @@ __all__ = [
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BODY = "thongsuot.body"
+_UNMATCHED = "unmatched"
 
 log = logs.get_logger()
 
@@ -182,7 +183,7 @@ class RequestMiddleware:
             status = status or 499
         except Exception as error:
             if status:  # the response has begun: only a broken connection can show the client that it failed
-                log.exception("A response broke off.", action="http.broken_off", path=scope["path"])
+                log.exception("A response broke off.", action="http.broken_off", path=place_of(scope))
                 tracing.ended_with(span, error)
                 raise
             # in a function of its own: a local of this frame that named the error would form a cycle with its traceback
@@ -195,7 +196,7 @@ class RequestMiddleware:
                     "A request was answered.",
                     action="http.answered",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=place_of(scope),
                     status=status,
                     seconds=round(seconds, 6),
                 )
@@ -238,12 +239,12 @@ async def _explain(error: Exception, scope: Scope, receive: Receive, send: Send)
     """Respond with the problem; log it if the operator needs to know."""
     problem = problem_for(error)
     if problem.status == 500:
-        log.exception("A request failed.", action="http.failed", method=scope["method"], path=scope["path"])
+        log.exception("A request failed.", action="http.failed", method=scope["method"], path=place_of(scope))
     elif problem is not error and problem.status == 503:
         log.warning(
             "A request met infrastructure trouble.",
             action="http.unavailable",
-            path=scope["path"],
+            path=place_of(scope),
             error=f"{type(error).__name__}: {error}",
         )
     await problem_response(problem, scope)(scope, receive, send)
@@ -254,7 +255,13 @@ def _route_of(scope: Scope) -> str:
     inner = scope.get("fastapi")
     context = inner.get("effective_route_context") if inner else None  # carries the prefix of an included router
     route = context if context is not None else scope.get("route")
-    return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or _UNMATCHED
+
+
+def place_of(scope: Scope) -> str:
+    """What a log says of where a request went: the route's template, since a path may hold a token; else the path."""
+    route = _route_of(scope)
+    return str(scope["path"]) if route == _UNMATCHED else route
 
 
 class Application(FastAPI):

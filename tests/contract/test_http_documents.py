@@ -35,6 +35,8 @@ BUILDS: dict[str, tuple[Callable[..., Any], type]] = {
     "notifier": (notifier, NotifierSettings),
     "board": (board, BoardSettings),
 }
+#: with it, letters link to a page of the service
+LINKED = {"public_url": "https://h99.example", "answer_key": "k" * 32}
 #: open to everybody
 PUBLIC = {
     ("validator", "/v1/findings"),
@@ -55,7 +57,9 @@ PUBLIC = {
 def served(request: pytest.FixtureRequest) -> tuple[str, FastAPI]:
     build, settings = BUILDS[request.param]
     service = build(
-        settings=settings(database_url=NOWHERE), common=COMMON, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1")
+        settings=settings(database_url=NOWHERE, **(LINKED if request.param == "notifier" else {})),
+        common=COMMON,
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
     )
     app = service.app
     app.state.strangers._burst = 10_000.0  # this test is a stranger hundreds of times
@@ -80,6 +84,14 @@ def test_the_proxy_of_the_page_forwards_what_agencies_and_people_call_and_no_mor
         body = chosen(config, re.sub(r"\{[^}]*\}", "x", path)) or ""
         is_called = name == "intake" or operation.get("x-scope", "operate") != "operate"
         assert (f"proxy_pass http://{name};" in body) is is_called, path
+    hidden = [
+        context.path_format or ""
+        for context in iter_route_contexts(app.routes)
+        if isinstance(getattr(context, "dependant", None), Dependant) and not context.include_in_schema
+    ]
+    for path in hidden if name != "board" else ():  # pages that letters link to
+        assert f"proxy_pass http://{name};" in (chosen(config, re.sub(r"\{[^}]*\}", "x", path)) or ""), path
+    assert bool(hidden) is (name in ("notifier", "board"))
     without = config.replace("http://validator;", "http://intake;")
     assert "http://validator;" not in (chosen(without, "/v1/validations") or ""), "negative control"
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from uuid import UUID
+
+from services.notifier.escalation.links import AnswerLinks
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operating.md"
@@ -39,6 +42,18 @@ def test_the_proxy_of_the_page_keeps_exports_and_metrics_inside() -> None:
     assert chosen(config, "/metrics") is None
     unmarked = config.replace("^~ ", "")
     assert "proxy_pass" in (chosen(unmarked, "/v1/exports/submissions") or ""), "negative control"
+
+
+def test_the_proxy_lets_in_what_letters_link_to_and_logs_no_token() -> None:
+    config, path = page_of_the_proxy(), AnswerLinks("", b"k" * 32).of(UUID(int=1))
+    found = chosen(config, path) or ""
+    assert "proxy_pass http://notifier;" in found
+    assert "access_log off;" in found
+    before = re.sub(r"  location ~ \^/v1/answers/ \{[^}]*\}\n", "", config)
+    assert "intake" in (chosen(before, path) or ""), "negative control: intake knows no such page"
+    board = (ROOT / "docs" / "board.md").read_text(encoding="utf-8").partition("```nginx\n")[2].partition("```")[0]
+    assert "access_log off;" in (chosen(board, "/loi-moi/x") or "")
+    assert "access_log off;" not in (chosen(board, "/bang") or "")
 
 
 #: where readiness gets its checks: a loop's pulse, the service's own, a background's, a look at the database

@@ -116,10 +116,15 @@ def health(said: Sequence[Said]) -> Health:
 
 
 def _samples(text: str) -> Iterator[tuple[str, str, float]]:
-    """Name, group and value of what is looked at; the group is empty where the metric has none."""
+    """Name, group and value of what is looked at; the group is empty where the metric has none.
+
+    Raises ValueError for what is no number of Prometheus, and for an infinite one, which counts nothing.
+    """
     wanted = "\n".join(line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in _READ)
     for family in text_string_to_metric_families(wanted + "\n"):
         for sample in family.samples:
+            if math.isinf(sample.value):
+                raise ValueError(f"{sample.name} is {sample.value}")
             yield sample.name, sample.labels.get("group", ""), sample.value
 
 
@@ -132,9 +137,9 @@ def _group(name: str, told: Mapping[str, Sequence[float]]) -> Group:
         name,
         None if None in lag else sum(filter(None, lag)),
         greatest(_HALTED) > 0,
-        int(greatest(_DEFERRED)),
+        _count(greatest(_DEFERRED)) or 0,
         greatest(_DEFERRED_AGE),
-        int(greatest(_LETTERS)),
+        _count(greatest(_LETTERS)) or 0,
         greatest(_LETTERS_AGE),
     )
 

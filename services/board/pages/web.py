@@ -28,7 +28,7 @@ from shared.contract.words import period_words
 from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import Clock
 from shared.telemetry.logging import get_logger
-from shared.web.app import read_body
+from shared.web.app import place_of, read_body
 from shared.web.errors import Problem, forbidden
 from shared.web.problems import problem_for
 
@@ -279,7 +279,7 @@ def _trouble(error: Exception, request: Request, language: str) -> Response:
     """The problem as a page: what is wrong, and what to do."""
     problem = problem_for(error)
     if problem.status == 500:
-        log.exception("A page failed.", action="http.failed", path=request.url.path)
+        log.exception("A page failed.", action="http.failed", path=place_of(request.scope))
     elif problem is not error and problem.status == 503:
         log.warning("A page met infrastructure trouble.", action="http.unavailable", error=type(error).__name__)
     answer = _rendered("problem.html.j2", language, request, problem.status, visit=None, problem=problem)

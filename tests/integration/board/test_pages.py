@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.board.pages.web import HEADERS, ICON_PATH, STYLE_PATH
 from services.board.readmodel import queries
@@ -325,6 +326,24 @@ async def test_a_page_while_the_database_is_away_says_what_to_do(world: World, m
     assert "Thử lại" in answer.text
     assert "the database is away" not in answer.text
     assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("away"), ValueError("broken")])
+async def test_the_token_of_an_invitation_is_in_no_log_line(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    token = await world.invited(CHAIR)
+
+    async def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(world.accounts, "invited", failing)
+    with capture_logs() as lines:
+        answer = await world.browser().get(f"/loi-moi/{token}")
+    assert answer.status_code in (500, 503)
+    assert [line["action"] for line in lines] == ["http.failed" if answer.status_code == 500 else "http.unavailable"]
+    assert token not in str([{**line, "exc_info": ""} for line in lines])
+    assert lines[0].get("path") in (None, "/loi-moi/{token}")
 
 
 def many() -> list[ObligationChanged]:

@@ -65,11 +65,20 @@ def test_two_instances_share_the_lag_and_tell_the_same_events_that_wait() -> Non
         Said("intake", "http://i", trouble="no answer within 1 s"),
         Said("intake", "http://i", b"<html>", ""),
         Said("intake", "http://i", READY, "thongsuot_consumer_lag_events{group= 3"),
+        Said("intake", "http://i", READY, 'thongsuot_consumer_lag_events{group="g"} +Inf\n'),
+        Said("intake", "http://i", READY, 'thongsuot_deferred_events_oldest_age_seconds{group="g"} +Inf\n'),
     ],
 )
 def test_what_cannot_be_read_is_told_as_no_answer(said: Said) -> None:
     [intake] = health([said]).instances
     assert (intake.ready, bool(intake.trouble)) == (None, True)
+
+
+def test_what_is_not_counted_yet_spoils_no_page() -> None:
+    nothing = 'thongsuot_deferred_events{group="g"} NaN\nthongsuot_outbox_oldest_age_seconds NaN\n'
+    found = health([Said("intake", "http://i", READY, nothing)])
+    assert (found.instances[0].ready, found.groups[0].deferred) == (True, 0)
+    assert age(found.instances[0].backlog_seconds) == ("", "")
 
 
 class Services:
@@ -116,3 +125,17 @@ async def test_an_old_look_is_made_again() -> None:
     watch = watch_of(services, "well", deadline_seconds=60, fresh_seconds=-1)
     assert await watch.look() is not await watch.look()
     assert services.asked.count("http://well/metrics") == 2
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[::1", "http://10.0.0.6:port", "http://\x00", "no-address", "http://" + "a" * 70000]
+)
+async def test_an_address_that_is_none_is_told_and_the_others_are_asked(address: str) -> None:
+    watch = Watch(
+        {"wrong": [address], "well": ["http://well"]},
+        ManualClock(datetime(2026, 10, 22, tzinfo=UTC)),
+        transport=httpx.MockTransport(Services()),
+        deadline_seconds=60,
+    )
+    wrong, well = (await watch.look()).said
+    assert (bool(wrong.trouble or health([wrong]).instances[0].ready), bool(well.readiness)) == (True, True)

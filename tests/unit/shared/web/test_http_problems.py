@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from shared.telemetry import logging as logs
 from shared.web import app as http
 from shared.web.app import problem_for
 from shared.web.errors import KINDS, FieldError, unprocessable
-from tests.unit.shared.web.asking import ask
+from tests.unit.shared.web.asking import ask, bare_app
 from tests.unit.shared.web.faulty import APP, GOOD, faulty_app, post, problem_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -130,3 +133,29 @@ async def test_the_inside_is_never_told() -> None:
 def test_an_infrastructure_error_and_an_unknown_one_are_told_apart() -> None:
     assert problem_for(TimeoutError()).status == 503
     assert problem_for(ValueError("x")).status == 500
+
+
+async def test_no_log_line_has_what_stood_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may hold the token of a link, so a line has the route's template."""
+    monkeypatch.setattr(logs, "debug_enabled", lambda: True)
+    monkeypatch.setattr(http, "log", structlog.wrap_logger(None, wrapper_class=structlog.BoundLogger))
+    app, token = bare_app(), "0123456789abcdef.s3cret-s3cret"
+
+    @app.get("/v1/answers/{token}")
+    async def answer(token: str, how: str) -> None:
+        raise ConnectionRefusedError("away") if how == "away" else ValueError("broken")
+
+    for path, how, status in (
+        ("/v1/answers", "away", 503),
+        ("/v1/answers", "broken", 500),
+        ("/v1/elsewhere", "", 404),
+    ):
+        with capture_logs() as lines:
+            assert (await ask(app, "GET", f"{path}/{token}", params={"how": how} if how else {})).status_code == status
+        told = [line["path"] for line in lines if "path" in line]
+        assert len(told) == (1 if status == 404 else 2), "the problem's line, and debug's"
+        if status == 404:
+            assert told == [f"/v1/elsewhere/{token}"], "negative control: a path of no route is told"
+        else:
+            assert token not in str([{**line, "exc_info": ""} for line in lines])
+            assert set(told) == {"/v1/answers/{token}"}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from services.notifier.escalation.links import AnswerLinks
 from shared.access import SCOPES, Principal
 from shared.contract.text import header_safe
 from shared.runtime.clock import SystemClock
@@ -179,6 +180,10 @@ def test_tokens_and_passwords_are_redacted_and_the_rest_is_kept() -> None:
     assert redact(UUID(int=1)) == str(UUID(int=1))
     key = new_key()
     assert key.key_id in redact(key.secret_text), "which key it was stays readable"
+    token = AnswerLinks("", b"k" * 32).of(UUID(int=1)).rpartition("/")[2]
+    for path in ("/v1/answers/", "/loi-moi/", "http://h.example/loi-moi/", "GET /v1/answers/"):
+        assert redact(f"{path}{token}") == f"{path}[redacted]"
+    assert redact(f"/v1/reports/{token}, /loi-moi/{{token}}") == f"/v1/reports/{token}, /loi-moi/{{token}}"
 
 
 def test_a_password_is_redacted_in_every_url_of_a_text() -> None:
@@ -191,7 +196,7 @@ def test_a_password_is_redacted_in_every_url_of_a_text() -> None:
 
 #: the pattern that held all four services for over five minutes: it begins again at every letter
 BEGINS_AGAIN = re.compile(r"[a-z][a-z0-9+]*://[^\s:/@]*:[^\s@]+(?=@)")
-HOSTILE = ["k", "a+", "1e", "://", "://u:", "a://u:p", "tsk_", "bearer ", "://@", "u:"]
+HOSTILE = ["/loi-moi/", "/v1/answers/x", "k", "a+", "1e", "://", "://u:", "a://u:p", "tsk_", "bearer ", "://@", "u:"]
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
