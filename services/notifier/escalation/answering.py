@@ -26,7 +26,7 @@ from services.notifier.escalation.domain import (
 )
 from services.notifier.planning import store as planning
 from services.notifier.planning.domain import Notice
-from shared.contract.events.fields import usable_address
+from shared.contract.events.fields import flaw_of_text, usable_address
 from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.contract.working_days import CalendarGap, WorkingCalendar
@@ -56,6 +56,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "outside": (
         "Chỉ chuyển giao cho người thuộc cơ quan của người được báo hoặc cơ quan cấp dưới.",
         "It is handed on within the agency of the person who was told, or below it.",
+    ),
+    "unfit_reason": (
+        "Lý do có ký tự điều khiển, ký tự ẩn, hoặc bắt đầu bằng dấu không có chữ; hãy gõ lại.",
+        "The reason holds a control or hidden character, or begins with a mark without a letter; type it again.",
     ),
     "not_held": ("Hiện không có lời hẹn nào để rút.", "There is no promise to take back."),
     "no_calendar": ("Chưa có lịch làm việc; hãy thử lại sau.", "There is no working calendar yet; try again later."),
@@ -165,6 +169,14 @@ async def people_of(tx: ReadTransaction, agency: str) -> list[str]:
     return list((await tx.execute(_PEOPLE_OF, {"agency": agency})).scalars())
 
 
+def _plain(reason: str) -> str:
+    """The reason as it is kept: it stands in mails, pages and listings. Raises Refused."""
+    cut = reason[:MAX_REASON_CHARACTERS].rstrip()
+    if flaw_of_text(cut, MAX_REASON_CHARACTERS):
+        raise Refused("unfit_reason")
+    return cut
+
+
 async def hand_over(
     tx: Transaction,
     notice: UUID,
@@ -177,7 +189,7 @@ async def hand_over(
     """Hand the matter of this notice on to another person; the notice to that person is the caller's to plan.
 
     `now`: business time. via: the agency whose system, or the operator who, does it for the person. Raises Refused:
-    beside the domain's reasons nobody, outside.
+    beside the domain's reasons nobody, outside, unfit_reason.
     """
     row = (await tx.execute(_NOTICE, {"id": notice})).mappings().one_or_none()
     if row is None:
@@ -195,7 +207,7 @@ async def hand_over(
         raise Refused("outside")
     rung = rung_of(escalation, row["officer_id"])
     told = Told(to, person.agency, f"{escalation.climb.step}/rung-{rung}/to-{to}")
-    handing = HandedOn(now, row["officer_id"], rung, told, reason[:MAX_REASON_CHARACTERS], str(notice), via)
+    handing = HandedOn(now, row["officer_id"], rung, told, _plain(reason), str(notice), via)
     try:
         facts = Facts(obligation, directory, await planning.calendar(tx))
         after, letter = hand_on(escalation, handing, person, by, facts)
@@ -210,7 +222,8 @@ async def give(
 ) -> Escalation:
     """Take one answer to this notice. `now`: business time. via: the agency whose system gives it.
 
-    Raises Refused: beside the domain's reasons answered (the link has served), no_calendar, resolved.
+    Raises Refused: beside the domain's reasons answered (the link has served), no_calendar, resolved,
+    unfit_reason.
     """
     row = (await tx.execute(_NOTICE, {"id": notice})).mappings().one_or_none()
     if row is None:
@@ -222,8 +235,10 @@ async def give(
     mine = [given for given in escalation.climb.answers if given.notice == str(notice)]
     if any((given.kind == "taken_back") == (kind == "taken_back") for given in mine):
         raise Refused("answered")
-    moment = None if until is None else datetime.combine(until, escalation.climb.ladder.office_hour, LOCAL_ZONE)
-    answer = Answer(now, row["officer_id"], kind, moment, reason[:MAX_REASON_CHARACTERS], str(notice), via)
+    # who takes an answer back promises nothing: a day that comes with it counts for nothing
+    promised = None if kind == "taken_back" else until
+    moment = None if promised is None else datetime.combine(promised, escalation.climb.ladder.office_hour, LOCAL_ZONE)
+    answer = Answer(now, row["officer_id"], kind, moment, _plain(reason), str(notice), via)
     if kind == "taken_back":
         after = take_back(escalation, answer)
     else:

@@ -48,6 +48,7 @@ _FAULTY = {
     "no_reason_to_hand_on": "/reason",
     "nobody": "/to",
     "outside": "/to",
+    "unfit_reason": "/reason",
 }
 
 REFUSED = describe(
@@ -242,7 +243,7 @@ def _is_given(found: Asked, body: GivenAnswer, reason: str) -> bool:
     given = [] if found.escalation is None else found.escalation.climb.answers
     return any(
         (one.notice, one.kind, one.reason) == (str(found.notice), body.kind, reason)
-        and (one.until and local_day(one.until)) == body.until
+        and (body.kind == "taken_back" or (one.until and local_day(one.until)) == body.until)
         for one in given
     )
 

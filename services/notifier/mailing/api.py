@@ -13,10 +13,11 @@ from pydantic import AwareDatetime, Field
 from services.notifier import tables
 from services.notifier.callers import tree_for
 from services.notifier.mailing import store
-from services.notifier.mailing.domain import LONGEST_SILENCE
+from services.notifier.mailing.domain import LONGEST_SILENCE, MAX_IN_FORCE
 from services.notifier.planning.domain import NoticeKind
 from shared.access import Scope
 from shared.access.rights import keeps_silences
+from shared.contract.events.fields import flaw_of_text
 from shared.postgres.database import Database, ReadTransaction
 from shared.postgres.json_values import json_row
 from shared.runtime.clock import Clock
@@ -34,6 +35,7 @@ MATCHER = ("agency", "regime", "person", "kind")
 SHOWN = (
     "id", *MATCHER, "until", "reason", "made_by", "made_at", "ended_at", "ended_by", "end_reason"
 )  # fmt: skip
+MAX_REASON_CHARACTERS = 500
 _REASON = "Lũ lớn, cả xã mất liên lạc đến hết tuần."
 
 OVER = describe(
@@ -45,6 +47,17 @@ OVER = describe(
     "lúc nào, vì sao.",
     "The silence has run out or was ended; there is nothing left to end. GET /v1/silences?all=true says who ended it, "
     "when and why.",
+)
+
+TOO_MANY = describe(
+    "too-many-silences",
+    409,
+    "Cơ quan đang có quá nhiều lần tạm ngừng báo",
+    "Too many silences of the agency are in force",
+    f"Mỗi cơ quan có tối đa {MAX_IN_FORCE} lần tạm ngừng báo đang có hiệu lực; lần này không được lưu. Bỏ bớt bằng "
+    "POST /v1/silences/{id}/end, hoặc dùng một lần khớp rộng hơn (bỏ `regime`, `person` hoặc `kind`).",
+    f"An agency has at most {MAX_IN_FORCE} silences in force; this one is not stored. End some by "
+    "POST /v1/silences/{id}/end, or use one that matches more (leave out `regime`, `person` or `kind`).",
 )
 
 _View = of_columns(
@@ -65,7 +78,7 @@ _View = of_columns(
 _Page = page_of("SilencePage", _View)
 
 _Code = Annotated[str | None, Field(min_length=1, max_length=100)]
-_Reason = Annotated[str, Field(min_length=3, max_length=500, pattern=r"\S", examples=[_REASON])]
+_Reason = Annotated[str, Field(min_length=3, max_length=MAX_REASON_CHARACTERS, pattern=r"\S", examples=[_REASON])]
 
 
 class SilenceOrder(Body):
@@ -150,11 +163,20 @@ def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
         async with database.transaction() as tx:
             if not await _keeps(tx, caller, body.agency):
                 raise _beyond(body.agency)
-            known = await store.known(tx, body.agency, body.regime, body.person)
-            if errors := _faults(body, known, now):
-                raise unprocessable(errors)
+            # first: a call repeated after its `until` gets its answer too
+            earlier = await store.made_before(tx, caller.name, key)
             made = store.new_silence(until=body.until, **wanted)
-            earlier = await store.silence(tx, made, by=caller.name, reason=body.reason.strip(), at=now, key=key)
+            if earlier is None:
+                known = await store.known(tx, body.agency, body.regime, body.person)
+                if errors := _faults(body, known, now):
+                    raise unprocessable(errors)
+                if (
+                    caller.principal.kind == "person"
+                    and body.agency
+                    and await store.count_in_force(tx, body.agency, now) >= MAX_IN_FORCE
+                ):
+                    raise Problem.of(TOO_MANY, extensions={"limit": MAX_IN_FORCE})
+                earlier = await store.silence(tx, made, by=caller.name, reason=body.reason.strip(), at=now, key=key)
             if earlier is not None:
                 asked = {**wanted, "until": body.until, "reason": body.reason.strip()}
                 if any(earlier[name] != value for name, value in asked.items()):
@@ -175,6 +197,8 @@ def router(database: Database, callers: Callers, business: Clock) -> APIRouter:
             found = await store.one_silence(tx, silence_id)
             if found is None or not await _keeps(tx, caller, found["agency"]):
                 raise not_found(f"lần tạm ngừng {silence_id}", f"silence {silence_id}")
+            if errors := _reason_faults(body.reason):
+                raise unprocessable(errors)
             if not await store.end_silence(
                 tx, silence_id, by=caller.name, reason=body.reason.strip(), at=business.now()
             ):
@@ -219,6 +243,7 @@ def _faults(body: SilenceOrder, known: Mapping[str, bool], now: datetime) -> lis
     ):
         if not known[name]:
             found.append(FieldError(f"/{name}", "Không có trong danh mục.", "It is not in the registry.", fix, fix_en))
+    found += _reason_faults(body.reason)
     latest = now + LONGEST_SILENCE
     if not now < body.until <= latest:
         found.append(
@@ -231,6 +256,12 @@ def _faults(body: SilenceOrder, known: Mapping[str, bool], now: datetime) -> lis
             )
         )
     return found
+
+
+def _reason_faults(reason: str) -> list[FieldError]:
+    """What is wrong with it: it is printed for operators and shown as it stands."""
+    flaw = flaw_of_text(reason.strip(), MAX_REASON_CHARACTERS, least=3)
+    return [] if flaw is None else [FieldError("/reason", *flaw)]
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

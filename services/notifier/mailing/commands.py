@@ -19,11 +19,13 @@ from services.notifier.planning.domain import NoticeKind
 from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import CommandParser, moment
 from shared.runtime.clock import business_clock
+from shared.runtime.hidden_characters import shown
 from shared.runtime.operator import entry, reason, when, who
 from shared.runtime.settings import CommonSettings
 from shared.service.command import database_url
 
 MAX_LISTED = 500
+MAX_SHOWN = 1000  # characters: who, when and a whole reason
 T = TypeVar("T")
 
 
@@ -116,12 +118,12 @@ def _list(given: argparse.Namespace, now: datetime) -> int:
         matcher = ", ".join(f"{name} {row[name]}" for name in ("agency", "regime", "person", "kind") if row[name])
         over = ""
         if row["ended_at"]:
-            over = f"bỏ lúc / ended {when(row['ended_at'])}, {row['ended_by']}: {row['end_reason']}"
+            over = shown(f"bỏ lúc / ended {when(row['ended_at'])}, {row['ended_by']}: {row['end_reason']}", MAX_SHOWN)
         _print(
             entry(
                 f"{row['id']}  {matcher}",
                 f"đến / until {when(row['until'])}",
-                f"{row['made_by']}, {when(row['made_at'])}: {row['reason']}",
+                shown(f"{row['made_by']}, {when(row['made_at'])}: {row['reason']}", MAX_SHOWN),
                 f"đang giữ / keeps back {row['holds']}",
                 over,
             )

@@ -25,6 +25,8 @@ MAX_MATTERS = 100
 BEFORE_DEADLINE = timedelta(hours=4)
 #: a silence ends at the latest so long after it is made: nobody forgets one for good
 LONGEST_SILENCE = timedelta(days=60)
+#: silences of one agency in force, where a person of an agency makes another; each waiting matter is compared with them
+MAX_IN_FORCE = 50
 #: what a silence's digest covers
 _DIGESTED = (
     "id", "agency", "regime", "person", "kind", "until", "reason", "made_by", "made_at", "ended_at", "ended_by",
@@ -73,6 +75,22 @@ class Silence(Struct, frozen=True):
         )
 
 
+class Silences:
+    """Silences by the agency that they name, so that a matter is compared only with those that may cover it."""
+
+    def __init__(self, silences: Iterable[Silence]) -> None:
+        self._by_agency: dict[str | None, list[Silence]] = {}
+        for silence in sorted(silences, key=lambda one: one.until, reverse=True):
+            self._by_agency.setdefault(silence.agency, []).append(silence)
+
+    def longest(self, matter: Matter, now: datetime) -> Silence | None:
+        """Of those in force that cover the matter, the one that ends last; None where there is none."""
+        places = (self._by_agency.get(matter.agency, ()), self._by_agency.get(None, ()))
+        found = [one for place in places if (one := next(filter(lambda one: one.covers(matter), place), None))]
+        longest = max(found, key=lambda one: one.until, default=None)
+        return longest if longest is not None and longest.until > now else None
+
+
 def digest(silence: Mapping[str, Any]) -> str:
     """SHA-256 of a silence as it is stored, so that a row changed by hand is found."""
     values = [silence[name] for name in _DIGESTED]
@@ -118,17 +136,17 @@ class Day(Struct, frozen=True):
 
 
 def decide(
-    matters: Sequence[Matter], rules: MailingRules, silences: Iterable[Silence], day: Day
+    matters: Sequence[Matter], rules: MailingRules, silences: Silences | Iterable[Silence], day: Day
 ) -> list[Release | Hold]:
     """What becomes of all waiting matters of one person, each in exactly one outcome."""
-    active = [silence for silence in silences if silence.until > day.now]
+    kept_back = silences if isinstance(silences, Silences) else Silences(silences)
     found: list[Release | Hold] = []
     alone: list[Matter] = []
     together: list[Matter] = []
     gathered_at = gathering(rules, day)
     next_gathering = next_moment(rules, day, gather=True)
     for matter in matters:
-        silence = max((one for one in active if one.covers(matter)), key=lambda one: one.until, default=None)
+        silence = kept_back.longest(matter, day.now)
         if silence is not None:
             found.append(Hold(matter.id, silence.until, f"silence:{silence.id}"))
         elif matter.urgent or matter.kind in rules.at_once or _last_chance(matter, next_gathering, day.now):

@@ -74,8 +74,12 @@ NOT_SILENCED = """NOT EXISTS (
        AND (s.person IS NULL OR s.person = {person}) AND (s.kind IS NULL OR s.kind = {kind})
 )"""
 _SILENCES = text("""
-    SELECT id, until, agency, regime, person, kind FROM silences WHERE ended_at IS NULL AND until > :now ORDER BY id
+    SELECT id, until, agency, regime, person, kind FROM silences
+     WHERE ended_at IS NULL AND until > :now AND (agency IS NULL OR agency = ANY(CAST(:agencies AS text[]))) ORDER BY id
 """)
+# serial for one agency: two calls at once would both find room for one more
+_SERIAL = text("SELECT pg_advisory_xact_lock(hashtext('notifier: silences'), hashtext(:agency))")
+_IN_FORCE = text("SELECT count(*) FROM silences WHERE agency = :agency AND ended_at IS NULL AND until > :now")
 _SILENCE = text("""
     INSERT INTO silences (id, agency, regime, person, kind, until, reason, made_by, made_at, idempotency_key, sha256)
     VALUES (:id, :agency, :regime, :person, :kind, :until, :reason, :made_by, :made_at, :idempotency_key, :sha256)
@@ -187,9 +191,21 @@ async def release(
         await tx.execute(_RELEASE, {**bulk.parameters(_LETTERS, ordered), "now": now, "system": system})
 
 
-async def silences(tx: ReadTransaction, now: datetime) -> list[Silence]:
-    """Those in force. `now`: business time."""
-    return [Silence(*row) for row in await tx.execute(_SILENCES, {"now": now})]
+async def silences(tx: ReadTransaction, now: datetime, agencies: Collection[str]) -> list[Silence]:
+    """Those in force that name one of these agencies, or none. `now`: business time."""
+    return [Silence(*row) for row in await tx.execute(_SILENCES, {"now": now, "agencies": sorted(agencies)})]
+
+
+async def count_in_force(tx: Transaction, agency: str, now: datetime) -> int:
+    """How many silences that name the agency are in force; waits for others that make one. `now`: business time."""
+    await tx.execute(_SERIAL, {"agency": agency})
+    return int((await tx.execute(_IN_FORCE, {"agency": agency, "now": now})).scalar_one())
+
+
+async def made_before(tx: ReadTransaction, by: str, key: str) -> Mapping[str, Any] | None:
+    """The silence that this caller made with this Idempotency-Key."""
+    row = (await tx.execute(_MADE_BEFORE, {"made_by": by, "idempotency_key": key})).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 async def silence(

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 
 from services.notifier import metrics
 from services.notifier.mailing import store
-from services.notifier.mailing.domain import Day, Hold, Matter, Release, decide
+from services.notifier.mailing.domain import Day, Hold, Matter, Release, Silences, decide
 from services.notifier.mailing.store import RulesShelf
 from services.notifier.planning.store import CalendarShelf
 from shared.contract.reporting_window import local_day
@@ -41,7 +41,7 @@ class MailingSweep:
             return 0
         rows = await store.waiting(tx, people)
         rules, calendar = await self._rules.newest(tx), await self._calendars.current(tx)
-        silences = await store.silences(tx, now)
+        silences = Silences(await store.silences(tx, now, {row["agency"] for row in rows}))
         since = datetime.combine(local_day(now), time(0), LOCAL_ZONE)
         sent = await store.mails_since(tx, people, since)
         by_person: dict[tuple[str, str], list[RowMapping]] = {}  # and address

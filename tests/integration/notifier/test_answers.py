@@ -120,6 +120,8 @@ async def test_an_answer_is_taken_back_once_and_the_climb_goes_on(
         ({"kind": "acknowledged", "until": "2026-10-19"}, "sau hôm nay"),
         ({"kind": "acknowledged", "until": "2026-11-26"}, "quá xa"),
         ({"kind": "snoozed", "until": "2026-10-22"}, "lý do"),
+        ({"kind": "snoozed", "until": "2026-10-22", "reason": "\x1b[2Jxóa"}, "ký tự điều khiển"),
+        ({"kind": "snoozed", "until": "2026-10-22", "reason": "a\u202eb"}, "ký tự ẩn"),
         ({"kind": "taken_back"}, "rút"),
     ],
 )
@@ -197,8 +199,13 @@ async def test_an_agencys_system_answers_for_its_people_and_takes_it_back(
         refused = await client.post(path, json={"kind": "snoozed", **wrong}, headers=key)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
     given = {"kind": "snoozed", "until": "2026-10-26", "reason": "Chờ số liệu"}
+    hidden = await client.post(path, json=given | {"reason": "a\u202eb"}, headers=key)
+    assert [one["pointer"] for one in hidden.json()["errors"]] == ["/reason"]
     assert (await client.post(path, json=given, headers=key)).json()["answers"][0]["via"] == DEPARTMENT
-    back = await client.post(path, json={"kind": "taken_back"}, headers=key)
+    far = {"kind": "taken_back", "until": "9999-12-31"}
+    back = await client.post(path, json=far, headers=key)
+    assert back.json()["answers"][1]["until"] is None, "who takes an answer back promises nothing"
+    assert (await client.post(path, json=far, headers=key)).headers["Idempotent-Replayed"] == "true"
     assert [one["kind"] for one in back.json()["answers"]] == ["snoozed", "taken_back"]
     await world.feed("compliance", fulfilled())
     late = await client.post(path, json=given, headers=key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from services.notifier.mailing import api, commands, store
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.tables import metadata
 from shared.contract.events import PersonRegistered
 from shared.contract.events.registry import PersonsOffice
+from shared.runtime.hidden_characters import HIDDEN
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.fakes.operators import OPERATOR, let_agency_in, let_operator_in, let_person_in
 from tests.integration.notifier.rig import COMMUNE, DEPARTMENT, World, registry
@@ -61,6 +65,12 @@ async def test_a_silence_is_made_once_for_a_key_listed_with_who_and_why_and_ende
     assert made.status_code == 201, made.text
     again = await post(client, OPERATOR, order(world))
     assert (again.json(), again.headers["Idempotent-Replayed"]) == (made.json(), "true")
+    world.business.advance(days=3)
+    late = await post(client, OPERATOR, {**order(world), "until": made.json()["until"]})
+    assert (late.json(), late.headers["Idempotent-Replayed"]) == (made.json(), "true"), "repeated after its end"
+    fresh = await post(client, OPERATOR, {**order(world), "until": made.json()["until"]}, key="another")
+    assert [error["pointer"] for error in fresh.json()["errors"]] == ["/until"], "negative control"
+    world.business.advance(days=-3)
     other = await post(client, OPERATOR, order(world, kind="escalation"))
     assert other.status_code == 422
     assert "Idempotency-Key" in other.json()["detail"]
@@ -103,3 +113,43 @@ async def test_an_administrator_silences_within_reach_and_nobody_else_may(
     assert (await post(client, province, {"reason": REASON}, path=f"/{foreign}/end")).status_code == 200
     agency = await let_agency_in(world.database.url, metadata, DEPARTMENT)
     assert (await post(client, agency, order(world))).status_code == 403
+
+
+@pytest.mark.parametrize("reason", ["\x1b[2Jmàn hình", "a\u202eb c", "ab\u200bcd", "hai\ndòng", "  a "])
+async def test_a_reason_that_a_terminal_would_not_print_as_it_is_is_refused(
+    world: World, client: httpx.AsyncClient, reason: str
+) -> None:
+    wrong = await post(client, OPERATOR, order(world, reason=reason))
+    assert [error["pointer"] for error in wrong.json()["errors"]] == ["/reason"]
+    made = await post(client, OPERATOR, order(world))
+    ended = await post(client, OPERATOR, {"reason": reason}, path=f"/{made.json()['id']}/end")
+    assert [error["pointer"] for error in ended.json()["errors"]] == ["/reason"]
+
+
+async def test_an_agency_has_so_many_silences_in_force_however_many_ask_at_once(
+    world: World, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "MAX_IN_FORCE", 3)
+    who = await administrator(world, COMMUNE)
+    answers = await asyncio.gather(*(post(client, who, order(world), key=f"k{number}") for number in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 3
+    refused = next(answer.json() for answer in answers if answer.status_code == 409)
+    assert (refused["type"], "POST /v1/silences/" in refused["detail_vi"]) == ("/problems/too-many-silences", True)
+    assert (await post(client, OPERATOR, order(world), key="k")).status_code == 201, "an operator is not bound"
+    for silence in (await client.get("/v1/silences", headers=who)).json()["items"][:2]:
+        assert (await post(client, who, {"reason": REASON}, path=f"/{silence['id']}/end")).status_code == 200
+    assert (await post(client, who, order(world), key="again")).status_code == 201, "there is room again"
+
+
+async def test_the_list_of_a_terminal_prints_a_stored_reason_as_plain_text(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.database.transaction() as tx:
+        made = store.new_silence(until=world.business.now() + timedelta(days=1), agency=COMMUNE)
+        await store.silence(tx, made, by="x", reason="\x1b[2J\u202eđã lưu", at=world.business.now())
+    monkeypatch.setattr(commands, "database_url", lambda _: world.database.url)
+    given = argparse.Namespace(all=True)
+    assert await asyncio.to_thread(commands._list, given, world.business.now()) == 0
+    printed = capsys.readouterr().out
+    assert "\\u001b[2J\\u202eđã lưu" in printed
+    assert HIDDEN.search(printed.replace("\n", "")) is None

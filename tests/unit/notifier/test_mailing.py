@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from services.notifier.ladders.data import LadderError
 from services.notifier.mailing import domain
 from services.notifier.mailing.data import SHIPPED, parse_rules, shipped_rules
-from services.notifier.mailing.domain import Day, Hold, Matter, Release, Silence, decide, open_window
+from services.notifier.mailing.domain import Day, Hold, Matter, Release, Silence, Silences, decide, open_window
 from shared.contract.working_days import WorkingCalendar
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -243,6 +243,31 @@ class YearOfAMailbox(RuleBasedStateMachine):
 
 YearOfAMailbox.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestYearOfAMailbox = YearOfAMailbox.TestCase
+
+
+@given(
+    st.lists(st.tuples(st.integers(-2, 5), *(st.sampled_from([None, "A", "B"]) for _ in range(4))), max_size=12),
+    st.tuples(*(st.sampled_from(["A", "B"]) for _ in range(4))),
+)
+def test_the_silence_that_is_found_by_agency_is_the_longest_that_covers(rows: Any, asked: Any) -> None:
+    """The same as a look at every silence in force."""
+    now = at(20, 9)
+    given = [Silence(UUID(int=place), now + timedelta(hours=row[0]), *row[1:]) for place, row in enumerate(rows)]
+    agency, regime, person, kind = asked
+    one = matter(1, kind, agency=agency, regime=regime, person=person)
+    every = [silence for silence in given if silence.until > now and silence.covers(one)]
+    found = Silences(given).longest(one, now)
+    assert (found and found.until) == max((silence.until for silence in every), default=None)
+    assert found is None or found in every
+
+
+def test_a_matter_is_compared_with_the_silences_of_its_agency_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str | None] = []
+    monkeypatch.setattr(Silence, "covers", lambda self, _: compared.append(self.agency))
+    others = [Silence(UUID(int=number), at(22, 9), agency=f"X{number}") for number in range(1000)]
+    silences = Silences([*others, Silence(UUID(int=2000), at(22, 9), agency="A"), Silence(UUID(int=2001), at(22, 9))])
+    silences.longest(matter(agency="A"), at(20, 9))
+    assert compared == ["A", None]
 
 
 @pytest.mark.parametrize("wrong", ["forgets", "night", "limit", "silence"])
