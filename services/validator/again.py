@@ -8,6 +8,7 @@ then has ended.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -27,10 +28,16 @@ from shared.contract.ids import new_id
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import Database, Transaction
-from shared.runtime.clock import Clock
+from shared.postgres.each_alone import each_alone
+from shared.runtime.clock import Clock, monotonic_seconds
+from shared.telemetry.logging import get_logger
+
+log = get_logger()
 
 #: reports judged again in one transaction
 SWEPT = 100
+#: what cannot be judged is tried again after so long; meanwhile it stays in the queue and stops nobody
+SET_ASIDE_SECONDS = 600.0
 
 
 async def note(
@@ -67,13 +74,33 @@ class JudgingAgain:
         self._forms = forms
         self._references = ReferenceCache()
         self._clock = clock
+        self._set_aside: dict[UUID, float] = {}  # until when, monotonic
 
     async def tick(self, tx: Transaction) -> int:
         """Judge some of the queue again. Returns how many."""
         await store.stamp_queue(tx)
-        queued = await store.take_queue(tx, SWEPT)
-        if not queued:
-            return 0
+        waited = monotonic_seconds()
+        self._set_aside = {key: until for key, until in self._set_aside.items() if until > waited}
+        queued = await store.take_queue(tx, SWEPT, without=self._set_aside)
+        changed, failed = await each_alone(tx, queued, lambda rows: self._judge(rows, tx))
+        for row, error in failed:
+            key = row.verdict["submission_id"]
+            self._set_aside[key] = waited + SET_ASIDE_SECONDS
+            log.error(
+                "A report could not be judged again; it is tried again later.",
+                action="again.set_aside",
+                obligation=row.verdict["obligation"],
+                submission=key,
+                error=f"{type(error).__name__}: {error}",
+            )
+        await store.queue_again(tx, (row.verdict["submission_id"] for row, _ in failed))
+        metrics.JUDGED_AGAIN_TOTAL.labels("changed").inc(sum(changed))
+        metrics.JUDGED_AGAIN_TOTAL.labels("same").inc(len(queued) - len(failed) - sum(changed))
+        metrics.JUDGED_AGAIN_TOTAL.labels("failed").inc(len(failed))
+        return len(queued)
+
+    async def _judge(self, queued: Sequence[store.Queued], tx: Transaction) -> int:
+        """Judge these again; return how many verdicts changed."""
         bodies = {row.verdict["submission_id"]: _body(row) for row in queued}
         packs, waivers = await self._packs(queued, bodies)
         now = self._clock.now()
@@ -84,6 +111,7 @@ class JudgingAgain:
             key = row.verdict["submission_id"]
             if (pack := packs.get(key)) is None:
                 continue
+            await asyncio.sleep(0)  # a rule may cost milliseconds: requests have their turn between reports
             base = await self._base(row, pack, waivers[key])
             judgement = others.judge(base, bodies[key], again=now)
             if [finding.model_dump(mode="json") for finding in judgement.of_others] != row.said:
@@ -97,9 +125,7 @@ class JudgingAgain:
             ],
         )  # fmt: skip
         await publish(tx, [verdict for _, verdict, _ in changed])
-        metrics.JUDGED_AGAIN_TOTAL.labels("changed").inc(len(changed))
-        metrics.JUDGED_AGAIN_TOTAL.labels("same").inc(len(queued) - len(changed))
-        return len(queued)
+        return len(changed)
 
     async def _packs(
         self, queued: Sequence[store.Queued], bodies: Mapping[UUID, SubmissionReceived]

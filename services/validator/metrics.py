@@ -59,10 +59,11 @@ VALIDATION_AGE_SECONDS = declare_gauge(
 )
 JUDGED_AGAIN_TOTAL = declare_counter(
     "thongsuot_validator_judged_again_total",
-    "Verdicts judged again since a report that their rules look at was accepted, by result: changed, same.",
+    "Verdicts judged again since a report that their rules look at was accepted, by result: changed, same, "
+    "failed (set aside and tried again later).",
     unit="verdicts",
     labels=["result"],
-    values={"result": ("changed", "same")},
+    values={"result": ("changed", "same", "failed")},
 )
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"

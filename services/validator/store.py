@@ -273,6 +273,7 @@ _TAKE = text(f"""
     WITH taken AS MATERIALIZED (
         SELECT looking.* FROM judge_again JOIN looking USING (submission_id)
          WHERE after_xid <= CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)
+           AND submission_id <> ALL(CAST(:without AS uuid[]))
          ORDER BY submission_id LIMIT :limit FOR UPDATE OF looking, judge_again SKIP LOCKED
     ), gone AS (
         DELETE FROM judge_again USING taken WHERE judge_again.submission_id = taken.submission_id
@@ -552,7 +553,11 @@ class Queued(NamedTuple):
     verdict: RowMapping
     content: dict[str, Any]
     said: list[dict[str, Any]]
-    findings: list[Finding]
+    found: list[dict[str, Any]]
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [Finding.model_validate(shown) for shown in self.found]
 
 
 async def note_looking(tx: Transaction, rows: Sequence[Looking]) -> None:
@@ -571,14 +576,20 @@ async def stamp_queue(tx: Transaction) -> None:
     await tx.execute(_STAMP)
 
 
-async def take_queue(tx: Transaction, limit: int) -> list[Queued]:
+async def queue_again(tx: Transaction, submissions: Iterable[UUID]) -> None:
+    """Put back what was taken out of the queue."""
+    if own := sorted(submissions):
+        await tx.execute(_QUEUE, {"own": own})
+
+
+async def take_queue(tx: Transaction, limit: int, *, without: Iterable[UUID] = ()) -> list[Queued]:
     """Take reports whose time has come out of the queue; their rows stay locked. Older versions are dropped."""
     await tx.execute(_FORGET)
-    rows = (await tx.execute(_TAKE, {"limit": limit})).mappings().all()
-    findings: dict[UUID, list[Finding]] = {}
+    rows = (await tx.execute(_TAKE, {"limit": limit, "without": sorted(without)})).mappings().all()
+    findings: dict[UUID, list[dict[str, Any]]] = {}
     for found in (await tx.execute(_FINDINGS_OF, {"ids": [row["verdict_id"] for row in rows]})).mappings():
         shown = {name: found[name] for name in FINDING_SHOWN}
-        findings.setdefault(found["verdict_id"], []).append(Finding.model_validate(shown))
+        findings.setdefault(found["verdict_id"], []).append(shown)
     return [Queued(row, row["content"], row["said"], findings.get(row["verdict_id"], [])) for row in rows]
 
 

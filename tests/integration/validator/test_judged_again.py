@@ -11,13 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from deploy.reconcile import scores, verdicts
 from deploy.reconcile.dossiers import Dossier
+from services.validator import again as module
 from services.validator import handlers, store
 from services.validator.again import JudgingAgain
 from services.validator.form_cache import FormCache
 from shared.contract.events import Form, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
+from shared.contract.ids import new_id
+from shared.runtime.clock import monotonic_seconds
 from tests.integration.validator.rig import FORM, Rig, regime, submission
 from tests.integration.validator.test_children import ABOVE, ONE, TWO, agency, of, registered
 
@@ -196,3 +200,58 @@ async def test_a_waived_rule_stays_waived_and_a_withdrawn_report_is_looked_at_no
     await swept(rig, again)
     assert (await said(rig))[2:] == [(1, 3, "accepted", [])]
     assert [(one.warnings, one.waived) for one in await of_regime(rig)][2:] == [(0, 0)]
+
+
+async def test_one_that_cannot_be_judged_stops_nobody_and_is_tried_again_later(
+    rig: Rig, again: JudgingAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+    key = obligation_key("H99.03", "DAY", "2026-M03")
+    bad = report("DAY", 3).model_copy(update={"agency": "H99.03", "obligation": key, "submission_id": new_id()})
+    await rig.judge(bad)
+    await swept(rig, again)
+    await rig.judge(report("KIA", 5))
+    async with rig.database.transaction() as tx:
+        await store.queue_again(tx, [bad.submission_id])
+    right = JudgingAgain._base
+
+    async def broken(self: JudgingAgain, row: store.Queued, *given: Any) -> Any:
+        if row.verdict["submission_id"] == bad.submission_id:
+            raise ValueError("a row that nobody foresaw")
+        return await right(self, row, *given)
+
+    monkeypatch.setattr(JudgingAgain, "_base", broken)
+    with capture_logs() as lines:
+        count = 0
+        async with asyncio.timeout(60):
+            while count < 2:
+                count += await ticked(rig, again)
+        assert [await ticked(rig, again) for _ in range(3)] == [0, 0, 0], "it waits, and nobody is held up by it"
+    assert [(one["action"], one["submission"]) for one in lines] == [("again.set_aside", bad.submission_id)]
+    assert (await said(rig))[1:] == [(1, 2, "accepted", ["QT-01"])], "the others are judged"
+    left = await rig.rows("SELECT submission_id FROM judge_again")
+    assert [row["submission_id"] for row in left] == [bad.submission_id], "it stays in the queue"
+    monkeypatch.undo()
+    assert await ticked(rig, again) == 0, "not yet"
+    monkeypatch.setattr(module, "monotonic_seconds", lambda: monotonic_seconds() + module.SET_ASIDE_SECONDS)
+    assert await swept(rig, again) == 1
+    assert await rig.rows("SELECT submission_id FROM judge_again") == []
+
+
+async def test_the_control_without_setting_aside_one_bad_report_stops_all(
+    rig: Rig, again: JudgingAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+
+    async def at_once(tx: Any, items: Any, work: Any) -> Any:
+        return [await work(items)], []
+
+    async def broken(*_: Any) -> Any:
+        raise ValueError("a row that nobody foresaw")
+
+    monkeypatch.setattr(module, "each_alone", at_once)
+    monkeypatch.setattr(JudgingAgain, "_base", broken)
+    with pytest.raises(ValueError, match="nobody foresaw"):
+        await swept(rig, again)
